@@ -1,0 +1,103 @@
+/**
+ * Every error that odoo-pg can end with, declared once: its exit status and what it means.
+ * docs/errors.md is made from this table and a test keeps both in step.
+ *
+ * Exit status: 0 done, 1 failed, 2 usage, 69 unreachable or missing program, 75 still running or locked,
+ * 130 interrupted.
+ */
+export type ExitStatus = 0 | 1 | 2 | 69 | 75 | 130;
+
+interface ErrorKind {
+  readonly exit: ExitStatus;
+  /** What it means, for the reader of docs/errors.md. */
+  readonly meaning: string;
+}
+
+export const ERRORS = {
+  usage: { exit: 2, meaning: "The command line cannot be understood." },
+  config_invalid: { exit: 2, meaning: "The configuration has a mistake; nothing was changed." },
+  parameter_invalid: {
+    exit: 2,
+    meaning: "PostgreSQL refuses a parameter; the message holds the server's own words. No server was touched.",
+  },
+  postgres_missing: { exit: 69, meaning: "No PostgreSQL server and client programs of version 13 or later." },
+  haproxy_missing: { exit: 69, meaning: "No HAProxy of version 2.4 or later." },
+  program_missing: { exit: 69, meaning: "A program that this step needs is not installed." },
+  no_unprivileged_user: {
+    exit: 2,
+    meaning: "Started as root, and there is no unprivileged user to run the servers as.",
+  },
+  state_dir_unusable: { exit: 1, meaning: "The state directory cannot be made, written or read." },
+  disk_full: { exit: 1, meaning: "There is not enough room on a disk." },
+  port_in_use: { exit: 1, meaning: "A port that the cluster needs is taken by another program." },
+  data_directory_unusable: {
+    exit: 1,
+    meaning: "A data directory belongs to another cluster or major version, or is not one. It was not touched.",
+  },
+  node_failed: { exit: 1, meaning: "A database server does not start or stops again; its log says why." },
+  node_unknown: { exit: 2, meaning: "No node has this name." },
+  node_not_ready: { exit: 1, meaning: "A node is not in the state that this action needs." },
+  primary_unreachable: { exit: 69, meaning: "The primary does not answer." },
+  not_running: { exit: 69, meaning: "The cluster, or the part of it that is asked for, is not running." },
+  still_running: { exit: 75, meaning: "The cluster is running and must be stopped first." },
+  locked: { exit: 75, meaning: "Another odoo-pg works on this cluster; the message says which." },
+  timed_out: { exit: 75, meaning: "A wait reached its limit; the message says what it waited for." },
+  confirmation_missing: { exit: 2, meaning: "A severe action needs the name typed with --confirm." },
+  refused: { exit: 1, meaning: "The action would not be safe now; the message says why." },
+  command_failed: { exit: 1, meaning: "A program that odoo-pg ran ended with an error." },
+  interrupted: { exit: 130, meaning: "Interrupted. What was begun can be taken up again by the same command." },
+  internal: { exit: 1, meaning: "A defect in odoo-pg itself." },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorText {
+  /** What happened, and to what. */
+  readonly message: string;
+  /** What is safe: the state of the data now. */
+  readonly safe?: string;
+  /** What to do next, best an exact command. */
+  readonly next?: string;
+  readonly cause?: unknown;
+}
+
+/** An error whose text is written for its reader. Everything else that is thrown is a defect (`internal`). */
+export class OdooPgError extends Error {
+  readonly code: ErrorCode;
+  readonly safe: string | undefined;
+  readonly next: string | undefined;
+
+  constructor(code: ErrorCode, text: ErrorText) {
+    super(text.message, text.cause === undefined ? undefined : { cause: text.cause });
+    this.name = "OdooPgError";
+    this.code = code;
+    this.safe = text.safe;
+    this.next = text.next;
+  }
+
+  get exit(): ExitStatus {
+    return ERRORS[this.code].exit;
+  }
+
+  /** The form in which an error crosses the control socket and appears in --json output. */
+  toJSON(): { code: ErrorCode; message: string; safe?: string; next?: string } {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.safe === undefined ? {} : { safe: this.safe }),
+      ...(this.next === undefined ? {} : { next: this.next }),
+    };
+  }
+}
+
+/** Turns whatever was thrown into an OdooPgError. */
+export function toOdooPgError(thrown: unknown): OdooPgError {
+  if (thrown instanceof OdooPgError) return thrown;
+  const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  return new OdooPgError("internal", {
+    message: `Unexpected: ${message}`,
+    safe: "No step that was under way is lost: run the same command again.",
+    next: "Report this text as a defect of odoo-pg.",
+    cause: thrown,
+  });
+}
