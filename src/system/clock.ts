@@ -1,0 +1,69 @@
+import { setTimeout as timer } from "node:timers/promises";
+import { OdooPgError } from "../errors.ts";
+
+/** Milliseconds since the epoch. */
+export function now(): number {
+  return Date.now();
+}
+
+/** Milliseconds of a clock that never jumps, for measuring. */
+export function monotonic(): number {
+  return performance.now();
+}
+
+export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await timer(milliseconds, undefined, signal ? { signal } : {});
+}
+
+/** Calls `act` every `milliseconds` until the returned function is called. Never keeps the process alive. */
+export function every(milliseconds: number, act: () => void): () => void {
+  const handle = setInterval(act, milliseconds);
+  return () => clearInterval(handle);
+}
+
+export interface Wait {
+  /** What is waited for, as the end of the sentence "Still waiting for …". */
+  readonly what: string;
+  /** Milliseconds until the wait is given up. */
+  readonly limit: number;
+  /** Milliseconds between two looks; default 20. */
+  readonly interval?: number;
+  readonly next?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Waits until `look` answers something other than undefined, false or null, and returns it.
+ * @throws OdooPgError timed_out when the limit is reached.
+ */
+export async function waitUntil<T>(
+  look: () => Promise<T | undefined | false | null> | T | undefined | false | null,
+  wait: Wait,
+): Promise<T> {
+  const start = monotonic();
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false && seen !== null) return seen;
+    if (monotonic() - start > wait.limit) {
+      throw new OdooPgError("timed_out", {
+        message: `Still waiting for ${wait.what} after ${Math.round(wait.limit / 1000)} s.`,
+        safe: "Nothing is lost: what was begun goes on or can be begun again.",
+        next: wait.next ?? "Run the same command again, and look at: odoo-pg status",
+      });
+    }
+    await pause(wait.interval ?? 20, wait.signal);
+  }
+}
+
+/** Ends a promise that takes longer than `limit` milliseconds by rejecting with an Error that says so. */
+export async function within<T>(limit: number, what: string, promise: Promise<T>): Promise<T> {
+  let handle: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    handle = setTimeout(() => reject(new Error(`no answer within ${limit} ms from ${what}`)), limit);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(handle);
+  }
+}

@@ -1,0 +1,268 @@
+import { constants } from "node:fs";
+import * as fs from "node:fs/promises";
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+
+/** The user that owns files and runs servers. Undefined where everything is one user. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+function isErrno(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
+}
+
+/** Turns the errors that disks give into ones with a reader: no room, no permission. Others pass unchanged. */
+function explain(error: unknown, target: string): unknown {
+  if (isErrno(error, "ENOSPC", "EDQUOT")) {
+    return new OdooPgError("disk_full", {
+      message: `There is no room left on the disk of ${target}.`,
+      safe: "The file that was there before is unchanged.",
+      next: `Make room (df -h ${path.dirname(target)}), then run the same command again.`,
+      cause: error,
+    });
+  }
+  if (isErrno(error, "EACCES", "EPERM", "EROFS")) {
+    return new OdooPgError("state_dir_unusable", {
+      message: `${target} cannot be read or written by this user (${String(error).split(":")[1]?.trim()}).`,
+      safe: "Nothing was changed.",
+      next: "Run as the user that owns it (or with sudo), or choose another state_dir in odoo-pg.yaml.",
+      cause: error,
+    });
+  }
+  return error;
+}
+
+async function explained<T>(target: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw explain(error, target);
+  }
+}
+
+/** The text of a file, or undefined when there is none. */
+export async function readTextIfAny(file: string): Promise<string | undefined> {
+  return await explained(file, async () => {
+    try {
+      return await fs.readFile(file, "utf8");
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error;
+    }
+  });
+}
+
+/** The last `bytes` bytes of a file as text; empty when there is none. */
+export async function readTail(file: string, bytes: number): Promise<string> {
+  const handle = await fs.open(file, "r").catch(() => undefined);
+  if (!handle) return "";
+  try {
+    const { size } = await handle.stat();
+    const start = Math.max(0, size - bytes);
+    const buffer = Buffer.alloc(size - start);
+    await handle.read(buffer, 0, buffer.length, start);
+    return buffer.toString("utf8");
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads what a file holds from byte `offset` on, and the offset after it. A file that shrank is read from its start. */
+export async function readFrom(file: string, offset: number): Promise<{ text: string; offset: number }> {
+  const handle = await fs.open(file, "r").catch(() => undefined);
+  if (!handle) return { text: "", offset: 0 };
+  try {
+    const { size } = await handle.stat();
+    const start = size < offset ? 0 : offset;
+    const buffer = Buffer.alloc(size - start);
+    await handle.read(buffer, 0, buffer.length, start);
+    return { text: buffer.toString("utf8"), offset: size };
+  } finally {
+    await handle.close();
+  }
+}
+
+export interface WriteOptions {
+  /** Permission bits; default 0600. */
+  readonly mode?: number;
+  readonly owner?: Owner | undefined;
+}
+
+/** Makes what a directory lists durable: without it a rename may be undone by a power cut. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await fs.open(directory, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes a whole file or nothing: temporary name, fsync, rename, fsync of the directory. */
+export async function writeFileAtomic(file: string, text: string, options: WriteOptions = {}): Promise<void> {
+  await explained(file, async () => {
+    const temporary = `${file}.${process.pid}.tmp`;
+    await fs.rm(temporary, { force: true });
+    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
+    const handle = await fs.open(temporary, flags, options.mode ?? 0o600);
+    try {
+      if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
+      await handle.chmod(options.mode ?? 0o600);
+      await handle.writeFile(text);
+      await handle.sync();
+    } catch (error) {
+      await fs.rm(temporary, { force: true });
+      throw error;
+    } finally {
+      await handle.close();
+    }
+    await fs.rename(temporary, file);
+    await syncDirectory(path.dirname(file));
+  });
+}
+
+/** Writes the file only when its text differs; says whether it did. */
+export async function writeFileIfChanged(
+  file: string,
+  text: string,
+  options: WriteOptions = {},
+): Promise<boolean> {
+  if ((await readTextIfAny(file)) === text) return false;
+  await writeFileAtomic(file, text, options);
+  return true;
+}
+
+/** Creates the file, or fails with false when it exists: the basis of a lock. */
+export async function createExclusive(file: string, text: string): Promise<boolean> {
+  const own = `${file}.${process.pid}.new`;
+  await writeFileAtomic(own, text);
+  try {
+    await fs.link(own, file);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) return false;
+    throw explain(error, file);
+  } finally {
+    await fs.rm(own, { force: true });
+  }
+}
+
+/** Adds a line to a file, creating it with the given mode. */
+export async function appendLine(file: string, line: string, options: WriteOptions = {}): Promise<void> {
+  await explained(file, async () => {
+    const handle = await fs.open(file, "a", options.mode ?? 0o600);
+    try {
+      if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
+      await handle.appendFile(`${line}\n`);
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+/** Makes a directory with all its parents (0755 for the parents), the last with the given mode and owner. */
+export async function ensureDirectory(directory: string, options: WriteOptions = {}): Promise<void> {
+  await explained(directory, async () => {
+    await fs.mkdir(directory, { recursive: true, mode: 0o755 });
+    if (options.owner) await fs.chown(directory, options.owner.uid, options.owner.gid);
+    await fs.chmod(directory, options.mode ?? 0o700);
+  });
+}
+
+export type Kind = "file" | "directory" | "other" | undefined;
+
+/** What lies at a path; undefined when nothing does. */
+export async function kindOf(target: string): Promise<Kind> {
+  return await explained(target, async () => {
+    try {
+      const stat = await fs.stat(target);
+      return stat.isFile() ? "file" : stat.isDirectory() ? "directory" : "other";
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error;
+    }
+  });
+}
+
+export async function ownerOf(target: string): Promise<Owner | undefined> {
+  const stat = await fs.stat(target).catch(() => undefined);
+  return stat && { uid: stat.uid, gid: stat.gid };
+}
+
+/** Milliseconds since the epoch at which the file was last written; undefined when it is not there. */
+export async function modifiedAt(target: string): Promise<number | undefined> {
+  return (await fs.stat(target).catch(() => undefined))?.mtimeMs;
+}
+
+/** Names in a directory, sorted; none when it is absent. */
+export async function namesIn(directory: string): Promise<string[]> {
+  return await explained(directory, async () => {
+    try {
+      return (await fs.readdir(directory)).sort();
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+      throw error;
+    }
+  });
+}
+
+/** Renames and makes the rename durable. */
+export async function move(from: string, to: string): Promise<void> {
+  await explained(from, async () => {
+    await fs.rename(from, to);
+    await syncDirectory(path.dirname(to));
+    if (path.dirname(from) !== path.dirname(to)) await syncDirectory(path.dirname(from));
+  });
+}
+
+export async function removeFile(file: string): Promise<void> {
+  await explained(file, async () => await fs.rm(file, { force: true }));
+}
+
+/** Removes a directory with all that is in it. Callers must have proven that it is theirs. */
+export async function removeTree(directory: string): Promise<void> {
+  await explained(
+    directory,
+    async () => await fs.rm(directory, { recursive: true, force: true, maxRetries: 3 }),
+  );
+}
+
+export interface DiskSpace {
+  readonly totalBytes: number;
+  /** Bytes that an unprivileged process may still use. */
+  readonly freeBytes: number;
+}
+
+/** The disk on which a path, or its nearest existing parent, lies. */
+export async function diskSpace(target: string): Promise<DiskSpace> {
+  let place = target;
+  while ((await kindOf(place)) === undefined && place !== path.dirname(place)) place = path.dirname(place);
+  const stat = await fs.statfs(place);
+  return { totalBytes: stat.blocks * stat.bsize, freeBytes: stat.bavail * stat.bsize };
+}
+
+/** Bytes that all files below a directory use; files that vanish meanwhile count nothing. */
+export async function treeBytes(directory: string): Promise<number> {
+  let total = 0;
+  for (const entry of await fs.readdir(directory, { withFileTypes: true }).catch(() => [])) {
+    const full = path.join(directory, entry.name);
+    if (entry.isDirectory()) total += await treeBytes(full);
+    else total += (await fs.lstat(full).catch(() => undefined))?.size ?? 0;
+  }
+  return total;
+}
+
+/** The path with symbolic links resolved, or undefined when it is not there. */
+export async function realPath(target: string): Promise<string | undefined> {
+  return await fs.realpath(target).catch(() => undefined);
+}
+
+/** Whether the path is a program that may be run. */
+export async function isExecutable(file: string): Promise<boolean> {
+  return await fs.access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import os from "node:os";
+import type { Owner } from "./files.ts";
+import { run } from "./process.ts";
+
+/** What the machine and the process are: read once, at the edge. */
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  readonly hostname: string;
+  readonly home: string;
+  readonly isRoot: boolean;
+  /** Bytes of memory that this process may use: the container's limit where there is one. */
+  readonly memoryBytes: number;
+}
+
+export function readMachine(): Machine {
+  const limit = process.constrainedMemory();
+  const total = os.totalmem();
+  return {
+    platform: os.platform(),
+    hostname: os.hostname(),
+    home: os.homedir(),
+    isRoot: process.geteuid?.() === 0,
+    memoryBytes: limit > 0 && limit < total ? limit : total,
+  };
+}
+
+export interface User extends Owner {
+  readonly name: string;
+}
+
+/** The present user. */
+export function currentUser(): User {
+  const info = os.userInfo();
+  return { name: info.username, uid: info.uid, gid: info.gid };
+}
+
+/** Looks a user up in the system's user database; undefined when there is none of that name. */
+export async function findUser(name: string): Promise<User | undefined> {
+  const parse = (line: string | undefined): User | undefined => {
+    const [found, , uid, gid] = line?.split(":") ?? [];
+    return found === name && uid !== undefined && gid !== undefined
+      ? { name, uid: Number(uid), gid: Number(gid) }
+      : undefined;
+  };
+  try {
+    const local = parse(
+      readFileSync("/etc/passwd", "utf8")
+        .split("\n")
+        .find((line) => line.startsWith(`${name}:`)),
+    );
+    if (local) return local;
+  } catch {
+    // No such file on some systems: the commands below know.
+  }
+  if (os.platform() === "darwin") {
+    const uid = await run("id", ["-u", name]);
+    const gid = await run("id", ["-g", name]);
+    return uid.exitCode === 0 ? { name, uid: Number(uid.stdout), gid: Number(gid.stdout) } : undefined;
+  }
+  const getent = await run("getent", ["passwd", name]).catch(() => undefined);
+  return parse(getent?.stdout.split("\n")[0]);
+}

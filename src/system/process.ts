@@ -1,0 +1,263 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync, fchownSync } from "node:fs";
+import { execa } from "execa";
+import { OdooPgError } from "../errors.ts";
+import { monotonic, pause } from "./clock.ts";
+import type { Owner } from "./files.ts";
+
+export interface RunOptions {
+  /** User to run as; the present one when undefined. */
+  readonly owner?: Owner | undefined;
+  /** The whole environment of the child besides PATH and locale: nothing else is inherited. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  /** Milliseconds; default 60 000. 0 means no limit. */
+  readonly limit?: number;
+  readonly cwd?: string;
+  /** Called with each line that the program writes to its standard error. */
+  readonly onStderrLine?: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Ran {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What children see of our environment. PG* variables and secrets never pass on. */
+function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return { PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C", TZ: "UTC", ...extra };
+}
+
+/**
+ * Runs a program to its end without a shell and returns what it printed, whatever its exit status.
+ * @throws OdooPgError program_missing when it cannot be started, timed_out at the limit.
+ */
+export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const limit = options.limit ?? 60_000;
+  const child = execa(program, args, {
+    env: childEnvironment(options.environment),
+    extendEnv: false,
+    cwd: options.cwd ?? "/",
+    reject: false,
+    timeout: limit,
+    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
+    ...(options.owner ? { uid: options.owner.uid, gid: options.owner.gid } : {}),
+    ...(options.signal ? { cancelSignal: options.signal } : {}),
+    ...(options.onStderrLine
+      ? {
+          stderr: [
+            "pipe",
+            function* (line: unknown) {
+              options.onStderrLine?.(String(line));
+              yield line;
+            },
+          ],
+        }
+      : {}),
+  });
+  const result = await child;
+  if (result.timedOut) {
+    throw new OdooPgError("timed_out", {
+      message: `${program} did not end within ${limit / 1000} s; it was stopped.`,
+    });
+  }
+  if (result.isCanceled) throw new OdooPgError("interrupted", { message: `${program} was interrupted.` });
+  if (result.exitCode === undefined && result.signal === undefined) {
+    throw new OdooPgError("program_missing", {
+      message: `${program} cannot be started: ${result.originalMessage ?? ""}`,
+    });
+  }
+  return {
+    exitCode: result.exitCode ?? 128,
+    stdout: result.stdout ?? "",
+    stderr: result.stderr ?? "",
+  };
+}
+
+/** As `run`, but an exit status other than 0 is an error that holds the program's last words. */
+export async function runOrFail(
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Ran> {
+  const ran = await run(program, args, options);
+  if (ran.exitCode !== 0) {
+    const words = (ran.stderr.trim() || ran.stdout.trim()).split("\n").slice(-6).join("\n  ");
+    if (/No space left on device/.test(words)) {
+      throw new OdooPgError("disk_full", {
+        message: `${program} found no room left on the disk:\n  ${words}`,
+        safe: "What existed before is unchanged.",
+        next: "Make room, then run the same command again.",
+      });
+    }
+    throw new OdooPgError("command_failed", {
+      message: `${program} failed (exit status ${ran.exitCode}):\n  ${words}`,
+    });
+  }
+  return ran;
+}
+
+/** Runs a program in the user's own terminal with the user's own environment; returns its exit status. */
+export async function runInTerminal(
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const child = execa(program, args, { stdio: "inherit", env: environment, reject: false });
+  // Ctrl-C belongs to the program in the foreground (psql cancels a query with it).
+  const ignore = (): void => {};
+  process.on("SIGINT", ignore);
+  try {
+    const result = await child;
+    return result.exitCode ?? 128;
+  } finally {
+    process.off("SIGINT", ignore);
+  }
+}
+
+export interface Started {
+  readonly pid: number;
+  /** Resolves when the process ended, as long as this process lives. */
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Starts a server that outlives this process: own session, no terminal, output to a log file.
+ * @throws OdooPgError program_missing when it cannot be started.
+ */
+export async function startDetached(
+  program: string,
+  args: readonly string[],
+  options: {
+    owner?: Owner | undefined;
+    logFile: string;
+    environment?: Readonly<Record<string, string>>;
+    cwd?: string;
+  },
+): Promise<Started> {
+  const log = openSync(options.logFile, "a", 0o600);
+  if (options.owner) fchownSync(log, options.owner.uid, options.owner.gid);
+  try {
+    const child = spawn(program, args, {
+      detached: true,
+      stdio: ["ignore", log, log],
+      cwd: options.cwd ?? "/",
+      env: childEnvironment(options.environment),
+      ...(options.owner ? { uid: options.owner.uid, gid: options.owner.gid } : {}),
+    });
+    const ended = new Promise<void>((resolve) => {
+      child.once("exit", () => resolve());
+      child.once("error", () => resolve());
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", (error) =>
+        reject(
+          new OdooPgError("program_missing", {
+            message: `${program} cannot be started: ${error.message}`,
+            cause: error,
+          }),
+        ),
+      );
+    });
+    child.unref();
+    return { pid: child.pid ?? 0, ended };
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Whether a process with this id exists (a zombie does not count). */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+  return processState(pid) !== "Z";
+}
+
+/** One letter as in ps: R, S, D, T (stopped), Z …; undefined where /proc is not there or the process is gone. */
+export function processState(pid: number): string | undefined {
+  return procStat(pid)?.[0];
+}
+
+/** The fields of /proc/PID/stat from the state on (field 3), after the name in parentheses. */
+function procStat(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A text that tells this process from any later one with the same id: start time in clock ticks since boot
+ * (proc(5), field 22), with the boot's id. Elsewhere what ps says. Undefined when the process is gone.
+ */
+export async function processIdentity(pid: number): Promise<string | undefined> {
+  const stat = procStat(pid);
+  if (stat) {
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    return `${boot}/${stat[19] ?? ""}`;
+  }
+  if (process.platform === "linux") return undefined;
+  const ps = await run("ps", ["-o", "lstart=", "-p", String(pid)]);
+  return ps.exitCode === 0 ? ps.stdout.trim() : undefined;
+}
+
+/** Start of a process in seconds since the epoch, or undefined. Source: btime of /proc/stat plus field 22 at 100 ticks a second. */
+export async function processStartSeconds(pid: number): Promise<number | undefined> {
+  const stat = procStat(pid);
+  if (stat) {
+    const boot = /^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1];
+    return boot === undefined ? undefined : Number(boot) + Number(stat[19]) / 100;
+  }
+  if (process.platform === "linux") return undefined;
+  const ps = await run("ps", ["-o", "lstart=", "-p", String(pid)], { environment: { TZ: "UTC" } });
+  const parsed = Date.parse(`${ps.stdout.trim()} UTC`);
+  return Number.isNaN(parsed) ? undefined : parsed / 1000;
+}
+
+/** The file that a process runs, where the system tells (Linux, own user or root). */
+export function programOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0];
+  } catch {
+    return undefined;
+  }
+}
+
+export type Signal =
+  | "SIGTERM"
+  | "SIGINT"
+  | "SIGQUIT"
+  | "SIGHUP"
+  | "SIGKILL"
+  | "SIGUSR1"
+  | "SIGUSR2"
+  | "SIGCONT";
+
+/** Sends a signal; says whether there was a process to take it. */
+export function sendSignal(pid: number, signal: Signal): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+    throw error;
+  }
+}
+
+/** Waits until a process is gone; false when it is still there after `limit` milliseconds. */
+export async function waitForEnd(pid: number, limit: number): Promise<boolean> {
+  const start = monotonic();
+  while (isAlive(pid)) {
+    if (monotonic() - start > limit) return false;
+    await pause(10);
+  }
+  return true;
+}
