@@ -1,0 +1,354 @@
+import { posix } from "node:path";
+import * as z from "zod";
+import { hostProblem, listenAddressProblem, networkProblem } from "./addresses.ts";
+import { parameterProblem, parameterText } from "./parameters.ts";
+import { parseBytes } from "./postgres-units.ts";
+import { stateDirProblem } from "./state-dir.ts";
+
+/** A text for which `problem` finds nothing wrong; what it finds is the message. */
+function textWithout(problem: (text: string) => string | undefined) {
+  return z.string().superRefine((text, context) => {
+    const message = problem(text);
+    if (message !== undefined) context.addIssue({ code: "custom", message });
+  });
+}
+
+function pathProblem(text: string): string | undefined {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  if (/[\u0000-\u001f\u007f]/.test(text)) return "holds a control character";
+  if (text.startsWith("~"))
+    return `"${text}" starts with "~", which only a shell resolves: write the whole path`;
+  if (!text.startsWith("/")) return `${JSON.stringify(text)} is not an absolute path: it must start with "/"`;
+  return undefined;
+}
+
+/** An absolute path, brought into its shortest form without a slash at the end. */
+function absolutePath(problem: (path: string) => string | undefined = () => undefined) {
+  return textWithout((text) => pathProblem(text) ?? problem(text)).overwrite((text) =>
+    posix.normalize(text).replace(/(?<=.)\/$/, ""),
+  );
+}
+
+const port = z.int().min(1024).max(65535);
+
+/** Roles that odoo-pg makes for itself, or that the server has. */
+const RESERVED_ROLES = ["postgres", "replicator", "collectd", "openerp"];
+const RESERVED_DATABASES = ["template0", "template1", "postgres"];
+
+function roleProblem(name: string): string | undefined {
+  if (RESERVED_ROLES.includes(name)) return `"${name}" is a role with another purpose: choose another name`;
+  if (name.startsWith("pg_")) return `"${name}": PostgreSQL keeps names that start with "pg_" for itself`;
+  if (!/^[a-z_][a-z0-9_-]{0,62}$/.test(name)) {
+    return `${JSON.stringify(name)} cannot be the name of the role: use lower-case letters, digits, "_" and "-", at most 63, starting with a letter`;
+  }
+  return undefined;
+}
+
+function templateProblem(name: string): string | undefined {
+  if (RESERVED_DATABASES.includes(name)) return `"${name}" is PostgreSQL's own database: choose another name`;
+  if (name.startsWith("pg_")) return `"${name}": PostgreSQL keeps names that start with "pg_" for itself`;
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(name)) {
+    return `${JSON.stringify(name)} cannot be the name of the template: use lower-case letters, digits and "_", at most 63, starting with a letter`;
+  }
+  return undefined;
+}
+
+const node = z.strictObject({
+  name: z
+    .string()
+    .regex(
+      /^[a-z][a-z0-9_]{0,30}$/,
+      'must be lower-case letters, digits and "_", at most 31, starting with a letter: it becomes the name of a replication slot',
+    )
+    .meta({
+      description: "Name of the node. It names its replication slot and its application_name too.",
+      examples: ["pg1"],
+    }),
+  host: textWithout(hostProblem)
+    .default("127.0.0.1")
+    .meta({
+      description: "Address by which the endpoints and the other nodes reach this node.",
+      examples: ["10.0.0.11"],
+    }),
+  port: port.meta({ description: "Port of this PostgreSQL server.", examples: [5433] }),
+  data_dir: absolutePath()
+    .optional()
+    .meta({
+      description: "Data directory of this node. When not set: `nodes/<name>/data` in the state directory.",
+      examples: ["/srv/postgres/pg1"],
+    }),
+});
+
+const maxLag = z
+  .union([z.string(), z.number()], { error: "must be a size, such as 16MB" })
+  .transform((input, context) => {
+    const bytes = parseBytes(input);
+    if (bytes === 0)
+      context.addIssue({
+        code: "custom",
+        message: "must be more than 0: no replica is ever exactly level while there are writes",
+      });
+    if (typeof bytes === "number") return bytes;
+    context.addIssue({ code: "custom", message: bytes });
+    return z.NEVER;
+  });
+
+const parameters = z
+  .record(
+    z.string(),
+    z.union([z.string(), z.number(), z.boolean()], {
+      error: "must be one value: a text, a number, true or false",
+    }),
+  )
+  .transform((written, context) => {
+    const result: Record<string, string> = {};
+    for (const [key, value] of Object.entries(written)) {
+      const name = key.toLowerCase();
+      const text = parameterText(value);
+      const message = Object.hasOwn(result, name)
+        ? `"${name}" is set twice (upper and lower case are the same here)`
+        : parameterProblem(name, text);
+      if (message === undefined) result[name] = text;
+      else context.addIssue({ code: "custom", message, path: [key] });
+    }
+    return result;
+  });
+
+/**
+ * The one place where configuration is declared: types, defaults, messages, documentation and the JSON Schema
+ * for editors are all made from it.
+ */
+export const configSchema = z.strictObject({
+  cluster: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9_-]{0,30}$/,
+      'must be lower-case letters, digits, "_" and "-", at most 31, starting with a letter or digit',
+    )
+    .default("odoo")
+    .meta({
+      description:
+        "Name of the cluster: of all nodes that hold the same data. It is what `--confirm` asks for.",
+      examples: ["prod"],
+    }),
+  state_dir: absolutePath(stateDirProblem)
+    .optional()
+    .meta({
+      description:
+        "Directory for everything that belongs to the cluster: data, sockets, logs, generated passwords, rendered configuration. At most 80 bytes, because the paths of Unix sockets are limited. When not set: `/var/lib/odoo-pg/<cluster>` for root; otherwise `${XDG_STATE_HOME:-~/.local/state}/odoo-pg/<cluster>` on Linux and `~/Library/Application Support/odoo-pg/<cluster>` on macOS.",
+      examples: ["/var/lib/odoo-pg/prod"],
+    }),
+  user: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "cannot be the name of a user of this system")
+    .refine((name) => name !== "root", "must not be root: PostgreSQL refuses to run as root")
+    .optional()
+    .meta({
+      description:
+        "User of the system that the servers run as when odoo-pg is started by root. When not set: `postgres`. Without root, everything runs as the user who starts it, and this key has no effect.",
+      examples: ["postgres"],
+    }),
+  listen: z
+    .array(textWithout(listenAddressProblem))
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        'Addresses that the nodes and the endpoints listen on. When not set: `127.0.0.1`, or `*` (all addresses) when "networks" is not empty.',
+      examples: [["127.0.0.1", "10.0.0.11"]],
+    }),
+  networks: z
+    .array(textWithout(networkProblem))
+    .default([])
+    .meta({
+      description:
+        "Networks that may connect, besides this host. From there, connections need TLS and a password. IPv4 and IPv6; `0.0.0.0/0` and `::/0` mean everyone.",
+      examples: [["10.0.0.0/24", "fd00::/8"]],
+    }),
+  postgres: z
+    .strictObject({
+      version: z
+        .int()
+        .min(13)
+        .max(99)
+        .optional()
+        .meta({
+          description: "Major version of PostgreSQL to use. When not set: the highest one that is installed.",
+          examples: [17],
+        }),
+      bin_dir: absolutePath()
+        .optional()
+        .meta({
+          description:
+            "Directory of PostgreSQL's programs (`postgres`, `initdb`, `pg_basebackup`). When not set, it is looked for in Debian's versioned directories, with `pg_config`, in Homebrew and in PATH.",
+          examples: ["/usr/lib/postgresql/17/bin"],
+        }),
+      parameters: parameters.prefault({}).meta({
+        description:
+          "PostgreSQL parameters of all nodes, over those that odoo-pg chooses. `true` and `false` mean `on` and `off`. Parameters that another key sets (such as `port`) are refused.",
+        examples: [{ log_min_duration_statement: "1s", work_mem: "32MB" }],
+      }),
+    })
+    .prefault({})
+    .meta({ description: "PostgreSQL itself." }),
+  haproxy: z
+    .strictObject({
+      program: absolutePath()
+        .optional()
+        .meta({
+          description:
+            "Path of the program haproxy. When not set, it is looked for in PATH and in the usual directories.",
+          examples: ["/usr/sbin/haproxy"],
+        }),
+    })
+    .prefault({})
+    .meta({ description: "HAProxy, which serves the endpoints." }),
+  nodes: z
+    .array(node)
+    .min(1)
+    .prefault([
+      { name: "pg1", port: 5433 },
+      { name: "pg2", port: 5434 },
+    ])
+    .meta({
+      description:
+        "The PostgreSQL servers of the cluster. The first one becomes the primary when the cluster is first started, the others its replicas; afterwards the order says nothing: a node keeps the role that it has.",
+    }),
+  endpoints: z
+    .strictObject({
+      read: z
+        .strictObject({
+          port: port
+            .default(5435)
+            .meta({ description: "Port of the read endpoint: Odoo's `db_replica_port`." }),
+          consistency: z.enum(["eventual", "bounded", "read-your-writes"]).default("bounded").meta({
+            description:
+              "What a read may miss. `bounded`: a replica serves reads only while it streams and is behind by no more than `max_lag`; otherwise its sessions are cut and reads go elsewhere. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `eventual`: replicas serve reads however far they are behind.",
+          }),
+          max_lag: maxLag.prefault("16MB").meta({
+            description:
+              "How far a replica may be behind the primary, in bytes of WAL, before it leaves the pool. Units as in PostgreSQL: B, kB, MB, GB, TB.",
+            examples: ["64MB"],
+          }),
+          max_lag_seconds: z
+            .number()
+            .positive()
+            .optional()
+            .meta({
+              description:
+                "How far a replica may be behind the primary in seconds before it leaves the pool. When not set, only `max_lag` counts.",
+              examples: [10],
+            }),
+        })
+        .prefault({})
+        .meta({
+          description: "The address for reads: the replicas of the pool, and the primary when there is none.",
+        }),
+      write: z
+        .strictObject({
+          port: port.default(5436).meta({ description: "Port of the write endpoint: Odoo's `db_port`." }),
+        })
+        .prefault({})
+        .meta({ description: "The address for writes: whichever node is primary." }),
+    })
+    .prefault({})
+    .meta({ description: "The addresses that Odoo is given." }),
+  tls: z
+    .strictObject({
+      certificate: absolutePath().meta({
+        description: "Certificate of the servers, with those between it and the authority (PEM).",
+        examples: ["/etc/odoo-pg/server.crt"],
+      }),
+      key: absolutePath().meta({
+        description: "Private key of the certificate (PEM, without a passphrase).",
+        examples: ["/etc/odoo-pg/server.key"],
+      }),
+      ca: absolutePath().meta({
+        description: "Certificate of the authority, with which replicas verify the primary (PEM).",
+        examples: ["/etc/odoo-pg/ca.crt"],
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        "Certificates of your own: all three or none. When not set, odoo-pg makes an authority for the cluster and certificates from it.",
+    }),
+  odoo: z
+    .strictObject({
+      role: textWithout(roleProblem)
+        .default("odoo")
+        .meta({
+          description: "Role that Odoo connects as (`db_user`): login and CREATEDB, never a superuser.",
+          examples: ["odoo_prod"],
+        }),
+      template: textWithout(templateProblem)
+        .default("odoo_template")
+        .meta({ description: "Database that Odoo copies new databases from (`db_template`)." }),
+      filestore: absolutePath()
+        .optional()
+        .meta({
+          description: "Directory of Odoo's filestores, which holds one directory per database.",
+          examples: ["/var/lib/odoo/filestore"],
+        }),
+      addons_path: z
+        .array(absolutePath())
+        .default([])
+        .meta({
+          description: "Directories of Odoo's modules, as in Odoo's own `addons_path`.",
+          examples: [["/opt/odoo/addons", "/opt/odoo/custom"]],
+        }),
+    })
+    .prefault({})
+    .meta({ description: "What odoo-pg has to know about Odoo." }),
+  backup: z
+    .strictObject({
+      dir: absolutePath()
+        .optional()
+        .meta({ description: "Directory of the backups.", examples: ["/var/backups/odoo-pg"] }),
+    })
+    .prefault({})
+    .meta({ description: "Backups." }),
+  password_files: z
+    .strictObject({
+      odoo: absolutePath()
+        .optional()
+        .meta({
+          description: "File with the password of Odoo's role (`odoo.role`).",
+          examples: ["/etc/odoo-pg/odoo.password"],
+        }),
+      openerp: absolutePath()
+        .optional()
+        .meta({
+          description: "File with the password of role openerp, which may log in only when it has one.",
+          examples: ["/etc/odoo-pg/openerp.password"],
+        }),
+      replicator: absolutePath()
+        .optional()
+        .meta({
+          description: "File with the password of role replicator, which the replicas connect as.",
+          examples: ["/etc/odoo-pg/replicator.password"],
+        }),
+      collectd: absolutePath()
+        .optional()
+        .meta({
+          description: "File with the password of role collectd, which monitoring connects as.",
+          examples: ["/etc/odoo-pg/collectd.password"],
+        }),
+    })
+    .prefault({})
+    .meta({
+      description:
+        "Files that hold passwords: printable ASCII, one line. Passwords themselves never stand in this file. Those that are not given are generated and kept in the state directory with mode 0600 (openerp: none, no login).",
+    }),
+});
+
+/** The configuration after resolving: what was open is decided. A stored configuration is read with it. */
+export const resolvedConfigSchema = configSchema.required({ state_dir: true, listen: true });
+
+/** A whole configuration: every default filled in, sizes in bytes, no secret in it. */
+export type Config = z.output<typeof resolvedConfigSchema>;
+
+export type NodeConfig = Config["nodes"][number];
+
+/** What a read may miss. */
+export type Consistency = Config["endpoints"]["read"]["consistency"];
