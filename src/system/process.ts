@@ -14,8 +14,8 @@ export interface RunOptions {
   /** Milliseconds; default 60 000. 0 means no limit. */
   readonly limit?: number;
   readonly cwd?: string;
-  /** Called with each line that the program writes to its standard error. */
-  readonly onStderrLine?: (line: string) => void;
+  /** Called with what the program writes to its standard error, as it comes. */
+  readonly onStderr?: (text: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,18 +45,9 @@ export async function run(program: string, args: readonly string[], options: Run
     ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
     ...(options.owner ? { uid: options.owner.uid, gid: options.owner.gid } : {}),
     ...(options.signal ? { cancelSignal: options.signal } : {}),
-    ...(options.onStderrLine
-      ? {
-          stderr: [
-            "pipe",
-            function* (line: unknown) {
-              options.onStderrLine?.(String(line));
-              yield line;
-            },
-          ],
-        }
-      : {}),
   });
+  const { onStderr } = options;
+  if (onStderr) child.stderr?.on("data", (chunk: Buffer) => onStderr(chunk.toString("utf8")));
   const result = await child;
   if (result.timedOut) {
     throw new OdooPgError("timed_out", {

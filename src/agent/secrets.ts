@@ -1,0 +1,58 @@
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import type { Layout } from "../cluster/layout.ts";
+import type { RolePasswords } from "../odoo/roles.ts";
+import { passfilePath, renderPassfile } from "../postgres/render.ts";
+import { readTextIfAny, removeFile, writeFileIfChanged, type Owner } from "../system/files.ts";
+
+/** Passwords that the configuration or the environment gives; those left out are generated once and kept. */
+export interface GivenPasswords {
+  readonly odoo?: string | undefined;
+  readonly openerp?: string | undefined;
+  readonly replicator?: string | undefined;
+  readonly collectd?: string | undefined;
+}
+
+export function passwordFile(layout: Layout, role: keyof RolePasswords): string {
+  return path.join(layout.secretsDir, `${role}.password`);
+}
+
+/** 32 characters from 62: 190 bits, and nothing that a configuration file, shell or URL would have to quote. */
+function generatePassword(): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  let password = "";
+  while (password.length < 32) {
+    // Bytes from 248 on would make some characters likelier than others.
+    for (const byte of randomBytes(48))
+      if (byte < 248 && password.length < 32) password += alphabet[byte % 62];
+  }
+  return password;
+}
+
+/** A role's password as it is kept, or undefined when it has none. */
+export async function readPassword(layout: Layout, role: keyof RolePasswords): Promise<string | undefined> {
+  return (await readTextIfAny(passwordFile(layout, role)))?.replace(/\n$/, "");
+}
+
+/** Every role's password: the given one, else the kept one, else a new one. All are kept in files of mode 0600. */
+export async function ensurePasswords(
+  layout: Layout,
+  given: GivenPasswords,
+  owner: Owner | undefined,
+): Promise<RolePasswords> {
+  const keep = async (role: keyof RolePasswords, wanted: string | undefined): Promise<string> => {
+    const password = wanted ?? (await readPassword(layout, role)) ?? generatePassword();
+    await writeFileIfChanged(passwordFile(layout, role), `${password}\n`, { owner });
+    return password;
+  };
+  const passwords = {
+    postgres: await keep("postgres", undefined),
+    replicator: await keep("replicator", given.replicator),
+    odoo: await keep("odoo", given.odoo),
+    collectd: await keep("collectd", given.collectd),
+    openerp: given.openerp === undefined ? undefined : await keep("openerp", given.openerp),
+  };
+  if (given.openerp === undefined) await removeFile(passwordFile(layout, "openerp"));
+  await writeFileIfChanged(passfilePath(layout), renderPassfile(passwords.replicator), { owner });
+  return passwords;
+}

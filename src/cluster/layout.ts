@@ -1,0 +1,82 @@
+import path from "node:path";
+import type { Config } from "../config/schema.ts";
+
+export type NodeConfig = Config["nodes"][number];
+
+/** Where everything of one cluster lies, below its state directory. */
+export interface Layout {
+  readonly stateDir: string;
+  /** What was applied last: the mark by which a state directory is recognised. */
+  readonly appliedFile: string;
+  /** Who is primary, and what happened. */
+  readonly stateFile: string;
+  readonly lockFile: string;
+  readonly agentLog: string;
+  /** Unix sockets and process ids. */
+  readonly runDir: string;
+  readonly agentSocket: string;
+  readonly secretsDir: string;
+  readonly tlsDir: string;
+  readonly haproxyDir: string;
+  readonly nodesDir: string;
+  /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
+  readonly asideDir: string;
+}
+
+export function layoutOf(stateDir: string): Layout {
+  const at = (...parts: string[]): string => path.join(stateDir, ...parts);
+  return {
+    stateDir,
+    appliedFile: at("cluster.json"),
+    stateFile: at("state.json"),
+    lockFile: at("agent.lock"),
+    agentLog: at("agent.log"),
+    runDir: at("run"),
+    agentSocket: at("run", "agent.sock"),
+    secretsDir: at("secrets"),
+    tlsDir: at("tls"),
+    haproxyDir: at("haproxy"),
+    nodesDir: at("nodes"),
+    asideDir: at("aside"),
+  };
+}
+
+/** Where one node's files lie. */
+export interface NodeLayout {
+  readonly dir: string;
+  readonly dataDir: string;
+  /** A data directory in the making: it is never started, and renamed to `dataDir` when it is whole. */
+  readonly newDataDir: string;
+  readonly configFile: string;
+  readonly hbaFile: string;
+  readonly identFile: string;
+  readonly synchronousFile: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly logDir: string;
+  /** What the server says before its own log is open. */
+  readonly startLog: string;
+}
+
+export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "data_dir">): NodeLayout {
+  const dir = path.join(layout.nodesDir, node.name);
+  const dataDir = node.data_dir ?? path.join(dir, "data");
+  return {
+    dir,
+    dataDir,
+    newDataDir: `${dataDir}.new`,
+    configFile: path.join(dir, "postgresql.conf"),
+    hbaFile: path.join(dir, "pg_hba.conf"),
+    identFile: path.join(dir, "pg_ident.conf"),
+    synchronousFile: path.join(dir, "synchronous.conf"),
+    certificateFile: path.join(dir, "server.crt"),
+    keyFile: path.join(dir, "server.key"),
+    logDir: path.join(dir, "log"),
+    startLog: path.join(dir, "log", "start.log"),
+  };
+}
+
+/** The physical slot of a replica on its primary. */
+export function slotName(node: string): string {
+  return node;
+}

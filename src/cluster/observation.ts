@@ -1,0 +1,95 @@
+import * as z from "zod";
+import { parseLsn, type Lsn } from "./lsn.ts";
+
+const lsn = z.string().transform((text) => parseLsn(text));
+/** Seconds since the epoch, as PostgreSQL's extract(epoch …) gives them; kept as milliseconds. */
+const instant = z.number().transform((seconds) => seconds * 1000);
+
+const standbyRow = z.object({
+  application_name: z.string(),
+  client_addr: z.string().nullable(),
+  state: z.string(),
+  sync_state: z.string(),
+  sent_lsn: lsn.nullable(),
+  flush_lsn: lsn.nullable(),
+  replay_lsn: lsn.nullable(),
+  backend_start: instant,
+});
+
+const slotRow = z.object({
+  slot_name: z.string(),
+  active: z.boolean(),
+  restart_lsn: lsn.nullable(),
+  /** reserved, extended, unreserved, lost (PostgreSQL 13 and later). */
+  wal_status: z.string().nullable(),
+});
+
+/** What one query tells of a server. Times are milliseconds since the epoch by the server's clock. */
+export const serverFactsSchema = z.object({
+  now: instant,
+  started_at: instant,
+  version: z.string(),
+  system_identifier: z.string(),
+  in_recovery: z.boolean(),
+  timeline: z.number().int(),
+  wal_segment_bytes: z.number().int(),
+  pending_restart: z.array(z.string()),
+  synchronous_standby_names: z.string(),
+  /** The end of what was written; null on a replica. */
+  current_lsn: lsn.nullable(),
+  standbys: z.array(standbyRow),
+  slots: z.array(slotRow),
+  /** A replica's positions; null on the primary or before anything came. */
+  receive_lsn: lsn.nullable(),
+  replay_lsn: lsn.nullable(),
+  last_replay_at: instant.nullable(),
+  /** streaming, waiting …; null when no WAL receiver runs. */
+  receiver_status: z.string().nullable(),
+  /** The primary's end of WAL as last told to the receiver. */
+  latest_end_lsn: lsn.nullable(),
+  latest_end_at: instant.nullable(),
+  replay_paused: z.boolean(),
+});
+
+export type ServerFacts = z.output<typeof serverFactsSchema>;
+
+/** One look at one node, at one moment of our own clock (milliseconds since the epoch). */
+export interface NodeObservation {
+  readonly name: string;
+  readonly at: number;
+  readonly answer:
+    | { readonly kind: "facts"; readonly facts: ServerFacts }
+    /** The server did not answer; `reason` is for the reader, `starting` when it said that it is not ready yet. */
+    | { readonly kind: "none"; readonly reason: string; readonly starting: boolean };
+  /** Our clock's time of the last look that brought facts. */
+  readonly lastSeen: number | undefined;
+}
+
+export function factsOf(observation: NodeObservation | undefined): ServerFacts | undefined {
+  return observation?.answer.kind === "facts" ? observation.answer.facts : undefined;
+}
+
+/** How far a replica is behind. Undefined where it cannot be known: no answer from it. */
+export interface Lag {
+  /** Against the primary's end of WAL; against what the receiver last heard when the primary does not answer. */
+  readonly bytes: number | undefined;
+  readonly seconds: number | undefined;
+}
+
+/**
+ * The lag of a replica. 0 seconds when everything received is replayed and nothing is missing:
+ * the age of the last transaction alone would show lag on an idle primary.
+ */
+export function lagOf(replica: ServerFacts, primary: ServerFacts | undefined): Lag {
+  const end = primary?.current_lsn ?? replica.latest_end_lsn ?? replica.receive_lsn;
+  const replayed = replica.replay_lsn;
+  if (end === null || end === undefined || replayed === null) return { bytes: undefined, seconds: undefined };
+  const bytes = lsnBehind(end, replayed);
+  if (bytes === 0) return { bytes, seconds: 0 };
+  const since = replica.last_replay_at;
+  return { bytes, seconds: since === null ? undefined : Math.max(0, (replica.now - since) / 1000) };
+}
+
+function lsnBehind(ahead: Lsn, behind: Lsn): number {
+  return ahead > behind ? Number(ahead - behind) : 0;
+}

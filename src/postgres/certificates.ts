@@ -1,0 +1,194 @@
+import { X509Certificate, randomBytes } from "node:crypto";
+import path from "node:path";
+import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import {
+  kindOf,
+  move,
+  readTextIfAny,
+  removeFile,
+  writeFileAtomic,
+  writeFileIfChanged,
+  type Owner,
+} from "../system/files.ts";
+import { runOrFail } from "../system/process.ts";
+import { authorityPath } from "./render.ts";
+
+/** Ten years: a certificate that ends while nobody looks stops replication. */
+const DAYS = "3650";
+/** A certificate is made anew when it ends sooner than this. */
+const RENEW_BEFORE_MS = 90 * 24 * 3600 * 1000;
+const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+
+/** Makes the cluster's own certificate authority, once. Given certificates: their authority is copied. */
+export async function ensureAuthority(
+  config: Config,
+  layout: Layout,
+  owner: Owner | undefined,
+): Promise<void> {
+  const certificate = authorityPath(layout);
+  if (config.tls) {
+    await writeFileIfChanged(certificate, await readGiven(config.tls.ca), { mode: 0o644, owner });
+    return;
+  }
+  const key = path.join(layout.tlsDir, "ca.key");
+  if ((await kindOf(certificate)) === "file" && (await kindOf(key)) === "file") return;
+  await openssl(
+    [
+      "req",
+      "-x509",
+      ...NEW_KEY,
+      "-days",
+      DAYS,
+      "-sha256",
+      "-subj",
+      `/CN=odoo-pg ${config.cluster} authority`,
+      "-addext",
+      "keyUsage=critical,keyCertSign,cRLSign",
+      "-keyout",
+      `${key}.new`,
+      "-out",
+      `${certificate}.new`,
+    ],
+    owner,
+  );
+  await move(`${key}.new`, key);
+  await move(`${certificate}.new`, certificate);
+}
+
+/** Names and addresses that a node's certificate is good for. Sorted: the same input always gives the same text. */
+export function subjectNames(node: NodeConfig, hostname: string, listen: readonly string[]): string[] {
+  const isAddress = (text: string): boolean => /^[0-9.]+$/.test(text) || text.includes(":");
+  const hosts = new Set([
+    "127.0.0.1",
+    "::1",
+    "localhost",
+    hostname,
+    node.host,
+    ...listen.filter((at) => at !== "*" && at !== "0.0.0.0" && at !== "::"),
+  ]);
+  return [...hosts].map((host) => (isAddress(host) ? `IP:${host}` : `DNS:${host}`)).sort();
+}
+
+/** Makes or renews a node's certificate; says whether the files changed. */
+export async function ensureNodeCertificate(
+  config: Config,
+  layout: Layout,
+  node: NodeConfig,
+  files: NodeLayout,
+  owner: Owner | undefined,
+  hostname: string,
+  now: number,
+): Promise<boolean> {
+  if (config.tls) {
+    const certificate = await writeFileIfChanged(
+      files.certificateFile,
+      await readGiven(config.tls.certificate),
+      { mode: 0o644, owner },
+    );
+    const key = await writeFileIfChanged(files.keyFile, await readGiven(config.tls.key), {
+      mode: 0o600,
+      owner,
+    });
+    return certificate || key;
+  }
+  const names = subjectNames(node, hostname, config.listen);
+  if (await isGood(files.certificateFile, authorityPath(layout), names, now)) return false;
+  const request = `${files.certificateFile}.csr`;
+  const extensions = `${files.certificateFile}.ext`;
+  await writeFileAtomic(extensions, `subjectAltName=${names.join(",")}\nextendedKeyUsage=serverAuth\n`, {
+    owner,
+  });
+  await openssl(
+    [
+      "req",
+      "-new",
+      ...NEW_KEY,
+      "-subj",
+      `/CN=${node.name}`,
+      "-keyout",
+      `${files.keyFile}.new`,
+      "-out",
+      request,
+    ],
+    owner,
+  );
+  await openssl(
+    [
+      "x509",
+      "-req",
+      "-in",
+      request,
+      "-days",
+      DAYS,
+      "-sha256",
+      "-set_serial",
+      `0x${randomBytes(16).toString("hex")}`,
+      "-CA",
+      authorityPath(layout),
+      "-CAkey",
+      path.join(layout.tlsDir, "ca.key"),
+      "-extfile",
+      extensions,
+      "-out",
+      `${files.certificateFile}.new`,
+    ],
+    owner,
+  );
+  await move(`${files.keyFile}.new`, files.keyFile);
+  await move(`${files.certificateFile}.new`, files.certificateFile);
+  await removeFile(request);
+  await removeFile(extensions);
+  return true;
+}
+
+async function isGood(
+  file: string,
+  authority: string,
+  names: readonly string[],
+  now: number,
+): Promise<boolean> {
+  const text = await readTextIfAny(file);
+  const issuer = await readTextIfAny(authority);
+  if (text === undefined || issuer === undefined) return false;
+  const certificate = new X509Certificate(text);
+  const has = new Set(
+    (certificate.subjectAltName ?? "")
+      .split(", ")
+      .map((name) => name.replace("IP Address:", "IP:").toLowerCase()),
+  );
+  const covered = names.every((name) => has.has(name.toLowerCase()) || name === "IP:::1");
+  return (
+    covered &&
+    certificate.checkIssued(new X509Certificate(issuer)) &&
+    Date.parse(certificate.validTo) - now > RENEW_BEFORE_MS
+  );
+}
+
+async function readGiven(file: string): Promise<string> {
+  const text = await readTextIfAny(file);
+  if (text === undefined) {
+    throw new OdooPgError("config_invalid", {
+      message: `tls: there is no file ${file}.`,
+      safe: "Nothing was changed.",
+      next: "Correct the path in odoo-pg.yaml, or leave `tls` out so that certificates are made for the cluster.",
+    });
+  }
+  return text;
+}
+
+async function openssl(args: readonly string[], owner: Owner | undefined): Promise<void> {
+  try {
+    await runOrFail("openssl", args, { owner });
+  } catch (error) {
+    if (error instanceof OdooPgError && error.code === "program_missing") {
+      throw new OdooPgError("program_missing", {
+        message: "openssl is needed to make the cluster's certificates, and is not installed.",
+        safe: "Nothing was changed.",
+        next: "sudo apt-get install -y openssl",
+      });
+    }
+    throw error;
+  }
+}

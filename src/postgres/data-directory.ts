@@ -1,0 +1,83 @@
+import path from "node:path";
+import { kindOf, namesIn, ownerOf, readTextIfAny, type Owner } from "../system/files.ts";
+import { run } from "../system/process.ts";
+import { programOf, type Installation } from "./installation.ts";
+
+/** What a data directory turns out to be. */
+export type DataDirectory =
+  | { readonly kind: "absent" }
+  | { readonly kind: "empty" }
+  /** Not a data directory, or not one that this server can run; `reason` says why. It is never touched. */
+  | { readonly kind: "unusable"; readonly reason: string; readonly next: string }
+  | {
+      readonly kind: "whole";
+      /** 64-bit number as text: JSON numbers would corrupt it. */
+      readonly systemIdentifier: string;
+      /** Whether it would start as a standby (standby.signal is there). */
+      readonly standby: boolean;
+      /** As pg_controldata says, such as `shut down` or `in production`. */
+      readonly state: string;
+      readonly timeline: number;
+    };
+
+/** Looks at a data directory without changing it; works whether or not a server runs on it. */
+export async function inspectDataDirectory(
+  directory: string,
+  installation: Installation,
+  owner: Owner | undefined,
+): Promise<DataDirectory> {
+  const kind = await kindOf(directory);
+  if (kind === undefined) return { kind: "absent" };
+  if (kind !== "directory") {
+    return {
+      kind: "unusable",
+      reason: `${directory} is not a directory`,
+      next: "Move it away, or set another data_dir.",
+    };
+  }
+  const names = (await namesIn(directory)).filter((name) => name !== "lost+found");
+  if (names.length === 0) return { kind: "empty" };
+  const version = (await readTextIfAny(path.join(directory, "PG_VERSION")))?.trim();
+  if (version === undefined) {
+    return {
+      kind: "unusable",
+      reason: `${directory} is not empty and is not a data directory of PostgreSQL (it has no PG_VERSION; it has ${names.slice(0, 3).join(", ")})`,
+      next: "Move what is in it away, or set another data_dir.",
+    };
+  }
+  if (version !== String(installation.major)) {
+    return {
+      kind: "unusable",
+      reason: `${directory} was made by PostgreSQL ${version}, and the programs in ${installation.binDir} are PostgreSQL ${installation.major}`,
+      next: `Set postgres.version: ${version} in odoo-pg.yaml (and install PostgreSQL ${version}), or move the data to PostgreSQL ${installation.major} with pg_upgrade or a dump.`,
+    };
+  }
+  const holder = await ownerOf(directory);
+  if (owner && holder && holder.uid !== owner.uid) {
+    return {
+      kind: "unusable",
+      reason: `${directory} belongs to the user with id ${holder.uid}, and the servers run as the one with id ${owner.uid}`,
+      next: `Give it to that user (chown -R ${owner.uid}:${owner.gid} ${directory}), or set "user" in odoo-pg.yaml.`,
+    };
+  }
+  const control = await run(programOf(installation, "pg_controldata"), ["-D", directory], { owner });
+  const field = (name: string): string | undefined =>
+    new RegExp(`^${name}:\\s+(.+)$`, "m").exec(control.stdout)?.[1]?.trim();
+  const systemIdentifier = field("Database system identifier");
+  const state = field("Database cluster state");
+  const timeline = Number(field("Latest checkpoint's TimeLineID"));
+  if (
+    control.exitCode !== 0 ||
+    systemIdentifier === undefined ||
+    state === undefined ||
+    !Number.isInteger(timeline)
+  ) {
+    return {
+      kind: "unusable",
+      reason: `${directory} cannot be read by pg_controldata: ${(control.stderr || control.stdout).trim().split("\n")[0] ?? ""}`,
+      next: "Restore it from a backup, or move it away so that a replica is made anew.",
+    };
+  }
+  const standby = (await kindOf(path.join(directory, "standby.signal"))) !== undefined;
+  return { kind: "whole", systemIdentifier, standby, state, timeline };
+}

@@ -1,0 +1,70 @@
+import path from "node:path";
+import { ensureDirectory, move, namesIn, removeTree, type Owner } from "../system/files.ts";
+import { runOrFail } from "../system/process.ts";
+import { programOf, type Installation } from "./installation.ts";
+
+/** The superuser that odoo-pg itself connects as. */
+export const SUPERUSER = "postgres";
+
+export interface InitialiseOptions {
+  readonly installation: Installation;
+  readonly owner: Owner | undefined;
+  readonly dataDir: string;
+  readonly newDataDir: string;
+  /** File that holds the superuser's password, readable by the owner. */
+  readonly passwordFile: string;
+}
+
+/**
+ * Makes a new data directory: UTF8, C collation (sorting that no library update changes), checksums, SCRAM.
+ * It is made beside its place and renamed when whole, so that an interrupted initdb leaves nothing that could start.
+ */
+export async function initialiseDataDirectory(options: InitialiseOptions): Promise<void> {
+  const { installation, owner, dataDir, newDataDir } = options;
+  await removeTree(newDataDir);
+  await ensureDirectory(newDataDir, { mode: 0o700, owner });
+  await runOrFail(
+    programOf(installation, "initdb"),
+    [
+      "-D",
+      newDataDir,
+      "-U",
+      SUPERUSER,
+      `--pwfile=${options.passwordFile}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C",
+      "--data-checksums",
+    ],
+    { owner, limit: 300_000 },
+  );
+  await replaceEmptyDirectory(newDataDir, dataDir, owner);
+}
+
+/**
+ * Puts a finished directory in its place. The place may hold an empty directory (or a mount point, which cannot be
+ * renamed over: then the content moves, PG_VERSION last, because only with it is a data directory recognised).
+ */
+export async function replaceEmptyDirectory(
+  from: string,
+  to: string,
+  owner: Owner | undefined,
+): Promise<void> {
+  try {
+    await move(from, to);
+    return;
+  } catch (error) {
+    if (
+      !(
+        error instanceof Error &&
+        "code" in error &&
+        ["EBUSY", "EXDEV", "ENOTEMPTY"].includes(String(error.code))
+      )
+    )
+      throw error;
+  }
+  await ensureDirectory(to, { mode: 0o700, owner });
+  const names = (await namesIn(from)).filter((name) => name !== "PG_VERSION");
+  for (const name of [...names, "PG_VERSION"]) await move(path.join(from, name), path.join(to, name));
+  await removeTree(from);
+}

@@ -1,0 +1,103 @@
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import { isExecutable, namesIn } from "../system/files.ts";
+import { run } from "../system/process.ts";
+
+/** Lowest major version that works. Source: Odoo 19.0 `release.py`, MIN_PG_VERSION. */
+const OLDEST_MAJOR = 13;
+
+/** The programs without which nothing works; one missing means a client-only installation. */
+const NEEDED = [
+  "postgres",
+  "initdb",
+  "pg_basebackup",
+  "pg_rewind",
+  "pg_controldata",
+  "psql",
+  "pg_dump",
+  "pg_restore",
+];
+
+/** PostgreSQL's programs of one version. */
+export interface Installation {
+  readonly binDir: string;
+  readonly major: number;
+  /** As the server says it, such as `15.18 (Debian 15.18-0+deb12u1)`. */
+  readonly version: string;
+}
+
+export function programOf(installation: Installation, name: string): string {
+  return path.join(installation.binDir, name);
+}
+
+export interface InstallationWish {
+  readonly version?: number | undefined;
+  readonly bin_dir?: string | undefined;
+}
+
+function majorOf(version: string): number | undefined {
+  const match = /(\d+)(?:\.\d+|devel|beta\d+|rc\d+)/.exec(version);
+  return match?.[1] === undefined ? undefined : Number(match[1]);
+}
+
+async function look(binDir: string): Promise<Installation | undefined> {
+  for (const program of NEEDED) {
+    if (!(await isExecutable(path.join(binDir, program)))) return undefined;
+  }
+  const said = await run(path.join(binDir, "postgres"), ["--version"]).catch(() => undefined);
+  const version = /\(PostgreSQL\) (.+)/.exec(said?.stdout ?? "")?.[1];
+  const major = version === undefined ? undefined : majorOf(version);
+  return version === undefined || major === undefined ? undefined : { binDir, major, version };
+}
+
+async function* candidates(searchPath: string): AsyncGenerator<string> {
+  const debian = "/usr/lib/postgresql";
+  const numbered = (names: string[]): string[] =>
+    names
+      .filter((name) => /(^|@)\d+$/.test(name))
+      .sort((a, b) => Number(/\d+$/.exec(b)?.[0]) - Number(/\d+$/.exec(a)?.[0]));
+  for (const version of numbered(await namesIn(debian))) yield path.join(debian, version, "bin");
+  const pgConfig = await run("pg_config", ["--bindir"]).catch(() => undefined);
+  if (pgConfig?.exitCode === 0) yield pgConfig.stdout.trim();
+  for (const homebrew of ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"]) {
+    const formulae = (await namesIn(homebrew)).filter((name) => name.startsWith("postgresql@"));
+    for (const formula of numbered(formulae)) yield path.join(homebrew, formula, "bin");
+  }
+  for (const directory of searchPath.split(":")) if (directory.startsWith("/")) yield directory;
+}
+
+/**
+ * Finds PostgreSQL: the configured programs, Debian's versioned folders (highest first), pg_config, Homebrew, PATH.
+ * @throws OdooPgError postgres_missing with the command that installs it.
+ */
+export async function findInstallation(
+  wish: InstallationWish,
+  machine: { searchPath: string; installHint: string },
+): Promise<Installation> {
+  if (wish.bin_dir !== undefined) {
+    const found = await look(wish.bin_dir);
+    if (found && found.major >= OLDEST_MAJOR && (wish.version === undefined || found.major === wish.version))
+      return found;
+    throw new OdooPgError("postgres_missing", {
+      message: found
+        ? `postgres.bin_dir ${wish.bin_dir} holds PostgreSQL ${found.version}; needed is ${wish.version ?? `${OLDEST_MAJOR} or later`}.`
+        : `postgres.bin_dir ${wish.bin_dir} does not hold all of PostgreSQL's programs (${NEEDED.join(", ")}).`,
+      safe: "Nothing was changed.",
+      next: "Correct postgres.bin_dir, or leave it out so that PostgreSQL is looked for.",
+    });
+  }
+  const seen: string[] = [];
+  for await (const directory of candidates(machine.searchPath)) {
+    const found = await look(directory);
+    if (!found) continue;
+    if (found.major >= OLDEST_MAJOR && (wish.version === undefined || found.major === wish.version))
+      return found;
+    seen.push(`${found.version} in ${directory}`);
+  }
+  const wanted = wish.version === undefined ? `${OLDEST_MAJOR} or later` : String(wish.version);
+  throw new OdooPgError("postgres_missing", {
+    message: `No PostgreSQL ${wanted} with server and client programs was found${seen.length ? `; found: ${seen.join(", ")}` : ""}.`,
+    safe: "Nothing was changed.",
+    next: machine.installHint,
+  });
+}

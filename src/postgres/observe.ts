@@ -1,0 +1,53 @@
+import { serverFactsSchema, type ServerFacts } from "../cluster/observation.ts";
+import type { Session } from "../system/sql.ts";
+
+/**
+ * Everything that status, pool membership and the agent need to know of a server, in one round trip.
+ * Works on PostgreSQL 13 to 18, on a primary and on a replica.
+ * The timeline of a primary is that of its current WAL file: pg_control's is older until the next checkpoint.
+ */
+const OBSERVE = `
+SELECT json_build_object(
+  'now', extract(epoch FROM clock_timestamp())::float8,
+  'started_at', extract(epoch FROM pg_postmaster_start_time())::float8,
+  'version', current_setting('server_version'),
+  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
+  'in_recovery', recovery.on,
+  'timeline', CASE WHEN recovery.on
+    THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
+    ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+  'wal_segment_bytes', (SELECT setting::int8 FROM pg_settings WHERE name = 'wal_segment_size'),
+  'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
+  'synchronous_standby_names', current_setting('synchronous_standby_names'),
+  'current_lsn', CASE WHEN recovery.on THEN NULL ELSE pg_current_wal_lsn() END,
+  'standbys', (SELECT coalesce(json_agg(json_build_object(
+      'application_name', application_name, 'client_addr', client_addr, 'state', coalesce(state, ''),
+      'sync_state', coalesce(sync_state, ''), 'sent_lsn', sent_lsn, 'flush_lsn', flush_lsn, 'replay_lsn', replay_lsn,
+      'backend_start', extract(epoch FROM backend_start)::float8) ORDER BY application_name, pid), '[]')
+    FROM pg_stat_replication),
+  'slots', (SELECT coalesce(json_agg(json_build_object(
+      'slot_name', slot_name, 'active', active, 'restart_lsn', restart_lsn, 'wal_status', wal_status) ORDER BY slot_name), '[]')
+    FROM pg_replication_slots WHERE slot_type = 'physical'),
+  'receive_lsn', CASE WHEN recovery.on THEN pg_last_wal_receive_lsn() END,
+  'replay_lsn', CASE WHEN recovery.on THEN pg_last_wal_replay_lsn() END,
+  'last_replay_at', CASE WHEN recovery.on THEN extract(epoch FROM pg_last_xact_replay_timestamp())::float8 END,
+  'receiver_status', (SELECT status FROM pg_stat_wal_receiver),
+  'latest_end_lsn', (SELECT latest_end_lsn FROM pg_stat_wal_receiver),
+  'latest_end_at', (SELECT extract(epoch FROM latest_end_time)::float8 FROM pg_stat_wal_receiver),
+  'replay_paused', CASE WHEN recovery.on THEN pg_is_wal_replay_paused() ELSE false END
+) AS facts
+FROM (SELECT pg_is_in_recovery() AS on) recovery`;
+
+/** @throws SqlError when the server does not answer; ZodError when it answers something unknown. */
+export async function observeServer(session: Session): Promise<ServerFacts> {
+  const [row] = await session.query(OBSERVE);
+  return serverFactsSchema.parse(row?.["facts"]);
+}
+
+const SIZE = `SELECT coalesce(sum(pg_database_size(oid)), 0)::float8 AS bytes FROM pg_database`;
+
+/** Bytes of all databases. Costs a look at every file: for a status that somebody asks for, not for each tick. */
+export async function databaseBytes(session: Session): Promise<number> {
+  const [row] = await session.query(SIZE);
+  return Number(row?.["bytes"]);
+}

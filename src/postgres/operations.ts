@@ -1,0 +1,102 @@
+import * as z from "zod";
+import type { Session } from "../system/sql.ts";
+
+/** Named operations on a server. SQL stands here and in observe.ts, src/odoo, nowhere else. */
+
+/** Makes sure that a physical slot exists and keeps WAL from now on. */
+export async function ensureSlot(session: Session, slot: string): Promise<void> {
+  await session.query(
+    `SELECT pg_create_physical_replication_slot($1, true)
+     WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`,
+    [slot],
+  );
+}
+
+/** Drops a physical slot if it is there. One in use is first ended at its WAL sender. */
+export async function dropSlot(session: Session, slot: string): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active`,
+    [slot],
+  );
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await session.query(
+        `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+         WHERE slot_name = $1 AND slot_type = 'physical'`,
+        [slot],
+      );
+      return;
+    } catch (error) {
+      // 55006 object_in_use: the WAL sender is still ending.
+      if (attempt >= 100 || !(error instanceof Error && "code" in error && error.code === "55006"))
+        throw error;
+      await session.query("SELECT pg_sleep(0.05)");
+    }
+  }
+}
+
+/** Names of the physical slots. */
+export async function listSlots(session: Session): Promise<string[]> {
+  const rows = await session.query(
+    "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY 1",
+  );
+  return rows.map((row) => String(row["slot_name"]));
+}
+
+/** When this server last read its configuration, as text that can be compared. */
+export async function configurationLoadedAt(session: Session): Promise<string> {
+  const [row] = await session.query("SELECT pg_conf_load_time()::text AS at");
+  return String(row?.["at"]);
+}
+
+const settingRow = z.object({ name: z.string(), setting: z.string(), pending_restart: z.boolean() });
+
+/** The running values of the named settings, in their own units. */
+export async function runningSettings(
+  session: Session,
+  names: readonly string[],
+): Promise<Map<string, { value: string; pendingRestart: boolean }>> {
+  const rows = await session.query(
+    "SELECT name, setting, pending_restart FROM pg_settings WHERE name = ANY($1::text[])",
+    [names],
+  );
+  return new Map(
+    settingRow
+      .array()
+      .parse(rows)
+      .map((row) => [row.name, { value: row.setting, pendingRestart: row.pending_restart }]),
+  );
+}
+
+/** Settings whose new value waits for a restart. */
+export async function settingsPendingRestart(session: Session): Promise<string[]> {
+  const rows = await session.query("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name");
+  return rows.map((row) => String(row["name"]));
+}
+
+const fileErrorRow = z.object({ name: z.string().nullable(), error: z.string() });
+
+/** Lines of the configuration files that the running server would refuse. */
+export async function configurationErrors(
+  session: Session,
+): Promise<{ name: string | null; error: string }[]> {
+  // A setting that only waits for a restart is listed there too; it is not an error.
+  const rows = await session.query(
+    `SELECT name, error FROM pg_file_settings
+     WHERE error IS NOT NULL AND error <> 'setting could not be applied'`,
+  );
+  const hba = await session.query(
+    "SELECT NULL AS name, error FROM pg_hba_file_rules WHERE error IS NOT NULL",
+  );
+  return fileErrorRow.array().parse([...rows, ...hba]);
+}
+
+/** Whether the primary's WAL up to now has reached the named standby and is flushed there. */
+export async function standbyHasAll(session: Session, applicationName: string): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT coalesce(bool_or(flush_lsn >= pg_current_wal_flush_lsn()), false) AS all_there
+     FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'`,
+    [applicationName],
+  );
+  return row?.["all_there"] === true;
+}

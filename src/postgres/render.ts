@@ -1,0 +1,237 @@
+import type { Config } from "../config/schema.ts";
+import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import { slotName } from "../cluster/layout.ts";
+import { conninfo, quoteHba, quotePassfileField, quoteSetting } from "./quoting.ts";
+
+/** What the machine gives; read once by the caller so that rendering stays pure. */
+export interface MachineFacts {
+  readonly memoryBytes: number;
+  /** Size of the disk that holds the node's data. */
+  readonly diskBytes: number;
+}
+
+export interface NodeRenderInput {
+  readonly config: Config;
+  readonly layout: Layout;
+  readonly node: NodeConfig;
+  readonly files: NodeLayout;
+  readonly major: number;
+  readonly facts: MachineFacts;
+  /** The node that this one would follow: the primary, or undefined on the primary itself. */
+  readonly upstream: { host: string; port: number } | undefined;
+  /**
+   * Lower limits for the settings that a replica may not have below its primary's running values
+   * (hot_standby, "Administrator's Overview"). Empty on the primary.
+   */
+  readonly floor: Readonly<Record<string, number>>;
+}
+
+/** Settings that a replica must have at least as high as its primary (PostgreSQL manual, Hot Standby). */
+export const STANDBY_SENSITIVE = [
+  "max_connections",
+  "max_locks_per_transaction",
+  "max_prepared_transactions",
+  "max_wal_senders",
+  "max_worker_processes",
+] as const;
+
+const MB = 1024 * 1024;
+const GB = 1024 * MB;
+
+function megabytes(bytes: number): string {
+  return `${Math.floor(bytes / MB)}MB`;
+}
+
+function clamp(low: number, value: number, high: number): number {
+  return Math.min(high, Math.max(low, value));
+}
+
+/** One setting and why it is there. */
+interface Setting {
+  readonly value: string;
+  readonly why: string;
+}
+
+/** What replication and Odoo need, before the user's own parameters are laid over it. Reasons: facts of Odoo and PostgreSQL. */
+function defaultParameters(input: NodeRenderInput): Record<string, Setting> {
+  const { memoryBytes, diskBytes } = input.facts;
+  return {
+    max_connections: {
+      value: "300",
+      why: "db_maxconn counts per Odoo process and endpoint; the primary also takes the replica's reads",
+    },
+    shared_buffers: {
+      value: megabytes(clamp(128 * MB, memoryBytes / 8, 2 * GB)),
+      why: "an eighth of memory, at most 2 GB: nodes may share this host",
+    },
+    effective_cache_size: {
+      value: megabytes(Math.max(256 * MB, memoryBytes / 2)),
+      why: "half of memory is page cache",
+    },
+    work_mem: { value: "16MB", why: "more is risky with many connections" },
+    maintenance_work_mem: { value: "256MB", why: "index builds at restore and vacuum" },
+    jit: { value: "off", why: "short ORM queries lose more to compiling than they win" },
+    random_page_cost: { value: "1.1", why: "SSD" },
+    max_locks_per_transaction: { value: "256", why: "module updates lock hundreds of tables" },
+    idle_in_transaction_session_timeout: {
+      value: "1h",
+      why: "above Odoo's limit_time_real_cron: a cron cursor holds its row lock during a job",
+    },
+    wal_level: { value: "replica", why: "streaming replication" },
+    wal_log_hints: { value: "on", why: "pg_rewind" },
+    wal_compression: { value: "on", why: "full page images are most of Odoo's WAL" },
+    max_wal_size: { value: "2GB", why: "fewer checkpoints during imports and restores" },
+    checkpoint_completion_target: { value: "0.9", why: "spread the writing" },
+    max_wal_senders: { value: "16", why: "replicas, base backups and new nodes without a restart" },
+    max_replication_slots: { value: "16", why: "one for each replica, new ones without a restart" },
+    max_slot_wal_keep_size: {
+      value: megabytes(diskBytes / 4),
+      why: "a dead replica may not fill the disk: a quarter of it",
+    },
+    hot_standby: { value: "on", why: "replicas answer reads" },
+    hot_standby_feedback: { value: "on", why: "vacuum on the primary may not cancel reads on a replica" },
+    max_standby_streaming_delay: { value: "30s", why: "a read may hold replay this long, not longer" },
+    wal_receiver_status_interval: {
+      value: "1s",
+      why: "bounds how long a waiting commit misses a changed list of synchronous replicas",
+    },
+    wal_receiver_timeout: { value: "10s", why: "a replica notices a dead primary" },
+    wal_sender_timeout: { value: "10s", why: "a primary notices a dead replica" },
+    wal_retrieve_retry_interval: { value: "500ms", why: "a replica comes back soon after its primary" },
+    password_encryption: { value: "scram-sha-256", why: "PostgreSQL 13 defaults to md5" },
+    ssl_min_protocol_version: { value: "TLSv1.2", why: "nothing older is safe" },
+    log_line_prefix: { value: "%m [%p] %q%u@%d/%a ", why: "who did it" },
+    log_checkpoints: { value: "on", why: "slow disks show here" },
+    log_lock_waits: { value: "on", why: "who waits for whom" },
+    log_temp_files: { value: "64MB", why: "queries that want more work_mem" },
+    log_autovacuum_min_duration: { value: "10s", why: "long vacuums" },
+    log_timezone: { value: "UTC", why: "one clock for all logs" },
+    timezone: { value: "UTC", why: "Odoo stores UTC" },
+    lc_messages: { value: "C", why: "messages that can be searched for" },
+  };
+}
+
+/** What belongs to odoo-pg alone; the configuration has keys of its own for it. */
+function managedParameters(input: NodeRenderInput): Record<string, Setting> {
+  const { config, layout, node, files, upstream } = input;
+  const managed: Record<string, Setting> = {
+    data_directory: { value: files.dataDir, why: "nodes[].data_dir" },
+    hba_file: { value: files.hbaFile, why: "made by odoo-pg" },
+    ident_file: { value: files.identFile, why: "made by odoo-pg" },
+    cluster_name: { value: `${config.cluster}/${node.name}`, why: "shown by ps" },
+    port: { value: String(node.port), why: "nodes[].port" },
+    listen_addresses: { value: config.listen.join(","), why: "listen" },
+    unix_socket_directories: { value: layout.runDir, why: "the agent's own way in" },
+    unix_socket_permissions: { value: "0700", why: "the agent's own way in" },
+    ssl: { value: "on", why: "other hosts must use it" },
+    ssl_cert_file: { value: files.certificateFile, why: "tls" },
+    ssl_key_file: { value: files.keyFile, why: "tls" },
+    logging_collector: { value: "on", why: "PostgreSQL rotates its own log" },
+    log_destination: { value: "stderr", why: "text" },
+    log_directory: { value: files.logDir, why: "odoo-pg logs reads it" },
+    log_filename: { value: "postgresql-%a.log", why: "seven days" },
+    log_file_mode: { value: "0600", why: "logs may hold data" },
+    log_rotation_age: { value: "1d", why: "seven days" },
+    log_rotation_size: { value: "0", why: "seven days" },
+    log_truncate_on_rotation: { value: "on", why: "seven days" },
+  };
+  if (upstream) {
+    managed["primary_conninfo"] = { value: upstreamConninfo(input, upstream), why: "follow the primary" };
+    managed["primary_slot_name"] = {
+      value: slotName(node.name),
+      why: "the primary keeps what this replica still needs",
+    };
+  }
+  return managed;
+}
+
+/** How a replica reaches its primary: as replicator, with the primary's certificate verified. */
+export function upstreamConninfo(
+  input: Pick<NodeRenderInput, "config" | "layout" | "node">,
+  upstream: { host: string; port: number },
+): string {
+  const given = input.config.tls;
+  return conninfo({
+    host: upstream.host,
+    port: upstream.port,
+    user: "replicator",
+    passfile: passfilePath(input.layout),
+    application_name: input.node.name,
+    connect_timeout: 5,
+    // The cluster's own authority signs nothing but its nodes; a public one signs anybody, so the name must fit too.
+    sslmode: given ? "verify-full" : "verify-ca",
+    sslrootcert: authorityPath(input.layout),
+  });
+}
+
+export function passfilePath(layout: Layout): string {
+  return `${layout.secretsDir}/replicator.pgpass`;
+}
+
+export function authorityPath(layout: Layout): string {
+  return `${layout.tlsDir}/ca.crt`;
+}
+
+/**
+ * The whole configuration file of a node. Order of rule: odoo-pg's defaults, then the user's parameters,
+ * then what odoo-pg manages (the configuration's schema refuses those as parameters).
+ */
+export function renderPostgresqlConf(input: NodeRenderInput): string {
+  const user: Record<string, Setting> = {};
+  for (const [name, value] of Object.entries(input.config.postgres.parameters)) {
+    user[name] = { value, why: "postgres.parameters" };
+  }
+  const all: Record<string, Setting> = { ...defaultParameters(input), ...user, ...managedParameters(input) };
+  for (const [name, least] of Object.entries(input.floor)) {
+    const wanted = Number(all[name]?.value);
+    if (Number.isFinite(wanted) && wanted < least) {
+      all[name] = { value: String(least), why: "not below the primary's running value" };
+    }
+  }
+  const lines = Object.entries(all)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { value, why }]) => `${name} = ${quoteSetting(value)}  # ${why}`);
+  return [
+    `# Made by odoo-pg for node ${input.node.name}. Changes here are lost: use postgres.parameters in odoo-pg.yaml.`,
+    ...lines,
+    `include_if_exists = ${quoteSetting(input.files.synchronousFile)}  # which replicas a commit waits for`,
+    "",
+  ].join("\n");
+}
+
+/** Who may come in, from where, and how. The first line that fits decides. */
+export function renderHba(networks: readonly string[]): string {
+  const lines = ["local all all scram-sha-256"];
+  for (const loopback of ["127.0.0.1/32", "::1/128"]) {
+    lines.push(`host replication replicator ${quoteHba(loopback)} scram-sha-256`);
+    lines.push(`host all all ${quoteHba(loopback)} scram-sha-256`);
+  }
+  for (const network of [...networks].sort()) {
+    lines.push(`hostssl replication replicator ${quoteHba(network)} scram-sha-256`);
+    // The superuser works on this host only: over the network it would be a way to run programs.
+    lines.push(`hostssl all postgres ${quoteHba(network)} reject`);
+    lines.push(`hostssl all all ${quoteHba(network)} scram-sha-256`);
+  }
+  return [
+    "# Made by odoo-pg: SCRAM only; replication only for role replicator; other hosts only by TLS and from `networks`.",
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+/** The password file by which replicas log in at whichever node is primary. */
+export function renderPassfile(password: string): string {
+  return `*:*:*:replicator:${quotePassfileField(password)}\n`;
+}
+
+/** Which replicas a commit waits for: all of them, or none. */
+export function renderSynchronous(standbys: readonly string[]): string {
+  const names = [...standbys].sort();
+  const list = names.length ? `${names.length} (${names.map((name) => `"${name}"`).join(", ")})` : "";
+  return [
+    "# Made by odoo-pg: the pool of the read endpoint, where its consistency is read-your-writes.",
+    `synchronous_standby_names = ${quoteSetting(list)}`,
+    ...(names.length ? ["synchronous_commit = 'remote_apply'"] : []),
+    "",
+  ].join("\n");
+}

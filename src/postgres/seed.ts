@@ -1,0 +1,65 @@
+import path from "node:path";
+import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { ensureDirectory, removeTree, writeFileAtomic, type Owner } from "../system/files.ts";
+import { runOrFail } from "../system/process.ts";
+import { replaceEmptyDirectory } from "./initialise.ts";
+import { programOf, type Installation } from "./installation.ts";
+import { upstreamConninfo } from "./render.ts";
+
+export interface SeedOptions {
+  readonly config: Config;
+  readonly layout: Layout;
+  readonly node: NodeConfig;
+  readonly files: NodeLayout;
+  readonly installation: Installation;
+  readonly owner: Owner | undefined;
+  readonly upstream: { host: string; port: number };
+  readonly slot: string;
+  /** Called with bytes copied and bytes in all, as pg_basebackup tells them. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Makes a replica's data directory by a base backup of the primary, through the replica's own slot.
+ * The copy lies beside its place until it is whole and synced: a half copy is never started.
+ */
+export async function seedDataDirectory(options: SeedOptions): Promise<void> {
+  const { files, owner } = options;
+  await removeTree(files.newDataDir);
+  await ensureDirectory(files.newDataDir, { mode: 0o700, owner });
+  await runOrFail(
+    programOf(options.installation, "pg_basebackup"),
+    [
+      "-D",
+      files.newDataDir,
+      "-d",
+      upstreamConninfo(options, options.upstream),
+      "-X",
+      "stream",
+      "-S",
+      options.slot,
+      "-c",
+      "fast",
+      "--no-password",
+      ...(options.onProgress ? ["-P"] : []),
+    ],
+    {
+      owner,
+      limit: 0,
+      signal: options.signal,
+      ...(options.onProgress ? { onStderr: progressReader(options.onProgress) } : {}),
+    },
+  );
+  await writeFileAtomic(path.join(files.newDataDir, "standby.signal"), "", { owner });
+  await replaceEmptyDirectory(files.newDataDir, files.dataDir, owner);
+}
+
+/** pg_basebackup -P writes `  12345/67890 kB (18%), 0/1 tablespace` and a carriage return. */
+function progressReader(onProgress: (done: number, total: number) => void): (text: string) => void {
+  return (text) => {
+    const last = [...text.matchAll(/(\d+)\/(\d+) kB/g)].at(-1);
+    if (last?.[1] && last[2]) onProgress(Number(last[1]) * 1024, Number(last[2]) * 1024);
+  };
+}

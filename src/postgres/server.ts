@@ -1,0 +1,192 @@
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import type { NodeLayout } from "../cluster/layout.ts";
+import {
+  ensureDirectory,
+  namesIn,
+  readTail,
+  readTextIfAny,
+  removeFile,
+  modifiedAt,
+  type Owner,
+} from "../system/files.ts";
+import {
+  isAlive,
+  processStartSeconds,
+  programOf as programOfProcess,
+  sendSignal,
+  startDetached,
+  waitForEnd,
+} from "../system/process.ts";
+import { waitUntil } from "../system/clock.ts";
+import { programOf, type Installation } from "./installation.ts";
+
+/** A running postmaster, as its postmaster.pid tells. */
+export interface Postmaster {
+  readonly pid: number;
+  /** As miscadmin.h names them: starting, stopping, ready, standby (in recovery, not yet answering). */
+  readonly status: "starting" | "stopping" | "ready" | "standby";
+  readonly port: number;
+}
+
+/** Seconds by which the start in postmaster.pid and the kernel's may differ: the server writes it after its start. */
+const START_TOLERANCE = 5;
+
+/**
+ * Finds the postmaster of a data directory by postmaster.pid and the start time in it, never by name.
+ * Undefined when none runs, also when the process id now belongs to another program.
+ */
+export async function findPostmaster(dataDir: string): Promise<Postmaster | undefined> {
+  const lines = (await readTextIfAny(path.join(dataDir, "postmaster.pid")))?.split("\n");
+  const pid = Number(lines?.[0]);
+  const started = Number(lines?.[2]);
+  if (!lines || !Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return undefined;
+  const actual = await processStartSeconds(pid);
+  if (actual !== undefined && Math.abs(actual - started) > START_TOLERANCE && !looksLikePostgres(pid))
+    return undefined;
+  const status = lines[7]?.trim();
+  return {
+    pid,
+    port: Number(lines[3]),
+    status: status === "ready" || status === "standby" || status === "stopping" ? status : "starting",
+  };
+}
+
+/** After a step of the clock the start times differ although it is the same server: its program then still tells. */
+function looksLikePostgres(pid: number): boolean {
+  return path.basename(programOfProcess(pid) ?? "") === "postgres";
+}
+
+export interface StartOptions {
+  readonly installation: Installation;
+  readonly files: NodeLayout;
+  readonly owner: Owner | undefined;
+  readonly node: string;
+  /** Milliseconds until a server that is still recovering is reported as such; default 60 000. */
+  readonly limit?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Starts a server and waits until it answers. A server that runs already is left alone.
+ * @throws OdooPgError node_failed with the server's last words, or timed_out while it still recovers.
+ */
+export async function startServer(options: StartOptions): Promise<Postmaster> {
+  const { installation, files, owner, node } = options;
+  let running = await findPostmaster(files.dataDir);
+  let ended = false;
+  if (!running) {
+    await ensureDirectory(files.logDir, { mode: 0o700, owner });
+    await removeStalePidFile(files.dataDir);
+    await removeFile(files.startLog);
+    const started = await startDetached(
+      programOf(installation, "postgres"),
+      ["-D", files.dataDir, "-c", `config_file=${files.configFile}`],
+      { owner, logFile: files.startLog },
+    );
+    void started.ended.then(() => {
+      ended = true;
+    });
+  }
+  await waitUntil(
+    async () => {
+      running = await findPostmaster(files.dataDir);
+      if (!running && ended) throw await startFailure(node, files);
+      return running?.status === "ready";
+    },
+    {
+      what: `node ${node} to answer (it may be replaying its log after a crash)`,
+      limit: options.limit ?? 60_000,
+      next: `Follow it: odoo-pg logs ${node} -f`,
+      signal: options.signal,
+    },
+  );
+  if (!running) throw await startFailure(node, files);
+  return running;
+}
+
+/**
+ * A postmaster.pid whose process id was given to another program keeps PostgreSQL from starting
+ * (miscinit.c, CreateLockFile, looks at the id only). Common in containers, where ids are small.
+ */
+async function removeStalePidFile(dataDir: string): Promise<void> {
+  const file = path.join(dataDir, "postmaster.pid");
+  const pid = Number((await readTextIfAny(file))?.split("\n")[0]);
+  if (Number.isInteger(pid) && pid > 1 && isAlive(pid) && !looksLikePostgres(pid)) await removeFile(file);
+}
+
+async function startFailure(node: string, files: NodeLayout): Promise<OdooPgError> {
+  const words = await lastWords(files);
+  const next = /could not bind|Address already in use/.test(words)
+    ? "Another program holds the port: stop it or give the node another port."
+    : /No space left/.test(words)
+      ? "Make room on the disk, then run: odoo-pg up"
+      : `Read the whole log: odoo-pg logs ${node}`;
+  return new OdooPgError("node_failed", {
+    message: `Node ${node} does not start. The server's last words:\n${words}`,
+    safe: "Its data directory was not changed by odoo-pg.",
+    next,
+  });
+}
+
+/** The last lines that tell why a server ended, from its start log and its newest log file. */
+export async function lastWords(files: NodeLayout): Promise<string> {
+  const early = await readTail(files.startLog, 4000);
+  const log = await newestLog(files);
+  const late = log === undefined ? "" : await readTail(log, 4000);
+  const lines = `${early}\n${late}`
+    .split("\n")
+    .filter((line) => line.trim() && !/HINT: {2}Future log output/.test(line));
+  const telling = lines.filter((line) =>
+    /FATAL|PANIC|ERROR|LOG: {2}(?:invalid|could not|unrecognized|parameter)/.test(line),
+  );
+  return (telling.length ? telling : lines)
+    .slice(-6)
+    .map((line) => `  ${line}`)
+    .join("\n");
+}
+
+/** The log file that the server writes now, or undefined before it wrote one. */
+export async function newestLog(files: NodeLayout): Promise<string | undefined> {
+  let newest: { file: string; at: number } | undefined;
+  for (const name of await namesIn(files.logDir)) {
+    if (!/^postgresql-.*\.log$/.test(name)) continue;
+    const file = path.join(files.logDir, name);
+    const at = (await modifiedAt(file)) ?? 0;
+    if (!newest || at > newest.at) newest = { file, at };
+  }
+  return newest?.file;
+}
+
+/** `fast` ends sessions and checkpoints; `immediate` ends at once and leaves recovery to the next start. Never smart. */
+export type StopMode = "fast" | "immediate";
+
+/**
+ * Stops a server and waits for its end. None running is fine.
+ * @throws OdooPgError timed_out when it does not end within the limit; it is not killed.
+ */
+export async function stopServer(
+  dataDir: string,
+  node: string,
+  mode: StopMode,
+  limit = 60_000,
+): Promise<void> {
+  const running = await findPostmaster(dataDir);
+  if (!running) return;
+  sendSignal(running.pid, mode === "fast" ? "SIGINT" : "SIGQUIT");
+  // A stopped process (SIGSTOP) takes the signal only when it goes on.
+  sendSignal(running.pid, "SIGCONT");
+  if (!(await waitForEnd(running.pid, limit))) {
+    throw new OdooPgError("timed_out", {
+      message: `Still stopping: node ${node} has not finished its shutdown after ${limit / 1000} s.`,
+      safe: "Nothing is lost: it writes its checkpoint.",
+      next: `Run the same command again to go on waiting, or look: odoo-pg logs ${node}`,
+    });
+  }
+}
+
+/** Has a server read its configuration files again (SIGHUP). */
+export async function reloadServer(dataDir: string): Promise<void> {
+  const running = await findPostmaster(dataDir);
+  if (running) sendSignal(running.pid, "SIGHUP");
+}

@@ -1,0 +1,158 @@
+import { Client, escapeIdentifier, escapeLiteral } from "pg";
+import { OdooPgError } from "../errors.ts";
+
+/** How to reach a server and as whom. The password is never logged nor part of an error. */
+export interface Credentials {
+  /** Host name, address, or the directory of a Unix socket. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
+  /** Milliseconds to connect; default 2000. */
+  readonly connectLimit?: number;
+  /** Milliseconds for each statement, on the client; default none. */
+  readonly statementLimit?: number;
+  /** Settings of the session, such as synchronous_commit. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export type Row = Record<string, unknown>;
+
+/** One session on a server. Only the named operations of src/postgres and src/odoo call `query`. */
+export interface Session {
+  readonly query: (text: string, values?: readonly unknown[]) => Promise<Row[]>;
+  readonly close: () => Promise<void>;
+  /** True once the connection is known to be broken. */
+  readonly broken: () => boolean;
+}
+
+/** An error that PostgreSQL answered with, or that kept it from answering. */
+export class SqlError extends Error {
+  /** SQLSTATE, or a system code such as ECONNREFUSED, or undefined. */
+  readonly code: string | undefined;
+
+  constructor(message: string, code: string | undefined) {
+    super(message);
+    this.name = "SqlError";
+    this.code = code;
+  }
+}
+
+function toSqlError(error: unknown): SqlError {
+  if (error instanceof SqlError) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+  const detail =
+    error instanceof Error && "detail" in error && typeof error.detail === "string"
+      ? ` (${error.detail})`
+      : "";
+  return new SqlError((error instanceof Error ? error.message : String(error)) + detail, code);
+}
+
+/** Opens a session. @throws SqlError when the server does not answer, or refuses. */
+export async function connect(credentials: Credentials): Promise<Session> {
+  const options = Object.entries({ ...credentials.settings })
+    .map(([name, value]) => `-c ${name}=${value.replaceAll("\\", "\\\\").replaceAll(" ", "\\ ")}`)
+    .join(" ");
+  const client = new Client({
+    host: credentials.host,
+    port: credentials.port,
+    user: credentials.user,
+    password: credentials.password,
+    database: credentials.database,
+    application_name: credentials.applicationName ?? "odoo-pg",
+    connectionTimeoutMillis: credentials.connectLimit ?? 2000,
+    ...(credentials.statementLimit === undefined ? {} : { query_timeout: credentials.statementLimit }),
+    ...(options ? { options } : {}),
+  });
+  let broken = false;
+  // Without a listener the loss of an idle connection would end the whole process.
+  client.on("error", () => {
+    broken = true;
+  });
+  client.on("end", () => {
+    broken = true;
+  });
+  try {
+    await client.connect();
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw toSqlError(error);
+  }
+  return {
+    async query(text, values = []) {
+      try {
+        // Statements without values go by the simple protocol: several may stand in one text.
+        const result = values.length
+          ? await client.query<Row>(text, [...values])
+          : await client.query<Row>(text);
+        return result.rows;
+      } catch (error) {
+        const sql = toSqlError(error);
+        if (sql.message === "Query read timeout") {
+          broken = true;
+          // The statement may go on for ever (a stopped server): do not wait for a polite end.
+          destroy(client);
+          throw new SqlError("the server did not answer in time", "timeout");
+        }
+        throw sql;
+      }
+    },
+    async close() {
+      if (broken) destroy(client);
+      else await client.end().catch(() => {});
+    },
+    broken: () => broken,
+  };
+}
+
+function destroy(client: Client): void {
+  // pg keeps the socket on its connection object, which its types do not show.
+  const connection: unknown = Reflect.get(client, "connection");
+  if (typeof connection === "object" && connection !== null) {
+    const stream: unknown = Reflect.get(connection, "stream");
+    if (
+      typeof stream === "object" &&
+      stream !== null &&
+      "destroy" in stream &&
+      typeof stream.destroy === "function"
+    ) {
+      Reflect.apply(stream.destroy, stream, []);
+    }
+  }
+}
+
+/** Opens a session, uses it, closes it. */
+export async function withSession<T>(
+  credentials: Credentials,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await connect(credentials);
+  try {
+    return await use(session);
+  } finally {
+    await session.close();
+  }
+}
+
+export const quoteSqlLiteral = (value: string): string => escapeLiteral(value);
+export const quoteSqlIdentifier = (name: string): string => escapeIdentifier(name);
+
+/** What the reader can do about an error of SQL: the server's own words stay in front. */
+export function explainSql(error: unknown, doing: string): OdooPgError {
+  if (error instanceof OdooPgError) return error;
+  const sql = toSqlError(error);
+  if (sql.code === "53100") {
+    return new OdooPgError("disk_full", {
+      message: `${doing}: ${sql.message}`,
+      safe: "PostgreSQL keeps what was committed.",
+      next: "Make room, then run the same command again.",
+    });
+  }
+  return new OdooPgError("command_failed", {
+    message: `${doing}: ${sql.message}${sql.code ? ` (${sql.code})` : ""}`,
+    cause: error,
+  });
+}
