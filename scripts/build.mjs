@@ -1,15 +1,17 @@
-// Builds the single-file program dist/odoo-pg.mjs that is installed and shipped.
+// Builds the single-file program that is installed and shipped: node scripts/build.mjs [FILE], default dist/odoo-pg.mjs.
 import { build } from "esbuild";
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-const out = `${root}dist/odoo-pg.mjs`;
+const out = process.argv[2] ?? `${root}dist/odoo-pg.mjs`;
+// Whoever starts the program meanwhile finds the old one or the new one, never a half.
+const unfinished = `${out}.${process.pid}`;
 
 await build({
   entryPoints: [`${root}src/main.ts`],
-  outfile: out,
+  outfile: unfinished,
   bundle: true,
   platform: "node",
   target: "node20",
@@ -27,5 +29,10 @@ await build({
     ].join("\n"),
   },
   logLevel: "warning",
-});
-chmodSync(out, 0o755);
+}).catch(() => process.exit(1)); // esbuild has printed what is wrong.
+try {
+  chmodSync(unfinished, 0o755);
+  renameSync(unfinished, out);
+} finally {
+  rmSync(unfinished, { force: true });
+}

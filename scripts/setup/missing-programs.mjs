@@ -1,0 +1,116 @@
+import { execFileSync } from "node:child_process";
+import { accessSync, constants, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Oldest PostgreSQL that odoo-pg works with. */
+const oldestPostgres = 13;
+
+/** Programs that one PostgreSQL installation needs side by side: the server's and the client's. */
+const postgresPrograms = ["postgres", "initdb", "pg_basebackup", "psql"];
+
+/** Where things are on this machine. */
+const machine = {
+  /** Programs of the system's administrator are not in every user's PATH. */
+  path: [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"],
+  /** Folders that hold one folder per major version (Debian, Ubuntu). */
+  versioned: ["/usr/lib/postgresql"],
+  /** Folders of Homebrew, with one folder per formula. */
+  homebrew: ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"],
+};
+
+/**
+ * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl".
+ * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
+ * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
+ */
+export function missingPrograms(places = machine) {
+  const missing = [];
+  if (!hasPostgres(places)) missing.push("postgresql");
+  if (findInPath("haproxy", places.path) === undefined) missing.push("haproxy");
+  if (findInPath("openssl", places.path) === undefined) missing.push("openssl");
+  return missing;
+}
+
+/** @param {typeof machine} places */
+function hasPostgres(places) {
+  const versioned = places.versioned.flatMap((folder) =>
+    list(folder)
+      .filter((name) => Number(name) >= oldestPostgres)
+      .map((name) => join(folder, name, "bin")),
+  );
+  if (versioned.some(isComplete)) return true;
+  const homebrew = places.homebrew.flatMap((folder) =>
+    list(folder)
+      .filter((name) => /^postgresql(@\d+)?$/.test(name))
+      .map((name) => join(folder, name, "bin")),
+  );
+  const configured = findInPath("pg_config", places.path);
+  const others = [
+    ...(configured === undefined ? [] : [firstLine(configured, "--bindir")]),
+    ...homebrew,
+    ...places.path.filter((folder) => folder !== ""),
+  ];
+  return others.some(
+    (folder) =>
+      folder !== undefined && isComplete(folder) && majorVersion(join(folder, "postgres")) >= oldestPostgres,
+  );
+}
+
+/** @param {string} folder */
+function isComplete(folder) {
+  return postgresPrograms.every((program) => isExecutable(join(folder, program)));
+}
+
+/**
+ * @param {string} postgres
+ * @returns {number} 0 when it does not say
+ */
+function majorVersion(postgres) {
+  return Number(/\(PostgreSQL\) (\d+)/.exec(firstLine(postgres, "--version") ?? "")?.[1] ?? 0);
+}
+
+/**
+ * @param {string} program
+ * @param {string} argument
+ */
+function firstLine(program, argument) {
+  try {
+    const output = execFileSync(program, [argument], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return output.split("\n")[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} program
+ * @param {readonly string[]} path
+ */
+export function findInPath(program, path = machine.path) {
+  return path
+    .filter((folder) => folder !== "")
+    .map((folder) => join(folder, program))
+    .find(isExecutable);
+}
+
+/** @param {string} file */
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} folder */
+function list(folder) {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

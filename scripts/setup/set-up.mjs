@@ -1,0 +1,27 @@
+import { installPackages, packagesFit } from "./packages.mjs";
+import { installPrograms } from "./install-programs.mjs";
+import { missingPrograms } from "./missing-programs.mjs";
+import { buildProgram, programIsStale } from "./program.mjs";
+import { withLock } from "./lock.mjs";
+import { SetupError } from "./setup-error.mjs";
+
+/**
+ * Brings the clone to the state in which `odoo-pg` and its tests run. What is there already is only looked at.
+ * Ends the process with the status of the error when a step fails.
+ */
+export async function setUp() {
+  try {
+    if (packagesFit() && !programIsStale() && missingPrograms().length === 0) return;
+    await withLock(async () => {
+      // Looked at again: another set-up may have done it while this one waited.
+      if (!packagesFit()) await installPackages();
+      if (programIsStale()) await buildProgram();
+      const missing = missingPrograms();
+      if (missing.length > 0) await installPrograms(missing);
+    });
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(error.message);
+    process.exitCode = error.exit;
+  }
+}
