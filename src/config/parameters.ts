@@ -1,5 +1,8 @@
-/** A name of a PostgreSQL parameter, with at most one prefix (`auto_explain.log_min_duration`). */
-const PARAMETER_NAME = /^[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?$/;
+/**
+ * A name of a PostgreSQL parameter, with at most one prefix (`auto_explain.log_min_duration`).
+ * None starts with two underscores, and `__proto__` is no ordinary key of an object.
+ */
+const PARAMETER_NAME = /^(?!__)[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?$/;
 
 const TLS = 'set by "tls" (certificates of the cluster\'s own authority unless you give yours)';
 const LAYOUT = 'set by odoo-pg: data lies where "nodes[].data_dir" says, everything else under "state_dir"';
@@ -56,8 +59,8 @@ export function parameterProblem(name: string, value: string): string | undefine
   return undefined;
 }
 
-/** A value as postgresql.conf spells it: booleans are `on` and `off`. */
-export function parameterText(value: string | number | boolean): string {
+/** A value as postgresql.conf spells it: booleans are `on` and `off`. Undefined for what is not one value. */
+export function parameterText(value: unknown): string | undefined {
   if (typeof value === "boolean") return value ? "on" : "off";
-  return String(value);
+  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
 }

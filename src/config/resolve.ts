@@ -1,12 +1,16 @@
 import { OdooPgError } from "../errors.ts";
-import type { Origins } from "./origins.ts";
-import type { Secrets } from "./passwords.ts";
-import { type Config } from "./schema.ts";
-import { type Surroundings } from "./state-dir.ts";
+import { conflicts } from "./conflicts.ts";
+import { type EnvironmentReading, readEnvironment } from "./environment.ts";
+import { formatPath, leaves, type Origin, type Origins, type Path } from "./origins.ts";
+import type { PasswordRole, PasswordSource, Secrets } from "./passwords.ts";
+import { formatProblem, mayBeEmpty, type Problem, problemsOf } from "./problems.ts";
+import { type Config, configSchema, resolvedConfigSchema } from "./schema.ts";
+import { lineOf, readYaml, type YamlFile, type YamlReading } from "./sources/yaml.ts";
+import { defaultStateDir, stateDirProblem, type Surroundings } from "./state-dir.ts";
 
 export interface ConfigSources {
   /** The configuration file, if there is one; `path` is what messages and origins call it. */
-  readonly file?: { readonly path: string; readonly text: string } | undefined;
+  readonly file?: YamlFile | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly defaults: Surroundings;
 }
@@ -17,6 +21,128 @@ export interface ResolvedConfig {
   readonly secrets: Secrets;
 }
 
-export function resolveConfig(_sources: ConfigSources): ResolvedConfig {
-  throw new OdooPgError("internal", { message: "resolveConfig is being written" });
+const DEFAULT: Origin = { kind: "default" };
+const NOTHING_READ: YamlReading = { value: {}, lines: new Map(), problems: [] };
+
+/**
+ * The configuration from its sources: defaults, over them the file, over that the environment.
+ * Throws `config_invalid`, whose message lists all mistakes, one a line.
+ */
+export function resolveConfig({ file, env, defaults }: ConfigSources): ResolvedConfig {
+  const environment = readEnvironment(env);
+  const reading = file === undefined ? NOTHING_READ : readYaml(file, YAML_RULES);
+  if (reading.problems.length > 0) throw invalid([...reading.problems, ...environment.problems]);
+
+  const placeOf = (path: Path): Origin | undefined => {
+    const line = lineOf(reading.lines, path);
+    return file === undefined || line === undefined ? undefined : { kind: "file", path: file.path, line };
+  };
+  const { draft, sound, problems } = validate(reading.value, (path) => nearestPlace(path, placeOf));
+  const originAt = (path: Path): Origin => environmentOrigin(path, environment) ?? placeOf(path) ?? DEFAULT;
+
+  const merged = draft === undefined ? undefined : withEnvironment(draft, environment);
+  if (merged === undefined) throw invalid([...problems, ...environment.problems]);
+  for (const { about, path, message } of conflicts(merged)) {
+    if (about.every(sound)) problems.push({ origin: originAt(path), path, message });
+  }
+  const stateDir = merged.state_dir ?? defaultStateDir(merged.cluster, defaults);
+  const tooLong = stateDirProblem(stateDir);
+  if (tooLong !== undefined && sound("cluster") && sound("state_dir")) {
+    problems.push({ origin: DEFAULT, path: ["state_dir"], message: `the default ${tooLong}` });
+  }
+  problems.push(...environment.problems);
+  if (problems.length > 0) throw invalid(problems);
+
+  const listen = merged.listen ?? (merged.networks.length > 0 ? ["*"] : ["127.0.0.1"]);
+  const config = resolvedConfigSchema.parse({ ...merged, state_dir: stateDir, listen });
+  const origins = new Map(leaves(config).map(({ path }) => [formatPath(path), originAt(path)]));
+  return { config, origins, secrets: secretsOf(config, environment, originAt) };
+}
+
+type Draft = ReturnType<typeof configSchema.parse>;
+
+const YAML_RULES = {
+  mayBeEmpty: (path: Path) => mayBeEmpty(configSchema, path),
+  keepsNumbersAsWritten: ([section, key]: Path) => section === "postgres" && key === "parameters",
+};
+
+interface Validation {
+  /** What is valid; where a top-level key holds a mistake, its default. */
+  readonly draft: Draft | undefined;
+  readonly sound: (section: keyof Draft) => boolean;
+  readonly problems: Problem[];
+}
+
+function validate(value: YamlReading["value"], originAt: (path: Path) => Origin): Validation {
+  const result = configSchema.safeParse(value, { reportInput: true });
+  if (result.success) return { draft: result.data, sound: () => true, problems: [] };
+  const problems = problemsOf(result.error, configSchema, originAt);
+  const faulty = new Set(problems.map(({ path }) => path?.[0]));
+  const rest = Object.fromEntries(Object.entries(value).filter(([key]) => !faulty.has(key)));
+  // What is left is checked on, so that one run names all mistakes.
+  const draft = configSchema.safeParse(rest).data;
+  return { draft, sound: (section) => !faulty.has(section), problems };
+}
+
+/** Where a path is written, or else the section that it is missing from. */
+function nearestPlace(path: Path, placeOf: (path: Path) => Origin | undefined): Origin {
+  const found = placeOf(path);
+  if (found !== undefined || path.length === 0) return found ?? DEFAULT;
+  return nearestPlace(path.slice(0, -1), placeOf);
+}
+
+function environmentOrigin([section, ...rest]: Path, environment: EnvironmentReading): Origin | undefined {
+  if (section === "postgres" && rest[0] === "parameters") {
+    return environment.parameters.get(rest.slice(1).join("."))?.origin;
+  }
+  if (section !== "password_files") return undefined;
+  return environmentPassword(String(rest[0]), environment)?.origin;
+}
+
+function environmentPassword(role: string, { passwords }: EnvironmentReading): PasswordSource | undefined {
+  return role === "openerp" || role === "replicator" ? passwords[role] : undefined;
+}
+
+/** The environment goes over the file. A password that it gives takes the place of the file's password file. */
+function withEnvironment(draft: Draft, environment: EnvironmentReading): Draft {
+  const fromEnvironment = [...environment.parameters].map(([name, { value }]) => [name, value] as const);
+  const parameters = Object.fromEntries(
+    [...Object.entries(draft.postgres.parameters), ...fromEnvironment].sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  const files = { ...draft.password_files };
+  for (const role of ["openerp", "replicator"] as const) {
+    const source = environmentPassword(role, environment);
+    if (source?.kind === "file") files[role] = source.path;
+    if (source?.kind === "value") delete files[role];
+  }
+  return { ...draft, postgres: { ...draft.postgres, parameters }, password_files: files };
+}
+
+const PASSWORD_ROLES: readonly PasswordRole[] = ["odoo", "openerp", "replicator", "collectd"];
+
+function secretsOf(
+  config: Config,
+  environment: EnvironmentReading,
+  originAt: (path: Path) => Origin,
+): Secrets {
+  const secrets: Partial<Record<PasswordRole, PasswordSource>> = {};
+  for (const role of PASSWORD_ROLES) {
+    const path = config.password_files[role];
+    const given = environmentPassword(role, environment);
+    if (given !== undefined) secrets[role] = given;
+    else if (path !== undefined)
+      secrets[role] = { kind: "file", path, origin: originAt(["password_files", role]) };
+  }
+  return secrets;
+}
+
+function invalid(problems: readonly Problem[]): OdooPgError {
+  const line = ({ origin }: Problem): number =>
+    origin.kind === "file" ? origin.line : Number.MAX_SAFE_INTEGER;
+  const sorted = problems.toSorted((a, b) => line(a) - line(b));
+  return new OdooPgError("config_invalid", {
+    message: sorted.map(formatProblem).join("\n"),
+    safe: "Nothing was changed.",
+    next: "Correct it, then look again with: odoo-pg config check",
+  });
 }

@@ -23,10 +23,20 @@ function pathProblem(text: string): string | undefined {
 }
 
 /** An absolute path, brought into its shortest form without a slash at the end. */
-function absolutePath(problem: (path: string) => string | undefined = () => undefined) {
-  return textWithout((text) => pathProblem(text) ?? problem(text)).overwrite((text) =>
-    posix.normalize(text).replace(/(?<=.)\/$/, ""),
-  );
+function absolutePath(problem: (path: string) => string | undefined = pathProblem) {
+  return textWithout(problem)
+    .overwrite((text) => posix.normalize(text).replace(/(?<=.)\/$/, ""))
+    .meta({ pattern: "^/" });
+}
+
+/** The message does not repeat the value: it may be a password, written in the wrong place. */
+function passwordFileProblem(path: string): string | undefined {
+  if (pathProblem(path) === undefined) return undefined;
+  return "must be the absolute path of a file; the password stands in that file, never here";
+}
+
+function passwordFile() {
+  return absolutePath(passwordFileProblem).optional();
 }
 
 const port = z.int().min(1024).max(65535);
@@ -93,13 +103,11 @@ const maxLag = z
     return z.NEVER;
   });
 
+const VALUE_EXPECTED = "must have one value: a text, a number, true or false";
+
 const parameters = z
-  .record(
-    z.string(),
-    z.union([z.string(), z.number(), z.boolean()], {
-      error: "must be one value: a text, a number, true or false",
-    }),
-  )
+  .record(z.string(), z.unknown())
+  .meta({ additionalProperties: { type: ["string", "number", "boolean"] } })
   .transform((written, context) => {
     const result: Record<string, string> = {};
     for (const [key, value] of Object.entries(written)) {
@@ -107,9 +115,10 @@ const parameters = z
       const text = parameterText(value);
       const message = Object.hasOwn(result, name)
         ? `"${name}" is set twice (upper and lower case are the same here)`
-        : parameterProblem(name, text);
-      if (message === undefined) result[name] = text;
-      else context.addIssue({ code: "custom", message, path: [key] });
+        : parameterProblem(name, text ?? "");
+      if (message !== undefined) context.addIssue({ code: "custom", message, path: [key] });
+      else if (text !== undefined) result[name] = text;
+      else context.addIssue({ code: "custom", message: VALUE_EXPECTED, path: [key] });
     }
     return result;
   });
@@ -131,7 +140,7 @@ export const configSchema = z.strictObject({
         "Name of the cluster: of all nodes that hold the same data. It is what `--confirm` asks for.",
       examples: ["prod"],
     }),
-  state_dir: absolutePath(stateDirProblem)
+  state_dir: absolutePath((path) => pathProblem(path) ?? stateDirProblem(path))
     .optional()
     .meta({
       description:
@@ -310,30 +319,22 @@ export const configSchema = z.strictObject({
     .meta({ description: "Backups." }),
   password_files: z
     .strictObject({
-      odoo: absolutePath()
-        .optional()
-        .meta({
-          description: "File with the password of Odoo's role (`odoo.role`).",
-          examples: ["/etc/odoo-pg/odoo.password"],
-        }),
-      openerp: absolutePath()
-        .optional()
-        .meta({
-          description: "File with the password of role openerp, which may log in only when it has one.",
-          examples: ["/etc/odoo-pg/openerp.password"],
-        }),
-      replicator: absolutePath()
-        .optional()
-        .meta({
-          description: "File with the password of role replicator, which the replicas connect as.",
-          examples: ["/etc/odoo-pg/replicator.password"],
-        }),
-      collectd: absolutePath()
-        .optional()
-        .meta({
-          description: "File with the password of role collectd, which monitoring connects as.",
-          examples: ["/etc/odoo-pg/collectd.password"],
-        }),
+      odoo: passwordFile().meta({
+        description: "File with the password of Odoo's role (`odoo.role`).",
+        examples: ["/etc/odoo-pg/odoo.password"],
+      }),
+      openerp: passwordFile().meta({
+        description: "File with the password of role openerp, which may log in only when it has one.",
+        examples: ["/etc/odoo-pg/openerp.password"],
+      }),
+      replicator: passwordFile().meta({
+        description: "File with the password of role replicator, which the replicas connect as.",
+        examples: ["/etc/odoo-pg/replicator.password"],
+      }),
+      collectd: passwordFile().meta({
+        description: "File with the password of role collectd, which monitoring connects as.",
+        examples: ["/etc/odoo-pg/collectd.password"],
+      }),
     })
     .prefault({})
     .meta({

@@ -1,0 +1,82 @@
+import type { Origin } from "./origins.ts";
+import { parameterProblem } from "./parameters.ts";
+import { passwordProblem, type PasswordSource } from "./passwords.ts";
+import type { Problem } from "./problems.ts";
+
+/** `PGSQL_WORK_MEM=32MB` sets PostgreSQL's parameter work_mem. */
+const PARAMETER_PREFIX = "PGSQL_";
+
+/** Variables that start like a parameter, but have another meaning. */
+export const RESERVED_VARIABLES: readonly string[] = ["PGSQL_HOT_STANDBY"];
+
+/** The roles whose passwords may come from the environment, and the variables. `_FILE` behind the name gives a file. */
+export const PASSWORD_VARIABLES = {
+  openerp: "OPENERP_PGSQL_PASSWD",
+  replicator: "REPLICATOR_PGSQL_PASSWD",
+} as const;
+
+type EnvironmentRole = keyof typeof PASSWORD_VARIABLES;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface EnvironmentReading {
+  readonly parameters: ReadonlyMap<string, { readonly value: string; readonly origin: Origin }>;
+  readonly passwords: Readonly<Partial<Record<EnvironmentRole, PasswordSource>>>;
+  readonly problems: readonly Problem[];
+}
+
+/** Reads what the environment says about the configuration; everything else in it is left alone. */
+export function readEnvironment(env: Environment): EnvironmentReading {
+  const { parameters, problems } = readParameters(env);
+  const passwords: Partial<Record<EnvironmentRole, PasswordSource>> = {};
+  for (const role of ["openerp", "replicator"] as const) {
+    const source = readPassword(env, PASSWORD_VARIABLES[role], problems);
+    if (source !== undefined) passwords[role] = source;
+  }
+  return { parameters, passwords, problems };
+}
+
+function readParameters(env: Environment): {
+  parameters: Map<string, { value: string; origin: Origin }>;
+  problems: Problem[];
+} {
+  const parameters = new Map<string, { value: string; origin: Origin }>();
+  const problems: Problem[] = [];
+  for (const variable of Object.keys(env).sort()) {
+    const value = env[variable];
+    if (
+      value === undefined ||
+      !variable.startsWith(PARAMETER_PREFIX) ||
+      RESERVED_VARIABLES.includes(variable)
+    ) {
+      continue;
+    }
+    const origin: Origin = { kind: "environment", name: variable };
+    const name = variable.slice(PARAMETER_PREFIX.length).toLowerCase();
+    const message = parameters.has(name)
+      ? `"${name}" is set twice by the environment (upper and lower case are the same here)`
+      : parameterProblem(name, value);
+    if (message === undefined) parameters.set(name, { value, origin });
+    else problems.push({ origin, message });
+  }
+  return { parameters, problems };
+}
+
+function readPassword(env: Environment, variable: string, problems: Problem[]): PasswordSource | undefined {
+  const value = env[variable];
+  const path = env[`${variable}_FILE`];
+  const origin: Origin = { kind: "environment", name: path === undefined ? variable : `${variable}_FILE` };
+  const report = (message: string): void => void problems.push({ origin, message });
+  if (value !== undefined && path !== undefined) {
+    report(`${variable} is set too, and only one of them can count: unset one`);
+  } else if (value !== undefined) {
+    const message = passwordProblem(value);
+    if (message === undefined) return { kind: "value", value, origin };
+    report(message);
+  } else if (path !== undefined) {
+    // The message does not repeat the value: it may be a password in the wrong variable.
+    if (/^\/[^\0\r\n]+$/.test(path)) return { kind: "file", path, origin };
+    report("must be the absolute path of a file that holds the password");
+  }
+  return undefined;
+}
