@@ -1,0 +1,106 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { holdsWithin } from "./wait.ts";
+
+export interface Process {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/**
+ * Processes that have to do with one of the folders: named in their arguments, or (where /proc tells) their working
+ * directory, or a file that they hold open. Not this process, nor the one that started it.
+ */
+export function processesUsing(...folders: readonly string[]): readonly Process[] {
+  const mentions = (text: string): boolean => folders.some((folder) => text.includes(folder));
+  return (process.platform === "linux" ? inProc(mentions) : inPs(mentions)).filter(
+    ({ pid }) => pid !== process.pid && pid !== process.ppid,
+  );
+}
+
+function inProc(mentions: (text: string) => boolean): readonly Process[] {
+  const found: Process[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const command = orEmpty(() => readFileSync(`/proc/${name}/cmdline`, "utf8"))
+      .replaceAll("\0", " ")
+      .trim();
+    const uses =
+      mentions(command) ||
+      mentions(orEmpty(() => readlinkSync(`/proc/${name}/cwd`))) ||
+      openFiles(name).some(mentions);
+    if (uses) found.push({ pid: Number(name), command });
+  }
+  return found;
+}
+
+function openFiles(pid: string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => orEmpty(() => readlinkSync(`/proc/${pid}/fd/${fd}`)));
+  } catch {
+    return [];
+  }
+}
+
+/** A process may end at any moment, or belong to somebody else. */
+function orEmpty(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
+  }
+}
+
+function inPs(mentions: (text: string) => boolean): readonly Process[] {
+  return execFileSync("ps", ["-axww", "-o", "pid=,command="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => ({ pid: Number.parseInt(line, 10), command: line.replace(/^\s*\d+\s+/, "") }))
+    .filter(({ command }) => mentions(command));
+}
+
+/** Whether a process with this id exists. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/**
+ * Ends the processes that `find` finds, until it finds none: first asked, then killed. A supervisor may start new ones
+ * meanwhile, so it is looked again.
+ * @returns all that had to be ended
+ */
+export async function endProcesses(find: () => readonly Process[]): Promise<readonly Process[]> {
+  const ended = new Map<number, Process>();
+  const signalAll = (signal: (found: Process) => NodeJS.Signals): void => {
+    for (const found of find()) {
+      ended.set(found.pid, found);
+      signalOne(found.pid, signal(found));
+    }
+  };
+  // SIGQUIT is PostgreSQL's immediate shutdown: it gives back shared memory, which SIGKILL does not.
+  signalAll(({ command }) => (command.includes("postgres") ? "SIGQUIT" : "SIGTERM"));
+  if (ended.size === 0 || (await holdsWithin(3_000, () => find().length === 0))) return [...ended.values()];
+  const gone = await holdsWithin(10_000, () => {
+    signalAll(() => "SIGKILL");
+    return find().length === 0;
+  });
+  if (!gone)
+    throw new Error(
+      `Cannot be ended: ${find()
+        .map(({ pid }) => pid)
+        .join(", ")}`,
+    );
+  return [...ended.values()];
+}
+
+function signalOne(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended by itself.
+  }
+}

@@ -1,0 +1,38 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+type Condition = () => boolean | Promise<boolean>;
+
+/**
+ * Waits until a condition holds.
+ * @param description what is waited for, for the message of the error
+ * @param options limit: milliseconds, default 30 000
+ * @throws Error when the limit is reached, with the description and the last error of the condition
+ */
+export async function waitFor(
+  description: string,
+  condition: Condition,
+  options: { readonly limit?: number } = {},
+): Promise<void> {
+  const limit = options.limit ?? 30_000;
+  let lastError: unknown;
+  const quiet = async (): Promise<boolean> => {
+    try {
+      return await condition();
+    } catch (error) {
+      lastError = error;
+      return false;
+    }
+  };
+  if (await holdsWithin(limit, quiet)) return;
+  throw new Error(`Not within ${limit / 1000} s: ${description}`, { cause: lastError });
+}
+
+/** Whether a condition comes to hold within `limit` milliseconds. It is looked at once in any case. */
+export async function holdsWithin(limit: number, condition: Condition): Promise<boolean> {
+  const end = performance.now() + limit;
+  while (!(await condition())) {
+    if (performance.now() >= end) return false;
+    await pause(25);
+  }
+  return true;
+}
