@@ -5,6 +5,9 @@ import { parameterProblem, parameterText } from "./parameters.ts";
 import { parseBytes } from "./postgres-units.ts";
 import { stateDirProblem } from "./state-dir.ts";
 
+// A configuration is read once in a process: making code for each schema first would double the time.
+z.config({ jitless: true });
+
 /** A text for which `problem` finds nothing wrong; what it finds is the message. */
 function textWithout(problem: (text: string) => string | undefined) {
   return z.string().superRefine((text, context) => {

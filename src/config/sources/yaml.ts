@@ -74,8 +74,14 @@ export function readYaml(file: YamlFile, rules: YamlRules): YamlReading {
     return node.value;
   }
 
-  for (const { pos, message } of [...document.errors, ...document.warnings]) {
-    report(pos[0], `not valid YAML: ${message}`);
+  for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
+    const isSecondDocument = code === "MULTIPLE_DOCS";
+    report(
+      pos[0],
+      isSecondDocument
+        ? 'a second document starts here ("---"): keep only one'
+        : `not valid YAML: ${message}`,
+    );
   }
   if (problems.length > 0 || document.contents === null) return { value: {}, lines, problems };
   const isEmpty = isScalar(document.contents) && document.contents.value === null;

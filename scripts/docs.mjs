@@ -1,0 +1,26 @@
+// Writes the files that are made from the source: docs/configuration.md, docs/errors.md, the example
+// configuration and its JSON Schema.
+import { build } from "esbuild";
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+// Below node_modules, so that the packages that stay outside of the bundle are found.
+const bundle = `${root}node_modules/.cache/odoo-pg/docs.mjs`;
+
+await build({
+  entryPoints: [`${root}scripts/docs.ts`],
+  outfile: bundle,
+  bundle: true,
+  packages: "external",
+  platform: "node",
+  target: "node20",
+  format: "esm",
+  logLevel: "warning",
+});
+const { documents } = await import(bundle);
+for (const [path, content] of documents()) {
+  writeFileSync(`${root}${path}`, content);
+  console.log(path);
+}
