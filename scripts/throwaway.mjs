@@ -1,0 +1,89 @@
+// Starts a cluster on free ports in a folder of its own; Enter or Ctrl-C stops it and removes everything.
+import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const program = fileURLToPath(new URL("../dist/odoo-pg.mjs", import.meta.url));
+// Short, because the path of a Unix socket is limited; open to the user that runs the servers.
+const folder = mkdtempSync(join(realpathSync("/tmp"), "odoo-pg-"));
+chmodSync(folder, 0o755);
+const configuration = join(folder, "odoo-pg.yaml");
+const [primary, replica, read, write] = await freePorts(4);
+writeFileSync(
+  configuration,
+  `cluster: throwaway
+state_dir: ${folder}/state
+nodes:
+  - { name: pg1, port: ${primary} }
+  - { name: pg2, port: ${replica} }
+endpoints:
+  read: { port: ${read} }
+  write: { port: ${write} }
+`,
+);
+
+// From here on Ctrl-C only ends the wait; the programs get it from the terminal themselves.
+const asked = new Promise((resolve) => {
+  process.on("SIGINT", resolve);
+  process.on("SIGTERM", resolve);
+  process.stdin.once("data", resolve);
+});
+
+const started = (await odooPg("up")) === 0;
+if (started) {
+  const command = `node ${program} psql write --config ${configuration}`;
+  console.log(
+    `\nConnect:  ${command}\nAny other command takes the same --config. Enter or Ctrl-C removes the cluster.`,
+  );
+  await asked;
+} else {
+  process.exitCode = 1;
+}
+process.stdin.destroy();
+if ((await odooPg("down")) === 0 && (await odooPg("destroy", "--confirm", "throwaway")) === 0) {
+  rmSync(folder, { recursive: true });
+} else {
+  console.error(`The cluster is left in ${folder}.`);
+  process.exitCode = 1;
+}
+
+/**
+ * @param {readonly string[]} args
+ * @returns {Promise<number>} exit status; 128 when a signal ended it
+ */
+function odooPg(...args) {
+  const child = spawn(process.execPath, [program, ...args, "--config", configuration], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  return new Promise((resolve) => {
+    child.on("close", (status) => resolve(status ?? 128));
+  });
+}
+
+/**
+ * Random ports below those that systems give to outgoing connections.
+ * @param {number} count
+ */
+async function freePorts(count) {
+  const ports = new Set();
+  while (ports.size < count) {
+    const port = randomInt(10_241, 32_768);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+/**
+ * @param {number} port
+ * @returns {Promise<boolean>}
+ */
+function isFree(port) {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
