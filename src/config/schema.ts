@@ -352,7 +352,5 @@ export const resolvedConfigSchema = configSchema.required({ state_dir: true, lis
 /** A whole configuration: every default filled in, sizes in bytes, no secret in it. */
 export type Config = z.output<typeof resolvedConfigSchema>;
 
-export type NodeConfig = Config["nodes"][number];
-
 /** What a read may miss. */
 export type Consistency = Config["endpoints"]["read"]["consistency"];
