@@ -18,7 +18,8 @@ export const ERRORS = {
   config_invalid: { exit: 2, meaning: "The configuration has a mistake; nothing was changed." },
   parameter_invalid: {
     exit: 2,
-    meaning: "PostgreSQL refuses a parameter; the message holds the server's own words. No server was touched.",
+    meaning:
+      "PostgreSQL refuses a parameter; the message holds the server's own words. No server was touched.",
   },
   postgres_missing: { exit: 69, meaning: "No PostgreSQL server and client programs of version 13 or later." },
   haproxy_missing: { exit: 69, meaning: "No HAProxy of version 2.4 or later." },
@@ -32,7 +33,8 @@ export const ERRORS = {
   port_in_use: { exit: 1, meaning: "A port that the cluster needs is taken by another program." },
   data_directory_unusable: {
     exit: 1,
-    meaning: "A data directory belongs to another cluster or major version, or is not one. It was not touched.",
+    meaning:
+      "A data directory belongs to another cluster or major version, or is not one. It was not touched.",
   },
   node_failed: { exit: 1, meaning: "A database server does not start or stops again; its log says why." },
   node_unknown: { exit: 2, meaning: "No node has this name." },
@@ -45,7 +47,10 @@ export const ERRORS = {
   confirmation_missing: { exit: 2, meaning: "A severe action needs the name typed with --confirm." },
   refused: { exit: 1, meaning: "The action would not be safe now; the message says why." },
   command_failed: { exit: 1, meaning: "A program that odoo-pg ran ended with an error." },
-  interrupted: { exit: 130, meaning: "Interrupted. What was begun can be taken up again by the same command." },
+  interrupted: {
+    exit: 130,
+    meaning: "Interrupted. What was begun can be taken up again by the same command.",
+  },
   internal: { exit: 1, meaning: "A defect in odoo-pg itself." },
 } as const satisfies Record<string, ErrorKind>;
 

@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Layout } from "../cluster/layout.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import { passfilePath, renderPassfile } from "../postgres/render.ts";
-import { readTextIfAny, removeFile, writeFileIfChanged, type Owner } from "../system/files.ts";
+import { readTextIfAny, writeFileIfChanged, type Owner } from "../system/files.ts";
 
 /** Passwords that the configuration or the environment gives; those left out are generated once and kept. */
 export interface GivenPasswords {
@@ -50,9 +50,12 @@ export async function ensurePasswords(
     replicator: await keep("replicator", given.replicator),
     odoo: await keep("odoo", given.odoo),
     collectd: await keep("collectd", given.collectd),
-    openerp: given.openerp === undefined ? undefined : await keep("openerp", given.openerp),
+    // Given once, it stays: an `up` without the variable must not lock Odoo out.
+    openerp:
+      given.openerp === undefined
+        ? await readPassword(layout, "openerp")
+        : await keep("openerp", given.openerp),
   };
-  if (given.openerp === undefined) await removeFile(passwordFile(layout, "openerp"));
   await writeFileIfChanged(passfilePath(layout), renderPassfile(passwords.replicator), { owner });
   return passwords;
 }

@@ -45,8 +45,11 @@ export function layoutOf(stateDir: string): Layout {
 export interface NodeLayout {
   readonly dir: string;
   readonly dataDir: string;
-  /** A data directory in the making: it is never started, and renamed to `dataDir` when it is whole. */
-  readonly newDataDir: string;
+  /**
+   * Start of the names of data directories in the making. They are never started, and renamed to `dataDir` when whole.
+   * Each attempt has a name of its own, so that a copy whose odoo-pg was killed cannot write into the next one's.
+   */
+  readonly newDataPrefix: string;
   readonly configFile: string;
   readonly hbaFile: string;
   readonly identFile: string;
@@ -64,7 +67,7 @@ export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "da
   return {
     dir,
     dataDir,
-    newDataDir: `${dataDir}.new`,
+    newDataPrefix: `${dataDir}.new.`,
     configFile: path.join(dir, "postgresql.conf"),
     hbaFile: path.join(dir, "pg_hba.conf"),
     identFile: path.join(dir, "pg_ident.conf"),

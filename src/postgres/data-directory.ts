@@ -18,7 +18,18 @@ export type DataDirectory =
       /** As pg_controldata says, such as `shut down` or `in production`. */
       readonly state: string;
       readonly timeline: number;
+      /** What a replica must at least be started with: the settings of the primary whose WAL it last replayed. */
+      readonly floor: Readonly<Record<string, number>>;
     };
+
+/** Settings that the control file keeps, by the names that pg_controldata prints. */
+const CONTROL_SETTINGS = {
+  max_connections: "max_connections setting",
+  max_worker_processes: "max_worker_processes setting",
+  max_wal_senders: "max_wal_senders setting",
+  max_prepared_transactions: "max_prepared_xacts setting",
+  max_locks_per_transaction: "max_locks_per_xact setting",
+};
 
 /** Looks at a data directory without changing it; works whether or not a server runs on it. */
 export async function inspectDataDirectory(
@@ -79,5 +90,10 @@ export async function inspectDataDirectory(
     };
   }
   const standby = (await kindOf(path.join(directory, "standby.signal"))) !== undefined;
-  return { kind: "whole", systemIdentifier, standby, state, timeline };
+  const floor: Record<string, number> = {};
+  for (const [name, label] of Object.entries(CONTROL_SETTINGS)) {
+    const value = Number(field(label));
+    if (Number.isInteger(value)) floor[name] = value;
+  }
+  return { kind: "whole", systemIdentifier, standby, state, timeline, floor };
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { ensureDirectory, move, namesIn, removeTree, type Owner } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
@@ -10,7 +11,7 @@ export interface InitialiseOptions {
   readonly installation: Installation;
   readonly owner: Owner | undefined;
   readonly dataDir: string;
-  readonly newDataDir: string;
+  readonly newDataPrefix: string;
   /** File that holds the superuser's password, readable by the owner. */
   readonly passwordFile: string;
 }
@@ -20,9 +21,8 @@ export interface InitialiseOptions {
  * It is made beside its place and renamed when whole, so that an interrupted initdb leaves nothing that could start.
  */
 export async function initialiseDataDirectory(options: InitialiseOptions): Promise<void> {
-  const { installation, owner, dataDir, newDataDir } = options;
-  await removeTree(newDataDir);
-  await ensureDirectory(newDataDir, { mode: 0o700, owner });
+  const { installation, owner, dataDir } = options;
+  const newDataDir = await freshDirectory(options.newDataPrefix, owner);
   await runOrFail(
     programOf(installation, "initdb"),
     [
@@ -39,6 +39,17 @@ export async function initialiseDataDirectory(options: InitialiseOptions): Promi
     { owner, limit: 300_000 },
   );
   await replaceEmptyDirectory(newDataDir, dataDir, owner);
+}
+
+/** An empty directory for a new copy, after what earlier attempts left behind is gone. */
+export async function freshDirectory(prefix: string, owner: Owner | undefined): Promise<string> {
+  const parent = path.dirname(prefix);
+  for (const name of await namesIn(parent)) {
+    if (name.startsWith(path.basename(prefix))) await removeTree(path.join(parent, name));
+  }
+  const directory = `${prefix}${randomBytes(4).toString("hex")}`;
+  await ensureDirectory(directory, { mode: 0o700, owner });
+  return directory;
 }
 
 /**

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { formatLsn, parseLsn, type Lsn } from "../cluster/lsn.ts";
 import type { Session } from "../system/sql.ts";
 
 /** Named operations on a server. SQL stands here and in observe.ts, src/odoo, nowhere else. */
@@ -12,12 +13,17 @@ export async function ensureSlot(session: Session, slot: string): Promise<void> 
   );
 }
 
-/** Drops a physical slot if it is there. One in use is first ended at its WAL sender. */
-export async function dropSlot(session: Session, slot: string): Promise<void> {
+/** Ends whatever uses a slot: a base backup whose odoo-pg was killed would keep the next one out. */
+export async function releaseSlot(session: Session, slot: string): Promise<void> {
   await session.query(
     `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active`,
     [slot],
   );
+}
+
+/** Drops a physical slot if it is there. One in use is first ended at its WAL sender. */
+export async function dropSlot(session: Session, slot: string): Promise<void> {
+  await releaseSlot(session, slot);
   for (let attempt = 0; ; attempt++) {
     try {
       await session.query(
@@ -43,10 +49,10 @@ export async function listSlots(session: Session): Promise<string[]> {
   return rows.map((row) => String(row["slot_name"]));
 }
 
-/** When this server last read its configuration, as text that can be compared. */
-export async function configurationLoadedAt(session: Session): Promise<string> {
-  const [row] = await session.query("SELECT pg_conf_load_time()::text AS at");
-  return String(row?.["at"]);
+/** When this server last read its configuration: milliseconds since the epoch. */
+export async function configurationLoadedAt(session: Session): Promise<number> {
+  const [row] = await session.query("SELECT extract(epoch FROM pg_conf_load_time())::float8 * 1000 AS at");
+  return Number(row?.["at"]);
 }
 
 const settingRow = z.object({ name: z.string(), setting: z.string(), pending_restart: z.boolean() });
@@ -89,6 +95,36 @@ export async function configurationErrors(
     "SELECT NULL AS name, error FROM pg_hba_file_rules WHERE error IS NOT NULL",
   );
   return fileErrorRow.array().parse([...rows, ...hba]);
+}
+
+/**
+ * Writes a few bytes of WAL, flushed here but waiting for no replica, and returns the position after them.
+ * Each streaming replica answers to it: that releases commits which wait under an older list of standbys.
+ */
+export async function writeMark(session: Session): Promise<Lsn> {
+  await session.query("SET synchronous_commit = local");
+  await session.query("SELECT pg_logical_emit_message(true, 'odoo-pg', '')");
+  const [row] = await session.query("SELECT pg_current_wal_flush_lsn()::text AS lsn");
+  return parseLsn(String(row?.["lsn"]));
+}
+
+/** Whether every named standby streams and has told that it flushed everything up to a position. */
+export async function standbysFlushed(
+  session: Session,
+  names: readonly string[],
+  lsn: Lsn,
+): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT count(DISTINCT application_name)::int AS there FROM pg_stat_replication
+     WHERE application_name = ANY($1::text[]) AND state = 'streaming' AND flush_lsn >= $2::pg_lsn`,
+    [names, formatLsn(lsn)],
+  );
+  return Number(row?.["there"]) === names.length;
+}
+
+/** A checkpoint now. Its start proves that the checkpointer has read the configuration that was loaded before. */
+export async function checkpoint(session: Session): Promise<void> {
+  await session.query("CHECKPOINT");
 }
 
 /** Whether the primary's WAL up to now has reached the named standby and is flushed there. */

@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import { slotName } from "../cluster/layout.ts";
-import { conninfo, quoteHba, quotePassfileField, quoteSetting } from "./quoting.ts";
+import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./quoting.ts";
 
 /** What the machine gives; read once by the caller so that rendering stays pure. */
 export interface MachineFacts {
@@ -224,14 +224,25 @@ export function renderPassfile(password: string): string {
   return `*:*:*:replicator:${quotePassfileField(password)}\n`;
 }
 
-/** Which replicas a commit waits for: all of them, or none. */
-export function renderSynchronous(standbys: readonly string[]): string {
+/**
+ * Which replicas a commit waits for: all that are named, or none. In read-your-writes synchronous_commit stays at
+ * remote_apply also while the list is empty, so that only WAL senders have to learn of a new list, never sessions.
+ */
+export function renderSynchronous(readYourWrites: boolean, standbys: readonly string[]): string {
   const names = [...standbys].sort();
-  const list = names.length ? `${names.length} (${names.map((name) => `"${name}"`).join(", ")})` : "";
+  const list = names.length
+    ? `${names.length} (${names.map((name) => quoteIdentifier(name)).join(", ")})`
+    : "";
   return [
     "# Made by odoo-pg: the pool of the read endpoint, where its consistency is read-your-writes.",
     `synchronous_standby_names = ${quoteSetting(list)}`,
-    ...(names.length ? ["synchronous_commit = 'remote_apply'"] : []),
+    ...(readYourWrites ? ["synchronous_commit = 'remote_apply'"] : []),
     "",
   ].join("\n");
+}
+
+/** The names in a text of renderSynchronous. */
+export function synchronousNames(text: string): string[] {
+  const line = /^synchronous_standby_names = '(.*)'$/m.exec(text)?.[1] ?? "";
+  return [...line.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "");
 }

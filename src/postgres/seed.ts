@@ -1,9 +1,9 @@
 import path from "node:path";
 import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { ensureDirectory, removeTree, writeFileAtomic, type Owner } from "../system/files.ts";
+import { writeFileAtomic, type Owner } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
-import { replaceEmptyDirectory } from "./initialise.ts";
+import { freshDirectory, replaceEmptyDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { upstreamConninfo } from "./render.ts";
 
@@ -27,13 +27,12 @@ export interface SeedOptions {
  */
 export async function seedDataDirectory(options: SeedOptions): Promise<void> {
   const { files, owner } = options;
-  await removeTree(files.newDataDir);
-  await ensureDirectory(files.newDataDir, { mode: 0o700, owner });
+  const newDataDir = await freshDirectory(files.newDataPrefix, owner);
   await runOrFail(
     programOf(options.installation, "pg_basebackup"),
     [
       "-D",
-      files.newDataDir,
+      newDataDir,
       "-d",
       upstreamConninfo(options, options.upstream),
       "-X",
@@ -52,8 +51,8 @@ export async function seedDataDirectory(options: SeedOptions): Promise<void> {
       ...(options.onProgress ? { onStderr: progressReader(options.onProgress) } : {}),
     },
   );
-  await writeFileAtomic(path.join(files.newDataDir, "standby.signal"), "", { owner });
-  await replaceEmptyDirectory(files.newDataDir, files.dataDir, owner);
+  await writeFileAtomic(path.join(newDataDir, "standby.signal"), "", { owner });
+  await replaceEmptyDirectory(newDataDir, files.dataDir, owner);
 }
 
 /** pg_basebackup -P writes `  12345/67890 kB (18%), 0/1 tablespace` and a carriage return. */

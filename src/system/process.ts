@@ -252,3 +252,14 @@ export async function waitForEnd(pid: number, limit: number): Promise<boolean> {
   }
   return true;
 }
+
+/** Calls `act` at each of the signals instead of ending the process. Returns what takes that back. */
+export function onSignals(signals: readonly Signal[], act: (signal: Signal) => void): () => void {
+  const listeners = signals.map((signal) => ({ signal, listener: (): void => act(signal) }));
+  for (const { signal, listener } of listeners) process.on(signal, listener);
+  return () => {
+    for (const { signal, listener } of listeners) process.off(signal, listener);
+  };
+}
+
+export const ownPid: number = process.pid;

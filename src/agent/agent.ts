@@ -1,0 +1,331 @@
+import path from "node:path";
+import { Hono } from "hono";
+import { stream } from "hono/streaming";
+import * as z from "zod";
+import { layoutOf, type Layout } from "../cluster/layout.ts";
+import { resolvedConfigSchema, type Config } from "../config/schema.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
+import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
+import { findInstallation } from "../postgres/installation.ts";
+import { monotonic, now, pause } from "../system/clock.ts";
+import { ensureDirectory, type Owner } from "../system/files.ts";
+import { serveOnSocket } from "../system/http.ts";
+import type { Log } from "../system/log.ts";
+import type { Machine } from "../system/machine.ts";
+import { ownPid } from "../system/process.ts";
+import { bringUpServers } from "./bring-up.ts";
+import { Endpoints } from "./endpoints.ts";
+import { progressTo, type AgentEvent, type Progress } from "./events.ts";
+import { releaseLock, takeLock } from "./lock.ts";
+import { PoolKeeper } from "./pool-keeper.ts";
+import { removeGoneNodes } from "./removed-nodes.ts";
+import { loadState, syncHandles, type Runtime } from "./runtime.ts";
+import { ensurePasswords } from "./secrets.ts";
+import { readApplied, writeApplied } from "./state.ts";
+import { keepRunning } from "./supervise.ts";
+import { takeDownServers } from "./take-down.ts";
+
+/** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
+const LOOK_EVERY = 500;
+
+const passwordsSchema = z.object({
+  odoo: z.string().optional(),
+  openerp: z.string().optional(),
+  replicator: z.string().optional(),
+  collectd: z.string().optional(),
+});
+
+/** What `up` asks of the agent. Passwords cross the socket (mode 0600), never an argument or the environment. */
+export const applyRequestSchema = z.object({ config: resolvedConfigSchema, passwords: passwordsSchema });
+export type ApplyRequest = z.output<typeof applyRequestSchema>;
+
+/** What the agent says of itself, beside what anybody can see by asking the servers. */
+export const agentReportSchema = z.object({
+  pid: z.number(),
+  version: z.string(),
+  /** Whether the agent keeps the servers running, or only waits for an order. */
+  keeping: z.boolean(),
+  /** What it works on now. */
+  operation: z.string().nullable(),
+  primary: z.string().nullable(),
+  haproxy: z.boolean(),
+  pool: z.string().array(),
+  nodes: z
+    .object({
+      name: z.string(),
+      /** In the pool, or why not. */
+      pooled: z.boolean(),
+      out_of_pool: z.string().nullable(),
+      operation: z.string().nullable(),
+      waiting: z.object({ state: z.string(), reason: z.string(), next: z.string() }).nullable(),
+      failure: z.string().nullable(),
+      last_seen: z.number().nullable(),
+    })
+    .array(),
+});
+export type AgentReport = z.output<typeof agentReportSchema>;
+
+export interface AgentOptions {
+  readonly stateDir: string;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly searchPath: string;
+  readonly installHint: string;
+  readonly version: string;
+  readonly log: Log;
+}
+
+/** The process that keeps the nodes of one host in their wanted state. It may die at any time: the servers go on. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #layout: Layout;
+  #runtime: Runtime | undefined;
+  #endpoints: Endpoints | undefined;
+  #pool: PoolKeeper | undefined;
+  #keeping = false;
+  #operation: string | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #ending = false;
+  #closers: (() => Promise<void>)[] = [];
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#layout = layoutOf(options.stateDir);
+  }
+
+  /** Takes the lock, opens the sockets, and looks after what runs already. @throws OdooPgError locked. */
+  async open(): Promise<void> {
+    const { owner } = this.#options;
+    await prepareStateDirectory(this.#layout, owner);
+    await takeLock(this.#layout.lockFile, ownPid);
+    try {
+      // The health answers are for HAProxy, which runs as the servers' user; orders only for who started the agent.
+      const health = path.join(this.#layout.runDir, "health.sock");
+      this.#closers.push(await serveOnSocket(health, this.#healthAnswers(), owner));
+      const applied = await readApplied(this.#layout);
+      if (applied) await this.#load(applied.config, {});
+      this.#closers.push(await serveOnSocket(this.#layout.agentSocket, this.#orders(), undefined));
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#options.log(
+      "info",
+      `agent ${this.#options.version} (process ${ownPid}) looks after ${this.#layout.stateDir}`,
+    );
+  }
+
+  /** Looks and acts until `stop` or until the cluster was taken down. */
+  async run(): Promise<void> {
+    while (!this.#ending) {
+      const start = monotonic();
+      await this.#look();
+      await pause(Math.max(50, LOOK_EVERY - (monotonic() - start)));
+    }
+    await this.close();
+  }
+
+  /** Ends the agent; the servers go on. */
+  stop(): void {
+    this.#ending = true;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0)) await close();
+    for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
+    await releaseLock(this.#layout.lockFile, ownPid);
+  }
+
+  /** Brings the cluster to the wanted state: see docs/architecture.md. Waits for its turn. */
+  async apply(request: ApplyRequest, progress: Progress): Promise<void> {
+    await this.#exclusive("up", progress, async () => {
+      const before = await readApplied(this.#layout);
+      const runtime = await this.#load(request.config, request.passwords);
+      const endpoints = this.#endpoints;
+      if (!endpoints) throw new Error("endpoints were not loaded");
+      await endpoints.check(runtime);
+      await removeGoneNodes(runtime, before?.config, progress);
+      await syncHandles(runtime);
+      const problems = await bringUpServers(runtime, progress);
+      await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
+      runtime.routedPrimary = runtime.state.primary;
+      await endpoints.ensure(runtime, progress);
+      this.#keeping = true;
+      await this.#pool?.step();
+      const [problem] = problems;
+      if (problem) throw problem;
+      await endpoints.waitUntilAnswering(runtime, progress);
+    });
+  }
+
+  /** Stops endpoints and servers; the data stays. */
+  async down(progress: Progress): Promise<void> {
+    await this.#exclusive("down", progress, async () => {
+      const runtime = this.#runtime;
+      this.#keeping = false;
+      if (!runtime) return;
+      progress.step("haproxy", "stop");
+      await this.#endpoints?.stop();
+      await takeDownServers(runtime, progress);
+    });
+    this.stop();
+  }
+
+  async #exclusive(name: string, progress: Progress, act: () => Promise<void>): Promise<void> {
+    if (this.#operation !== undefined) progress.note(`waiting for another "${this.#operation}" to finish`);
+    const turn = this.#queue.then(async () => {
+      this.#operation = name;
+      try {
+        await act();
+      } catch (error) {
+        this.#options.log("error", `${name}: ${toOdooPgError(error).message}`);
+        throw error;
+      } finally {
+        this.#operation = undefined;
+      }
+    });
+    this.#queue = turn.catch(() => {});
+    await turn;
+  }
+
+  /** Finds programs and passwords for a configuration and makes what operations share. */
+  async #load(config: Config, given: z.output<typeof passwordsSchema>): Promise<Runtime> {
+    const { owner, machine, log } = this.#options;
+    const installation = await findInstallation(config.postgres, this.#options);
+    const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
+    const state = await loadState(this.#layout, config);
+    const passwords = await ensurePasswords(this.#layout, given, owner);
+    const runtime: Runtime = this.#runtime ?? {
+      layout: this.#layout,
+      owner,
+      machine,
+      log,
+      config,
+      installation,
+      passwords,
+      state,
+      nodes: new Map(),
+      marks: [],
+      routedPrimary: state.primary,
+      held: new Set(),
+    };
+    runtime.config = config;
+    runtime.installation = installation;
+    runtime.passwords = passwords;
+    if (!this.#runtime) await syncHandles(runtime);
+    this.#runtime = runtime;
+    this.#endpoints ??= new Endpoints(this.#layout, owner, log);
+    this.#endpoints.program = haproxy;
+    const endpoints = this.#endpoints;
+    this.#pool ??= new PoolKeeper(runtime, async (routing) => await endpoints.route(routing));
+    return runtime;
+  }
+
+  async #look(): Promise<void> {
+    const runtime = this.#runtime;
+    if (!runtime) return;
+    await Promise.all([...runtime.nodes.values()].map(async (handle) => await handle.observe()));
+    if (!this.#keeping) return;
+    for (const handle of runtime.nodes.values()) void keepRunning(runtime, handle);
+    if (this.#operation === undefined)
+      await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
+    await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
+  }
+
+  readonly #complaints = new Map<string, { text: string; at: number }>();
+
+  /** The same complaint is written once a minute, not twice a second. */
+  #complain(about: string, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    const last = this.#complaints.get(about);
+    if (last?.text === text && now() - last.at < 60_000) return;
+    this.#complaints.set(about, { text, at: now() });
+    this.#options.log("error", `${about}: ${text}`);
+  }
+
+  /** 200 while the named replica is in the pool: HAProxy's dead-man's switch. */
+  #healthAnswers(): Hono {
+    const app = new Hono();
+    app.get("/pool/:node", (context) =>
+      this.#pool?.members.has(context.req.param("node"))
+        ? context.text("in the pool\n")
+        : context.text("not in the pool\n", 503),
+    );
+    return app;
+  }
+
+  #orders(): Hono {
+    const app = new Hono();
+    app.get("/report", async (context) => context.json(await this.report()));
+    app.post("/apply", async (context) => {
+      const request = applyRequestSchema.parse(await context.req.json());
+      return stream(
+        context,
+        this.#told(async (progress) => await this.apply(request, progress)),
+      );
+    });
+    app.post("/down", (context) =>
+      stream(
+        context,
+        this.#told(async (progress) => await this.down(progress)),
+      ),
+    );
+    app.post("/leave", (context) => {
+      this.stop();
+      return context.text("leaving\n");
+    });
+    return app;
+  }
+
+  /** Runs an order and tells of it line by line; the order goes on when the listener goes away. */
+  #told(
+    act: (progress: Progress) => Promise<void>,
+  ): (output: { write: (text: string) => Promise<unknown> }) => Promise<void> {
+    return async (output) => {
+      const emit = (event: AgentEvent): void => {
+        void output.write(`${JSON.stringify(event)}\n`).catch(() => {});
+      };
+      try {
+        await act(progressTo(emit));
+        await output.write(`${JSON.stringify({ kind: "done", result: null })}\n`);
+      } catch (error) {
+        const told = toOdooPgError(error);
+        await output.write(`${JSON.stringify({ kind: "error", error: told.toJSON() })}\n`);
+      }
+    };
+  }
+
+  async report(): Promise<AgentReport> {
+    const runtime = this.#runtime;
+    const standings = new Map(this.#pool?.standings.map((standing) => [standing.name, standing]));
+    return {
+      pid: ownPid,
+      version: this.#options.version,
+      keeping: this.#keeping,
+      operation: this.#operation ?? null,
+      primary: runtime?.state.primary ?? null,
+      haproxy: (await this.#endpoints?.isRunning()) ?? false,
+      pool: [...(this.#pool?.members ?? [])].sort(),
+      nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({
+        name: handle.node.name,
+        pooled: this.#pool?.members.has(handle.node.name) ?? false,
+        out_of_pool: standings.get(handle.node.name)?.reason ?? null,
+        operation: handle.operation ?? null,
+        waiting: handle.waiting ?? null,
+        failure: handle.failure ?? null,
+        last_seen: handle.observation.lastSeen ?? null,
+      })),
+    };
+  }
+}
+
+/** Makes the directories below a state directory. @throws OdooPgError state_dir_unusable. */
+export async function prepareStateDirectory(layout: Layout, owner: Owner | undefined): Promise<void> {
+  await ensureDirectory(layout.stateDir, { mode: 0o755, owner });
+  for (const directory of [layout.runDir, layout.secretsDir, layout.haproxyDir, layout.nodesDir]) {
+    await ensureDirectory(directory, { mode: 0o700, owner });
+  }
+  await ensureDirectory(layout.tlsDir, { mode: 0o755, owner });
+}
+
+export { OdooPgError };

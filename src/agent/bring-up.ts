@@ -1,0 +1,316 @@
+import path from "node:path";
+import { factsOf } from "../cluster/observation.ts";
+import { slotName } from "../cluster/layout.ts";
+import { decideStart, type StartDecision } from "../cluster/start.ts";
+import { OdooPgError } from "../errors.ts";
+import { ensureRoles } from "../odoo/roles.ts";
+import { ensureTemplate } from "../odoo/template.ts";
+import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
+import { inspectDataDirectory } from "../postgres/data-directory.ts";
+import { initialiseDataDirectory } from "../postgres/initialise.ts";
+import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
+import { seedDataDirectory } from "../postgres/seed.ts";
+import { findPostmaster, startServer } from "../postgres/server.ts";
+import { now, waitUntil } from "../system/clock.ts";
+import { diskSpace, ensureDirectory, removeFile } from "../system/files.ts";
+import { isPortFree, portHolder } from "../system/network.ts";
+import { explainSql } from "../system/sql.ts";
+import { applyConfiguration, validateParameters, writeNodeFiles, runningFloor } from "./configure.ts";
+import type { Progress } from "./events.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import { addressOf, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
+import { passwordFile } from "./secrets.ts";
+import { writeState } from "./state.ts";
+
+/** A server may replay its log for long after a crash: this long until `up` gives up waiting (it goes on by itself). */
+const START_LIMIT = 600_000;
+/** Room that a first launch needs for one node, with WAL: measured 40 MB after initdb, plus one WAL segment cycle. */
+const LEAST_ROOM = 200 * 1024 * 1024;
+
+/**
+ * Brings the servers of this host to the wanted state. Every step looks first and does only what is missing, so that it
+ * can be interrupted anywhere and run again. Returns the problems of replicas: they do not keep the primary down.
+ */
+export async function bringUpServers(runtime: Runtime, progress: Progress): Promise<OdooPgError[]> {
+  const decisions = await decideAll(runtime);
+  const primary = primaryOf(runtime);
+  const decision = decisions.get(primary.node.name);
+  if (decision?.action === "refuse") throw refusal(decision);
+  await checkPorts(runtime, decisions);
+  await checkRoom(runtime, decisions);
+  await validateParameters(runtime);
+  const launch = decision?.action === "initialise";
+  await Promise.all([
+    prepareCertificates(runtime),
+    launch ? initialise(runtime, primary, progress) : Promise.resolve(),
+  ]);
+
+  const problems: OdooPgError[] = [];
+  const attempt = async (act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      problems.push(error instanceof OdooPgError ? error : explainSql(error, "a replica"));
+    }
+  };
+  // After a reboot all start at once; what has to be seeded waits for the primary.
+  const startable = replicasOf(runtime).filter(
+    (handle) => decisions.get(handle.node.name)?.action === "start",
+  );
+  await Promise.all([
+    start(runtime, primary, progress),
+    ...startable.map(async (handle) => await attempt(async () => await start(runtime, handle, progress))),
+  ]);
+  await keepInStep(runtime, progress, launch);
+  await Promise.all(
+    replicasOf(runtime).map(async (handle) => {
+      const seen = decisions.get(handle.node.name);
+      if (seen?.action === "refuse") problems.push(refusal(seen));
+      else if (seen?.action === "wait") problems.push(waitingFor(handle, seen));
+      else if (seen?.action === "seed")
+        await attempt(async () => await seedAndStart(runtime, handle, progress));
+    }),
+  );
+  await applyConfiguration(runtime, progress);
+  await Promise.all(
+    replicasOf(runtime)
+      .filter((handle) => ["start", "seed"].includes(decisions.get(handle.node.name)?.action ?? ""))
+      .map(async (handle) => await attempt(async () => await waitForStreaming(runtime, handle))),
+  );
+  return problems;
+}
+
+function refusal(decision: Extract<StartDecision, { action: "refuse" }>): OdooPgError {
+  return new OdooPgError("data_directory_unusable", {
+    message: decision.reason,
+    safe: decision.safe,
+    next: decision.next,
+  });
+}
+
+function waitingFor(handle: NodeHandle, decision: Extract<StartDecision, { action: "wait" }>): OdooPgError {
+  return new OdooPgError("node_not_ready", {
+    message: `Node ${handle.node.name} ${decision.state}: ${decision.reason}`,
+    safe: "Its data is untouched.",
+    next: decision.next,
+  });
+}
+
+/** What each node's data directory asks for. Nodes that wait for the user are marked so. */
+async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> {
+  const seen = new Map<string, Awaited<ReturnType<typeof inspectDataDirectory>>>();
+  for (const handle of runtime.nodes.values()) {
+    const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
+    seen.set(handle.node.name, data);
+  }
+  const decisions = new Map<string, StartDecision>();
+  for (const [name, data] of seen) {
+    const decision = decideStart({
+      node: name,
+      primary: runtime.state.primary,
+      cluster: runtime.config.cluster,
+      data,
+      systemIdentifier: runtime.state.system_identifier ?? undefined,
+      othersWithData: [...seen]
+        .filter(([other, { kind }]) => other !== name && kind === "whole")
+        .map(([other]) => other),
+    });
+    decisions.set(name, decision);
+    const handle = runtime.nodes.get(name);
+    if (handle) {
+      handle.waiting =
+        decision.action === "wait"
+          ? { state: decision.state, reason: decision.reason, next: decision.next }
+          : decision.action === "refuse"
+            ? { state: "refused", reason: decision.reason, next: decision.next }
+            : undefined;
+    }
+  }
+  return decisions;
+}
+
+/** @throws OdooPgError port_in_use, naming who has it. */
+async function checkPorts(runtime: Runtime, decisions: ReadonlyMap<string, StartDecision>): Promise<void> {
+  for (const handle of runtime.nodes.values()) {
+    const action = decisions.get(handle.node.name)?.action;
+    if (action === "refuse" || action === "wait" || (await findPostmaster(handle.files.dataDir))) continue;
+    await requirePort(handle.node.port, `node ${handle.node.name}`, `nodes[].port of ${handle.node.name}`);
+  }
+}
+
+export async function requirePort(port: number, whose: string, key: string): Promise<void> {
+  if (await isPortFree(port)) return;
+  const holder = await portHolder(port);
+  throw new OdooPgError("port_in_use", {
+    message: `Port ${port} of ${whose} is in use by ${holder ? `${holder.command} (process ${holder.pid})` : "another program"}.`,
+    safe: "Nothing was changed.",
+    next: `Stop that program, or set another ${key} in odoo-pg.yaml.`,
+  });
+}
+
+/** @throws OdooPgError disk_full before anything is made. */
+async function checkRoom(runtime: Runtime, decisions: ReadonlyMap<string, StartDecision>): Promise<void> {
+  for (const handle of runtime.nodes.values()) {
+    const action = decisions.get(handle.node.name)?.action;
+    if (action !== "initialise" && action !== "seed") continue;
+    const place = path.dirname(handle.files.dataDir);
+    const { freeBytes } = await diskSpace(place);
+    if (freeBytes >= LEAST_ROOM) continue;
+    throw new OdooPgError("disk_full", {
+      message: `Node ${handle.node.name} needs at least ${LEAST_ROOM / 1024 / 1024} MB in ${place}, and there are ${Math.floor(freeBytes / 1024 / 1024)} MB.`,
+      safe: "Nothing was made.",
+      next: "Make room, or set another state_dir or data_dir in odoo-pg.yaml.",
+    });
+  }
+}
+
+async function prepareCertificates(runtime: Runtime): Promise<void> {
+  await ensureAuthority(runtime.config, runtime.layout, runtime.owner);
+  await Promise.all(
+    [...runtime.nodes.values()].map(async ({ node, files }) => {
+      await ensureDirectory(files.dir, { owner: runtime.owner });
+      await ensureNodeCertificate(
+        runtime.config,
+        runtime.layout,
+        node,
+        files,
+        runtime.owner,
+        runtime.machine.hostname,
+        now(),
+      );
+    }),
+  );
+}
+
+async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progress): Promise<void> {
+  progress.step(primary.node.name, "make the database cluster (initdb)");
+  await ensureDirectory(primary.files.dir, { owner: runtime.owner });
+  await ensureDirectory(path.dirname(primary.files.dataDir), { mode: 0o700, owner: runtime.owner });
+  await initialiseDataDirectory({
+    installation: runtime.installation,
+    owner: runtime.owner,
+    dataDir: primary.files.dataDir,
+    newDataPrefix: primary.files.newDataPrefix,
+    passwordFile: passwordFile(runtime.layout, "postgres"),
+  });
+}
+
+/** Starts a server that does not run yet, with its files written first. One that runs is adopted as it is. */
+async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<void> {
+  const running = await findPostmaster(handle.files.dataDir);
+  if (running?.status === "ready") return;
+  if (!running) await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
+  progress.step(handle.node.name, running ? "wait until it answers" : "start");
+  handle.operation = "start";
+  try {
+    await startServer({
+      installation: runtime.installation,
+      files: handle.files,
+      owner: runtime.owner,
+      node: handle.node.name,
+      limit: START_LIMIT,
+    });
+    handle.failure = undefined;
+    handle.failures = 0;
+  } catch (error) {
+    handle.failure = error instanceof Error ? error.message : String(error);
+    throw error;
+  } finally {
+    handle.operation = undefined;
+  }
+}
+
+/** A replica that was stopped starts with no less than the primary had when it last followed it. */
+async function startingFloor(
+  runtime: Runtime,
+  handle: NodeHandle,
+): Promise<Readonly<Record<string, number>>> {
+  if (handle === primaryOf(runtime)) return {};
+  const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
+  return data.kind === "whole" ? data.floor : {};
+}
+
+/** What the primary holds for the cluster: roles, the template, one slot for each replica and none for others. */
+async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean): Promise<void> {
+  const primary = primaryOf(runtime);
+  const { config, passwords } = runtime;
+  if (launch) progress.step(primary.node.name, "make roles and the template database");
+  const facts = factsOf(await primary.observe());
+  if (!facts || facts.in_recovery) {
+    throw new OdooPgError("node_not_ready", {
+      message: `Node ${primary.node.name} is recorded as primary, but it ${facts ? "runs as a replica" : "does not answer"}.`,
+      safe: "Nothing was changed.",
+      next: `Look: odoo-pg logs ${primary.node.name}`,
+    });
+  }
+  try {
+    await primary.use(async (session) => {
+      await ensureRoles(session, config.odoo.role, passwords);
+      await ensureTemplate(primary.credentials, session, config.odoo.template);
+      const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
+      for (const slot of wanted) await ensureSlot(session, slot);
+      for (const slot of await listSlots(session)) {
+        // Slots that odoo-pg did not name (of a backup tool) are none of its business.
+        if (removedNodes(runtime).has(slot)) await dropSlot(session, slot);
+      }
+    });
+  } catch (error) {
+    throw explainSql(error, `Preparing ${primary.node.name}`);
+  }
+  if (runtime.state.system_identifier !== facts.system_identifier) {
+    runtime.state = { ...runtime.state, system_identifier: facts.system_identifier };
+    await writeState(runtime.layout, runtime.state, runtime.owner);
+  }
+  if (!runtime.state.history.length) {
+    await recordHistory(runtime, {
+      at: new Date(now()).toISOString(),
+      kind: "first launch",
+      from: null,
+      to: primary.node.name,
+      why: "odoo-pg up",
+      timeline: facts.timeline,
+      writes_paused_ms: null,
+    });
+  }
+}
+
+/** Names of nodes that the cluster once had and has no more; kept so that only their slots are ever dropped. */
+function removedNodes(runtime: Runtime): ReadonlySet<string> {
+  return new Set(runtime.state.removed.filter((name) => !runtime.nodes.has(name)));
+}
+
+async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<void> {
+  const primary = primaryOf(runtime);
+  const slot = slotName(handle.node.name);
+  progress.step(handle.node.name, `copy from ${primary.node.name}`);
+  handle.operation = "seed";
+  try {
+    await ensureDirectory(path.dirname(handle.files.dataDir), { mode: 0o700, owner: runtime.owner });
+    await primary.use(async (session) => await releaseSlot(session, slot));
+    await seedDataDirectory({
+      config: runtime.config,
+      layout: runtime.layout,
+      node: handle.node,
+      files: handle.files,
+      installation: runtime.installation,
+      owner: runtime.owner,
+      upstream: addressOf(primary.node),
+      slot,
+      onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
+    });
+    // What came along from the primary's folder and must not be taken for this node's own.
+    await removeFile(path.join(handle.files.dataDir, "postmaster.opts"));
+    await writeNodeFiles(runtime, handle, await runningFloor(primary));
+  } finally {
+    handle.operation = undefined;
+  }
+  await start(runtime, handle, progress);
+}
+
+async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
+    what: `${handle.node.name} to stream from ${runtime.state.primary}`,
+    limit: 60_000,
+    next: `Look: odoo-pg logs ${handle.node.name}`,
+  });
+}

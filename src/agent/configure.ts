@@ -1,0 +1,194 @@
+import { bytesBehind } from "../cluster/lsn.ts";
+import { factsOf } from "../cluster/observation.ts";
+import { OdooPgError } from "../errors.ts";
+import {
+  configurationErrors,
+  configurationLoadedAt,
+  runningSettings,
+  settingsPendingRestart,
+} from "../postgres/operations.ts";
+import { renderHba, renderPostgresqlConf, renderSynchronous, STANDBY_SENSITIVE } from "../postgres/render.ts";
+import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
+import { validateConfiguration } from "../postgres/validate.ts";
+import { waitUntil } from "../system/clock.ts";
+import {
+  ensureDirectory,
+  kindOf,
+  modifiedAt,
+  readTextIfAny,
+  writeFileAtomic,
+  writeFileIfChanged,
+} from "../system/files.ts";
+import type { Progress } from "./events.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import { addressOf, factsFor, primaryOf, replicasOf, type Runtime } from "./runtime.ts";
+
+type Floor = Readonly<Record<string, number>>;
+
+/** The text of a node's postgresql.conf. */
+export async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Floor): Promise<string> {
+  const primary = primaryOf(runtime);
+  return renderPostgresqlConf({
+    config: runtime.config,
+    layout: runtime.layout,
+    node: handle.node,
+    files: handle.files,
+    major: runtime.installation.major,
+    facts: await factsFor(runtime, handle),
+    upstream: handle === primary ? undefined : addressOf(primary.node),
+    floor,
+  });
+}
+
+/**
+ * Has the server's parser read the new configuration; nothing is written in its place yet. One node stands for all:
+ * they share their parameters and differ only in what odoo-pg itself fills in.
+ */
+export async function validateParameters(runtime: Runtime): Promise<void> {
+  const handle = primaryOf(runtime);
+  await ensureDirectory(handle.files.dir, { owner: runtime.owner });
+  const text = await configurationText(runtime, handle, {});
+  await validateConfiguration(runtime.installation, text, handle.files.configFile, runtime.owner);
+}
+
+/** Writes the files of a node; says whether any text changed. The synchronous list is only made when absent. */
+export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor: Floor): Promise<boolean> {
+  const { owner } = runtime;
+  const { files } = handle;
+  await ensureDirectory(files.dir, { owner });
+  const conf = await writeFileIfChanged(files.configFile, await configurationText(runtime, handle, floor), {
+    owner,
+  });
+  const hba = await writeFileIfChanged(files.hbaFile, renderHba(runtime.config.networks), { owner });
+  await writeFileIfChanged(files.identFile, "# Made by odoo-pg: no maps.\n", { owner });
+  if ((await kindOf(files.synchronousFile)) === undefined) {
+    await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), { owner });
+  }
+  return conf || hba;
+}
+
+/** The primary's running values that no replica may stay below. */
+export async function runningFloor(primary: NodeHandle): Promise<Floor> {
+  const running = await primary.use(async (session) => await runningSettings(session, STANDBY_SENSITIVE));
+  return Object.fromEntries([...running].map(([name, { value }]) => [name, Number(value)]));
+}
+
+/**
+ * Applies the configuration to a running cluster: a reload where that is enough, a restart only of the nodes whose
+ * settings need one, in the order that PostgreSQL wants. A replica must never have less than its primary runs with
+ * (max_connections and its kin): so replicas first take the higher of old and new, then the primary changes,
+ * then the replicas take the new value.
+ */
+export async function applyConfiguration(runtime: Runtime, progress: Progress): Promise<void> {
+  const primary = primaryOf(runtime);
+  const running = async (handles: readonly NodeHandle[]): Promise<NodeHandle[]> => {
+    const up: NodeHandle[] = [];
+    for (const handle of handles) if (await findPostmaster(handle.files.dataDir)) up.push(handle);
+    return up;
+  };
+  const [primaryUp] = await running([primary]);
+  const before = primaryUp ? await runningFloor(primary) : {};
+  for (const replica of await running(replicasOf(runtime)))
+    await bringInLine(runtime, replica, before, progress);
+  if (!primaryUp) return;
+  await bringInLine(runtime, primary, {}, progress);
+  const after = await runningFloor(primary);
+  for (const replica of await running(replicasOf(runtime))) {
+    const lowered = STANDBY_SENSITIVE.some((name) => (after[name] ?? 0) < (before[name] ?? 0));
+    // A replica reads the primary's lowered values from the WAL; before that it refuses to start with less.
+    if (lowered) await waitForReplay(primary, replica);
+    await bringInLine(runtime, replica, after, progress);
+  }
+}
+
+async function waitForReplay(primary: NodeHandle, replica: NodeHandle): Promise<void> {
+  const target = factsOf(await primary.observe())?.current_lsn;
+  if (!target) return;
+  await waitUntil(
+    async () => {
+      const replayed = factsOf(await replica.observe())?.replay_lsn;
+      return replayed !== undefined && replayed !== null && bytesBehind(target, replayed) === 0;
+    },
+    { what: `${replica.node.name} to replay what ${primary.node.name} wrote`, limit: 60_000 },
+  );
+}
+
+/** Writes a running node's files, reloads it if they are newer than what it runs with, restarts it if a setting needs it. */
+async function bringInLine(
+  runtime: Runtime,
+  handle: NodeHandle,
+  floor: Floor,
+  progress: Progress,
+): Promise<void> {
+  const { files, node } = handle;
+  const previous = await readTextIfAny(files.configFile);
+  await writeNodeFiles(runtime, handle, floor);
+  const pending = await reloadIfStale(runtime, handle, progress);
+  if (!pending.length) return;
+  progress.step(node.name, `restart for ${pending.join(", ")}`);
+  await restartNode(runtime, handle, previous);
+}
+
+/** Reloads a node whose files changed after it read them; returns the settings that wait for a restart. */
+async function reloadIfStale(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string[]> {
+  const { files, node } = handle;
+  return await handle.use(async (session) => {
+    const loaded = await configurationLoadedAt(session);
+    const times = await Promise.all(
+      [files.configFile, files.hbaFile, files.synchronousFile, files.certificateFile].map(modifiedAt),
+    );
+    if (times.some((time) => (time ?? 0) > loaded)) {
+      progress.step(node.name, "reload");
+      await reloadServer(files.dataDir);
+      await waitUntil(async () => (await configurationLoadedAt(session)) !== loaded, {
+        what: `${node.name} to read its configuration again`,
+        limit: 20_000,
+      });
+      const errors = await configurationErrors(session);
+      if (errors.length) {
+        throw new OdooPgError("parameter_invalid", {
+          message: `${node.name} refuses its new configuration:\n${errors.map(({ name, error }) => `  ${name ?? "pg_hba.conf"}: ${error}`).join("\n")}`,
+          safe: `${node.name} goes on with what it ran with before.`,
+          next: "Correct odoo-pg.yaml, then run: odoo-pg up",
+        });
+      }
+      runtime.log("info", `${node.name}: configuration read again`);
+    }
+    return await settingsPendingRestart(session);
+  });
+}
+
+/** Restarts a node. If it does not come up with its new configuration it gets the previous one back. */
+async function restartNode(
+  runtime: Runtime,
+  handle: NodeHandle,
+  previous: string | undefined,
+): Promise<void> {
+  const { files, node } = handle;
+  const { installation, owner } = runtime;
+  const start = { installation, files, owner, node: node.name, limit: 300_000 };
+  handle.operation = "restart";
+  runtime.held.add(node.name);
+  try {
+    await stopServer(files.dataDir, node.name, "fast");
+    await handle.disconnect();
+    try {
+      await startServer(start);
+    } catch (error) {
+      if (previous === undefined || (error instanceof OdooPgError && error.code === "timed_out")) throw error;
+      await writeFileAtomic(files.configFile, previous, { owner });
+      await startServer(start);
+      const words = error instanceof OdooPgError ? error.message : String(error);
+      throw new OdooPgError("parameter_invalid", {
+        message: words,
+        safe: `${node.name} runs again with its previous configuration; no other node was restarted after it.`,
+        next: "Correct postgres.parameters in odoo-pg.yaml, then run: odoo-pg up",
+        cause: error,
+      });
+    }
+    runtime.log("info", `${node.name}: restarted`);
+  } finally {
+    handle.operation = undefined;
+    runtime.held.delete(node.name);
+  }
+}

@@ -1,0 +1,100 @@
+import type { NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import type { NodeObservation } from "../cluster/observation.ts";
+import { observeServer } from "../postgres/observe.ts";
+import { now } from "../system/clock.ts";
+import { connect, SqlError, withSession, type Credentials, type Session } from "../system/sql.ts";
+
+/** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
+const LOOK_LIMIT = 1000;
+
+/** SQLSTATE 57P03 cannot_connect_now: starting up, shutting down, or recovering. */
+const NOT_YET = "57P03";
+
+/** A node that this agent looks after: its session for looking, and what was last seen. */
+export class NodeHandle {
+  readonly node: NodeConfig;
+  readonly files: NodeLayout;
+  observation: NodeObservation;
+  /** What an operation is doing with the node now; supervision keeps its hands off meanwhile. */
+  operation: string | undefined;
+  /** Why the node is not run: it waits for a decision of the user. */
+  waiting: { state: string; reason: string; next: string } | undefined;
+  /** Starts that failed one after another, and when the next may be tried (our clock, milliseconds). */
+  failures = 0;
+  retryAt = 0;
+  /** Why the last start failed. */
+  failure: string | undefined;
+  #session: Session | undefined;
+  readonly #credentials: Credentials;
+
+  constructor(node: NodeConfig, files: NodeLayout, credentials: Credentials) {
+    this.node = node;
+    this.files = files;
+    this.#credentials = credentials;
+    this.observation = {
+      name: node.name,
+      at: 0,
+      answer: { kind: "none", reason: "was not looked at yet", starting: false },
+      lastSeen: undefined,
+    };
+  }
+
+  /** A look at the server, within LOOK_LIMIT. Never throws: that it does not answer is an answer. */
+  async observe(): Promise<NodeObservation> {
+    try {
+      this.#session ??= await connect({
+        ...this.#credentials,
+        applicationName: "odoo-pg agent",
+        connectLimit: LOOK_LIMIT,
+        statementLimit: LOOK_LIMIT,
+        // Its own statements must never wait for a replica.
+        settings: { synchronous_commit: "local", jit: "off" },
+      });
+      const facts = await observeServer(this.#session);
+      const at = now();
+      this.observation = { name: this.node.name, at, answer: { kind: "facts", facts }, lastSeen: at };
+    } catch (error) {
+      await this.disconnect();
+      this.observation = {
+        name: this.node.name,
+        at: now(),
+        answer: {
+          kind: "none",
+          reason: reasonOf(error),
+          starting: error instanceof SqlError && error.code === NOT_YET,
+        },
+        lastSeen: this.observation.lastSeen,
+      };
+    }
+    return this.observation;
+  }
+
+  /** Opens a session for the agent's own statements and closes it afterwards. @throws SqlError */
+  async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
+    return await withSession(
+      { ...this.#credentials, applicationName: "odoo-pg agent", settings: { synchronous_commit: "local" } },
+      act,
+    );
+  }
+
+  get credentials(): Credentials {
+    return this.#credentials;
+  }
+
+  async disconnect(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+}
+
+/** Why a server does not answer, in a few words. */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof SqlError ? error.code : undefined;
+  if (code === "ENOENT" || code === "ECONNREFUSED") return "is not running";
+  if (code === "timeout" || code === "ETIMEDOUT") return `does not answer within ${LOOK_LIMIT / 1000} s`;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/timeout/i.test(message)) return `does not answer within ${LOOK_LIMIT / 1000} s`;
+  if (code === NOT_YET) return message;
+  return message;
+}

@@ -1,0 +1,213 @@
+import type { Lsn } from "../cluster/lsn.ts";
+import { factsOf } from "../cluster/observation.ts";
+import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
+import { checkpoint, configurationLoadedAt, standbysFlushed, writeMark } from "../postgres/operations.ts";
+import { renderSynchronous, synchronousNames } from "../postgres/render.ts";
+import { reloadServer } from "../postgres/server.ts";
+import { now, waitUntil } from "../system/clock.ts";
+import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import { primaryOf, replicasOf, type Runtime } from "./runtime.ts";
+
+/** Where the endpoints lead. */
+export interface Routing {
+  /** The node of the write endpoint, also the fallback of the read endpoint. */
+  readonly primary: string | undefined;
+  readonly pool: readonly string[];
+}
+
+/** Brings HAProxy to a routing and returns only when the sessions of what left are gone. A HAProxy that is not running has none. */
+export type Route = (routing: Routing) => Promise<void>;
+
+/** Milliseconds for standbys to answer to a mark; one that does not is let go by the next decision. */
+const ANSWER_LIMIT = 5000;
+/** Looks at the primary older than this say nothing more, unless max_lag_seconds asks for more. */
+const MARK_SPAN = 60_000;
+
+/**
+ * Keeps the pool of the read endpoint: decides at each look, then acts in the order that the promise needs.
+ *
+ * read-your-writes, for each replica: leaving is out of the pool, sessions confirmed cut, only then off the list that
+ * commits wait for. Coming back is the opposite: on the list, the list proven in force, everything that was
+ * acknowledged before then replayed, only then into the pool.
+ */
+export class PoolKeeper {
+  /** What the health answers say; a replica that is not in here gets no session. */
+  readonly members = new Set<string>();
+  standings: Standing[] = [];
+  readonly #runtime: Runtime;
+  readonly #route: Route;
+  /** Replicas that the primary's file lists; undefined before the file was read. */
+  #listed: Set<string> | undefined;
+  /** From which position on commits provably wait for a listed replica. */
+  readonly #inForce = new Map<string, Lsn>();
+  /** Which start of which primary the above was proven for. */
+  #provenFor = "";
+  #enlisting: Promise<void> | undefined;
+
+  constructor(runtime: Runtime, route: Route) {
+    this.#runtime = runtime;
+    this.#route = route;
+  }
+
+  /** One decision over the newest observations, acted upon. @throws what HAProxy or the primary answer; the next look goes on. */
+  async step(): Promise<void> {
+    const runtime = this.#runtime;
+    const { read } = runtime.config.endpoints;
+    const primary = primaryOf(runtime);
+    const primaryFacts = factsOf(primary.observation);
+    if (primaryFacts?.current_lsn) {
+      const mark = { at: primary.observation.at, lsn: primaryFacts.current_lsn };
+      runtime.marks = rememberMark(
+        runtime.marks,
+        mark,
+        Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000),
+      );
+    }
+    const before = new Map(this.standings.map((standing) => [standing.name, standing.eligible]));
+    this.standings = decidePool({
+      consistency: read.consistency,
+      maxLag: read.max_lag,
+      maxLagSeconds: read.max_lag_seconds,
+      primary: primary.observation,
+      replicas: replicasOf(runtime).map((handle) => handle.observation),
+      members: this.members,
+      marks: runtime.marks,
+      now: now(),
+    }).map((standing) =>
+      runtime.held.has(standing.name)
+        ? { ...standing, eligible: false, reason: "is being worked on" }
+        : standing,
+    );
+    for (const { name, eligible, reason } of this.standings) {
+      if (before.get(name) === eligible) continue;
+      runtime.log(
+        eligible ? "info" : "warn",
+        eligible ? `${name} may serve reads` : `${name} may not serve reads: ${reason ?? ""}`,
+      );
+    }
+    const eligible = new Set(this.standings.filter((standing) => standing.eligible).map(({ name }) => name));
+    if (read.consistency === "read-your-writes") await this.#stepReadYourWrites(eligible);
+    else await this.#stepPlain(eligible);
+  }
+
+  /** Takes every replica out of the pool and off the list, in that order: before the primary changes. */
+  async empty(): Promise<void> {
+    for (const { node } of this.#runtime.nodes.values()) this.#runtime.held.add(node.name);
+    await this.#enlisting?.catch(() => {});
+    await this.#leave([...this.members]);
+    await this.#list(new Set());
+  }
+
+  async #stepPlain(eligible: ReadonlySet<string>): Promise<void> {
+    this.members.clear();
+    for (const name of eligible) this.members.add(name);
+    await this.#routeNow();
+    // Only after a change of consistency is there something to shorten: nothing was promised to anybody any more.
+    if ((await this.#readListed()).size) await this.#list(new Set());
+  }
+
+  async #stepReadYourWrites(eligible: ReadonlySet<string>): Promise<void> {
+    const facts = factsOf(primaryOf(this.#runtime).observation);
+    if (facts) {
+      const proof = `${this.#runtime.state.primary} ${facts.started_at}`;
+      // A primary that was restarted may have acknowledged commits before its list was in force again.
+      if (proof !== this.#provenFor) this.#inForce.clear();
+      this.#provenFor = proof;
+    }
+    const listed = await this.#readListed();
+    await this.#leave([...this.members].filter((name) => !eligible.has(name) || !this.#inForce.has(name)));
+    const dead = [...listed].filter((name) => !eligible.has(name));
+    if (dead.length) await this.#list(new Set([...listed].filter((name) => eligible.has(name))));
+    const unproven = [...eligible].filter((name) => !this.#inForce.has(name));
+    if (facts && unproven.length) {
+      this.#enlisting ??= this.#enlist(unproven)
+        .catch((error: unknown) =>
+          this.#runtime.log("warn", `${unproven.join(", ")} not in the pool yet: ${String(error)}`),
+        )
+        .finally(() => {
+          this.#enlisting = undefined;
+        });
+    }
+    for (const name of eligible) {
+      const from = this.#inForce.get(name);
+      const replayed = factsOf(this.#runtime.nodes.get(name)?.observation)?.replay_lsn;
+      if (from !== undefined && replayed !== null && replayed !== undefined && replayed >= from)
+        this.members.add(name);
+    }
+    await this.#routeNow();
+  }
+
+  async #leave(names: readonly string[]): Promise<void> {
+    for (const name of names) this.members.delete(name);
+    // Returns when their sessions are confirmed gone; an error keeps them on the list, and the next look tries again.
+    if (names.length) await this.#routeNow();
+  }
+
+  async #routeNow(): Promise<void> {
+    const runtime = this.#runtime;
+    await this.#route({ primary: runtime.routedPrimary, pool: [...this.members].sort() });
+  }
+
+  async #readListed(): Promise<Set<string>> {
+    const text = await readTextIfAny(primaryOf(this.#runtime).files.synchronousFile);
+    this.#listed ??= new Set(synchronousNames(text ?? ""));
+    return this.#listed;
+  }
+
+  /** Writes the list that commits wait for and has the primary read it. Commits that wait under the old list are released. */
+  async #list(names: ReadonlySet<string>): Promise<void> {
+    const runtime = this.#runtime;
+    const primary = primaryOf(runtime);
+    for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
+    const text = renderSynchronous(runtime.config.endpoints.read.consistency === "read-your-writes", [
+      ...names,
+    ]);
+    const changed = await writeFileIfChanged(primary.files.synchronousFile, text, { owner: runtime.owner });
+    this.#listed = new Set(names);
+    if (!changed) return;
+    runtime.log("info", `commits wait for: ${[...names].sort().join(", ") || "no replica"}`);
+    await primary.use(async (session) => {
+      const loaded = await configurationLoadedAt(session);
+      await reloadServer(primary.files.dataDir);
+      await waitUntil(async () => (await configurationLoadedAt(session)) !== loaded, {
+        what: `${primary.node.name} to read its list of synchronous replicas`,
+        limit: ANSWER_LIMIT,
+      });
+      await writeMark(session);
+    });
+  }
+
+  /**
+   * Puts replicas on the list and proves it in force for everyone.
+   * 1. The primary's reload has reached all its processes once our own session has seen it (the postmaster signals all
+   *    in one pass).
+   * 2. Two marks, one after the other, are answered by every listed replica. A WAL sender takes a new configuration
+   *    before it reads answers, and the second mark is sent only after the first was answered: so its answer was read
+   *    under the new list.
+   * 3. Commits only wait at all once the checkpointer has read the list. A checkpoint that begins after the reload
+   *    proves that it has.
+   * What was acknowledged before lies below the position taken then; what comes after waits for the replica.
+   */
+  async #enlist(names: readonly string[]): Promise<void> {
+    const runtime = this.#runtime;
+    const primary = primaryOf(runtime);
+    const listed = await this.#readListed();
+    const alreadyProven = [...listed].some((name) => this.#inForce.has(name));
+    const proof = this.#provenFor;
+    await this.#list(new Set([...listed, ...names]));
+    await primary.use(async (session) => {
+      for (const round of ["first", "second"]) {
+        const mark = await writeMark(session);
+        const all = [...(this.#listed ?? names)];
+        await waitUntil(async () => await standbysFlushed(session, all, mark), {
+          what: `the ${round} answer of ${all.join(", ")}`,
+          limit: ANSWER_LIMIT,
+        });
+      }
+      if (!alreadyProven) await checkpoint(session);
+      const from = await writeMark(session);
+      if (this.#provenFor !== proof) return;
+      for (const name of names) if (this.#listed?.has(name)) this.#inForce.set(name, from);
+    });
+  }
+}

@@ -1,0 +1,71 @@
+import path from "node:path";
+import { nodeLayoutOf, slotName, type NodeConfig } from "../cluster/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { dropSlot } from "../postgres/operations.ts";
+import { stopServer } from "../postgres/server.ts";
+import { now } from "../system/clock.ts";
+import { ensureDirectory, kindOf, move } from "../system/files.ts";
+import type { Progress } from "./events.ts";
+import { primaryOf, type Runtime } from "./runtime.ts";
+import { writeState } from "./state.ts";
+
+/** A time as part of a file name: 20261122T013000Z. */
+export function stamp(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace(/[-:]|\.\d+/g, "");
+}
+
+/**
+ * Nodes that the configuration no longer has: stopped, their slots dropped, their data kept aside.
+ * @throws OdooPgError refused when the primary is among them: nothing was changed then.
+ */
+export async function removeGoneNodes(
+  runtime: Runtime,
+  before: Config | undefined,
+  progress: Progress,
+): Promise<void> {
+  const present = new Map(runtime.config.nodes.map((node) => [node.name, node]));
+  const gone = before?.nodes.filter((node) => !present.has(node.name)) ?? [];
+  const { primary } = runtime.state;
+  if (!present.has(primary)) {
+    throw new OdooPgError("refused", {
+      message: `Node ${primary} is the primary, and the configuration no longer has it.`,
+      safe: "Nothing was changed.",
+      next: `Put ${primary} back into odoo-pg.yaml, make another node primary (odoo-pg switchover), then remove it.`,
+    });
+  }
+  for (const node of before?.nodes ?? []) {
+    const kept = present.get(node.name);
+    if (kept && kept.data_dir !== node.data_dir) {
+      throw new OdooPgError("refused", {
+        message: `data_dir of node ${node.name} was changed; odoo-pg does not move data.`,
+        safe: "Nothing was changed.",
+        next: `Run odoo-pg down, move ${nodeLayoutOf(runtime.layout, node).dataDir} to the new place yourself, then run odoo-pg up. Or set data_dir back.`,
+      });
+    }
+  }
+  if (!gone.length) return;
+  // Written first: an `up` that is cut off here still knows whose slots to drop.
+  const removed = [...new Set([...runtime.state.removed, ...gone.map(({ name }) => name)])];
+  runtime.state = { ...runtime.state, removed };
+  await writeState(runtime.layout, runtime.state, runtime.owner);
+  for (const node of gone) await removeNode(runtime, node, progress);
+}
+
+async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress): Promise<void> {
+  const files = nodeLayoutOf(runtime.layout, node);
+  progress.step(node.name, "remove: stop, drop its slot, keep its data aside");
+  const handle = runtime.nodes.get(node.name);
+  if (handle) handle.operation = "remove";
+  await handle?.disconnect();
+  await stopServer(files.dataDir, node.name, "fast");
+  // When the primary does not run yet, its slots are looked through after its start.
+  await primaryOf(runtime)
+    .use(async (session) => await dropSlot(session, slotName(node.name)))
+    .catch((error: unknown) => runtime.log("warn", `slot of ${node.name} not dropped yet: ${String(error)}`));
+  if ((await kindOf(files.dir)) === undefined) return;
+  await ensureDirectory(runtime.layout.asideDir, { owner: runtime.owner });
+  const aside = path.join(runtime.layout.asideDir, `${node.name}-${stamp(now())}`);
+  await move(files.dir, aside);
+  progress.note(`The data of ${node.name} is kept in ${node.data_dir ?? aside}`);
+}

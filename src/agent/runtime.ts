@@ -1,0 +1,112 @@
+import path from "node:path";
+import { layoutOf, nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
+import type { PrimaryMark } from "../cluster/pool.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import type { RolePasswords } from "../odoo/roles.ts";
+import type { Installation } from "../postgres/installation.ts";
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { diskSpace, type Owner } from "../system/files.ts";
+import type { Log } from "../system/log.ts";
+import type { Machine } from "../system/machine.ts";
+import type { Credentials } from "../system/sql.ts";
+import { NodeHandle } from "./node-handle.ts";
+import { readState, writeState, type ClusterState, type HistoryEntry } from "./state.ts";
+
+/** What the agent and its operations share about the cluster of this host. */
+export interface Runtime {
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly log: Log;
+  config: Config;
+  installation: Installation;
+  passwords: RolePasswords;
+  state: ClusterState;
+  readonly nodes: Map<string, NodeHandle>;
+  /** Looks at the primary's end of WAL, for how late a replica is. */
+  marks: PrimaryMark[];
+  /** Where the write endpoint leads: the primary, or nobody while it changes. */
+  routedPrimary: string | undefined;
+  /** Replicas that an operation keeps out of the pool. */
+  readonly held: Set<string>;
+}
+
+/** The superuser's way in: the Unix socket in the state directory. */
+export function superuser(
+  layout: Layout,
+  port: number,
+  password: string,
+  database = "postgres",
+): Credentials {
+  return { host: layout.runDir, port, user: SUPERUSER, password, database };
+}
+
+export function handleOf(runtime: Runtime, name: string): NodeHandle {
+  const handle = runtime.nodes.get(name);
+  if (handle) return handle;
+  throw new OdooPgError("node_unknown", {
+    message: `No node is named "${name}". The cluster has: ${[...runtime.nodes.keys()].join(", ")}.`,
+    safe: "Nothing was changed.",
+  });
+}
+
+export function primaryOf(runtime: Runtime): NodeHandle {
+  return handleOf(runtime, runtime.state.primary);
+}
+
+export function replicasOf(runtime: Runtime): NodeHandle[] {
+  return [...runtime.nodes.values()].filter((handle) => handle.node.name !== runtime.state.primary);
+}
+
+/** Handles for the configured nodes: kept where a node is still reached in the same way, else made anew. */
+export async function syncHandles(runtime: Runtime): Promise<void> {
+  const wanted = new Map(runtime.config.nodes.map((node) => [node.name, node]));
+  for (const [name, handle] of runtime.nodes) {
+    const node = wanted.get(name);
+    if (node && JSON.stringify(node) === JSON.stringify(handle.node)) continue;
+    await handle.disconnect();
+    runtime.nodes.delete(name);
+  }
+  const ordered = [...wanted.values()].map((node): [string, NodeHandle] => [
+    node.name,
+    runtime.nodes.get(node.name) ?? newHandle(runtime, node),
+  ]);
+  runtime.nodes.clear();
+  for (const [name, handle] of ordered) runtime.nodes.set(name, handle);
+}
+
+export function newHandle(runtime: Pick<Runtime, "layout" | "passwords">, node: NodeConfig): NodeHandle {
+  const credentials = superuser(runtime.layout, node.port, runtime.passwords.postgres);
+  return new NodeHandle(node, nodeLayoutOf(runtime.layout, node), credentials);
+}
+
+/** The address at which other nodes reach a node. */
+export function addressOf(node: NodeConfig): { host: string; port: number } {
+  return { host: node.host, port: node.port };
+}
+
+/** What rendering needs to know of the machine for one node. */
+export async function factsFor(
+  runtime: Runtime,
+  handle: NodeHandle,
+): Promise<{ memoryBytes: number; diskBytes: number }> {
+  const disk = await diskSpace(path.dirname(handle.files.dataDir));
+  return { memoryBytes: runtime.machine.memoryBytes, diskBytes: disk.totalBytes };
+}
+
+/** The cluster's record, or the one of a cluster that is about to be launched. */
+export async function loadState(layout: Layout, config: Config): Promise<ClusterState> {
+  const known = await readState(layout);
+  if (known) return known;
+  const first = config.nodes[0];
+  if (!first) throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
+  return { format: 1, system_identifier: null, primary: first.name, history: [], removed: [] };
+}
+
+export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {
+  runtime.state = { ...runtime.state, history: [...runtime.state.history, entry].slice(-200) };
+  await writeState(runtime.layout, runtime.state, runtime.owner);
+}
+
+export { layoutOf };

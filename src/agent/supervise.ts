@@ -1,0 +1,66 @@
+import { inspectDataDirectory } from "../postgres/data-directory.ts";
+import { findPostmaster, startServer } from "../postgres/server.ts";
+import { now } from "../system/clock.ts";
+import { decideStart } from "../cluster/start.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Milliseconds before the next try after `failures` failed starts: at once, then 1, 2, 4 … 30 s. */
+export function retryDelay(failures: number): number {
+  return failures === 0 ? 0 : Math.min(30_000, 1000 * 2 ** (failures - 1));
+}
+
+/**
+ * Starts a server that should run and does not. Which servers should run is decided anew from the data directory each
+ * time: an old primary that comes back is never started as one.
+ */
+export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  if (handle.operation !== undefined || handle.waiting || handle.observation.answer.kind === "facts") return;
+  if (now() < handle.retryAt || (await findPostmaster(handle.files.dataDir))) return;
+  const { name } = handle.node;
+  handle.operation = "start";
+  try {
+    const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
+    const decision = decideStart({
+      node: name,
+      primary: runtime.state.primary,
+      cluster: runtime.config.cluster,
+      data,
+      systemIdentifier: runtime.state.system_identifier ?? undefined,
+      othersWithData: [],
+    });
+    if (decision.action === "wait") {
+      handle.waiting = { state: decision.state, reason: decision.reason, next: decision.next };
+      return;
+    }
+    if (decision.action !== "start") {
+      const [reason, next] =
+        decision.action === "refuse"
+          ? [decision.reason, decision.next]
+          : [
+              `The data directory of ${name} is gone.`,
+              `Is its disk mounted? Then: odoo-pg up. To make it anew: odoo-pg up`,
+            ];
+      handle.waiting = { state: "refused", reason, next };
+      return;
+    }
+    runtime.log("warn", `${name} is not running: starting it again`);
+    await startServer({
+      installation: runtime.installation,
+      files: handle.files,
+      owner: runtime.owner,
+      node: name,
+      limit: 600_000,
+    });
+    handle.failures = 0;
+    handle.failure = undefined;
+    runtime.log("info", `${name} runs again`);
+  } catch (error) {
+    handle.failures += 1;
+    handle.failure = error instanceof Error ? error.message : String(error);
+    handle.retryAt = now() + retryDelay(handle.failures);
+    runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure}`);
+  } finally {
+    handle.operation = undefined;
+  }
+}

@@ -1,0 +1,22 @@
+import { stopServer } from "../postgres/server.ts";
+import type { Progress } from "./events.ts";
+import { handleOf, replicasOf, type Runtime } from "./runtime.ts";
+
+/** Milliseconds for one server's shutdown checkpoint. */
+const STOP_LIMIT = 300_000;
+
+/**
+ * Stops the servers so that nothing is lost: the primary first and by fast shutdown, while the replicas are still
+ * attached (it sends them everything, its last checkpoint too, before it ends); then the replicas.
+ */
+export async function takeDownServers(runtime: Runtime, progress: Progress): Promise<void> {
+  const stop = async (name: string): Promise<void> => {
+    const handle = handleOf(runtime, name);
+    handle.operation = "stop";
+    progress.step(name, "stop");
+    await handle.disconnect();
+    await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);
+  };
+  await stop(runtime.state.primary);
+  await Promise.all(replicasOf(runtime).map(async ({ node }) => await stop(node.name)));
+}

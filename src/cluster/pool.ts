@@ -1,0 +1,107 @@
+import type { Consistency } from "../config/schema.ts";
+import type { Lsn } from "./lsn.ts";
+import { factsOf, lagOf, type NodeObservation } from "./observation.ts";
+
+/** A past look at the primary's end of WAL, by our own clock (milliseconds). */
+export interface PrimaryMark {
+  readonly at: number;
+  readonly lsn: Lsn;
+}
+
+export interface PoolInput {
+  readonly consistency: Consistency;
+  /** Bytes. */
+  readonly maxLag: number;
+  readonly maxLagSeconds: number | undefined;
+  readonly primary: NodeObservation | undefined;
+  readonly replicas: readonly NodeObservation[];
+  /** Nodes in the pool until now. */
+  readonly members: ReadonlySet<string>;
+  /** Looks at the primary of the last seconds, oldest first. */
+  readonly marks: readonly PrimaryMark[];
+  /** Our clock, milliseconds. */
+  readonly now: number;
+}
+
+/** One replica's standing: whether it may serve reads, and the reason when it may not. */
+export interface Standing {
+  readonly name: string;
+  readonly eligible: boolean;
+  readonly reason: string | undefined;
+}
+
+/**
+ * In read-your-writes a commit waits for every member: one that has not replayed what the primary had this many
+ * milliseconds ago holds up all writes and is let go. With looks every half second and the cutting of its sessions
+ * the whole stays below the stated bound of 3 s.
+ */
+export const LATE_MS = 1500;
+
+/**
+ * Decides which replicas may serve reads. Pure: the same observations always give the same answer.
+ * A replica that left because of its lag comes back only below half the bound, so that it does not flap.
+ */
+export function decidePool(input: PoolInput): Standing[] {
+  const standings = input.replicas.map((replica) => standingOf(replica, input));
+  const primaryGone = factsOf(input.primary) === undefined;
+  if (!primaryGone || input.consistency === "eventual") return standings;
+  if (input.consistency === "read-your-writes") {
+    // Without the primary nothing new is acknowledged: members still have all that ever was, others may not.
+    return standings.map((standing) => {
+      const answers = input.replicas.some((replica) => replica.name === standing.name && factsOf(replica));
+      return input.members.has(standing.name) && answers
+        ? { ...standing, eligible: true, reason: undefined }
+        : standing;
+    });
+  }
+  if (standings.some((standing) => standing.eligible)) return standings;
+  // The primary cannot answer: a replica that can is better than a refused connection.
+  return standings.map((standing) => {
+    const facts = factsOf(input.replicas.find((replica) => replica.name === standing.name));
+    return facts?.in_recovery ? { name: standing.name, eligible: true, reason: undefined } : standing;
+  });
+}
+
+function standingOf(replica: NodeObservation, input: PoolInput): Standing {
+  const reason = whyNot(replica, input);
+  return { name: replica.name, eligible: reason === undefined, reason };
+}
+
+function whyNot(replica: NodeObservation, input: PoolInput): string | undefined {
+  const facts = factsOf(replica);
+  if (!facts) return replica.answer.kind === "none" ? replica.answer.reason : "does not answer";
+  if (!facts.in_recovery) return "is not a replica";
+  if (input.consistency === "eventual") return undefined;
+  if (facts.receiver_status !== "streaming") return "does not stream";
+  const primary = factsOf(input.primary);
+  if (!primary) return input.members.has(replica.name) ? undefined : "the primary does not answer";
+  if (facts.timeline !== primary.timeline) {
+    return `is on timeline ${facts.timeline}, the primary on ${primary.timeline}`;
+  }
+  const slot = primary.slots.find((candidate) => candidate.slot_name === replica.name);
+  if (slot?.wal_status === "lost") return "its slot is lost: the WAL that it needs is gone";
+  const lag = lagOf(facts, primary);
+  if (lag.bytes === undefined) return "its lag is unknown";
+  const share = input.members.has(replica.name) ? 1 : 0.5;
+  if (lag.bytes > input.maxLag * share) return `is ${lag.bytes} bytes behind (limit ${input.maxLag})`;
+  const late = lateness(facts.replay_lsn, input);
+  if (input.maxLagSeconds !== undefined && late > input.maxLagSeconds * 1000 * share) {
+    return `is more than ${Math.round(late / 100) / 10} s behind (limit ${input.maxLagSeconds} s)`;
+  }
+  if (input.consistency === "read-your-writes") {
+    if (facts.replay_paused) return "its replay is paused";
+    if (late > LATE_MS) return `has not replayed what the primary wrote ${Math.round(late / 100) / 10} s ago`;
+  }
+  return undefined;
+}
+
+/** Milliseconds since the oldest look at the primary that the replica has not replayed yet; 0 when it has all. */
+function lateness(replayed: Lsn | null, input: PoolInput): number {
+  const missing = input.marks.find((mark) => replayed === null || mark.lsn > replayed);
+  return missing ? Math.max(0, input.now - missing.at) : 0;
+}
+
+/** Keeps the looks at the primary that still matter: the last `span` milliseconds, at most one for each look. */
+export function rememberMark(marks: readonly PrimaryMark[], mark: PrimaryMark, span: number): PrimaryMark[] {
+  return [...marks.filter((old) => mark.at - old.at <= span && old.lsn <= mark.lsn), mark];
+}
