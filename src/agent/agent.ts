@@ -1,10 +1,9 @@
 import path from "node:path";
 import { Hono } from "hono";
 import { stream } from "hono/streaming";
-import * as z from "zod";
 import { layoutOf, type Layout } from "../cluster/layout.ts";
-import { resolvedConfigSchema, type Config } from "../config/schema.ts";
-import { OdooPgError, toOdooPgError } from "../errors.ts";
+import type { Config } from "../config/schema.ts";
+import { toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
@@ -19,51 +18,15 @@ import { progressTo, type AgentEvent, type Progress } from "./events.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
 import { removeGoneNodes } from "./removed-nodes.ts";
+import { applyRequestSchema, type AgentReport, type ApplyRequest } from "./report.ts";
 import { loadState, syncHandles, type Runtime } from "./runtime.ts";
-import { ensurePasswords } from "./secrets.ts";
+import { ensurePasswords, type GivenPasswords } from "./secrets.ts";
 import { readApplied, writeApplied } from "./state.ts";
 import { keepRunning } from "./supervise.ts";
 import { takeDownServers } from "./take-down.ts";
 
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
 const LOOK_EVERY = 500;
-
-const passwordsSchema = z.object({
-  odoo: z.string().optional(),
-  openerp: z.string().optional(),
-  replicator: z.string().optional(),
-  collectd: z.string().optional(),
-});
-
-/** What `up` asks of the agent. Passwords cross the socket (mode 0600), never an argument or the environment. */
-export const applyRequestSchema = z.object({ config: resolvedConfigSchema, passwords: passwordsSchema });
-export type ApplyRequest = z.output<typeof applyRequestSchema>;
-
-/** What the agent says of itself, beside what anybody can see by asking the servers. */
-export const agentReportSchema = z.object({
-  pid: z.number(),
-  version: z.string(),
-  /** Whether the agent keeps the servers running, or only waits for an order. */
-  keeping: z.boolean(),
-  /** What it works on now. */
-  operation: z.string().nullable(),
-  primary: z.string().nullable(),
-  haproxy: z.boolean(),
-  pool: z.string().array(),
-  nodes: z
-    .object({
-      name: z.string(),
-      /** In the pool, or why not. */
-      pooled: z.boolean(),
-      out_of_pool: z.string().nullable(),
-      operation: z.string().nullable(),
-      waiting: z.object({ state: z.string(), reason: z.string(), next: z.string() }).nullable(),
-      failure: z.string().nullable(),
-      last_seen: z.number().nullable(),
-    })
-    .array(),
-});
-export type AgentReport = z.output<typeof agentReportSchema>;
 
 export interface AgentOptions {
   readonly stateDir: string;
@@ -189,7 +152,7 @@ export class Agent {
   }
 
   /** Finds programs and passwords for a configuration and makes what operations share. */
-  async #load(config: Config, given: z.output<typeof passwordsSchema>): Promise<Runtime> {
+  async #load(config: Config, given: GivenPasswords): Promise<Runtime> {
     const { owner, machine, log } = this.#options;
     const installation = await findInstallation(config.postgres, this.#options);
     const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
@@ -327,5 +290,3 @@ export async function prepareStateDirectory(layout: Layout, owner: Owner | undef
   }
   await ensureDirectory(layout.tlsDir, { mode: 0o755, owner });
 }
-
-export { OdooPgError };

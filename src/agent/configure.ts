@@ -33,7 +33,6 @@ export async function configurationText(runtime: Runtime, handle: NodeHandle, fl
     layout: runtime.layout,
     node: handle.node,
     files: handle.files,
-    major: runtime.installation.major,
     facts: await factsFor(runtime, handle),
     upstream: handle === primary ? undefined : addressOf(primary.node),
     floor,

@@ -101,7 +101,14 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
   if (known) return known;
   const first = config.nodes[0];
   if (!first) throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
-  return { format: 1, system_identifier: null, primary: first.name, history: [], removed: [] };
+  return {
+    format: 1,
+    cluster: config.cluster,
+    system_identifier: null,
+    primary: first.name,
+    history: [],
+    removed: [],
+  };
 }
 
 export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {

@@ -27,6 +27,7 @@ export type HistoryEntry = z.output<typeof historySchema>;
 const stateSchema = z.object({
   format: z.literal(1),
   /** 64-bit number as text. */
+  cluster: z.string(),
   system_identifier: z.string().nullable(),
   primary: z.string(),
   history: historySchema.array(),

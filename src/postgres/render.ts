@@ -15,7 +15,6 @@ export interface NodeRenderInput {
   readonly layout: Layout;
   readonly node: NodeConfig;
   readonly files: NodeLayout;
-  readonly major: number;
   readonly facts: MachineFacts;
   /** The node that this one would follow: the primary, or undefined on the primary itself. */
   readonly upstream: { host: string; port: number } | undefined;
@@ -34,6 +33,9 @@ export const STANDBY_SENSITIVE = [
   "max_wal_senders",
   "max_worker_processes",
 ] as const;
+
+/** Connections of each node unless postgres.parameters says otherwise. */
+export const DEFAULT_MAX_CONNECTIONS = 300;
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
@@ -57,7 +59,7 @@ function defaultParameters(input: NodeRenderInput): Record<string, Setting> {
   const { memoryBytes, diskBytes } = input.facts;
   return {
     max_connections: {
-      value: "300",
+      value: String(DEFAULT_MAX_CONNECTIONS),
       why: "db_maxconn counts per Odoo process and endpoint; the primary also takes the replica's reads",
     },
     shared_buffers: {

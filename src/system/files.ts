@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import * as fs from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 
@@ -75,7 +76,8 @@ export async function readFrom(file: string, offset: number): Promise<{ text: st
   if (!handle) return { text: "", offset: 0 };
   try {
     const { size } = await handle.stat();
-    const start = size < offset ? 0 : offset;
+    // A log that was begun anew is shorter than what was read of it; "from the end" asks for more than any file has.
+    const start = offset >= Number.MAX_SAFE_INTEGER - 1 ? size : size < offset ? 0 : offset;
     const buffer = Buffer.alloc(size - start);
     await handle.read(buffer, 0, buffer.length, start);
     return { text: buffer.toString("utf8"), offset: size };
@@ -265,4 +267,18 @@ export async function isExecutable(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Makes a directory for the time of `use`, and removes it afterwards. */
+export async function temporaryDirectory<T>(
+  owner: Owner | undefined,
+  use: (directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), "odoo-pg-"));
+  try {
+    if (owner) await fs.chown(directory, owner.uid, owner.gid);
+    return await use(directory);
+  } finally {
+    await fs.rm(directory, { recursive: true, force: true });
+  }
 }

@@ -1,0 +1,130 @@
+import type { Layout } from "../cluster/layout.ts";
+import { OdooPgError } from "../errors.ts";
+import { waitUntil } from "../system/clock.ts";
+import { readTail, type Owner } from "../system/files.ts";
+import { requestJson, requestLines } from "../system/http.ts";
+import { startDetached } from "../system/process.ts";
+import { agentReportSchema, type AgentReport } from "./report.ts";
+import { errorFromEvent, eventSchema, type AgentEvent } from "./events.ts";
+
+/** The agent's own account, or undefined when none answers within `limit` milliseconds. */
+export async function agentReport(layout: Layout, limit: number): Promise<AgentReport | undefined> {
+  try {
+    const answer = await requestJson({
+      socketPath: layout.agentSocket,
+      method: "GET",
+      path: "/report",
+      limit,
+    });
+    return agentReportSchema.parse(answer);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Gives the agent an order and passes on what it tells until it is done.
+ * @throws OdooPgError what the agent answered, or not_running when it died meanwhile.
+ */
+export async function order(
+  layout: Layout,
+  path: string,
+  body: unknown,
+  onEvent: (event: AgentEvent) => void,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  let lines = 0;
+  try {
+    for await (const line of requestLines({
+      socketPath: layout.agentSocket,
+      method: "POST",
+      path,
+      body,
+      limit: 0,
+      signal,
+    })) {
+      lines += 1;
+      const event = eventSchema.parse(JSON.parse(line));
+      if (event.kind === "done") return event.result;
+      if (event.kind === "error") throw errorFromEvent(event.error);
+      onEvent(event);
+    }
+  } catch (error) {
+    if (error instanceof OdooPgError) throw error;
+    if (signal?.aborted) {
+      throw new OdooPgError("interrupted", {
+        message: "Interrupted. The agent goes on in the background.",
+        safe: "Nothing is half made.",
+        next: "Follow it: odoo-pg status --watch. Stop it: odoo-pg down. Run the same command again to wait for it.",
+      });
+    }
+    if (lines === 0) {
+      throw new OdooPgError("not_running", {
+        message: `The agent does not answer: ${error instanceof Error ? error.message : String(error)}`,
+        next: "odoo-pg up",
+        cause: error,
+      });
+    }
+  }
+  throw new OdooPgError("not_running", {
+    message: "The agent ended before it was done.",
+    safe: "The servers go on; every step can be repeated.",
+    next: "Run the same command again. Its last words: odoo-pg logs agent",
+  });
+}
+
+export interface AgentStart {
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  /** User name that servers run as, when started by root. */
+  readonly user: string | undefined;
+  readonly program: readonly [string, string];
+  readonly searchPath: string;
+  readonly version: string;
+}
+
+/** Makes sure that an agent of this version runs. One of another version is replaced: the servers outlive it. */
+export async function ensureAgent(start: AgentStart): Promise<void> {
+  const { layout } = start;
+  const present = await agentReport(layout, 2000);
+  if (present?.version === start.version) return;
+  if (present) {
+    await requestJson({ socketPath: layout.agentSocket, method: "POST", path: "/leave", limit: 2000 }).catch(
+      () => {},
+    );
+    await waitUntil(async () => (await agentReport(layout, 500)) === undefined, {
+      what: `the agent of version ${present.version} to leave`,
+      limit: 30_000,
+    });
+  }
+  const child = await startDetached(
+    start.program[0],
+    [
+      start.program[1],
+      "agent",
+      "--state-dir",
+      layout.stateDir,
+      ...(start.user === undefined ? [] : ["--user", start.user]),
+    ],
+    { logFile: `${layout.agentLog}.start`, environment: { PATH: start.searchPath } },
+  );
+  let ended = false;
+  void child.ended.then(() => {
+    ended = true;
+  });
+  await waitUntil(
+    async () => {
+      if (await agentReport(layout, 1000)) return true;
+      // Another `up` may have been faster: then its agent is the one that answers.
+      if (ended && !(await agentReport(layout, 1000))) {
+        throw new OdooPgError("not_running", {
+          message: `The agent does not start: ${(await readTail(`${layout.agentLog}.start`, 2000)).trim()}`,
+          safe: "Servers that run go on.",
+          next: `Read ${layout.agentLog}, then run the same command again.`,
+        });
+      }
+      return false;
+    },
+    { what: "the agent to start", limit: 30_000, interval: 10 },
+  );
+}

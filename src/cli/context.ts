@@ -1,0 +1,123 @@
+import path from "node:path";
+import type { GivenPasswords } from "../agent/secrets.ts";
+import { layoutOf, type Layout } from "../cluster/layout.ts";
+import type { Origins } from "../config/origins.ts";
+import { passwordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
+import { resolveConfig } from "../config/resolve.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { readTextIfAny, type Owner } from "../system/files.ts";
+import { findUser, readMachine, type Machine } from "../system/machine.ts";
+import type { Invocation, Output } from "../system/terminal.ts";
+
+/** What every command gets: the resolved configuration and where it came from. */
+export interface Context {
+  readonly invocation: Invocation;
+  readonly output: Output;
+  readonly machine: Machine;
+  readonly config: Config;
+  readonly origins: Origins;
+  readonly secrets: Secrets;
+  readonly layout: Layout;
+  /** What to write in front of a suggested command so that it meets the same cluster: ` --config FILE` or nothing. */
+  readonly configFile: string | undefined;
+}
+
+const DEFAULT_FILE = "odoo-pg.yaml";
+
+/** The configuration file: --config, ODOO_PG_CONFIG, ./odoo-pg.yaml, or none. @throws OdooPgError config_invalid. */
+async function readConfigFile(
+  invocation: Invocation,
+  flag: string | undefined,
+): Promise<{ path: string; text: string } | undefined> {
+  const named = flag ?? invocation.environment["ODOO_PG_CONFIG"];
+  const file = path.resolve(invocation.cwd, named ?? DEFAULT_FILE);
+  const text = await readTextIfAny(file);
+  if (text !== undefined) return { path: named ?? DEFAULT_FILE, text };
+  if (named === undefined) return undefined;
+  throw new OdooPgError("config_invalid", {
+    message: `There is no configuration file ${named}${flag === undefined ? " (named by ODOO_PG_CONFIG)" : ""}.`,
+    safe: "Nothing was changed.",
+    next: "Correct the path, or leave it out to use odoo-pg.yaml in this folder or the defaults.",
+  });
+}
+
+export async function loadContext(
+  invocation: Invocation,
+  output: Output,
+  flag: string | undefined,
+): Promise<Context> {
+  const machine = readMachine();
+  const { environment } = invocation;
+  const file = await readConfigFile(invocation, flag);
+  const resolved = resolveConfig({
+    file,
+    env: environment,
+    defaults: {
+      isRoot: machine.isRoot,
+      home: machine.home,
+      xdgStateHome: environment["XDG_STATE_HOME"],
+      platform: machine.platform,
+    },
+  });
+  return {
+    invocation,
+    output,
+    machine,
+    ...resolved,
+    layout: layoutOf(resolved.config.state_dir),
+    configFile: file?.path,
+  };
+}
+
+/** The user that servers run as: as root an unprivileged one, otherwise the present user. */
+export async function serverOwner(context: Pick<Context, "config" | "machine">): Promise<Owner | undefined> {
+  if (!context.machine.isRoot) return undefined;
+  const name = context.config.user ?? "postgres";
+  const user = await findUser(name);
+  if (user && user.uid !== 0) return user;
+  throw new OdooPgError("no_unprivileged_user", {
+    message: `odoo-pg was started as root, servers never run as root, and there is no user "${name}" to run them as.`,
+    safe: "Nothing was changed.",
+    next: `Make one (useradd --system --no-create-home ${name}), set "user" in odoo-pg.yaml, or start odoo-pg as an ordinary user.`,
+  });
+}
+
+/** How missing programs are installed here. */
+export function installHint(machine: Machine): string {
+  return machine.platform === "darwin"
+    ? "brew install postgresql@17 haproxy"
+    : `${machine.isRoot ? "" : "sudo "}apt-get install -y postgresql haproxy openssl`;
+}
+
+export function searchPath(invocation: Invocation): string {
+  return invocation.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
+}
+
+/** The passwords that were given by value or by file. @throws OdooPgError config_invalid, without the password in it. */
+export async function givenPasswords(secrets: Secrets): Promise<GivenPasswords> {
+  const read = async (source: PasswordSource | undefined): Promise<string | undefined> => {
+    if (!source) return undefined;
+    if (source.kind === "value") return source.value;
+    const text = (await readTextIfAny(source.path))?.replace(/\r?\n$/, "");
+    const problem = text === undefined ? "there is no such file" : passwordProblem(text);
+    if (problem === undefined) return text;
+    throw new OdooPgError("config_invalid", {
+      message: `The password file ${source.path}: ${problem}.`,
+      safe: "Nothing was changed.",
+      next: "Write one password of printable ASCII characters into it, in one line.",
+    });
+  };
+  return {
+    odoo: await read(secrets.odoo),
+    openerp: await read(secrets.openerp),
+    replicator: await read(secrets.replicator),
+    collectd: await read(secrets.collectd),
+  };
+}
+
+/** `odoo-pg up`, with the configuration file named when it is not the one in this folder. */
+export function suggest(context: Pick<Context, "configFile">, command: string): string {
+  const named = context.configFile !== undefined && context.configFile !== DEFAULT_FILE;
+  return `odoo-pg ${command}${named ? ` --config ${context.configFile}` : ""}`;
+}

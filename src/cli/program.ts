@@ -1,0 +1,223 @@
+import { Command, CommanderError, Help } from "commander";
+import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
+import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
+import { loadContext, type Context } from "./context.ts";
+import { VERSION } from "./version.ts";
+
+type Flags = Record<string, unknown>;
+
+/** Examples come before everything else in each command's help. */
+class HelpWithExamples extends Help {
+  override formatHelp(command: Command, helper: Help): string {
+    const examples = EXAMPLES[command.name()];
+    const head = examples ? `Examples:\n${examples.map((line) => `  ${line}`).join("\n")}\n\n` : "";
+    return head + super.formatHelp(command, helper);
+  }
+}
+
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  "odoo-pg": [
+    "odoo-pg up                      start the cluster, or apply a changed odoo-pg.yaml",
+    "odoo-pg status                  is all well, and if not, what to do",
+    "odoo-pg odoo-conf               the lines for odoo.conf",
+    "odoo-pg psql pg2 -- -c 'SELECT 1'",
+    "odoo-pg down                    stop; the data stays",
+  ],
+  up: [
+    "odoo-pg up",
+    "odoo-pg up --config /etc/odoo-pg.yaml",
+    "PGSQL_WORK_MEM=32MB odoo-pg up",
+    "odoo-pg up --foreground    (systemd, containers)",
+  ],
+  down: ["odoo-pg down"],
+  destroy: ["odoo-pg destroy --confirm odoo"],
+  status: ["odoo-pg status", "odoo-pg status --watch", "odoo-pg status --json"],
+  "odoo-conf": ["odoo-pg odoo-conf >> /etc/odoo/odoo.conf", "odoo-pg odoo-conf --json"],
+  psql: ["odoo-pg psql", "odoo-pg psql read", "odoo-pg psql pg2 -- -d mydb -c 'SELECT now()'"],
+  logs: ["odoo-pg logs pg1", "odoo-pg logs haproxy -f"],
+  check: ["odoo-pg config check", "odoo-pg config check --json"],
+  show: ["odoo-pg config show", "odoo-pg config show --json"],
+  systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],
+};
+
+/**
+ * Runs one command line and returns its exit status. Commands are loaded when they are called: `status` must not pay
+ * for what `up` needs.
+ */
+export async function runProgram(invocation: Invocation): Promise<ExitStatus | number> {
+  let result: ExitStatus | number = 0;
+  let output = openOutput(undefined);
+  let json = false;
+  const root = new Command("odoo-pg");
+
+  /** Loads the configuration, then runs the command. */
+  const withContext =
+    (
+      act: (
+        context: Context,
+        flags: Flags,
+        args: readonly string[],
+      ) => Promise<ExitStatus | number> | ExitStatus,
+    ) =>
+    async (...received: unknown[]): Promise<void> => {
+      const command = received.at(-1);
+      if (!(command instanceof Command)) return;
+      const flags: Flags = command.optsWithGlobals();
+      output = openOutput(flags["color"] === false ? false : undefined);
+      json = flags["json"] === true;
+      const context = await loadContext(invocation, output, text(flags["config"]));
+      result = await act(context, flags, command.args);
+    };
+
+  root
+    .description("PostgreSQL for Odoo: a replicated cluster, fresh reads, safe operations.")
+    .version(VERSION, "-V, --version", "print the version")
+    .option("--config <file>", "configuration (else ODOO_PG_CONFIG, ./odoo-pg.yaml, or the defaults)")
+    .option("--no-color", "no colours (NO_COLOR and TERM=dumb say the same)")
+    .helpOption("-h, --help", "print help")
+    .showSuggestionAfterError(true)
+    .showHelpAfterError("(odoo-pg --help lists the commands)")
+    .enablePositionalOptions()
+    .configureHelp({})
+    .exitOverride();
+  root.createHelp = () => new HelpWithExamples();
+
+  const command = (name: string, description: string): Command => add(root, name, description);
+
+  command("up", "start the cluster of this host, or apply a changed configuration; returns when healthy")
+    .option("--foreground", "stay, and stop the cluster at SIGTERM: for systemd and containers")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (await import("./up.ts")).up(context, { foreground: flags["foreground"] === true }),
+      ),
+    );
+  command("down", "stop endpoints and servers; the data stays").action(
+    withContext(async (context) => await (await import("./down.ts")).down(context)),
+  );
+  command("destroy", "remove a stopped cluster with all its data")
+    .option("--confirm <name>", "the cluster's name, typed")
+    .action(
+      withContext(async (context, flags) => {
+        const confirm = text(flags["confirm"]);
+        return await (await import("./down.ts")).destroy(context, confirm === undefined ? {} : { confirm });
+      }),
+    );
+  command("status", "is all well: nodes, lag, slots, disks, endpoints, and what to do next")
+    .option("--json", "one JSON document")
+    .option("--watch", "again every 2 s, until Ctrl-C")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (
+            await import("./status.ts")
+          ).status(context, { json: flags["json"] === true, watch: flags["watch"] === true }, output),
+      ),
+    );
+  command("odoo-conf", "the lines for odoo.conf, with the password")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (await import("./odoo-conf.ts")).odooConf(context, { json: flags["json"] === true }),
+      ),
+    );
+  command("psql", "psql on a node, or through an endpoint; arguments for psql after --")
+    .argument("[target]", "a node's name, read or write (default)")
+    .argument("[args...]", "arguments for psql, after --")
+    .passThroughOptions()
+    .action(
+      withContext(async (context, _flags, args) => {
+        const split = separate(invocation.args, args);
+        return await (await import("./psql.ts")).psql(context, split.target, split.rest);
+      }),
+    );
+  command("logs", "the end of a log")
+    .argument("[target]", "a node's name, haproxy or agent (default)")
+    .option("-f, --follow", "go on with what is added, until Ctrl-C")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (await import("./logs.ts")).logs(context, args[0], { follow: flags["follow"] === true }),
+      ),
+    );
+  const config = command("config", "look at the configuration");
+  add(config, "check", "check file, programs and parameters; changes nothing")
+    .option("--json", "one JSON document")
+    .action(async (...received: unknown[]) => {
+      const called = received.at(-1);
+      if (!(called instanceof Command)) return;
+      const flags: Flags = called.optsWithGlobals();
+      const { configCheck } = await import("./config.ts");
+      result = await configCheck(invocation, output, text(flags["config"]), { json: flags["json"] === true });
+    });
+  add(config, "show", "every value and where it comes from")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, flags) =>
+        (await import("./config.ts")).configShow(context, { json: flags["json"] === true }),
+      ),
+    );
+  command("systemd", "print a unit that keeps the agent running").action(
+    withContext(async (context) => (await import("./systemd.ts")).systemd(context)),
+  );
+  root
+    .command("agent", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .option("--user <name>")
+    .action(async (flags: { stateDir: string; user?: string }) => {
+      result = await (await import("./agent.ts")).runAgent(invocation, flags);
+    });
+  if (invocation.args[0] === "complete" || invocation.args[0] === "completion") {
+    const { addCompletion } = await import("./completion.ts");
+    addCompletion(root);
+  }
+
+  try {
+    await root.parseAsync([...invocation.args], { from: "user" });
+    return result;
+  } catch (thrown) {
+    // Commander has already printed its own words: help and version end well, a mistake in the usage with 2.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    const error = toOdooPgError(thrown);
+    printError(output, error, json);
+    return error.exit;
+  }
+}
+
+function add(parent: Command, name: string, description: string): Command {
+  const command = parent
+    .command(name)
+    .description(description)
+    .option("--config <file>", "configuration (else ODOO_PG_CONFIG, ./odoo-pg.yaml, or the defaults)")
+    .exitOverride();
+  command.createHelp = () => new HelpWithExamples();
+  return command;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Tells `psql pg2 -- -c x` from `psql -- -c x`: what stands behind the first `--` is for psql alone. */
+function separate(
+  all: readonly string[],
+  args: readonly string[],
+): { target: string | undefined; rest: readonly string[] } {
+  const dashes = all.indexOf("--");
+  if (dashes === -1) return { target: args[0], rest: args.slice(1) };
+  const rest = all.slice(dashes + 1);
+  const before = args.slice(0, args.length - rest.length);
+  return { target: before[0], rest: [...before.slice(1), ...rest] };
+}
+
+/** What happened, what is safe, what to do next. With --json the error is the one document. */
+function printError(output: Output, error: OdooPgError, json: boolean): void {
+  if (json) {
+    output.out(JSON.stringify({ version: 1, error: error.toJSON() }, undefined, 2));
+    return;
+  }
+  output.err(`Error (${error.code}): ${error.message}`);
+  if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
+  if (error.next !== undefined) output.err(`  Next: ${error.next}`);
+}

@@ -1,0 +1,54 @@
+import { readPassword } from "../agent/secrets.ts";
+import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { findInstallation, programOf } from "../postgres/installation.ts";
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { quotePassfileField } from "../postgres/quoting.ts";
+import { ownerOf, writeFileIfChanged } from "../system/files.ts";
+import { runInTerminal } from "../system/process.ts";
+import { installHint, searchPath, suggest, type Context } from "./context.ts";
+import { endpointHost } from "./odoo-conf.ts";
+
+/** Opens psql as superuser on a node, or through an endpoint; what follows `--` goes to psql. */
+export async function psql(
+  context: Context,
+  target: string | undefined,
+  args: readonly string[],
+): Promise<ExitStatus | number> {
+  const { config, layout } = context;
+  const password = await readPassword(layout, "postgres");
+  if (password === undefined) {
+    throw new OdooPgError("not_running", {
+      message: `Cluster ${config.cluster} was not started yet.`,
+      next: suggest(context, "up"),
+    });
+  }
+  const { host, port } = resolveTarget(context, target ?? "write");
+  const passfile = `${layout.secretsDir}/postgres.pgpass`;
+  // For a root user the file stays that of the servers' user: libpq only looks at the mode.
+  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`, {
+    owner: context.machine.isRoot ? await ownerOf(layout.secretsDir) : undefined,
+  });
+  const installation = await findInstallation(config.postgres, {
+    searchPath: searchPath(context.invocation),
+    installHint: installHint(context.machine),
+  });
+  return await runInTerminal(programOf(installation, "psql"), args, {
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: SUPERUSER,
+    PGDATABASE: "postgres",
+    PGPASSFILE: passfile,
+  });
+}
+
+function resolveTarget(context: Context, target: string): { host: string; port: number } {
+  const { config, layout } = context;
+  if (target === "read" || target === "write")
+    return { host: endpointHost(config.listen), port: config.endpoints[target].port };
+  const node = config.nodes.find(({ name }) => name === target);
+  if (node) return { host: layout.runDir, port: node.port };
+  throw new OdooPgError("node_unknown", {
+    message: `There is no node "${target}". Say one of: ${[...config.nodes.map(({ name }) => name), "read", "write"].join(", ")}.`,
+    next: `${suggest(context, "psql")}; arguments for psql itself follow after --`,
+  });
+}

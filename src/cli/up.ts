@@ -1,0 +1,100 @@
+import { Agent, prepareStateDirectory } from "../agent/agent.ts";
+import { ensureAgent, order } from "../agent/client.ts";
+import { progressTo } from "../agent/events.ts";
+import type { ApplyRequest } from "../agent/report.ts";
+import { findHaproxy } from "../endpoints/haproxy.ts";
+import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
+import { findInstallation } from "../postgres/installation.ts";
+import { openLog } from "../system/log.ts";
+import { onSignals } from "../system/process.ts";
+import {
+  givenPasswords,
+  installHint,
+  loadContext,
+  searchPath,
+  serverOwner,
+  type Context,
+} from "./context.ts";
+import { printOdooLines } from "./odoo-conf.ts";
+import { showProgress } from "./progress.ts";
+import { status } from "./status.ts";
+import { VERSION } from "./version.ts";
+
+/** Brings this host's part of the cluster to the wanted state, by the agent, and prints status and Odoo's lines. */
+export async function up(context: Context, options: { foreground?: boolean }): Promise<ExitStatus> {
+  const request: ApplyRequest = { config: context.config, passwords: await givenPasswords(context.secrets) };
+  const owner = await serverOwner(context);
+  // What is missing is said before anything is made.
+  const tools = { searchPath: searchPath(context.invocation), installHint: installHint(context.machine) };
+  await Promise.all([
+    findInstallation(context.config.postgres, tools),
+    findHaproxy(context.config.haproxy.program, tools),
+  ]);
+  await prepareStateDirectory(context.layout, owner);
+  if (options.foreground) return await stayInForeground(context, request);
+  await ensureAgent({
+    layout: context.layout,
+    owner,
+    user: owner ? (context.config.user ?? "postgres") : undefined,
+    program: context.invocation.program,
+    searchPath: tools.searchPath,
+    version: VERSION,
+  });
+  const show = showProgress(context.output);
+  const abort = new AbortController();
+  const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
+  try {
+    await order(context.layout, "/apply", request, show.event, abort.signal);
+  } finally {
+    unhook();
+    show.end();
+  }
+  const result = await status(context, {}, context.output);
+  context.output.out("");
+  await printOdooLines(context);
+  return result;
+}
+
+/** The same agent as a child of systemd or of a container: a signal to end stops the servers too. */
+async function stayInForeground(context: Context, request: ApplyRequest): Promise<ExitStatus> {
+  const owner = await serverOwner(context);
+  const log = openLog(context.layout.agentLog, owner, true);
+  const agent = new Agent({
+    stateDir: context.layout.stateDir,
+    owner,
+    machine: context.machine,
+    searchPath: searchPath(context.invocation),
+    installHint: installHint(context.machine),
+    version: VERSION,
+    log,
+  });
+  const progress = progressTo((event) => {
+    if (event.kind === "step") log("info", `${event.node ?? ""} ${event.text}`.trim());
+    if (event.kind === "note") log("info", event.text);
+  });
+  await agent.open();
+  let failure: OdooPgError | undefined;
+  const unhook = onSignals(["SIGTERM", "SIGINT"], () => {
+    agent.down(progress).catch((error: unknown) => log("error", toOdooPgError(error).message));
+  });
+  const unhookReload = onSignals(["SIGHUP"], () => {
+    const apply = async (): Promise<void> => {
+      const fresh = await loadContext(context.invocation, context.output, context.configFile);
+      await agent.apply({ config: fresh.config, passwords: await givenPasswords(fresh.secrets) }, progress);
+    };
+    apply().catch((error: unknown) => log("error", toOdooPgError(error).message));
+  });
+  const running = agent.run();
+  try {
+    await agent.apply(request, progress);
+  } catch (error) {
+    failure = toOdooPgError(error);
+    // A replica that fails does not end what runs; a cluster that never came up leaves with its error.
+    if (!(await agent.report()).keeping) agent.stop();
+  }
+  await running;
+  unhook();
+  unhookReload();
+  if (failure && !(await agent.report()).keeping) throw failure;
+  return 0;
+}

@@ -1,0 +1,197 @@
+import { createHash } from "node:crypto";
+import type { Consistency } from "../config/schema.ts";
+import { RELATIVE } from "./files.ts";
+import {
+  fallbackServer,
+  frontendOf,
+  NOBODY,
+  poolServer,
+  WAITING_LINE,
+  writeServer,
+  type Backend,
+  type Membership,
+} from "./servers.ts";
+
+/** What HAProxy's configuration is made from. */
+export interface HaproxyInput {
+  readonly nodes: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  readonly read: { readonly port: number; readonly consistency: Consistency };
+  readonly write: { readonly port: number };
+  /** Addresses to listen on, as in the configuration: `*`, `0.0.0.0`, `::`, IP addresses, host names. */
+  readonly listen: readonly string[];
+  /** Networks in CIDR form that may connect, with TLS. */
+  readonly networks: readonly string[];
+  /** Whether this machine has IPv6: where not, `*` means IPv4 only. */
+  readonly hasIpv6: boolean;
+  /** Sessions at once, over both endpoints: above the sum of the nodes' max_connections. */
+  readonly maxSessions: number;
+  /** Sources that count as this host; default `LOOPBACK`. */
+  readonly loopback?: readonly string[];
+}
+
+export const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
+
+/** Milliseconds for one attempt to reach a server, and between two attempts. */
+const ATTEMPT_MS = 250;
+/** Milliseconds that a client waits for a server before it is refused: a switchover or a restart of the primary. */
+const PATIENCE_MS = 10_000;
+/**
+ * Connections in a row that a pool member may fail before it counts as down, ahead of its health check. With two or
+ * more members HAProxy tries the next one at once, without waiting: when all of them died together this is what leads
+ * to the fallback before the attempts are used up.
+ */
+const FAILURES_IN_A_ROW = 5;
+
+/**
+ * How PostgreSQL's clients open a connection that is encrypted, or one that only asks to cancel (which has no
+ * encryption in older clients and carries no data).
+ * Source: PostgreSQL, "Message Formats": SSLRequest, CancelRequest; RFC 8446 5.1: a handshake record begins with 22.
+ */
+const SSL_REQUEST = "0000000804d2162f";
+const CANCEL_REQUEST = "0000001004d2162e";
+const TLS_HANDSHAKE = "16";
+
+/** HAProxy's own mark in `show info`, by which a running configuration is recognised. */
+export const DESCRIPTION_PREFIX = "odoo-pg-";
+
+/** A text that is the same for the same configuration, whoever is in the pool. */
+export function fingerprintOf(input: HaproxyInput): string {
+  return createHash("sha256")
+    .update(render(input, NOBODY, ""))
+    .digest("hex")
+    .slice(0, 16);
+}
+
+/**
+ * HAProxy's configuration (2.4 and later). Pure: the same input always gives the same bytes.
+ * @param membership the servers that are ready when it is loaded. Afterwards orders over the socket change that, so a
+ *   reload is rendered with the membership of its moment; a cold start has nobody.
+ */
+export function renderHaproxy(input: HaproxyInput, membership: Membership = NOBODY): string {
+  return render(input, membership, fingerprintOf(input));
+}
+
+function render(input: HaproxyInput, membership: Membership, fingerprint: string): string {
+  return `${[
+    "# Made by odoo-pg. Changes are lost: change odoo-pg.yaml and run odoo-pg up.",
+    "",
+    ...section("global", [
+      `description ${DESCRIPTION_PREFIX}${fingerprint}`,
+      `maxconn ${input.maxSessions}`,
+      // Where the limit of open files is too low, fewer sessions are better than no start.
+      "no strict-limits",
+      "log stdout format iso local0 notice",
+    ]),
+    ...section("defaults", [
+      "mode tcp",
+      "log global",
+      "option tcplog",
+      "option dontlog-normal",
+      "balance roundrobin",
+      `timeout connect ${ATTEMPT_MS}ms`,
+      `retries ${PATIENCE_MS / ATTEMPT_MS}`,
+      "option redispatch 1",
+      // Pooled connections are idle for hours; keepalive finds the peers that are gone.
+      "timeout client 24d",
+      "timeout server 24d",
+      "timeout client-fin 30s",
+      "timeout server-fin 30s",
+      ...["clitcpka", "srvtcpka"].flatMap((side) => [
+        `option ${side}`,
+        `${side}-idle 60s`,
+        `${side}-intvl 10s`,
+        `${side}-cnt 3`,
+      ]),
+      "default-server init-addr last,libc,none on-marked-down shutdown-sessions",
+    ]),
+    ...section(`frontend ${frontendOf("write")}`, frontend(input, "write")),
+    ...section("backend write", [...writeServers(input, membership), waitingLine()]),
+    ...section(`frontend ${frontendOf("read")}`, frontend(input, "read")),
+    ...section("backend read", [...readServers(input, membership), waitingLine()]),
+  ]
+    .join("\n")
+    .trimEnd()}\n`;
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return [title, ...lines.map((line) => `  ${line}`), ""];
+}
+
+function frontend(input: HaproxyInput, backend: Backend): string[] {
+  const loopback = [...(input.loopback ?? LOOPBACK)].sort().join(" ");
+  const networks = [...input.networks].sort().join(" ");
+  const binds = input.listen.flatMap((address) => bindings(address, input[backend].port, input.hasIpv6));
+  return [
+    ...[...new Set(binds)].sort().map((binding) => `bind ${binding}`),
+    ...(networks === ""
+      ? [`tcp-request connection reject unless { src ${loopback} }`]
+      : [
+          `tcp-request connection reject unless { src ${loopback} } || { src ${networks} }`,
+          // PostgreSQL sees HAProxy's address, not the client's: that other hosts use TLS is enforced here.
+          "tcp-request inspect-delay 5s",
+          `tcp-request content accept if { src ${loopback} }`,
+          `tcp-request content accept if { req.payload(0,1) -m bin ${TLS_HANDSHAKE} }`,
+          `tcp-request content accept if { req.payload(0,8) -m bin ${SSL_REQUEST} ${CANCEL_REQUEST} }`,
+          "tcp-request content reject",
+        ]),
+    `default_backend ${backend}`,
+  ];
+}
+
+/** `*` and `::` mean what they mean in PostgreSQL's listen_addresses. */
+function bindings(address: string, port: number, hasIpv6: boolean): string[] {
+  if (address === "*") return [`0.0.0.0:${port}`, ...(hasIpv6 ? [`[::]:${port} v6only`] : [])];
+  if (address === "::") return [`[::]:${port} v6only`];
+  return [hostAndPort(address, port)];
+}
+
+function hostAndPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function sortedNodes(input: HaproxyInput): HaproxyInput["nodes"] {
+  return input.nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function serverLine(
+  name: string,
+  node: HaproxyInput["nodes"][number],
+  ready: readonly string[],
+  more = "",
+): string {
+  const state = ready.includes(node.name) ? "" : " disabled";
+  return `server ${name} ${hostAndPort(node.host, node.port)}${more}${state}`;
+}
+
+function writeServers(input: HaproxyInput, membership: Membership): string[] {
+  return sortedNodes(input).map((node) =>
+    serverLine(writeServer(node.name).server, node, membership.write, ""),
+  );
+}
+
+function readServers(input: HaproxyInput, membership: Membership): string[] {
+  const asksAgent = input.read.consistency !== "eventual";
+  const health = asksAgent ? ` check addr unix@${RELATIVE.healthSocket}` : " check";
+  return [
+    // The dead-man's switch: when the agent does not vouch for a replica, it serves no reads.
+    ...(asksAgent
+      ? [
+          "option httpchk",
+          "http-check send meth GET uri-lf /pool/%[srv_name]",
+          "http-check expect status 200",
+        ]
+      : []),
+    `default-server inter 500ms fall 2 rise 1 observe layer4 error-limit ${FAILURES_IN_A_ROW} on-error mark-down`,
+    ...sortedNodes(input).map((node) =>
+      serverLine(poolServer(node.name).server, node, membership.pool, health),
+    ),
+    ...sortedNodes(input).map((node) =>
+      serverLine(fallbackServer(node.name).server, node, membership.fallback, " backup"),
+    ),
+  ];
+}
+
+/** Port 1 of loopback: nobody listens there, and only root could. The refusal is what makes HAProxy wait and try again. */
+function waitingLine(): string {
+  return `server ${WAITING_LINE} 127.0.0.1:1 backup`;
+}

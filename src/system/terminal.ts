@@ -1,0 +1,68 @@
+import process from "node:process";
+
+/** Where a command's words go: data to standard output, messages to standard error. */
+export interface Output {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Whether standard output is a terminal that people look at. */
+  readonly terminal: boolean;
+  readonly colours: boolean;
+  /** Characters in a line. */
+  readonly width: number;
+}
+
+export function openOutput(colours: boolean | undefined): Output {
+  const terminal = process.stdout.isTTY === true;
+  const plain = process.env["NO_COLOR"] !== undefined || process.env["TERM"] === "dumb";
+  return {
+    out: (text) => void process.stdout.write(`${text}\n`),
+    err: (text) => void process.stderr.write(`${text}\n`),
+    terminal,
+    colours: colours ?? (terminal && !plain),
+    width: process.stdout.columns ?? 100,
+  };
+}
+
+/** Writes over the present line of the terminal on standard error; nothing where there is no terminal. */
+export function overwriteLine(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${text}`);
+}
+
+export function clearScreen(): void {
+  process.stdout.write("\u001b[H\u001b[2J");
+}
+
+/** What the command was started with: read here and handed on. */
+export interface Invocation {
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** How to start this same program again. */
+  readonly program: readonly [string, string];
+}
+
+export function readInvocation(): Invocation {
+  return {
+    args: process.argv.slice(2),
+    environment: process.env,
+    cwd: process.cwd(),
+    program: [process.execPath, process.argv[1] ?? ""],
+  };
+}
+
+/** A reader that goes away (`odoo-pg logs | head`) is not an error. */
+export function endQuietlyWhenReaderLeaves(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+}
+
+export function setExitStatus(status: number): void {
+  process.exitCode = status;
+}
+
+/** Ends at once, whatever is still open: after the last word was written. */
+export function exitNow(status: number): never {
+  process.exit(status);
+}
