@@ -120,7 +120,9 @@ function section(title: string, lines: readonly string[]): string[] {
 function frontend(input: HaproxyInput, backend: Backend): string[] {
   const loopback = [...(input.loopback ?? LOOPBACK)].sort().join(" ");
   const networks = [...input.networks].sort().join(" ");
-  const binds = input.listen.flatMap((address) => bindings(address, input[backend].port, input.hasIpv6));
+  // Every address holds all others.
+  const listen = input.listen.includes("*") ? ["*"] : input.listen;
+  const binds = listen.flatMap((address) => bindings(address, input[backend].port, input.hasIpv6));
   return [
     ...[...new Set(binds)].sort().map((binding) => `bind ${binding}`),
     ...(networks === ""

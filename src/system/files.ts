@@ -245,6 +245,11 @@ export async function diskSpace(target: string): Promise<DiskSpace> {
   return { totalBytes: stat.blocks * stat.bsize, freeBytes: stat.bavail * stat.bsize };
 }
 
+/** Bytes of a file; 0 when there is none. */
+export async function fileBytes(file: string): Promise<number> {
+  return (await fs.stat(file).catch(() => undefined))?.size ?? 0;
+}
+
 /** Bytes that all files below a directory use; files that vanish meanwhile count nothing. */
 export async function treeBytes(directory: string): Promise<number> {
   let total = 0;

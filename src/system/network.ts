@@ -1,6 +1,14 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import net from "node:net";
+import { networkInterfaces } from "node:os";
 import { run } from "./process.ts";
+
+/** Whether this machine has an IPv6 address, be it only the loopback one. */
+export function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((addresses) =>
+    addresses?.some(({ family }) => family === "IPv6"),
+  );
+}
 
 /** Whether a server could listen on this address and port now. */
 export async function isPortFree(port: number, host = "127.0.0.1"): Promise<boolean> {

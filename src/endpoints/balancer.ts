@@ -1,0 +1,253 @@
+import * as z from "zod";
+import type { Layout } from "../cluster/layout.ts";
+import { OdooPgError } from "../errors.ts";
+import { waitUntil } from "../system/clock.ts";
+import {
+  fileBytes,
+  move,
+  readFrom,
+  readTextIfAny,
+  removeFile,
+  writeFileAtomic,
+  type Owner,
+} from "../system/files.ts";
+import { askSocket, portHolder } from "../system/network.ts";
+import { isAlive, processIdentity, sendSignal, startDetached, waitForEnd } from "../system/process.ts";
+import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
+import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
+import { planEndpoints, type Action, type Wanted } from "./plan.ts";
+import { fingerprintOf, renderHaproxy, type HaproxyInput } from "./render.ts";
+import { perform, readFingerprint, readProcesses, readServers } from "./runtime.ts";
+import type { Processes } from "./show-output.ts";
+import { membershipOf, type ServerState } from "./servers.ts";
+
+/** Milliseconds for a worker with a new configuration to answer. */
+const START_LIMIT = 10_000;
+/** Milliseconds for HAProxy to end after it was told to. */
+const STOP_LIMIT = 5000;
+
+/** HAProxy makes the socket of its master itself. */
+const masterOption = `unix@${RELATIVE.masterSocket},mode,600`;
+
+/** The process that was started: its id, and what tells it from a later process with the same id. */
+const startedSchema = z.object({ pid: z.int().positive(), identity: z.string() });
+
+/**
+ * - `running`: it answers on its socket.
+ * - `absent`: nobody listens there, and the process that was started is gone; it has no sessions.
+ * - `unresponsive`: the process is there but does not answer.
+ */
+export type Presence =
+  | { readonly state: "running"; readonly pid: number }
+  | { readonly state: "absent" }
+  | { readonly state: "unresponsive"; readonly pid: number | undefined };
+
+/**
+ * The HAProxy of one cluster on this host. It outlives this process; another one takes it over by the socket in the
+ * cluster's own directory, which only our HAProxy can answer on, and by the recorded process.
+ * One thing happens at a time: an order that was given during a reload would be lost with the worker that took it.
+ */
+export class Balancer {
+  readonly files: HaproxyFiles;
+  readonly #directory: string;
+  readonly #owner: Owner | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param layout its directories exist, and belong to `owner` */
+  constructor(layout: Pick<Layout, "stateDir">, owner: Owner | undefined) {
+    this.files = haproxyFiles(layout);
+    this.#directory = layout.stateDir;
+    this.#owner = owner;
+  }
+
+  /** Whether HAProxy runs. Takes as long as one answer, at most 1.5 s. */
+  async presence(): Promise<Presence> {
+    try {
+      const { master } = await readProcesses(this.files.masterSocket);
+      return { state: "running", pid: master };
+    } catch (error) {
+      const pid = await this.#recordedPid();
+      const silent = error instanceof OdooPgError && error.code === "not_running";
+      return pid === undefined && silent ? { state: "absent" } : { state: "unresponsive", pid };
+    }
+  }
+
+  /**
+   * Brings HAProxy to a configuration: starts it, takes over one that runs, or reloads it. A reload keeps sessions,
+   * refuses no connection, and keeps who is in the pool; it happens only when the configuration is another one.
+   * After a start every server is in maintenance: clients wait until `route` says where to go.
+   * @throws OdooPgError command_failed when HAProxy refuses the configuration, port_in_use, timed_out; after a failed
+   *   reload the old configuration goes on
+   */
+  async ensure(program: HaproxyProgram, input: HaproxyInput): Promise<"started" | "reloaded" | "unchanged"> {
+    return await this.#inTurn(async () => {
+      const presence = await this.presence();
+      if (presence.state === "absent") {
+        await this.#start(program, input);
+        return "started";
+      }
+      if (presence.state === "unresponsive") throw unresponsive(presence.pid);
+      if ((await readFingerprint(this.files.masterSocket)) === fingerprintOf(input)) return "unchanged";
+      await this.#reload(program, input);
+      return "reloaded";
+    });
+  }
+
+  /**
+   * Where the endpoints lead now, and how many sessions there are.
+   * @throws OdooPgError not_running, timed_out
+   */
+  async servers(): Promise<ServerState[]> {
+    return await this.#inTurn(async () => await readServers(this.files.masterSocket));
+  }
+
+  /**
+   * Brings the endpoints to where they shall lead. When it returns, the sessions of all that left are gone.
+   * @returns what was done, in order
+   * @throws OdooPgError timed_out when sessions are left or HAProxy does not answer, command_failed, not_running
+   */
+  async route(wanted: Wanted): Promise<Action[]> {
+    return await this.#inTurn(async () => {
+      const actions = planEndpoints(wanted, await readServers(this.files.masterSocket));
+      await perform(this.files.masterSocket, actions);
+      return actions;
+    });
+  }
+
+  /** Ends HAProxy with all its sessions. @throws OdooPgError timed_out when it cannot be ended */
+  async stop(): Promise<void> {
+    await this.#inTurn(async () => {
+      const presence = await this.presence();
+      if (presence.state === "absent") return;
+      const processes = await readProcesses(this.files.masterSocket).catch(() => undefined);
+      const { pid } = presence;
+      if (pid === undefined) throw unresponsive(pid);
+      const pids = [pid, ...(processes ? [processes.current, ...processes.old] : [])];
+      sendSignal(pid, "SIGTERM");
+      if (!(await waitForEnd(pid, STOP_LIMIT))) sendSignal(pid, "SIGKILL");
+      for (const one of pids) {
+        // Workers end by themselves when their master is gone.
+        if (await waitForEnd(one, STOP_LIMIT)) continue;
+        throw new OdooPgError("timed_out", { message: `HAProxy (process ${one}) cannot be ended.` });
+      }
+      await removeFile(this.files.process);
+      await removeFile(this.files.masterSocket);
+    });
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(act);
+    this.#last = turn.catch(() => {});
+    return await turn;
+  }
+
+  /** The recorded process, if it is still the one that was started. */
+  async #recordedPid(): Promise<number | undefined> {
+    const text = await readTextIfAny(this.files.process);
+    if (text === undefined) return undefined;
+    const { pid, identity } = startedSchema.parse(JSON.parse(text));
+    return isAlive(pid) && (await processIdentity(pid)) === identity ? pid : undefined;
+  }
+
+  /** Writes a configuration beside the present one and has HAProxy look at it. */
+  async #propose(program: HaproxyProgram, text: string): Promise<void> {
+    await writeFileAtomic(this.files.candidate, text, { owner: this.#owner });
+    await checkConfiguration(program, this.#directory, RELATIVE.candidate, this.#owner);
+  }
+
+  async #start(program: HaproxyProgram, input: HaproxyInput): Promise<void> {
+    await this.#propose(program, renderHaproxy(input));
+    await move(this.files.candidate, this.files.config);
+    const logStart = await fileBytes(this.files.log);
+    const { pid } = await startDetached(
+      program.path,
+      // -q: not everything twice, on standard error and in the log.
+      ["-q", "-W", "-C", this.#directory, "-f", RELATIVE.config, "-S", masterOption],
+      { owner: this.#owner, logFile: this.files.log, cwd: this.#directory },
+    );
+    const identity = await processIdentity(pid);
+    if (identity !== undefined) {
+      await writeFileAtomic(this.files.process, JSON.stringify({ pid, identity }));
+    }
+    const wanted = fingerprintOf(input);
+    const outcome = await this.#awaitWorker(wanted, () => !isAlive(pid));
+    if (outcome === "answers") return;
+    if (isAlive(pid)) sendSignal(pid, "SIGKILL");
+    throw await this.#explain("HAProxy does not start", logStart, "Nothing else was changed.");
+  }
+
+  async #reload(program: HaproxyProgram, input: HaproxyInput): Promise<void> {
+    const { masterSocket, config, candidate } = this.files;
+    const processes = await readProcesses(masterSocket);
+    const membership = membershipOf(await readServers(masterSocket));
+    await this.#propose(program, renderHaproxy(input, membership));
+    const before = await readTextIfAny(config);
+    await move(candidate, config);
+    const logStart = await fileBytes(this.files.log);
+    // From 2.7 on the answer comes when it is done and says how; before, the socket is closed at once.
+    const answer = await askSocket(masterSocket, "reload\n", START_LIMIT).catch(() => "");
+    const outcome = answer.startsWith("Success=0")
+      ? "failed"
+      : await this.#awaitWorker(fingerprintOf(input), async () => await this.#reloadFailed(processes));
+    if (outcome === "answers") return;
+    if (before !== undefined) await writeFileAtomic(config, before, { owner: this.#owner });
+    throw await this.#explain(
+      "HAProxy does not take up its new configuration",
+      logStart,
+      "The old configuration goes on, with all its sessions.",
+    );
+  }
+
+  /** After a reload that failed, the newest worker is the one from before, and a reload older. */
+  async #reloadFailed(before: Processes): Promise<boolean> {
+    const after = await readProcesses(this.files.masterSocket).catch(() => undefined);
+    return after?.current === before.current && after.reloads > before.reloads;
+  }
+
+  async #awaitWorker(
+    fingerprint: string,
+    hasFailed: () => Promise<boolean> | boolean,
+  ): Promise<"answers" | "failed"> {
+    return await waitUntil(
+      async () => {
+        const found = await readFingerprint(this.files.masterSocket).catch(() => undefined);
+        if (found === fingerprint) return "answers" as const;
+        return (await hasFailed()) && ("failed" as const);
+      },
+      { what: "HAProxy to answer", limit: START_LIMIT },
+    ).catch(() => "failed" as const);
+  }
+
+  /** Puts what HAProxy wrote to its log into an error. */
+  async #explain(what: string, logStart: number, safe: string): Promise<OdooPgError> {
+    const { text } = await readFrom(this.files.log, logStart);
+    const words = text
+      .trim()
+      .split("\n")
+      .filter((line) => line.includes("[ALERT]"))
+      .slice(-4);
+    const taken = /cannot bind socket \(Address already in use\)[^[]*\[(.*):(\d+)\]/.exec(words.join("\n"));
+    if (taken) {
+      const port = Number(taken[2]);
+      const holder = await portHolder(port);
+      return new OdooPgError("port_in_use", {
+        message: `${what}: port ${port} on ${taken[1] ?? ""} is taken${holder ? ` by ${holder.command} (process ${holder.pid})` : ""}.`,
+        safe,
+        next: "Stop that program, or choose another port for the endpoint in odoo-pg.yaml.",
+      });
+    }
+    return new OdooPgError("command_failed", {
+      message: `${what}${words.length ? `:\n  ${words.join("\n  ")}` : "."}`,
+      safe,
+      next: "Look at: odoo-pg logs haproxy",
+    });
+  }
+}
+
+function unresponsive(pid: number | undefined): OdooPgError {
+  return new OdooPgError("timed_out", {
+    message: `HAProxy${pid === undefined ? "" : ` (process ${pid})`} does not answer on its socket.`,
+    safe: "The sessions that it carries may go on.",
+    next: `Look at: odoo-pg logs haproxy${pid === undefined ? "" : `. To have it started anew: kill -9 ${pid}`}`,
+  });
+}

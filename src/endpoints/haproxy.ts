@@ -1,0 +1,94 @@
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import { isExecutable, type Owner } from "../system/files.ts";
+import { run } from "../system/process.ts";
+
+/** Lowest version that works: Ubuntu 22.04 has it. */
+const OLDEST = { major: 2, minor: 4 };
+
+/** The program haproxy. */
+export interface HaproxyProgram {
+  readonly path: string;
+  /** As it says it, such as `2.6.12-1+deb12u4`. */
+  readonly version: string;
+}
+
+async function look(program: string): Promise<HaproxyProgram | undefined> {
+  if (!(await isExecutable(program))) return undefined;
+  const said = await run(program, ["-v"], { limit: 5000 }).catch(() => undefined);
+  const version = /^HA-?Proxy version (\S+)/m.exec(said?.stdout ?? "")?.[1];
+  return version === undefined ? undefined : { path: program, version };
+}
+
+/** Whether a version such as `2.6.12-1+deb12u4` works. */
+export function isNewEnough(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(/[.-]/).map(Number);
+  return major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor);
+}
+
+function candidates(searchPath: string): string[] {
+  const directories = [
+    ...searchPath.split(":").filter((directory) => directory.startsWith("/")),
+    // Often not in the PATH of an ordinary user.
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/opt/homebrew/bin",
+    "/usr/local/bin",
+    "/home/linuxbrew/.linuxbrew/bin",
+  ];
+  return [...new Set(directories)].map((directory) => path.join(directory, "haproxy"));
+}
+
+/**
+ * Finds HAProxy: the configured program, else PATH, /usr/sbin, Homebrew.
+ * @throws OdooPgError haproxy_missing with the command that installs it
+ */
+export async function findHaproxy(
+  configured: string | undefined,
+  machine: { readonly searchPath: string; readonly installHint: string },
+): Promise<HaproxyProgram> {
+  const oldest = `${OLDEST.major}.${OLDEST.minor}`;
+  if (configured !== undefined) {
+    const found = await look(configured);
+    if (found && isNewEnough(found.version)) return found;
+    throw new OdooPgError("haproxy_missing", {
+      message: found
+        ? `haproxy.program ${configured} is HAProxy ${found.version}; needed is ${oldest} or later.`
+        : `haproxy.program ${configured} is not a program that says it is HAProxy.`,
+      safe: "Nothing was changed.",
+      next: "Correct haproxy.program, or leave it out so that HAProxy is looked for.",
+    });
+  }
+  const tooOld: string[] = [];
+  for (const candidate of candidates(machine.searchPath)) {
+    const found = await look(candidate);
+    if (found && isNewEnough(found.version)) return found;
+    if (found) tooOld.push(`${found.version} at ${candidate}`);
+  }
+  throw new OdooPgError("haproxy_missing", {
+    message: `No HAProxy ${oldest} or later was found${tooOld.length ? `; found: ${tooOld.join(", ")}` : ""}.`,
+    safe: "Nothing was changed.",
+    next: machine.installHint,
+  });
+}
+
+/**
+ * Has HAProxy look at a configuration without using it.
+ * @param file relative to `directory`, which is where it will run
+ * @throws OdooPgError command_failed with HAProxy's words
+ */
+export async function checkConfiguration(
+  program: HaproxyProgram,
+  directory: string,
+  file: string,
+  owner: Owner | undefined,
+): Promise<void> {
+  const ran = await run(program.path, ["-C", directory, "-c", "-f", file], { owner, limit: 10_000 });
+  if (ran.exitCode === 0) return;
+  const words = `${ran.stdout}\n${ran.stderr}`.split("\n").filter((line) => line.includes("[ALERT]"));
+  throw new OdooPgError("command_failed", {
+    message: `HAProxy ${program.version} refuses its configuration:\n  ${words.join("\n  ")}`,
+    safe: "Nothing was changed: an HAProxy that runs goes on as before.",
+    next: `Look at ${path.join(directory, file)}`,
+  });
+}

@@ -1,0 +1,216 @@
+import { OdooPgError } from "../errors.ts";
+import { monotonic, pause } from "../system/clock.ts";
+import { askSocket } from "../system/network.ts";
+import type { Action } from "./plan.ts";
+import { DESCRIPTION_PREFIX } from "./render.ts";
+import { frontendOf, nameOf, type ServerRef, type ServerState } from "./servers.ts";
+import { parseProcesses, parseServers, parseSessions, type Processes, type Session } from "./show-output.ts";
+
+/** Milliseconds for one answer of HAProxy. */
+const ANSWER_LIMIT = 1500;
+/** Milliseconds for sessions to be gone. */
+const CUT_LIMIT = 2000;
+/** Milliseconds between two looks at sessions that are ending. */
+const CUT_INTERVAL = 10;
+
+/**
+ * Sends one line to HAProxy's master and returns the whole answer.
+ * @throws OdooPgError not_running when nobody listens on the socket, timed_out when no answer comes
+ */
+async function ask(masterSocket: string, line: string, limit = ANSWER_LIMIT): Promise<string> {
+  try {
+    return await askSocket(masterSocket, `${line}\n`, limit);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (code === "ENOENT" || code === "ECONNREFUSED") {
+      throw new OdooPgError("not_running", {
+        message: "HAProxy is not running: nobody listens on its socket.",
+        next: "odoo-pg up",
+        cause,
+      });
+    }
+    throw new OdooPgError("timed_out", {
+      message: `HAProxy does not answer: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      safe: "The sessions that it carries go on.",
+      next: "Look at: odoo-pg logs haproxy",
+      cause,
+    });
+  }
+}
+
+/** Asks one worker; undefined when it is gone. */
+async function askWorker(masterSocket: string, pid: number, command: string): Promise<string | undefined> {
+  const answer = await ask(masterSocket, `@!${pid} ${command}`);
+  return answer.startsWith("Can't find the target") ? undefined : answer;
+}
+
+/** HAProxy's processes. @throws OdooPgError not_running, timed_out */
+export async function readProcesses(masterSocket: string): Promise<Processes> {
+  const answer = await ask(masterSocket, "show proc");
+  const processes = parseProcesses(answer);
+  if (processes) return processes;
+  throw new OdooPgError("timed_out", {
+    message: `HAProxy has no worker: ${firstLine(answer)}`,
+    next: "Look at: odoo-pg logs haproxy",
+  });
+}
+
+/** Asks the worker that takes new sessions. It may change between two questions, so this tries again. */
+async function askCurrent(masterSocket: string, command: string): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { current } = await readProcesses(masterSocket);
+    const answer = await askWorker(masterSocket, current, command);
+    // A worker that has just been told to stop says "Proxy is disabled."
+    if (answer !== undefined && !answer.startsWith("Proxy is disabled")) return answer;
+    if (attempt === 3) throw refused(command, answer ?? "its worker is gone");
+  }
+}
+
+function firstLine(answer: string): string {
+  return answer.trim().split("\n")[0] ?? "";
+}
+
+function refused(command: string, answer: string): OdooPgError {
+  return new OdooPgError("command_failed", {
+    message: `HAProxy refused "${command}": ${firstLine(answer)}`,
+    safe: "Nothing was changed by this order.",
+    next: "Look at: odoo-pg logs haproxy",
+  });
+}
+
+/** The fingerprint of the configuration that takes new sessions; undefined when it is not one of odoo-pg's. */
+export async function readFingerprint(masterSocket: string): Promise<string | undefined> {
+  const info = await askCurrent(masterSocket, "show info");
+  const description = /^description: (.*)$/m.exec(info)?.[1];
+  return description?.startsWith(DESCRIPTION_PREFIX)
+    ? description.slice(DESCRIPTION_PREFIX.length)
+    : undefined;
+}
+
+/**
+ * The state of all servers, with sessions counted over all workers.
+ * @throws OdooPgError not_running, timed_out
+ */
+export async function readServers(masterSocket: string): Promise<ServerState[]> {
+  const { old } = await readProcesses(masterSocket);
+  const [stat, ...left] = await Promise.all([
+    askCurrent(masterSocket, "show stat"),
+    ...old.map(async (pid) => await sessionsOfWorker(masterSocket, pid)),
+  ]);
+  return parseServers(stat).map((server) => ({
+    ...server,
+    sessions: server.sessions + left.flat().filter((session) => isOn(session, server)).length,
+  }));
+}
+
+/** Sessions of one worker, as far as they belong to an endpoint; none when it is gone. */
+async function sessionsOfWorker(masterSocket: string, pid: number): Promise<Session[]> {
+  const sessions = parseSessions((await askWorker(masterSocket, pid, "show sess")) ?? "");
+  return sessions.filter(
+    ({ frontend }) => frontend === frontendOf("read") || frontend === frontendOf("write"),
+  );
+}
+
+function isOn(session: Session, ref: ServerRef): boolean {
+  return session.backend === ref.backend && session.server === ref.server;
+}
+
+/**
+ * Lets a server take new sessions, or none. In maintenance its sessions are told to end as well; `cutSessions` confirms.
+ * @throws OdooPgError command_failed with HAProxy's words, not_running, timed_out
+ */
+export async function setServerState(
+  masterSocket: string,
+  ref: ServerRef,
+  state: "ready" | "maint",
+): Promise<void> {
+  const command = `set server ${nameOf(ref)} state ${state}`;
+  const answer = await askCurrent(masterSocket, command);
+  if (answer.trim() !== "") throw refused(command, answer);
+}
+
+/** Sessions on one server now, over all workers. @throws OdooPgError not_running, timed_out */
+export async function countSessions(masterSocket: string, ref: ServerRef): Promise<number> {
+  const server = (await readServers(masterSocket)).find(
+    (one) => one.backend === ref.backend && one.server === ref.server,
+  );
+  return server?.sessions ?? 0;
+}
+
+/**
+ * Ends the sessions of a server on all workers and returns when none is left. The server must be in maintenance.
+ *
+ * - `shutdown sessions server` returns before the sessions are gone, so it is looked until they are: twice, because a
+ *   session that was being given a server while it went into maintenance is counted a moment later.
+ * - A worker from before a reload refuses that order and any change of a server ("Proxy is disabled"): there each
+ *   session is ended by its id, and with them those that have not reached a server yet, because that worker could
+ *   still send them to this one.
+ *
+ * @param options limit: milliseconds, default 2 000
+ * @throws OdooPgError timed_out when some are left at the limit, not_running
+ */
+export async function cutSessions(
+  masterSocket: string,
+  ref: ServerRef,
+  options: { readonly limit?: number } = {},
+): Promise<void> {
+  const limit = options.limit ?? CUT_LIMIT;
+  const start = monotonic();
+  let clearLooks = 0;
+  for (;;) {
+    const left = await cutOnce(masterSocket, ref);
+    clearLooks = left === 0 ? clearLooks + 1 : 0;
+    if (clearLooks === 2) return;
+    if (monotonic() - start > limit) {
+      throw new OdooPgError("timed_out", {
+        message: `Sessions on ${nameOf(ref)} are not gone after ${limit / 1000} s: ${left} are left.`,
+        safe: "The server takes no new sessions.",
+        next: "It is tried again by itself. Look at: odoo-pg logs haproxy",
+      });
+    }
+    await pause(CUT_INTERVAL);
+  }
+}
+
+/** Tells sessions to end; says how many there were. */
+async function cutOnce(masterSocket: string, ref: ServerRef): Promise<number> {
+  const { old } = await readProcesses(masterSocket);
+  const onOld = await Promise.all(old.map(async (pid) => await cutOnOldWorker(masterSocket, pid, ref)));
+  const servers = parseServers(await askCurrent(masterSocket, "show stat"));
+  const onCurrent =
+    servers.find((server) => server.backend === ref.backend && server.server === ref.server)?.sessions ?? 0;
+  if (onCurrent > 0) {
+    const command = `shutdown sessions server ${nameOf(ref)}`;
+    const answer = await askCurrent(masterSocket, command);
+    if (answer.trim() !== "") throw refused(command, answer);
+  }
+  return onOld.reduce((sum, count) => sum + count, onCurrent);
+}
+
+async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef): Promise<number> {
+  // A worker that has not begun to stop yet obeys; one that has refuses, and takes no new sessions anyway.
+  await askWorker(masterSocket, pid, `set server ${nameOf(ref)} state maint`);
+  const doomed = (await sessionsOfWorker(masterSocket, pid)).filter(
+    (session) => isOn(session, ref) || (session.frontend === frontendOf(ref.backend) && !session.settled),
+  );
+  for (const some of batches(doomed, 50)) {
+    // Each command of a line needs the worker's name anew.
+    await ask(masterSocket, some.map(({ id }) => `@!${pid} shutdown session ${id}`).join("; "));
+  }
+  return doomed.length;
+}
+
+function* batches<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}
+
+/**
+ * Carries out a plan, one action after the other, and stops at the first that fails: what comes later may rely on it.
+ * @throws OdooPgError timed_out, command_failed, not_running
+ */
+export async function perform(masterSocket: string, actions: readonly Action[]): Promise<void> {
+  for (const action of actions) {
+    if (action.kind === "set") await setServerState(masterSocket, action.server, action.state);
+    else await cutSessions(masterSocket, action.server);
+  }
+}
