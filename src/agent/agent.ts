@@ -106,7 +106,7 @@ export class Agent {
       const runtime = await this.#load(request.config, request.passwords);
       const endpoints = this.#endpoints;
       if (!endpoints) throw new Error("endpoints were not loaded");
-      await endpoints.check(runtime);
+      await endpoints.check(runtime, before?.config);
       await removeGoneNodes(runtime, before?.config, progress);
       await syncHandles(runtime);
       const problems = await bringUpServers(runtime, progress);
@@ -117,7 +117,7 @@ export class Agent {
       await this.#pool?.step();
       const [problem] = problems;
       if (problem) throw problem;
-      await endpoints.waitUntilAnswering(runtime, progress);
+      await endpoints.waitUntilAnswering(runtime);
     });
   }
 

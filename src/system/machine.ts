@@ -11,6 +11,7 @@ export interface Machine {
   readonly isRoot: boolean;
   /** Bytes of memory that this process may use: the container's limit where there is one. */
   readonly memoryBytes: number;
+  readonly hasIpv6: boolean;
 }
 
 export function readMachine(): Machine {
@@ -22,6 +23,9 @@ export function readMachine(): Machine {
     home: os.homedir(),
     isRoot: process.geteuid?.() === 0,
     memoryBytes: limit > 0 && limit < total ? limit : total,
+    hasIpv6: Object.values(os.networkInterfaces()).some((addresses) =>
+      addresses?.some(({ family }) => family === "IPv6"),
+    ),
   };
 }
 

@@ -78,7 +78,8 @@ export async function askSocket(socketPath: string, text: string, limit = 2000):
       reject(new Error(`no answer from ${socketPath} within ${limit} ms`));
     }, limit);
     socket.setEncoding("utf8");
-    socket.once("connect", () => socket.write(text));
+    // Half closed: HAProxy answers, then closes its side too.
+    socket.once("connect", () => socket.end(text));
     socket.on("data", (chunk: string) => {
       answer += chunk;
     });
