@@ -117,7 +117,7 @@ export class Agent {
       await this.#pool?.step();
       const [problem] = problems;
       if (problem) throw problem;
-      await endpoints.waitUntilAnswering(runtime);
+      await endpoints.waitUntilAnswering(runtime, this.#pool?.members ?? new Set());
     });
   }
 

@@ -4,7 +4,7 @@ import type { HaproxyInput } from "../endpoints/render.ts";
 import { OdooPgError } from "../errors.ts";
 import type { Layout } from "../cluster/layout.ts";
 import { DEFAULT_MAX_CONNECTIONS } from "../postgres/render.ts";
-import { waitUntil } from "../system/clock.ts";
+import { monotonic, waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
 import { accepts } from "../system/network.ts";
@@ -12,6 +12,9 @@ import { requirePort } from "./bring-up.ts";
 import type { Progress } from "./events.ts";
 import type { Routing } from "./pool-keeper.ts";
 import type { Runtime } from "./runtime.ts";
+
+/** Milliseconds after which HAProxy is asked again although nothing is to be changed. */
+const LOOK_AGAIN = 5000;
 
 /** The endpoints of this host: one HAProxy, kept running and led to where the pool keeper says. */
 export class Endpoints {
@@ -42,6 +45,7 @@ export class Endpoints {
   /** Starts HAProxy, adopts it, or has it take up a changed configuration without cutting sessions. */
   async ensure(runtime: Runtime, progress: Progress): Promise<void> {
     if (!this.program) throw new Error("HAProxy was not looked for");
+    this.#led = undefined;
     const outcome = await this.#balancer.ensure(this.program, haproxyInput(runtime));
     if (outcome !== "unchanged") progress.step("haproxy", outcome === "started" ? "start" : "reload");
   }
@@ -50,13 +54,24 @@ export class Endpoints {
   async keepRunning(runtime: Runtime): Promise<void> {
     if (!this.program || (await this.#balancer.presence()).state !== "absent") return;
     this.#log("warn", "haproxy is not running: starting it again");
+    this.#led = undefined;
     await this.#balancer.ensure(this.program, haproxyInput(runtime));
   }
 
-  /** Leads the endpoints. Returns when the sessions of all that left are gone; a HAProxy that is gone has none. */
+  /** What HAProxy was last led to, and when. */
+  #led: { routing: string; at: number } | undefined;
+
+  /**
+   * Leads the endpoints. Returns when the sessions of all that left are gone; a HAProxy that is gone has none.
+   * Where nothing is to be changed HAProxy is asked only now and then: it changes nothing by itself.
+   */
   async route(routing: Routing): Promise<void> {
+    const text = JSON.stringify(routing);
+    if (this.#led?.routing === text && monotonic() - this.#led.at < LOOK_AGAIN) return;
+    this.#led = undefined;
     try {
       await this.#balancer.route({ ...routing });
+      this.#led = { routing: text, at: monotonic() };
     } catch (error) {
       const gone = error instanceof OdooPgError && error.code === "not_running";
       if (!gone || (await this.#balancer.presence()).state !== "absent") throw error;
@@ -67,8 +82,8 @@ export class Endpoints {
     await this.#balancer.stop();
   }
 
-  /** Waits until both endpoints take connections. */
-  async waitUntilAnswering(runtime: Runtime): Promise<void> {
+  /** Waits until both endpoints take connections, and the read endpoint uses the replicas that are in the pool. */
+  async waitUntilAnswering(runtime: Runtime, members: ReadonlySet<string>): Promise<void> {
     const { listen, endpoints } = runtime.config;
     const first = listen[0] ?? "127.0.0.1";
     const host = ["*", "0.0.0.0", "::"].includes(first) ? "127.0.0.1" : first;
@@ -79,6 +94,20 @@ export class Endpoints {
         next: "odoo-pg logs haproxy",
       });
     }
+    await waitUntil(
+      async () => {
+        const servers = await this.#balancer.servers();
+        const up = servers.filter(
+          (server) => server.backend === "read" && server.admin === "ready" && server.up,
+        );
+        return [...members].every((name) => up.some(({ server }) => server === name));
+      },
+      {
+        what: `the read endpoint to use ${[...members].join(", ")}`,
+        limit: 10_000,
+        next: "odoo-pg logs haproxy",
+      },
+    );
   }
 }
 

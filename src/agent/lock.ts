@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
-import { createExclusive, move, readTextIfAny, removeFile } from "../system/files.ts";
+import { createExclusive, readTextIfAny, removeFile, writeFileAtomic } from "../system/files.ts";
 import { processIdentity } from "../system/process.ts";
 
 interface Holder {
@@ -12,24 +13,33 @@ function parse(text: string | undefined): Holder | undefined {
   return pid && identity.length ? { pid: Number(pid), identity: identity.join(" ") } : undefined;
 }
 
+async function livingHolder(text: string): Promise<number | undefined> {
+  const holder = parse(text);
+  return holder && (await processIdentity(holder.pid)) === holder.identity ? holder.pid : undefined;
+}
+
 /** The process that holds the lock and still lives; undefined when nobody does. */
 export async function lockHolder(lockFile: string): Promise<number | undefined> {
-  const holder = parse(await readTextIfAny(lockFile));
-  if (!holder) return undefined;
-  return (await processIdentity(holder.pid)) === holder.identity ? holder.pid : undefined;
+  const text = await readTextIfAny(lockFile);
+  return text === undefined ? undefined : await livingHolder(text);
+}
+
+async function lockText(pid: number): Promise<string> {
+  return `${pid} ${(await processIdentity(pid)) ?? ""}\n`;
 }
 
 /**
  * Takes the lock of a state directory for a process, for as long as it lives: a lock of a dead process counts for nothing.
- * @throws OdooPgError locked when another process has it.
+ * @throws OdooPgError locked when another process has it, or is just taking it over from a dead one.
  */
 export async function takeLock(lockFile: string, pid: number): Promise<void> {
-  const identity = await processIdentity(pid);
-  const own = `${pid} ${identity ?? ""}\n`;
+  const own = await lockText(pid);
   for (;;) {
     if (await createExclusive(lockFile, own)) return;
     const text = await readTextIfAny(lockFile);
-    const holder = await lockHolder(lockFile);
+    // Given back in this moment.
+    if (text === undefined) continue;
+    const holder = await livingHolder(text);
     if (holder !== undefined) {
       throw new OdooPgError("locked", {
         message: `Another odoo-pg (process ${holder}) holds ${lockFile}.`,
@@ -37,20 +47,28 @@ export async function takeLock(lockFile: string, pid: number): Promise<void> {
         next: "Wait for it to end, or look: odoo-pg status",
       });
     }
-    // Stale. Of several that see this at once, only one can rename it; what was renamed is checked again.
-    const aside = `${lockFile}.stale.${pid}`;
-    try {
-      await move(lockFile, aside);
-    } catch {
-      continue;
-    }
-    const moved = await readTextIfAny(aside);
-    if (moved !== text && moved !== undefined) await createExclusive(lockFile, moved);
-    await removeFile(aside);
+    if (await takeOver(lockFile, text, own, pid)) return;
+  }
+}
+
+/**
+ * Puts our own lock in the place of a dead process's; false when somebody else did so before.
+ * The right to do that is itself a lock, named after the dead holder. While we have it nobody else can replace that
+ * very text, so that looking and replacing are one step; and the lock file is there all the time.
+ */
+async function takeOver(lockFile: string, dead: string, own: string, pid: number): Promise<boolean> {
+  const right = `${lockFile}.${createHash("sha256").update(dead).digest("hex").slice(0, 16)}`;
+  await takeLock(right, pid);
+  try {
+    if ((await readTextIfAny(lockFile)) !== dead) return false;
+    await writeFileAtomic(lockFile, own);
+    return true;
+  } finally {
+    await removeFile(right);
   }
 }
 
 /** Gives the lock back if this process has it. */
 export async function releaseLock(lockFile: string, pid: number): Promise<void> {
-  if (parse(await readTextIfAny(lockFile))?.pid === pid) await removeFile(lockFile);
+  if ((await readTextIfAny(lockFile)) === (await lockText(pid))) await removeFile(lockFile);
 }

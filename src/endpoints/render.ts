@@ -179,7 +179,8 @@ function readServers(input: HaproxyInput, membership: Membership): string[] {
     ...(asksAgent
       ? [
           "option httpchk",
-          "http-check send meth GET uri-lf /pool/%[srv_name]",
+          // Without a Host header the agent's HTTP server answers 400.
+          "http-check send meth GET uri-lf /pool/%[srv_name] ver HTTP/1.1 hdr Host odoo-pg",
           "http-check expect status 200",
         ]
       : []),

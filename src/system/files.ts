@@ -102,25 +102,32 @@ export async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
+/** Makes names of temporary files of this process different: the same file may be written twice at once. */
+let written = 0;
+
 /** Writes a whole file or nothing: temporary name, fsync, rename, fsync of the directory. */
 export async function writeFileAtomic(file: string, text: string, options: WriteOptions = {}): Promise<void> {
   await explained(file, async () => {
-    const temporary = `${file}.${process.pid}.tmp`;
+    written += 1;
+    const temporary = `${file}.${process.pid}.${written}.tmp`;
+    // Left by a process that was killed and had the same id.
     await fs.rm(temporary, { force: true });
     const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
     const handle = await fs.open(temporary, flags, options.mode ?? 0o600);
     try {
-      if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
-      await handle.chmod(options.mode ?? 0o600);
-      await handle.writeFile(text);
-      await handle.sync();
+      try {
+        if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
+        await handle.chmod(options.mode ?? 0o600);
+        await handle.writeFile(text);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await fs.rename(temporary, file);
     } catch (error) {
       await fs.rm(temporary, { force: true });
       throw error;
-    } finally {
-      await handle.close();
     }
-    await fs.rename(temporary, file);
     await syncDirectory(path.dirname(file));
   });
 }
@@ -138,7 +145,8 @@ export async function writeFileIfChanged(
 
 /** Creates the file, or fails with false when it exists: the basis of a lock. */
 export async function createExclusive(file: string, text: string): Promise<boolean> {
-  const own = `${file}.${process.pid}.new`;
+  written += 1;
+  const own = `${file}.${process.pid}.${written}.new`;
   await writeFileAtomic(own, text);
   try {
     await fs.link(own, file);

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, fchownSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync, fchownSync } from "node:fs";
 import { execa } from "execa";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "./clock.ts";
@@ -213,10 +213,10 @@ export async function processStartSeconds(pid: number): Promise<number | undefin
   return Number.isNaN(parsed) ? undefined : parsed / 1000;
 }
 
-/** The file that a process runs, where the system tells (Linux, own user or root). */
-export function programOf(pid: number): string | undefined {
+/** The directory that a process works in, where the system tells (Linux, own user or root). */
+export function workingDirectory(pid: number): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0];
+    return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
     return undefined;
   }
