@@ -1,0 +1,408 @@
+import type { Config } from "../config/schema.ts";
+import { parseBytes } from "../config/postgres-units.ts";
+import { showBytes, showSeconds, showShare } from "./quantities.ts";
+import type { ClusterView, NodeView } from "./view.ts";
+import { warning, type Warning } from "./warnings.ts";
+
+const FILLING = 0.85;
+const NEARLY_FULL = 0.95;
+/** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. */
+const KEPT_OF_LIMIT = 0.5;
+const KEPT_OF_DISK = 0.1;
+
+/** Everything that is not as it should be, the worst first. One cause gives one warning, with what to do next. */
+export function findWarnings(view: ClusterView): Warning[] {
+  const found = view.nothingAnswers
+    ? [notRunning(view), ...view.nodes.flatMap((node) => held(node, view)), ...disks(view)]
+    : [
+        ...primaries(view),
+        ...view.nodes.flatMap((node) => ofNode(node, view)),
+        ...endpoints(view),
+        ...agent(view),
+        ...pool(view),
+        ...disks(view),
+        ...settings(view),
+      ];
+  const rank = ({ severity }: Warning): number => (severity === "critical" ? 0 : 1);
+  return found.sort((a, b) => rank(a) - rank(b));
+}
+
+function notRunning({ input, nodes }: ClusterView): Warning {
+  const { config, record, suggest } = input;
+  const stopped = nodes.every(({ silence, state }) => silence === undefined || state === "stopped");
+  return warning("cluster_not_running", {
+    message: !record
+      ? `Cluster ${config.cluster} was never started here (${config.state_dir} holds none).`
+      : stopped
+        ? `Cluster ${config.cluster} is not running.`
+        : `Nothing of cluster ${config.cluster} answers.`,
+    next: suggest("up"),
+  });
+}
+
+function primaries(view: ClusterView): Warning[] {
+  const { input, expectedPrimary, primary } = view;
+  const found: Warning[] = [];
+  const expected = view.nodes.find(({ name }) => name === expectedPrimary);
+  const answering = view.nodes.filter(({ facts }) => facts?.in_recovery === false);
+  if (expected && primary !== expected) {
+    found.push(
+      warning("primary_down", {
+        node: expectedPrimary,
+        message: expected.facts
+          ? `${expectedPrimary}, the primary by record, runs as a replica: nothing can be written.`
+          : `${expectedPrimary}, the primary, ${sayWhy(expected)}: nothing can be written.`,
+        next: afterSilence(expected, view),
+      }),
+    );
+  }
+  if (answering.length > 1) {
+    const others = answering.filter((node) => node !== primary);
+    for (const other of others) {
+      found.push(
+        warning("two_primaries", {
+          node: other.name,
+          message: `${other.name} answers as a primary beside ${primary?.name ?? "?"}: what is written to it is missing on the others. Save what only it has, then stop it.`,
+          next: `kill -INT $(head -n 1 ${shellWord(`${other.dataDir}/postmaster.pid`)})`,
+        }),
+      );
+    }
+  } else if (primary && primary.name !== expectedPrimary) {
+    found.push(
+      warning("unexpected_primary", {
+        node: primary.name,
+        message: `${primary.name} answers as a primary, but ${expectedPrimary} is the primary by record: no endpoint leads writes to ${primary.name}. Somebody promoted it outside odoo-pg.`,
+        next: input.suggest(`logs ${primary.name}`),
+      }),
+    );
+  }
+  return found;
+}
+
+/** `is not running`, or `does not answer (the database system is shutting down)`. */
+function sayWhy({ state, silence, account }: NodeView): string {
+  if (account?.waiting) return "is not started";
+  if (state === "starting") return "is starting, perhaps replaying its log after a crash";
+  if (["restarting", "seeding", "stopping"].includes(state)) return `is ${state}`;
+  if (silence === undefined) return "does not answer as it should";
+  return /^(?:is|was|does) /.test(silence) ? silence : `does not answer (${oneLine(silence)})`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+/** What to do about a node that does not answer. */
+function afterSilence({ name, account, facts, state }: NodeView, { input }: ClusterView): string {
+  const { agent, suggest } = input;
+  if (facts) return suggest(`logs ${name}`);
+  if (account?.waiting) return account.waiting.next;
+  if (agent && (agent.operation !== null || account?.operation)) return suggest("status --watch");
+  if (state === "starting") return `${suggest(`logs ${name}`)} -f`;
+  return agent?.keeping ? suggest(`logs ${name}`) : suggest("up");
+}
+
+function ofNode(node: NodeView, view: ClusterView): Warning[] {
+  const { facts, name } = node;
+  const { record, suggest } = view.input;
+  const identifier = record?.systemIdentifier ?? view.primary?.facts?.system_identifier;
+  if (facts && identifier !== undefined && facts.system_identifier !== identifier) {
+    return [
+      warning("other_system_identifier", {
+        node: name,
+        message: `${name} holds the data of another cluster (system identifier ${facts.system_identifier}, this cluster has ${identifier}). See which data directory it runs on:`,
+        next: `${suggest(`psql ${name}`)} -- -c 'SHOW data_directory'`,
+      }),
+    ];
+  }
+  const found = facts ? [] : held(node, view);
+  if (node.role === "primary" || node.name === view.expectedPrimary) return found;
+  if (!facts && found.length === 0) {
+    found.push(
+      warning("replica_down", {
+        node: name,
+        message: `${name}, a replica, ${sayWhy(node)}.`,
+        next: afterSilence(node, view),
+      }),
+    );
+  }
+  // Without a primary no replica can stream: that is said once.
+  if (view.primary) found.push(...ofReplica(node, view.primary, view));
+  return found;
+}
+
+/** Why a node is not started: it waits for a decision, or its start fails. */
+function held({ name, account, dataDir, facts }: NodeView, { input }: ClusterView): Warning[] {
+  if (facts) return [];
+  if (account?.waiting) {
+    const { state, reason, next } = account.waiting;
+    return [
+      warning(state === "needs rejoin" ? "needs_rejoin" : "node_refused", {
+        node: name,
+        message: reason || `${name} waits.`,
+        next: next || input.suggest(`logs ${name}`),
+      }),
+    ];
+  }
+  if (!account?.failure) return [];
+  const full = /No space left|Disk quota exceeded/i.test(account.failure);
+  return [
+    warning("start_failing", {
+      node: name,
+      message: account.failure.includes(name)
+        ? account.failure
+        : `${name} does not start: ${account.failure}`,
+      next: full
+        ? `make room, and odoo-pg starts it by itself: df -h ${shellWord(dataDir)}`
+        : input.suggest(`logs ${name}`),
+    }),
+  ];
+}
+
+function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Warning[] {
+  const { name, facts, slot } = replica;
+  const { suggest } = view.input;
+  if (slot?.state === "lost") {
+    return [
+      warning("slot_lost", {
+        node: name,
+        message: `${name} cannot catch up any more: ${primary.name} removed WAL that it still needs. Keep its data aside and have it made anew:`,
+        next: makeAnew(replica, view),
+      }),
+    ];
+  }
+  const found = [...ofSlot(replica, primary, view)];
+  if (!facts || !primary.facts) return found;
+  const theirs = primary.facts.timeline;
+  const streams = facts.receiver_status === "streaming";
+  if (facts.timeline > theirs || (facts.timeline < theirs && !streams)) {
+    const diverged = facts.timeline > theirs;
+    found.push(
+      warning("wrong_timeline", {
+        node: name,
+        message: `${name} is on timeline ${facts.timeline}, ${primary.name} on ${theirs}: it does not follow.${diverged ? " Keep its data aside and have it made anew:" : ""}`,
+        next: diverged ? makeAnew(replica, view) : suggest(`logs ${name}`),
+      }),
+    );
+  } else if (!streams) {
+    found.push(
+      warning("replica_not_streaming", {
+        node: name,
+        message: `${name} does not stream from ${primary.name}: its data gets older.`,
+        next: suggest(`logs ${name}`),
+      }),
+    );
+  } else if (facts.replay_paused) {
+    found.push(
+      warning("replay_paused", {
+        node: name,
+        message: `Replay is paused on ${name}${behindBy(replica)}: somebody called pg_wal_replay_pause().`,
+        next: `${suggest(`psql ${name}`)} -- -c 'SELECT pg_wal_replay_resume()'`,
+      }),
+    );
+  } else if (isBehind(replica, view.input.config)) {
+    found.push(
+      warning("replica_behind", {
+        node: name,
+        message: `${name}${behindBy(replica, " is ")} (limit ${limitOf(view.input.config)})${replica.pooled ? "" : ": it serves no reads until it has caught up"}.`,
+        next: suggest("status --watch"),
+      }),
+    );
+  }
+  return found;
+}
+
+function ofSlot(replica: NodeView, primary: NodeView, view: ClusterView): Warning[] {
+  const { name, slot } = replica;
+  const { suggest } = view.input;
+  // A replica that is being made gets its slot on the way.
+  if (slot?.state === "missing" && replica.facts) {
+    return [
+      warning("slot_missing", {
+        node: name,
+        message: `${name} has no slot on ${primary.name}: WAL that it needs may be removed at any time.`,
+        next: suggest("up"),
+      }),
+    ];
+  }
+  const kept = slot?.kept_bytes ?? 0;
+  const limit = slotLimit(view.input.config, primary);
+  const disk = primary.disk?.totalBytes;
+  const much =
+    slot?.state === "unreserved" ||
+    (limit !== undefined && kept > limit * KEPT_OF_LIMIT) ||
+    (disk !== undefined && kept > disk * KEPT_OF_DISK);
+  if (!much) return [];
+  const beyond =
+    limit === undefined
+      ? "without any limit (max_slot_wal_keep_size)"
+      : `and no more than ${showBytes(limit)}: beyond that ${name} has to be made anew`;
+  return [
+    warning("slot_keeps_wal", {
+      node: name,
+      message:
+        slot?.state === "unreserved"
+          ? `The slot of ${name} is beyond its limit: ${primary.name} may remove WAL that ${name} needs at any moment.`
+          : `${primary.name} keeps ${showBytes(kept)} of WAL for ${name}, ${beyond}.`,
+      next: replica.facts ? suggest(`logs ${name}`) : afterSilence(replica, view),
+    }),
+  ];
+}
+
+function behindBy({ lag }: NodeView, verb = ", "): string {
+  if (lag.bytes === undefined) return "";
+  const seconds = lag.seconds === undefined ? "" : ` / ${showSeconds(lag.seconds)}`;
+  return `${verb}${showBytes(lag.bytes)}${seconds} behind`;
+}
+
+function isBehind({ lag, pooled }: NodeView, config: Config): boolean {
+  const { max_lag, max_lag_seconds } = config.endpoints.read;
+  if (lag.bytes === undefined) return false;
+  if (lag.bytes > max_lag) return true;
+  // The age of what was last replayed overstates on a primary with pauses: the agent, which measures, has the last word.
+  return max_lag_seconds !== undefined && !pooled && (lag.seconds ?? 0) > max_lag_seconds;
+}
+
+function limitOf(config: Config): string {
+  const { max_lag, max_lag_seconds } = config.endpoints.read;
+  return max_lag_seconds === undefined
+    ? showBytes(max_lag)
+    : `${showBytes(max_lag)} / ${showSeconds(max_lag_seconds)}`;
+}
+
+/** Bytes that slots may keep on the primary; undefined when there is no limit. As in the rendered postgresql.conf. */
+function slotLimit(config: Config, primary: NodeView): number | undefined {
+  const set = config.postgres.parameters["max_slot_wal_keep_size"];
+  if (set === undefined) return primary.disk && primary.disk.totalBytes / 4;
+  // Without a unit PostgreSQL reads megabytes.
+  const bytes = parseBytes(/^\d+$/.test(set) ? `${set}MB` : set);
+  return typeof bytes === "number" ? bytes : undefined;
+}
+
+/** A replica whose data directory is absent is copied from the primary by `up`. */
+function makeAnew({ dataDir }: NodeView, { input }: ClusterView): string {
+  const directory = shellWord(dataDir);
+  return `${input.suggest("down")} && mv ${directory} ${shellWord(`${dataDir}.old`)} && ${input.suggest("up")}`;
+}
+
+/** Quotes for a POSIX shell where that is needed. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function endpoints({ input }: ClusterView): Warning[] {
+  const { agent, config, suggest } = input;
+  const { host, readAnswers, writeAnswers } = input.endpoints;
+  const next = agent?.keeping ? suggest("logs haproxy") : suggest("up");
+  if (agent?.operation === "up" && !agent.haproxy) {
+    return [
+      warning("haproxy_down", {
+        message: "The endpoints are not open yet: the cluster is being started.",
+        next: suggest("status --watch"),
+      }),
+    ];
+  }
+  if (agent?.haproxy === false || (readAnswers === false && writeAnswers === false)) {
+    return [
+      warning("haproxy_down", {
+        message: "HAProxy does not answer: neither endpoint takes connections.",
+        next,
+      }),
+    ];
+  }
+  const closed = [
+    ...(readAnswers === false ? [{ name: "read", port: config.endpoints.read.port }] : []),
+    ...(writeAnswers === false ? [{ name: "write", port: config.endpoints.write.port }] : []),
+  ];
+  return closed.map(({ name, port }) =>
+    warning("endpoint_down", {
+      message: `The ${name} endpoint (${host}:${port}) takes no connections.`,
+      next,
+    }),
+  );
+}
+
+function agent({ input }: ClusterView): Warning[] {
+  const { agent, suggest } = input;
+  if (!agent) {
+    return [
+      warning("agent_not_running", {
+        message:
+          "The agent does not answer: reads go to the primary, and nobody starts again a server that dies.",
+        next: suggest("up"),
+      }),
+    ];
+  }
+  if (agent.keeping || agent.operation !== null) return [];
+  return [
+    warning("agent_waiting", {
+      message: "The agent runs, but nobody told it to keep the servers running.",
+      next: suggest("up"),
+    }),
+  ];
+}
+
+function pool({ input, nodes, primary }: ClusterView): Warning[] {
+  const { agent, config } = input;
+  // Without the agent, or without a primary, another warning says where reads go.
+  if (!primary || !agent?.keeping || agent.pool.length > 0 || config.nodes.length < 2) return [];
+  const reasons = nodes
+    .filter(({ name }) => name !== primary.name)
+    .flatMap(({ name, account }) =>
+      account?.out_of_pool ? [`${name} ${oneLine(account.out_of_pool)}`] : [],
+    );
+  return [
+    warning("pool_empty", {
+      message: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: they go to ${primary.name}.`,
+      next: agent.operation === null ? input.suggest("logs agent") : input.suggest("status --watch"),
+    }),
+  ];
+}
+
+/** One warning for each disk, however many nodes are on it. */
+function disks({ nodes }: ClusterView): Warning[] {
+  const groups = new Map<string, { used: number; on: NodeView[] }>();
+  for (const node of nodes) {
+    if (!node.disk || node.disk.totalBytes <= 0) continue;
+    const used = 1 - node.disk.freeBytes / node.disk.totalBytes;
+    if (used < FILLING) continue;
+    // The same size and the same use: nothing else that is known tells one disk from another.
+    const key = `${node.disk.totalBytes} ${Math.round(used * 1000)}`;
+    const group = groups.get(key) ?? { used, on: [] };
+    group.on.push(node);
+    groups.set(key, group);
+  }
+  return [...groups.values()].map(({ used, on }) => {
+    const [first] = on;
+    const free = first?.disk ? showBytes(first.disk.freeBytes) : "?";
+    return warning(used >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
+      ...(on.length === 1 && first ? { node: first.name } : {}),
+      message: `The disk of ${on.map(({ name }) => name).join(", ")} is ${showShare(used)} full: ${free} left. Make room, or move the data to a larger disk.`,
+      next: `df -h ${shellWord(first?.dataDir ?? "/")}`,
+    });
+  });
+}
+
+function settings({ input, nodes }: ClusterView): Warning[] {
+  const { suggest } = input;
+  const pending = nodes.filter(({ facts }) => facts?.pending_restart.length);
+  const names = [...new Set(pending.flatMap(({ facts }) => facts?.pending_restart ?? []))].sort();
+  return [
+    ...(pending.length
+      ? [
+          warning("settings_pending_restart", {
+            message: `${pending.map(({ name }) => name).join(", ")}: a restart is needed for ${names.join(", ")}.`,
+            next: suggest("up"),
+          }),
+        ]
+      : []),
+    ...(input.configChanged
+      ? [
+          warning("configuration_not_applied", {
+            message: "The configuration was changed after it was last applied; what runs is shown here.",
+            next: suggest("up"),
+          }),
+        ]
+      : []),
+  ];
+}

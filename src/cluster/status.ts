@@ -1,0 +1,78 @@
+import { findWarnings } from "./diagnosis.ts";
+import type { NodeStatus, StatusDocument } from "./status-document.ts";
+import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
+import { verdictOf } from "./warnings.ts";
+
+/** Brings what was seen into one document with a verdict. Pure: the same observations always give the same status. */
+export function statusOf(input: StatusInput): StatusDocument {
+  const view = viewOf(input);
+  const warnings = findWarnings(view);
+  const { config, agent, endpoints } = input;
+  const { read, write } = config.endpoints;
+  const answering = view.primary ?? view.nodes.find(({ facts }) => facts);
+  return {
+    version: 1,
+    cluster: config.cluster,
+    at: new Date(input.now).toISOString(),
+    verdict: verdictOf(warnings),
+    // Debian's servers say `15.18 (Debian 15.18-0+deb12u1)`.
+    postgres_version: answering?.facts?.version.split(" ")[0] ?? null,
+    timeline: view.primary?.facts?.timeline ?? null,
+    database_bytes: input.databaseBytes ?? null,
+    nodes: view.nodes.map(nodeStatusOf),
+    endpoints: {
+      read: {
+        host: endpoints.host,
+        port: read.port,
+        answers: endpoints.readAnswers ?? null,
+        consistency: read.consistency,
+        pool: [...(agent?.pool ?? [])].sort(),
+      },
+      write: {
+        host: endpoints.host,
+        port: write.port,
+        answers: endpoints.writeAnswers ?? null,
+        node: writesTo(view),
+      },
+    },
+    agent: {
+      running: agent !== undefined,
+      pid: agent?.pid ?? null,
+      operation: agent?.operation ?? null,
+    },
+    warnings,
+  };
+}
+
+/** The write endpoint leads to the recorded primary, whoever else may answer as one. */
+function writesTo({ primary, expectedPrimary }: ClusterView): string | null {
+  return primary?.name === expectedPrimary ? expectedPrimary : null;
+}
+
+function nodeStatusOf(view: NodeView): NodeStatus {
+  const { node, disk } = view;
+  return {
+    name: view.name,
+    role: view.role,
+    state: view.state,
+    host: node.host,
+    port: node.port,
+    timeline: view.facts?.timeline ?? null,
+    lag_bytes: view.lag.bytes ?? null,
+    lag_seconds: view.lag.seconds === undefined ? null : round(view.lag.seconds, 1000),
+    slot: view.slot ?? null,
+    disk_used_ratio: disk && disk.totalBytes > 0 ? round(1 - disk.freeBytes / disk.totalBytes, 10_000) : null,
+    in_pool: view.pooled,
+    reason: reasonOf(view),
+    last_seen: view.lastSeen === undefined ? null : new Date(view.lastSeen).toISOString(),
+  };
+}
+
+function round(value: number, parts: number): number {
+  return Math.round(value * parts) / parts;
+}
+
+function reasonOf({ account, silence, role, pooled }: NodeView): string | null {
+  if (silence !== undefined) return account?.waiting?.reason ?? account?.failure ?? silence;
+  return role === "replica" && !pooled ? (account?.out_of_pool ?? null) : null;
+}

@@ -1,0 +1,194 @@
+import type { Config } from "../config/schema.ts";
+import { layoutOf, nodeLayoutOf, slotName, type NodeConfig } from "./layout.ts";
+import { bytesBehind } from "./lsn.ts";
+import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "./observation.ts";
+import type { SlotStatus } from "./status-document.ts";
+
+/** What the agent says of one node, beside what anybody can see by asking the server. */
+export interface NodeAccount {
+  readonly name: string;
+  readonly out_of_pool: string | null;
+  /** What it does with the node now: start, restart, seed, stop, remove. */
+  readonly operation: string | null;
+  /** Why the node is not started: it waits for a decision. */
+  readonly waiting: { readonly state: string; readonly reason: string; readonly next: string } | null;
+  /** Why the last start failed, in the server's words. */
+  readonly failure: string | null;
+  /** Milliseconds since the epoch. */
+  readonly last_seen: number | null;
+}
+
+/** What the agent says of itself. */
+export interface AgentAccount {
+  readonly pid: number;
+  /** Whether it keeps the servers running, or waits for an order. */
+  readonly keeping: boolean;
+  readonly operation: string | null;
+  readonly haproxy: boolean;
+  readonly pool: readonly string[];
+  readonly nodes: readonly NodeAccount[];
+}
+
+export interface DiskUse {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
+/** Everything that a status is made from. */
+export interface StatusInput {
+  /** The configuration of what runs. */
+  readonly config: Config;
+  /** Whether the configuration file says something else by now. */
+  readonly configChanged: boolean;
+  /** The cluster's own record; undefined when it was never started. */
+  readonly record: { readonly primary: string; readonly systemIdentifier: string | null } | undefined;
+  /** One look at each node of the configuration. */
+  readonly observations: readonly NodeObservation[];
+  /** Undefined when the agent does not answer. */
+  readonly agent: AgentAccount | undefined;
+  readonly databaseBytes: number | undefined;
+  /** The disks of the nodes' data directories, by node. */
+  readonly disks: ReadonlyMap<string, DiskUse>;
+  /** The address at which programs of this host reach the endpoints, and whether they take connections. */
+  readonly endpoints: {
+    readonly host: string;
+    readonly readAnswers: boolean | undefined;
+    readonly writeAnswers: boolean | undefined;
+  };
+  /** Our clock, milliseconds since the epoch. */
+  readonly now: number;
+  /** Makes an exact command of `up`: with the configuration file named where that is needed. */
+  readonly suggest: (command: string) => string;
+}
+
+/** One node, with all that is known of it brought together. */
+export interface NodeView {
+  readonly name: string;
+  readonly node: NodeConfig;
+  readonly dataDir: string;
+  readonly role: "primary" | "replica";
+  readonly state: string;
+  readonly facts: ServerFacts | undefined;
+  readonly account: NodeAccount | undefined;
+  /** Why it does not answer; undefined when it does. */
+  readonly silence: string | undefined;
+  readonly lag: Lag;
+  readonly slot: SlotStatus | undefined;
+  readonly disk: DiskUse | undefined;
+  readonly pooled: boolean;
+  /** Milliseconds since the epoch. */
+  readonly lastSeen: number | undefined;
+}
+
+export interface ClusterView {
+  readonly input: StatusInput;
+  /** The node that should be primary: as recorded, before the first launch as configured. */
+  readonly expectedPrimary: string;
+  /** The primary that counts: the recorded one where it answers as such, else any that does. */
+  readonly primary: NodeView | undefined;
+  readonly nodes: readonly NodeView[];
+  /** No server, no endpoint, no agent at work. */
+  readonly nothingAnswers: boolean;
+}
+
+export function viewOf(input: StatusInput): ClusterView {
+  const { config, agent, endpoints } = input;
+  const expectedPrimary = input.record?.primary ?? config.nodes[0]?.name ?? "";
+  const observations = new Map(input.observations.map((observation) => [observation.name, observation]));
+  const isPrimary = (name: string): boolean => factsOf(observations.get(name))?.in_recovery === false;
+  const primaryName = isPrimary(expectedPrimary)
+    ? expectedPrimary
+    : config.nodes.find(({ name }) => isPrimary(name))?.name;
+  const primary = primaryName === undefined ? undefined : factsOf(observations.get(primaryName));
+  const someServer = input.observations.some(({ answer }) => answer.kind === "facts" || answer.starting);
+  const someEndpoint = endpoints.readAnswers === true || endpoints.writeAnswers === true;
+  const agentWorks = agent !== undefined && (agent.keeping || agent.operation !== null);
+  const nothingAnswers = !someServer && !someEndpoint && !agentWorks;
+
+  const layout = layoutOf(config.state_dir);
+  const nodes = config.nodes.map((node): NodeView => {
+    const { name } = node;
+    const observation = observations.get(name);
+    const facts = factsOf(observation);
+    const account = agent?.nodes.find((candidate) => candidate.name === name);
+    const role = (facts ? !facts.in_recovery : name === expectedPrimary) ? "primary" : "replica";
+    const replica = role === "replica";
+    return {
+      name,
+      node,
+      dataDir: nodeLayoutOf(layout, node).dataDir,
+      role,
+      state: stateOf(name, observation, primary, account, nothingAnswers),
+      facts,
+      account,
+      silence: silenceOf(observation),
+      lag: facts && replica ? lagOf(facts, primary) : { bytes: undefined, seconds: undefined },
+      slot: primary && replica ? slotOf(name, primary) : undefined,
+      disk: input.disks.get(name),
+      pooled: agent?.pool.includes(name) ?? false,
+      lastSeen: observation?.lastSeen ?? account?.last_seen ?? undefined,
+    };
+  });
+  return {
+    input,
+    expectedPrimary,
+    primary: nodes.find(({ name }) => name === primaryName),
+    nodes,
+    nothingAnswers,
+  };
+}
+
+function silenceOf(observation: NodeObservation | undefined): string | undefined {
+  if (!observation) return "was not looked at";
+  return observation.answer.kind === "none" ? observation.answer.reason || "does not answer" : undefined;
+}
+
+/** What the agent's operations look like from outside, while the server does not answer. */
+const OPERATION_STATES: ReadonlyMap<string, string> = new Map([
+  ["start", "starting"],
+  ["restart", "restarting"],
+  ["seed", "seeding"],
+  ["stop", "stopping"],
+  ["remove", "stopping"],
+]);
+
+/** Reasons of a look that say for certain that no server runs. */
+const NOT_RUNNING: readonly string[] = ["is not running", "was never started"];
+
+function stateOf(
+  name: string,
+  observation: NodeObservation | undefined,
+  primary: ServerFacts | undefined,
+  account: NodeAccount | undefined,
+  nothingAnswers: boolean,
+): string {
+  const facts = factsOf(observation);
+  if (facts) return runningState(name, facts, primary);
+  const operation = account?.operation;
+  if (operation) return OPERATION_STATES.get(operation) ?? operation;
+  if (account?.waiting) return account.waiting.state || "waiting";
+  if (observation?.answer.kind === "none" && observation.answer.starting) return "starting";
+  if (account?.failure) return "start fails";
+  // In a cluster that runs, a server that is not there is missed; in one that is stopped it is not.
+  return nothingAnswers && NOT_RUNNING.includes(silenceOf(observation) ?? "") ? "stopped" : "unreachable";
+}
+
+function runningState(name: string, facts: ServerFacts, primary: ServerFacts | undefined): string {
+  if (!facts.in_recovery) return "running";
+  if (facts.receiver_status !== "streaming") return "not streaming";
+  if (facts.replay_paused) return "replay paused";
+  const sender = primary?.standbys.find((standby) => standby.application_name === name);
+  return sender?.state === "catchup" ? "catching up" : "streaming";
+}
+
+function slotOf(name: string, primary: ServerFacts): SlotStatus {
+  const slot = primary.slots.find((candidate) => candidate.slot_name === slotName(name));
+  if (!slot) return { state: "missing", kept_bytes: null };
+  const kept =
+    primary.current_lsn === null || slot.restart_lsn === null
+      ? null
+      : bytesBehind(primary.current_lsn, slot.restart_lsn);
+  if (slot.wal_status === "lost") return { state: "lost", kept_bytes: null };
+  if (slot.wal_status === "unreserved") return { state: "unreserved", kept_bytes: kept };
+  return { state: slot.active ? "ok" : "inactive", kept_bytes: kept };
+}

@@ -1,0 +1,147 @@
+import * as z from "zod";
+
+/** How bad: with a warning the cluster serves, and something needs care; critical means it does not serve, or is in danger. */
+export type Severity = "warning" | "critical";
+
+interface WarningKind {
+  readonly severity: Severity;
+  /** What it means, for the reader of docs/errors.md. */
+  readonly meaning: string;
+}
+
+/**
+ * Every warning that a status can hold, declared once: how bad it is and what it means.
+ * docs/errors.md is made from this table.
+ */
+export const WARNINGS = {
+  cluster_not_running: {
+    severity: "critical",
+    meaning: "Nothing of the cluster answers: no server, no endpoint, and no agent that works on it.",
+  },
+  primary_down: {
+    severity: "critical",
+    meaning: "The primary does not answer, so nothing can be written.",
+  },
+  two_primaries: {
+    severity: "critical",
+    meaning: "Two nodes accept writes, so their data drifts apart. Only one of them is behind the endpoints.",
+  },
+  unexpected_primary: {
+    severity: "critical",
+    meaning:
+      "A node that is recorded as a replica answers as a primary, so the write endpoint does not lead to it.",
+  },
+  other_system_identifier: {
+    severity: "critical",
+    meaning: "A server of the cluster holds the data of another cluster.",
+  },
+  haproxy_down: {
+    severity: "critical",
+    meaning: "HAProxy is not running: neither endpoint takes connections. The servers themselves go on.",
+  },
+  endpoint_down: { severity: "critical", meaning: "One endpoint takes no connections." },
+  disk_nearly_full: {
+    severity: "critical",
+    meaning: "A disk is 95 % full or more. PostgreSQL stops when there is no room for its WAL.",
+  },
+  agent_not_running: {
+    severity: "warning",
+    meaning:
+      "The agent does not answer. Servers and endpoints go on; reads go to the primary, and nothing that dies is started again.",
+  },
+  agent_waiting: {
+    severity: "warning",
+    meaning: "The agent runs, but keeps nothing running: it waits for `odoo-pg up`.",
+  },
+  start_failing: {
+    severity: "warning",
+    meaning:
+      "A server does not start; the message holds its own words. The agent tries again, at most 30 s apart.",
+  },
+  node_refused: {
+    severity: "warning",
+    meaning:
+      "A node is not started, because its data directory is not what it should be. It was not touched.",
+  },
+  needs_rejoin: {
+    severity: "warning",
+    meaning: "An old primary waits: started as it is, it would be a second primary.",
+  },
+  replica_down: { severity: "warning", meaning: "A replica does not answer, or not yet." },
+  replica_not_streaming: {
+    severity: "warning",
+    meaning: "A replica answers, but receives nothing from the primary, so its data gets older.",
+  },
+  wrong_timeline: {
+    severity: "warning",
+    meaning: "A replica follows another history than the primary, as after a promotion that it missed.",
+  },
+  slot_lost: {
+    severity: "warning",
+    meaning:
+      "The WAL that a replica still needs was removed (max_slot_wal_keep_size), so it can never catch up. It has to be made anew.",
+  },
+  slot_missing: {
+    severity: "warning",
+    meaning: "A replica has no slot on the primary: the WAL that it needs may be removed at any time.",
+  },
+  slot_keeps_wal: {
+    severity: "warning",
+    meaning:
+      "The primary keeps much WAL for a replica: more than half of what max_slot_wal_keep_size allows, or more than a tenth of its disk. Beyond the limit the slot is lost.",
+  },
+  replay_paused: {
+    severity: "warning",
+    meaning: "A replica receives but does not replay, because somebody paused it.",
+  },
+  replica_behind: { severity: "warning", meaning: "A replica is further behind than `max_lag` allows." },
+  pool_empty: {
+    severity: "warning",
+    meaning: "No replica serves reads at this moment: they go to the primary.",
+  },
+  disk_filling: { severity: "warning", meaning: "A disk is 85 % full or more." },
+  settings_pending_restart: {
+    severity: "warning",
+    meaning: "Servers run with older settings than their files hold: these take effect at a restart only.",
+  },
+  configuration_not_applied: {
+    severity: "warning",
+    meaning: "The configuration file was changed after the last `odoo-pg up`. What runs is shown.",
+  },
+} as const satisfies Record<string, WarningKind>;
+
+export type WarningCode = keyof typeof WARNINGS;
+
+const isWarningCode = (text: string): text is WarningCode => Object.hasOwn(WARNINGS, text);
+
+export const warningSchema = z.strictObject({
+  code: z.string().refine(isWarningCode),
+  severity: z.enum(["warning", "critical"]),
+  /** The node that it is about; null when it is about the cluster. */
+  node: z.string().nullable(),
+  message: z.string().min(1),
+  /** What to do: an exact command, with words before it where it needs them. */
+  next: z.string().min(1),
+});
+export type Warning = z.output<typeof warningSchema>;
+
+export function warning(
+  code: WarningCode,
+  text: { readonly node?: string; readonly message: string; readonly next: string },
+): Warning {
+  return {
+    code,
+    severity: WARNINGS[code].severity,
+    node: text.node ?? null,
+    message: text.message,
+    next: text.next,
+  };
+}
+
+export type Verdict = "ok" | Severity;
+
+/** The worst of them. */
+export function verdictOf(warnings: readonly Warning[]): Verdict {
+  if (warnings.some(({ severity }) => severity === "critical")) return "critical";
+  return warnings.length ? "warning" : "ok";
+}
