@@ -6,17 +6,20 @@ import {
   namesIn,
   readTail,
   readTextIfAny,
+  realPath,
   removeFile,
   modifiedAt,
+  writeFileAtomic,
   type Owner,
 } from "../system/files.ts";
 import {
   isAlive,
+  ownPid,
   processStartSeconds,
-  programOf as programOfProcess,
   sendSignal,
   startDetached,
   waitForEnd,
+  workingDirectory,
 } from "../system/process.ts";
 import { waitUntil } from "../system/clock.ts";
 import { programOf, type Installation } from "./installation.ts";
@@ -33,17 +36,14 @@ export interface Postmaster {
 const START_TOLERANCE = 5;
 
 /**
- * Finds the postmaster of a data directory by postmaster.pid and the start time in it, never by name.
- * Undefined when none runs, also when the process id now belongs to another program.
+ * Finds the postmaster of a data directory by postmaster.pid, never by name.
+ * Undefined when none runs, also when the process id now belongs to another program or to another node's server.
  */
 export async function findPostmaster(dataDir: string): Promise<Postmaster | undefined> {
   const lines = (await readTextIfAny(path.join(dataDir, "postmaster.pid")))?.split("\n");
   const pid = Number(lines?.[0]);
-  const started = Number(lines?.[2]);
   if (!lines || !Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return undefined;
-  const actual = await processStartSeconds(pid);
-  if (actual !== undefined && Math.abs(actual - started) > START_TOLERANCE && !looksLikePostgres(pid))
-    return undefined;
+  if (!(await isPostmasterOf(dataDir, pid, Number(lines[2])))) return undefined;
   const status = lines[7]?.trim();
   return {
     pid,
@@ -52,9 +52,16 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
   };
 }
 
-/** After a step of the clock the start times differ although it is the same server: its program then still tells. */
-function looksLikePostgres(pid: number): boolean {
-  return path.basename(programOfProcess(pid) ?? "") === "postgres";
+/**
+ * Whether a living process is the postmaster that wrote postmaster.pid. After a restart of a container or a host its id
+ * may be another node's server. A postmaster works in its data directory (postmaster.c, ChangeToDataDir); where the
+ * system does not tell, its start time says.
+ */
+async function isPostmasterOf(dataDir: string, pid: number, started: number): Promise<boolean> {
+  const place = workingDirectory(pid);
+  if (place !== undefined) return place === (await realPath(dataDir));
+  const actual = await processStartSeconds(pid);
+  return actual === undefined || Math.abs(actual - started) <= START_TOLERANCE;
 }
 
 export interface StartOptions {
@@ -77,7 +84,7 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
   let ended = false;
   if (!running) {
     await ensureDirectory(files.logDir, { mode: 0o700, owner });
-    await removeStalePidFile(files.dataDir);
+    await disarmStalePidFile(files.dataDir, owner);
     await removeFile(files.startLog);
     const started = await startDetached(
       programOf(installation, "postgres"),
@@ -106,13 +113,16 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
 }
 
 /**
- * A postmaster.pid whose process id was given to another program keeps PostgreSQL from starting
- * (miscinit.c, CreateLockFile, looks at the id only). Common in containers, where ids are small.
+ * A postmaster.pid whose process id was given to another program keeps PostgreSQL from starting. It takes its parent's id
+ * for a dead one (miscinit.c, CreateLockFile), and then still sees by the rest of the file, which must stay, whether
+ * sessions of the old server live on in its shared memory.
  */
-async function removeStalePidFile(dataDir: string): Promise<void> {
+async function disarmStalePidFile(dataDir: string, owner: Owner | undefined): Promise<void> {
   const file = path.join(dataDir, "postmaster.pid");
-  const pid = Number((await readTextIfAny(file))?.split("\n")[0]);
-  if (Number.isInteger(pid) && pid > 1 && isAlive(pid) && !looksLikePostgres(pid)) await removeFile(file);
+  const text = await readTextIfAny(file);
+  const pid = Number(text?.split("\n")[0]);
+  if (text === undefined || !Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return;
+  await writeFileAtomic(file, text.replace(/^\d+/, String(ownPid)), { owner });
 }
 
 async function startFailure(node: string, files: NodeLayout): Promise<OdooPgError> {
