@@ -13,49 +13,72 @@ export interface RolePasswords {
 /** The role that owns what Odoo's roles share; Odoo's own role is a member of it. */
 export const GROUP_ROLE = "openerp";
 
+/** Attributes of a role: their columns in pg_authid, and their words in SQL. */
+const ATTRIBUTES = [
+  ["rolcanlogin", "LOGIN"],
+  ["rolsuper", "SUPERUSER"],
+  ["rolcreatedb", "CREATEDB"],
+  ["rolcreaterole", "CREATEROLE"],
+  ["rolreplication", "REPLICATION"],
+  ["rolbypassrls", "BYPASSRLS"],
+  ["rolinherit", "INHERIT"],
+] as const;
+type Attribute = (typeof ATTRIBUTES)[number][0];
+
 interface RoleWish {
   readonly name: string;
-  readonly attributes: string;
+  /** Those that are not named are left as they are. */
+  readonly attributes: Readonly<Partial<Record<Attribute, boolean>>>;
   readonly password: string | undefined;
   readonly memberOf: readonly string[];
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** The roles that a cluster has. None but postgres is a superuser: COPY FROM PROGRAM would be a hole. */
-export function wantedRoles(odooRole: string, passwords: RolePasswords): RoleWish[] {
-  const plain = "NOSUPERUSER NOCREATEROLE NOBYPASSRLS INHERIT";
+/** What no role but postgres has: COPY FROM PROGRAM would be a hole. */
+const PLAIN = {
+  rolcanlogin: true,
+  rolsuper: false,
+  rolcreatedb: false,
+  rolcreaterole: false,
+  rolreplication: false,
+  rolbypassrls: false,
+  rolinherit: true,
+};
+
+/** The roles that a cluster has. */
+function wantedRoles(odooRole: string, passwords: RolePasswords): RoleWish[] {
   return [
     {
       name: "postgres",
-      attributes: "LOGIN SUPERUSER REPLICATION",
+      attributes: { rolcanlogin: true, rolsuper: true, rolreplication: true },
       password: passwords.postgres,
       memberOf: [],
       settings: {},
     },
     {
       name: "replicator",
-      attributes: `LOGIN REPLICATION NOCREATEDB ${plain}`,
+      attributes: { ...PLAIN, rolreplication: true },
       password: passwords.replicator,
       memberOf: [],
       settings: {},
     },
     {
       name: GROUP_ROLE,
-      attributes: `${passwords.openerp === undefined ? "NOLOGIN" : "LOGIN"} CREATEDB NOREPLICATION ${plain}`,
+      attributes: { ...PLAIN, rolcanlogin: passwords.openerp !== undefined, rolcreatedb: true },
       password: passwords.openerp,
       memberOf: [],
       settings: {},
     },
     {
       name: odooRole,
-      attributes: `LOGIN CREATEDB NOREPLICATION ${plain}`,
+      attributes: { ...PLAIN, rolcreatedb: true },
       password: passwords.odoo,
       memberOf: [GROUP_ROLE],
       settings: {},
     },
     {
       name: "collectd",
-      attributes: `LOGIN NOCREATEDB NOREPLICATION ${plain}`,
+      attributes: PLAIN,
       password: passwords.collectd,
       memberOf: ["pg_monitor"],
       settings: { default_transaction_read_only: "on" },
@@ -63,33 +86,84 @@ export function wantedRoles(odooRole: string, passwords: RolePasswords): RoleWis
   ];
 }
 
+/** A role as the server has it. */
+interface RoleSeen {
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly verifier: string | null;
+  readonly memberOf: readonly string[];
+  /** As pg_db_role_setting has them: name=value. */
+  readonly settings: readonly string[];
+}
+
+async function readRoles(session: Session): Promise<Map<string, RoleSeen>> {
+  const rows = await session.query(
+    `SELECT a.*,
+       ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS groups,
+       coalesce((SELECT setconfig FROM pg_db_role_setting WHERE setrole = a.oid AND setdatabase = 0), '{}') AS settings
+     FROM pg_authid a`,
+  );
+  const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+  return new Map(
+    rows.map((row) => [
+      String(row["rolname"]),
+      {
+        attributes: row,
+        verifier: typeof row["rolpassword"] === "string" ? row["rolpassword"] : null,
+        memberOf: texts(row["groups"]),
+        settings: texts(row["settings"]),
+      },
+    ]),
+  );
+}
+
+/** The statements that bring one role from what it is to what it should be; none when it is so already. */
+function statementsFor(wish: RoleWish, seen: RoleSeen | undefined): string[] {
+  const role = id(wish.name);
+  const words = ATTRIBUTES.flatMap(([column, word]) => {
+    const wanted = wish.attributes[column];
+    return wanted === undefined || seen?.attributes[column] === wanted ? [] : [wanted ? word : `NO${word}`];
+  });
+  const statements: string[] = [];
+  if (!seen) statements.push(`CREATE ROLE ${role} ${words.join(" ")}`);
+  else if (words.length) statements.push(`ALTER ROLE ${role} ${words.join(" ")}`);
+  const verifier = seen?.verifier ?? null;
+  if (wish.password === undefined) {
+    if (verifier !== null) statements.push(`ALTER ROLE ${role} PASSWORD NULL`);
+  } else if (!verifierFits(verifier, wish.password)) {
+    statements.push(`ALTER ROLE ${role} PASSWORD ${literal(scramVerifier(wish.password))}`);
+  }
+  for (const group of wish.memberOf) {
+    if (!seen?.memberOf.includes(group)) statements.push(`GRANT ${id(group)} TO ${role}`);
+  }
+  for (const [name, value] of Object.entries(wish.settings)) {
+    if (!seen?.settings.includes(`${name}=${value}`))
+      statements.push(`ALTER ROLE ${role} SET ${id(name)} = ${literal(value)}`);
+  }
+  return statements;
+}
+
 /**
- * Brings the roles of the cluster to what they should be; run again it changes nothing.
- * Passwords travel as SCRAM verifiers, so that no log of the server can hold them.
+ * Brings the roles of the cluster to what they should be; run again it writes nothing.
+ * Passwords travel as SCRAM verifiers, and even these are kept out of the server's log.
  */
 export async function ensureRoles(
   session: Session,
   odooRole: string,
   passwords: RolePasswords,
 ): Promise<void> {
-  const statements: string[] = [];
-  const existing = new Map<string, string | null>();
-  for (const row of await session.query("SELECT rolname, rolpassword FROM pg_authid")) {
-    existing.set(String(row["rolname"]), typeof row["rolpassword"] === "string" ? row["rolpassword"] : null);
+  const seen = await readRoles(session);
+  const statements = wantedRoles(odooRole, passwords).flatMap((wish) =>
+    statementsFor(wish, seen.get(wish.name)),
+  );
+  if (!statements.length) return;
+  // One transaction, so that nobody sees half of it. Not one text: a text is logged before its first statement runs.
+  await session.query(
+    "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'",
+  );
+  try {
+    await session.query(`${statements.join("; ")}; COMMIT`);
+  } catch (error) {
+    await session.query("ROLLBACK").catch(() => {});
+    throw error;
   }
-  for (const role of wantedRoles(odooRole, passwords)) {
-    const stored = existing.get(role.name);
-    statements.push(`${stored === undefined ? "CREATE" : "ALTER"} ROLE ${id(role.name)} ${role.attributes}`);
-    if (role.password === undefined) {
-      if (stored) statements.push(`ALTER ROLE ${id(role.name)} PASSWORD NULL`);
-    } else if (!verifierFits(stored ?? null, role.password)) {
-      statements.push(`ALTER ROLE ${id(role.name)} PASSWORD ${literal(scramVerifier(role.password))}`);
-    }
-    for (const group of role.memberOf) statements.push(`GRANT ${id(group)} TO ${id(role.name)}`);
-    for (const [name, value] of Object.entries(role.settings)) {
-      statements.push(`ALTER ROLE ${id(role.name)} SET ${id(name)} = ${literal(value)}`);
-    }
-  }
-  // GRANT of a membership that exists is a NOTICE only; one transaction so that nobody sees half of it.
-  await session.query(`BEGIN; SET LOCAL log_statement = 'none'; ${statements.join("; ")}; COMMIT`);
 }

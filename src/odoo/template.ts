@@ -1,8 +1,8 @@
 import {
   quoteSqlIdentifier as id,
-  quoteSqlLiteral as literal,
   withSession,
   type Credentials,
+  type Row,
   type Session,
 } from "../system/sql.ts";
 import { GROUP_ROLE } from "./roles.ts";
@@ -19,49 +19,66 @@ export async function ensureTemplate(
   session: Session,
   template: string,
 ): Promise<void> {
-  const [found] = await session.query("SELECT datistemplate FROM pg_database WHERE datname = $1", [template]);
-  if (!found) {
+  const look = async (): Promise<Row | undefined> => {
+    const [row] = await session.query(
+      `SELECT datistemplate AS is_template, has_database_privilege($2, oid, 'CONNECT') AS open
+       FROM pg_database WHERE datname = $1`,
+      [template, GROUP_ROLE],
+    );
+    return row;
+  };
+  if (!(await look())) {
     await session.query(
       `CREATE DATABASE ${id(template)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' OWNER ${id(GROUP_ROLE)}`,
     );
   }
+  const found = await look();
+  // A session in the template keeps it from being copied, so that nobody but a superuser may open one.
+  if (found?.["open"] === true) {
+    await session.query(`REVOKE CONNECT ON DATABASE ${id(template)} FROM PUBLIC, ${id(GROUP_ROLE)}`);
+  }
   await withSession({ ...superuser, database: template }, async (inside) => {
-    await inside.query(await templateStatements(inside));
+    const statements = await missingIn(inside);
+    if (statements.length)
+      await inside.query(["SET client_min_messages = warning", ...statements].join("; "));
   });
-  if (found?.["datistemplate"] !== true)
-    await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);
+  if (found?.["is_template"] !== true) await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);
 }
 
-/** What is still missing inside the template, as one text of SQL. */
-async function templateStatements(session: Session): Promise<string> {
-  const rows = await session.query(
-    `SELECT a.name, e.extname IS NOT NULL AS present, r.rolname = ${literal(GROUP_ROLE)} AS owned
-     FROM pg_available_extensions a
-     LEFT JOIN pg_extension e ON e.extname = a.name
-     LEFT JOIN pg_roles r ON r.oid = e.extowner
-     WHERE a.name IN ('pg_trgm', 'unaccent', 'vector') ORDER BY 1`,
+/** The statements for what is still missing inside the template. */
+async function missingIn(session: Session): Promise<string[]> {
+  const extensions = await session.query(
+    `SELECT name FROM pg_available_extensions
+     WHERE name IN ('pg_trgm', 'unaccent', 'vector') AND installed_version IS NULL ORDER BY 1`,
   );
-  const statements = ["SET client_min_messages = warning"];
-  for (const row of rows) {
-    const name = String(row["name"]);
-    if (row["present"] === true) continue;
+  const statements: string[] = [];
+  for (const { name } of extensions) {
     // pg_trgm and unaccent are trusted extensions since PostgreSQL 13: the group role may create them by itself.
     // vector is not: the superuser creates it.
     if (name === "vector") statements.push(`CREATE EXTENSION vector SCHEMA public`);
     else
       statements.push(
         `SET ROLE ${id(GROUP_ROLE)}`,
-        `CREATE EXTENSION ${id(name)} SCHEMA public`,
+        `CREATE EXTENSION ${id(String(name))} SCHEMA public`,
         "RESET ROLE",
       );
   }
-  if (rows.some((row) => row["name"] === "unaccent")) {
+  const [rest] = await session.query(
+    `SELECT
+       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'unaccent') AS has_unaccent,
+       EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('public.unaccent(text)')
+               AND provolatile = 'i' AND proowner = $1::regrole) AS unaccent_ready,
+       EXISTS (SELECT FROM pg_namespace, aclexplode(nspacl)
+               WHERE nspname = 'public' AND grantee = 0 AND privilege_type = 'CREATE') AS anyone_creates`,
+    [id(GROUP_ROLE)],
+  );
+  if (rest?.["has_unaccent"] === true && rest["unaccent_ready"] !== true) {
     statements.push(
       "ALTER FUNCTION public.unaccent(text) IMMUTABLE",
       `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(GROUP_ROLE)}`,
     );
   }
   // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
-  statements.push("GRANT CREATE ON SCHEMA public TO PUBLIC");
-  return statements.join("; ");
+  if (rest?.["anyone_creates"] !== true) statements.push("GRANT CREATE ON SCHEMA public TO PUBLIC");
+  return statements;
 }
