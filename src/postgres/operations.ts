@@ -13,18 +13,25 @@ export async function ensureSlot(session: Session, slot: string): Promise<void> 
   );
 }
 
-/** Ends whatever uses a slot: a base backup whose odoo-pg was killed would keep the next one out. */
+/**
+ * Ends whatever uses a slot, and waits for its end (5 s at most): a base backup whose odoo-pg was killed would keep the
+ * next one out.
+ */
 export async function releaseSlot(session: Session, slot: string): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active`,
-    [slot],
-  );
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const ended = await session.query(
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active`,
+      [slot],
+    );
+    if (!ended.length) return;
+    await session.query("SELECT pg_sleep(0.05)");
+  }
 }
 
 /** Drops a physical slot if it is there. One in use is first ended at its WAL sender. */
 export async function dropSlot(session: Session, slot: string): Promise<void> {
-  await releaseSlot(session, slot);
   for (let attempt = 0; ; attempt++) {
+    await releaseSlot(session, slot);
     try {
       await session.query(
         `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
@@ -33,10 +40,9 @@ export async function dropSlot(session: Session, slot: string): Promise<void> {
       );
       return;
     } catch (error) {
-      // 55006 object_in_use: the WAL sender is still ending.
-      if (attempt >= 100 || !(error instanceof Error && "code" in error && error.code === "55006"))
+      // 55006 object_in_use: a standby came back in this moment.
+      if (attempt >= 10 || !(error instanceof Error && "code" in error && error.code === "55006"))
         throw error;
-      await session.query("SELECT pg_sleep(0.05)");
     }
   }
 }
@@ -120,6 +126,11 @@ export async function standbysFlushed(
     [names, formatLsn(lsn)],
   );
   return Number(row?.["there"]) === names.length;
+}
+
+/** Ends recovery: the replica becomes a primary on a new timeline. One that is none any more is fine. */
+export async function promote(session: Session): Promise<void> {
+  await session.query("SELECT pg_promote(true, 60) WHERE pg_is_in_recovery()");
 }
 
 /** A checkpoint now. Its start proves that the checkpointer has read the configuration that was loaded before. */
