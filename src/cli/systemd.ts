@@ -7,6 +7,7 @@ export function quoteUnitWord(word: string): string {
   const escaped = word
     .replaceAll("\\", "\\\\")
     .replaceAll('"', '\\"')
+    .replaceAll("\n", "\\n")
     .replaceAll("%", "%%")
     .replaceAll("$", "$$$$");
   return /^[A-Za-z0-9_./:=@-]+$/.test(word) ? word : `"${escaped}"`;

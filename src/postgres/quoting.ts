@@ -30,8 +30,12 @@ export function quotePassfileField(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll(":", "\\:");
 }
 
-/** A name or address in pg_hba.conf: double quotes, with a double quote doubled (hba.c, next_token). */
+/**
+ * A name or address in pg_hba.conf: double quotes, with a double quote doubled (hba.c, next_token).
+ * @throws RangeError for a line break, which that file cannot hold.
+ */
 export function quoteHba(value: string): string {
+  if (/[\r\n\0]/.test(value)) throw new RangeError("a word of pg_hba.conf cannot hold a line break");
   return `"${value.replaceAll('"', '""')}"`;
 }
 
