@@ -1,9 +1,10 @@
 import path from "node:path";
 import { Hono } from "hono";
 import { stream } from "hono/streaming";
+import type * as z from "zod";
 import { layoutOf, type Layout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { toOdooPgError } from "../errors.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
@@ -18,7 +19,15 @@ import { progressTo, type AgentEvent, type Progress } from "./events.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
 import { removeGoneNodes } from "./removed-nodes.ts";
-import { applyRequestSchema, type AgentReport, type ApplyRequest } from "./report.ts";
+import { promoteNode, switchover } from "./change-primary.ts";
+import { reseed, rejoin } from "./renew-node.ts";
+import {
+  applyRequestSchema,
+  operationSchema,
+  type AgentReport,
+  type ApplyRequest,
+  type Outcome,
+} from "./report.ts";
 import { loadState, syncHandles, type Runtime } from "./runtime.ts";
 import { ensurePasswords, type GivenPasswords } from "./secrets.ts";
 import { readApplied, writeApplied } from "./state.ts";
@@ -134,12 +143,62 @@ export class Agent {
     this.stop();
   }
 
-  async #exclusive(name: string, progress: Progress, act: () => Promise<void>): Promise<void> {
+  /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
+  async operate(request: z.output<typeof operationSchema>, progress: Progress): Promise<Outcome> {
+    return await this.#exclusive(request.operation, progress, async () => {
+      const runtime = this.#runtime;
+      const pool = this.#pool;
+      if (!runtime || !pool || !this.#keeping) {
+        throw new OdooPgError("not_running", {
+          message: `The agent does not keep the cluster running yet.`,
+          safe: "Nothing was changed.",
+          next: "odoo-pg up",
+        });
+      }
+      switch (request.operation) {
+        case "switchover":
+          return await switchover(runtime, pool, { to: request.to, dryRun: request.dry_run }, progress);
+        case "promote":
+          return await promoteNode(
+            runtime,
+            pool,
+            {
+              node: request.node,
+              fence: request.fence,
+              allowDataLoss: request.allow_data_loss,
+              confirm: request.confirm,
+              dryRun: request.dry_run,
+              provenComplete: pool.isProven(request.node),
+            },
+            progress,
+          );
+        case "reseed":
+          return await reseed(
+            runtime,
+            { node: request.node, discardOld: request.discard_old, dryRun: request.dry_run },
+            progress,
+          );
+        case "rejoin":
+          return await rejoin(
+            runtime,
+            {
+              node: request.node,
+              reseed: request.reseed,
+              discardOld: request.discard_old,
+              dryRun: request.dry_run,
+            },
+            progress,
+          );
+      }
+    });
+  }
+
+  async #exclusive<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
     if (this.#operation !== undefined) progress.note(`waiting for another "${this.#operation}" to finish`);
     const turn = this.#queue.then(async () => {
       this.#operation = name;
       try {
-        await act();
+        return await act();
       } catch (error) {
         this.#options.log("error", `${name}: ${toOdooPgError(error).message}`);
         throw error;
@@ -148,7 +207,7 @@ export class Agent {
       }
     });
     this.#queue = turn.catch(() => {});
-    await turn;
+    return await turn;
   }
 
   /** Finds programs and passwords for a configuration and makes what operations share. */
@@ -233,6 +292,13 @@ export class Agent {
         this.#told(async (progress) => await this.down(progress)),
       ),
     );
+    app.post("/operate", async (context) => {
+      const request = operationSchema.parse(await context.req.json());
+      return stream(
+        context,
+        this.#told(async (progress) => await this.operate(request, progress)),
+      );
+    });
     app.post("/leave", (context) => {
       this.stop();
       return context.text("leaving\n");
@@ -242,15 +308,15 @@ export class Agent {
 
   /** Runs an order and tells of it line by line; the order goes on when the listener goes away. */
   #told(
-    act: (progress: Progress) => Promise<void>,
+    act: (progress: Progress) => Promise<unknown>,
   ): (output: { write: (text: string) => Promise<unknown> }) => Promise<void> {
     return async (output) => {
       const emit = (event: AgentEvent): void => {
         void output.write(`${JSON.stringify(event)}\n`).catch(() => {});
       };
       try {
-        await act(progressTo(emit));
-        await output.write(`${JSON.stringify({ kind: "done", result: null })}\n`);
+        const result = (await act(progressTo(emit))) ?? null;
+        await output.write(`${JSON.stringify({ kind: "done", result })}\n`);
       } catch (error) {
         const told = toOdooPgError(error);
         await output.write(`${JSON.stringify({ kind: "error", error: told.toJSON() })}\n`);

@@ -7,15 +7,16 @@ import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
-import { initialiseDataDirectory } from "../postgres/initialise.ts";
+import { initialiseDataDirectory, replaceEmptyDirectory } from "../postgres/initialise.ts";
 import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
-import { diskSpace, ensureDirectory, removeFile } from "../system/files.ts";
+import { diskSpace, ensureDirectory } from "../system/files.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import { applyConfiguration, validateParameters, writeNodeFiles, runningFloor } from "./configure.ts";
+import { followNewPrimary, makePrimary } from "./change-primary.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { addressOf, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
@@ -235,7 +236,14 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
   const primary = primaryOf(runtime);
   const { config, passwords } = runtime;
   if (launch) progress.step(primary.node.name, "make roles and the template database");
-  const facts = factsOf(await primary.observe());
+  let facts = factsOf(await primary.observe());
+  if (facts?.in_recovery && !(await anotherPrimary(runtime))) {
+    // The record is written before a promotion: one that was cut off is finished here.
+    progress.step(primary.node.name, "finish its promotion");
+    await makePrimary(runtime, primary);
+    await followNewPrimary(runtime, progress);
+    facts = factsOf(primary.observation);
+  }
   if (!facts || facts.in_recovery) {
     throw new OdooPgError("node_not_ready", {
       message: `Node ${primary.node.name} is recorded as primary, but it ${facts ? "runs as a replica" : "does not answer"}.`,
@@ -274,6 +282,13 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
   }
 }
 
+async function anotherPrimary(runtime: Runtime): Promise<boolean> {
+  for (const handle of replicasOf(runtime)) {
+    if (factsOf(await handle.observe())?.in_recovery === false) return true;
+  }
+  return false;
+}
+
 /** Names of nodes that the cluster once had and has no more; kept so that only their slots are ever dropped. */
 function removedNodes(runtime: Runtime): ReadonlySet<string> {
   return new Set(runtime.state.removed.filter((name) => !runtime.nodes.has(name)));
@@ -287,7 +302,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
   try {
     await ensureDirectory(path.dirname(handle.files.dataDir), { mode: 0o700, owner: runtime.owner });
     await primary.use(async (session) => await releaseSlot(session, slot));
-    await seedDataDirectory({
+    const fresh = await seedDataDirectory({
       config: runtime.config,
       layout: runtime.layout,
       node: handle.node,
@@ -298,8 +313,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
       slot,
       onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
     });
-    // What came along from the primary's folder and must not be taken for this node's own.
-    await removeFile(path.join(handle.files.dataDir, "postmaster.opts"));
+    await replaceEmptyDirectory(fresh, handle.files.dataDir, runtime.owner);
     await writeNodeFiles(runtime, handle, await runningFloor(primary));
   } finally {
     handle.operation = undefined;

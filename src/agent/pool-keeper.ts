@@ -43,6 +43,7 @@ export class PoolKeeper {
   /** Which start of which primary the above was proven for. */
   #provenFor = "";
   #enlisting: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
 
   constructor(runtime: Runtime, route: Route) {
     this.#runtime = runtime;
@@ -51,6 +52,10 @@ export class PoolKeeper {
 
   /** One decision over the newest observations, acted upon. @throws what HAProxy or the primary answer; the next look goes on. */
   async step(): Promise<void> {
+    await this.#inTurn(async () => await this.#step());
+  }
+
+  async #step(): Promise<void> {
     const runtime = this.#runtime;
     const { read } = runtime.config.endpoints;
     const primary = primaryOf(runtime);
@@ -94,8 +99,22 @@ export class PoolKeeper {
   async empty(): Promise<void> {
     for (const { node } of this.#runtime.nodes.values()) this.#runtime.held.add(node.name);
     await this.#enlisting?.catch(() => {});
-    await this.#leave([...this.members]);
-    await this.#list(new Set());
+    await this.#inTurn(async () => {
+      await this.#leave([...this.members]);
+      await this.#list(new Set());
+    });
+  }
+
+  /** Whether commits on the present primary provably waited for this node until now: then it has all that was acknowledged. */
+  isProven(name: string): boolean {
+    return this.#inForce.has(name) && this.#listed?.has(name) === true;
+  }
+
+  /** One step at a time: the looks of the agent and an operation may ask at once. */
+  async #inTurn(act: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(act);
+    this.#last = turn.catch(() => {});
+    await turn;
   }
 
   async #stepPlain(eligible: ReadonlySet<string>): Promise<void> {
@@ -110,8 +129,12 @@ export class PoolKeeper {
     const facts = factsOf(primaryOf(this.#runtime).observation);
     if (facts) {
       const proof = `${this.#runtime.state.primary} ${facts.started_at}`;
-      // A primary that was restarted may have acknowledged commits before its list was in force again.
-      if (proof !== this.#provenFor) this.#inForce.clear();
+      // A primary that was restarted may have acknowledged commits before its list was in force again; another
+      // primary has a list of its own.
+      if (proof !== this.#provenFor) {
+        this.#inForce.clear();
+        this.#listed = undefined;
+      }
       this.#provenFor = proof;
     }
     const listed = await this.#readListed();
@@ -149,8 +172,9 @@ export class PoolKeeper {
   }
 
   async #readListed(): Promise<Set<string>> {
+    if (this.#listed) return this.#listed;
     const text = await readTextIfAny(primaryOf(this.#runtime).files.synchronousFile);
-    this.#listed ??= new Set(synchronousNames(text ?? ""));
+    this.#listed = new Set(synchronousNames(text ?? ""));
     return this.#listed;
   }
 

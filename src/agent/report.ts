@@ -37,3 +37,36 @@ export const agentReportSchema = z.object({
     .array(),
 });
 export type AgentReport = z.output<typeof agentReportSchema>;
+
+const dryRun = z.boolean().default(false);
+
+/** What may be asked of a running cluster, besides up and down. */
+export const operationSchema = z.discriminatedUnion("operation", [
+  z.object({ operation: z.literal("switchover"), to: z.string().optional(), dry_run: dryRun }),
+  z.object({
+    operation: z.literal("promote"),
+    node: z.string(),
+    fence: z.enum(["fast", "immediate"]).optional(),
+    allow_data_loss: z.boolean().default(false),
+    confirm: z.string().optional(),
+    dry_run: dryRun,
+  }),
+  z.object({
+    operation: z.literal("reseed"),
+    node: z.string(),
+    discard_old: z.boolean().default(false),
+    dry_run: dryRun,
+  }),
+  z.object({
+    operation: z.literal("rejoin"),
+    node: z.string(),
+    reseed: z.boolean().default(false),
+    discard_old: z.boolean().default(false),
+    dry_run: dryRun,
+  }),
+]);
+export type OperationRequest = z.input<typeof operationSchema>;
+
+/** What an operation answers: its steps, and how to undo it. */
+export const outcomeSchema = z.object({ steps: z.string().array(), undo: z.string(), dry_run: z.boolean() });
+export type Outcome = z.output<typeof outcomeSchema>;

@@ -1,4 +1,5 @@
-import { Command, CommanderError, Help } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
+import type { OperationRequest } from "../agent/report.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
 import { loadContext, type Context } from "./context.ts";
@@ -35,6 +36,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "odoo-conf": ["odoo-pg odoo-conf >> /etc/odoo/odoo.conf", "odoo-pg odoo-conf --json"],
   psql: ["odoo-pg psql", "odoo-pg psql read", "odoo-pg psql pg2 -- -d mydb -c 'SELECT now()'"],
   logs: ["odoo-pg logs pg1", "odoo-pg logs haproxy -f"],
+  switchover: ["odoo-pg switchover --dry-run", "odoo-pg switchover --to pg2"],
+  promote: ["odoo-pg promote pg2", "odoo-pg promote pg2 --fence immediate"],
+  rejoin: ["odoo-pg rejoin pg1", "odoo-pg rejoin pg1 --reseed"],
+  reseed: ["odoo-pg reseed pg2"],
+  history: ["odoo-pg history", "odoo-pg history --json"],
   check: ["odoo-pg config check", "odoo-pg config check --json"],
   show: ["odoo-pg config show", "odoo-pg config show --json"],
   systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],
@@ -141,6 +147,75 @@ export async function runProgram(invocation: Invocation): Promise<ExitStatus | n
           await (await import("./logs.ts")).logs(context, args[0], { follow: flags["follow"] === true }),
       ),
     );
+  const operation = (name: string, description: string): Command =>
+    command(name, description)
+      .option("--dry-run", "show the plan, change nothing")
+      .option("--json", "one JSON document");
+  const run = (request: (flags: Flags, args: readonly string[]) => OperationRequest) =>
+    withContext(
+      async (context, flags, args) =>
+        await (await import("./operate.ts")).operate(context, request(flags, args), { json }),
+    );
+  operation("switchover", "hand the part of the primary over to a replica; nothing is lost")
+    .option("--to <node>", "the new primary (else the replica that is least behind)")
+    .action(
+      run((flags) => {
+        const to = text(flags["to"]);
+        return {
+          operation: "switchover",
+          dry_run: flags["dryRun"] === true,
+          ...(to === undefined ? {} : { to }),
+        };
+      }),
+    );
+  operation("promote", "make a replica the primary when the primary is gone")
+    .argument("<node>", "the replica")
+    .addOption(
+      new Option("--fence <mode>", "stop a primary that still runs, first").choices(["fast", "immediate"]),
+    )
+    .option("--allow-data-loss", "go on although the replica lacks something; the refusal names how much")
+    .option("--confirm <name>", "the cluster's name, typed, with --allow-data-loss")
+    .action(
+      run((flags, args) => {
+        const fence = flags["fence"];
+        const confirm = text(flags["confirm"]);
+        return {
+          operation: "promote",
+          node: args[0] ?? "",
+          allow_data_loss: flags["allowDataLoss"] === true,
+          dry_run: flags["dryRun"] === true,
+          ...(fence === "fast" || fence === "immediate" ? { fence } : {}),
+          ...(confirm === undefined ? {} : { confirm }),
+        };
+      }),
+    );
+  operation("rejoin", "make an old primary a replica again (pg_rewind on a copy; the old data is kept)")
+    .argument("<node>", "the old primary")
+    .option("--reseed", "copy everything anew when pg_rewind cannot do it")
+    .option("--discard-old", "remove the old data once the node streams")
+    .action(
+      run((flags, args) => ({
+        operation: "rejoin",
+        node: args[0] ?? "",
+        reseed: flags["reseed"] === true,
+        discard_old: flags["discardOld"] === true,
+        dry_run: flags["dryRun"] === true,
+      })),
+    );
+  operation("reseed", "make a replica anew from the primary; the old data is kept")
+    .argument("<node>", "the replica")
+    .option("--discard-old", "remove the old data once the copy streams")
+    .action(
+      run((flags, args) => ({
+        operation: "reseed",
+        node: args[0] ?? "",
+        discard_old: flags["discardOld"] === true,
+        dry_run: flags["dryRun"] === true,
+      })),
+    );
+  command("history", "who became primary, when and why; how long writes paused")
+    .option("--json", "one JSON document")
+    .action(withContext(async (context) => await (await import("./history.ts")).history(context, { json })));
   const config = command("config", "look at the configuration");
   add(config, "check", "check file, programs and parameters; changes nothing")
     .option("--json", "one JSON document")

@@ -1,9 +1,9 @@
 import path from "node:path";
 import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { writeFileAtomic, type Owner } from "../system/files.ts";
+import { removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
-import { freshDirectory, replaceEmptyDirectory } from "./initialise.ts";
+import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { upstreamConninfo } from "./render.ts";
 
@@ -23,9 +23,9 @@ export interface SeedOptions {
 
 /**
  * Makes a replica's data directory by a base backup of the primary, through the replica's own slot.
- * The copy lies beside its place until it is whole and synced: a half copy is never started.
+ * Returns the directory of the whole and synced copy, beside its place: the caller renames it. A half copy is never started.
  */
-export async function seedDataDirectory(options: SeedOptions): Promise<void> {
+export async function seedDataDirectory(options: SeedOptions): Promise<string> {
   const { files, owner } = options;
   const newDataDir = await freshDirectory(files.newDataPrefix, owner);
   await runOrFail(
@@ -52,7 +52,9 @@ export async function seedDataDirectory(options: SeedOptions): Promise<void> {
     },
   );
   await writeFileAtomic(path.join(newDataDir, "standby.signal"), "", { owner });
-  await replaceEmptyDirectory(newDataDir, files.dataDir, owner);
+  // What came along from the primary's folder and must not be taken for this node's own.
+  await removeFile(path.join(newDataDir, "postmaster.opts"));
+  return newDataDir;
 }
 
 /** pg_basebackup -P writes `  12345/67890 kB (18%), 0/1 tablespace` and a carriage return. */

@@ -1,0 +1,338 @@
+import path from "node:path";
+import {
+  decidePromote,
+  decideSwitchover,
+  position,
+  type Decision,
+  type Fence,
+} from "../cluster/change-primary.ts";
+import { bytesBehind } from "../cluster/lsn.ts";
+import { slotName } from "../cluster/layout.ts";
+import { factsOf } from "../cluster/observation.ts";
+import { formatBytes } from "../config/postgres-units.ts";
+import { OdooPgError } from "../errors.ts";
+import { checkpoint, dropSlot, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
+import { renderSynchronous } from "../postgres/render.ts";
+import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
+import { endOfWal, lastCheckpoint } from "../postgres/wal-end.ts";
+import { monotonic, now, waitUntil } from "../system/clock.ts";
+import { writeFileAtomic } from "../system/files.ts";
+import { applyConfiguration, writeNodeFiles } from "./configure.ts";
+import type { Progress } from "./events.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import type { PoolKeeper } from "./pool-keeper.ts";
+import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
+import type { Outcome } from "./report.ts";
+import { writeState } from "./state.ts";
+
+/** Milliseconds for the shutdown of a primary whose checkpoint was made just before. */
+const HANDOVER_STOP_LIMIT = 60_000;
+/** Milliseconds for the new primary to have replayed the last of the old one's log. */
+const REPLAY_LIMIT = 30_000;
+
+function goOn(decision: Decision, progress: Progress): Extract<Decision, { kind: "go" }> {
+  if (decision.kind === "refuse") {
+    throw new OdooPgError("refused", {
+      message: decision.message,
+      safe: "Nothing was changed.",
+      next: decision.next,
+    });
+  }
+  decision.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
+  return decision;
+}
+
+/** Hands the part of the primary over to a replica; nothing is lost, writes wait for about a second. */
+export async function switchover(
+  runtime: Runtime,
+  pool: PoolKeeper,
+  request: { to: string | undefined; dryRun: boolean },
+  progress: Progress,
+): Promise<Outcome> {
+  if (request.to !== undefined) handleOf(runtime, request.to);
+  const old = primaryOf(runtime);
+  await observeAll(runtime);
+  const decision = goOn(
+    decideSwitchover({
+      primary: old.observation,
+      replicas: replicasOf(runtime).map((handle) => handle.observation),
+      to: request.to,
+    }),
+    progress,
+  );
+  const outcome: Outcome = { steps: [...decision.steps], undo: decision.undo, dry_run: request.dryRun };
+  if (request.dryRun) return outcome;
+  const next = handleOf(runtime, decision.to);
+
+  progress.step(old.node.name, "checkpoint");
+  await old.use(checkpoint);
+  // A restartpoint on the next primary makes its own end of recovery short.
+  await next.use(checkpoint);
+  await next.use(async (session) => {
+    for (const handle of runtime.nodes.values()) {
+      if (handle !== next) await ensureSlot(session, slotName(handle.node.name));
+    }
+  });
+  old.operation = "switchover";
+  next.operation = "switchover";
+  runtime.held.add(next.node.name);
+  try {
+    // In read-your-writes no replica may serve reads while the list that commits wait for is anew.
+    if (runtime.config.endpoints.read.consistency === "read-your-writes") await pool.empty();
+    else await pool.step();
+    const pausedAt = monotonic();
+    runtime.routedPrimary = undefined;
+    try {
+      await pool.step();
+      progress.step(old.node.name, "stop");
+      await old.disconnect();
+      await stopServer(old.files.dataDir, old.node.name, "fast", HANDOVER_STOP_LIMIT);
+      await requireEverything(runtime, old, next);
+    } catch (error) {
+      // Nothing was changed yet that a start of the old primary does not undo.
+      await startAgain(runtime, old);
+      runtime.routedPrimary = old.node.name;
+      throw error;
+    }
+    await becomeStandby(runtime, old);
+    progress.step(next.node.name, "promote");
+    await makePrimary(runtime, next);
+    runtime.routedPrimary = next.node.name;
+    await pool.step();
+    const paused = Math.round(monotonic() - pausedAt);
+    progress.note(`writes paused for ${paused} ms`);
+    await recordChange(runtime, "switchover", old, next, "asked for", paused);
+  } finally {
+    next.operation = undefined;
+    runtime.held.delete(next.node.name);
+  }
+  try {
+    progress.step(old.node.name, `start as a replica of ${next.node.name}`);
+    await writeNodeFiles(runtime, old, {});
+    await startServer({ ...startOf(runtime, old), limit: 300_000 });
+  } finally {
+    old.operation = undefined;
+    runtime.held.clear();
+  }
+  await followNewPrimary(runtime, progress);
+  return outcome;
+}
+
+/** Promotes a replica although its primary cannot hand over. The old primary is kept down until it is rejoined. */
+export async function promoteNode(
+  runtime: Runtime,
+  pool: PoolKeeper,
+  request: {
+    node: string;
+    fence: Fence | undefined;
+    allowDataLoss: boolean;
+    confirm: string | undefined;
+    dryRun: boolean;
+    /** Whether commits provably waited for the node: then it has all that was ever acknowledged. */
+    provenComplete: boolean;
+  },
+  progress: Progress,
+): Promise<Outcome> {
+  const next = handleOf(runtime, request.node);
+  const old = primaryOf(runtime);
+  await observeAll(runtime);
+  const primaryRuns = (await findPostmaster(old.files.dataDir)) !== undefined;
+  if (request.allowDataLoss && request.confirm !== runtime.config.cluster) {
+    throw new OdooPgError("confirmation_missing", {
+      message: `Losing data needs the cluster's name typed.`,
+      safe: "Nothing was changed.",
+      next: `odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
+    });
+  }
+  const decision = goOn(
+    decidePromote({
+      node: request.node,
+      primary: old.observation,
+      primaryRuns,
+      replicas: replicasOf(runtime).map((handle) => handle.observation),
+      fence: request.fence,
+      allowDataLoss: request.allowDataLoss,
+    }),
+    progress,
+  );
+  const outcome: Outcome = { steps: [...decision.steps], undo: decision.undo, dry_run: request.dryRun };
+  if (request.dryRun) return outcome;
+
+  old.operation = "fenced";
+  next.operation = "promote";
+  const pausedAt = monotonic();
+  for (const name of runtime.nodes.keys()) runtime.held.add(name);
+  runtime.routedPrimary = undefined;
+  try {
+    await pool.step();
+    await old.disconnect();
+    if (primaryRuns) {
+      progress.step(old.node.name, `stop (${request.fence ?? "immediate"})`);
+      await stopServer(old.files.dataDir, old.node.name, request.fence ?? "immediate", HANDOVER_STOP_LIMIT);
+    }
+    await requireLossAccepted(runtime, old, next, request);
+  } catch (error) {
+    old.operation = undefined;
+    next.operation = undefined;
+    runtime.held.clear();
+    runtime.routedPrimary = old.node.name;
+    throw error;
+  }
+  try {
+    progress.step(next.node.name, "promote");
+    await makePrimary(runtime, next);
+    old.waiting = {
+      state: "needs rejoin",
+      reason: `${old.node.name} was a primary; ${next.node.name} is the primary now.`,
+      next: `odoo-pg rejoin ${old.node.name}`,
+    };
+    runtime.routedPrimary = next.node.name;
+  } finally {
+    old.operation = undefined;
+    next.operation = undefined;
+    runtime.held.clear();
+  }
+  await pool.step();
+  await recordChange(
+    runtime,
+    "promote",
+    old,
+    next,
+    request.allowDataLoss ? "data loss accepted" : "asked for",
+    Math.round(monotonic() - pausedAt),
+  );
+  await followNewPrimary(runtime, progress);
+  return outcome;
+}
+
+/** @throws OdooPgError refused, naming how much would be lost, unless that was accepted. */
+async function requireLossAccepted(
+  runtime: Runtime,
+  old: NodeHandle,
+  next: NodeHandle,
+  request: { node: string; allowDataLoss: boolean; provenComplete: boolean },
+): Promise<void> {
+  const has = position(factsOf(await next.observe()));
+  const { installation, owner } = runtime;
+  const timeline = factsOf(next.observation)?.timeline ?? 1;
+  const end =
+    (await endOfWal(installation, old.files.dataDir, timeline, has, owner)) ?? runtime.marks.at(-1)?.lsn;
+  if (end !== undefined && bytesBehind(end, has) === 0) return;
+  if (request.allowDataLoss || request.provenComplete) return;
+  const since = runtime.marks.find((mark) => mark.lsn > has)?.at;
+  const seconds =
+    since === undefined ? "" : `, about ${Math.max(1, Math.round((now() - since) / 1000))} s of writes`;
+  const amount = end === undefined ? "an unknown amount" : `${formatBytes(bytesBehind(end, has))}${seconds}`;
+  throw new OdooPgError("refused", {
+    message: `${request.node} lacks ${amount} of what ${old.node.name} wrote; promoting it would lose that.`,
+    safe: `${next.node.name} is still a replica; the data of ${old.node.name} is untouched.`,
+    next: `Bring ${old.node.name} back (odoo-pg up), or accept the loss: odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
+  });
+}
+
+/** After a clean shutdown the checkpoint is the last record: the next primary must have replayed past its beginning. */
+async function requireEverything(runtime: Runtime, old: NodeHandle, next: NodeHandle): Promise<void> {
+  const last = await lastCheckpoint(runtime.installation, old.files.dataDir, runtime.owner);
+  if (last === undefined) {
+    throw new OdooPgError("refused", {
+      message: `The control file of ${old.node.name} cannot be read, so nothing proves that ${next.node.name} has everything.`,
+      safe: `${old.node.name} is started again as the primary.`,
+    });
+  }
+  await waitUntil(
+    async () => {
+      const facts = factsOf(await next.observe());
+      return facts?.replay_lsn !== null && facts?.replay_lsn !== undefined && facts.replay_lsn > last;
+    },
+    {
+      what: `${next.node.name} to replay the last of ${old.node.name}'s log`,
+      limit: REPLAY_LIMIT,
+      interval: 5,
+      next: `${old.node.name} is started again as the primary. Look: odoo-pg status`,
+    },
+  );
+}
+
+async function startAgain(runtime: Runtime, old: NodeHandle): Promise<void> {
+  await startServer({ ...startOf(runtime, old), limit: 300_000 });
+  old.operation = undefined;
+}
+
+function startOf(runtime: Runtime, handle: NodeHandle): Parameters<typeof startServer>[0] {
+  const { installation, owner } = runtime;
+  return { installation, files: handle.files, owner, node: handle.node.name };
+}
+
+/** From here on a node starts as a standby only, whoever starts it. */
+export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  const { owner } = runtime;
+  const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
+  await writeFileAtomic(path.join(handle.files.dataDir, "standby.signal"), "", { owner });
+  await writeFileAtomic(handle.files.synchronousFile, renderSynchronous(ryw, []), { owner });
+}
+
+/**
+ * Makes a replica the primary. The record is written first: an agent that dies in between finishes the promotion when
+ * it is back, and never starts the old primary as one.
+ */
+export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<void> {
+  const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
+  await writeFileAtomic(next.files.synchronousFile, renderSynchronous(ryw, []), { owner: runtime.owner });
+  runtime.state = { ...runtime.state, primary: next.node.name };
+  await writeState(runtime.layout, runtime.state, runtime.owner);
+  await next.use(promote);
+  await waitUntil(
+    async () => {
+      const facts = factsOf(await next.observe());
+      return facts !== undefined && !facts.in_recovery;
+    },
+    { what: `${next.node.name} to end its recovery`, limit: 60_000, interval: 5 },
+  );
+  runtime.marks = [];
+}
+
+/** Slots, configuration and a checkpoint for the time after: the replicas follow, and pg_rewind sees the new timeline. */
+export async function followNewPrimary(runtime: Runtime, progress: Progress): Promise<void> {
+  const primary = primaryOf(runtime);
+  await primary.use(async (session) => {
+    for (const { node } of replicasOf(runtime)) await ensureSlot(session, slotName(node.name));
+    await dropSlot(session, slotName(primary.node.name));
+  });
+  await applyConfiguration(runtime, progress);
+  await primary.use(checkpoint);
+  await dropReplicaSlots(runtime);
+}
+
+/** A replica keeps no slots of the cluster: the WAL that they would hold back fills its disk. */
+export async function dropReplicaSlots(runtime: Runtime): Promise<void> {
+  const names = new Set([...runtime.nodes.keys()].map(slotName));
+  for (const handle of replicasOf(runtime)) {
+    if (!factsOf(handle.observation)?.slots.some((slot) => names.has(slot.slot_name))) continue;
+    await handle.use(async (session) => {
+      for (const slot of await listSlots(session)) if (names.has(slot)) await dropSlot(session, slot);
+    });
+  }
+}
+
+async function observeAll(runtime: Runtime): Promise<void> {
+  await Promise.all([...runtime.nodes.values()].map(async (handle) => await handle.observe()));
+}
+
+async function recordChange(
+  runtime: Runtime,
+  kind: "switchover" | "promote",
+  from: NodeHandle,
+  to: NodeHandle,
+  why: string,
+  paused: number,
+): Promise<void> {
+  await recordHistory(runtime, {
+    at: new Date(now()).toISOString(),
+    kind,
+    from: from.node.name,
+    to: to.node.name,
+    why,
+    timeline: factsOf(to.observation)?.timeline ?? null,
+    writes_paused_ms: paused,
+  });
+}

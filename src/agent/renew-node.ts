@@ -1,0 +1,262 @@
+import path from "node:path";
+import { slotName } from "../cluster/layout.ts";
+import { factsOf } from "../cluster/observation.ts";
+import { OdooPgError } from "../errors.ts";
+import { freshDirectory } from "../postgres/initialise.ts";
+import { programOf } from "../postgres/installation.ts";
+import { checkpoint, dropSlot, ensureSlot, releaseSlot } from "../postgres/operations.ts";
+import { conninfo, quotePassfileField } from "../postgres/quoting.ts";
+import { seedDataDirectory } from "../postgres/seed.ts";
+import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { now, pause, waitUntil } from "../system/clock.ts";
+import { diskSpace, kindOf, move, removeTree, treeBytes, writeFileIfChanged } from "../system/files.ts";
+import { runOrFail } from "../system/process.ts";
+import { becomeStandby } from "./change-primary.ts";
+import { runningFloor, writeNodeFiles } from "./configure.ts";
+import type { Progress } from "./events.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import { stamp } from "./removed-nodes.ts";
+import type { Outcome } from "./report.ts";
+import { addressOf, handleOf, primaryOf, recordHistory, type Runtime } from "./runtime.ts";
+
+/** Tries of a base backup before the reseed gives up, and milliseconds between them. */
+const TRIES = 3;
+const BETWEEN_TRIES = 2000;
+
+/** Makes a replica anew from the primary. Its old data is kept aside until somebody removes it. */
+export async function reseed(
+  runtime: Runtime,
+  request: { node: string; discardOld: boolean; dryRun: boolean },
+  progress: Progress,
+): Promise<Outcome> {
+  const handle = await requireReplica(runtime, request.node);
+  const outcome: Outcome = {
+    steps: [
+      `stop ${request.node}`,
+      `copy ${runtime.state.primary} beside the old data`,
+      `rename the old data aside and put the copy in its place`,
+      `start ${request.node} and wait until it streams`,
+      ...(request.discardOld ? ["remove the old data"] : []),
+    ],
+    undo: request.discardOld
+      ? "none: the old data is removed"
+      : `odoo-pg down, then rename the directory that is kept aside back`,
+    dry_run: request.dryRun,
+  };
+  outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
+  if (request.dryRun) return outcome;
+  await requireRoom(primaryOf(runtime), handle);
+  await renew(
+    runtime,
+    handle,
+    "reseed",
+    request.discardOld,
+    progress,
+    async () => await copyFromPrimary(runtime, handle, progress),
+  );
+  return outcome;
+}
+
+/** Makes an old primary a replica of the present one, by pg_rewind on a copy: the original stays whole. */
+export async function rejoin(
+  runtime: Runtime,
+  request: { node: string; reseed: boolean; discardOld: boolean; dryRun: boolean },
+  progress: Progress,
+): Promise<Outcome> {
+  if (request.reseed) return await reseed(runtime, request, progress);
+  const handle = await requireReplica(runtime, request.node);
+  const observed = factsOf(await handle.observe());
+  if (observed?.in_recovery && observed.receiver_status === "streaming") {
+    progress.note(`${request.node} streams already: nothing to do.`);
+    return { steps: [], undo: "nothing was changed", dry_run: request.dryRun };
+  }
+  const outcome: Outcome = {
+    steps: [
+      `keep ${request.node} stopped and copy its data`,
+      `pg_rewind on the copy: bring it back to where ${runtime.state.primary} went another way`,
+      `rename the old data aside and put the copy in its place`,
+      `start ${request.node} as a replica and wait until it streams`,
+      ...(request.discardOld ? ["remove the old data"] : []),
+    ],
+    undo: `the old data is kept beside the new; what ${request.node} wrote alone is in it`,
+    dry_run: request.dryRun,
+  };
+  outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
+  if (request.dryRun) return outcome;
+  await requireRoom(handle, handle);
+  await renew(
+    runtime,
+    handle,
+    "rejoin",
+    request.discardOld,
+    progress,
+    async () => await rewindCopy(runtime, handle, progress),
+  );
+  return outcome;
+}
+
+/** @throws OdooPgError refused for the primary, primary_unreachable when there is nobody to copy from. */
+async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandle> {
+  const handle = handleOf(runtime, name);
+  const primary = primaryOf(runtime);
+  if (handle === primary) {
+    throw new OdooPgError("refused", {
+      message: `${name} is the primary: it has nobody to be made from.`,
+      safe: "Nothing was changed.",
+      next: "To make another node primary first: odoo-pg switchover",
+    });
+  }
+  const facts = factsOf(await primary.observe());
+  if (facts && !facts.in_recovery) return handle;
+  throw new OdooPgError("primary_unreachable", {
+    message: `The primary ${primary.node.name} does not answer, so ${name} cannot be made from it.`,
+    safe: `The data of ${name} is untouched.`,
+    next: "odoo-pg status",
+  });
+}
+
+async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void> {
+  const needed = await treeBytes(source.files.dataDir);
+  const { freeBytes } = await diskSpace(path.dirname(target.files.dataDir));
+  if (freeBytes > needed * 1.05) return;
+  const mb = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
+  throw new OdooPgError("disk_full", {
+    message: `The copy needs ${mb(needed * 1.05)} MB in ${path.dirname(target.files.dataDir)}, and there are ${mb(freeBytes)} MB: the old data is kept until the new streams.`,
+    safe: "Nothing was changed.",
+    next: "Make room (old copies end in .aside-TIME), then run the same command again.",
+  });
+}
+
+/** The frame of reseed and rejoin: stop, make the new directory beside, swap by renaming, start, prove, then tidy up. */
+async function renew(
+  runtime: Runtime,
+  handle: NodeHandle,
+  kind: "reseed" | "rejoin",
+  discardOld: boolean,
+  progress: Progress,
+  make: () => Promise<string>,
+): Promise<void> {
+  const { files, node } = handle;
+  const { owner, installation } = runtime;
+  const primary = primaryOf(runtime);
+  handle.operation = kind;
+  runtime.held.add(node.name);
+  try {
+    await primary.use(async (session) => {
+      const slot = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slotName(node.name));
+      // A lost slot never comes back to life: it is made anew.
+      if (slot?.wal_status === "lost") await dropSlot(session, slot.slot_name);
+      await ensureSlot(session, slotName(node.name));
+    });
+    await handle.disconnect();
+    if (await findPostmaster(files.dataDir)) {
+      progress.step(node.name, "stop");
+      await stopServer(files.dataDir, node.name, "fast").catch(
+        async () => await stopServer(files.dataDir, node.name, "immediate"),
+      );
+    }
+    const fresh = await make();
+    let aside: string | undefined;
+    if ((await kindOf(files.dataDir)) !== undefined) {
+      aside = `${files.dataDir}.aside-${stamp(now())}`;
+      await move(files.dataDir, aside);
+      progress.note(`the old data of ${node.name} is kept in ${aside}`);
+    }
+    await move(fresh, files.dataDir);
+    await becomeStandby(runtime, handle);
+    await writeNodeFiles(runtime, handle, await runningFloor(primary));
+    handle.waiting = undefined;
+    progress.step(node.name, "start");
+    await startServer({ installation, files, owner, node: node.name, limit: 300_000 });
+    await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
+      what: `${node.name} to stream from ${primary.node.name}`,
+      limit: 60_000,
+      next: `odoo-pg logs ${node.name}`,
+    });
+    if (discardOld && aside !== undefined) {
+      progress.step(node.name, "remove the old data");
+      await removeTree(aside);
+    }
+    await recordHistory(runtime, {
+      at: new Date(now()).toISOString(),
+      kind,
+      from: primary.node.name,
+      to: node.name,
+      why: "asked for",
+      timeline: factsOf(primary.observation)?.timeline ?? null,
+      writes_paused_ms: null,
+    });
+  } finally {
+    handle.operation = undefined;
+    runtime.held.delete(node.name);
+  }
+}
+
+async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
+  const primary = primaryOf(runtime);
+  const slot = slotName(handle.node.name);
+  for (let attempt = 1; ; attempt += 1) {
+    progress.step(
+      handle.node.name,
+      `copy from ${primary.node.name}${attempt > 1 ? ` (try ${attempt} of ${TRIES})` : ""}`,
+    );
+    try {
+      await primary.use(async (session) => await releaseSlot(session, slot));
+      return await seedDataDirectory({
+        config: runtime.config,
+        layout: runtime.layout,
+        node: handle.node,
+        files: handle.files,
+        installation: runtime.installation,
+        owner: runtime.owner,
+        upstream: addressOf(primary.node),
+        slot,
+        onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
+      });
+    } catch (error) {
+      if (attempt >= TRIES) throw error;
+      runtime.log(
+        "warn",
+        `copy for ${handle.node.name} failed (try ${attempt} of ${TRIES}): ${String(error)}`,
+      );
+      await pause(BETWEEN_TRIES);
+    }
+  }
+}
+
+/** Copies the node's data (sharing blocks where the file system can) and rewinds the copy to the primary's history. */
+async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
+  const { owner, installation, layout, passwords } = runtime;
+  const primary = primaryOf(runtime);
+  const fresh = await freshDirectory(handle.files.newDataPrefix, owner);
+  progress.step(handle.node.name, "copy its data");
+  const sharing = runtime.machine.platform === "linux" ? ["--reflink=auto"] : [];
+  await runOrFail("cp", ["-a", ...sharing, `${handle.files.dataDir}/.`, fresh], { owner, limit: 0 });
+  // pg_rewind reads the timeline from the control file, which a promotion updates with its first checkpoint.
+  await primary.use(checkpoint);
+  const passfile = path.join(layout.secretsDir, "postgres.pgpass");
+  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(passwords.postgres)}\n`, {
+    owner,
+  });
+  progress.step(handle.node.name, `pg_rewind against ${primary.node.name}`);
+  try {
+    await runOrFail(
+      programOf(installation, "pg_rewind"),
+      [
+        `--target-pgdata=${fresh}`,
+        `--source-server=${conninfo({ host: layout.runDir, port: primary.node.port, user: SUPERUSER, dbname: "postgres", passfile, connect_timeout: 5 })}`,
+      ],
+      { owner, limit: 0 },
+    );
+  } catch (error) {
+    await removeTree(fresh);
+    throw new OdooPgError("command_failed", {
+      message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,
+      safe: `Its data is untouched; it stays stopped.`,
+      next: `Make it anew, the old data kept aside: odoo-pg rejoin ${handle.node.name} --reseed`,
+      cause: error,
+    });
+  }
+  return fresh;
+}

@@ -1,0 +1,44 @@
+import path from "node:path";
+import { formatLsn, parseLsn, type Lsn } from "../cluster/lsn.ts";
+import type { Owner } from "../system/files.ts";
+import { run } from "../system/process.ts";
+import { programOf, type Installation } from "./installation.ts";
+
+/**
+ * The end of the log of a server that is stopped: how far it got on its own disk. pg_waldump reads records until the
+ * first that is not there, and names the place. Undefined when that cannot be read within the limit.
+ */
+export async function endOfWal(
+  installation: Installation,
+  dataDir: string,
+  timeline: number,
+  from: Lsn,
+  owner: Owner | undefined,
+): Promise<Lsn | undefined> {
+  const ran = await run(
+    programOf(installation, "pg_waldump"),
+    ["--quiet", "-p", path.join(dataDir, "pg_wal"), "-t", String(timeline), "-s", formatLsn(from)],
+    { owner, limit: 20_000 },
+  ).catch(() => undefined);
+  // "… error in WAL record at 0/3003C60: invalid record length at 0/3003C98: …", or, at `from` itself,
+  // "could not find a valid record after 0/3003C98".
+  const text = ran?.stderr ?? "";
+  const end = / at ([0-9A-F]+\/[0-9A-F]+)(?::| wanted|, )/g;
+  const places = [...text.matchAll(end)].map((match) => match[1] ?? "");
+  const last = places.at(-1);
+  if (last !== undefined && last !== "") return parseLsn(last);
+  return /could not find a valid record after/.test(text) ? from : undefined;
+}
+
+const CHECKPOINT = /^Latest checkpoint location:\s+([0-9A-F]+\/[0-9A-F]+)$/m;
+
+/** Where the last checkpoint of a stopped server begins: after a clean shutdown, its very last record. */
+export async function lastCheckpoint(
+  installation: Installation,
+  dataDir: string,
+  owner: Owner | undefined,
+): Promise<Lsn | undefined> {
+  const ran = await run(programOf(installation, "pg_controldata"), ["-D", dataDir], { owner });
+  const text = CHECKPOINT.exec(ran.stdout)?.[1];
+  return text === undefined ? undefined : parseLsn(text);
+}
