@@ -161,8 +161,7 @@ export class Balancer {
     const logStart = await fileBytes(this.files.log);
     const { pid } = await startDetached(
       program.path,
-      // -q: not everything twice, on standard error and in the log.
-      ["-q", "-W", "-C", this.#directory, "-f", RELATIVE.config, "-S", masterOption],
+      ["-W", "-C", this.#directory, "-f", RELATIVE.config, "-S", masterOption],
       { owner: this.#owner, logFile: this.files.log, cwd: this.#directory },
     );
     const identity = await processIdentity(pid);

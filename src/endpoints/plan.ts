@@ -4,6 +4,7 @@ import {
   nameOf,
   poolServer,
   writeServer,
+  type AdminState,
   type ServerRef,
   type ServerState,
 } from "./servers.ts";
@@ -20,7 +21,9 @@ export interface Wanted {
 
 /** One order to HAProxy. */
 export type Action =
-  | { readonly kind: "set"; readonly server: ServerRef; readonly state: "ready" | "maint" }
+  | { readonly kind: "set"; readonly server: ServerRef; readonly state: AdminState }
+  /** Give clients that are just logging in on a draining server the time to finish. */
+  | { readonly kind: "settle" }
   /** End the sessions of a server and wait until none is left. */
   | { readonly kind: "cut"; readonly server: ServerRef };
 
@@ -29,9 +32,12 @@ export type Action =
  *
  * 1. The fallback of the read endpoint becomes ready: it takes nothing while a member is up, so it can do no harm.
  * 2. Only where reads would have nobody left after the next step: joining members become ready.
- * 3. What leaves goes into maintenance, and its sessions are cut.
- * 4. The new primary takes writes. At no moment do two nodes.
- * 5. Joining members become ready.
+ * 3. Members that leave and still answer get no new sessions, and those who are logging in finish: a client that is cut
+ *    while it logs in sees a refused connection, for which Odoo gives up the replicas for 20 minutes; one that is cut
+ *    later only connects again. Writes go on meanwhile.
+ * 4. What leaves goes into maintenance, and its sessions are cut.
+ * 5. The new primary takes writes. At no moment do two nodes.
+ * 6. Joining members become ready.
  *
  * Nodes that HAProxy does not know are left out: they need another configuration first.
  */
@@ -42,8 +48,9 @@ export function planEndpoints(wanted: Wanted, seen: readonly ServerState[]): Act
   const joining = staying.filter((server) => server.admin !== "ready");
 
   const fallbacks = joining.filter(isFallback);
-  const members = joining.filter((server) => server.backend === "read" && !isFallback(server));
+  const members = joining.filter(isMember);
   const writers = joining.filter((server) => server.backend === "write");
+  const draining = leaving.filter((server) => isMember(server) && server.admin === "ready" && server.up);
   const readsGoOn =
     fallbacks.length > 0 ||
     staying.some((server) => server.backend === "read" && server.admin === "ready" && server.up);
@@ -51,6 +58,8 @@ export function planEndpoints(wanted: Wanted, seen: readonly ServerState[]): Act
   return [
     ...fallbacks.map((server) => set(server, "ready")),
     ...(readsGoOn ? [] : members.map((server) => set(server, "ready"))),
+    ...draining.map((server) => set(server, "drain")),
+    ...(draining.length > 0 ? [{ kind: "settle" } as const] : []),
     ...leaving.filter((server) => server.admin !== "maint").map((server) => set(server, "maint")),
     ...leaving.filter((server) => server.admin !== "maint" || server.sessions > 0).map(cut),
     ...writers.map((server) => set(server, "ready")),
@@ -71,7 +80,11 @@ function readyServers(wanted: Wanted): ReadonlySet<string> {
   );
 }
 
-function set(server: ServerState, state: "ready" | "maint"): Action {
+function isMember(server: ServerState): boolean {
+  return server.backend === "read" && !isFallback(server);
+}
+
+function set(server: ServerState, state: AdminState): Action {
   return { kind: "set", server: refOf(server), state };
 }
 

@@ -36,13 +36,6 @@ const ATTEMPT_MS = 250;
 /** Milliseconds that a client waits for a server before it is refused: a switchover or a restart of the primary. */
 const PATIENCE_MS = 10_000;
 /**
- * Connections in a row that a pool member may fail before it counts as down, ahead of its health check. With two or
- * more members HAProxy tries the next one at once, without waiting: when all of them died together this is what leads
- * to the fallback before the attempts are used up.
- */
-const FAILURES_IN_A_ROW = 5;
-
-/**
  * How PostgreSQL's clients open a connection that is encrypted, or one that only asks to cancel (which has no
  * encryption in older clients and carries no data).
  * Source: PostgreSQL, "Message Formats": SSLRequest, CancelRequest; RFC 8446 5.1: a handshake record begins with 22.
@@ -87,7 +80,9 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       "log global",
       "option tcplog",
       "option dontlog-normal",
-      "balance roundrobin",
+      // With it HAProxy waits before every further attempt; with roundrobin it would use them all up in an instant when
+      // several members died together. Source: src/backend.c, back_handle_st_cer.
+      "balance leastconn",
       `timeout connect ${ATTEMPT_MS}ms`,
       `retries ${PATIENCE_MS / ATTEMPT_MS}`,
       "option redispatch 1",
@@ -184,7 +179,7 @@ function readServers(input: HaproxyInput, membership: Membership): string[] {
           "http-check expect status 200",
         ]
       : []),
-    `default-server inter 500ms fall 2 rise 1 observe layer4 error-limit ${FAILURES_IN_A_ROW} on-error mark-down`,
+    "default-server inter 500ms fall 2 rise 1",
     ...sortedNodes(input).map((node) =>
       serverLine(poolServer(node.name).server, node, membership.pool, health),
     ),

@@ -3,13 +3,15 @@ import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
-import { frontendOf, nameOf, type ServerRef, type ServerState } from "./servers.ts";
+import { frontendOf, nameOf, type AdminState, type ServerRef, type ServerState } from "./servers.ts";
 import { parseProcesses, parseServers, parseSessions, type Processes, type Session } from "./show-output.ts";
 
 /** Milliseconds for one answer of HAProxy. */
 const ANSWER_LIMIT = 1500;
 /** Milliseconds for sessions to be gone. */
 const CUT_LIMIT = 2000;
+/** Milliseconds for clients that are logging in. */
+const SETTLE_MS = 200;
 /** Milliseconds between two looks at sessions that are ending. */
 const CUT_INTERVAL = 10;
 
@@ -116,14 +118,10 @@ function isOn(session: Session, ref: ServerRef): boolean {
 }
 
 /**
- * Lets a server take new sessions, or none. In maintenance its sessions are told to end as well; `cutSessions` confirms.
+ * Lets a server take new sessions, only keep those it has (`drain`), or have none. In maintenance its sessions are told to end as well; `cutSessions` confirms.
  * @throws OdooPgError command_failed with HAProxy's words, not_running, timed_out
  */
-export async function setServerState(
-  masterSocket: string,
-  ref: ServerRef,
-  state: "ready" | "maint",
-): Promise<void> {
+export async function setServerState(masterSocket: string, ref: ServerRef, state: AdminState): Promise<void> {
   const command = `set server ${nameOf(ref)} state ${state}`;
   const answer = await askCurrent(masterSocket, command);
   if (answer.trim() !== "") throw refused(command, answer);
@@ -210,7 +208,16 @@ function* batches<T>(items: readonly T[], size: number): Generator<readonly T[]>
  */
 export async function perform(masterSocket: string, actions: readonly Action[]): Promise<void> {
   for (const action of actions) {
-    if (action.kind === "set") await setServerState(masterSocket, action.server, action.state);
-    else await cutSessions(masterSocket, action.server);
+    switch (action.kind) {
+      case "set":
+        await setServerState(masterSocket, action.server, action.state);
+        break;
+      case "settle":
+        await pause(SETTLE_MS);
+        break;
+      case "cut":
+        await cutSessions(masterSocket, action.server);
+        break;
+    }
   }
 }

@@ -15,11 +15,13 @@ export interface ServerRef {
   readonly server: string;
 }
 
+/** What HAProxy was told: `ready` takes new sessions; `drain` keeps those it has; `maint` has none. */
+export type AdminState = "ready" | "drain" | "maint";
+
 /** What HAProxy knows of one server line. */
 export interface ServerState extends ServerRef {
   readonly node: string;
-  /** What HAProxy was told: `ready` takes new sessions, `maint` takes none, `drain` is nothing that odoo-pg asks for. */
-  readonly admin: "ready" | "maint" | "drain";
+  readonly admin: AdminState;
   /** Whether new sessions go there: it is ready and its health check, where it has one, passes. */
   readonly up: boolean;
   /** Sessions now, counted over all workers: those of before a reload stay with the worker that they began in. */

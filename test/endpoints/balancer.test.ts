@@ -1,0 +1,446 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import { describe, expect, test } from "vitest";
+import { Balancer } from "../../src/endpoints/balancer.ts";
+import { cutSessions, readProcesses, setServerState } from "../../src/endpoints/runtime.ts";
+import { fallbackServer, nameOf, poolServer, writeServer } from "../../src/endpoints/servers.ts";
+import { isAlive } from "../support/processes.ts";
+import { atEnd } from "../support/scope.ts";
+import { waitFor } from "../support/wait.ts";
+import { answering, bench, keepVisiting, visit, type Bench } from "./standins.ts";
+
+const usual = { primary: "pg1", pool: ["pg2", "pg3"] };
+
+/** Started, pg1 the primary, pg2 and pg3 in the pool. */
+async function running(options: Parameters<typeof bench>[0] = {}): Promise<Bench> {
+  const made = await bench(options);
+  await made.balancer.ensure(made.program, made.input);
+  await made.balancer.route(usual);
+  return made;
+}
+
+async function workers({ balancer }: Bench): Promise<Awaited<ReturnType<typeof readProcesses>>> {
+  return await readProcesses(balancer.files.masterSocket);
+}
+
+async function isGone({ balancer }: Bench): Promise<boolean> {
+  return (await balancer.presence()).state === "absent";
+}
+
+describe("routing", () => {
+  test("writes go to the primary, reads to the members of the pool in turn", async () => {
+    const { input } = await running();
+    expect(new Set(await answering(input.write.port))).toEqual(new Set(["pg1"]));
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg2", "pg3"]));
+  });
+
+  test("reads go to the primary when the pool is empty", async () => {
+    const { balancer, input } = await running();
+    await balancer.route({ primary: "pg1", pool: [] });
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg1"]));
+  });
+
+  test("without primary and pool, reads go to the last resort", async () => {
+    const { balancer, input } = await running();
+    await balancer.route({ pool: [], lastResort: ["pg3"] });
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg3"]));
+  });
+
+  test("clients that come before anybody was routed to wait and are served", async () => {
+    const { balancer, program, input } = await bench();
+    expect(await balancer.ensure(program, input)).toBe("started");
+    const early = [visit(input.write.port), visit(input.read.port)];
+    await balancer.route({ primary: "pg1", pool: [] });
+    expect((await Promise.all(early)).map(({ node }) => node)).toEqual(["pg1", "pg1"]);
+  });
+
+  test("a switchover makes new clients wait, and cuts the sessions of the old primary", async () => {
+    const { balancer, input } = await running();
+    const before = await visit(input.write.port);
+    const stop = keepVisiting(input.write.port, 10);
+    await balancer.route({ pool: ["pg3"] });
+    expect(before.isOpen()).toBe(false);
+    const between = visit(input.write.port);
+    await balancer.route({ primary: "pg2", pool: ["pg3"] });
+    expect((await between).node).toBe("pg2");
+    expect(await answering(input.write.port, 2)).toEqual(["pg2", "pg2"]);
+    // Those whom the switchover met while they were being connected to pg1 were cut like all its sessions.
+    const answered = (await stop()).filter((node) => node !== undefined);
+    expect(new Set(answered)).toEqual(new Set(["pg1", "pg2"]));
+  });
+
+  test("writes wait while the primary restarts", async () => {
+    const { input, nodes } = await running();
+    await nodes[0].kill();
+    const waiting = visit(input.write.port);
+    await nodes[0].start();
+    expect((await waiting).node).toBe("pg1");
+  });
+
+  test("what HAProxy is told and what it shows agree", async () => {
+    const { balancer, input } = await running();
+    const session = await visit(input.write.port);
+    const servers = new Map((await balancer.servers()).map((server) => [nameOf(server), server]));
+    expect([...servers.keys()].toSorted()).toEqual(
+      ["pg1", "pg2", "pg3"]
+        .flatMap((node) => [writeServer(node), poolServer(node), fallbackServer(node)].map(nameOf))
+        .toSorted(),
+    );
+    const ready = [...servers.values()].filter(({ admin, up }) => admin === "ready" && up).map(nameOf);
+    expect(ready.toSorted()).toEqual(["read/pg1-fallback", "read/pg2", "read/pg3", "write/pg1"]);
+    expect(servers.get("write/pg1")).toMatchObject({
+      node: "pg1",
+      sessions: 1,
+      address: `127.0.0.1:${input.nodes[0]?.port ?? 0}`,
+    });
+    expect(session.isOpen()).toBe(true);
+  });
+
+  test("a server that HAProxy does not have is an error in its own words", async () => {
+    const { balancer } = await running();
+    await expect(
+      setServerState(balancer.files.masterSocket, poolServer("pg9"), "ready"),
+    ).rejects.toMatchObject({ code: "command_failed", message: expect.stringContaining("No such server") });
+  });
+});
+
+describe("a replica that leaves the pool", () => {
+  test("has no session left when the order returns, and others keep theirs", async () => {
+    const { balancer, input } = await running();
+    const sessions = await Promise.all(Array.from({ length: 8 }, async () => await visit(input.read.port)));
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+    const left = await balancer.servers();
+    expect(left.find((server) => nameOf(server) === "read/pg2")?.sessions).toBe(0);
+    for (const session of sessions) expect(await session.echoes()).toBe(session.node === "pg3");
+    expect(new Set(sessions.map(({ node }) => node))).toEqual(new Set(["pg2", "pg3"]));
+  });
+
+  test("loses those of before a reload too, also when there were several reloads", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const sessions = [await visit(input.read.port), await visit(input.read.port)];
+    for (const maxSessions of [501, 502]) {
+      expect(await balancer.ensure(program, { ...input, maxSessions })).toBe("reloaded");
+      sessions.push(await visit(input.read.port), await visit(input.read.port));
+    }
+    expect((await workers(made)).old).toHaveLength(2);
+    for (const session of sessions) expect(await session.echoes()).toBe(true);
+    const on = async (name: string): Promise<number | undefined> =>
+      (await balancer.servers()).find((server) => nameOf(server) === name)?.sessions;
+    expect(await on("read/pg2")).toBe(sessions.filter(({ node }) => node === "pg2").length);
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+    expect(await on("read/pg2")).toBe(0);
+    for (const session of sessions) expect(await session.echoes()).toBe(session.node === "pg3");
+  });
+
+  test("is not reached any more by a client that an old worker has not sent to a server yet", async () => {
+    const made = await bench();
+    const { balancer, program, input } = made;
+    await balancer.ensure(program, input);
+    const socket = net.connect(input.read.port, "127.0.0.1");
+    atEnd(() => {
+      socket.destroy();
+    });
+    socket.on("error", () => {});
+    const closed = once(socket, "close");
+    await once(socket, "connect");
+    await waitFor("HAProxy has the client in its waiting line", async () => {
+      const { current } = await workers(made);
+      const sessions = await ask(made, `@!${current} show sess`);
+      return sessions.includes("fe=read_endpoint");
+    });
+    await balancer.ensure(program, { ...input, maxSessions: 501 });
+    await cutSessions(balancer.files.masterSocket, poolServer("pg2"));
+    await closed;
+    await waitFor("the old worker ends", async () => (await workers(made)).old.length === 0);
+  });
+});
+
+describe("the agent's word", () => {
+  test("without it reads go to the primary, and the write endpoint is untouched", async () => {
+    const { health, input } = await running();
+    const reading = await visit(input.read.port);
+    const writing = await visit(input.write.port);
+    await health.stop();
+    await waitFor("reads go to the primary", async () =>
+      (await answering(input.read.port, 4)).every((node) => node === "pg1"),
+    );
+    await waitFor("the replica's session is cut", () => !reading.isOpen());
+    expect(await writing.echoes()).toBe(true);
+    expect(await answering(input.write.port, 2)).toEqual(["pg1", "pg1"]);
+  });
+
+  test("is asked for every member by its name, and a no takes just that member out", async () => {
+    const { health, input } = await running();
+    health.members.delete("pg2");
+    await waitFor("pg2 gets no reads", async () => !(await answering(input.read.port, 4)).includes("pg2"));
+    expect(new Set(await answering(input.read.port, 4))).toEqual(new Set(["pg3"]));
+    expect([...health.asked].toSorted()).toEqual(["pg2", "pg3"]);
+  });
+
+  test("does not matter in eventual; a dead replica leaves by itself", async () => {
+    const { balancer, program, input, health, nodes } = await bench();
+    await balancer.ensure(program, { ...input, read: { ...input.read, consistency: "eventual" } });
+    await balancer.route(usual);
+    await health.stop();
+    await nodes[1].kill();
+    await waitFor("HAProxy sees that pg2 is dead", async () =>
+      (await balancer.servers()).some((server) => nameOf(server) === "read/pg2" && !server.up),
+    );
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg3"]));
+    expect(health.asked.size).toBe(0);
+  });
+});
+
+describe("no connection is refused", () => {
+  test("when a replica leaves the pool and comes back", async () => {
+    const { balancer, input } = await running();
+    const stop = keepVisiting(input.read.port, 5);
+    for (const pool of [["pg3"], ["pg2", "pg3"], ["pg2"], []]) await balancer.route({ primary: "pg1", pool });
+    expect(new Set(await stop())).toEqual(new Set(["pg1", "pg2", "pg3"]));
+  });
+
+  test("when a replica has died and nobody has told HAProxy", async () => {
+    const { input, nodes } = await running();
+    await nodes[1].kill();
+    expect(new Set(await answering(input.read.port, 10))).toEqual(new Set(["pg3"]));
+  });
+
+  test("when all replicas have died at once, while the agent finds out", async () => {
+    const { balancer, input, nodes } = await running();
+    await Promise.all([nodes[1].kill(), nodes[2].kill()]);
+    const stop = keepVisiting(input.read.port, 5);
+    await waitFor("clients are waiting", async () =>
+      (await balancer.servers()).some((server) => server.backend === "read" && server.sessions > 0),
+    );
+    await balancer.route({ primary: "pg1", pool: [] });
+    expect(new Set(await answering(input.read.port, 10))).toEqual(new Set(["pg1"]));
+    expect(new Set(await stop())).toEqual(new Set(["pg1"]));
+  });
+
+  test("when the only replica has died and the agent is dead too", async () => {
+    const { balancer, input, nodes, health } = await running();
+    await balancer.route({ primary: "pg1", pool: ["pg2"] });
+    await Promise.all([nodes[1].kill(), health.stop()]);
+    expect(new Set(await answering(input.read.port, 10))).toEqual(new Set(["pg1"]));
+  });
+
+  test("during reloads, which keep all sessions", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const sessions = [await visit(input.read.port), await visit(input.write.port)];
+    const stops = [keepVisiting(input.read.port, 5), keepVisiting(input.write.port, 5)];
+    for (const maxSessions of [501, 502, 503]) {
+      expect(await balancer.ensure(program, { ...input, maxSessions })).toBe("reloaded");
+    }
+    const [reads, writes] = await Promise.all(stops.map(async (stop) => await stop()));
+    expect(new Set(reads)).toEqual(new Set(["pg2", "pg3"]));
+    expect(new Set(writes)).toEqual(new Set(["pg1"]));
+    for (const session of sessions) expect(await session.echoes()).toBe(true);
+  });
+});
+
+describe("a reload", () => {
+  test("happens only when the configuration is another one", async () => {
+    const made = await running();
+    const { current } = await workers(made);
+    expect(await made.balancer.ensure(made.program, made.input)).toBe("unchanged");
+    expect(await workers(made)).toMatchObject({ current, old: [] });
+  });
+
+  test("moves endpoints to other ports and keeps who is in the pool", async () => {
+    const { balancer, program, input, sparePort } = await running();
+    await balancer.route({ primary: "pg1", pool: ["pg2"] });
+    await balancer.ensure(program, { ...input, read: { ...input.read, port: sparePort } });
+    expect(new Set(await answering(sparePort))).toEqual(new Set(["pg2"]));
+    expect(await answering(input.write.port, 1)).toEqual(["pg1"]);
+    await waitFor(
+      "the old port is given back",
+      async () => (await visit(input.read.port)).node === undefined,
+    );
+  });
+
+  test("follows a node to another port", async () => {
+    const { balancer, program, input, nodes } = await running();
+    await balancer.route({ primary: "pg1", pool: ["pg2"] });
+    const moved = input.nodes.map((node) => (node.name === "pg2" ? { ...node, port: nodes[2].port } : node));
+    await balancer.ensure(program, { ...input, nodes: moved });
+    expect(await answering(input.read.port, 2)).toEqual(["pg3", "pg3"]);
+  });
+
+  test("brings a new node in maintenance, and forgets a removed one", async () => {
+    const { balancer, program, input } = await bench();
+    await balancer.ensure(program, { ...input, nodes: input.nodes.slice(0, 2) });
+    await balancer.route({ primary: "pg1", pool: ["pg2"] });
+    await balancer.ensure(program, input);
+    const servers = await balancer.servers();
+    expect(servers.filter(({ node }) => node === "pg3").map(({ admin }) => admin)).toEqual([
+      "maint",
+      "maint",
+      "maint",
+    ]);
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg2"]));
+    await balancer.ensure(program, { ...input, nodes: input.nodes.slice(0, 2) });
+    expect((await balancer.servers()).map(({ node }) => node)).not.toContain("pg3");
+  });
+
+  test("does not bring back a member that the health check has taken out", async () => {
+    const { balancer, program, input, health } = await running();
+    health.members.delete("pg2");
+    await waitFor("pg2 is out", async () =>
+      (await balancer.servers()).some((server) => nameOf(server) === "read/pg2" && !server.up),
+    );
+    await balancer.ensure(program, { ...input, maxSessions: 501 });
+    expect(await answering(input.read.port, 4)).not.toContain("pg2");
+  });
+
+  test("that cannot be done leaves the old configuration in force, and works once the cause is gone", async () => {
+    const { balancer, program, input, sparePort } = await running();
+    const session = await visit(input.write.port);
+    const other = net.createServer();
+    other.listen({ port: sparePort, host: "127.0.0.1", exclusive: true });
+    await once(other, "listening");
+    const changed = { ...input, read: { ...input.read, port: sparePort } };
+    await expect(balancer.ensure(program, changed)).rejects.toMatchObject({
+      code: "port_in_use",
+      message: expect.stringContaining(String(sparePort)),
+      safe: expect.stringContaining("old configuration"),
+    });
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg2", "pg3"]));
+    expect(await session.echoes()).toBe(true);
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg3"]));
+    other.close();
+    await once(other, "close");
+    expect(await balancer.ensure(program, changed)).toBe("reloaded");
+    expect(new Set(await answering(sparePort))).toEqual(new Set(["pg3"]));
+    expect(await session.echoes()).toBe(true);
+  });
+
+  test("that HAProxy would refuse is not begun", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const { current } = await workers(made);
+    await expect(balancer.ensure(program, { ...input, networks: ["10.0.0.0/99"] })).rejects.toMatchObject({
+      code: "command_failed",
+      safe: expect.stringContaining("goes on"),
+    });
+    expect(await workers(made)).toMatchObject({ current, old: [] });
+  });
+});
+
+describe("the process", () => {
+  test("is taken over by another agent, with its sessions and its pool", async () => {
+    const { stateDir, owner, balancer, program, input } = await running();
+    const session = await visit(input.read.port);
+    const next = new Balancer({ stateDir }, owner);
+    expect(await next.presence()).toEqual(await balancer.presence());
+    expect(await next.ensure(program, input)).toBe("unchanged");
+    expect(await next.route(usual)).toEqual([]);
+    expect(await session.echoes()).toBe(true);
+  });
+
+  test.each(["current", "master"] as const)(
+    "killed with -9 (%s) is seen as gone and started anew",
+    async (which) => {
+      const made = await running();
+      const { balancer, program, input } = made;
+      const session = await visit(input.write.port);
+      process.kill((await workers(made))[which], "SIGKILL");
+      await waitFor("HAProxy is gone", async () => await isGone(made));
+      await waitFor("its sessions are closed", () => !session.isOpen());
+      await expect(balancer.servers()).rejects.toMatchObject({ code: "not_running" });
+      expect(await balancer.ensure(program, input)).toBe("started");
+      await balancer.route(usual);
+      expect(await answering(input.write.port, 2)).toEqual(["pg1", "pg1"]);
+    },
+  );
+
+  test("that is stopped by a signal is neither gone nor started twice", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const { master } = await workers(made);
+    process.kill(master, "SIGSTOP");
+    atEnd(() => {
+      if (isAlive(master)) process.kill(master, "SIGCONT");
+    });
+    expect(await balancer.presence()).toEqual({ state: "unresponsive", pid: master });
+    await expect(balancer.ensure(program, input)).rejects.toMatchObject({ code: "timed_out" });
+    expect(await answering(input.write.port, 1)).toEqual(["pg1"]);
+    process.kill(master, "SIGCONT");
+    expect(await balancer.ensure(program, input)).toBe("unchanged");
+  });
+
+  test("does not start on a port that is taken, and says by what", async () => {
+    const { balancer, program, input } = await bench();
+    const other = net.createServer();
+    other.listen({ port: input.write.port, host: "127.0.0.1", exclusive: true });
+    await once(other, "listening");
+    await expect(balancer.ensure(program, input)).rejects.toMatchObject({
+      code: "port_in_use",
+      message: expect.stringContaining(`process ${process.pid}`),
+    });
+    expect(await balancer.presence()).toEqual({ state: "absent" });
+    other.close();
+    await once(other, "close");
+    expect(await balancer.ensure(program, input)).toBe("started");
+  });
+
+  test("ends with all its workers and gives its ports back", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const session = await visit(input.read.port);
+    await balancer.ensure(program, { ...input, maxSessions: 501 });
+    const { master, current, old } = await workers(made);
+    await balancer.stop();
+    expect([master, current, ...old].filter(isAlive)).toEqual([]);
+    expect(session.isOpen()).toBe(false);
+    expect(await balancer.presence()).toEqual({ state: "absent" });
+    await balancer.stop();
+    expect(await balancer.ensure(program, input)).toBe("started");
+  });
+
+  test.each(["with space", 'quote\'s "double"', "a$HOME#b", "back\\slash,comma:1", "ünï%[srv_name]"])(
+    "runs in a state directory named %s",
+    async (stateDirName) => {
+      const { balancer, program, input } = await running({ stateDirName });
+      expect(await answering(input.read.port, 1)).not.toEqual([undefined]);
+      await waitFor("the agent's word reaches it", async () =>
+        (await balancer.servers()).some((server) => nameOf(server) === "read/pg2" && server.up),
+      );
+      expect(await balancer.ensure(program, { ...input, maxSessions: 501 })).toBe("reloaded");
+    },
+  );
+
+  test("writes changes of state to its log, and no line for a session that went well", async () => {
+    const { balancer, input } = await running();
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+    const lines = (): string[] => readFileSync(balancer.files.log, "utf8").split("\n");
+    await waitFor("the change is in the log", () =>
+      lines().some((line) => line.includes("read/pg2 is going DOWN")),
+    );
+    const before = lines().length;
+    await answering(input.read.port, 5);
+    await balancer.route({ primary: "pg1", pool: ["pg2", "pg3"] });
+    await waitFor("the next change is in the log", () =>
+      lines()
+        .slice(before - 1)
+        .some((line) => line.includes("read/pg2 is UP")),
+    );
+    expect(
+      lines()
+        .slice(before - 1)
+        .filter((line) => line.includes("read_endpoint")),
+    ).toEqual([]);
+  });
+});
+
+/** Asks HAProxy's master directly. */
+async function ask({ balancer }: Bench, line: string): Promise<string> {
+  const socket = net.connect(balancer.files.masterSocket);
+  socket.write(`${line}\n`);
+  let answer = "";
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
