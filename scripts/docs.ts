@@ -1,3 +1,4 @@
+import { WARNINGS } from "../src/cluster/warnings.ts";
 import { configurationPage } from "../src/config/document.ts";
 import { exampleFile } from "../src/config/example.ts";
 import { configJsonSchema } from "../src/config/json-schema.ts";
@@ -24,8 +25,9 @@ const EXIT_STATUS: ReadonlyMap<number, string> = new Map([
 
 function errorsPage(): string {
   const errors = Object.entries(ERRORS);
+  const warnings = Object.entries(WARNINGS);
   return `${[
-    "<!-- Made from src/errors.ts by `npm run docs`: change it there. -->",
+    "<!-- Made from src/errors.ts and src/cluster/warnings.ts by `npm run docs`: change it there. -->",
     "",
     "# Errors",
     "",
@@ -45,5 +47,14 @@ function errorsPage(): string {
       "",
       `${meaning} Exit status ${exit}.`,
     ]),
+    "",
+    "# Warnings",
+    "",
+    "What `odoo-pg status` may warn of. Each warning says what is not as it should be, and what to do next. The worst",
+    "one is the verdict: with `critical` the exit status is 1 (69 for `cluster_not_running`), otherwise 0.",
+    "",
+    "| code | severity | meaning |",
+    "|---|---|---|",
+    ...warnings.map(([code, { severity, meaning }]) => `| \`${code}\` | ${severity} | ${meaning} |`),
   ].join("\n")}\n`;
 }

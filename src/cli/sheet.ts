@@ -148,7 +148,9 @@ function showTime(instant: string, at: string): string {
 function unexplained({ nodes, warnings }: StatusDocument): string[] {
   return nodes
     .filter(({ name, role, in_pool }) => {
-      const warned = warnings.some(({ node, code }) => node === name || code === "pool_empty");
+      const warned = warnings.some(
+        ({ node, code }) => node === name || ["pool_empty", "cluster_not_running"].includes(code),
+      );
       return role === "replica" && !in_pool && !warned;
     })
     .flatMap(({ name, reason }) => (reason === null ? [] : [`  ${name} serves no reads: ${clean(reason)}`]));
@@ -167,9 +169,8 @@ function writeLine({ endpoints: { write } }: StatusDocument): string {
 }
 
 function readLine({ endpoints: { read, write } }: StatusDocument): string {
-  const to = read.pool.length
-    ? read.pool.join(", ")
-    : `${write.node ?? "nobody"}, as no replica is in the pool`;
+  const fallback = write.node === null ? "nobody" : `${write.node}, as no replica is in the pool`;
+  const to = read.pool.length ? read.pool.join(", ") : fallback;
   return `${address(read)}${openness(read.answers)} → ${to} (${read.consistency})`;
 }
 
@@ -178,11 +179,8 @@ function warningLines(
   width: number,
   colour: (verdict: Verdict, text: string) => string,
 ): string[] {
-  const [first = "", ...more] = message
-    .split("\n")
-    .flatMap((text, index) =>
-      wrap(`${index === 0 ? "" : "  "}${clean(text)}`, width - 2, index === 0 ? "" : "  "),
-    );
+  // The lines of a server's own words stay lines.
+  const [first = "", ...more] = message.split("\n").flatMap((text) => wrap(clean(text), width - 2, ""));
   return [
     `${colour(severity, MARKS[severity])} ${first}`,
     ...more.map((text) => `  ${text}`),

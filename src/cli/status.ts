@@ -1,5 +1,5 @@
 import { agentReport } from "../agent/client.ts";
-import { NodeHandle } from "../agent/node-handle.ts";
+import { reasonOf } from "../agent/node-handle.ts";
 import { superuser } from "../agent/runtime.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { readApplied, readState } from "../agent/state.ts";
@@ -10,11 +10,11 @@ import { statusOf } from "../cluster/status.ts";
 import type { DiskUse } from "../cluster/view.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
-import { databaseBytes } from "../postgres/observe.ts";
+import { databaseBytes, observeServer } from "../postgres/observe.ts";
 import { now, pause, within } from "../system/clock.ts";
 import { diskSpace } from "../system/files.ts";
 import { accepts } from "../system/network.ts";
-import { withSession } from "../system/sql.ts";
+import { connect, SqlError } from "../system/sql.ts";
 import { clearScreen, type Output } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
 import { endpointHost } from "./odoo-conf.ts";
@@ -22,10 +22,14 @@ import { sheet } from "./sheet.ts";
 
 /** Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes. */
 const NODE_LIMIT = 1500;
-const SIZE_LIMIT = 1000;
+const ANSWER_LIMIT = 1000;
+const SIZE_LIMIT = 400;
 const AGENT_LIMIT = 500;
 const DISK_LIMIT = 1000;
 const CONNECT_LIMIT = 300;
+
+/** SQLSTATE cannot_connect_now: starting up, shutting down, or recovering. */
+const CANNOT_CONNECT_NOW = "57P03";
 
 /** Milliseconds between two sheets of --watch. */
 const WATCH_EVERY = 2000;
@@ -92,13 +96,13 @@ export async function gatherStatus(context: StatusContext): Promise<StatusDocume
     readPassword(layout, "postgres"),
   ]);
   const config = applied?.config ?? context.config;
-  const primary = config.nodes.find(({ name }) => name === record?.primary);
   const host = endpointHost(config.listen);
   const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_LIMIT);
-  const [observations, agent, size, disks, readAnswers, writeAnswers] = await Promise.all([
-    Promise.all(config.nodes.map(async (node) => await lookAt(layout, node, password))),
+  const [looks, agent, disks, readAnswers, writeAnswers] = await Promise.all([
+    Promise.all(
+      config.nodes.map(async (node) => await lookAt(layout, node, password, node.name === record?.primary)),
+    ),
     agentReport(layout, AGENT_LIMIT),
-    sizeOn(layout, primary, password),
     Promise.all(config.nodes.map(async (node) => await diskOf(layout, node))),
     answers(config.endpoints.read.port),
     answers(config.endpoints.write.port),
@@ -107,9 +111,9 @@ export async function gatherStatus(context: StatusContext): Promise<StatusDocume
     config,
     configChanged: applied !== undefined && comparable(applied.config) !== comparable(context.config),
     record: record && { primary: record.primary, systemIdentifier: record.system_identifier },
-    observations,
+    observations: looks.map(({ observation }) => observation),
     agent,
-    databaseBytes: size,
+    databaseBytes: looks.find(({ size }) => size !== undefined)?.size,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },
     now: now(),
@@ -123,47 +127,56 @@ function comparable(config: Config): string {
   return JSON.stringify({ ...rest, postgres: { ...postgres, parameters: {} } });
 }
 
+interface Look {
+  readonly observation: NodeObservation;
+  /** Bytes of all databases; undefined where nobody asked, or where it takes too long. */
+  readonly size: number | undefined;
+}
+
+/** One look at a server, by one session. Never throws: that it does not answer is an answer. */
 async function lookAt(
   layout: Layout,
   node: NodeConfig,
   password: string | undefined,
-): Promise<NodeObservation> {
-  const silent = (reason: string): NodeObservation => ({
-    name: node.name,
-    at: now(),
-    answer: { kind: "none", reason, starting: false },
-    lastSeen: undefined,
+  askSize: boolean,
+): Promise<Look> {
+  const silent = (reason: string, starting = false): Look => ({
+    observation: {
+      name: node.name,
+      at: now(),
+      answer: { kind: "none", reason, starting },
+      lastSeen: undefined,
+    },
+    size: undefined,
   });
   if (password === undefined) return silent("was never started");
-  const credentials = superuser(layout, node.port, password);
-  const handle = new NodeHandle(node, nodeLayoutOf(layout, node), credentials);
-  try {
-    return await within(NODE_LIMIT, node.name, handle.observe());
-  } catch {
-    return silent(`does not answer within ${NODE_LIMIT / 1000} s`);
-  } finally {
-    // The process ends soon: a polite end must not be waited for where the server hangs.
-    void handle.disconnect().catch(() => {});
-  }
-}
-
-/** Bytes of all databases; undefined where the primary does not tell in time. */
-async function sizeOn(
-  layout: Layout,
-  primary: NodeConfig | undefined,
-  password: string | undefined,
-): Promise<number | undefined> {
-  if (!primary || password === undefined) return undefined;
   const credentials = {
-    ...superuser(layout, primary.port, password),
+    ...superuser(layout, node.port, password),
     applicationName: "odoo-pg status",
-    connectLimit: SIZE_LIMIT,
-    statementLimit: SIZE_LIMIT,
-    settings: { statement_timeout: String(SIZE_LIMIT), jit: "off" },
+    connectLimit: ANSWER_LIMIT,
+    statementLimit: ANSWER_LIMIT,
+    settings: { jit: "off", statement_timeout: String(ANSWER_LIMIT) },
   };
-  return await within(NODE_LIMIT, primary.name, withSession(credentials, databaseBytes)).catch(
-    () => undefined,
-  );
+  const look = async (): Promise<Look> => {
+    const session = await connect(credentials);
+    try {
+      const facts = await observeServer(session);
+      const at = now();
+      const size = askSize
+        ? await within(SIZE_LIMIT, node.name, databaseBytes(session)).catch(() => undefined)
+        : undefined;
+      return { observation: { name: node.name, at, answer: { kind: "facts", facts }, lastSeen: at }, size };
+    } finally {
+      // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.
+      void session.close();
+    }
+  };
+  try {
+    return await within(NODE_LIMIT, node.name, look());
+  } catch (error) {
+    const starting = error instanceof SqlError && error.code === CANNOT_CONNECT_NOW;
+    return silent(reasonOf(error), starting);
+  }
 }
 
 async function diskOf(layout: Layout, node: NodeConfig): Promise<[string, DiskUse] | undefined> {

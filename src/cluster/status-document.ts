@@ -13,7 +13,7 @@ const nodeStatus = z.strictObject({
   name: z.string(),
   /** What the server says; where it does not answer, what is recorded. */
   role: z.enum(["primary", "replica"]),
-  /** running, streaming, starting, unreachable …: see docs/operations.md. Never empty. */
+  /** running, streaming, starting, unreachable, stopped, needs rejoin …: words for people. Never empty. */
   state: z.string().min(1),
   host: z.string(),
   port: z.number(),

@@ -1,0 +1,479 @@
+import { describe, expect, test } from "vitest";
+import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/status-document.ts";
+import { statusOf } from "../../src/cluster/status.ts";
+import { WARNINGS, verdictOf, type WarningCode } from "../../src/cluster/warnings.ts";
+import {
+  account,
+  agentOf,
+  cluster,
+  GB,
+  MB,
+  NOW,
+  primaryFacts,
+  replicaFacts,
+  seen,
+  silent,
+  slot,
+  standby,
+} from "../support/observations.ts";
+
+function statusWith(changes: Parameters<typeof cluster>[0] = {}): StatusDocument {
+  return statusDocumentSchema.parse(statusOf(cluster(changes)));
+}
+
+function codes(status: StatusDocument): WarningCode[] {
+  return status.warnings.map(({ code }) => code);
+}
+
+function nodeOf(status: StatusDocument, name: string): StatusDocument["nodes"][number] {
+  const node = status.nodes.find((candidate) => candidate.name === name);
+  if (!node) throw new Error(`no node ${name}`);
+  return node;
+}
+
+function warningOf(status: StatusDocument, code: WarningCode): StatusDocument["warnings"][number] {
+  const found = status.warnings.find((warning) => warning.code === code);
+  if (!found) throw new Error(`no warning ${code}, only ${codes(status).join(", ")}`);
+  return found;
+}
+
+describe("a healthy cluster", () => {
+  test("is ok, without warnings, and says everything", () => {
+    expect(statusWith()).toEqual({
+      version: 1,
+      cluster: "prod",
+      at: new Date(NOW).toISOString(),
+      verdict: "ok",
+      postgres_version: "15.18",
+      timeline: 4,
+      database_bytes: 38.2 * GB,
+      nodes: [
+        {
+          name: "pg1",
+          role: "primary",
+          state: "running",
+          host: "127.0.0.1",
+          port: 5433,
+          timeline: 4,
+          lag_bytes: null,
+          lag_seconds: null,
+          slot: null,
+          disk_used_ratio: 0.6,
+          in_pool: false,
+          reason: null,
+          last_seen: new Date(NOW).toISOString(),
+        },
+        {
+          name: "pg2",
+          role: "replica",
+          state: "streaming",
+          host: "127.0.0.1",
+          port: 5434,
+          timeline: 4,
+          lag_bytes: 0,
+          lag_seconds: 0,
+          slot: { state: "ok", kept_bytes: 0 },
+          disk_used_ratio: 0.6,
+          in_pool: true,
+          reason: null,
+          last_seen: new Date(NOW).toISOString(),
+        },
+      ],
+      endpoints: {
+        read: { host: "127.0.0.1", port: 5435, answers: true, consistency: "bounded", pool: ["pg2"] },
+        write: { host: "127.0.0.1", port: 5436, answers: true, node: "pg1" },
+      },
+      agent: { running: true, pid: 4711, operation: null },
+      warnings: [],
+    });
+  });
+
+  test("with a primary alone has no empty pool to warn of", () => {
+    const status = statusWith({
+      nodes: ["pg1"],
+      observations: [seen("pg1", primaryFacts({ slots: [], standbys: [] }))],
+      agent: agentOf(["pg1"], { pool: [] }),
+    });
+    expect(codes(status)).toEqual([]);
+  });
+});
+
+describe("the state of a node", () => {
+  const pg2 = (observation: Parameters<typeof cluster>[0]): string =>
+    nodeOf(statusWith(observation), "pg2").state;
+  const silence = silent("pg2", "is not running");
+  const primary = seen("pg1", primaryFacts());
+
+  test.each([
+    ["streaming", [primary, seen("pg2", replicaFacts())], undefined],
+    ["not streaming", [primary, seen("pg2", replicaFacts({ receiver_status: null }))], undefined],
+    ["replay paused", [primary, seen("pg2", replicaFacts({ replay_paused: true }))], undefined],
+    [
+      "catching up",
+      [seen("pg1", primaryFacts({ standbys: [standby("pg2", "catchup")] })), seen("pg2", replicaFacts())],
+      undefined,
+    ],
+    ["starting", [primary, silent("pg2", "the database system is starting up", true)], undefined],
+    ["starting", [primary, silence], { operation: "start" }],
+    ["restarting", [primary, silence], { operation: "restart" }],
+    ["seeding", [primary, silence], { operation: "seed" }],
+    ["stopping", [primary, silence], { operation: "stop" }],
+    ["stopping", [primary, silence], { operation: "remove" }],
+    ["needs rejoin", [primary, silence], { waiting: { state: "needs rejoin", reason: "r", next: "n" } }],
+    ["refused", [primary, silence], { waiting: { state: "refused", reason: "r", next: "n" } }],
+    ["start fails", [primary, silence], { failure: "FATAL: x" }],
+    ["unreachable", [primary, silence], undefined],
+    ["unreachable", [primary, silent("pg2", "does not answer within 1 s")], undefined],
+    ["unreachable", [primary], undefined],
+  ] as const)("is %s", (state, observations, changes) => {
+    const agent = agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", changes)] });
+    expect(pg2({ observations, agent })).toBe(state);
+  });
+
+  test("follows what the server says, not what is recorded", () => {
+    const status = statusWith({ observations: [seen("pg1", replicaFacts()), seen("pg2", primaryFacts())] });
+    expect(status.nodes.map(({ role }) => role)).toEqual(["replica", "primary"]);
+  });
+
+  test("that does not answer keeps its recorded role and when it was last seen", () => {
+    const agent = agentOf(["pg1", "pg2"], {
+      nodes: [account("pg1"), account("pg2", { last_seen: NOW - 60_000 })],
+    });
+    const node = nodeOf(statusWith({ observations: [primary, silence], agent }), "pg2");
+    expect(node).toMatchObject({
+      role: "replica",
+      timeline: null,
+      lag_bytes: null,
+      lag_seconds: null,
+      reason: "is not running",
+      last_seen: new Date(NOW - 60_000).toISOString(),
+    });
+  });
+
+  test("has the slot that the primary holds for it", () => {
+    const slotWith = (changes: Parameters<typeof slot>[1]): unknown =>
+      nodeOf(
+        statusWith({
+          observations: [
+            seen("pg1", primaryFacts({ slots: [slot("pg2", changes)] })),
+            seen("pg2", replicaFacts()),
+          ],
+        }),
+        "pg2",
+      ).slot;
+    expect(slotWith({ behind: 3 * MB })).toEqual({ state: "ok", kept_bytes: 3 * MB });
+    expect(slotWith({ behind: MB, active: false })).toEqual({ state: "inactive", kept_bytes: MB });
+    expect(slotWith({ behind: MB, wal_status: "unreserved" })).toEqual({
+      state: "unreserved",
+      kept_bytes: MB,
+    });
+    expect(slotWith({ wal_status: "lost" })).toEqual({ state: "lost", kept_bytes: null });
+  });
+
+  test("says why a replica is not in the pool", () => {
+    const agent = agentOf(["pg1", "pg2"], {
+      pool: [],
+      nodes: [account("pg1"), account("pg2", { out_of_pool: "is being worked on" })],
+    });
+    expect(nodeOf(statusWith({ agent }), "pg2")).toMatchObject({
+      in_pool: false,
+      reason: "is being worked on",
+    });
+  });
+});
+
+describe("a cluster that is stopped", () => {
+  const stopped = {
+    observations: [silent("pg1", "is not running"), silent("pg2", "is not running")],
+    agent: undefined,
+    databaseBytes: undefined,
+    answers: false,
+  };
+
+  test("gives one critical warning, and its nodes are stopped", () => {
+    const status = statusWith(stopped);
+    expect(codes(status)).toEqual(["cluster_not_running"]);
+    expect(status.verdict).toBe("critical");
+    expect(status.nodes.map(({ state }) => state)).toEqual(["stopped", "stopped"]);
+    expect(warningOf(status, "cluster_not_running")).toMatchObject({
+      message: "Cluster prod is not running.",
+      next: "odoo-pg up",
+    });
+  });
+
+  test("that never ran says so, and has the roles of the configuration", () => {
+    const observations = [silent("pg1", "was never started"), silent("pg2", "was never started")];
+    const status = statusWith({ ...stopped, observations, record: undefined });
+    expect(warningOf(status, "cluster_not_running").message).toMatch(/never started/);
+    expect(status.nodes.map(({ role, state }) => [role, state])).toEqual([
+      ["primary", "stopped"],
+      ["replica", "stopped"],
+    ]);
+  });
+
+  test("is told from one whose servers hang", () => {
+    const observations = [silent("pg1", "does not answer within 1 s"), silent("pg2", "is not running")];
+    const status = statusWith({ ...stopped, observations });
+    expect(status.nodes.map(({ state }) => state)).toEqual(["unreachable", "stopped"]);
+    expect(warningOf(status, "cluster_not_running").message).toMatch(/^Nothing of cluster prod answers/);
+  });
+
+  test("says what keeps a node from starting", () => {
+    const waiting = {
+      state: "refused",
+      reason: "Node pg1: it belongs to another cluster.",
+      next: "Move it.",
+    };
+    const agent = agentOf(["pg1", "pg2"], {
+      keeping: false,
+      haproxy: false,
+      pool: [],
+      nodes: [account("pg1", { waiting }), account("pg2")],
+    });
+    expect(codes(statusWith({ ...stopped, agent }))).toEqual(["cluster_not_running", "node_refused"]);
+  });
+
+  test("that is being started is not called stopped", () => {
+    const agent = agentOf(["pg1", "pg2"], { keeping: false, haproxy: false, operation: "up", pool: [] });
+    const status = statusWith({ ...stopped, agent });
+    expect(codes(status)).not.toContain("cluster_not_running");
+    expect(warningOf(status, "primary_down").next).toBe("odoo-pg status --watch");
+  });
+});
+
+describe("warnings", () => {
+  const primary = seen("pg1", primaryFacts());
+  const replica = seen("pg2", replicaFacts());
+  const dead = silent("pg2", "is not running");
+
+  /** What brings each warning about; with the command that has to be in what to do next. */
+  const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
+    cluster_not_running: {
+      when: {
+        observations: [silent("pg1", "is not running"), dead],
+        agent: undefined,
+        answers: false,
+      },
+      next: "odoo-pg up",
+    },
+    primary_down: {
+      when: { observations: [silent("pg1", "is not running"), replica] },
+      next: "odoo-pg logs pg1",
+      node: "pg1",
+    },
+    two_primaries: {
+      when: { observations: [primary, seen("pg2", primaryFacts())] },
+      next: "kill -INT $(head -n 1 /var/lib/odoo-pg/prod/nodes/pg2/data/postmaster.pid)",
+      node: "pg2",
+    },
+    unexpected_primary: {
+      when: { observations: [silent("pg1", "is not running"), seen("pg2", primaryFacts())] },
+      next: "odoo-pg logs pg2",
+      node: "pg2",
+    },
+    other_system_identifier: {
+      when: { observations: [primary, seen("pg2", replicaFacts({ system_identifier: "99" }))] },
+      next: "odoo-pg psql pg2 -- -c 'SHOW data_directory'",
+      node: "pg2",
+    },
+    haproxy_down: {
+      when: { agent: agentOf(["pg1", "pg2"], { haproxy: false }), answers: false },
+      next: "odoo-pg logs haproxy",
+    },
+    endpoint_down: { when: { readAnswers: false }, next: "odoo-pg logs haproxy" },
+    disk_nearly_full: {
+      when: { disks: { pg1: 0.96, pg2: 0.4 } },
+      next: "df -h /var/lib/odoo-pg/prod/nodes/pg1/data",
+      node: "pg1",
+    },
+    disk_filling: {
+      when: { disks: { pg1: 0.4, pg2: 0.85 } },
+      next: "df -h /var/lib/odoo-pg/prod/nodes/pg2/data",
+      node: "pg2",
+    },
+    agent_not_running: { when: { agent: undefined }, next: "odoo-pg up" },
+    agent_waiting: { when: { agent: agentOf(["pg1", "pg2"], { keeping: false }) }, next: "odoo-pg up" },
+    start_failing: {
+      when: {
+        observations: [primary, dead],
+        agent: agentOf(["pg1", "pg2"], {
+          nodes: [account("pg1"), account("pg2", { failure: 'FATAL:  could not open file "x"' })],
+        }),
+      },
+      next: "odoo-pg logs pg2",
+      node: "pg2",
+    },
+    node_refused: {
+      when: {
+        observations: [primary, dead],
+        agent: agentOf(["pg1", "pg2"], {
+          nodes: [
+            account("pg1"),
+            account("pg2", { waiting: { state: "refused", reason: "Node pg2: no.", next: "odoo-pg up" } }),
+          ],
+        }),
+      },
+      next: "odoo-pg up",
+      node: "pg2",
+    },
+    needs_rejoin: {
+      when: {
+        observations: [primary, dead],
+        agent: agentOf(["pg1", "pg2"], {
+          nodes: [
+            account("pg1"),
+            account("pg2", {
+              waiting: { state: "needs rejoin", reason: "pg2 was a primary.", next: "odoo-pg rejoin pg2" },
+            }),
+          ],
+        }),
+      },
+      next: "odoo-pg rejoin pg2",
+      node: "pg2",
+    },
+    replica_down: { when: { observations: [primary, dead] }, next: "odoo-pg logs pg2", node: "pg2" },
+    replica_not_streaming: {
+      when: { observations: [primary, seen("pg2", replicaFacts({ receiver_status: null }))] },
+      next: "odoo-pg logs pg2",
+      node: "pg2",
+    },
+    wrong_timeline: {
+      when: { observations: [primary, seen("pg2", replicaFacts({ timeline: 5, receiver_status: null }))] },
+      next: "mv /var/lib/odoo-pg/prod/nodes/pg2/data",
+      node: "pg2",
+    },
+    slot_lost: {
+      when: {
+        observations: [
+          seen("pg1", primaryFacts({ slots: [slot("pg2", { wal_status: "lost", active: false })] })),
+          seen("pg2", replicaFacts({ receiver_status: null })),
+        ],
+      },
+      next: "mv /var/lib/odoo-pg/prod/nodes/pg2/data",
+      node: "pg2",
+    },
+    slot_missing: {
+      when: { observations: [seen("pg1", primaryFacts({ slots: [] })), replica] },
+      next: "odoo-pg up",
+      node: "pg2",
+    },
+    slot_keeps_wal: {
+      when: {
+        observations: [seen("pg1", primaryFacts({ slots: [slot("pg2", { behind: 11 * GB })] })), replica],
+      },
+      next: "odoo-pg logs pg2",
+      node: "pg2",
+    },
+    replay_paused: {
+      when: { observations: [primary, seen("pg2", replicaFacts({ replay_paused: true }))] },
+      next: "odoo-pg psql pg2 -- -c 'SELECT pg_wal_replay_resume()'",
+      node: "pg2",
+    },
+    replica_behind: {
+      when: { observations: [primary, seen("pg2", replicaFacts({ behind: 17 * MB }))] },
+      next: "odoo-pg status --watch",
+      node: "pg2",
+    },
+    pool_empty: { when: { agent: agentOf(["pg1", "pg2"], { pool: [] }) }, next: "odoo-pg logs agent" },
+    settings_pending_restart: {
+      when: { observations: [primary, seen("pg2", replicaFacts({ pending_restart: ["max_connections"] }))] },
+      next: "odoo-pg up",
+    },
+    configuration_not_applied: { when: { configChanged: true }, next: "odoo-pg up" },
+  };
+
+  test.each(Object.entries(causes))("%s is given, and says what to do next", (code, { when, next, node }) => {
+    const status = statusWith(when);
+    const found = status.warnings.find((warning) => warning.code === code);
+    expect(codes(status)).toContain(code);
+    expect(found?.next).toContain(next);
+    expect(found?.node).toBe(node ?? null);
+    expect(found?.severity).toBe(WARNINGS[found?.code ?? "primary_down"].severity);
+  });
+
+  test("decide the verdict: the worst of them", () => {
+    expect(verdictOf(statusWith({ disks: { pg1: 0.86, pg2: 0.4 } }).warnings)).toBe("warning");
+    const mixed = statusWith({ disks: { pg1: 0.86, pg2: 0.97 } });
+    expect(mixed.verdict).toBe("critical");
+    expect(mixed.warnings.map(({ severity }) => severity)).toEqual(["critical", "warning"]);
+  });
+
+  test("name one cause once: a dead primary explains why nobody streams", () => {
+    const observations = [
+      silent("pg1", "is not running"),
+      seen("pg2", replicaFacts({ receiver_status: null })),
+    ];
+    const agent = agentOf(["pg1", "pg2"], { pool: [] });
+    expect(codes(statusWith({ observations, agent }))).toEqual(["primary_down"]);
+  });
+
+  test("name one cause once: a lost slot explains why the replica does not stream", () => {
+    expect(codes(statusWith(causes.slot_lost.when))).toEqual(["slot_lost"]);
+  });
+
+  test("name a disk once, however many nodes are on it", () => {
+    const status = statusWith({ disks: { pg1: 0.9, pg2: 0.9 } });
+    expect(warningOf(status, "disk_filling").message).toMatch(
+      /^The disk of pg1, pg2 is 90 % full: 10 GB left/,
+    );
+  });
+
+  test("carry the server's own words when it does not start", () => {
+    expect(warningOf(statusWith(causes.start_failing.when), "start_failing").message).toContain(
+      'could not open file "x"',
+    );
+  });
+
+  test("lead to the disk when there is no room to start", () => {
+    const agent = agentOf(["pg1", "pg2"], {
+      nodes: [account("pg1"), account("pg2", { failure: "FATAL: could not write: No space left on device" })],
+    });
+    const status = statusWith({ observations: [primary, dead], agent });
+    expect(warningOf(status, "start_failing").next).toContain("df -h");
+  });
+
+  test("lead to `up` where no agent starts a dead server again", () => {
+    const status = statusWith({ observations: [primary, dead], agent: undefined });
+    expect(codes(status)).toEqual(["replica_down", "agent_not_running"]);
+    expect(warningOf(status, "replica_down").next).toBe("odoo-pg up");
+  });
+
+  test("name a primary that was recorded but runs as a replica", () => {
+    const status = statusWith({ observations: [seen("pg1", replicaFacts()), replica] });
+    expect(warningOf(status, "primary_down").message).toMatch(/runs as a replica/);
+    expect(status.endpoints.write.node).toBeNull();
+  });
+
+  test("of a slot follow the configured limit, and none when there is no limit", () => {
+    const observations = [seen("pg1", primaryFacts({ slots: [slot("pg2", { behind: 600 * MB })] })), replica];
+    const withLimit = (max_slot_wal_keep_size: string): WarningCode[] =>
+      codes(statusWith({ observations, parameters: { max_slot_wal_keep_size } }));
+    expect(withLimit("1GB")).toEqual(["slot_keeps_wal"]);
+    expect(withLimit("1024")).toEqual(["slot_keeps_wal"]);
+    expect(withLimit("2GB")).toEqual([]);
+    expect(withLimit("-1")).toEqual([]);
+  });
+
+  test("of a lag in seconds leave the last word to the agent, which measures it", () => {
+    const late = seen("pg2", replicaFacts({ behind: 50, last_replay_at: NOW - 3_600_000 }));
+    const observations = [primary, late];
+    expect(codes(statusWith({ observations, maxLagSeconds: 10 }))).toEqual([]);
+    const agent = agentOf(["pg1", "pg2"], { pool: [] });
+    expect(codes(statusWith({ observations, maxLagSeconds: 10, agent }))).toContain("replica_behind");
+  });
+
+  test("quote a path for the shell", () => {
+    const stateDir = "/srv/Application Support/prod";
+    const status = statusWith({ ...causes.slot_lost.when, stateDir });
+    expect(warningOf(status, "slot_lost").next).toContain(`mv '${stateDir}/nodes/pg2/data' `);
+  });
+
+  test("follow the wording of the configuration file in every command", () => {
+    const status = statusWith({
+      observations: [primary, dead],
+      agent: undefined,
+      suggest: (command) => `odoo-pg ${command} --config /etc/prod.yaml`,
+    });
+    for (const { next } of status.warnings) expect(next).toBe("odoo-pg up --config /etc/prod.yaml");
+  });
+});
