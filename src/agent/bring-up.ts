@@ -134,7 +134,9 @@ async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> 
 async function checkPorts(runtime: Runtime, decisions: ReadonlyMap<string, StartDecision>): Promise<void> {
   for (const handle of runtime.nodes.values()) {
     const action = decisions.get(handle.node.name)?.action;
-    if (action === "refuse" || action === "wait" || (await findPostmaster(handle.files.dataDir))) continue;
+    if (action === "refuse" || action === "wait") continue;
+    // A running server may get another port: it has to be free too.
+    if ((await findPostmaster(handle.files.dataDir))?.port === handle.node.port) continue;
     await requirePort(handle.node.port, `node ${handle.node.name}`, `nodes[].port of ${handle.node.name}`);
   }
 }
@@ -254,7 +256,7 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
   try {
     await primary.use(async (session) => {
       await ensureRoles(session, config.odoo.role, passwords);
-      await ensureTemplate(primary.credentials, session, config.odoo.template);
+      await ensureTemplate(await primary.credentials(), session, config.odoo.template);
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {
@@ -309,7 +311,8 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
       files: handle.files,
       installation: runtime.installation,
       owner: runtime.owner,
-      upstream: addressOf(primary.node),
+      // Its port may be about to change; it runs with the old one still.
+      upstream: { ...addressOf(primary.node), port: (await primary.credentials()).port },
       slot,
       onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
     });

@@ -1,6 +1,7 @@
 import type { NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import { observeServer } from "../postgres/observe.ts";
+import { findPostmaster } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
 import { connect, SqlError, withSession, type Credentials, type Session } from "../system/sql.ts";
 
@@ -43,7 +44,7 @@ export class NodeHandle {
   async observe(): Promise<NodeObservation> {
     try {
       this.#session ??= await connect({
-        ...this.#credentials,
+        ...(await this.credentials()),
         applicationName: "odoo-pg agent",
         connectLimit: LOOK_LIMIT,
         statementLimit: LOOK_LIMIT,
@@ -72,13 +73,19 @@ export class NodeHandle {
   /** Opens a session for the agent's own statements and closes it afterwards. @throws SqlError */
   async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
     return await withSession(
-      { ...this.#credentials, applicationName: "odoo-pg agent", settings: { synchronous_commit: "local" } },
+      {
+        ...(await this.credentials()),
+        applicationName: "odoo-pg agent",
+        settings: { synchronous_commit: "local" },
+      },
       act,
     );
   }
 
-  get credentials(): Credentials {
-    return this.#credentials;
+  /** The superuser's way in. A server whose configured port was changed is reached at the old one until its restart. */
+  async credentials(): Promise<Credentials> {
+    const running = await findPostmaster(this.files.dataDir);
+    return { ...this.#credentials, port: running?.port ?? this.node.port };
   }
 
   async disconnect(): Promise<void> {

@@ -139,21 +139,27 @@ async function startFailure(node: string, files: NodeLayout): Promise<OdooPgErro
   });
 }
 
-/** The last lines that tell why a server ended, from its start log and its newest log file. */
+/** The last lines that tell why a server ended: from its start log, else what its newest log holds of its last start. */
 export async function lastWords(files: NodeLayout): Promise<string> {
-  const early = await readTail(files.startLog, 4000);
+  const early = linesOf(await readTail(files.startLog, 4000));
   const log = await newestLog(files);
-  const late = log === undefined ? "" : await readTail(log, 4000);
-  const lines = `${early}\n${late}`
-    .split("\n")
-    .filter((line) => line.trim() && !/HINT: {2}Future log output/.test(line));
-  const telling = lines.filter((line) =>
-    /FATAL|PANIC|ERROR|LOG: {2}(?:invalid|could not|unrecognized|parameter)/.test(line),
-  );
-  return (telling.length ? telling : lines)
+  const late = linesOf(log === undefined ? "" : await readTail(log, 4000));
+  // The log goes on over restarts: what stands before the last one is not about it.
+  const started = late.findLastIndex((line) => line.includes("LOG:  starting PostgreSQL"));
+  const candidates = [early, late.slice(Math.max(0, started)), [...early, ...late]];
+  const telling = candidates.map((lines) => lines.filter(isTelling)).find((lines) => lines.length > 0);
+  return (telling ?? [...early, ...late])
     .slice(-6)
     .map((line) => `  ${line}`)
     .join("\n");
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.trim() && !/HINT: {2}Future log output/.test(line));
+}
+
+function isTelling(line: string): boolean {
+  return /FATAL|PANIC|ERROR|LOG: {2}(?:invalid|could not|unrecognized|parameter)/.test(line);
 }
 
 /** The log file that the server writes now, or undefined before it wrote one. */

@@ -1,11 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/status-document.ts";
+import { connect, type Session } from "./pg.ts";
 import { freePorts } from "./ports.ts";
 import { processesUsing } from "./processes.ts";
-import { type Ran, type RunOptions, runProgram } from "./program.ts";
+import { type Ran, type Running, type RunOptions, runProgram, startProgram } from "./program.ts";
 import { atEnd } from "./scope.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import { waitFor } from "./wait.ts";
 
 type Configuration = Readonly<Record<string, unknown>>;
 
@@ -26,15 +29,30 @@ export interface ThrowawayCluster {
   configure(changes: Configuration): void;
   /** Runs `odoo-pg ARGS --config FILE` and returns what it printed, whatever its exit status. */
   run(args: readonly string[], options?: RunOptions): Promise<Ran>;
+  /** Starts `odoo-pg ARGS --config FILE` and does not wait for its end. */
+  start(args: readonly string[], options?: Omit<RunOptions, "input" | "timeout">): Running;
   /** Runs a command with --json and returns its document, whatever its exit status. */
   json(args: readonly string[], options?: RunOptions): Promise<unknown>;
   /** @throws Error with what the command printed, when it fails */
-  up(): Promise<Ran>;
+  up(options?: RunOptions): Promise<Ran>;
   /** @throws Error with what the command printed, when it fails */
   down(): Promise<Ran>;
+  /** What `status --json` prints, checked against its schema. */
+  status(): Promise<StatusDocument>;
+  /** Waits until the verdict is ok and every replica serves reads. */
+  healthy(): Promise<void>;
   /** A password that odoo-pg has generated, such as that of role "odoo". */
-  password(role: string): string;
+  password(role: Role): string;
+  /** A session through an endpoint or on a node; "spare" is a node on the spare port. */
+  session(target: ClusterTarget, role?: Role, database?: string): Promise<Session>;
+  /** Process id of a node's postmaster, from its postmaster.pid. */
+  postmaster(node: string): number;
+  /** Process id of the agent, from its lock. */
+  agent(): number;
 }
+
+export type Role = "postgres" | "odoo" | "openerp" | "replicator" | "collectd";
+export type ClusterTarget = "read" | "write" | "spare" | `pg${number}`;
 
 /**
  * A cluster of its own for the present test (or, in beforeAll, the test file): configured, not started. At the end
@@ -72,11 +90,21 @@ export async function throwawayCluster(
       env: { ...options.env, ...runOptions.env },
     });
   };
-  const succeed = async (command: string): Promise<Ran> => {
-    const ran = await run([command]);
+  const succeed = async (command: string, runOptions?: RunOptions): Promise<Ran> => {
+    const ran = await run([command], runOptions);
     if (ran.exitCode === 0) return ran;
     throw new Error(`odoo-pg ${command} ended with ${ran.exitCode}:\n${ran.stdout}\n${ran.stderr}`);
   };
+
+  const password = (role: Role): string =>
+    readFileSync(join(stateDir, "secrets", `${role}.password`), "utf8").trimEnd();
+  const portOf = (target: ClusterTarget): number => {
+    if (target === "read") return read;
+    if (target === "write") return write;
+    return (target === "spare" ? spare : nodes[Number(target.slice(2)) - 1]) ?? 0;
+  };
+  const firstNumber = (...file: readonly string[]): number =>
+    Number.parseInt(readFileSync(join(stateDir, ...file), "utf8"), 10);
 
   const cluster: ThrowawayCluster = {
     folder,
@@ -87,6 +115,12 @@ export async function throwawayCluster(
       writeFileSync(configFile, stringify(merge(defaults, merge(options.config ?? {}, changes))));
     },
     run,
+    start: (args, runOptions = {}) =>
+      startProgram([...args, "--config", configFile], {
+        ...runOptions,
+        home: folder,
+        env: { ...options.env, ...runOptions.env },
+      }),
     async json(args, runOptions) {
       const ran = await run([...args, "--json"], runOptions);
       try {
@@ -98,9 +132,21 @@ export async function throwawayCluster(
         );
       }
     },
-    up: () => succeed("up"),
+    up: (runOptions) => succeed("up", runOptions),
     down: () => succeed("down"),
-    password: (role) => readFileSync(join(stateDir, "secrets", `${role}.password`), "utf8").trimEnd(),
+    status: async () => statusDocumentSchema.parse(await cluster.json(["status"])),
+    async healthy() {
+      await waitFor("the cluster to be healthy", async () => {
+        const { verdict, nodes: seen, warnings } = await cluster.status();
+        if (verdict === "ok" && seen.every(({ role, in_pool }) => role === "primary" || in_pool)) return true;
+        throw new Error(`${verdict}: ${JSON.stringify(seen)} ${JSON.stringify(warnings)}`);
+      });
+    },
+    password,
+    session: async (target, role = "postgres", database = "postgres") =>
+      await connect({ port: portOf(target), user: role, database, password: password(role) }),
+    postmaster: (node) => firstNumber("nodes", node, "data", "postmaster.pid"),
+    agent: () => firstNumber("agent.lock"),
   };
   cluster.configure({});
   atEnd(async () => {

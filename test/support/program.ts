@@ -1,5 +1,7 @@
-import { execa } from "execa";
+import { execa, type Options } from "execa";
 import { inject } from "vitest";
+import { isAlive } from "./processes.ts";
+import { atEnd } from "./scope.ts";
 
 export interface Ran {
   readonly stdout: string;
@@ -34,6 +36,59 @@ export async function runProgram(
 ): Promise<Ran> {
   const timeout = options.timeout ?? 60_000;
   const result = await execa(process.execPath, [program(), ...args], {
+    ...surroundings(options),
+    timeout,
+    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
+  });
+  if (result.timedOut) {
+    throw new Error(
+      `odoo-pg ${args.join(" ")} did not end within ${timeout / 1000} s\n${result.stdout}\n${result.stderr}`,
+    );
+  }
+  return { stdout: result.stdout, stderr: result.stderr, exitCode: exitCodeOf(result) };
+}
+
+/** A program that runs beside the test; killed at the end of the present test when it still runs. */
+export interface Running {
+  readonly pid: number;
+  /** What it has written to its standard output until now. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly signal: (signal: NodeJS.Signals) => void;
+  /** What it printed, when it has ended. */
+  readonly ended: Promise<Ran>;
+}
+
+/** Starts the built program, as `runProgram`, and does not wait for its end. */
+export function startProgram(
+  args: readonly string[],
+  options: Omit<RunOptions, "input" | "timeout"> & { readonly home: string },
+): Running {
+  const child = execa(process.execPath, [program(), ...args], { ...surroundings(options), stdin: "ignore" });
+  const { pid } = child;
+  if (pid === undefined) throw new Error("The program cannot be started");
+  const texts = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.on("data", (chunk: Buffer) => {
+      texts[name] += chunk.toString("utf8");
+    });
+  }
+  const ended = child.then((result) => ({ ...texts, exitCode: exitCodeOf(result) }));
+  atEnd(async () => {
+    if (isAlive(pid)) child.kill("SIGKILL");
+    await ended;
+  });
+  return {
+    pid,
+    stdout: () => texts.stdout,
+    stderr: () => texts.stderr,
+    signal: (signal) => void child.kill(signal),
+    ended,
+  };
+}
+
+function surroundings(options: RunOptions & { readonly home: string }) {
+  return {
     env: {
       PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
       TMPDIR: process.env["TMPDIR"] ?? "/tmp",
@@ -45,13 +100,9 @@ export async function runProgram(
     cwd: options.cwd ?? options.home,
     reject: false,
     stripFinalNewline: false,
-    timeout,
-    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
-  });
-  if (result.timedOut) {
-    throw new Error(
-      `odoo-pg ${args.join(" ")} did not end within ${timeout / 1000} s\n${result.stdout}\n${result.stderr}`,
-    );
-  }
-  return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode ?? 128 };
+  } satisfies Options;
+}
+
+function exitCodeOf(result: { readonly exitCode?: number }): number {
+  return result.exitCode ?? 128;
 }
