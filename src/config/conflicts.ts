@@ -21,6 +21,7 @@ export function conflicts(draft: Draft): Conflict[] {
     ...sharedDataDirectories(draft),
     ...unheardLoopback(draft),
     ...brokenPromise(draft),
+    ...foreignPromise(draft),
   ];
 }
 
@@ -102,4 +103,12 @@ function brokenPromise({ endpoints, postgres }: Draft): Conflict[] {
   return [
     { path: ["postgres", "parameters", "synchronous_commit"], message, about: ["endpoints", "postgres"] },
   ];
+}
+
+/** Only who runs the primary can make commits wait for replicas. */
+function foreignPromise({ upstream, endpoints }: Draft): Conflict[] {
+  if (!upstream || endpoints.read.consistency !== "read-your-writes") return [];
+  const message =
+    'read-your-writes needs a primary that odoo-pg runs, and "upstream" names a foreign one: choose bounded or eventual';
+  return [{ path: ["endpoints", "read", "consistency"], message, about: ["endpoints", "upstream"] }];
 }

@@ -1,4 +1,4 @@
-import type { Origin } from "./origins.ts";
+import type { Origin, Path } from "./origins.ts";
 import { parameterProblem } from "./parameters.ts";
 import { passwordProblem, type PasswordSource } from "./passwords.ts";
 import type { Problem } from "./problems.ts";
@@ -19,9 +19,48 @@ type EnvironmentRole = keyof typeof PASSWORD_VARIABLES;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Variables that set one value of the configuration, over the file, and where. The schema checks the value as it does the file's. */
+const SETTING_VARIABLES: Readonly<Record<string, { path: Path; read: (value: string) => unknown }>> = {
+  SLAVEHOST: { path: ["upstream", "host"], read: (value) => value },
+  SLAVEPORT: { path: ["upstream", "port"], read: numberOrText },
+  SLAVEUSER: { path: ["upstream", "user"], read: (value) => value },
+  SLAVEPASSWORD_FILE: { path: ["upstream", "password_file"], read: (value) => value },
+  PGSQL_HOT_STANDBY: { path: ["upstream", "hot_standby"], read: switchOrText },
+};
+
+function numberOrText(value: string): unknown {
+  return /^\d+$/.test(value) ? Number(value) : value;
+}
+
+/** As PostgreSQL writes switches; anything else is left for the schema to refuse. */
+function switchOrText(value: string): unknown {
+  const word = value.toLowerCase();
+  if (["on", "true", "yes", "1"].includes(word)) return true;
+  return ["off", "false", "no", "0"].includes(word) ? false : value;
+}
+
+/** One value of the configuration that the environment sets. */
+export interface EnvironmentSetting {
+  readonly path: Path;
+  readonly value: unknown;
+  readonly origin: Origin;
+}
+
+function readSettings(env: Environment): EnvironmentSetting[] {
+  return Object.entries(SETTING_VARIABLES).flatMap(([name, { path, read }]) => {
+    const value = env[name];
+    // Compose files hand on variables that are not set as empty ones.
+    if (value === undefined || value === "") return [];
+    // A primary answers reads whatever this says: it means something only where there is an upstream.
+    if (name === "PGSQL_HOT_STANDBY" && !env["SLAVEHOST"]) return [];
+    return [{ path, value: read(value), origin: { kind: "environment" as const, name } }];
+  });
+}
+
 export interface EnvironmentReading {
+  readonly settings: readonly EnvironmentSetting[];
   readonly parameters: ReadonlyMap<string, { readonly value: string; readonly origin: Origin }>;
-  readonly passwords: Readonly<Partial<Record<EnvironmentRole, PasswordSource>>>;
+  readonly passwords: Readonly<Partial<Record<EnvironmentRole | "upstream", PasswordSource>>>;
   readonly problems: readonly Problem[];
 }
 
@@ -33,7 +72,13 @@ export function readEnvironment(env: Environment): EnvironmentReading {
     const source = readPassword(env, PASSWORD_VARIABLES[role], problems);
     if (source !== undefined) passwords[role] = source;
   }
-  return { parameters, passwords, problems };
+  const upstream = readPassword(env, "SLAVEPASSWORD", problems);
+  return {
+    settings: readSettings(env),
+    parameters,
+    passwords: upstream ? { ...passwords, upstream } : passwords,
+    problems,
+  };
 }
 
 function readParameters(env: Environment): {

@@ -28,8 +28,9 @@ export function exampleFile(): string {
 
 function keyLines({ name, schema }: DocumentedKey): string[] {
   const keys = keysOfSection(schema);
-  const hasOptionalKeys = keys.some(({ isRequired }) => !isRequired);
-  if (hasOptionalKeys) return [...prose(schema), `${name}:`, ...keys.flatMap(keyLines).map(indented)];
+  // A section with a key that must be given is taken into use as a whole, or not at all.
+  const standsAlone = keys.length > 0 && !keys.some(({ isRequired }) => isRequired);
+  if (standsAlone) return [...prose(schema), `${name}:`, ...keys.flatMap(keyLines).map(indented)];
   const parts = keys.length > 0 ? keys : keysOfSection(itemsOf(schema) ?? {});
   return [...prose(schema), ...parts.flatMap(glossary), ...valueLines(name, schema, parts)];
 }
@@ -37,7 +38,9 @@ function keyLines({ name, schema }: DocumentedKey): string[] {
 /** The default; where there is none, an example that is commented out. */
 function valueLines(name: string, schema: JsonSchema, parts: readonly DocumentedKey[]): string[] {
   if (schema.default !== undefined) return yamlLines({ [name]: schema.default });
-  const whole = Object.fromEntries(parts.map((part) => [part.name, part.schema.examples?.[0]]));
+  const whole = Object.fromEntries(
+    parts.map((part) => [part.name, part.schema.examples?.[0] ?? part.schema.default]),
+  );
   const [first = "", ...rest] = yamlLines({ [name]: schema.examples?.[0] ?? whole });
   const takesOwnNames = typeof schema.additionalProperties === "object";
   // The names go below a key that stays, so that each can be taken into use alone.

@@ -1,7 +1,7 @@
 import type { Origin } from "./origins.ts";
 
 /** The roles whose passwords may be given; the others, and those not given, are generated. */
-export type PasswordRole = "odoo" | "openerp" | "replicator" | "collectd";
+export type PasswordRole = "odoo" | "openerp" | "replicator" | "collectd" | "upstream";
 
 /** Where a password comes from. A value is kept out of Config, so that Config can be printed and stored. */
 export type PasswordSource =

@@ -37,8 +37,12 @@ export function resolveConfig({ file, env, defaults }: ConfigSources): ResolvedC
     const line = lineOf(reading.lines, path);
     return file === undefined || line === undefined ? undefined : { kind: "file", path: file.path, line };
   };
-  const { draft, sound, problems } = validate(reading.value, (path) => nearestPlace(path, placeOf));
-  const originAt = (path: Path): Origin => environmentOrigin(path, environment) ?? placeOf(path) ?? DEFAULT;
+  const setPlaceOf = (path: Path): Origin | undefined => settingOrigin(path, environment) ?? placeOf(path);
+  const { draft, sound, problems } = validate(withSettings(reading.value, environment), (path) =>
+    nearestPlace(path, setPlaceOf),
+  );
+  const originAt = (path: Path): Origin =>
+    environmentOrigin(path, environment) ?? setPlaceOf(path) ?? DEFAULT;
 
   const merged = draft === undefined ? undefined : withEnvironment(draft, environment);
   if (merged === undefined) throw invalid([...problems, ...environment.problems]);
@@ -91,6 +95,22 @@ function nearestPlace(path: Path, placeOf: (path: Path) => Origin | undefined): 
   return nearestPlace(path.slice(0, -1), placeOf);
 }
 
+function settingOrigin(path: Path, { settings }: EnvironmentReading): Origin | undefined {
+  return settings.find((setting) => formatPath(setting.path) === formatPath(path))?.origin;
+}
+
+/** Lays the values that the environment sets over those of the file, before both are checked. */
+function withSettings(value: YamlReading["value"], { settings }: EnvironmentReading): YamlReading["value"] {
+  const result: Record<string, unknown> = { ...value };
+  for (const { path, value: set } of settings) {
+    const [section, key] = path.map(String);
+    if (section === undefined || key === undefined) continue;
+    const present = result[section];
+    result[section] = { ...(typeof present === "object" ? present : {}), [key]: set };
+  }
+  return result;
+}
+
 function environmentOrigin([section, ...rest]: Path, environment: EnvironmentReading): Origin | undefined {
   if (section === "postgres" && rest[0] === "parameters") {
     return environment.parameters.get(rest.slice(1).join("."))?.origin;
@@ -100,7 +120,7 @@ function environmentOrigin([section, ...rest]: Path, environment: EnvironmentRea
 }
 
 function environmentPassword(role: string, { passwords }: EnvironmentReading): PasswordSource | undefined {
-  return role === "openerp" || role === "replicator" ? passwords[role] : undefined;
+  return role === "openerp" || role === "replicator" || role === "upstream" ? passwords[role] : undefined;
 }
 
 /** The environment goes over the file. A password that it gives takes the place of the file's password file. */
@@ -118,7 +138,7 @@ function withEnvironment(draft: Draft, environment: EnvironmentReading): Draft {
   return { ...draft, postgres: { ...draft.postgres, parameters }, password_files: files };
 }
 
-const PASSWORD_ROLES: readonly PasswordRole[] = ["odoo", "openerp", "replicator", "collectd"];
+const PASSWORD_ROLES = ["odoo", "openerp", "replicator", "collectd"] as const;
 
 function secretsOf(
   config: Config,
@@ -132,6 +152,12 @@ function secretsOf(
     if (given !== undefined) secrets[role] = given;
     else if (path !== undefined)
       secrets[role] = { kind: "file", path, origin: originAt(["password_files", role]) };
+  }
+  const upstream = config.upstream?.password_file;
+  const given = environmentPassword("upstream", environment);
+  if (given !== undefined) secrets.upstream = given;
+  else if (upstream !== undefined) {
+    secrets.upstream = { kind: "file", path: upstream, origin: originAt(["upstream", "password_file"]) };
   }
   return secrets;
 }

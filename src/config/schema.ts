@@ -265,6 +265,52 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta({ description: "The addresses that Odoo is given." }),
+  upstream: z
+    .strictObject({
+      host: textWithout(hostProblem).meta({
+        description: "Host name or address of the primary. Environment: `SLAVEHOST`.",
+        examples: ["10.0.0.5"],
+      }),
+      port: z
+        .int()
+        .min(1)
+        .max(65535)
+        .default(5432)
+        .meta({ description: "Port of the primary. Environment: `SLAVEPORT`." }),
+      user: z.string().min(1).default("replicator").meta({
+        description: "Role with REPLICATION that the replicas connect as. Environment: `SLAVEUSER`.",
+      }),
+      password_file: absolutePath()
+        .optional()
+        .meta({
+          description:
+            "File with that role's password. Environment: `SLAVEPASSWORD_FILE`, or `SLAVEPASSWORD` with the password itself.",
+          examples: ["/etc/odoo-pg/upstream.password"],
+        }),
+      hot_standby: z.boolean().default(true).meta({
+        description: "Whether the replicas answer reads. Environment: `PGSQL_HOT_STANDBY`.",
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        "A primary that odoo-pg does not run. When set, every node of this cluster is its replica, and the write endpoint leads to it. Roles, template and consistency `read-your-writes` belong to whoever runs that primary.",
+    }),
+  replication_log: z
+    .strictObject({
+      format: z.enum(["json", "origin"]).default("json").meta({
+        description:
+          "Form of the lines, one a minute for each replica: `json`, or `origin` as in the image odoo/pgsql (TIMESTAMP 'lag' 'last replay' 'received' 'replayed').",
+      }),
+      file: absolutePath()
+        .optional()
+        .meta({
+          description: "The file. When not set: `pg_replication.log` in the state directory.",
+          examples: ["/var/log/pg_replication.log"],
+        }),
+    })
+    .prefault({})
+    .meta({ description: "The replication log, for shippers such as logstash and filebeat." }),
   tls: z
     .strictObject({
       certificate: absolutePath().meta({

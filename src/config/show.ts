@@ -35,7 +35,13 @@ export function configSheet({ config, origins, secrets }: ResolvedConfig): Confi
       origin: origins.get(name) ?? { kind: "default" },
     };
   });
-  const roles: readonly PasswordRole[] = ["odoo", "openerp", "replicator", "collectd"];
+  const roles: readonly PasswordRole[] = [
+    "odoo",
+    "openerp",
+    "replicator",
+    "collectd",
+    ...(config.upstream ? (["upstream"] as const) : []),
+  ];
   const passwords = roles.map((role): PasswordRow => ({ role, source: passwordText(role, secrets[role]) }));
   return { values, passwords };
 }
