@@ -11,6 +11,7 @@ import type { DiskUse } from "../cluster/view.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { databaseBytes, observeServer } from "../postgres/observe.ts";
+import { findPostmaster } from "../postgres/server.ts";
 import { now, pause, within } from "../system/clock.ts";
 import { diskSpace } from "../system/files.ts";
 import { accepts } from "../system/network.ts";
@@ -150,15 +151,16 @@ async function lookAt(
     size: undefined,
   });
   if (password === undefined) return silent("was never started");
-  const credentials = {
-    ...superuser(layout, node.port, password),
-    applicationName: "odoo-pg status",
-    connectLimit: ANSWER_LIMIT,
-    statementLimit: ANSWER_LIMIT,
-    settings: { jit: "off", statement_timeout: String(ANSWER_LIMIT) },
-  };
   const look = async (): Promise<Look> => {
-    const session = await connect(credentials);
+    // A server whose configured port was changed keeps the old one until its restart.
+    const running = await findPostmaster(nodeLayoutOf(layout, node).dataDir);
+    const session = await connect({
+      ...superuser(layout, running?.port ?? node.port, password),
+      applicationName: "odoo-pg status",
+      connectLimit: ANSWER_LIMIT,
+      statementLimit: ANSWER_LIMIT,
+      settings: { jit: "off", statement_timeout: String(ANSWER_LIMIT) },
+    });
     try {
       const facts = await observeServer(session);
       const at = now();
