@@ -30,8 +30,19 @@ function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<
   return { PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C", TZ: "UTC", ...extra };
 }
 
+/** Ends what is left of the process group of a program that was killed. */
+function endGroup(group: number): void {
+  try {
+    process.kill(-group, "SIGKILL");
+  } catch {
+    // Nothing is left of it.
+  }
+}
+
 /**
  * Runs a program to its end without a shell and returns what it printed, whatever its exit status.
+ * A program that is killed, by its limit or by anybody, takes its helpers along: pg_basebackup's second process would
+ * go on, hold the slot, and keep the output open for ever.
  * @throws OdooPgError program_missing when it cannot be started, timed_out at the limit.
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
@@ -42,9 +53,14 @@ export async function run(program: string, args: readonly string[], options: Run
     cwd: options.cwd ?? "/",
     reject: false,
     timeout: limit,
+    // A process group of its own.
+    detached: true,
     ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
     ...(options.owner ? { uid: options.owner.uid, gid: options.owner.gid } : {}),
     ...(options.signal ? { cancelSignal: options.signal } : {}),
+  });
+  child.once("exit", (_code, signal) => {
+    if (signal !== null && child.pid !== undefined) endGroup(child.pid);
   });
   const { onStderr } = options;
   if (onStderr) child.stderr?.on("data", (chunk: Buffer) => onStderr(chunk.toString("utf8")));
