@@ -156,12 +156,14 @@ export async function ensureRoles(
     statementsFor(wish, seen.get(wish.name)),
   );
   if (!statements.length) return;
-  // One transaction, so that nobody sees half of it. Not one text: a text is logged before its first statement runs.
+  // One transaction, so that nobody sees half of it. Not one text: a text is logged before its first statement runs,
+  // and its duration after its last.
   await session.query(
     "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'",
   );
   try {
-    await session.query(`${statements.join("; ")}; COMMIT`);
+    await session.query(statements.join("; "));
+    await session.query("COMMIT");
   } catch (error) {
     await session.query("ROLLBACK").catch(() => {});
     throw error;
