@@ -79,9 +79,10 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       "mode tcp",
       "log global",
       "option tcplog",
+      // Only what went wrong; without the second option that would be below the level of the log.
       "option dontlog-normal",
-      // With it HAProxy waits before every further attempt; with roundrobin it would use them all up in an instant when
-      // several members died together. Source: src/backend.c, back_handle_st_cer.
+      "option log-separate-errors",
+      // Sessions last for hours: a member that comes back gets its share.
       "balance leastconn",
       `timeout connect ${ATTEMPT_MS}ms`,
       `retries ${PATIENCE_MS / ATTEMPT_MS}`,
