@@ -47,6 +47,15 @@ export const ERRORS = {
   confirmation_missing: { exit: 2, meaning: "A severe action needs the name typed with --confirm." },
   refused: { exit: 1, meaning: "The action would not be safe now; the message says why." },
   command_failed: { exit: 1, meaning: "A program that odoo-pg ran ended with an error." },
+  backup_unknown: { exit: 2, meaning: "No backup has this id." },
+  backup_damaged: {
+    exit: 1,
+    meaning: "A backup is not what it was when it was made; the message names what is wrong with it.",
+  },
+  backup_failed: {
+    exit: 1,
+    meaning: "A backup could not be made; the message says of which database and why.",
+  },
   interrupted: {
     exit: 130,
     meaning: "Interrupted. What was begun can be taken up again by the same command.",

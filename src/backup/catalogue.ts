@@ -1,0 +1,140 @@
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import { kindOf, namesIn, readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
+import { contentsSchema, type Contents } from "./contents.ts";
+import {
+  CHECKS_FILE,
+  checksSchema,
+  CONTENTS_FILE,
+  MANIFEST_FILE,
+  manifestSchema,
+  NO_CHECKS,
+  type Checks,
+  type Manifest,
+} from "./manifest.ts";
+import { folderName, idOfFolder } from "./naming.ts";
+import type { BackupPlace } from "./place.ts";
+
+/** One backup as it lies in the folder. */
+export interface CataloguedBackup {
+  readonly id: string;
+  /** Absolute path of its folder, which `pg_restore` takes as it is. */
+  readonly folder: string;
+  readonly manifest: Manifest;
+  readonly checks: Checks;
+}
+
+/** A folder that has the name of a backup, but cannot be read as one. It is never removed by odoo-pg. */
+export interface UnreadableBackup {
+  readonly id: string;
+  readonly folder: string;
+  readonly problem: string;
+}
+
+export interface Catalogue {
+  /** The oldest first. */
+  readonly backups: readonly CataloguedBackup[];
+  readonly unreadable: readonly UnreadableBackup[];
+}
+
+/**
+ * What lies in the folder of the backups: there is no other record. Files and folders of others are not looked at.
+ * An absent folder is an empty catalogue.
+ */
+export async function readCatalogue(place: BackupPlace): Promise<Catalogue> {
+  const backups: CataloguedBackup[] = [];
+  const unreadable: UnreadableBackup[] = [];
+  for (const name of await namesIn(place.dir)) {
+    const id = idOfFolder(name);
+    const folder = path.join(place.dir, name);
+    // A file of that name is a dump of the origin, or somebody else's.
+    if (id === undefined || (await kindOf(folder)) !== "directory") continue;
+    try {
+      const backup = await readBackupFolder(folder);
+      // Removed in this moment by another odoo-pg, or a directory dump that somebody else made.
+      if (backup) backups.push({ ...backup, id });
+    } catch (error) {
+      unreadable.push({ id, folder, problem: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  const order = (one: CataloguedBackup, other: CataloguedBackup): number =>
+    compare(one.manifest.finished_at, other.manifest.finished_at) || compare(one.id, other.id);
+  return { backups: backups.sort(order), unreadable };
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}
+
+/**
+ * A backup from its folder, wherever that lies. Undefined when there is no manifest in it.
+ * @throws OdooPgError backup_damaged when what describes it cannot be read.
+ */
+export async function readBackupFolder(folder: string): Promise<CataloguedBackup | undefined> {
+  const text = await readTextIfAny(path.join(folder, MANIFEST_FILE));
+  if (text === undefined) return undefined;
+  const parsed = parse(text, manifestSchema, path.join(folder, MANIFEST_FILE));
+  return { id: parsed.id, folder, manifest: parsed, checks: await readChecks(folder) };
+}
+
+function parse<T>(
+  text: string,
+  schema: { safeParse: (value: unknown) => { success: true; data: T } | { success: false; error: Error } },
+  file: string,
+): T {
+  let problem: string;
+  try {
+    const parsed = schema.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+    problem = parsed.error.message;
+  } catch (error) {
+    problem = error instanceof Error ? error.message : String(error);
+  }
+  throw new OdooPgError("backup_damaged", {
+    message: `${file} is damaged, or was written by a newer odoo-pg: ${problem.split("\n").slice(0, 6).join(" ")}`,
+    safe: "Nothing was changed.",
+    next: "Look for another backup: odoo-pg backup list",
+  });
+}
+
+/** What was found when the backup was looked at after it was made. A damaged record counts for nothing. */
+async function readChecks(folder: string): Promise<Checks> {
+  const text = await readTextIfAny(path.join(folder, CHECKS_FILE));
+  if (text === undefined) return NO_CHECKS;
+  try {
+    return checksSchema.parse(JSON.parse(text));
+  } catch {
+    return NO_CHECKS;
+  }
+}
+
+export async function writeChecks(folder: string, checks: Checks, owner: Owner | undefined): Promise<void> {
+  await writeFileAtomic(path.join(folder, CHECKS_FILE), `${JSON.stringify(checks, undefined, 2)}\n`, {
+    owner,
+  });
+}
+
+/** What the database held. @throws OdooPgError backup_damaged when it cannot be read. */
+export async function readContents(folder: string): Promise<Contents> {
+  const file = path.join(folder, CONTENTS_FILE);
+  const text = await readTextIfAny(file);
+  if (text !== undefined) return parse(text, contentsSchema, file);
+  throw new OdooPgError("backup_damaged", {
+    message: `There is no ${file}: the backup is not whole.`,
+    safe: "Nothing was changed.",
+    next: "Look for another backup: odoo-pg backup list",
+  });
+}
+
+/** The backup of an id. @throws OdooPgError backup_unknown, or backup_damaged when it cannot be read. */
+export async function findBackup(place: BackupPlace, id: string): Promise<CataloguedBackup> {
+  const plain = idOfFolder(id) ?? id;
+  const folder = path.join(place.dir, folderName(plain));
+  const found = idOfFolder(path.basename(folder)) === plain ? await readBackupFolder(folder) : undefined;
+  if (found) return { ...found, id: plain };
+  throw new OdooPgError("backup_unknown", {
+    message: `There is no backup "${id}" in ${place.dir}.`,
+    safe: "Nothing was changed.",
+    next: "Look which there are: odoo-pg backup list",
+  });
+}

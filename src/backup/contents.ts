@@ -1,0 +1,80 @@
+import * as z from "zod";
+
+const named = { schema: z.string(), name: z.string() };
+const ofTable = { ...named, table: z.string(), definition: z.string() };
+
+const roleSchema = z.object({
+  name: z.string(),
+  superuser: z.boolean(),
+  inherit: z.boolean(),
+  createrole: z.boolean(),
+  createdb: z.boolean(),
+  login: z.boolean(),
+  replication: z.boolean(),
+  bypassrls: z.boolean(),
+  /** -1 means no limit. */
+  connection_limit: z.number(),
+  /** Roles that it is a direct member of. */
+  member_of: z.string().array(),
+});
+export type Role = z.output<typeof roleSchema>;
+
+/** What is in a database, as far as a restore is held against it. Names are unquoted; all lists are sorted. */
+export const contentsSchema = z.object({
+  version: z.literal(1),
+  database: z.object({
+    name: z.string(),
+    owner: z.string(),
+    /** Such as UTF8. */
+    encoding: z.string(),
+    /** libc, icu or builtin. */
+    locale_provider: z.string(),
+    collate: z.string().nullable(),
+    ctype: z.string().nullable(),
+    /** ICU locale, or the builtin one of PostgreSQL 17 and later. */
+    locale: z.string().nullable(),
+    connection_limit: z.number(),
+    /** ALTER DATABASE … SET, as `name=value`. */
+    settings: z.string().array(),
+  }),
+  schemas: z.object({ name: z.string(), owner: z.string() }).array(),
+  tables: z
+    .object({
+      ...named,
+      owner: z.string(),
+      /** Null for what has no rows of its own: a partitioned or foreign table. */
+      rows: z.number().int().nullable(),
+    })
+    .array(),
+  views: z.object({ ...named, owner: z.string(), materialized: z.boolean() }).array(),
+  indexes: z.object(ofTable).array(),
+  constraints: z.object(ofTable).array(),
+  triggers: z.object(ofTable).array(),
+  functions: z.object({ schema: z.string(), signature: z.string(), owner: z.string() }).array(),
+  sequences: z
+    .object({
+      ...named,
+      owner: z.string(),
+      /** As text: a bigint. Null before the first use. A dump may hold a later value: sequences know no snapshot. */
+      last_value: z.string().nullable(),
+    })
+    .array(),
+  extensions: z
+    .object({ name: z.string(), version: z.string(), schema: z.string(), owner: z.string() })
+    .array(),
+  large_objects: z.number().int(),
+  /** Rows of ir_attachment that have a file; null when the database is not Odoo's. */
+  attachments: z.number().int().nullable(),
+  /** The roles that own or may do something here, and those that they are members of. */
+  roles: roleSchema.array(),
+  /** Null when the database is not Odoo's. */
+  odoo: z
+    .object({
+      /** Version of module base, such as `19.0.1.3`. */
+      version: z.string(),
+      /** latest_version of the installed modules, by name. */
+      modules: z.record(z.string(), z.string()),
+    })
+    .nullable(),
+});
+export type Contents = z.output<typeof contentsSchema>;
