@@ -47,19 +47,22 @@ export function decidePool(input: PoolInput): Standing[] {
   if (!primaryGone || input.consistency === "eventual") return standings;
   if (input.consistency === "read-your-writes") {
     // Without the primary nothing new is acknowledged: members still have all that ever was, others may not.
-    return standings.map((standing) => {
-      const answers = input.replicas.some((replica) => replica.name === standing.name && factsOf(replica));
-      return input.members.has(standing.name) && answers
+    return standings.map((standing) =>
+      input.members.has(standing.name) && isReplica(standing.name, input)
         ? { ...standing, eligible: true, reason: undefined }
-        : standing;
-    });
+        : standing,
+    );
   }
   if (standings.some((standing) => standing.eligible)) return standings;
   // The primary cannot answer: a replica that can is better than a refused connection.
-  return standings.map((standing) => {
-    const facts = factsOf(input.replicas.find((replica) => replica.name === standing.name));
-    return facts?.in_recovery ? { name: standing.name, eligible: true, reason: undefined } : standing;
-  });
+  return standings.map((standing) =>
+    isReplica(standing.name, input) ? { name: standing.name, eligible: true, reason: undefined } : standing,
+  );
+}
+
+/** Whether a node answers as a replica: one that somebody promoted by hand may have what no other has. */
+function isReplica(name: string, input: PoolInput): boolean {
+  return factsOf(input.replicas.find((replica) => replica.name === name))?.in_recovery === true;
 }
 
 function standingOf(replica: NodeObservation, input: PoolInput): Standing {
