@@ -1,0 +1,146 @@
+import { quoteSqlIdentifier as id, type Session } from "../system/sql.ts";
+import { contentsSchema, type Contents } from "./contents.ts";
+
+/** Schemas of the system and of other sessions. */
+const OWN_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
+
+/** What belongs to an extension comes with the extension, and is not compared by itself. */
+function notOfExtension(catalogue: string, oid: string): string {
+  return `NOT EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
+}
+
+/**
+ * One row, one column `contents`: everything but rows, attachments, Odoo. NOT NULL is left out of the constraints:
+ * only PostgreSQL 18 and later name it one.
+ */
+const CATALOGUE = `SELECT jsonb_build_object(
+'database', (SELECT jsonb_build_object(
+  'name', d.datname, 'owner', pg_get_userbyid(d.datdba), 'encoding', pg_encoding_to_char(d.encoding),
+  'locale_provider', coalesce(CASE to_jsonb(d)->>'datlocprovider' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END, 'libc'),
+  'collate', d.datcollate, 'ctype', d.datctype,
+  'locale', coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale'),
+  'connection_limit', d.datconnlimit,
+  'settings', coalesce((SELECT jsonb_agg(s ORDER BY s) FROM pg_db_role_setting r, unnest(r.setconfig) s
+    WHERE r.setdatabase = d.oid AND r.setrole = 0), '[]'))
+  FROM pg_database d WHERE d.datname = current_database()),
+'schemas', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner))
+    ORDER BY n.nspname), '[]')
+  FROM pg_namespace n WHERE ${OWN_SCHEMA} AND ${notOfExtension("pg_namespace", "n.oid")}),
+'tables', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname,
+    'owner', pg_get_userbyid(c.relowner), 'rows', CASE c.relkind WHEN 'r' THEN -1 END) ORDER BY n.nspname, c.relname), '[]')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'f') AND ${OWN_SCHEMA} AND ${notOfExtension("pg_class", "c.oid")}),
+'views', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname,
+    'owner', pg_get_userbyid(c.relowner), 'materialized', c.relkind = 'm') ORDER BY n.nspname, c.relname), '[]')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('v', 'm') AND ${OWN_SCHEMA} AND ${notOfExtension("pg_class", "c.oid")}),
+'indexes', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname, 'table', t.relname,
+    'definition', pg_get_indexdef(c.oid)) ORDER BY n.nspname, c.relname), '[]')
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE t.relkind IN ('r', 'p', 'm') AND (i.indisvalid OR t.relkind = 'p') AND ${OWN_SCHEMA}
+    AND ${notOfExtension("pg_class", "t.oid")}),
+'constraints', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', k.conname, 'table', t.relname,
+    'definition', pg_get_constraintdef(k.oid)) ORDER BY n.nspname, t.relname, k.conname), '[]')
+  FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  WHERE k.contype <> 'n' AND ${OWN_SCHEMA} AND ${notOfExtension("pg_class", "t.oid")}),
+'triggers', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', g.tgname, 'table', t.relname,
+    'definition', pg_get_triggerdef(g.oid)) ORDER BY n.nspname, t.relname, g.tgname), '[]')
+  FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  WHERE NOT g.tgisinternal AND ${OWN_SCHEMA} AND ${notOfExtension("pg_class", "t.oid")}),
+'functions', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname,
+    'signature', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+    'owner', pg_get_userbyid(p.proowner)) ORDER BY n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), '[]')
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+  WHERE ${OWN_SCHEMA} AND ${notOfExtension("pg_proc", "p.oid")}),
+'sequences', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname,
+    'owner', pg_get_userbyid(c.relowner), 'last_value', pg_sequence_last_value(c.oid)::text)
+    ORDER BY n.nspname, c.relname), '[]')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'S' AND ${OWN_SCHEMA} AND ${notOfExtension("pg_class", "c.oid")}),
+'extensions', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', e.extname, 'version', e.extversion,
+    'schema', n.nspname, 'owner', pg_get_userbyid(e.extowner)) ORDER BY e.extname), '[]')
+  FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace),
+'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
+'roles', (
+  WITH RECURSIVE named AS (
+    SELECT s.refobjid AS role FROM pg_shdepend s
+      WHERE s.refclassid = 'pg_authid'::regclass
+        AND (s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+          OR s.dbid = 0 AND s.classid = 'pg_database'::regclass
+            AND s.objid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    UNION SELECT datdba FROM pg_database WHERE datname = current_database()
+    UNION SELECT m.roleid FROM pg_auth_members m JOIN named ON m.member = named.role)
+  SELECT coalesce(jsonb_agg(jsonb_build_object('name', r.rolname, 'superuser', r.rolsuper, 'inherit', r.rolinherit,
+    'createrole', r.rolcreaterole, 'createdb', r.rolcreatedb, 'login', r.rolcanlogin, 'replication', r.rolreplication,
+    'bypassrls', r.rolbypassrls, 'connection_limit', r.rolconnlimit,
+    'member_of', (SELECT coalesce(jsonb_agg(DISTINCT g.rolname), '[]') FROM pg_auth_members m
+      JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)) ORDER BY r.rolname), '[]')
+  FROM named JOIN pg_roles r ON r.oid = named.role WHERE r.rolname !~ '^pg_')
+) AS contents`;
+
+/** Tables whose rows are counted by one statement: few round trips, and none that is too long. */
+const TABLES_AT_ONCE = 40;
+
+/**
+ * What is in the database of a session, as its transaction sees it. Rows are counted, so every table is read.
+ * The session must be a superuser's.
+ */
+export async function readDatabaseContents(session: Session): Promise<Contents> {
+  const [row] = await session.query(CATALOGUE);
+  const found = row?.["contents"];
+  const attachments = (await isOdooDatabase(session))
+    ? {
+        attachments: Number(
+          (await session.query("SELECT count(store_fname) AS files FROM public.ir_attachment"))[0]?.["files"],
+        ),
+        odoo: await odooModules(session),
+      }
+    : { attachments: null, odoo: null };
+  const contents = contentsSchema.parse({ version: 1, ...Object(found), ...attachments });
+  const rows = await countRows(session, contents.tables);
+  return {
+    ...contents,
+    tables: contents.tables.map((table, index) => ({ ...table, rows: rows.get(index) ?? null })),
+  };
+}
+
+/** Whether the tables are there by which Odoo is known. */
+export async function isOdooDatabase(session: Session): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT count(*) = 2 AS odoo FROM pg_attribute
+     WHERE (attrelid, attname) IN ((to_regclass('public.ir_attachment'), 'store_fname'),
+       (to_regclass('public.ir_module_module'), 'latest_version'))`,
+  );
+  return row?.["odoo"] === true;
+}
+
+async function odooModules(session: Session): Promise<Contents["odoo"]> {
+  const [row] = await session.query(
+    `SELECT (SELECT latest_version FROM public.ir_module_module WHERE name = 'base') AS version,
+       (SELECT coalesce(jsonb_object_agg(name, coalesce(latest_version, '')), '{}')
+        FROM public.ir_module_module WHERE state = 'installed') AS modules`,
+  );
+  return contentsSchema.shape.odoo.parse({
+    version: row?.["version"] ?? "",
+    modules: row?.["modules"],
+  });
+}
+
+async function countRows(session: Session, tables: Contents["tables"]): Promise<Map<number, number>> {
+  const counted = [...tables.entries()].filter(([, table]) => table.rows !== null);
+  const rows = new Map<number, number>();
+  for (let start = 0; start < counted.length; start += TABLES_AT_ONCE) {
+    const parts = counted
+      .slice(start, start + TABLES_AT_ONCE)
+      .map(
+        ([index, { schema, name }]) =>
+          `SELECT ${index} AS i, count(*) AS rows FROM ONLY ${id(schema)}.${id(name)}`,
+      );
+    for (const row of await session.query(parts.join(" UNION ALL "))) {
+      rows.set(Number(row["i"]), Number(row["rows"]));
+    }
+  }
+  return rows;
+}
