@@ -23,8 +23,8 @@ import { membershipOf, type ServerState } from "./servers.ts";
 
 /** Milliseconds for a worker with a new configuration to answer. */
 const START_LIMIT = 10_000;
-/** Milliseconds for HAProxy to end after it was told to. */
-const STOP_LIMIT = 5000;
+/** Milliseconds for HAProxy to end after it was told to, which it does at once. */
+const STOP_LIMIT = 2000;
 
 /** HAProxy makes the socket of its master itself. */
 const masterOption = `unix@${RELATIVE.masterSocket},mode,600`;

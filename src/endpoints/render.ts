@@ -25,11 +25,11 @@ export interface HaproxyInput {
   readonly hasIpv6: boolean;
   /** Sessions at once, over both endpoints: above the sum of the nodes' max_connections. */
   readonly maxSessions: number;
-  /** Sources that count as this host; default `LOOPBACK`. */
+  /** Sources that count as this host; default 127.0.0.0/8 and ::1. */
   readonly loopback?: readonly string[];
 }
 
-export const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
+const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
 
 /** Milliseconds for one attempt to reach a server, and between two attempts. */
 const ATTEMPT_MS = 250;

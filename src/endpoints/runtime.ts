@@ -127,14 +127,6 @@ export async function setServerState(masterSocket: string, ref: ServerRef, state
   if (answer.trim() !== "") throw refused(command, answer);
 }
 
-/** Sessions on one server now, over all workers. @throws OdooPgError not_running, timed_out */
-export async function countSessions(masterSocket: string, ref: ServerRef): Promise<number> {
-  const server = (await readServers(masterSocket)).find(
-    (one) => one.backend === ref.backend && one.server === ref.server,
-  );
-  return server?.sessions ?? 0;
-}
-
 /**
  * Ends the sessions of a server on all workers and returns when none is left. The server must be in maintenance.
  *
