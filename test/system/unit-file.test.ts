@@ -1,0 +1,46 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { quoteUnitWord, renderUnit } from "../../src/cli/systemd.ts";
+import { run } from "../../src/system/process.ts";
+import { anyText } from "../support/texts.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+/** Splits a command line as systemd.service(5) "Command lines" and systemd.syntax(7) "Quoting" say. */
+function splitCommandLine(line: string): string[] {
+  const words = line.match(/"(?:[^"\\]|\\.)*"|[^\s"]+/gs) ?? [];
+  expect(words.join(" ")).toBe(line);
+  return words.map((word) => {
+    const inside = word.startsWith('"') ? word.slice(1, -1) : word;
+    return inside
+      .replaceAll(/\\(.)/gs, (_escape, character: string) => (character === "n" ? "\n" : character))
+      .replaceAll("%%", "%")
+      .replaceAll("$$", "$");
+  });
+}
+
+test("every word of a command line comes through the rules of unit files", () => {
+  fc.assert(
+    fc.property(fc.array(anyText, { minLength: 1 }), (words) => {
+      const line = words.map(quoteUnitWord).join(" ");
+      expect(line).not.toContain("\n");
+      // A "%" or "$" that stands alone would be replaced by something else.
+      expect(line.replaceAll("%%", "").replaceAll("$$", "")).not.toMatch(/[%$]/);
+      expect(splitCommandLine(line)).toEqual(words);
+    }),
+  );
+});
+
+test("systemd, where it is, takes the unit as it was meant", async () => {
+  const unit = renderUnit({
+    cluster: "prod",
+    program: ["/bin/true", "/opt/odoo pg/odoo-pg.mjs"],
+    configFile: '/etc/it\'s "odoo" 100% $HOME \\ 雪.yaml',
+  });
+  expect(unit).toContain('"/opt/odoo pg/odoo-pg.mjs" up --foreground --config "/etc/it\'s');
+  const file = join(temporaryFolder(), "odoo-pg-prod.service");
+  writeFileSync(file, unit);
+  const verified = await run("systemd-analyze", ["verify", file]).catch(() => undefined);
+  if (verified) expect(verified.stderr.split("\n").filter((line) => line.includes(file))).toEqual([]);
+});
