@@ -1,9 +1,10 @@
 import type { Layout } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
-import { waitUntil } from "../system/clock.ts";
+import { monotonic, waitUntil } from "../system/clock.ts";
 import { readTail, type Owner } from "../system/files.ts";
 import { requestJson, requestLines } from "../system/http.ts";
 import { startDetached } from "../system/process.ts";
+import { lockHolder } from "./lock.ts";
 import { agentReportSchema, type AgentReport } from "./report.ts";
 import { errorFromEvent, eventSchema, type AgentEvent } from "./events.ts";
 
@@ -73,6 +74,9 @@ export async function order(
   });
 }
 
+/** Milliseconds for an agent that has the lock to answer. */
+const HOLDER_LIMIT = 5000;
+
 export interface AgentStart {
   readonly layout: Layout;
   readonly owner: Owner | undefined;
@@ -108,23 +112,33 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
     ],
     { logFile: `${layout.agentLog}.start`, environment: { PATH: start.searchPath } },
   );
-  let ended = false;
+  let ended: number | undefined;
   void child.ended.then(() => {
-    ended = true;
+    ended = monotonic();
   });
   await waitUntil(
     async () => {
       if (await agentReport(layout, 1000)) return true;
-      // Another `up` may have been faster: then its agent is the one that answers.
-      if (ended && !(await agentReport(layout, 1000))) {
-        throw new OdooPgError("not_running", {
-          message: `The agent does not start: ${(await readTail(`${layout.agentLog}.start`, 2000)).trim()}`,
-          safe: "Servers that run go on.",
-          next: `Read ${layout.agentLog}, then run the same command again.`,
-        });
-      }
-      return false;
+      if (ended === undefined) return false;
+      // Another `up` was faster: its agent holds the lock and answers in a moment.
+      const holder = await lockHolder(layout.lockFile);
+      if (holder !== undefined && monotonic() - ended < HOLDER_LIMIT) return false;
+      if (await agentReport(layout, 1000)) return true;
+      if (holder !== undefined) throw silentHolder(holder, layout);
+      throw new OdooPgError("not_running", {
+        message: `The agent does not start: ${(await readTail(`${layout.agentLog}.start`, 2000)).trim()}`,
+        safe: "Servers that run go on.",
+        next: `Read ${layout.agentLog}, then run the same command again.`,
+      });
     },
     { what: "the agent to start", limit: 30_000, interval: 10 },
   );
+}
+
+function silentHolder(holder: number, layout: Layout): OdooPgError {
+  return new OdooPgError("locked", {
+    message: `The agent (process ${holder}) holds ${layout.lockFile} and does not answer.`,
+    safe: "Servers that run go on.",
+    next: `End it (kill ${holder}; if that does not help, kill -9 ${holder}), then run the same command again: servers and endpoints outlive it.`,
+  });
 }

@@ -131,7 +131,6 @@ export async function runProgram(invocation: Invocation): Promise<ExitStatus | n
   command("psql", "psql on a node, or through an endpoint; arguments for psql after --")
     .argument("[target]", "a node's name, read or write (default)")
     .argument("[args...]", "arguments for psql, after --")
-    .passThroughOptions()
     .action(
       withContext(async (context, _flags, args) => {
         const split = separate(invocation.args, args);

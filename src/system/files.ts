@@ -24,7 +24,7 @@ function explain(error: unknown, target: string): unknown {
       cause: error,
     });
   }
-  if (isErrno(error, "EACCES", "EPERM", "EROFS")) {
+  if (isErrno(error, "EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST")) {
     return new OdooPgError("state_dir_unusable", {
       message: `${target} cannot be read or written by this user (${String(error).split(":")[1]?.trim()}).`,
       safe: "Nothing was changed.",

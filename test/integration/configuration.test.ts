@@ -97,11 +97,12 @@ describe("a parameter", () => {
     expect(await setting("pg2", "work_mem")).toBe("31MB");
   });
 
-  test("of the environment keeps quotes, backslashes and spaces as they are", async () => {
+  test("of the environment keeps quotes, backslashes and new lines as they are", async () => {
     const value = 'it\'s a \\ "test" # not a comment';
     await cluster.up({ env: { PGSQL_APPLICATION_NAME: value } });
     const file = "SELECT setting FROM pg_file_settings WHERE name = 'application_name'";
     expect(await (await cluster.session("pg1")).value(file)).toBe(value);
+    expect(await setting("pg1", "work_mem")).toBe("16MB");
   });
 
   test.each([
