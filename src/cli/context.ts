@@ -3,7 +3,7 @@ import type { GivenPasswords } from "../agent/secrets.ts";
 import { layoutOf, type Layout } from "../cluster/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { passwordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
-import { resolveConfig } from "../config/resolve.ts";
+import { resolveConfig, type ConfigSources } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { readTextIfAny, type Owner } from "../system/files.ts";
@@ -50,7 +50,7 @@ export async function loadContext(
   const machine = readMachine();
   const { environment } = invocation;
   const file = await readConfigFile(invocation, flag);
-  const resolved = resolveConfig({
+  const sources: ConfigSources = {
     file,
     env: environment,
     defaults: {
@@ -59,7 +59,14 @@ export async function loadContext(
       xdgStateHome: environment["XDG_STATE_HOME"],
       platform: machine.platform,
     },
-  });
+  };
+  let resolved = resolveConfig(sources);
+  // Which file that is, is only known from the configuration without it.
+  const backupFile = resolved.config.backup.config_file;
+  const backupText = await readTextIfAny(backupFile);
+  if (backupText !== undefined) {
+    resolved = resolveConfig({ ...sources, pgBackupConfig: { path: backupFile, text: backupText } });
+  }
   return {
     invocation,
     output,

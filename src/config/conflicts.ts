@@ -21,6 +21,7 @@ export function conflicts(draft: Draft): Conflict[] {
     ...sharedDataDirectories(draft),
     ...unheardLoopback(draft),
     ...brokenPromise(draft),
+    ...emptyBackup(draft),
     ...foreignPromise(draft),
   ];
 }
@@ -111,4 +112,10 @@ function foreignPromise({ upstream, endpoints }: Draft): Conflict[] {
   const message =
     'read-your-writes needs a primary that odoo-pg runs, and "upstream" names a foreign one: choose bounded or eventual';
   return [{ path: ["endpoints", "read", "consistency"], message, about: ["endpoints", "upstream"] }];
+}
+
+function emptyBackup({ backup }: Draft): Conflict[] {
+  if (backup.custom || backup.plain) return [];
+  const message = `a backup would be empty: "backup.custom" and "backup.plain" are both false`;
+  return [{ path: ["backup", "custom"], message, about: ["backup"] }];
 }

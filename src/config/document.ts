@@ -32,7 +32,8 @@ endpoints on this host. What you want otherwise stands in one YAML file.
 
 - **Which file is read:** the one given with \`--config FILE\`; else the one named by \`ODOO_PG_CONFIG\`; else
   \`odoo-pg.yaml\` in the current directory; else none.
-- **What wins:** an environment variable over the file, the file over the default.
+- **What wins:** an environment variable over the file, the file over the default. A mounted
+  \`pg_backup.config\` (see \`backup.config_file\`) goes over the file, and the environment over that.
   \`odoo-pg config show\` prints every value with its origin.
 - **How to check it:** \`odoo-pg config check\` names every mistake with its file and line. A mistake changes
   nothing: the cluster goes on as it is.
@@ -54,6 +55,8 @@ const ENVIRONMENT = `## Environment variables
 | \`${PASSWORD_VARIABLES.openerp}_FILE\` | file that holds it, over \`password_files.openerp\` |
 | \`${PASSWORD_VARIABLES.replicator}\` | password of role replicator |
 | \`${PASSWORD_VARIABLES.replicator}_FILE\` | file that holds it, over \`password_files.replicator\` |
+| \`BACKUPS=false\` | turns scheduled backups off (\`backup.enabled\`) |
+| \`BACKUP_ONLY_FILTER=value\` | keeps to databases whose name contains the value (\`backup.only_filter\`) |
 
 A password variable and its \`_FILE\` form cannot both be set, and neither may be empty. A password is printable
 ASCII without line breaks: its SCRAM verifier is computed on the client, and programs disagree on how to encode

@@ -26,6 +26,8 @@ const SETTING_VARIABLES: Readonly<Record<string, { path: Path; read: (value: str
   SLAVEUSER: { path: ["upstream", "user"], read: (value) => value },
   SLAVEPASSWORD_FILE: { path: ["upstream", "password_file"], read: (value) => value },
   PGSQL_HOT_STANDBY: { path: ["upstream", "hot_standby"], read: switchOrText },
+  BACKUPS: { path: ["backup", "enabled"], read: switchOrText },
+  BACKUP_ONLY_FILTER: { path: ["backup", "only_filter"], read: (value) => value },
 };
 
 function numberOrText(value: string): unknown {

@@ -5,12 +5,15 @@ import { formatPath, leaves, type Origin, type Origins, type Path } from "./orig
 import type { PasswordRole, PasswordSource, Secrets } from "./passwords.ts";
 import { formatProblem, mayBeEmpty, type Problem, problemsOf } from "./problems.ts";
 import { type Config, configSchema, resolvedConfigSchema } from "./schema.ts";
+import { type PgBackupConfigReading, readPgBackupConfig } from "./sources/pg-backup-config.ts";
 import { lineOf, readYaml, type YamlFile, type YamlReading } from "./sources/yaml.ts";
 import { defaultStateDir, stateDirProblem, type Surroundings } from "./state-dir.ts";
 
 export interface ConfigSources {
   /** The configuration file, if there is one; `path` is what messages and origins call it. */
   readonly file?: YamlFile | undefined;
+  /** The file that `backup.config_file` names, if there is one. */
+  readonly pgBackupConfig?: YamlFile | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly defaults: Surroundings;
 }
@@ -25,11 +28,13 @@ const DEFAULT: Origin = { kind: "default" };
 const NOTHING_READ: YamlReading = { value: {}, lines: new Map(), problems: [] };
 
 /**
- * The configuration from its sources: defaults, over them the file, over that the environment.
+ * The configuration from its sources: defaults, over them the file, over that pg_backup.config, over that the environment.
  * Throws `config_invalid`, whose message lists all mistakes, one a line.
  */
-export function resolveConfig({ file, env, defaults }: ConfigSources): ResolvedConfig {
+export function resolveConfig({ file, pgBackupConfig, env, defaults }: ConfigSources): ResolvedConfig {
   const environment = readEnvironment(env);
+  const backupFile: PgBackupConfigReading =
+    pgBackupConfig === undefined ? { settings: [], problems: [] } : readPgBackupConfig(pgBackupConfig);
   const reading = file === undefined ? NOTHING_READ : readYaml(file, YAML_RULES);
   if (reading.problems.length > 0) throw invalid([...reading.problems, ...environment.problems]);
 
@@ -37,10 +42,13 @@ export function resolveConfig({ file, env, defaults }: ConfigSources): ResolvedC
     const line = lineOf(reading.lines, path);
     return file === undefined || line === undefined ? undefined : { kind: "file", path: file.path, line };
   };
-  const setPlaceOf = (path: Path): Origin | undefined => settingOrigin(path, environment) ?? placeOf(path);
-  const { draft, sound, problems } = validate(withSettings(reading.value, environment), (path) =>
-    nearestPlace(path, setPlaceOf),
+  const setPlaceOf = (path: Path): Origin | undefined =>
+    settingOrigin(path, environment) ?? settingOrigin(path, backupFile) ?? placeOf(path);
+  const { draft, sound, problems } = validate(
+    withSettings(withSettings(reading.value, backupFile), environment),
+    (path) => nearestPlace(path, setPlaceOf),
   );
+  problems.push(...backupFile.problems);
   const originAt = (path: Path): Origin =>
     environmentOrigin(path, environment) ?? setPlaceOf(path) ?? DEFAULT;
 
@@ -95,12 +103,15 @@ function nearestPlace(path: Path, placeOf: (path: Path) => Origin | undefined): 
   return nearestPlace(path.slice(0, -1), placeOf);
 }
 
-function settingOrigin(path: Path, { settings }: EnvironmentReading): Origin | undefined {
+/** What single values are set by, over the file. */
+type Settings = Pick<EnvironmentReading, "settings"> | PgBackupConfigReading;
+
+function settingOrigin(path: Path, { settings }: Settings): Origin | undefined {
   return settings.find((setting) => formatPath(setting.path) === formatPath(path))?.origin;
 }
 
-/** Lays the values that the environment sets over those of the file, before both are checked. */
-function withSettings(value: YamlReading["value"], { settings }: EnvironmentReading): YamlReading["value"] {
+/** Lays the values that the environment or pg_backup.config sets over those of the file, before all are checked. */
+function withSettings(value: YamlReading["value"], { settings }: Settings): YamlReading["value"] {
   const result: Record<string, unknown> = { ...value };
   for (const { path, value: set } of settings) {
     const [section, key] = path.map(String);

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import * as z from "zod";
 import { hostProblem, listenAddressProblem, networkProblem } from "./addresses.ts";
+import { scheduleProblem } from "./cron.ts";
 import { parameterProblem, parameterText } from "./parameters.ts";
 import { parseBytes } from "./postgres-units.ts";
 import { stateDirProblem } from "./state-dir.ts";
@@ -360,9 +361,104 @@ export const configSchema = z.strictObject({
     .meta({ description: "What odoo-pg has to know about Odoo." }),
   backup: z
     .strictObject({
+      enabled: z.boolean().default(true).meta({
+        description:
+          "Whether the agent makes backups by itself, on `schedule`. `BACKUPS=false` in the environment turns it off.",
+      }),
+      schedule: textWithout(scheduleProblem)
+        .default("0 * * * *")
+        .meta({
+          description:
+            "When the agent backs up every database: five fields as in a crontab (minute, hour, day of the month, month, day of the week), in UTC.",
+          examples: ["30 */4 * * *"],
+        }),
+      drill_schedule: textWithout(scheduleProblem)
+        .default("30 3 * * 0")
+        .meta({
+          description:
+            "When the agent proves a backup of each database by restoring it into a scratch database, which it compares and drops: five fields, in UTC, or `off`. It needs as much room as the database.",
+          examples: ["off"],
+        }),
       dir: absolutePath()
         .optional()
-        .meta({ description: "Directory of the backups.", examples: ["/var/backups/odoo-pg"] }),
+        .meta({
+          description:
+            "Directory of the backups, best on another disk than the data. When not set: `<state_dir>.backups`.",
+          examples: ["/var/backups/odoo-pg"],
+        }),
+      user: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "cannot be the name of a user of this system")
+        .optional()
+        .meta({
+          description:
+            "User of the system to whom the backups belong, when odoo-pg runs as root. When not set: the user that the servers run as. Without root it must be the user who runs odoo-pg.",
+          examples: ["backup"],
+        }),
+      config_file: absolutePath().default("/config/pg_backup/pg_backup.config").meta({
+        description:
+          "A `pg_backup.config` of the image `odoo/pgsql`, if there is one: KEY=VALUE lines, read and never executed. What it sets goes over this file.",
+      }),
+      only_filter: z
+        .string()
+        .optional()
+        .meta({
+          description: "Keeps to databases whose name contains this text. When not set: all.",
+          examples: ["prod"],
+        }),
+      custom: z.boolean().default(true).meta({
+        description:
+          "Whether a backup holds an archive for pg_restore: parallel, in pg_dump's directory format.",
+      }),
+      plain: z.boolean().default(false).meta({
+        description: "Whether a backup holds the database as SQL for psql too, compressed.",
+      }),
+      role_passwords: z.boolean().default(false).meta({
+        description:
+          "Whether `globals.sql` of a backup holds the verifiers of the roles' passwords. Who can read the backup then can try to guess them.",
+      }),
+      days_to_keep: z.int().min(0).max(3650).default(2).meta({
+        description: "Days for which every backup is kept.",
+      }),
+      day_of_week_to_keep: z.int().min(1).max(7).default(5).meta({
+        description:
+          "Day on which a week of backups begins, 1 (Monday) to 7 (Sunday). The first good backup from that day on is the weekly one.",
+      }),
+      weeks_to_keep: z.int().min(0).max(520).default(12).meta({
+        description: "Weeks for which the weekly backups are kept.",
+      }),
+      months_to_keep: z.int().min(0).max(120).default(24).meta({
+        description: "Months for which the first good backup of each month is kept.",
+      }),
+      on_success: z
+        .array(z.string().min(1))
+        .default([])
+        .meta({
+          description:
+            "Program and arguments to run after a run without a failure, with what happened as JSON on its standard input. No shell is involved.",
+          examples: [["/usr/local/bin/tell", "backup done"]],
+        }),
+      on_failure: z
+        .array(z.string().min(1))
+        .default([])
+        .meta({
+          description: "The same, after a run in which something failed.",
+          examples: [["/usr/local/bin/tell", "backup FAILED"]],
+        }),
+      webhook_file: absolutePath()
+        .optional()
+        .meta({
+          description:
+            "File that holds the address (http or https) to which what happened is posted as JSON after every run. Such addresses are secrets: keep the file at mode 0600.",
+          examples: ["/etc/odoo-pg/backup-webhook"],
+        }),
+      max_age_hours: z.int().min(1).max(8760).default(26).meta({
+        description: "Hours after which `status` warns that the last good backup is too old.",
+      }),
+      max_drill_age_days: z.int().min(1).max(3650).default(8).meta({
+        description:
+          "Days after which `status` warns that the last proven restore is too old, while drills are scheduled.",
+      }),
     })
     .prefault({})
     .meta({ description: "Backups." }),

@@ -61,7 +61,11 @@ test.each([
 test.each([
   ["port: 5433", 'unknown key here; it belongs under "nodes[]" or "endpoints.read" or "endpoints.write"'],
   ["postgres: { work_mem: 1MB }", `PostgreSQL's own parameters belong under "postgres.parameters"`],
-  ["backup: { schedule: daily }", "unknown key; known here: dir"],
+  ["backup: { schedule: now }", '"now" is not a schedule: it needs five fields'],
+  ["backup: { schedule: '60 * * * *' }", '"60" is not a minute: it goes from 0 to 59'],
+  ["backup: { schedule: '0 0 31 2 *' }", "never comes"],
+  ["backup: { custom: false }", "a backup would be empty"],
+  ["haproxy: { port: 1 }", "unknown key here; it belongs under"],
   ["cluster: 12", 'is 12, but must be a text: write it in quotes, "12"'],
   ["cluster:", "has no value"],
   ["endpoints: read", "must be a section"],
