@@ -168,7 +168,6 @@ export class Agent {
               allowDataLoss: request.allow_data_loss,
               confirm: request.confirm,
               dryRun: request.dry_run,
-              provenComplete: pool.isProven(request.node),
             },
             progress,
           );

@@ -6,7 +6,7 @@ import {
   type Decision,
   type Fence,
 } from "../cluster/change-primary.ts";
-import { bytesBehind } from "../cluster/lsn.ts";
+import { bytesBehind, type Lsn } from "../cluster/lsn.ts";
 import { slotName } from "../cluster/layout.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { formatBytes } from "../config/postgres-units.ts";
@@ -128,8 +128,6 @@ export async function promoteNode(
     allowDataLoss: boolean;
     confirm: string | undefined;
     dryRun: boolean;
-    /** Whether commits provably waited for the node: then it has all that was ever acknowledged. */
-    provenComplete: boolean;
   },
   progress: Progress,
 ): Promise<Outcome> {
@@ -164,14 +162,15 @@ export async function promoteNode(
   for (const name of runtime.nodes.keys()) runtime.held.add(name);
   runtime.routedPrimary = undefined;
   try {
-    await pool.step();
+    await pool.close();
     await old.disconnect();
     if (primaryRuns) {
       progress.step(old.node.name, `stop (${request.fence ?? "immediate"})`);
       await stopServer(old.files.dataDir, old.node.name, request.fence ?? "immediate", HANDOVER_STOP_LIMIT);
     }
-    await requireLossAccepted(runtime, old, next, request);
+    await requireLossAccepted(runtime, old, next, { ...request, provenFrom: pool.provenFrom(request.node) });
   } catch (error) {
+    pool.reopen();
     old.operation = undefined;
     next.operation = undefined;
     runtime.held.clear();
@@ -188,6 +187,7 @@ export async function promoteNode(
     };
     runtime.routedPrimary = next.node.name;
   } finally {
+    pool.reopen();
     old.operation = undefined;
     next.operation = undefined;
     runtime.held.clear();
@@ -210,21 +210,31 @@ async function requireLossAccepted(
   runtime: Runtime,
   old: NodeHandle,
   next: NodeHandle,
-  request: { node: string; allowDataLoss: boolean; provenComplete: boolean },
+  request: { node: string; allowDataLoss: boolean; provenFrom: Lsn | undefined },
 ): Promise<void> {
   const has = position(factsOf(await next.observe()));
   const { installation, owner } = runtime;
   const timeline = factsOf(next.observation)?.timeline ?? 1;
-  const end =
-    (await endOfWal(installation, old.files.dataDir, timeline, has, owner)) ?? runtime.marks.at(-1)?.lsn;
+  const end = await endOfWal(installation, old.files.dataDir, timeline, has, owner);
   if (end !== undefined && bytesBehind(end, has) === 0) return;
-  if (request.allowDataLoss || request.provenComplete) return;
+  if (request.allowDataLoss) return;
+  if (request.provenFrom !== undefined && has >= request.provenFrom) return;
+  const from = old.node.name;
+  const last = runtime.marks.at(-1);
   const since = runtime.marks.find((mark) => mark.lsn > has)?.at;
   const seconds =
-    since === undefined ? "" : `, about ${Math.max(1, Math.round((now() - since) / 1000))} s of writes`;
-  const amount = end === undefined ? "an unknown amount" : `${formatBytes(bytesBehind(end, has))}${seconds}`;
+    since === undefined || last === undefined
+      ? ""
+      : `, about ${Math.max(1, Math.round((last.at - since) / 1000))} s of writes`;
+  const seen = last === undefined ? "all" : `${formatBytes(bytesBehind(last.lsn, has))}${seconds}`;
+  const message =
+    end !== undefined
+      ? `${request.node} lacks ${formatBytes(bytesBehind(end, has))}${seconds} of what ${from} wrote; promoting it would lose that.`
+      : last === undefined
+        ? `The log of ${from} cannot be read, so nothing says what ${request.node} lacks of it.`
+        : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${request.node} lacked ${seen} of it; promoting it would lose that, and what ${from} wrote afterwards.`;
   throw new OdooPgError("refused", {
-    message: `${request.node} lacks ${amount} of what ${old.node.name} wrote; promoting it would lose that.`,
+    message,
     safe: `${next.node.name} is still a replica; the data of ${old.node.name} is untouched.`,
     next: `Bring ${old.node.name} back (odoo-pg up), or accept the loss: odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
   });

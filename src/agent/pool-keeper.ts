@@ -43,6 +43,7 @@ export class PoolKeeper {
   /** Which start of which primary the above was proven for. */
   #provenFor = "";
   #enlisting: Promise<void> | undefined;
+  #closed = false;
   #last: Promise<void> = Promise.resolve();
 
   constructor(runtime: Runtime, route: Route) {
@@ -90,6 +91,11 @@ export class PoolKeeper {
         eligible ? `${name} may serve reads` : `${name} may not serve reads: ${reason ?? ""}`,
       );
     }
+    if (this.#closed) {
+      this.members.clear();
+      await this.#routeNow();
+      return;
+    }
     const eligible = new Set(this.standings.filter((standing) => standing.eligible).map(({ name }) => name));
     if (read.consistency === "read-your-writes") await this.#stepReadYourWrites(eligible);
     else await this.#stepPlain(eligible);
@@ -105,9 +111,26 @@ export class PoolKeeper {
     });
   }
 
-  /** Whether commits on the present primary provably waited for this node until now: then it has all that was acknowledged. */
-  isProven(name: string): boolean {
-    return this.#inForce.has(name) && this.#listed?.has(name) === true;
+  /**
+   * Takes every replica out of the pool until `reopen`, and leaves the list that commits wait for as it is: while a
+   * primary is given up, nothing may be acknowledged that the replica lacks which is to be promoted.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#enlisting?.catch(() => {});
+    await this.#inTurn(async () => await this.#step());
+  }
+
+  reopen(): void {
+    this.#closed = false;
+  }
+
+  /**
+   * The position from which on commits on the present primary provably waited for this node, until now: once it has
+   * that, it has all that was ever acknowledged. Undefined when there is no such proof.
+   */
+  provenFrom(name: string): Lsn | undefined {
+    return this.#listed?.has(name) === true ? this.#inForce.get(name) : undefined;
   }
 
   /** One step at a time: the looks of the agent and an operation may ask at once. */
