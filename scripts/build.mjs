@@ -19,7 +19,11 @@ await build({
   minify: false,
   treeShaking: true,
   external: ["pg-native"],
-  define: { ODOO_PG_VERSION: JSON.stringify(version) },
+  define: {
+    ODOO_PG_VERSION: JSON.stringify(version),
+    // pg asks whether it runs on Cloudflare by making a Response, which loads all of undici on Node 20; this tells it.
+    navigator: JSON.stringify({ userAgent: "Node.js" }),
+  },
   // pg and its helpers are CommonJS: they need a require of their own inside an ES module.
   banner: {
     js: [

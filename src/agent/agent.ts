@@ -2,7 +2,7 @@ import path from "node:path";
 import { Hono } from "hono";
 import { stream } from "hono/streaming";
 import type * as z from "zod";
-import { layoutOf, type Layout } from "../cluster/layout.ts";
+import { layoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
@@ -14,13 +14,13 @@ import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process.ts";
 import { bringUpServers } from "./bring-up.ts";
+import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
 import { progressTo, type AgentEvent, type Progress } from "./events.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
 import { removeGoneNodes } from "./removed-nodes.ts";
-import { promoteNode, switchover } from "./change-primary.ts";
-import { reseed, rejoin } from "./renew-node.ts";
+import { carryOut } from "./operations.ts";
 import {
   applyRequestSchema,
   operationSchema,
@@ -28,9 +28,10 @@ import {
   type ApplyRequest,
   type Outcome,
 } from "./report.ts";
+import { ReplicationLog } from "./replication-log.ts";
 import { loadState, syncHandles, type Runtime } from "./runtime.ts";
-import { ensurePasswords, type GivenPasswords } from "./secrets.ts";
-import { readApplied, writeApplied } from "./state.ts";
+import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
+import { readApplied, writeApplied, type ClusterState } from "./state.ts";
 import { keepRunning } from "./supervise.ts";
 import { takeDownServers } from "./take-down.ts";
 
@@ -155,40 +156,7 @@ export class Agent {
           next: "odoo-pg up",
         });
       }
-      switch (request.operation) {
-        case "switchover":
-          return await switchover(runtime, pool, { to: request.to, dryRun: request.dry_run }, progress);
-        case "promote":
-          return await promoteNode(
-            runtime,
-            pool,
-            {
-              node: request.node,
-              fence: request.fence,
-              allowDataLoss: request.allow_data_loss,
-              confirm: request.confirm,
-              dryRun: request.dry_run,
-            },
-            progress,
-          );
-        case "reseed":
-          return await reseed(
-            runtime,
-            { node: request.node, discardOld: request.discard_old, dryRun: request.dry_run },
-            progress,
-          );
-        case "rejoin":
-          return await rejoin(
-            runtime,
-            {
-              node: request.node,
-              reseed: request.reseed,
-              discardOld: request.discard_old,
-              dryRun: request.dry_run,
-            },
-            progress,
-          );
-      }
+      return await carryOut(request, runtime, pool, progress);
     });
   }
 
@@ -215,7 +183,9 @@ export class Agent {
     const installation = await findInstallation(config.postgres, this.#options);
     const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
     const state = await loadState(this.#layout, config);
-    const passwords = await ensurePasswords(this.#layout, given, owner);
+    requireFittingUpstream(state, config);
+    const follows = state.primary === UPSTREAM ? config.upstream : undefined;
+    const passwords = await ensurePasswords(this.#layout, given, owner, follows?.user);
     const runtime: Runtime = this.#runtime ?? {
       layout: this.#layout,
       owner,
@@ -226,6 +196,7 @@ export class Agent {
       passwords,
       state,
       nodes: new Map(),
+      upstream: undefined,
       marks: [],
       routedPrimary: state.primary,
       held: new Set(),
@@ -233,6 +204,9 @@ export class Agent {
     runtime.config = config;
     runtime.installation = installation;
     runtime.passwords = passwords;
+    runtime.upstream = follows
+      ? new ForeignPrimary(runtime, follows, (await readPassword(this.#layout, "upstream")) ?? "")
+      : undefined;
     if (!this.#runtime) await syncHandles(runtime);
     this.#runtime = runtime;
     this.#endpoints ??= new Endpoints(this.#layout, owner, log);
@@ -245,14 +219,21 @@ export class Agent {
   async #look(): Promise<void> {
     const runtime = this.#runtime;
     if (!runtime) return;
-    await Promise.all([...runtime.nodes.values()].map(async (handle) => await handle.observe()));
+    const looked = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
+    await Promise.all(looked.map(async (handle) => await handle.observe()));
     if (!this.#keeping) return;
     for (const handle of runtime.nodes.values()) void keepRunning(runtime, handle);
+    try {
+      this.#replicationLog.tick(runtime);
+    } catch (error) {
+      this.#complain("replication log", error);
+    }
     if (this.#operation === undefined)
       await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
   }
 
+  readonly #replicationLog = new ReplicationLog();
   readonly #complaints = new Map<string, { text: string; at: number }>();
 
   /** The same complaint is written once a minute, not twice a second. */
@@ -354,4 +335,25 @@ export async function prepareStateDirectory(layout: Layout, owner: Owner | undef
     await ensureDirectory(directory, { mode: 0o700, owner });
   }
   await ensureDirectory(layout.tlsDir, { mode: 0o755, owner });
+}
+
+/** @throws OdooPgError refused: who is primary is never changed by editing a file. */
+function requireFittingUpstream(state: ClusterState, config: Config): void {
+  const safe = "Nothing was changed.";
+  if (config.upstream && state.primary !== UPSTREAM) {
+    throw new OdooPgError("refused", {
+      message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
+      safe,
+      next: 'Take "upstream" (and SLAVEHOST) out, then: odoo-pg up. To follow another primary, start with another state_dir.',
+    });
+  }
+  if (!config.upstream && state.primary === UPSTREAM) {
+    const node = config.nodes[0]?.name ?? "NODE";
+    throw new OdooPgError("refused", {
+      message:
+        'The cluster follows a primary that odoo-pg does not run, and the configuration has no "upstream" any more.',
+      safe,
+      next: `Put "upstream" back, then run odoo-pg up. To make ${node} the primary: put it back, stop the other primary, then: odoo-pg promote ${node}`,
+    });
+  }
 }

@@ -15,11 +15,12 @@ import { now, waitUntil } from "../system/clock.ts";
 import { diskSpace, ensureDirectory } from "../system/files.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
-import { applyConfiguration, validateParameters, writeNodeFiles, runningFloor } from "./configure.ts";
+import { applyConfiguration, validateParameters, startingFloor, writeNodeFiles } from "./configure.ts";
 import { followNewPrimary, makePrimary } from "./change-primary.ts";
 import type { Progress } from "./events.ts";
+import type { ForeignPrimary } from "./foreign-primary.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { addressOf, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
+import { addressOf, followedSlot, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
 import { passwordFile } from "./secrets.ts";
 import { writeState } from "./state.ts";
 
@@ -33,6 +34,7 @@ const LEAST_ROOM = 200 * 1024 * 1024;
  * can be interrupted anywhere and run again. Returns the problems of replicas: they do not keep the primary down.
  */
 export async function bringUpServers(runtime: Runtime, progress: Progress): Promise<OdooPgError[]> {
+  if (runtime.upstream) await recogniseUpstream(runtime, runtime.upstream);
   const decisions = await decideAll(runtime);
   const primary = primaryOf(runtime);
   const decision = decisions.get(primary.node.name);
@@ -47,10 +49,13 @@ export async function bringUpServers(runtime: Runtime, progress: Progress): Prom
   ]);
 
   const problems: OdooPgError[] = [];
-  const attempt = async (act: () => Promise<void>): Promise<void> => {
+  const running = new Set<NodeHandle>();
+  const attempt = async (handle: NodeHandle, act: () => Promise<void>): Promise<void> => {
     try {
       await act();
+      running.add(handle);
     } catch (error) {
+      running.delete(handle);
       problems.push(error instanceof OdooPgError ? error : explainSql(error, "a replica"));
     }
   };
@@ -59,24 +64,26 @@ export async function bringUpServers(runtime: Runtime, progress: Progress): Prom
     (handle) => decisions.get(handle.node.name)?.action === "start",
   );
   await Promise.all([
-    start(runtime, primary, progress),
-    ...startable.map(async (handle) => await attempt(async () => await start(runtime, handle, progress))),
+    ...(runtime.upstream ? [] : [start(runtime, primary, progress)]),
+    ...startable.map(
+      async (handle) => await attempt(handle, async () => await start(runtime, handle, progress)),
+    ),
   ]);
-  await keepInStep(runtime, progress, launch);
+  if (!runtime.upstream) await keepInStep(runtime, progress, launch);
   await Promise.all(
     replicasOf(runtime).map(async (handle) => {
       const seen = decisions.get(handle.node.name);
       if (seen?.action === "refuse") problems.push(refusal(seen));
       else if (seen?.action === "wait") problems.push(waitingFor(handle, seen));
       else if (seen?.action === "seed")
-        await attempt(async () => await seedAndStart(runtime, handle, progress));
+        await attempt(handle, async () => await seedAndStart(runtime, handle, progress));
     }),
   );
   await applyConfiguration(runtime, progress);
   await Promise.all(
-    replicasOf(runtime)
-      .filter((handle) => ["start", "seed"].includes(decisions.get(handle.node.name)?.action ?? ""))
-      .map(async (handle) => await attempt(async () => await waitForStreaming(runtime, handle))),
+    [...running].map(
+      async (handle) => await attempt(handle, async () => await waitForStreaming(runtime, handle)),
+    ),
   );
   return problems;
 }
@@ -97,6 +104,19 @@ function waitingFor(handle: NodeHandle, decision: Extract<StartDecision, { actio
   });
 }
 
+/** Whose data the nodes must have. A primary that is not there now is no reason not to start replicas that are known. */
+async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Promise<void> {
+  try {
+    const { systemIdentifier } = await upstream.identify();
+    if (systemIdentifier === runtime.state.system_identifier) return;
+    runtime.state = { ...runtime.state, system_identifier: systemIdentifier };
+    await writeState(runtime.layout, runtime.state, runtime.owner);
+  } catch (error) {
+    if (runtime.state.system_identifier === null) throw error;
+    runtime.log("warn", error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** What each node's data directory asks for. Nodes that wait for the user are marked so. */
 async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> {
   const seen = new Map<string, Awaited<ReturnType<typeof inspectDataDirectory>>>();
@@ -115,6 +135,7 @@ async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> 
       othersWithData: [...seen]
         .filter(([other, { kind }]) => other !== name && kind === "whole")
         .map(([other]) => other),
+      foreign: runtime.upstream !== undefined,
     });
     decisions.set(name, decision);
     const handle = runtime.nodes.get(name);
@@ -223,16 +244,6 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
   }
 }
 
-/** A replica that was stopped starts with no less than the primary had when it last followed it. */
-async function startingFloor(
-  runtime: Runtime,
-  handle: NodeHandle,
-): Promise<Readonly<Record<string, number>>> {
-  if (handle === primaryOf(runtime)) return {};
-  const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
-  return data.kind === "whole" ? data.floor : {};
-}
-
 /** What the primary holds for the cluster: roles, the template, one slot for each replica and none for others. */
 async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean): Promise<void> {
   const primary = primaryOf(runtime);
@@ -298,12 +309,13 @@ function removedNodes(runtime: Runtime): ReadonlySet<string> {
 
 async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<void> {
   const primary = primaryOf(runtime);
-  const slot = slotName(handle.node.name);
+  const slot = followedSlot(runtime, handle);
   progress.step(handle.node.name, `copy from ${primary.node.name}`);
   handle.operation = "seed";
   try {
     await ensureDirectory(path.dirname(handle.files.dataDir), { mode: 0o700, owner: runtime.owner });
-    await primary.use(async (session) => await releaseSlot(session, slot));
+    if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
+    else await primary.use(async (session) => await releaseSlot(session, slot));
     const fresh = await seedDataDirectory({
       config: runtime.config,
       layout: runtime.layout,
@@ -313,11 +325,11 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
       owner: runtime.owner,
       // Its port may be about to change; it runs with the old one still.
       upstream: { ...addressOf(primary.node), port: (await primary.credentials()).port },
+      follows: runtime.upstream ? "foreign" : "own",
       slot,
       onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
     });
     await replaceEmptyDirectory(fresh, handle.files.dataDir, runtime.owner);
-    await writeNodeFiles(runtime, handle, await runningFloor(primary));
   } finally {
     handle.operation = undefined;
   }

@@ -11,6 +11,8 @@ import { slotName } from "../cluster/layout.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { formatBytes } from "../config/postgres-units.ts";
 import { OdooPgError } from "../errors.ts";
+import { ensureRoles } from "../odoo/roles.ts";
+import { ensureTemplate } from "../odoo/template.ts";
 import { checkpoint, dropSlot, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
 import { renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
@@ -134,7 +136,17 @@ export async function promoteNode(
   const next = handleOf(runtime, request.node);
   const old = primaryOf(runtime);
   await observeAll(runtime);
-  const primaryRuns = (await findPostmaster(old.files.dataDir)) !== undefined;
+  const foreign = runtime.upstream;
+  if (foreign && request.fence !== undefined) {
+    throw new OdooPgError("refused", {
+      message: `${foreign.node.host}:${foreign.node.port} is not run by odoo-pg, so it cannot be stopped from here.`,
+      safe: "Nothing was changed.",
+      next: `Stop it on its host, and keep it stopped; then: odoo-pg promote ${request.node}`,
+    });
+  }
+  const primaryRuns = foreign
+    ? foreign.observation.answer.kind === "facts"
+    : (await findPostmaster(old.files.dataDir)) !== undefined;
   if (request.allowDataLoss && request.confirm !== runtime.config.cluster) {
     throw new OdooPgError("confirmation_missing", {
       message: `Losing data needs the cluster's name typed.`,
@@ -147,6 +159,7 @@ export async function promoteNode(
       node: request.node,
       primary: old.observation,
       primaryRuns,
+      foreign: foreign !== undefined,
       replicas: replicasOf(runtime).map((handle) => handle.observation),
       fence: request.fence,
       allowDataLoss: request.allowDataLoss,
@@ -180,11 +193,13 @@ export async function promoteNode(
   try {
     progress.step(next.node.name, "promote");
     await makePrimary(runtime, next);
-    old.waiting = {
-      state: "needs rejoin",
-      reason: `${old.node.name} was a primary; ${next.node.name} is the primary now.`,
-      next: `odoo-pg rejoin ${old.node.name}`,
-    };
+    if (foreign) await takeOver(runtime, next);
+    else
+      old.waiting = {
+        state: "needs rejoin",
+        reason: `${old.node.name} was a primary; ${next.node.name} is the primary now.`,
+        next: `odoo-pg rejoin ${old.node.name}`,
+      };
     runtime.routedPrimary = next.node.name;
   } finally {
     pool.reopen();
@@ -290,6 +305,8 @@ export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<v
   await writeFileAtomic(next.files.synchronousFile, renderSynchronous(ryw, []), { owner: runtime.owner });
   runtime.state = { ...runtime.state, primary: next.node.name };
   await writeState(runtime.layout, runtime.state, runtime.owner);
+  // From here on the cluster has a primary of its own.
+  runtime.upstream = undefined;
   await next.use(promote);
   await waitUntil(
     async () => {
@@ -299,6 +316,15 @@ export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<v
     { what: `${next.node.name} to end its recovery`, limit: 60_000, interval: 5 },
   );
   runtime.marks = [];
+}
+
+/** Roles and template for a cluster that followed somebody else's primary until now: our passwords take effect. */
+async function takeOver(runtime: Runtime, primary: NodeHandle): Promise<void> {
+  const { config, passwords } = runtime;
+  await primary.use(async (session) => {
+    await ensureRoles(session, config.odoo.role, passwords);
+    await ensureTemplate(await primary.credentials(), session, config.odoo.template);
+  });
 }
 
 /** Slots, configuration and a checkpoint for the time after: the replicas follow, and pg_rewind sees the new timeline. */
@@ -325,6 +351,7 @@ export async function dropReplicaSlots(runtime: Runtime): Promise<void> {
 }
 
 async function observeAll(runtime: Runtime): Promise<void> {
+  await runtime.upstream?.observe();
   await Promise.all([...runtime.nodes.values()].map(async (handle) => await handle.observe()));
 }
 

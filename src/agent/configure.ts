@@ -1,3 +1,5 @@
+import { UPSTREAM } from "../cluster/layout.ts";
+import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { bytesBehind } from "../cluster/lsn.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { OdooPgError } from "../errors.ts";
@@ -7,7 +9,13 @@ import {
   runningSettings,
   settingsPendingRestart,
 } from "../postgres/operations.ts";
-import { renderHba, renderPostgresqlConf, renderSynchronous, STANDBY_SENSITIVE } from "../postgres/render.ts";
+import {
+  renderHba,
+  renderIdent,
+  renderPostgresqlConf,
+  renderSynchronous,
+  STANDBY_SENSITIVE,
+} from "../postgres/render.ts";
 import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
 import { validateConfiguration } from "../postgres/validate.ts";
 import { waitUntil } from "../system/clock.ts";
@@ -21,7 +29,7 @@ import {
 } from "../system/files.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { addressOf, factsFor, primaryOf, replicasOf, type Runtime } from "./runtime.ts";
+import { addressOf, factsFor, firstOf, primaryOf, replicasOf, type Runtime } from "./runtime.ts";
 
 type Floor = Readonly<Record<string, number>>;
 
@@ -35,6 +43,7 @@ export async function configurationText(runtime: Runtime, handle: NodeHandle, fl
     files: handle.files,
     facts: await factsFor(runtime, handle),
     upstream: handle === primary ? undefined : addressOf(primary.node),
+    follows: runtime.upstream ? "foreign" : "own",
     floor,
   });
 }
@@ -44,7 +53,7 @@ export async function configurationText(runtime: Runtime, handle: NodeHandle, fl
  * they share their parameters and differ only in what odoo-pg itself fills in.
  */
 export async function validateParameters(runtime: Runtime): Promise<void> {
-  const handle = primaryOf(runtime);
+  const handle = runtime.upstream ? firstOf(runtime) : primaryOf(runtime);
   await ensureDirectory(handle.files.dir, { owner: runtime.owner });
   const text = await configurationText(runtime, handle, {});
   await validateConfiguration(runtime.installation, text, handle.files.configFile, runtime.owner);
@@ -58,12 +67,33 @@ export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor
   const conf = await writeFileIfChanged(files.configFile, await configurationText(runtime, handle, floor), {
     owner,
   });
-  const hba = await writeFileIfChanged(files.hbaFile, renderHba(runtime.config.networks), { owner });
-  await writeFileIfChanged(files.identFile, "# Made by odoo-pg: no maps.\n", { owner });
+  const hba = await writeFileIfChanged(
+    files.hbaFile,
+    renderHba(runtime.config.networks, isForeignCopy(runtime)),
+    { owner },
+  );
+  const ident = renderIdent([
+    "root",
+    runtime.machine.userName,
+    ...(owner?.name === undefined ? [] : [owner.name]),
+  ]);
+  await writeFileIfChanged(files.identFile, ident, { owner });
   if ((await kindOf(files.synchronousFile)) === undefined) {
     await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), { owner });
   }
   return conf || hba;
+}
+
+/** Whether the data came from somebody else's cluster: then some replicas may still have that cluster's passwords. */
+function isForeignCopy(runtime: Runtime): boolean {
+  return runtime.upstream !== undefined || runtime.state.history.some(({ from }) => from === UPSTREAM);
+}
+
+/** A replica that was stopped starts with no less than the primary had when it last followed it. */
+export async function startingFloor(runtime: Runtime, handle: NodeHandle): Promise<Floor> {
+  if (handle === primaryOf(runtime)) return {};
+  const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
+  return data.kind === "whole" ? data.floor : {};
 }
 
 /** The primary's running values that no replica may stay below. */
@@ -79,6 +109,13 @@ export async function runningFloor(primary: NodeHandle): Promise<Floor> {
  * then the replicas take the new value.
  */
 export async function applyConfiguration(runtime: Runtime, progress: Progress): Promise<void> {
+  if (runtime.upstream) {
+    for (const replica of replicasOf(runtime)) {
+      if (!(await findPostmaster(replica.files.dataDir))) continue;
+      await bringInLine(runtime, replica, await startingFloor(runtime, replica), progress);
+    }
+    return;
+  }
   const primary = primaryOf(runtime);
   const running = async (handles: readonly NodeHandle[]): Promise<NodeHandle[]> => {
     const up: NodeHandle[] = [];

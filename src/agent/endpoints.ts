@@ -115,7 +115,13 @@ function haproxyInput(runtime: Runtime): HaproxyInput {
   const { config, machine } = runtime;
   const each = Number(config.postgres.parameters["max_connections"] ?? DEFAULT_MAX_CONNECTIONS);
   return {
-    nodes: config.nodes.map(({ name, host, port }) => ({ name, host, port })),
+    nodes: [...config.nodes, ...(runtime.upstream ? [runtime.upstream.node] : [])].map(
+      ({ name, host, port }) => ({
+        name,
+        host,
+        port,
+      }),
+    ),
     read: { port: config.endpoints.read.port, consistency: config.endpoints.read.consistency },
     write: { port: config.endpoints.write.port },
     listen: config.listen,

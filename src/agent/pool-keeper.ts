@@ -144,6 +144,7 @@ export class PoolKeeper {
     this.members.clear();
     for (const name of eligible) this.members.add(name);
     await this.#routeNow();
+    if (this.#runtime.upstream) return;
     // Only after a change of consistency is there something to shorten: nothing was promised to anybody any more.
     if ((await this.#readListed()).size) await this.#list(new Set());
   }

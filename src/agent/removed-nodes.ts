@@ -27,7 +27,7 @@ export async function removeGoneNodes(
   const present = new Map(runtime.config.nodes.map((node) => [node.name, node]));
   const gone = before?.nodes.filter((node) => !present.has(node.name)) ?? [];
   const { primary } = runtime.state;
-  if (!present.has(primary)) {
+  if (!runtime.upstream && !present.has(primary)) {
     throw new OdooPgError("refused", {
       message: `Node ${primary} is the primary, and the configuration no longer has it.`,
       safe: "Nothing was changed.",

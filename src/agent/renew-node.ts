@@ -13,12 +13,12 @@ import { now, pause, waitUntil } from "../system/clock.ts";
 import { diskSpace, kindOf, move, removeTree, treeBytes, writeFileIfChanged } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
 import { becomeStandby } from "./change-primary.ts";
-import { runningFloor, writeNodeFiles } from "./configure.ts";
+import { startingFloor, writeNodeFiles } from "./configure.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { stamp } from "./removed-nodes.ts";
 import type { Outcome } from "./report.ts";
-import { addressOf, handleOf, primaryOf, recordHistory, type Runtime } from "./runtime.ts";
+import { addressOf, followedSlot, handleOf, primaryOf, recordHistory, type Runtime } from "./runtime.ts";
 
 /** Tries of a base backup before the reseed gives up, and milliseconds between them. */
 const TRIES = 3;
@@ -143,12 +143,14 @@ async function renew(
   handle.operation = kind;
   runtime.held.add(node.name);
   try {
-    await primary.use(async (session) => {
-      const slot = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slotName(node.name));
-      // A lost slot never comes back to life: it is made anew.
-      if (slot?.wal_status === "lost") await dropSlot(session, slot.slot_name);
-      await ensureSlot(session, slotName(node.name));
-    });
+    if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, node.name);
+    else
+      await primary.use(async (session) => {
+        const slot = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slotName(node.name));
+        // A lost slot never comes back to life: it is made anew.
+        if (slot?.wal_status === "lost") await dropSlot(session, slot.slot_name);
+        await ensureSlot(session, slotName(node.name));
+      });
     await handle.disconnect();
     if (await findPostmaster(files.dataDir)) {
       progress.step(node.name, "stop");
@@ -165,7 +167,7 @@ async function renew(
     }
     await move(fresh, files.dataDir);
     await becomeStandby(runtime, handle);
-    await writeNodeFiles(runtime, handle, await runningFloor(primary));
+    await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
     handle.waiting = undefined;
     progress.step(node.name, "start");
     await startServer({ installation, files, owner, node: node.name, limit: 300_000 });
@@ -195,14 +197,14 @@ async function renew(
 
 async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
   const primary = primaryOf(runtime);
-  const slot = slotName(handle.node.name);
+  const slot = followedSlot(runtime, handle);
   for (let attempt = 1; ; attempt += 1) {
     progress.step(
       handle.node.name,
       `copy from ${primary.node.name}${attempt > 1 ? ` (try ${attempt} of ${TRIES})` : ""}`,
     );
     try {
-      await primary.use(async (session) => await releaseSlot(session, slot));
+      if (!runtime.upstream) await primary.use(async (session) => await releaseSlot(session, slot));
       return await seedDataDirectory({
         config: runtime.config,
         layout: runtime.layout,
@@ -211,6 +213,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
         installation: runtime.installation,
         owner: runtime.owner,
         upstream: addressOf(primary.node),
+        follows: runtime.upstream ? "foreign" : "own",
         slot,
         onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
       });

@@ -6,6 +6,7 @@ const passwordsSchema = z.object({
   openerp: z.string().optional(),
   replicator: z.string().optional(),
   collectd: z.string().optional(),
+  upstream: z.string().optional(),
 });
 
 /** What `up` asks of the agent. Passwords cross the socket (mode 0600), never an argument or the environment. */

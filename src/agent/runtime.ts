@@ -1,5 +1,13 @@
 import path from "node:path";
-import { layoutOf, nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
+import {
+  foreignSlotName,
+  layoutOf,
+  nodeLayoutOf,
+  slotName,
+  UPSTREAM,
+  type Layout,
+  type NodeConfig,
+} from "../cluster/layout.ts";
 import type { PrimaryMark } from "../cluster/pool.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
@@ -11,6 +19,7 @@ import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import type { Credentials } from "../system/sql.ts";
 import { NodeHandle } from "./node-handle.ts";
+import type { ForeignPrimary } from "./foreign-primary.ts";
 import { readState, writeState, type ClusterState, type HistoryEntry } from "./state.ts";
 
 /** What the agent and its operations share about the cluster of this host. */
@@ -24,6 +33,8 @@ export interface Runtime {
   passwords: RolePasswords;
   state: ClusterState;
   readonly nodes: Map<string, NodeHandle>;
+  /** The primary that odoo-pg does not run, while the cluster follows one. */
+  upstream: ForeignPrimary | undefined;
   /** Looks at the primary's end of WAL, for how late a replica is. */
   marks: PrimaryMark[];
   /** Where the write endpoint leads: the primary, or nobody while it changes. */
@@ -52,11 +63,19 @@ export function handleOf(runtime: Runtime, name: string): NodeHandle {
 }
 
 export function primaryOf(runtime: Runtime): NodeHandle {
+  if (runtime.upstream) return runtime.upstream;
   return handleOf(runtime, runtime.state.primary);
 }
 
 export function replicasOf(runtime: Runtime): NodeHandle[] {
   return [...runtime.nodes.values()].filter((handle) => handle.node.name !== runtime.state.primary);
+}
+
+/** Any node: where one stands for all. */
+export function firstOf(runtime: Runtime): NodeHandle {
+  const [first] = runtime.nodes.values();
+  if (first) return first;
+  throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
 }
 
 /** Handles for the configured nodes: kept where a node is still reached in the same way, else made anew. */
@@ -70,15 +89,25 @@ export async function syncHandles(runtime: Runtime): Promise<void> {
   }
   const ordered = [...wanted.values()].map((node): [string, NodeHandle] => [
     node.name,
-    runtime.nodes.get(node.name) ?? newHandle(runtime, node),
+    runtime.nodes.get(node.name) ??
+      newHandle({ layout: runtime.layout, superuserPassword: runtime.passwords.postgres }, node),
   ]);
   runtime.nodes.clear();
   for (const [name, handle] of ordered) runtime.nodes.set(name, handle);
 }
 
-export function newHandle(runtime: Pick<Runtime, "layout" | "passwords">, node: NodeConfig): NodeHandle {
-  const credentials = superuser(runtime.layout, node.port, runtime.passwords.postgres);
-  return new NodeHandle(node, nodeLayoutOf(runtime.layout, node), credentials);
+export function newHandle(
+  place: { layout: Layout; superuserPassword: string },
+  node: NodeConfig,
+): NodeHandle {
+  const credentials = superuser(place.layout, node.port, place.superuserPassword);
+  return new NodeHandle(node, nodeLayoutOf(place.layout, node), credentials);
+}
+
+/** The slot by which a node follows its primary. */
+export function followedSlot(runtime: Runtime, handle: NodeHandle): string {
+  const { name } = handle.node;
+  return runtime.upstream ? foreignSlotName(runtime.config.cluster, name) : slotName(name);
 }
 
 /** The address at which other nodes reach a node. */
@@ -99,7 +128,7 @@ export async function factsFor(
 export async function loadState(layout: Layout, config: Config): Promise<ClusterState> {
   const known = await readState(layout);
   if (known) return known;
-  const first = config.nodes[0];
+  const first = config.upstream ? { name: UPSTREAM } : config.nodes[0];
   if (!first) throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
   return {
     format: 1,

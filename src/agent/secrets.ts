@@ -11,9 +11,14 @@ export interface GivenPasswords {
   readonly openerp?: string | undefined;
   readonly replicator?: string | undefined;
   readonly collectd?: string | undefined;
+  /** Of the role by which a primary is followed that odoo-pg does not run. */
+  readonly upstream?: string | undefined;
 }
 
-export function passwordFile(layout: Layout, role: keyof RolePasswords): string {
+/** Whose password a file keeps: a role of the cluster, or the role on a primary that odoo-pg does not run. */
+export type KeptPassword = keyof RolePasswords | "upstream";
+
+export function passwordFile(layout: Layout, role: KeptPassword): string {
   return path.join(layout.secretsDir, `${role}.password`);
 }
 
@@ -30,7 +35,7 @@ function generatePassword(): string {
 }
 
 /** A role's password as it is kept, or undefined when it has none. */
-export async function readPassword(layout: Layout, role: keyof RolePasswords): Promise<string | undefined> {
+export async function readPassword(layout: Layout, role: KeptPassword): Promise<string | undefined> {
   return (await readTextIfAny(passwordFile(layout, role)))?.replace(/\n$/, "");
 }
 
@@ -39,8 +44,9 @@ export async function ensurePasswords(
   layout: Layout,
   given: GivenPasswords,
   owner: Owner | undefined,
+  upstreamUser?: string,
 ): Promise<RolePasswords> {
-  const keep = async (role: keyof RolePasswords, wanted: string | undefined): Promise<string> => {
+  const keep = async (role: KeptPassword, wanted: string | undefined): Promise<string> => {
     const password = wanted ?? (await readPassword(layout, role)) ?? generatePassword();
     await writeFileIfChanged(passwordFile(layout, role), `${password}\n`, { owner });
     return password;
@@ -56,6 +62,12 @@ export async function ensurePasswords(
         ? await readPassword(layout, "openerp")
         : await keep("openerp", given.openerp),
   };
-  await writeFileIfChanged(passfilePath(layout), renderPassfile(passwords.replicator), { owner });
+  const upstream =
+    given.upstream === undefined
+      ? await readPassword(layout, "upstream")
+      : await keep("upstream", given.upstream);
+  const passfile =
+    upstreamUser === undefined ? { replicator: passwords.replicator } : { [upstreamUser]: upstream ?? "" };
+  await writeFileIfChanged(passfilePath(layout), renderPassfile(passfile), { owner });
   return passwords;
 }

@@ -28,6 +28,7 @@ export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise
       data,
       systemIdentifier: runtime.state.system_identifier ?? undefined,
       othersWithData: [],
+      foreign: runtime.upstream !== undefined,
     });
     if (decision.action === "wait") {
       handle.waiting = { state: decision.state, reason: decision.reason, next: decision.next };

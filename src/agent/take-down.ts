@@ -17,6 +17,6 @@ export async function takeDownServers(runtime: Runtime, progress: Progress): Pro
     await handle.disconnect();
     await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);
   };
-  await stop(runtime.state.primary);
+  if (!runtime.upstream) await stop(runtime.state.primary);
   await Promise.all(replicasOf(runtime).map(async ({ node }) => await stop(node.name)));
 }

@@ -120,6 +120,7 @@ export async function givenPasswords(secrets: Secrets): Promise<GivenPasswords> 
     openerp: await read(secrets.openerp),
     replicator: await read(secrets.replicator),
     collectd: await read(secrets.collectd),
+    upstream: await read(secrets.upstream),
   };
 }
 

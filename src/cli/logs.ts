@@ -24,14 +24,12 @@ export async function logs(
     context.output.err(`There is no log of ${target ?? "agent"} yet.`);
   }
   if (!options.follow) return 0;
-  let ended = false;
-  onSignals(["SIGINT", "SIGTERM"], () => {
-    ended = true;
-  });
+  const ended = new AbortController();
+  onSignals(["SIGINT", "SIGTERM"], () => ended.abort());
   let current = file;
   let offset = file === undefined ? 0 : (await readFrom(file, Number.MAX_SAFE_INTEGER - 1)).offset;
-  while (!ended) {
-    await pause(200);
+  while (!ended.signal.aborted) {
+    await pause(200, ended.signal).catch(() => {});
     const newest = await logFile(context, target ?? "agent");
     if (newest !== current) [current, offset] = [newest, 0];
     if (current === undefined) continue;

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import type { OperationRequest } from "../agent/report.ts";
-import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
 import { loadContext, type Context } from "./context.ts";
 import { VERSION } from "./version.ts";
@@ -50,21 +50,15 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
  * Runs one command line and returns its exit status. Commands are loaded when they are called: `status` must not pay
  * for what `up` needs.
  */
-export async function runProgram(invocation: Invocation): Promise<ExitStatus | number> {
-  let result: ExitStatus | number = 0;
+export async function runProgram(invocation: Invocation): Promise<number> {
+  let result: number = 0;
   let output = openOutput(undefined);
   let json = false;
   const root = new Command("odoo-pg");
 
   /** Loads the configuration, then runs the command. */
   const withContext =
-    (
-      act: (
-        context: Context,
-        flags: Flags,
-        args: readonly string[],
-      ) => Promise<ExitStatus | number> | ExitStatus,
-    ) =>
+    (act: (context: Context, flags: Flags, args: readonly string[]) => Promise<number> | number) =>
     async (...received: unknown[]): Promise<void> => {
       const command = received.at(-1);
       if (!(command instanceof Command)) return;
@@ -212,6 +206,13 @@ export async function runProgram(invocation: Invocation): Promise<ExitStatus | n
         dry_run: flags["dryRun"] === true,
       })),
     );
+  add(command("replication", "how replication is"), "status", "positions, lag and slots of each replica")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context) => await (await import("./replication.ts")).replicationStatus(context, { json }),
+      ),
+    );
   command("history", "who became primary, when and why; how long writes paused")
     .option("--json", "one JSON document")
     .action(withContext(async (context) => await (await import("./history.ts")).history(context, { json })));
@@ -281,7 +282,8 @@ function separate(
   const dashes = all.indexOf("--");
   if (dashes === -1) return { target: args[0], rest: args.slice(1) };
   const rest = all.slice(dashes + 1);
-  const before = args.slice(0, args.length - rest.length);
+  // Behind a first operand Commander keeps the dashes, before it takes them away.
+  const before = args.slice(0, args.length - rest.length).filter((arg) => arg !== "--");
   return { target: before[0], rest: [...before.slice(1), ...rest] };
 }
 

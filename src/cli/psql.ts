@@ -1,5 +1,5 @@
 import { readPassword } from "../agent/secrets.ts";
-import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { OdooPgError } from "../errors.ts";
 import { findInstallation, programOf } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { quotePassfileField } from "../postgres/quoting.ts";
@@ -13,7 +13,7 @@ export async function psql(
   context: Context,
   target: string | undefined,
   args: readonly string[],
-): Promise<ExitStatus | number> {
+): Promise<number> {
   const { config, layout } = context;
   const password = await readPassword(layout, "postgres");
   if (password === undefined) {

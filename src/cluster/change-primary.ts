@@ -92,6 +92,8 @@ export function decidePromote(input: {
   readonly primary: NodeObservation;
   /** Whether the primary's process is there, answering or not. */
   readonly primaryRuns: boolean;
+  /** Whether odoo-pg runs the primary, and so could stop it. */
+  readonly foreign: boolean;
   readonly replicas: readonly NodeObservation[];
   readonly fence: Fence | undefined;
   readonly allowDataLoss: boolean;
@@ -107,6 +109,12 @@ export function decidePromote(input: {
     );
   }
   if (input.primaryRuns && fence === undefined) {
+    if (input.foreign) {
+      return refuse(
+        "The primary that this cluster follows answers; two primaries would be the worst of all.",
+        `Stop it on its host, and keep it stopped; then: odoo-pg promote ${node}`,
+      );
+    }
     return primary.answer.kind === "facts"
       ? refuse(
           `The primary ${from} answers; two primaries would be the worst of all.`,
@@ -134,14 +142,18 @@ export function decidePromote(input: {
     kind: "go",
     to: node,
     steps: [
-      ...(input.primaryRuns
+      ...(input.primaryRuns && !input.foreign
         ? [`stop ${from} (${fence ?? "immediate"}) and keep it down`]
         : [`keep ${from} down`]),
       `find out what ${node} lacks of ${from}'s log; go on only if that is nothing, or its loss is accepted`,
       `promote ${node}; the write endpoint leads to it`,
-      `${from} waits as "needs rejoin", its data untouched`,
+      input.foreign
+        ? "make odoo-pg's roles and the template; the other nodes follow"
+        : `${from} waits as "needs rejoin", its data untouched`,
     ],
-    undo: `odoo-pg rejoin ${from}, then odoo-pg switchover --to ${from}`,
+    undo: input.foreign
+      ? `none: take "upstream" out of odoo-pg.yaml`
+      : `odoo-pg rejoin ${from}, then odoo-pg switchover --to ${from}`,
   };
 }
 

@@ -79,6 +79,14 @@ export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "da
   };
 }
 
+/** The name by which records and reports call a primary that odoo-pg does not run. */
+export const UPSTREAM = "upstream";
+
+/** The physical slot of a node on somebody else's primary: other clusters may have nodes of the same name there. */
+export function foreignSlotName(cluster: string, node: string): string {
+  return `odoo_pg_${cluster.replaceAll("-", "_")}_${node}`.slice(0, 63);
+}
+
 /** The physical slot of a replica on its primary. */
 export function slotName(node: string): string {
   return node;

@@ -13,8 +13,9 @@ export interface StartInput {
   readonly systemIdentifier: string | undefined;
   /** Other nodes whose data directory is whole. */
   readonly othersWithData: readonly string[];
-  /** Whether a base backup may be taken into an empty place of its own accord (a reseed was not asked for). */
   readonly cluster: string;
+  /** Whether the primary is one that odoo-pg does not run: then it is never made, and data of another history waits. */
+  readonly foreign?: boolean;
 }
 
 /** What is to be done so that a node runs. `refuse` and `wait` touch nothing. */
@@ -25,7 +26,7 @@ export type StartDecision =
   /** An old primary that must not start as one; the cluster goes on without it. */
   | {
       readonly action: "wait";
-      readonly state: "needs rejoin";
+      readonly state: "needs rejoin" | "needs reseed";
       readonly reason: string;
       readonly next: string;
     }
@@ -38,6 +39,7 @@ export function decideStart(input: StartInput): StartDecision {
   if (data.kind === "unusable") {
     return { action: "refuse", reason: `Node ${node}: ${data.reason}.`, safe: untouched, next: data.next };
   }
+  if (input.foreign) return decideFollow(input);
   if (data.kind === "whole") {
     if (systemIdentifier !== undefined && data.systemIdentifier !== systemIdentifier) {
       return {
@@ -68,5 +70,20 @@ export function decideStart(input: StartInput): StartDecision {
       other === undefined
         ? "Put the data directory back (is its disk mounted?), or restore a backup."
         : `Put the data directory back (is its disk mounted?), or go on with ${other}: odoo-pg promote ${other}`,
+  };
+}
+
+/** As above, for a replica of somebody else's primary: data that is not its standby is never touched without a word. */
+function decideFollow({ node, data, systemIdentifier }: StartInput): StartDecision {
+  if (data.kind !== "whole") return { action: "seed" };
+  const other = systemIdentifier !== undefined && data.systemIdentifier !== systemIdentifier;
+  if (!other && data.standby) return { action: "start" };
+  return {
+    action: "wait",
+    state: "needs reseed",
+    reason: other
+      ? `The data of ${node} is not from the primary that it shall follow (system identifier ${data.systemIdentifier}, the primary has ${systemIdentifier}).`
+      : `The data of ${node} is not that of a standby: it was written to on its own.`,
+    next: `Keep it aside and copy the primary: odoo-pg reseed ${node}`,
   };
 }

@@ -52,6 +52,8 @@ export class Balancer {
   readonly #directory: string;
   readonly #owner: Owner | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** The workers that were seen last. */
+  #workers: readonly number[] = [];
 
   /** @param layout its directories exist, and belong to `owner` */
   constructor(layout: Pick<Layout, "stateDir">, owner: Owner | undefined) {
@@ -63,10 +65,12 @@ export class Balancer {
   /** Whether HAProxy runs. Takes as long as one answer, at most 1.5 s. */
   async presence(): Promise<Presence> {
     try {
-      const { master } = await readProcesses(this.files.masterSocket);
+      const { master, current, old } = await readProcesses(this.files.masterSocket);
+      this.#workers = [current, ...old];
       return { state: "running", pid: master };
     } catch (error) {
-      const pid = await this.#recordedPid();
+      // Workers end by themselves a moment after their master: until then they still carry sessions.
+      const pid = (await this.#recordedPid()) ?? this.#workers.find(isAlive);
       const silent = error instanceof OdooPgError && error.code === "not_running";
       return pid === undefined && silent ? { state: "absent" } : { state: "unresponsive", pid };
     }

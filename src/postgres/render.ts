@@ -1,6 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
-import { slotName } from "../cluster/layout.ts";
+import { foreignSlotName, slotName } from "../cluster/layout.ts";
 import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./quoting.ts";
 
 /** What the machine gives; read once by the caller so that rendering stays pure. */
@@ -18,6 +18,8 @@ export interface NodeRenderInput {
   readonly facts: MachineFacts;
   /** The node that this one would follow: the primary, or undefined on the primary itself. */
   readonly upstream: { host: string; port: number } | undefined;
+  /** Whose primary it is: odoo-pg's own (default), or somebody else's. */
+  readonly follows?: "own" | "foreign" | undefined;
   /**
    * Lower limits for the settings that a replica may not have below its primary's running values
    * (hot_standby, "Administrator's Overview"). Empty on the primary.
@@ -90,7 +92,10 @@ function defaultParameters(input: NodeRenderInput): Record<string, Setting> {
       value: megabytes(diskBytes / 4),
       why: "a dead replica may not fill the disk: a quarter of it",
     },
-    hot_standby: { value: "on", why: "replicas answer reads" },
+    hot_standby: {
+      value: input.config.upstream?.hot_standby === false ? "off" : "on",
+      why: "replicas answer reads",
+    },
     hot_standby_feedback: { value: "on", why: "vacuum on the primary may not cancel reads on a replica" },
     max_standby_streaming_delay: { value: "30s", why: "a read may hold replay this long, not longer" },
     wal_receiver_status_interval: {
@@ -140,7 +145,7 @@ function managedParameters(input: NodeRenderInput): Record<string, Setting> {
   if (upstream) {
     managed["primary_conninfo"] = { value: upstreamConninfo(input, upstream), why: "follow the primary" };
     managed["primary_slot_name"] = {
-      value: slotName(node.name),
+      value: input.follows === "foreign" ? foreignSlotName(config.cluster, node.name) : slotName(node.name),
       why: "the primary keeps what this replica still needs",
     };
   }
@@ -149,10 +154,23 @@ function managedParameters(input: NodeRenderInput): Record<string, Setting> {
 
 /** How a replica reaches its primary: as replicator, with the primary's certificate verified. */
 export function upstreamConninfo(
-  input: Pick<NodeRenderInput, "config" | "layout" | "node">,
+  input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
   upstream: { host: string; port: number },
 ): string {
   const given = input.config.tls;
+  const foreign = input.follows === "foreign" ? input.config.upstream : undefined;
+  if (foreign) {
+    return conninfo({
+      host: upstream.host,
+      port: upstream.port,
+      user: foreign.user,
+      passfile: passfilePath(input.layout),
+      application_name: input.node.name,
+      connect_timeout: 5,
+      // Its certificate is not known here.
+      sslmode: "prefer",
+    });
+  }
   return conninfo({
     host: upstream.host,
     port: upstream.port,
@@ -202,8 +220,12 @@ export function renderPostgresqlConf(input: NodeRenderInput): string {
 }
 
 /** Who may come in, from where, and how. The first line that fits decides. */
-export function renderHba(networks: readonly string[]): string {
-  const lines = ["local all all scram-sha-256"];
+export function renderHba(networks: readonly string[], foreignCopy = false): string {
+  // A copy of somebody else's cluster has their superuser's password: the servers' own user comes in by who it is.
+  const lines = [
+    ...(foreignCopy ? ["local all postgres peer map=odoo_pg"] : []),
+    "local all all scram-sha-256",
+  ];
   for (const loopback of ["127.0.0.1/32", "::1/128"]) {
     lines.push(`host replication replicator ${quoteHba(loopback)} scram-sha-256`);
     lines.push(`host all all ${quoteHba(loopback)} scram-sha-256`);
@@ -221,9 +243,17 @@ export function renderHba(networks: readonly string[]): string {
   ].join("\n");
 }
 
-/** The password file by which replicas log in at whichever node is primary. */
-export function renderPassfile(password: string): string {
-  return `*:*:*:replicator:${quotePassfileField(password)}\n`;
+/** Users of this host that may be the superuser by who they are, where the server asks for `peer`. */
+export function renderIdent(users: readonly string[]): string {
+  const lines = [...new Set(users)].sort().map((user) => `odoo_pg ${quoteHba(user)} postgres`);
+  return ["# Made by odoo-pg.", ...lines, ""].join("\n");
+}
+
+/** The password file by which replicas log in at whichever node is primary: passwords by role. */
+export function renderPassfile(passwords: Readonly<Record<string, string>>): string {
+  return Object.entries(passwords)
+    .map(([role, password]) => `*:*:*:${quotePassfileField(role)}:${quotePassfileField(password)}\n`)
+    .join("");
 }
 
 /**

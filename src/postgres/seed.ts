@@ -15,6 +15,7 @@ export interface SeedOptions {
   readonly installation: Installation;
   readonly owner: Owner | undefined;
   readonly upstream: { host: string; port: number };
+  readonly follows?: "own" | "foreign";
   readonly slot: string;
   /** Called with bytes copied and bytes in all, as pg_basebackup tells them. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -8,6 +8,7 @@ import { OdooPgError } from "../errors.ts";
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
+  readonly name?: string | undefined;
 }
 
 function isErrno(error: unknown, ...codes: string[]): boolean {

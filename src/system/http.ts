@@ -1,6 +1,5 @@
 import { chmodSync, chownSync } from "node:fs";
 import http from "node:http";
-import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
 import { removeFile, type Owner } from "./files.ts";
 
@@ -11,6 +10,8 @@ export async function serveOnSocket(
   owner: Owner | undefined,
 ): Promise<() => Promise<void>> {
   await removeFile(socketPath);
+  // Loaded when it is needed: a command that only asks must not pay for it.
+  const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

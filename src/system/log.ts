@@ -1,11 +1,29 @@
-import { appendFileSync, chownSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, chmodSync, chownSync, renameSync, statSync } from "node:fs";
 import type { Owner } from "./files.ts";
 
 export type Level = "info" | "warn" | "error";
 export type Log = (level: Level, text: string) => void;
 
-/** Bytes at which the log file becomes FILE.1 and a new one begins. */
-const ROTATE_AT = 5 * 1024 * 1024;
+/** A log file becomes FILE.1 (and that FILE.2, up to KEPT) at this size in bytes or this age in milliseconds. */
+const ROTATE_AT_BYTES = 5 * 1024 * 1024;
+const ROTATE_AT_AGE = 7 * 24 * 3600 * 1000;
+const KEPT = 4;
+
+/** Appends to a log that is rotated by size and age. @throws what the file system answers. */
+export function appendRotating(file: string, text: string, owner: Owner | undefined, now: number): void {
+  const present = statSync(file, { throwIfNoEntry: false });
+  if (present && (present.size > ROTATE_AT_BYTES || now - present.birthtimeMs > ROTATE_AT_AGE)) {
+    for (let older = KEPT - 1; older >= 0; older -= 1) {
+      const from = older === 0 ? file : `${file}.${older}`;
+      if (statSync(from, { throwIfNoEntry: false })) renameSync(from, `${file}.${older + 1}`);
+    }
+  }
+  appendFileSync(file, text, { mode: 0o600 });
+  if (present) return;
+  // Shippers such as filebeat read as another user; nothing in these logs is secret.
+  chmodSync(file, 0o640);
+  if (owner) chownSync(file, owner.uid, owner.gid);
+}
 
 /**
  * A log that people read: time in UTC, level, text, one line each. `echo` writes the same to standard error, for systemd
@@ -13,12 +31,11 @@ const ROTATE_AT = 5 * 1024 * 1024;
  */
 export function openLog(file: string, owner: Owner | undefined, echo: boolean): Log {
   return (level, text) => {
-    const line = `${new Date().toISOString()} ${level.padEnd(5)} ${text.replaceAll("\n", "\n  ")}\n`;
+    const now = Date.now();
+    const line = `${new Date(now).toISOString()} ${level.padEnd(5)} ${text.replaceAll("\n", "\n  ")}\n`;
     if (echo) process.stderr.write(line);
     try {
-      if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > ROTATE_AT) renameSync(file, `${file}.1`);
-      appendFileSync(file, line, { mode: 0o600 });
-      if (owner) chownSync(file, owner.uid, owner.gid);
+      appendRotating(file, line, owner, now);
     } catch (error) {
       if (!echo) process.stderr.write(`${line}(the log ${file} cannot be written: ${String(error)})\n`);
     }

@@ -12,6 +12,8 @@ export interface Machine {
   /** Bytes of memory that this process may use: the container's limit where there is one. */
   readonly memoryBytes: number;
   readonly hasIpv6: boolean;
+  /** The present user. */
+  readonly userName: string;
 }
 
 export function readMachine(): Machine {
@@ -23,25 +25,16 @@ export function readMachine(): Machine {
     home: os.homedir(),
     isRoot: process.geteuid?.() === 0,
     memoryBytes: limit > 0 && limit < total ? limit : total,
+    userName: os.userInfo().username,
     hasIpv6: Object.values(os.networkInterfaces()).some((addresses) =>
       addresses?.some(({ family }) => family === "IPv6"),
     ),
   };
 }
 
-export interface User extends Owner {
-  readonly name: string;
-}
-
-/** The present user. */
-export function currentUser(): User {
-  const info = os.userInfo();
-  return { name: info.username, uid: info.uid, gid: info.gid };
-}
-
 /** Looks a user up in the system's user database; undefined when there is none of that name. */
-export async function findUser(name: string): Promise<User | undefined> {
-  const parse = (line: string | undefined): User | undefined => {
+export async function findUser(name: string): Promise<Owner | undefined> {
+  const parse = (line: string | undefined): Owner | undefined => {
     const [found, , uid, gid] = line?.split(":") ?? [];
     return found === name && uid !== undefined && gid !== undefined
       ? { name, uid: Number(uid), gid: Number(gid) }

@@ -1,9 +1,13 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, readlinkSync, fchownSync } from "node:fs";
-import { execa } from "execa";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "./clock.ts";
 import type { Owner } from "./files.ts";
+
+/** Loaded when the first program is run: a command that runs none must not pay for it. */
+async function loadExeca(): Promise<typeof import("execa")> {
+  return await import("execa");
+}
 
 export interface RunOptions {
   /** User to run as; the present one when undefined. */
@@ -47,6 +51,7 @@ function endGroup(group: number): void {
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const limit = options.limit ?? 60_000;
+  const { execa } = await loadExeca();
   const child = execa(program, args, {
     env: childEnvironment(options.environment),
     extendEnv: false,
@@ -112,6 +117,7 @@ export async function runInTerminal(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<number> {
+  const { execa } = await loadExeca();
   const child = execa(program, args, { stdio: "inherit", env: environment, reject: false });
   // Ctrl-C belongs to the program in the foreground (psql cancels a query with it).
   const ignore = (): void => {};
@@ -203,10 +209,12 @@ function procStat(pid: number): string[] | undefined {
 
 /**
  * A text that tells this process from any later one with the same id: start time in clock ticks since boot
- * (proc(5), field 22), with the boot's id. Elsewhere what ps says. Undefined when the process is gone.
+ * (proc(5), field 22), with the boot's id. Elsewhere what ps says. Undefined when the process is gone: also when only
+ * its entry is left, because nobody has asked yet how it ended (in a container perhaps nobody ever does).
  */
 export async function processIdentity(pid: number): Promise<string | undefined> {
   const stat = procStat(pid);
+  if (stat?.[0] === "Z") return undefined;
   if (stat) {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     return `${boot}/${stat[19] ?? ""}`;

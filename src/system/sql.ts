@@ -156,3 +156,31 @@ export function explainSql(error: unknown, doing: string): OdooPgError {
     cause: error,
   });
 }
+
+/**
+ * One command of the replication protocol. @throws SqlError
+ * Source: PostgreSQL manual, "Streaming Replication Protocol": the startup parameter `replication`.
+ */
+export async function askReplication(credentials: Credentials, command: string): Promise<Row[]> {
+  const { host, port, user, password } = credentials;
+  const connectionTimeoutMillis = credentials.connectLimit ?? 2000;
+  const settings = {
+    host,
+    port,
+    user,
+    password,
+    connectionTimeoutMillis,
+    query_timeout: 5000,
+    replication: "true",
+  };
+  const client = new Client(settings);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return (await client.query<Row>(command)).rows;
+  } catch (error) {
+    throw toSqlError(error);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

@@ -12,7 +12,7 @@ export interface Output {
 }
 
 export function openOutput(colours: boolean | undefined): Output {
-  const terminal = process.stdout.isTTY === true;
+  const terminal = process.stdout.isTTY;
   const plain = process.env["NO_COLOR"] !== undefined || process.env["TERM"] === "dumb";
   return {
     out: (text) => void process.stdout.write(`${text}\n`),

@@ -1,0 +1,31 @@
+import type * as z from "zod";
+import { promoteNode, switchover } from "./change-primary.ts";
+import type { Progress } from "./events.ts";
+import type { PoolKeeper } from "./pool-keeper.ts";
+import { reseed, rejoin } from "./renew-node.ts";
+import type { operationSchema, Outcome } from "./report.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Leads a request to the operation that it names. */
+export async function carryOut(
+  request: z.output<typeof operationSchema>,
+  runtime: Runtime,
+  pool: PoolKeeper,
+  progress: Progress,
+): Promise<Outcome> {
+  const dryRun = request.dry_run;
+  if (request.operation === "switchover")
+    return await switchover(runtime, pool, { to: request.to, dryRun }, progress);
+  if (request.operation === "promote") {
+    const { node, fence, confirm } = request;
+    return await promoteNode(
+      runtime,
+      pool,
+      { node, fence, confirm, allowDataLoss: request.allow_data_loss, dryRun },
+      progress,
+    );
+  }
+  const renewal = { node: request.node, discardOld: request.discard_old, dryRun };
+  if (request.operation === "reseed") return await reseed(runtime, renewal, progress);
+  return await rejoin(runtime, { ...renewal, reseed: request.reseed }, progress);
+}
