@@ -1,11 +1,11 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/status-document.ts";
 import { connect, type Session } from "./pg.ts";
 import { freePorts } from "./ports.ts";
 import { processesUsing } from "./processes.ts";
-import { type Ran, type Running, type RunOptions, runProgram, startProgram } from "./program.ts";
+import { type Ran, type Running, type RunOptions, runProgram, startProgram, type User } from "./program.ts";
 import { atEnd } from "./scope.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { waitFor } from "./wait.ts";
@@ -66,9 +66,13 @@ export async function throwawayCluster(
     readonly config?: Configuration;
     /** Added to the environment of every command. */
     readonly env?: Readonly<Record<string, string>>;
+    /** User that runs every command; default the present one. */
+    readonly user?: User;
   } = {},
 ): Promise<ThrowawayCluster> {
   const folder = temporaryFolder();
+  const asUser = options.user === undefined ? {} : { user: options.user };
+  if (options.user) chownSync(folder, options.user.uid, options.user.gid);
   const configFile = join(folder, "odoo-pg.yaml");
   const stateDir = join(folder, "state");
   const count = options.nodes ?? 2;
@@ -85,6 +89,7 @@ export async function throwawayCluster(
     // After "--" come the arguments of another program.
     const end = args.includes("--") ? args.indexOf("--") : args.length;
     return runProgram([...args.slice(0, end), "--config", configFile, ...args.slice(end)], {
+      ...asUser,
       ...runOptions,
       home: folder,
       env: { ...options.env, ...runOptions.env },
@@ -117,6 +122,7 @@ export async function throwawayCluster(
     run,
     start: (args, runOptions = {}) =>
       startProgram([...args, "--config", configFile], {
+        ...asUser,
         ...runOptions,
         home: folder,
         env: { ...options.env, ...runOptions.env },

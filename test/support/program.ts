@@ -17,6 +17,13 @@ export interface RunOptions {
   /** Milliseconds; default 60 000. */
   readonly timeout?: number;
   readonly cwd?: string;
+  /** User to run as; default the present one. */
+  readonly user?: User;
+}
+
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** The built program of this run. */
@@ -98,6 +105,7 @@ function surroundings(options: RunOptions & { readonly home: string }) {
     },
     extendEnv: false,
     cwd: options.cwd ?? options.home,
+    ...options.user,
     reject: false,
     stripFinalNewline: false,
   } satisfies Options;
