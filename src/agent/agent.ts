@@ -113,13 +113,28 @@ export class Agent {
   async apply(request: ApplyRequest, progress: Progress): Promise<void> {
     await this.#exclusive("up", progress, async () => {
       const before = await readApplied(this.#layout);
+      const kept = this.#runtime && {
+        config: this.#runtime.config,
+        installation: this.#runtime.installation,
+        passwords: this.#runtime.passwords,
+      };
       const runtime = await this.#load(request.config, request.passwords);
       const endpoints = this.#endpoints;
       if (!endpoints) throw new Error("endpoints were not loaded");
-      await endpoints.check(runtime, before?.config);
-      await removeGoneNodes(runtime, before?.config, progress);
-      await syncHandles(runtime);
-      const problems = await bringUpServers(runtime, progress);
+      let problems: OdooPgError[];
+      try {
+        await endpoints.check(runtime, before?.config);
+        await removeGoneNodes(runtime, before?.config, progress);
+        await syncHandles(runtime);
+        problems = await bringUpServers(runtime, progress);
+      } catch (error) {
+        // What was refused must not rule what is kept running.
+        if (before && kept) {
+          Object.assign(runtime, kept);
+          await syncHandles(runtime);
+        }
+        throw error;
+      }
       await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
       runtime.routedPrimary = runtime.state.primary;
       await endpoints.ensure(runtime, progress);

@@ -7,12 +7,12 @@ import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
-import { initialiseDataDirectory, replaceEmptyDirectory } from "../postgres/initialise.ts";
+import { initialiseDataDirectory } from "../postgres/initialise.ts";
 import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
-import { diskSpace, ensureDirectory } from "../system/files.ts";
+import { diskSpace, ensureDirectory, move } from "../system/files.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import { applyConfiguration, validateParameters, startingFloor, writeNodeFiles } from "./configure.ts";
@@ -20,12 +20,18 @@ import { followNewPrimary, makePrimary } from "./change-primary.ts";
 import type { Progress } from "./events.ts";
 import type { ForeignPrimary } from "./foreign-primary.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { addressOf, followedSlot, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
-import { passwordFile } from "./secrets.ts";
+import {
+  addressOf,
+  followedSlot,
+  primaryOf,
+  startOptions,
+  recordHistory,
+  replicasOf,
+  type Runtime,
+} from "./runtime.ts";
+import { passwordFile, storePasswords } from "./secrets.ts";
 import { writeState } from "./state.ts";
 
-/** A server may replay its log for long after a crash: this long until `up` gives up waiting (it goes on by itself). */
-const START_LIMIT = 600_000;
 /** Room that a first launch needs for one node, with WAL: measured 40 MB after initdb, plus one WAL segment cycle. */
 const LEAST_ROOM = 200 * 1024 * 1024;
 
@@ -227,13 +233,7 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
   progress.step(handle.node.name, running ? "wait until it answers" : "start");
   handle.operation = "start";
   try {
-    await startServer({
-      installation: runtime.installation,
-      files: handle.files,
-      owner: runtime.owner,
-      node: handle.node.name,
-      limit: START_LIMIT,
-    });
+    await startServer(startOptions(runtime, handle));
     handle.failure = undefined;
     handle.failures = 0;
   } catch (error) {
@@ -267,6 +267,7 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
   try {
     await primary.use(async (session) => {
       await ensureRoles(session, config.odoo.role, passwords);
+      await storePasswords(runtime.layout, passwords, runtime.owner);
       await ensureTemplate(await primary.credentials(), session, config.odoo.template);
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
@@ -329,7 +330,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
       slot,
       onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
     });
-    await replaceEmptyDirectory(fresh, handle.files.dataDir, runtime.owner);
+    await move(fresh, handle.files.dataDir);
   } finally {
     handle.operation = undefined;
   }
@@ -337,6 +338,8 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
 }
 
 async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  // A standby that answers no reads cannot be asked.
+  if (startOptions(runtime, handle).warm) return;
   await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
     what: `${handle.node.name} to stream from ${runtime.state.primary}`,
     limit: 60_000,

@@ -23,7 +23,7 @@ import { applyConfiguration, writeNodeFiles } from "./configure.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import type { PoolKeeper } from "./pool-keeper.ts";
-import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "./runtime.ts";
+import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime, startOptions } from "./runtime.ts";
 import type { Outcome } from "./report.ts";
 import { writeState } from "./state.ts";
 
@@ -111,7 +111,7 @@ export async function switchover(
   try {
     progress.step(old.node.name, `start as a replica of ${next.node.name}`);
     await writeNodeFiles(runtime, old, {});
-    await startServer({ ...startOf(runtime, old), limit: 300_000 });
+    await startServer(startOptions(runtime, old));
   } finally {
     old.operation = undefined;
     runtime.held.clear();
@@ -279,13 +279,8 @@ async function requireEverything(runtime: Runtime, old: NodeHandle, next: NodeHa
 }
 
 async function startAgain(runtime: Runtime, old: NodeHandle): Promise<void> {
-  await startServer({ ...startOf(runtime, old), limit: 300_000 });
+  await startServer(startOptions(runtime, old));
   old.operation = undefined;
-}
-
-function startOf(runtime: Runtime, handle: NodeHandle): Parameters<typeof startServer>[0] {
-  const { installation, owner } = runtime;
-  return { installation, files: handle.files, owner, node: handle.node.name };
 }
 
 /** From here on a node starts as a standby only, whoever starts it. */

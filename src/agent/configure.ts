@@ -29,7 +29,15 @@ import {
 } from "../system/files.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { addressOf, factsFor, firstOf, primaryOf, replicasOf, type Runtime } from "./runtime.ts";
+import {
+  addressOf,
+  factsFor,
+  firstOf,
+  primaryOf,
+  replicasOf,
+  type Runtime,
+  startOptions,
+} from "./runtime.ts";
 
 type Floor = Readonly<Record<string, number>>;
 
@@ -201,8 +209,8 @@ async function restartNode(
   previous: string | undefined,
 ): Promise<void> {
   const { files, node } = handle;
-  const { installation, owner } = runtime;
-  const start = { installation, files, owner, node: node.name, limit: 300_000 };
+  const { owner } = runtime;
+  const start = startOptions(runtime, handle);
   handle.operation = "restart";
   runtime.held.add(node.name);
   try {

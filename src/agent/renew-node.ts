@@ -18,7 +18,15 @@ import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { stamp } from "./removed-nodes.ts";
 import type { Outcome } from "./report.ts";
-import { addressOf, followedSlot, handleOf, primaryOf, recordHistory, type Runtime } from "./runtime.ts";
+import {
+  addressOf,
+  followedSlot,
+  handleOf,
+  primaryOf,
+  recordHistory,
+  type Runtime,
+  startOptions,
+} from "./runtime.ts";
 
 /** Tries of a base backup before the reseed gives up, and milliseconds between them. */
 const TRIES = 3;
@@ -138,7 +146,6 @@ async function renew(
   make: () => Promise<string>,
 ): Promise<void> {
   const { files, node } = handle;
-  const { owner, installation } = runtime;
   const primary = primaryOf(runtime);
   handle.operation = kind;
   runtime.held.add(node.name);
@@ -170,7 +177,7 @@ async function renew(
     await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
     handle.waiting = undefined;
     progress.step(node.name, "start");
-    await startServer({ installation, files, owner, node: node.name, limit: 300_000 });
+    await startServer(startOptions(runtime, handle));
     await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
       what: `${node.name} to stream from ${primary.node.name}`,
       limit: 60_000,

@@ -14,6 +14,7 @@ import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import type { Installation } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
+import type { StartOptions } from "../postgres/server.ts";
 import { diskSpace, type Owner } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
@@ -102,6 +103,16 @@ export function newHandle(
 ): NodeHandle {
   const credentials = superuser(place.layout, node.port, place.superuserPassword);
   return new NodeHandle(node, nodeLayoutOf(place.layout, node), credentials);
+}
+
+/** A server may replay its log for long after a crash: milliseconds until a wait for it is given up. It goes on by itself. */
+const START_LIMIT = 600_000;
+
+/** How a node's server is started. */
+export function startOptions(runtime: Runtime, handle: NodeHandle): StartOptions {
+  const { installation, owner, config } = runtime;
+  const warm = runtime.upstream !== undefined && config.upstream?.hot_standby === false;
+  return { installation, files: handle.files, owner, node: handle.node.name, warm, limit: START_LIMIT };
 }
 
 /** The slot by which a node follows its primary. */

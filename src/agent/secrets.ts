@@ -39,35 +39,74 @@ export async function readPassword(layout: Layout, role: KeptPassword): Promise<
   return (await readTextIfAny(passwordFile(layout, role)))?.replace(/\n$/, "");
 }
 
-/** Every role's password: the given one, else the kept one, else a new one. All are kept in files of mode 0600. */
+/**
+ * Every role's password: the given one, else the kept one, else a new one. All are kept in files of mode 0600.
+ * A kept one that changes stays in its file until the primary has the new one (`storePasswords`): an `up` that is
+ * refused must not leave replicas with a password that the primary does not know. While another cluster's primary is
+ * followed, as `upstreamUser`, ours are for later and stored at once.
+ */
 export async function ensurePasswords(
   layout: Layout,
   given: GivenPasswords,
   owner: Owner | undefined,
   upstreamUser?: string,
 ): Promise<RolePasswords> {
-  const keep = async (role: KeptPassword, wanted: string | undefined): Promise<string> => {
-    const password = wanted ?? (await readPassword(layout, role)) ?? generatePassword();
-    await writeFileIfChanged(passwordFile(layout, role), `${password}\n`, { owner });
+  const choose = async (role: KeptPassword, wanted: string | undefined): Promise<string> => {
+    const kept = await readPassword(layout, role);
+    const password = wanted ?? kept ?? generatePassword();
+    if (kept === undefined) await store(layout, role, password, owner);
     return password;
   };
   const passwords = {
-    postgres: await keep("postgres", undefined),
-    replicator: await keep("replicator", given.replicator),
-    odoo: await keep("odoo", given.odoo),
-    collectd: await keep("collectd", given.collectd),
+    postgres: await choose("postgres", undefined),
+    replicator: await choose("replicator", given.replicator),
+    odoo: await choose("odoo", given.odoo),
+    collectd: await choose("collectd", given.collectd),
     // Given once, it stays: an `up` without the variable must not lock Odoo out.
-    openerp:
-      given.openerp === undefined
-        ? await readPassword(layout, "openerp")
-        : await keep("openerp", given.openerp),
+    openerp: given.openerp ?? (await readPassword(layout, "openerp")),
   };
-  const upstream =
-    given.upstream === undefined
-      ? await readPassword(layout, "upstream")
-      : await keep("upstream", given.upstream);
-  const passfile =
-    upstreamUser === undefined ? { replicator: passwords.replicator } : { [upstreamUser]: upstream ?? "" };
-  await writeFileIfChanged(passfilePath(layout), renderPassfile(passfile), { owner });
+  if (given.upstream !== undefined) await store(layout, "upstream", given.upstream, owner);
+  if (upstreamUser === undefined) {
+    const known = await readPassword(layout, "replicator");
+    await writePassfile(layout, { replicator: known ?? passwords.replicator }, owner);
+  } else {
+    await storeAll(layout, passwords, owner);
+    const upstream = await readPassword(layout, "upstream");
+    await writePassfile(layout, { [upstreamUser]: upstream ?? "" }, owner);
+  }
   return passwords;
+}
+
+/** Keeps the passwords that the primary's roles have now, and gives the replicator's to the replicas. */
+export async function storePasswords(
+  layout: Layout,
+  passwords: RolePasswords,
+  owner: Owner | undefined,
+): Promise<void> {
+  await storeAll(layout, passwords, owner);
+  await writePassfile(layout, { replicator: passwords.replicator }, owner);
+}
+
+async function storeAll(layout: Layout, passwords: RolePasswords, owner: Owner | undefined): Promise<void> {
+  for (const role of ["postgres", "replicator", "odoo", "collectd", "openerp"] as const) {
+    const password = passwords[role];
+    if (password !== undefined) await store(layout, role, password, owner);
+  }
+}
+
+async function store(
+  layout: Layout,
+  role: KeptPassword,
+  password: string,
+  owner: Owner | undefined,
+): Promise<void> {
+  await writeFileIfChanged(passwordFile(layout, role), `${password}\n`, { owner });
+}
+
+async function writePassfile(
+  layout: Layout,
+  passwords: Readonly<Record<string, string>>,
+  owner: Owner | undefined,
+): Promise<void> {
+  await writeFileIfChanged(passfilePath(layout), renderPassfile(passwords), { owner });
 }

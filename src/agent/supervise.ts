@@ -3,7 +3,7 @@ import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
 import { decideStart } from "../cluster/start.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import type { Runtime } from "./runtime.ts";
+import { startOptions, type Runtime } from "./runtime.ts";
 
 /** Milliseconds before the next try after `failures` failed starts: at once, then 1, 2, 4 … 30 s. */
 export function retryDelay(failures: number): number {
@@ -46,13 +46,7 @@ export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise
       return;
     }
     runtime.log("warn", `${name} is not running: starting it again`);
-    await startServer({
-      installation: runtime.installation,
-      files: handle.files,
-      owner: runtime.owner,
-      node: name,
-      limit: 600_000,
-    });
+    await startServer(startOptions(runtime, handle));
     handle.failures = 0;
     handle.failure = undefined;
     runtime.log("info", `${name} runs again`);

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { kindOf, namesIn, ownerOf, readTextIfAny, type Owner } from "../system/files.ts";
+import { isMountPoint, kindOf, namesIn, ownerOf, readTextIfAny, type Owner } from "../system/files.ts";
 import { run } from "../system/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
@@ -47,6 +47,13 @@ export async function inspectDataDirectory(
     };
   }
   const names = (await namesIn(directory)).filter((name) => name !== "lost+found");
+  if (names.length === 0 && (await isMountPoint(directory))) {
+    return {
+      kind: "unusable",
+      reason: `${directory} is a mount point, and a finished copy can only be put in its place by renaming`,
+      next: `Set data_dir to a directory in it: ${path.join(directory, "data")}`,
+    };
+  }
   if (names.length === 0) return { kind: "empty" };
   const version = (await readTextIfAny(path.join(directory, "PG_VERSION")))?.trim();
   if (version === undefined) {

@@ -38,7 +38,7 @@ export async function initialiseDataDirectory(options: InitialiseOptions): Promi
     ],
     { owner, limit: 300_000 },
   );
-  await replaceEmptyDirectory(newDataDir, dataDir, owner);
+  await move(newDataDir, dataDir);
 }
 
 /** An empty directory for a new copy, after what earlier attempts left behind is gone. */
@@ -50,32 +50,4 @@ export async function freshDirectory(prefix: string, owner: Owner | undefined): 
   const directory = `${prefix}${randomBytes(4).toString("hex")}`;
   await ensureDirectory(directory, { mode: 0o700, owner });
   return directory;
-}
-
-/**
- * Puts a finished directory in its place. The place may hold an empty directory (or a mount point, which cannot be
- * renamed over: then the content moves, PG_VERSION last, because only with it is a data directory recognised).
- */
-export async function replaceEmptyDirectory(
-  from: string,
-  to: string,
-  owner: Owner | undefined,
-): Promise<void> {
-  try {
-    await move(from, to);
-    return;
-  } catch (error) {
-    if (
-      !(
-        error instanceof Error &&
-        "code" in error &&
-        ["EBUSY", "EXDEV", "ENOTEMPTY"].includes(String(error.code))
-      )
-    )
-      throw error;
-  }
-  await ensureDirectory(to, { mode: 0o700, owner });
-  const names = (await namesIn(from)).filter((name) => name !== "PG_VERSION");
-  for (const name of [...names, "PG_VERSION"]) await move(path.join(from, name), path.join(to, name));
-  await removeTree(from);
 }

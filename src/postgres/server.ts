@@ -21,7 +21,7 @@ import {
   waitForEnd,
   workingDirectory,
 } from "../system/process.ts";
-import { waitUntil } from "../system/clock.ts";
+import { monotonic, pause, waitUntil } from "../system/clock.ts";
 import { programOf, type Installation } from "./installation.ts";
 
 /** A running postmaster, as its postmaster.pid tells. */
@@ -71,6 +71,8 @@ export interface StartOptions {
   readonly node: string;
   /** Milliseconds until a server that is still recovering is reported as such; default 60 000. */
   readonly limit?: number;
+  /** A standby that answers no reads (hot_standby off) counts as up once it replays. */
+  readonly warm?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -80,10 +82,11 @@ export interface StartOptions {
  */
 export async function startServer(options: StartOptions): Promise<Postmaster> {
   const { installation, files, owner, node } = options;
+  const isUp = (server: Postmaster): boolean =>
+    server.status === "ready" || (options.warm === true && server.status === "standby");
   let running = await findPostmaster(files.dataDir);
   let ended = false;
-  if (!running) {
-    await ensureDirectory(files.logDir, { mode: 0o700, owner });
+  const launch = async (): Promise<void> => {
     await disarmStalePidFile(files.dataDir, owner);
     await removeFile(files.startLog);
     const started = await startDetached(
@@ -91,15 +94,26 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
       ["-D", files.dataDir, "-c", `config_file=${files.configFile}`],
       { owner, logFile: files.startLog },
     );
+    ended = false;
     void started.ended.then(() => {
       ended = true;
     });
+  };
+  if (!running) {
+    await ensureDirectory(files.logDir, { mode: 0o700, owner });
+    await launch();
   }
+  const begun = monotonic();
   await waitUntil(
     async () => {
       running = await findPostmaster(files.dataDir);
-      if (!running && ended) throw await startFailure(node, files);
-      return running?.status === "ready";
+      if (!running && ended) {
+        const orphans = SESSIONS_LEFT.test(await lastWords(files)) && monotonic() - begun < ORPHANS_LIMIT;
+        if (!orphans) throw await startFailure(node, files);
+        await pause(200);
+        await launch();
+      }
+      return running !== undefined && isUp(running);
     },
     {
       what: `node ${node} to answer (it may be replaying its log after a crash)`,
@@ -111,6 +125,11 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
   if (!running) throw await startFailure(node, files);
   return running;
 }
+
+/** After a kill of the postmaster its sessions end by themselves, a moment later; until then no other may start. */
+const SESSIONS_LEFT = /pre-existing shared memory block/;
+/** Milliseconds that sessions without a postmaster are waited for. */
+const ORPHANS_LIMIT = 20_000;
 
 /**
  * A postmaster.pid whose process id was given to another program keeps PostgreSQL from starting. It takes its parent's id

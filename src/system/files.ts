@@ -11,12 +11,13 @@ export interface Owner {
   readonly name?: string | undefined;
 }
 
-function isErrno(error: unknown, ...codes: string[]): boolean {
+/** Whether an error is one of the system, of one of the given kinds. */
+export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 /** Turns the errors that disks give into ones with a reader: no room, no permission. Others pass unchanged. */
-function explain(error: unknown, target: string): unknown {
+export function explain(error: unknown, target: string): unknown {
   if (isErrno(error, "ENOSPC", "EDQUOT")) {
     return new OdooPgError("disk_full", {
       message: `There is no room left on the disk of ${target}.`,
@@ -295,4 +296,10 @@ export async function temporaryDirectory<T>(
   } finally {
     await fs.rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Whether another file system begins at this directory. */
+export async function isMountPoint(directory: string): Promise<boolean> {
+  const [own, parent] = await Promise.all([fs.stat(directory), fs.stat(path.dirname(directory))]);
+  return own.dev !== parent.dev;
 }

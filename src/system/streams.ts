@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync, statSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import readline from "node:readline";
 
 /** Bytes that are read or written at once. */
 const CHUNK = 256 * 1024;
+
+/** Files up to this size are read at once: a stream for each of many small files would take longer. */
+const SMALL = 1024 * 1024;
 
 /** The lines of a file, one after the other; the file is never held as a whole. */
 export async function* linesOf(file: string): AsyncGenerator<string> {
@@ -61,6 +64,10 @@ export async function hashFile(
   signal?: AbortSignal,
 ): Promise<{ digest: string; bytes: number }> {
   const hash = createHash(algorithm);
+  if (statSync(file).size <= SMALL) {
+    const content = readFileSync(file);
+    return { digest: hash.update(content).digest("hex"), bytes: content.length };
+  }
   let bytes = 0;
   const stream = createReadStream(file, { highWaterMark: CHUNK, ...(signal ? { signal } : {}) });
   for await (const chunk of stream) {

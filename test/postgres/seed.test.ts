@@ -13,7 +13,7 @@ import {
   standbysFlushed,
   writeMark,
 } from "../../src/postgres/operations.ts";
-import { replaceEmptyDirectory } from "../../src/postgres/initialise.ts";
+import { move } from "../../src/system/files.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
 import { seedDataDirectory } from "../../src/postgres/seed.ts";
 import type { Session } from "../../src/system/sql.ts";
@@ -108,7 +108,7 @@ test("a base backup that is killed leaves nothing that could start, and the next
     onProgress: (done, total) => told.push([done, total]),
   });
   expect(await kindOfData(replica)).toBe("absent");
-  await replaceEmptyDirectory(copy, replica.files.dataDir, replica.owner);
+  await move(copy, replica.files.dataDir);
 
   expect(
     await inspectDataDirectory(replica.files.dataDir, replica.installation, replica.owner),
