@@ -3,7 +3,7 @@ import { reasonOf } from "../agent/node-handle.ts";
 import { superuser } from "../agent/runtime.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { readApplied, readState } from "../agent/state.ts";
-import { layoutOf, nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
+import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
 import { statusOf } from "../cluster/status.ts";
@@ -96,15 +96,21 @@ export async function gatherStatus(context: StatusContext): Promise<StatusDocume
     readState(layout),
     readPassword(layout, "postgres"),
   ]);
-  const config = applied?.config ?? context.config;
+  const own = applied?.config ?? context.config;
+  const followed = record?.primary === UPSTREAM ? own.upstream : undefined;
+  // The primary that is followed stands in the sheet as what it is: a node, but nobody's to start or stop here.
+  const config = followed
+    ? { ...own, nodes: [{ name: UPSTREAM, host: followed.host, port: followed.port }, ...own.nodes] }
+    : own;
   const host = endpointHost(config.listen);
   const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_LIMIT);
-  const [looks, agent, disks, readAnswers, writeAnswers] = await Promise.all([
+  const [upstream, looks, agent, disks, readAnswers, writeAnswers] = await Promise.all([
+    followed && lookAtUpstream(layout, followed),
     Promise.all(
-      config.nodes.map(async (node) => await lookAt(layout, node, password, node.name === record?.primary)),
+      own.nodes.map(async (node) => await lookAt(layout, node, password, node.name === record?.primary)),
     ),
     agentReport(layout, AGENT_LIMIT),
-    Promise.all(config.nodes.map(async (node) => await diskOf(layout, node))),
+    Promise.all(own.nodes.map(async (node) => await diskOf(layout, node))),
     answers(config.endpoints.read.port),
     answers(config.endpoints.write.port),
   ]);
@@ -112,7 +118,7 @@ export async function gatherStatus(context: StatusContext): Promise<StatusDocume
     config,
     configChanged: applied !== undefined && comparable(applied.config) !== comparable(context.config),
     record: record && { primary: record.primary, systemIdentifier: record.system_identifier },
-    observations: looks.map(({ observation }) => observation),
+    observations: [...(upstream ? [upstream] : []), ...looks.map(({ observation }) => observation)],
     agent,
     databaseBytes: looks.find(({ size }) => size !== undefined)?.size,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
@@ -126,6 +132,15 @@ export async function gatherStatus(context: StatusContext): Promise<StatusDocume
 function comparable(config: Config): string {
   const { password_files: _, postgres, ...rest } = config;
   return JSON.stringify({ ...rest, postgres: { ...postgres, parameters: {} } });
+}
+
+async function lookAtUpstream(
+  layout: Layout,
+  upstream: NonNullable<Config["upstream"]>,
+): Promise<NodeObservation> {
+  const { ForeignPrimary } = await import("../agent/foreign-primary.ts");
+  const primary = new ForeignPrimary({ layout }, upstream, (await readPassword(layout, "upstream")) ?? "");
+  return await primary.observe();
 }
 
 interface Look {

@@ -50,6 +50,8 @@ export async function up(context: Context, options: { foreground?: boolean }): P
     show.end();
   }
   const result = await status(context, {}, context.output);
+  // Where the primary is somebody else's, so are its roles.
+  if (context.config.upstream) return result;
   context.output.out("");
   await printOdooLines(context);
   return result;

@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { layoutOf, nodeLayoutOf, slotName, type NodeConfig } from "./layout.ts";
+import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "./layout.ts";
 import { bytesBehind } from "./lsn.ts";
 import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "./observation.ts";
 import type { SlotStatus } from "./status-document.ts";
@@ -100,7 +100,9 @@ export function viewOf(input: StatusInput): ClusterView {
     ? expectedPrimary
     : config.nodes.find(({ name }) => isPrimary(name))?.name;
   const primary = primaryName === undefined ? undefined : factsOf(observations.get(primaryName));
-  const someServer = input.observations.some(({ answer }) => answer.kind === "facts" || answer.starting);
+  const someServer = input.observations.some(
+    ({ name, answer }) => name !== UPSTREAM && (answer.kind === "facts" || answer.starting),
+  );
   const someEndpoint = endpoints.readAnswers === true || endpoints.writeAnswers === true;
   const agentWorks = agent !== undefined && (agent.keeping || agent.operation !== null);
   const nothingAnswers = !someServer && !someEndpoint && !agentWorks;
@@ -123,7 +125,8 @@ export function viewOf(input: StatusInput): ClusterView {
       account,
       silence: silenceOf(observation),
       lag: facts && replica ? lagOf(facts, primary) : { bytes: undefined, seconds: undefined },
-      slot: primary && replica ? slotOf(name, primary) : undefined,
+      // A primary that odoo-pg does not run is not asked for its slots.
+      slot: primary && replica && expectedPrimary !== UPSTREAM ? slotOf(name, primary) : undefined,
       disk: input.disks.get(name),
       pooled: agent?.pool.includes(name) ?? false,
       lastSeen: observation?.lastSeen ?? account?.last_seen ?? undefined,
