@@ -72,6 +72,9 @@ export function compareContents(expected: Contents, found: Contents, how: Compar
     ),
     ...differences("sequence", expected.sequences, found.sequences, relation, ({ owner }) => owned(owner)),
     ...sequencesBehind(expected, found),
+    ...(expected.unaccent?.immutable === found.unaccent?.immutable
+      ? []
+      : ["unaccent(text) is IMMUTABLE in one only"]),
     ...(expected.large_objects === found.large_objects
       ? []
       : [`large objects: ${found.large_objects} instead of ${expected.large_objects}`]),

@@ -62,6 +62,11 @@ export const contentsSchema = z.object({
   extensions: z
     .object({ name: z.string(), version: z.string(), schema: z.string(), owner: z.string() })
     .array(),
+  /**
+   * unaccent(text), where it is there: pg_dump does not say that Odoo made it IMMUTABLE, and without that an index on it
+   * cannot be restored.
+   */
+  unaccent: z.object({ schema: z.string(), owner: z.string(), immutable: z.boolean() }).nullable(),
   large_objects: z.number().int(),
   /** Rows of ir_attachment that have a file; null when the database is not Odoo's. */
   attachments: z.number().int().nullable(),

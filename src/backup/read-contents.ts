@@ -62,6 +62,12 @@ const CATALOGUE = `SELECT jsonb_build_object(
 'extensions', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', e.extname, 'version', e.extversion,
     'schema', n.nspname, 'owner', pg_get_userbyid(e.extowner)) ORDER BY e.extname), '[]')
   FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace),
+'unaccent', (SELECT jsonb_build_object('schema', n.nspname, 'owner', pg_get_userbyid(p.proowner),
+    'immutable', p.provolatile = 'i')
+  FROM pg_extension e JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+    AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+  JOIN pg_proc p ON p.oid = d.objid AND p.proname = 'unaccent' AND p.pronargs = 1 JOIN pg_namespace n ON n.oid = p.pronamespace
+  WHERE e.extname = 'unaccent'),
 'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
 'roles', (
   WITH RECURSIVE named AS (

@@ -77,3 +77,23 @@ export async function hashFile(
   }
   return { digest: hash.digest("hex"), bytes };
 }
+
+/** Calls `act` with the first `length` bytes of every line of a file, as ASCII: much faster than whole lines. */
+export async function eachLineStart(
+  file: string,
+  length: number,
+  act: (start: string) => void,
+): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK })) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    const text = rest.length ? Buffer.concat([rest, chunk]) : chunk;
+    let at = 0;
+    for (let end = text.indexOf(10, at); end !== -1; end = text.indexOf(10, at)) {
+      act(text.toString("latin1", at, Math.min(end, at + length)));
+      at = end + 1;
+    }
+    rest = text.subarray(at);
+  }
+  if (rest.length) act(rest.toString("latin1", 0, length));
+}

@@ -40,6 +40,7 @@ describe("what is in a database", () => {
     expect(contents.constraints.map(({ name }) => name)).toContain("res_partner_check_name");
     expect(contents.sequences.find(({ name }) => name === "res_partner_id_seq")?.last_value).toBe("51");
     expect(contents.views.map(({ name }) => name)).toEqual(["report_partner"]);
+    expect(contents.unaccent).toEqual({ schema: "public", owner: "odoo", immutable: true });
     expect(contents.attachments).toBe(21);
     expect(contents.odoo).toEqual({
       version: "19.0.1.3",
@@ -79,6 +80,7 @@ describe("a restored database", () => {
         ALTER TABLE ir_cron OWNER TO postgres;
         CREATE TABLE more (id integer);
         SELECT setval('res_partner_id_seq', 10);
+        ALTER FUNCTION unaccent(text) STABLE;
         UPDATE ir_module_module SET state = 'uninstalled' WHERE name = 'mail'`);
     });
     expect(compareContents(contents, await contentsOf("damaged"), strict)).toEqual([
@@ -91,6 +93,7 @@ describe("a restored database", () => {
       "extension pg_trgm is missing",
       "sequence public.ir_cron_id_seq is owned by postgres, not owned by odoo",
       "sequence public.res_partner_id_seq is at 10, not at 51",
+      "unaccent(text) is IMMUTABLE in one only",
       "attachments with a file: 20 instead of 21",
       "the installed modules of Odoo are others",
     ]);

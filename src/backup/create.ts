@@ -1,0 +1,290 @@
+import path from "node:path";
+import type { Progress } from "../agent/events.ts";
+import { OdooPgError } from "../errors.ts";
+import { attachmentBytes, filestoreOf, storeFnames } from "../odoo/filestore.ts";
+import { monotonic, now } from "../system/clock.ts";
+import {
+  ensureDirectory,
+  kindOf,
+  move,
+  namesIn,
+  removeTree,
+  treeBytes,
+  writeFileAtomic,
+} from "../system/files.ts";
+import { closeToOthers, filesBelow, syncPath } from "../system/pool-files.ts";
+import { connect, explainSql, type Session } from "../system/sql.ts";
+import { hashFile, openLineWriter } from "../system/streams.ts";
+import type { Contents } from "./contents.ts";
+import { dump } from "./dump.ts";
+import { renderGlobals } from "./globals.ts";
+import {
+  CONTENTS_FILE,
+  FILESTORE_LIST_FILE,
+  GLOBALS_FILE,
+  MANIFEST_FILE,
+  SUMS_FILE,
+  type BackupKind,
+  type FilestorePart,
+  type Manifest,
+} from "./manifest.ts";
+import { backupId, folderName, inProgressName } from "./naming.ts";
+import { PoolWriter } from "./pool.ts";
+import { readDatabaseContents } from "./read-contents.ts";
+import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
+import type { BackupSource } from "./source.ts";
+
+/** Databases below this are dumped by one process: starting more would take longer than they save. */
+const PARALLEL_FROM = 64 * 1024 * 1024;
+
+/** Milliseconds that a backup waits for ir_attachment. */
+const ATTACHMENT_LOCK_LIMIT = 60_000;
+
+/** Milliseconds between two lines of progress. */
+const TOLD_EVERY = 200;
+
+export interface MadeBackup {
+  readonly manifest: Manifest;
+  readonly folder: string;
+  /** Attachments that were not in the pool yet, and their bytes. */
+  readonly copied: number;
+  readonly copiedBytes: number;
+}
+
+/**
+ * Backs up one database: one consistent moment of it and of its attachments. What is under way lies under a temporary
+ * name; only a whole and durable backup gets its own. The caller holds the lock of the place.
+ * @param kinds from the time of its finish, what the backup is besides hourly
+ * @throws OdooPgError; then nothing is left but files of the pool that no backup names yet. SqlError 3D000 when the
+ * database is not there.
+ */
+export async function createBackup(
+  source: BackupSource,
+  database: string,
+  kinds: (finishedAt: number) => BackupKind[],
+  progress: Progress,
+): Promise<MadeBackup> {
+  const startedAt = now();
+  const { place } = source;
+  await ensureDirectoryOnce(place.dir, source);
+  const session = await connect({
+    ...source.superuser,
+    database,
+    applicationName: "odoo-pg backup",
+    connectLimit: 10_000,
+    settings: {
+      statement_timeout: "0",
+      idle_in_transaction_session_timeout: "0",
+      lock_timeout: String(ATTACHMENT_LOCK_LIMIT),
+      jit: "off",
+    },
+  });
+  let work: string | undefined;
+  try {
+    const snapshot = await beginSnapshot(session);
+    assertRight(snapshot, database);
+    const taken = new Set(await namesIn(place.dir));
+    // Its own name is only known at the end: the first backup of a week is one that was finished.
+    const temporary = backupId(database, startedAt, [], (id) => taken.has(inProgressName(id)));
+    work = path.join(place.dir, inProgressName(temporary));
+    await ensureDirectory(work, { mode: 0o700 });
+    return await fill(source, session, snapshot, { startedAt, work, kinds }, progress);
+  } finally {
+    await session.close();
+    if (work !== undefined) await removeTree(work);
+  }
+}
+
+async function ensureDirectoryOnce(directory: string, { owner }: BackupSource): Promise<void> {
+  // A folder that somebody made keeps its owner and mode.
+  if ((await kindOf(directory)) === undefined) await ensureDirectory(directory, { mode: 0o700, owner });
+}
+
+/** A dump of the wrong database, or of a standby that could cancel it, would be worth nothing. */
+function assertRight(snapshot: Snapshot, database: string): void {
+  if (snapshot.in_recovery) {
+    throw new OdooPgError("primary_unreachable", {
+      message: "The server that answers is a replica; backups are made from the primary.",
+      safe: "Nothing was changed; earlier backups are untouched.",
+      next: "odoo-pg status",
+    });
+  }
+  if (snapshot.database !== database)
+    throw new Error(`connected to ${snapshot.database} instead of ${database}`);
+}
+
+interface Work {
+  readonly startedAt: number;
+  /** Folder under a temporary name. The backup is made in `backup` below it. */
+  readonly work: string;
+  readonly kinds: (finishedAt: number) => BackupKind[];
+}
+
+async function fill(
+  source: BackupSource,
+  session: Session,
+  snapshot: Snapshot,
+  { startedAt, work, kinds }: Work,
+  progress: Progress,
+): Promise<MadeBackup> {
+  const { config, place } = source;
+  const { database } = snapshot;
+  const folder = path.join(work, "backup");
+  progress.step(database, "dump");
+  const jobs = snapshot.bytes >= PARALLEL_FROM ? Math.max(1, Math.min(source.processors, 8)) : 1;
+  const onTable = tableProgress(database, await tableBytes(session), progress);
+  const request = { source, database, snapshot: snapshot.snapshot, onTable };
+  const onRetry = (): void =>
+    progress.note(`${database}: somebody wants a table for himself: dumped again by one process`);
+  // Rows are counted while pg_dump reads: both see the same snapshot.
+  const counting = readDatabaseContents(session);
+  const dumps: Manifest["dumps"] = [];
+  const dumping = async (): Promise<void> => {
+    if (config.backup.custom) {
+      const compression = await dump({ ...request, target: folder, format: "directory", jobs, onRetry });
+      dumps.push({ format: "directory", path: ".", compression });
+    }
+    await ensureDirectory(folder, { mode: 0o700 });
+    if (!config.backup.plain) return;
+    const target = path.join(folder, "database.sql");
+    const compression = await dump({ ...request, target, format: "plain", jobs: 1, onRetry });
+    const file = compression.startsWith("zstd") ? "database.sql.zst" : "database.sql.gz";
+    await move(target, path.join(folder, file));
+    dumps.push({ format: "plain", path: file, compression });
+  };
+  // Its error is looked at when the dump has ended: it must not be the first that is heard.
+  counting.catch(() => {});
+  await dumping();
+  const contents = await counting.catch((error: unknown) => {
+    throw explainSql(error, `Counting the rows of ${database}`);
+  });
+
+  const files = await copyAttachments(source, session, snapshot, folder, progress);
+  const roles = contents.roles.map(({ name }) => name);
+  const verifiers = config.backup.role_passwords
+    ? await roleVerifiers(session, roles)
+    : new Map<string, string>();
+  // With this the collector may go on: everything that the snapshot names is in the pool, durable.
+  await endSnapshot(session);
+
+  progress.step(database, "checksums");
+  const write = async (name: string, text: string): Promise<void> =>
+    await writeFileAtomic(path.join(folder, name), text);
+  await write(GLOBALS_FILE, renderGlobals(database, contents.roles, verifiers));
+  await write(CONTENTS_FILE, `${JSON.stringify(contents)}\n`);
+  const finishedAt = now();
+  const own = kinds(finishedAt);
+  const taken = new Set(await namesIn(place.dir));
+  const id = backupId(database, startedAt, own, (name) => taken.has(folderName(name)));
+  const sums = await checksums(folder, source.signal);
+  const manifest: Manifest = {
+    version: 1,
+    id,
+    database,
+    system_identifier: snapshot.system_identifier,
+    server_version: snapshot.version,
+    server_major: snapshot.major,
+    odoo_pg_version: source.version,
+    odoo_version: contents.odoo?.version ?? null,
+    dumps,
+    size_bytes: await treeBytes(folder),
+    database_bytes: snapshot.bytes,
+    tables: contents.tables.length,
+    rows: rowsOf(contents),
+    filestore: files.part,
+    started_at: new Date(startedAt).toISOString(),
+    snapshot_at: snapshot.at.toISOString(),
+    finished_at: new Date(finishedAt).toISOString(),
+    requested_by: source.requestedBy,
+    kinds: own,
+  };
+  const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
+  await write(MANIFEST_FILE, text);
+  const manifestSum = await hashFile(path.join(folder, MANIFEST_FILE), "sha256");
+  await write(SUMS_FILE, [...sums, `${manifestSum.digest}  ${MANIFEST_FILE}`, ""].join("\n"));
+  closeToOthers(folder, source.owner);
+  syncPath(folder);
+  const place_ = path.join(place.dir, folderName(id));
+  await move(folder, place_);
+  return { manifest, folder: place_, copied: files.copied, copiedBytes: files.copiedBytes };
+}
+
+/** Lines as sha256sum writes them, for all files that are there by now. */
+async function checksums(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const lines: string[] = [];
+  for (const name of filesBelow(folder)) {
+    const { digest } = await hashFile(path.join(folder, name), "sha256", signal);
+    lines.push(`${digest}  ${name}`);
+  }
+  return lines;
+}
+
+function rowsOf({ tables }: Contents): number {
+  return tables.reduce((sum, { rows }) => sum + (rows ?? 0), 0);
+}
+
+/** Bytes of tables that pg_dump has begun to read: as near as it tells. */
+function tableProgress(
+  database: string,
+  bytes: ReadonlyMap<string, number>,
+  progress: Progress,
+): (table: string) => void {
+  const total = [...bytes.values()].reduce((sum, size) => sum + size, 0);
+  let done = 0;
+  let current = 0;
+  return (table) => {
+    done += current;
+    current = bytes.get(table) ?? 0;
+    progress.bytes(database, done, total);
+  };
+}
+
+interface CopiedAttachments {
+  readonly part: FilestorePart;
+  readonly copied: number;
+  readonly copiedBytes: number;
+}
+
+/** Copies what the snapshot names and the pool lacks; the list of all of it becomes part of the backup. */
+async function copyAttachments(
+  source: BackupSource,
+  session: Session,
+  { database, odoo }: Snapshot,
+  folder: string,
+  progress: Progress,
+): Promise<CopiedAttachments> {
+  const without = (reason: "not_odoo" | "not_configured" | "folder_missing"): CopiedAttachments => ({
+    part: { included: false, reason },
+    copied: 0,
+    copiedBytes: 0,
+  });
+  if (!odoo) return without("not_odoo");
+  const filestores = source.config.odoo.filestore;
+  if (filestores === undefined) return without("not_configured");
+  const filestore = filestoreOf(filestores, database);
+  if (filestore === undefined || (await kindOf(filestore)) !== "directory") return without("folder_missing");
+  progress.step(database, "attachments");
+  const list = await openLineWriter(path.join(folder, FILESTORE_LIST_FILE));
+  const pool = new PoolWriter(source.place, filestore, source.owner, list);
+  try {
+    await pool.open();
+    const total = await attachmentBytes(session);
+    let told = monotonic();
+    for await (const names of storeFnames(session)) {
+      for (const name of names) {
+        source.signal?.throwIfAborted();
+        await pool.add(name);
+        if (monotonic() - told < TOLD_EVERY) continue;
+        told = monotonic();
+        progress.bytes(database, pool.added.bytes, total);
+      }
+    }
+    const added = await pool.finish();
+    await list.end();
+    const { files, bytes, missing, altered, copied, copiedBytes } = added;
+    return { part: { included: true, files, bytes, missing, altered }, copied, copiedBytes };
+  } finally {
+    await pool.close();
+    await list.abandon();
+  }
+}

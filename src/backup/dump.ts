@@ -1,0 +1,96 @@
+import { runClientProgram } from "../postgres/client-program.ts";
+import { conninfo } from "../postgres/quoting.ts";
+import { programOf } from "../postgres/installation.ts";
+import { removeTree } from "../system/files.ts";
+import type { BackupSource } from "./source.ts";
+
+/** Milliseconds that pg_dump waits for a table that somebody has locked. */
+const LOCK_LIMIT = 120_000;
+
+/**
+ * First major version whose pg_dump has zstd, where it was built with it.
+ * https://www.postgresql.org/docs/16/app-pgdump.html (--compress)
+ */
+const FIRST_WITH_ZSTD = 16;
+
+export interface DumpRequest {
+  readonly source: BackupSource;
+  readonly database: string;
+  /** Exported by a session that stays open. */
+  readonly snapshot: string;
+  /** A folder that is not there yet (directory format), or a file. */
+  readonly target: string;
+  readonly format: "directory" | "plain";
+  /** Processes that read at the same time; only the directory format can use more than one. */
+  readonly jobs: number;
+  /** Called with the name of each table, schema first, when its rows begin. */
+  readonly onTable: (table: string) => void;
+  /** Called when a parallel dump gave way to somebody's exclusive lock and is begun again with one process. */
+  readonly onRetry: (words: string) => void;
+}
+
+/**
+ * Runs pg_dump and returns the compression that it used, as --compress takes it. pg_dump makes its files durable itself.
+ * @throws OdooPgError disk_full, command_failed, interrupted; then nothing of the dump is left.
+ */
+export async function dump(request: DumpRequest): Promise<string> {
+  const { source } = request;
+  const zstd = source.installation.major >= FIRST_WITH_ZSTD;
+  let compression = zstd ? "zstd:3" : "gzip:1";
+  let { jobs } = request;
+  for (;;) {
+    try {
+      await runPgDump(request, compression, jobs);
+      return compression;
+    } catch (error) {
+      await removeTree(request.target);
+      const words = error instanceof Error ? error.message : "";
+      if (compression.startsWith("zstd") && /does not support compression/.test(words))
+        compression = "gzip:1";
+      // A queued exclusive lock would wait for the dump, and a worker of the dump for it: the dump gives way.
+      else if (jobs > 1 && /could not obtain lock on relation/.test(words)) {
+        jobs = 1;
+        request.onRetry(words);
+      } else throw error;
+    }
+  }
+}
+
+async function runPgDump(request: DumpRequest, compression: string, jobs: number): Promise<void> {
+  const { source, format } = request;
+  const { host, port, user } = source.superuser;
+  const [, level = "1"] = compression.split(":");
+  await runClientProgram(
+    programOf(source.installation, "pg_dump"),
+    [
+      `--format=${format}`,
+      `--file=${request.target}`,
+      `--compress=${source.installation.major >= FIRST_WITH_ZSTD ? compression : level}`,
+      ...(format === "directory" ? [`--jobs=${jobs}`] : []),
+      `--snapshot=${request.snapshot}`,
+      `--lock-wait-timeout=${LOCK_LIMIT}`,
+      "--no-password",
+      "--verbose",
+      // A connection string holds any name, "-Fc" and "host=x" too.
+      `--dbname=${conninfo({ host, port, user, dbname: request.database, application_name: "odoo-pg backup" })}`,
+    ],
+    {
+      environment: { PGPASSFILE: source.passfile },
+      signal: source.signal,
+      onStderr: tableReader(request.onTable),
+    },
+  );
+}
+
+/** pg_dump --verbose says `pg_dump: dumping contents of table "public.res_partner"`. */
+function tableReader(onTable: (table: string) => void): (text: string) => void {
+  let rest = "";
+  return (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const table = /dumping contents of table "(.+)"$/.exec(line)?.[1];
+      if (table !== undefined) onTable(table);
+    }
+  };
+}

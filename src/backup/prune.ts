@@ -1,0 +1,102 @@
+import path from "node:path";
+import { kindOf, move, namesIn, removeTree } from "../system/files.ts";
+import { eachLineStart } from "../system/streams.ts";
+import { readCatalogue } from "./catalogue.ts";
+import { FILESTORE_LIST_FILE } from "./manifest.ts";
+import { folderName, idOfFolder, isLeftOverName, removingName } from "./naming.ts";
+import type { BackupPlace } from "./place.ts";
+import { filesOfPrefix, poolPrefixes, removeFromPool, removeLeftOverCopies } from "./pool.ts";
+import { expired, type Rotation } from "./retention.ts";
+
+export interface Pruned {
+  /** Backups that had their time, the oldest first. */
+  readonly removed: readonly string[];
+  /** Files of the pool that no backup names any more, and their bytes. */
+  readonly pool_files: number;
+  readonly pool_bytes: number;
+  /** Why the pool was left alone; null when it was looked through. */
+  readonly pool_kept: string | null;
+}
+
+/**
+ * Removes what has had its time. The caller holds the lock of the place, and a backup has just succeeded or somebody
+ * asked for it.
+ * @param pool whether the pool is looked through: that reads the lists of all backups
+ */
+export async function prune(
+  place: BackupPlace,
+  rotation: Rotation,
+  options: { now: number; dryRun: boolean; pool: boolean },
+): Promise<Pruned> {
+  const { backups } = await readCatalogue(place);
+  const removed = expired(backups, options.now, rotation);
+  if (!options.dryRun) {
+    for (const id of removed) await removeBackup(place, id);
+    await removeLeftOvers(place);
+  }
+  if (!options.pool) return { removed, pool_files: 0, pool_bytes: 0, pool_kept: null };
+  return { removed, ...(await prunePool(place, new Set(removed.map(folderName)), options.dryRun)) };
+}
+
+/** Takes its name from a backup, so that no reader takes what is left of it for one; then removes it. */
+export async function removeBackup(place: BackupPlace, id: string): Promise<void> {
+  const going = path.join(place.dir, removingName(id));
+  await move(path.join(place.dir, folderName(id)), going);
+  await removeTree(going);
+}
+
+/** What a killed odoo-pg left behind. The caller holds the lock, so nobody is at work on it. */
+export async function removeLeftOvers(place: BackupPlace): Promise<void> {
+  for (const name of await namesIn(place.dir)) {
+    const target = path.join(place.dir, name);
+    // The origin's files of this form are files.
+    if (isLeftOverName(name) && (await kindOf(target)) === "directory") await removeTree(target);
+  }
+  await removeLeftOverCopies(place);
+}
+
+/** 2^28: of a million files at most one in 250 is kept without need. */
+const MARKS = 2 ** 28;
+/** Hexadecimal digits of a SHA-1 that choose its mark. */
+const MARK_DIGITS = 7;
+const SHA1_DIGITS = 40;
+
+/**
+ * Removes the files of the pool that no backup names. Every name is marked in a field of 32 MB, chosen by the SHA-1
+ * itself: two names may share a mark, so that a file is kept without need now and then, but none is ever removed that a
+ * backup names. Backups whose manifest cannot be read count too. If any list cannot be read, nothing is removed.
+ */
+async function prunePool(
+  place: BackupPlace,
+  going: ReadonlySet<string>,
+  dryRun: boolean,
+): Promise<Omit<Pruned, "removed">> {
+  const marks = new Uint8Array(MARKS / 8);
+  for (const name of await namesIn(place.dir)) {
+    if (idOfFolder(name) === undefined || going.has(name)) continue;
+    const list = path.join(place.dir, name, FILESTORE_LIST_FILE);
+    if ((await kindOf(list)) === undefined) continue;
+    try {
+      await eachLineStart(list, SHA1_DIGITS, (start) => {
+        if (!/^[0-9a-f]{40}$/.test(start)) throw new Error("a line of it cannot be read");
+        const mark = Number.parseInt(start.slice(0, MARK_DIGITS), 16);
+        marks[mark >> 3] = (marks[mark >> 3] ?? 0) | (1 << (mark & 7));
+      });
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      return { pool_files: 0, pool_bytes: 0, pool_kept: `${list}: ${words}` };
+    }
+  }
+  let files = 0;
+  let bytes = 0;
+  for (const prefix of await poolPrefixes(place)) {
+    for (const [sha1, size] of filesOfPrefix(place, prefix)) {
+      const mark = Number.parseInt(sha1.slice(0, MARK_DIGITS), 16);
+      if (((marks[mark >> 3] ?? 0) & (1 << (mark & 7))) !== 0) continue;
+      files += 1;
+      bytes += size;
+      if (!dryRun) await removeFromPool(place, sha1);
+    }
+  }
+  return { pool_files: files, pool_bytes: bytes, pool_kept: null };
+}

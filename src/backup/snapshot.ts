@@ -1,0 +1,85 @@
+import * as z from "zod";
+import { explainSql, type Session } from "../system/sql.ts";
+import { holdOffCollector } from "../odoo/filestore.ts";
+import { OdooPgError } from "../errors.ts";
+import { isOdooDatabase } from "./read-contents.ts";
+
+const momentSchema = z.object({
+  snapshot: z.string(),
+  database: z.string(),
+  at: z.date(),
+  system_identifier: z.string(),
+  version: z.string(),
+  major: z.number(),
+  bytes: z.coerce.number(),
+  in_recovery: z.boolean(),
+});
+
+/** One moment of a database, for as long as the session's transaction is open. */
+export interface Snapshot extends z.output<typeof momentSchema> {
+  /** Whether the database is Odoo's; then the collector of attachments is held off. */
+  readonly odoo: boolean;
+}
+
+/**
+ * Begins the transaction that a backup is made from. For a database of Odoo, the collector of attachments is held off
+ * before the snapshot is taken, so that every file that the snapshot names stays there until `endSnapshot`.
+ * @throws OdooPgError timed_out when somebody holds ir_attachment locked, such as an update of modules.
+ */
+export async function beginSnapshot(session: Session): Promise<Snapshot> {
+  const odoo = await isOdooDatabase(session);
+  await session.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE");
+  if (odoo) {
+    try {
+      await holdOffCollector(session);
+    } catch (error) {
+      // 55P03 lock_not_available: lock_timeout.
+      if (!(error instanceof Error && "code" in error && error.code === "55P03")) throw error;
+      throw new OdooPgError("timed_out", {
+        message:
+          "Somebody keeps ir_attachment locked, such as an update of modules or a collection of attachments.",
+        safe: "Nothing was changed; earlier backups are untouched.",
+        next: "Back up again when it is done.",
+        cause: error,
+      });
+    }
+  }
+  const [row] = await session.query(
+    `SELECT pg_export_snapshot() AS snapshot, current_database() AS database, clock_timestamp() AS at,
+       (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+       current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
+       pg_database_size(current_database())::text AS bytes, pg_is_in_recovery() AS in_recovery`,
+  );
+  return { ...momentSchema.parse(row), odoo };
+}
+
+/** Ends it. @throws OdooPgError backup_failed when the transaction was lost: then files may have gone meanwhile. */
+export async function endSnapshot(session: Session): Promise<void> {
+  try {
+    await session.query("COMMIT");
+  } catch (error) {
+    throw explainSql(error, "The session that held the database still was lost");
+  }
+}
+
+/** Bytes of each table with its rows, by `schema.table`: what a dump's progress is measured by. */
+export async function tableBytes(session: Session): Promise<Map<string, number>> {
+  const rows = await session.query(
+    `SELECT n.nspname || '.' || c.relname AS name, pg_table_size(c.oid)::text AS bytes
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
+  );
+  return new Map(rows.map((row) => [String(row["name"]), Number(row["bytes"])]));
+}
+
+/** Password verifiers of roles, for those who ask for them. */
+export async function roleVerifiers(
+  session: Session,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const rows = await session.query(
+    "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = ANY($1::text[]) AND rolpassword IS NOT NULL",
+    [names],
+  );
+  return new Map(rows.map((row) => [String(row["rolname"]), String(row["rolpassword"])]));
+}
