@@ -19,7 +19,7 @@ import { Endpoints } from "./endpoints.ts";
 import { progressTo, type AgentEvent, type Progress } from "./events.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
-import { removeGoneNodes } from "./removed-nodes.ts";
+import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import {
   applyRequestSchema,
@@ -124,9 +124,9 @@ export class Agent {
       let problems: OdooPgError[];
       try {
         await endpoints.check(runtime, before?.config);
-        await removeGoneNodes(runtime, before?.config, progress);
+        refuseNodeChanges(runtime, before?.config);
         await syncHandles(runtime);
-        problems = await bringUpServers(runtime, progress);
+        problems = await bringUpServers(runtime, before?.config, progress);
       } catch (error) {
         // What was refused must not rule what is kept running.
         if (before && kept) {

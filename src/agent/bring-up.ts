@@ -2,6 +2,7 @@ import path from "node:path";
 import { factsOf } from "../cluster/observation.ts";
 import { slotName } from "../cluster/layout.ts";
 import { decideStart, type StartDecision } from "../cluster/start.ts";
+import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
@@ -29,6 +30,7 @@ import {
   replicasOf,
   type Runtime,
 } from "./runtime.ts";
+import { removeGoneNodes } from "./removed-nodes.ts";
 import { passwordFile, storePasswords } from "./secrets.ts";
 import { writeState } from "./state.ts";
 
@@ -39,7 +41,11 @@ const LEAST_ROOM = 200 * 1024 * 1024;
  * Brings the servers of this host to the wanted state. Every step looks first and does only what is missing, so that it
  * can be interrupted anywhere and run again. Returns the problems of replicas: they do not keep the primary down.
  */
-export async function bringUpServers(runtime: Runtime, progress: Progress): Promise<OdooPgError[]> {
+export async function bringUpServers(
+  runtime: Runtime,
+  before: Config | undefined,
+  progress: Progress,
+): Promise<OdooPgError[]> {
   if (runtime.upstream) await recogniseUpstream(runtime, runtime.upstream);
   const decisions = await decideAll(runtime);
   const primary = primaryOf(runtime);
@@ -48,6 +54,8 @@ export async function bringUpServers(runtime: Runtime, progress: Progress): Prom
   await checkPorts(runtime, decisions);
   await checkRoom(runtime, decisions);
   await validateParameters(runtime);
+  // Only now: up to here nothing was changed.
+  await removeGoneNodes(runtime, before, progress);
   const launch = decision?.action === "initialise";
   await Promise.all([
     prepareCertificates(runtime),

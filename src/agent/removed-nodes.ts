@@ -15,17 +15,9 @@ export function stamp(milliseconds: number): string {
   return new Date(milliseconds).toISOString().replace(/[-:]|\.\d+/g, "");
 }
 
-/**
- * Nodes that the configuration no longer has: stopped, their slots dropped, their data kept aside.
- * @throws OdooPgError refused when the primary is among them: nothing was changed then.
- */
-export async function removeGoneNodes(
-  runtime: Runtime,
-  before: Config | undefined,
-  progress: Progress,
-): Promise<void> {
+/** @throws OdooPgError refused when the configuration leaves out the primary, or moves the data of a node. */
+export function refuseNodeChanges(runtime: Runtime, before: Config | undefined): void {
   const present = new Map(runtime.config.nodes.map((node) => [node.name, node]));
-  const gone = before?.nodes.filter((node) => !present.has(node.name)) ?? [];
   const { primary } = runtime.state;
   if (!runtime.upstream && !present.has(primary)) {
     throw new OdooPgError("refused", {
@@ -44,6 +36,16 @@ export async function removeGoneNodes(
       });
     }
   }
+}
+
+/** Nodes that the configuration no longer has: stopped, their slots dropped, their data kept aside. */
+export async function removeGoneNodes(
+  runtime: Runtime,
+  before: Config | undefined,
+  progress: Progress,
+): Promise<void> {
+  const present = new Set(runtime.config.nodes.map(({ name }) => name));
+  const gone = before?.nodes.filter(({ name }) => !present.has(name)) ?? [];
   if (!gone.length) return;
   // Written first: an `up` that is cut off here still knows whose slots to drop.
   const removed = [...new Set([...runtime.state.removed, ...gone.map(({ name }) => name)])];
@@ -55,9 +57,6 @@ export async function removeGoneNodes(
 async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress): Promise<void> {
   const files = nodeLayoutOf(runtime.layout, node);
   progress.step(node.name, "remove: stop, drop its slot, keep its data aside");
-  const handle = runtime.nodes.get(node.name);
-  if (handle) handle.operation = "remove";
-  await handle?.disconnect();
   await stopServer(files.dataDir, node.name, "fast");
   // When the primary does not run yet, its slots are looked through after its start.
   await primaryOf(runtime)

@@ -375,6 +375,43 @@ describe("a password", () => {
   });
 });
 
+describe("an up that is refused", () => {
+  test("changes nothing for later either: not where HAProxy starts again, not the replicas' password", async () => {
+    const password = cluster.password("replicator");
+    const openerp = join(cluster.stateDir, "secrets/openerp.password");
+    const before = existsSync(openerp) ? bytesOf(openerp) : undefined;
+    cluster.configure({
+      endpoints: { write: { port: cluster.ports.spare } },
+      nodes: [{ name: "pg1", port: cluster.ports.nodes[0] }],
+      ...parameters({ work_mem: "banana" }),
+    });
+    const ran = await cluster.run(["up"], {
+      env: { REPLICATOR_PGSQL_PASSWD: "never applied", OPENERP_PGSQL_PASSWD: "never applied" },
+    });
+    expect(ran.exitCode).toBe(2);
+    expect(cluster.password("replicator")).toBe(password);
+    expect(existsSync(openerp) ? bytesOf(openerp) : undefined).toBe(before);
+
+    const record = join(cluster.stateDir, "haproxy/process.json");
+    const { pid }: { pid: number } = JSON.parse(bytesOf(record));
+    process.kill(pid, "SIGKILL");
+    await waitFor("another HAProxy", () => JSON.parse(bytesOf(record)).pid !== pid);
+    await waitFor("the write endpoint at its place", async () => {
+      return (await (await cluster.session("write")).value("SELECT 1")) === 1;
+    });
+    const sender = "SELECT pid FROM pg_stat_replication WHERE state = 'streaming'";
+    const primary = await cluster.session("pg1");
+    const first = await primary.value(sender);
+    await primary.rows("SELECT pg_terminate_backend($1)", [first]);
+    await waitFor("the replica to come back", async () => {
+      const now = await primary.value(sender);
+      return typeof now === "number" && now !== first;
+    });
+    cluster.configure({});
+    await cluster.healthy();
+  });
+});
+
 describe("the read endpoint's consistency", () => {
   test("becomes read-your-writes without a restart, and goes back", async () => {
     const before = await servers();
