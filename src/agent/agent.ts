@@ -59,6 +59,7 @@ export class Agent {
   #operation: string | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #ending = false;
+  #loadFailure: OdooPgError | undefined;
   #closers: (() => Promise<void>)[] = [];
 
   constructor(options: AgentOptions) {
@@ -76,7 +77,7 @@ export class Agent {
       const health = path.join(this.#layout.runDir, "health.sock");
       this.#closers.push(await serveOnSocket(health, this.#healthAnswers(), owner));
       const applied = await readApplied(this.#layout);
-      if (applied) await this.#load(applied.config, {});
+      if (applied) await this.#load(applied.config, {}).catch((error: unknown) => this.#notLoaded(error));
       this.#closers.push(await serveOnSocket(this.#layout.agentSocket, this.#orders(), undefined));
     } catch (error) {
       await this.close();
@@ -86,6 +87,12 @@ export class Agent {
       "info",
       `agent ${this.#options.version} (process ${ownPid}) looks after ${this.#layout.stateDir}`,
     );
+  }
+
+  /** What was applied last cannot be taken up, such as when its programs are gone: the next `up` may bring what can. */
+  #notLoaded(error: unknown): void {
+    this.#loadFailure = toOdooPgError(error);
+    this.#options.log("warn", this.#loadFailure.message);
   }
 
   /** Looks and acts until `stop` or until the cluster was taken down. */
@@ -151,6 +158,7 @@ export class Agent {
     await this.#exclusive("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
+      if (!runtime && this.#loadFailure) throw this.#loadFailure;
       if (!runtime) return;
       progress.step("haproxy", "stop");
       await this.#endpoints?.stop();
