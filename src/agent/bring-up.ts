@@ -1,6 +1,6 @@
 import path from "node:path";
 import { factsOf } from "../cluster/observation.ts";
-import { slotName } from "../cluster/layout.ts";
+import { isCopySlot, slotName } from "../cluster/layout.ts";
 import { decideStart, type StartDecision } from "../cluster/start.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
@@ -280,8 +280,9 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {
-        // Slots that odoo-pg did not name (of a backup tool) are none of its business.
-        if (removedNodes(runtime).has(slot)) await dropSlot(session, slot);
+        // Slots that odoo-pg did not name (of a backup tool) are none of its business. One of a reseed that was cut
+        // off would keep WAL for nobody.
+        if (removedNodes(runtime).has(slot) || isCopySlot(slot)) await dropSlot(session, slot);
       }
     });
   } catch (error) {

@@ -7,7 +7,7 @@ import {
   type Fence,
 } from "../cluster/change-primary.ts";
 import { bytesBehind, type Lsn } from "../cluster/lsn.ts";
-import { slotName } from "../cluster/layout.ts";
+import { copySlotName, slotName } from "../cluster/layout.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { formatBytes } from "../config/postgres-units.ts";
 import { OdooPgError } from "../errors.ts";
@@ -335,8 +335,8 @@ export async function followNewPrimary(runtime: Runtime, progress: Progress): Pr
 }
 
 /** A replica keeps no slots of the cluster: the WAL that they would hold back fills its disk. */
-export async function dropReplicaSlots(runtime: Runtime): Promise<void> {
-  const names = new Set([...runtime.nodes.keys()].map(slotName));
+async function dropReplicaSlots(runtime: Runtime): Promise<void> {
+  const names = new Set([...runtime.nodes.keys()].flatMap((name) => [slotName(name), copySlotName(name)]));
   for (const handle of replicasOf(runtime)) {
     if (!factsOf(handle.observation)?.slots.some((slot) => names.has(slot.slot_name))) continue;
     await handle.use(async (session) => {

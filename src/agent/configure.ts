@@ -42,7 +42,7 @@ import {
 type Floor = Readonly<Record<string, number>>;
 
 /** The text of a node's postgresql.conf. */
-export async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Floor): Promise<string> {
+async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Floor): Promise<string> {
   const primary = primaryOf(runtime);
   return renderPostgresqlConf({
     config: runtime.config,
@@ -105,7 +105,7 @@ export async function startingFloor(runtime: Runtime, handle: NodeHandle): Promi
 }
 
 /** The primary's running values that no replica may stay below. */
-export async function runningFloor(primary: NodeHandle): Promise<Floor> {
+async function runningFloor(primary: NodeHandle): Promise<Floor> {
   const running = await primary.use(async (session) => await runningSettings(session, STANDBY_SENSITIVE));
   return Object.fromEntries([...running].map(([name, { value }]) => [name, Number(value)]));
 }

@@ -1,10 +1,10 @@
 import path from "node:path";
-import { slotName } from "../cluster/layout.ts";
+import { copySlotName, slotName } from "../cluster/layout.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { OdooPgError } from "../errors.ts";
 import { freshDirectory } from "../postgres/initialise.ts";
 import { programOf } from "../postgres/installation.ts";
-import { checkpoint, dropSlot, ensureSlot, releaseSlot } from "../postgres/operations.ts";
+import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../postgres/operations.ts";
 import { conninfo, quotePassfileField } from "../postgres/quoting.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
@@ -204,15 +204,21 @@ async function renew(
 
 async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
   const primary = primaryOf(runtime);
-  const slot = followedSlot(runtime, handle);
+  const own = followedSlot(runtime, handle);
+  // A copy moves its slot forward: with the replica's own, old data that has to serve again could not catch up.
+  const slot = runtime.upstream ? own : copySlotName(handle.node.name);
   for (let attempt = 1; ; attempt += 1) {
     progress.step(
       handle.node.name,
       `copy from ${primary.node.name}${attempt > 1 ? ` (try ${attempt} of ${TRIES})` : ""}`,
     );
     try {
-      if (!runtime.upstream) await primary.use(async (session) => await releaseSlot(session, slot));
-      return await seedDataDirectory({
+      if (!runtime.upstream)
+        await primary.use(async (session) => {
+          await dropSlot(session, slot);
+          await ensureSlot(session, slot);
+        });
+      const fresh = await seedDataDirectory({
         config: runtime.config,
         layout: runtime.layout,
         node: handle.node,
@@ -224,8 +230,14 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
         slot,
         onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
       });
+      if (!runtime.upstream) await primary.use(async (session) => await replaceSlot(session, own, slot));
+      return fresh;
     } catch (error) {
-      if (attempt >= TRIES) throw error;
+      if (attempt >= TRIES) {
+        if (!runtime.upstream)
+          await primary.use(async (session) => await dropSlot(session, slot)).catch(() => {});
+        throw error;
+      }
       runtime.log(
         "warn",
         `copy for ${handle.node.name} failed (try ${attempt} of ${TRIES}): ${String(error)}`,

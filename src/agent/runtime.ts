@@ -155,5 +155,3 @@ export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Prom
   runtime.state = { ...runtime.state, history: [...runtime.state.history, entry].slice(-200) };
   await writeState(runtime.layout, runtime.state, runtime.owner);
 }
-
-export { layoutOf };

@@ -6,7 +6,7 @@ import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "./observ
  * A replica further behind than this is not switched to: its catching up would be a pause of all writes.
  * The same figure as Patroni's bound for a failover is 1 MiB; a switchover waits for the rest, so it may be larger.
  */
-export const SWITCHOVER_MAX_LAG = 16 * 1024 * 1024;
+const SWITCHOVER_MAX_LAG = 16 * 1024 * 1024;
 
 /** Whether an action may go on, and with which steps, for the reader. */
 export type Decision =
@@ -18,7 +18,7 @@ function refuse(message: string, next: string): Decision {
 }
 
 /** Why a replica cannot become primary without loss, or undefined when it can. */
-export function whyNotReady(replica: NodeObservation, primary: ServerFacts): string | undefined {
+function whyNotReady(replica: NodeObservation, primary: ServerFacts): string | undefined {
   const facts = factsOf(replica);
   if (!facts) return replica.answer.kind === "none" ? replica.answer.reason : "does not answer";
   if (!facts.in_recovery) return "is not a replica";

@@ -166,8 +166,8 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
     return [
       warning("slot_lost", {
         node: name,
-        message: `${name} cannot catch up any more: ${primary.name} removed WAL that it still needs. Keep its data aside and have it made anew:`,
-        next: makeAnew(replica, view),
+        message: `${name} cannot catch up any more: ${primary.name} removed WAL that it still needs. Have it made anew (its data is kept aside):`,
+        next: suggest(`reseed ${name}`),
       }),
     ];
   }
@@ -180,8 +180,8 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
     found.push(
       warning("wrong_timeline", {
         node: name,
-        message: `${name} is on timeline ${facts.timeline}, ${primary.name} on ${theirs}: it does not follow.${diverged ? " Keep its data aside and have it made anew:" : ""}`,
-        next: diverged ? makeAnew(replica, view) : suggest(`logs ${name}`),
+        message: `${name} is on timeline ${facts.timeline}, ${primary.name} on ${theirs}: it does not follow.${diverged ? " Have it made anew (its data is kept aside):" : ""}`,
+        next: diverged ? suggest(`reseed ${name}`) : suggest(`logs ${name}`),
       }),
     );
   } else if (!streams) {
@@ -277,12 +277,6 @@ function slotLimit(config: Config, primary: NodeView): number | undefined {
   // Without a unit PostgreSQL reads megabytes.
   const bytes = parseBytes(/^\d+$/.test(set) ? `${set}MB` : set);
   return typeof bytes === "number" ? bytes : undefined;
-}
-
-/** A replica whose data directory is absent is copied from the primary by `up`. */
-function makeAnew({ dataDir }: NodeView, { input }: ClusterView): string {
-  const directory = shellWord(dataDir);
-  return `${input.suggest("down")} && mv ${directory} ${shellWord(`${dataDir}.old`)} && ${input.suggest("up")}`;
 }
 
 /** Quotes for a POSIX shell where that is needed. */

@@ -91,3 +91,14 @@ export function foreignSlotName(cluster: string, node: string): string {
 export function slotName(node: string): string {
   return node;
 }
+
+const COPY_SLOT = "odoo_pg_copy_";
+
+/** The slot that a reseed copies through: the replica's own stays where its old data needs it, until the copy is whole. */
+export function copySlotName(node: string): string {
+  return `${COPY_SLOT}${node}`;
+}
+
+export function isCopySlot(slot: string): boolean {
+  return slot.startsWith(COPY_SLOT);
+}

@@ -13,7 +13,7 @@ const RESERVED = 20;
 const PROCESSES = 8;
 
 /** db_maxconn that lets PROCESSES Odoo processes use all their connections at once. */
-export function odooMaxConnections(maxConnections: number): number {
+function odooMaxConnections(maxConnections: number): number {
   return Math.max(4, Math.floor((maxConnections - RESERVED) / PROCESSES));
 }
 

@@ -58,7 +58,7 @@ export async function ensureAuthority(
 }
 
 /** Names and addresses that a node's certificate is good for. Sorted: the same input always gives the same text. */
-export function subjectNames(node: NodeConfig, hostname: string, listen: readonly string[]): string[] {
+function subjectNames(node: NodeConfig, hostname: string, listen: readonly string[]): string[] {
   const isAddress = (text: string): boolean => /^[0-9.]+$/.test(text) || text.includes(":");
   const hosts = new Set([
     "127.0.0.1",

@@ -47,6 +47,14 @@ export async function dropSlot(session: Session, slot: string): Promise<void> {
   }
 }
 
+/** Makes a slot anew so that it keeps WAL from where another one does, and drops that other one. */
+export async function replaceSlot(session: Session, slot: string, by: string): Promise<void> {
+  await releaseSlot(session, by);
+  await dropSlot(session, slot);
+  await session.query("SELECT pg_copy_physical_replication_slot($1, $2)", [by, slot]);
+  await dropSlot(session, by);
+}
+
 /** Names of the physical slots. */
 export async function listSlots(session: Session): Promise<string[]> {
   const rows = await session.query(

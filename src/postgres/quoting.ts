@@ -14,7 +14,7 @@ export function quoteSetting(value: string): string {
 }
 
 /** A value in a libpq connection string (PQconninfoParse): single quotes, backslash before quote and backslash. */
-export function quoteConninfo(value: string): string {
+function quoteConninfo(value: string): string {
   return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import type { Owner } from "./files.ts";
+import { hasIpv6 } from "./network.ts";
 import { run } from "./process.ts";
 
 /** What the machine and the process are: read once, at the edge. */
@@ -26,9 +27,7 @@ export function readMachine(): Machine {
     isRoot: process.geteuid?.() === 0,
     memoryBytes: limit > 0 && limit < total ? limit : total,
     userName: os.userInfo().username,
-    hasIpv6: Object.values(os.networkInterfaces()).some((addresses) =>
-      addresses?.some(({ family }) => family === "IPv6"),
-    ),
+    hasIpv6: hasIpv6(),
   };
 }
 
@@ -57,4 +56,9 @@ export async function findUser(name: string): Promise<Owner | undefined> {
   }
   const getent = await run("getent", ["passwd", name]).catch(() => undefined);
   return parse(getent?.stdout.split("\n")[0]);
+}
+
+/** Processors that this process may use. */
+export function processors(): number {
+  return os.availableParallelism();
 }

@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import process from "node:process";
 
 /** Where a command's words go: data to standard output, messages to standard error. */
@@ -42,11 +43,13 @@ export interface Invocation {
 }
 
 export function readInvocation(): Invocation {
+  const script = process.argv[1];
   return {
     args: process.argv.slice(2),
     environment: process.env,
     cwd: process.cwd(),
-    program: [process.execPath, process.argv[1] ?? ""],
+    // npx starts a link in its cache, which npm may clear: a unit file and the agent name the file itself.
+    program: [process.execPath, script === undefined ? "" : realpathSync(script)],
   };
 }
 
@@ -56,10 +59,6 @@ export function endQuietlyWhenReaderLeaves(): void {
     if (error.code === "EPIPE") process.exit(0);
     throw error;
   });
-}
-
-export function setExitStatus(status: number): void {
-  process.exitCode = status;
 }
 
 /** Ends at once, whatever is still open: after the last word was written. */
