@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { program, runProgram } from "../support/program.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 
 let cluster: ThrowawayCluster;
@@ -154,6 +156,15 @@ describe("systemd", () => {
       `ExecStart=${process.execPath} ${program()} up --foreground --config ${cluster.configFile}`,
     );
     expect(stdout).toContain("KillMode=process");
+  });
+
+  test("names the program itself, also when it was started by a link", async () => {
+    const folder = temporaryFolder();
+    const link = join(folder, "odoo-pg");
+    symlinkSync(program(), link);
+    const { stdout } = await execa(process.execPath, [link, "systemd"], { cwd: folder });
+    expect(stdout).toContain(` ${realpathSync(program())} up --foreground`);
+    expect(stdout).not.toContain(link);
   });
 });
 
