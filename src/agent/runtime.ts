@@ -1,7 +1,6 @@
 import path from "node:path";
 import {
   foreignSlotName,
-  layoutOf,
   nodeLayoutOf,
   slotName,
   UPSTREAM,

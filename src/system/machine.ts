@@ -31,6 +31,12 @@ export function readMachine(): Machine {
   };
 }
 
+/** The present user. */
+export function currentUser(): Owner {
+  const { username, uid, gid } = os.userInfo();
+  return { name: username, uid, gid };
+}
+
 /** Looks a user up in the system's user database; undefined when there is none of that name. */
 export async function findUser(name: string): Promise<Owner | undefined> {
   const parse = (line: string | undefined): Owner | undefined => {
