@@ -339,7 +339,7 @@ describe("warnings", () => {
     },
     wrong_timeline: {
       when: { observations: [primary, seen("pg2", replicaFacts({ timeline: 5, receiver_status: null }))] },
-      next: "mv /var/lib/odoo-pg/prod/nodes/pg2/data",
+      next: "odoo-pg reseed pg2",
       node: "pg2",
     },
     slot_lost: {
@@ -349,7 +349,7 @@ describe("warnings", () => {
           seen("pg2", replicaFacts({ receiver_status: null })),
         ],
       },
-      next: "mv /var/lib/odoo-pg/prod/nodes/pg2/data",
+      next: "odoo-pg reseed pg2",
       node: "pg2",
     },
     slot_missing: {
@@ -464,8 +464,8 @@ describe("warnings", () => {
 
   test("quote a path for the shell", () => {
     const stateDir = "/srv/Application Support/prod";
-    const status = statusWith({ ...causes.slot_lost.when, stateDir });
-    expect(warningOf(status, "slot_lost").next).toContain(`mv '${stateDir}/nodes/pg2/data' `);
+    const status = statusWith({ disks: { pg1: 0.4, pg2: 0.9 }, stateDir });
+    expect(warningOf(status, "disk_filling").next).toBe(`df -h '${stateDir}/nodes/pg2/data'`);
   });
 
   test("follow the wording of the configuration file in every command", () => {
