@@ -147,9 +147,13 @@ export class Ledger {
     return [...terms.values()].sort((a, b) => a.timeline - b.timeline || a.from - b.from);
   }
 
-  /** Milliseconds of the longest time between two acknowledged commits of the endpoint's clients. */
-  longestGap(): number {
+  /**
+   * Milliseconds of the longest time between two acknowledged commits of the endpoint's clients.
+   * @param since number of commits before those that count
+   */
+  longestGap(since = 0): number {
     const times = this.commits
+      .slice(since)
       .filter(({ client }) => client < FIRST_DIRECT)
       .map(({ acknowledged }) => acknowledged)
       .sort((a, b) => a - b);

@@ -43,21 +43,21 @@ export interface ScenarioOptions {
   readonly consistency?: "eventual" | "bounded" | "read-your-writes";
   readonly maxLag?: string;
   readonly parameters?: Readonly<Record<string, string>>;
-  /** Merged into the configuration file. */
-  readonly config?: Readonly<Record<string, unknown>>;
+  /** Called before the first `up`. */
+  readonly prepare?: (cluster: ThrowawayCluster) => Promise<void> | void;
 }
 
 /** Brings a cluster up and waits until it is healthy. */
 export async function scenario(options: ScenarioOptions = {}): Promise<Scenario> {
-  const { nodes = 2, consistency = "bounded", maxLag, parameters = {}, config = {} } = options;
+  const { nodes = 2, consistency = "bounded", maxLag, parameters = {} } = options;
   const cluster = await throwawayCluster({
     nodes,
     config: {
       endpoints: { read: { consistency, ...(maxLag === undefined ? {} : { max_lag: maxLag }) } },
       postgres: { parameters: { ...parameters } },
-      ...config,
     },
   });
+  await options.prepare?.(cluster);
   await cluster.up();
   await cluster.healthy();
 
