@@ -2,10 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 
 /** Paths of all regular files below a folder, without what `skip` names (paths relative to the folder). */
-export function filesBelow(
-  folder: string,
-  skip: (path: string) => boolean = () => false,
-): readonly string[] {
+export function filesBelow(folder: string, skip: (path: string) => boolean = () => false): readonly string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))

@@ -1,0 +1,41 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { agentIdle } from "./agent-idle.ts";
+import { describeMachine } from "./machine.ts";
+import { statusTime } from "./status.ts";
+import type { Benchmark } from "./table.ts";
+import { upTime } from "./up.ts";
+
+const benchmarks: readonly Benchmark[] = [upTime, statusTime, agentIdle];
+
+/**
+ * Measures, prints tables in Markdown, and with --write puts them into docs/benchmarks.md.
+ * @param root the checkout, with the program built in dist/
+ * @param args names of benchmarks (default all) and --write
+ * @returns exit status
+ */
+export async function runBenchmarks(root: string, args: readonly string[]): Promise<number> {
+  const names = args.filter((arg) => arg !== "--write");
+  const unknown = names.filter((name) => !benchmarks.some((benchmark) => benchmark.name === name));
+  if (unknown.length > 0) {
+    console.error(
+      `No benchmark "${unknown.join('", "')}": ${benchmarks.map(({ name }) => name).join(", ")}, --write`,
+    );
+    return 2;
+  }
+  const parts = [
+    "# Benchmarks",
+    "Made by `npm run bench -- --write`. Both sides of each table were measured in one run, in turns, on one machine.",
+    await describeMachine(),
+  ];
+  for (const benchmark of benchmarks) {
+    if (names.length > 0 && !names.includes(benchmark.name)) continue;
+    console.error(`${benchmark.name} …`);
+    const text = await benchmark.measure(join(root, "dist/odoo-pg.mjs"));
+    parts.push(`## ${benchmark.title}`, text);
+  }
+  const document = `${parts.join("\n\n")}\n`;
+  console.log(document);
+  if (args.includes("--write")) writeFileSync(join(root, "docs/benchmarks.md"), document);
+  return 0;
+}

@@ -1,0 +1,77 @@
+import { execa } from "execa";
+import { randomInt } from "node:crypto";
+import { chmodSync, chownSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+/** A folder for one measurement, removed afterwards. Its path is short, because those of Unix sockets are limited. */
+export async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(realpathSync("/tmp"), "opb-"));
+  chmodSync(folder, 0o755);
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Random ports below those that systems give to outgoing connections. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(10_241, 32_768);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return await new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
+export interface Cluster {
+  readonly stateDir: string;
+  /** Runs a command of odoo-pg on this cluster. @throws when it fails */
+  run(...args: readonly string[]): Promise<string>;
+}
+
+/** A cluster with all defaults but its place and ports; stopped at the end when `use` started it. */
+export async function withCluster<T>(program: string, use: (cluster: Cluster) => Promise<T>): Promise<T> {
+  return await inFolder(async (folder) => {
+    const [pg1, pg2, read, write] = await freePorts(4);
+    const stateDir = join(folder, "s");
+    const configuration = join(folder, "odoo-pg.yaml");
+    writeFileSync(
+      configuration,
+      `cluster: bench
+state_dir: ${stateDir}
+nodes: [{ name: pg1, port: ${pg1} }, { name: pg2, port: ${pg2} }]
+endpoints: { read: { port: ${read} }, write: { port: ${write} } }
+`,
+    );
+    const run = async (...args: readonly string[]): Promise<string> =>
+      (await execa(process.execPath, [program, ...args, "--config", configuration], { stdin: "ignore" }))
+        .stdout;
+    try {
+      return await use({ stateDir, run });
+    } finally {
+      await run("down");
+    }
+  });
+}
+
+/** The user that servers are run as: as root an unprivileged one. */
+export async function serverUser(): Promise<{ readonly uid?: number; readonly gid?: number }> {
+  if (process.getuid?.() !== 0) return {};
+  const id = async (option: string): Promise<number> =>
+    Number((await execa("id", [option, "postgres"])).stdout);
+  return { uid: await id("-u"), gid: await id("-g") };
+}
+
+export function giveTo(folder: string, user: { readonly uid?: number; readonly gid?: number }): void {
+  if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
+}
