@@ -9,7 +9,7 @@ import {
 import { bytesBehind, type Lsn } from "../cluster/lsn.ts";
 import { copySlotName, slotName } from "../cluster/layout.ts";
 import { factsOf } from "../cluster/observation.ts";
-import { formatBytes } from "../config/postgres-units.ts";
+import { showBytes } from "../cluster/quantities.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
@@ -241,10 +241,10 @@ async function requireLossAccepted(
     since === undefined || last === undefined
       ? ""
       : `, about ${Math.max(1, Math.round((last.at - since) / 1000))} s of writes`;
-  const seen = last === undefined ? "all" : `${formatBytes(bytesBehind(last.lsn, has))}${seconds}`;
+  const seen = last === undefined ? "all" : `${showBytes(bytesBehind(last.lsn, has))}${seconds}`;
   const message =
     end !== undefined
-      ? `${request.node} lacks ${formatBytes(bytesBehind(end, has))}${seconds} of what ${from} wrote; promoting it would lose that.`
+      ? `${request.node} lacks ${showBytes(bytesBehind(end, has))}${seconds} of what ${from} wrote; promoting it would lose that.`
       : last === undefined
         ? `The log of ${from} cannot be read, so nothing says what ${request.node} lacks of it.`
         : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${request.node} lacked ${seen} of it; promoting it would lose that, and what ${from} wrote afterwards.`;

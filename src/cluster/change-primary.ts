@@ -1,4 +1,4 @@
-import { formatBytes } from "../config/postgres-units.ts";
+import { showBytes } from "./quantities.ts";
 import { bytesBehind, type Lsn } from "./lsn.ts";
 import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "./observation.ts";
 
@@ -30,7 +30,7 @@ function whyNotReady(replica: NodeObservation, primary: ServerFacts): string | u
   if (bytes === undefined) return "has an unknown lag";
   if (bytes > SWITCHOVER_MAX_LAG) {
     const age = seconds === undefined ? "" : `, about ${Math.round(seconds)} s`;
-    return `is ${formatBytes(bytes)} behind${age} (limit ${formatBytes(SWITCHOVER_MAX_LAG)})`;
+    return `is ${showBytes(bytes)} behind${age} (limit ${showBytes(SWITCHOVER_MAX_LAG)})`;
   }
   return undefined;
 }
@@ -134,7 +134,7 @@ export function decidePromote(input: {
     .toSorted((a, b) => b.bytes - a.bytes)[0];
   if (ahead && ahead.bytes > 0 && !input.allowDataLoss) {
     return refuse(
-      `${ahead.name} has received ${formatBytes(ahead.bytes)} more than ${node}.`,
+      `${ahead.name} has received ${showBytes(ahead.bytes)} more than ${node}.`,
       `odoo-pg promote ${ahead.name}`,
     );
   }
