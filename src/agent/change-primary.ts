@@ -241,13 +241,12 @@ async function requireLossAccepted(
     since === undefined || last === undefined
       ? ""
       : `, about ${Math.max(1, Math.round((last.at - since) / 1000))} s of writes`;
-  const seen = last === undefined ? "all" : `${showBytes(bytesBehind(last.lsn, has))}${seconds}`;
   const message =
     end !== undefined
       ? `${request.node} lacks ${showBytes(bytesBehind(end, has))}${seconds} of what ${from} wrote; promoting it would lose that.`
       : last === undefined
         ? `The log of ${from} cannot be read, so nothing says what ${request.node} lacks of it.`
-        : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${request.node} lacked ${seen} of it; promoting it would lose that, and what ${from} wrote afterwards.`;
+        : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${request.node} lacked ${showBytes(bytesBehind(last.lsn, has))}${seconds} of it; promoting it would lose that, and what ${from} wrote afterwards.`;
   throw new OdooPgError("refused", {
     message,
     safe: `${next.node.name} is still a replica; the data of ${old.node.name} is untouched.`,

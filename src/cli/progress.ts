@@ -1,5 +1,5 @@
 import type { AgentEvent } from "../agent/events.ts";
-import { formatBytes } from "../config/postgres-units.ts";
+import { showBytes } from "../cluster/quantities.ts";
 import { overwriteLine, type Output } from "../system/terminal.ts";
 
 /** Shows what the agent tells: a line for each phase; bytes on one line that is written over, on a terminal only. */
@@ -14,7 +14,7 @@ export function showProgress(output: Output): { event: (event: AgentEvent) => vo
     event: (event) => {
       if (event.kind === "bytes") {
         const share = event.total > 0 ? Math.min(100, Math.floor((event.done / event.total) * 100)) : 0;
-        overwriteLine(`  ${event.node.padEnd(8)} ${share} % of ${formatBytes(event.total)}`);
+        overwriteLine(`  ${event.node.padEnd(8)} ${share} % of ${showBytes(event.total)}`);
         open = true;
         return;
       }
