@@ -17,7 +17,7 @@ import { diskSpace, ensureDirectory, move } from "../system/files.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import { applyConfiguration, validateParameters, startingFloor, writeNodeFiles } from "./configure.ts";
-import { followNewPrimary, makePrimary } from "./change-primary.ts";
+import { dropReplicaSlots, followNewPrimary, makePrimary } from "./change-primary.ts";
 import type { Progress } from "./events.ts";
 import type { ForeignPrimary } from "./foreign-primary.ts";
 import type { NodeHandle } from "./node-handle.ts";
@@ -99,6 +99,8 @@ export async function bringUpServers(
       async (handle) => await attempt(handle, async () => await waitForStreaming(runtime, handle)),
     ),
   );
+  // A switchover that was cut off may have left its slots on what is a replica now.
+  if (!runtime.upstream) await dropReplicaSlots(runtime);
   return problems;
 }
 

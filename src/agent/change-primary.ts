@@ -334,7 +334,7 @@ export async function followNewPrimary(runtime: Runtime, progress: Progress): Pr
 }
 
 /** A replica keeps no slots of the cluster: the WAL that they would hold back fills its disk. */
-async function dropReplicaSlots(runtime: Runtime): Promise<void> {
+export async function dropReplicaSlots(runtime: Runtime): Promise<void> {
   const names = new Set([...runtime.nodes.keys()].flatMap((name) => [slotName(name), copySlotName(name)]));
   for (const handle of replicasOf(runtime)) {
     if (!factsOf(handle.observation)?.slots.some((slot) => names.has(slot.slot_name))) continue;

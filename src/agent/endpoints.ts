@@ -52,7 +52,8 @@ export class Endpoints {
 
   /** Starts HAProxy again when it is gone. */
   async keepRunning(runtime: Runtime): Promise<void> {
-    if (!this.program || (await this.#balancer.presence()).state !== "absent") return;
+    if (!this.program || this.#balancer.isServing()) return;
+    if ((await this.#balancer.presence()).state !== "absent") return;
     this.#log("warn", "haproxy is not running: starting it again");
     this.#led = undefined;
     await this.#balancer.ensure(this.program, haproxyInput(runtime));

@@ -52,6 +52,8 @@ export class Balancer {
   readonly #directory: string;
   readonly #owner: Owner | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** The master and the worker that took new sessions, when it was last asked. */
+  #serving: readonly number[] = [];
   /** The workers that were seen last. */
   #workers: readonly number[] = [];
 
@@ -67,6 +69,7 @@ export class Balancer {
     try {
       const { master, current, old } = await readProcesses(this.files.masterSocket);
       this.#workers = [current, ...old];
+      this.#serving = [master, current];
       return { state: "running", pid: master };
     } catch (error) {
       // Workers end by themselves a moment after their master: until then they still carry sessions.
@@ -74,6 +77,11 @@ export class Balancer {
       const silent = error instanceof OdooPgError && error.code === "not_running";
       return pid === undefined && silent ? { state: "absent" } : { state: "unresponsive", pid };
     }
+  }
+
+  /** Whether the processes that served when HAProxy was last asked still live: costs no question. */
+  isServing(): boolean {
+    return this.#serving.length > 0 && this.#serving.every(isAlive);
   }
 
   /**
