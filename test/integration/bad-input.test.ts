@@ -300,11 +300,9 @@ describe("the machine", () => {
       reject: false,
     });
     context.skip(mounted.failed, `A small disk cannot be mounted here: ${mounted.stderr ?? ""}`);
-    atEnd(async () => {
-      // The agent that the failed up started is in there still.
-      await cluster.down();
-      await execa("umount", [cluster.stateDir]);
-    });
+    atEnd(async () => void (await execa("umount", [cluster.stateDir])));
+    // Before that, also when `up` has failed: its agent is in there still.
+    atEnd(async () => void (await cluster.down()));
     await refused(cluster, 1, "disk_full", "Node pg1 needs at least", "Nothing was made");
     expectNothingMade(cluster);
     await execa("mount", ["-o", "remount,size=600m", cluster.stateDir]);

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { endProcesses, isAlive, processesUsing } from "../support/processes.ts";
@@ -12,6 +13,7 @@ export async function forgetEndedRuns(parent: string): Promise<void> {
     const folder = join(parent, name);
     if (!/^opg-\w{6}$/.test(name) || !isOfEndedProcess(join(folder, ownerFile))) continue;
     await endProcesses(() => processesUsing(folder));
+    for (const mount of mountsBelow(folder)) execFileSync("umount", [mount]);
     rmSync(folder, { recursive: true, force: true });
   }
   const locks = portLockFolder();
@@ -19,6 +21,15 @@ export async function forgetEndedRuns(parent: string): Promise<void> {
   for (const port of readdirSync(locks)) {
     if (isOfEndedProcess(join(locks, port))) rmSync(join(locks, port), { force: true });
   }
+}
+
+/** Small disks that a test has mounted. */
+function mountsBelow(folder: string): readonly string[] {
+  if (!existsSync("/proc/mounts")) return [];
+  const places = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "");
+  return places.filter((place) => place.startsWith(`${folder}/`));
 }
 
 function isOfEndedProcess(file: string): boolean {
