@@ -47,6 +47,16 @@ export const ERRORS = {
   confirmation_missing: { exit: 2, meaning: "A severe action needs the name typed with --confirm." },
   refused: { exit: 1, meaning: "The action would not be safe now; the message says why." },
   command_failed: { exit: 1, meaning: "A program that odoo-pg ran ended with an error." },
+  database_unknown: { exit: 2, meaning: "No database has this name." },
+  database_exists: { exit: 2, meaning: "A database, or a filestore, of this name is there already." },
+  dump_unusable: {
+    exit: 1,
+    meaning: "A file that was to be restored is cut off, damaged, unsafe, or not a dump; the message says which.",
+  },
+  restore_failed: {
+    exit: 1,
+    meaning: "What was restored is not what the backup holds. It was removed; nothing that existed was changed.",
+  },
   backup_unknown: { exit: 2, meaning: "No backup has this id." },
   backup_damaged: {
     exit: 1,

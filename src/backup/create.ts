@@ -35,7 +35,7 @@ import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } 
 import type { BackupSource } from "./source.ts";
 
 /** Databases below this are dumped by one process: starting more would take longer than they save. */
-const PARALLEL_FROM = 64 * 1024 * 1024;
+export const PARALLEL_FROM = 64 * 1024 * 1024;
 
 /** Milliseconds that a backup waits for ir_attachment. */
 const ATTACHMENT_LOCK_LIMIT = 60_000;

@@ -10,7 +10,8 @@ type Flags = Record<string, unknown>;
 /** Examples come before everything else in each command's help. */
 class HelpWithExamples extends Help {
   override formatHelp(command: Command, helper: Help): string {
-    const examples = EXAMPLES[command.name()];
+    const group = command.parent?.parent ? `${command.parent.name()} ` : "";
+    const examples = EXAMPLES[`${group}${command.name()}`];
     const head = examples ? `Examples:\n${examples.map((line) => `  ${line}`).join("\n")}\n\n` : "";
     return head + super.formatHelp(command, helper);
   }
@@ -40,9 +41,19 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   promote: ["odoo-pg promote pg2", "odoo-pg promote pg2 --fence immediate"],
   rejoin: ["odoo-pg rejoin pg1", "odoo-pg rejoin pg1 --reseed"],
   reseed: ["odoo-pg reseed pg2"],
+  backup: [
+    "odoo-pg backup create --all",
+    "odoo-pg backup list",
+    "odoo-pg backup verify --all",
+    "odoo-pg backup verify --restore prod_20260301_1200",
+  ],
+  "backup create": ["odoo-pg backup create prod", "odoo-pg backup create --all --json"],
+  "backup list": ["odoo-pg backup list", "odoo-pg backup list --database prod --json"],
+  "backup verify": ["odoo-pg backup verify --all", "odoo-pg backup verify --restore prod_20260301_1200"],
+  "backup prune": ["odoo-pg backup prune --dry-run"],
   history: ["odoo-pg history", "odoo-pg history --json"],
-  check: ["odoo-pg config check", "odoo-pg config check --json"],
-  show: ["odoo-pg config show", "odoo-pg config show --json"],
+  "config check": ["odoo-pg config check", "odoo-pg config check --json"],
+  "config show": ["odoo-pg config show", "odoo-pg config show --json"],
   systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],
 };
 
@@ -216,6 +227,67 @@ export async function runProgram(invocation: Invocation): Promise<number> {
   command("history", "who became primary, when and why; how long writes paused")
     .option("--json", "one JSON document")
     .action(withContext(async (context) => await (await import("./history.ts")).history(context, { json })));
+  const backup = command("backup", "backups: make, list, verify, prove by restoring, remove");
+  add(backup, "create", "back up databases now, with their attachments")
+    .argument("[databases...]", "names of databases")
+    .option("--all", "every database, as the schedule does")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./backup.ts")
+          ).backupCreate(context, args, { all: flags["all"] === true, json }),
+      ),
+    );
+  add(backup, "list", "the backups, the oldest first")
+    .option("--database <name>", "of one database only")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, flags) => {
+        const database = text(flags["database"]);
+        return await (
+          await import("./backup.ts")
+        ).backupList(context, { json, ...(database === undefined ? {} : { database }) });
+      }),
+    );
+  add(backup, "show", "all that a backup says of itself")
+    .argument("<id>", "as backup list prints it")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, _flags, args) =>
+          await (await import("./backup.ts")).backupShow(context, args[0] ?? "", { json }),
+      ),
+    );
+  add(backup, "verify", "read backups whole and check every checksum")
+    .argument("[ids...]", "as backup list prints them")
+    .option("--all", "every backup")
+    .option("--restore", "restore into a scratch database too, compare, and drop it")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./backup.ts")
+          ).backupVerify(context, args, {
+            all: flags["all"] === true,
+            restore: flags["restore"] === true,
+            json,
+          }),
+      ),
+    );
+  add(backup, "prune", "remove backups that have had their time, and attachments that none names")
+    .option("--dry-run", "show what would go, remove nothing")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (
+            await import("./backup.ts")
+          ).backupPrune(context, { dryRun: flags["dryRun"] === true, json }),
+      ),
+    );
   const config = command("config", "look at the configuration");
   add(config, "check", "check file, programs and parameters; changes nothing")
     .option("--json", "one JSON document")
@@ -242,6 +314,13 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .option("--user <name>")
     .action(async (flags: { stateDir: string; user?: string }) => {
       result = await (await import("./agent.ts")).runAgent(invocation, flags);
+    });
+  root
+    .command("scheduled-backup", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .requiredOption("--kind <kind>")
+    .action(async (flags: { stateDir: string; kind: string }) => {
+      result = await (await import("./scheduled-backup.ts")).scheduledBackup(invocation, output, flags);
     });
   if (invocation.args[0] === "complete" || invocation.args[0] === "completion") {
     const { addCompletion } = await import("./completion.ts");

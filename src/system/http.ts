@@ -77,3 +77,29 @@ export async function requestJson(request: SocketRequest): Promise<unknown> {
   for await (const line of requestLines(request)) text += line;
   return JSON.parse(text);
 }
+
+/**
+ * Posts a document as JSON. The address may be a secret: it is in no error.
+ * @throws Error for an address that is none, no answer within `limit` milliseconds, or a status other than 2xx.
+ */
+export async function postJson(address: string, document: unknown, limit: number): Promise<void> {
+  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) throw new Error("it holds no http(s) address");
+  let status: number;
+  try {
+    const response = await fetch(address, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(document),
+      redirect: "error",
+      signal: AbortSignal.timeout(limit),
+    });
+    ({ status } = response);
+    await response.body?.cancel();
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no answer";
+    // oxlint-disable-next-line preserve-caught-error -- the error may hold the address, which is a secret
+    throw new Error(`the address does not answer (${code})`, { cause: code });
+  }
+  if (status < 200 || status > 299) throw new Error(`the address answered with status ${status}`);
+}

@@ -1,0 +1,59 @@
+import * as z from "zod";
+import { OdooPgError } from "../errors.ts";
+import { withSession, type Credentials } from "../system/sql.ts";
+import { SCRATCH_PREFIX } from "./source.ts";
+
+const rowSchema = z.object({ name: z.string(), bytes: z.coerce.number() });
+export type DatabaseSize = z.output<typeof rowSchema>;
+
+/**
+ * The databases that are backed up: all that take connections, but templates, `postgres` and odoo-pg's own.
+ * @param onlyFilter keeps to names that contain it
+ */
+export async function databasesToBackUp(
+  superuser: Credentials,
+  onlyFilter: string | undefined,
+): Promise<DatabaseSize[]> {
+  const all = await existingDatabases(superuser);
+  return all.filter(
+    ({ name }) =>
+      name !== "postgres" &&
+      !name.startsWith(SCRATCH_PREFIX) &&
+      (onlyFilter === undefined || name.includes(onlyFilter)),
+  );
+}
+
+/** As asked for by name, in their order. @throws OdooPgError database_unknown. */
+export async function databasesNamed(
+  superuser: Credentials,
+  names: readonly string[],
+): Promise<DatabaseSize[]> {
+  const all = await existingDatabases(superuser);
+  return [...new Set(names)].map((name) => {
+    const found = all.find((database) => database.name === name);
+    if (found) return found;
+    throw new OdooPgError("database_unknown", {
+      message: `There is no database "${name}". There are: ${all.map((database) => database.name).join(", ") || "none"}.`,
+      safe: "Nothing was changed.",
+    });
+  });
+}
+
+async function existingDatabases(superuser: Credentials): Promise<DatabaseSize[]> {
+  return await withSession({ ...superuser, connectLimit: 10_000 }, async (session) => {
+    // A limit of -2 marks one whose DROP DATABASE was interrupted.
+    const rows = await session.query(
+      `SELECT datname AS name, coalesce(pg_database_size(oid), 0)::text AS bytes FROM pg_database
+       WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 ORDER BY datname COLLATE "C"`,
+    );
+    return rowSchema.array().parse(rows);
+  });
+}
+
+/** Whether a database is there at this moment. */
+export async function databaseExists(superuser: Credentials, name: string): Promise<boolean> {
+  return await withSession({ ...superuser, connectLimit: 10_000 }, async (session) => {
+    const rows = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
+    return rows.length > 0;
+  });
+}

@@ -1,0 +1,112 @@
+import path from "node:path";
+import { superuser } from "../agent/runtime.ts";
+import { readPassword } from "../agent/secrets.ts";
+import { readState } from "../agent/state.ts";
+import type { Layout } from "../cluster/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { findInstallation } from "../postgres/installation.ts";
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { quotePassfileField } from "../postgres/quoting.ts";
+import { writeFileIfChanged, type Owner } from "../system/files.ts";
+import { currentUser, findUser, processors, type Machine } from "../system/machine.ts";
+import { withSession } from "../system/sql.ts";
+import type { Manifest } from "./manifest.ts";
+import { backupPlaceOf } from "./place.ts";
+import type { BackupSource } from "./source.ts";
+
+export interface SourceWish {
+  readonly config: Config;
+  readonly layout: Layout;
+  /** The user that the servers run as; undefined where everything is one user. */
+  readonly serverOwner: Owner | undefined;
+  readonly machine: Machine;
+  readonly searchPath: string;
+  readonly installHint: string;
+  readonly version: string;
+  readonly requestedBy: Manifest["requested_by"]["kind"];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Finds the primary of this host and the programs of its version. The agent need not run, the primary has to.
+ * @throws OdooPgError not_running, primary_unreachable, postgres_missing, no_unprivileged_user.
+ */
+export async function openBackupSource(wish: SourceWish): Promise<BackupSource> {
+  const { config, layout, serverOwner } = wish;
+  const state = await readState(layout);
+  const password = await readPassword(layout, "postgres");
+  const node = config.nodes.find(({ name }) => name === state?.primary);
+  if (state === undefined || password === undefined || node === undefined) {
+    const elsewhere = state !== undefined && node === undefined;
+    throw new OdooPgError("not_running", {
+      message: elsewhere
+        ? `The primary (${state.primary}) is not on this host: backups are made where it runs.`
+        : `Cluster ${config.cluster} was not started yet.`,
+      safe: "Nothing was changed.",
+      next: elsewhere ? "Run the same command on the primary's host." : "odoo-pg up",
+    });
+  }
+  const credentials = superuser(layout, node.port, password);
+  const major = await serverMajor(node.name, credentials);
+  const installation = await findInstallation(
+    { version: major, bin_dir: config.postgres.bin_dir },
+    { searchPath: wish.searchPath, installHint: wish.installHint },
+  );
+  const passfile = path.join(layout.secretsDir, "postgres.pgpass");
+  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`, {
+    owner: serverOwner,
+  });
+  return {
+    config,
+    place: backupPlaceOf(config),
+    installation,
+    superuser: credentials,
+    passfile,
+    owner: await backupOwner(wish),
+    requestedBy: { kind: wish.requestedBy, user: currentUser().name ?? "unknown", host: wish.machine.hostname },
+    version: wish.version,
+    processors: processors(),
+    signal: wish.signal,
+  };
+}
+
+async function serverMajor(node: string, credentials: BackupSource["superuser"]): Promise<number> {
+  try {
+    return await withSession({ ...credentials, connectLimit: 5000 }, async (session) => {
+      const [row] = await session.query(
+        "SELECT current_setting('server_version_num')::int / 10000 AS major, pg_is_in_recovery() AS replica",
+      );
+      if (row?.["replica"] === true) throw new Error("it is a replica now");
+      return Number(row?.["major"]);
+    });
+  } catch (error) {
+    throw new OdooPgError("primary_unreachable", {
+      message: `The primary ${node} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+      safe: "Nothing was changed; earlier backups are untouched.",
+      next: "odoo-pg status",
+      cause: error,
+    });
+  }
+}
+
+/** To whom backups belong. @throws OdooPgError no_unprivileged_user, config_invalid. */
+async function backupOwner({ config, machine, serverOwner }: SourceWish): Promise<Owner | undefined> {
+  const name = config.backup.user;
+  if (machine.isRoot) {
+    if (name === undefined) return serverOwner;
+    const user = await findUser(name);
+    if (user) return user;
+    throw new OdooPgError("no_unprivileged_user", {
+      message: `The backups shall belong to user "${name}", and there is no such user.`,
+      safe: "Nothing was changed.",
+      next: `Make it (useradd --system --no-create-home ${name}), or correct "backup.user".`,
+    });
+  }
+  if (name === undefined || name === currentUser().name) return undefined;
+  throw new OdooPgError("config_invalid", {
+    message: `The backups shall belong to user "${name}", but odoo-pg runs as ${currentUser().name}, who cannot give files away.`,
+    safe: "Nothing was changed.",
+    next: `Run odoo-pg as root or as ${name}, or leave "backup.user" out.`,
+  });
+}

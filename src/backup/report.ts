@@ -1,0 +1,57 @@
+import * as z from "zod";
+
+const moment = z.iso.datetime();
+
+const databaseResult = z.object({
+  database: z.string(),
+  /** `dropped`: it went away meanwhile, which is no failure. */
+  outcome: z.enum(["ok", "failed", "dropped"]),
+  /** Of the backup, when there is one. */
+  id: z.string().nullable(),
+  seconds: z.number(),
+  size_bytes: z.number().int(),
+  /** Of attachments that were not in the pool yet. */
+  copied_bytes: z.number().int(),
+  error: z.string().nullable(),
+  /** What is not as it should be, although the backup was made. */
+  warnings: z.string().array(),
+});
+export type DatabaseResult = z.output<typeof databaseResult>;
+
+/** What happened in a run: printed, given to the hooks, and kept for monitoring. Fields are only ever added. */
+export const runReportSchema = z.object({
+  version: z.literal(1),
+  kind: z.enum(["backup", "drill"]),
+  cluster: z.string(),
+  host: z.string(),
+  started_at: moment,
+  finished_at: moment,
+  ok: z.boolean(),
+  databases: databaseResult.array(),
+  /** Ids of the backups that had their time. */
+  removed: z.string().array(),
+  /** What went wrong besides: rotation, hooks. */
+  warnings: z.string().array(),
+});
+export type RunReport = z.output<typeof runReportSchema>;
+
+/** The file that monitoring reads: `backup-status.json` in the state directory. */
+export const backupStatusSchema = z.object({
+  version: z.literal(1),
+  written_at: moment,
+  /**
+   * Up to this moment every database is backed up: the oldest of their newest backups. Null while one has none, or
+   * where there is no database.
+   */
+  last_good_at: moment.nullable(),
+  /** Databases that are backed up. */
+  databases: z.number().int(),
+  /** Those without any backup. */
+  without_backup: z.string().array(),
+  backups: z.number().int(),
+  /** All backups and the pool. */
+  size_bytes: z.number().int(),
+  last_run: runReportSchema.nullable(),
+  last_drill: runReportSchema.nullable(),
+});
+export type BackupStatus = z.output<typeof backupStatusSchema>;

@@ -1,0 +1,236 @@
+import type { Progress } from "../agent/events.ts";
+import { releaseLock, takeLock } from "../agent/lock.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
+import { monotonic, now } from "../system/clock.ts";
+import { ensureDirectory, kindOf } from "../system/files.ts";
+import { ownPid } from "../system/process.ts";
+import { explainSql, SqlError } from "../system/sql.ts";
+import { readCatalogue, type CataloguedBackup } from "./catalogue.ts";
+import { createBackup, PARALLEL_FROM, type MadeBackup } from "./create.ts";
+import { databaseExists, type DatabaseSize } from "./databases.ts";
+import { drillBackup, removeLeftOverDrills } from "./drill.ts";
+import type { BackupPlace } from "./place.ts";
+import { prune, removeLeftOvers } from "./prune.ts";
+import type { DatabaseResult, RunReport } from "./report.ts";
+import { kindsAt } from "./retention.ts";
+import type { BackupSource } from "./source.ts";
+import { SoundFiles } from "./verify.ts";
+
+/**
+ * Holds the lock of a place: one run at a time makes or removes backups there.
+ * @throws OdooPgError locked when another process has it.
+ */
+export async function withBackupLock<T>(
+  { place, owner }: Pick<BackupSource, "place" | "owner">,
+  act: () => Promise<T>,
+): Promise<T> {
+  return await withLock(place, place.lockFile, owner, act);
+}
+
+export async function withLock<T>(
+  place: BackupPlace,
+  lockFile: string,
+  owner: BackupSource["owner"],
+  act: () => Promise<T>,
+): Promise<T> {
+  // A folder that somebody made keeps its owner and mode.
+  if ((await kindOf(place.dir)) === undefined) await ensureDirectory(place.dir, { mode: 0o700, owner });
+  await takeLock(lockFile, ownPid);
+  try {
+    return await act();
+  } finally {
+    await releaseLock(lockFile, ownPid);
+  }
+}
+
+/**
+ * Backs up databases, one failing without the others, and then removes what has had its time. Small databases are
+ * dumped at the same time, as many as there are processors; large ones one after the other, each by several processes.
+ * The caller holds the lock of the place.
+ */
+export async function backUpDatabases(
+  source: BackupSource,
+  databases: readonly DatabaseSize[],
+  progress: Progress,
+): Promise<RunReport> {
+  const startedAt = now();
+  await removeLeftOvers(source.place);
+  const { backups } = await readCatalogue(source.place);
+  const results: DatabaseResult[] = [];
+  const backUp = async ({ name }: DatabaseSize): Promise<void> => {
+    results.push(
+      await backUpOne(
+        source,
+        name,
+        backups.filter(({ manifest }) => manifest.database === name),
+        progress,
+      ),
+    );
+  };
+  const small = databases.filter(({ bytes }) => bytes < PARALLEL_FROM);
+  const waiting = small.values();
+  const worker = async (): Promise<void> => {
+    for (const database of waiting) await backUp(database);
+  };
+  await Promise.all(Array.from({ length: Math.min(source.processors, small.length) }, worker));
+  for (const database of databases) if (database.bytes >= PARALLEL_FROM) await backUp(database);
+
+  const warnings: string[] = [];
+  let removed: readonly string[] = [];
+  // Nothing is removed unless something was gained.
+  if (results.some(({ outcome }) => outcome === "ok")) {
+    try {
+      const firstOfDay = await madeFirstOfDay(source, results);
+      const pruned = await prune(source.place, source.config.backup, {
+        now: now(),
+        dryRun: false,
+        pool: firstOfDay,
+      });
+      removed = pruned.removed;
+      if (pruned.pool_kept !== null) warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
+    } catch (error) {
+      warnings.push(`rotation: ${toOdooPgError(error).message}`);
+    }
+  }
+  const { config, requestedBy } = source;
+  return {
+    version: 1,
+    kind: "backup",
+    cluster: config.cluster,
+    host: requestedBy.host,
+    started_at: new Date(startedAt).toISOString(),
+    finished_at: new Date(now()).toISOString(),
+    ok: results.every(({ outcome }) => outcome !== "failed"),
+    databases: results.sort((a, b) => (a.database < b.database ? -1 : 1)),
+    removed: [...removed],
+    warnings,
+  };
+}
+
+/** The pool is looked through once a day: that reads the lists of all backups. */
+async function madeFirstOfDay(source: BackupSource, results: readonly DatabaseResult[]): Promise<boolean> {
+  const made = new Set(results.map(({ id }) => id));
+  const { backups } = await readCatalogue(source.place);
+  return backups.some(({ id, manifest }) => made.has(id) && manifest.kinds.includes("daily"));
+}
+
+async function backUpOne(
+  source: BackupSource,
+  database: string,
+  earlier: readonly CataloguedBackup[],
+  progress: Progress,
+): Promise<DatabaseResult> {
+  const start = monotonic();
+  const seconds = (): number => Math.round((monotonic() - start) / 10) / 100;
+  const nothing = { database, id: null, size_bytes: 0, copied_bytes: 0, warnings: [] };
+  try {
+    source.signal?.throwIfAborted();
+    const kinds = (at: number) => kindsAt(at, earlier, source.config.backup);
+    const made = await createBackup(source, database, kinds, progress);
+    const { id, size_bytes } = made.manifest;
+    progress.step(database, `done: ${id}`);
+    return {
+      database,
+      outcome: "ok",
+      id,
+      seconds: seconds(),
+      size_bytes,
+      copied_bytes: made.copiedBytes,
+      error: null,
+      warnings: warningsOf(made),
+    };
+  } catch (error) {
+    const gone = await databaseExists(source.superuser, database).then(
+      (exists) => !exists,
+      () => false,
+    );
+    if (gone) {
+      progress.note(`${database} was dropped or renamed meanwhile`);
+      return { ...nothing, outcome: "dropped", seconds: seconds(), error: null };
+    }
+    const told = error instanceof SqlError ? explainSql(error, database) : failureOf(error, source);
+    progress.note(`${database} FAILED: ${told.message}`);
+    return { ...nothing, outcome: "failed", seconds: seconds(), error: told.message };
+  }
+}
+
+function failureOf(error: unknown, { signal }: BackupSource): OdooPgError {
+  if (!signal?.aborted) return toOdooPgError(error);
+  return new OdooPgError("interrupted", { message: "interrupted" });
+}
+
+/** What a person should know of a backup that was made. */
+function warningsOf({ manifest: { filestore } }: MadeBackup): string[] {
+  if (!filestore.included) {
+    if (filestore.reason === "not_odoo") return [];
+    return [
+      filestore.reason === "not_configured"
+        ? `its attachments are not in the backup: "odoo.filestore" is not set`
+        : "its attachments are not in the backup: it has no folder in the filestore",
+    ];
+  }
+  const warnings: string[] = [];
+  const some = ({ first }: { first: readonly string[] }): string => first.slice(0, 3).join(", ");
+  if (filestore.missing.count)
+    warnings.push(
+      `${filestore.missing.count} attachments are missing in the live filestore too: ${some(filestore.missing)}`,
+    );
+  if (filestore.altered.count)
+    warnings.push(
+      `${filestore.altered.count} attachments are damaged in the live filestore: ${some(filestore.altered)}`,
+    );
+  return warnings;
+}
+
+/**
+ * Proves backups by restoring them, one after the other, one failing without the others. The caller holds the lock of
+ * drills.
+ */
+export async function drillBackups(
+  source: BackupSource,
+  backups: readonly CataloguedBackup[],
+  progress: Progress,
+): Promise<RunReport> {
+  const startedAt = now();
+  await removeLeftOverDrills(source);
+  const sound = new SoundFiles();
+  const results: DatabaseResult[] = [];
+  for (const backup of backups) {
+    const start = monotonic();
+    const { database, size_bytes } = backup.manifest;
+    const outcome = async (): Promise<Pick<DatabaseResult, "outcome" | "error">> => {
+      try {
+        source.signal?.throwIfAborted();
+        const found = await drillBackup(source, backup, sound, progress);
+        if (!found) return { outcome: "dropped", error: null };
+        return found.ok
+          ? { outcome: "ok", error: null }
+          : { outcome: "failed", error: found.problems.join("; ") };
+      } catch (error) {
+        if (source.signal?.aborted) throw error;
+        return { outcome: "failed", error: toOdooPgError(error).message };
+      }
+    };
+    results.push({
+      database,
+      ...(await outcome()),
+      id: backup.id,
+      seconds: Math.round((monotonic() - start) / 10) / 100,
+      size_bytes,
+      copied_bytes: 0,
+      warnings: [],
+    });
+  }
+  return {
+    version: 1,
+    kind: "drill",
+    cluster: source.config.cluster,
+    host: source.requestedBy.host,
+    started_at: new Date(startedAt).toISOString(),
+    finished_at: new Date(now()).toISOString(),
+    ok: results.every(({ outcome }) => outcome !== "failed"),
+    databases: results,
+    removed: [],
+    warnings: [],
+  };
+}

@@ -1,0 +1,56 @@
+import path from "node:path";
+import { now } from "../system/clock.ts";
+import { readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
+import { readCatalogue } from "./catalogue.ts";
+import type { BackupPlace } from "./place.ts";
+import { filesOfPrefix, poolPrefixes } from "./pool.ts";
+import { backupStatusSchema, type BackupStatus, type RunReport } from "./report.ts";
+
+export function backupStatusFile(stateDir: string): string {
+  return path.join(stateDir, "backup-status.json");
+}
+
+/** What the last run left; undefined where there was none, or where its record is damaged. */
+export async function readBackupStatus(stateDir: string): Promise<BackupStatus | undefined> {
+  const text = await readTextIfAny(backupStatusFile(stateDir));
+  if (text === undefined) return undefined;
+  try {
+    return backupStatusSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes how the backups are after a run, from what lies in the place. Readable by everyone: it holds no secret. */
+export async function writeBackupStatus(
+  stateDir: string,
+  place: BackupPlace,
+  databases: readonly string[],
+  run: RunReport,
+  owner: Owner | undefined,
+): Promise<BackupStatus> {
+  const before = await readBackupStatus(stateDir);
+  const { backups } = await readCatalogue(place);
+  const newest = new Map(backups.map(({ manifest }) => [manifest.database, manifest.finished_at]));
+  const without = databases.filter((name) => !newest.has(name));
+  const times = databases.flatMap((name) => newest.get(name) ?? []).sort();
+  let bytes = backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, 0);
+  for (const prefix of await poolPrefixes(place))
+    for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
+  const status: BackupStatus = {
+    version: 1,
+    written_at: new Date(now()).toISOString(),
+    last_good_at: without.length ? null : (times[0] ?? null),
+    databases: databases.length,
+    without_backup: without,
+    backups: backups.length,
+    size_bytes: bytes,
+    last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
+    last_drill: run.kind === "drill" ? run : (before?.last_drill ?? null),
+  };
+  await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
+    mode: 0o644,
+    owner,
+  });
+  return status;
+}

@@ -1,0 +1,372 @@
+import path from "node:path";
+import { readCatalogue, findBackup, type CataloguedBackup } from "../backup/catalogue.ts";
+import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../backup/databases.ts";
+import { tellHooks } from "../backup/hooks.ts";
+import { openBackupSource } from "../backup/open-source.ts";
+import { backupPlaceOf } from "../backup/place.ts";
+import { prune } from "../backup/prune.ts";
+import type { RunReport } from "../backup/report.ts";
+import { backUpDatabases, drillBackups, withBackupLock, withLock } from "../backup/run.ts";
+import type { BackupSource } from "../backup/source.ts";
+import { writeBackupStatus } from "../backup/status-file.ts";
+import { SoundFiles, verifyBackup, type Verified } from "../backup/verify.ts";
+import { progressTo } from "../agent/events.ts";
+import { showBytes } from "../cluster/quantities.ts";
+import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { now } from "../system/clock.ts";
+import type { Owner } from "../system/files.ts";
+import { openLog, type Log } from "../system/log.ts";
+import { onSignals } from "../system/process.ts";
+import { installHint, searchPath, serverOwner, suggest, type Context } from "./context.ts";
+import { showProgress } from "./progress.ts";
+import { VERSION } from "./version.ts";
+
+interface JsonOption {
+  readonly json: boolean;
+}
+
+/** Runs `act` so that Ctrl-C ends it in order. */
+async function interruptible<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
+  try {
+    return await act(abort.signal);
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+    throw new OdooPgError("interrupted", {
+      message: "Interrupted.",
+      safe: "Finished backups are whole; what was under way is removed.",
+      next: "Run the same command again.",
+      cause: error,
+    });
+  } finally {
+    unhook();
+  }
+}
+
+/**
+ * Backs up databases at once: those named, or all. 0 when all went well, 1 when one failed.
+ * @throws OdooPgError usage, locked, database_unknown, not_running, primary_unreachable.
+ */
+export async function backupCreate(
+  context: Context,
+  names: readonly string[],
+  options: JsonOption & { all: boolean },
+): Promise<ExitStatus> {
+  if (options.all === names.length > 0) {
+    throw new OdooPgError("usage", {
+      message: options.all ? "--all and names of databases exclude each other." : "Which databases?",
+      next: `${suggest(context, "backup create --all")}, or name them.`,
+    });
+  }
+  const report = await interruptible(
+    async (signal) => await createNow(context, names, "command", showProgress(context.output), signal),
+  );
+  printRun(context, report, options);
+  return report.ok ? 0 : 1;
+}
+
+async function openSource(context: Context, requestedBy: "command" | "schedule", signal: AbortSignal) {
+  const { config, layout } = context;
+  const servers = await serverOwner(context);
+  const source = await openBackupSource({
+    config,
+    layout,
+    serverOwner: servers,
+    machine: context.machine,
+    searchPath: searchPath(context.invocation),
+    installHint: installHint(context.machine),
+    version: VERSION,
+    requestedBy,
+    signal,
+  });
+  return { source, servers, log: openLog(path.join(layout.stateDir, "pg_backup.log"), servers, false) };
+}
+
+/** Makes backups, keeps the record for monitoring, and tells the hooks. */
+export async function createNow(
+  context: Context,
+  names: readonly string[],
+  requestedBy: "command" | "schedule",
+  show: ReturnType<typeof showProgress>,
+  signal: AbortSignal,
+): Promise<RunReport> {
+  const { source, log, servers } = await openSource(context, requestedBy, signal);
+  const all = await databasesToBackUp(source.superuser, context.config.backup.only_filter);
+  const wanted = names.length ? await databasesNamed(source.superuser, names) : all;
+  try {
+    return await withBackupLock(source, async () => {
+      const run = await backUpDatabases(source, wanted, progressTo(show.event));
+      return await finishRun(context, source, servers, log, all, run);
+    });
+  } finally {
+    show.end();
+  }
+}
+
+/** Tells the hooks, the log and monitoring what happened. */
+async function finishRun(
+  { config, layout }: Context,
+  { place }: BackupSource,
+  servers: Owner | undefined,
+  log: Log,
+  all: readonly DatabaseSize[],
+  run: RunReport,
+): Promise<RunReport> {
+  const report = { ...run, warnings: [...run.warnings, ...(await tellHooks(config, run))] };
+  for (const { database, outcome, id, seconds, error, warnings } of report.databases) {
+    const words = `${run.kind} of ${database}: ${outcome}${id === null ? "" : ` ${id}`} in ${seconds} s`;
+    log(outcome === "failed" ? "error" : "info", error === null ? words : `${words}: ${error}`);
+    for (const warning of warnings) log("warn", `${database}: ${warning}`);
+  }
+  for (const id of report.removed) log("info", `removed ${id}: it had its time`);
+  for (const warning of report.warnings) log("warn", warning);
+  const names = all.map(({ name }) => name);
+  await writeBackupStatus(layout.stateDir, place, names, report, servers);
+  return report;
+}
+
+function printRun({ output }: Context, report: RunReport, { json }: JsonOption): void {
+  if (json) return output.out(JSON.stringify(report, undefined, 2));
+  for (const {
+    database,
+    outcome,
+    id,
+    seconds,
+    size_bytes,
+    copied_bytes,
+    error,
+    warnings,
+  } of report.databases) {
+    if (outcome === "ok") {
+      const attachments = copied_bytes ? `, ${showBytes(copied_bytes)} of new attachments` : "";
+      output.out(`${database}  ${id ?? ""}  ${showBytes(size_bytes)}${attachments}  ${seconds} s`);
+    } else
+      output.out(`${database}  ${outcome === "dropped" ? "dropped meanwhile" : `FAILED: ${error ?? ""}`}`);
+    for (const warning of warnings) output.err(`  Warning: ${database}: ${warning}`);
+  }
+  if (!report.databases.length) output.err("There is no database to back up.");
+  for (const id of report.removed) output.err(`  Removed ${id}: it had its time.`);
+  for (const warning of report.warnings) output.err(`  Warning: ${warning}`);
+}
+
+/** One backup as `list --json` and `show --json` have it. */
+function listed({ id, folder, manifest, checks }: CataloguedBackup) {
+  return { ...manifest, id, folder, ...checks, version: undefined, problems: checks.problems };
+}
+
+/** The backups, the oldest first. */
+export async function backupList(
+  context: Context,
+  options: JsonOption & { database?: string },
+): Promise<ExitStatus> {
+  const { output, config } = context;
+  const { backups, unreadable } = await readCatalogue(backupPlaceOf(config));
+  const shown = backups.filter(
+    ({ manifest }) => options.database === undefined || manifest.database === options.database,
+  );
+  if (options.json) {
+    output.out(
+      JSON.stringify(
+        { version: 1, dir: backupPlaceOf(config).dir, backups: shown.map(listed), unreadable },
+        undefined,
+        2,
+      ),
+    );
+    return 0;
+  }
+  const rows = shown.map(({ id, manifest, checks }) => [
+    id,
+    manifest.database,
+    `${manifest.finished_at.slice(0, 16).replace("T", " ")}Z`,
+    showBytes(manifest.size_bytes),
+    checked(checks),
+  ]);
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0), 0));
+  for (const row of rows)
+    output.out(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+  if (!shown.length) output.err(`There is no backup in ${backupPlaceOf(config).dir}.`);
+  for (const { folder, problem } of unreadable) output.err(`Cannot be read: ${folder}: ${problem}`);
+  return 0;
+}
+
+function checked({ verified_at, drilled_at, problems }: CataloguedBackup["checks"]): string {
+  if (problems.length) return `DAMAGED: ${problems[0] ?? ""}`;
+  if (drilled_at !== null) return `restored ${drilled_at.slice(0, 10)}`;
+  return verified_at === null ? "" : `verified ${verified_at.slice(0, 10)}`;
+}
+
+/** All that a backup says of itself. */
+export async function backupShow(context: Context, id: string, options: JsonOption): Promise<ExitStatus> {
+  const { output, config } = context;
+  const backup = await findBackup(backupPlaceOf(config), id);
+  if (options.json) {
+    output.out(JSON.stringify({ version: 1, backup: listed(backup) }, undefined, 2));
+    return 0;
+  }
+  const { manifest, checks, folder } = backup;
+  const { filestore } = manifest;
+  const lines: [string, string][] = [
+    ["backup", backup.id],
+    ["folder", folder],
+    ["database", manifest.database],
+    ["snapshot at", manifest.snapshot_at],
+    ["finished at", `${manifest.finished_at} (${manifest.kinds.join(", ")})`],
+    [
+      "asked for by",
+      `${manifest.requested_by.user}@${manifest.requested_by.host} (${manifest.requested_by.kind})`,
+    ],
+    ["PostgreSQL", manifest.server_version],
+    ["Odoo", manifest.odoo_version ?? "not a database of Odoo"],
+    ["size", `${showBytes(manifest.size_bytes)}, of a database of ${showBytes(manifest.database_bytes)}`],
+    ["tables", `${manifest.tables} with ${manifest.rows} rows`],
+    [
+      "attachments",
+      filestore.included
+        ? `${filestore.files}, ${showBytes(filestore.bytes)}${filestore.missing.count ? `, ${filestore.missing.count} missing` : ""}${filestore.altered.count ? `, ${filestore.altered.count} damaged at their source` : ""}`
+        : `not in the backup (${filestore.reason.replaceAll("_", " ")})`,
+    ],
+    ["verified at", checks.verified_at ?? "never"],
+    ["restored at", checks.drilled_at ?? "never"],
+    ...checks.problems.map((problem): [string, string] => ["problem", problem]),
+    ["by hand", `pg_restore --list ${JSON.stringify(folder)}`],
+  ];
+  for (const [name, value] of lines) output.out(`${name.padEnd(13)} ${value}`);
+  return 0;
+}
+
+/**
+ * Reads backups whole and holds them against their checksums. 0 when all is well, 1 when something is damaged.
+ * @throws OdooPgError usage, backup_unknown.
+ */
+export async function backupVerify(
+  context: Context,
+  ids: readonly string[],
+  options: JsonOption & { all: boolean; restore: boolean },
+): Promise<ExitStatus> {
+  const { output, config } = context;
+  if (options.restore) {
+    const every = options.all
+      ? (await readCatalogue(backupPlaceOf(config))).backups.map(({ id }) => id)
+      : ids;
+    const report = await interruptible(
+      async (signal) => await drillNow(context, every, "command", showProgress(output), signal),
+    );
+    printDrill(context, report, options);
+    return report.ok ? 0 : 1;
+  }
+  if (options.all === ids.length > 0) {
+    throw new OdooPgError("usage", {
+      message: options.all ? "--all and ids exclude each other." : "Which backup?",
+      next: `${suggest(context, "backup verify --all")}, or an id of: ${suggest(context, "backup list")}`,
+    });
+  }
+  const place = backupPlaceOf(config);
+  const catalogue = await readCatalogue(place);
+  const backups: CataloguedBackup[] = options.all ? [...catalogue.backups] : [];
+  for (const id of ids) backups.push(await findBackup(place, id));
+  const show = showProgress(output);
+  const owner = await serverOwner(context);
+  const results: Verified[] = options.all
+    ? catalogue.unreadable.map(({ id, problem }) => ({ id, database: "", ok: false, problems: [problem] }))
+    : [];
+  await interruptible(async (signal) => {
+    const sound = new SoundFiles();
+    for (const backup of backups) {
+      const verified = await verifyBackup(backup, sound, {
+        place,
+        owner,
+        progress: progressTo(show.event),
+        signal,
+      });
+      if (verified) results.push(verified);
+    }
+  }).finally(show.end);
+  const ok = results.every((result) => result.ok);
+  if (options.json) output.out(JSON.stringify({ version: 1, ok, results }, undefined, 2));
+  else {
+    for (const { id, problems } of results) {
+      output.out(`${id}  ${problems.length ? "DAMAGED" : "all checksums are right"}`);
+      for (const problem of problems) output.out(`  ${problem}`);
+    }
+    if (!results.length) output.err(`There is no backup in ${place.dir}.`);
+  }
+  return ok ? 0 : 1;
+}
+
+/**
+ * Proves backups by restoring them: those named, else the newest of every database. Keeps the record for monitoring, and
+ * tells the hooks.
+ */
+export async function drillNow(
+  context: Context,
+  ids: readonly string[],
+  requestedBy: "command" | "schedule",
+  show: ReturnType<typeof showProgress>,
+  signal: AbortSignal,
+): Promise<RunReport> {
+  const { config } = context;
+  const { source, log, servers } = await openSource(context, requestedBy, signal);
+  const { place } = source;
+  const backups: CataloguedBackup[] = [];
+  for (const id of ids) backups.push(await findBackup(place, id));
+  const all = await databasesToBackUp(source.superuser, config.backup.only_filter);
+  if (!ids.length) {
+    const catalogue = await readCatalogue(place);
+    for (const { name } of all) {
+      const newest = catalogue.backups.findLast(({ manifest }) => manifest.database === name);
+      if (newest) backups.push(newest);
+    }
+  }
+  try {
+    return await withLock(place, place.drillLockFile, source.owner, async () => {
+      const run = await drillBackups(source, backups, progressTo(show.event));
+      return await finishRun(context, source, servers, log, all, run);
+    });
+  } finally {
+    show.end();
+  }
+}
+
+function printDrill({ output }: Context, report: RunReport, { json }: JsonOption): void {
+  if (json) return output.out(JSON.stringify(report, undefined, 2));
+  for (const { id, outcome, error, seconds } of report.databases) {
+    if (outcome === "ok") output.out(`${id ?? ""}  restored and compared: the same  ${seconds} s`);
+    else
+      output.out(
+        `${id ?? ""}  ${outcome === "dropped" ? "was removed meanwhile" : `FAILED: ${error ?? ""}`}`,
+      );
+  }
+  if (!report.databases.length) output.err("There is no backup to try.");
+  for (const warning of report.warnings) output.err(`  Warning: ${warning}`);
+}
+
+/** Removes what has had its time, and files of the pool that no backup names. */
+export async function backupPrune(
+  context: Context,
+  options: JsonOption & { dryRun: boolean },
+): Promise<ExitStatus> {
+  const { output, config } = context;
+  const place = backupPlaceOf(config);
+  const act = async () =>
+    await prune(place, config.backup, { now: now(), dryRun: options.dryRun, pool: true });
+  const pruned = options.dryRun
+    ? await act()
+    : await withBackupLock({ place, owner: await serverOwner(context) }, act);
+  if (options.json) {
+    output.out(JSON.stringify({ version: 1, dry_run: options.dryRun, ...pruned }, undefined, 2));
+    return 0;
+  }
+  const verb = options.dryRun ? "Would remove" : "Removed";
+  for (const id of pruned.removed) output.out(`${verb} ${id}`);
+  output.out(
+    `${verb} ${pruned.pool_files} attachments that no backup names (${showBytes(pruned.pool_bytes)})`,
+  );
+  if (pruned.pool_kept !== null) output.err(`The attachments were left alone: ${pruned.pool_kept}`);
+  return 0;
+}
