@@ -1,0 +1,303 @@
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import * as z from "zod";
+import { OdooPgError } from "../../errors.ts";
+import { scramVerifier } from "../../postgres/scram.ts";
+import { conninfo, quotePassfileField } from "../../postgres/quoting.ts";
+import { removeFile, writeFileAtomic } from "../../system/files.ts";
+import {
+  connect,
+  explainSql,
+  quoteSqlIdentifier as id,
+  quoteSqlLiteral as literal,
+  withSession,
+  type Credentials,
+  type Session,
+} from "../../system/sql.ts";
+import { SCRATCH_PREFIX, type BackupSource } from "../source.ts";
+
+/** The form of a database that is made. */
+export interface DatabaseForm {
+  /** Such as UTF8. */
+  readonly encoding: string;
+  readonly locale_provider: string;
+  readonly collate: string | null;
+  readonly ctype: string | null;
+  readonly locale: string | null;
+}
+
+/** As Odoo makes its own (`service/db.py`), and as the template is. */
+export const ODOO_FORM: DatabaseForm = {
+  encoding: "UTF8",
+  locale_provider: "libc",
+  collate: "C",
+  ctype: "C",
+  locale: null,
+};
+
+/** Names of databases in the making, and of the roles that fill them. */
+const NEW_PREFIX = `${SCRATCH_PREFIX}new_`;
+const LOADER_PREFIX = `${SCRATCH_PREFIX}loader_`;
+const NAME = new RegExp(`^${NEW_PREFIX}([0-9a-f]{8})$`);
+
+/** First key of the advisory locks that tell that somebody works on a database in the making. */
+const LOCK_CLASS = 0x0d00;
+
+/** Extensions that a superuser has to make, and that are safe in the hands of everybody. */
+const SAFE_EXTENSIONS = ["vector"];
+
+/** Settings of sessions that load: nothing of it is worth waiting for the disk, because a failed load is thrown away. */
+export const LOAD_OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB";
+
+/**
+ * A database in the making: under a name that nobody knows, owned by a role that only it has, which nobody else may
+ * connect to. What fills it can do nothing outside of it. In the end it is given to its real owner and name, or is gone.
+ */
+export class NewDatabase {
+  readonly name: string;
+  readonly loader: string;
+  readonly #source: BackupSource;
+  readonly #password = randomBytes(24).toString("base64url");
+  /** Holds the advisory lock. */
+  readonly #keeper: Session;
+  readonly passfile: string;
+  #loaderThere = false;
+
+  private constructor(source: BackupSource, keeper: Session, mark: string) {
+    this.#source = source;
+    this.#keeper = keeper;
+    this.name = NEW_PREFIX + mark;
+    this.loader = LOADER_PREFIX + mark;
+    this.passfile = path.join(path.dirname(source.passfile), `${this.loader}.pgpass`);
+  }
+
+  /** Takes a name and the lock on it; nothing is made yet. */
+  static async begin(source: BackupSource): Promise<NewDatabase> {
+    const mark = randomBytes(4).toString("hex");
+    const keeper = await connect({ ...source.superuser, connectLimit: 10_000 });
+    await keeper.query("SELECT pg_advisory_lock($1, hashtext($2))", [LOCK_CLASS, mark]);
+    return new NewDatabase(source, keeper, mark);
+  }
+
+  /** The superuser's way in. */
+  get superuser(): Credentials {
+    return { ...this.#source.superuser, database: this.name, connectLimit: 10_000 };
+  }
+
+  /** The way in for what fills it. */
+  get credentials(): Credentials {
+    return { ...this.superuser, user: this.loader, password: this.#password };
+  }
+
+  /** Connection string for programs that fill it, with `passfile` as PGPASSFILE. */
+  get conninfo(): string {
+    const { host, port } = this.#source.superuser;
+    return conninfo({
+      host,
+      port,
+      user: this.loader,
+      dbname: this.name,
+      application_name: "odoo-pg restore",
+    });
+  }
+
+  /** A session on database postgres, for what is done to databases as a whole. */
+  get outside(): Session {
+    return this.#keeper;
+  }
+
+  /**
+   * Makes the role that fills it.
+   * @param memberOf a role whose things it may change: for a copy that is there already
+   */
+  async createLoader(memberOf?: string): Promise<void> {
+    const role = id(this.loader);
+    await this.#keeper.query(
+      "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_error_statement = 'panic'",
+    );
+    this.#loaderThere = true;
+    await this.#keeper.query(`CREATE ROLE ${role} LOGIN PASSWORD ${literal(scramVerifier(this.#password))}`);
+    if (memberOf !== undefined) await this.#keeper.query(`GRANT ${id(memberOf)} TO ${role}`);
+    await this.#keeper.query("COMMIT");
+    await writeFileAtomic(this.passfile, `*:*:*:${this.loader}:${quotePassfileField(this.#password)}\n`);
+  }
+
+  /** An empty one, closed to everybody but its loader. */
+  async createEmpty(form: DatabaseForm): Promise<void> {
+    await this.createLoader();
+    const icu = form.locale_provider === "icu" && form.locale !== null;
+    const builtin = form.locale_provider === "builtin" && form.locale !== null;
+    const words = [
+      `ENCODING ${literal(form.encoding)}`,
+      ...(icu ? ["LOCALE_PROVIDER icu", `ICU_LOCALE ${literal(form.locale ?? "")}`] : []),
+      ...(builtin ? ["LOCALE_PROVIDER builtin", `BUILTIN_LOCALE ${literal(form.locale ?? "")}`] : []),
+      ...(form.collate === null ? [] : [`LC_COLLATE ${literal(form.collate)}`]),
+      ...(form.ctype === null ? [] : [`LC_CTYPE ${literal(form.ctype)}`]),
+    ];
+    await this.#create(`TEMPLATE template0 ${words.join(" ")} OWNER ${id(this.loader)}`);
+    await withSession(this.superuser, async (session) => {
+      // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
+      await session.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
+    });
+  }
+
+  /** A copy of a database that nobody is connected to. @throws SqlError 55006 when somebody is. */
+  async createCopy(of: string): Promise<void> {
+    await this.#create(`TEMPLATE ${id(of)}`);
+  }
+
+  async #create(words: string): Promise<void> {
+    // Nobody may come in before the doors are closed.
+    await this.#keeper.query(`CREATE DATABASE ${id(this.name)} ${words} ALLOW_CONNECTIONS false`);
+    await this.#keeper.query(
+      `REVOKE ALL ON DATABASE ${id(this.name)} FROM PUBLIC; ALTER DATABASE ${id(this.name)} ALLOW_CONNECTIONS true`,
+    );
+  }
+
+  /** Lets the loader in where the database is not its own. */
+  async admitLoader(): Promise<void> {
+    await this.#keeper.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${id(this.name)} TO ${id(this.loader)}`);
+  }
+
+  /**
+   * Makes the extensions that the loader could not make, or not as Odoo needs them: unaccent(text) has to be IMMUTABLE.
+   * Others are left to what is loaded.
+   * @param trusted whether extensions that only a superuser may make are taken on the dump's word
+   * @throws OdooPgError dump_unusable for an extension that is not there or not safe.
+   */
+  async createExtensions(names: readonly string[], trusted: boolean): Promise<void> {
+    await withSession(this.superuser, async (session) => {
+      const rows = await session.query(
+        `SELECT e.name, bool_or(v.trusted) AS trusted, e.installed_version IS NOT NULL AS there
+         FROM pg_available_extensions e JOIN pg_available_extension_versions v ON v.name = e.name
+         WHERE e.name = ANY($1::text[]) GROUP BY 1, 3`,
+        [names],
+      );
+      const found = new Map(
+        z
+          .object({ name: z.string(), trusted: z.boolean(), there: z.boolean() })
+          .array()
+          .parse(rows)
+          .map((row) => [row.name, row]),
+      );
+      for (const name of names) {
+        const extension = found.get(name);
+        if (extension?.there === true) continue;
+        if (!extension) throw extensionProblem(name, "is not installed on this server");
+        if (!extension.trusted && !trusted && !SAFE_EXTENSIONS.includes(name))
+          throw extensionProblem(
+            name,
+            "may be made by a superuser only, and would be made on the dump's word",
+          );
+        const create = `CREATE EXTENSION ${id(name)}`;
+        await session.query(
+          [
+            "SET client_min_messages = warning",
+            ...(extension.trusted ? [`SET ROLE ${id(this.loader)}`, create, "RESET ROLE"] : [create]),
+            ...(name === "unaccent"
+              ? [
+                  "ALTER FUNCTION unaccent(text) IMMUTABLE",
+                  `ALTER FUNCTION unaccent(text) OWNER TO ${id(this.loader)}`,
+                ]
+              : []),
+          ].join("; "),
+        );
+      }
+    });
+  }
+
+  /**
+   * Takes the loader's hands off: everything is given to `owner`, and the role goes. The database itself belongs to the
+   * superuser until it gets its name, so that no Odoo lists it.
+   */
+  async dismissLoader(owner: string): Promise<void> {
+    const { name, loader } = this;
+    await this.#keeper.query(`ALTER DATABASE ${id(name)} OWNER TO CURRENT_USER`);
+    await this.#endSessions();
+    await withSession(this.superuser, async (session) => {
+      await session.query(`REASSIGN OWNED BY ${id(loader)} TO ${id(owner)}; DROP OWNED BY ${id(loader)}`);
+    });
+    await this.#keeper.query(`DROP ROLE ${id(loader)}`);
+    this.#loaderThere = false;
+    await removeFile(this.passfile);
+  }
+
+  async #endSessions(): Promise<void> {
+    await this.#keeper.query(
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+      [this.name],
+    );
+  }
+
+  /** Removes it. What was made is gone afterwards, or goes at the next start of a restore. */
+  async discard(): Promise<void> {
+    const session = this.#keeper.broken()
+      ? await connect({ ...this.#source.superuser, connectLimit: 10_000 }).catch(() => undefined)
+      : this.#keeper;
+    try {
+      if (session) await removeRemains(session, this.name, this.loader);
+    } catch {
+      // The next restore removes it: the lock is free then.
+    } finally {
+      if (session && session !== this.#keeper) await session.close();
+      await this.#keeper.close();
+      await removeFile(this.passfile);
+    }
+  }
+
+  /** Ends the work on it, once it has its real name. */
+  async close(): Promise<void> {
+    if (this.#loaderThere) await this.#keeper.query(`DROP ROLE IF EXISTS ${id(this.loader)}`).catch(() => {});
+    await removeFile(this.passfile);
+    await this.#keeper.close();
+  }
+}
+
+async function removeRemains(session: Session, database: string, loader: string): Promise<void> {
+  await session.query("ROLLBACK");
+  await session.query(`DROP DATABASE IF EXISTS ${id(database)} WITH (FORCE)`);
+  await session.query(`DROP ROLE IF EXISTS ${id(loader)}`);
+}
+
+function extensionProblem(name: string, problem: string): OdooPgError {
+  return new OdooPgError("dump_unusable", {
+    message: `The dump needs extension "${name}", which ${problem}.`,
+    safe: "Nothing that existed was changed.",
+    next: `Install it, or load the dump by hand as a superuser if you trust it.`,
+  });
+}
+
+/** Marks of databases in the making that nobody works on any more: killed restores and copies. The locks are kept. */
+export async function abandonedMarks(session: Session): Promise<string[]> {
+  const rows = await session.query(
+    `SELECT datname AS name FROM pg_database WHERE datname ~ $1
+     UNION SELECT replace(rolname, $2, $3) FROM pg_roles WHERE starts_with(rolname, $2)`,
+    [NAME.source, LOADER_PREFIX, NEW_PREFIX],
+  );
+  const marks = rows.flatMap((row) => NAME.exec(String(row["name"]))?.[1] ?? []);
+  const abandoned: string[] = [];
+  for (const mark of marks) {
+    const [row] = await session.query("SELECT pg_try_advisory_lock($1, hashtext($2)) AS free", [
+      LOCK_CLASS,
+      mark,
+    ]);
+    if (row?.["free"] === true) abandoned.push(mark);
+  }
+  return abandoned;
+}
+
+/** Removes what a killed restore left in the server. @returns the name that its database had */
+export async function removeAbandoned(session: Session, mark: string): Promise<string> {
+  const name = NEW_PREFIX + mark;
+  try {
+    await removeRemains(session, name, LOADER_PREFIX + mark);
+  } catch (error) {
+    throw explainSql(error, `What a killed restore left (database ${name}) cannot be removed`);
+  }
+  return name;
+}
+
+/** Whether a name is that of a database in the making. */
+export function isNewName(name: string): boolean {
+  return NAME.test(name);
+}
