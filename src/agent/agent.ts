@@ -13,6 +13,7 @@ import { serveOnSocket } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process.ts";
+import { BackupSchedule } from "./backup-schedule.ts";
 import { bringUpServers } from "./bring-up.ts";
 import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
@@ -45,6 +46,8 @@ export interface AgentOptions {
   readonly searchPath: string;
   readonly installHint: string;
   readonly version: string;
+  /** How to start this same program again. */
+  readonly program: readonly [string, string];
   readonly log: Log;
 }
 
@@ -52,6 +55,7 @@ export interface AgentOptions {
 export class Agent {
   readonly #options: AgentOptions;
   readonly #layout: Layout;
+  readonly #backups: BackupSchedule;
   #runtime: Runtime | undefined;
   #endpoints: Endpoints | undefined;
   #pool: PoolKeeper | undefined;
@@ -65,6 +69,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#layout = layoutOf(options.stateDir);
+    this.#backups = new BackupSchedule(options.program);
   }
 
   /** Takes the lock, opens the sockets, and looks after what runs already. @throws OdooPgError locked. */
@@ -254,6 +259,7 @@ export class Agent {
     if (this.#operation === undefined)
       await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
+    await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
   }
 
   readonly #replicationLog = new ReplicationLog();

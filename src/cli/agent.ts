@@ -25,6 +25,7 @@ export async function runAgent(
     searchPath: searchPath(invocation),
     installHint: installHint(machine),
     version: VERSION,
+    program: invocation.program,
     log: openLog(layoutOf(options.stateDir).agentLog, owner, false),
   });
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => agent.stop());

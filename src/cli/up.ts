@@ -68,6 +68,7 @@ async function stayInForeground(context: Context, request: ApplyRequest): Promis
     searchPath: searchPath(context.invocation),
     installHint: installHint(context.machine),
     version: VERSION,
+    program: context.invocation.program,
     log,
   });
   const progress = progressTo((event) => {

@@ -83,6 +83,8 @@ export async function throwawayCluster(
     nodes: nodes.map((port, index) => ({ name: `pg${index + 1}`, port })),
     endpoints: { read: { port: read }, write: { port: write } },
     postgres: { parameters: { shared_buffers: "16MB" } },
+    // At the full hour the agent would begin one.
+    backup: { enabled: false },
   };
 
   const run = (args: readonly string[], runOptions: RunOptions = {}): Promise<Ran> => {

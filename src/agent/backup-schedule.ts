@@ -1,0 +1,82 @@
+import path from "node:path";
+import { readBackupStatus } from "../backup/status-file.ts";
+import { nextTime, parseSchedule } from "../config/cron.ts";
+import type { Config } from "../config/schema.ts";
+import { now } from "../system/clock.ts";
+import { startDetached } from "../system/process.ts";
+import type { Runtime } from "./runtime.ts";
+
+type Kind = "backup" | "drill";
+
+/**
+ * Starts backups and drills when they are due, each in a process of its own: they outlive the agent, and the agent goes on
+ * looking twice a second. Runs do not pile up: what is still running is waited for, and what was missed is made up for
+ * once.
+ */
+export class BackupSchedule {
+  readonly #program: readonly [string, string];
+  /** When each kind was last begun, in milliseconds since the epoch. */
+  readonly #begun = new Map<Kind, number>();
+  readonly #running = new Set<Kind>();
+
+  /** @param program how to start odoo-pg again */
+  constructor(program: readonly [string, string]) {
+    this.#program = program;
+  }
+
+  /** Looks what is due. Called at every look of the agent; backups are made only where the primary runs and answers. */
+  async tick(runtime: Runtime): Promise<void> {
+    const primary = runtime.upstream ? undefined : runtime.nodes.get(runtime.state.primary);
+    const answer = primary?.observation.answer;
+    if (answer?.kind !== "facts" || answer.facts.in_recovery) return;
+    for (const kind of ["backup", "drill"] as const) {
+      if (this.#running.has(kind) || !(await this.#isDue(runtime, kind))) continue;
+      this.#begun.set(kind, now());
+      await this.#start(runtime, kind);
+    }
+  }
+
+  async #isDue(runtime: Runtime, kind: Kind): Promise<boolean> {
+    const schedule = scheduleOf(runtime.config, kind);
+    if (schedule === undefined) return false;
+    const begun = this.#begun.get(kind) ?? (await lastBegun(runtime, kind));
+    this.#begun.set(kind, begun);
+    const due = nextTime(schedule, begun);
+    return due !== undefined && due <= now();
+  }
+
+  async #start({ layout, log }: Runtime, kind: Kind): Promise<void> {
+    const [node, program] = this.#program;
+    log("info", `${kind} is due`);
+    this.#running.add(kind);
+    try {
+      const { ended } = await startDetached(
+        node,
+        [program, "scheduled-backup", "--state-dir", layout.stateDir, "--kind", kind],
+        { logFile: path.join(layout.stateDir, "pg_backup.log") },
+      );
+      void ended.then(() => this.#running.delete(kind));
+    } catch (error) {
+      this.#running.delete(kind);
+      throw error;
+    }
+  }
+}
+
+function scheduleOf(
+  { backup }: Config,
+  kind: Kind,
+): Exclude<ReturnType<typeof parseSchedule>, string> | undefined {
+  const text = kind === "backup" ? backup.schedule : backup.drill_schedule;
+  if (!backup.enabled || text === "off") return undefined;
+  const schedule = parseSchedule(text);
+  return typeof schedule === "string" ? undefined : schedule;
+}
+
+/** When a kind was last begun as far as is recorded; before the first time, when the cluster was first launched. */
+async function lastBegun({ layout, state }: Runtime, kind: Kind): Promise<number> {
+  const status = await readBackupStatus(layout.stateDir);
+  const run = kind === "backup" ? status?.last_run : status?.last_drill;
+  const since = run?.started_at ?? state.history[0]?.at;
+  return since === undefined ? now() : Date.parse(since);
+}
