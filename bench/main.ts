@@ -2,11 +2,27 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentIdle } from "./agent-idle.ts";
 import { describeMachine } from "./machine.ts";
+import { poolLeave } from "./pool-leave.ts";
+import { readThroughput } from "./read-throughput.ts";
+import { reseedTime } from "./reseed.ts";
+import { staleReads } from "./stale-reads.ts";
 import { statusTime } from "./status.ts";
+import { switchoverGap } from "./switchover.ts";
 import type { Benchmark } from "./table.ts";
 import { upTime } from "./up.ts";
+import { writeThroughput } from "./write-throughput.ts";
 
-const benchmarks: readonly Benchmark[] = [upTime, statusTime, agentIdle];
+const benchmarks: readonly Benchmark[] = [
+  upTime,
+  statusTime,
+  agentIdle,
+  staleReads,
+  writeThroughput,
+  switchoverGap,
+  poolLeave,
+  readThroughput,
+  reseedTime,
+];
 
 /**
  * Measures, prints tables in Markdown, and with --write puts them into docs/benchmarks.md.
