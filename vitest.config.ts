@@ -9,7 +9,7 @@ export default defineConfig({
     pool: "forks",
     // Integration tests wait more than they compute.
     maxWorkers: availableParallelism() + 1,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
   },
 });

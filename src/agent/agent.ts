@@ -1,6 +1,4 @@
 import path from "node:path";
-import { Hono } from "hono";
-import { stream } from "hono/streaming";
 import type * as z from "zod";
 import { layoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
@@ -17,22 +15,17 @@ import { BackupSchedule } from "./backup-schedule.ts";
 import { bringUpServers } from "./bring-up.ts";
 import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
-import { progressTo, type AgentEvent, type Progress } from "./events.ts";
+import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
+import type { Progress } from "./events.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
 import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
-import {
-  applyRequestSchema,
-  operationSchema,
-  type AgentReport,
-  type ApplyRequest,
-  type Outcome,
-} from "./report.ts";
+import type { AgentReport, ApplyRequest, operationSchema, Outcome } from "./report.ts";
 import { ReplicationLog } from "./replication-log.ts";
 import { loadState, syncHandles, type Runtime } from "./runtime.ts";
 import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
-import { readApplied, writeApplied, type ClusterState } from "./state.ts";
+import { readApplied, readState, writeApplied, writeState, type ClusterState } from "./state.ts";
 import { keepRunning } from "./supervise.ts";
 import { takeDownServers } from "./take-down.ts";
 
@@ -80,10 +73,18 @@ export class Agent {
     try {
       // The health answers are for HAProxy, which runs as the servers' user; orders only for who started the agent.
       const health = path.join(this.#layout.runDir, "health.sock");
-      this.#closers.push(await serveOnSocket(health, this.#healthAnswers(), owner));
+      this.#closers.push(
+        await serveOnSocket(
+          health,
+          healthAnswers((node) => this.#pool?.members.has(node) ?? false),
+          owner,
+        ),
+      );
       const applied = await readApplied(this.#layout);
       if (applied) await this.#load(applied.config, {}).catch((error: unknown) => this.#notLoaded(error));
-      this.#closers.push(await serveOnSocket(this.#layout.agentSocket, this.#orders(), undefined));
+      this.#closers.push(
+        await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders()), undefined),
+      );
     } catch (error) {
       await this.close();
       throw error;
@@ -211,7 +212,9 @@ export class Agent {
     const installation = await findInstallation(config.postgres, this.#options);
     const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
     const state = await loadState(this.#layout, config);
-    requireFittingUpstream(state, config);
+    requireFittingRecord(state, config);
+    // Written before anything else is made: by it the directory is recognised, also by `destroy`.
+    if (!(await readState(this.#layout))) await writeState(this.#layout, state, owner);
     const follows = state.primary === UPSTREAM ? config.upstream : undefined;
     const passwords = await ensurePasswords(this.#layout, given, owner, follows?.user);
     const runtime: Runtime = this.#runtime ?? {
@@ -274,62 +277,21 @@ export class Agent {
     this.#options.log("error", `${about}: ${text}`);
   }
 
-  /** 200 while the named replica is in the pool: HAProxy's dead-man's switch. */
-  #healthAnswers(): Hono {
-    const app = new Hono();
-    app.get("/pool/:node", (context) =>
-      this.#pool?.members.has(context.req.param("node"))
-        ? context.text("in the pool\n")
-        : context.text("not in the pool\n", 503),
-    );
-    return app;
-  }
-
-  #orders(): Hono {
-    const app = new Hono();
-    app.get("/report", async (context) => context.json(await this.report()));
-    app.post("/apply", async (context) => {
-      const request = applyRequestSchema.parse(await context.req.json());
-      return stream(
-        context,
-        this.#told(async (progress) => await this.apply(request, progress)),
-      );
-    });
-    app.post("/down", (context) =>
-      stream(
-        context,
-        this.#told(async (progress) => await this.down(progress)),
-      ),
-    );
-    app.post("/operate", async (context) => {
-      const request = operationSchema.parse(await context.req.json());
-      return stream(
-        context,
-        this.#told(async (progress) => await this.operate(request, progress)),
-      );
-    });
-    app.post("/leave", (context) => {
-      this.stop();
-      return context.text("leaving\n");
-    });
-    return app;
-  }
-
-  /** Runs an order and tells of it line by line; the order goes on when the listener goes away. */
-  #told(
-    act: (progress: Progress) => Promise<unknown>,
-  ): (output: { write: (text: string) => Promise<unknown> }) => Promise<void> {
-    return async (output) => {
-      const emit = (event: AgentEvent): void => {
-        void output.write(`${JSON.stringify(event)}\n`).catch(() => {});
-      };
-      try {
-        const result = (await act(progressTo(emit))) ?? null;
-        await output.write(`${JSON.stringify({ kind: "done", result })}\n`);
-      } catch (error) {
-        const told = toOdooPgError(error);
-        await output.write(`${JSON.stringify({ kind: "error", error: told.toJSON() })}\n`);
-      }
+  #asOrders(): Orders {
+    return {
+      report: async () => await this.report(),
+      apply: async (request, progress) => {
+        try {
+          await this.apply(request, progress);
+        } catch (error) {
+          // A first launch that was refused leaves no process behind; servers that were started already go on.
+          if (!this.#keeping) this.stop();
+          throw error;
+        }
+      },
+      operate: async (request, progress) => await this.operate(request, progress),
+      down: async (progress) => await this.down(progress),
+      stop: () => this.stop(),
     };
   }
 
@@ -366,9 +328,16 @@ export async function prepareStateDirectory(layout: Layout, owner: Owner | undef
   await ensureDirectory(layout.tlsDir, { mode: 0o755, owner });
 }
 
-/** @throws OdooPgError refused: who is primary is never changed by editing a file. */
-function requireFittingUpstream(state: ClusterState, config: Config): void {
+/** @throws OdooPgError refused: whose directory it is, and who is primary, is never changed by editing a file. */
+function requireFittingRecord(state: ClusterState, config: Config): void {
   const safe = "Nothing was changed.";
+  if (state.cluster !== config.cluster) {
+    throw new OdooPgError("refused", {
+      message: `${config.state_dir} is the state directory of cluster "${state.cluster}", and the configuration is that of "${config.cluster}".`,
+      safe,
+      next: `Set another state_dir for "${config.cluster}", or "cluster: ${state.cluster}" back.`,
+    });
+  }
   if (config.upstream && state.primary !== UPSTREAM) {
     throw new OdooPgError("refused", {
       message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,

@@ -1,4 +1,4 @@
-import { foreignSlotName, nodeLayoutOf, UPSTREAM } from "../cluster/layout.ts";
+import { foreignSlotName, nodeLayoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
 import type { NodeObservation, ServerFacts } from "../cluster/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
@@ -6,7 +6,6 @@ import { ensureForeignSlot, identifyPrimary, type Identity } from "../postgres/f
 import { now } from "../system/clock.ts";
 import type { Credentials, Session } from "../system/sql.ts";
 import { NodeHandle, reasonOf } from "./node-handle.ts";
-import type { Runtime } from "./runtime.ts";
 
 /** Milliseconds between two looks at somebody else's primary: each is a connection of its own. */
 const LOOK_EVERY = 2000;
@@ -15,10 +14,14 @@ const LOOK_EVERY = 2000;
 export class ForeignPrimary extends NodeHandle {
   readonly #credentials: Credentials;
 
-  constructor(runtime: Pick<Runtime, "layout">, upstream: NonNullable<Config["upstream"]>, password: string) {
+  constructor(
+    place: { readonly layout: Layout },
+    upstream: NonNullable<Config["upstream"]>,
+    password: string,
+  ) {
     const { host, port, user } = upstream;
     const credentials = { host, port, user, password, database: "replication", connectLimit: 1000 };
-    super({ name: UPSTREAM, host, port }, nodeLayoutOf(runtime.layout, { name: UPSTREAM }), credentials);
+    super({ name: UPSTREAM, host, port }, nodeLayoutOf(place.layout, { name: UPSTREAM }), credentials);
     this.#credentials = credentials;
   }
 

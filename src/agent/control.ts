@@ -1,0 +1,82 @@
+import { Hono } from "hono";
+import { stream } from "hono/streaming";
+import type * as z from "zod";
+import { toOdooPgError } from "../errors.ts";
+import { progressTo, type AgentEvent, type Progress } from "./events.ts";
+import {
+  applyRequestSchema,
+  operationSchema,
+  type AgentReport,
+  type ApplyRequest,
+  type Outcome,
+} from "./report.ts";
+
+/** What the control socket may ask of the agent. */
+export interface Orders {
+  readonly report: () => Promise<AgentReport>;
+  readonly apply: (request: ApplyRequest, progress: Progress) => Promise<void>;
+  readonly operate: (request: z.output<typeof operationSchema>, progress: Progress) => Promise<Outcome>;
+  readonly down: (progress: Progress) => Promise<void>;
+  /** Ends the agent alone; the servers go on. */
+  readonly stop: () => void;
+}
+
+/** The answers on the control socket. An order goes on when the one who gave it goes away. */
+export function controlAnswers(agent: Orders): Hono {
+  const app = new Hono();
+  app.get("/report", async (context) => context.json(await agent.report()));
+  app.post("/apply", async (context) => {
+    const request = applyRequestSchema.parse(await context.req.json());
+    return stream(
+      context,
+      told(async (progress) => await agent.apply(request, progress)),
+    );
+  });
+  app.post("/operate", async (context) => {
+    const request = operationSchema.parse(await context.req.json());
+    return stream(
+      context,
+      told(async (progress) => await agent.operate(request, progress)),
+    );
+  });
+  app.post("/down", (context) =>
+    stream(
+      context,
+      told(async (progress) => await agent.down(progress)),
+    ),
+  );
+  app.post("/leave", (context) => {
+    agent.stop();
+    return context.text("leaving\n");
+  });
+  return app;
+}
+
+/** The answers for HAProxy's checks, its dead-man's switch: 200 while the named replica is in the pool. */
+export function healthAnswers(isPooled: (node: string) => boolean): Hono {
+  const app = new Hono();
+  app.get("/pool/:node", (context) =>
+    isPooled(context.req.param("node"))
+      ? context.text("in the pool\n")
+      : context.text("not in the pool\n", 503),
+  );
+  return app;
+}
+
+/** Runs an order and tells of it, one JSON object a line. */
+function told(
+  act: (progress: Progress) => Promise<unknown>,
+): (output: { write: (text: string) => Promise<unknown> }) => Promise<void> {
+  return async (output) => {
+    const emit = (event: AgentEvent): void => {
+      void output.write(`${JSON.stringify(event)}\n`).catch(() => {});
+    };
+    try {
+      const result = (await act(progressTo(emit))) ?? null;
+      await output.write(`${JSON.stringify({ kind: "done", result })}\n`);
+    } catch (error) {
+      const explained = toOdooPgError(error);
+      await output.write(`${JSON.stringify({ kind: "error", error: explained.toJSON() })}\n`);
+    }
+  };
+}
