@@ -23,7 +23,7 @@ export function passwordFile(layout: Layout, role: KeptPassword): string {
 }
 
 /** 32 characters from 62: 190 bits, and nothing that a configuration file, shell or URL would have to quote. */
-function generatePassword(): string {
+export function generatePassword(): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   let password = "";
   while (password.length < 32) {

@@ -81,7 +81,7 @@ export async function verifyBackup(
 }
 
 /** Every file that the checksums name is there and unchanged, and there is none that they do not name. */
-async function verifyFolder(
+export async function verifyFolder(
   folder: string,
   note: (problem: string) => void,
   read: (bytes: number) => void,

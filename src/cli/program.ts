@@ -54,6 +54,18 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   history: ["odoo-pg history", "odoo-pg history --json"],
   "config check": ["odoo-pg config check", "odoo-pg config check --json"],
   "config show": ["odoo-pg config show", "odoo-pg config show --json"],
+  restore: [
+    "odoo-pg restore shop_20251122_0300 --as shop_test",
+    "odoo-pg restore /mnt/usb/shop.zip --as shop",
+    "odoo-pg restore shop_20251122_0300 --replace shop --confirm shop",
+  ],
+  copy: [
+    "odoo-pg db copy shop shop_staging --neutralize",
+    "odoo-pg db copy shop staging --neutralize --replace --confirm staging",
+  ],
+  rename: ["odoo-pg db rename shop shop_2024"],
+  export: ["odoo-pg backup export shop_20251122_0300 --odoo-zip /tmp/shop.zip"],
+  kill: ["odoo-pg sessions kill shop", "odoo-pg sessions kill shop --cancel"],
   systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],
 };
 
@@ -88,6 +100,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .helpOption("-h, --help", "print help")
     .showSuggestionAfterError(true)
     .showHelpAfterError("(odoo-pg --help lists the commands)")
+    .addHelpText("after", "\nShell completion: odoo-pg completion bash|zsh|fish prints a script.")
     .enablePositionalOptions()
     .configureHelp({})
     .exitOverride();
@@ -303,6 +316,139 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .action(
       withContext(async (context, flags) =>
         (await import("./config.ts")).configShow(context, { json: flags["json"] === true }),
+      ),
+    );
+  command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
+    .argument("<backup>", "id of a backup, or a path: backup, file of pg_dump (.gz, .zst), Odoo's zip")
+    .option("--as <database>", "into a new database")
+    .option(
+      "--replace <database>",
+      "in the place of a database, which stays as it is until the new one is proven",
+    )
+    .option("--confirm <database>", "the name of the replaced database, typed")
+    .option("--keep-old", "keep the replaced database under another name")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, flags, args) => {
+        const { restore } = await import("./restore.ts");
+        return await restore(context, args[0] ?? "", {
+          as: text(flags["as"]),
+          replace: text(flags["replace"]),
+          confirm: text(flags["confirm"]),
+          keepOld: flags["keepOld"] === true,
+          json,
+        });
+      }),
+    );
+  const db = command("db", "databases with their filestores: list, copy, rename, drop");
+  add(db, "list", "databases, owners, sizes, sessions")
+    .option("--json", "one JSON document")
+    .action(withContext(async (context) => await (await import("./db.ts")).dbList(context, { json })));
+  add(db, "copy", "copy a database with its attachments, while others work in it")
+    .argument("<source>", "the database")
+    .argument("<copy>", "name of the copy")
+    .option("--neutralize", "make the copy harmless before any Odoo can see it: for staging")
+    .option("--replace", "replace a database of that name")
+    .option("--confirm <database>", "the name of the replaced database, typed")
+    .option("--keep-old", "keep the replaced database under another name")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, flags, args) => {
+        const { dbCopy } = await import("./db.ts");
+        return await dbCopy(context, args[0] ?? "", args[1] ?? "", {
+          neutralize: flags["neutralize"] === true,
+          replace: flags["replace"] === true,
+          confirm: text(flags["confirm"]),
+          keepOld: flags["keepOld"] === true,
+          json,
+        });
+      }),
+    );
+  add(db, "rename", "rename a database with its filestore")
+    .argument("<database>", "the present name")
+    .argument("<name>", "the new name")
+    .option("--yes", "end the sessions in it")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./db.ts")
+          ).dbRename(context, args[0] ?? "", args[1] ?? "", { yes: flags["yes"] === true }),
+      ),
+    );
+  add(db, "drop", "drop a database with its filestore")
+    .argument("<database>", "the database")
+    .option("--confirm <database>", "its name, typed")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (await import("./db.ts")).dbDrop(context, args[0] ?? "", { confirm: text(flags["confirm"]) }),
+      ),
+    );
+  const role = command("role", "roles for more Odoos: create, list, drop");
+  add(role, "create", "a role with login and CREATEDB, member of openerp, never a superuser")
+    .argument("<name>", "the role")
+    .option("--password-file <file>", "file with its password (else generated and printed once)")
+    .option("--password-stdin", "its password comes on standard input")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./role.ts")
+          ).roleCreate(context, args[0] ?? "", {
+            passwordFile: text(flags["passwordFile"]),
+            passwordStdin: flags["passwordStdin"] === true,
+            json,
+          }),
+      ),
+    );
+  add(role, "list", "roles and what they own")
+    .option("--json", "one JSON document")
+    .action(withContext(async (context) => await (await import("./role.ts")).roleList(context, { json })));
+  add(role, "drop", "drop a role that owns nothing")
+    .argument("<name>", "the role")
+    .option("--confirm <name>", "its name, typed")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./role.ts")
+          ).roleDrop(context, args[0] ?? "", { confirm: text(flags["confirm"]) }),
+      ),
+    );
+  const sessions = command("sessions", "who is connected to the primary: list, kill");
+  add(sessions, "list", "sessions, what they run and what blocks them")
+    .argument("[database]", "only in this database")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, _flags, args) =>
+          await (await import("./sessions.ts")).sessionsList(context, args[0], { json }),
+      ),
+    );
+  add(sessions, "kill", "end the sessions in a database; never one's own, replication or odoo-pg's")
+    .argument("<database>", "the database")
+    .option("--cancel", "only cancel what they run")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./sessions.ts")
+          ).sessionsKill(context, args[0] ?? "", { cancel: flags["cancel"] === true, json }),
+      ),
+    );
+  add(backup, "export", "a backup as a zip that Odoo's database manager restores")
+    .argument("<backup>", "id or path of the backup")
+    .option("--odoo-zip <file>", "the file to write")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags, args) =>
+          await (
+            await import("./export.ts")
+          ).exportBackup(context, args[0] ?? "", { odooZip: text(flags["odooZip"]), json }),
       ),
     );
   command("systemd", "print a unit that keeps the agent running").action(

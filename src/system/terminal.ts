@@ -65,3 +65,10 @@ export function endQuietlyWhenReaderLeaves(): void {
 export function exitNow(status: number): never {
   process.exit(status);
 }
+
+/** All of standard input, as text. */
+export async function readStandardInput(): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const chunk of process.stdin) pieces.push(Buffer.from(chunk));
+  return Buffer.concat(pieces).toString("utf8");
+}

@@ -46,6 +46,12 @@ const LOCK_CLASS = 0x0d00;
 /** Extensions that a superuser has to make, and that are safe in the hands of everybody. */
 const SAFE_EXTENSIONS = ["vector"];
 
+/** Trusted ones that are made before anything is loaded, because the dump may lack them or take them otherwise. */
+export const PREPARED_EXTENSIONS = ["pg_trgm", "unaccent"];
+
+/** Bytes of a database up to which a copy of it goes through the WAL. */
+const WAL_UP_TO = 128 * 1024 * 1024;
+
 /** Settings of sessions that load: nothing of it is worth waiting for the disk, because a failed load is thrown away. */
 export const LOAD_OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB";
 
@@ -79,14 +85,16 @@ export class NewDatabase {
     return new NewDatabase(source, keeper, mark);
   }
 
-  /** The superuser's way in. */
+  /** The superuser's way in. What was loaded must not take the place of the system's functions and operators. */
   get superuser(): Credentials {
-    return { ...this.#source.superuser, database: this.name, connectLimit: 10_000 };
+    const settings = { search_path: "pg_catalog" };
+    return { ...this.#source.superuser, database: this.name, connectLimit: 10_000, settings };
   }
 
   /** The way in for what fills it. */
   get credentials(): Credentials {
-    return { ...this.superuser, user: this.loader, password: this.#password };
+    const { settings: _, ...rest } = this.superuser;
+    return { ...rest, user: this.loader, password: this.#password };
   }
 
   /** Connection string for programs that fill it, with `passfile` as PGPASSFILE. */
@@ -125,25 +133,27 @@ export class NewDatabase {
   /** An empty one, closed to everybody but its loader. */
   async createEmpty(form: DatabaseForm): Promise<void> {
     await this.createLoader();
-    const icu = form.locale_provider === "icu" && form.locale !== null;
-    const builtin = form.locale_provider === "builtin" && form.locale !== null;
-    const words = [
-      `ENCODING ${literal(form.encoding)}`,
-      ...(icu ? ["LOCALE_PROVIDER icu", `ICU_LOCALE ${literal(form.locale ?? "")}`] : []),
-      ...(builtin ? ["LOCALE_PROVIDER builtin", `BUILTIN_LOCALE ${literal(form.locale ?? "")}`] : []),
-      ...(form.collate === null ? [] : [`LC_COLLATE ${literal(form.collate)}`]),
-      ...(form.ctype === null ? [] : [`LC_CTYPE ${literal(form.ctype)}`]),
-    ];
-    await this.#create(`TEMPLATE template0 ${words.join(" ")} OWNER ${id(this.loader)}`);
+    await this.#create(`TEMPLATE template0 ${wordsOf(form)} OWNER ${id(this.loader)}`);
     await withSession(this.superuser, async (session) => {
       // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
       await session.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
     });
   }
 
+  /** An empty one for what the superuser itself loads. */
+  async createForSuperuser(form: DatabaseForm): Promise<void> {
+    await this.#create(`TEMPLATE template0 ${wordsOf(form)}`);
+  }
+
   /** A copy of a database that nobody is connected to. @throws SqlError 55006 when somebody is. */
   async createCopy(of: string): Promise<void> {
-    await this.#create(`TEMPLATE ${id(of)}`);
+    const [row] = await this.#keeper.query(
+      `SELECT current_setting('server_version_num')::int >= 150000 AS choice, pg_database_size($1) > $2::bigint AS large`,
+      [of, WAL_UP_TO],
+    );
+    // The other strategy writes every page to the WAL, which each replica has to fetch.
+    const strategy = row?.["choice"] === true && row["large"] === true ? " STRATEGY file_copy" : "";
+    await this.#create(`TEMPLATE ${id(of)}${strategy}`);
   }
 
   async #create(words: string): Promise<void> {
@@ -189,15 +199,16 @@ export class NewDatabase {
             name,
             "may be made by a superuser only, and would be made on the dump's word",
           );
-        const create = `CREATE EXTENSION ${id(name)}`;
+        if (extension.trusted && !PREPARED_EXTENSIONS.includes(name)) continue;
+        const create = `CREATE EXTENSION ${id(name)} SCHEMA public`;
         await session.query(
           [
             "SET client_min_messages = warning",
             ...(extension.trusted ? [`SET ROLE ${id(this.loader)}`, create, "RESET ROLE"] : [create]),
             ...(name === "unaccent"
               ? [
-                  "ALTER FUNCTION unaccent(text) IMMUTABLE",
-                  `ALTER FUNCTION unaccent(text) OWNER TO ${id(this.loader)}`,
+                  "ALTER FUNCTION public.unaccent(text) IMMUTABLE",
+                  `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(this.loader)}`,
                 ]
               : []),
           ].join("; "),
@@ -220,6 +231,17 @@ export class NewDatabase {
     await this.#keeper.query(`DROP ROLE ${id(loader)}`);
     this.#loaderThere = false;
     await removeFile(this.passfile);
+  }
+
+  /** Settings of the database (ALTER DATABASE … SET), as the catalogue has them: `name=value`. */
+  async setDatabaseSettings(settings: readonly string[]): Promise<void> {
+    if (!settings.length) return;
+    // By the catalogue: SET would have to know which settings are lists.
+    await this.#keeper.query(
+      `INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
+       SELECT oid, 0, $2::text[] FROM pg_database WHERE datname = $1`,
+      [this.name, settings],
+    );
   }
 
   async #endSessions(): Promise<void> {
@@ -253,6 +275,21 @@ export class NewDatabase {
   }
 }
 
+function wordsOf(form: DatabaseForm): string {
+  const locale = form.locale === null ? undefined : literal(form.locale);
+  return [
+    `ENCODING ${literal(form.encoding)}`,
+    ...(form.locale_provider === "icu" && locale !== undefined
+      ? [`LOCALE_PROVIDER icu ICU_LOCALE ${locale}`]
+      : []),
+    ...(form.locale_provider === "builtin" && locale !== undefined
+      ? [`LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale}`]
+      : []),
+    ...(form.collate === null ? [] : [`LC_COLLATE ${literal(form.collate)}`]),
+    ...(form.ctype === null ? [] : [`LC_CTYPE ${literal(form.ctype)}`]),
+  ].join(" ");
+}
+
 async function removeRemains(session: Session, database: string, loader: string): Promise<void> {
   await session.query("ROLLBACK");
   await session.query(`DROP DATABASE IF EXISTS ${id(database)} WITH (FORCE)`);
@@ -276,14 +313,22 @@ export async function abandonedMarks(session: Session): Promise<string[]> {
   );
   const marks = rows.flatMap((row) => NAME.exec(String(row["name"]))?.[1] ?? []);
   const abandoned: string[] = [];
-  for (const mark of marks) {
-    const [row] = await session.query("SELECT pg_try_advisory_lock($1, hashtext($2)) AS free", [
-      LOCK_CLASS,
-      mark,
-    ]);
-    if (row?.["free"] === true) abandoned.push(mark);
-  }
+  for (const mark of new Set(marks)) if (await lockMark(session, mark)) abandoned.push(mark);
   return abandoned;
+}
+
+/** Takes the lock on a database in the making; false while somebody works on it. Kept until the session ends. */
+export async function lockMark(session: Session, mark: string): Promise<boolean> {
+  const [row] = await session.query("SELECT pg_try_advisory_lock($1, hashtext($2)) AS free", [
+    LOCK_CLASS,
+    mark,
+  ]);
+  return row?.["free"] === true;
+}
+
+/** What the names of a database in the making, its role and its folder have in common. */
+export function markOf(name: string): string {
+  return NAME.exec(name)?.[1] ?? "";
 }
 
 /** Removes what a killed restore left in the server. @returns the name that its database had */

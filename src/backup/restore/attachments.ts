@@ -1,0 +1,151 @@
+import path from "node:path";
+import { OdooPgError } from "../../errors.ts";
+import { filestoreOf } from "../../odoo/filestore.ts";
+import type { Config } from "../../config/schema.ts";
+import { kindOf, removeTree } from "../../system/files.ts";
+import {
+  copyChecked,
+  likenessOf,
+  makeDirectory,
+  shareFile,
+  syncTree,
+  writeHashed,
+  type Likeness,
+} from "../../system/filestore-files.ts";
+import { regularFileBytes } from "../../system/pool-files.ts";
+import { isSafeStoreFname, type ListedFile } from "../filestore-list.ts";
+import { poolFile, type BackupPlace } from "../place.ts";
+
+/** Files of one database in the making, in a folder of their own beside the other filestores. */
+export class NewFilestore {
+  readonly folder: string;
+  readonly #like: Likeness;
+  readonly #made = new Set<string>();
+  readonly #problems: string[] = [];
+  #problemCount = 0;
+  files = 0;
+  bytes = 0;
+
+  /** @param folder that is not there yet; its parent is */
+  constructor(folder: string) {
+    const like = likenessOf(path.dirname(folder));
+    if (!like) {
+      throw new OdooPgError("config_invalid", {
+        message: `The directory of Odoo's filestores, ${path.dirname(folder)}, is not there.`,
+        safe: "Nothing was changed.",
+        next: 'Make it, owned by Odoo\'s user, or correct "odoo.filestore".',
+      });
+    }
+    this.folder = folder;
+    this.#like = like;
+    makeDirectory(folder, like);
+  }
+
+  #target(storeFname: string): string {
+    const to = path.join(this.folder, storeFname);
+    const directory = path.dirname(to);
+    if (!this.#made.has(directory)) {
+      makeDirectory(directory, this.#like);
+      this.#made.add(directory);
+    }
+    return to;
+  }
+
+  #problem(text: string): void {
+    this.#problemCount += 1;
+    if (this.#problems.length < 10) this.#problems.push(text);
+  }
+
+  #count(bytes: number): void {
+    this.files += 1;
+    this.bytes += bytes;
+  }
+
+  /** A file of the pool of a backup; what is missing or altered there is noted. */
+  async addFromPool(place: BackupPlace, { sha1, bytes, storeFname }: ListedFile): Promise<void> {
+    const to = this.#target(storeFname);
+    const copied = await copyChecked(poolFile(place, sha1), to, this.#like, `${place.pool} ${this.folder}`);
+    if (!copied) this.#problem(`${storeFname} is missing`);
+    else if (copied.sha1 !== sha1 || copied.bytes !== bytes) this.#problem(`${storeFname} is altered`);
+    else this.#count(bytes);
+  }
+
+  /** A file of a zip. Its name has to be its SHA-1. */
+  async addFromZip(storeFname: string, content: AsyncIterable<Buffer>): Promise<void> {
+    if (!isSafeStoreFname(storeFname)) return this.#problem(`${JSON.stringify(storeFname)} is not a name`);
+    const to = this.#target(storeFname);
+    if (regularFileBytes(to) !== undefined) return this.#problem(`${storeFname} is there twice`);
+    const written = await writeHashed(content, to, this.#like);
+    const name = path.posix.basename(storeFname);
+    if (/^[0-9a-f]{40}$/.test(name) && written.sha1 !== name) this.#problem(`${storeFname} is altered`);
+    else this.#count(written.bytes);
+  }
+
+  /** A file of another database's filestore. Says whether it was there. */
+  async share(from: string, storeFname: string): Promise<boolean> {
+    if (!isSafeStoreFname(storeFname)) return false;
+    const to = this.#target(storeFname);
+    if (regularFileBytes(to) !== undefined) return true;
+    const source = path.join(from, storeFname);
+    if (!(await shareFile(source, to, this.#like, `${from} ${this.folder}`))) return false;
+    this.#count(regularFileBytes(to) ?? 0);
+    return true;
+  }
+
+  has(storeFname: string): boolean {
+    return isSafeStoreFname(storeFname) && regularFileBytes(path.join(this.folder, storeFname)) !== undefined;
+  }
+
+  /** Makes it durable. @throws OdooPgError backup_damaged with what was missing or altered. */
+  async finish(): Promise<void> {
+    if (this.#problemCount) {
+      throw new OdooPgError("backup_damaged", {
+        message: `${this.#problemCount} attachments are not as they were: ${this.#problems.join(", ")}${this.#problemCount > this.#problems.length ? ", …" : ""}.`,
+        safe: "Nothing that existed was changed; what was restored until then is removed.",
+        next: "Take another backup: odoo-pg backup list",
+      });
+    }
+    await syncTree(this.folder);
+  }
+
+  async discard(): Promise<void> {
+    await removeTree(this.folder);
+  }
+}
+
+/**
+ * Where a database's attachments will lie; undefined where no filestore is configured.
+ * @throws OdooPgError refused for a name that cannot be that of a folder, database_exists when the folder is there.
+ */
+export async function freeFilestoreFor(config: Config, database: string): Promise<string | undefined> {
+  const folder = filestoreFor(config, database);
+  if (folder === undefined || (await kindOf(folder)) === undefined) return folder;
+  throw new OdooPgError("database_exists", {
+    message: `There is no database "${database}", but there is a filestore of that name: ${folder}.`,
+    safe: "Nothing was changed.",
+    next: `Move it away if nobody needs it: mv ${folder} ${folder}.aside`,
+  });
+}
+
+/** Where a database's attachments lie; undefined where no filestore is configured. @throws OdooPgError refused. */
+export function filestoreFor(config: Config, database: string): string | undefined {
+  const { filestore } = config.odoo;
+  if (filestore === undefined) return undefined;
+  const folder = filestoreOf(filestore, database);
+  if (folder !== undefined) return folder;
+  throw new OdooPgError("refused", {
+    message: `"${database}" cannot be the name of a filestore's folder.`,
+    safe: "Nothing was changed.",
+    next: "Choose another name.",
+  });
+}
+
+/** Where files are to go. @throws OdooPgError config_invalid when no filestore is configured. */
+export function neededFilestore(config: Config): string {
+  if (config.odoo.filestore !== undefined) return config.odoo.filestore;
+  throw new OdooPgError("config_invalid", {
+    message: 'The backup holds attachments, and "odoo.filestore" does not say where they belong.',
+    safe: "Nothing was changed.",
+    next: 'Set "odoo.filestore" in odoo-pg.yaml to the directory that holds one folder per database.',
+  });
+}

@@ -1,0 +1,146 @@
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import { programOf, type Installation } from "../../postgres/installation.ts";
+import { temporaryDirectory, writeFileAtomic } from "../../system/files.ts";
+import { feed, outputOf } from "../../system/pipeline.ts";
+import { runClientProgram } from "../../postgres/client-program.ts";
+import { withSession } from "../../system/sql.ts";
+import type { BackupSource } from "../source.ts";
+import type { ArchiveList } from "./archive-list.ts";
+import { LOAD_OPTIONS, type NewDatabase } from "./new-database.ts";
+import { SqlFilter, type SqlContents } from "./sql-filter.ts";
+
+/** Who loads, as what, and when to stop. */
+export interface Loading {
+  readonly source: BackupSource;
+  readonly target: NewDatabase;
+  readonly signal: AbortSignal | undefined;
+}
+
+function environment({ target }: Loading): Record<string, string> {
+  return { PGPASSFILE: target.passfile, PGOPTIONS: LOAD_OPTIONS };
+}
+
+/** What pg_restore lists of an archive. @throws OdooPgError command_failed with its words. */
+export async function listArchive(source: BackupSource, file: string): Promise<string> {
+  const ran = await runClientProgram(programOf(source.installation, "pg_restore"), ["--list", file], {
+    signal: source.signal,
+  });
+  return ran.stdout;
+}
+
+/**
+ * Loads an archive (custom, directory or tar format) as the loader, and stops at the first error.
+ * @param jobs processes at the same time; the tar format allows one
+ * @returns privileges that could not be given, one line each
+ */
+export async function loadArchive(
+  loading: Loading,
+  file: string,
+  list: ArchiveList,
+  jobs: number,
+  onTable: (done: number, total: number) => void,
+): Promise<string[]> {
+  const { source, target, signal } = loading;
+  const pgRestore = programOf(source.installation, "pg_restore");
+  const total = list.counts.get("TABLE DATA") ?? 0;
+  let done = 0;
+  return await temporaryDirectory(undefined, async (folder) => {
+    const loadList = path.join(folder, "load");
+    await writeFileAtomic(loadList, list.load);
+    await feed(
+      {
+        program: pgRestore,
+        args: [
+          `--dbname=${target.conninfo}`,
+          `--use-list=${loadList}`,
+          `--jobs=${jobs}`,
+          "--no-owner",
+          "--no-privileges",
+          "--exit-on-error",
+          "--no-password",
+          "--verbose",
+          file,
+        ],
+        environment: environment(loading),
+        signal,
+        onStderr: (text) => {
+          for (const _ of text.matchAll(/processing data for table/g)) done += 1;
+          onTable(Math.min(done, total), total);
+        },
+      },
+      nothing(),
+    );
+    if (list.privileges === "") return [];
+    const privilegeList = path.join(folder, "privileges");
+    await writeFileAtomic(privilegeList, list.privileges);
+    const filter = new SqlFilter(file, source.installation.major);
+    const args = [`--use-list=${privilegeList}`, "--no-owner", "--file=-", file];
+    for await (const chunk of outputOf({ program: pgRestore, args, signal })) filter.push(chunk);
+    return await grant(loading, filter.end().contents.grants);
+  });
+}
+
+async function* nothing(): AsyncGenerator<Buffer> {}
+
+/**
+ * Loads SQL as the loader with psql, and stops at the first error.
+ * @param name of the file, for messages
+ */
+export async function loadSql(
+  loading: Loading,
+  name: string,
+  sql: AsyncIterable<Buffer>,
+): Promise<{ contents: SqlContents; refusedGrants: string[] }> {
+  const { source, target, signal } = loading;
+  const filter = new SqlFilter(name, source.installation.major);
+  let contents: SqlContents | undefined;
+  const restricted = knowsRestrict(source.installation);
+  async function* input(): AsyncGenerator<Buffer> {
+    // psql then takes nothing but SQL, until it is given the same key again.
+    const key = randomBytes(16).toString("hex");
+    if (restricted) yield Buffer.from(`\\restrict ${key}\n`);
+    for await (const chunk of sql) yield* filter.push(chunk);
+    const end = filter.end();
+    yield* end.rest;
+    if (restricted) yield Buffer.from(`\n\\unrestrict ${key}\n`);
+    contents = end.contents;
+  }
+  await feed(
+    {
+      program: programOf(source.installation, "psql"),
+      args: ["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-", "-d", target.conninfo],
+      environment: environment(loading),
+      signal,
+    },
+    input(),
+  );
+  if (!contents) throw new Error("psql ended before the dump");
+  return { contents, refusedGrants: await grant(loading, contents.grants) };
+}
+
+/**
+ * First minor releases whose psql has \restrict. Source: their release notes, August 2025 (CVE-2025-8714).
+ */
+function knowsRestrict({ version, major }: Installation): boolean {
+  const minor = Number(/^\d+\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
+  const first: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 };
+  return major >= 18 || minor >= (first[major] ?? Number.POSITIVE_INFINITY);
+}
+
+/** Runs statements about privileges one by one. @returns those that failed, mostly for roles that are not here */
+async function grant({ target }: Loading, statements: readonly string[]): Promise<string[]> {
+  if (!statements.length) return [];
+  return await withSession(target.credentials, async (session) => {
+    const refused: string[] = [];
+    for (const statement of statements) {
+      try {
+        await session.query(statement);
+      } catch (error) {
+        if (session.broken()) throw error;
+        refused.push(`${statement} (${error instanceof Error ? error.message : String(error)})`);
+      }
+    }
+    return refused;
+  });
+}

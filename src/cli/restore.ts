@@ -1,0 +1,48 @@
+import { findInput } from "../backup/restore/input.ts";
+import { restoreDatabase, type RestoreReport } from "../backup/restore/restore.ts";
+import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { suggest, type Context } from "./context.ts";
+import { assertConfirmed, onPrimary } from "./source.ts";
+
+export interface RestoreFlags {
+  readonly as: string | undefined;
+  readonly replace: string | undefined;
+  readonly confirm: string | undefined;
+  readonly keepOld: boolean;
+  readonly json: boolean;
+}
+
+/** Restores a backup, a dump or a zip of Odoo into a new database, or in the place of one. */
+export async function restore(context: Context, word: string, flags: RestoreFlags): Promise<ExitStatus> {
+  const database = flags.as ?? flags.replace;
+  if (database === undefined || (flags.as !== undefined && flags.replace !== undefined)) {
+    throw new OdooPgError("usage", {
+      message: "Say where to: --as NEW_DATABASE, or --replace DATABASE --confirm DATABASE.",
+      safe: "Nothing was changed.",
+      next: suggest(context, `restore ${JSON.stringify(word)} --as NEW_DATABASE`),
+    });
+  }
+  if (flags.replace !== undefined)
+    assertConfirmed(database, flags.confirm, `To replace database "${database}"`);
+  const report = await onPrimary(context, async (source, progress) => {
+    const input = await findInput(source.place, context.invocation.cwd, word);
+    const order = { input, database, replace: flags.replace !== undefined, keepOld: flags.keepOld };
+    return await restoreDatabase(source, order, progress);
+  });
+  print(context, report, flags.json);
+  return 0;
+}
+
+function print({ output }: Context, report: RestoreReport, json: boolean): void {
+  if (json) return output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
+  for (const note of report.notes) output.err(`  Note: ${note}`);
+  if (report.kept !== null) {
+    output.err(
+      `  The old database is kept as "${report.kept}"; nobody can connect to it. Drop it: odoo-pg db drop ${JSON.stringify(report.kept)} --confirm ${JSON.stringify(report.kept)}`,
+    );
+  }
+  const files = report.files === null ? "" : `, ${report.files} attachments`;
+  output.out(
+    `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, compared and complete, in ${report.seconds} s`,
+  );
+}

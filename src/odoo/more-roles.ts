@@ -1,0 +1,95 @@
+import * as z from "zod";
+import { OdooPgError } from "../errors.ts";
+import { scramVerifier } from "../postgres/scram.ts";
+import {
+  explainSql,
+  quoteSqlIdentifier as id,
+  quoteSqlLiteral as literal,
+  type Session,
+} from "../system/sql.ts";
+import { GROUP_ROLE } from "./roles.ts";
+
+const roleSchema = z.object({
+  name: z.string(),
+  login: z.boolean(),
+  createdb: z.boolean(),
+  superuser: z.boolean(),
+  has_password: z.boolean(),
+  member_of: z.string().array(),
+  /** Databases that it owns. */
+  databases: z.string().array(),
+});
+export type RoleListed = z.output<typeof roleSchema>;
+
+/** The roles of the server, but PostgreSQL's own and those of a restore that runs. */
+export async function listRoles(session: Session): Promise<RoleListed[]> {
+  const rows = await session.query(
+    `SELECT a.rolname AS name, a.rolcanlogin AS login, a.rolcreatedb AS createdb, a.rolsuper AS superuser,
+       a.rolpassword IS NOT NULL AS has_password,
+       ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid ORDER BY 1) AS member_of,
+       ARRAY(SELECT datname::text FROM pg_database d WHERE d.datdba = a.oid ORDER BY 1) AS databases
+     FROM pg_authid a WHERE a.rolname !~ '^(pg_|odoo_pg_)' ORDER BY 1`,
+  );
+  return roleSchema.array().parse(rows);
+}
+
+function assertOrdinary(name: string, kept: readonly string[]): void {
+  if (!kept.includes(name) && !name.startsWith("pg_") && !name.startsWith("odoo_pg_")) return;
+  throw new OdooPgError("refused", {
+    message: `Role "${name}" is one that the cluster needs.`,
+    safe: "Nothing was changed.",
+    next: "Choose another name.",
+  });
+}
+
+/**
+ * Makes a role for an Odoo: login, CREATEDB, member of openerp, never a superuser. The password travels as a verifier.
+ * @param kept roles of the cluster itself
+ */
+export async function createRole(
+  session: Session,
+  name: string,
+  password: string,
+  kept: readonly string[],
+): Promise<void> {
+  assertOrdinary(name, kept);
+  if (name === "" || Buffer.byteLength(name) > 63)
+    throw new OdooPgError("usage", { message: "The name of a role has 1 to 63 bytes." });
+  try {
+    await session.query(
+      "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'",
+    );
+    await session.query(
+      `CREATE ROLE ${id(name)} LOGIN CREATEDB PASSWORD ${literal(scramVerifier(password))}; GRANT ${id(GROUP_ROLE)} TO ${id(name)}`,
+    );
+    await session.query("COMMIT");
+  } catch (error) {
+    await session.query("ROLLBACK").catch(() => {});
+    throw explainSql(error, `Role "${name}" cannot be made`);
+  }
+}
+
+/** Drops a role that owns nothing any more. @throws OdooPgError refused. */
+export async function dropRole(session: Session, name: string, kept: readonly string[]): Promise<void> {
+  assertOrdinary(name, kept);
+  const found = (await listRoles(session)).find((role) => role.name === name);
+  if (!found)
+    throw new OdooPgError("refused", {
+      message: `There is no role "${name}".`,
+      safe: "Nothing was changed.",
+    });
+  if (found.superuser || found.databases.length) {
+    throw new OdooPgError("refused", {
+      message: found.superuser
+        ? `Role "${name}" is a superuser.`
+        : `Role "${name}" owns ${found.databases.map((database) => `"${database}"`).join(", ")}.`,
+      safe: "Nothing was changed.",
+      next: "Drop what it owns, or give it to another role.",
+    });
+  }
+  try {
+    await session.query(`DROP ROLE ${id(name)}`);
+  } catch (error) {
+    throw explainSql(error, `Role "${name}" cannot be dropped`);
+  }
+}
