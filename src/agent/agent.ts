@@ -12,7 +12,7 @@ import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
-import { bringUpServers } from "./bring-up.ts";
+import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
@@ -134,12 +134,12 @@ export class Agent {
       const runtime = await this.#load(request.config, request.passwords);
       const endpoints = this.#endpoints;
       if (!endpoints) throw new Error("endpoints were not loaded");
-      let problems: OdooPgError[];
+      let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
       try {
         await endpoints.check(runtime, before?.config);
         refuseNodeChanges(runtime, before?.config);
         await syncHandles(runtime);
-        problems = await bringUpServers(runtime, before?.config, progress);
+        broughtUp = await bringUpServers(runtime, before?.config, progress);
       } catch (error) {
         // What was refused must not rule what is kept running.
         if (before && kept) {
@@ -152,8 +152,11 @@ export class Agent {
       runtime.routedPrimary = runtime.state.primary;
       await endpoints.ensure(runtime, progress);
       this.#keeping = true;
+      // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
       await this.#pool?.step();
-      const [problem] = problems;
+      const late = await awaitStreaming(runtime, broughtUp.replicas);
+      await this.#pool?.step();
+      const [problem] = [...broughtUp.problems, ...late];
       if (problem) throw problem;
       await endpoints.waitUntilAnswering(runtime, this.#pool?.members ?? new Set());
     });

@@ -37,15 +37,21 @@ import { writeState } from "./state.ts";
 /** Room that a first launch needs for one node, with WAL: measured 40 MB after initdb, plus one WAL segment cycle. */
 const LEAST_ROOM = 200 * 1024 * 1024;
 
+/** What came of bringing up: replicas that were started, and the problems of those that were not. */
+interface BroughtUp {
+  readonly replicas: readonly NodeHandle[];
+  readonly problems: readonly OdooPgError[];
+}
+
 /**
  * Brings the servers of this host to the wanted state. Every step looks first and does only what is missing, so that it
- * can be interrupted anywhere and run again. Returns the problems of replicas: they do not keep the primary down.
+ * can be interrupted anywhere and run again. Problems of replicas do not keep the primary down.
  */
 export async function bringUpServers(
   runtime: Runtime,
   before: Config | undefined,
   progress: Progress,
-): Promise<OdooPgError[]> {
+): Promise<BroughtUp> {
   if (runtime.upstream) await recogniseUpstream(runtime, runtime.upstream);
   const decisions = await decideAll(runtime);
   const primary = primaryOf(runtime);
@@ -93,11 +99,24 @@ export async function bringUpServers(
         await attempt(handle, async () => await seedAndStart(runtime, handle, progress));
     }),
   );
-  await applyConfiguration(runtime, progress);
+  problems.push(...(await applyConfiguration(runtime, progress)));
+  return { replicas: [...running], problems };
+}
+
+/** Waits until replicas stream; returns the problems of those that do not within a minute. */
+export async function awaitStreaming(
+  runtime: Runtime,
+  replicas: readonly NodeHandle[],
+): Promise<OdooPgError[]> {
+  const problems: OdooPgError[] = [];
   await Promise.all(
-    [...running].map(
-      async (handle) => await attempt(handle, async () => await waitForStreaming(runtime, handle)),
-    ),
+    replicas.map(async (handle) => {
+      try {
+        await waitForStreaming(runtime, handle);
+      } catch (error) {
+        problems.push(error instanceof OdooPgError ? error : explainSql(error, "a replica"));
+      }
+    }),
   );
   // A switchover that was cut off may have left its slots on what is a replica now.
   if (!runtime.upstream) await dropReplicaSlots(runtime);

@@ -328,7 +328,7 @@ export async function followNewPrimary(runtime: Runtime, progress: Progress): Pr
     for (const { node } of replicasOf(runtime)) await ensureSlot(session, slotName(node.name));
     await dropSlot(session, slotName(primary.node.name));
   });
-  await applyConfiguration(runtime, progress);
+  for (const { message } of await applyConfiguration(runtime, progress)) progress.note(message);
   await primary.use(checkpoint);
   await dropReplicaSlots(runtime);
 }

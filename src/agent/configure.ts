@@ -115,34 +115,49 @@ async function runningFloor(primary: NodeHandle): Promise<Floor> {
  * settings need one, in the order that PostgreSQL wants. A replica must never have less than its primary runs with
  * (max_connections and its kin): so replicas first take the higher of old and new, then the primary changes,
  * then the replicas take the new value.
+ * @returns what keeps replicas that run and do not answer from taking it: they hold up nobody else
  */
-export async function applyConfiguration(runtime: Runtime, progress: Progress): Promise<void> {
+export async function applyConfiguration(runtime: Runtime, progress: Progress): Promise<OdooPgError[]> {
   if (runtime.upstream) {
     for (const replica of replicasOf(runtime)) {
       if (!(await findPostmaster(replica.files.dataDir))) continue;
       await bringInLine(runtime, replica, await startingFloor(runtime, replica), progress);
     }
-    return;
+    return [];
   }
   const primary = primaryOf(runtime);
-  const running = async (handles: readonly NodeHandle[]): Promise<NodeHandle[]> => {
-    const up: NodeHandle[] = [];
-    for (const handle of handles) if (await findPostmaster(handle.files.dataDir)) up.push(handle);
-    return up;
+  const problems = new Map<string, OdooPgError>();
+  const answeringReplicas = async (): Promise<NodeHandle[]> => {
+    const answering: NodeHandle[] = [];
+    for (const replica of replicasOf(runtime)) {
+      if (!(await findPostmaster(replica.files.dataDir))) continue;
+      const { name, answer } = await replica.observe();
+      if (answer.kind === "facts") answering.push(replica);
+      else problems.set(name, notConfigured(name, answer.reason));
+    }
+    return answering;
   };
-  const [primaryUp] = await running([primary]);
+  const primaryUp = (await findPostmaster(primary.files.dataDir)) !== undefined;
   const before = primaryUp ? await runningFloor(primary) : {};
-  for (const replica of await running(replicasOf(runtime)))
-    await bringInLine(runtime, replica, before, progress);
-  if (!primaryUp) return;
+  for (const replica of await answeringReplicas()) await bringInLine(runtime, replica, before, progress);
+  if (!primaryUp) return [...problems.values()];
   await bringInLine(runtime, primary, {}, progress);
   const after = await runningFloor(primary);
-  for (const replica of await running(replicasOf(runtime))) {
+  for (const replica of await answeringReplicas()) {
     const lowered = STANDBY_SENSITIVE.some((name) => (after[name] ?? 0) < (before[name] ?? 0));
     // A replica reads the primary's lowered values from the WAL; before that it refuses to start with less.
     if (lowered) await waitForReplay(primary, replica);
     await bringInLine(runtime, replica, after, progress);
   }
+  return [...problems.values()];
+}
+
+function notConfigured(node: string, reason: string): OdooPgError {
+  return new OdooPgError("node_not_ready", {
+    message: `Node ${node} ${reason}: it goes on with the configuration that it has.`,
+    safe: "The other nodes have theirs.",
+    next: "odoo-pg status",
+  });
 }
 
 async function waitForReplay(primary: NodeHandle, replica: NodeHandle): Promise<void> {
