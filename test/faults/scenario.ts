@@ -1,9 +1,12 @@
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import type { Ran } from "../support/program.ts";
 import { waitFor } from "../support/wait.ts";
 import { Ledger } from "./ledger.ts";
 import { nodeProcesses, type NodeProcesses } from "./node-processes.ts";
+
+// Clusters of several nodes that fail and recover, several at once on few cores.
+vi.setConfig({ testTimeout: 180_000 });
 
 type Name = `pg${number}`;
 

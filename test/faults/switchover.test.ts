@@ -1,0 +1,140 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { isAlive } from "../support/processes.ts";
+import { figure, seconds } from "./figures.ts";
+import { scenario } from "./scenario.ts";
+
+describe("Switchover", () => {
+  test("back and forth five times under load: nothing is lost, one primary at any time, the history has it all", async () => {
+    const { cluster, writing, step, until, succeeds, healthy, answering } = await scenario({
+      consistency: "read-your-writes",
+    });
+    const ledger = await writing();
+    const gaps: number[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const [from, to] = round % 2 === 0 ? ["pg1", "pg2"] : ["pg2", "pg1"];
+      const since = ledger.commits.length;
+      const { stderr } = await step(`to ${to}`, async () => await succeeds("switchover", "--to", to));
+      expect(stderr).toContain(`odoo-pg switchover --to ${from}`);
+      await ledger.goesOn();
+      await healthy();
+      gaps.push(ledger.longestGap(since));
+    }
+    expect(await answering("write")).toBe("pg2");
+    await until("reads from pg1", async () => (await answering("read")) === "pg1");
+    await ledger.proveNothingLost();
+    expect(ledger.terms().map((term) => term.node)).toEqual(
+      ["pg1", "pg2", "pg1", "pg2", "pg1", "pg2"].map((name) => `test/${name}`),
+    );
+    const history = await cluster.json(["history"]);
+    expect(history).toMatchObject({
+      version: 1,
+      cluster: "test",
+      history: [
+        { kind: "first launch", from: null, to: "pg1", timeline: 1 },
+        { kind: "switchover", from: "pg1", to: "pg2", timeline: 2 },
+        { kind: "switchover", from: "pg2", to: "pg1", timeline: 3 },
+        { kind: "switchover", from: "pg1", to: "pg2", timeline: 4 },
+        { kind: "switchover", from: "pg2", to: "pg1", timeline: 5 },
+        { kind: "switchover", from: "pg1", to: "pg2", timeline: 6 },
+      ],
+    });
+    figure(
+      "Switchover under load, five times (read-your-writes)",
+      "0 acknowledged rows lost, one primary at any time",
+      `0 of ${ledger.commits.length} lost; longest gaps between two commits ${gaps.map(seconds).join(", ")}`,
+    );
+  });
+
+  test("with three nodes the third follows, and the old primary becomes a replica by itself", async () => {
+    const { cluster, writing, step, succeeds, healthy, value } = await scenario({ nodes: 3 });
+    const ledger = await writing();
+    await step("to pg3", async () => await succeeds("switchover", "--to", "pg3"));
+    await ledger.goesOn();
+    await healthy();
+    expect((await cluster.status()).endpoints.write.node).toBe("pg3");
+    expect((await cluster.status()).endpoints.read.pool).toEqual(["pg1", "pg2"]);
+    expect(
+      await value("pg3", "SELECT count(*)::int FROM pg_stat_replication WHERE state = 'streaming'"),
+    ).toBe(2);
+    expect(await value("pg1", "SELECT count(*)::int FROM pg_replication_slots")).toBe(0);
+    await ledger.proveNothingLost();
+  });
+
+  test("refuses with its reason, and a dry run changes nothing", async () => {
+    const { cluster, node, step, until, refuses, succeeds, healthy, value } = await scenario();
+    await step("to itself", async () =>
+      expect(await refuses("refused", "switchover", "--to", "pg1")).toContain("pg1 is the primary already"),
+    );
+    await step("to nobody", async () =>
+      expect(await refuses("node_unknown", "switchover", "--to", "pg9")).toContain("pg1, pg2"),
+    );
+    const state = readFileSync(join(cluster.stateDir, "state.json"), "utf8");
+    const { stderr } = await step("dry run", async () => await succeeds("switchover", "--dry-run"));
+    expect(stderr).toContain("promote pg2");
+    expect(stderr).toContain("nothing was changed");
+    expect(await cluster.json(["switchover", "--dry-run"])).toMatchObject({ version: 1, dry_run: true });
+    expect(readFileSync(join(cluster.stateDir, "state.json"), "utf8")).toBe(state);
+    expect(await value("pg2", "SELECT pg_is_in_recovery()")).toBe(true);
+
+    await value("pg2", "SELECT pg_wal_replay_pause()");
+    await step("replay paused", async () =>
+      expect(await refuses("refused", "switchover")).toContain("pg2 has its replay paused"),
+    );
+    await value("pg2", "SELECT pg_wal_replay_resume()");
+
+    await step("not streaming", async () => {
+      await value("pg1", "ALTER ROLE replicator NOLOGIN");
+      await value("pg1", "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
+      await until(
+        "the receiver to end",
+        async () => (await value("pg2", "SELECT count(*)::int FROM pg_stat_wal_receiver")) === 0,
+      );
+      expect(await refuses("refused", "switchover")).toContain("pg2 does not stream");
+      await value("pg1", "ALTER ROLE replicator LOGIN");
+    });
+    await healthy();
+
+    await step("lag", async () => {
+      node("pg2").cutLink();
+      await value(
+        "pg1",
+        "CREATE TABLE filler AS SELECT repeat(md5(id::text), 60) FROM generate_series(1, 12000) id",
+      );
+      expect(await refuses("refused", "switchover")).toMatch(/pg2 is [\d.]+ MB behind.*limit 16 MB/);
+      node("pg2").mendLink();
+    });
+    await healthy();
+    expect(readFileSync(join(cluster.stateDir, "state.json"), "utf8")).toBe(state);
+    await step("promote while the primary answers", async () =>
+      expect(await refuses("refused", "promote", "pg2")).toContain("switchover --to pg2"),
+    );
+  });
+});
+
+describe("An agent that is killed in the middle of a switchover", () => {
+  for (const moment of ["checkpoint", "stop", "promote", "start as a replica"] as const) {
+    test(`when it says "${moment}": up finishes with one primary, and nothing is lost`, async () => {
+      const { cluster, writing, step, until, succeeds, healthy } = await scenario();
+      const ledger = await writing(2);
+      const agent = cluster.agent();
+      const switchover = cluster.start(["switchover", "--to", "pg2"]);
+      await until(`"${moment}"`, () => new RegExp(`^  pg\\d +${moment}`, "m").test(switchover.stderr()));
+      await step("kill -9 of the agent", async () => {
+        process.kill(agent, "SIGKILL");
+        await until("it to be gone", () => !isAlive(agent));
+        await switchover.ended;
+      });
+      await succeeds("up");
+      await step("writes go on", async () => await ledger.goesOn());
+      await healthy();
+      await ledger.proveNothingLost();
+      figure(
+        `Agent killed during a switchover, at "${moment}"`,
+        "`up` finishes with one primary, 0 acknowledged rows lost",
+        `primary afterwards: ${(await cluster.status()).endpoints.write.node ?? "none"}; 0 of ${ledger.commits.length} lost`,
+      );
+    });
+  }
+});
