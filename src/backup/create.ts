@@ -16,7 +16,7 @@ import { closeToOthers, filesBelow, syncPath } from "../system/pool-files.ts";
 import { connect, explainSql, type Session } from "../system/sql.ts";
 import { hashFile, openLineWriter } from "../system/streams.ts";
 import type { Contents } from "./contents.ts";
-import { dump } from "./dump.ts";
+import { dump, LOCK_LIMIT } from "./dump.ts";
 import { renderGlobals } from "./globals.ts";
 import {
   CONTENTS_FILE,
@@ -36,9 +36,6 @@ import type { BackupSource } from "./source.ts";
 
 /** Databases below this are dumped by one process: starting more would take longer than they save. */
 export const PARALLEL_FROM = 64 * 1024 * 1024;
-
-/** Milliseconds that a backup waits for ir_attachment. */
-const ATTACHMENT_LOCK_LIMIT = 60_000;
 
 /** Milliseconds between two lines of progress. */
 const TOLD_EVERY = 200;
@@ -75,7 +72,7 @@ export async function createBackup(
     settings: {
       statement_timeout: "0",
       idle_in_transaction_session_timeout: "0",
-      lock_timeout: String(ATTACHMENT_LOCK_LIMIT),
+      lock_timeout: String(LOCK_LIMIT),
       jit: "off",
     },
   });

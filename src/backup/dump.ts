@@ -4,8 +4,8 @@ import { programOf } from "../postgres/installation.ts";
 import { removeTree } from "../system/files.ts";
 import type { BackupSource } from "./source.ts";
 
-/** Milliseconds that pg_dump waits for a table that somebody has locked. */
-const LOCK_LIMIT = 120_000;
+/** Milliseconds that a backup waits for a table that somebody has locked. */
+export const LOCK_LIMIT = 120_000;
 
 /**
  * First major version whose pg_dump has zstd, where it was built with it.

@@ -1,7 +1,7 @@
 import type { Progress } from "../agent/events.ts";
 import { releaseLock, takeLock } from "../agent/lock.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
-import { monotonic, now } from "../system/clock.ts";
+import { monotonic, now, pause } from "../system/clock.ts";
 import { ensureDirectory, kindOf } from "../system/files.ts";
 import { ownPid } from "../system/process.ts";
 import { explainSql, SqlError } from "../system/sql.ts";
@@ -140,17 +140,34 @@ async function backUpOne(
       warnings: warningsOf(made),
     };
   } catch (error) {
-    const gone = await databaseExists(source.superuser, database).then(
-      (exists) => !exists,
-      () => false,
-    );
-    if (gone) {
+    if (await hasGone(source, database, error)) {
       progress.note(`${database} was dropped or renamed meanwhile`);
       return { ...nothing, outcome: "dropped", seconds: seconds(), error: null };
     }
     const told = error instanceof SqlError ? explainSql(error, database) : failureOf(error, source);
     progress.note(`${database} FAILED: ${told.message}`);
     return { ...nothing, outcome: "failed", seconds: seconds(), error: told.message };
+  }
+}
+
+/** Milliseconds that somebody who ends the sessions of a database has to drop or rename it. */
+const DROP_LIMIT = 3000;
+
+/** Whether a backup failed because its database was dropped or renamed meanwhile. */
+async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
+  const words = error instanceof Error ? error.message : "";
+  // DROP DATABASE … WITH (FORCE) ends the sessions first.
+  const limit = /terminat|closed the connection/i.test(words) ? DROP_LIMIT : 0;
+  const start = monotonic();
+  try {
+    while (await databaseExists(superuser, database)) {
+      if (monotonic() - start >= limit) return false;
+      await pause(50);
+    }
+    return true;
+  } catch {
+    // The server itself is gone.
+    return false;
   }
 }
 

@@ -62,11 +62,15 @@ export async function endSnapshot(session: Session): Promise<void> {
   }
 }
 
-/** Bytes of each table with its rows, by `schema.table`: what a dump's progress is measured by. */
+/**
+ * Bytes of each table with its rows as of the last VACUUM or ANALYZE, by `schema.table`: what a dump's progress is measured
+ * by. Asking for its size now would wait for a table that somebody has locked.
+ */
 export async function tableBytes(session: Session): Promise<Map<string, number>> {
   const rows = await session.query(
-    `SELECT n.nspname || '.' || c.relname AS name, pg_table_size(c.oid)::text AS bytes
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    `SELECT n.nspname || '.' || c.relname AS name,
+       ((greatest(c.relpages, 0) + coalesce(greatest(t.relpages, 0), 0))::bigint * 8192)::text AS bytes
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
      WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
   );
   return new Map(rows.map((row) => [String(row["name"]), Number(row["bytes"])]));
