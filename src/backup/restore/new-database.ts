@@ -190,7 +190,7 @@ export class NewDatabase {
           .parse(rows)
           .map((row) => [row.name, row]),
       );
-      for (const name of names) {
+      for (const name of new Set(names)) {
         const extension = found.get(name);
         if (extension?.there === true) continue;
         if (!extension) throw extensionProblem(name, "is not installed on this server");

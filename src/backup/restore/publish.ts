@@ -143,7 +143,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
 export function keptName(database: string, at: number): string {
   const tail = `_old_${timeStamp(at, true)}`;
   let head = database;
-  while (Buffer.byteLength(head + tail) > 63) head = [...head].slice(0, -1).join("");
+  while (Buffer.byteLength(head + tail) > 63) head = Array.from(head).slice(0, -1).join("");
   return head + tail;
 }
 
@@ -168,9 +168,9 @@ export async function renameBusy(
   database: string,
   to: string,
 ): Promise<void> {
-  let renamed = false;
+  const done = { renamed: false };
   const ending = withSession(source.superuser, async (other) => {
-    for (let waited = 0; !renamed && waited < SWAP_LIMIT; waited += 50) {
+    for (let waited = 0; !done.renamed && waited < SWAP_LIMIT; waited += 50) {
       await other.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type <> 'walsender'",
         [database],
@@ -199,7 +199,7 @@ export async function renameBusy(
       }
     }
   } finally {
-    renamed = true;
+    done.renamed = true;
     await ending.catch(() => {});
   }
 }

@@ -232,19 +232,12 @@ async function ownerWanted({ source, order }: Work): Promise<string> {
 
 async function load(work: Work): Promise<Loaded> {
   const { input } = work.order;
-  switch (input.kind) {
-    case "backup":
-      return await loadBackup(work, input);
-    case "archive":
-      return await loadForeignArchive(work, input);
-    case "sql": {
-      const total = await fileBytes(input.file);
-      const onBytes = (bytes: number): void => work.progress.bytes(work.order.database, bytes, total);
-      return await loadForeignSql(work, input.file, () => sqlOf(input, onBytes, work.source.signal));
-    }
-    case "zip":
-      return await loadZip(work, input.file);
-  }
+  if (input.kind === "backup") return await loadBackup(work, input);
+  if (input.kind === "archive") return await loadForeignArchive(work, input);
+  if (input.kind === "zip") return await loadZip(work, input.file);
+  const total = await fileBytes(input.file);
+  const onBytes = (bytes: number): void => work.progress.bytes(work.order.database, bytes, total);
+  return await loadForeignSql(work, input.file, () => sqlOf(input, onBytes, work.source.signal));
 }
 
 async function loadBackup(work: Work, input: RestoreInput & { kind: "backup" }): Promise<Loaded> {
