@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { monotonic, now, pause } from "../system/clock.ts";
+import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
 import { ensureDirectory, type Owner } from "../system/files.ts";
 import { serveOnSocket } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
@@ -31,6 +31,9 @@ import { takeDownServers } from "./take-down.ts";
 
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
 const LOOK_EVERY = 500;
+
+/** Milliseconds for replicas to join the read pool at `up`. */
+const SETTLE_LIMIT = 30_000;
 
 export interface AgentOptions {
   readonly stateDir: string;
@@ -158,7 +161,19 @@ export class Agent {
       await this.#pool?.step();
       const [problem] = [...broughtUp.problems, ...late];
       if (problem) throw problem;
+      await this.#settlePool();
       await endpoints.waitUntilAnswering(runtime, this.#pool?.members ?? new Set());
+    });
+  }
+
+  /** Waits until the replicas that may serve reads do: in read-your-writes that takes a proof. */
+  async #settlePool(): Promise<void> {
+    const pool = this.#pool;
+    if (!pool) return;
+    await waitUntil(() => pool.standings.every(({ name, eligible }) => !eligible || pool.members.has(name)), {
+      what: "the replicas to join the read pool",
+      limit: SETTLE_LIMIT,
+      next: "odoo-pg status, and: odoo-pg logs agent",
     });
   }
 

@@ -14,6 +14,7 @@ import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { checkpoint, dropSlot, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
+import { reloadAndWait } from "../postgres/reload.ts";
 import { renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
 import { endOfWal, lastCheckpoint } from "../postgres/wal-end.ts";
@@ -246,11 +247,11 @@ async function requireLossAccepted(
       ? `${request.node} lacks ${showBytes(bytesBehind(end, has))}${seconds} of what ${from} wrote; promoting it would lose that.`
       : last === undefined
         ? `The log of ${from} cannot be read, so nothing says what ${request.node} lacks of it.`
-        : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${request.node} lacked ${showBytes(bytesBehind(last.lsn, has))}${seconds} of it; promoting it would lose that, and what ${from} wrote afterwards.`;
+        : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${request.node} lacked ${showBytes(bytesBehind(last.lsn, has))}${seconds} of it; promoting it loses that, and what ${from} may have written afterwards.`;
   throw new OdooPgError("refused", {
     message,
     safe: `${next.node.name} is still a replica; the data of ${old.node.name} is untouched.`,
-    next: `Bring ${old.node.name} back (odoo-pg up), or accept the loss: odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
+    next: `Bring ${old.node.name} back${runtime.upstream ? "" : " (odoo-pg up)"}, or accept the loss: odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
   });
 }
 
@@ -299,6 +300,8 @@ export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<v
   await writeFileAtomic(next.files.synchronousFile, renderSynchronous(ryw, []), { owner: runtime.owner });
   runtime.state = { ...runtime.state, primary: next.node.name };
   await writeState(runtime.layout, runtime.state, runtime.owner);
+  // Its sessions must wait for replicas by the same rule from its first commit on.
+  await next.use(async (session) => await reloadAndWait(session, next.files.dataDir, next.node.name));
   // From here on the cluster has a primary of its own.
   runtime.upstream = undefined;
   await next.use(promote);
@@ -345,6 +348,7 @@ export async function dropReplicaSlots(runtime: Runtime): Promise<void> {
 }
 
 async function observeAll(runtime: Runtime): Promise<void> {
+  runtime.upstream?.forget();
   await runtime.upstream?.observe();
   await Promise.all([...runtime.nodes.values()].map(async (handle) => await handle.observe()));
 }

@@ -16,7 +16,8 @@ import {
   renderSynchronous,
   STANDBY_SENSITIVE,
 } from "../postgres/render.ts";
-import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
+import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
+import { reloadAndWait } from "../postgres/reload.ts";
 import { validateConfiguration } from "../postgres/validate.ts";
 import { waitUntil } from "../system/clock.ts";
 import {
@@ -87,7 +88,11 @@ export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor
   ]);
   await writeFileIfChanged(files.identFile, ident, { owner });
   if ((await kindOf(files.synchronousFile)) === undefined) {
-    await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), { owner });
+    await writeFileAtomic(
+      files.synchronousFile,
+      renderSynchronous(runtime.config.endpoints.read.consistency === "read-your-writes", []),
+      { owner },
+    );
   }
   return conf || hba;
 }
@@ -198,11 +203,7 @@ async function reloadIfStale(runtime: Runtime, handle: NodeHandle, progress: Pro
     );
     if (times.some((time) => (time ?? 0) > loaded)) {
       progress.step(node.name, "reload");
-      await reloadServer(files.dataDir);
-      await waitUntil(async () => (await configurationLoadedAt(session)) !== loaded, {
-        what: `${node.name} to read its configuration again`,
-        limit: 20_000,
-      });
+      await reloadAndWait(session, files.dataDir, node.name);
       const errors = await configurationErrors(session);
       if (errors.length) {
         throw new OdooPgError("parameter_invalid", {

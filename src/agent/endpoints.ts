@@ -6,7 +6,7 @@ import type { Layout } from "../cluster/layout.ts";
 import { DEFAULT_MAX_CONNECTIONS } from "../postgres/render.ts";
 import { monotonic, waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files.ts";
-import type { Log } from "../system/log.ts";
+import { rotateOpenLog, type Log } from "../system/log.ts";
 import { accepts } from "../system/network.ts";
 import { requirePort } from "./bring-up.ts";
 import type { Progress } from "./events.ts";
@@ -73,6 +73,7 @@ export class Endpoints {
     try {
       await this.#balancer.route({ ...routing });
       this.#led = { routing: text, at: monotonic() };
+      rotateOpenLog(this.#balancer.files.log);
     } catch (error) {
       const gone = error instanceof OdooPgError && error.code === "not_running";
       if (!gone || (await this.#balancer.presence()).state !== "absent") throw error;

@@ -47,6 +47,11 @@ export class ForeignPrimary extends NodeHandle {
     return this.observation;
   }
 
+  /** Has the next look be a new one. */
+  forget(): void {
+    this.observation = { ...this.observation, at: 0 };
+  }
+
   override async use<T>(_act: (session: Session) => Promise<T>): Promise<T> {
     return await Promise.reject(
       new OdooPgError("refused", {

@@ -43,6 +43,8 @@ export class NodeHandle {
   /** A look at the server, within LOOK_LIMIT. Never throws: that it does not answer is an answer. */
   async observe(): Promise<NodeObservation> {
     try {
+      // A session that the server ended says nothing of the server now.
+      if (this.#session?.broken()) await this.disconnect();
       this.#session ??= await connect({
         ...(await this.credentials()),
         applicationName: "odoo-pg agent",
@@ -101,6 +103,8 @@ export function reasonOf(error: unknown): string {
   if (code === "ENOENT" || code === "ECONNREFUSED") return "is not running";
   if (code === "timeout" || code === "ETIMEDOUT") return `does not answer within ${LOOK_LIMIT / 1000} s`;
   const message = error instanceof Error ? error.message : String(error);
+  if (/Connection terminated|not queryable|ECONNRESET|EPIPE/.test(`${message} ${code ?? ""}`))
+    return "ended the connection";
   if (/timeout/i.test(message)) return `does not answer within ${LOOK_LIMIT / 1000} s`;
   if (code === NOT_YET) return message;
   return message;

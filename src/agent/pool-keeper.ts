@@ -1,9 +1,9 @@
 import type { Lsn } from "../cluster/lsn.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
-import { checkpoint, configurationLoadedAt, standbysFlushed, writeMark } from "../postgres/operations.ts";
-import { renderSynchronous, synchronousNames } from "../postgres/render.ts";
-import { reloadServer } from "../postgres/server.ts";
+import { checkpoint, hasOlderStatements, standbysFlushed, writeMark } from "../postgres/operations.ts";
+import { reloadAndWait } from "../postgres/reload.ts";
+import { quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
 import { primaryOf, replicasOf, type Runtime } from "./runtime.ts";
@@ -45,6 +45,9 @@ export class PoolKeeper {
   #enlisting: Promise<void> | undefined;
   #closed = false;
   #last: Promise<void> = Promise.resolve();
+  #listTurn: Promise<unknown> = Promise.resolve();
+  /** Whether sessions may be left on a replica that is no member: so at the start, and after a cut that was not confirmed. */
+  #cutPending = true;
 
   constructor(runtime: Runtime, route: Route) {
     this.#runtime = runtime;
@@ -107,7 +110,7 @@ export class PoolKeeper {
     await this.#enlisting?.catch(() => {});
     await this.#inTurn(async () => {
       await this.#leave([...this.members]);
-      await this.#list(new Set());
+      await this.#list(() => []);
     });
   }
 
@@ -145,8 +148,11 @@ export class PoolKeeper {
     for (const name of eligible) this.members.add(name);
     await this.#routeNow();
     if (this.#runtime.upstream) return;
+    const facts = factsOf(primaryOf(this.#runtime).observation);
     // Only after a change of consistency is there something to shorten: nothing was promised to anybody any more.
-    if ((await this.#readListed()).size) await this.#list(new Set());
+    if ((await this.#readListed()).size || quotedNames(facts?.synchronous_standby_names ?? "").length) {
+      await this.#list(() => []);
+    }
   }
 
   async #stepReadYourWrites(eligible: ReadonlySet<string>): Promise<void> {
@@ -161,10 +167,12 @@ export class PoolKeeper {
       }
       this.#provenFor = proof;
     }
-    const listed = await this.#readListed();
     await this.#leave([...this.members].filter((name) => !eligible.has(name) || !this.#inForce.has(name)));
-    const dead = [...listed].filter((name) => !eligible.has(name));
-    if (dead.length) await this.#list(new Set([...listed].filter((name) => eligible.has(name))));
+    const inForce = new Set(facts ? quotedNames(facts.synchronous_standby_names) : []);
+    const listed = await this.#readListed();
+    // Also where the file says what it should, but the primary was never told: an agent may have died in between.
+    const dead = [...listed, ...inForce].some((name) => !eligible.has(name));
+    if (dead) await this.#list((names) => names.filter((name) => eligible.has(name)));
     const unproven = [...eligible].filter((name) => !this.#inForce.has(name));
     if (facts && unproven.length) {
       this.#enlisting ??= this.#enlist(unproven)
@@ -178,16 +186,19 @@ export class PoolKeeper {
     for (const name of eligible) {
       const from = this.#inForce.get(name);
       const replayed = factsOf(this.#runtime.nodes.get(name)?.observation)?.replay_lsn;
-      if (from !== undefined && replayed !== null && replayed !== undefined && replayed >= from)
-        this.members.add(name);
+      if (from === undefined || replayed === null || replayed === undefined || replayed < from) continue;
+      if (inForce.has(name)) this.members.add(name);
     }
     await this.#routeNow();
   }
 
+  /** Returns when the sessions of all that left are confirmed gone. An error keeps them on the list; the next look tries again. */
   async #leave(names: readonly string[]): Promise<void> {
     for (const name of names) this.members.delete(name);
-    // Returns when their sessions are confirmed gone; an error keeps them on the list, and the next look tries again.
-    if (names.length) await this.#routeNow();
+    if (names.length) this.#cutPending = true;
+    if (!this.#cutPending) return;
+    await this.#routeNow();
+    this.#cutPending = false;
   }
 
   async #routeNow(): Promise<void> {
@@ -203,24 +214,24 @@ export class PoolKeeper {
   }
 
   /** Writes the list that commits wait for and has the primary read it. Commits that wait under the old list are released. */
-  async #list(names: ReadonlySet<string>): Promise<void> {
+  async #list(change: (names: readonly string[]) => readonly string[]): Promise<void> {
+    const turn = this.#listTurn.then(async () => await this.#listNow(change));
+    this.#listTurn = turn.catch(() => {});
+    await turn;
+  }
+
+  async #listNow(change: (names: readonly string[]) => readonly string[]): Promise<void> {
     const runtime = this.#runtime;
     const primary = primaryOf(runtime);
+    const names = new Set(change([...(await this.#readListed())]));
     for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
-    const text = renderSynchronous(runtime.config.endpoints.read.consistency === "read-your-writes", [
-      ...names,
-    ]);
+    const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
+    const text = renderSynchronous(ryw, [...names]);
     const changed = await writeFileIfChanged(primary.files.synchronousFile, text, { owner: runtime.owner });
-    this.#listed = new Set(names);
-    if (!changed) return;
-    runtime.log("info", `commits wait for: ${[...names].sort().join(", ") || "no replica"}`);
+    this.#listed = names;
+    if (changed) runtime.log("info", `commits wait for: ${[...names].sort().join(", ") || "no replica"}`);
     await primary.use(async (session) => {
-      const loaded = await configurationLoadedAt(session);
-      await reloadServer(primary.files.dataDir);
-      await waitUntil(async () => (await configurationLoadedAt(session)) !== loaded, {
-        what: `${primary.node.name} to read its list of synchronous replicas`,
-        limit: ANSWER_LIMIT,
-      });
+      await reloadAndWait(session, primary.files.dataDir, primary.node.name);
       await writeMark(session);
     });
   }
@@ -234,6 +245,7 @@ export class PoolKeeper {
    *    under the new list.
    * 3. Commits only wait at all once the checkpointer has read the list. A checkpoint that begins after the reload
    *    proves that it has.
+   * 4. A statement takes synchronous_commit when it begins: none that began before the reload may be left.
    * What was acknowledged before lies below the position taken then; what comes after waits for the replica.
    */
   async #enlist(names: readonly string[]): Promise<void> {
@@ -242,7 +254,7 @@ export class PoolKeeper {
     const listed = await this.#readListed();
     const alreadyProven = [...listed].some((name) => this.#inForce.has(name));
     const proof = this.#provenFor;
-    await this.#list(new Set([...listed, ...names]));
+    await this.#list((before) => [...before, ...names]);
     await primary.use(async (session) => {
       for (const round of ["first", "second"]) {
         const mark = await writeMark(session);
@@ -252,7 +264,13 @@ export class PoolKeeper {
           limit: ANSWER_LIMIT,
         });
       }
-      if (!alreadyProven) await checkpoint(session);
+      if (!alreadyProven) {
+        await checkpoint(session);
+        await waitUntil(async () => !(await hasOlderStatements(session)), {
+          what: "statements that began before the list was in force",
+          limit: ANSWER_LIMIT,
+        });
+      }
       const from = await writeMark(session);
       if (this.#provenFor !== proof) return;
       for (const name of names) if (this.#listed?.has(name)) this.#inForce.set(name, from);

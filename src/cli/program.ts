@@ -77,6 +77,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
   let result: number = 0;
   let output = openOutput(undefined);
   let json = false;
+  let configFlag: string | undefined;
   const root = new Command("odoo-pg");
 
   /** Loads the configuration, then runs the command. */
@@ -88,6 +89,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       const flags: Flags = command.optsWithGlobals();
       output = openOutput(flags["color"] === false ? false : undefined);
       json = flags["json"] === true;
+      configFlag = text(flags["config"]);
       const context = await loadContext(invocation, output, text(flags["config"]));
       result = await act(context, flags, command.args);
     };
@@ -480,7 +482,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     // Commander has already printed its own words: help and version end well, a mistake in the usage with 2.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
     const error = toOdooPgError(thrown);
-    printError(output, error, json);
+    printError(output, error, json, configFlag);
     return error.exit;
   }
 }
@@ -513,12 +515,16 @@ function separate(
 }
 
 /** What happened, what is safe, what to do next. With --json the error is the one document. */
-function printError(output: Output, error: OdooPgError, json: boolean): void {
+function printError(output: Output, error: OdooPgError, json: boolean, configFile: string | undefined): void {
   if (json) {
     output.out(JSON.stringify({ version: 1, error: error.toJSON() }, undefined, 2));
     return;
   }
   output.err(`Error (${error.code}): ${error.message}`);
   if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
-  if (error.next !== undefined) output.err(`  Next: ${error.next}`);
+  if (error.next === undefined) return;
+  // The agent does not know by which file it is asked.
+  const named =
+    configFile === undefined || !error.next.includes("odoo-pg ") || error.next.includes("--config");
+  output.err(`  Next: ${error.next}${named ? "" : ` (with --config ${configFile})`}`);
 }

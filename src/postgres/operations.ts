@@ -122,6 +122,16 @@ export async function writeMark(session: Session): Promise<Lsn> {
   return parseLsn(String(row?.["lsn"]));
 }
 
+/** Whether a session still works on a statement that began before the configuration was last read. */
+export async function hasOlderStatements(session: Session): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT EXISTS (SELECT FROM pg_stat_activity
+       WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()
+         AND query_start < pg_conf_load_time()) AS older`,
+  );
+  return row?.["older"] === true;
+}
+
 /** Whether every named standby streams and has told that it flushed everything up to a position. */
 export async function standbysFlushed(
   session: Session,

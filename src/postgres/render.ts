@@ -275,6 +275,10 @@ export function renderSynchronous(readYourWrites: boolean, standbys: readonly st
 
 /** The names in a text of renderSynchronous. */
 export function synchronousNames(text: string): string[] {
-  const line = /^synchronous_standby_names = '(.*)'$/m.exec(text)?.[1] ?? "";
-  return [...line.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "");
+  return quotedNames(/^synchronous_standby_names = '(.*)'$/m.exec(text)?.[1] ?? "");
+}
+
+/** The names in a value of synchronous_standby_names that odoo-pg wrote: all in double quotes. */
+export function quotedNames(value: string): string[] {
+  return [...value.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "");
 }

@@ -13,6 +13,7 @@ import {
   type Owner,
 } from "../system/files.ts";
 import {
+  exists,
   isAlive,
   ownPid,
   processStartSeconds,
@@ -140,12 +141,25 @@ async function disarmStalePidFile(dataDir: string, owner: Owner | undefined): Pr
   const file = path.join(dataDir, "postmaster.pid");
   const text = await readTextIfAny(file);
   const pid = Number(text?.split("\n")[0]);
-  if (text === undefined || !Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return;
+  if (text === undefined || !Number.isInteger(pid) || pid <= 1 || !exists(pid)) return;
   await writeFileAtomic(file, text.replace(/^\d+/, String(ownPid)), { owner });
 }
 
+/** The server's log is written by a process of its own, which may end a moment after the server. */
+async function finalWords(files: NodeLayout): Promise<string> {
+  const begun = monotonic();
+  for (;;) {
+    const words = await lastWords(files);
+    if (/FATAL|PANIC/.test(words) || monotonic() - begun > WORDS_LIMIT) return words;
+    await pause(50);
+  }
+}
+
+/** Milliseconds for the last words of a server to reach its log. */
+const WORDS_LIMIT = 1500;
+
 async function startFailure(node: string, files: NodeLayout): Promise<OdooPgError> {
-  const words = await lastWords(files);
+  const words = await finalWords(files);
   const next = /could not bind|Address already in use/.test(words)
     ? "Another program holds the port: stop it or give the node another port."
     : /No space left/.test(words)

@@ -1,4 +1,12 @@
-import { appendFileSync, chmodSync, chownSync, renameSync, statSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+} from "node:fs";
 import type { Owner } from "./files.ts";
 
 export type Level = "info" | "warn" | "error";
@@ -23,6 +31,17 @@ export function appendRotating(file: string, text: string, owner: Owner | undefi
   // Shippers such as filebeat read as another user; nothing in these logs is secret.
   chmodSync(file, 0o640);
   if (owner) chownSync(file, owner.uid, owner.gid);
+}
+
+/**
+ * Keeps the log of a program that goes on writing to the same open file (with O_APPEND) below the size: the file is
+ * copied to FILE.1 and emptied. What is written in between is lost; these logs are for people.
+ */
+export function rotateOpenLog(file: string): void {
+  const present = statSync(file, { throwIfNoEntry: false });
+  if (!present || present.size <= ROTATE_AT_BYTES) return;
+  copyFileSync(file, `${file}.1`);
+  truncateSync(file);
 }
 
 /**

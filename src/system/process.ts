@@ -182,14 +182,19 @@ export async function startDetached(
   }
 }
 
-/** Whether a process with this id exists (a zombie does not count). */
+/** Whether a process with this id lives; one that ended and was not waited for yet (a zombie) does not. */
 export function isAlive(pid: number): boolean {
+  return exists(pid) && processState(pid) !== "Z";
+}
+
+/** Whether the id is taken, be it by a zombie. */
+export function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
+    return true;
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
-  return processState(pid) !== "Z";
 }
 
 /** One letter as in ps: R, S, D, T (stopped), Z …; undefined where /proc is not there or the process is gone. */
