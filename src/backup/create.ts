@@ -16,7 +16,7 @@ import { closeToOthers, filesBelow, syncPath } from "../system/pool-files.ts";
 import { connect, explainSql, type Session } from "../system/sql.ts";
 import { hashFile, openLineWriter } from "../system/streams.ts";
 import type { Contents } from "./contents.ts";
-import { dump, LOCK_LIMIT } from "./dump.ts";
+import { dump, gaveWay } from "./dump.ts";
 import { renderGlobals } from "./globals.ts";
 import {
   CONTENTS_FILE,
@@ -36,6 +36,12 @@ import type { BackupSource } from "./source.ts";
 
 /** Databases below this are dumped by one process: starting more would take longer than they save. */
 export const PARALLEL_FROM = 64 * 1024 * 1024;
+
+/** Milliseconds that a backup waits for a table that somebody has locked. */
+const LOCK_LIMIT = 120_000;
+
+/** Times that a backup is begun when somebody's exclusive lock comes between. */
+const ATTEMPTS = 3;
 
 /** Milliseconds between two lines of progress. */
 const TOLD_EVERY = 200;
@@ -61,9 +67,26 @@ export async function createBackup(
   kinds: (finishedAt: number) => BackupKind[],
   progress: Progress,
 ): Promise<MadeBackup> {
+  await ensureDirectoryOnce(source.place.dir, source);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await attemptBackup(source, database, kinds, progress, attempt === 1);
+    } catch (error) {
+      if (attempt >= ATTEMPTS || !gaveWay(error)) throw error;
+      progress.note(`${database}: the dump gave way to somebody's exclusive lock: again, by one process`);
+    }
+  }
+}
+
+async function attemptBackup(
+  source: BackupSource,
+  database: string,
+  kinds: (finishedAt: number) => BackupKind[],
+  progress: Progress,
+  parallel: boolean,
+): Promise<MadeBackup> {
   const startedAt = now();
   const { place } = source;
-  await ensureDirectoryOnce(place.dir, source);
   const session = await connect({
     ...source.superuser,
     database,
@@ -85,7 +108,7 @@ export async function createBackup(
     const temporary = backupId(database, startedAt, [], (id) => taken.has(inProgressName(id)));
     work = path.join(place.dir, inProgressName(temporary));
     await ensureDirectory(work, { mode: 0o700 });
-    return await fill(source, session, snapshot, { startedAt, work, kinds }, progress);
+    return await fill(source, session, snapshot, { startedAt, work, kinds, parallel }, progress);
   } finally {
     await session.close();
     if (work !== undefined) await removeTree(work);
@@ -115,36 +138,36 @@ interface Work {
   /** Folder under a temporary name. The backup is made in `backup` below it. */
   readonly work: string;
   readonly kinds: (finishedAt: number) => BackupKind[];
+  /** Whether the dump may use several processes. */
+  readonly parallel: boolean;
 }
 
 async function fill(
   source: BackupSource,
   session: Session,
   snapshot: Snapshot,
-  { startedAt, work, kinds }: Work,
+  { startedAt, work, kinds, parallel }: Work,
   progress: Progress,
 ): Promise<MadeBackup> {
   const { config, place } = source;
   const { database } = snapshot;
   const folder = path.join(work, "backup");
   progress.step(database, "dump");
-  const jobs = snapshot.bytes >= PARALLEL_FROM ? Math.max(1, Math.min(source.processors, 8)) : 1;
+  const jobs = parallel && snapshot.bytes >= PARALLEL_FROM ? Math.max(1, Math.min(source.processors, 8)) : 1;
   const onTable = tableProgress(database, await tableBytes(session), progress);
   const request = { source, database, snapshot: snapshot.snapshot, onTable };
-  const onRetry = (): void =>
-    progress.note(`${database}: somebody wants a table for himself: dumped again by one process`);
   // Rows are counted while pg_dump reads: both see the same snapshot.
   const counting = readDatabaseContents(session);
   const dumps: Manifest["dumps"] = [];
   const dumping = async (): Promise<void> => {
     if (config.backup.custom) {
-      const compression = await dump({ ...request, target: folder, format: "directory", jobs, onRetry });
+      const compression = await dump({ ...request, target: folder, format: "directory", jobs });
       dumps.push({ format: "directory", path: ".", compression });
     }
     await ensureDirectory(folder, { mode: 0o700 });
     if (!config.backup.plain) return;
     const target = path.join(folder, "database.sql");
-    const compression = await dump({ ...request, target, format: "plain", jobs: 1, onRetry });
+    const compression = await dump({ ...request, target, format: "plain", jobs: 1 });
     const file = compression.startsWith("zstd") ? "database.sql.zst" : "database.sql.gz";
     await move(target, path.join(folder, file));
     dumps.push({ format: "plain", path: file, compression });

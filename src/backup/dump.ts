@@ -4,8 +4,8 @@ import { programOf } from "../postgres/installation.ts";
 import { removeTree } from "../system/files.ts";
 import type { BackupSource } from "./source.ts";
 
-/** Milliseconds that a backup waits for a table that somebody has locked. */
-export const LOCK_LIMIT = 120_000;
+/** Milliseconds that pg_dump waits for a table. The backup's session has locked all of them before: see `gaveWay`. */
+const DUMP_LOCK_LIMIT = 10_000;
 
 /**
  * First major version whose pg_dump has zstd, where it was built with it.
@@ -25,8 +25,6 @@ export interface DumpRequest {
   readonly jobs: number;
   /** Called with the name of each table, schema first, when its rows begin. */
   readonly onTable: (table: string) => void;
-  /** Called when a parallel dump gave way to somebody's exclusive lock and is begun again with one process. */
-  readonly onRetry: (words: string) => void;
 }
 
 /**
@@ -35,28 +33,31 @@ export interface DumpRequest {
  */
 export async function dump(request: DumpRequest): Promise<string> {
   const { source } = request;
-  const zstd = source.installation.major >= FIRST_WITH_ZSTD;
-  let compression = zstd ? "zstd:3" : "gzip:1";
-  let { jobs } = request;
+  let compression = source.installation.major >= FIRST_WITH_ZSTD ? "zstd:3" : "gzip:1";
   for (;;) {
     try {
-      await runPgDump(request, compression, jobs);
+      await runPgDump(request, compression);
       return compression;
     } catch (error) {
       await removeTree(request.target);
       const words = error instanceof Error ? error.message : "";
-      if (compression.startsWith("zstd") && /does not support compression/.test(words))
-        compression = "gzip:1";
-      // A queued exclusive lock would wait for the dump, and a worker of the dump for it: the dump gives way.
-      else if (jobs > 1 && /could not obtain lock on relation/.test(words)) {
-        jobs = 1;
-        request.onRetry(words);
-      } else throw error;
+      if (!compression.startsWith("zstd") || !/does not support compression/.test(words)) throw error;
+      compression = "gzip:1";
     }
   }
 }
 
-async function runPgDump(request: DumpRequest, compression: string, jobs: number): Promise<void> {
+/**
+ * Whether a dump gave way to somebody who waits for an exclusive lock: a worker of a parallel dump, or pg_dump itself, would
+ * wait for him, he for the backup's session, and that for the dump.
+ */
+export function gaveWay(error: unknown): boolean {
+  return (
+    error instanceof Error && /could not obtain lock on relation|due to lock timeout/.test(error.message)
+  );
+}
+
+async function runPgDump(request: DumpRequest, compression: string): Promise<void> {
   const { source, format } = request;
   const { host, port, user } = source.superuser;
   const [, level = "1"] = compression.split(":");
@@ -66,9 +67,9 @@ async function runPgDump(request: DumpRequest, compression: string, jobs: number
       `--format=${format}`,
       `--file=${request.target}`,
       `--compress=${source.installation.major >= FIRST_WITH_ZSTD ? compression : level}`,
-      ...(format === "directory" ? [`--jobs=${jobs}`] : []),
+      ...(format === "directory" ? [`--jobs=${request.jobs}`] : []),
       `--snapshot=${request.snapshot}`,
-      `--lock-wait-timeout=${LOCK_LIMIT}`,
+      `--lock-wait-timeout=${DUMP_LOCK_LIMIT}`,
       "--no-password",
       "--verbose",
       // A connection string holds any name, "-Fc" and "host=x" too.

@@ -22,27 +22,27 @@ export interface Snapshot extends z.output<typeof momentSchema> {
 }
 
 /**
- * Begins the transaction that a backup is made from. For a database of Odoo, the collector of attachments is held off
- * before the snapshot is taken, so that every file that the snapshot names stays there until `endSnapshot`.
- * @throws OdooPgError timed_out when somebody holds ir_attachment locked, such as an update of modules.
+ * Begins the transaction that a backup is made from. All tables are locked against being changed, emptied or dropped
+ * (reading and writing go on), and for a database of Odoo the collector of attachments is held off, before the snapshot
+ * is taken: what the snapshot shows stays there until `endSnapshot`, tables and files.
+ * @throws OdooPgError timed_out when somebody holds a table, such as an update of modules.
  */
 export async function beginSnapshot(session: Session): Promise<Snapshot> {
   const odoo = await isOdooDatabase(session);
+  const tables = await tableNames(session);
   await session.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE");
-  if (odoo) {
-    try {
-      await holdOffCollector(session);
-    } catch (error) {
-      // 55P03 lock_not_available: lock_timeout.
-      if (!(error instanceof Error && "code" in error && error.code === "55P03")) throw error;
-      throw new OdooPgError("timed_out", {
-        message:
-          "Somebody keeps ir_attachment locked, such as an update of modules or a collection of attachments.",
-        safe: "Nothing was changed; earlier backups are untouched.",
-        next: "Back up again when it is done.",
-        cause: error,
-      });
-    }
+  try {
+    if (odoo) await holdOffCollector(session);
+    if (tables.length) await session.query(`LOCK TABLE ONLY ${tables.join(", ONLY ")} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    // 55P03 lock_not_available: lock_timeout.
+    if (!(error instanceof Error && "code" in error && error.code === "55P03")) throw error;
+    throw new OdooPgError("timed_out", {
+      message: "Somebody keeps a table locked, such as an update of modules or a collection of attachments.",
+      safe: "Nothing was changed; earlier backups are untouched.",
+      next: "Back up again when it is done.",
+      cause: error,
+    });
   }
   const [row] = await session.query(
     `SELECT pg_export_snapshot() AS snapshot, current_database() AS database, clock_timestamp() AS at,
@@ -51,6 +51,17 @@ export async function beginSnapshot(session: Session): Promise<Snapshot> {
        pg_database_size(current_database())::text AS bytes, pg_is_in_recovery() AS in_recovery`,
   );
   return { ...momentSchema.parse(row), odoo };
+}
+
+/** Tables and partitioned tables, quoted. */
+async function tableNames(session: Session): Promise<string[]> {
+  const rows = await session.query(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     ORDER BY c.oid`,
+  );
+  return rows.map((row) => String(row["name"]));
 }
 
 /** Ends it. @throws OdooPgError backup_failed when the transaction was lost: then files may have gone meanwhile. */

@@ -49,21 +49,21 @@ function leftOvers(dir: string): readonly string[] {
   return readdirSync(dir).filter((name) => !/^filestore$|\.dump$/.test(name));
 }
 
-/** Keeps pg_dump waiting until the returned session ends. */
-async function holdTable(database: string, table: string) {
+/** Keeps pg_dump waiting, which reads the sequence, until the returned session ends. */
+async function holdDump(database: string) {
   const session = await node.session(database);
-  await session.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  await session.query("BEGIN; ALTER SEQUENCE res_partner_id_seq RENAME TO renamed");
   return session;
 }
 
-/** Waits until the dump of a database waits for a table, and returns the process of pg_dump. */
+/** Waits until the dump of a database waits, and returns the process of pg_dump. */
 async function waitForDump(dir: string, database: string): Promise<number> {
   let found: number | undefined;
-  await waitFor("pg_dump to wait for the table", async () => {
+  await waitFor("pg_dump to wait", async () => {
     const waiting = await withSession(node.superuser, async (session) =>
       session.query(
         `SELECT FROM pg_stat_activity WHERE application_name = 'odoo-pg backup' AND wait_event_type = 'Lock'
-         AND datname = $1 AND query LIKE 'LOCK TABLE%'`,
+         AND datname = $1 AND query LIKE '%last_value%FROM public.res_partner_id_seq%'`,
         [database],
       ),
     );
@@ -119,7 +119,7 @@ test("kill -9 of pg_dump fails one database only, and leaves nothing behind", as
   const { backUp, source, database, catalogue, filestore } = await odooBackups();
   const other = `other${made}`;
   await makeOdooDatabase({ superuser: node.superuser, database: other, filestore });
-  const holder = await holdTable(database, "res_partner");
+  const holder = await holdDump(database);
   const running = backUp(database, other);
   process.kill(await waitForDump(source.place.dir, database), "SIGKILL");
   const report = await running;
@@ -150,7 +150,7 @@ describe("a database that goes away during its backup", () => {
     const { backUp, source, database, filestore } = await odooBackups();
     const other = `other${made}`;
     await makeOdooDatabase({ superuser: node.superuser, database: other, filestore });
-    await holdTable(database, "res_partner");
+    await holdDump(database);
     const running = backUp(database, other);
     await waitForDump(source.place.dir, database);
     await withSession(node.superuser, async (session) => {
@@ -163,36 +163,39 @@ describe("a database that goes away during its backup", () => {
   });
 });
 
-test("an exclusive lock that fails a parallel dump: it is dumped again by one process", async () => {
-  const notes: string[] = [];
-  const { backUp, database, newest, verify } = await odooBackups({
-    progress: { ...silent, note: (text) => notes.push(text) },
-  });
-  await withSession({ ...node.superuser, database }, async (session) => {
-    for (const name of ["large1", "large2"])
-      await session.query(
-        `CREATE TABLE ${name} AS SELECT md5(n::text) || md5((n * 3)::text) AS text FROM generate_series(1, 500000) AS n`,
-      );
-  });
-  // pg_dump takes the largest tables first, as far as statistics tell.
-  await withSession({ ...node.superuser, database }, async (session) => session.query("VACUUM ANALYZE"));
-  const running = backUp(database);
-  const intruder = await node.session(database);
-  await waitFor("pg_dump to hold its locks", async () => {
-    const rows = await intruder.query(
-      `SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+test(
+  "an exclusive lock that fails a parallel dump: it is dumped again by one process",
+  { timeout: 180_000 },
+  async () => {
+    const notes: string[] = [];
+    const { backUp, database, newest, verify } = await odooBackups({
+      progress: { ...silent, note: (text) => notes.push(text) },
+    });
+    await withSession({ ...node.superuser, database }, async (session) => {
+      for (const name of ["large1", "large2"])
+        await session.query(
+          `CREATE TABLE ${name} AS SELECT md5(n::text) || md5((n * 3)::text) AS text FROM generate_series(1, 500000) AS n`,
+        );
+    });
+    // pg_dump takes the largest tables first, as far as statistics tell.
+    await withSession({ ...node.superuser, database }, async (session) => session.query("VACUUM ANALYZE"));
+    const running = backUp(database);
+    const intruder = await node.session(database);
+    await waitFor("pg_dump to hold its locks", async () => {
+      const rows = await intruder.query(
+        `SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
        WHERE a.application_name = 'odoo-pg backup' AND a.query LIKE 'COPY%large%'`,
-    );
-    return rows.length > 0;
-  });
-  const lock = intruder.query("LOCK TABLE ir_cron IN ACCESS EXCLUSIVE MODE").catch(() => {});
-  const report = await running;
-  await intruder.close();
-  await lock;
-  expect(report.databases.map(({ outcome, error }) => [outcome, error])).toEqual([["ok", null]]);
-  expect(notes.some((text) => text.includes("dumped again by one process"))).toBe(true);
-  expect((await verify(await newest())).ok).toBe(true);
-});
+      );
+      return rows.length > 0;
+    });
+    const lock = intruder.query("BEGIN; LOCK TABLE ir_cron IN ACCESS EXCLUSIVE MODE; COMMIT");
+    const report = await running;
+    await lock;
+    expect(report.databases.map(({ outcome, error }) => [outcome, error])).toEqual([["ok", null]]);
+    expect(notes.some((text) => text.includes("again, by one process"))).toBe(true);
+    expect((await verify(await newest())).ok).toBe(true);
+  },
+);
 
 describe("damage that comes later is found by backup verify", () => {
   const damages: readonly [string, (folder: string, largest: string) => void, RegExp][] = [
@@ -297,77 +300,82 @@ test("odd names of databases are backed up under names that give them back", asy
   expect(drilled.databases.map(({ error }) => error)).toEqual([null, null]);
 });
 
-test("while a writer adds attachments and the collector deletes, no backup names a file that it lacks", async () => {
-  const { backUpOne, catalogue, verify, database, odoo, source } = await odooBackups({ attachments: 300 });
-  const over = new AbortController();
-  let collected = 0;
-  let written = 0;
-  /** As Odoo: the file first, then the row. */
-  const writer = async (): Promise<void> => {
-    const session = await node.session(database);
-    while (!over.signal.aborted) {
-      written += 1;
-      const name = writeAttachment(odoo.filestore, `written ${written} ${randomInt(10 ** 9)}`);
-      await session.query("INSERT INTO ir_attachment (name, type, store_fname) VALUES ('w', 'binary', $1)", [
-        name,
-      ]);
-    }
-  };
-  const remover = async (): Promise<void> => {
-    const session = await node.session(database);
-    while (!over.signal.aborted)
-      await session.query(
-        "DELETE FROM ir_attachment WHERE id IN (SELECT id FROM ir_attachment ORDER BY random() LIMIT 2)",
-      );
-  };
-  /** As Odoo's _gc_file_store: the lock first, then the look at what is still named, then the files. */
-  const collector = async (): Promise<void> => {
-    const session = await node.session(database);
-    while (!over.signal.aborted) {
-      const present = readdirSync(odoo.filestore, { recursive: true, encoding: "utf8" }).filter((name) =>
-        name.includes("/"),
-      );
-      try {
+test(
+  "while a writer adds attachments and the collector deletes, no backup names a file that it lacks",
+  { timeout: 180_000 },
+  async () => {
+    const { backUpOne, catalogue, verify, database, odoo, source } = await odooBackups({ attachments: 300 });
+    const over = new AbortController();
+    let collected = 0;
+    let written = 0;
+    /** As Odoo: the file first, then the row. */
+    const writer = async (): Promise<void> => {
+      const session = await node.session(database);
+      while (!over.signal.aborted) {
+        written += 1;
+        const name = writeAttachment(odoo.filestore, `written ${written} ${randomInt(10 ** 9)}`);
         await session.query(
-          "BEGIN; SET LOCAL lock_timeout = '100ms'; LOCK TABLE ir_attachment IN SHARE MODE",
+          "INSERT INTO ir_attachment (name, type, store_fname) VALUES ('w', 'binary', $1)",
+          [name],
         );
-        const rows = await session.query(
-          "SELECT store_fname FROM ir_attachment WHERE store_fname = ANY($1)",
-          [present],
+      }
+    };
+    const remover = async (): Promise<void> => {
+      const session = await node.session(database);
+      while (!over.signal.aborted)
+        await session.query(
+          "DELETE FROM ir_attachment WHERE id IN (SELECT id FROM ir_attachment ORDER BY random() LIMIT 2)",
         );
-        const named = new Set(rows.map((row) => row["store_fname"]));
-        for (const name of present) {
-          if (named.has(name)) continue;
-          rmSync(join(odoo.filestore, name), { force: true });
-          collected += 1;
+    };
+    /** As Odoo's _gc_file_store: the lock first, then the look at what is still named, then the files. */
+    const collector = async (): Promise<void> => {
+      const session = await node.session(database);
+      while (!over.signal.aborted) {
+        const present = readdirSync(odoo.filestore, { recursive: true, encoding: "utf8" }).filter((name) =>
+          name.includes("/"),
+        );
+        try {
+          await session.query(
+            "BEGIN; SET LOCAL lock_timeout = '100ms'; LOCK TABLE ir_attachment IN SHARE MODE",
+          );
+          const rows = await session.query(
+            "SELECT store_fname FROM ir_attachment WHERE store_fname = ANY($1)",
+            [present],
+          );
+          const named = new Set(rows.map((row) => row["store_fname"]));
+          for (const name of present) {
+            if (named.has(name)) continue;
+            rmSync(join(odoo.filestore, name), { force: true });
+            collected += 1;
+          }
+          await session.query("COMMIT");
+        } catch {
+          await session.query("ROLLBACK");
         }
-        await session.query("COMMIT");
-      } catch {
-        await session.query("ROLLBACK");
+      }
+    };
+    const activity = [writer(), remover(), collector()];
+    try {
+      for (let run = 0; run < 8; run += 1) await backUpOne(database);
+    } finally {
+      over.abort();
+      await Promise.all(activity);
+    }
+    expect(collected).toBeGreaterThan(0);
+    const backups = await catalogue();
+    expect(backups).toHaveLength(8);
+    for (const backup of backups) {
+      expect(backup.manifest.filestore).toMatchObject({ missing: { count: 0 }, altered: { count: 0 } });
+      expect((await verify(backup)).problems).toEqual([]);
+      for await (const { sha1, storeFname } of readFilestoreList(backup.folder)) {
+        const content = readFileSync(poolFile(source.place, sha1));
+        expect(createHash("sha1").update(content).digest("hex")).toBe(storeFname.slice(3));
       }
     }
-  };
-  const activity = [writer(), remover(), collector()];
-  try {
-    for (let run = 0; run < 8; run += 1) await backUpOne(database);
-  } finally {
-    over.abort();
-    await Promise.all(activity);
-  }
-  expect(collected).toBeGreaterThan(0);
-  const backups = await catalogue();
-  expect(backups).toHaveLength(8);
-  for (const backup of backups) {
-    expect(backup.manifest.filestore).toMatchObject({ missing: { count: 0 }, altered: { count: 0 } });
-    expect((await verify(backup)).problems).toEqual([]);
-    for await (const { sha1, storeFname } of readFilestoreList(backup.folder)) {
-      const content = readFileSync(poolFile(source.place, sha1));
-      expect(createHash("sha1").update(content).digest("hex")).toBe(storeFname.slice(3));
-    }
-  }
-  const last = backups.at(-1);
-  if (!last) throw new Error("no backup");
-  const drilled = await drillBackups(source, [last], silent);
-  expect(drilled.databases.map(({ error }) => error)).toEqual([null]);
-  expect(existsSync(join(source.place.dir, ".odoo-pg-backup.lock"))).toBe(false);
-});
+    const last = backups.at(-1);
+    if (!last) throw new Error("no backup");
+    const drilled = await drillBackups(source, [last], silent);
+    expect(drilled.databases.map(({ error }) => error)).toEqual([null]);
+    expect(existsSync(join(source.place.dir, ".odoo-pg-backup.lock"))).toBe(false);
+  },
+);
