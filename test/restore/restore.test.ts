@@ -190,19 +190,19 @@ describe("in the place of a database", () => {
   test("it is replaced while sessions hold it and come back at once", async () => {
     await it.as(backup, "busy");
     await rows("busy", "DELETE FROM ir_cron");
-    let on = true;
+    const clock = { on: true };
     const clients = Array.from({ length: 4 }, async () => {
-      while (on) {
+      while (clock.on) {
         await withSession({ ...it.node.superuser, database: "busy" }, async (session) => {
           await session.query("SELECT pg_sleep(0.2)");
         }).catch(() => {});
       }
     });
     atEnd(() => {
-      on = false;
+      clock.on = false;
     });
     const report = await it.replace(backup, "busy");
-    on = false;
+    clock.on = false;
     await Promise.all(clients);
     expect(report).toMatchObject({ kept: null, files: 20 });
     expect(await rows("busy", "SELECT count(*)::int AS crons FROM ir_cron")).toEqual([{ crons: 2 }]);

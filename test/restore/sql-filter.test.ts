@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SqlFilter, splitName, type SqlContents } from "../../src/backup/restore/sql-filter.ts";
 

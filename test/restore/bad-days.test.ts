@@ -1,0 +1,407 @@
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ZipFile } from "yazl";
+import { compareContents } from "../../src/backup/compare.ts";
+import { poolFile } from "../../src/backup/place.ts";
+import { readFilestoreList } from "../../src/backup/filestore-list.ts";
+import { withSession } from "../../src/system/sql.ts";
+import { writeZip } from "../../src/system/zip.ts";
+import { mayMount, smallDisk } from "../backup/backup-source.ts";
+import { runningNode } from "../postgres/throwaway-node.ts";
+import { filesBelow } from "../support/files.ts";
+import { smallDump } from "../support/odoo-dump.ts";
+import { atEnd } from "../support/scope.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitFor } from "../support/wait.ts";
+import { restoring, type Restoring } from "./restoring.ts";
+
+let it: Restoring;
+let backup: string;
+let before: { contents: Awaited<ReturnType<Restoring["contents"]>>; files: readonly string[] };
+
+beforeAll(async () => {
+  it = await restoring(await runningNode());
+  await it.make("shop", { partners: 20_000 });
+  await it.backUpOne("shop");
+  backup = (await it.newest()).id;
+  before = { contents: await it.contents("shop"), files: filesBelow(join(it.filestore, "shop")) };
+});
+
+/** The database that was there is as it was, and nothing else is left. */
+async function nothingHappened(): Promise<void> {
+  await it.nothingLeft();
+  expect(
+    compareContents(before.contents, await it.contents("shop"), { owners: true, definitions: true }),
+  ).toEqual([]);
+  expect(filesBelow(join(it.filestore, "shop"))).toEqual(before.files);
+}
+
+describe("what is cut or damaged is refused, and nothing that existed is touched:", () => {
+  test.each([
+    ["custom", ["-Fc"]],
+    ["tar", ["-Ft"]],
+    ["plain", ["-Fp"]],
+    ["gzip", ["-Fp", "-Z6"]],
+  ])("a %s dump that is cut", async (_kind, args) => {
+    const file = it.dump("shop", join(temporaryFolder(), "d"), ...args);
+    const { size } = statSync(file);
+    const text = args.includes("-Fp");
+    // The end of a plain dump is a comment and an empty line.
+    for (const keep of [Math.floor(size * 0.4), text && args.length === 1 ? size - 150 : size - 1]) {
+      if (args[0] === "-Ft" && keep === size - 1) continue;
+      truncateSync(file, keep);
+      await expect(it.replace(file, "shop")).rejects.toMatchObject({
+        code: expect.stringMatching(/^(?:dump_unusable|command_failed|restore_failed)$/),
+        safe: expect.stringMatching(/as they were|Nothing/),
+      });
+      await nothingHappened();
+    }
+  });
+
+  test("a directory dump with a file that is gone", async () => {
+    const folder = it.dump("shop", join(temporaryFolder(), "d"), "-Fd");
+    const [largest = ""] = filesBelow(folder, (name) => name === "toc.dat").toSorted(
+      (a, b) => statSync(b).size - statSync(a).size,
+    );
+    rmSync(largest);
+    await expect(it.as(folder, "never")).rejects.toMatchObject({ code: "dump_unusable" });
+    await nothingHappened();
+  });
+
+  test("a backup with a flipped bit", async () => {
+    const copy = join(temporaryFolder(), "copied");
+    cpSync(it.source.place.dir, copy, { recursive: true });
+    const folder = join(copy, `${backup}.dump`);
+    const toc = readFileSync(join(folder, "toc.dat"));
+    const at = toc.indexOf("res_partner");
+    toc[at] = (toc[at] ?? 0) ^ 1;
+    writeFileSync(join(folder, "toc.dat"), toc);
+    await expect(it.replace(folder, "shop")).rejects.toMatchObject({
+      code: "backup_damaged",
+      message: expect.stringContaining("toc.dat"),
+    });
+    await nothingHappened();
+  });
+
+  test.each(["altered", "missing"])("a backup with an attachment that is %s", async (how) => {
+    const copy = join(temporaryFolder(), "copied");
+    cpSync(it.source.place.dir, copy, { recursive: true });
+    const folder = join(copy, `${backup}.dump`);
+    const { value: first } = await readFilestoreList(folder).next();
+    if (!first) throw new Error("no attachment");
+    const pool = { ...it.source.place, pool: join(copy, "filestore") };
+    const file = poolFile(pool, first.sha1);
+    if (how === "missing") rmSync(file);
+    else writeFileSync(file, "x".repeat(statSync(file).size));
+    await expect(it.replace(folder, "shop")).rejects.toMatchObject({
+      code: "backup_damaged",
+      message: expect.stringContaining(`${first.storeFname} is ${how}`),
+    });
+    await nothingHappened();
+  });
+
+  test("what is no dump at all", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "empty"), "");
+    writeFileSync(join(folder, "binary"), Buffer.from([1, 2, 0, 4]));
+    writeFileSync(
+      join(folder, "archive.gz"),
+      gzipSync(readFileSync(it.dump("shop", join(folder, "c"), "-Fc"))),
+    );
+    writeFileSync(join(folder, "bad.zst"), Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3]));
+    for (const name of ["empty", "binary", "archive.gz", "bad.zst"])
+      await expect(it.as(join(folder, name), "never")).rejects.toMatchObject({ code: "dump_unusable" });
+    await expect(it.as("shop_20200101_0000", "never")).rejects.toMatchObject({ code: "backup_unknown" });
+    await expect(it.as(join(folder, "absent"), "never")).rejects.toMatchObject({ code: "backup_unknown" });
+    await nothingHappened();
+  });
+});
+
+describe("a dump of a newer PostgreSQL is told from its header:", () => {
+  test("an archive of a newer format", async () => {
+    const file = it.dump("shop", join(temporaryFolder(), "d"), "-Fc");
+    const bytes = readFileSync(file);
+    bytes[6] = 99;
+    writeFileSync(file, bytes);
+    await expect(it.as(file, "never")).rejects.toMatchObject({
+      code: "dump_unusable",
+      message: expect.stringContaining("archive format 1.99"),
+    });
+  });
+
+  test("plain SQL", async () => {
+    const file = join(temporaryFolder(), "d.sql");
+    writeFileSync(
+      file,
+      "--\n-- PostgreSQL database dump\n--\n-- Dumped from database version 99.1\n\nSET transaction_timeout = 0;\n",
+    );
+    await expect(it.as(file, "never")).rejects.toMatchObject({
+      message: expect.stringContaining("PostgreSQL 99"),
+    });
+    await nothingHappened();
+  });
+});
+
+describe("a dump runs no programs:", () => {
+  test.each([
+    ["a command of psql", "\\! touch MARK\n", "\\!"],
+    ["a program that COPY reads", "COPY t FROM PROGRAM 'touch MARK';\n", "program"],
+    [
+      "a program inside a block",
+      "DO $$ BEGIN EXECUTE 'COPY t FROM PROGRAM ''touch MARK'''; END $$;\n",
+      "must be superuser|permission denied to COPY",
+    ],
+    [
+      "a superuser's rights that it takes",
+      "RESET SESSION AUTHORIZATION; SET SESSION AUTHORIZATION postgres; ALTER ROLE odoo SUPERUSER;\n",
+      "permission denied|must be superuser",
+    ],
+    ["another database that it drops", "DROP DATABASE IF EXISTS shop;\n", "database itself"],
+    [
+      "another database that it drops inside a block",
+      "DO $$ BEGIN EXECUTE 'ALTER DATABASE shop RENAME TO gone'; END $$;\n",
+      "must be owner of database shop",
+    ],
+  ])("%s", async (_what, sql, words) => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o777);
+    const mark = join(folder, "mark");
+    const file = join(folder, "d.sql");
+    writeFileSync(file, `CREATE TABLE public.t (a text);\n${sql.replaceAll("MARK", mark)}`);
+    const refused: unknown = await it.as(file, "never").catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Error);
+    expect(String(refused)).toMatch(words.startsWith("\\") ? "\\!" : new RegExp(words));
+    expect(existsSync(mark)).toBe(false);
+    await nothingHappened();
+  });
+
+  test("psql itself refuses its commands where the reader lets one pass", async () => {
+    // A view of text that only psql and the server share: a name with a line break, as CVE-2025-8714 has it.
+    const file = join(temporaryFolder(), "d.sql");
+    writeFileSync(file, "CREATE TABLE public.t (a text);\nCOPY public.t FROM stdin;\nx\n\\.\nSELECT 1;\n");
+    await it.as(file, "fine");
+    expect((await it.contents("fine")).tables).toMatchObject([{ name: "t", rows: 1 }]);
+  });
+
+  test("functions of the dump do not run with a superuser's rights when it is compared", async () => {
+    const file = join(temporaryFolder(), "d.sql");
+    writeFileSync(
+      file,
+      `CREATE TABLE public.t (a text);
+CREATE FUNCTION public.who(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+  IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN EXECUTE 'CREATE ROLE intruder SUPERUSER'; END IF; RETURN $1; END $$;
+CREATE INDEX ON public.t (public.who(a));
+INSERT INTO public.t SELECT pg_catalog.generate_series(1, 100)::text;
+`,
+    );
+    await it.as(file, "sneaky");
+    expect(
+      await withSession(it.node.superuser, (session) =>
+        session.query("SELECT FROM pg_roles WHERE rolname = 'intruder'"),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe("a zip", () => {
+  /** A zip whose names are as given, right or wrong: yazl takes none that lead elsewhere. */
+  async function zipOf(entries: Readonly<Record<string, string>>): Promise<string> {
+    const file = join(temporaryFolder(), "a.zip");
+    await writeZip(
+      file,
+      (async function* () {
+        for (const [name, text] of Object.entries(entries)) yield { name, text };
+      })(),
+    );
+    return file;
+  }
+  const dump = async (): Promise<string> => readFileSync((await smallDump(temporaryFolder())).path, "utf8");
+
+  test.each(["../../etc/cron.d/x", "/etc/cron.d/x", "filestore/../../x", "filestore\\..\\x"])(
+    "that names %s is refused",
+    async (bad) => {
+      const name = `filestore/${"x".repeat(bad.length)}`.slice(0, bad.length).padEnd(bad.length, "y");
+      const file = await zipOf({ "dump.sql": await dump(), [name]: "evil" });
+      writeFileSync(file, Buffer.from(readFileSync(file).toString("latin1").replaceAll(name, bad), "latin1"));
+      await expect(it.as(file, "never")).rejects.toMatchObject({ code: "dump_unusable" });
+      await nothingHappened();
+    },
+  );
+
+  test("with an altered attachment is refused", async () => {
+    const sha1 = "0123456789012345678901234567890123456789";
+    const file = await zipOf({ "dump.sql": await dump(), [`filestore/01/${sha1}`]: "not that" });
+    await expect(it.as(file, "never")).rejects.toMatchObject({
+      code: "backup_damaged",
+      message: expect.stringContaining(sha1),
+    });
+    await nothingHappened();
+  });
+
+  test("without a dump, cut, or with a flipped bit is refused", async () => {
+    const file = await zipOf({ "dump.sql": await dump() });
+    const bytes = readFileSync(file);
+    const flipped = Buffer.from(bytes);
+    flipped[200] = (flipped[200] ?? 0) ^ 4;
+    for (const content of [
+      readFileSync(await zipOf({ "readme.txt": "x" })),
+      bytes.subarray(0, bytes.length * 0.4),
+      bytes.subarray(0, -1),
+      flipped,
+    ]) {
+      writeFileSync(file, content);
+      await expect(it.as(file, "never")).rejects.toMatchObject({ code: "dump_unusable" });
+      await nothingHappened();
+    }
+  });
+
+  test.runIf(mayMount)(
+    "that unpacks to more than the disk holds is refused before anything is written",
+    async () => {
+      const disk = smallDisk(4, undefined);
+      const small = await restoring(it.node, { filestore: join(disk, "fs") });
+      const file = join(temporaryFolder(), "bomb.zip");
+      const zip = new ZipFile();
+      zip.addBuffer(Buffer.from(await dump()), "dump.sql");
+      zip.addBuffer(Buffer.alloc(50_000_000), "filestore/aa/bomb");
+      zip.end();
+      const pieces: Buffer[] = [];
+      for await (const chunk of zip.outputStream) pieces.push(Buffer.from(chunk));
+      writeFileSync(file, Buffer.concat(pieces));
+      expect(statSync(file).size).toBeLessThan(100_000);
+      await expect(small.as(file, "never")).rejects.toMatchObject({ code: "disk_full" });
+      // One that lies about its size is caught while it is read.
+      const lie = Buffer.concat(pieces);
+      const size = Buffer.alloc(4);
+      size.writeUInt32LE(50_000_000);
+      const at = lie.lastIndexOf(size);
+      lie.writeUInt32LE(1000, at);
+      writeFileSync(file, lie);
+      await expect(small.as(file, "never")).rejects.toMatchObject({ code: "dump_unusable" });
+      await small.nothingLeft();
+    },
+  );
+});
+
+describe("a full disk", () => {
+  test.runIf(mayMount)("of the filestore leaves nothing of the restore", async () => {
+    await it.make("large files", { attachments: 20, bytes: 300_000 });
+    await it.backUpOne("large files");
+    const { id } = await it.newest();
+    const disk = smallDisk(8, undefined);
+    const small = await restoring(it.node, { filestore: join(disk, "fs"), dir: it.source.place.dir });
+    writeFileSync(join(disk, "ballast"), Buffer.alloc(3_000_000));
+    await expect(small.as(id, "never")).rejects.toMatchObject({ code: "disk_full" });
+    await small.nothingLeft();
+    expect(await it.databases()).not.toContain("never");
+  });
+
+  test.runIf(mayMount)("of the server leaves nothing of the restore", async () => {
+    const disk = smallDisk(4, it.node.owner);
+    await withSession(it.node.superuser, async (session) => {
+      await session.query(`CREATE TABLESPACE small LOCATION '${disk}'`);
+      await session.query("GRANT CREATE ON TABLESPACE small TO PUBLIC");
+      await session.query("ALTER SYSTEM SET default_tablespace = 'small'");
+      await session.query("SELECT pg_reload_conf()");
+    });
+    atEnd(async () => {
+      await withSession(it.node.superuser, async (session) => {
+        await session.query("ALTER SYSTEM RESET default_tablespace");
+        await session.query("SELECT pg_reload_conf()");
+        await session.query("DROP TABLESPACE IF EXISTS small");
+      });
+    });
+    const file = join(temporaryFolder(), "d.sql");
+    const rows = Array.from({ length: 20_000 }, (_, n) => `${n}\t${"x".repeat(500)}`).join("\n");
+    writeFileSync(
+      file,
+      `CREATE TABLE public.t (n int, text text);\nCOPY public.t FROM stdin;\n${rows}\n\\.\n`,
+    );
+    await expect(it.replace(file, "shop")).rejects.toMatchObject({ code: "disk_full" });
+    await nothingHappened();
+  });
+});
+
+/** Process ids of programs that load into a database in the making of this node. */
+function loaders(program: string): readonly number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => {
+      if (!Number.isInteger(pid)) return false;
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        return (
+          command.includes(`/${program}\0`) &&
+          command.includes("odoo_pg_loader_") &&
+          command.includes(it.node.superuser.host)
+        );
+      } catch {
+        return false;
+      }
+    });
+}
+
+describe("kill -9 of the program that loads", () => {
+  test.each([
+    ["pg_restore", ["-Fd"]],
+    ["psql", ["-Fp"]],
+  ])("%s leaves nothing of the restore", async (program, args) => {
+    const file = it.dump("shop", join(temporaryFolder(), "d"), ...args);
+    for (const moment of [1, 8, 20]) {
+      let seen = 0;
+      let over = false;
+      const ended = it
+        .replace(file, "shop")
+        .then(
+          () => "replaced",
+          (error: unknown) => error,
+        )
+        .finally(() => {
+          over = true;
+        });
+      await waitFor("the program to be killed or to end", () => {
+        const [victim] = loaders(program);
+        if (victim === undefined || seen++ < moment) return over;
+        process.kill(victim, "SIGKILL");
+        return true;
+      });
+      const outcome = await ended;
+      // It may have ended before it could be killed.
+      if (outcome !== "replaced")
+        expect(outcome).toMatchObject({
+          code: "command_failed",
+          safe: expect.stringContaining("as they were"),
+        });
+      await nothingHappened();
+    }
+  });
+});
+
+test("what a killed restore left is removed by the next one, and a running one is left alone", async () => {
+  const { NewDatabase, ODOO_FORM } = await import("../../src/backup/restore/new-database.ts");
+  const { tidyUp } = await import("../../src/backup/restore/publish.ts");
+  const running = await NewDatabase.begin(it.source);
+  await running.createEmpty(ODOO_FORM);
+  await withSession(it.node.superuser, (session) =>
+    session.query("CREATE ROLE odoo_pg_loader_0123abcd LOGIN"),
+  );
+  await withSession(it.node.superuser, (session) =>
+    session.query("CREATE DATABASE odoo_pg_new_0123abcd OWNER odoo_pg_loader_0123abcd"),
+  );
+  await tidyUp(it.source);
+  expect((await it.databases()).filter((name) => name.startsWith("odoo_pg"))).toEqual([running.name]);
+  await running.discard();
+  await nothingHappened();
+});
