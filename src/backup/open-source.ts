@@ -64,7 +64,11 @@ export async function openBackupSource(wish: SourceWish): Promise<BackupSource> 
     superuser: credentials,
     passfile,
     owner: await backupOwner(wish),
-    requestedBy: { kind: wish.requestedBy, user: currentUser().name ?? "unknown", host: wish.machine.hostname },
+    requestedBy: {
+      kind: wish.requestedBy,
+      user: currentUser().name ?? "unknown",
+      host: wish.machine.hostname,
+    },
     version: wish.version,
     processors: processors(),
     signal: wish.signal,

@@ -47,6 +47,7 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     ...unexplained(status).flatMap((text) => wrap(text, width, "  ")),
     `Write   ${writeLine(status)}`,
     ...wrap(`Read    ${readLine(status)}`, width, "        "),
+    ...(status.backups ? wrap(`Backups ${backupsLine(status.backups)}`, width, "        ") : []),
     ...(status.agent.operation === null
       ? []
       : [`Agent   is working on: odoo-pg ${clean(status.agent.operation)}`]),
@@ -68,6 +69,18 @@ function headline(
     database_bytes === null ? `${UNKNOWN} GB` : showBytes(database_bytes),
   ];
   return `${bold(cluster)}  ${colour(`${MARKS[verdict]} ${verdict.toUpperCase()}${count}`)}   ${facts.join(" · ")}`;
+}
+
+function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
+  const { age_seconds, databases, size_bytes, last_drill_at, last_drill_ok } = backups;
+  return [
+    age_seconds === null ? "not of every database" : `${showSeconds(age_seconds)} old`,
+    `${databases} ${databases === 1 ? "database" : "databases"}`,
+    showBytes(size_bytes),
+    last_drill_at === null
+      ? "never proven by a restore"
+      : `${last_drill_ok ? "proven by a restore" : "restore FAILED"} on ${last_drill_at.slice(0, 10)}`,
+  ].join(" · ");
 }
 
 const HEADINGS = ["NODE", "ROLE", "STATE", "LAG", "SLOT", "DISK", "POOL"];

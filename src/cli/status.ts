@@ -3,6 +3,7 @@ import { reasonOf } from "../agent/node-handle.ts";
 import { superuser } from "../agent/runtime.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { readApplied, readState } from "../agent/state.ts";
+import { readBackupStatus } from "../backup/status-file.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
@@ -91,10 +92,11 @@ async function watch(context: StatusContext, output: Output): Promise<ExitStatus
  */
 export async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const layout = layoutOf(context.config.state_dir);
-  const [applied, record, password] = await Promise.all([
+  const [applied, record, password, backups] = await Promise.all([
     readApplied(layout),
     readState(layout),
     readPassword(layout, "postgres"),
+    readBackupStatus(layout.stateDir),
   ]);
   const own = applied?.config ?? context.config;
   const followed = record?.primary === UPSTREAM ? own.upstream : undefined;
@@ -123,6 +125,7 @@ export async function gatherStatus(context: StatusContext): Promise<StatusDocume
     databaseBytes: looks.find(({ size }) => size !== undefined)?.size,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },
+    backups: { record: backups, launchedAt: record?.history[0]?.at },
     now: now(),
     suggest: (command) => suggest(context, command),
   });

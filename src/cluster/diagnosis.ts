@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
+import { backupWarnings } from "./backups.ts";
 import { showBytes, showSeconds, showShare } from "./quantities.ts";
 import type { ClusterView, NodeView } from "./view.ts";
 import { warning, type Warning } from "./warnings.ts";
@@ -21,10 +22,17 @@ export function findWarnings(view: ClusterView): Warning[] {
         ...agent(view),
         ...pool(view),
         ...disks(view),
+        ...backups(view),
         ...settings(view),
       ];
   const rank = ({ severity }: Warning): number => (severity === "critical" ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b));
+}
+
+function backups({ input }: ClusterView): Warning[] {
+  if (!input.backups) return [];
+  const { config, now, suggest } = input;
+  return backupWarnings({ settings: config.backup, ...input.backups, now, suggest });
 }
 
 function notRunning({ input, nodes }: ClusterView): Warning {

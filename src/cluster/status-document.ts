@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { backupsSchema } from "./backups.ts";
 import { warningSchema } from "./warnings.ts";
 
 const slotStatus = z.strictObject({
@@ -72,6 +73,8 @@ export const statusDocumentSchema = z.strictObject({
     /** What it works on now, such as `up`. */
     operation: z.string().nullable(),
   }),
+  /** Null when this host never made one. */
+  backups: backupsSchema.nullable(),
   /** The worst first. */
   warnings: warningSchema.array(),
 });

@@ -1,3 +1,4 @@
+import { backupsOf } from "./backups.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./status-document.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
@@ -40,6 +41,7 @@ export function statusOf(input: StatusInput): StatusDocument {
       pid: agent?.pid ?? null,
       operation: agent?.operation ?? null,
     },
+    backups: backupsOf(input.backups?.record, input.now),
     warnings,
   };
 }

@@ -1,3 +1,4 @@
+import type { BackupStatus } from "../backup/report.ts";
 import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "./layout.ts";
 import { bytesBehind } from "./lsn.ts";
@@ -55,6 +56,10 @@ export interface StatusInput {
     readonly readAnswers: boolean | undefined;
     readonly writeAnswers: boolean | undefined;
   };
+  /** What the last run of backups left, and when the cluster was first launched (ISO 8601); undefined where nobody looked. */
+  readonly backups?:
+    | { readonly record: BackupStatus | undefined; readonly launchedAt: string | undefined }
+    | undefined;
   /** Our clock, milliseconds since the epoch. */
   readonly now: number;
   /** Makes an exact command of `up`: with the configuration file named where that is needed. */

@@ -100,6 +100,22 @@ export const WARNINGS = {
     meaning: "No replica serves reads at this moment: they go to the primary.",
   },
   disk_filling: { severity: "warning", meaning: "A disk is 85 % full or more." },
+  backup_failed: {
+    severity: "warning",
+    meaning: "The last run of backups failed for at least one database. Earlier backups are untouched.",
+  },
+  backup_too_old: {
+    severity: "warning",
+    meaning: "A database has no backup that is younger than `backup.max_age_hours`.",
+  },
+  drill_failed: {
+    severity: "warning",
+    meaning: "A backup could not be restored, or what was restored is not what the backup promises.",
+  },
+  drill_too_old: {
+    severity: "warning",
+    meaning: "No backup was proven by restoring it for longer than `backup.max_drill_age_days`.",
+  },
   settings_pending_restart: {
     severity: "warning",
     meaning: "Servers run with older settings than their files hold: these take effect at a restart only.",

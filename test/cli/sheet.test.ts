@@ -234,6 +234,16 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
     pid: fc.option(fc.nat()),
     operation: fc.option(fc.constantFrom("up", "down")),
   }),
+  backups: fc.option(
+    fc.record({
+      last_good_at: fc.option(moment),
+      age_seconds: fc.option(fc.nat()),
+      databases: fc.nat(),
+      size_bytes: fc.nat({ max: 2 ** 50 }),
+      last_drill_at: fc.option(moment),
+      last_drill_ok: fc.option(fc.boolean()),
+    }),
+  ),
   warnings: fc.array(
     fc
       .record({ code: fc.constantFrom(...codes), message: words, next: words })

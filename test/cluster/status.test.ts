@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { BackupStatus, RunReport } from "../../src/backup/report.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/status-document.ts";
 import { statusOf } from "../../src/cluster/status.ts";
+import type { StatusInput } from "../../src/cluster/view.ts";
 import { WARNINGS, verdictOf, type WarningCode } from "../../src/cluster/warnings.ts";
 import {
   account,
@@ -84,6 +86,7 @@ describe("a healthy cluster", () => {
         write: { host: "127.0.0.1", port: 5436, answers: true, node: "pg1" },
       },
       agent: { running: true, pid: 4711, operation: null },
+      backups: null,
       warnings: [],
     });
   });
@@ -246,8 +249,83 @@ describe("warnings", () => {
   const replica = seen("pg2", replicaFacts());
   const dead = silent("pg2", "is not running");
 
+  const hoursAgo = (hours: number): string => new Date(NOW - hours * 3_600_000).toISOString();
+  const run = (kind: "backup" | "drill", outcome: "ok" | "failed", finished_at: string): RunReport => ({
+    version: 1,
+    kind,
+    cluster: "prod",
+    host: "here",
+    started_at: finished_at,
+    finished_at,
+    ok: outcome === "ok",
+    databases: [
+      {
+        database: "shop",
+        outcome,
+        id: "shop_20260301_1200",
+        seconds: 1,
+        size_bytes: 1,
+        copied_bytes: 0,
+        error: outcome === "ok" ? null : "no room left",
+        warnings: [],
+      },
+    ],
+    removed: [],
+    warnings: [],
+  });
+  const backups = (changes: Partial<BackupStatus>): StatusInput["backups"] => ({
+    launchedAt: hoursAgo(10_000),
+    record: {
+      version: 1,
+      written_at: hoursAgo(1),
+      last_good_at: hoursAgo(1),
+      databases: 1,
+      without_backup: [],
+      backups: 3,
+      size_bytes: 3 * MB,
+      last_run: run("backup", "ok", hoursAgo(1)),
+      last_drill: run("drill", "ok", hoursAgo(24)),
+      ...changes,
+    },
+  });
+
+  test("are none for good backups, which the status tells of", () => {
+    const status = statusWith({ backups: backups({}) });
+    expect(codes(status)).toEqual([]);
+    expect(status.backups).toEqual({
+      last_good_at: hoursAgo(1),
+      age_seconds: 3600,
+      databases: 1,
+      size_bytes: 3 * MB,
+      last_drill_at: hoursAgo(24),
+      last_drill_ok: true,
+    });
+  });
+
+  test("come for a cluster that was never backed up only when that is late", () => {
+    const never = (launchedAt: string) => codes(statusWith({ backups: { record: undefined, launchedAt } }));
+    expect(never(hoursAgo(2))).toEqual([]);
+    expect(never(hoursAgo(30))).toEqual(["backup_too_old"]);
+  });
+
   /** What brings each warning about; with the command that has to be in what to do next. */
   const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
+    backup_failed: {
+      when: { backups: backups({ last_run: run("backup", "failed", hoursAgo(1)) }) },
+      next: "odoo-pg backup create --all",
+    },
+    backup_too_old: {
+      when: { backups: backups({ last_good_at: hoursAgo(27) }) },
+      next: "odoo-pg backup create --all",
+    },
+    drill_failed: {
+      when: { backups: backups({ last_drill: run("drill", "failed", hoursAgo(1)) }) },
+      next: "odoo-pg backup verify --restore",
+    },
+    drill_too_old: {
+      when: { backups: backups({ last_drill: run("drill", "ok", hoursAgo(9 * 24)) }) },
+      next: "odoo-pg backup verify --restore",
+    },
     cluster_not_running: {
       when: {
         observations: [silent("pg1", "is not running"), dead],

@@ -136,6 +136,7 @@ interface Changes {
   readonly parameters?: Readonly<Record<string, string>>;
   readonly maxLagSeconds?: number;
   readonly stateDir?: string;
+  readonly backups?: StatusInput["backups"];
   readonly suggest?: (command: string) => string;
 }
 
@@ -171,6 +172,7 @@ export function cluster(changes: Changes = {}): StatusInput {
       readAnswers: changes.readAnswers ?? changes.answers ?? true,
       writeAnswers: changes.answers ?? true,
     },
+    backups: changes.backups,
     now: NOW,
     suggest: changes.suggest ?? ((command) => `odoo-pg ${command}`),
   };

@@ -1,0 +1,96 @@
+import * as z from "zod";
+import type { Config } from "../config/schema.ts";
+import type { BackupStatus } from "../backup/report.ts";
+import { showSeconds } from "./quantities.ts";
+import { warning, type Warning } from "./warnings.ts";
+
+export const backupsSchema = z.strictObject({
+  /** Up to this moment every database is backed up, ISO 8601. Null while one has no backup at all. */
+  last_good_at: z.string().nullable(),
+  age_seconds: z.number().nullable(),
+  /** Databases that are backed up. */
+  databases: z.number(),
+  /** All backups with the pool of attachments. */
+  size_bytes: z.number(),
+  /** When a backup was last tried by restoring it, and whether that went well. */
+  last_drill_at: z.string().nullable(),
+  last_drill_ok: z.boolean().nullable(),
+});
+
+/** How the backups are. Null when none was ever made by this host. */
+export type Backups = z.output<typeof backupsSchema>;
+
+export function backupsOf(record: BackupStatus | undefined, now: number): Backups | null {
+  if (!record) return null;
+  return {
+    last_good_at: record.last_good_at,
+    age_seconds: record.last_good_at === null ? null : secondsSince(record.last_good_at, now),
+    databases: record.databases,
+    size_bytes: record.size_bytes,
+    last_drill_at: record.last_drill?.finished_at ?? null,
+    last_drill_ok: record.last_drill?.ok ?? null,
+  };
+}
+
+function secondsSince(at: string, now: number): number {
+  return Math.max(0, Math.round((now - Date.parse(at)) / 1000));
+}
+
+export interface BackupView {
+  readonly settings: Config["backup"];
+  readonly record: BackupStatus | undefined;
+  /** When the cluster was first launched, ISO 8601: before a first backup can be late. */
+  readonly launchedAt: string | undefined;
+  readonly now: number;
+  readonly suggest: (command: string) => string;
+}
+
+/** What is wrong with the backups; nothing where they are turned off. */
+export function backupWarnings({ settings, record, launchedAt, now, suggest }: BackupView): Warning[] {
+  if (!settings.enabled) return [];
+  const found: Warning[] = [];
+  const run = record?.last_run;
+  if (run && !run.ok) {
+    const failed = run.databases.find(({ outcome }) => outcome === "failed");
+    found.push(
+      warning("backup_failed", {
+        message: `The last backup failed: ${failed?.database ?? "?"}: ${failed?.error ?? "?"}`,
+        next: suggest("backup create --all"),
+      }),
+    );
+  }
+  const goodAt = record?.last_good_at ?? (record?.databases === 0 ? undefined : launchedAt);
+  if (goodAt !== undefined && secondsSince(goodAt, now) > settings.max_age_hours * 3600) {
+    found.push(
+      warning("backup_too_old", {
+        message: record?.last_good_at
+          ? `The last good backup of all databases is ${showSeconds(secondsSince(goodAt, now))} old.`
+          : `${record?.without_backup.join(", ") || "The cluster"} was never backed up.`,
+        next: suggest("backup create --all"),
+      }),
+    );
+  }
+  if (settings.drill_schedule === "off") return found;
+  const drill = record?.last_drill;
+  if (drill && !drill.ok) {
+    const failed = drill.databases.find(({ outcome }) => outcome === "failed");
+    found.push(
+      warning("drill_failed", {
+        message: `A backup could not be proven by restoring it: ${failed?.id ?? "?"}: ${failed?.error ?? "?"}`,
+        next: suggest("backup verify --restore"),
+      }),
+    );
+  }
+  const drilledAt = drill?.finished_at ?? (record?.databases ? launchedAt : undefined);
+  if (drilledAt !== undefined && secondsSince(drilledAt, now) > settings.max_drill_age_days * 86_400) {
+    found.push(
+      warning("drill_too_old", {
+        message: drill
+          ? `The last proven restore is ${showSeconds(secondsSince(drilledAt, now))} old.`
+          : "No backup was ever proven by restoring it.",
+        next: suggest("backup verify --restore"),
+      }),
+    );
+  }
+  return found;
+}
