@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentIdle } from "./agent-idle.ts";
+import { backupTime, manyBackups } from "./backup.ts";
 import { describeMachine } from "./machine.ts";
 import { poolLeave } from "./pool-leave.ts";
 import { readThroughput } from "./read-throughput.ts";
@@ -16,6 +17,8 @@ const benchmarks: readonly Benchmark[] = [
   upTime,
   statusTime,
   agentIdle,
+  backupTime,
+  manyBackups,
   staleReads,
   writeThroughput,
   switchoverGap,
