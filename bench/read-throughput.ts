@@ -34,6 +34,8 @@ listen reads
       );
       const haproxy = execa("/usr/sbin/haproxy", ["-db", "-f", file], {
         ...(await serverUser()),
+        // A session of its own, as every service has: Linux shares the processors out by session.
+        detached: true,
         stdin: "ignore",
         reject: false,
       });
