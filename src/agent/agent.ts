@@ -271,7 +271,10 @@ export class Agent {
     const looked = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
     await Promise.all(looked.map(async (handle) => await handle.observe()));
     if (!this.#keeping) return;
-    for (const handle of runtime.nodes.values()) void keepRunning(runtime, handle);
+    for (const handle of runtime.nodes.values()) {
+      // Not waited for: a start may take minutes, and the pool must be looked after meanwhile.
+      keepRunning(runtime, handle).catch((error: unknown) => this.#complain(handle.node.name, error));
+    }
     try {
       this.#replicationLog.tick(runtime);
     } catch (error) {
