@@ -32,7 +32,8 @@ async function client(name: string): Promise<Session> {
 test("sessions are listed with who blocks them; one's own and odoo-pg's are not", async () => {
   const [holder, waiter] = [await client("holder"), await client("waiter")];
   await node.session("shop");
-  await holder.query("CREATE TABLE t (); BEGIN; LOCK TABLE t");
+  await holder.query("CREATE TABLE t ()");
+  await holder.query("BEGIN; LOCK TABLE t");
   const waiting = waiter.query("SELECT FROM t").catch(() => {});
   const seen = await waitForBlocked();
   expect(seen.map(({ application, user }) => [application, user])).toEqual([

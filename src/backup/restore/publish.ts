@@ -140,7 +140,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
 }
 
 /** `DB_old_TIMESTAMP`, in UTC; a long name is cut so that it fits in 63 bytes. */
-export function keptName(database: string, at: number): string {
+function keptName(database: string, at: number): string {
   const tail = `_old_${timeStamp(at, true)}`;
   let head = database;
   while (Buffer.byteLength(head + tail) > 63) head = Array.from(head).slice(0, -1).join("");
@@ -162,7 +162,7 @@ async function oidOf(session: Session, database: string): Promise<string> {
  * nobody comes in any more, and waits 5 s for those who are in (dbcommands.c, CountOtherDBBackends): they are ended.
  * @throws OdooPgError refused when it stays in use.
  */
-export async function renameBusy(
+async function renameBusy(
   source: BackupSource,
   session: Session,
   database: string,
@@ -317,11 +317,7 @@ export async function tidyUp(source: BackupSource): Promise<void> {
 }
 
 /** Sessions on the replicas go on in a database that was renamed: ends them, where the replicas answer. */
-export async function endSessionsOnReplicas(
-  source: BackupSource,
-  oid: string,
-  oldName: string,
-): Promise<void> {
+async function endSessionsOnReplicas(source: BackupSource, oid: string, oldName: string): Promise<void> {
   const { superuser } = source;
   for (const node of source.config.nodes) {
     if (node.port === superuser.port) continue;
