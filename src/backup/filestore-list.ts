@@ -17,7 +17,7 @@ export function formatListedFile({ sha1, bytes, storeFname }: ListedFile): strin
   return `${sha1}\t${bytes}\t${storeFname}`;
 }
 
-export function parseListedFile(line: string): ListedFile | undefined {
+function parseListedFile(line: string): ListedFile | undefined {
   const match = /^([0-9a-f]{40})\t(\d{1,15})\t(.+)$/.exec(line);
   const [, sha1, bytes, storeFname] = match ?? [];
   if (sha1 === undefined || bytes === undefined || storeFname === undefined) return undefined;

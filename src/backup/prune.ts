@@ -39,7 +39,7 @@ export async function prune(
 }
 
 /** Takes its name from a backup, so that no reader takes what is left of it for one; then removes it. */
-export async function removeBackup(place: BackupPlace, id: string): Promise<void> {
+async function removeBackup(place: BackupPlace, id: string): Promise<void> {
   const going = path.join(place.dir, removingName(id));
   await move(path.join(place.dir, folderName(id)), going);
   await removeTree(going);

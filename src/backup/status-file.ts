@@ -6,7 +6,7 @@ import type { BackupPlace } from "./place.ts";
 import { filesOfPrefix, poolPrefixes } from "./pool.ts";
 import { backupStatusSchema, type BackupStatus, type RunReport } from "./report.ts";
 
-export function backupStatusFile(stateDir: string): string {
+function backupStatusFile(stateDir: string): string {
   return path.join(stateDir, "backup-status.json");
 }
 
