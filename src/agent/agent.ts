@@ -280,7 +280,8 @@ export class Agent {
     } catch (error) {
       this.#complain("replication log", error);
     }
-    if (this.#operation === undefined)
+    // Also while a long operation goes on, such as the copy of a large node.
+    if (this.#operation !== "down")
       await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
     await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));

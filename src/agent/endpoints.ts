@@ -22,6 +22,8 @@ export class Endpoints {
   program: HaproxyProgram | undefined;
   readonly #balancer: Balancer;
   readonly #log: Log;
+  /** What was last brought up: a configuration that is still being looked at, or was refused, must not be started. */
+  #input: HaproxyInput | undefined;
 
   constructor(layout: Layout, owner: Owner | undefined, log: Log) {
     this.#balancer = new Balancer(layout, owner);
@@ -46,7 +48,9 @@ export class Endpoints {
   async ensure(runtime: Runtime, progress: Progress): Promise<void> {
     if (!this.program) throw new Error("HAProxy was not looked for");
     this.#led = undefined;
-    const outcome = await this.#balancer.ensure(this.program, haproxyInput(runtime));
+    const input = haproxyInput(runtime);
+    const outcome = await this.#balancer.ensure(this.program, input);
+    this.#input = input;
     if (outcome !== "unchanged") progress.step("haproxy", outcome === "started" ? "start" : "reload");
   }
 
@@ -55,8 +59,9 @@ export class Endpoints {
     if (!this.program || this.#balancer.isServing()) return;
     if ((await this.#balancer.presence()).state !== "absent") return;
     this.#log("warn", "haproxy is not running: starting it again");
+    await this.#balancer.ensure(this.program, this.#input ?? haproxyInput(runtime));
+    // Whatever was led meanwhile, the new HAProxy leads nowhere yet.
     this.#led = undefined;
-    await this.#balancer.ensure(this.program, haproxyInput(runtime));
   }
 
   /** What HAProxy was last led to, and when. */

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import type { ThrowawayCluster } from "../support/cluster.ts";
 import { connect } from "../support/pg.ts";
 import { endProcesses, isAlive, processesUsing } from "../support/processes.ts";
@@ -153,6 +154,33 @@ describe("8. A base backup that fails", () => {
       "the half copy is never started; up has the previous data serve; reseed finishes",
       "as it should be",
     );
+  });
+
+  test("HAProxy killed in the middle of a long copy runs again before the copy ends", async () => {
+    const { cluster, step, until, healthy, answering } = await scenario();
+    const balancer = (): number => {
+      const record: unknown = JSON.parse(
+        readFileSync(join(cluster.stateDir, "haproxy/process.json"), "utf8"),
+      );
+      return z.object({ pid: z.int() }).parse(record).pid;
+    };
+    const held: number[] = [];
+    const goOn = (): void => held.filter(isAlive).forEach((pid) => process.kill(pid, "SIGCONT"));
+    atEnd(goOn);
+    const reseed = cluster.start(["reseed", "pg2"]);
+    await until("the copy", () => copies(cluster).length > 0);
+    for (const { pid } of copies(cluster)) {
+      process.kill(pid, "SIGSTOP");
+      held.push(pid);
+    }
+    const before = balancer();
+    await step("kill -9 of HAProxy", () => process.kill(before, "SIGKILL"));
+    await until("another HAProxy", () => balancer() !== before && isAlive(balancer()), 10_000);
+    await until("the write endpoint to answer", async () => (await answering("write")) === "pg1", 10_000);
+    expect(copies(cluster)).not.toEqual([]);
+    goOn();
+    expect((await reseed.ended).exitCode).toBe(0);
+    await healthy();
   });
 
   test("corrupt pages on the primary: the copy is refused, the old data serves", async () => {
