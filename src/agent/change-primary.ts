@@ -19,7 +19,7 @@ import { renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
 import { endOfWal, lastCheckpoint } from "../postgres/wal-end.ts";
 import { monotonic, now, waitUntil } from "../system/clock.ts";
-import { writeFileAtomic } from "../system/files.ts";
+import { removeFile, writeFileAtomic } from "../system/files.ts";
 import { applyConfiguration, writeNodeFiles } from "./configure.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
@@ -76,8 +76,8 @@ export async function switchover(
       if (handle !== next) await ensureSlot(session, slotName(handle.node.name));
     }
   });
-  old.operation = "switchover";
-  next.operation = "switchover";
+  await old.take("switchover");
+  await next.take("switchover");
   runtime.held.add(next.node.name);
   try {
     // In read-your-writes no replica may serve reads while the list that commits wait for is anew.
@@ -91,20 +91,23 @@ export async function switchover(
       await old.disconnect();
       await stopServer(old.files.dataDir, old.node.name, "fast", HANDOVER_STOP_LIMIT);
       await requireEverything(runtime, old, next);
+      await becomeStandby(runtime, old);
+      progress.step(next.node.name, "promote");
+      await makePrimary(runtime, next);
     } catch (error) {
-      // Nothing was changed yet that a start of the old primary does not undo.
-      await startAgain(runtime, old);
-      runtime.routedPrimary = old.node.name;
+      await takeBack(runtime, old);
       throw error;
     }
-    await becomeStandby(runtime, old);
-    progress.step(next.node.name, "promote");
-    await makePrimary(runtime, next);
     runtime.routedPrimary = next.node.name;
     await pool.step();
     const paused = Math.round(monotonic() - pausedAt);
     progress.note(`writes paused for ${paused} ms`);
     await recordChange(runtime, "switchover", old, next, "asked for", paused);
+  } catch (error) {
+    // Supervision has both again, whatever they are now.
+    old.operation = undefined;
+    runtime.held.clear();
+    throw error;
   } finally {
     next.operation = undefined;
     runtime.held.delete(next.node.name);
@@ -170,15 +173,23 @@ export async function promoteNode(
   const outcome: Outcome = { steps: [...decision.steps], undo: decision.undo, dry_run: request.dryRun };
   if (request.dryRun) return outcome;
 
-  old.operation = "fenced";
-  next.operation = "promote";
+  await old.take("fenced");
+  await next.take("promote");
   const pausedAt = monotonic();
   for (const name of runtime.nodes.keys()) runtime.held.add(name);
   runtime.routedPrimary = undefined;
   try {
     await pool.close();
     await old.disconnect();
-    if (primaryRuns) {
+    // It may have come up since it was looked at.
+    if (!foreign && (await findPostmaster(old.files.dataDir))) {
+      if (!primaryRuns && request.fence === undefined) {
+        throw new OdooPgError("refused", {
+          message: `The primary ${old.node.name} came back in this moment.`,
+          safe: "Nothing was changed.",
+          next: "odoo-pg status",
+        });
+      }
       progress.step(old.node.name, `stop (${request.fence ?? "immediate"})`);
       await stopServer(old.files.dataDir, old.node.name, request.fence ?? "immediate", HANDOVER_STOP_LIMIT);
     }
@@ -202,6 +213,10 @@ export async function promoteNode(
         next: `odoo-pg rejoin ${old.node.name}`,
       };
     runtime.routedPrimary = next.node.name;
+  } catch (error) {
+    // Before the record named the next one, nothing had changed: supervision starts the old primary again.
+    if (runtime.state.primary === old.node.name) runtime.routedPrimary = old.node.name;
+    throw error;
   } finally {
     pool.reopen();
     old.operation = undefined;
@@ -278,16 +293,28 @@ async function requireEverything(runtime: Runtime, old: NodeHandle, next: NodeHa
   );
 }
 
-async function startAgain(runtime: Runtime, old: NodeHandle): Promise<void> {
-  await startServer(startOptions(runtime, old));
-  old.operation = undefined;
+/**
+ * Makes the old primary what it was, as long as the record names it. Once the record names the next one, that is the
+ * primary: `up` finishes its promotion.
+ */
+async function takeBack(runtime: Runtime, old: NodeHandle): Promise<void> {
+  if (runtime.state.primary !== old.node.name) return;
+  runtime.routedPrimary = old.node.name;
+  await removeFile(standbySignal(old));
+  await startServer(startOptions(runtime, old)).catch((error: unknown) =>
+    runtime.log("error", `${old.node.name} is not started again yet: ${String(error)}`),
+  );
+}
+
+function standbySignal(handle: NodeHandle): string {
+  return path.join(handle.files.dataDir, "standby.signal");
 }
 
 /** From here on a node starts as a standby only, whoever starts it. */
 export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner } = runtime;
   const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
-  await writeFileAtomic(path.join(handle.files.dataDir, "standby.signal"), "", { owner });
+  await writeFileAtomic(standbySignal(handle), "", { owner });
   await writeFileAtomic(handle.files.synchronousFile, renderSynchronous(ryw, []), { owner });
 }
 
@@ -298,10 +325,11 @@ export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promi
 export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<void> {
   const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
   await writeFileAtomic(next.files.synchronousFile, renderSynchronous(ryw, []), { owner: runtime.owner });
-  runtime.state = { ...runtime.state, primary: next.node.name };
-  await writeState(runtime.layout, runtime.state, runtime.owner);
   // Its sessions must wait for replicas by the same rule from its first commit on.
   await next.use(async (session) => await reloadAndWait(session, next.files.dataDir, next.node.name));
+  const state = { ...runtime.state, primary: next.node.name };
+  await writeState(runtime.layout, state, runtime.owner);
+  runtime.state = state;
   // From here on the cluster has a primary of its own.
   runtime.upstream = undefined;
   await next.use(promote);

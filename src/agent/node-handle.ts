@@ -25,6 +25,8 @@ export class NodeHandle {
   retryAt = 0;
   /** Why the last start failed. */
   failure: string | undefined;
+  /** The start that supervision is at. */
+  starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   #session: Session | undefined;
   readonly #credentials: Credentials;
 
@@ -38,6 +40,18 @@ export class NodeHandle {
       answer: { kind: "none", reason: "was not looked at yet", starting: false },
       lastSeen: undefined,
     };
+  }
+
+  /**
+   * Takes the node for an operation. A start by supervision is ended first: it must not bring back what the operation
+   * stops, nor overwrite who works on the node.
+   */
+  async take(operation: string): Promise<void> {
+    while (this.starting) {
+      this.starting.abort.abort();
+      await this.starting.ended;
+    }
+    this.operation = operation;
   }
 
   /** A look at the server, within LOOK_LIMIT. Never throws: that it does not answer is an answer. */

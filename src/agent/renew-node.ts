@@ -147,7 +147,7 @@ async function renew(
 ): Promise<void> {
   const { files, node } = handle;
   const primary = primaryOf(runtime);
-  handle.operation = kind;
+  await handle.take(kind);
   runtime.held.add(node.name);
   try {
     if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, node.name);

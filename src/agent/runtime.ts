@@ -84,6 +84,8 @@ export async function syncHandles(runtime: Runtime): Promise<void> {
   for (const [name, handle] of runtime.nodes) {
     const node = wanted.get(name);
     if (node && JSON.stringify(node) === JSON.stringify(handle.node)) continue;
+    // Nobody asks this handle any more: a start that it is at would go on unseen.
+    await handle.take("remove");
     await handle.disconnect();
     runtime.nodes.delete(name);
   }

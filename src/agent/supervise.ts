@@ -15,11 +15,22 @@ export function retryDelay(failures: number): number {
  * time: an old primary that comes back is never started as one.
  */
 export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise<void> {
-  if (handle.operation !== undefined || handle.waiting || handle.observation.answer.kind === "facts") return;
-  if (now() < handle.retryAt || (await findPostmaster(handle.files.dataDir))) return;
+  if (handle.operation !== undefined || handle.starting || handle.waiting) return;
+  if (handle.observation.answer.kind === "facts" || now() < handle.retryAt) return;
+  const abort = new AbortController();
+  const ended = startIfGone(runtime, handle, abort.signal).finally(() => {
+    handle.starting = undefined;
+  });
+  handle.starting = { abort, ended };
+  await ended;
+}
+
+async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSignal): Promise<void> {
   const { name } = handle.node;
-  handle.operation = "start";
   try {
+    if (await findPostmaster(handle.files.dataDir)) return;
+    if (signal.aborted || handle.operation !== undefined) return;
+    handle.operation = "start";
     const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
     const decision = decideStart({
       node: name,
@@ -45,17 +56,20 @@ export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise
       handle.waiting = { state: "refused", reason, next };
       return;
     }
+    if (signal.aborted) return;
     runtime.log("warn", `${name} is not running: starting it again`);
-    await startServer(startOptions(runtime, handle));
+    await startServer({ ...startOptions(runtime, handle), signal });
     handle.failures = 0;
     handle.failure = undefined;
     runtime.log("info", `${name} runs again`);
   } catch (error) {
+    // An operation has taken the node.
+    if (signal.aborted) return;
     handle.failures += 1;
     handle.failure = error instanceof Error ? error.message : String(error);
     handle.retryAt = now() + retryDelay(handle.failures);
     runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure}`);
   } finally {
-    handle.operation = undefined;
+    if (handle.operation === "start") handle.operation = undefined;
   }
 }

@@ -12,7 +12,7 @@ const STOP_LIMIT = 300_000;
 export async function takeDownServers(runtime: Runtime, progress: Progress): Promise<void> {
   const stop = async (name: string): Promise<void> => {
     const handle = handleOf(runtime, name);
-    handle.operation = "stop";
+    await handle.take("stop");
     progress.step(name, "stop");
     await handle.disconnect();
     await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);

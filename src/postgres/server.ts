@@ -78,14 +78,17 @@ export interface StartOptions {
 }
 
 /**
- * Starts a server and waits until it answers. A server that runs already is left alone.
- * @throws OdooPgError node_failed with the server's last words, or timed_out while it still recovers.
+ * Starts a server and waits until it answers. A server that runs already is left alone; one that is just ending is
+ * started again after its end. At `signal` a server that was started here is ended again.
+ * @throws OdooPgError node_failed with the server's last words, or timed_out while it still recovers; an AbortError at
+ *   `signal`.
  */
 export async function startServer(options: StartOptions): Promise<Postmaster> {
   const { installation, files, owner, node } = options;
   const isUp = (server: Postmaster): boolean =>
     server.status === "ready" || (options.warm === true && server.status === "standby");
   let running = await findPostmaster(files.dataDir);
+  let launched: number | undefined;
   let ended = false;
   const launch = async (): Promise<void> => {
     await disarmStalePidFile(files.dataDir, owner);
@@ -95,20 +98,21 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
       ["-D", files.dataDir, "-c", `config_file=${files.configFile}`],
       { owner, logFile: files.startLog },
     );
+    launched = started.pid;
     ended = false;
     void started.ended.then(() => {
       ended = true;
     });
   };
-  if (!running) {
-    await ensureDirectory(files.logDir, { mode: 0o700, owner });
-    await launch();
-  }
+  await ensureDirectory(files.logDir, { mode: 0o700, owner });
+  if (!running) await launch();
   const begun = monotonic();
   await waitUntil(
     async () => {
       running = await findPostmaster(files.dataDir);
-      if (!running && ended) {
+      // The one that was found at first may have been at its end.
+      if (!running && launched === undefined) await launch();
+      else if (!running && ended) {
         const orphans = SESSIONS_LEFT.test(await lastWords(files)) && monotonic() - begun < ORPHANS_LIMIT;
         if (!orphans) throw await startFailure(node, files);
         await pause(200);
@@ -122,10 +126,19 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
       next: `Follow it: odoo-pg logs ${node} -f`,
       signal: options.signal,
     },
-  );
+  ).catch(async (error: unknown) => {
+    if (options.signal?.aborted && launched !== undefined && !ended) {
+      sendSignal(launched, "SIGINT");
+      await waitForEnd(launched, ABORT_LIMIT);
+    }
+    throw error;
+  });
   if (!running) throw await startFailure(node, files);
   return running;
 }
+
+/** Milliseconds for a server to end whose start was given up; one that takes longer is found by its postmaster.pid. */
+const ABORT_LIMIT = 10_000;
 
 /** After a kill of the postmaster its sessions end by themselves, a moment later; until then no other may start. */
 const SESSIONS_LEFT = /pre-existing shared memory block/;

@@ -86,7 +86,7 @@ function killed(pid: number): void {
 }
 
 /** Children of a process, by /proc. */
-function childrenOf(parent: number): readonly number[] {
+export function childrenOf(parent: number): readonly number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((name) => parentOf(name) === parent)

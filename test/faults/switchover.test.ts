@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import { isAlive } from "../support/processes.ts";
+import { atEnd } from "../support/scope.ts";
 import { figure, seconds } from "./figures.ts";
+import { childrenOf } from "./node-processes.ts";
 import { scenario } from "./scenario.ts";
 
 describe("Switchover", () => {
@@ -110,6 +113,29 @@ describe("Switchover", () => {
     await step("promote while the primary answers", async () =>
       expect(await refuses("refused", "promote", "pg2")).toContain("switchover --to pg2"),
     );
+  });
+
+  test("one that fails gives its nodes back: the primary is looked after as before", async () => {
+    const { cluster, node, writing, step, until, refuses, healthy } = await scenario({
+      consistency: "read-your-writes",
+    });
+    const record = (): unknown =>
+      JSON.parse(readFileSync(join(cluster.stateDir, "haproxy/process.json"), "utf8"));
+    const { pid: master } = z.object({ pid: z.int() }).parse(record());
+    const haproxy = [master, ...childrenOf(master)];
+    const goOn = (): void => haproxy.filter(isAlive).forEach((pid) => process.kill(pid, "SIGCONT"));
+    atEnd(goOn);
+    for (const pid of haproxy) process.kill(pid, "SIGSTOP");
+    await step("no session can be cut", async () => await refuses("timed_out", "switchover"));
+    goOn();
+    await healthy();
+    const ledger = await writing(2);
+    const before = node("pg1").pid();
+    await step("kill -9 of the primary", async () => await node("pg1").killPostmaster());
+    await until("another postmaster", () => node("pg1").pid() !== before && isAlive(node("pg1").pid()));
+    await ledger.goesOn();
+    await healthy();
+    await ledger.proveNothingLost();
   });
 });
 

@@ -4,7 +4,13 @@ import { createServer } from "node:net";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { findPostmaster, lastWords, reloadServer, stopServer } from "../../src/postgres/server.ts";
+import {
+  findPostmaster,
+  lastWords,
+  reloadServer,
+  startServer,
+  stopServer,
+} from "../../src/postgres/server.ts";
 import { appendLine, removeFile } from "../../src/system/files.ts";
 import { isAlive, processState } from "../../src/system/process.ts";
 import { withSession } from "../../src/system/sql.ts";
@@ -75,6 +81,35 @@ test("two starts at once end with one server that answers", async () => {
   const running = await findPostmaster(node.files.dataDir);
   expect(running?.status).toBe("ready");
   expect(results.some((result) => result.status === "fulfilled")).toBe(true);
+});
+
+test("a start in the middle of a stop brings the server up again after its end", async () => {
+  const first = await node.start();
+  const session = await node.session();
+  const [row] = await session.query("SELECT pg_backend_pid() AS pid");
+  const backend = Number(row?.["pid"]);
+  // A session that stands still holds up the end.
+  process.kill(backend, "SIGSTOP");
+  process.kill(first.pid, "SIGINT");
+  await waitFor(
+    "the stop is begun",
+    async () => (await findPostmaster(node.files.dataDir))?.status === "stopping",
+  );
+  const start = node.start();
+  process.kill(backend, "SIGCONT");
+  const second = await start;
+  expect(second.status).toBe("ready");
+  expect(second.pid).not.toBe(first.pid);
+  expect(await answers()).toBe(1);
+});
+
+test("a start that is given up leaves no server behind", async () => {
+  const { installation, files, owner } = node;
+  const given = new AbortController();
+  const start = startServer({ installation, files, owner, node: "pg1", signal: given.signal });
+  given.abort();
+  await expect(start).rejects.toMatchObject({ name: "AbortError" });
+  expect(await findPostmaster(files.dataDir)).toBeUndefined();
 });
 
 test("a fast stop ends the server although a session is open, and leaves nothing to recover", async () => {
