@@ -1,6 +1,6 @@
 import type { Progress } from "../agent/events.ts";
 import { releaseLock, takeLock } from "../agent/lock.ts";
-import { OdooPgError, toOdooPgError } from "../errors.ts";
+import { toOdooPgError } from "../errors.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
 import { ensureDirectory, kindOf } from "../system/files.ts";
 import { ownPid } from "../system/process.ts";
@@ -72,7 +72,11 @@ export async function backUpDatabases(
   const worker = async (): Promise<void> => {
     for (const database of waiting) await backUp(database);
   };
-  await Promise.all(Array.from({ length: Math.min(source.processors, small.length) }, worker));
+  // An interruption ends all of them: none may still be at work when the lock is given back.
+  const workers = await Promise.allSettled(
+    Array.from({ length: Math.min(source.processors, small.length) }, worker),
+  );
+  for (const ended of workers) if (ended.status === "rejected") throw ended.reason;
   for (const database of databases) if (database.bytes >= PARALLEL_FROM) await backUp(database);
 
   const warnings: string[] = [];
@@ -144,7 +148,8 @@ async function backUpOne(
       progress.note(`${database} was dropped or renamed meanwhile`);
       return { ...nothing, outcome: "dropped", seconds: seconds(), error: null };
     }
-    const told = error instanceof SqlError ? explainSql(error, database) : failureOf(error, source);
+    if (source.signal?.aborted) throw error;
+    const told = error instanceof SqlError ? explainSql(error, database) : toOdooPgError(error);
     progress.note(`${database} FAILED: ${told.message}`);
     return { ...nothing, outcome: "failed", seconds: seconds(), error: told.message };
   }
@@ -169,11 +174,6 @@ async function hasGone({ superuser }: BackupSource, database: string, error: unk
     // The server itself is gone.
     return false;
   }
-}
-
-function failureOf(error: unknown, { signal }: BackupSource): OdooPgError {
-  if (!signal?.aborted) return toOdooPgError(error);
-  return new OdooPgError("interrupted", { message: "interrupted" });
 }
 
 /** What a person should know of a backup that was made. */

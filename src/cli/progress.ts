@@ -1,10 +1,13 @@
 import type { AgentEvent } from "../agent/events.ts";
-import { showBytes } from "../cluster/quantities.ts";
+import { showBytes, showSeconds } from "../cluster/quantities.ts";
+import { monotonic } from "../system/clock.ts";
 import { overwriteLine, type Output } from "../system/terminal.ts";
 
 /** Shows what the agent tells: a line for each phase; bytes on one line that is written over, on a terminal only. */
 export function showProgress(output: Output): { event: (event: AgentEvent) => void; end: () => void } {
   let open = false;
+  /** When each node's bytes began to come, and how many there were then. */
+  const begun = new Map<string, { at: number; done: number }>();
   const end = (): void => {
     if (open) overwriteLine("");
     open = false;
@@ -14,13 +17,23 @@ export function showProgress(output: Output): { event: (event: AgentEvent) => vo
     event: (event) => {
       if (event.kind === "bytes") {
         const share = event.total > 0 ? Math.min(100, Math.floor((event.done / event.total) * 100)) : 0;
-        overwriteLine(`  ${event.node.padEnd(8)} ${share} % of ${showBytes(event.total)}`);
+        const from = begun.get(event.node) ?? { at: monotonic(), done: event.done };
+        begun.set(event.node, from);
+        const left = secondsLeft(event.done - from.done, event.total - event.done, monotonic() - from.at);
+        const rest = left === undefined ? "" : `, ${showSeconds(left)} left`;
+        overwriteLine(`  ${event.node.padEnd(8)} ${share} % of ${showBytes(event.total)}${rest}`);
         open = true;
         return;
       }
       end();
+      if (event.kind === "step") begun.delete(event.node ?? "");
       if (event.kind === "step") output.err(`  ${(event.node ?? "").padEnd(8)} ${event.text}`);
       if (event.kind === "note") output.err(`  ${event.text}`);
     },
   };
+}
+
+/** Seconds until the rest has come too, at the pace until now; undefined while there is none. */
+function secondsLeft(come: number, rest: number, milliseconds: number): number | undefined {
+  return come > 0 && rest >= 0 && milliseconds > 1000 ? ((milliseconds / come) * rest) / 1000 : undefined;
 }

@@ -133,6 +133,21 @@ describe("backup commands", () => {
     expect((await cluster.run(["backup", "verify", "--all"])).exitCode).toBe(0);
   });
 
+  test("Ctrl-C ends it in order: nothing half made is left, and it says so", async () => {
+    const before = await list();
+    const holder = await cluster.session("pg1", "postgres", "shop");
+    await holder.rows("BEGIN");
+    await holder.rows("ALTER SEQUENCE res_partner_id_seq RENAME TO renamed");
+    const running = cluster.start(["backup", "create", "shop"]);
+    await waitFor("the dump to begin", () => running.stderr().includes("dump"));
+    running.signal("SIGINT");
+    const ran = await running.ended;
+    await holder.close();
+    expect([ran.exitCode, ran.stderr]).toEqual([130, expect.stringContaining("Error (interrupted)")]);
+    expect(await list()).toEqual(before);
+    expect(readdirSync(dir).filter((name) => !/^filestore$|\.dump$/.test(name))).toEqual([]);
+  });
+
   test("hooks get what happened as JSON: on success, on failure, and by a webhook", async () => {
     const posted: unknown[] = [];
     const server = createServer((request, response) => {
