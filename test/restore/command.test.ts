@@ -1,0 +1,155 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, expect, test } from "vitest";
+import * as z from "zod";
+import { compareContents } from "../../src/backup/compare.ts";
+import type { Contents } from "../../src/backup/contents.ts";
+import { readDatabaseContents } from "../../src/backup/read-contents.ts";
+import { type Credentials, withSession } from "../../src/system/sql.ts";
+import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import { filesBelow } from "../support/files.ts";
+import { makeOdooDatabase } from "../support/odoo-database.ts";
+import { waitFor } from "../support/wait.ts";
+
+/** A real backup of Odoo 19 with Sales and its demo data, where the machine has one. */
+const realZip = fileURLToPath(new URL("../../../shared/data/odoo19-sales.zip", import.meta.url));
+
+let cluster: ThrowawayCluster;
+let filestore: string;
+let superuser: Credentials;
+
+beforeAll(async () => {
+  cluster = await throwawayCluster({ nodes: 1 });
+  filestore = join(cluster.folder, "filestore");
+  mkdirSync(filestore);
+  cluster.configure({
+    odoo: { filestore },
+    backup: { enabled: false, drill_schedule: "off", dir: join(cluster.folder, "backups") },
+  });
+  await cluster.up();
+  superuser = {
+    host: join(cluster.stateDir, "run"),
+    port: cluster.ports.nodes[0] ?? 0,
+    user: "postgres",
+    password: cluster.password("postgres"),
+    database: "postgres",
+  };
+});
+
+async function contents(database: string): Promise<Contents> {
+  return await withSession({ ...superuser, database }, readDatabaseContents);
+}
+
+async function succeed(...args: readonly string[]): Promise<string> {
+  const ran = await cluster.run(args, { timeout: 240_000 });
+  if (ran.exitCode !== 0) throw new Error(`${args.join(" ")} ended with ${ran.exitCode}: ${ran.stderr}`);
+  return ran.stdout;
+}
+
+const backupSchema = z.object({ backups: z.object({ id: z.string(), database: z.string() }).array() });
+
+async function backedUp(database: string): Promise<string> {
+  await succeed("backup", "create", database);
+  const { backups } = backupSchema.parse(await cluster.json(["backup", "list"]));
+  return backups.findLast((backup) => backup.database === database)?.id ?? "";
+}
+
+test("a zip of Odoo is restored, backed up, drilled, copied, exported and restored: the same all the way", async () => {
+  if (existsSync(realZip)) {
+    const report = await cluster.json(["restore", realZip, "--as", "sales"], { timeout: 240_000 });
+    expect(report).toMatchObject({ version: 1, tables: 402, files: 629, owner: "odoo", notes: [] });
+  } else await makeOdooDatabase({ superuser, database: "sales", filestore });
+  const expected = await contents("sales");
+  const id = await backedUp("sales");
+  expect(await succeed("backup", "verify", "--restore", id)).toContain(id);
+
+  await succeed("db", "copy", "sales", "staging", "--neutralize");
+  await withSession({ ...superuser, database: "staging" }, async (session) => {
+    expect(
+      await session.query("SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'"),
+    ).toEqual([{ value: "true" }]);
+    expect(
+      await session.query("SELECT FROM ir_mail_server WHERE active AND smtp_host IS DISTINCT FROM 'invalid'"),
+    ).toEqual([]);
+  });
+
+  const zip = join(cluster.folder, "exported.zip");
+  await succeed("backup", "export", id, "--odoo-zip", zip);
+  await succeed("restore", zip, "--as", "again");
+  const how = { owners: true, definitions: true };
+  const withoutUnaccent = (all: Contents): Contents => ({
+    ...all,
+    unaccent: null,
+    // A zip gets the extension that Odoo's template has.
+    extensions: all.extensions.filter(({ name }) => name === "plpgsql"),
+  });
+  expect(compareContents(withoutUnaccent(expected), withoutUnaccent(await contents("again")), how)).toEqual(
+    [],
+  );
+  const files = (database: string) =>
+    filesBelow(join(filestore, database)).map((file) => [file.slice(-43), readFileSync(file, "latin1")]);
+  expect(files("again")).toEqual(files("sales"));
+}, 600_000);
+
+test("kill -9 of odoo-pg in the middle leaves the old database, and the next command clears away the rest", async () => {
+  await makeOdooDatabase({ superuser, database: "victim", filestore, partners: 50_000 });
+  const id = await backedUp("victim");
+  const before = await contents("victim");
+  for (const phase of ["create the database", "load", "compare"]) {
+    const running = cluster.start(["restore", id, "--replace", "victim", "--confirm", "victim"]);
+    await waitFor(`the restore to ${phase}`, () => running.stderr().includes(phase));
+    running.signal("SIGKILL");
+    await running.ended;
+    expect(compareContents(before, await contents("victim"), { owners: true, definitions: true })).toEqual(
+      [],
+    );
+    expect(filesBelow(join(filestore, "victim"))).toHaveLength(20);
+  }
+  await waitFor("the sessions of the killed to end", async () => {
+    await succeed("restore", id, "--replace", "victim", "--confirm", "victim");
+    return await withSession(superuser, async (session) => {
+      const left = await session.query(
+        "SELECT datname FROM pg_database WHERE datname LIKE 'odoo\\_pg\\_%' UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 'odoo\\_pg\\_%'",
+      );
+      return left.length === 0;
+    });
+  });
+  expect(readdirSync(filestore).filter((name) => name.includes("odoo"))).toEqual([]);
+}, 300_000);
+
+test("nothing severe is done without the name typed", async () => {
+  await makeOdooDatabase({ superuser, database: "-Fc", filestore });
+  for (const args of [
+    ["restore", "x_20250101_0000", "--replace", "-Fc"],
+    ["restore", "x_20250101_0000", "--replace", "-Fc", "--confirm", "other"],
+    ["db", "drop", "--", "-Fc"],
+    ["role", "drop", "odoo"],
+  ]) {
+    const ran = await cluster.run(args);
+    expect(ran.exitCode).toBe(2);
+    expect(ran.stderr).toContain("--confirm");
+  }
+  expect((await cluster.run(["restore", "x_20250101_0000"])).stderr).toContain("--as");
+  expect(await cluster.json(["db", "list"])).toMatchObject({
+    databases: expect.arrayContaining([expect.objectContaining({ database: "-Fc", owner: "odoo" })]),
+  });
+});
+
+test("a role's password comes from a file, standard input, or is printed once", async () => {
+  const generated = (await succeed("role", "create", "second")).trim();
+  expect(generated).toMatch(/^[A-Za-z0-9]{32}$/);
+  await cluster.run(["role", "create", "third", "--password-stdin"], { input: "from input\n" });
+  for (const [user, password] of [
+    ["second", generated],
+    ["third", "from input"],
+  ] as const) {
+    const own = { ...superuser, user, password };
+    expect(await withSession(own, (session) => session.query("SELECT current_user::text AS me"))).toEqual([
+      { me: user },
+    ]);
+  }
+  expect(await cluster.json(["role", "list"])).toMatchObject({
+    roles: expect.arrayContaining([expect.objectContaining({ name: "third", member_of: ["openerp"] })]),
+  });
+});
