@@ -6,6 +6,7 @@ import { describeMachine } from "./machine.ts";
 import { poolLeave } from "./pool-leave.ts";
 import { readThroughput } from "./read-throughput.ts";
 import { reseedTime } from "./reseed.ts";
+import { restoreTime } from "./restore.ts";
 import { staleReads } from "./stale-reads.ts";
 import { statusTime } from "./status.ts";
 import { switchoverGap } from "./switchover.ts";
@@ -25,6 +26,7 @@ const benchmarks: readonly Benchmark[] = [
   poolLeave,
   readThroughput,
   reseedTime,
+  restoreTime,
 ];
 
 /**

@@ -51,11 +51,13 @@ export const ERRORS = {
   database_exists: { exit: 2, meaning: "A database, or a filestore, of this name is there already." },
   dump_unusable: {
     exit: 1,
-    meaning: "A file that was to be restored is cut off, damaged, unsafe, or not a dump; the message says which.",
+    meaning:
+      "A file that was to be restored is cut off, damaged, unsafe, or not a dump; the message says which.",
   },
   restore_failed: {
     exit: 1,
-    meaning: "What was restored is not what the backup holds. It was removed; nothing that existed was changed.",
+    meaning:
+      "What was restored is not what the backup holds. It was removed; nothing that existed was changed.",
   },
   backup_unknown: { exit: 2, meaning: "No backup has this id." },
   backup_damaged: {

@@ -13,7 +13,7 @@ import { showBytes } from "../cluster/quantities.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
-import { checkpoint, dropSlot, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
+import { checkpoint, dropSlot, endSenders, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
@@ -87,6 +87,15 @@ export async function switchover(
     runtime.routedPrimary = undefined;
     try {
       await pool.step();
+      // A stopping primary waits for every attached replica: one that hangs would hold up all writes (wal_sender_timeout).
+      const silent = replicasOf(runtime).filter((handle) => !factsOf(handle.observation));
+      await old.use(
+        async (session) =>
+          await endSenders(
+            session,
+            silent.map(({ node }) => node.name),
+          ),
+      );
       progress.step(old.node.name, "stop");
       await old.disconnect();
       await stopServer(old.files.dataDir, old.node.name, "fast", HANDOVER_STOP_LIMIT);

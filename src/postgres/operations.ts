@@ -28,6 +28,14 @@ export async function releaseSlot(session: Session, slot: string): Promise<void>
   }
 }
 
+/** Ends the WAL senders of the named standbys. */
+export async function endSenders(session: Session, names: readonly string[]): Promise<void> {
+  await session.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name = ANY($1::text[])",
+    [names],
+  );
+}
+
 /** Drops a physical slot if it is there. One in use is first ended at its WAL sender. */
 export async function dropSlot(session: Session, slot: string): Promise<void> {
   for (let attempt = 0; ; attempt++) {

@@ -95,7 +95,7 @@ export interface WriteOptions {
 }
 
 /** Makes what a directory lists durable: without it a rename may be undone by a power cut. */
-export async function syncDirectory(directory: string): Promise<void> {
+async function syncDirectory(directory: string): Promise<void> {
   const handle = await fs.open(directory, constants.O_RDONLY);
   try {
     await handle.sync();
