@@ -32,6 +32,9 @@ import { takeDownServers } from "./take-down.ts";
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
 const LOOK_EVERY = 500;
 
+/** Milliseconds for HAProxy to answer while a report is made: less than anybody waits for the report. */
+const HAPROXY_LIMIT = 300;
+
 /** Milliseconds for replicas to join the read pool at `up`. */
 const SETTLE_LIMIT = 30_000;
 
@@ -326,7 +329,7 @@ export class Agent {
       keeping: this.#keeping,
       operation: this.#operation ?? null,
       primary: runtime?.state.primary ?? null,
-      haproxy: (await this.#endpoints?.isRunning()) ?? false,
+      haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,
       pool: [...(this.#pool?.members ?? [])].sort(),
       nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({
         name: handle.node.name,

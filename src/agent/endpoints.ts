@@ -4,7 +4,7 @@ import type { HaproxyInput } from "../endpoints/render.ts";
 import { OdooPgError } from "../errors.ts";
 import type { Layout } from "../cluster/layout.ts";
 import { DEFAULT_MAX_CONNECTIONS } from "../postgres/render.ts";
-import { monotonic, waitUntil } from "../system/clock.ts";
+import { monotonic, waitUntil, within } from "../system/clock.ts";
 import type { Owner } from "../system/files.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
 import { accepts } from "../system/network.ts";
@@ -32,6 +32,11 @@ export class Endpoints {
 
   async isRunning(): Promise<boolean> {
     return (await this.#balancer.presence()).state === "running";
+  }
+
+  /** Whether HAProxy answers within `limit` milliseconds. */
+  async answer(limit: number): Promise<boolean> {
+    return await within(limit, "haproxy", this.#balancer.answers()).catch(() => false);
   }
 
   /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */

@@ -17,6 +17,7 @@ export function findWarnings(view: ClusterView): Warning[] {
     ? [notRunning(view), ...view.nodes.flatMap((node) => held(node, view)), ...disks(view)]
     : [
         ...primaries(view),
+        ...waitingWrites(view),
         ...view.nodes.flatMap((node) => ofNode(node, view)),
         ...endpoints(view),
         ...agent(view),
@@ -85,6 +86,23 @@ function primaries(view: ClusterView): Warning[] {
     );
   }
   return found;
+}
+
+/** Commits wait for every replica that is named: also for one that is not there. */
+function waitingWrites({ primary, nodes, input }: ClusterView): Warning[] {
+  const named = [...(primary?.facts?.synchronous_standby_names ?? "").matchAll(/"([^"]+)"/g)];
+  const absent = named.flatMap(([, name = ""]) => {
+    const sender = primary?.facts?.standbys.find((one) => one.application_name === name);
+    const there = nodes.some((node) => node.name === name && node.facts !== undefined);
+    return there && sender?.state === "streaming" ? [] : [name];
+  });
+  if (!absent.length) return [];
+  return [
+    warning("writes_wait", {
+      message: `Commits on ${primary?.name ?? "?"} wait for ${absent.join(", ")}, which ${absent.length > 1 ? "do" : "does"} not answer as a replica: no write returns until the agent lets go of ${absent.length > 1 ? "them" : "it"}.`,
+      next: input.agent?.keeping ? input.suggest("status --watch") : input.suggest("up"),
+    }),
+  ];
 }
 
 /** `is not running`, or `does not answer (the database system is shutting down)`. */
@@ -307,7 +325,7 @@ function endpoints({ input }: ClusterView): Warning[] {
   if (agent?.haproxy === false || (readAnswers === false && writeAnswers === false)) {
     return [
       warning("haproxy_down", {
-        message: "HAProxy does not answer: neither endpoint takes connections.",
+        message: "HAProxy does not answer: neither endpoint serves.",
         next,
       }),
     ];

@@ -22,6 +22,11 @@ export const WARNINGS = {
     severity: "critical",
     meaning: "The primary does not answer, so nothing can be written.",
   },
+  writes_wait: {
+    severity: "critical",
+    meaning:
+      "In read-your-writes commits wait for a replica that does not answer. The agent releases them within 3 s, once the replica's sessions are cut; without the agent they wait on, so that no read is stale.",
+  },
   two_primaries: {
     severity: "critical",
     meaning: "Two nodes accept writes, so their data drifts apart. Only one of them is behind the endpoints.",

@@ -79,6 +79,14 @@ export class Balancer {
     }
   }
 
+  /** Whether the worker that takes new sessions answers: its master alone carries none. At most 3 s. */
+  async answers(): Promise<boolean> {
+    return await readFingerprint(this.files.masterSocket).then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Whether the processes that served when HAProxy was last asked still live: costs no question. */
   isServing(): boolean {
     return this.#serving.length > 0 && this.#serving.every(isAlive);

@@ -339,6 +339,16 @@ describe("warnings", () => {
       next: "odoo-pg logs pg1",
       node: "pg1",
     },
+    writes_wait: {
+      when: {
+        observations: [
+          seen("pg1", primaryFacts({ synchronous_standby_names: '1 ("pg2")', standbys: [] })),
+          silent("pg2", "does not answer within 1 s"),
+        ],
+        agent: undefined,
+      },
+      next: "odoo-pg up",
+    },
     two_primaries: {
       when: { observations: [primary, seen("pg2", primaryFacts())] },
       next: "kill -INT $(head -n 1 /var/lib/odoo-pg/prod/nodes/pg2/data/postmaster.pid)",
