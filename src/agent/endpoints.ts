@@ -1,3 +1,4 @@
+import { endpointHost } from "../config/addresses.ts";
 import { Balancer } from "../endpoints/balancer.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import type { HaproxyInput } from "../endpoints/render.ts";
@@ -97,8 +98,7 @@ export class Endpoints {
   /** Waits until both endpoints take connections, and the read endpoint uses the replicas that are in the pool. */
   async waitUntilAnswering(runtime: Runtime, members: ReadonlySet<string>): Promise<void> {
     const { listen, endpoints } = runtime.config;
-    const first = listen[0] ?? "127.0.0.1";
-    const host = ["*", "0.0.0.0", "::"].includes(first) ? "127.0.0.1" : first;
+    const host = endpointHost(listen);
     for (const name of ["read", "write"] as const) {
       await waitUntil(async () => await accepts(host, endpoints[name].port, 500), {
         what: `the ${name} endpoint to take connections on ${host}:${endpoints[name].port}`,

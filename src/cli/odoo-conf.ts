@@ -3,17 +3,12 @@ import { passwordFile } from "../agent/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { odooOptions, type OdooOption } from "../odoo/conf.ts";
 import { DEFAULT_MAX_CONNECTIONS } from "../postgres/render.ts";
+import { endpointHost } from "../config/addresses.ts";
 import { suggest, type Context } from "./context.ts";
 
 function maxConnections(context: Context): number {
   const own = Number(context.config.postgres.parameters["max_connections"]);
   return Number.isInteger(own) && own > 0 ? own : DEFAULT_MAX_CONNECTIONS;
-}
-
-/** By which address Odoo on this host reaches the endpoints. */
-export function endpointHost(listen: readonly string[]): string {
-  const first = listen[0] ?? "127.0.0.1";
-  return ["*", "0.0.0.0", "::"].includes(first) ? "127.0.0.1" : first;
 }
 
 async function options(context: Context): Promise<OdooOption[]> {

@@ -1,3 +1,4 @@
+import { endpointHost } from "../config/addresses.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation, programOf } from "../postgres/installation.ts";
@@ -6,7 +7,6 @@ import { quotePassfileField } from "../postgres/quoting.ts";
 import { ownerOf, writeFileIfChanged } from "../system/files.ts";
 import { runInTerminal } from "../system/process.ts";
 import { installHint, searchPath, suggest, type Context } from "./context.ts";
-import { endpointHost } from "./odoo-conf.ts";
 
 /** Opens psql as superuser on a node, or through an endpoint; what follows `--` goes to psql. */
 export async function psql(

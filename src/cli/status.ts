@@ -1,3 +1,4 @@
+import { endpointHost } from "../config/addresses.ts";
 import { agentReport } from "../agent/client.ts";
 import { reasonOf } from "../agent/node-handle.ts";
 import { superuser } from "../agent/runtime.ts";
@@ -19,7 +20,6 @@ import { accepts } from "../system/network.ts";
 import { connect, SqlError } from "../system/sql.ts";
 import { clearScreen, type Output } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
-import { endpointHost } from "./odoo-conf.ts";
 import { sheet } from "./sheet.ts";
 
 /** Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes. */

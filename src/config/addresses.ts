@@ -31,6 +31,13 @@ export function listenAddressProblem(text: string): string | undefined {
   return text === "*" || text === "0.0.0.0" || text === "::" ? undefined : hostProblem(text);
 }
 
+/** The address at which programs of this host reach the endpoints. As for PostgreSQL, `::` is IPv6 alone. */
+export function endpointHost(listen: readonly string[]): string {
+  const first = listen[0] ?? "127.0.0.1";
+  if (first === "::") return "::1";
+  return first === "*" || first === "0.0.0.0" ? "127.0.0.1" : first;
+}
+
 interface Address {
   readonly bits: 32 | 128;
   readonly value: bigint;

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { networkProblem } from "../../src/config/addresses.ts";
+import { endpointHost, networkProblem } from "../../src/config/addresses.ts";
 import { formatBytes, parseBytes } from "../../src/config/postgres-units.ts";
 import { resolveText } from "./sources.ts";
 
@@ -79,4 +79,15 @@ test.each([
   ["all", "is not a network"],
 ])("the network %s is refused with what to write", (network, words) => {
   expect(networkProblem(network)).toContain(words);
+});
+
+test("programs of this host reach the endpoints at the first address that is listened on", () => {
+  expect([[], ["*"], ["0.0.0.0"], ["::"], ["::1", "127.0.0.1"], ["10.0.0.5"]].map(endpointHost)).toEqual([
+    "127.0.0.1",
+    "127.0.0.1",
+    "127.0.0.1",
+    "::1",
+    "::1",
+    "10.0.0.5",
+  ]);
 });
