@@ -1,7 +1,13 @@
 import type { Lsn } from "../cluster/lsn.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
-import { checkpoint, hasOlderStatements, standbysFlushed, writeMark } from "../postgres/operations.ts";
+import {
+  checkpoint,
+  configurationLoadedAt,
+  hasOlderStatements,
+  standbysFlushed,
+  writeMark,
+} from "../postgres/operations.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
 import { now, waitUntil } from "../system/clock.ts";
@@ -42,6 +48,8 @@ export class PoolKeeper {
   readonly #inForce = new Map<string, Lsn>();
   /** Which start of which primary the above was proven for. */
   #provenFor = "";
+  /** When this start of the primary first read that commits wait (its clock, milliseconds). */
+  #ruleSince: number | undefined;
   #enlisting: Promise<void> | undefined;
   #closed = false;
   #last: Promise<void> = Promise.resolve();
@@ -144,6 +152,7 @@ export class PoolKeeper {
   }
 
   async #stepPlain(eligible: ReadonlySet<string>): Promise<void> {
+    this.#ruleSince = undefined;
     this.members.clear();
     for (const name of eligible) this.members.add(name);
     await this.#routeNow();
@@ -164,6 +173,7 @@ export class PoolKeeper {
       if (proof !== this.#provenFor) {
         this.#inForce.clear();
         this.#listed = undefined;
+        this.#ruleSince = undefined;
       }
       this.#provenFor = proof;
     }
@@ -265,8 +275,10 @@ export class PoolKeeper {
         });
       }
       if (!alreadyProven) {
+        // Taken once for this start of the primary: a later reload does not change synchronous_commit again.
+        const since = (this.#ruleSince ??= await configurationLoadedAt(session));
         await checkpoint(session);
-        await waitUntil(async () => !(await hasOlderStatements(session)), {
+        await waitUntil(async () => !(await hasOlderStatements(session, since)), {
           what: "statements that began before the list was in force",
           limit: ANSWER_LIMIT,
         });

@@ -15,7 +15,12 @@ export async function takeDownServers(runtime: Runtime, progress: Progress): Pro
     await handle.take("stop");
     progress.step(name, "stop");
     await handle.disconnect();
-    await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);
+    try {
+      await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);
+    } finally {
+      // Nobody starts it again meanwhile: the agent no longer keeps the cluster running.
+      handle.operation = undefined;
+    }
   };
   if (!runtime.upstream) await stop(runtime.state.primary);
   await Promise.all(replicasOf(runtime).map(async ({ node }) => await stop(node.name)));

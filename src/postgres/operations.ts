@@ -130,12 +130,13 @@ export async function writeMark(session: Session): Promise<Lsn> {
   return parseLsn(String(row?.["lsn"]));
 }
 
-/** Whether a session still works on a statement that began before the configuration was last read. */
-export async function hasOlderStatements(session: Session): Promise<boolean> {
+/** Whether a session still works on a statement that began before a time (the server's clock, milliseconds). */
+export async function hasOlderStatements(session: Session, since: number): Promise<boolean> {
   const [row] = await session.query(
     `SELECT EXISTS (SELECT FROM pg_stat_activity
        WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()
-         AND query_start < pg_conf_load_time()) AS older`,
+         AND query_start < to_timestamp($1::float8 / 1000)) AS older`,
+    [since],
   );
   return row?.["older"] === true;
 }
