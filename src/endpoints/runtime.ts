@@ -11,7 +11,7 @@ const ANSWER_LIMIT = 1500;
 /** Milliseconds for sessions to be gone. */
 const CUT_LIMIT = 2000;
 /** Milliseconds for clients that are logging in. */
-const SETTLE_MS = 200;
+const SETTLE_MS = 400;
 /** Milliseconds between two looks at sessions that are ending. */
 const CUT_INTERVAL = 10;
 
