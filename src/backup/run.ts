@@ -156,13 +156,15 @@ async function backUpOne(
 }
 
 /** Milliseconds that somebody who ends the sessions of a database has to drop or rename it. */
-const DROP_LIMIT = 3000;
+const DROP_LIMIT = 10_000;
 
 /** Whether a backup failed because its database was dropped or renamed meanwhile. */
 async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
   const words = error instanceof Error ? error.message : "";
   // DROP DATABASE … WITH (FORCE) ends the sessions first.
-  const limit = /terminat|closed the connection/i.test(words) ? DROP_LIMIT : 0;
+  const limit = /terminat|closed the connection|not currently accepting|does not exist/i.test(words)
+    ? DROP_LIMIT
+    : 0;
   const start = monotonic();
   try {
     while (await databaseExists(superuser, database)) {
