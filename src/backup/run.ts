@@ -144,7 +144,7 @@ async function backUpOne(
       warnings: warningsOf(made),
     };
   } catch (error) {
-    if (await hasGone(source, database, error)) {
+    if (await hasGone(source, database)) {
       progress.note(`${database} was dropped or renamed meanwhile`);
       return { ...nothing, outcome: "dropped", seconds: seconds(), error: null };
     }
@@ -156,19 +156,14 @@ async function backUpOne(
 }
 
 /** Milliseconds that somebody who ends the sessions of a database has to drop or rename it. */
-const DROP_LIMIT = 10_000;
+const DROP_LIMIT = 5000;
 
 /** Whether a backup failed because its database was dropped or renamed meanwhile. */
-async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
-  const words = error instanceof Error ? error.message : "";
-  // DROP DATABASE … WITH (FORCE) ends the sessions first.
-  const limit = /terminat|closed the connection|not currently accepting|does not exist/i.test(words)
-    ? DROP_LIMIT
-    : 0;
+async function hasGone({ superuser }: BackupSource, database: string): Promise<boolean> {
   const start = monotonic();
   try {
     while (await databaseExists(superuser, database)) {
-      if (monotonic() - start >= limit) return false;
+      if (monotonic() - start >= DROP_LIMIT) return false;
       await pause(50);
     }
     return true;
