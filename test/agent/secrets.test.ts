@@ -1,7 +1,12 @@
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { ensurePasswords, type GivenPasswords, readPassword } from "../../src/agent/secrets.ts";
+import {
+  ensurePasswords,
+  type GivenPasswords,
+  readPassword,
+  storePasswords,
+} from "../../src/agent/secrets.ts";
 import { type Layout, layoutOf } from "../../src/cluster/layout.ts";
 import type { RolePasswords } from "../../src/odoo/roles.ts";
 import { passfilePath } from "../../src/postgres/render.ts";
@@ -17,7 +22,13 @@ async function newCluster(): Promise<{
   const owner = await serverOwner();
   const layout = layoutOf(temporaryFolder());
   await ensureDirectory(layout.secretsDir, { owner });
-  return { layout, ensure: async (given = {}) => await ensurePasswords(layout, given, owner) };
+  // As `up` does it: stored once the primary has taken them.
+  const ensure = async (given: GivenPasswords = {}): Promise<RolePasswords> => {
+    const passwords = await ensurePasswords(layout, given, owner);
+    await storePasswords(layout, passwords, owner);
+    return passwords;
+  };
+  return { layout, ensure };
 }
 
 /** Each file with its text and inode: a file that is written anew has another one. */
@@ -78,4 +89,13 @@ test("the replicas' password file follows the password of replicator", async () 
   const { layout, ensure } = await newCluster();
   await ensure({ replicator: "a:b\\c" });
   expect(readFileSync(passfilePath(layout), "utf8")).toBe("*:*:*:replicator:a\\:b\\\\c\n");
+});
+
+test("a given password replaces a kept one only when it is stored: an up that is refused changes nothing", async () => {
+  const { layout, ensure } = await newCluster();
+  await ensure();
+  const files = filesIn(layout);
+  const passwords = await ensurePasswords(layout, { replicator: "other" }, await serverOwner());
+  expect(passwords.replicator).toBe("other");
+  expect(JSON.stringify(filesIn(layout)) === JSON.stringify(files)).toBe(true);
 });
