@@ -57,6 +57,8 @@ export interface NodeLayout {
   readonly certificateFile: string;
   readonly keyFile: string;
   readonly logDir: string;
+  /** Its Unix socket and the lock file beside it. */
+  readonly socketDir: string;
   /** What the server says before its own log is open. */
   readonly startLog: string;
 }
@@ -75,6 +77,7 @@ export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "da
     certificateFile: path.join(dir, "server.crt"),
     keyFile: path.join(dir, "server.key"),
     logDir: path.join(dir, "log"),
+    socketDir: layout.runDir,
     startLog: path.join(dir, "log", "start.log"),
   };
 }

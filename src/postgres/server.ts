@@ -91,7 +91,7 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
   let launched: number | undefined;
   let ended = false;
   const launch = async (): Promise<void> => {
-    await disarmStalePidFile(files.dataDir, owner);
+    await disarmStaleLocks(files, owner);
     await removeFile(files.startLog);
     const started = await startDetached(
       programOf(installation, "postgres"),
@@ -146,16 +146,24 @@ const SESSIONS_LEFT = /pre-existing shared memory block/;
 const ORPHANS_LIMIT = 20_000;
 
 /**
- * A postmaster.pid whose process id was given to another program keeps PostgreSQL from starting. It takes its parent's id
- * for a dead one (miscinit.c, CreateLockFile), and then still sees by the rest of the file, which must stay, whether
+ * Lock files of a server that is gone (postmaster.pid, and the one beside its socket) keep PostgreSQL from starting when
+ * their process id was given to another program, or the killed server was not waited for yet. It takes its parent's id
+ * for a dead one (miscinit.c, CreateLockFile), and then still sees by the rest of postmaster.pid, which must stay, whether
  * sessions of the old server live on in its shared memory.
  */
-async function disarmStalePidFile(dataDir: string, owner: Owner | undefined): Promise<void> {
-  const file = path.join(dataDir, "postmaster.pid");
-  const text = await readTextIfAny(file);
-  const pid = Number(text?.split("\n")[0]);
-  if (text === undefined || !Number.isInteger(pid) || pid <= 1 || !exists(pid)) return;
-  await writeFileAtomic(file, text.replace(/^\d+/, String(ownPid)), { owner });
+async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefined): Promise<void> {
+  await disarm(path.join(files.dataDir, "postmaster.pid"), () => true);
+  const places = [files.dataDir, await realPath(files.dataDir)];
+  for (const name of await namesIn(files.socketDir)) {
+    if (/^\.s\.PGSQL\.\d+\.lock$/.test(name))
+      await disarm(path.join(files.socketDir, name), (dataDir) => places.includes(dataDir));
+  }
+
+  async function disarm(file: string, isOurs: (dataDir: string | undefined) => boolean): Promise<void> {
+    const [pid, ...rest] = (await readTextIfAny(file))?.split("\n") ?? [];
+    if (!isOurs(rest[0]) || !(Number(pid) > 1) || !exists(Number(pid))) return;
+    await writeFileAtomic(file, [ownPid, ...rest].join("\n"), { owner });
+  }
 }
 
 /** The server's log is written by a process of its own, which may end a moment after the server. */

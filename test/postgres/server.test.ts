@@ -160,7 +160,7 @@ test("after kill -9 of the postmaster a new one starts with the data of the old"
   expect(rows).toEqual([{ n: 1 }]);
 });
 
-test("a stale postmaster.pid whose id is another program's now does not keep the server from starting", async () => {
+test("stale lock files whose id is another program's now do not keep the server from starting", async () => {
   const { pid } = await node.start();
   process.kill(pid, "SIGKILL");
   await waitFor("the postmaster is gone", () => !isAlive(pid));
@@ -169,6 +169,9 @@ test("a stale postmaster.pid whose id is another program's now does not keep the
   // Even its start is the same: a container that came back within seconds.
   rest[1] = String(Math.floor(Date.now() / 1000));
   writeFileSync(pidFile, [foreign, ...rest].join("\n"));
+  const socketLock = join(node.files.socketDir, `.s.PGSQL.${node.node.port}.lock`);
+  const [, ...more] = readFileSync(socketLock, "utf8").split("\n");
+  writeFileSync(socketLock, [foreign, ...more].join("\n"));
 
   expect(await findPostmaster(node.files.dataDir)).toBeUndefined();
   await stopServer(node.files.dataDir, "pg1", "fast");
