@@ -41,9 +41,9 @@ export async function reseed(
   const handle = await requireReplica(runtime, request.node);
   const outcome: Outcome = {
     steps: [
-      `stop ${request.node}`,
-      `copy ${runtime.state.primary} beside the old data`,
-      `rename the old data aside and put the copy in its place`,
+      ...(runtime.upstream ? [`stop ${request.node}`] : []),
+      `copy ${runtime.state.primary} beside the old data${runtime.upstream ? "" : ", which serves on meanwhile"}`,
+      `${runtime.upstream ? "" : `stop ${request.node}, `}rename the old data aside and put the copy in its place`,
       `start ${request.node} and wait until it streams`,
       ...(request.discardOld ? ["remove the old data"] : []),
     ],
@@ -55,14 +55,24 @@ export async function reseed(
   outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
   if (request.dryRun) return outcome;
   await requireRoom(primaryOf(runtime), handle);
-  await renew(
-    runtime,
-    handle,
-    "reseed",
-    request.discardOld,
-    progress,
-    async () => await copyFromPrimary(runtime, handle, progress),
-  );
+  const { upstream } = runtime;
+  const replace = async (make: () => Promise<string>): Promise<void> =>
+    await renew(runtime, handle, "reseed", request.discardOld, progress, make);
+  if (upstream) {
+    // Somebody else's primary has one slot for this node, and the old data holds it as long as it streams.
+    await replace(async () => {
+      await upstream.ensureSlot(runtime.config.cluster, request.node);
+      return await copyFromPrimary(runtime, handle, progress);
+    });
+    return outcome;
+  }
+  const fresh = await copyFromPrimary(runtime, handle, progress);
+  await replace(async () => {
+    await primaryOf(runtime).use(
+      async (session) => await replaceSlot(session, slotName(request.node), copySlotName(request.node)),
+    );
+    return fresh;
+  });
   return outcome;
 }
 
@@ -93,14 +103,10 @@ export async function rejoin(
   outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
   if (request.dryRun) return outcome;
   await requireRoom(handle, handle);
-  await renew(
-    runtime,
-    handle,
-    "rejoin",
-    request.discardOld,
-    progress,
-    async () => await rewindCopy(runtime, handle, progress),
-  );
+  await renew(runtime, handle, "rejoin", request.discardOld, progress, async () => {
+    await renewSlot(runtime, handle);
+    return await rewindCopy(runtime, handle, progress);
+  });
   return outcome;
 }
 
@@ -136,7 +142,19 @@ async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void
   });
 }
 
-/** The frame of reseed and rejoin: stop, make the new directory beside, swap by renaming, start, prove, then tidy up. */
+/** The node's own slot on the primary. One that was lost never comes back to life: it is made anew. */
+async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  const slot = slotName(handle.node.name);
+  if (runtime.upstream) return await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
+  const primary = primaryOf(runtime);
+  await primary.use(async (session) => {
+    const found = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slot);
+    if (found?.wal_status === "lost") await dropSlot(session, slot);
+    await ensureSlot(session, slot);
+  });
+}
+
+/** The frame of reseed and rejoin: stop, take the new directory, swap by renaming, start, prove, then tidy up. */
 async function renew(
   runtime: Runtime,
   handle: NodeHandle,
@@ -150,14 +168,6 @@ async function renew(
   await handle.take(kind);
   runtime.held.add(node.name);
   try {
-    if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, node.name);
-    else
-      await primary.use(async (session) => {
-        const slot = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slotName(node.name));
-        // A lost slot never comes back to life: it is made anew.
-        if (slot?.wal_status === "lost") await dropSlot(session, slot.slot_name);
-        await ensureSlot(session, slotName(node.name));
-      });
     await handle.disconnect();
     if (await findPostmaster(files.dataDir)) {
       progress.step(node.name, "stop");
@@ -202,11 +212,13 @@ async function renew(
   }
 }
 
+/**
+ * A base backup beside the old data. Its slot is not the replica's own, which the old data streams through: a copy moves
+ * its slot forward.
+ */
 async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
   const primary = primaryOf(runtime);
-  const own = followedSlot(runtime, handle);
-  // A copy moves its slot forward: with the replica's own, old data that has to serve again could not catch up.
-  const slot = runtime.upstream ? own : copySlotName(handle.node.name);
+  const slot = runtime.upstream ? followedSlot(runtime, handle) : copySlotName(handle.node.name);
   for (let attempt = 1; ; attempt += 1) {
     progress.step(
       handle.node.name,
@@ -218,7 +230,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
           await dropSlot(session, slot);
           await ensureSlot(session, slot);
         });
-      const fresh = await seedDataDirectory({
+      return await seedDataDirectory({
         config: runtime.config,
         layout: runtime.layout,
         node: handle.node,
@@ -230,8 +242,6 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
         slot,
         onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
       });
-      if (!runtime.upstream) await primary.use(async (session) => await replaceSlot(session, own, slot));
-      return fresh;
     } catch (error) {
       if (attempt >= TRIES) {
         if (!runtime.upstream)
