@@ -14,6 +14,7 @@ import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { checkpoint, dropSlot, endSenders, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
+import { endOrphans } from "../postgres/orphans.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
@@ -202,6 +203,9 @@ export async function promoteNode(
       progress.step(old.node.name, `stop (${request.fence ?? "immediate"})`);
       await stopServer(old.files.dataDir, old.node.name, request.fence ?? "immediate", HANDOVER_STOP_LIMIT);
     }
+    // What its log holds says what it has acknowledged only once nobody is left to add to it.
+    const left = foreign ? 0 : await endOrphans(old.files.dataDir, old.node.name);
+    if (left) progress.note(`${left} processes that ${old.node.name} had left behind are ended`);
     await requireLossAccepted(runtime, old, next, { ...request, provenFrom: pool.provenFrom(request.node) });
   } catch (error) {
     pool.reopen();

@@ -24,6 +24,7 @@ import {
 } from "../system/process.ts";
 import { monotonic, pause, waitUntil } from "../system/clock.ts";
 import { programOf, type Installation } from "./installation.ts";
+import { endOrphans } from "./orphans.ts";
 
 /** A running postmaster, as its postmaster.pid tells. */
 export interface Postmaster {
@@ -115,6 +116,7 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
       else if (!running && ended) {
         const orphans = SESSIONS_LEFT.test(await lastWords(files)) && monotonic() - begun < ORPHANS_LIMIT;
         if (!orphans) throw await startFailure(node, files);
+        await endOrphans(files.dataDir, node);
         await pause(200);
         await launch();
       }
@@ -140,7 +142,7 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
 /** Milliseconds for a server to end whose start was given up; one that takes longer is found by its postmaster.pid. */
 const ABORT_LIMIT = 10_000;
 
-/** After a kill of the postmaster its sessions end by themselves, a moment later; until then no other may start. */
+/** After a kill of the postmaster its sessions may live on; until they are gone no other may start. */
 const SESSIONS_LEFT = /pre-existing shared memory block/;
 /** Milliseconds that sessions without a postmaster are waited for. */
 const ORPHANS_LIMIT = 20_000;
@@ -151,7 +153,7 @@ const ORPHANS_LIMIT = 20_000;
  * for a dead one (miscinit.c, CreateLockFile), and then still sees by the rest of postmaster.pid, which must stay, whether
  * sessions of the old server live on in its shared memory.
  */
-async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefined): Promise<void> {
+export async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefined): Promise<void> {
   await disarm(path.join(files.dataDir, "postmaster.pid"), () => true);
   const places = [files.dataDir, await realPath(files.dataDir)];
   for (const name of await namesIn(files.socketDir)) {

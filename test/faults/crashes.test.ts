@@ -1,5 +1,8 @@
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { endProcesses, processesUsing } from "../support/processes.ts";
+import { endProcesses, isAlive, processesUsing } from "../support/processes.ts";
+import { atEnd } from "../support/scope.ts";
 import { figure, seconds } from "./figures.ts";
 import { scenario } from "./scenario.ts";
 
@@ -72,6 +75,40 @@ describe("2. Loss of a whole node", () => {
     // The old data never comes back: a copy takes its place.
     await succeeds("reseed", "pg1");
     await healthy();
+  });
+});
+
+describe("A session that outlives the postmaster", () => {
+  test("is ended before the log is read that says what a promotion would lose", async () => {
+    const { cluster, node, step, until, succeeds } = await scenario();
+    const maker = await cluster.session("pg1");
+    await maker.rows("CREATE TABLE late (id int)");
+    await until("pg2 has it", async () => (await cluster.status()).nodes[1]?.lag_bytes === 0);
+    const client = await cluster.session("pg1");
+    const backend = Number(await client.value("SELECT pg_backend_pid()"));
+    // Busy, so that it does not notice the end of its postmaster before it commits.
+    const commit = client
+      .rows("DO $$ BEGIN FOR i IN 1..2e8 LOOP END LOOP; INSERT INTO late VALUES (1); END $$")
+      .then(
+        () => "acknowledged",
+        () => "cut",
+      );
+    await until("the statement runs", async () => {
+      const state = "SELECT state FROM pg_stat_activity WHERE pid = $1";
+      return (await maker.value(state, [backend])) === "active";
+    });
+    await step("the session hangs, the postmaster is killed, and cannot be started", async () => {
+      process.kill(backend, "SIGSTOP");
+      atEnd(() => {
+        if (isAlive(backend)) process.kill(backend, "SIGKILL");
+      });
+      appendFileSync(join(cluster.stateDir, "nodes", "pg1", "postgresql.conf"), "no_such_setting = on\n");
+      await node("pg1").killPostmaster();
+    });
+    const { stderr } = await step("promote", async () => await succeeds("promote", "pg2"));
+    expect(stderr).toMatch(/processes that pg1 had left behind are ended/);
+    if (isAlive(backend)) process.kill(backend, "SIGCONT");
+    expect(await commit).toBe("cut");
   });
 });
 

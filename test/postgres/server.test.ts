@@ -160,6 +160,24 @@ test("after kill -9 of the postmaster a new one starts with the data of the old"
   expect(rows).toEqual([{ n: 1 }]);
 });
 
+test("a session that hangs when its postmaster is killed is ended by the next start, others' are not", async () => {
+  const { pid } = await node.start();
+  await other.start();
+  const backendOf = async (one: ThrowawayNode): Promise<number> => {
+    const session = await one.session();
+    return Number((await session.query("SELECT pg_backend_pid() AS pid"))[0]?.["pid"]);
+  };
+  const [hung, elsewhere] = [await backendOf(node), await backendOf(other)];
+  process.kill(hung, "SIGSTOP");
+  process.kill(pid, "SIGKILL");
+  await waitFor("the postmaster is gone", () => !isAlive(pid));
+
+  expect((await node.start()).status).toBe("ready");
+
+  expect(isAlive(hung)).toBe(false);
+  expect(isAlive(elsewhere)).toBe(true);
+});
+
 test("stale lock files whose id is another program's now do not keep the server from starting", async () => {
   const { pid } = await node.start();
   process.kill(pid, "SIGKILL");
