@@ -17,6 +17,13 @@ import type { Runtime } from "./runtime.ts";
 /** Milliseconds after which HAProxy is asked again although nothing is to be changed. */
 const LOOK_AGAIN = 5000;
 
+/** What the endpoints need to know: of a host's cluster, or of nodes that others run. */
+export type Served = Pick<Runtime, "config" | "machine" | "upstream">;
+
+/** Milliseconds without an answer after which HAProxy counts as hung, and milliseconds between two questions. */
+const HUNG_AFTER = 10_000;
+const ASK_EVERY = 2000;
+
 /** The endpoints of this host: one HAProxy, kept running and led to where the pool keeper says. */
 export class Endpoints {
   /** Found anew at each `up`. */
@@ -31,18 +38,15 @@ export class Endpoints {
     this.#log = log;
   }
 
-  async isRunning(): Promise<boolean> {
-    return (await this.#balancer.presence()).state === "running";
-  }
-
   /** Whether HAProxy answers within `limit` milliseconds. */
   async answer(limit: number): Promise<boolean> {
     return await within(limit, "haproxy", this.#balancer.answers()).catch(() => false);
   }
 
   /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */
-  async check(runtime: Runtime, before: Runtime["config"] | undefined): Promise<void> {
-    const running = await this.isRunning();
+  async check(runtime: Served, before: Runtime["config"] | undefined): Promise<void> {
+    // Also one that hangs holds the ports: `ensure` ends it.
+    const running = (await this.#balancer.presence()).state !== "absent";
     for (const name of ["read", "write"] as const) {
       const { port } = runtime.config.endpoints[name];
       const own = running && [before?.endpoints.read.port, before?.endpoints.write.port].includes(port);
@@ -51,18 +55,61 @@ export class Endpoints {
   }
 
   /** Starts HAProxy, adopts it, or has it take up a changed configuration without cutting sessions. */
-  async ensure(runtime: Runtime, progress: Progress): Promise<void> {
+  async ensure(runtime: Served, progress: Progress): Promise<void> {
     if (!this.program) throw new Error("HAProxy was not looked for");
     this.#led = undefined;
     const input = haproxyInput(runtime);
+    await this.#endHung(progress);
     const outcome = await this.#balancer.ensure(this.program, input);
     this.#input = input;
     if (outcome !== "unchanged") progress.step("haproxy", outcome === "started" ? "start" : "reload");
   }
 
-  /** Starts HAProxy again when it is gone. */
-  async keepRunning(runtime: Runtime): Promise<void> {
-    if (!this.program || this.#balancer.isServing()) return;
+  /** Waits for a HAProxy that does not answer, and ends it when it hangs. */
+  async #endHung(progress: Progress): Promise<void> {
+    const answers = async (): Promise<boolean> => (await this.#balancer.silent()).length === 0;
+    if (await answers()) return;
+    const waited = waitUntil(answers, { what: "HAProxy to answer", limit: HUNG_AFTER, interval: 500 });
+    if (await waited.catch(() => false)) return;
+    const ended = await this.#balancer.endSilent();
+    if (ended.length) progress.step("haproxy", `end: it hangs (${named(ended)})`);
+  }
+
+  /** When HAProxy was last asked whether all its processes answer, and since when one does not (monotonic). */
+  #askedAt = 0;
+  #silentSince: number | undefined;
+  #asking = false;
+
+  /**
+   * Ends a HAProxy that does not answer for HUNG_AFTER: as long as it hangs no replica can leave the pool, so that in
+   * read-your-writes all writes wait. The next look starts it anew.
+   */
+  async #lookForHung(): Promise<void> {
+    if (this.#asking || monotonic() - this.#askedAt < ASK_EVERY) return;
+    this.#asking = true;
+    try {
+      const silent = await this.#balancer.silent();
+      this.#askedAt = monotonic();
+      this.#silentSince = silent.length ? (this.#silentSince ?? this.#askedAt) : undefined;
+      if (this.#silentSince === undefined || this.#askedAt - this.#silentSince < HUNG_AFTER) return;
+      this.#silentSince = undefined;
+      const ended = await this.#balancer.endSilent();
+      if (!ended.length) return;
+      this.#led = undefined;
+      this.#log("error", `haproxy did not answer for ${HUNG_AFTER / 1000} s: killed ${named(ended)}`);
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** Starts HAProxy again when it is gone, and ends it when it hangs. */
+  async keepRunning(runtime: Served): Promise<void> {
+    if (!this.program) return;
+    // Not waited for: one that hangs must not hold up the looks at the servers.
+    this.#lookForHung().catch((error: unknown) =>
+      this.#log("error", `haproxy: ${error instanceof Error ? error.message : String(error)}`),
+    );
+    if (this.#balancer.isServing()) return;
     if ((await this.#balancer.presence()).state !== "absent") return;
     this.#log("warn", "haproxy is not running: starting it again");
     await this.#balancer.ensure(this.program, this.#input ?? haproxyInput(runtime));
@@ -96,7 +143,7 @@ export class Endpoints {
   }
 
   /** Waits until both endpoints take connections, and the read endpoint uses the replicas that are in the pool. */
-  async waitUntilAnswering(runtime: Runtime, members: ReadonlySet<string>): Promise<void> {
+  async waitUntilAnswering(runtime: Served, members: ReadonlySet<string>): Promise<void> {
     const { listen, endpoints } = runtime.config;
     const host = endpointHost(listen);
     for (const name of ["read", "write"] as const) {
@@ -123,7 +170,11 @@ export class Endpoints {
   }
 }
 
-function haproxyInput(runtime: Runtime): HaproxyInput {
+function named(pids: readonly number[]): string {
+  return `${pids.length > 1 ? "processes" : "process"} ${pids.join(", ")}`;
+}
+
+function haproxyInput(runtime: Served): HaproxyInput {
   const { config, machine } = runtime;
   const each = Number(config.postgres.parameters["max_connections"] ?? DEFAULT_MAX_CONNECTIONS);
   return {

@@ -17,7 +17,7 @@ import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
 import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
 import { planEndpoints, type Action, type Wanted } from "./plan.ts";
 import { fingerprintOf, renderHaproxy, type HaproxyInput } from "./render.ts";
-import { perform, readFingerprint, readProcesses, readServers } from "./runtime.ts";
+import { perform, readFingerprint, readProcesses, readServers, silentWorkers } from "./runtime.ts";
 import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
 
@@ -29,8 +29,13 @@ const STOP_LIMIT = 2000;
 /** HAProxy makes the socket of its master itself. */
 const masterOption = `unix@${RELATIVE.masterSocket},mode,600`;
 
-/** The process that was started: its id, and what tells it from a later process with the same id. */
-const startedSchema = z.object({ pid: z.int().positive(), identity: z.string() });
+/** A process: its id, and what tells it from a later one with the same id. */
+const processSchema = z.object({ pid: z.int().positive(), identity: z.string() });
+type KnownProcess = z.output<typeof processSchema>;
+
+/** What was started, and the workers that it had when it was last asked: a HAProxy that hangs cannot be asked. */
+const recordSchema = processSchema.extend({ workers: processSchema.array().default([]) });
+type ProcessRecord = z.output<typeof recordSchema>;
 
 /**
  * - `running`: it answers on its socket.
@@ -54,8 +59,8 @@ export class Balancer {
   #last: Promise<unknown> = Promise.resolve();
   /** The master and the worker that took new sessions, when it was last asked. */
   #serving: readonly number[] = [];
-  /** The workers that were seen last. */
-  #workers: readonly number[] = [];
+  /** The processes that the record holds, as far as this process wrote it. */
+  #recorded = "";
 
   /** @param layout its directories exist, and belong to `owner` */
   constructor(layout: Pick<Layout, "stateDir">, owner: Owner | undefined) {
@@ -67,16 +72,44 @@ export class Balancer {
   /** Whether HAProxy runs. Takes as long as one answer, at most 1.5 s. */
   async presence(): Promise<Presence> {
     try {
-      const { master, current, old } = await readProcesses(this.files.masterSocket);
-      this.#workers = [current, ...old];
-      this.#serving = [master, current];
+      const { master } = await this.#processes();
       return { state: "running", pid: master };
     } catch (error) {
       // Workers end by themselves a moment after their master: until then they still carry sessions.
-      const pid = (await this.#recordedPid()) ?? this.#workers.find(isAlive);
+      const pid = (await this.#living())[0];
       const silent = error instanceof OdooPgError && error.code === "not_running";
       return pid === undefined && silent ? { state: "absent" } : { state: "unresponsive", pid };
     }
+  }
+
+  /** The processes that are there and do not answer, of all workers and the master; none when HAProxy is gone. At most 3 s. */
+  async silent(): Promise<readonly number[]> {
+    try {
+      const processes = await this.#processes();
+      return await silentWorkers(this.files.masterSocket, processes);
+    } catch {
+      return (await this.#living()).slice(0, 1);
+    }
+  }
+
+  /**
+   * Kills a HAProxy that hangs: its sessions end. A worker from before a reload that hangs goes alone; else all go,
+   * because nobody could say any more where their sessions lead.
+   * @returns the processes that were killed; none when all answer by now
+   * @throws OdooPgError timed_out when one cannot be ended
+   */
+  async endSilent(): Promise<readonly number[]> {
+    return await this.#inTurn(async () => {
+      const silent = await this.silent();
+      if (!silent.length) return [];
+      const processes = await this.#processes().catch(() => undefined);
+      const alone = silent.every((pid) => processes?.old.includes(pid) === true);
+      const doomed = alone ? silent : await this.#living();
+      for (const pid of doomed) sendSignal(pid, "SIGKILL");
+      await awaitEnds(doomed);
+      if (!alone) await this.#forget();
+      return doomed;
+    });
   }
 
   /** Whether the worker that takes new sessions answers: its master alone carries none. At most 3 s. */
@@ -139,19 +172,17 @@ export class Balancer {
     await this.#inTurn(async () => {
       const presence = await this.presence();
       if (presence.state === "absent") return;
-      const processes = await readProcesses(this.files.masterSocket).catch(() => undefined);
       const { pid } = presence;
       if (pid === undefined) throw unresponsive(pid);
-      const pids = [pid, ...(processes ? [processes.current, ...processes.old] : [])];
+      const workers = (await this.#living()).filter((one) => one !== pid);
       sendSignal(pid, "SIGTERM");
       if (!(await waitForEnd(pid, STOP_LIMIT))) sendSignal(pid, "SIGKILL");
-      for (const one of pids) {
-        // Workers end by themselves when their master is gone.
-        if (await waitForEnd(one, STOP_LIMIT)) continue;
-        throw new OdooPgError("timed_out", { message: `HAProxy (process ${one}) cannot be ended.` });
+      for (const one of workers) {
+        // Workers end by themselves when their master is gone, unless they hang.
+        if (!(await waitForEnd(one, STOP_LIMIT))) sendSignal(one, "SIGKILL");
       }
-      await removeFile(this.files.process);
-      await removeFile(this.files.masterSocket);
+      await awaitEnds([pid, ...workers]);
+      await this.#forget();
     });
   }
 
@@ -161,12 +192,39 @@ export class Balancer {
     return await turn;
   }
 
-  /** The recorded process, if it is still the one that was started. */
-  async #recordedPid(): Promise<number | undefined> {
+  /** Asks the master which processes there are, and keeps the record of them. @throws OdooPgError not_running, timed_out */
+  async #processes(): Promise<Processes> {
+    const processes = await readProcesses(this.files.masterSocket);
+    const { master, current, old } = processes;
+    this.#serving = [master, current];
+    if (this.#recorded !== [master, current, ...old].join()) {
+      const [started, ...workers] = await Promise.all([master, current, ...old].map(known));
+      if (started) await this.#record({ ...started, workers: workers.flatMap((worker) => worker ?? []) });
+      this.#recorded = [master, current, ...old].join();
+    }
+    return processes;
+  }
+
+  async #record(record: ProcessRecord): Promise<void> {
+    await writeFileAtomic(this.files.process, JSON.stringify(record));
+  }
+
+  /** Removes what is left of a HAProxy that was ended. */
+  async #forget(): Promise<void> {
+    this.#recorded = "";
+    await removeFile(this.files.process);
+    await removeFile(this.files.masterSocket);
+  }
+
+  /** The recorded processes that are still there, the master first. */
+  async #living(): Promise<readonly number[]> {
     const text = await readTextIfAny(this.files.process);
-    if (text === undefined) return undefined;
-    const { pid, identity } = startedSchema.parse(JSON.parse(text));
-    return isAlive(pid) && (await processIdentity(pid)) === identity ? pid : undefined;
+    if (text === undefined) return [];
+    const { workers, ...master } = recordSchema.parse(JSON.parse(text));
+    const living: number[] = [];
+    for (const { pid, identity } of [master, ...workers])
+      if ((await processIdentity(pid)) === identity) living.push(pid);
+    return living;
   }
 
   /** Writes a configuration beside the present one and has HAProxy look at it. */
@@ -184,13 +242,14 @@ export class Balancer {
       ["-W", "-C", this.#directory, "-f", RELATIVE.config, "-S", masterOption],
       { owner: this.#owner, logFile: this.files.log, cwd: this.#directory },
     );
-    const identity = await processIdentity(pid);
-    if (identity !== undefined) {
-      await writeFileAtomic(this.files.process, JSON.stringify({ pid, identity }));
-    }
+    const started = await known(pid);
+    if (started) await this.#record({ ...started, workers: [] });
     const wanted = fingerprintOf(input);
     const outcome = await this.#awaitWorker(wanted, () => !isAlive(pid));
-    if (outcome === "answers") return;
+    if (outcome === "answers") {
+      await this.#processes();
+      return;
+    }
     if (isAlive(pid)) sendSignal(pid, "SIGKILL");
     throw await this.#explain("HAProxy does not start", logStart, "Nothing else was changed.");
   }
@@ -208,7 +267,10 @@ export class Balancer {
     const outcome = answer.startsWith("Success=0")
       ? "failed"
       : await this.#awaitWorker(fingerprintOf(input), async () => await this.#reloadFailed(processes));
-    if (outcome === "answers") return;
+    if (outcome === "answers") {
+      await this.#processes();
+      return;
+    }
     if (before !== undefined) await writeFileAtomic(config, before, { owner: this.#owner });
     throw await this.#explain(
       "HAProxy does not take up its new configuration",
@@ -260,6 +322,19 @@ export class Balancer {
       safe,
       next: "Look at: odoo-pg logs haproxy",
     });
+  }
+}
+
+async function known(pid: number): Promise<KnownProcess | undefined> {
+  const identity = await processIdentity(pid);
+  return identity === undefined ? undefined : { pid, identity };
+}
+
+/** @throws OdooPgError timed_out when one is still there */
+async function awaitEnds(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) {
+    if (await waitForEnd(pid, STOP_LIMIT)) continue;
+    throw new OdooPgError("timed_out", { message: `HAProxy (process ${pid}) cannot be ended.` });
   }
 }
 

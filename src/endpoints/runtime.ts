@@ -57,6 +57,18 @@ export async function readProcesses(masterSocket: string): Promise<Processes> {
   });
 }
 
+/** The workers that do not answer; one that ends in this moment is none. */
+export async function silentWorkers(
+  masterSocket: string,
+  { current, old }: Processes,
+): Promise<readonly number[]> {
+  const workers = [current, ...old];
+  const answers = await Promise.allSettled(
+    workers.map(async (pid) => await askWorker(masterSocket, pid, "show info")),
+  );
+  return workers.filter((_, index) => answers[index]?.status === "rejected");
+}
+
 /** Asks the worker that takes new sessions. It may change between two questions, so this tries again. */
 async function askCurrent(masterSocket: string, command: string): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {

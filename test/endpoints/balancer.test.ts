@@ -24,6 +24,14 @@ async function workers({ balancer }: Bench): Promise<Awaited<ReturnType<typeof r
   return await readProcesses(balancer.files.masterSocket);
 }
 
+/** SIGSTOP; it goes on at the end of the test. */
+function hang(pid: number): void {
+  process.kill(pid, "SIGSTOP");
+  atEnd(() => {
+    if (isAlive(pid)) process.kill(pid, "SIGCONT");
+  });
+}
+
 async function isGone({ balancer }: Bench): Promise<boolean> {
   return (await balancer.presence()).state === "absent";
 }
@@ -366,15 +374,56 @@ describe("the process", () => {
     const made = await running();
     const { balancer, program, input } = made;
     const { master } = await workers(made);
-    process.kill(master, "SIGSTOP");
-    atEnd(() => {
-      if (isAlive(master)) process.kill(master, "SIGCONT");
-    });
+    hang(master);
     expect(await balancer.presence()).toEqual({ state: "unresponsive", pid: master });
     await expect(balancer.ensure(program, input)).rejects.toMatchObject({ code: "timed_out" });
     expect(await answering(input.write.port, 1)).toEqual(["pg1"]);
     process.kill(master, "SIGCONT");
     expect(await balancer.ensure(program, input)).toBe("unchanged");
+  });
+
+  test.each(["current", "master"] as const)(
+    "that hangs (%s) is found and ended by another agent too, and can be started anew",
+    async (which) => {
+      const made = await running();
+      const { stateDir, owner, program, input } = made;
+      const session = await visit(input.write.port);
+      const { master, current } = await workers(made);
+      hang((await workers(made))[which]);
+      const next = new Balancer({ stateDir }, owner);
+      expect(await next.silent()).toEqual([which === "master" ? master : current]);
+      expect(new Set(await next.endSilent())).toEqual(new Set([master, current]));
+      expect([master, current].filter(isAlive)).toEqual([]);
+      await waitFor("its sessions are closed", () => !session.isOpen());
+      expect(await next.endSilent()).toEqual([]);
+      expect(await next.ensure(program, input)).toBe("started");
+      await next.route(usual);
+      expect(await answering(input.write.port, 2)).toEqual(["pg1", "pg1"]);
+    },
+  );
+
+  test("of before a reload that hangs is ended alone", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const before = await visit(input.write.port);
+    await balancer.ensure(program, { ...input, maxSessions: 501 });
+    const after = await visit(input.write.port);
+    const { old } = await workers(made);
+    hang(old[0] ?? 0);
+    expect(await balancer.endSilent()).toEqual(old);
+    await waitFor("its sessions are closed", () => !before.isOpen());
+    expect(await after.echoes()).toBe(true);
+    expect(await balancer.silent()).toEqual([]);
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+  });
+
+  test("ends when it is told to, also while it hangs", async () => {
+    const made = await running();
+    const { master, current } = await workers(made);
+    hang(current);
+    hang(master);
+    await made.balancer.stop();
+    expect([master, current].filter(isAlive)).toEqual([]);
   });
 
   test("does not start on a port that is taken, and says by what", async () => {

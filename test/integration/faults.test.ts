@@ -167,6 +167,43 @@ describe("kill -9 of HAProxy", () => {
   });
 });
 
+describe("a HAProxy that hangs", () => {
+  test.each([
+    ["master", () => haproxy()],
+    ["worker", () => childrenOf(haproxy())[0] ?? 0],
+  ] as const)("(its %s): it is ended after 10 s and started anew, and the log says so", async (_, which) => {
+    const hung = which();
+    process.kill(hung, "SIGSTOP");
+    atEnd(() => {
+      if (isAlive(hung)) process.kill(hung, "SIGCONT");
+    });
+    await waitFor("it to be ended", () => !isAlive(hung), { limit: 30_000 });
+    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { limit: 10_000 });
+    await waitFor("reads from the replica", async () => (await answering("read")) === "test/pg2", {
+      limit: 10_000,
+    });
+    await cluster.healthy();
+    expect(readFileSync(join(cluster.stateDir, "agent.log"), "utf8")).toMatch(
+      new RegExp(`haproxy did not answer for 10 s: killed process(es)? .*\\b${hung}\\b`),
+    );
+  });
+
+  test("while the agent is dead: the next up ends it and starts it anew", async () => {
+    const [hung, agent] = [haproxy(), cluster.agent()];
+    process.kill(agent, "SIGKILL");
+    await waitFor("the agent to be gone", () => !isAlive(agent));
+    process.kill(hung, "SIGSTOP");
+    atEnd(() => {
+      if (isAlive(hung)) process.kill(hung, "SIGCONT");
+    });
+    await cluster.up();
+    expect(haproxy()).not.toBe(hung);
+    await waitFor("it to be gone", () => !isAlive(hung));
+    await cluster.healthy();
+    expect(await answering("write")).toBe("test/pg1");
+  });
+});
+
 describe("kill -9 of the agent", () => {
   test("stops neither endpoint nor a session of the write endpoint; the next up adopts what runs", async () => {
     const session = await cluster.session("write", "odoo");
