@@ -99,6 +99,7 @@ export class PoolKeeper {
       if (before.get(name) === eligible) continue;
       runtime.log(
         eligible ? "info" : "warn",
+      maxCommitWait: read.max_commit_wait_seconds * 1000,
         eligible ? `${name} may serve reads` : `${name} may not serve reads: ${reason ?? ""}`,
       );
     }

@@ -13,6 +13,8 @@ export interface PoolInput {
   /** Bytes. */
   readonly maxLag: number;
   readonly maxLagSeconds: number | undefined;
+  /** Milliseconds that a commit may wait for a replica, in read-your-writes. */
+  readonly maxCommitWait: number;
   readonly primary: NodeObservation | undefined;
   readonly replicas: readonly NodeObservation[];
   /** Nodes in the pool until now. */
@@ -30,12 +32,16 @@ export interface Standing {
   readonly reason: string | undefined;
 }
 
+/** Milliseconds from when a replica is too late until commits no longer wait for it: two looks, and the cut of its sessions. */
+const LETTING_GO = 1500;
+
 /**
  * In read-your-writes a commit waits for every member: one that has not replayed what the primary had this many
- * milliseconds ago holds up all writes and is let go. With looks every half second and the cutting of its sessions
- * the whole stays below the stated bound of 3 s.
+ * milliseconds ago holds up all writes and is let go, so that the whole stays below the stated bound.
  */
-export const LATE_MS = 1500;
+export function lateAfter(maxCommitWait: number): number {
+  return Math.max(500, maxCommitWait - LETTING_GO);
+}
 
 /**
  * Decides which replicas may serve reads. Pure: the same observations always give the same answer.
@@ -93,7 +99,8 @@ function whyNot(replica: NodeObservation, input: PoolInput): string | undefined 
   }
   if (input.consistency === "read-your-writes") {
     if (facts.replay_paused) return "its replay is paused";
-    if (late > LATE_MS) return `has not replayed what the primary wrote ${Math.round(late / 100) / 10} s ago`;
+    if (late > lateAfter(input.maxCommitWait))
+      return `has not replayed what the primary wrote ${Math.round(late / 100) / 10} s ago`;
   }
   return undefined;
 }

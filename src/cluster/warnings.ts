@@ -25,7 +25,7 @@ export const WARNINGS = {
   writes_wait: {
     severity: "critical",
     meaning:
-      "In read-your-writes commits wait for a replica that does not answer. The agent releases them within 3 s, once the replica's sessions are cut; without the agent they wait on, so that no read is stale.",
+      "In read-your-writes commits wait for a replica that does not answer. The agent releases them within `max_commit_wait_seconds`, once the replica's sessions are cut; without the agent they wait on, so that no read is stale.",
   },
   two_primaries: {
     severity: "critical",

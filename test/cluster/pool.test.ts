@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../../src/cluster/observation.ts";
-import { decidePool, LATE_MS, type PoolInput, rememberMark } from "../../src/cluster/pool.ts";
+import { decidePool, lateAfter, type PoolInput, rememberMark } from "../../src/cluster/pool.ts";
 import type { Consistency } from "../../src/config/schema.ts";
 import { MB, NOW, primaryFacts, replicaFacts, seen, silent, slot } from "../support/observations.ts";
 
@@ -13,6 +13,7 @@ function decide(changes: Partial<PoolInput>, facts: Parameters<typeof replicaFac
     consistency: "bounded",
     maxLag: 16 * MB,
     maxLagSeconds: undefined,
+    maxCommitWait: 3000,
     primary: seen("pg1", primaryFacts()),
     replicas: [seen("pg2", replicaFacts(facts))],
     members: new Set(["pg2"]),
@@ -109,6 +110,7 @@ test("bounded: without its primary a replica serves rather than that nobody does
     consistency: "bounded",
     maxLag: 16 * MB,
     maxLagSeconds: undefined,
+    maxCommitWait: 3000,
     primary: gone,
     replicas,
     members: new Set(["pg3"]),
@@ -133,11 +135,21 @@ test("read-your-writes: a replica that holds up commits is let go", () => {
   const consistency = "read-your-writes";
   expect(decide({ consistency }, { replay_paused: true })).toEqual(servesNot("its replay is paused"));
   const since = (age: number) => [{ at: NOW - age, lsn: END }];
-  expect(decide({ consistency, marks: since(LATE_MS) }, { behind: 1 })).toEqual(serves);
-  expect(decide({ consistency, marks: since(LATE_MS + 1) }, { behind: 1 })).toEqual(
+  expect(decide({ consistency, marks: since(lateAfter(3000)) }, { behind: 1 })).toEqual(serves);
+  expect(decide({ consistency, marks: since(lateAfter(3000) + 1) }, { behind: 1 })).toEqual(
     servesNot(/has not replayed/),
   );
   expect(decide({ consistency, marks: since(60_000) }, { behind: 0 })).toEqual(serves);
+});
+
+test("read-your-writes: how long that takes is a setting", () => {
+  const given = {
+    consistency: "read-your-writes",
+    maxCommitWait: 10_000,
+    marks: [{ at: NOW - 8000, lsn: END }],
+  } as const;
+  expect(decide(given, { behind: 1 })).toEqual(serves);
+  expect(decide({ ...given, maxCommitWait: 9000 }, { behind: 1 })).toEqual(servesNot(/has not replayed/));
 });
 
 test("eventual: every replica that answers serves", () => {
@@ -184,6 +196,7 @@ const input = (
     consistency,
     maxLag: fc.integer({ min: 1, max: 32 * MB }),
     maxLagSeconds: fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
+    maxCommitWait: fc.constantFrom(2000, 3000, 10_000),
     primary,
     replicas,
     members: fc.subarray(nodes).map((names) => new Set(names)),
