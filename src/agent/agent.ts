@@ -367,6 +367,7 @@ function requireFittingRecord(state: ClusterState, config: Config): void {
   if (config.upstream && state.primary !== UPSTREAM) {
     throw new OdooPgError("refused", {
       message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
+      overrides: [...(this.#pool?.overrides ?? [])],
       safe,
       next: 'Take "upstream" (and SLAVEHOST) out, then: odoo-pg up. To follow another primary, start with another state_dir.',
     });

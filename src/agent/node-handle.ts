@@ -1,4 +1,5 @@
 import type { NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import type { Lsn } from "../cluster/lsn.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import { observeServer } from "../postgres/observe.ts";
 import { findPostmaster } from "../postgres/server.ts";
@@ -25,6 +26,10 @@ export class NodeHandle {
   retryAt = 0;
   /** Why the last start failed. */
   failure: string | undefined;
+  /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
+  standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
+  /** Whether the primary has no longer the WAL that this replica needs next. */
+  stranded = false;
   /** The start that supervision is at. */
   starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   #session: Session | undefined;

@@ -1,17 +1,21 @@
 import type { Lsn } from "../cluster/lsn.ts";
-import { factsOf } from "../cluster/observation.ts";
+import { factsOf, type ServerFacts } from "../cluster/observation.ts";
+import { whereSet } from "../cluster/commit-rules.ts";
 import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
 import {
   checkpoint,
+  type CommitOverride,
+  commitOverrides,
   configurationLoadedAt,
   hasOlderStatements,
   standbysFlushed,
   writeMark,
 } from "../postgres/operations.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
-import { quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
-import { now, waitUntil } from "../system/clock.ts";
+import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
+import { now, waitUntil, within } from "../system/clock.ts";
 import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import type { NodeHandle } from "./node-handle.ts";
 import { primaryOf, replicasOf, type Runtime } from "./runtime.ts";
 
 /** Where the endpoints lead. */
@@ -28,6 +32,10 @@ export type Route = (routing: Routing) => Promise<void>;
 const ANSWER_LIMIT = 5000;
 /** Looks at the primary older than this say nothing more, unless max_lag_seconds asks for more. */
 const MARK_SPAN = 60_000;
+/** Milliseconds between two looks at what ALTER ROLE and its kin have set: they say nothing when they are changed. */
+const OVERRIDES_EVERY = 60_000;
+/** Milliseconds for such a look. */
+const OVERRIDES_LIMIT = 1000;
 
 /**
  * Keeps the pool of the read endpoint: decides at each look, then acts in the order that the promise needs.
@@ -40,6 +48,8 @@ export class PoolKeeper {
   /** What the health answers say; a replica that is not in here gets no session. */
   readonly members = new Set<string>();
   standings: Standing[] = [];
+  /** Settings by which commits do not wait for the pool, although its consistency is read-your-writes. */
+  overrides: readonly CommitOverride[] = [];
   readonly #runtime: Runtime;
   readonly #route: Route;
   /** Replicas that the primary's file lists; undefined before the file was read. */
@@ -50,6 +60,8 @@ export class PoolKeeper {
   #provenFor = "";
   /** When this start of the primary first read that commits wait (its clock, milliseconds). */
   #ruleSince: number | undefined;
+  /** Which reading of which primary's configuration `overrides` is of, and when it was looked at (our clock). */
+  #overridesOf = { configuration: "", at: 0 };
   #enlisting: Promise<void> | undefined;
   #closed = false;
   #last: Promise<void> = Promise.resolve();
@@ -80,11 +92,14 @@ export class PoolKeeper {
         Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000),
       );
     }
+    await this.#lookForOverrides(primary, primaryFacts);
+    const overruled = this.overrides.find(({ file }) => file !== null);
     const before = new Map(this.standings.map((standing) => [standing.name, standing.eligible]));
     this.standings = decidePool({
       consistency: read.consistency,
       maxLag: read.max_lag,
       maxLagSeconds: read.max_lag_seconds,
+      maxCommitWait: read.max_commit_wait_seconds * 1000,
       primary: primary.observation,
       replicas: replicasOf(runtime).map((handle) => handle.observation),
       members: this.members,
@@ -93,13 +108,18 @@ export class PoolKeeper {
     }).map((standing) =>
       runtime.held.has(standing.name)
         ? { ...standing, eligible: false, reason: "is being worked on" }
-        : standing,
+        : overruled && standing.eligible
+          ? {
+              ...standing,
+              eligible: false,
+              reason: `is not waited for: ${whereSet(overruled)} sets ${overruled.setting}`,
+            }
+          : standing,
     );
     for (const { name, eligible, reason } of this.standings) {
       if (before.get(name) === eligible) continue;
       runtime.log(
         eligible ? "info" : "warn",
-      maxCommitWait: read.max_commit_wait_seconds * 1000,
         eligible ? `${name} may serve reads` : `${name} may not serve reads: ${reason ?? ""}`,
       );
     }
@@ -111,6 +131,31 @@ export class PoolKeeper {
     const eligible = new Set(this.standings.filter((standing) => standing.eligible).map(({ name }) => name));
     if (read.consistency === "read-your-writes") await this.#stepReadYourWrites(eligible);
     else await this.#stepPlain(eligible);
+  }
+
+  /**
+   * Whether somebody has overruled how commits wait: at once when the primary has read its files again, else once a
+   * minute. In another consistency nothing is promised.
+   */
+  async #lookForOverrides(primary: NodeHandle, facts: ServerFacts | undefined): Promise<void> {
+    const ryw = this.#runtime.config.endpoints.read.consistency === "read-your-writes";
+    if (!ryw) this.overrides = [];
+    if (!ryw || !facts || facts.in_recovery) return;
+    const configuration = `${primary.node.name} ${facts.configuration_read_at}`;
+    const { configuration: before, at } = this.#overridesOf;
+    if (configuration === before && now() - at < OVERRIDES_EVERY) return;
+    const looked = primary.use(
+      async (session) => await commitOverrides(session, primary.files.synchronousFile),
+    );
+    // A primary that hangs must not hold up what comes next: the next look asks again.
+    const found = await within(OVERRIDES_LIMIT, primary.node.name, looked).catch(() => undefined);
+    if (!found) return;
+    for (const one of found) {
+      if (this.overrides.some((known) => JSON.stringify(known) === JSON.stringify(one))) continue;
+      this.#runtime.log("warn", `commits may not wait for the pool: ${whereSet(one)} sets ${one.setting}`);
+    }
+    this.overrides = found;
+    this.#overridesOf = { configuration, at: now() };
   }
 
   /** Takes every replica out of the pool and off the list, in that order: before the primary changes. */
@@ -142,6 +187,7 @@ export class PoolKeeper {
    * that, it has all that was ever acknowledged. Undefined when there is no such proof.
    */
   provenFrom(name: string): Lsn | undefined {
+    if (this.overrides.length) return undefined;
     return this.#listed?.has(name) === true ? this.#inForce.get(name) : undefined;
   }
 
@@ -168,9 +214,9 @@ export class PoolKeeper {
   async #stepReadYourWrites(eligible: ReadonlySet<string>): Promise<void> {
     const facts = factsOf(primaryOf(this.#runtime).observation);
     if (facts) {
-      const proof = `${this.#runtime.state.primary} ${facts.started_at}`;
-      // A primary that was restarted may have acknowledged commits before its list was in force again; another
-      // primary has a list of its own.
+      const proof = `${this.#runtime.state.primary} ${facts.started_at} ${facts.processes_since}`;
+      // A primary that was restarted, be it by the crash of a session, began with another shared memory and other WAL
+      // senders than the proof is of; another primary has a list of its own.
       if (proof !== this.#provenFor) {
         this.#inForce.clear();
         this.#listed = undefined;
@@ -178,11 +224,17 @@ export class PoolKeeper {
       }
       this.#provenFor = proof;
     }
+    const inForce = new Set(facts ? awaitedNames(facts.synchronous_standby_names) : []);
+    // Somebody may have overruled the list under which they came in.
+    const unlisted = facts ? [...this.members].filter((name) => !inForce.has(name)) : [];
+    for (const name of unlisted) this.#inForce.delete(name);
     await this.#leave([...this.members].filter((name) => !eligible.has(name) || !this.#inForce.has(name)));
-    const inForce = new Set(facts ? quotedNames(facts.synchronous_standby_names) : []);
     const listed = await this.#readListed();
     // Also where the file says what it should, but the primary was never told: an agent may have died in between.
-    const dead = [...listed, ...inForce].some((name) => !eligible.has(name));
+    const told = this.overrides.some(({ setting }) => setting === "synchronous_standby_names")
+      ? []
+      : quotedNames(facts?.synchronous_standby_names ?? "");
+    const dead = [...listed, ...told].some((name) => !eligible.has(name));
     if (dead) await this.#list((names) => names.filter((name) => eligible.has(name)));
     const unproven = [...eligible].filter((name) => !this.#inForce.has(name));
     if (facts && unproven.length) {
@@ -238,6 +290,8 @@ export class PoolKeeper {
     for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
     const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
     const text = renderSynchronous(ryw, [...names]);
+    // A write that fails may have been done all the same: then the file is read anew.
+    this.#listed = undefined;
     const changed = await writeFileIfChanged(primary.files.synchronousFile, text, { owner: runtime.owner });
     this.#listed = names;
     if (changed) runtime.log("info", `commits wait for: ${[...names].sort().join(", ") || "no replica"}`);

@@ -24,6 +24,16 @@ export const agentReportSchema = z.object({
   primary: z.string().nullable(),
   haproxy: z.boolean(),
   pool: z.string().array(),
+  overrides: z
+    .object({
+      setting: z.string(),
+      value: z.string(),
+      file: z.string().nullable(),
+      role: z.string().nullable(),
+      database: z.string().nullable(),
+    })
+    .array()
+    .default([]),
   nodes: z
     .object({
       name: z.string(),

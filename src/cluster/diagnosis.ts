@@ -1,6 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { backupWarnings } from "./backups.ts";
+import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "./quantities.ts";
 import type { ClusterView, NodeView } from "./view.ts";
 import { warning, type Warning } from "./warnings.ts";
@@ -13,15 +14,18 @@ const KEPT_OF_DISK = 0.1;
 
 /** Everything that is not as it should be, the worst first. One cause gives one warning, with what to do next. */
 export function findWarnings(view: ClusterView): Warning[] {
+  const ofNodes = view.nodes.flatMap((node) => ofNode(node, view));
+  const ofCommits = commitWarnings(view, shellWord);
   const found = view.nothingAnswers
     ? [notRunning(view), ...view.nodes.flatMap((node) => held(node, view)), ...disks(view)]
     : [
         ...primaries(view),
         ...waitingWrites(view),
-        ...view.nodes.flatMap((node) => ofNode(node, view)),
+        ...ofNodes,
         ...endpoints(view),
         ...agent(view),
-        ...pool(view),
+        ...ofCommits,
+        ...pool(view, [...ofNodes, ...ofCommits]),
         ...disks(view),
         ...backups(view),
         ...settings(view),
@@ -210,6 +214,14 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
         next: diverged ? suggest(`reseed ${name}`) : suggest(`logs ${name}`),
       }),
     );
+  } else if (!streams && replica.account?.stranded) {
+    found.push(
+      warning("needs_reseed", {
+        node: name,
+        message: `${name} cannot catch up: ${primary.name} has no longer the WAL that it needs. Have it made anew (its data is kept aside):`,
+        next: suggest(`reseed ${name}`),
+      }),
+    );
   } else if (!streams) {
     found.push(
       warning("replica_not_streaming", {
@@ -362,15 +374,17 @@ function agent({ input }: ClusterView): Warning[] {
   ];
 }
 
-function pool({ input, nodes, primary }: ClusterView): Warning[] {
+function pool({ input, nodes, primary }: ClusterView, causes: readonly Warning[]): Warning[] {
   const { agent, config } = input;
   // Without the agent, or without a primary, another warning says where reads go.
   if (!primary || !agent?.keeping || agent.pool.length > 0 || config.nodes.length < 2) return [];
-  const reasons = nodes
-    .filter(({ name }) => name !== primary.name)
-    .flatMap(({ name, account }) =>
-      account?.out_of_pool ? [`${name} ${oneLine(account.out_of_pool)}`] : [],
-    );
+  const replicas = nodes.filter(({ name }) => name !== primary.name);
+  // What keeps each of them out is said already.
+  if (replicas.every(({ name }) => causes.some(({ node }) => node === name))) return [];
+  if (input.agent?.overrides.some(({ file }) => file !== null)) return [];
+  const reasons = replicas.flatMap(({ name, account }) =>
+    account?.out_of_pool ? [`${name} ${oneLine(account.out_of_pool)}`] : [],
+  );
   return [
     warning("pool_empty", {
       message: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: they go to ${primary.name}.`,

@@ -28,6 +28,13 @@ const slotRow = z.object({
 export const serverFactsSchema = z.object({
   now: instant,
   started_at: instant,
+  /**
+   * Since when shared memory holds what it holds: later than the server's start where a session crashed, which ends all
+   * processes but the postmaster. Null before the checkpointer runs.
+   */
+  processes_since: instant.nullable(),
+  /** When it last read its configuration files. */
+  configuration_read_at: instant,
   version: z.string(),
   system_identifier: z.string(),
   in_recovery: z.boolean(),

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "./layout.ts";
 import { bytesBehind } from "./lsn.ts";
 import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "./observation.ts";
+import type { OverruledCommits } from "./commit-rules.ts";
 import type { SlotStatus } from "./status-document.ts";
 
 /** What the agent says of one node, beside what anybody can see by asking the server. */
@@ -15,6 +16,8 @@ export interface NodeAccount {
   readonly waiting: { readonly state: string; readonly reason: string; readonly next: string } | null;
   /** Why the last start failed, in the server's words. */
   readonly failure: string | null;
+  /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
+  readonly stranded: boolean;
   /** Milliseconds since the epoch. */
   readonly last_seen: number | null;
 }
@@ -27,6 +30,8 @@ export interface AgentAccount {
   readonly operation: string | null;
   readonly haproxy: boolean;
   readonly pool: readonly string[];
+  /** By what commits do not wait as read-your-writes needs. */
+  readonly overrides: readonly OverruledCommits[];
   readonly nodes: readonly NodeAccount[];
 }
 
@@ -171,6 +176,7 @@ function stateOf(
   nothingAnswers: boolean,
 ): string {
   const facts = factsOf(observation);
+  if (facts?.in_recovery && account?.stranded) return "needs reseed";
   if (facts) return runningState(name, facts, primary);
   const operation = account?.operation;
   if (operation) return OPERATION_STATES.get(operation) ?? operation;

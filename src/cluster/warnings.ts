@@ -100,6 +100,21 @@ export const WARNINGS = {
     meaning: "A replica receives but does not replay, because somebody paused it.",
   },
   replica_behind: { severity: "warning", meaning: "A replica is further behind than `max_lag` allows." },
+  needs_reseed: {
+    severity: "warning",
+    meaning:
+      "A replica cannot catch up: the primary no longer has the WAL that it needs next, as when a node was away without its slot. It has to be made anew.",
+  },
+  commits_do_not_wait: {
+    severity: "warning",
+    meaning:
+      "In read-your-writes somebody has set that commits do not wait for the replicas (ALTER SYSTEM, ALTER ROLE, ALTER DATABASE). Set for everybody, no replica serves reads; set for a role or database, reads may miss its writes.",
+  },
+  postgres_update_needed: {
+    severity: "warning",
+    meaning:
+      "In read-your-writes: this minor version of PostgreSQL may let commits pass without waiting in the first moment after a restart. Versions 13.21, 14.18, 15.13, 16.9, 17.5 and later do not.",
+  },
   pool_empty: {
     severity: "warning",
     meaning: "No replica serves reads at this moment: they go to the primary.",

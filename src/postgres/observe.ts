@@ -10,6 +10,9 @@ const OBSERVE = `
 SELECT json_build_object(
   'now', extract(epoch FROM clock_timestamp())::float8,
   'started_at', extract(epoch FROM pg_postmaster_start_time())::float8,
+  'processes_since', (SELECT extract(epoch FROM backend_start)::float8 FROM pg_stat_activity
+    WHERE backend_type = 'checkpointer'),
+  'configuration_read_at', extract(epoch FROM pg_conf_load_time())::float8,
   'version', current_setting('server_version'),
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
   'in_recovery', recovery.on,

@@ -155,6 +155,50 @@ export async function standbysFlushed(
   return Number(row?.["there"]) === names.length;
 }
 
+const overrideRow = z.object({
+  setting: z.string(),
+  value: z.string(),
+  file: z.string().nullable(),
+  role: z.string().nullable(),
+  database: z.string().nullable(),
+});
+
+/** A setting by which commits do not wait as odoo-pg has set it. */
+export type CommitOverride = z.output<typeof overrideRow>;
+
+/**
+ * What overrules odoo-pg's own file in how commits wait: for everybody another file, such as postgresql.auto.conf
+ * (`file`), or ALTER ROLE and ALTER DATABASE (`role`, `database`; both null with ALTER ROLE ALL). A file counts from when
+ * it is written, also before the server has read it.
+ */
+export async function commitOverrides(session: Session, ownFile: string): Promise<CommitOverride[]> {
+  const rows = await session.query(
+    `SELECT name AS setting, setting AS value, sourcefile AS file, NULL AS role, NULL AS database
+     FROM pg_file_settings
+     WHERE applied AND sourcefile <> $1
+       AND (name = 'synchronous_standby_names' OR name = 'synchronous_commit' AND setting <> 'remote_apply')
+     UNION ALL
+     SELECT 'synchronous_commit', split_part(entry, '=', 2), NULL, rolname, datname
+     FROM pg_db_role_setting LEFT JOIN pg_roles ON pg_roles.oid = setrole
+       LEFT JOIN pg_database ON pg_database.oid = setdatabase, unnest(setconfig) AS entry
+     WHERE entry LIKE 'synchronous\\_commit=%' AND split_part(entry, '=', 2) <> 'remote_apply'
+     ORDER BY 1, 3, 4, 5`,
+    [ownFile],
+  );
+  return overrideRow.array().parse(rows);
+}
+
+/** Whether the server still has the WAL segment that a replica at this position reads next, of whichever timeline. */
+export async function hasWal(session: Session, position: Lsn): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT EXISTS (SELECT FROM pg_ls_waldir()
+       WHERE length(name) = 24 AND substr(name, 9) = substr(pg_walfile_name($1::pg_lsn), 9)) AS there`,
+    // At the very end of a segment the next one is read.
+    [formatLsn(position + 1n)],
+  );
+  return row?.["there"] === true;
+}
+
 /** Ends recovery: the replica becomes a primary on a new timeline. One that is none any more is fine. */
 export async function promote(session: Session): Promise<void> {
   await session.query("SELECT pg_promote(true, 60) WHERE pg_is_in_recovery()");

@@ -282,3 +282,9 @@ export function synchronousNames(text: string): string[] {
 export function quotedNames(value: string): string[] {
   return [...value.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "");
 }
+
+/** The standbys that every commit waits for: none when it waits for some of those that are named. */
+export function awaitedNames(value: string): string[] {
+  const names = quotedNames(value);
+  return value.startsWith(`${names.length} (`) ? names : [];
+}

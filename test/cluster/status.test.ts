@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BackupStatus, RunReport } from "../../src/backup/report.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/status-document.ts";
+import { passesAtStart } from "../../src/cluster/commit-rules.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import type { StatusInput } from "../../src/cluster/view.ts";
 import { WARNINGS, verdictOf, type WarningCode } from "../../src/cluster/warnings.ts";
@@ -425,6 +426,32 @@ describe("warnings", () => {
       next: "odoo-pg logs pg2",
       node: "pg2",
     },
+    needs_reseed: {
+      when: {
+        observations: [primary, seen("pg2", replicaFacts({ receiver_status: null }))],
+        agent: agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", { stranded: true })] }),
+      },
+      next: "odoo-pg reseed pg2",
+      node: "pg2",
+    },
+    commits_do_not_wait: {
+      when: {
+        consistency: "read-your-writes",
+        agent: agentOf(["pg1", "pg2"], {
+          overrides: [
+            { setting: "synchronous_commit", value: "off", file: null, role: 'o"o', database: null },
+          ],
+        }),
+      },
+      next: `odoo-pg psql -- -c 'ALTER ROLE "o""o" RESET synchronous_commit'`,
+    },
+    postgres_update_needed: {
+      when: {
+        consistency: "read-your-writes",
+        observations: [seen("pg1", primaryFacts({ version: "15.12 (Debian 15.12-0+deb12u2)" })), replica],
+      },
+      next: "update PostgreSQL, then restart: odoo-pg down && odoo-pg up",
+    },
     wrong_timeline: {
       when: { observations: [primary, seen("pg2", replicaFacts({ timeline: 5, receiver_status: null }))] },
       next: "odoo-pg reseed pg2",
@@ -564,4 +591,59 @@ describe("warnings", () => {
     });
     for (const { next } of status.warnings) expect(next).toBe("odoo-pg up --config /etc/prod.yaml");
   });
+});
+
+describe("an empty pool", () => {
+  const primary = seen("pg1", primaryFacts());
+  const agent = agentOf(["pg1", "pg2"], { pool: [] });
+
+  test("is not told beside what empties it", () => {
+    const observations = [primary, seen("pg2", replicaFacts({ receiver_status: null }))];
+    expect(codes(statusWith({ observations, agent }))).toEqual(["replica_not_streaming"]);
+  });
+
+  test("is told when one of the replicas is out without another word", () => {
+    const names = ["pg1", "pg2", "pg3"];
+    const observations = [
+      seen("pg1", primaryFacts({ slots: [slot("pg2"), slot("pg3")] })),
+      seen("pg2", replicaFacts({ receiver_status: null })),
+      seen("pg3", replicaFacts()),
+    ];
+    const status = statusWith({ nodes: names, observations, agent: agentOf(names, { pool: [] }) });
+    expect(codes(status)).toEqual(["replica_not_streaming", "pool_empty"]);
+  });
+
+  test("is not told beside a file that overrules what commits wait for", () => {
+    const overrides = [
+      {
+        setting: "synchronous_standby_names",
+        value: "",
+        file: "/d/postgresql.auto.conf",
+        role: null,
+        database: null,
+      },
+    ];
+    const status = statusWith({
+      consistency: "read-your-writes",
+      agent: agentOf(["pg1", "pg2"], { pool: [], overrides }),
+    });
+    expect(codes(status)).toEqual(["commits_do_not_wait"]);
+    expect(status.warnings[0]?.next).toBe(
+      "odoo-pg psql -- -c 'ALTER SYSTEM RESET synchronous_standby_names' -c 'SELECT pg_reload_conf()'",
+    );
+  });
+});
+
+test.each([
+  ["12.22", false],
+  ["13.20", true],
+  ["13.21", false],
+  ["15.12 (Debian 15.12-0+deb12u2)", true],
+  ["15.18", false],
+  ["17.4", true],
+  ["17.5", false],
+  ["18.0", false],
+  ["18beta1", false],
+])("PostgreSQL %s may let commits pass at its start: %s", (version, may) => {
+  expect(passesAtStart(version)).toBe(may);
 });

@@ -192,6 +192,61 @@ describe("read-your-writes", () => {
   });
 });
 
+describe("What a replica's place in the pool was proven for", () => {
+  test("ends with the crash of a session, which the server's start time does not tell", async () => {
+    const { cluster, step, until, healthy, value, answering } = await scenario({
+      consistency: "read-your-writes",
+    });
+    const reader = await cluster.session("read", "odoo");
+    expect(await reader.value("SHOW cluster_name")).toBe("test/pg2");
+    const started = await value("pg1", "SELECT pg_postmaster_start_time()::text");
+    const victim = await cluster.session("pg1", "odoo");
+    const backend = Number(await victim.value("SELECT pg_backend_pid()"));
+    await step("kill -9 of a session", () => process.kill(backend, "SIGKILL"));
+    await until("the reader to be cut", () => reader.isCut());
+    await healthy();
+    await until("reads from the replica", async () => (await answering("read")) === "pg2");
+    expect(await value("pg1", "SELECT pg_postmaster_start_time()::text")).toBe(started);
+  });
+
+  test("ends when somebody overrules what commits wait for, and status says how to take it back", async () => {
+    const { cluster, step, until, succeeds, healthy, value, warned } = await scenario({
+      consistency: "read-your-writes",
+    });
+    const undo = async (next: string): Promise<void> => {
+      const statements = [...next.matchAll(/-c '([^']+)'/g)].flatMap(([, statement = ""]) => [
+        "-c",
+        statement,
+      ]);
+      await succeeds("psql", "--", ...statements);
+    };
+    for (const overrule of [
+      "ALTER SYSTEM SET synchronous_commit = off",
+      "ALTER SYSTEM SET synchronous_standby_names = ''",
+    ]) {
+      await step(overrule, async () => {
+        await value("pg1", overrule);
+        await value("pg1", "SELECT pg_reload_conf()");
+        const { next } = await warned("commits_do_not_wait", null);
+        await until("nobody in the pool", async () => !(await cluster.status()).endpoints.read.pool.length);
+        await undo(next);
+        await healthy();
+      });
+    }
+    await step("ALTER ROLE", async () => {
+      await value("pg1", "ALTER ROLE odoo SET synchronous_commit = local");
+      // Looked at once a minute, or when the server has read its files.
+      await value("pg1", "SELECT pg_reload_conf()");
+      const { message, next } = await warned("commits_do_not_wait", null);
+      expect(message).toContain('role "odoo"');
+      expect((await cluster.status()).endpoints.read.pool).toEqual(["pg2"]);
+      await undo(next);
+      await value("pg1", "SELECT pg_reload_conf()");
+      await healthy();
+    });
+  });
+});
+
 describe("11. The primary and its synchronous replica die together", () => {
   test("the survivor that lags is promoted only by a word that accepts the loss, which is named", async () => {
     const { node, writing, step, until, refuses, succeeds, value, cluster } = await scenario({

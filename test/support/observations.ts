@@ -46,6 +46,8 @@ export function primaryFacts(changes: Partial<ServerFacts> = {}): ServerFacts {
   return {
     now: NOW,
     started_at: NOW - 60_000,
+    processes_since: NOW - 60_000,
+    configuration_read_at: NOW - 60_000,
     version: "15.18 (Debian 15.18-0+deb12u1)",
     system_identifier: SYSTEM_IDENTIFIER,
     in_recovery: false,
@@ -103,6 +105,7 @@ export function account(name: string, changes: Partial<NodeAccount> = {}): NodeA
     operation: null,
     waiting: null,
     failure: null,
+    stranded: false,
     last_seen: null,
     ...changes,
   };
@@ -116,6 +119,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     operation: null,
     haproxy: true,
     pool: names.slice(1),
+    overrides: [],
     nodes: names.map((name) => account(name)),
     ...changes,
   };
@@ -135,6 +139,7 @@ interface Changes {
   readonly configChanged?: boolean;
   readonly parameters?: Readonly<Record<string, string>>;
   readonly maxLagSeconds?: number;
+  readonly consistency?: "bounded" | "read-your-writes";
   readonly stateDir?: string;
   readonly backups?: StatusInput["backups"];
   readonly suggest?: (command: string) => string;
@@ -143,7 +148,7 @@ interface Changes {
 /** All that a status is made from: of a healthy cluster with pg1 and pg2, unless changed. */
 export function cluster(changes: Changes = {}): StatusInput {
   const names = changes.nodes ?? ["pg1", "pg2"];
-  const { maxLagSeconds } = changes;
+  const { maxLagSeconds, consistency = "bounded" } = changes;
   const used = changes.disks ?? Object.fromEntries(names.map((name) => [name, 0.6]));
   const given = <K extends keyof Changes>(key: K, otherwise: Changes[K]): Changes[K] =>
     key in changes ? changes[key] : otherwise;
@@ -153,7 +158,9 @@ export function cluster(changes: Changes = {}): StatusInput {
       state_dir: changes.stateDir ?? "/var/lib/odoo-pg/prod",
       listen: ["127.0.0.1"],
       nodes: names.map((name, index) => ({ name, port: index < 2 ? 5433 + index : 5440 + index })),
-      endpoints: { read: maxLagSeconds === undefined ? {} : { max_lag_seconds: maxLagSeconds } },
+      endpoints: {
+        read: { consistency, ...(maxLagSeconds === undefined ? {} : { max_lag_seconds: maxLagSeconds }) },
+      },
       postgres: { parameters: changes.parameters ?? {} },
     }),
     configChanged: changes.configChanged ?? false,
