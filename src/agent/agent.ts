@@ -1,6 +1,7 @@
 import path from "node:path";
 import type * as z from "zod";
 import { layoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
+import { factsOf } from "../cluster/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
@@ -17,13 +18,15 @@ import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
 import type { Progress } from "./events.ts";
+import { finishChange } from "./finish-change.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
 import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type { AgentReport, ApplyRequest, operationSchema, Outcome } from "./report.ts";
 import { ReplicationLog } from "./replication-log.ts";
-import { loadState, syncHandles, type Runtime } from "./runtime.ts";
+import { lookWhetherStranded } from "./stranded.ts";
+import { loadState, primaryOf, syncHandles, type Runtime } from "./runtime.ts";
 import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
 import { readApplied, readState, writeApplied, writeState, type ClusterState } from "./state.ts";
 import { keepRunning } from "./supervise.ts";
@@ -290,9 +293,39 @@ export class Agent {
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
     await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
   }
+    for (const handle of runtime.nodes.values()) {
+      await lookWhetherStranded(runtime, handle).catch((error: unknown) =>
+        this.#complain(handle.node.name, error),
+      );
+    }
+    this.#finishChange(runtime);
 
   readonly #replicationLog = new ReplicationLog();
   readonly #complaints = new Map<string, { text: string; at: number }>();
+  #finishing = false;
+
+  /** A change of the primary that failed after it was recorded has left writes nowhere: nobody else would finish it. */
+  #finishChange(runtime: Runtime): void {
+    const pool = this.#pool;
+    const failed = runtime.routedPrimary === undefined && this.#operation === undefined;
+    if (!pool || !failed || this.#finishing || !factsOf(primaryOf(runtime).observation)) return;
+    this.#finishing = true;
+    const { log } = this.#options;
+    const progress: Progress = {
+      step: (node, text) => log("warn", `${node ?? "cluster"}: ${text}`),
+      bytes: () => {},
+      note: (text) => log("warn", text),
+    };
+    this.#exclusive("finish the change of the primary", progress, async () => {
+      if (runtime.routedPrimary === undefined) await finishChange(runtime, pool, progress);
+    })
+      // `#exclusive` has logged it; the next look tries again.
+      .catch(() => {})
+      .finally(() => {
+        this.#finishing = false;
+      });
+  }
+
 
   /** The same complaint is written once a minute, not twice a second. */
   #complain(about: string, error: unknown): void {

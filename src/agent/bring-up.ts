@@ -326,7 +326,8 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
   }
 }
 
-async function anotherPrimary(runtime: Runtime): Promise<boolean> {
+/** Whether a node that is recorded as a replica answers as a primary. */
+export async function anotherPrimary(runtime: Runtime): Promise<boolean> {
   for (const handle of replicasOf(runtime)) {
     if (factsOf(await handle.observe())?.in_recovery === false) return true;
   }

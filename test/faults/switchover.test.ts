@@ -50,6 +50,35 @@ describe("Switchover", () => {
     );
   });
 
+  test("a promotion that fails after it was recorded is finished by the agent", async () => {
+    const { cluster, node, writing, step, until, succeeds, healthy, warned } = await scenario();
+    const ledger = await writing();
+    const replica = node("pg2").pid();
+    const [startup = 0] = childrenOf(replica).filter((pid) =>
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("startup"),
+    );
+    // Its recovery hangs, so the promotion waits.
+    process.kill(startup, "SIGSTOP");
+    atEnd(() => {
+      if (isAlive(startup)) process.kill(startup, "SIGKILL");
+    });
+    const promotion = cluster.start(["promote", "pg2", "--fence", "fast"]);
+    await until("the record to name pg2", () =>
+      readFileSync(join(cluster.stateDir, "state.json"), "utf8").includes('"primary": "pg2"'),
+    );
+    await step("kill -9 of pg2", async () => {
+      process.kill(startup, "SIGKILL");
+      await node("pg2").killPostmaster();
+    });
+    expect((await promotion.ended).exitCode).not.toBe(0);
+    await step("writes go on by themselves", async () => await ledger.goesOn());
+    await warned("needs_rejoin", "pg1");
+    await succeeds("rejoin", "pg1");
+    await healthy();
+    await ledger.proveNothingLost();
+    expect(ledger.terms().map((term) => term.node)).toEqual(["test/pg1", "test/pg2"]);
+  });
+
   test("with three nodes the third follows, and the old primary becomes a replica by itself", async () => {
     const { cluster, writing, step, succeeds, healthy, value } = await scenario({ nodes: 3 });
     const ledger = await writing();
