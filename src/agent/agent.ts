@@ -375,6 +375,7 @@ export class Agent {
         last_seen: handle.observation.lastSeen ?? null,
       })),
     };
+        stranded: handle.stranded,
   }
 }
 

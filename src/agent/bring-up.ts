@@ -31,6 +31,7 @@ import {
   type Runtime,
 } from "./runtime.ts";
 import { removeGoneNodes } from "./removed-nodes.ts";
+import { lookWhetherStranded } from "./stranded.ts";
 import { passwordFile, storePasswords } from "./secrets.ts";
 import { writeState } from "./state.ts";
 
@@ -371,9 +372,21 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
 async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<void> {
   // A standby that answers no reads cannot be asked.
   if (startOptions(runtime, handle).warm) return;
-  await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
-    what: `${handle.node.name} to stream from ${runtime.state.primary}`,
-    limit: 60_000,
-    next: `Look: odoo-pg logs ${handle.node.name}`,
-  });
+  const { name } = handle.node;
+  await waitUntil(
+    async () => {
+      if (factsOf(await handle.observe())?.receiver_status === "streaming") return true;
+      if (!(await lookWhetherStranded(runtime, handle).catch(() => false))) return false;
+      throw new OdooPgError("node_not_ready", {
+        message: `Node ${name} needs reseed: ${runtime.state.primary} has no longer the WAL that it needs to catch up.`,
+        safe: "Its data is untouched.",
+        next: `odoo-pg reseed ${name}`,
+      });
+    },
+    {
+      what: `${name} to stream from ${runtime.state.primary}`,
+      limit: 60_000,
+      next: `Look: odoo-pg logs ${name}`,
+    },
+  );
 }

@@ -43,6 +43,7 @@ export const agentReportSchema = z.object({
       operation: z.string().nullable(),
       waiting: z.object({ state: z.string(), reason: z.string(), next: z.string() }).nullable(),
       failure: z.string().nullable(),
+      stranded: z.boolean().default(false),
       last_seen: z.number().nullable(),
     })
     .array(),
