@@ -24,6 +24,9 @@ export type Served = Pick<Runtime, "config" | "machine" | "upstream">;
 const HUNG_AFTER = 10_000;
 const ASK_EVERY = 2000;
 
+/** Milliseconds after a reload until sessions on replicas move from the old worker to the new one. */
+const MOVE_AFTER = 60_000;
+
 /** The endpoints of this host: one HAProxy, kept running and led to where the pool keeper says. */
 export class Endpoints {
   /** Found anew at each `up`. */
@@ -84,13 +87,14 @@ export class Endpoints {
    * Ends a HAProxy that does not answer for HUNG_AFTER: as long as it hangs no replica can leave the pool, so that in
    * read-your-writes all writes wait. The next look starts it anew.
    */
-  async #lookForHung(): Promise<void> {
+  async #lookForHung(runtime: Served): Promise<void> {
     if (this.#asking || monotonic() - this.#askedAt < ASK_EVERY) return;
     this.#asking = true;
     try {
       const silent = await this.#balancer.silent();
       this.#askedAt = monotonic();
       this.#silentSince = silent.length ? (this.#silentSince ?? this.#askedAt) : undefined;
+      if (this.#silentSince === undefined) await this.#moveOldReads(runtime);
       if (this.#silentSince === undefined || this.#askedAt - this.#silentSince < HUNG_AFTER) return;
       this.#silentSince = undefined;
       const ended = await this.#balancer.endSilent();
@@ -102,11 +106,30 @@ export class Endpoints {
     }
   }
 
+  /** Since when workers from before a reload were seen (monotonic). */
+  readonly #oldSince = new Map<number, number>();
+
+  /**
+   * A worker from before a reload makes no health checks: if the agent died, its sessions would stay on a replica
+   * however old that got. So they are ended after a while, and come back by the new worker. In read-your-writes no read
+   * gets old by that, in eventual any may.
+   */
+  async #moveOldReads(runtime: Served): Promise<void> {
+    const { oldWorkers } = this.#balancer;
+    for (const pid of this.#oldSince.keys()) if (!oldWorkers.includes(pid)) this.#oldSince.delete(pid);
+    for (const pid of oldWorkers) if (!this.#oldSince.has(pid)) this.#oldSince.set(pid, monotonic());
+    if (runtime.config.endpoints.read.consistency !== "bounded") return;
+    const due = oldWorkers.filter((pid) => monotonic() - (this.#oldSince.get(pid) ?? 0) > MOVE_AFTER);
+    const ended = due.length ? await this.#balancer.endReadsOf(due) : 0;
+    if (ended)
+      this.#log("info", `haproxy: ended ${ended} sessions on replicas that were older than its reload`);
+  }
+
   /** Starts HAProxy again when it is gone, and ends it when it hangs. */
   async keepRunning(runtime: Served): Promise<void> {
     if (!this.program) return;
     // Not waited for: one that hangs must not hold up the looks at the servers.
-    this.#lookForHung().catch((error: unknown) =>
+    this.#lookForHung(runtime).catch((error: unknown) =>
       this.#log("error", `haproxy: ${error instanceof Error ? error.message : String(error)}`),
     );
     if (this.#balancer.isServing()) return;

@@ -17,7 +17,7 @@ import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
 import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
 import { planEndpoints, type Action, type Wanted } from "./plan.ts";
 import { fingerprintOf, renderHaproxy, type HaproxyInput } from "./render.ts";
-import { perform, readFingerprint, readProcesses, readServers, silentWorkers } from "./runtime.ts";
+import { endReads, perform, readFingerprint, readProcesses, readServers, silentWorkers } from "./runtime.ts";
 import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
 
@@ -59,6 +59,8 @@ export class Balancer {
   #last: Promise<unknown> = Promise.resolve();
   /** The master and the worker that took new sessions, when it was last asked. */
   #serving: readonly number[] = [];
+  /** Workers from before a reload that still carry sessions, when HAProxy was last asked. */
+  oldWorkers: readonly number[] = [];
   /** The processes that the record holds, as far as this process wrote it. */
   #recorded = "";
 
@@ -167,6 +169,15 @@ export class Balancer {
     });
   }
 
+  /** Ends the sessions on replicas of workers from before a reload; says how many there were. @throws OdooPgError timed_out */
+  async endReadsOf(workers: readonly number[]): Promise<number> {
+    return await this.#inTurn(async () => {
+      let ended = 0;
+      for (const worker of workers) ended += await endReads(this.files.masterSocket, worker);
+      return ended;
+    });
+  }
+
   /** Ends HAProxy with all its sessions. @throws OdooPgError timed_out when it cannot be ended */
   async stop(): Promise<void> {
     await this.#inTurn(async () => {
@@ -197,6 +208,7 @@ export class Balancer {
     const processes = await readProcesses(this.files.masterSocket);
     const { master, current, old } = processes;
     this.#serving = [master, current];
+    this.oldWorkers = old;
     if (this.#recorded !== [master, current, ...old].join()) {
       const [started, ...workers] = await Promise.all([master, current, ...old].map(known));
       if (started) await this.#record({ ...started, workers: workers.flatMap((worker) => worker ?? []) });

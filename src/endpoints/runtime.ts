@@ -3,7 +3,15 @@ import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
-import { frontendOf, nameOf, type AdminState, type ServerRef, type ServerState } from "./servers.ts";
+import {
+  frontendOf,
+  isFallback,
+  nameOf,
+  WAITING_LINE,
+  type AdminState,
+  type ServerRef,
+  type ServerState,
+} from "./servers.ts";
 import { parseProcesses, parseServers, parseSessions, type Processes, type Session } from "./show-output.ts";
 
 /** Milliseconds for one answer of HAProxy. */
@@ -198,6 +206,21 @@ async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef)
   for (const some of batches(doomed, 50)) {
     // Each command of a line needs the worker's name anew.
     await ask(masterSocket, some.map(({ id }) => `@!${pid} shutdown session ${id}`).join("; "));
+  }
+  return doomed.length;
+}
+
+/**
+ * Ends the sessions that a worker from before a reload has on members of the pool. It makes no health checks any more, so
+ * without the agent nobody would end them.
+ */
+export async function endReads(masterSocket: string, worker: number): Promise<number> {
+  const doomed = (await sessionsOfWorker(masterSocket, worker)).filter(
+    ({ backend, server }) =>
+      backend === "read" && server !== WAITING_LINE && !isFallback({ backend, server }),
+  );
+  for (const some of batches(doomed, 50)) {
+    await ask(masterSocket, some.map(({ id }) => `@!${worker} shutdown session ${id}`).join("; "));
   }
   return doomed.length;
 }

@@ -142,6 +142,19 @@ describe("a replica that leaves the pool", () => {
     for (const session of sessions) expect(await session.echoes()).toBe(session.node === "pg3");
   });
 
+  test("may lose those of before a reload alone: writes and later reads go on", async () => {
+    const made = await running();
+    const { balancer, program, input } = made;
+    const before = [await visit(input.read.port), await visit(input.read.port)];
+    const writing = await visit(input.write.port);
+    await balancer.ensure(program, { ...input, maxSessions: 501 });
+    const after = await visit(input.read.port);
+    expect(balancer.oldWorkers).toHaveLength(1);
+    expect(await balancer.endReadsOf(balancer.oldWorkers)).toBe(2);
+    await waitFor("they are ended", () => before.every((session) => !session.isOpen()));
+    for (const session of [writing, after]) expect(await session.echoes()).toBe(true);
+  });
+
   test("is not reached any more by a client that an old worker has not sent to a server yet", async () => {
     const made = await bench();
     const { balancer, program, input } = made;
@@ -237,6 +250,18 @@ describe("no connection is refused", () => {
     await balancer.route({ primary: "pg1", pool: ["pg2"] });
     await Promise.all([nodes[1].kill(), health.stop()]);
     expect(new Set(await answering(input.read.port, 10))).toEqual(new Set(["pg1"]));
+  });
+
+  test("when HAProxy is reloaded while clients wait for the primary", async () => {
+    const { balancer, program, input, nodes } = await running();
+    await nodes[0].kill();
+    const waiting = Array.from({ length: 5 }, async () => await visit(input.write.port));
+    await waitFor("they wait", async () =>
+      (await balancer.servers()).some((server) => nameOf(server) === "write/pg1" && server.sessions > 0),
+    ).catch(() => {});
+    await balancer.ensure(program, { ...input, maxSessions: 501 });
+    await nodes[0].start();
+    expect(new Set((await Promise.all(waiting)).map(({ node }) => node))).toEqual(new Set(["pg1"]));
   });
 
   test("during reloads, which keep all sessions", async () => {
