@@ -1,6 +1,7 @@
 import { execa } from "execa";
-import { type Benchmark, table, timeCells, timed } from "./table.ts";
-import { withCluster } from "./throwaway.ts";
+import { patroniIsHere, withPatroni } from "./patroni.ts";
+import { type Benchmark, median, table, timeCells, timed } from "./table.ts";
+import { type Cluster, withCluster } from "./throwaway.ts";
 
 const RUNS = 15;
 
@@ -11,18 +12,36 @@ export const statusTime: Benchmark = {
   measure: async (program) =>
     await withCluster(program, async (cluster) => {
       await cluster.run("up");
-      const sides: readonly [string, () => Promise<void>][] = [
-        ["node, which does nothing", async () => void (await execa(process.execPath, ["-e", "0"]))],
-        ["odoo-pg status", async () => void (await cluster.run("status"))],
-        ["odoo-pg status --json", async () => void (await cluster.run("status", "--json"))],
-      ];
-      const times = sides.map((): number[] => []);
-      for (let run = 0; run < RUNS; run += 1) {
-        for (const [index, [, act]] of sides.entries()) times[index]?.push(await timed(act));
-      }
-      return table(
-        [`${RUNS} runs each`, "median", "least", "most"],
-        sides.map(([name], index) => [name, ...timeCells(times[index] ?? [])]),
-      );
+      if (!patroniIsHere) return `patronictl is not installed here.\n\n${await compare(cluster)}`;
+      return await withPatroni(async (list) => {
+        if (!(await list()).includes("pg2")) throw new Error("patronictl does not list the members");
+        return `patronictl 3 lists two members that an etcd on this machine knows.\n\n${await compare(cluster, list)}`;
+      });
     }),
 };
+
+async function compare(cluster: Cluster, list?: () => Promise<string>): Promise<string> {
+  const sides: readonly (readonly [string, () => Promise<unknown>])[] = [
+    ["node, which does nothing", async () => await execa(process.execPath, ["-e", "0"])],
+    ...(list ? [["patronictl list", list] as const] : []),
+    ["odoo-pg status", async () => await cluster.run("status")],
+    ["odoo-pg status --json", async () => await cluster.run("status", "--json")],
+  ];
+  const times = sides.map((): number[] => []);
+  for (let run = 0; run < RUNS; run += 1) {
+    for (const [index, [, act]] of sides.entries())
+      times[index]?.push(await timed(async () => void (await act())));
+  }
+  const reference = list ? median(times[1] ?? []) : undefined;
+  return table(
+    [`${RUNS} runs each`, "median", "least", "most", "of patronictl list"],
+    sides.map(([name], index) => {
+      const side = times[index] ?? [];
+      return [
+        name,
+        ...timeCells(side),
+        reference === undefined ? "?" : (median(side) / reference).toFixed(2),
+      ];
+    }),
+  );
+}
