@@ -159,6 +159,8 @@ export class Agent {
       }
       await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
       runtime.routedPrimary = runtime.state.primary;
+      // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
+      await this.#pool?.step().catch(() => {});
       await endpoints.ensure(runtime, progress);
       this.#keeping = true;
       // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
@@ -291,17 +293,15 @@ export class Agent {
     if (this.#operation !== "down")
       await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
-    await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
-  }
     for (const handle of runtime.nodes.values()) {
       await lookWhetherStranded(runtime, handle).catch((error: unknown) =>
         this.#complain(handle.node.name, error),
       );
     }
     this.#finishChange(runtime);
+    await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
+  }
 
-  readonly #replicationLog = new ReplicationLog();
-  readonly #complaints = new Map<string, { text: string; at: number }>();
   #finishing = false;
 
   /** A change of the primary that failed after it was recorded has left writes nowhere: nobody else would finish it. */
@@ -326,6 +326,8 @@ export class Agent {
       });
   }
 
+  readonly #replicationLog = new ReplicationLog();
+  readonly #complaints = new Map<string, { text: string; at: number }>();
 
   /** The same complaint is written once a minute, not twice a second. */
   #complain(about: string, error: unknown): void {
@@ -365,6 +367,7 @@ export class Agent {
       primary: runtime?.state.primary ?? null,
       haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,
       pool: [...(this.#pool?.members ?? [])].sort(),
+      overrides: [...(this.#pool?.overrides ?? [])],
       nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({
         name: handle.node.name,
         pooled: this.#pool?.members.has(handle.node.name) ?? false,
@@ -372,10 +375,10 @@ export class Agent {
         operation: handle.operation ?? null,
         waiting: handle.waiting ?? null,
         failure: handle.failure ?? null,
+        stranded: handle.stranded,
         last_seen: handle.observation.lastSeen ?? null,
       })),
     };
-        stranded: handle.stranded,
   }
 }
 
@@ -401,7 +404,6 @@ function requireFittingRecord(state: ClusterState, config: Config): void {
   if (config.upstream && state.primary !== UPSTREAM) {
     throw new OdooPgError("refused", {
       message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
-      overrides: [...(this.#pool?.overrides ?? [])],
       safe,
       next: 'Take "upstream" (and SLAVEHOST) out, then: odoo-pg up. To follow another primary, start with another state_dir.',
     });

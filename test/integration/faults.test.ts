@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ClusterTarget, type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
+import { setServerState } from "../../src/endpoints/runtime.ts";
+import { writeServer } from "../../src/endpoints/servers.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
@@ -226,6 +228,20 @@ describe("kill -9 of the agent", () => {
     expect(await session.value("SELECT 1")).toBe(1);
     await cluster.healthy();
     await waitFor("reads from the replica", async () => (await answering("read")) === "test/pg2");
+  });
+
+  test("with the write endpoint closed: clients that wait are served before a changed configuration is loaded", async () => {
+    const agent = cluster.agent();
+    process.kill(agent, "SIGKILL");
+    await waitFor("the agent to be gone", () => !isAlive(agent));
+    // As when it died in the middle of a switchover.
+    await setServerState(join(cluster.stateDir, "run", "haproxy.sock"), writeServer("pg1"), "maint");
+    const waiting = cluster.session("write", "odoo");
+    cluster.configure({ endpoints: { read: { port: cluster.ports.spare } } });
+    await cluster.up();
+    expect(await (await waiting).value("SHOW cluster_name")).toBe("test/pg1");
+    cluster.configure({});
+    await cluster.up();
   });
 
   test("and of everything at once: the next up brings all back with the same data", async () => {
