@@ -252,6 +252,7 @@ async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progr
     dataDir: primary.files.dataDir,
     newDataPrefix: primary.files.newDataPrefix,
     passwordFile: passwordFile(runtime.layout, "postgres"),
+    more: runtime.config.postgres.initdb_args,
   });
 }
 

@@ -20,7 +20,15 @@ export class ForeignPrimary extends NodeHandle {
     password: string,
   ) {
     const { host, port, user } = upstream;
-    const credentials = { host, port, user, password, database: "replication", connectLimit: 1000 };
+    const credentials: Credentials = {
+      host,
+      port,
+      user,
+      password,
+      database: "replication",
+      connectLimit: 1000,
+      encryption: "prefer",
+    };
     super({ name: UPSTREAM, host, port }, nodeLayoutOf(place.layout, { name: UPSTREAM }), credentials);
     this.#credentials = credentials;
   }

@@ -66,6 +66,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   rename: ["odoo-pg db rename shop shop_2024"],
   export: ["odoo-pg backup export shop_20251122_0300 --odoo-zip /tmp/shop.zip"],
   kill: ["odoo-pg sessions kill shop", "odoo-pg sessions kill shop --cancel"],
+  compose: ["odoo-pg compose", "odoo-pg compose --replicas 3 --odoo", "odoo-pg compose --print"],
   systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],
 };
 
@@ -82,7 +83,10 @@ export async function runProgram(invocation: Invocation): Promise<number> {
 
   /** Loads the configuration, then runs the command. */
   const withContext =
-    (act: (context: Context, flags: Flags, args: readonly string[]) => Promise<number> | number) =>
+    (
+      act: (context: Context, flags: Flags, args: readonly string[]) => Promise<number> | number,
+      where: Invocation = invocation,
+    ) =>
     async (...received: unknown[]): Promise<void> => {
       const command = received.at(-1);
       if (!(command instanceof Command)) return;
@@ -90,9 +94,14 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       output = openOutput(flags["color"] === false ? false : undefined);
       json = flags["json"] === true;
       configFlag = text(flags["config"]);
-      const context = await loadContext(invocation, output, text(flags["config"]));
+      const context = await loadContext(where, output, text(flags["config"]));
       result = await act(context, flags, command.args);
     };
+  // What makes files for containers to come knows of no cluster: in an image the configuration is named before it is there.
+  const beforeCluster = {
+    ...invocation,
+    environment: { ...invocation.environment, ODOO_PG_CONFIG: undefined },
+  };
 
   root
     .description("PostgreSQL for Odoo: a replicated cluster, fresh reads, safe operations.")
@@ -170,11 +179,13 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     command(name, description)
       .option("--dry-run", "show the plan, change nothing")
       .option("--json", "one JSON document");
-  const run = (request: (flags: Flags, args: readonly string[]) => OperationRequest) =>
-    withContext(
-      async (context, flags, args) =>
-        await (await import("./operate.ts")).operate(context, request(flags, args), { json }),
-    );
+  const run = (
+    request: (flags: Flags, args: readonly string[], nodes: readonly string[]) => OperationRequest,
+  ) =>
+    withContext(async (context, flags, args) => {
+      const names = context.config.nodes.map(({ name }) => name);
+      return await (await import("./operate.ts")).operate(context, request(flags, args, names), { json });
+    });
   operation("switchover", "hand the part of the primary over to a replica; nothing is lost")
     .option("--to <node>", "the new primary (else the replica that is least behind)")
     .action(
@@ -222,12 +233,12 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       })),
     );
   operation("reseed", "make a replica anew from the primary; the old data is kept")
-    .argument("<node>", "the replica")
+    .argument("[node]", "the replica; may be left out where there is one node")
     .option("--discard-old", "remove the old data once the copy streams")
     .action(
-      run((flags, args) => ({
+      run((flags, args, nodes) => ({
         operation: "reseed",
-        node: args[0] ?? "",
+        node: args[0] ?? (nodes.length === 1 ? nodes[0] : undefined) ?? "",
         discard_old: flags["discardOld"] === true,
         dry_run: flags["dryRun"] === true,
       })),
@@ -470,6 +481,46 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .action(async (flags: { stateDir: string; kind: string }) => {
       result = await (await import("./scheduled-backup.ts")).scheduledBackup(invocation, output, flags);
     });
+  command("compose", "write a compose.yaml for containers, with generated passwords beside it")
+    .option("--replicas <number>", "replicas, each a service with a volume of its own", "1")
+    .option("--odoo", "start Odoo too, without its profile")
+    .option("--pgadmin", "start pgAdmin too, without its profile")
+    .option("--directory <dir>", "folder to write to", ".")
+    .option("--print", "print it, write nothing")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (
+            await import("./compose.ts")
+          ).compose(context, {
+            replicas: Number(flags["replicas"]),
+            odoo: flags["odoo"] === true,
+            pgadmin: flags["pgadmin"] === true,
+            directory: text(flags["directory"]) ?? ".",
+            print: flags["print"] === true,
+          }),
+        beforeCluster,
+      ),
+    );
+  root
+    .command("container-setup", { hidden: true })
+    .action(
+      withContext(
+        async (context) => await (await import("./compose.ts")).containerSetup(context),
+        beforeCluster,
+      ),
+    );
+  root
+    .command("container", { hidden: true })
+    .argument("[args...]")
+    .action(async (args: readonly string[]) => {
+      result = await (await import("./container.ts")).container(invocation, output, args);
+    });
+  root
+    .command("container-health", { hidden: true })
+    .action(
+      withContext(async (context) => await (await import("./container-health.ts")).containerHealth(context)),
+    );
   if (invocation.args[0] === "complete" || invocation.args[0] === "completion") {
     const { addCompletion } = await import("./completion.ts");
     addCompletion(root);

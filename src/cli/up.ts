@@ -5,7 +5,7 @@ import type { ApplyRequest } from "../agent/report.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { openLog } from "../system/log.ts";
+import { openLog, type Log } from "../system/log.ts";
 import { onSignals } from "../system/process.ts";
 import {
   givenPasswords,
@@ -20,8 +20,19 @@ import { showProgress } from "./progress.ts";
 import { status } from "./status.ts";
 import { VERSION } from "./version.ts";
 
+/** What a container adds to an agent in the foreground. */
+export interface Foreground {
+  /** Takes what the agent says; default: its own log and standard error. */
+  readonly log?: Log;
+  /** Called when the cluster is up for the first time; when it fails, everything is stopped again. */
+  readonly afterUp?: (log: Log) => Promise<void>;
+}
+
 /** Brings this host's part of the cluster to the wanted state, by the agent, and prints status and Odoo's lines. */
-export async function up(context: Context, options: { foreground?: boolean }): Promise<ExitStatus> {
+export async function up(
+  context: Context,
+  options: { foreground?: boolean | Foreground },
+): Promise<ExitStatus> {
   const request: ApplyRequest = { config: context.config, passwords: await givenPasswords(context.secrets) };
   const owner = await serverOwner(context);
   // What is missing is said before anything is made.
@@ -31,7 +42,8 @@ export async function up(context: Context, options: { foreground?: boolean }): P
     findHaproxy(context.config.haproxy.program, tools),
   ]);
   await prepareStateDirectory(context.layout, owner);
-  if (options.foreground) return await stayInForeground(context, request);
+  if (options.foreground)
+    return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);
   await ensureAgent({
     layout: context.layout,
     owner,
@@ -58,9 +70,13 @@ export async function up(context: Context, options: { foreground?: boolean }): P
 }
 
 /** The same agent as a child of systemd or of a container: a signal to end stops the servers too. */
-async function stayInForeground(context: Context, request: ApplyRequest): Promise<ExitStatus> {
+async function stayInForeground(
+  context: Context,
+  request: ApplyRequest,
+  options: Foreground,
+): Promise<ExitStatus> {
   const owner = await serverOwner(context);
-  const log = openLog(context.layout.agentLog, owner, true);
+  const log = options.log ?? openLog(context.layout.agentLog, owner, true);
   const agent = new Agent({
     stateDir: context.layout.stateDir,
     owner,
@@ -94,6 +110,12 @@ async function stayInForeground(context: Context, request: ApplyRequest): Promis
     failure = toOdooPgError(error);
     // A replica that fails does not end what runs; a cluster that never came up leaves with its error.
     if (!(await agent.report()).keeping) agent.stop();
+  }
+  if (!failure || (await agent.report()).keeping) {
+    await options.afterUp?.(log).catch(async (error: unknown) => {
+      failure = toOdooPgError(error);
+      await agent.down(progress);
+    });
   }
   await running;
   unhook();

@@ -14,6 +14,11 @@ function isIpv6(text: string): boolean {
   return ipv6.safeParse(text).success;
 }
 
+/** Whether a text is an IP address, not a name. */
+export function isAddress(text: string): boolean {
+  return isIpv4(text) || isIpv6(text);
+}
+
 /** What is wrong with the address of a node: one that other programs can connect to. */
 export function hostProblem(text: string): string | undefined {
   if (text === "*" || text === "0.0.0.0" || text === "::") {

@@ -1,4 +1,9 @@
-import { PASSWORD_VARIABLES, RESERVED_VARIABLES } from "./environment.ts";
+import {
+  ENVIRONMENT_ROLES,
+  PASSWORD_VARIABLES,
+  RESERVED_VARIABLES,
+  type EnvironmentRole,
+} from "./environment.ts";
 import { exampleFile } from "./example.ts";
 import { configJsonSchema, itemsOf, type JsonSchema, keysOfSection, typeText } from "./json-schema.ts";
 import { yamlInline } from "./yaml-text.ts";
@@ -45,16 +50,26 @@ endpoints on this host. What you want otherwise stands in one YAML file.
   Anchors and aliases (\`&\`, \`*\`) are not read.
 `;
 
+/** What is said of each variable besides whose password it is. */
+const REMARKS: Readonly<Partial<Record<EnvironmentRole, string>>> = {
+  odoo: "Odoo's role (`odoo.role`)",
+  openerp: "role openerp, which may then log in",
+};
+
+function passwordRows(): string {
+  return ENVIRONMENT_ROLES.flatMap((role) => [
+    `| \`${PASSWORD_VARIABLES[role]}\` | password of ${REMARKS[role] ?? `role ${role}`} |`,
+    `| \`${PASSWORD_VARIABLES[role]}_FILE\` | file that holds it, over \`password_files.${role}\` |`,
+  ]).join("\n");
+}
+
 const ENVIRONMENT = `## Environment variables
 
 | variable | meaning |
 |---|---|
 | \`ODOO_PG_CONFIG\` | the configuration file, when \`--config\` is not given |
 | \`PGSQL_<NAME>=value\` | sets the PostgreSQL parameter \`<name>\` (in lower case) on all nodes, over \`postgres.parameters\`; \`PGSQL_WORK_MEM=32MB\` sets \`work_mem\`. The value is taken as it is: no quotes needed. |
-| \`${PASSWORD_VARIABLES.openerp}\` | password of role openerp, which may then log in |
-| \`${PASSWORD_VARIABLES.openerp}_FILE\` | file that holds it, over \`password_files.openerp\` |
-| \`${PASSWORD_VARIABLES.replicator}\` | password of role replicator |
-| \`${PASSWORD_VARIABLES.replicator}_FILE\` | file that holds it, over \`password_files.replicator\` |
+${passwordRows()}
 | \`BACKUPS=false\` | turns scheduled backups off (\`backup.enabled\`) |
 | \`BACKUP_ONLY_FILTER=value\` | keeps to databases whose name contains the value (\`backup.only_filter\`) |
 

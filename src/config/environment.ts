@@ -11,11 +11,15 @@ export const RESERVED_VARIABLES: readonly string[] = ["PGSQL_HOT_STANDBY"];
 
 /** The roles whose passwords may come from the environment, and the variables. `_FILE` behind the name gives a file. */
 export const PASSWORD_VARIABLES = {
+  odoo: "ODOO_PGSQL_PASSWD",
   openerp: "OPENERP_PGSQL_PASSWD",
   replicator: "REPLICATOR_PGSQL_PASSWD",
+  collectd: "COLLECTD_PGSQL_PASSWD",
 } as const;
 
-type EnvironmentRole = keyof typeof PASSWORD_VARIABLES;
+export type EnvironmentRole = keyof typeof PASSWORD_VARIABLES;
+
+export const ENVIRONMENT_ROLES: readonly EnvironmentRole[] = ["odoo", "openerp", "replicator", "collectd"];
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -70,7 +74,7 @@ export interface EnvironmentReading {
 export function readEnvironment(env: Environment): EnvironmentReading {
   const { parameters, problems } = readParameters(env);
   const passwords: Partial<Record<EnvironmentRole, PasswordSource>> = {};
-  for (const role of ["openerp", "replicator"] as const) {
+  for (const role of ENVIRONMENT_ROLES) {
     const source = readPassword(env, PASSWORD_VARIABLES[role], problems);
     if (source !== undefined) passwords[role] = source;
   }

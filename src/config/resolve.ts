@@ -1,6 +1,6 @@
 import { OdooPgError } from "../errors.ts";
 import { conflicts } from "./conflicts.ts";
-import { type EnvironmentReading, readEnvironment } from "./environment.ts";
+import { ENVIRONMENT_ROLES, type EnvironmentReading, readEnvironment } from "./environment.ts";
 import { formatPath, leaves, type Origin, type Origins, type Path } from "./origins.ts";
 import type { PasswordRole, PasswordSource, Secrets } from "./passwords.ts";
 import { formatProblem, mayBeEmpty, type Problem, problemsOf } from "./problems.ts";
@@ -131,7 +131,8 @@ function environmentOrigin([section, ...rest]: Path, environment: EnvironmentRea
 }
 
 function environmentPassword(role: string, { passwords }: EnvironmentReading): PasswordSource | undefined {
-  return role === "openerp" || role === "replicator" || role === "upstream" ? passwords[role] : undefined;
+  const known = [...ENVIRONMENT_ROLES, "upstream" as const].find((name) => name === role);
+  return known && passwords[known];
 }
 
 /** The environment goes over the file. A password that it gives takes the place of the file's password file. */
@@ -141,7 +142,7 @@ function withEnvironment(draft: Draft, environment: EnvironmentReading): Draft {
     [...Object.entries(draft.postgres.parameters), ...fromEnvironment].sort(([a], [b]) => (a < b ? -1 : 1)),
   );
   const files = { ...draft.password_files };
-  for (const role of ["openerp", "replicator"] as const) {
+  for (const role of ENVIRONMENT_ROLES) {
     const source = environmentPassword(role, environment);
     if (source?.kind === "file") files[role] = source.path;
     if (source?.kind === "value") delete files[role];
@@ -149,15 +150,13 @@ function withEnvironment(draft: Draft, environment: EnvironmentReading): Draft {
   return { ...draft, postgres: { ...draft.postgres, parameters }, password_files: files };
 }
 
-const PASSWORD_ROLES = ["odoo", "openerp", "replicator", "collectd"] as const;
-
 function secretsOf(
   config: Config,
   environment: EnvironmentReading,
   originAt: (path: Path) => Origin,
 ): Secrets {
   const secrets: Partial<Record<PasswordRole, PasswordSource>> = {};
-  for (const role of PASSWORD_ROLES) {
+  for (const role of ENVIRONMENT_ROLES) {
     const path = config.password_files[role];
     const given = environmentPassword(role, environment);
     if (given !== undefined) secrets[role] = given;

@@ -67,6 +67,15 @@ function templateProblem(name: string): string | undefined {
   return undefined;
 }
 
+/** What odoo-pg itself says to initdb, or what would let in anybody. */
+const INITDB_TAKEN =
+  /^(?:-[DUAWXE]|--(?:pgdata|username|pwfile|pwprompt|waldir|encoding|auth(?:-host|-local)?))(?:=|$)/;
+
+function initdbArgumentProblem(argument: string): string | undefined {
+  if (INITDB_TAKEN.test(argument)) return `${JSON.stringify(argument)} is for odoo-pg to say`;
+  return argument === "" ? "is empty" : undefined;
+}
+
 const node = z.strictObject({
   name: z
     .string()
@@ -201,6 +210,14 @@ export const configSchema = z.strictObject({
           "PostgreSQL parameters of all nodes, over those that odoo-pg chooses. `true` and `false` mean `on` and `off`. Parameters that another key sets (such as `port`) are refused.",
         examples: [{ log_min_duration_statement: "1s", work_mem: "32MB" }],
       }),
+      initdb_args: z
+        .array(textWithout(initdbArgumentProblem))
+        .default([])
+        .meta({
+          description:
+            "Arguments for initdb, behind those of odoo-pg, when the database cluster is first made. Afterwards they mean nothing.",
+          examples: [["--wal-segsize=64"]],
+        }),
     })
     .prefault({})
     .meta({ description: "PostgreSQL itself." }),

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isAddress } from "../config/addresses.ts";
 import type { Consistency } from "../config/schema.ts";
 import { RELATIVE } from "./files.ts";
 import {
@@ -98,8 +99,9 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
         `${side}-intvl 10s`,
         `${side}-cnt 3`,
       ]),
-      "default-server init-addr last,libc,none on-marked-down shutdown-sessions",
+      `default-server init-addr last,libc,none on-marked-down shutdown-sessions${asksForNames(input) ? " resolvers names resolve-prefer ipv4" : ""}`,
     ]),
+    ...(asksForNames(input) ? section("resolvers names", RESOLVERS) : []),
     ...section(`frontend ${frontendOf("write")}`, frontend(input, "write")),
     ...section("backend write", [...writeServers(input, membership), waitingLine()]),
     ...section(`frontend ${frontendOf("read")}`, frontend(input, "read")),
@@ -108,6 +110,21 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
     .join("\n")
     .trimEnd()}\n`;
 }
+
+/** A container that is started again may have another address: names are asked for all the time. */
+function asksForNames({ nodes }: HaproxyInput): boolean {
+  return nodes.some(({ host }) => !isAddress(host) && host !== "localhost");
+}
+
+/** A name that is not answered keeps the address that it had: whether the node is there is not the name's to say. */
+const RESOLVERS: readonly string[] = [
+  "parse-resolv-conf",
+  "resolve_retries 2",
+  "timeout resolve 1s",
+  "timeout retry 500ms",
+  "hold valid 1s",
+  ...["nx", "refused", "timeout", "other"].map((answer) => `hold ${answer} 24d`),
+];
 
 function section(title: string, lines: readonly string[]): string[] {
   return [title, ...lines.map((line) => `  ${line}`), ""];

@@ -14,6 +14,8 @@ export interface InitialiseOptions {
   readonly newDataPrefix: string;
   /** File that holds the superuser's password, readable by the owner. */
   readonly passwordFile: string;
+  /** Arguments behind our own, of which initdb takes the last. */
+  readonly more?: readonly string[];
 }
 
 /**
@@ -35,6 +37,7 @@ export async function initialiseDataDirectory(options: InitialiseOptions): Promi
       "--encoding=UTF8",
       "--locale=C",
       "--data-checksums",
+      ...(options.more ?? []),
     ],
     { owner, limit: 300_000 },
   );

@@ -13,7 +13,6 @@ import {
   type Owner,
 } from "../system/files.ts";
 import {
-  exists,
   isAlive,
   ownPid,
   processStartSeconds,
@@ -149,9 +148,10 @@ const ORPHANS_LIMIT = 20_000;
 
 /**
  * Lock files of a server that is gone (postmaster.pid, and the one beside its socket) keep PostgreSQL from starting when
- * their process id was given to another program, or the killed server was not waited for yet. It takes its parent's id
- * for a dead one (miscinit.c, CreateLockFile), and then still sees by the rest of postmaster.pid, which must stay, whether
- * sessions of the old server live on in its shared memory.
+ * their process id belongs to another program, or the killed server was not waited for yet. It may be given away at any
+ * moment: in a container that starts again the same few ids are. It takes its parent's id for a dead one (miscinit.c,
+ * CreateLockFile), and then still sees by the rest of postmaster.pid, which must stay, whether sessions of the old
+ * server live on in its shared memory.
  */
 export async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefined): Promise<void> {
   await disarm(path.join(files.dataDir, "postmaster.pid"), () => true);
@@ -163,7 +163,7 @@ export async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefin
 
   async function disarm(file: string, isOurs: (dataDir: string | undefined) => boolean): Promise<void> {
     const [pid, ...rest] = (await readTextIfAny(file))?.split("\n") ?? [];
-    if (!isOurs(rest[0]) || !(Number(pid) > 1) || !exists(Number(pid))) return;
+    if (!isOurs(rest[0]) || !(Number(pid) > 1)) return;
     await writeFileAtomic(file, [ownPid, ...rest].join("\n"), { owner });
   }
 }

@@ -298,8 +298,30 @@ export async function temporaryDirectory<T>(
   }
 }
 
-/** Whether another file system begins at this directory. */
+/**
+ * Whether something is mounted on this directory. Two volumes may lie on one disk, so that the devices say too little:
+ * where the system lists its mounts, the list says (proc(5), mountinfo: the fifth field, blanks as \040).
+ */
 export async function isMountPoint(directory: string): Promise<boolean> {
+  const mounts = await fs.readFile("/proc/self/mountinfo", "utf8").catch(() => undefined);
+  if (mounts !== undefined) {
+    const place = (await fs.realpath(directory)).replaceAll(" ", "\\040");
+    return mounts.split("\n").some((line) => line.split(" ")[4] === place);
+  }
   const [own, parent] = await Promise.all([fs.stat(directory), fs.stat(path.dirname(directory))]);
   return own.dev !== parent.dev;
+}
+
+export async function isWritable(target: string): Promise<boolean> {
+  return await fs.access(target, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A link that leads to `target`, in the place of one that led elsewhere. */
+export async function leadLink(link: string, target: string): Promise<void> {
+  if ((await fs.readlink(link).catch(() => undefined)) === target) return;
+  await fs.rm(link, { force: true });
+  await fs.symlink(target, link);
 }

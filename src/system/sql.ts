@@ -17,6 +17,8 @@ export interface Credentials {
   readonly statementLimit?: number;
   /** Settings of the session, such as synchronous_commit. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** `prefer`: TLS where the server offers it, whatever its certificate, as libpq's sslmode=prefer. Default: none. */
+  readonly encryption?: "prefer";
 }
 
 export type Row = Record<string, unknown>;
@@ -51,36 +53,58 @@ function toSqlError(error: unknown): SqlError {
   return new SqlError((error instanceof Error ? error.message : String(error)) + detail, code);
 }
 
+/** What node-postgres says where the server answers a request for TLS with no. */
+const NO_TLS = "The server does not support SSL connections";
+
+/** Opens a client, by TLS where that is preferred and offered. `make` gets what to say about TLS. @throws SqlError */
+async function open(
+  credentials: Credentials,
+  make: (ssl: false | { rejectUnauthorized: false }) => Client,
+): Promise<Client> {
+  for (const encrypted of credentials.encryption === "prefer" ? [true, false] : [false]) {
+    const client = make(encrypted ? { rejectUnauthorized: false } : false);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      await client.end().catch(() => {});
+      if (!(encrypted && error instanceof Error && error.message === NO_TLS)) throw toSqlError(error);
+    }
+  }
+  throw new SqlError(NO_TLS, undefined);
+}
+
 /** Opens a session. @throws SqlError when the server does not answer, or refuses. */
 export async function connect(credentials: Credentials): Promise<Session> {
   const options = Object.entries({ ...credentials.settings })
     .map(([name, value]) => `-c ${name}=${value.replaceAll("\\", "\\\\").replaceAll(" ", "\\ ")}`)
     .join(" ");
-  const client = new Client({
-    host: credentials.host,
-    port: credentials.port,
-    user: credentials.user,
-    password: credentials.password,
-    database: credentials.database,
-    application_name: credentials.applicationName ?? "odoo-pg",
-    connectionTimeoutMillis: credentials.connectLimit ?? 2000,
-    ...(credentials.statementLimit === undefined ? {} : { query_timeout: credentials.statementLimit }),
-    ...(options ? { options } : {}),
-  });
   let broken = false;
-  // Without a listener the loss of an idle connection would end the whole process.
-  client.on("error", () => {
-    broken = true;
+  const client = await open(credentials, (ssl) => {
+    broken = false;
+    const made = new Client({
+      host: credentials.host,
+      port: credentials.port,
+      user: credentials.user,
+      password: credentials.password,
+      database: credentials.database,
+      application_name: credentials.applicationName ?? "odoo-pg",
+      connectionTimeoutMillis: credentials.connectLimit ?? 2000,
+      ssl,
+      ...(credentials.statementLimit === undefined ? {} : { query_timeout: credentials.statementLimit }),
+      ...(options ? { options } : {}),
+    });
+    // Without a listener the loss of an idle connection would end the whole process.
+    made.on("error", () => {
+      broken = true;
+    });
+    made.on("end", () => {
+      broken = true;
+    });
+    return made;
   });
-  client.on("end", () => {
-    broken = true;
-  });
-  try {
-    await client.connect();
-  } catch (error) {
-    await client.end().catch(() => {});
-    throw toSqlError(error);
-  }
+  // The end of an attempt without TLS may be told late.
+  broken = false;
   return {
     async query(text, values = []) {
       try {
@@ -173,10 +197,12 @@ export async function askReplication(credentials: Credentials, command: string):
     query_timeout: 5000,
     replication: "true",
   };
-  const client = new Client(settings);
-  client.on("error", () => {});
+  const client = await open(credentials, (ssl) => {
+    const made = new Client({ ...settings, ssl });
+    made.on("error", () => {});
+    return made;
+  });
   try {
-    await client.connect();
     return (await client.query<Row>(command)).rows;
   } catch (error) {
     throw toSqlError(error);

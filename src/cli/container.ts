@@ -1,0 +1,270 @@
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import { parse, stringify } from "yaml";
+import { ensurePasswords, readPassword } from "../agent/secrets.ts";
+import { superuser } from "../agent/runtime.ts";
+import { prepareStateDirectory } from "../agent/agent.ts";
+import { readApplied, readState } from "../agent/state.ts";
+import { layoutOf, nodeLayoutOf, type Layout } from "../cluster/layout.ts";
+import type { Environment } from "../config/environment.ts";
+import { adoptDataDirectory, giveDatabases } from "../container/adopt.ts";
+import {
+  mergeDocuments,
+  NODE_PORT,
+  readContract,
+  type Contract,
+  type Document,
+} from "../container/contract.ts";
+import { EndpointsAgent } from "../container/endpoints-agent.ts";
+import { fileVariables, withFileContents } from "../container/file-variables.ts";
+import { finishFirstLaunch, readFirstLaunch, recordFirstLaunch } from "../container/first-launch.ts";
+import { FIXED, HOME, placeOf, type Place } from "../container/place.ts";
+import { watchedNodes } from "../container/watched-nodes.ts";
+import { findHaproxy } from "../endpoints/haproxy.ts";
+import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { findInstallation } from "../postgres/installation.ts";
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { quotePassfileField } from "../postgres/quoting.ts";
+import {
+  isMountPoint,
+  isWritable,
+  kindOf,
+  leadLink,
+  namesIn,
+  readTextIfAny,
+  writeFileAtomic,
+  writeFileIfChanged,
+} from "../system/files.ts";
+import { openLog, type Log } from "../system/log.ts";
+import { onSignals } from "../system/process.ts";
+import type { Invocation, Output } from "../system/terminal.ts";
+import { givenPasswords, installHint, loadContext, searchPath, type Context } from "./context.ts";
+import { up } from "./up.ts";
+
+/** What the process of a container does: a node of PostgreSQL with its agent, or the endpoints of nodes elsewhere. */
+export async function container(
+  invocation: Invocation,
+  output: Output,
+  args: readonly string[],
+): Promise<ExitStatus> {
+  const environment = await readFileVariables(invocation.environment);
+  const inside = { ...invocation, environment };
+  return environment["ENDPOINTS_FOR"]
+    ? await serveEndpoints(inside, output, environment["ENDPOINTS_FOR"])
+    : await runNode(inside, output, args);
+}
+
+function invalid(problems: readonly string[]): OdooPgError {
+  return new OdooPgError("config_invalid", {
+    message: problems.join("\n"),
+    safe: "Nothing was changed.",
+    next: "Correct the variables of the container (docs/docker.md lists them), then start it again.",
+  });
+}
+
+/** The environment with what its `_FILE` variables name. @throws OdooPgError config_invalid */
+async function readFileVariables(env: Environment): Promise<Environment> {
+  const { files, problems } = fileVariables(env);
+  const contents = new Map<string, string>();
+  const wrong = [...problems];
+  for (const [name, file] of files) {
+    const text = await readTextIfAny(file);
+    if (text === undefined) wrong.push(`${name}_FILE: there is no file ${file}`);
+    else contents.set(name, text);
+  }
+  if (wrong.length) throw invalid(wrong);
+  return withFileContents(env, contents);
+}
+
+async function runNode(invocation: Invocation, output: Output, args: readonly string[]): Promise<ExitStatus> {
+  const { environment: env } = invocation;
+  const pgdata = env["PGDATA"] ?? path.join(HOME, "data");
+  const version = (await readTextIfAny(path.join(pgdata, "PG_VERSION")))?.trim();
+  const installation = await findInstallation({}, { searchPath: searchPath(invocation), installHint: "" });
+  await refuseOtherMajor(pgdata, version, installation.major);
+  const isMount = (await kindOf(pgdata)) === "directory" && (await isMountPoint(pgdata));
+  const place = placeOf(pgdata, { version, isMountPoint: isMount });
+  const layout = layoutOf(place.stateDir);
+  const own = await readOwnFile(invocation, output);
+  const follows = Boolean(env["SLAVEHOST"]);
+  const logsWritable = await isWritable(FIXED.logDir);
+  const contract = readContract({
+    env,
+    args: args[0] === "postgres" ? args.slice(1) : args,
+    place,
+    knownNode: (await readApplied(layout))?.config.nodes[0]?.name,
+    passwordsKnown: await knownPasswords(layout, own),
+    random: randomBytes(4).toString("hex"),
+    logsWritable,
+  });
+  if (contract.problems.length) throw invalid(contract.problems);
+  const context = await writeConfiguration(invocation, output, place, contract, own);
+  const known = (await readState(layout)) !== undefined;
+  const hadData = (await kindOf(path.join(context.config.nodes[0]?.data_dir ?? "", "PG_VERSION"))) === "file";
+  let adopted = false;
+  if (!known && !follows) {
+    await prepareStateDirectory(layout, undefined);
+    if (hadData) {
+      output.err(`${place.dataDir} was made by another PostgreSQL ${installation.major}: taking it over`);
+      const { postgres } = await ensurePasswords(layout, await givenPasswords(context.secrets), undefined);
+      const node = context.config.nodes[0];
+      if (node) await adoptDataDirectory(installation, nodeLayoutOf(layout, node), postgres);
+      adopted = true;
+    } else if (!(await readFirstLaunch(layout)))
+      await recordFirstLaunch(layout, { complete: false, done: [] });
+  }
+  return await up(context, {
+    foreground: {
+      log: containerLog(layout, follows && logsWritable),
+      afterUp: async (log) => await settle(context, place, contract, adopted, log),
+    },
+  });
+}
+
+/** @throws OdooPgError data_directory_unusable: no major version is converted, and nothing is begun beside old data. */
+async function refuseOtherMajor(pgdata: string, version: string | undefined, major: number): Promise<void> {
+  const found = version === undefined ? await laterLayout(pgdata) : { directory: pgdata, version };
+  if (!found || found.version === String(major)) return;
+  throw new OdooPgError("data_directory_unusable", {
+    message: `${found.directory} was made by PostgreSQL ${found.version}, and this image has PostgreSQL ${major}.`,
+    safe: "It was not touched.",
+    next: `Dump it with the image that made it and restore it here: docs/migrate.md, "Another major version".`,
+  });
+}
+
+/** From version 18 on the official image keeps its data in VERSION/docker below the volume. */
+async function laterLayout(pgdata: string): Promise<{ directory: string; version: string } | undefined> {
+  if (path.dirname(pgdata) !== HOME) return undefined;
+  for (const name of await namesIn(HOME)) {
+    const directory = path.join(HOME, name, "docker");
+    const version = /^\d+$/.test(name)
+      ? (await readTextIfAny(path.join(directory, "PG_VERSION")))?.trim()
+      : undefined;
+    if (version !== undefined) return { directory, version };
+  }
+  return undefined;
+}
+
+/** The user's own configuration, checked by itself so that mistakes are told by its own lines. @throws OdooPgError config_invalid */
+async function readOwnFile(invocation: Invocation, output: Output): Promise<Document> {
+  const text = await readTextIfAny(FIXED.ownFile);
+  if (text === undefined) return {};
+  const environment = { ...invocation.environment, SLAVEHOST: undefined };
+  await loadContext({ ...invocation, environment }, output, FIXED.ownFile);
+  const document: unknown = parse(text);
+  return typeof document === "object" && document !== null ? { ...document } : {};
+}
+
+async function knownPasswords(layout: Layout, own: Document): Promise<ReadonlySet<string>> {
+  const kept = await Promise.all(
+    (["odoo", "openerp", "upstream"] as const).map(async (role) =>
+      (await readPassword(layout, role)) === undefined ? [] : [role],
+    ),
+  );
+  const files = own["password_files"];
+  return new Set([
+    ...kept.flat(),
+    ...(typeof files === "object" && files !== null ? Object.keys(files) : []),
+  ]);
+}
+
+/** Writes what the container is made of where every command finds it, and reads it as every command does. */
+async function writeConfiguration(
+  invocation: Invocation,
+  output: Output,
+  place: Place,
+  contract: Pick<Contract, "defaults" | "overrides" | "environment">,
+  own: Document,
+): Promise<Context> {
+  const document = mergeDocuments(mergeDocuments(contract.defaults, own), contract.overrides);
+  const head = `# Made at each start from the container's variables and ${FIXED.ownFile}: change those.\n`;
+  await writeFileAtomic(FIXED.configFile, head + stringify(document), { mode: 0o644 });
+  if (place.stateDir !== FIXED.stateLink) await leadLink(FIXED.stateLink, place.stateDir);
+  return await loadContext({ ...invocation, environment: contract.environment }, output, FIXED.configFile);
+}
+
+/** What the agent says, to the engine's log and its own; where the origin told how a replica was made, there too. */
+function containerLog(layout: Layout, seeding: boolean): Log {
+  const own = openLog(layout.agentLog, undefined, true);
+  const seed = seeding ? openLog(FIXED.seedLog, undefined, false) : undefined;
+  return (level, text) => {
+    own(level, text);
+    seed?.(level, text);
+  };
+}
+
+/** What is done once the servers are up: the way in for client programs, what was adopted, and the first launch. */
+async function settle(
+  context: Context,
+  place: Place,
+  contract: Contract,
+  adopted: boolean,
+  log: Log,
+): Promise<void> {
+  const { config, layout } = context;
+  const password = await readPassword(layout, SUPERUSER);
+  if (password === undefined || config.upstream) return;
+  const passfile = path.join(layout.secretsDir, "postgres.pgpass");
+  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`);
+  const access = superuser(layout, config.nodes[0]?.port ?? NODE_PORT, password);
+  if (adopted) {
+    const given = await giveDatabases(access, config.odoo.role);
+    for (const name of given) log("info", `database ${name} belongs to role ${config.odoo.role} now`);
+  }
+  await finishFirstLaunch({
+    layout,
+    superuser: access,
+    passfile,
+    pgdata: place.dataDir,
+    searchPath: searchPath(context.invocation),
+    odooRole: config.odoo.role,
+    template: config.odoo.template,
+    database: contract.database,
+    log,
+  });
+}
+
+async function serveEndpoints(invocation: Invocation, output: Output, nodes: string): Promise<ExitStatus> {
+  const place: Place = { dataDir: path.join(HOME, "data"), stateDir: FIXED.stateLink };
+  const defaults = {
+    state_dir: place.stateDir,
+    listen: ["*"],
+    networks: ["0.0.0.0/0", "::/0"],
+    nodes: watchedNodes(nodes),
+    backup: { enabled: false },
+  };
+  const own = await readOwnFile(invocation, output);
+  const environment = { ...invocation.environment };
+  const context = await writeConfiguration(
+    invocation,
+    output,
+    place,
+    { defaults, overrides: {}, environment },
+    own,
+  );
+  const { collectd } = await givenPasswords(context.secrets);
+  if (collectd === undefined) {
+    throw invalid([
+      "ENDPOINTS_FOR is set, and no password to look at the nodes with: set COLLECTD_PGSQL_PASSWD_FILE (or COLLECTD_PGSQL_PASSWD) to the same as on the nodes",
+    ]);
+  }
+  if (context.config.endpoints.read.consistency === "read-your-writes") {
+    throw invalid([
+      "endpoints.read.consistency: read-your-writes needs the agent that runs the primary; these endpoints only look at it: choose bounded or eventual",
+    ]);
+  }
+  const agent = new EndpointsAgent({
+    served: { config: context.config, machine: context.machine, upstream: undefined },
+    layout: context.layout,
+    haproxy: await findHaproxy(undefined, {
+      searchPath: searchPath(invocation),
+      installHint: installHint(context.machine),
+    }),
+    password: collectd,
+    log: openLog(context.layout.agentLog, undefined, true),
+  });
+  onSignals(["SIGTERM", "SIGINT"], () => agent.stop());
+  await agent.open();
+  await agent.run();
+  return 0;
+}

@@ -1,0 +1,116 @@
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { programOf, type Installation } from "../postgres/installation.ts";
+import { scramVerifier } from "../postgres/scram.ts";
+import { disarmStaleLocks } from "../postgres/server.ts";
+import type { NodeLayout } from "../cluster/layout.ts";
+import { runOrFail } from "../system/process.ts";
+import { quoteSqlLiteral, quoteSqlIdentifier, withSession, type Credentials } from "../system/sql.ts";
+
+/** A role that lives for a moment: nobody can rename the role that he is. */
+const HELPER = "odoo_pg_adopts";
+
+/**
+ * Statements that give a cluster which odoo-pg did not make the superuser that it works as. The official image makes
+ * its first superuser by the name in POSTGRES_USER, and a first superuser can never become an ordinary role: so it is
+ * renamed to postgres, and its name is free for an ordinary one. One statement a line, as the single-user mode wants.
+ */
+export function superuserStatements(verifier: string): string[] {
+  const rename = `DO $do$ DECLARE first text := (SELECT rolname FROM pg_authid WHERE oid = 10); BEGIN IF first <> '${SUPERUSER}' THEN IF EXISTS (SELECT FROM pg_authid WHERE rolname = '${SUPERUSER}') THEN ALTER ROLE ${SUPERUSER} RENAME TO postgres_before; END IF; EXECUTE format('ALTER ROLE %I RENAME TO ${SUPERUSER}', first); END IF; END $do$`;
+  return [
+    "SET log_statement = 'none'",
+    "SET log_min_duration_statement = -1",
+    "SET log_min_error_statement = 'panic'",
+    `DROP ROLE IF EXISTS ${HELPER}`,
+    `CREATE ROLE ${HELPER} SUPERUSER`,
+    `SET SESSION AUTHORIZATION ${HELPER}`,
+    rename,
+    `ALTER ROLE ${SUPERUSER} SUPERUSER LOGIN REPLICATION PASSWORD ${quoteSqlLiteral(verifier)}`,
+    "RESET SESSION AUTHORIZATION",
+    `DROP ROLE ${HELPER}`,
+  ];
+}
+
+/**
+ * Makes a data directory of another odoo-pg or of the official image one that this container can start: its superuser is
+ * `postgres` with our password. By PostgreSQL's single-user mode, so that no password of before is needed and nobody can
+ * connect meanwhile. May be repeated. @throws OdooPgError command_failed
+ */
+export async function adoptDataDirectory(
+  installation: Installation,
+  files: NodeLayout,
+  superuserPassword: string,
+): Promise<void> {
+  await disarmStaleLocks(files, undefined);
+  const settings = ["shared_preload_libraries=", "archive_mode=off", "logging_collector=off", "jit=off"];
+  const ran = await runOrFail(
+    programOf(installation, "postgres"),
+    ["--single", "-j", "-D", files.dataDir, ...settings.flatMap((one) => ["-c", one]), "postgres"],
+    {
+      // -j: a statement ends with a semicolon and two newlines.
+      input: superuserStatements(scramVerifier(superuserPassword))
+        .map((one) => `${one};\n\n`)
+        .join(""),
+      limit: 0,
+    },
+  );
+  const failure = /^.*(?:ERROR|FATAL):.*$/m.exec(ran.stderr)?.[0];
+  if (failure) throw new Error(`${files.dataDir} cannot be taken over: ${failure.replace(/SCRAM\S+/g, "…")}`);
+}
+
+/**
+ * Gives what the superuser owns in a database to a role: in the official image Odoo's role was the superuser. What
+ * belongs to an extension stays with it.
+ */
+const GIVE_ALL = (role: string): string => `
+DO $do$
+DECLARE statement text;
+BEGIN
+  FOR statement IN
+    WITH mine AS (SELECT oid FROM pg_roles WHERE rolname = '${SUPERUSER}'),
+      extension AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
+    SELECT format('ALTER SCHEMA %I OWNER TO ${role}', nspname) FROM pg_namespace n
+      WHERE nspowner = (SELECT oid FROM mine) AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public')
+        AND (2615, n.oid) NOT IN (SELECT classid, objid FROM extension)
+    UNION ALL
+    SELECT format('ALTER %s %I.%I OWNER TO ${role}',
+        CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+        nspname, relname)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE relowner = (SELECT oid FROM mine) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+        AND (1259, c.oid) NOT IN (SELECT classid, objid FROM extension)
+        -- A sequence of a column goes with its table.
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 1259 AND objid = c.oid AND refclassid = 1259 AND deptype IN ('a', 'i'))
+    UNION ALL
+    SELECT format('ALTER ROUTINE %s OWNER TO ${role}', p.oid::regprocedure) FROM pg_proc p
+      JOIN pg_namespace n ON n.oid = pronamespace
+      WHERE proowner = (SELECT oid FROM mine) AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+        AND (1255, p.oid) NOT IN (SELECT classid, objid FROM extension)
+    UNION ALL
+    SELECT format('ALTER TYPE %s OWNER TO ${role}', t.oid::regtype) FROM pg_type t
+      JOIN pg_namespace n ON n.oid = typnamespace
+      WHERE typowner = (SELECT oid FROM mine) AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+        AND typtype IN ('c', 'd', 'e', 'r') AND (1247, t.oid) NOT IN (SELECT classid, objid FROM extension)
+        AND NOT EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind <> 'c')
+  LOOP EXECUTE statement; END LOOP;
+END $do$`;
+
+/** Gives the databases that the superuser owns, with all that is in them, to Odoo's role. May be repeated. @throws SqlError */
+export async function giveDatabases(superuser: Credentials, odooRole: string): Promise<string[]> {
+  const role = quoteSqlIdentifier(odooRole);
+  const names = await withSession(superuser, async (session) => {
+    const rows = await session.query(
+      `SELECT datname FROM pg_database WHERE NOT datistemplate AND datallowconn AND datname <> 'postgres'
+         AND datdba = (SELECT oid FROM pg_roles WHERE rolname = $1) ORDER BY 1`,
+      [SUPERUSER],
+    );
+    return rows.map(({ datname }) => String(datname));
+  });
+  for (const name of names) {
+    await withSession({ ...superuser, database: name }, async (inside) => {
+      await inside.query(GIVE_ALL(role));
+      await inside.query(`ALTER DATABASE ${quoteSqlIdentifier(name)} OWNER TO ${role}`);
+    });
+  }
+  return names;
+}

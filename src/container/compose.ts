@@ -1,0 +1,160 @@
+import { stringify } from "yaml";
+
+export interface ComposeOptions {
+  /** From 0 on. */
+  readonly replicas: number;
+  /** Start Odoo with everything else, not only under its profile. */
+  readonly odoo: boolean;
+  readonly pgadmin: boolean;
+}
+
+/** The first line, by which a file is known as one of ours. */
+export const COMPOSE_HEAD = "# Made by: odoo-pg compose";
+
+/** Files with passwords, in the folder `secrets`: made by the service `setup` where they are missing. */
+export const SECRET_FILES = {
+  odoo: "odoo.password",
+  replicator: "replicator.password",
+  collectd: "collectd.password",
+  pgadmin: "pgadmin.password",
+} as const;
+
+/** Group that may read odoo.conf: the user's number in Odoo's image is nobody's promise. */
+export const ODOO_CONF_GROUP = 5436;
+
+const SECRETS = "./secrets:/run/secrets:ro";
+const secret = (file: string): string => `/run/secrets/${file}`;
+const IMAGE = "${ODOO_PG_IMAGE:-odoo-pg:latest}";
+const SETUP_DONE = { setup: { condition: "service_completed_successfully" } };
+
+/** Ports of this host: the primary, then the first replica, then what the endpoints leave free. */
+function replicaPort(index: number): number {
+  return index === 0 ? 5434 : 5436 + index;
+}
+
+const published = (host: number, inside: number): string =>
+  `\${ODOO_PG_ADDRESS:-127.0.0.1}:${host}:${inside}`;
+
+/** The names of the replicas' services. */
+export function replicaNames(replicas: number): string[] {
+  return Array.from({ length: replicas }, (_, index) => (index === 0 ? "replica" : `replica${index + 1}`));
+}
+
+function node(name: string, nodeName: string, port: number, environment: Record<string, string>): object {
+  return {
+    image: IMAGE,
+    hostname: name,
+    restart: "unless-stopped",
+    // A checkpoint of a large database takes its time; the engine would kill after 10 s.
+    stop_grace_period: "2m",
+    // PostgreSQL's parallel queries share memory there; 64 MB is the engine's default.
+    shm_size: "256m",
+    security_opt: ["no-new-privileges:true"],
+    environment: { ODOO_PG_NODE: nodeName, ...environment },
+    ports: [published(port, 5432)],
+  };
+}
+
+/**
+ * The compose file. Pure; the same options always give the same bytes. For Compose v2 and for docker-compose 1.29: so
+ * there is no `version`, no `name`, and no `secrets` (1.29 and 2 disagree about files that are not there yet).
+ */
+export function renderCompose(options: ComposeOptions): string {
+  const replicas = replicaNames(options.replicas);
+  const volumes = ["primary", ...replicas, "endpoints", "backups", "odoo", "pgadmin"];
+  const services = {
+    setup: {
+      image: IMAGE,
+      command: ["odoo-pg", "container-setup"],
+      network_mode: "none",
+      environment: {
+        REPLICAS: String(options.replicas),
+        // From .env, where they are set there; otherwise they are generated.
+        ODOO_PASSWORD: "${ODOO_PASSWORD:-}",
+        REPLICATOR_PASSWORD: "${REPLICATOR_PASSWORD:-}",
+        COLLECTD_PASSWORD: "${COLLECTD_PASSWORD:-}",
+        PGADMIN_PASSWORD: "${PGADMIN_PASSWORD:-}",
+      },
+      volumes: ["./secrets:/setup/secrets", "./odoo:/setup/odoo", "./pgadmin:/setup/pgadmin"],
+    },
+    primary: {
+      ...node("primary", "pg1", 5433, {
+        POSTGRES_PASSWORD_FILE: secret(SECRET_FILES.odoo),
+        REPLICATOR_PGSQL_PASSWD_FILE: secret(SECRET_FILES.replicator),
+        COLLECTD_PGSQL_PASSWD_FILE: secret(SECRET_FILES.collectd),
+        // So that attachments are in the backups.
+        ODOO_FILESTORE: "/var/lib/odoo/filestore",
+      }),
+      volumes: [
+        "primary:/var/lib/postgresql",
+        "backups:/usr/local/openerp/backups",
+        "odoo:/var/lib/odoo:ro",
+        SECRETS,
+      ],
+      depends_on: SETUP_DONE,
+    },
+    ...Object.fromEntries(
+      replicas.map((name, index) => [
+        name,
+        {
+          ...node(name, `pg${index + 2}`, replicaPort(index), {
+            SLAVEHOST: "primary",
+            SLAVEPASSWORD_FILE: secret(SECRET_FILES.replicator),
+          }),
+          volumes: [`${name}:/var/lib/postgresql`, SECRETS],
+          depends_on: { primary: { condition: "service_healthy" } },
+        },
+      ]),
+    ),
+    endpoints: {
+      image: IMAGE,
+      hostname: "endpoints",
+      restart: "unless-stopped",
+      security_opt: ["no-new-privileges:true"],
+      environment: {
+        ENDPOINTS_FOR: ["primary", ...replicas].join(" "),
+        COLLECTD_PGSQL_PASSWD_FILE: secret(SECRET_FILES.collectd),
+      },
+      ports: [published(5435, 5435), published(5436, 5436)],
+      volumes: ["endpoints:/var/lib/postgresql", SECRETS],
+      depends_on: { primary: { condition: "service_healthy" } },
+    },
+    odoo: {
+      image: "${ODOO_IMAGE:-odoo:19}",
+      ...(options.odoo ? {} : { profiles: ["odoo"] }),
+      restart: "unless-stopped",
+      group_add: [String(ODOO_CONF_GROUP)],
+      ports: [published(8069, 8069), published(8072, 8072)],
+      volumes: ["./odoo:/etc/odoo:ro", "odoo:/var/lib/odoo"],
+      depends_on: { endpoints: { condition: "service_healthy" } },
+    },
+    pgadmin: {
+      image: "${PGADMIN_IMAGE:-dpage/pgadmin4:9}",
+      ...(options.pgadmin ? {} : { profiles: ["pgadmin"] }),
+      restart: "unless-stopped",
+      environment: {
+        PGADMIN_DEFAULT_EMAIL: "${PGADMIN_EMAIL:-admin@example.com}",
+        PGADMIN_DEFAULT_PASSWORD_FILE: "/run/pgadmin/password",
+        PGADMIN_SERVER_JSON_FILE: "/run/pgadmin/servers.json",
+        PGPASS_FILE: "/run/pgadmin/pgpass",
+      },
+      ports: [published(5050, 80)],
+      volumes: ["./pgadmin:/run/pgadmin:ro", "pgadmin:/var/lib/pgadmin"],
+      depends_on: { primary: { condition: "service_healthy" } },
+    },
+  };
+  const ports = replicas.map((_, index) => replicaPort(index)).join(", ");
+  const words = [
+    options.replicas === 1 ? "" : ` --replicas ${options.replicas}`,
+    options.odoo ? " --odoo" : "",
+    options.pgadmin ? " --pgadmin" : "",
+  ].join("");
+  return `${COMPOSE_HEAD}${words}
+#
+#   docker compose up -d                                    the cluster; passwords are generated into ./secrets
+#   docker compose --profile odoo --profile pgadmin up -d   with Odoo 19 and pgAdmin
+#
+# Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, pgAdmin 5050: on this host alone, unless
+# ODOO_PG_ADDRESS in .env names another of its addresses.
+${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0 })}`;
+}

@@ -1,0 +1,157 @@
+import type { Environment } from "../config/environment.ts";
+import { FIXED, type Place } from "./place.ts";
+import { splitWords } from "./words.ts";
+
+/** Plain data in the form of odoo-pg.yaml. */
+export type Document = Readonly<Record<string, unknown>>;
+
+export interface ContractInput {
+  /** With the contents of `_FILE` variables in it. */
+  readonly env: Environment;
+  /** What stands behind the image's name, without `postgres`: `-c NAME=VALUE` and the like. */
+  readonly args: readonly string[];
+  readonly place: Place;
+  /** The name that the node of this container has already. */
+  readonly knownNode: string | undefined;
+  /** For which roles a password is kept already, or given by the user's own file. */
+  readonly passwordsKnown: ReadonlySet<string>;
+  /** Random hexadecimal digits, for a replica that is given no name. */
+  readonly random: string;
+  /** Whether the directory of the origin's logs can be written to. */
+  readonly logsWritable: boolean;
+}
+
+/** What a container is to do. */
+export interface Contract {
+  /** What the user's own file is laid over. */
+  readonly defaults: Document;
+  /** What stands on the command line, over the user's own file. */
+  readonly overrides: Document;
+  /** The environment as every installation of odoo-pg reads it. */
+  readonly environment: Environment;
+  /** A database to make at the first launch. */
+  readonly database: string | undefined;
+  readonly problems: readonly string[];
+}
+
+/** The port of the node inside its container, as in the official image. */
+export const NODE_PORT = 5432;
+
+/** Everybody who reaches the container's network: which that is, is the engine's to say. TLS and a password are needed. */
+const EVERYBODY = ["0.0.0.0/0", "::/0"];
+
+/**
+ * What the environment of a container asks for: the contract of the image odoo/pgsql, and what people expect of an
+ * image of PostgreSQL (the docker-library image). Pure.
+ */
+export function readContract(input: ContractInput): Contract {
+  const { env, args } = input;
+  const problems: string[] = [];
+  const follows = Boolean(env["SLAVEHOST"]);
+  const environment = follows ? replicaEnvironment(env) : primaryEnvironment(env);
+  problems.push(...unsupported(env), ...missingPassword(follows, environment, input.passwordsKnown));
+  const { parameters, wrong } = parametersOf(args);
+  problems.push(...wrong);
+  return {
+    defaults: {
+      state_dir: input.place.stateDir,
+      listen: ["*"],
+      networks: EVERYBODY,
+      postgres: env["POSTGRES_INITDB_ARGS"] ? { initdb_args: splitWords(env["POSTGRES_INITDB_ARGS"]) } : {},
+      nodes: [{ name: nodeName(input, follows), port: NODE_PORT, data_dir: input.place.dataDir }],
+      odoo: { ...odooRole(env), ...(env["ODOO_FILESTORE"] ? { filestore: env["ODOO_FILESTORE"] } : {}) },
+      // The primary's container makes the backups; a replica's cannot, because the superuser there is the primary's.
+      backup: { dir: FIXED.backupsDir, ...(follows ? { enabled: false } : {}) },
+      replication_log: { format: "origin", ...(input.logsWritable ? { file: FIXED.replicationLog } : {}) },
+    },
+    overrides: Object.keys(parameters).length ? { postgres: { parameters } } : {},
+    environment,
+    database: follows || env["POSTGRES_DB"] === "postgres" ? undefined : env["POSTGRES_DB"] || undefined,
+    problems,
+  };
+}
+
+/** The superuser stays `postgres`, for this container only. Another name is that of Odoo's role. */
+function odooRole(env: Environment): Document {
+  const user = env["POSTGRES_USER"];
+  return user && user !== "postgres" && user !== "openerp" ? { role: user } : {};
+}
+
+function primaryEnvironment(env: Environment): Environment {
+  const { POSTGRES_PASSWORD: password, ...rest } = env;
+  if (!password) return rest;
+  const variable = env["POSTGRES_USER"] === "openerp" ? "OPENERP_PGSQL_PASSWD" : "ODOO_PGSQL_PASSWD";
+  return { [variable]: password, ...rest };
+}
+
+/** A replica's roles are its primary's: of its own passwords only the one that it replicates with means something. */
+function replicaEnvironment(env: Environment): Environment {
+  const { POSTGRES_PASSWORD: _, ...rest } = env;
+  const own = !env["SLAVEUSER"] || env["SLAVEUSER"] === "replicator";
+  const password = env["SLAVEPASSWORD"] || (own ? env["REPLICATOR_PGSQL_PASSWD"] : undefined);
+  return password ? { ...rest, SLAVEPASSWORD: password } : rest;
+}
+
+function unsupported(env: Environment): string[] {
+  const problems: string[] = [];
+  const method = env["POSTGRES_HOST_AUTH_METHOD"];
+  if (method && method !== "scram-sha-256") {
+    problems.push(
+      `POSTGRES_HOST_AUTH_METHOD=${method} is not possible: everybody logs in with a password, by scram-sha-256. Unset it`,
+    );
+  }
+  if (env["POSTGRES_INITDB_WALDIR"]) {
+    problems.push(
+      "POSTGRES_INITDB_WALDIR is not possible: a reseed renames data and log together. Unset it, and put the volume on fast storage",
+    );
+  }
+  return problems;
+}
+
+function missingPassword(follows: boolean, env: Environment, known: ReadonlySet<string>): string[] {
+  if (follows) {
+    if (env["SLAVEPASSWORD"] || known.has("upstream")) return [];
+    return [
+      "SLAVEHOST is set, and no password to replicate with: set SLAVEPASSWORD_FILE (or SLAVEPASSWORD) to that of the role replicator on the primary",
+    ];
+  }
+  const given = env["ODOO_PGSQL_PASSWD"] || env["OPENERP_PGSQL_PASSWD"];
+  if (given || known.has("odoo") || known.has("openerp")) return [];
+  return [
+    "there is no password, and no default one: set POSTGRES_PASSWORD_FILE (or POSTGRES_PASSWORD) for Odoo's role, or OPENERP_PGSQL_PASSWD for role openerp",
+  ];
+}
+
+/** A name that stays: it names the replica's slot on its primary. */
+function nodeName({ env, knownNode, random }: ContractInput, follows: boolean): string {
+  return env["ODOO_PG_NODE"] || knownNode || (follows ? `replica_${random}` : "pg1");
+}
+
+/** `-c NAME=VALUE` and `--NAME=VALUE`, as the program postgres takes them. */
+function parametersOf(args: readonly string[]): { parameters: Record<string, string>; wrong: string[] } {
+  const parameters: Record<string, string> = {};
+  const wrong: string[] = [];
+  for (let index = 0; index < args.length; index += 1) {
+    const arg = args[index] ?? "";
+    const setting = arg === "-c" ? args[(index += 1)] : arg.replace(/^(?:-c|--)(?=.)/, "");
+    const [, name, value] = /^([^=]+)=(.*)$/s.exec(setting ?? "") ?? [];
+    if (name === undefined || value === undefined || (arg === setting && arg !== "-c")) {
+      wrong.push(`${JSON.stringify(arg)} is not understood: write -c NAME=VALUE`);
+    } else parameters[name.replaceAll("-", "_").toLowerCase()] = value;
+  }
+  return { parameters, wrong };
+}
+
+/** Lays one document over another: sections are joined, everything else is replaced. */
+export function mergeDocuments(below: Document, above: Document): Document {
+  const result: Record<string, unknown> = { ...below };
+  for (const [key, value] of Object.entries(above)) {
+    const present = result[key];
+    result[key] = isSection(present) && isSection(value) ? mergeDocuments(present, value) : value;
+  }
+  return result;
+}
+
+function isSection(value: unknown): value is Document {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

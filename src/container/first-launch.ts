@@ -1,0 +1,117 @@
+import path from "node:path";
+import * as z from "zod";
+import type { Layout } from "../cluster/layout.ts";
+import { OdooPgError } from "../errors.ts";
+import { isExecutable, kindOf, namesIn, readTextIfAny, writeFileAtomic } from "../system/files.ts";
+import type { Log } from "../system/log.ts";
+import { runOrFail } from "../system/process.ts";
+import { quoteSqlIdentifier as id, withSession, type Credentials } from "../system/sql.ts";
+import { FIXED } from "./place.ts";
+
+/** How far a first launch is; the file is there from before the first start on. */
+const recordSchema = z.object({ complete: z.boolean(), done: z.string().array() });
+type FirstLaunch = z.output<typeof recordSchema>;
+
+function recordFile(layout: Layout): string {
+  return path.join(layout.stateDir, "first-launch.json");
+}
+
+/** What is recorded of the first launch; undefined where the data was there before the container. */
+export async function readFirstLaunch(layout: Layout): Promise<FirstLaunch | undefined> {
+  const text = await readTextIfAny(recordFile(layout));
+  return text === undefined ? undefined : recordSchema.parse(JSON.parse(text));
+}
+
+export async function recordFirstLaunch(layout: Layout, record: FirstLaunch): Promise<void> {
+  await writeFileAtomic(recordFile(layout), `${JSON.stringify(record)}\n`);
+}
+
+export interface FirstLaunchOptions {
+  readonly layout: Layout;
+  readonly superuser: Credentials;
+  readonly passfile: string;
+  readonly pgdata: string;
+  readonly searchPath: string;
+  readonly odooRole: string;
+  readonly template: string;
+  /** POSTGRES_DB. */
+  readonly database: string | undefined;
+  readonly log: Log;
+}
+
+/**
+ * What happens once, after the servers of a new cluster are up: the database that was asked for is made, and the scripts
+ * in /docker-entrypoint-initdb.d are run in the order of their names. A first launch that is cut off goes on with the
+ * script at which it was cut off. @throws OdooPgError command_failed, with the script's last words
+ */
+export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<void> {
+  const { layout, log } = options;
+  const record = await readFirstLaunch(layout);
+  if (!record || record.complete) return;
+  if (options.database !== undefined) await ensureDatabase(options, options.database);
+  const done = [...record.done];
+  for (const name of await namesIn(FIXED.initScriptsDir)) {
+    if (done.includes(name)) continue;
+    const file = path.join(FIXED.initScriptsDir, name);
+    if ((await kindOf(file)) !== "file") continue;
+    await runScript(options, file, log);
+    done.push(name);
+    await recordFirstLaunch(layout, { complete: false, done });
+  }
+  await recordFirstLaunch(layout, { complete: true, done });
+}
+
+async function ensureDatabase(
+  { superuser, odooRole, template }: FirstLaunchOptions,
+  name: string,
+): Promise<void> {
+  await withSession(superuser, async (session) => {
+    const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
+    if (!found.length)
+      await session.query(`CREATE DATABASE ${id(name)} OWNER ${id(odooRole)} TEMPLATE ${id(template)}`);
+  });
+}
+
+/** What unpacks a compressed script, by its ending. */
+const UNPACK: Readonly<Record<string, string>> = { ".gz": "gzip -dc", ".xz": "xz -dc", ".zst": "zstd -dcq" };
+
+async function runScript(options: FirstLaunchOptions, file: string, log: Log): Promise<void> {
+  const { superuser, passfile } = options;
+  const database = options.database ?? "postgres";
+  // In a script POSTGRES_USER is the superuser, as in the official image.
+  const environment = {
+    PATH: options.searchPath,
+    PGHOST: superuser.host,
+    PGPORT: String(superuser.port),
+    PGUSER: superuser.user,
+    PGDATABASE: database,
+    PGPASSFILE: passfile,
+    PGDATA: options.pgdata,
+    POSTGRES_USER: superuser.user,
+    POSTGRES_DB: database,
+  };
+  const command = await commandFor(file);
+  if (!command) return log("info", `${file} is ignored: neither .sh nor .sql`);
+  log("info", `run ${file}`);
+  try {
+    // No limit: loading a dump takes its time.
+    await runOrFail(command[0], command[1], { environment, limit: 0 });
+  } catch (error) {
+    throw new OdooPgError("command_failed", {
+      message: `${file}: ${error instanceof Error ? error.message : String(error)}`,
+      safe: "Scripts before it are done; the data stays.",
+      next: "Correct the script and start the container again: it goes on with this script.",
+      cause: error,
+    });
+  }
+}
+
+async function commandFor(file: string): Promise<[string, string[]] | undefined> {
+  const psql = "psql -X -v ON_ERROR_STOP=1 --no-password -q";
+  if (file.endsWith(".sh")) return (await isExecutable(file)) ? [file, []] : ["bash", ["-e", file]];
+  if (file.endsWith(".sql"))
+    return ["psql", ["-X", "-v", "ON_ERROR_STOP=1", "--no-password", "-q", "-f", file]];
+  const unpack = UNPACK[path.extname(file)];
+  if (!unpack || !/\.sql\.[a-z]+$/.test(file)) return undefined;
+  return ["bash", ["-e", "-o", "pipefail", "-c", `${unpack} "$1" | ${psql}`, "bash", file]];
+}
