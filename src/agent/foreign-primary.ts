@@ -100,6 +100,8 @@ function factsFrom(identity: Identity, at: number): ServerFacts {
   return {
     now: at,
     started_at: 0,
+    processes_since: null,
+    configuration_read_at: 0,
     version: "?",
     system_identifier: identity.systemIdentifier,
     in_recovery: false,
@@ -108,8 +110,6 @@ function factsFrom(identity: Identity, at: number): ServerFacts {
     pending_restart: [],
     synchronous_standby_names: "",
     current_lsn: identity.lsn,
-    processes_since: null,
-    configuration_read_at: 0,
     standbys: [],
     slots: [],
     receive_lsn: null,

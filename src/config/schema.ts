@@ -269,6 +269,16 @@ export const configSchema = z.strictObject({
                 "How far a replica may be behind the primary in seconds before it leaves the pool. When not set, only `max_lag` counts.",
               examples: [10],
             }),
+          max_commit_wait_seconds: z
+            .number()
+            .min(2)
+            .max(600)
+            .default(3)
+            .meta({
+              description:
+                "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. With less than 3 a short stall of a replica is enough.",
+              examples: [10],
+            }),
         })
         .prefault({})
         .meta({
@@ -286,16 +296,6 @@ export const configSchema = z.strictObject({
   upstream: z
     .strictObject({
       host: textWithout(hostProblem).meta({
-          max_commit_wait_seconds: z
-            .number()
-            .min(2)
-            .max(600)
-            .default(3)
-            .meta({
-              description:
-                "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. With less than 3 a short stall of a replica is enough.",
-              examples: [10],
-            }),
         description: "Host name or address of the primary. Environment: `SLAVEHOST`.",
         examples: ["10.0.0.5"],
       }),
