@@ -21,6 +21,11 @@ export async function readBackupStatus(stateDir: string): Promise<BackupStatus |
   }
 }
 
+/** A drill that found nothing to restore proves nothing. */
+function provesSomething({ kind, databases }: RunReport): boolean {
+  return kind === "drill" && databases.some(({ outcome }) => outcome !== "dropped");
+}
+
 /** Writes how the backups are after a run, from what lies in the place. Readable by everyone: it holds no secret. */
 export async function writeBackupStatus(
   stateDir: string,
@@ -46,7 +51,7 @@ export async function writeBackupStatus(
     backups: backups.length,
     size_bytes: bytes,
     last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
-    last_drill: run.kind === "drill" ? run : (before?.last_drill ?? null),
+    last_drill: provesSomething(run) ? run : (before?.last_drill ?? null),
   };
   await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
     mode: 0o644,

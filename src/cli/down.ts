@@ -1,6 +1,7 @@
 import { agentReport, ensureAgent, order } from "../agent/client.ts";
 import { lockHolder } from "../agent/lock.ts";
 import { readApplied, readState } from "../agent/state.ts";
+import { backupPlaceOf } from "../backup/place.ts";
 import { nodeLayoutOf } from "../cluster/layout.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { findPostmaster } from "../postgres/server.ts";
@@ -90,5 +91,8 @@ export async function destroy(context: Context, options: { confirm?: string }): 
   }
   await removeTree(layout.stateDir);
   output.err(`Cluster ${name} and its data are removed.`);
+  const { dir } = backupPlaceOf(applied?.config ?? context.config);
+  if ((await kindOf(dir)) === "directory")
+    output.err(`Its backups stay in ${dir}: remove them by hand when you are sure.`);
   return 0;
 }

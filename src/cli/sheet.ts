@@ -73,6 +73,11 @@ function headline(
 
 function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
   const { age_seconds, databases, size_bytes, last_drill_at, last_drill_ok } = backups;
+  // Nothing is good or proven where there is nothing.
+  if (databases === 0)
+    return size_bytes === 0
+      ? "there is no database to back up"
+      : `there is no database to back up · ${showBytes(size_bytes)} of earlier backups`;
   return [
     age_seconds === null ? "not of every database" : `${showSeconds(age_seconds)} old`,
     `${databases} ${databases === 1 ? "database" : "databases"}`,

@@ -140,6 +140,26 @@ describe("the sheet", () => {
     );
   });
 
+  test("calls nothing good or proven where there is no database to back up", () => {
+    const backups = {
+      last_good_at: null,
+      age_seconds: null,
+      databases: 0,
+      size_bytes: 0,
+      last_drill_at: "2026-01-01T03:00:00.000Z",
+      last_drill_ok: true,
+    };
+    const line = (more: Partial<typeof backups>): string | undefined =>
+      sheet({ ...statusOf(cluster()), backups: { ...backups, ...more } }, PLAIN)
+        .split("\n")
+        .find((text) => text.startsWith("Backups"));
+    expect(line({})).toBe("Backups there is no database to back up");
+    expect(line({ size_bytes: 2 * GB })).toBe(
+      "Backups there is no database to back up · 2 GB of earlier backups",
+    );
+    expect(line({ databases: 1 })).toContain("proven by a restore on 2026-01-01");
+  });
+
   test("says what the agent works on", () => {
     const agent = agentOf(["pg1", "pg2"], { operation: "up" });
     expect(drawn({ agent })).toContain("Agent   is working on: odoo-pg up\n");

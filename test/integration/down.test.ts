@@ -1,5 +1,5 @@
 import { execa } from "execa";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
@@ -116,11 +116,15 @@ describe("destroy", () => {
     await cluster.down();
   });
 
-  test("with the right name removes all of a stopped cluster", async () => {
+  test("with the right name removes all of a stopped cluster, and says where its backups stay", async () => {
+    const backups = `${cluster.stateDir}.backups`;
+    mkdirSync(backups);
     const ran = await cluster.run(["destroy", "--confirm", "test"]);
     expect(ran.exitCode).toBe(0);
     expect(existsSync(cluster.stateDir)).toBe(false);
     expect(existsSync(cluster.configFile)).toBe(true);
+    expect(ran.stderr).toContain(`Its backups stay in ${backups}`);
+    expect(existsSync(backups)).toBe(true);
   });
 
   test("of what is no cluster removes nothing", async () => {
