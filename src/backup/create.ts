@@ -32,7 +32,7 @@ import { backupId, folderName, inProgressName } from "./naming.ts";
 import { PoolWriter } from "./pool.ts";
 import { readDatabaseContents } from "./read-contents.ts";
 import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
-import type { BackupSource } from "./source.ts";
+import { superuserIn, type BackupSource } from "./source.ts";
 
 /** Databases below this are dumped by one process: starting more would take longer than they save. */
 export const PARALLEL_FROM = 64 * 1024 * 1024;
@@ -88,11 +88,10 @@ async function attemptBackup(
   const startedAt = now();
   const { place } = source;
   const session = await connect({
-    ...source.superuser,
-    database,
+    ...superuserIn(source, database),
     applicationName: "odoo-pg backup",
-    connectLimit: 10_000,
     settings: {
+      ...superuserIn(source, database).settings,
       statement_timeout: "0",
       idle_in_transaction_session_timeout: "0",
       lock_timeout: String(LOCK_LIMIT),

@@ -50,10 +50,23 @@ async function existingDatabases(superuser: Credentials): Promise<DatabaseSize[]
   });
 }
 
-/** Whether a database is there at this moment. */
-export async function databaseExists(superuser: Credentials, name: string): Promise<boolean> {
+/**
+ * How a database is at this moment. `gone`: dropped, renamed, or closed to connections, as one is before that is done.
+ * `changing`: somebody holds the lock that a drop or a rename takes, or waits for it; a drop waits for a checkpoint.
+ */
+export async function databaseState(
+  superuser: Credentials,
+  name: string,
+): Promise<"there" | "changing" | "gone"> {
   return await withSession({ ...superuser, connectLimit: 10_000 }, async (session) => {
-    const rows = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
-    return rows.length > 0;
+    const [row] = await session.query(
+      `SELECT datallowconn AND datconnlimit <> -2 AS open, EXISTS (SELECT FROM pg_locks l
+         WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = d.oid
+           AND l.mode = 'AccessExclusiveLock') AS changing
+       FROM pg_database d WHERE datname = $1`,
+      [name],
+    );
+    if (row?.["open"] !== true) return "gone";
+    return row["changing"] === true ? "changing" : "there";
   });
 }

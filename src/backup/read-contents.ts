@@ -91,11 +91,10 @@ const TABLES_AT_ONCE = 40;
 
 /**
  * What is in the database of a session, as its transaction sees it. Rows are counted, so every table is read.
- * The session must be a superuser's.
+ * The session searches no schema from then on: definitions read the same whatever it searched before.
  */
 export async function readDatabaseContents(session: Session): Promise<Contents> {
-  const [row] = await session.query(CATALOGUE);
-  const found = row?.["contents"];
+  const contents = await readCatalogue(session);
   const attachments = (await isOdooDatabase(session))
     ? {
         attachments: Number(
@@ -103,21 +102,40 @@ export async function readDatabaseContents(session: Session): Promise<Contents> 
         ),
         odoo: await odooModules(session),
       }
-    : { attachments: null, odoo: null };
-  const contents = contentsSchema.parse({ version: 1, ...Object(found), ...attachments });
+    : {};
   const rows = await countRows(session, contents.tables);
-  return {
-    ...contents,
-    tables: contents.tables.map((table, index) => ({ ...table, rows: rows.get(index) ?? null })),
-  };
+  return { ...contents, ...attachments, tables: withRows(contents.tables, rows) };
 }
 
-/** Whether the tables are there by which Odoo is known. */
+/** As readDatabaseContents, without what the tables hold: no rows, no attachments, no modules. */
+export async function readDefinitions(session: Session): Promise<Contents> {
+  const contents = await readCatalogue(session);
+  return { ...contents, tables: withRows(contents.tables, new Map()) };
+}
+
+function withRows(tables: Contents["tables"], rows: ReadonlyMap<number, number>): Contents["tables"] {
+  return tables.map((table, index) => ({ ...table, rows: rows.get(index) ?? null }));
+}
+
+/** Tables that have rows of their own have -1 of them as yet. */
+async function readCatalogue(session: Session): Promise<Contents> {
+  await session.query("SET search_path = ''");
+  const [row] = await session.query(CATALOGUE);
+  return contentsSchema.parse({ version: 1, ...Object(row?.["contents"]), attachments: null, odoo: null });
+}
+
+/**
+ * Whether the tables are there by which Odoo is known. A view of that name would run its owner's functions as whoever
+ * reads it, and so would casts of a type of his own: only tables with plain text count.
+ */
 export async function isOdooDatabase(session: Session): Promise<boolean> {
   const [row] = await session.query(
-    `SELECT count(*) = 2 AS odoo FROM pg_attribute
-     WHERE (attrelid, attname) IN ((to_regclass('public.ir_attachment'), 'store_fname'),
-       (to_regclass('public.ir_module_module'), 'latest_version'))`,
+    `SELECT count(*) = 4 AS odoo
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+     WHERE c.relnamespace = pg_catalog.to_regnamespace('public') AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
+       AND a.atttypid IN ('pg_catalog.text'::pg_catalog.regtype, 'pg_catalog.varchar'::pg_catalog.regtype)
+       AND (c.relname, a.attname) IN (('ir_attachment', 'store_fname'), ('ir_module_module', 'name'),
+         ('ir_module_module', 'state'), ('ir_module_module', 'latest_version'))`,
   );
   return row?.["odoo"] === true;
 }

@@ -1,17 +1,18 @@
 import type { Progress } from "../agent/events.ts";
 import { releaseLock, takeLock } from "../agent/lock.ts";
-import { toOdooPgError } from "../errors.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
 import { ensureDirectory, kindOf } from "../system/files.ts";
 import { ownPid } from "../system/process.ts";
 import { explainSql, SqlError } from "../system/sql.ts";
 import { readCatalogue, type CataloguedBackup } from "./catalogue.ts";
 import { createBackup, PARALLEL_FROM, type MadeBackup } from "./create.ts";
-import { databaseExists, type DatabaseSize } from "./databases.ts";
-import { drillBackup, removeLeftOverDrills } from "./drill.ts";
+import { databaseState, type DatabaseSize } from "./databases.ts";
+import { drillBackup } from "./drill.ts";
 import type { BackupPlace } from "./place.ts";
 import { prune, removeLeftOvers } from "./prune.ts";
 import type { DatabaseResult, RunReport } from "./report.ts";
+import { tidyUp } from "./restore/publish.ts";
 import { kindsAt } from "./retention.ts";
 import type { BackupSource } from "./source.ts";
 import { SoundFiles } from "./verify.ts";
@@ -144,8 +145,8 @@ async function backUpOne(
       warnings: warningsOf(made),
     };
   } catch (error) {
-    if (await hasGone(source, database)) {
-      progress.note(`${database} was dropped or renamed meanwhile`);
+    if (await hasGone(source, database, error)) {
+      progress.note(`${database} was dropped, renamed or closed meanwhile`);
       return { ...nothing, outcome: "dropped", seconds: seconds(), error: null };
     }
     if (source.signal?.aborted) throw error;
@@ -155,18 +156,24 @@ async function backUpOne(
   }
 }
 
-/** Milliseconds that somebody who ends the sessions of a database has to drop or rename it. */
-const DROP_LIMIT = 5000;
+/** Milliseconds that somebody who ends the sessions of a database has to begin to drop or rename it. */
+const BEGIN_LIMIT = 5000;
 
-/** Whether a backup failed because its database was dropped or renamed meanwhile. */
-async function hasGone({ superuser }: BackupSource, database: string): Promise<boolean> {
+/** Milliseconds that a drop or a rename may take once it has begun. */
+const CHANGE_LIMIT = 120_000;
+
+/** Whether a backup failed because its database was dropped, renamed or closed meanwhile. */
+async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
+  // Nobody ends sessions by filling the disk.
+  const limit = error instanceof OdooPgError && error.code === "disk_full" ? 0 : BEGIN_LIMIT;
   const start = monotonic();
   try {
-    while (await databaseExists(superuser, database)) {
-      if (monotonic() - start >= DROP_LIMIT) return false;
+    for (;;) {
+      const state = await databaseState(superuser, database);
+      if (state === "gone") return true;
+      if (monotonic() - start >= (state === "changing" ? CHANGE_LIMIT : limit)) return false;
       await pause(50);
     }
-    return true;
   } catch {
     // The server itself is gone.
     return false;
@@ -206,7 +213,7 @@ export async function drillBackups(
   progress: Progress,
 ): Promise<RunReport> {
   const startedAt = now();
-  await removeLeftOverDrills(source);
+  await tidyUp(source);
   const sound = new SoundFiles();
   const results: DatabaseResult[] = [];
   for (const backup of backups) {

@@ -25,5 +25,14 @@ export interface BackupSource {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * The superuser's way into a database whose owner may have put anything there. With no schema to search, no function and
+ * no operator of it can take the place of the system's own, and definitions are printed with all names in full.
+ */
+export function superuserIn({ superuser }: BackupSource, database: string): Credentials {
+  const settings = { ...superuser.settings, search_path: "" };
+  return { ...superuser, database, connectLimit: 10_000, settings };
+}
+
 /** Databases of odoo-pg itself that are in the making, or that are there to prove a backup: never backed up. */
 export const SCRATCH_PREFIX = "odoo_pg_";

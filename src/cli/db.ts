@@ -1,4 +1,5 @@
-import { copyDatabase, dropDatabase, listDatabases, renameDatabase } from "../odoo/databases.ts";
+import { copyDatabase } from "../odoo/copy.ts";
+import { dropDatabase, listDatabases, renameDatabase } from "../odoo/databases.ts";
 import { showBytes } from "../cluster/quantities.ts";
 import type { ExitStatus } from "../errors.ts";
 import type { Context } from "./context.ts";

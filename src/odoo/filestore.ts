@@ -37,7 +37,7 @@ export async function* storeFnames(session: Session): AsyncGenerator<readonly st
 export async function attachmentBytes(session: Session): Promise<number> {
   const [column] = await session.query(
     `SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.ir_attachment') AND attname = 'file_size'
-     AND NOT attisdropped`,
+     AND NOT attisdropped AND atttypid IN ('pg_catalog.int4'::regtype, 'pg_catalog.int8'::regtype)`,
   );
   if (!column) return 0;
   const [row] = await session.query(

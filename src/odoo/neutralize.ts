@@ -118,12 +118,12 @@ const STEPS: readonly Step[] = [
     columns: ["robots_txt"],
     sql: "UPDATE public.website SET robots_txt = E'User-agent: *\\nDisallow: /'",
   },
-  // What people see.
-  {
-    table: "ir_ui_view",
+  // What people see; newer versions of Odoo keep such views in a table of their own.
+  ...["ir_ui_view", "ir_qweb"].map((table): Step => ({
+    table,
     columns: ["key", "active"],
-    sql: "UPDATE public.ir_ui_view SET active = true WHERE key IN ('web.neutralize_banner', 'website.neutralize_ribbon')",
-  },
+    sql: `UPDATE public.${table} SET active = true WHERE key IN ('web.neutralize_banner', 'website.neutralize_ribbon')`,
+  })),
 ];
 
 /** Keys of ir_config_parameter that make a database one of its own, as Odoo resets them for a copy (`ir_config_parameter.init`). */
@@ -165,10 +165,13 @@ export function neutralizeStatements(columns: readonly Column[]): string[] {
     if (!isKey || !nullable || !text || !/^[a-z_][a-z0-9_]*$/.test(`${table}${column}`)) continue;
     statements.push(`UPDATE public."${table}" SET "${column}" = NULL WHERE "${column}" IS NOT NULL`);
   }
-  if (tables.get("ir_config_parameter")?.has("key")) {
+  const parameters = tables.get("ir_config_parameter");
+  if (parameters?.has("key")) {
+    // Newer versions of Odoo note of each parameter what it holds, and need that.
+    const [also, text] = parameters.has("type") ? [", type", ", 'str'"] : ["", ""];
     for (const [key, value] of IDENTITY) {
       statements.push(
-        `INSERT INTO public.ir_config_parameter (key, value) VALUES ('${key}', ${value})
+        `INSERT INTO public.ir_config_parameter (key, value${also}) VALUES ('${key}', ${value}${text})
          ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value`,
       );
     }

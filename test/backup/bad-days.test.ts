@@ -11,6 +11,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readFilestoreList } from "../../src/backup/filestore-list.ts";
+import { databasesToBackUp } from "../../src/backup/databases.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { drillBackups } from "../../src/backup/run.ts";
 import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
@@ -146,6 +147,13 @@ describe("a database that goes away during its backup", () => {
         `ALTER DATABASE ${name}_renamed ALLOW_CONNECTIONS true`,
       ],
     ],
+    [
+      "closed",
+      (name: string) => [
+        `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`,
+        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '${name}'`,
+      ],
+    ],
   ])("because it is %s is no failure", async (_how, statements) => {
     const { backUp, source, database, filestore } = await odooBackups();
     const other = `other${made}`;
@@ -161,6 +169,23 @@ describe("a database that goes away during its backup", () => {
     expect(report.databases.map(({ outcome }) => outcome)).toEqual(["dropped", "ok"]);
     expect(leftOvers(source.place.dir)).toEqual([]);
   });
+});
+
+test("a database that is created during a run belongs to the next one, and disturbs nothing", async () => {
+  const { backUp, source, database, filestore, catalogue } = await odooBackups();
+  const other = `created${made}`;
+  const holder = await holdDump(database);
+  const running = backUp(database);
+  await waitForDump(source.place.dir, database);
+  await makeOdooDatabase({ superuser: node.superuser, database: other, filestore });
+  await holder.query("ROLLBACK");
+  const report = await running;
+  await holder.close();
+  expect(report.databases.map(({ database: name, outcome }) => [name, outcome])).toEqual([[database, "ok"]]);
+  const all = await databasesToBackUp(source.superuser, undefined);
+  expect(all.map(({ name }) => name)).toContain(other);
+  expect((await backUp(other)).ok).toBe(true);
+  expect((await catalogue()).map(({ manifest }) => manifest.database)).toEqual([database, other]);
 });
 
 test(

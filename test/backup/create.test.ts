@@ -275,7 +275,10 @@ describe("a drill", () => {
     expect(checks.drilled_at).not.toBeNull();
     expect(checks.verified_at).not.toBeNull();
     const scratch = await withSession(node.superuser, async (session) =>
-      session.query("SELECT FROM pg_database WHERE datname LIKE 'odoo\\_pg\\_drill%'"),
+      session.query(
+        `SELECT datname AS name FROM pg_database WHERE datname LIKE 'odoo\\_pg\\_%'
+         UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 'odoo\\_pg\\_%'`,
+      ),
     );
     expect(scratch).toEqual([]);
   });
@@ -298,14 +301,44 @@ describe("a drill", () => {
     expect((await newest()).checks).toMatchObject({ drilled_at: null });
   });
 
+  test("gives things to their owners as a restore does, and is not held up by roles that are not here", async () => {
+    const { backUpOne, database, newest, source } = await odooBackups();
+    await withSession({ ...node.superuser, database }, async (session) => {
+      await session.query(
+        `CREATE ROLE keeper_${database}; ALTER TABLE ir_cron OWNER TO keeper_${database};
+         CREATE ROLE passing_${database}; ALTER TABLE ir_mail_server OWNER TO passing_${database}`,
+      );
+      await backUpOne(database);
+      await session.query(
+        `ALTER TABLE ir_mail_server OWNER TO odoo; DROP OWNED BY passing_${database}; DROP ROLE passing_${database}`,
+      );
+    });
+    const notes: string[] = [];
+    const report = await drillBackups(source, [await newest()], {
+      ...silent,
+      note: (text) => notes.push(text),
+    });
+    expect(report.databases.map(({ outcome, error }) => [outcome, error])).toEqual([["ok", null]]);
+    expect(notes).toEqual([`${database}: what role passing_${database} owned belongs to odoo now`]);
+  });
+
+  test("tries a backup that holds SQL only, too", async () => {
+    const { backUpOne, database, newest, source } = await odooBackups({
+      backup: { custom: false, plain: true },
+    });
+    await backUpOne(database);
+    const report = await drillBackups(source, [await newest()], silent);
+    expect(report.databases.map(({ outcome, error }) => [outcome, error])).toEqual([["ok", null]]);
+  });
+
   test("removes what a killed drill left behind", async () => {
     const { source } = backupsOf(node);
     await withSession(node.superuser, async (session) => {
-      await session.query("CREATE DATABASE odoo_pg_drill_0badcafe");
+      await session.query("CREATE DATABASE odoo_pg_new_0badcafe");
     });
     await drillBackups(source, [], silent);
     const left = await withSession(node.superuser, async (session) =>
-      session.query("SELECT FROM pg_database WHERE datname = 'odoo_pg_drill_0badcafe'"),
+      session.query("SELECT FROM pg_database WHERE datname = 'odoo_pg_new_0badcafe'"),
     );
     expect(left).toEqual([]);
   });

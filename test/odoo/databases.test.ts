@@ -2,14 +2,8 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
-import {
-  copyDatabase,
-  type CopyOrder,
-  type CopyReport,
-  dropDatabase,
-  listDatabases,
-  renameDatabase,
-} from "../../src/odoo/databases.ts";
+import { copyDatabase, type CopyOrder, type CopyReport } from "../../src/odoo/copy.ts";
+import { dropDatabase, listDatabases, renameDatabase } from "../../src/odoo/databases.ts";
 import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql.ts";
 import { silent } from "../backup/backup-source.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
@@ -33,6 +27,80 @@ async function copy(from: string, to: string, order: Partial<CopyOrder> = {}): P
 async function rows(database: string, sql: string): Promise<Row[]> {
   return await withSession({ ...it.node.superuser, database }, (session) => session.query(sql));
 }
+
+/** What the files below change, as far as they need it. */
+const TABLES_OF_MODULES = `
+UPDATE ir_module_module SET state = 'uninstalled' WHERE name = 'website';
+INSERT INTO ir_module_module (name, state, latest_version) VALUES ('payment', 'to upgrade', '19.0.2.0');
+ALTER TABLE ir_config_parameter ADD COLUMN type varchar NOT NULL DEFAULT 'str';
+ALTER TABLE ir_config_parameter ALTER COLUMN type DROP DEFAULT;
+ALTER TABLE ir_mail_server ALTER COLUMN active DROP DEFAULT, ADD COLUMN smtp_port integer,
+  ADD COLUMN smtp_encryption varchar NOT NULL DEFAULT 'none', ADD COLUMN smtp_authentication varchar NOT NULL DEFAULT 'login';
+ALTER TABLE ir_mail_server ALTER COLUMN smtp_encryption DROP DEFAULT, ALTER COLUMN smtp_authentication DROP DEFAULT;
+CREATE TABLE ir_model_data (id serial PRIMARY KEY, module varchar NOT NULL, name varchar NOT NULL, model varchar NOT NULL, res_id integer);
+UPDATE ir_cron SET id = id + 100;
+INSERT INTO ir_cron (id, cron_name) VALUES (2, 'kept');
+INSERT INTO ir_model_data (module, name, model, res_id) VALUES ('base', 'autovacuum_job', 'ir.cron', 2), ('mail', 'autovacuum_job', 'ir.cron', 101);
+CREATE TABLE ir_act_server (id serial PRIMARY KEY, state varchar NOT NULL, webhook_url varchar);
+INSERT INTO ir_act_server (state, webhook_url) VALUES ('webhook', 'https://live.example.com/100%25');
+CREATE TABLE mail_template (id serial PRIMARY KEY, mail_server_id integer REFERENCES ir_mail_server);
+INSERT INTO mail_template (mail_server_id) SELECT id FROM ir_mail_server;
+CREATE TABLE mail_push_device (id serial PRIMARY KEY, endpoint varchar);
+INSERT INTO mail_push_device (endpoint) VALUES ('https://push.example.com/1');
+CREATE TABLE payment_provider (id serial PRIMARY KEY, code varchar NOT NULL, state varchar NOT NULL, demo_api_key varchar);
+INSERT INTO payment_provider (code, state, demo_api_key) VALUES ('demo', 'enabled', 'a key'), ('none', 'test', NULL);
+CREATE TABLE ir_ui_view (id serial PRIMARY KEY, key varchar, active boolean, arch_db jsonb);
+INSERT INTO ir_ui_view (key, active, arch_db) VALUES ('web.neutralize_banner', false, '{"en_US": "<t/>"}');`;
+
+/** In the form that Odoo's modules have: comments, several statements, names without a schema, percent signs. */
+const FILES_OF_MODULES: Readonly<Record<string, string>> = {
+  base: `-- nothing is sent; 100 % of it
+UPDATE ir_mail_server
+   SET active = false;
+
+-- and the server of the configuration file is not used in their place
+INSERT INTO ir_mail_server(name, smtp_port, smtp_host, smtp_encryption, active, smtp_authentication)
+VALUES ('none of it -- really; none', 1025, 'invalid', 'none', true, 'login');
+
+UPDATE ir_cron
+   SET active = false
+ WHERE id NOT IN (
+       SELECT res_id
+         FROM ir_model_data
+        WHERE model = 'ir.cron'
+          AND module = 'base'
+          AND name = 'autovacuum_job'
+);
+
+INSERT INTO ir_config_parameter (key, value, type)
+VALUES ('database.is_neutralized', 'true', 'str')
+    ON CONFLICT (key) DO
+       UPDATE SET value = 'true', type = 'str';
+
+UPDATE ir_act_server
+   SET webhook_url = 'none'
+ WHERE state = 'webhook';
+`,
+  mail: `/* devices */
+TRUNCATE mail_push_device;
+UPDATE mail_template SET mail_server_id = NULL;
+DELETE FROM ir_config_parameter WHERE key IN ('mail.web_push_vapid_private_key', 'mail.web_push_vapid_public_key');`,
+  payment: `UPDATE payment_provider
+   SET state = CASE WHEN state = 'enabled' THEN 'disabled' ELSE state END,
+       demo_api_key = NULL
+ WHERE state NOT IN ('test', 'disabled');`,
+  web: `UPDATE ir_ui_view
+   SET active = true,
+       arch_db = jsonb_set(arch_db, '{en_US}', '"<t t-name=\\"a\\"/>"')
+ WHERE key = 'web.neutralize_banner';
+
+DO $$
+BEGIN
+    UPDATE res_users SET password = E'it\\'s\\nnone';
+END $$;
+`,
+  website: "SELECT not_run();",
+};
 
 const same = { owners: true, definitions: true };
 
@@ -117,6 +185,56 @@ describe("a neutralised copy", () => {
       ),
     ).toEqual([{ owner: "odoo" }]);
     await it.nothingLeft();
+  });
+
+  test("goes through files as Odoo's modules have them, before and after which odoo-pg's own list holds", async () => {
+    await it.make("forms");
+    await withSession({ ...it.node.superuser, database: "forms" }, (session) =>
+      session.query(`SET ROLE odoo; ${TABLES_OF_MODULES}`),
+    );
+    const addons = temporaryFolder();
+    for (const [module, sql] of Object.entries(FILES_OF_MODULES)) {
+      mkdirSync(join(addons, module, "data"), { recursive: true });
+      writeFileSync(join(addons, module, "data", "neutralize.sql"), sql);
+    }
+    const source = {
+      ...it.source,
+      config: { ...it.source.config, odoo: { ...it.source.config.odoo, addons_path: [addons] } },
+    };
+    const order = { from: "forms", to: "forms staging", neutralize: true, replace: false, keepOld: false };
+    const report = await copyDatabase(source, order, silent);
+    // Not "website", which is not installed.
+    expect(report.neutralize_files.map((file) => file.slice(addons.length + 1).split("/")[0])).toEqual([
+      "base",
+      "mail",
+      "payment",
+      "web",
+    ]);
+    const one = async (sql: string): Promise<unknown> => (await rows("forms staging", sql))[0];
+    expect(await rows("forms staging", "SELECT id FROM ir_cron WHERE active")).toEqual([{ id: 2 }]);
+    expect(await rows("forms staging", "SELECT smtp_host FROM ir_mail_server WHERE active")).toEqual([
+      { smtp_host: "invalid" },
+    ]);
+    expect(await one("SELECT webhook_url AS url FROM ir_act_server")).toEqual({
+      url: "http://invalid/neutralised",
+    });
+    expect(await one("SELECT state, demo_api_key AS key FROM payment_provider WHERE code = 'demo'")).toEqual({
+      state: "disabled",
+      key: null,
+    });
+    expect(await one("SELECT mail_server_id AS server FROM mail_template")).toEqual({ server: null });
+    expect(await one("SELECT active FROM ir_ui_view WHERE key = 'web.neutralize_banner'")).toEqual({
+      active: true,
+    });
+    expect(
+      await rows(
+        "forms staging",
+        "SELECT DISTINCT type FROM ir_config_parameter WHERE key LIKE 'database.%'",
+      ),
+    ).toEqual([{ type: "str" }]);
+    expect(
+      await one("SELECT count(*)::int AS pushed FROM mail_push_device WHERE endpoint LIKE 'https://%'"),
+    ).toEqual({ pushed: 0 });
   });
 
   test("is not there when one statement fails", async () => {

@@ -64,6 +64,51 @@ test("a backup becomes a new database: contents, owners, grants, settings, stati
   await it.nothingLeft();
 });
 
+test("what only a superuser may set for a database is not set on a backup's word, and told", async () => {
+  await it.make("settings");
+  await withSession(it.node.superuser, (session) =>
+    session.query(
+      "ALTER DATABASE settings SET log_min_duration_statement = '3s'; ALTER DATABASE settings SET work_mem = '6MB'",
+    ),
+  );
+  await it.backUpOne("settings");
+  const report = await it.as((await it.newest()).id, "settings again");
+  expect(report.notes).toEqual(["not set, because only a superuser may: log_min_duration_statement=3s"]);
+  expect(
+    await rows(
+      "settings again",
+      "SELECT current_setting('work_mem') AS a, current_setting('log_min_duration_statement') AS b",
+    ),
+  ).toEqual([{ a: "6MB", b: "-1" }]);
+});
+
+test("unaccent(text) is as it was: IMMUTABLE only where it was", async () => {
+  await it.make("stable");
+  await withSession({ ...it.node.superuser, database: "stable" }, (session) =>
+    session.query("DROP INDEX res_partner__name_index; ALTER FUNCTION unaccent(text) STABLE"),
+  );
+  await it.backUpOne("stable");
+  await it.as((await it.newest()).id, "stable again");
+  expect(
+    await rows(
+      "stable again",
+      "SELECT provolatile AS is FROM pg_proc WHERE oid = 'unaccent(text)'::regprocedure",
+    ),
+  ).toEqual([{ is: "s" }]);
+});
+
+test("a dump in the place of a superuser's database belongs to Odoo's role: it gains no rights", async () => {
+  await withSession(it.node.superuser, (session) => session.query("CREATE DATABASE ours OWNER postgres"));
+  const file = join(temporaryFolder(), "d.sql");
+  writeFileSync(
+    file,
+    "CREATE FUNCTION public.f() RETURNS name LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user'; CREATE TABLE public.t ();\n",
+  );
+  const report = await it.replace(file, "ours");
+  expect(report.owner).toBe("odoo");
+  expect(await rows("ours", "SELECT public.f() AS who")).toEqual([{ who: "odoo" }]);
+});
+
 test("a backup of another machine is restored from its path", async () => {
   const elsewhere = join(temporaryFolder(), "copied");
   cpSync(it.source.place.dir, elsewhere, { recursive: true });

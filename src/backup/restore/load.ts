@@ -6,18 +6,12 @@ import { feed, outputOf } from "../../system/pipeline.ts";
 import { runClientProgram } from "../../postgres/client-program.ts";
 import { withSession } from "../../system/sql.ts";
 import type { BackupSource } from "../source.ts";
+import type { Filling } from "./filling.ts";
 import type { ArchiveList } from "./archive-list.ts";
-import { LOAD_OPTIONS, type NewDatabase } from "./new-database.ts";
+import { LOAD_OPTIONS } from "./new-database.ts";
 import { SqlFilter, type SqlContents } from "./sql-filter.ts";
 
-/** Who loads, as what, and when to stop. */
-export interface Loading {
-  readonly source: BackupSource;
-  readonly target: NewDatabase;
-  readonly signal: AbortSignal | undefined;
-}
-
-function environment({ target }: Loading): Record<string, string> {
+function environment({ target }: Filling): Record<string, string> {
   return { PGPASSFILE: target.passfile, PGOPTIONS: LOAD_OPTIONS };
 }
 
@@ -35,49 +29,66 @@ export async function listArchive(source: BackupSource, file: string): Promise<s
  * @returns privileges that could not be given, one line each
  */
 export async function loadArchive(
-  loading: Loading,
+  filling: Filling,
   file: string,
   list: ArchiveList,
   jobs: number,
   onTable: (done: number, total: number) => void,
 ): Promise<string[]> {
-  const { source, target, signal } = loading;
-  const pgRestore = programOf(source.installation, "pg_restore");
   const total = list.counts.get("TABLE DATA") ?? 0;
   let done = 0;
-  return await temporaryDirectory(undefined, async (folder) => {
+  await temporaryDirectory(undefined, async (folder) => {
     const loadList = path.join(folder, "load");
     await writeFileAtomic(loadList, list.load);
-    await feed(
-      {
-        program: pgRestore,
-        args: [
-          `--dbname=${target.conninfo}`,
-          `--use-list=${loadList}`,
-          `--jobs=${jobs}`,
-          "--no-owner",
-          "--no-privileges",
-          "--exit-on-error",
-          "--no-password",
-          "--verbose",
-          file,
-        ],
-        environment: environment(loading),
-        signal,
-        onStderr: (text) => {
-          for (const _ of text.matchAll(/processing data for table/g)) done += 1;
-          onTable(Math.min(done, total), total);
-        },
-      },
-      nothing(),
-    );
-    if (list.privileges === "") return [];
+    const args = [`--use-list=${loadList}`, `--jobs=${jobs}`, "--verbose", file];
+    const onStderr = (text: string): void => {
+      for (const _ of text.matchAll(/processing data for table/g)) done += 1;
+      onTable(Math.min(done, total), total);
+    };
+    await pgRestore(filling, args, { onStderr });
+  });
+  return await grantAsIn(filling, file, list);
+}
+
+/** Runs pg_restore as the loader, to whom everything then belongs. @throws OdooPgError at the first error. */
+export async function pgRestore(
+  filling: Filling,
+  args: readonly string[],
+  options: { readonly input?: AsyncIterable<Buffer>; readonly onStderr?: (text: string) => void } = {},
+): Promise<void> {
+  const { input = nothing(), onStderr } = options;
+  const { source, target } = filling;
+  await feed(
+    {
+      program: programOf(source.installation, "pg_restore"),
+      args: [
+        `--dbname=${target.conninfo}`,
+        "--no-owner",
+        "--no-privileges",
+        "--exit-on-error",
+        "--no-password",
+        ...args,
+      ],
+      environment: environment(filling),
+      signal: source.signal,
+      ...(onStderr ? { onStderr } : {}),
+    },
+    input,
+  );
+}
+
+/** Gives the privileges that an archive names. @returns those that could not be given, one line each */
+export async function grantAsIn(filling: Filling, file: string, list: ArchiveList): Promise<string[]> {
+  if (list.privileges === "") return [];
+  const { installation, signal } = filling.source;
+  return await temporaryDirectory(undefined, async (folder) => {
     const privilegeList = path.join(folder, "privileges");
     await writeFileAtomic(privilegeList, list.privileges);
-    const filter = new SqlFilter(file, source.installation.major);
+    const filter = new SqlFilter(file, installation.major);
+    const program = programOf(installation, "pg_restore");
     const args = [`--use-list=${privilegeList}`, "--no-owner", "--file=-", file];
-    for await (const chunk of outputOf({ program: pgRestore, args, signal })) filter.push(chunk);
-    return await grant(loading, filter.end().contents.grants);
+    for await (const chunk of outputOf({ program, args, signal })) filter.push(chunk);
+    return await grant(filling, filter.end().contents.grants);
   });
 }
 
@@ -88,11 +99,12 @@ async function* nothing(): AsyncGenerator<Buffer> {}
  * @param name of the file, for messages
  */
 export async function loadSql(
-  loading: Loading,
+  filling: Filling,
   name: string,
   sql: AsyncIterable<Buffer>,
 ): Promise<{ contents: SqlContents; refusedGrants: string[] }> {
-  const { source, target, signal } = loading;
+  const { source, target } = filling;
+  const { signal } = source;
   const filter = new SqlFilter(name, source.installation.major);
   let contents: SqlContents | undefined;
   const restricted = knowsRestrict(source.installation);
@@ -110,13 +122,13 @@ export async function loadSql(
     {
       program: programOf(source.installation, "psql"),
       args: ["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-", "-d", target.conninfo],
-      environment: environment(loading),
+      environment: environment(filling),
       signal,
     },
     input(),
   );
   if (!contents) throw new Error("psql ended before the dump");
-  return { contents, refusedGrants: await grant(loading, contents.grants) };
+  return { contents, refusedGrants: await grant(filling, contents.grants) };
 }
 
 /**
@@ -129,7 +141,7 @@ function knowsRestrict({ version, major }: Installation): boolean {
 }
 
 /** Runs statements about privileges one by one. @returns those that failed, mostly for roles that are not here */
-async function grant({ target }: Loading, statements: readonly string[]): Promise<string[]> {
+async function grant({ target }: Filling, statements: readonly string[]): Promise<string[]> {
   if (!statements.length) return [];
   return await withSession(target.credentials, async (session) => {
     const refused: string[] = [];

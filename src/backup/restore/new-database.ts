@@ -14,7 +14,7 @@ import {
   type Credentials,
   type Session,
 } from "../../system/sql.ts";
-import { SCRATCH_PREFIX, type BackupSource } from "../source.ts";
+import { SCRATCH_PREFIX, superuserIn, type BackupSource } from "../source.ts";
 
 /** The form of a database that is made. */
 export interface DatabaseForm {
@@ -85,10 +85,8 @@ export class NewDatabase {
     return new NewDatabase(source, keeper, mark);
   }
 
-  /** The superuser's way in. What was loaded must not take the place of the system's functions and operators. */
   get superuser(): Credentials {
-    const settings = { search_path: "pg_catalog" };
-    return { ...this.#source.superuser, database: this.name, connectLimit: 10_000, settings };
+    return superuserIn(this.#source, this.name);
   }
 
   /** The way in for what fills it. */
@@ -125,9 +123,22 @@ export class NewDatabase {
     );
     this.#loaderThere = true;
     await this.#keeper.query(`CREATE ROLE ${role} LOGIN PASSWORD ${literal(scramVerifier(this.#password))}`);
+    // Set by the superuser for it, who may not set it himself.
+    if (await this.#hasLz4()) await this.#keeper.query(`ALTER ROLE ${role} SET wal_compression = lz4`);
     if (memberOf !== undefined) await this.#keeper.query(`GRANT ${id(memberOf)} TO ${role}`);
     await this.#keeper.query("COMMIT");
     await writeFileAtomic(this.passfile, `*:*:*:${this.loader}:${quotePassfileField(this.#password)}\n`);
+  }
+
+  /**
+   * Whether the server compresses the WAL with lz4: an index that is built goes into the WAL page by page, and the older
+   * pglz would take longer to press these than to build them. From PostgreSQL 15 on, where it was built with it.
+   */
+  async #hasLz4(): Promise<boolean> {
+    const rows = await this.#keeper.query(
+      "SELECT FROM pg_settings WHERE name = 'wal_compression' AND 'lz4' = ANY (enumvals)",
+    );
+    return rows.length > 0;
   }
 
   /** An empty one, closed to everybody but its loader. */
@@ -138,11 +149,6 @@ export class NewDatabase {
       // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
       await session.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
     });
-  }
-
-  /** An empty one for what the superuser itself loads. */
-  async createForSuperuser(form: DatabaseForm): Promise<void> {
-    await this.#create(`TEMPLATE template0 ${wordsOf(form)}`);
   }
 
   /** A copy of a database that nobody is connected to. @throws SqlError 55006 when somebody is. */
@@ -173,9 +179,14 @@ export class NewDatabase {
    * Makes the extensions that the loader could not make, or not as Odoo needs them: unaccent(text) has to be IMMUTABLE.
    * Others are left to what is loaded.
    * @param trusted whether extensions that only a superuser may make are taken on the dump's word
+   * @param immutableUnaccent whether unaccent(text) is made IMMUTABLE
    * @throws OdooPgError dump_unusable for an extension that is not there or not safe.
    */
-  async createExtensions(names: readonly string[], trusted: boolean): Promise<void> {
+  async createExtensions(
+    names: readonly string[],
+    trusted: boolean,
+    immutableUnaccent: boolean,
+  ): Promise<void> {
     await withSession(this.superuser, async (session) => {
       const rows = await session.query(
         `SELECT e.name, bool_or(v.trusted) AS trusted, e.installed_version IS NOT NULL AS there
@@ -207,7 +218,7 @@ export class NewDatabase {
             ...(extension.trusted ? [`SET ROLE ${id(this.loader)}`, create, "RESET ROLE"] : [create]),
             ...(name === "unaccent"
               ? [
-                  "ALTER FUNCTION public.unaccent(text) IMMUTABLE",
+                  ...(immutableUnaccent ? ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"] : []),
                   `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(this.loader)}`,
                 ]
               : []),
@@ -233,15 +244,30 @@ export class NewDatabase {
     await removeFile(this.passfile);
   }
 
-  /** Settings of the database (ALTER DATABASE … SET), as the catalogue has them: `name=value`. */
-  async setDatabaseSettings(settings: readonly string[]): Promise<void> {
-    if (!settings.length) return;
-    // By the catalogue: SET would have to know which settings are lists.
-    await this.#keeper.query(
-      `INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
-       SELECT oid, 0, $2::text[] FROM pg_database WHERE datname = $1`,
-      [this.name, settings],
+  /**
+   * Settings of the database (ALTER DATABASE … SET), as the catalogue has them: `name=value`. Only what every user may set
+   * is taken over: others could load libraries into a superuser's session on the dump's word.
+   * @returns those that were left out, one line each
+   */
+  async setDatabaseSettings(settings: readonly string[]): Promise<string[]> {
+    if (!settings.length) return [];
+    const rows = await this.#keeper.query(
+      `SELECT s AS setting FROM unnest($1::text[]) s JOIN pg_settings p ON lower(p.name) = lower(split_part(s, '=', 1))
+       WHERE p.context = 'user' AND p.name <> 'local_preload_libraries'`,
+      [settings],
     );
+    const allowed = rows.map((row) => String(row["setting"]));
+    if (allowed.length) {
+      // By the catalogue: SET would have to know which settings are lists.
+      await this.#keeper.query(
+        `INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
+         SELECT oid, 0, $2::text[] FROM pg_database WHERE datname = $1`,
+        [this.name, allowed],
+      );
+    }
+    return settings
+      .filter((setting) => !allowed.includes(setting))
+      .map((setting) => `not set, because only a superuser may: ${setting}`);
   }
 
   async #endSessions(): Promise<void> {

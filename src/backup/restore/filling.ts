@@ -1,0 +1,69 @@
+import type { Progress } from "../../agent/events.ts";
+import { OdooPgError } from "../../errors.ts";
+import { diskSpace } from "../../system/files.ts";
+import { withSession } from "../../system/sql.ts";
+import type { Contents } from "../contents.ts";
+import type { BackupSource } from "../source.ts";
+import { neededFilestore, type NewFilestore } from "./attachments.ts";
+import type { NewDatabase } from "./new-database.ts";
+
+/** A database in the making and its files, while they are filled. */
+export interface Filling {
+  readonly source: BackupSource;
+  /** Whose progress is told. */
+  readonly database: string;
+  readonly target: NewDatabase;
+  readonly progress: Progress;
+  /** Set once there are files to put there. */
+  files: NewFilestore | undefined;
+}
+
+/** What was loaded, and what it has to be held against. */
+export interface Loaded {
+  readonly differences: (found: Contents) => string[];
+  readonly notes: string[];
+  /** Owners of single things that are not the database's, where they are to stay. */
+  readonly owners: Contents | undefined;
+  readonly settings: readonly string[];
+  /** Attachments that the database names and the input is known to lack. */
+  readonly knownMissing: number | undefined;
+}
+
+export function restoreFailed(differences: readonly string[]): OdooPgError {
+  const more = differences.length > 10 ? `\n  … and ${differences.length - 10} more` : "";
+  return new OdooPgError("restore_failed", {
+    message: `What was restored is not what the backup holds:\n  ${differences.slice(0, 10).join("\n  ")}${more}`,
+  });
+}
+
+/** Processes that load at the same time. */
+export function jobsOf({ source }: Filling): number {
+  return Math.max(1, Math.min(source.processors, 8));
+}
+
+/** Tells of tables that are done. */
+export function tableProgress({ progress, database }: Filling): (done: number, total: number) => void {
+  return (done, total) => progress.bytes(database, done, total);
+}
+
+/** Room for what is restored: the data directory for the database, the filestore for the files. */
+export async function assertRoom(
+  source: BackupSource,
+  databaseBytes: number,
+  fileBytes: number,
+): Promise<void> {
+  const [row] = await withSession(source.superuser, (session) =>
+    session.query("SELECT current_setting('data_directory') AS dir"),
+  );
+  const needs: [string, number][] = [[String(row?.["dir"]), databaseBytes]];
+  if (fileBytes > 0) needs.push([neededFilestore(source.config), fileBytes]);
+  for (const [place, bytes] of needs) {
+    const { freeBytes } = await diskSpace(place);
+    if (bytes <= freeBytes) continue;
+    throw new OdooPgError("disk_full", {
+      message: `The restore needs ${Math.ceil(bytes / 2 ** 20)} MB in ${place}, and ${Math.floor(freeBytes / 2 ** 20)} MB are free.`,
+      safe: "Nothing was changed.",
+      next: "Make room, then run the same command again.",
+    });
+  }
+}

@@ -1,0 +1,56 @@
+import { withSession } from "../../system/sql.ts";
+import { compareContents } from "../compare.ts";
+import type { Contents } from "../contents.ts";
+import { readDatabaseContents, readDefinitions } from "../read-contents.ts";
+import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
+import { giveBack, ownersAfter } from "./owners.ts";
+
+export interface Proven {
+  readonly found: Contents;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Holds what was loaded against what it has to be, makes its statistics, and gives everything to its owners: what a restore
+ * and a drill have in common.
+ * @param owner of the database and of what has no owner of its own
+ * @param attachments looks at the attachments that the database names, as its loader; returns what to know of them
+ * @throws OdooPgError restore_failed with the differences.
+ */
+export async function proveLoaded(
+  { source, database, target, progress }: Filling,
+  loaded: Loaded,
+  owner: string,
+  attachments: () => Promise<readonly string[]>,
+): Promise<Proven> {
+  progress.step(database, "compare");
+  // At the same time: each is one process of the server.
+  const [compared, analyzed, attached] = await Promise.allSettled([
+    withSession(target.credentials, async (session) => {
+      const found = await readDatabaseContents(session);
+      const differences = loaded.differences(found);
+      if (differences.length) throw restoreFailed(differences);
+      return found;
+    }),
+    withSession(target.credentials, (session) => session.query("ANALYZE")),
+    attachments(),
+  ]);
+  if (compared.status === "rejected") throw compared.reason;
+  if (attached.status === "rejected") throw attached.reason;
+  if (analyzed.status === "rejected") throw analyzed.reason;
+  const found = compared.value;
+  await target.dismissLoader(owner);
+  const notes = [...loaded.notes, ...attached.value];
+  if (loaded.owners) notes.push(...(await giveBack(target, loaded.owners, owner)));
+  await withSession(target.superuser, async (session) => {
+    const expected = await ownersAfter(session, found, loaded.owners, owner, target.loader);
+    const differences = compareContents(expected, await readDefinitions(session), {
+      owners: true,
+      definitions: true,
+    });
+    if (differences.length) throw restoreFailed(differences);
+  });
+  source.signal?.throwIfAborted();
+  notes.push(...(await target.setDatabaseSettings(loaded.settings)));
+  return { found, notes };
+}

@@ -1,0 +1,268 @@
+import path from "node:path";
+import type { Progress } from "../agent/events.ts";
+import { compareContents } from "../backup/compare.ts";
+import { isOdooDatabase, readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
+import { readArchiveList } from "../backup/restore/archive-list.ts";
+import { filestoreFor, NewFilestore } from "../backup/restore/attachments.ts";
+import { assertDatabaseName } from "../backup/restore/database-name.ts";
+import { jobsOf, type Filling, type Loaded } from "../backup/restore/filling.ts";
+import { grantAsIn, listArchive, pgRestore } from "../backup/restore/load.ts";
+import { NewDatabase } from "../backup/restore/new-database.ts";
+import { extensionsOf, ownedBy } from "../backup/restore/owners.ts";
+import { proveLoaded } from "../backup/restore/prove.ts";
+import { publish, tidyUp } from "../backup/restore/publish.ts";
+import { beginSnapshot, endSnapshot } from "../backup/snapshot.ts";
+import { superuserIn, type BackupSource } from "../backup/source.ts";
+import { OdooPgError } from "../errors.ts";
+import { runClientProgram } from "../postgres/client-program.ts";
+import { programOf } from "../postgres/installation.ts";
+import { conninfo } from "../postgres/quoting.ts";
+import { monotonic } from "../system/clock.ts";
+import { kindOf, temporaryDirectory, writeFileAtomic } from "../system/files.ts";
+import { produce } from "../system/pipeline.ts";
+import { connect, explainSql, SqlError, withSession, type Session } from "../system/sql.ts";
+import { assertFree, needDatabase } from "./databases.ts";
+import { storeFnames } from "./filestore.ts";
+import { neutralizeCopy } from "./neutralize-copy.ts";
+
+export interface CopyOrder {
+  readonly from: string;
+  readonly to: string;
+  readonly neutralize: boolean;
+  readonly replace: boolean;
+  readonly keepOld: boolean;
+}
+
+export interface CopyReport {
+  readonly database: string;
+  readonly from: string;
+  /** `template`: by the server itself; `dump`: by a dump of one moment, because somebody was connected. */
+  readonly how: "template" | "dump";
+  readonly neutralized: boolean;
+  /** neutralize.sql of Odoo's modules that were run. */
+  readonly neutralize_files: readonly string[];
+  readonly files: number | null;
+  readonly seconds: number;
+  readonly kept: string | null;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Copies a database with its filestore. Sessions in the source are not disturbed. The copy gets its name when it is
+ * whole, and neutralised if that was asked for; until then nobody can connect to it, and when a step fails it is gone.
+ */
+export async function copyDatabase(
+  source: BackupSource,
+  order: CopyOrder,
+  progress: Progress,
+): Promise<CopyReport> {
+  const begun = monotonic();
+  await tidyUp(source);
+  const { owner } = await needDatabase(source, order.from);
+  if (order.replace) {
+    assertDatabaseName(source.config, order.to);
+    await needDatabase(source, order.to);
+  } else await assertFree(source, order.to);
+  if (order.from === order.to)
+    throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
+  const root = source.config.odoo.filestore;
+  const folder = filestoreFor(source.config, order.from);
+  const withFiles = folder !== undefined && (await kindOf(folder)) === "directory";
+  const target = await NewDatabase.begin(source);
+  const filling: Filling = { source, database: order.to, target, progress, files: undefined };
+  try {
+    if (withFiles && root !== undefined) filling.files = new NewFilestore(path.join(root, target.name));
+    const copying: Copying = { source, order, target, filling, folder, progress };
+    const copied = (await copyByTemplate(copying)) ?? (await copyByDump(copying));
+    const notes = [...copied.notes, ...(await completeFiles(copying))];
+    if (!withFiles && root === undefined)
+      notes.push('attachments were not copied: "odoo.filestore" is not set');
+    if (order.neutralize) progress.step(order.to, "neutralise");
+    const scripts = order.neutralize ? await neutralizeCopy(source, target, order.from) : [];
+    const { kept } = await publish(
+      source,
+      target,
+      {
+        database: order.to,
+        owner,
+        replace: order.replace,
+        keepOld: order.keepOld,
+        files: filling.files,
+        like: order.from,
+      },
+      progress,
+    );
+    await target.close();
+    return {
+      database: order.to,
+      from: order.from,
+      how: copied.how,
+      neutralized: order.neutralize,
+      neutralize_files: scripts,
+      files: filling.files?.files ?? null,
+      seconds: Math.round((monotonic() - begun) / 100) / 10,
+      kept: kept ?? null,
+      notes,
+    };
+  } catch (error) {
+    await filling.files?.discard();
+    await target.discard();
+    const explained =
+      error instanceof SqlError ? explainSql(error, `The copy of "${order.from}" failed`) : error;
+    if (!(explained instanceof OdooPgError) || explained.safe !== undefined) throw explained;
+    throw new OdooPgError(explained.code, {
+      message: explained.message,
+      safe: "The copy is removed; nothing that existed was changed.",
+      ...(explained.next === undefined ? {} : { next: explained.next }),
+      cause: error,
+    });
+  }
+}
+
+interface Copying {
+  readonly source: BackupSource;
+  readonly order: CopyOrder;
+  readonly target: NewDatabase;
+  readonly filling: Filling;
+  /** Where the attachments of the source lie. */
+  readonly folder: string | undefined;
+  readonly progress: Progress;
+}
+
+/** Shares the files that a session's transaction names; says how many are not there. */
+async function shareFiles(copying: Copying, session: Session): Promise<number> {
+  const { source, folder } = copying;
+  const { files } = copying.filling;
+  if (!files || folder === undefined || !(await isOdooDatabase(session))) return 0;
+  let missing = 0;
+  for await (const names of storeFnames(session)) {
+    source.signal?.throwIfAborted();
+    for (const name of names) if (!(await files.share(folder, name))) missing += 1;
+  }
+  return missing;
+}
+
+/** The server copies by itself, as long as nobody is connected. Undefined when somebody is. */
+async function copyByTemplate(
+  copying: Copying,
+): Promise<{ how: "template"; notes: readonly string[] } | undefined> {
+  const { source, order, target, progress } = copying;
+  const { sessions, connectable } = await needDatabase(source, order.from);
+  if (sessions > 0) return undefined;
+  if (connectable && copying.filling.files) {
+    // First the files: one that the collector deletes meanwhile is then there all the same.
+    progress.step(order.to, "share the attachments");
+    await withSession(superuserIn(source, order.from), async (session) => {
+      await session.query("BEGIN READ ONLY");
+      await shareFiles(copying, session);
+    });
+  }
+  progress.step(order.to, `copy ${order.from} inside the server`);
+  try {
+    await target.createCopy(order.from);
+    return { how: "template", notes: [] };
+  } catch (error) {
+    // 55006 object_in_use: somebody came meanwhile.
+    if (error instanceof SqlError && error.code === "55006") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A dump of one moment goes straight into a restore, while others work in the source. It is loaded by a role that may do
+ * nothing else: functions of the source, in a CHECK for one, run with the rights of who loads.
+ */
+async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: readonly string[] }> {
+  const { source, order, target, progress, filling } = copying;
+  const session = await connect({
+    ...superuserIn(source, order.from),
+    settings: {
+      ...superuserIn(source, order.from).settings,
+      lock_timeout: "30s",
+      idle_in_transaction_session_timeout: "0",
+    },
+  });
+  try {
+    const { snapshot } = await beginSnapshot(session);
+    const definitions = await readDefinitions(session);
+    progress.step(order.to, `copy ${order.from} by a dump: somebody is connected`);
+    await target.createEmpty(definitions.database);
+    const immutable = definitions.unaccent?.immutable === true;
+    await target.createExtensions(extensionsOf(definitions), true, immutable);
+    const counting = readDatabaseContents(session);
+    // Its error is looked at when the load has ended.
+    counting.catch(() => {});
+    const refused = await dumpInto(copying, snapshot);
+    const expected = await counting;
+    const loaded: Loaded = {
+      differences: (found) =>
+        compareContents(ownedBy(expected, target.loader, found), found, { owners: true, definitions: true }),
+      notes: refused.map((statement) => `not granted: ${statement}`),
+      owners: expected,
+      settings: [],
+      knownMissing: undefined,
+    };
+    const { notes } = await proveLoaded(filling, loaded, expected.database.owner, async () => []);
+    // While the collector is held off.
+    if (filling.files) progress.step(order.to, "share the attachments");
+    await shareFiles(copying, session);
+    await endSnapshot(session);
+    return { how: "dump", notes };
+  } finally {
+    await session.close();
+  }
+}
+
+/** @returns privileges that could not be given, one line each */
+async function dumpInto({ source, order, filling }: Copying, snapshot: string): Promise<string[]> {
+  const { host, port, user } = source.superuser;
+  const { signal } = source;
+  const dbname = conninfo({ host, port, user, dbname: order.from, application_name: "odoo-pg copy" });
+  const program = programOf(source.installation, "pg_dump");
+  const environment = { PGPASSFILE: source.passfile };
+  const argsOf = (...args: readonly string[]): string[] => [
+    "--format=custom",
+    "--compress=0",
+    `--snapshot=${snapshot}`,
+    "--lock-wait-timeout=120000",
+    "--no-password",
+    `--dbname=${dbname}`,
+    ...args,
+  ];
+  return await temporaryDirectory(undefined, async (folder) => {
+    // What is small goes through a file, of which parts can be taken; the rows are never on the disk twice.
+    const frame = path.join(folder, "frame");
+    await runClientProgram(program, argsOf("--section=pre-data", "--section=post-data", `--file=${frame}`), {
+      environment,
+      signal,
+    });
+    const list = readArchiveList(await listArchive(source, frame));
+    const loadList = path.join(folder, "load");
+    await writeFileAtomic(loadList, list.load);
+    const partOf = async (section: string, jobs: number): Promise<void> =>
+      await pgRestore(filling, [`--section=${section}`, `--use-list=${loadList}`, `--jobs=${jobs}`, frame]);
+    await partOf("pre-data", 1);
+    const rows = produce({ program, args: argsOf("--section=data"), environment, signal });
+    try {
+      await pgRestore(filling, ["--section=data"], { input: rows.output });
+    } finally {
+      rows.kill();
+    }
+    await rows.ended;
+    await partOf("post-data", jobsOf(filling));
+    return await grantAsIn(filling, frame, list);
+  });
+}
+
+/** Files that came into the source between its files and its copy. */
+async function completeFiles(copying: Copying): Promise<string[]> {
+  const { target } = copying;
+  const { files } = copying.filling;
+  if (!files) return [];
+  const missing = await withSession(target.superuser, async (session) => {
+    await session.query("BEGIN READ ONLY");
+    return await shareFiles(copying, session);
+  });
+  await files.finish();
+  return missing ? [`${missing} attachments have no file: the source lacks them too`] : [];
+}
