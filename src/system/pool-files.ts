@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -9,10 +9,10 @@ import {
   lstatSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   statSync,
-  writeFileSync,
+  writeSync,
 } from "node:fs";
 import * as fs from "node:fs/promises";
 import path from "node:path";
@@ -70,11 +70,7 @@ export async function copyHashed(
       const { digest, bytes: read } = await hashFile(to, "sha1");
       chmodSync(to, 0o600);
       copied = { sha1: digest, bytes: read };
-    } else if (bytes <= SMALL) {
-      const content = readFileSync(from);
-      writeFileSync(to, content, { flag: "wx", mode: 0o600 });
-      copied = { sha1: createHash("sha1").update(content).digest("hex"), bytes: content.length };
-    } else copied = await copyStream(from, to);
+    } else copied = (bytes <= SMALL ? copySmall(from, to) : undefined) ?? (await copyStream(from, to));
     if (owner) chownSync(to, owner.uid, owner.gid);
     return copied;
   } catch (error) {
@@ -94,6 +90,30 @@ function tryClone(from: string, to: string, clonesFor: string): boolean {
     withoutClones.add(clonesFor);
     return false;
   }
+}
+
+/** Where small files pass through, one after the other: memory of its own for each would take longer than its copy. */
+const passing = Buffer.allocUnsafeSlow(SMALL + 1);
+
+/** Copies a file of at most SMALL bytes at once; undefined, and nothing was made, when it has become larger. */
+function copySmall(from: string, to: string): { sha1: string; bytes: number } | undefined {
+  let bytes = 0;
+  const source = openSync(from, "r");
+  try {
+    for (let read = -1; read !== 0 && bytes < passing.length; bytes += read)
+      read = readSync(source, passing, bytes, passing.length - bytes, null);
+  } finally {
+    closeSync(source);
+  }
+  if (bytes === passing.length) return undefined;
+  const content = passing.subarray(0, bytes);
+  const target = openSync(to, "wx", 0o600);
+  try {
+    for (let at = 0; at < bytes;) at += writeSync(target, content, at);
+  } finally {
+    closeSync(target);
+  }
+  return { sha1: hash("sha1", content, "hex"), bytes };
 }
 
 async function copyStream(from: string, to: string): Promise<{ sha1: string; bytes: number }> {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hash as hashOf } from "node:crypto";
 import { createReadStream, readFileSync, statSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import readline from "node:readline";
@@ -63,11 +63,11 @@ export async function hashFile(
   algorithm: "sha1" | "sha256",
   signal?: AbortSignal,
 ): Promise<{ digest: string; bytes: number }> {
-  const hash = createHash(algorithm);
   if (statSync(file).size <= SMALL) {
     const content = readFileSync(file);
-    return { digest: hash.update(content).digest("hex"), bytes: content.length };
+    return { digest: hashOf(algorithm, content, "hex"), bytes: content.length };
   }
+  const hash = createHash(algorithm);
   let bytes = 0;
   const stream = createReadStream(file, { highWaterMark: CHUNK, ...(signal ? { signal } : {}) });
   for await (const chunk of stream) {
