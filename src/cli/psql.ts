@@ -1,5 +1,7 @@
 import { endpointHost } from "../config/addresses.ts";
 import { readPassword } from "../agent/secrets.ts";
+import { readState } from "../agent/state.ts";
+import { UPSTREAM } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation, programOf } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
@@ -23,6 +25,8 @@ export async function psql(
     });
   }
   const { host, port } = resolveTarget(context, target ?? "write");
+  const isEndpoint = [undefined, "read", "write"].includes(target);
+  const follows = isEndpoint && (await readState(layout))?.primary === UPSTREAM;
   const passfile = `${layout.secretsDir}/postgres.pgpass`;
   // For a root user the file stays that of the servers' user: libpq only looks at the mode.
   await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`, {
@@ -32,9 +36,21 @@ export async function psql(
     searchPath: searchPath(context.invocation),
     installHint: installHint(context.machine),
   });
+  const place = { PGHOST: host, PGPORT: String(port) };
+  if (follows) {
+    // Its roles and passwords are not ours: psql logs in as its user says.
+    const { PGUSER: user = SUPERUSER, PGDATABASE: database = "postgres" } = context.invocation.environment;
+    context.output.err(
+      `The cluster follows a primary that odoo-pg does not run. psql logs in there as role "${user}", with a password of that primary (PGUSER, PGPASSWORD, ~/.pgpass).`,
+    );
+    return await runInTerminal(programOf(installation, "psql"), args, {
+      ...place,
+      PGUSER: user,
+      PGDATABASE: database,
+    });
+  }
   return await runInTerminal(programOf(installation, "psql"), args, {
-    PGHOST: host,
-    PGPORT: String(port),
+    ...place,
     PGUSER: SUPERUSER,
     PGDATABASE: "postgres",
     PGPASSFILE: passfile,
