@@ -80,8 +80,14 @@ async function pairs(cluster: ThrowawayCluster, clients: number) {
   return { seen, stop };
 }
 
+/** kill -9 of a session: the postmaster ends all other processes and recovers, without an end of its own. */
+async function crashSession(cluster: ThrowawayCluster): Promise<void> {
+  const victim = await cluster.session("pg1", "odoo");
+  process.kill(Number(await victim.value("SELECT pg_backend_pid()")), "SIGKILL");
+}
+
 describe("read-your-writes", () => {
-  test("no read is stale while the agent is killed and the replica frozen, cut off, paused and killed", async () => {
+  test("no read is stale while the agent, the replica and the primary fail in turn", async () => {
     const { cluster, node, step, until, succeeds, healthy, value } = await scenario({
       consistency: "read-your-writes",
     });
@@ -122,6 +128,8 @@ describe("read-your-writes", () => {
         async () => await value("pg2", "SELECT pg_wal_replay_resume()"),
       ],
       ["kill -9", async () => await node("pg2").killPostmaster(), () => {}],
+      ["kill -9 of the primary", async () => await node("pg1").killPostmaster(), () => {}],
+      ["crash of a session on the primary", async () => await crashSession(cluster), () => {}],
     ] as const) {
       await step(what, async () => {
         await act();
@@ -200,9 +208,7 @@ describe("What a replica's place in the pool was proven for", () => {
     const reader = await cluster.session("read", "odoo");
     expect(await reader.value("SHOW cluster_name")).toBe("test/pg2");
     const started = await value("pg1", "SELECT pg_postmaster_start_time()::text");
-    const victim = await cluster.session("pg1", "odoo");
-    const backend = Number(await victim.value("SELECT pg_backend_pid()"));
-    await step("kill -9 of a session", () => process.kill(backend, "SIGKILL"));
+    await step("kill -9 of a session", async () => await crashSession(cluster));
     await until("the reader to be cut", () => reader.isCut());
     await healthy();
     await until("reads from the replica", async () => (await answering("read")) === "pg2");
