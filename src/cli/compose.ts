@@ -4,10 +4,10 @@ import type { Environment } from "../config/environment.ts";
 import { passwordProblem } from "../config/passwords.ts";
 import {
   COMPOSE_HEAD,
-  ODOO_CONF_GROUP,
   renderCompose,
   replicaNames,
   SECRET_FILES,
+  SERVERS_USER,
   type ComposeOptions,
 } from "../container/compose.ts";
 import { pgadminServers } from "../container/pgadmin.ts";
@@ -91,7 +91,6 @@ const PGADMIN_USER = { uid: 5050, gid: 5050 };
 export async function containerSetup(context: Context): Promise<ExitStatus> {
   const { environment } = context.invocation;
   const passwords = await ensureSecrets("/setup/secrets", environment);
-  const root = { uid: 0, gid: ODOO_CONF_GROUP };
   const lines = [
     "[options]",
     ...odooOptions(context.config, "endpoints", passwords.odoo, DEFAULT_MAX_CONNECTIONS).flatMap(
@@ -101,8 +100,12 @@ export async function containerSetup(context: Context): Promise<ExitStatus> {
     "data_dir = /var/lib/odoo",
     "addons_path = /mnt/extra-addons",
   ];
-  await ensureDirectory("/setup/odoo", { mode: 0o750, owner: root });
-  await writeFileIfChanged("/setup/odoo/odoo.conf", `${lines.join("\n")}\n`, { mode: 0o640, owner: root });
+  const servers = { owner: SERVERS_USER };
+  await ensureDirectory("/setup/odoo", servers);
+  await writeFileIfChanged("/setup/odoo/odoo.conf", `${lines.join("\n")}\n`, servers);
+  // Not empty, so that the engine does not fill it from Odoo's image and give it to the user there.
+  await ensureDirectory("/setup/odoo-data", { mode: 0o755, ...servers });
+  await ensureDirectory("/setup/odoo-data/filestore", { mode: 0o755, ...servers });
   const role = context.config.odoo.role;
   const hosts = ["primary", ...replicaNames(Number(environment["REPLICAS"] ?? 1))];
   const owner = PGADMIN_USER;

@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { parse, stringify } from "yaml";
-import { ensurePasswords, readPassword } from "../agent/secrets.ts";
+import { ensurePasswords, readPassword, type GivenPasswords } from "../agent/secrets.ts";
 import { superuser } from "../agent/runtime.ts";
 import { prepareStateDirectory } from "../agent/agent.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { layoutOf, nodeLayoutOf, type Layout } from "../cluster/layout.ts";
 import type { Environment } from "../config/environment.ts";
-import { adoptDataDirectory, giveDatabases } from "../container/adopt.ts";
+import { adoptDataDirectory } from "../container/adopt.ts";
 import {
   mergeDocuments,
   NODE_PORT,
@@ -22,7 +22,7 @@ import { FIXED, HOME, placeOf, type Place } from "../container/place.ts";
 import { watchedNodes } from "../container/watched-nodes.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
-import { findInstallation } from "../postgres/installation.ts";
+import { findInstallation, type Installation } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { quotePassfileField } from "../postgres/quoting.ts";
 import {
@@ -68,9 +68,13 @@ async function readFileVariables(env: Environment): Promise<Environment> {
   const contents = new Map<string, string>();
   const wrong = [...problems];
   for (const [name, file] of files) {
-    const text = await readTextIfAny(file);
-    if (text === undefined) wrong.push(`${name}_FILE: there is no file ${file}`);
-    else contents.set(name, text);
+    try {
+      const text = await readTextIfAny(file);
+      if (text === undefined) wrong.push(`${name}_FILE: there is no file ${file}`);
+      else contents.set(name, text);
+    } catch {
+      wrong.push(`${name}_FILE: the user that the container runs as cannot read ${file}`);
+    }
   }
   if (wrong.length) throw invalid(wrong);
   return withFileContents(env, contents);
@@ -99,26 +103,37 @@ async function runNode(invocation: Invocation, output: Output, args: readonly st
   });
   if (contract.problems.length) throw invalid(contract.problems);
   const context = await writeConfiguration(invocation, output, place, contract, own);
-  const known = (await readState(layout)) !== undefined;
-  const hadData = (await kindOf(path.join(context.config.nodes[0]?.data_dir ?? "", "PG_VERSION"))) === "file";
-  let adopted = false;
-  if (!known && !follows) {
-    await prepareStateDirectory(layout, undefined);
-    if (hadData) {
-      output.err(`${place.dataDir} was made by another PostgreSQL ${installation.major}: taking it over`);
-      const { postgres } = await ensurePasswords(layout, await givenPasswords(context.secrets), undefined);
-      const node = context.config.nodes[0];
-      if (node) await adoptDataDirectory(installation, nodeLayoutOf(layout, node), postgres);
-      adopted = true;
-    } else if (!(await readFirstLaunch(layout)))
-      await recordFirstLaunch(layout, { complete: false, done: [] });
-  }
+  const given = await givenPasswords(context.secrets);
+  if (!follows) await prepareFirstLaunch(context, installation, given);
   return await up(context, {
     foreground: {
       log: containerLog(layout, follows && logsWritable),
-      afterUp: async (log) => await settle(context, place, contract, adopted, log),
+      afterUp: async (log) => await settle(context, place, contract, log),
     },
   });
+}
+
+/** Records that this is a first launch, and takes over data that another PostgreSQL made. May be repeated until it is complete. */
+async function prepareFirstLaunch(
+  { config, layout, output }: Context,
+  installation: Installation,
+  given: GivenPasswords,
+): Promise<void> {
+  const [node] = config.nodes;
+  if (!node) return;
+  const files = nodeLayoutOf(layout, node);
+  let record = await readFirstLaunch(layout);
+  if (!record) {
+    if ((await readState(layout)) !== undefined) return;
+    await prepareStateDirectory(layout, undefined);
+    const adopted = (await kindOf(path.join(files.dataDir, "PG_VERSION"))) === "file";
+    record = { adopted, complete: false, done: [] };
+    await recordFirstLaunch(layout, record);
+  }
+  if (!record.adopted || record.complete) return;
+  output.err(`${files.dataDir} was made by another PostgreSQL ${installation.major}: taking it over`);
+  const { postgres } = await ensurePasswords(layout, given, undefined);
+  await adoptDataDirectory(installation, files, postgres);
 }
 
 /** @throws OdooPgError data_directory_unusable: no major version is converted, and nothing is begun beside old data. */
@@ -194,23 +209,13 @@ function containerLog(layout: Layout, seeding: boolean): Log {
 }
 
 /** What is done once the servers are up: the way in for client programs, what was adopted, and the first launch. */
-async function settle(
-  context: Context,
-  place: Place,
-  contract: Contract,
-  adopted: boolean,
-  log: Log,
-): Promise<void> {
+async function settle(context: Context, place: Place, contract: Contract, log: Log): Promise<void> {
   const { config, layout } = context;
   const password = await readPassword(layout, SUPERUSER);
   if (password === undefined || config.upstream) return;
   const passfile = path.join(layout.secretsDir, "postgres.pgpass");
   await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`);
   const access = superuser(layout, config.nodes[0]?.port ?? NODE_PORT, password);
-  if (adopted) {
-    const given = await giveDatabases(access, config.odoo.role);
-    for (const name of given) log("info", `database ${name} belongs to role ${config.odoo.role} now`);
-  }
   await finishFirstLaunch({
     layout,
     superuser: access,

@@ -46,6 +46,8 @@ export async function loadContext(
   invocation: Invocation,
   output: Output,
   flag: string | undefined,
+  /** In the place of the file that `backup.config_file` names. */
+  namedBackupFile?: string,
 ): Promise<Context> {
   const machine = readMachine();
   const { environment } = invocation;
@@ -62,8 +64,14 @@ export async function loadContext(
   };
   let resolved = resolveConfig(sources);
   // Which file that is, is only known from the configuration without it.
-  const backupFile = resolved.config.backup.config_file;
+  const backupFile = namedBackupFile ?? resolved.config.backup.config_file;
   const backupText = await readTextIfAny(backupFile);
+  if (backupText === undefined && namedBackupFile !== undefined) {
+    throw new OdooPgError("config_invalid", {
+      message: `There is no file ${namedBackupFile}.`,
+      safe: "Nothing was changed.",
+    });
+  }
   if (backupText !== undefined) {
     resolved = resolveConfig({ ...sources, pgBackupConfig: { path: backupFile, text: backupText } });
   }

@@ -503,6 +503,16 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       ),
     );
   root
+    .command("origin", { hidden: true })
+    .argument("<command>")
+    .argument("[args...]")
+    .action(async (name: string, args: readonly string[]) => {
+      const { namedBackupConfig, originCommand } = await import("./origin.ts");
+      const backupFile = namedBackupConfig(name, args);
+      const context = await loadContext(invocation, output, undefined, backupFile);
+      result = await originCommand(context, name, args);
+    });
+  root
     .command("container-setup", { hidden: true })
     .action(
       withContext(

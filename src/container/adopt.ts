@@ -1,3 +1,4 @@
+import { OdooPgError } from "../errors.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { scramVerifier } from "../postgres/scram.ts";
@@ -25,7 +26,7 @@ export function superuserStatements(verifier: string): string[] {
     `SET SESSION AUTHORIZATION ${HELPER}`,
     rename,
     `ALTER ROLE ${SUPERUSER} SUPERUSER LOGIN REPLICATION PASSWORD ${quoteSqlLiteral(verifier)}`,
-    "RESET SESSION AUTHORIZATION",
+    `SET SESSION AUTHORIZATION ${SUPERUSER}`,
     `DROP ROLE ${HELPER}`,
   ];
 }
@@ -54,7 +55,12 @@ export async function adoptDataDirectory(
     },
   );
   const failure = /^.*(?:ERROR|FATAL):.*$/m.exec(ran.stderr)?.[0];
-  if (failure) throw new Error(`${files.dataDir} cannot be taken over: ${failure.replace(/SCRAM\S+/g, "…")}`);
+  if (!failure) return;
+  throw new OdooPgError("command_failed", {
+    message: `${files.dataDir} cannot be taken over: ${failure.replace(/SCRAM\S+/g, "…")}`,
+    safe: "Its databases were not touched.",
+    next: "Start it once with the image that made it, and stop it in order; then try again.",
+  });
 }
 
 /**

@@ -19,8 +19,11 @@ export const SECRET_FILES = {
   pgadmin: "pgadmin.password",
 } as const;
 
-/** Group that may read odoo.conf: the user's number in Odoo's image is nobody's promise. */
-export const ODOO_CONF_GROUP = 5436;
+/**
+ * Odoo runs as the user that the servers have in our image: only so can backups read attachments, and a restore write
+ * some that Odoo may delete.
+ */
+export const SERVERS_USER = { uid: 999, gid: 999 } as const;
 
 const SECRETS = "./secrets:/run/secrets:ro";
 const secret = (file: string): string => `/run/secrets/${file}`;
@@ -75,7 +78,12 @@ export function renderCompose(options: ComposeOptions): string {
         COLLECTD_PASSWORD: "${COLLECTD_PASSWORD:-}",
         PGADMIN_PASSWORD: "${PGADMIN_PASSWORD:-}",
       },
-      volumes: ["./secrets:/setup/secrets", "./odoo:/setup/odoo", "./pgadmin:/setup/pgadmin"],
+      volumes: [
+        "./secrets:/setup/secrets",
+        "./odoo:/setup/odoo",
+        "./pgadmin:/setup/pgadmin",
+        "odoo:/setup/odoo-data",
+      ],
     },
     primary: {
       ...node("primary", "pg1", 5433, {
@@ -88,7 +96,7 @@ export function renderCompose(options: ComposeOptions): string {
       volumes: [
         "primary:/var/lib/postgresql",
         "backups:/usr/local/openerp/backups",
-        "odoo:/var/lib/odoo:ro",
+        "odoo:/var/lib/odoo",
         SECRETS,
       ],
       depends_on: SETUP_DONE,
@@ -123,7 +131,9 @@ export function renderCompose(options: ComposeOptions): string {
       image: "${ODOO_IMAGE:-odoo:19}",
       ...(options.odoo ? {} : { profiles: ["odoo"] }),
       restart: "unless-stopped",
-      group_add: [String(ODOO_CONF_GROUP)],
+      user: `${SERVERS_USER.uid}:${SERVERS_USER.gid}`,
+      // That user has no name there: Odoo asks for one when it starts.
+      environment: { HOME: "/var/lib/odoo", LOGNAME: "odoo" },
       ports: [published(8069, 8069), published(8072, 8072)],
       volumes: ["./odoo:/etc/odoo:ro", "odoo:/var/lib/odoo"],
       depends_on: { endpoints: { condition: "service_healthy" } },

@@ -6,17 +6,21 @@ import { isExecutable, kindOf, namesIn, readTextIfAny, writeFileAtomic } from ".
 import type { Log } from "../system/log.ts";
 import { runOrFail } from "../system/process.ts";
 import { quoteSqlIdentifier as id, withSession, type Credentials } from "../system/sql.ts";
+import { giveDatabases } from "./adopt.ts";
 import { FIXED } from "./place.ts";
 
-/** How far a first launch is; the file is there from before the first start on. */
-const recordSchema = z.object({ complete: z.boolean(), done: z.string().array() });
+/**
+ * How far a first launch is; the file is there from before the first start on. `adopted`: the data was another
+ * PostgreSQL's, so no script is run on it.
+ */
+const recordSchema = z.object({ adopted: z.boolean(), complete: z.boolean(), done: z.string().array() });
 type FirstLaunch = z.output<typeof recordSchema>;
 
 function recordFile(layout: Layout): string {
   return path.join(layout.stateDir, "first-launch.json");
 }
 
-/** What is recorded of the first launch; undefined where the data was there before the container. */
+/** What is recorded of the first launch; undefined on a replica, whose data is its primary's. */
 export async function readFirstLaunch(layout: Layout): Promise<FirstLaunch | undefined> {
   const text = await readTextIfAny(recordFile(layout));
   return text === undefined ? undefined : recordSchema.parse(JSON.parse(text));
@@ -40,7 +44,8 @@ export interface FirstLaunchOptions {
 }
 
 /**
- * What happens once, after the servers of a new cluster are up: the database that was asked for is made, and the scripts
+ * What happens once, after the servers are up for the first time. Data that was another PostgreSQL's goes to Odoo's role.
+ * In a new cluster the database that was asked for is made, and the scripts
  * in /docker-entrypoint-initdb.d are run in the order of their names. A first launch that is cut off goes on with the
  * script at which it was cut off. @throws OdooPgError command_failed, with the script's last words
  */
@@ -48,6 +53,11 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
   const { layout, log } = options;
   const record = await readFirstLaunch(layout);
   if (!record || record.complete) return;
+  if (record.adopted) {
+    for (const name of await giveDatabases(options.superuser, options.odooRole))
+      log("info", `database ${name} belongs to role ${options.odooRole} now`);
+    return await recordFirstLaunch(layout, { ...record, complete: true });
+  }
   if (options.database !== undefined) await ensureDatabase(options, options.database);
   const done = [...record.done];
   for (const name of await namesIn(FIXED.initScriptsDir)) {
@@ -56,9 +66,9 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
     if ((await kindOf(file)) !== "file") continue;
     await runScript(options, file, log);
     done.push(name);
-    await recordFirstLaunch(layout, { complete: false, done });
+    await recordFirstLaunch(layout, { ...record, done });
   }
-  await recordFirstLaunch(layout, { complete: true, done });
+  await recordFirstLaunch(layout, { ...record, complete: true, done });
 }
 
 async function ensureDatabase(

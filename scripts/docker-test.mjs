@@ -1,0 +1,80 @@
+// Builds the image and tries it in a Docker engine: npm run test:docker [-- WORDS], where WORDS choose scenarios by
+// name; `fresh-clone` is only run when it is named. Without an engine it says why nothing was tried.
+import { Containers } from "../test/docker/containers.mjs";
+import { composeScenarios, Project } from "../test/docker/compose.mjs";
+import { findCompose, findEngine } from "../test/docker/engine.mjs";
+import { figures } from "../test/docker/figures.mjs";
+import { freshClone } from "../test/docker/fresh-clone.mjs";
+import { buildImage, ensureBase } from "../test/docker/images.mjs";
+import { singleScenarios } from "../test/docker/single.mjs";
+
+const IMAGE = "odoo-pg:test";
+const words = process.argv.slice(2);
+const engine = await findEngine();
+let passed = 0;
+let failed = 0;
+
+async function attempt(name, act) {
+  const begun = performance.now();
+  const took = () => `(${((performance.now() - begun) / 1000).toFixed(1)} s)`;
+  try {
+    const said = await act();
+    passed += 1;
+    console.log(`ok      ${name} ${took()}${typeof said === "string" ? `: ${said}` : ""}`);
+    return true;
+  } catch (error) {
+    failed += 1;
+    console.log(
+      `FAILED  ${name} ${took()}\n        ${String(error?.stack ?? error).replaceAll("\n", "\n        ")}`,
+    );
+    return false;
+  }
+}
+
+/** One after another; a scenario that builds upon the ones before is given up when one of them failed. */
+async function inTurn(scenarios, dependent) {
+  for (const [name, act] of scenarios) {
+    if (!dependent && words.length && !words.some((word) => name.includes(word))) continue;
+    if (!(await attempt(name, act)) && dependent) return;
+  }
+}
+
+async function everything() {
+  const chosen = (part) => words.length === 0 || words.includes(part);
+  if (!(await attempt("the base image is there", ensureBase))) return;
+  if (words.includes("fresh-clone")) {
+    await attempt("a fresh clone in a container of the base image: npm start, npm test", freshClone);
+    if (words.length === 1) return;
+  }
+  if (!(await attempt("the image is built", async () => await buildImage(IMAGE)))) return;
+  const containers = new Containers(IMAGE);
+  try {
+    if (!chosen("compose")) await inTurn(singleScenarios(containers), false);
+    else if (words.length === 0) await inTurn(singleScenarios(containers), false);
+    if (chosen("figures")) await attempt("figures", async () => await figures(containers));
+  } finally {
+    await containers.clear();
+  }
+  const compose = await findCompose();
+  if (!compose)
+    return console.log("skipped the compose recipe: neither docker compose nor docker-compose is here");
+  if (!chosen("compose")) return;
+  const project = new Project(compose, IMAGE);
+  try {
+    await inTurn(composeScenarios(project), true);
+  } finally {
+    await project.clear();
+  }
+}
+
+if (engine.reason) console.log(`skipped everything: ${engine.reason}`);
+else {
+  // Whatever comes, what was started here is ended.
+  try {
+    await everything();
+  } finally {
+    await engine.stop();
+  }
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);

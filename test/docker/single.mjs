@@ -1,0 +1,169 @@
+// One container: what its variables, its volumes and its signals mean.
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Containers, equal, healthy, holds, lacks, logsOf, psql } from "./containers.mjs";
+import { docker } from "./engine.mjs";
+
+const PASSWORD = "s3cret-Pa55word";
+
+/** Lays out a data directory as the official image does: the volume's root, superuser POSTGRES_USER, en_US.utf8; crashed. */
+const OFFICIAL = `
+chown postgres:postgres /data; chmod 700 /data
+setpriv --reuid=postgres --regid=postgres --init-groups env -i PATH="$PATH" LANG=en_US.utf8 sh -ec '
+  echo old-password > /tmp/pw
+  initdb -D /data --username=odoo --pwfile=/tmp/pw --auth-host=scram-sha-256 >/dev/null 2>&1
+  pg_ctl -D /data -w -o "-c unix_socket_directories=/tmp -c listen_addresses=" start >/dev/null
+  createdb -h /tmp -U odoo shop
+  psql -h /tmp -U odoo -d shop -qc "CREATE EXTENSION pg_trgm; CREATE TABLE partner AS SELECT generate_series(1, 1000) AS id"
+  pg_ctl -D /data -m immediate -w stop >/dev/null'
+`;
+
+/** @returns {[string, () => Promise<void>][]} */
+export function singleScenarios(containers) {
+  const refused = async (options, pattern) => {
+    const { status, text } = await containers.once(options);
+    equal(status, 2, "exit status");
+    holds(text, pattern, "the error");
+    lacks(text, PASSWORD, "the error");
+  };
+  return [
+    [
+      "what cannot be is an error before anything is made",
+      async () => {
+        await refused([], /no password, and no default one: set POSTGRES_PASSWORD_FILE/);
+        await refused(
+          ["-e", `POSTGRES_PASSWORD=${PASSWORD}`, "-e", "POSTGRES_PASSWORD_FILE=/etc/hostname"],
+          /POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set/,
+        );
+        await refused(["-e", "POSTGRES_PASSWORD_FILE=/nowhere"], /there is no file \/nowhere/);
+        await refused(["-e", "SLAVEHOST=db"], /no password to replicate with/);
+        await refused(["-e", "ENDPOINTS_FOR=db"], /COLLECTD_PGSQL_PASSWD_FILE/);
+        await refused(["-e", "POSTGRES_HOST_AUTH_METHOD=trust"], /scram-sha-256/);
+      },
+    ],
+    [
+      "any user id, a read-only root and a mounted PGDATA: every variable counts, and docker stop is a clean end",
+      async () => await everyVariable(containers),
+    ],
+    [
+      "secrets that only root may read, roles at first launch, and no password in log or ps",
+      async () => {
+        const folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-secret-"));
+        try {
+          writeFileSync(path.join(folder, "openerp"), `${PASSWORD}\n`, { mode: 0o600 });
+          const name = await containers.start("origin", [
+            ...["-v", `${folder}:/run/secrets:ro`, "-e", "OPENERP_PGSQL_PASSWD_FILE=/run/secrets/openerp"],
+            ...["-e", `REPLICATOR_PGSQL_PASSWD=${PASSWORD}2`, "-e", "BACKUPS=false"],
+          ]);
+          await healthy(name);
+          const roles = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin";
+          equal(
+            await psql(name, roles),
+            "collectd odoo openerp postgres replicator",
+            "roles that may log in",
+          );
+          const login = `PGPASSWORD=$(cat /run/secrets/openerp) psql -XAtq -h 127.0.0.1 -U openerp -d postgres -c 'SELECT 1'`;
+          equal(await docker("exec", name, "sh", "-c", login), "1", "login of openerp");
+          lacks(await logsOf(name), PASSWORD, "the log of the container");
+          lacks(await docker("exec", name, "ps", "axww", "-o", "args"), PASSWORD, "ps");
+          const logs = "cat /var/lib/postgresql/odoo-pg/nodes/*/log/* /var/lib/postgresql/odoo-pg/*.log";
+          lacks(await docker("exec", name, "sh", "-c", logs), PASSWORD, "a log");
+          const owners = await docker("exec", name, "ps", "axo", "user:20,comm");
+          equal(
+            /root +(?!tini|ps)\S+/.exec(owners.split("\n").slice(1).join("\n"))?.[0] ?? "none",
+            "none",
+            "what runs as root",
+          );
+          await containers.remove(name);
+        } finally {
+          rmSync(folder, { recursive: true, force: true });
+        }
+      },
+    ],
+    [
+      "data of the official image is used where it is; another major version is refused and not touched",
+      async () => {
+        const volume = await containers.volume("official");
+        const laid = await containers.once(["-v", `${volume}:/data`], ["sh", "-ec", OFFICIAL]);
+        equal(laid.status, 0, laid.text);
+        const options = ["-v", `${volume}:/var/lib/postgresql/data`, "-e", "POSTGRES_USER=odoo"];
+        const name = await containers.start("official", [...options, "-e", `POSTGRES_PASSWORD=${PASSWORD}`]);
+        await healthy(name);
+        equal(await psql(name, "SELECT count(*) FROM partner", ["-d", "shop"]), "1000", "rows");
+        const owners =
+          "SELECT tableowner, (SELECT datdba::regrole::text FROM pg_database WHERE datname = 'shop') FROM pg_tables WHERE tablename = 'partner'";
+        equal(await psql(name, owners, ["-d", "shop"]), "odoo|odoo", "owners");
+        equal(await psql(name, "SELECT rolsuper FROM pg_roles WHERE rolname = 'odoo'"), "f", "superuser");
+        const write = `PGPASSWORD=${PASSWORD} psql -XAtq -h 127.0.0.1 -p 5436 -U odoo -d shop -c 'INSERT INTO partner VALUES (1); SELECT count(*) FROM partner'`;
+        equal(await docker("exec", name, "sh", "-c", write), "1001", "rows after a write as Odoo's role");
+        await containers.remove(name);
+        const older = await containers.volume("older");
+        const fake = ["sh", "-c", "echo 16 > /data/PG_VERSION; chown -R postgres /data"];
+        await containers.once(["-v", `${older}:/data`], fake);
+        const { status, text } = await containers.once([
+          ...["-v", `${older}:/var/lib/postgresql/data`, "-e", `POSTGRES_PASSWORD=${PASSWORD}`],
+        ]);
+        equal(status, 1, "exit status");
+        holds(
+          text,
+          /made by PostgreSQL 16, and this image has PostgreSQL 17.*docs\/migrate\.md/s,
+          "the error",
+        );
+        const left = await containers.once(["-v", `${older}:/data`], ["ls", "/data"]);
+        equal(left.text.trim(), "PG_VERSION", "what is in the volume");
+      },
+    ],
+  ];
+}
+
+async function everyVariable(containers) {
+  const volume = await containers.volume("any");
+  await containers.once(["-v", `${volume}:/data`], ["chown", "1234:1234", "/data"]);
+  const folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-init-"));
+  try {
+    chmodSync(folder, 0o755);
+    writeFileSync(path.join(folder, "password"), `${PASSWORD}\n`, { mode: 0o644 });
+    writeFileSync(path.join(folder, "database"), "shopdb", { mode: 0o644 });
+    writeFileSync(path.join(folder, "10.sql"), "CREATE TABLE from_sql (i int);");
+    writeFileSync(
+      path.join(folder, "20.sh"),
+      'psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" -c "CREATE TABLE from_sh (i int)"',
+    );
+    writeFileSync(path.join(folder, "30.sql.gz"), gzipSync("CREATE TABLE from_gz (i int);"));
+    const name = await containers.start(
+      "any",
+      [
+        ...["--read-only", "--user", "1234:1234", "-v", `${volume}:/var/lib/postgresql/data`],
+        ...["-v", `${folder}:/docker-entrypoint-initdb.d:ro`, "-e", "POSTGRES_USER=shop"],
+        ...["-e", "POSTGRES_PASSWORD_FILE=/docker-entrypoint-initdb.d/password"],
+        ...["-e", "POSTGRES_DB_FILE=/docker-entrypoint-initdb.d/database", "-e", "POSTGRES_PASSWORD="],
+        ...["-e", "POSTGRES_INITDB_ARGS=--wal-segsize=4", "-e", "PGSQL_WORK_MEM=33MB"],
+      ],
+      ["postgres", "-c", "log_min_duration_statement=10s"],
+    );
+    await healthy(name);
+    const tables = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'";
+    equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh from_sql", "what the scripts made");
+    const settings = ["work_mem", "log_min_duration_statement", "wal_segment_size"];
+    const shown = await Promise.all(settings.map(async (one) => await psql(name, `SHOW ${one}`)));
+    equal(shown, ["33MB", "10s", "4MB"], "settings");
+    const owner = "SELECT datdba::regrole FROM pg_database WHERE datname = 'shopdb'";
+    equal(await psql(name, owner), "shop", "owner of the database");
+    await docker("stop", "-t", "60", name);
+    equal(await docker("inspect", "-f", "{{.State.ExitCode}}", name), "0", "exit status of docker stop");
+    const control = await containers.once(
+      ["-v", `${volume}:/var/lib/postgresql/data`],
+      ["pg_controldata", "/var/lib/postgresql/data/main"],
+    );
+    holds(control.text, /Database cluster state: +shut down\n/, "the control file");
+    lacks(await logsOf(name), PASSWORD, "the log");
+    await docker("start", name);
+    await healthy(name);
+    equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh from_sql", "tables after a restart");
+    await containers.remove(name);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
