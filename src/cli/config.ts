@@ -12,6 +12,7 @@ import {
   loadContext,
   searchPath,
   serverOwner,
+  nextFor,
   suggest,
   type Context,
 } from "./context.ts";
@@ -60,7 +61,7 @@ export async function configCheck(
   } else {
     for (const error of errors) {
       output.err(`${error.code}: ${error.message}`);
-      if (error.next !== undefined) output.err(`  Next: ${error.next}`);
+      if (error.next !== undefined) output.err(`  Next: ${nextFor(flag, error.next)}`);
     }
   }
   return errors[0]?.exit ?? 0;

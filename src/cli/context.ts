@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { GivenPasswords } from "../agent/secrets.ts";
+import { shellWord } from "../cluster/shell-word.ts";
 import { layoutOf, type Layout } from "../cluster/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { passwordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
@@ -135,5 +136,12 @@ export async function givenPasswords(secrets: Secrets): Promise<GivenPasswords> 
 /** `odoo-pg up`, with the configuration file named when it is not the one in this folder. */
 export function suggest(context: Pick<Context, "configFile">, command: string): string {
   const named = context.configFile !== undefined && context.configFile !== DEFAULT_FILE;
-  return `odoo-pg ${command}${named ? ` --config ${context.configFile}` : ""}`;
+  if (!named || context.configFile === undefined) return `odoo-pg ${command}`;
+  return `odoo-pg ${command} --config ${shellWord(context.configFile)}`;
+}
+
+/** What to do next, with the configuration that was named: who wrote it may not know by which file odoo-pg is asked. */
+export function nextFor(configFile: string | undefined, next: string): string {
+  const isComplete = configFile === undefined || !next.includes("odoo-pg ") || next.includes("--config");
+  return isComplete ? next : `${next} (with --config ${shellWord(configFile)})`;
 }

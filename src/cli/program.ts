@@ -2,7 +2,8 @@ import { Command, CommanderError, Help, Option } from "commander";
 import type { OperationRequest } from "../agent/report.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
-import { loadContext, type Context } from "./context.ts";
+import { loadContext, nextFor, type Context } from "./context.ts";
+import { EXAMPLES } from "./examples.ts";
 import { VERSION } from "./version.ts";
 
 type Flags = Record<string, unknown>;
@@ -16,59 +17,6 @@ class HelpWithExamples extends Help {
     return head + super.formatHelp(command, helper);
   }
 }
-
-const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
-  "odoo-pg": [
-    "odoo-pg up                      start the cluster, or apply a changed odoo-pg.yaml",
-    "odoo-pg status                  is all well, and if not, what to do",
-    "odoo-pg odoo-conf               the lines for odoo.conf",
-    "odoo-pg psql pg2 -- -c 'SELECT 1'",
-    "odoo-pg down                    stop; the data stays",
-  ],
-  up: [
-    "odoo-pg up",
-    "odoo-pg up --config /etc/odoo-pg.yaml",
-    "PGSQL_WORK_MEM=32MB odoo-pg up",
-    "odoo-pg up --foreground    (systemd, containers)",
-  ],
-  down: ["odoo-pg down"],
-  destroy: ["odoo-pg destroy --confirm odoo"],
-  status: ["odoo-pg status", "odoo-pg status --watch", "odoo-pg status --json"],
-  "odoo-conf": ["odoo-pg odoo-conf >> /etc/odoo/odoo.conf", "odoo-pg odoo-conf --json"],
-  psql: ["odoo-pg psql", "odoo-pg psql read", "odoo-pg psql pg2 -- -d mydb -c 'SELECT now()'"],
-  logs: ["odoo-pg logs pg1", "odoo-pg logs haproxy -f"],
-  switchover: ["odoo-pg switchover --dry-run", "odoo-pg switchover --to pg2"],
-  promote: ["odoo-pg promote pg2", "odoo-pg promote pg2 --fence immediate"],
-  rejoin: ["odoo-pg rejoin pg1", "odoo-pg rejoin pg1 --reseed"],
-  reseed: ["odoo-pg reseed pg2"],
-  backup: [
-    "odoo-pg backup create --all",
-    "odoo-pg backup list",
-    "odoo-pg backup verify --all",
-    "odoo-pg backup verify --restore prod_20260301_1200",
-  ],
-  "backup create": ["odoo-pg backup create prod", "odoo-pg backup create --all --json"],
-  "backup list": ["odoo-pg backup list", "odoo-pg backup list --database prod --json"],
-  "backup verify": ["odoo-pg backup verify --all", "odoo-pg backup verify --restore prod_20260301_1200"],
-  "backup prune": ["odoo-pg backup prune --dry-run"],
-  history: ["odoo-pg history", "odoo-pg history --json"],
-  "config check": ["odoo-pg config check", "odoo-pg config check --json"],
-  "config show": ["odoo-pg config show", "odoo-pg config show --json"],
-  restore: [
-    "odoo-pg restore shop_20251122_0300 --as shop_test",
-    "odoo-pg restore /mnt/usb/shop.zip --as shop",
-    "odoo-pg restore shop_20251122_0300 --replace shop --confirm shop",
-  ],
-  copy: [
-    "odoo-pg db copy shop shop_staging --neutralize",
-    "odoo-pg db copy shop staging --neutralize --replace --confirm staging",
-  ],
-  rename: ["odoo-pg db rename shop shop_2024"],
-  export: ["odoo-pg backup export shop_20251122_0300 --odoo-zip /tmp/shop.zip"],
-  kill: ["odoo-pg sessions kill shop", "odoo-pg sessions kill shop --cancel"],
-  compose: ["odoo-pg compose", "odoo-pg compose --replicas 3 --odoo", "odoo-pg compose --print"],
-  systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],
-};
 
 /**
  * Runs one command line and returns its exit status. Commands are loaded when they are called: `status` must not pay
@@ -503,6 +451,14 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       ),
     );
   root
+    .command("container-setup", { hidden: true })
+    .action(
+      withContext(
+        async (context) => await (await import("./compose.ts")).containerSetup(context),
+        beforeCluster,
+      ),
+    );
+  root
     .command("origin", { hidden: true })
     .argument("<command>")
     .argument("[args...]")
@@ -512,14 +468,6 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       const context = await loadContext(invocation, output, undefined, backupFile);
       result = await originCommand(context, name, args);
     });
-  root
-    .command("container-setup", { hidden: true })
-    .action(
-      withContext(
-        async (context) => await (await import("./compose.ts")).containerSetup(context),
-        beforeCluster,
-      ),
-    );
   root
     .command("container", { hidden: true })
     .argument("[args...]")
@@ -584,8 +532,5 @@ function printError(output: Output, error: OdooPgError, json: boolean, configFil
   output.err(`Error (${error.code}): ${error.message}`);
   if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
   if (error.next === undefined) return;
-  // The agent does not know by which file it is asked.
-  const named =
-    configFile === undefined || !error.next.includes("odoo-pg ") || error.next.includes("--config");
-  output.err(`  Next: ${error.next}${named ? "" : ` (with --config ${configFile})`}`);
+  output.err(`  Next: ${nextFor(configFile, error.next)}`);
 }

@@ -5,6 +5,7 @@ import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "./quantities.ts";
 import type { ClusterView, NodeView } from "./view.ts";
 import { warning, type Warning } from "./warnings.ts";
+import { shellWord } from "./shell-word.ts";
 
 const FILLING = 0.85;
 const NEARLY_FULL = 0.95;
@@ -315,11 +316,6 @@ function slotLimit(config: Config, primary: NodeView): number | undefined {
   // Without a unit PostgreSQL reads megabytes.
   const bytes = parseBytes(/^\d+$/.test(set) ? `${set}MB` : set);
   return typeof bytes === "number" ? bytes : undefined;
-}
-
-/** Quotes for a POSIX shell where that is needed. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function endpoints({ input }: ClusterView): Warning[] {

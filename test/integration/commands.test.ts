@@ -169,23 +169,25 @@ describe("systemd", () => {
 });
 
 describe("the command line", () => {
-  test.each([
-    [[]],
-    [["up"]],
-    [["down"]],
-    [["destroy"]],
-    [["status"]],
-    [["odoo-conf"]],
-    [["psql"]],
-    [["logs"]],
-    [["config", "check"]],
-    [["config", "show"]],
-    [["systemd"]],
-  ])("%j --help begins with examples", async (command) => {
-    const { exitCode, stdout } = await cluster.run([...command, "--help"]);
-    expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^Examples:\n {2}odoo-pg/);
-    expect(stdout).toContain("Usage: odoo-pg");
+  test("the help of each command begins with examples", async () => {
+    const commandsIn = (help: string): readonly string[] =>
+      help
+        .slice(help.indexOf("\nCommands:"))
+        .split("\n")
+        .flatMap((line) => /^ {2}([a-z][a-z-]*)/.exec(line)?.[1] ?? [])
+        .filter((name) => name !== "help");
+    const seen: string[] = [];
+    const look = async (command: readonly string[]): Promise<void> => {
+      const { exitCode, stdout } = await cluster.run([...command, "--help"]);
+      expect(exitCode).toBe(0);
+      expect(stdout, command.join(" ")).toMatch(/^Examples:\n {2}odoo-pg/);
+      expect(stdout).toContain("Usage: odoo-pg");
+      seen.push(command.join(" "));
+      if (!stdout.includes("\nCommands:")) return;
+      for (const name of commandsIn(stdout)) await look([...command, name]);
+    };
+    await look([]);
+    expect(seen).toEqual(expect.arrayContaining(["up", "config show", "backup verify", "role create"]));
   });
 
   test("--version prints the version of the package", async () => {
