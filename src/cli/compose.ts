@@ -10,6 +10,7 @@ import {
   SERVERS_USER,
   type ComposeOptions,
 } from "../container/compose.ts";
+import { odooRoleName } from "../container/contract.ts";
 import { pgadminServers } from "../container/pgadmin.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { odooOptions } from "../odoo/conf.ts";
@@ -91,9 +92,11 @@ const PGADMIN_USER = { uid: 5050, gid: 5050 };
 export async function containerSetup(context: Context): Promise<ExitStatus> {
   const { environment } = context.invocation;
   const passwords = await ensureSecrets("/setup/secrets", environment);
+  const role = odooRoleName(environment) ?? context.config.odoo.role;
+  const config = { ...context.config, odoo: { ...context.config.odoo, role } };
   const lines = [
     "[options]",
-    ...odooOptions(context.config, "endpoints", passwords.odoo, DEFAULT_MAX_CONNECTIONS).flatMap(
+    ...odooOptions(config, "endpoints", passwords.odoo, DEFAULT_MAX_CONNECTIONS).flatMap(
       ({ name, value, reason }) => [`; ${reason}`, `${name} = ${value}`],
     ),
     "; as in Odoo's own image",
@@ -106,7 +109,6 @@ export async function containerSetup(context: Context): Promise<ExitStatus> {
   // Not empty, so that the engine does not fill it from Odoo's image and give it to the user there.
   await ensureDirectory("/setup/odoo-data", { mode: 0o755, ...servers });
   await ensureDirectory("/setup/odoo-data/filestore", { mode: 0o755, ...servers });
-  const role = context.config.odoo.role;
   const hosts = ["primary", ...replicaNames(Number(environment["REPLICAS"] ?? 1))];
   const owner = PGADMIN_USER;
   await ensureDirectory("/setup/pgadmin", { mode: 0o700, owner });

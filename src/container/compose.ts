@@ -28,6 +28,7 @@ export const SERVERS_USER = { uid: 999, gid: 999 } as const;
 const SECRETS = "./secrets:/run/secrets:ro";
 const secret = (file: string): string => `/run/secrets/${file}`;
 const IMAGE = "${ODOO_PG_IMAGE:-odoo-pg:latest}";
+const ODOO_ROLE = "${ODOO_USER:-odoo}";
 const SETUP_DONE = { setup: { condition: "service_completed_successfully" } };
 
 /** Ports of this host: the primary, then the first replica, then what the endpoints leave free. */
@@ -72,6 +73,7 @@ export function renderCompose(options: ComposeOptions): string {
       network_mode: "none",
       environment: {
         REPLICAS: String(options.replicas),
+        POSTGRES_USER: ODOO_ROLE,
         // From .env, where they are set there; otherwise they are generated.
         ODOO_PASSWORD: "${ODOO_PASSWORD:-}",
         REPLICATOR_PASSWORD: "${REPLICATOR_PASSWORD:-}",
@@ -87,6 +89,7 @@ export function renderCompose(options: ComposeOptions): string {
     },
     primary: {
       ...node("primary", "pg1", 5433, {
+        POSTGRES_USER: ODOO_ROLE,
         POSTGRES_PASSWORD_FILE: secret(SECRET_FILES.odoo),
         REPLICATOR_PGSQL_PASSWD_FILE: secret(SECRET_FILES.replicator),
         COLLECTD_PGSQL_PASSWD_FILE: secret(SECRET_FILES.collectd),

@@ -46,6 +46,8 @@ const EVERYBODY = ["0.0.0.0/0", "::/0"];
  */
 export function readContract(input: ContractInput): Contract {
   const { env, args } = input;
+  const role = odooRoleName(env);
+  const filestore = env["ODOO_FILESTORE"];
   const problems: string[] = [];
   const follows = Boolean(env["SLAVEHOST"]);
   const environment = follows ? replicaEnvironment(env) : primaryEnvironment(env);
@@ -59,7 +61,7 @@ export function readContract(input: ContractInput): Contract {
       networks: EVERYBODY,
       postgres: env["POSTGRES_INITDB_ARGS"] ? { initdb_args: splitWords(env["POSTGRES_INITDB_ARGS"]) } : {},
       nodes: [{ name: nodeName(input, follows), port: NODE_PORT, data_dir: input.place.dataDir }],
-      odoo: { ...odooRole(env), ...(env["ODOO_FILESTORE"] ? { filestore: env["ODOO_FILESTORE"] } : {}) },
+      odoo: { ...(role ? { role } : {}), ...(filestore ? { filestore } : {}) },
       // The primary's container makes the backups; a replica's cannot, because the superuser there is the primary's.
       backup: { dir: FIXED.backupsDir, ...(follows ? { enabled: false } : {}) },
       replication_log: { format: "origin", ...(input.logsWritable ? { file: FIXED.replicationLog } : {}) },
@@ -72,9 +74,9 @@ export function readContract(input: ContractInput): Contract {
 }
 
 /** The superuser stays `postgres`, for this container only. Another name is that of Odoo's role. */
-function odooRole(env: Environment): Document {
+export function odooRoleName(env: Environment): string | undefined {
   const user = env["POSTGRES_USER"];
-  return user && user !== "postgres" && user !== "openerp" ? { role: user } : {};
+  return user && user !== "postgres" && user !== "openerp" ? user : undefined;
 }
 
 function primaryEnvironment(env: Environment): Environment {
