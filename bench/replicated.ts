@@ -148,7 +148,7 @@ export async function tool(
   cluster: Replicated,
   name: string,
   args: readonly string[],
-): Promise<{ readonly stdout: string }> {
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
   const { stdout: bin } = await execa("pg_config", ["--bindir"]);
   const path = existsSync(join(bin, name)) ? join(bin, name) : name;
   return await execa(path, args, {

@@ -26,6 +26,6 @@ export async function carryOut(
     );
   }
   const renewal = { node: request.node, discardOld: request.discard_old, dryRun };
-  if (request.operation === "reseed") return await reseed(runtime, renewal, progress);
-  return await rejoin(runtime, { ...renewal, reseed: request.reseed }, progress);
+  if (request.operation === "reseed") return await reseed(runtime, pool, renewal, progress);
+  return await rejoin(runtime, pool, { ...renewal, reseed: request.reseed }, progress);
 }

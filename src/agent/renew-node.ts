@@ -10,12 +10,21 @@ import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
-import { diskSpace, kindOf, move, removeTree, treeBytes, writeFileIfChanged } from "../system/files.ts";
+import {
+  diskSpace,
+  isMountPoint,
+  kindOf,
+  move,
+  removeTree,
+  treeBytes,
+  writeFileIfChanged,
+} from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
 import { becomeStandby } from "./change-primary.ts";
 import { startingFloor, writeNodeFiles } from "./configure.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
+import type { PoolKeeper } from "./pool-keeper.ts";
 import { stamp } from "./removed-nodes.ts";
 import type { Outcome } from "./report.ts";
 import {
@@ -35,6 +44,7 @@ const BETWEEN_TRIES = 2000;
 /** Makes a replica anew from the primary. Its old data is kept aside until somebody removes it. */
 export async function reseed(
   runtime: Runtime,
+  pool: PoolKeeper,
   request: { node: string; discardOld: boolean; dryRun: boolean },
   progress: Progress,
 ): Promise<Outcome> {
@@ -57,7 +67,7 @@ export async function reseed(
   await requireRoom(primaryOf(runtime), handle);
   const { upstream } = runtime;
   const replace = async (make: () => Promise<string>): Promise<void> =>
-    await renew(runtime, handle, "reseed", request.discardOld, progress, make);
+    await renew(runtime, pool, handle, "reseed", request.discardOld, progress, make);
   if (upstream) {
     // Somebody else's primary has one slot for this node, and the old data holds it as long as it streams.
     await replace(async () => {
@@ -79,10 +89,11 @@ export async function reseed(
 /** Makes an old primary a replica of the present one, by pg_rewind on a copy: the original stays whole. */
 export async function rejoin(
   runtime: Runtime,
+  pool: PoolKeeper,
   request: { node: string; reseed: boolean; discardOld: boolean; dryRun: boolean },
   progress: Progress,
 ): Promise<Outcome> {
-  if (request.reseed) return await reseed(runtime, request, progress);
+  if (request.reseed) return await reseed(runtime, pool, request, progress);
   const handle = await requireReplica(runtime, request.node);
   const observed = factsOf(await handle.observe());
   if (observed?.in_recovery && observed.receiver_status === "streaming") {
@@ -103,7 +114,7 @@ export async function rejoin(
   outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
   if (request.dryRun) return outcome;
   await requireRoom(handle, handle);
-  await renew(runtime, handle, "rejoin", request.discardOld, progress, async () => {
+  await renew(runtime, pool, handle, "rejoin", request.discardOld, progress, async () => {
     await renewSlot(runtime, handle);
     return await rewindCopy(runtime, handle, progress);
   });
@@ -130,7 +141,16 @@ async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandl
   });
 }
 
+/** @throws OdooPgError refused, disk_full: before anything is stopped or copied. */
 async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void> {
+  const { dataDir } = target.files;
+  if ((await kindOf(dataDir)) === "directory" && (await isMountPoint(dataDir))) {
+    throw new OdooPgError("refused", {
+      message: `${dataDir} is a mount point: it cannot be renamed to keep it while the copy takes its place.`,
+      safe: "Nothing was changed.",
+      next: "Mount the volume one directory higher, so that the data directory is an ordinary one in it.",
+    });
+  }
   const needed = await treeBytes(source.files.dataDir);
   const { freeBytes } = await diskSpace(path.dirname(target.files.dataDir));
   if (freeBytes > needed * 1.05) return;
@@ -157,6 +177,7 @@ async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
 /** The frame of reseed and rejoin: stop, take the new directory, swap by renaming, start, prove, then tidy up. */
 async function renew(
   runtime: Runtime,
+  pool: PoolKeeper,
   handle: NodeHandle,
   kind: "reseed" | "rejoin",
   discardOld: boolean,
@@ -168,6 +189,10 @@ async function renew(
   await handle.take(kind);
   runtime.held.add(node.name);
   try {
+    // Out of the read endpoint before it stops. A HAProxy that does not answer now keeps nobody from mending a node.
+    await pool
+      .step()
+      .catch((error: unknown) => runtime.log("warn", `${kind} of ${node.name}: ${String(error)}`));
     await handle.disconnect();
     if (await findPostmaster(files.dataDir)) {
       progress.step(node.name, "stop");

@@ -152,6 +152,25 @@ function managedParameters(input: NodeRenderInput): Record<string, Setting> {
   return managed;
 }
 
+/**
+ * How a copy of the primary is fetched: a primary of this cluster runs on this host, and its Unix socket spares both
+ * sides the ciphering of every byte.
+ */
+export function copyConninfo(
+  input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
+  upstream: { host: string; port: number },
+): string {
+  if (input.follows === "foreign") return upstreamConninfo(input, upstream);
+  return conninfo({
+    host: input.layout.runDir,
+    port: upstream.port,
+    user: "replicator",
+    passfile: passfilePath(input.layout),
+    application_name: input.node.name,
+    connect_timeout: 5,
+  });
+}
+
 /** How a replica reaches its primary: as replicator, with the primary's certificate verified. */
 export function upstreamConninfo(
   input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
@@ -224,6 +243,7 @@ export function renderHba(networks: readonly string[], foreignCopy = false): str
   // A copy of somebody else's cluster has their superuser's password: the servers' own user comes in by who it is.
   const lines = [
     ...(foreignCopy ? ["local all postgres peer map=odoo_pg"] : []),
+    "local replication replicator scram-sha-256",
     "local all all scram-sha-256",
   ];
   for (const loopback of ["127.0.0.1/32", "::1/128"]) {

@@ -5,7 +5,7 @@ import { removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
-import { upstreamConninfo } from "./render.ts";
+import { copyConninfo } from "./render.ts";
 
 export interface SeedOptions {
   readonly config: Config;
@@ -35,7 +35,7 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
       "-D",
       newDataDir,
       "-d",
-      upstreamConninfo(options, options.upstream),
+      copyConninfo(options, options.upstream),
       "-X",
       "stream",
       "-S",
