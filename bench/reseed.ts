@@ -23,8 +23,12 @@ export const reseedTime: Benchmark = {
       const parent = join(cluster.folder, "bare");
       const copyFrom = async (host: string): Promise<void> => {
         const { stderr } = await tool(cluster, "pg_basebackup", [
-          ...["-D", join(parent, "data"), "-c", "fast", "-X", "stream"],
-          ...["-U", "replicator", "-h", host, "-p", String(cluster.ports.node("pg1"))],
+          `--pgdata=${join(parent, "data")}`,
+          "--checkpoint=fast",
+          "--wal-method=stream",
+          "--username=replicator",
+          `--host=${host}`,
+          `--port=${cluster.ports.node("pg1")}`,
         ]);
         if (stderr !== "") throw new Error(stderr);
       };
