@@ -8,11 +8,11 @@ import { withSession } from "../../system/sql.ts";
 import type { BackupSource } from "../source.ts";
 import type { Filling } from "./filling.ts";
 import type { ArchiveList } from "./archive-list.ts";
-import { LOAD_OPTIONS } from "./new-database.ts";
+import { loadOptions } from "./new-database.ts";
 import { SqlFilter, type SqlContents } from "./sql-filter.ts";
 
-function environment({ target }: Filling): Record<string, string> {
-  return { PGPASSFILE: target.passfile, PGOPTIONS: LOAD_OPTIONS };
+function environment({ source, target }: Filling): Record<string, string> {
+  return { PGPASSFILE: target.passfile, PGOPTIONS: loadOptions(source.processors) };
 }
 
 /** What pg_restore lists of an archive. @throws OdooPgError command_failed with its words. */

@@ -52,8 +52,14 @@ export const PREPARED_EXTENSIONS = ["pg_trgm", "unaccent"];
 /** Bytes of a database up to which a copy of it goes through the WAL. */
 const WAL_UP_TO = 128 * 1024 * 1024;
 
-/** Settings of sessions that load: nothing of it is worth waiting for the disk, because a failed load is thrown away. */
-export const LOAD_OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB";
+/**
+ * Settings of sessions that load: nothing of it is worth waiting for the disk, because a failed load is thrown away.
+ * With no more than two processors, two processes that load keep them busy: helpers of an index build would only add work.
+ */
+export function loadOptions(processors: number): string {
+  const helpers = processors <= 2 ? " -c max_parallel_maintenance_workers=0" : "";
+  return `-c synchronous_commit=off -c maintenance_work_mem=256MB${helpers}`;
+}
 
 /**
  * A database in the making: under a name that nobody knows, owned by a role that only it has, which nobody else may
