@@ -7,6 +7,7 @@ import { backupStatusSchema, runReportSchema } from "../../src/backup/report.ts"
 import type { Credentials } from "../../src/system/sql.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase, type OdooDatabase } from "../support/odoo-database.ts";
+import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -55,6 +56,18 @@ function status() {
   return backupStatusSchema.parse(
     JSON.parse(readFileSync(join(cluster.stateDir, "backup-status.json"), "utf8")),
   );
+}
+
+/** Until pg_dump waits for the sequence that somebody has locked. */
+async function dumpWaits(): Promise<void> {
+  await waitFor("the dump to wait", async () => {
+    const looking = await cluster.session("pg1");
+    const rows = await looking.rows(
+      "SELECT FROM pg_stat_activity WHERE application_name = 'odoo-pg backup' AND query LIKE '%res_partner_id_seq%' AND wait_event_type = 'Lock'",
+    );
+    await looking.close();
+    return rows.length > 0;
+  });
 }
 
 describe("backup commands", () => {
@@ -114,14 +127,7 @@ describe("backup commands", () => {
     await holder.rows("BEGIN");
     await holder.rows("ALTER SEQUENCE res_partner_id_seq RENAME TO renamed");
     const running = cluster.start(["backup", "create", "shop"]);
-    await waitFor("the dump to wait", async () => {
-      const looking = await cluster.session("pg1");
-      const rows = await looking.rows(
-        "SELECT FROM pg_stat_activity WHERE application_name = 'odoo-pg backup' AND query LIKE '%res_partner_id_seq%' AND wait_event_type = 'Lock'",
-      );
-      await looking.close();
-      return rows.length > 0;
-    });
+    await dumpWaits();
     running.signal("SIGKILL");
     await running.ended;
     await holder.close();
@@ -208,17 +214,19 @@ describe("backup commands", () => {
   });
 });
 
+/** Notes that the last run and the last drill were long ago. */
+function makeDue(): void {
+  const record = status();
+  const at = "2020-01-01T00:00:00.000Z";
+  if (record.last_run) record.last_run.started_at = at;
+  if (record.last_drill) record.last_drill.started_at = at;
+  writeFileSync(join(cluster.stateDir, "backup-status.json"), JSON.stringify(record));
+}
+
 test("the agent backs up what is due, and makes up for what was missed; BACKUPS=false turns that off", async () => {
   const before = (await list()).length;
-  const launched = (at: string): void => {
-    const file = join(cluster.stateDir, "backup-status.json");
-    const record = status();
-    if (record.last_run) record.last_run.started_at = at;
-    if (record.last_drill) record.last_drill.started_at = at;
-    writeFileSync(file, JSON.stringify(record));
-  };
   await cluster.down();
-  launched("2020-01-01T00:00:00.000Z");
+  makeDue();
   cluster.configure({
     backup: { dir, enabled: true, schedule: "daily", drill_schedule: "weekly" },
     odoo: { filestore: join(cluster.folder, "filestore") },
@@ -235,4 +243,26 @@ test("the agent backs up what is due, and makes up for what was missed; BACKUPS=
   expect(readFileSync(join(cluster.stateDir, "agent.log"), "utf8").match(/backup is due/g)).toHaveLength(1);
   expect(readFileSync(join(cluster.stateDir, "pg_backup.log"), "utf8")).toMatch(/backup of shop: ok shop_/);
   expect(odoo.files.length).toBe(20);
+});
+
+test("kill -9 of the agent does not end the backup that it began", async () => {
+  await cluster.down();
+  makeDue();
+  await cluster.up({ env: { BACKUPS: "false" } });
+  const holder = await cluster.session("pg1", "postgres", "shop");
+  await holder.rows("BEGIN");
+  await holder.rows("ALTER SEQUENCE res_partner_id_seq RENAME TO renamed");
+  await cluster.up();
+  await dumpWaits();
+  const agent = cluster.agent();
+  process.kill(agent, "SIGKILL");
+  await waitFor("the agent to be gone", () => !isAlive(agent));
+  await holder.close();
+  await waitFor("the backup and the drill to end", () => {
+    const { last_run, last_drill } = status();
+    return (last_run?.started_at ?? "") > "2021" && (last_drill?.started_at ?? "") > "2021";
+  });
+  expect(status().last_run).toMatchObject({ ok: true, databases: [{ database: "shop", outcome: "ok" }] });
+  await cluster.up();
+  await cluster.healthy();
 });
