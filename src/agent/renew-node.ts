@@ -5,6 +5,7 @@ import { OdooPgError } from "../errors.ts";
 import { freshDirectory } from "../postgres/initialise.ts";
 import { programOf } from "../postgres/installation.ts";
 import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../postgres/operations.ts";
+import { endOrphans } from "../postgres/orphans.ts";
 import { conninfo, quotePassfileField } from "../postgres/quoting.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
@@ -200,6 +201,8 @@ async function renew(
         async () => await stopServer(files.dataDir, node.name, "immediate"),
       );
     }
+    // What outlived a killed postmaster may still write into data that is about to be copied or put aside.
+    await endOrphans(files.dataDir, node.name);
     const fresh = await make();
     let aside: string | undefined;
     if ((await kindOf(files.dataDir)) !== undefined) {

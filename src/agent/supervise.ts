@@ -51,7 +51,7 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
           ? [decision.reason, decision.next]
           : [
               `The data directory of ${name} is gone.`,
-              `Is its disk mounted? Then: odoo-pg up. To make it anew: odoo-pg up`,
+              `Mount its disk, if it has one of its own. Then: odoo-pg up (it makes anew what is gone)`,
             ];
       handle.waiting = { state: "refused", reason, next };
       return;
