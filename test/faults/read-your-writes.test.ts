@@ -205,11 +205,24 @@ describe("What a replica's place in the pool was proven for", () => {
     const { cluster, step, until, healthy, value, answering } = await scenario({
       consistency: "read-your-writes",
     });
-    const reader = await cluster.session("read", "odoo");
-    expect(await reader.value("SHOW cluster_name")).toBe("test/pg2");
     const started = await value("pg1", "SELECT pg_postmaster_start_time()::text");
-    await step("kill -9 of a session", async () => await crashSession(cluster));
-    await until("the reader to be cut", () => reader.isCut());
+    const loaded = await value("pg1", "SELECT pg_conf_load_time()::text");
+    const agent = cluster.agent();
+    await step("a session crashes while the agent does not look", async () => {
+      process.kill(agent, "SIGSTOP");
+      atEnd(() => {
+        if (isAlive(agent)) process.kill(agent, "SIGCONT");
+      });
+      await crashSession(cluster);
+      const streams = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')";
+      await until("the replica to stream again", async () => (await value("pg1", streams)) === true);
+      process.kill(agent, "SIGCONT");
+    });
+    // The proof begins with the primary's reading its configuration.
+    await until(
+      "the proof to be made anew",
+      async () => (await value("pg1", "SELECT pg_conf_load_time()::text")) !== loaded,
+    );
     await healthy();
     await until("reads from the replica", async () => (await answering("read")) === "pg2");
     expect(await value("pg1", "SELECT pg_postmaster_start_time()::text")).toBe(started);
