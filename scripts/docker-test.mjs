@@ -2,7 +2,7 @@
 // name; `fresh-clone` is only run when it is named. Without an engine it says why nothing was tried.
 import { Containers } from "../test/docker/containers.mjs";
 import { composeScenarios, Project } from "../test/docker/compose.mjs";
-import { findCompose, findEngine } from "../test/docker/engine.mjs";
+import { findCompose, findEngine, installForIntegration } from "../test/docker/engine.mjs";
 import { figures } from "../test/docker/figures.mjs";
 import { freshClone } from "../test/docker/fresh-clone.mjs";
 import { buildImage, ensureBase } from "../test/docker/images.mjs";
@@ -10,6 +10,8 @@ import { singleScenarios } from "../test/docker/single.mjs";
 
 const IMAGE = "odoo-pg:test";
 const words = process.argv.slice(2);
+const installed = await installForIntegration();
+if (installed.length) console.log(`installed ${installed.join(", ")}`);
 const engine = await findEngine();
 let passed = 0;
 let failed = 0;

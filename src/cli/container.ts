@@ -5,7 +5,7 @@ import { ensurePasswords, readPassword, type GivenPasswords } from "../agent/sec
 import { superuser } from "../agent/runtime.ts";
 import { prepareStateDirectory } from "../agent/agent.ts";
 import { readApplied, readState } from "../agent/state.ts";
-import { layoutOf, nodeLayoutOf, type Layout } from "../cluster/layout.ts";
+import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
 import type { Environment } from "../config/environment.ts";
 import { adoptDataDirectory } from "../container/adopt.ts";
 import {
@@ -81,8 +81,7 @@ async function readFileVariables(env: Environment): Promise<Environment> {
 }
 
 async function runNode(invocation: Invocation, output: Output, args: readonly string[]): Promise<ExitStatus> {
-  const { environment: env } = invocation;
-  const pgdata = env["PGDATA"] ?? path.join(HOME, "data");
+  const pgdata = invocation.environment["PGDATA"] ?? path.join(HOME, "data");
   const version = (await readTextIfAny(path.join(pgdata, "PG_VERSION")))?.trim();
   const installation = await findInstallation({}, { searchPath: searchPath(invocation), installHint: "" });
   await refuseOtherMajor(pgdata, version, installation.major);
@@ -90,6 +89,7 @@ async function runNode(invocation: Invocation, output: Output, args: readonly st
   const place = placeOf(pgdata, { version, isMountPoint: isMount });
   const layout = layoutOf(place.stateDir);
   const own = await readOwnFile(invocation, output);
+  const env = await withoutOldPrimary(invocation.environment, layout, output);
   const follows = Boolean(env["SLAVEHOST"]);
   const logsWritable = await isWritable(FIXED.logDir);
   const contract = readContract({
@@ -104,6 +104,7 @@ async function runNode(invocation: Invocation, output: Output, args: readonly st
   if (contract.problems.length) throw invalid(contract.problems);
   const context = await writeConfiguration(invocation, output, place, contract, own);
   const given = await givenPasswords(context.secrets);
+  if (logsWritable) await leadLink(FIXED.backupLog, path.join(layout.stateDir, "pg_backup.log"));
   if (!follows) await prepareFirstLaunch(context, installation, given);
   return await up(context, {
     foreground: {
@@ -111,6 +112,25 @@ async function runNode(invocation: Invocation, output: Output, args: readonly st
       afterUp: async (log) => await settle(context, place, contract, log),
     },
   });
+}
+
+/** A replica that was promoted stays a primary, whatever its variables still say: nobody rewrites them in that hour. */
+async function withoutOldPrimary(env: Environment, layout: Layout, output: Output): Promise<Environment> {
+  const state = await readState(layout);
+  const promoted = state && state.primary !== UPSTREAM && state.history.some(({ from }) => from === UPSTREAM);
+  if (!promoted || !env["SLAVEHOST"]) return env;
+  output.err(`SLAVEHOST=${env["SLAVEHOST"]} is ignored: this node was promoted. Take the variable out.`);
+  return withoutUpstream(env);
+}
+
+function withoutUpstream(env: Environment): Environment {
+  return {
+    ...env,
+    SLAVEHOST: undefined,
+    SLAVEPORT: undefined,
+    SLAVEUSER: undefined,
+    SLAVEPASSWORD: undefined,
+  };
 }
 
 /** Records that this is a first launch, and takes over data that another PostgreSQL made. May be repeated until it is complete. */
@@ -164,7 +184,7 @@ async function laterLayout(pgdata: string): Promise<{ directory: string; version
 async function readOwnFile(invocation: Invocation, output: Output): Promise<Document> {
   const text = await readTextIfAny(FIXED.ownFile);
   if (text === undefined) return {};
-  const environment = { ...invocation.environment, SLAVEHOST: undefined };
+  const environment = withoutUpstream(invocation.environment);
   await loadContext({ ...invocation, environment }, output, FIXED.ownFile);
   const document: unknown = parse(text);
   return typeof document === "object" && document !== null ? { ...document } : {};

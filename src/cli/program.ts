@@ -90,12 +90,13 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .option("--json", "one JSON document")
     .option("--watch", "again every 2 s, until Ctrl-C")
     .action(
-      withContext(
-        async (context, flags) =>
-          await (
-            await import("./status.ts")
-          ).status(context, { json: flags["json"] === true, watch: flags["watch"] === true }, output),
-      ),
+      withContext(async (context, flags) => {
+        // A container that has the endpoints alone.
+        if (invocation.environment["ENDPOINTS_FOR"])
+          return await (await import("./endpoints-status.ts")).endpointsStatus(context, { json });
+        const { status } = await import("./status.ts");
+        return await status(context, { json, watch: flags["watch"] === true }, output);
+      }),
     );
   command("odoo-conf", "the lines for odoo.conf, with the password")
     .option("--json", "one JSON document")

@@ -19,6 +19,7 @@ export const PASSWORD_VARIABLES = {
 
 export type EnvironmentRole = keyof typeof PASSWORD_VARIABLES;
 
+/** The same, in the order in which they are read and told of. */
 export const ENVIRONMENT_ROLES: readonly EnvironmentRole[] = ["odoo", "openerp", "replicator", "collectd"];
 
 export type Environment = Readonly<Record<string, string | undefined>>;

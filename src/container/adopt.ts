@@ -15,7 +15,7 @@ const HELPER = "odoo_pg_adopts";
  * its first superuser by the name in POSTGRES_USER, and a first superuser can never become an ordinary role: so it is
  * renamed to postgres, and its name is free for an ordinary one. One statement a line, as the single-user mode wants.
  */
-export function superuserStatements(verifier: string): string[] {
+function superuserStatements(verifier: string): string[] {
   const rename = `DO $do$ DECLARE first text := (SELECT rolname FROM pg_authid WHERE oid = 10); BEGIN IF first <> '${SUPERUSER}' THEN IF EXISTS (SELECT FROM pg_authid WHERE rolname = '${SUPERUSER}') THEN ALTER ROLE ${SUPERUSER} RENAME TO postgres_before; END IF; EXECUTE format('ALTER ROLE %I RENAME TO ${SUPERUSER}', first); END IF; END $do$`;
   return [
     "SET log_statement = 'none'",

@@ -44,6 +44,7 @@ export function replicaNames(replicas: number): string[] {
   return Array.from({ length: replicas }, (_, index) => (index === 0 ? "replica" : `replica${index + 1}`));
 }
 
+/** A replica gets all passwords too: it is the one that gives them to the roles when it is promoted. */
 function node(name: string, nodeName: string, port: number, environment: Record<string, string>): object {
   return {
     image: IMAGE,
@@ -54,7 +55,14 @@ function node(name: string, nodeName: string, port: number, environment: Record<
     // PostgreSQL's parallel queries share memory there; 64 MB is the engine's default.
     shm_size: "256m",
     security_opt: ["no-new-privileges:true"],
-    environment: { ODOO_PG_NODE: nodeName, ...environment },
+    environment: {
+      ODOO_PG_NODE: nodeName,
+      POSTGRES_USER: ODOO_ROLE,
+      POSTGRES_PASSWORD_FILE: secret(SECRET_FILES.odoo),
+      REPLICATOR_PGSQL_PASSWD_FILE: secret(SECRET_FILES.replicator),
+      COLLECTD_PGSQL_PASSWD_FILE: secret(SECRET_FILES.collectd),
+      ...environment,
+    },
     ports: [published(port, 5432)],
   };
 }
@@ -89,10 +97,6 @@ export function renderCompose(options: ComposeOptions): string {
     },
     primary: {
       ...node("primary", "pg1", 5433, {
-        POSTGRES_USER: ODOO_ROLE,
-        POSTGRES_PASSWORD_FILE: secret(SECRET_FILES.odoo),
-        REPLICATOR_PGSQL_PASSWD_FILE: secret(SECRET_FILES.replicator),
-        COLLECTD_PGSQL_PASSWD_FILE: secret(SECRET_FILES.collectd),
         // So that attachments are in the backups.
         ODOO_FILESTORE: "/var/lib/odoo/filestore",
       }),
@@ -110,7 +114,6 @@ export function renderCompose(options: ComposeOptions): string {
         {
           ...node(name, `pg${index + 2}`, replicaPort(index), {
             SLAVEHOST: "primary",
-            SLAVEPASSWORD_FILE: secret(SECRET_FILES.replicator),
           }),
           volumes: [`${name}:/var/lib/postgresql`, SECRETS],
           depends_on: { primary: { condition: "service_healthy" } },

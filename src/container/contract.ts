@@ -50,7 +50,7 @@ export function readContract(input: ContractInput): Contract {
   const filestore = env["ODOO_FILESTORE"];
   const problems: string[] = [];
   const follows = Boolean(env["SLAVEHOST"]);
-  const environment = follows ? replicaEnvironment(env) : primaryEnvironment(env);
+  const environment = follows ? withReplicationPassword(rolesEnvironment(env)) : rolesEnvironment(env);
   problems.push(...unsupported(env), ...missingPassword(follows, environment, input.passwordsKnown));
   const { parameters, wrong } = parametersOf(args);
   problems.push(...wrong);
@@ -79,19 +79,19 @@ export function odooRoleName(env: Environment): string | undefined {
   return user && user !== "postgres" && user !== "openerp" ? user : undefined;
 }
 
-function primaryEnvironment(env: Environment): Environment {
+/** The password of Odoo's role under the name that odoo-pg has for it; a replica keeps it for its promotion. */
+function rolesEnvironment(env: Environment): Environment {
   const { POSTGRES_PASSWORD: password, ...rest } = env;
   if (!password) return rest;
   const variable = env["POSTGRES_USER"] === "openerp" ? "OPENERP_PGSQL_PASSWD" : "ODOO_PGSQL_PASSWD";
   return { [variable]: password, ...rest };
 }
 
-/** A replica's roles are its primary's: of its own passwords only the one that it replicates with means something. */
-function replicaEnvironment(env: Environment): Environment {
-  const { POSTGRES_PASSWORD: _, ...rest } = env;
+/** The role replicator has one password, whichever of both variables gives it. */
+function withReplicationPassword(env: Environment): Environment {
   const own = !env["SLAVEUSER"] || env["SLAVEUSER"] === "replicator";
   const password = env["SLAVEPASSWORD"] || (own ? env["REPLICATOR_PGSQL_PASSWD"] : undefined);
-  return password ? { ...rest, SLAVEPASSWORD: password } : rest;
+  return password ? { ...env, SLAVEPASSWORD: password } : env;
 }
 
 function unsupported(env: Environment): string[] {

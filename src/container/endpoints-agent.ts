@@ -15,6 +15,7 @@ import { serveOnSocket } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 import { ownPid } from "../system/process.ts";
 import { choosePrimary, type Chosen } from "./choose-primary.ts";
+import { viewOfEndpoints } from "./endpoints-view.ts";
 
 /** Milliseconds between two looks, as the agent of a cluster. */
 const LOOK_EVERY = 500;
@@ -22,6 +23,11 @@ const LOOK_EVERY = 500;
 const MARK_SPAN = 60_000;
 
 const chosenSchema = z.object({ name: z.string(), timeline: z.number(), systemIdentifier: z.string() });
+
+/** Where the agent keeps what it saw last. */
+export function endpointsViewFile(layout: Layout): string {
+  return path.join(layout.stateDir, "endpoints.json");
+}
 
 export interface EndpointsAgentOptions {
   readonly served: Served;
@@ -136,6 +142,8 @@ export class EndpointsAgent {
     this.#tellChanges(standings);
     this.#members.clear();
     for (const { name, eligible } of standings) if (eligible) this.#members.add(name);
+    const view = viewOfEndpoints(observations, chosen?.name, standings);
+    await writeFileIfChanged(endpointsViewFile(this.#options.layout), `${JSON.stringify(view)}\n`);
     await this.#endpoints.keepRunning(served);
     await this.#endpoints.route({ primary: chosen?.name, pool: [...this.#members].sort() });
     this.#complaints.clear();

@@ -312,6 +312,7 @@ export async function isMountPoint(directory: string): Promise<boolean> {
   return own.dev !== parent.dev;
 }
 
+/** Whether this process may write to a file, or make files in a directory. */
 export async function isWritable(target: string): Promise<boolean> {
   return await fs.access(target, constants.W_OK).then(
     () => true,
@@ -319,9 +320,13 @@ export async function isWritable(target: string): Promise<boolean> {
   );
 }
 
-/** A link that leads to `target`, in the place of one that led elsewhere. */
+/** A link that leads to `target`, in the place of one that led elsewhere. What is no link is left as it is. */
 export async function leadLink(link: string, target: string): Promise<void> {
-  if ((await fs.readlink(link).catch(() => undefined)) === target) return;
-  await fs.rm(link, { force: true });
-  await fs.symlink(target, link);
+  await explained(link, async () => {
+    const present = await fs.lstat(link).catch(() => undefined);
+    if (present && !present.isSymbolicLink()) return;
+    if (present && (await fs.readlink(link)) === target) return;
+    await fs.rm(link, { force: true });
+    await fs.symlink(target, link);
+  });
 }

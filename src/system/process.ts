@@ -189,7 +189,7 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Whether the id is taken, be it by a zombie. */
-export function exists(pid: number): boolean {
+function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -43,13 +43,13 @@ describe("the variables of a container", () => {
   });
 
   it("make a replica of SLAVEHOST with a name that stays, and without backups of its own", () => {
-    const env = { SLAVEHOST: "primary", REPLICATOR_PGSQL_PASSWD: "pw", POSTGRES_PASSWORD: "other" };
+    const env = { SLAVEHOST: "primary", REPLICATOR_PGSQL_PASSWD: "pw", POSTGRES_PASSWORD: "odoo's" };
     const { defaults, environment, database, problems } = contract({ ...env, POSTGRES_DB: "shop" });
     expect(problems).toEqual([]);
     expect(database).toBeUndefined();
     expect(defaults).toMatchObject({ nodes: [{ name: "replica_c0ffee00" }], backup: { enabled: false } });
-    expect(environment).toMatchObject({ SLAVEHOST: "primary", SLAVEPASSWORD: "pw" });
-    expect(environment).not.toHaveProperty("POSTGRES_PASSWORD");
+    // Odoo's is for the day on which the replica is promoted.
+    expect(environment).toMatchObject({ SLAVEPASSWORD: "pw", ODOO_PGSQL_PASSWD: "odoo's" });
     const known = contract(env, { knownNode: "replica_1" }).defaults;
     expect(known).toMatchObject({ nodes: [{ name: "replica_1" }] });
   });

@@ -111,6 +111,12 @@ export function composeScenarios(project) {
         await project.ask(WRITE, "CREATE DATABASE shop TEMPLATE odoo_template");
         await project.psql("primary", "CREATE TABLE ledger (id serial); ALTER TABLE ledger OWNER TO odoo");
         equal(await inRecovery(WRITE), "f", "the write endpoint leads to a replica");
+        const endpoints = await project.container("endpoints");
+        holds(
+          await docker("exec", endpoints, "odoo-pg", "status"),
+          /Write +5436 → primary/,
+          "status of the endpoints",
+        );
         await until("reads to go to the replica", async () => (await inRecovery(READ)) === "t");
         await write();
         await nothingLost();
@@ -165,14 +171,22 @@ export function composeScenarios(project) {
       "scaling to three replicas keeps the data and uses all of them",
       async () => {
         const text = await must("docker", [
-          ...["run", "--rm", project.image, "odoo-pg", "compose", "--print", "--replicas", "3"],
+          "run",
+          "--rm",
+          project.image,
+          "odoo-pg",
+          "compose",
+          "--print",
+          "--replicas",
+          "3",
         ]);
         writeFileSync(path.join(project.folder, "compose.yaml"), `${text}\n`);
         await project.compose("up", "-d");
         await project.allHealthy(["primary", "replica", "replica2", "replica3", "endpoints"]);
         await write();
         await nothingLost();
-        const streaming = "SELECT string_agg(application_name, ' ' ORDER BY application_name) FROM pg_stat_replication";
+        const streaming =
+          "SELECT string_agg(application_name, ' ' ORDER BY application_name) FROM pg_stat_replication";
         equal(await project.psql("primary", streaming), "pg2 pg3 pg4", "replicas");
       },
     ],
@@ -214,7 +228,9 @@ export function composeScenarios(project) {
         await docker("start", primary);
         await healthy(primary);
         equal(await writesGoTo(), "odoo/pg2", "where writes go");
-        await docker("restart", endpoints);
+        await docker("restart", "-t", "60", endpoints, replica);
+        await healthy(replica);
+        equal(await psql(replica, "SELECT pg_is_in_recovery()"), "f", "the promoted node after a restart");
         await healthy(endpoints);
         equal(await writesGoTo(), "odoo/pg2", "where writes go after a restart of the endpoints");
       },
@@ -266,6 +282,7 @@ async function originCommands(project) {
   const config = "echo ENABLE_PLAIN_BACKUPS=yes > /tmp/plain.config && pg_backup.sh -c /tmp/plain.config";
   const plain = (await call(primary, "sh", "-c", config)).split("\n").at(-1) ?? "";
   holds(await call(primary, "ls", plain), /database\.sql\.zst/, "a backup as SQL");
+  holds(await call(primary, "cat", "/var/log/pg_backup.log"), /shop/, "the log of backups");
   await call(primary, "pg_dump", "-Fc", "-f", "/tmp/shop.dump", "shop");
   await psql(primary, "DROP TABLE t", shop);
   await call(primary, "dropAndImportDB.sh", "shop", "/tmp/shop.dump");

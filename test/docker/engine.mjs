@@ -43,6 +43,23 @@ export async function until(what, look, limit = 120_000) {
   }
 }
 
+/**
+ * In continuous integration, as root on Debian: installs what an engine and the base image are made with, where it is
+ * missing; gives what was installed. Elsewhere nobody's machine is changed.
+ */
+export async function installForIntegration() {
+  if (process.env.CI !== "true" || process.getuid?.() !== 0 || !existsSync("/etc/debian_version")) return [];
+  const needed = { dockerd: "docker.io", "docker-compose": "docker-compose", debootstrap: "debootstrap" };
+  const missing = Object.entries(needed).flatMap(([program, name]) =>
+    ["/usr/sbin", "/usr/bin"].some((folder) => existsSync(path.join(folder, program))) ? [] : [name],
+  );
+  if (!missing.length) return [];
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  await run("apt-get", ["update", "-qq"], { env });
+  await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "iptables", ...missing], { env });
+  return missing;
+}
+
 /** An engine that answers, or the reason why there is none. `stop` ends what was started here. */
 export async function findEngine() {
   const answers = async () => (await run("docker", ["info"], { limit: 10_000 })).status === 0;

@@ -32,7 +32,11 @@ export async function figures(containers) {
   );
   const ours = await seconds(async () => {
     const primary = await containers.start("p", [
-      ...[...network, "-e", `POSTGRES_PASSWORD=${PASSWORD}`, "-e", `REPLICATOR_PGSQL_PASSWD=${PASSWORD}2`],
+      ...network,
+      "-e",
+      `POSTGRES_PASSWORD=${PASSWORD}`,
+      "-e",
+      `REPLICATOR_PGSQL_PASSWD=${PASSWORD}2`,
     ]);
     const follow = ["-e", `SLAVEHOST=${primary}`, "-e", `SLAVEPASSWORD=${PASSWORD}2`];
     // The engine starts it again until its primary lets it in.

@@ -15,14 +15,16 @@ export async function freshClone() {
   const said = await must(
     "docker",
     [
-      ...["run", "--rm", "-v", `${root}:/origin:ro`, "debian:trixie-slim"],
-      ...[
-        "bash",
-        "-eo",
-        "pipefail",
-        "-c",
-        `git config --global --add safe.directory '*' 2>/dev/null || :; ${SCRIPT}`,
-      ],
+      "run",
+      "--rm",
+      "-v",
+      `${root}:/origin:ro`,
+      "debian:trixie-slim",
+      "bash",
+      "-eo",
+      "pipefail",
+      "-c",
+      `git config --global --add safe.directory '*' 2>/dev/null || :; ${SCRIPT}`,
     ],
     { limit: 3_600_000 },
   );

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Containers, equal, healthy, holds, lacks, logsOf, psql } from "./containers.mjs";
+import { equal, healthy, holds, lacks, logsOf, psql } from "./containers.mjs";
 import { docker } from "./engine.mjs";
 
 const PASSWORD = "s3cret-Pa55word";
@@ -54,8 +54,14 @@ export function singleScenarios(containers) {
         try {
           writeFileSync(path.join(folder, "openerp"), `${PASSWORD}\n`, { mode: 0o600 });
           const name = await containers.start("origin", [
-            ...["-v", `${folder}:/run/secrets:ro`, "-e", "OPENERP_PGSQL_PASSWD_FILE=/run/secrets/openerp"],
-            ...["-e", `REPLICATOR_PGSQL_PASSWD=${PASSWORD}2`, "-e", "BACKUPS=false"],
+            "-v",
+            `${folder}:/run/secrets:ro`,
+            "-e",
+            "OPENERP_PGSQL_PASSWD_FILE=/run/secrets/openerp",
+            "-e",
+            `REPLICATOR_PGSQL_PASSWD=${PASSWORD}2`,
+            "-e",
+            "BACKUPS=false",
           ]);
           await healthy(name);
           const roles = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin";
@@ -103,7 +109,10 @@ export function singleScenarios(containers) {
         const fake = ["sh", "-c", "echo 16 > /data/PG_VERSION; chown -R postgres /data"];
         await containers.once(["-v", `${older}:/data`], fake);
         const { status, text } = await containers.once([
-          ...["-v", `${older}:/var/lib/postgresql/data`, "-e", `POSTGRES_PASSWORD=${PASSWORD}`],
+          "-v",
+          `${older}:/var/lib/postgresql/data`,
+          "-e",
+          `POSTGRES_PASSWORD=${PASSWORD}`,
         ]);
         equal(status, 1, "exit status");
         holds(
@@ -135,16 +144,31 @@ async function everyVariable(containers) {
     const name = await containers.start(
       "any",
       [
-        ...["--read-only", "--user", "1234:1234", "-v", `${volume}:/var/lib/postgresql/data`],
-        ...["-v", `${folder}:/docker-entrypoint-initdb.d:ro`, "-e", "POSTGRES_USER=shop"],
-        ...["-e", "POSTGRES_PASSWORD_FILE=/docker-entrypoint-initdb.d/password"],
-        ...["-e", "POSTGRES_DB_FILE=/docker-entrypoint-initdb.d/database", "-e", "POSTGRES_PASSWORD="],
-        ...["-e", "POSTGRES_INITDB_ARGS=--wal-segsize=4", "-e", "PGSQL_WORK_MEM=33MB"],
+        "--read-only",
+        "--user",
+        "1234:1234",
+        "-v",
+        `${volume}:/var/lib/postgresql/data`,
+        "-v",
+        `${folder}:/docker-entrypoint-initdb.d:ro`,
+        "-e",
+        "POSTGRES_USER=shop",
+        "-e",
+        "POSTGRES_PASSWORD_FILE=/docker-entrypoint-initdb.d/password",
+        "-e",
+        "POSTGRES_DB_FILE=/docker-entrypoint-initdb.d/database",
+        "-e",
+        "POSTGRES_PASSWORD=",
+        "-e",
+        "POSTGRES_INITDB_ARGS=--wal-segsize=4",
+        "-e",
+        "PGSQL_WORK_MEM=33MB",
       ],
       ["postgres", "-c", "log_min_duration_statement=10s"],
     );
     await healthy(name);
-    const tables = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'";
+    const tables =
+      "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'";
     equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh from_sql", "what the scripts made");
     const settings = ["work_mem", "log_min_duration_statement", "wal_segment_size"];
     const shown = await Promise.all(settings.map(async (one) => await psql(name, `SHOW ${one}`)));

@@ -1,0 +1,41 @@
+import * as z from "zod";
+import { factsOf, type NodeObservation } from "../cluster/observation.ts";
+import type { Standing } from "../cluster/pool.ts";
+
+/** What the agent of the endpoints saw last: it keeps that in a file, which `status` reads there. */
+export const endpointsViewSchema = z.object({
+  version: z.literal(1),
+  /** The node that writes go to; null before any primary answered. */
+  primary: z.string().nullable(),
+  /** Replicas that reads go to; with none, they go to the primary. */
+  pool: z.string().array(),
+  nodes: z
+    .object({
+      name: z.string(),
+      state: z.enum(["primary", "replica", "unreachable"]),
+      /** Why a node gets no sessions. */
+      reason: z.string().nullable(),
+    })
+    .array(),
+});
+export type EndpointsView = z.output<typeof endpointsViewSchema>;
+
+export function viewOfEndpoints(
+  observations: readonly NodeObservation[],
+  primary: string | undefined,
+  standings: readonly Standing[],
+): EndpointsView {
+  return {
+    version: 1,
+    primary: primary ?? null,
+    pool: standings.filter(({ eligible }) => eligible).map(({ name }) => name),
+    nodes: observations.map((observation) => {
+      const facts = factsOf(observation);
+      const standing = standings.find(({ name }) => name === observation.name);
+      const silence = observation.answer.kind === "none" ? observation.answer.reason : undefined;
+      const state = facts ? (facts.in_recovery ? "replica" : "primary") : "unreachable";
+      const old = state === "primary" && observation.name !== primary ? "an old primary: stop it" : undefined;
+      return { name: observation.name, state, reason: old ?? silence ?? standing?.reason ?? null };
+    }),
+  };
+}
