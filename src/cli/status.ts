@@ -61,7 +61,7 @@ export async function status(
   return statusExit(document);
 }
 
-export function statusExit(document: StatusDocument): ExitStatus {
+function statusExit(document: StatusDocument): ExitStatus {
   if (document.warnings.some(({ code }) => code === "cluster_not_running")) return 69;
   return document.verdict === "critical" ? 1 : 0;
 }
@@ -90,7 +90,7 @@ async function watch(context: StatusContext, output: Output): Promise<ExitStatus
  * such. What was applied is looked at, not what the configuration file says by now.
  * @throws OdooPgError state_dir_unusable when the state cannot be read.
  */
-export async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
+async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const layout = layoutOf(context.config.state_dir);
   const [applied, record, password, backups] = await Promise.all([
     readApplied(layout),

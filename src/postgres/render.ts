@@ -172,7 +172,7 @@ export function copyConninfo(
 }
 
 /** How a replica reaches its primary: as replicator, with the primary's certificate verified. */
-export function upstreamConninfo(
+function upstreamConninfo(
   input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
   upstream: { host: string; port: number },
 ): string {
