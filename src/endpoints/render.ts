@@ -99,7 +99,7 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
         `${side}-intvl 10s`,
         `${side}-cnt 3`,
       ]),
-      `default-server init-addr last,libc,none on-marked-down shutdown-sessions${asksForNames(input) ? " resolvers names resolve-prefer ipv4" : ""}`,
+      `default-server init-addr last,libc,none on-marked-down shutdown-sessions${asksForNames(input) ? ASKING : ""}`,
     ]),
     ...(asksForNames(input) ? section("resolvers names", RESOLVERS) : []),
     ...section(`frontend ${frontendOf("write")}`, frontend(input, "write")),
@@ -115,6 +115,9 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
 function asksForNames({ nodes }: HaproxyInput): boolean {
   return nodes.some(({ host }) => !isAddress(host) && host !== "localhost");
 }
+
+/** A node stands twice in the read backend: without the last option the second would get no address of the same name. */
+const ASKING = " resolvers names resolve-prefer ipv4 resolve-opts allow-dup-ip";
 
 /** A name that is not answered keeps the address that it had: whether the node is there is not the name's to say. */
 const RESOLVERS: readonly string[] = [
