@@ -244,7 +244,13 @@ export function composeScenarios(project) {
             await logsOf(id),
             await docker("exec", id, "ps", "axeww"),
             await docker("inspect", id),
-            await docker("exec", id, "sh", "-c", "cat /var/log/*.log /var/lib/postgresql/odoo-pg/*.log"),
+            await docker(
+              "exec",
+              id,
+              "sh",
+              "-c",
+              "cat /var/log/*.log /var/lib/postgresql/odoo-pg/*.log 2>/dev/null || :",
+            ),
           ];
           for (const name of ["odoo", "replicator", "collectd", "pgadmin"]) {
             const file = path.join(project.folder, "secrets", `${name}.password`);
