@@ -79,6 +79,8 @@ export function renderCompose(options: ComposeOptions): string {
       image: IMAGE,
       command: ["odoo-pg", "container-setup"],
       network_mode: "none",
+      // In the place of a volume without a name, of which each start would leave one.
+      tmpfs: ["/var/lib/postgresql"],
       environment: {
         REPLICAS: String(options.replicas),
         POSTGRES_USER: ODOO_ROLE,
