@@ -26,6 +26,7 @@ test("the example with every commented setting taken into use is valid and uses 
   expect(config.postgres).toEqual({
     version: 17,
     bin_dir: "/usr/lib/postgresql/17/bin",
+    initdb_args: [],
     parameters: { log_min_duration_statement: "1s", work_mem: "32MB" },
   });
   expect(Object.keys(config.password_files)).toEqual(["odoo", "openerp", "replicator", "collectd"]);
