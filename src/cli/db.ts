@@ -69,6 +69,7 @@ export async function dbRename(
   flags: { readonly yes: boolean },
 ): Promise<ExitStatus> {
   await onPrimary(context, async (source) => await renameDatabase(source, from, to, flags.yes));
+  noteFilestoreLeft(context);
   context.output.err(`Done. To undo: odoo-pg db rename ${JSON.stringify(to)} ${JSON.stringify(from)}`);
   return 0;
 }
@@ -80,6 +81,14 @@ export async function dbDrop(
 ): Promise<ExitStatus> {
   assertConfirmed(name, flags.confirm, `To drop database "${name}" with its attachments`);
   await onPrimary(context, async (source) => await dropDatabase(source, name));
-  context.output.err(`Database "${name}" is dropped, with its filestore. Its backups stay.`);
+  noteFilestoreLeft(context);
+  const attachments = context.config.odoo.filestore === undefined ? "" : ", with its filestore";
+  context.output.err(`Database "${name}" is dropped${attachments}. Its backups stay.`);
   return 0;
+}
+
+/** Without a known filestore the attachments stay under the old name: that has to be said. */
+function noteFilestoreLeft({ config, output }: Context): void {
+  if (config.odoo.filestore !== undefined) return;
+  output.err(`  Note: its attachments were left as they are: "odoo.filestore" is not set`);
 }

@@ -36,9 +36,11 @@ export async function listRoles(session: Session): Promise<RoleListed[]> {
 function assertOrdinary(name: string, kept: readonly string[]): void {
   if (!kept.includes(name) && !name.startsWith("pg_") && !name.startsWith("odoo_pg_")) return;
   throw new OdooPgError("refused", {
-    message: `Role "${name}" is one that the cluster needs.`,
+    message: kept.includes(name)
+      ? `Role "${name}" is one that the cluster needs.`
+      : `Names such as "${name}" are kept for PostgreSQL and odoo-pg.`,
     safe: "Nothing was changed.",
-    next: "Choose another name.",
+    next: "Take another role: odoo-pg role list",
   });
 }
 

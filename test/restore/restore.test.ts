@@ -167,6 +167,10 @@ describe("a zip for Odoo's database manager", () => {
     zip = join(temporaryFolder(), "shop.zip");
     const newest = (await it.catalogue()).find(({ id }) => id === backup);
     if (!newest) throw new Error("no backup");
+    const nowhere = join(temporaryFolder(), "nowhere", "shop.zip");
+    await expect(exportOdooZip(it.source, newest, it.source.place, nowhere, silent)).rejects.toMatchObject({
+      code: "refused",
+    });
     await exportOdooZip(it.source, newest, it.source.place, zip, silent);
   });
 

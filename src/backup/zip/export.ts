@@ -41,6 +41,8 @@ export async function exportOdooZip(
   const contents = await readContents(backup.folder);
   if (!contents.odoo) throw refused(`${backup.id} is not of a database of Odoo.`);
   if ((await kindOf(file)) !== undefined) throw refused(`${file} is there already.`);
+  if ((await kindOf(path.dirname(file))) === undefined)
+    throw refused(`There is no directory ${path.dirname(file)}.`);
   const unfinished = `${file}.in_progress`;
   await removeFile(unfinished);
   progress.step(backup.manifest.database, `export ${backup.id}`);
