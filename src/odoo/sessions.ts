@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { OdooPgError } from "../errors.ts";
 import type { Session } from "../system/sql.ts";
 
 const sessionSchema = z.object({
@@ -38,12 +39,21 @@ export async function listSessions(session: Session, database: string | undefine
 /**
  * Ends the sessions in a database, or only what they run. Those that it may not touch are left: replication, odoo-pg's.
  * @returns how many were told to
+ * @throws OdooPgError database_unknown: a typing error must not look like a database without sessions.
  */
 export async function endSessions(
   session: Session,
   database: string,
   how: "terminate" | "cancel",
 ): Promise<number> {
+  const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [database]);
+  if (found.length === 0) {
+    throw new OdooPgError("database_unknown", {
+      message: `There is no database "${database}".`,
+      safe: "No session was touched.",
+      next: "Look which there are: odoo-pg db list",
+    });
+  }
   const act = how === "cancel" ? "pg_cancel_backend" : "pg_terminate_backend";
   const active = how === "cancel" ? "AND state = 'active'" : "";
   const rows = await session.query(

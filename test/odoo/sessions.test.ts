@@ -66,6 +66,7 @@ test("what sessions run is cancelled, or they are ended; odoo-pg's own stay", as
       ({ query, state }) => state === "active" && query.includes("pg_sleep"),
     ),
   );
+  await expect(endSessions(session, "shpo", "terminate")).rejects.toMatchObject({ code: "database_unknown" });
   expect(await endSessions(session, "shop", "cancel")).toBe(1);
   expect(await cancelled).toContain("canceling statement");
   expect(one.broken()).toBe(false);
