@@ -64,6 +64,8 @@ export class Agent {
   #keeping = false;
   #operation: string | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Operations that run or wait for their turn, by their request. */
+  readonly #underWay = new Map<string, Promise<Outcome>>();
   #ending = false;
   #loadFailure: OdooPgError | undefined;
   #closers: (() => Promise<void>)[] = [];
@@ -200,8 +202,24 @@ export class Agent {
     this.stop();
   }
 
-  /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
+  /**
+   * Carries out an operation on the running cluster. The same request, given again meanwhile, waits for the first
+   * one: repeated after it, a switchover would lead back, and a reseed would copy twice.
+   * @throws OdooPgError not_running, or what the operation refuses.
+   */
   async operate(request: z.output<typeof operationSchema>, progress: Progress): Promise<Outcome> {
+    const asked = JSON.stringify(request);
+    const underWay = this.#underWay.get(asked);
+    if (underWay) {
+      progress.note(`the same ${request.operation} is under way already: waiting for its end`);
+      return await underWay;
+    }
+    const outcome = this.#operateInTurn(request, progress).finally(() => this.#underWay.delete(asked));
+    this.#underWay.set(asked, outcome);
+    return await outcome;
+  }
+
+  async #operateInTurn(request: z.output<typeof operationSchema>, progress: Progress): Promise<Outcome> {
     return await this.#exclusive(request.operation, progress, async () => {
       const runtime = this.#runtime;
       const pool = this.#pool;
@@ -221,7 +239,10 @@ export class Agent {
     const turn = this.#queue.then(async () => {
       this.#operation = name;
       try {
-        return await act();
+        this.#options.log("info", `${name}: begins`);
+        const result = await act();
+        this.#options.log("info", `${name}: done`);
+        return result;
       } catch (error) {
         this.#options.log("error", `${name}: ${toOdooPgError(error).message}`);
         throw error;

@@ -56,7 +56,10 @@ export async function order(
       throw new OdooPgError("interrupted", {
         message: "Interrupted. The agent goes on in the background.",
         safe: "Nothing is half made.",
-        next: "Follow it: odoo-pg status --watch. Stop it: odoo-pg down. Run the same command again to wait for it.",
+        next:
+          path === "/operate"
+            ? "Follow it: odoo-pg status --watch; how it ended: odoo-pg history. Once it has ended, the same command would do it a second time."
+            : "Follow it: odoo-pg status --watch. Wait for it: run the same command again. Stop the cluster once it has ended: odoo-pg down.",
       });
     }
     if (lines === 0) {

@@ -144,6 +144,31 @@ describe("Switchover", () => {
     );
   });
 
+  test("the same command, given again while it is under way, waits for its end and does not lead back", async () => {
+    const { cluster, step, until, healthy, answering } = await scenario();
+    const record = (): unknown =>
+      JSON.parse(readFileSync(join(cluster.stateDir, "haproxy/process.json"), "utf8"));
+    const { pid: master } = z.object({ pid: z.int() }).parse(record());
+    const haproxy = [master, ...childrenOf(master)];
+    const goOn = (): void => haproxy.filter(isAlive).forEach((pid) => process.kill(pid, "SIGCONT"));
+    atEnd(goOn);
+    const first = cluster.start(["switchover"]);
+    await until("its plan", () => first.stderr().includes("plan 6."));
+    for (const pid of haproxy) process.kill(pid, "SIGSTOP");
+    await step("Ctrl-C", async () => {
+      first.signal("SIGINT");
+      expect(await first.ended).toMatchObject({ exitCode: 130 });
+    });
+    const second = cluster.start(["switchover"]);
+    await until("it to wait", () => second.stderr().includes("under way already"));
+    goOn();
+    expect(await second.ended).toMatchObject({ exitCode: 0 });
+    await healthy();
+    expect(await answering("write")).toBe("pg2");
+    const log = readFileSync(join(cluster.stateDir, "agent.log"), "utf8");
+    expect(log.match(/switchover: (?:begins|done)/g)).toEqual(["switchover: begins", "switchover: done"]);
+  });
+
   test("one that fails gives its nodes back: the primary is looked after as before", async () => {
     const { cluster, node, writing, step, until, refuses, healthy } = await scenario({
       consistency: "read-your-writes",
