@@ -42,7 +42,8 @@ export async function down(context: Context): Promise<ExitStatus> {
     what: "the agent to leave",
     limit: 10_000,
   });
-  output.err(`Cluster ${context.config.cluster} is stopped; its data stays in ${layout.stateDir}.`);
+  const { cluster } = applied?.config ?? context.config;
+  output.err(`Cluster ${cluster} is stopped; its data stays in ${layout.stateDir}.`);
   output.err(`Start it again: ${suggest(context, "up")}`);
   return 0;
 }

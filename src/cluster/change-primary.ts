@@ -62,7 +62,10 @@ export function decideSwitchover(input: {
   const to = ready[0]?.name;
   if (to === undefined) {
     const all = [...reasons].map(([name, reason]) => `${name} ${reason ?? ""}`).join("; ");
-    return refuse(`No switchover now: ${all}.`, "Wait until it has caught up: odoo-pg status --watch");
+    return refuse(
+      `No switchover now: ${all}.`,
+      "Until a replica streams and has caught up: odoo-pg status --watch",
+    );
   }
   return {
     kind: "go",

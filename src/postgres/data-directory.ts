@@ -93,7 +93,7 @@ export async function inspectDataDirectory(
     return {
       kind: "unusable",
       reason: `${directory} cannot be read by pg_controldata: ${(control.stderr || control.stdout).trim().split("\n")[0] ?? ""}`,
-      next: "Restore it from a backup, or move it away so that a replica is made anew.",
+      next: "Of the primary: leave it where it is, its log shows what a replica lacks, and go on with a replica: odoo-pg promote NODE. Of a replica: move it away, then odoo-pg up.",
     };
   }
   const standby = (await kindOf(path.join(directory, "standby.signal"))) !== undefined;
