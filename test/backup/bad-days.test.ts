@@ -135,6 +135,12 @@ test("kill -9 of pg_dump fails one database only, and leaves nothing behind", as
   expect(leftOvers(source.place.dir)).toEqual([]);
 });
 
+/** The dump's sessions first: once nobody holds it up any more, it could be done before its turn comes. */
+const endSessions = (database: string): string =>
+  `SELECT pg_terminate_backend(pid, 5000) FROM (
+     SELECT pid FROM pg_stat_activity WHERE datname = '${database}' ORDER BY application_name <> 'pg_dump', pid
+   ) AS session`;
+
 describe("a database that goes away during its backup", () => {
   test.each([
     ["dropped", (name: string) => [`DROP DATABASE ${name} WITH (FORCE)`]],
@@ -142,18 +148,12 @@ describe("a database that goes away during its backup", () => {
       "renamed",
       (name: string) => [
         `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`,
-        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '${name}'`,
+        endSessions(name),
         `ALTER DATABASE ${name} RENAME TO ${name}_renamed`,
         `ALTER DATABASE ${name}_renamed ALLOW_CONNECTIONS true`,
       ],
     ],
-    [
-      "closed",
-      (name: string) => [
-        `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`,
-        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '${name}'`,
-      ],
-    ],
+    ["closed", (name: string) => [`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`, endSessions(name)]],
   ])("because it is %s is no failure", async (_how, statements) => {
     const { backUp, source, database, filestore } = await odooBackups();
     const other = `other${made}`;
@@ -333,16 +333,21 @@ test(
     const over = new AbortController();
     let collected = 0;
     let written = 0;
-    /** As Odoo: the file first, then the row. */
+    /**
+     * As Odoo: the file first, then the row, in a transaction that has written before. The collector waits for its end;
+     * without that it would take away a file whose row is about to come, and no backup could have it.
+     */
     const writer = async (): Promise<void> => {
       const session = await node.session(database);
       while (!over.signal.aborted) {
         written += 1;
+        await session.query("BEGIN; LOCK TABLE ir_attachment IN ROW EXCLUSIVE MODE");
         const name = writeAttachment(odoo.filestore, `written ${written} ${randomInt(10 ** 9)}`);
         await session.query(
           "INSERT INTO ir_attachment (name, type, store_fname) VALUES ('w', 'binary', $1)",
           [name],
         );
+        await session.query("COMMIT");
       }
     };
     const remover = async (): Promise<void> => {
@@ -356,12 +361,12 @@ test(
     const collector = async (): Promise<void> => {
       const session = await node.session(database);
       while (!over.signal.aborted) {
-        const present = readdirSync(odoo.filestore, { recursive: true, encoding: "utf8" }).filter((name) =>
-          name.includes("/"),
-        );
         try {
           await session.query(
             "BEGIN; SET LOCAL lock_timeout = '100ms'; LOCK TABLE ir_attachment IN SHARE MODE",
+          );
+          const present = readdirSync(odoo.filestore, { recursive: true, encoding: "utf8" }).filter((name) =>
+            name.includes("/"),
           );
           const rows = await session.query(
             "SELECT store_fname FROM ir_attachment WHERE store_fname = ANY($1)",
