@@ -145,12 +145,21 @@ export class Agent {
       const runtime = await this.#load(request.config, request.passwords);
       const endpoints = this.#endpoints;
       if (!endpoints) throw new Error("endpoints were not loaded");
+      const openEndpoints = async (): Promise<void> => {
+        runtime.routedPrimary = runtime.state.primary;
+        // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
+        await this.#pool?.step().catch(() => {});
+        await endpoints.ensure(runtime, progress);
+        this.#keeping = true;
+        // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
+        await this.#pool?.step();
+      };
       let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
       try {
         await endpoints.check(runtime, before?.config);
         refuseNodeChanges(runtime, before?.config);
         await syncHandles(runtime);
-        broughtUp = await bringUpServers(runtime, before?.config, progress);
+        broughtUp = await bringUpServers(runtime, before?.config, progress, openEndpoints);
       } catch (error) {
         // What was refused must not rule what is kept running.
         if (before && kept) {
@@ -160,13 +169,7 @@ export class Agent {
         throw error;
       }
       await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
-      runtime.routedPrimary = runtime.state.primary;
-      // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
-      await this.#pool?.step().catch(() => {});
-      await endpoints.ensure(runtime, progress);
-      this.#keeping = true;
-      // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
-      await this.#pool?.step();
+      await openEndpoints();
       const late = await awaitStreaming(runtime, broughtUp.replicas);
       await this.#pool?.step();
       const [problem] = [...broughtUp.problems, ...late];

@@ -47,11 +47,14 @@ interface BroughtUp {
 /**
  * Brings the servers of this host to the wanted state. Every step looks first and does only what is missing, so that it
  * can be interrupted anywhere and run again. Problems of replicas do not keep the primary down.
+ * @param beforeSeeding called in a cluster that existed before, when its servers run and replicas are to be copied: that
+ *   may take hours, in which clients must be served.
  */
 export async function bringUpServers(
   runtime: Runtime,
   before: Config | undefined,
   progress: Progress,
+  beforeSeeding: () => Promise<void>,
 ): Promise<BroughtUp> {
   if (runtime.upstream) await recogniseUpstream(runtime, runtime.upstream);
   const decisions = await decideAll(runtime);
@@ -91,6 +94,8 @@ export async function bringUpServers(
     ),
   ]);
   if (!runtime.upstream) await keepInStep(runtime, progress, launch);
+  const seeds = replicasOf(runtime).some(({ node }) => decisions.get(node.name)?.action === "seed");
+  if (seeds && !launch) await beforeSeeding();
   await Promise.all(
     replicasOf(runtime).map(async (handle) => {
       const seen = decisions.get(handle.node.name);

@@ -185,6 +185,32 @@ describe("8. A base backup that fails", () => {
     await healthy();
   });
 
+  test("a replica lost while the cluster was down: both endpoints answer while it is copied", async () => {
+    const { cluster, node, step, succeeds, until, healthy, answering } = await scenario();
+    const held: number[] = [];
+    const goOn = (): void => held.filter(isAlive).forEach((pid) => process.kill(pid, "SIGCONT"));
+    atEnd(goOn);
+    await succeeds("down");
+    await step("the data of pg2 is lost", () => rmSync(node("pg2").dataDir, { recursive: true }));
+    const up = cluster.start(["up"]);
+    await until("the copy", () => copies(cluster).length > 0);
+    for (const { pid } of copies(cluster)) {
+      process.kill(pid, "SIGSTOP");
+      held.push(pid);
+    }
+    expect(await answering("write")).toBe("pg1");
+    expect(await answering("read")).toBe("pg1");
+    expect(copies(cluster)).not.toEqual([]);
+    goOn();
+    expect((await up.ended).exitCode).toBe(0);
+    await healthy();
+    figure(
+      "8. A replica's data lost while the cluster was down",
+      "both endpoints answer from the primary while the replica is copied",
+      "as it should be",
+    );
+  });
+
   test("corrupt pages on the primary: the copy is refused, the old data serves", async () => {
     const { node, step, refuses, healthy, value } = await scenario();
     await value("pg1", "CREATE TABLE page AS SELECT repeat('x', 500) AS text FROM generate_series(1, 500)");
