@@ -25,6 +25,17 @@ export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise
   await ended;
 }
 
+/** Names of the other nodes whose data is there: one of them may take the place of a primary whose data is gone. */
+async function othersWithData(runtime: Runtime, handle: NodeHandle): Promise<string[]> {
+  const found: string[] = [];
+  for (const other of runtime.nodes.values()) {
+    if (other === handle) continue;
+    const { kind } = await inspectDataDirectory(other.files.dataDir, runtime.installation, runtime.owner);
+    if (kind === "whole") found.push(other.node.name);
+  }
+  return found;
+}
+
 async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSignal): Promise<void> {
   const { name } = handle.node;
   try {
@@ -38,7 +49,7 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
       cluster: runtime.config.cluster,
       data,
       systemIdentifier: runtime.state.system_identifier ?? undefined,
-      othersWithData: [],
+      othersWithData: data.kind === "whole" ? [] : await othersWithData(runtime, handle),
       foreign: runtime.upstream !== undefined,
     });
     if (decision.action === "wait") {

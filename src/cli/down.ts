@@ -20,6 +20,13 @@ export async function down(context: Context): Promise<ExitStatus> {
     output.err(`Cluster ${context.config.cluster} was never started in ${layout.stateDir}: nothing to stop.`);
     return 0;
   }
+  if (applied && applied.config.cluster !== context.config.cluster) {
+    throw new OdooPgError("refused", {
+      message: `In ${layout.stateDir} is cluster "${applied.config.cluster}", and the configuration is that of "${context.config.cluster}".`,
+      safe: "Nothing was stopped.",
+      next: `Name the configuration of "${applied.config.cluster}" with --config FILE, or set "cluster" in it to that name.`,
+    });
+  }
   const owner = await serverOwner(context);
   // Without an agent one is started: the order is always carried out by the same code, under the same lock.
   if (!running) {
@@ -42,8 +49,7 @@ export async function down(context: Context): Promise<ExitStatus> {
     what: "the agent to leave",
     limit: 10_000,
   });
-  const { cluster } = applied?.config ?? context.config;
-  output.err(`Cluster ${cluster} is stopped; its data stays in ${layout.stateDir}.`);
+  output.err(`Cluster ${context.config.cluster} is stopped; its data stays in ${layout.stateDir}.`);
   output.err(`Start it again: ${suggest(context, "up")}`);
   return 0;
 }

@@ -63,8 +63,11 @@ describe("2. Loss of a whole node", () => {
   });
 
   test("without proof that the replica has everything, a promotion names what may be lost and needs two words", async () => {
-    const { node, step, refuses, succeeds, healthy, value } = await scenario();
+    const { cluster, node, step, until, refuses, succeeds, healthy, value } = await scenario();
     await step("pg1 is gone with its disk", async () => await node("pg1").lose());
+    await until("status to say what to do", async () =>
+      (await cluster.status()).warnings.some(({ next }) => next.includes("odoo-pg promote pg2")),
+    );
     const said = await step("promote", async () => await refuses("refused", "promote", "pg2"));
     expect(said).toContain("--allow-data-loss --confirm test");
     await refuses("confirmation_missing", "promote", "pg2", "--allow-data-loss");

@@ -66,6 +66,18 @@ describe("down", () => {
     expect(pg2["Latest checkpoint location"]).toBe(pg1["Latest checkpoint location"]);
   });
 
+  test("by the configuration of another cluster stops nothing", async () => {
+    await cluster.up();
+    cluster.configure({ cluster: "other" });
+    const ran = await cluster.run(["down"]);
+    cluster.configure({});
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr).toContain('is cluster "test"');
+    expect(ran.stderr).toContain("Nothing was stopped");
+    await cluster.healthy();
+    await cluster.down();
+  });
+
   test("of what is stopped already ends well", async () => {
     const ran = await cluster.down();
     expect(ran.exitCode).toBe(0);
