@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentIdle } from "./agent-idle.ts";
 import { backupTime, manyBackups } from "./backup.ts";
@@ -30,7 +30,8 @@ const benchmarks: readonly Benchmark[] = [
 ];
 
 /**
- * Measures, prints tables in Markdown, and with --write puts them into docs/benchmarks.md.
+ * Measures, prints tables in Markdown, and with --write puts them into docs/benchmarks.md. Of those that are not named
+ * the document keeps what it has.
  * @param root the checkout, with the program built in dist/
  * @param args names of benchmarks (default all) and --write
  * @returns exit status
@@ -44,19 +45,34 @@ export async function runBenchmarks(root: string, args: readonly string[]): Prom
     );
     return 2;
   }
-  const parts = [
-    "# Benchmarks",
-    "Made by `npm run bench -- --write`. Both sides of each table were measured in one run, in turns, on one machine.",
-    await describeMachine(),
-  ];
-  for (const benchmark of benchmarks) {
-    if (names.length > 0 && !names.includes(benchmark.name)) continue;
-    console.error(`${benchmark.name} …`);
-    const text = await benchmark.measure(join(root, "dist/odoo-pg.mjs"));
-    parts.push(`## ${benchmark.title}`, text);
+  const file = join(root, "docs/benchmarks.md");
+  const sections = existsSync(file) ? sectionsOf(readFileSync(file, "utf8")) : new Map<string, string>();
+  const machine = await describeMachine();
+  for (const { name, title, measure } of benchmarks) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    console.error(`${name} …`);
+    const section = `## ${title}\n\n${await measure(join(root, "dist/odoo-pg.mjs"))}`;
+    console.log(`${section}\n`);
+    sections.set(title, section);
+    if (!args.includes("--write")) continue;
+    const parts = [
+      "# Benchmarks",
+      "Made by `npm run bench -- --write`. Both sides of each table were measured in one run, in turns, on one machine.",
+      machine,
+      ...benchmarks.flatMap((one) => sections.get(one.title) ?? []),
+    ];
+    writeFileSync(file, `${parts.join("\n\n")}\n`);
   }
-  const document = `${parts.join("\n\n")}\n`;
-  console.log(document);
-  if (args.includes("--write")) writeFileSync(join(root, "docs/benchmarks.md"), document);
   return 0;
+}
+
+/** The sections of the document by their titles. */
+function sectionsOf(document: string): Map<string, string> {
+  return new Map(
+    document
+      .trim()
+      .split(/\n\n(?=## )/)
+      .slice(1)
+      .map((section) => [/^## (.*)/.exec(section)?.[1] ?? "", section]),
+  );
 }
