@@ -29,6 +29,11 @@ export const ERRORS = {
     meaning: "Started as root, and there is no unprivileged user to run the servers as.",
   },
   state_dir_unusable: { exit: 1, meaning: "The state directory cannot be made, written or read." },
+  filestore_unusable: {
+    exit: 1,
+    meaning:
+      "The directory of Odoo's filestores is not there, as when a disk is not mounted, or may not be read.",
+  },
   disk_full: { exit: 1, meaning: "There is not enough room on a disk." },
   port_in_use: { exit: 1, meaning: "A port that the cluster needs is taken by another program." },
   data_directory_unusable: {

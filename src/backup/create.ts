@@ -1,13 +1,20 @@
 import path from "node:path";
 import type { Progress } from "../agent/events.ts";
 import { OdooPgError } from "../errors.ts";
-import { attachmentBytes, filestoreOf, storeFnames } from "../odoo/filestore.ts";
+import {
+  attachmentBytes,
+  filestoreOf,
+  hasFilestore,
+  readingFilestore,
+  storeFnames,
+} from "../odoo/filestore.ts";
 import { monotonic, now } from "../system/clock.ts";
 import {
   ensureDirectory,
   kindOf,
   move,
   namesIn,
+  removeFile,
   removeTree,
   treeBytes,
   writeFileAtomic,
@@ -52,6 +59,8 @@ export interface MadeBackup {
   /** Attachments that were not in the pool yet, and their bytes. */
   readonly copied: number;
   readonly copiedBytes: number;
+  /** Whether the database names attachments, and has no folder in the filestore. */
+  readonly folderMissing: boolean;
 }
 
 /**
@@ -102,6 +111,8 @@ async function attemptBackup(
   try {
     const snapshot = await beginSnapshot(session);
     assertRight(snapshot, database);
+    // Known before the dump: it takes long.
+    await filestoreToRead(source, snapshot);
     const taken = new Set(await namesIn(place.dir));
     // Its own name is only known at the end: the first backup of a week is one that was finished.
     const temporary = backupId(database, startedAt, [], (id) => taken.has(inProgressName(id)));
@@ -225,7 +236,8 @@ async function fill(
   syncPath(folder);
   const place_ = path.join(place.dir, folderName(id));
   await move(folder, place_);
-  return { manifest, folder: place_, copied: files.copied, copiedBytes: files.copiedBytes };
+  const { copied, copiedBytes, folderMissing } = files;
+  return { manifest, folder: place_, copied, copiedBytes, folderMissing };
 }
 
 /** Lines as sha256sum writes them, for all files that are there by now. */
@@ -262,46 +274,71 @@ interface CopiedAttachments {
   readonly part: FilestorePart;
   readonly copied: number;
   readonly copiedBytes: number;
+  readonly folderMissing: boolean;
+}
+
+/** Where its attachments are to lie, and whether they do. Undefined where it cannot have any. @throws OdooPgError filestore_unusable. */
+async function filestoreToRead(
+  { config }: BackupSource,
+  { database, odoo }: Snapshot,
+): Promise<{ filestores: string; folder: string; there: boolean } | undefined> {
+  const filestores = config.odoo.filestore;
+  if (!odoo || filestores === undefined) return undefined;
+  const folder = filestoreOf(filestores, database);
+  return folder === undefined
+    ? undefined
+    : { filestores, folder, there: await hasFilestore(filestores, folder) };
 }
 
 /** Copies what the snapshot names and the pool lacks; the list of all of it becomes part of the backup. */
 async function copyAttachments(
   source: BackupSource,
   session: Session,
-  { database, odoo }: Snapshot,
+  snapshot: Snapshot,
   folder: string,
   progress: Progress,
 ): Promise<CopiedAttachments> {
+  const { database, odoo } = snapshot;
   const without = (reason: "not_odoo" | "not_configured" | "folder_missing"): CopiedAttachments => ({
     part: { included: false, reason },
     copied: 0,
     copiedBytes: 0,
+    folderMissing: reason === "folder_missing",
   });
   if (!odoo) return without("not_odoo");
-  const filestores = source.config.odoo.filestore;
-  if (filestores === undefined) return without("not_configured");
-  const filestore = filestoreOf(filestores, database);
-  if (filestore === undefined || (await kindOf(filestore)) !== "directory") return without("folder_missing");
+  if (source.config.odoo.filestore === undefined) return without("not_configured");
+  const filestore = await filestoreToRead(source, snapshot);
+  if (filestore === undefined) return without("folder_missing");
+  const { filestores, there } = filestore;
   progress.step(database, "attachments");
-  const list = await openLineWriter(path.join(folder, FILESTORE_LIST_FILE));
-  const pool = new PoolWriter(source.place, filestore, source.owner, list);
+  const listFile = path.join(folder, FILESTORE_LIST_FILE);
+  const list = await openLineWriter(listFile);
+  const pool = new PoolWriter(source.place, filestore.folder, source.owner, list);
   try {
     await pool.open();
     const total = await attachmentBytes(session);
     let told = monotonic();
-    for await (const names of storeFnames(session)) {
-      for (const name of names) {
-        source.signal?.throwIfAborted();
-        await pool.add(name);
-        if (monotonic() - told < TOLD_EVERY) continue;
-        told = monotonic();
-        progress.bytes(database, pool.added.bytes, total);
+    await readingFilestore(filestores, async () => {
+      for await (const names of storeFnames(session)) {
+        for (const name of names) {
+          source.signal?.throwIfAborted();
+          await pool.add(name);
+          if (monotonic() - told < TOLD_EVERY) continue;
+          told = monotonic();
+          progress.bytes(database, pool.added.bytes, total);
+        }
       }
-    }
+    });
     const added = await pool.finish();
     await list.end();
-    const { files, bytes, missing, altered, copied, copiedBytes } = added;
-    return { part: { included: true, files, bytes, missing, altered }, copied, copiedBytes };
+    const { copied, copiedBytes, ...part } = added;
+    if (!there && part.files === 0 && part.missing.count > 0) {
+      await removeFile(listFile);
+      return without("folder_missing");
+    }
+    // Without its folder, what the pool has of earlier backups is in this one too.
+    const folderMissing = !there && part.files > 0;
+    return { part: { included: true, ...part }, copied, copiedBytes, folderMissing };
   } finally {
     await pool.close();
     await list.abandon();

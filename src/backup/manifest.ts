@@ -52,6 +52,8 @@ const filestoreSchema = z.discriminatedUnion("included", [
     missing: oddFilesSchema,
     /** Whose content did not fit the SHA-1 in their name already then; kept as they were. */
     altered: oddFilesSchema,
+    /** Lost or damaged in the live filestore by then, and taken from the pool: the backup has them whole. */
+    pool_only: oddFilesSchema.default({ count: 0, first: [] }),
   }),
   z.object({
     included: z.literal(false),
@@ -59,6 +61,11 @@ const filestoreSchema = z.discriminatedUnion("included", [
   }),
 ]);
 export type FilestorePart = z.output<typeof filestoreSchema>;
+
+/** Whether it is a backup of Odoo's without the attachments. */
+export function lacksAttachments(filestore: FilestorePart): boolean {
+  return !filestore.included && filestore.reason !== "not_odoo";
+}
 
 const kind = z.enum(["hourly", "daily", "weekly", "monthly"]);
 /** Each backup is hourly; the first of a day, of a week, of a month is that too. */

@@ -22,6 +22,8 @@ export interface PoolAddition {
   copiedBytes: number;
   readonly missing: { count: number; first: string[] };
   readonly altered: { count: number; first: string[] };
+  /** Lost or damaged in the live filestore, and whole in the pool. */
+  readonly pool_only: { count: number; first: string[] };
 }
 
 interface Waiting {
@@ -50,6 +52,7 @@ export class PoolWriter {
     copiedBytes: 0,
     missing: { count: 0, first: [] },
     altered: { count: 0, first: [] },
+    pool_only: { count: 0, first: [] },
   };
 
   /** @param filestore folder of the database's attachments; @param list the open filestore.tsv */
@@ -74,8 +77,12 @@ export class PoolWriter {
     const named = path.posix.basename(storeFname);
     const expected = /^[0-9a-f]{40}$/.test(named) ? named : undefined;
     const pooled = expected === undefined ? undefined : this.#pooledBytes(expected);
-    if (expected !== undefined && pooled !== undefined && (await this.#isSound(expected, pooled, live))) {
-      return await this.#listed(expected, pooled, storeFname);
+    if (expected !== undefined && pooled !== undefined) {
+      const liveBytes = regularFileBytes(live);
+      if (await this.#isSound(expected, pooled, liveBytes)) {
+        if (liveBytes !== pooled) note(added.pool_only, storeFname);
+        return await this.#listed(expected, pooled, storeFname);
+      }
     }
     const to = path.join(this.#newDir, String(this.#copies++));
     const copy = await copyHashed(live, to, this.#owner, `${this.#filestore} ${this.#place.pool}`);
@@ -105,8 +112,7 @@ export class PoolWriter {
   }
 
   /** A file of the pool was checked when it came in. One whose size is not that of the live file is looked at again. */
-  async #isSound(sha1: string, bytes: number, live: string): Promise<boolean> {
-    const liveBytes = regularFileBytes(live);
+  async #isSound(sha1: string, bytes: number, liveBytes: number | undefined): Promise<boolean> {
     if (liveBytes === undefined || liveBytes === bytes) return true;
     return (await hashFile(poolFile(this.#place, sha1), "sha1")).digest === sha1;
   }

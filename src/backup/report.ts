@@ -13,6 +13,11 @@ const databaseResult = z.object({
   /** Of attachments that were not in the pool yet. */
   copied_bytes: z.number().int(),
   error: z.string().nullable(),
+  /** What is safe, and what to do next, of one that failed. */
+  safe: z.string().optional(),
+  next: z.string().optional(),
+  /** True when it names attachments and has no folder in the filestore. */
+  filestore_missing: z.boolean().optional(),
   /** What is not as it should be, although the backup was made. */
   warnings: z.string().array(),
 });

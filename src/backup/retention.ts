@@ -1,5 +1,5 @@
 import type { CataloguedBackup } from "./catalogue.ts";
-import type { BackupKind } from "./manifest.ts";
+import { lacksAttachments, type BackupKind } from "./manifest.ts";
 
 const DAY = 86_400_000;
 
@@ -13,7 +13,7 @@ export interface Rotation {
 }
 
 type Kept = Pick<CataloguedBackup, "id" | "checks"> & {
-  readonly manifest: Pick<CataloguedBackup["manifest"], "database" | "finished_at" | "kinds">;
+  readonly manifest: Pick<CataloguedBackup["manifest"], "database" | "finished_at" | "kinds" | "filestore">;
 };
 
 /**
@@ -46,7 +46,7 @@ function weekOf(at: number, dayOfWeek: number): string {
 
 /**
  * The backups that have had their time. Decided from the catalogue alone. Never among them: the newest of each database,
- * and its newest verified one. Time is told by the newest backup, not by a clock that is ahead of it: while no backup
+ * and its newest verified one; and the same two of those that hold its attachments, where some do not. Time is told by the newest backup, not by a clock that is ahead of it: while no backup
  * succeeds, none expires.
  */
 export function expired(backups: readonly Kept[], now: number, rotation: Rotation): string[] {
@@ -57,10 +57,12 @@ export function expired(backups: readonly Kept[], now: number, rotation: Rotatio
     const own = backups
       .filter(({ manifest }) => manifest.database === database)
       .sort((a, b) => finishedAt(a) - finishedAt(b));
-    const last = own.at(-1);
-    const lastVerified = own.findLast(isVerified);
-    if (last) keep.add(last.id);
-    if (lastVerified) keep.add(lastVerified.id);
+    for (const some of [own, own.filter(({ manifest }) => !lacksAttachments(manifest.filestore))]) {
+      const last = some.at(-1);
+      const lastVerified = some.findLast(isVerified);
+      if (last) keep.add(last.id);
+      if (lastVerified) keep.add(lastVerified.id);
+    }
   }
   return backups
     .filter((backup) => !keep.has(backup.id) && !isDue(backup, time, rotation))

@@ -143,6 +143,7 @@ async function backUpOne(
       copied_bytes: made.copiedBytes,
       error: null,
       warnings: warningsOf(made),
+      ...(made.folderMissing ? { filestore_missing: true } : {}),
     };
   } catch (error) {
     if (await hasGone(source, database, error)) {
@@ -152,7 +153,14 @@ async function backUpOne(
     if (source.signal?.aborted) throw error;
     const told = error instanceof SqlError ? explainSql(error, database) : toOdooPgError(error);
     progress.note(`${database} FAILED: ${told.message}`);
-    return { ...nothing, outcome: "failed", seconds: seconds(), error: told.message };
+    return {
+      ...nothing,
+      outcome: "failed",
+      seconds: seconds(),
+      error: told.message,
+      ...(told.safe === undefined ? {} : { safe: told.safe }),
+      ...(told.next === undefined ? {} : { next: told.next }),
+    };
   }
 }
 
@@ -164,8 +172,10 @@ const CHANGE_LIMIT = 120_000;
 
 /** Whether a backup failed because its database was dropped, renamed or closed meanwhile. */
 async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
-  // Nobody ends sessions by filling the disk.
-  const limit = error instanceof OdooPgError && error.code === "disk_full" ? 0 : BEGIN_LIMIT;
+  // Nobody ends sessions by filling the disk, or by taking the filestore away.
+  const elsewhere =
+    error instanceof OdooPgError && (error.code === "disk_full" || error.code === "filestore_unusable");
+  const limit = elsewhere ? 0 : BEGIN_LIMIT;
   const start = monotonic();
   try {
     for (;;) {
@@ -181,13 +191,18 @@ async function hasGone({ superuser }: BackupSource, database: string, error: unk
 }
 
 /** What a person should know of a backup that was made. */
-function warningsOf({ manifest: { filestore } }: MadeBackup): string[] {
+function warningsOf({ manifest: { filestore }, folderMissing }: MadeBackup): string[] {
   if (!filestore.included) {
     if (filestore.reason === "not_odoo") return [];
     return [
       filestore.reason === "not_configured"
         ? `its attachments are not in the backup: "odoo.filestore" is not set`
         : "its attachments are not in the backup: it has no folder in the filestore",
+    ];
+  }
+  if (folderMissing) {
+    return [
+      `it has no folder in the filestore: ${filestore.files} attachments are taken from earlier backups, ${filestore.missing.count} are in none`,
     ];
   }
   const warnings: string[] = [];
@@ -199,6 +214,10 @@ function warningsOf({ manifest: { filestore } }: MadeBackup): string[] {
   if (filestore.altered.count)
     warnings.push(
       `${filestore.altered.count} attachments are damaged in the live filestore: ${some(filestore.altered)}`,
+    );
+  if (filestore.pool_only.count)
+    warnings.push(
+      `${filestore.pool_only.count} attachments are missing or damaged in the live filestore; this backup has them whole, from earlier ones: ${some(filestore.pool_only)}`,
     );
   return warnings;
 }

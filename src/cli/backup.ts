@@ -2,6 +2,7 @@ import path from "node:path";
 import { readCatalogue, findBackup, type CataloguedBackup } from "../backup/catalogue.ts";
 import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../backup/databases.ts";
 import { tellHooks } from "../backup/hooks.ts";
+import { lacksAttachments } from "../backup/manifest.ts";
 import { openBackupSource } from "../backup/open-source.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { prune } from "../backup/prune.ts";
@@ -136,6 +137,8 @@ function printRun({ output }: Context, report: RunReport, { json }: JsonOption):
     size_bytes,
     copied_bytes,
     error,
+    safe,
+    next,
     warnings,
   } of report.databases) {
     if (outcome === "ok") {
@@ -143,6 +146,8 @@ function printRun({ output }: Context, report: RunReport, { json }: JsonOption):
       output.out(`${database}  ${id ?? ""}  ${showBytes(size_bytes)}${attachments}  ${seconds} s`);
     } else
       output.out(`${database}  ${outcome === "dropped" ? "dropped meanwhile" : `FAILED: ${error ?? ""}`}`);
+    if (safe !== undefined) output.err(`  Safe: ${safe}`);
+    if (next !== undefined) output.err(`  Next: ${next}`);
     for (const warning of warnings) output.err(`  Warning: ${database}: ${warning}`);
   }
   if (!report.databases.length) output.err("There is no database to back up.");
@@ -180,13 +185,16 @@ export async function backupList(
     manifest.database,
     `${manifest.finished_at.slice(0, 16).replace("T", " ")}Z`,
     showBytes(manifest.size_bytes),
+    lacksAttachments(manifest.filestore) ? "without attachments" : "",
     checked(checks),
   ]);
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0), 0));
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0), 0));
   for (const row of rows)
     output.out(
       row
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        // A column that says nothing takes no room.
+        .filter((cell) => cell !== "")
         .join("  ")
         .trimEnd(),
     );
@@ -228,7 +236,7 @@ export async function backupShow(context: Context, id: string, options: JsonOpti
     [
       "attachments",
       filestore.included
-        ? `${filestore.files}, ${showBytes(filestore.bytes)}${filestore.missing.count ? `, ${filestore.missing.count} missing` : ""}${filestore.altered.count ? `, ${filestore.altered.count} damaged at their source` : ""}`
+        ? `${filestore.files}, ${showBytes(filestore.bytes)}${filestore.missing.count ? `, ${filestore.missing.count} missing` : ""}${filestore.altered.count ? `, ${filestore.altered.count} damaged at their source` : ""}${filestore.pool_only.count ? `, ${filestore.pool_only.count} lost at their source and taken from earlier backups` : ""}`
         : `not in the backup (${filestore.reason.replaceAll("_", " ")})`,
     ],
     ["verified at", checks.verified_at ?? "never"],

@@ -59,6 +59,15 @@ export function backupWarnings({ settings, record, launchedAt, now, suggest }: B
       }),
     );
   }
+  const lacking = run?.databases.filter(({ filestore_missing }) => filestore_missing === true) ?? [];
+  if (lacking.length) {
+    found.push(
+      warning("backup_incomplete", {
+        message: `The last backup found no folder in the filestore for ${lacking.map(({ database }) => database).join(", ")}: attachments are not in it.`,
+        next: `Look whether the disk of odoo.filestore is mounted, then: ${suggest("backup create --all")}`,
+      }),
+    );
+  }
   const goodAt = record?.last_good_at ?? (record?.databases === 0 ? undefined : launchedAt);
   if (goodAt !== undefined && secondsSince(goodAt, now) > settings.max_age_hours * 3600) {
     found.push(

@@ -124,6 +124,11 @@ export const WARNINGS = {
     severity: "warning",
     meaning: "The last run of backups failed for at least one database. Earlier backups are untouched.",
   },
+  backup_incomplete: {
+    severity: "warning",
+    meaning:
+      "A database names attachments and had no folder in the filestore when it was last backed up, as when a disk is not mounted.",
+  },
   backup_too_old: {
     severity: "warning",
     meaning: "A database has no backup that is younger than `backup.max_age_hours`.",

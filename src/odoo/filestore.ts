@@ -1,10 +1,53 @@
 import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import { kindOf } from "../system/files.ts";
 import type { Session } from "../system/sql.ts";
 
 /** The folder of a database's attachments; undefined where its name cannot be that of a folder. Source: Odoo `tools/config.py`, filestore(). */
 export function filestoreOf(filestores: string, database: string): string | undefined {
   if (database.includes("/") || database === "." || database === "..") return undefined;
   return path.join(filestores, database);
+}
+
+/**
+ * Whether a database has a folder of attachments.
+ * @param filestores directory of all filestores; @param folder that of the database
+ * @throws OdooPgError filestore_unusable when the directory of all filestores is not there, as when its disk is not
+ * mounted, or when this user may not enter the folder.
+ */
+export async function hasFilestore(filestores: string, folder: string): Promise<boolean> {
+  return await readingFilestore(filestores, async () => {
+    if ((await kindOf(filestores)) !== "directory") {
+      throw new OdooPgError("filestore_unusable", {
+        message: `The directory of Odoo's filestores, ${filestores}, is not there.`,
+        safe: "Nothing was changed; earlier backups are untouched.",
+        next: `Mount its disk, or correct "odoo.filestore" in the configuration. Then look: ls ${filestores}`,
+      });
+    }
+    // The dot is only found by who may enter the folder.
+    return (await kindOf(`${folder}/.`)) === "directory";
+  });
+}
+
+/** Reads in the filestores. @throws OdooPgError filestore_unusable where this user may not. */
+export async function readingFilestore<T>(filestores: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof OdooPgError) || error.code !== "state_dir_unusable") throw error;
+    const at = pathOf(error.cause);
+    if (at === undefined || !`${at}/`.startsWith(`${path.resolve(filestores)}/`)) throw error;
+    throw new OdooPgError("filestore_unusable", {
+      message: `The filestore may not be read by this user: ${at}.`,
+      safe: "Nothing was changed; earlier backups are untouched.",
+      next: "Run odoo-pg as root (sudo), or as a user who may read Odoo's files.",
+      cause: error,
+    });
+  }
+}
+
+function pathOf(cause: unknown): string | undefined {
+  return cause instanceof Error && "path" in cause ? String(cause.path) : undefined;
 }
 
 /**

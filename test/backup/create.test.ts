@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
@@ -7,6 +7,7 @@ import { readFilestoreList, type ListedFile } from "../../src/backup/filestore-l
 import { poolFile } from "../../src/backup/place.ts";
 import { drillBackups } from "../../src/backup/run.ts";
 import { readDatabaseContents } from "../../src/backup/read-contents.ts";
+import { hasFilestore } from "../../src/odoo/filestore.ts";
 import { runOrFail } from "../../src/system/process.ts";
 import { withSession } from "../../src/system/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
@@ -174,6 +175,69 @@ describe("a backup", () => {
     expect(report.databases.flatMap(({ warnings }) => warnings)).toEqual([
       "its attachments are not in the backup: it has no folder in the filestore",
     ]);
+    expect(report.databases.map(({ filestore_missing }) => filestore_missing)).toEqual([true, undefined]);
+  });
+
+  test("fails where the directory of all filestores is not there, and says what to do", async () => {
+    const { backUp, catalogue, database, filestore, source } = await odooBackups();
+    rmSync(filestore, { recursive: true });
+    const report = await backUp(database);
+    expect(report).toMatchObject({
+      ok: false,
+      databases: [
+        {
+          outcome: "failed",
+          error: `The directory of Odoo's filestores, ${filestore}, is not there.`,
+          safe: expect.stringContaining("earlier backups are untouched"),
+          next: expect.stringContaining("Mount its disk"),
+        },
+      ],
+    });
+    expect(await catalogue()).toEqual([]);
+    expect(readdirSync(source.place.dir)).toEqual([]);
+  });
+
+  test("without its folder in the filestore has the attachments of earlier backups, and says so", async () => {
+    const { backUp, backUpOne, database, odoo, newest, verify, source } = await odooBackups();
+    await backUpOne(database);
+    rmSync(odoo.filestore, { recursive: true });
+    await withSession({ ...node.superuser, database }, async (session) => {
+      await session.query(
+        `INSERT INTO ir_attachment (name, type, store_fname) VALUES ('new', 'binary', 'ab/ab${"0".repeat(38)}')`,
+      );
+    });
+    const report = await backUp(database);
+    expect(report.databases).toMatchObject([
+      {
+        outcome: "ok",
+        filestore_missing: true,
+        warnings: [
+          "it has no folder in the filestore: 20 attachments are taken from earlier backups, 1 are in none",
+        ],
+      },
+    ]);
+    const backup = await newest();
+    expect(backup.manifest.filestore).toMatchObject({ included: true, files: 20, missing: { count: 1 } });
+    expect((await verify(backup)).problems).toEqual([]);
+    expect((await drillBackups(source, [backup], silent)).ok).toBe(true);
+  });
+
+  test("fails where the filestore may not be read, and says what to do", async () => {
+    const { filestore, odoo } = await odooBackups();
+    chmodSync(odoo.filestore, 0o700);
+    const root = process.geteuid?.() === 0;
+    if (!root) chmodSync(odoo.filestore, 0);
+    if (root) process.seteuid?.(node.owner?.uid ?? 65_534);
+    try {
+      await expect(hasFilestore(filestore, odoo.filestore)).rejects.toMatchObject({
+        code: "filestore_unusable",
+        safe: expect.stringContaining("untouched"),
+        next: expect.stringContaining("sudo"),
+      });
+    } finally {
+      if (root) process.seteuid?.(0);
+      chmodSync(odoo.filestore, 0o700);
+    }
   });
 });
 
@@ -215,6 +279,27 @@ describe("the pool of attachments", () => {
     await backUpOne(database);
     for (const name of odoo.files) writeFileSync(join(odoo.filestore, name), "damaged");
     expect((await verify(await newest())).problems).toEqual([]);
+  });
+
+  test("gives what the live filestore has lost since, and the backup tells of the loss", async () => {
+    const { backUpOne, database, odoo, newest, verify, source } = await odooBackups();
+    await backUpOne(database);
+    const lost = [...odoo.files].sort().slice(0, 2);
+    rmSync(join(odoo.filestore, lost[0] ?? ""));
+    writeFileSync(join(odoo.filestore, lost[1] ?? ""), "damaged");
+    const result = await backUpOne(database);
+    expect(result.warnings).toEqual([
+      `2 attachments are missing or damaged in the live filestore; this backup has them whole, from earlier ones: ${lost.join(", ")}`,
+    ]);
+    const backup = await newest();
+    expect(backup.manifest.filestore).toMatchObject({
+      files: 20,
+      missing: { count: 0 },
+      altered: { count: 0 },
+      pool_only: { count: 2, first: lost },
+    });
+    expect((await verify(backup)).problems).toEqual([]);
+    expect((await drillBackups(source, [backup], silent)).ok).toBe(true);
   });
 
   test("keeps a live file whose content does not fit its name as it is, and the backup says so", async () => {

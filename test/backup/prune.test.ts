@@ -50,6 +50,7 @@ function backup(
       bytes: 0,
       missing: { count: 0, first: [] },
       altered: { count: 0, first: [] },
+      pool_only: { count: 0, first: [] },
     },
     started_at: time,
     snapshot_at: time,

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { expired, kindsAt, type Rotation } from "../../src/backup/retention.ts";
-import type { BackupKind } from "../../src/backup/manifest.ts";
+import type { BackupKind, FilestorePart } from "../../src/backup/manifest.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -10,12 +10,16 @@ const defaults: Rotation = { days_to_keep: 2, day_of_week_to_keep: 5, weeks_to_k
 function backup(
   at: number,
   kinds: BackupKind[] = ["hourly"],
-  options: { database?: string; verified?: boolean; damaged?: boolean } = {},
+  options: { database?: string; verified?: boolean; damaged?: boolean; attachments?: boolean } = {},
 ) {
-  const { database = "prod", verified = false, damaged = false } = options;
+  const { database = "prod", verified = false, damaged = false, attachments = true } = options;
+  const filestore: FilestorePart = {
+    included: false,
+    reason: attachments ? "not_odoo" : "folder_missing",
+  };
   return {
     id: `${database} ${new Date(at).toISOString()}`,
-    manifest: { database, finished_at: new Date(at).toISOString(), kinds },
+    manifest: { database, finished_at: new Date(at).toISOString(), kinds, filestore },
     checks: {
       version: 1 as const,
       verified_at: verified ? "2026-01-01T00:00:00.000Z" : null,
@@ -71,7 +75,7 @@ describe("rotation", () => {
     );
   });
 
-  test("never takes the newest backup of a database, nor its newest verified one", () => {
+  test("never takes the newest backup of a database, nor its newest verified one, with attachments and without", () => {
     const now = Date.parse("2026-11-22T12:00:00Z");
     fc.assert(
       fc.property(
@@ -81,6 +85,7 @@ describe("rotation", () => {
             database: fc.constantFrom("a", "b", "c"),
             verified: fc.boolean(),
             damaged: fc.boolean(),
+            attachments: fc.boolean(),
           }),
           { minLength: 1, maxLength: 40 },
         ),
@@ -99,12 +104,17 @@ describe("rotation", () => {
             const own = all
               .filter(({ manifest }) => manifest.database === database)
               .sort((x, y) => (x.manifest.finished_at < y.manifest.finished_at ? -1 : 1));
-            const newest = own.at(-1);
-            const verified = own.findLast(
-              ({ checks }) => checks.verified_at !== null && !checks.problems.length,
+            const whole = own.filter(
+              ({ manifest: { filestore } }) => filestore.included || filestore.reason === "not_odoo",
             );
-            if (newest) expect(gone.has(newest.id)).toBe(false);
-            if (verified) expect(gone.has(verified.id)).toBe(false);
+            for (const some of [own, whole]) {
+              const newest = some.at(-1);
+              const verified = some.findLast(
+                ({ checks }) => checks.verified_at !== null && !checks.problems.length,
+              );
+              if (newest) expect(gone.has(newest.id)).toBe(false);
+              if (verified) expect(gone.has(verified.id)).toBe(false);
+            }
           }
         },
       ),

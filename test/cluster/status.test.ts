@@ -274,6 +274,11 @@ describe("warnings", () => {
     removed: [],
     warnings: [],
   });
+  const good = run("backup", "ok", hoursAgo(1));
+  const withoutFilestore: RunReport = {
+    ...good,
+    databases: good.databases.map((result) => ({ ...result, filestore_missing: true })),
+  };
   const backups = (changes: Partial<BackupStatus>): StatusInput["backups"] => ({
     launchedAt: hoursAgo(10_000),
     record: {
@@ -313,6 +318,10 @@ describe("warnings", () => {
   const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
     backup_failed: {
       when: { backups: backups({ last_run: run("backup", "failed", hoursAgo(1)) }) },
+      next: "odoo-pg backup create --all",
+    },
+    backup_incomplete: {
+      when: { backups: backups({ last_run: withoutFilestore }) },
       next: "odoo-pg backup create --all",
     },
     backup_too_old: {

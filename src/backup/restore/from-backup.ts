@@ -99,7 +99,11 @@ async function loadUnchecked(
       ...refused.map((statement) => `not granted: ${statement}`),
       ...(filestore.included || filestore.reason === "not_odoo"
         ? []
-        : ["the backup holds no attachments: no filestore was configured where it was made"]),
+        : [
+            filestore.reason === "not_configured"
+              ? "the backup holds no attachments: no filestore was configured where it was made"
+              : "the backup holds no attachments: the database had no folder in the filestore when it was made",
+          ]),
     ],
     owners: own ? expected : undefined,
     settings: expected.database.settings,
