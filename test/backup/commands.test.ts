@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -110,6 +110,32 @@ describe("backup commands", () => {
   ])("odoo-pg %j ends with %i", async (args, exitCode, words) => {
     const ran = await cluster.run(args);
     expect([ran.exitCode, ran.stderr]).toEqual([exitCode, expect.stringContaining(words)]);
+  });
+
+  test("an Odoo database without its filestore fails, or is listed as such", async () => {
+    const filestore = join(cluster.folder, "filestore");
+    const away = `${filestore}.away`;
+    renameSync(filestore, away);
+    const failed = await cluster.run(["backup", "create", "shop"]);
+    expect([failed.exitCode, failed.stdout, failed.stderr]).toEqual([
+      1,
+      expect.stringContaining("FAILED: The directory of Odoo's filestores"),
+      expect.stringMatching(/ {2}Safe: .*\n {2}Next: Mount its disk/),
+    ]);
+    expect(status().last_run).toMatchObject({ ok: false });
+    renameSync(away, filestore);
+    await makeOdooDatabase({ superuser, database: "elsewhere", filestore: away });
+    const without = await cluster.run(["backup", "create", "elsewhere"]);
+    expect([without.exitCode, without.stderr]).toEqual([
+      0,
+      expect.stringContaining("it has no folder in the filestore"),
+    ]);
+    expect((await cluster.run(["backup", "list", "--database", "elsewhere"])).stdout).toMatch(
+      / {2}without attachments\n$/,
+    );
+    expect(status().last_run?.databases).toMatchObject([{ filestore_missing: true }]);
+    expect((await cluster.run(["db", "drop", "elsewhere", "--confirm", "elsewhere"])).exitCode).toBe(0);
+    expect((await cluster.run(["backup", "create", "shop"])).exitCode).toBe(0);
   });
 
   test("a backup that is damaged makes verify fail, and says what is wrong", async () => {
