@@ -22,6 +22,13 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
       next: suggest(context, `restore ${JSON.stringify(word)} --as NEW_DATABASE`),
     });
   }
+  if (flags.keepOld && flags.replace === undefined) {
+    throw new OdooPgError("usage", {
+      message: "--keep-old belongs to --replace: with --as no database is replaced.",
+      safe: "Nothing was changed.",
+      next: "The same command without --keep-old.",
+    });
+  }
   if (flags.replace !== undefined)
     assertConfirmed(database, flags.confirm, `To replace database "${database}"`);
   const report = await onPrimary(context, async (source, progress) => {
@@ -29,16 +36,23 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
     const order = { input, database, replace: flags.replace !== undefined, keepOld: flags.keepOld };
     return await restoreDatabase(source, order, progress);
   });
-  print(context, report, flags.json);
+  print(context, report, flags);
   return 0;
 }
 
-function print({ output }: Context, report: RestoreReport, json: boolean): void {
-  if (json) return output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
+function print({ output }: Context, report: RestoreReport, flags: RestoreFlags): void {
+  if (flags.json) return output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
   for (const note of report.notes) output.err(`  Note: ${note}`);
   if (report.kept !== null) {
     output.err(
       `  The old database is kept as "${report.kept}"; nobody can connect to it. Drop it: odoo-pg db drop ${JSON.stringify(report.kept)} --confirm ${JSON.stringify(report.kept)}`,
+    );
+  }
+  if (report.live && flags.as !== undefined) {
+    const name = JSON.stringify(report.database);
+    const staging = JSON.stringify(`${report.database}_staging`);
+    output.err(
+      `  Note: ${name} is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: odoo-pg db copy ${name} ${staging} --neutralize && odoo-pg db drop ${name} --confirm ${name}`,
     );
   }
   const files = report.files === null ? "" : `, ${report.files} attachments`;

@@ -79,7 +79,7 @@ async function* contentOf(file: string, zip: yauzl.ZipFile, entry: yauzl.Entry):
 
 function unusable(file: string, error: unknown, entry?: string): OdooPgError {
   if (error instanceof OdooPgError) return error;
-  const words = error instanceof Error ? error.message : String(error);
+  const words = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
   return new OdooPgError("dump_unusable", {
     message: `The zip ${file} cannot be used: ${entry === undefined ? "" : `${entry}: `}${words}.`,
     safe: "Nothing that existed was changed.",

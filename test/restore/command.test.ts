@@ -76,7 +76,11 @@ test("a zip of Odoo is restored, backed up, drilled, copied, exported and restor
 
   const zip = join(cluster.folder, "exported.zip");
   await succeed("backup", "export", id, "--odoo-zip", zip);
-  await succeed("restore", zip, "--as", "again");
+  const restored = await cluster.run(["restore", zip, "--as", "again"], { timeout: 240_000 });
+  expect([restored.exitCode, restored.stderr]).toEqual([
+    0,
+    expect.stringContaining('Note: "again" is live: it has the uuid and the secret of the original'),
+  ]);
   const how = { owners: true, definitions: true };
   const withoutUnaccent = (all: Contents): Contents => ({
     ...all,
@@ -123,6 +127,7 @@ test("nothing severe is done without the name typed", async () => {
   for (const args of [
     ["restore", "x_20250101_0000", "--replace", "-Fc"],
     ["restore", "x_20250101_0000", "--replace", "-Fc", "--confirm", "other"],
+    ["restore", "x_20250101_0000", "--as", "new", "--keep-old"],
     ["db", "drop", "--", "-Fc"],
     ["role", "drop", "odoo"],
   ]) {

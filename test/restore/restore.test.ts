@@ -3,6 +3,8 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync, statSync, wr
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
+import { findInput } from "../../src/backup/restore/input.ts";
+import { restoreDatabase } from "../../src/backup/restore/restore.ts";
 import { exportOdooZip } from "../../src/backup/zip/export.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
@@ -42,7 +44,7 @@ async function rows(database: string, sql: string) {
 
 test("a backup becomes a new database: contents, owners, grants, settings, statistics, attachments", async () => {
   const report = await it.as(backup, "again");
-  expect(report).toMatchObject({ owner: "odoo", files: 20, notes: [] });
+  expect(report).toMatchObject({ owner: "odoo", files: 20, live: true, notes: [] });
   expect(compareContents(await it.contents("shop"), await it.contents("again"), strict)).toEqual([]);
   expect(await rows("again", "SELECT has_table_privilege('reader', 'res_partner', 'SELECT') AS may")).toEqual(
     [{ may: true }],
@@ -61,6 +63,33 @@ test("a backup becomes a new database: contents, owners, grants, settings, stati
   expect(of("again")).toEqual(of("shop"));
   const root = statSync(it.filestore);
   for (const file of filesBelow(join(it.filestore, "again"))) expect(statSync(file).uid).toBe(root.uid);
+  await it.nothingLeft();
+});
+
+test("a neutralised database is told from a live one", async () => {
+  await it.make("harmless");
+  await rows(
+    "harmless",
+    "INSERT INTO ir_config_parameter (key, value) VALUES ('database.is_neutralized', 'true')",
+  );
+  const { id } = await it.backUpOne("harmless");
+  expect(await it.as(id ?? "", "harmless again")).toMatchObject({ live: false });
+});
+
+test("attachments that have nowhere to go are told before anything is loaded", async () => {
+  const source = {
+    ...it.source,
+    config: { ...it.source.config, odoo: { ...it.source.config.odoo, filestore: "/nowhere/filestore" } },
+  };
+  const input = await findInput(source.place, "/", backup);
+  const steps: string[] = [];
+  const order = { input, database: "homeless", replace: false, keepOld: false };
+  const progress = { ...silent, step: (_: string | null, step: string) => void steps.push(step) };
+  await expect(restoreDatabase(source, order, progress)).rejects.toMatchObject({
+    code: "filestore_unusable",
+    message: expect.stringContaining("/nowhere/filestore"),
+  });
+  expect(steps).not.toContain("load");
   await it.nothingLeft();
 });
 

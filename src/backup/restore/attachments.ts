@@ -29,13 +29,7 @@ export class NewFilestore {
   /** @param folder that is not there yet; its parent is */
   constructor(folder: string) {
     const like = likenessOf(path.dirname(folder));
-    if (!like) {
-      throw new OdooPgError("config_invalid", {
-        message: `The directory of Odoo's filestores, ${path.dirname(folder)}, is not there.`,
-        safe: "Nothing was changed.",
-        next: 'Make it, owned by Odoo\'s user, or correct "odoo.filestore".',
-      });
-    }
+    if (!like) throw filestoresMissing(path.dirname(folder));
     this.folder = folder;
     this.#like = like;
     makeDirectory(folder, like);
@@ -140,9 +134,24 @@ export function filestoreFor(config: Config, database: string): string | undefin
   });
 }
 
-/** Where files are to go. @throws OdooPgError config_invalid when no filestore is configured. */
+function filestoresMissing(filestores: string): OdooPgError {
+  return new OdooPgError("filestore_unusable", {
+    message: `The directory of Odoo's filestores, ${filestores}, is not there.`,
+    safe: "Nothing was changed.",
+    next: 'Mount its disk, or make it, owned by Odoo\'s user, or correct "odoo.filestore".',
+  });
+}
+
+/**
+ * Where files are to go.
+ * @throws OdooPgError config_invalid when no filestore is configured, filestore_unusable when it is not there.
+ */
 export function neededFilestore(config: Config): string {
-  if (config.odoo.filestore !== undefined) return config.odoo.filestore;
+  const { filestore } = config.odoo;
+  if (filestore !== undefined) {
+    if (!likenessOf(filestore)) throw filestoresMissing(filestore);
+    return filestore;
+  }
   throw new OdooPgError("config_invalid", {
     message: 'The backup holds attachments, and "odoo.filestore" does not say where they belong.',
     safe: "Nothing was changed.",

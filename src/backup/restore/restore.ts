@@ -35,6 +35,8 @@ export interface RestoreReport {
   readonly seconds: number;
   /** Where the replaced database is kept. */
   readonly kept: string | null;
+  /** Whether it is a database of Odoo that is not neutralised: an Odoo that may open it runs its scheduled actions. */
+  readonly live: boolean;
   /** What is not as it was, and what to know. */
   readonly notes: readonly string[];
 }
@@ -59,12 +61,11 @@ export async function restoreDatabase(
   try {
     const owner = present?.owner ?? (await ownerWanted(source, order.input));
     const loaded = await load(filling, order.input);
-    const { found, notes } = await proveLoaded(
-      filling,
-      loaded,
-      owner,
-      async () => await attachmentNotes(filling, order, loaded),
-    );
+    let live = false;
+    const { found, notes } = await proveLoaded(filling, loaded, owner, async () => {
+      live = await isLive(filling);
+      return await attachmentNotes(filling, order, loaded);
+    });
     const { files } = filling;
     const like = replace ? database : undefined;
     const placement = { database, owner, replace, keepOld, files, like };
@@ -78,6 +79,7 @@ export async function restoreDatabase(
       files: files?.files ?? null,
       seconds: Math.round((monotonic() - begun) / 100) / 10,
       kept: kept ?? null,
+      live,
       notes,
     };
   } catch (error) {
@@ -171,6 +173,19 @@ async function load(filling: Filling, input: RestoreInput): Promise<Loaded> {
   const total = await fileBytes(input.file);
   const onBytes = (bytes: number): void => progress.bytes(database, bytes, total);
   return await loadForeignSql(filling, input.file, () => sqlOf(input, onBytes, source.signal));
+}
+
+/** Looks as its loader: what the database holds may run functions. */
+async function isLive({ target }: Filling): Promise<boolean> {
+  return await withSession(target.credentials, async (session) => {
+    if (!(await isOdooDatabase(session))) return false;
+    const [table] = await session.query("SELECT to_regclass('public.ir_config_parameter') AS there");
+    if (table?.["there"] === null) return true;
+    const rows = await session.query(
+      "SELECT FROM public.ir_config_parameter WHERE key = 'database.is_neutralized' AND lower(value) = 'true'",
+    );
+    return rows.length === 0;
+  });
 }
 
 /**
