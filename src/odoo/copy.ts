@@ -22,7 +22,7 @@ import { kindOf, temporaryDirectory, writeFileAtomic } from "../system/files.ts"
 import { produce } from "../system/pipeline.ts";
 import { connect, explainSql, SqlError, withSession, type Session } from "../system/sql.ts";
 import { assertFree, needDatabase } from "./databases.ts";
-import { storeFnames } from "./filestore.ts";
+import { readingFilestore, storeFnames } from "./filestore.ts";
 import { neutralizeCopy } from "./neutralize-copy.ts";
 
 export interface CopyOrder {
@@ -67,7 +67,10 @@ export async function copyDatabase(
     throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
   const root = source.config.odoo.filestore;
   const folder = filestoreFor(source.config, order.from);
-  const withFiles = folder !== undefined && (await kindOf(folder)) === "directory";
+  const withFiles =
+    root !== undefined &&
+    folder !== undefined &&
+    (await readingFilestore(root, async () => await kindOf(folder))) === "directory";
   const target = await NewDatabase.begin(source);
   const filling: Filling = { source, database: order.to, target, progress, files: undefined };
   try {
@@ -77,6 +80,8 @@ export async function copyDatabase(
     const notes = [...copied.notes, ...(await completeFiles(copying))];
     if (!withFiles && root === undefined)
       notes.push('attachments were not copied: "odoo.filestore" is not set');
+    if (order.neutralize && source.config.odoo.addons_path.length === 0)
+      notes.push("odoo.addons_path is not set: modules of your own may still talk to others");
     if (order.neutralize) progress.step(order.to, "neutralise");
     const scripts = order.neutralize ? await neutralizeCopy(source, target, order.from) : [];
     const { kept } = await publish(

@@ -16,7 +16,7 @@ const listedSchema = z.object({
   connectable: z.boolean(),
   sessions: z.number(),
 });
-/** Whether there is a folder of its attachments; null where no filestore is configured. */
+/** The folder of its attachments; null where there is none, where it may not be looked at, or no filestore is configured. */
 export type DatabaseListed = z.output<typeof listedSchema> & { readonly filestore: string | null };
 
 /** The databases of the server, without templates, postgres and those in the making. */
@@ -35,10 +35,22 @@ export async function listDatabases(source: BackupSource): Promise<DatabaseListe
     const root = source.config.odoo.filestore;
     const folder =
       root === undefined || row.database.includes("/") ? undefined : path.join(root, row.database);
-    const there = folder !== undefined && (await kindOf(folder)) === "directory";
-    listed.push({ ...row, filestore: there ? folder : null });
+    listed.push({
+      ...row,
+      filestore: folder !== undefined && (await isDirectory(folder)) ? folder : null,
+    });
   }
   return listed;
+}
+
+/** A filestore that this user may not look into is no reason to fail. */
+async function isDirectory(folder: string): Promise<boolean> {
+  try {
+    return (await kindOf(folder)) === "directory";
+  } catch (error) {
+    if (error instanceof OdooPgError) return false;
+    throw error;
+  }
 }
 
 /** @throws OdooPgError database_unknown. */

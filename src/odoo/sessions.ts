@@ -22,8 +22,12 @@ export type SessionSeen = z.output<typeof sessionSchema>;
 /** Sessions of clients: not one's own, not replication, not what odoo-pg itself does. */
 const OTHERS = `backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name NOT LIKE 'odoo-pg%'`;
 
-/** Who is connected, the longest in its state first. */
+/**
+ * Who is connected, the longest in its state first.
+ * @throws OdooPgError database_unknown: a typing error must not look like a database without sessions.
+ */
 export async function listSessions(session: Session, database: string | undefined): Promise<SessionSeen[]> {
+  if (database !== undefined) await assertThere(session, database);
   const rows = await session.query(
     `SELECT pid, coalesce(datname, '') AS database, coalesce(usename, '') AS user, application_name AS application,
        host(client_addr) AS client, state,
@@ -36,6 +40,16 @@ export async function listSessions(session: Session, database: string | undefine
   return sessionSchema.array().parse(rows);
 }
 
+async function assertThere(session: Session, database: string): Promise<void> {
+  const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [database]);
+  if (found.length > 0) return;
+  throw new OdooPgError("database_unknown", {
+    message: `There is no database "${database}".`,
+    safe: "No session was touched.",
+    next: "Look which there are: odoo-pg db list",
+  });
+}
+
 /**
  * Ends the sessions in a database, or only what they run. Those that it may not touch are left: replication, odoo-pg's.
  * @returns how many were told to
@@ -46,14 +60,7 @@ export async function endSessions(
   database: string,
   how: "terminate" | "cancel",
 ): Promise<number> {
-  const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [database]);
-  if (found.length === 0) {
-    throw new OdooPgError("database_unknown", {
-      message: `There is no database "${database}".`,
-      safe: "No session was touched.",
-      next: "Look which there are: odoo-pg db list",
-    });
-  }
+  await assertThere(session, database);
   const act = how === "cancel" ? "pg_cancel_backend" : "pg_terminate_backend";
   const active = how === "cancel" ? "AND state = 'active'" : "";
   const rows = await session.query(

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
@@ -103,6 +103,22 @@ END $$;
 };
 
 const same = { owners: true, definitions: true };
+
+test("a filestore that this user may not look into is listed as none", async () => {
+  const filestoreOfShop = async () =>
+    (await listDatabases(it.source)).find(({ database }) => database === "shop")?.filestore;
+  expect(await filestoreOfShop()).toBe(join(it.filestore, "shop"));
+  const { mode } = statSync(it.filestore);
+  const root = process.geteuid?.() === 0;
+  chmodSync(it.filestore, root ? 0o700 : 0);
+  if (root) process.seteuid?.(it.node.owner?.uid ?? 65_534);
+  try {
+    expect(await filestoreOfShop()).toBeNull();
+  } finally {
+    if (root) process.seteuid?.(0);
+    chmodSync(it.filestore, mode);
+  }
+});
 
 test("an idle database is copied by the server, with its files and settings", async () => {
   await withSession(it.node.superuser, (session) =>
@@ -257,6 +273,12 @@ describe("a neutralised copy", () => {
     ).rejects.toMatchObject({ message: expect.stringContaining("no_such_column") });
     expect(await it.databases()).not.toContain("never");
     await it.nothingLeft();
+  });
+
+  test("says that modules of one's own are not neutralised where no addons_path is set", async () => {
+    const note = "odoo.addons_path is not set: modules of your own may still talk to others";
+    expect((await copy("shop", "noted", { neutralize: true })).notes).toEqual([note]);
+    expect((await copy("shop", "live and noted")).notes).toEqual([]);
   });
 
   test("of what is not Odoo's is refused", async () => {

@@ -45,6 +45,10 @@ test("sessions are listed with who blocks them; one's own and odoo-pg's are not"
   await waiting;
 });
 
+test("sessions of a database that is not there are an error", async () => {
+  await expect(listSessions(session, "shpo")).rejects.toMatchObject({ code: "database_unknown" });
+});
+
 async function waitForBlocked() {
   let seen: Awaited<ReturnType<typeof listSessions>> = [];
   await waitFor("a session to be blocked", async () => {
