@@ -1,8 +1,8 @@
 import { pgbench, preparePgbench, withReplicated, type Replicated } from "./replicated.ts";
 import { type Benchmark, median, table } from "./table.ts";
 
-const ROUNDS = 5;
-const SECONDS = 8;
+const ROUNDS = 9;
+const SECONDS = 6;
 const SCALE = 10;
 
 /** What it costs that a commit waits until the replica has applied it. */
