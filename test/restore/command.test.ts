@@ -127,7 +127,6 @@ test("nothing severe is done without the name typed", async () => {
   for (const args of [
     ["restore", "x_20250101_0000", "--replace", "-Fc"],
     ["restore", "x_20250101_0000", "--replace", "-Fc", "--confirm", "other"],
-    ["restore", "x_20250101_0000", "--as", "new", "--keep-old"],
     ["db", "drop", "--", "-Fc"],
     ["role", "drop", "odoo"],
   ]) {
@@ -135,6 +134,8 @@ test("nothing severe is done without the name typed", async () => {
     expect(ran.exitCode).toBe(2);
     expect(ran.stderr).toContain("--confirm");
   }
+  const keeping = await cluster.run(["restore", "x_20250101_0000", "--as", "new", "--keep-old"]);
+  expect([keeping.exitCode, keeping.stderr]).toEqual([2, expect.stringContaining("belongs to --replace")]);
   expect((await cluster.run(["restore", "x_20250101_0000"])).stderr).toContain("--as");
   expect(await cluster.json(["db", "list"])).toMatchObject({
     databases: expect.arrayContaining([expect.objectContaining({ database: "-Fc", owner: "odoo" })]),
