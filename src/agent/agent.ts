@@ -64,6 +64,8 @@ export class Agent {
   #keeping = false;
   #operation: string | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Operations that run or wait for their turn. */
+  #pending = 0;
   /** Operations that run or wait for their turn, by their request. */
   readonly #underWay = new Map<string, Promise<Outcome>>();
   #ending = false;
@@ -238,6 +240,15 @@ export class Agent {
   }
 
   async #exclusive<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
+    // What it would start, nobody would look after.
+    if (this.#ending) {
+      throw new OdooPgError("not_running", {
+        message: "The agent is just ending.",
+        safe: "Nothing was changed.",
+        next: "Run the same command again.",
+      });
+    }
+    this.#pending += 1;
     if (this.#operation !== undefined) progress.note(`waiting for another "${this.#operation}" to finish`);
     const turn = this.#queue.then(async () => {
       this.#operation = name;
@@ -251,6 +262,7 @@ export class Agent {
         throw error;
       } finally {
         this.#operation = undefined;
+        this.#pending -= 1;
       }
     });
     this.#queue = turn.catch(() => {});
@@ -370,7 +382,7 @@ export class Agent {
           await this.apply(request, progress);
         } catch (error) {
           // A first launch that was refused leaves no process behind; servers that were started already go on.
-          if (!this.#keeping) this.stop();
+          if (!this.#keeping && this.#pending === 0) this.stop();
           throw error;
         }
       },
@@ -387,6 +399,7 @@ export class Agent {
       pid: ownPid,
       version: this.#options.version,
       keeping: this.#keeping,
+      ending: this.#ending,
       operation: this.#operation ?? null,
       primary: runtime?.state.primary ?? null,
       haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,

@@ -95,7 +95,7 @@ export async function bringUpServers(
   ]);
   if (!runtime.upstream) await keepInStep(runtime, progress, launch);
   const seeds = replicasOf(runtime).some(({ node }) => decisions.get(node.name)?.action === "seed");
-  if (seeds && !launch) await beforeSeeding();
+  if (seeds && before && sameAddresses(before, runtime.config)) await beforeSeeding();
   await Promise.all(
     replicasOf(runtime).map(async (handle) => {
       const seen = decisions.get(handle.node.name);
@@ -107,6 +107,13 @@ export async function bringUpServers(
   );
   problems.push(...(await applyConfiguration(runtime, progress)));
   return { replicas: [...running], problems };
+}
+
+/** An `up` that is killed after it opened others would find them in use, and not know by whom. */
+function sameAddresses(before: Config, config: Config): boolean {
+  const addresses = ({ listen, endpoints }: Config): string =>
+    JSON.stringify([listen, endpoints.read.port, endpoints.write.port]);
+  return addresses(before) === addresses(config);
 }
 
 /** Waits until replicas stream; returns the problems of those that do not within a minute. */

@@ -94,11 +94,15 @@ export interface AgentStart {
 export async function ensureAgent(start: AgentStart): Promise<void> {
   const { layout } = start;
   const present = await agentReport(layout, 2000);
-  if (present?.version === start.version) return;
+  if (present?.version === start.version && !present.ending) return;
   if (present) {
-    await requestJson({ socketPath: layout.agentSocket, method: "POST", path: "/leave", limit: 2000 }).catch(
-      () => {},
-    );
+    if (!present.ending)
+      await requestJson({
+        socketPath: layout.agentSocket,
+        method: "POST",
+        path: "/leave",
+        limit: 2000,
+      }).catch(() => {});
     await waitUntil(async () => (await agentReport(layout, 500)) === undefined, {
       what: `the agent of version ${present.version} to leave`,
       limit: 30_000,

@@ -19,6 +19,8 @@ export const agentReportSchema = z.object({
   version: z.string(),
   /** Whether the agent keeps the servers running, or only waits for an order. */
   keeping: z.boolean(),
+  /** Whether it is about to end, and takes no order any more. */
+  ending: z.boolean().default(false),
   /** What it works on now. */
   operation: z.string().nullable(),
   primary: z.string().nullable(),
