@@ -1,7 +1,6 @@
 import { chmodSync, chownSync } from "node:fs";
 import http from "node:http";
 import type { Hono } from "hono";
-import { pause } from "./clock.ts";
 import { removeFile, type Owner } from "./files.ts";
 
 /** Serves an application on a Unix socket of mode 0600. The caller holds the lock that makes removing an old socket safe. */
@@ -21,17 +20,14 @@ export async function serveOnSocket(
   chmodSync(socketPath, 0o600);
   if (owner) chownSync(socketPath, owner.uid, owner.gid);
   return async () => {
-    let closed = false;
-    server.close(() => {
-      closed = true;
-    });
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     if (!("closeAllConnections" in server)) return;
     // Whoever is just being answered, such as why an order was refused, gets the answer whole.
-    for (let waited = 0; !closed && waited < ANSWER_LIMIT; waited += 20) {
-      server.closeIdleConnections();
-      await pause(20);
-    }
-    server.closeAllConnections();
+    const idle = setInterval(() => server.closeIdleConnections(), 20);
+    const cut = setTimeout(() => server.closeAllConnections(), ANSWER_LIMIT);
+    await closed;
+    clearInterval(idle);
+    clearTimeout(cut);
   };
 }
 
