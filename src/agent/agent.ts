@@ -31,6 +31,8 @@ import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts
 import { readApplied, readState, writeApplied, writeState, type ClusterState } from "./state.ts";
 import { keepRunning } from "./supervise.ts";
 import { takeDownServers } from "./take-down.ts";
+import { Turns } from "./turns.ts";
+import { Watch } from "./watch.ts";
 
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
 const LOOK_EVERY = 500;
@@ -62,13 +64,9 @@ export class Agent {
   #endpoints: Endpoints | undefined;
   #pool: PoolKeeper | undefined;
   #keeping = false;
-  #operation: string | undefined;
-  #queue: Promise<unknown> = Promise.resolve();
-  /** Operations that run or wait for their turn. */
-  #pending = 0;
-  /** Operations that run or wait for their turn, by their request. */
-  readonly #underWay = new Map<string, Promise<Outcome>>();
-  #ending = false;
+  readonly #turns: Turns;
+  /** How the cluster is, for who asks inside the agent. */
+  readonly watch: Watch;
   #loadFailure: OdooPgError | undefined;
   #closers: (() => Promise<void>)[] = [];
 
@@ -76,6 +74,13 @@ export class Agent {
     this.#options = options;
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(options.program);
+    this.#turns = new Turns(options.log);
+    this.watch = new Watch({
+      layout: this.#layout,
+      runtime: () => this.#runtime,
+      failure: () => this.#loadFailure,
+      report: async () => await this.report(),
+    });
   }
 
   /** Takes the lock, opens the sockets, and looks after what runs already. @throws OdooPgError locked. */
@@ -116,7 +121,7 @@ export class Agent {
 
   /** Looks and acts until `stop` or until the cluster was taken down. */
   async run(): Promise<void> {
-    while (!this.#ending) {
+    while (!this.#turns.closed) {
       const start = monotonic();
       await this.#look();
       await pause(Math.max(50, LOOK_EVERY - (monotonic() - start)));
@@ -126,7 +131,7 @@ export class Agent {
 
   /** Ends the agent; the servers go on. */
   stop(): void {
-    this.#ending = true;
+    this.#turns.close();
   }
 
   async close(): Promise<void> {
@@ -137,7 +142,7 @@ export class Agent {
 
   /** Brings the cluster to the wanted state: see docs/architecture.md. Waits for its turn. */
   async apply(request: ApplyRequest, progress: Progress): Promise<void> {
-    await this.#exclusive("up", progress, async () => {
+    await this.#turns.take("up", progress, async () => {
       const before = await readApplied(this.#layout);
       const kept = this.#runtime && {
         config: this.#runtime.config,
@@ -195,7 +200,7 @@ export class Agent {
 
   /** Stops endpoints and servers; the data stays. */
   async down(progress: Progress): Promise<void> {
-    await this.#exclusive("down", progress, async () => {
+    await this.#turns.take("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
       if (!runtime && this.#loadFailure) throw this.#loadFailure;
@@ -207,25 +212,9 @@ export class Agent {
     this.stop();
   }
 
-  /**
-   * Carries out an operation on the running cluster. The same request, given again meanwhile, waits for the first
-   * one: repeated after it, a switchover would lead back, and a reseed would copy twice.
-   * @throws OdooPgError not_running, or what the operation refuses.
-   */
+  /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
   async operate(request: z.output<typeof operationSchema>, progress: Progress): Promise<Outcome> {
-    const asked = JSON.stringify(request);
-    const underWay = this.#underWay.get(asked);
-    if (underWay) {
-      progress.note(`the same ${request.operation} is under way already: waiting for its end`);
-      return await underWay;
-    }
-    const outcome = this.#operateInTurn(request, progress).finally(() => this.#underWay.delete(asked));
-    this.#underWay.set(asked, outcome);
-    return await outcome;
-  }
-
-  async #operateInTurn(request: z.output<typeof operationSchema>, progress: Progress): Promise<Outcome> {
-    return await this.#exclusive(request.operation, progress, async () => {
+    return await this.#turns.operate(request, progress, async () => {
       const runtime = this.#runtime;
       const pool = this.#pool;
       if (!runtime || !pool || !this.#keeping) {
@@ -237,36 +226,6 @@ export class Agent {
       }
       return await carryOut(request, runtime, pool, progress);
     });
-  }
-
-  async #exclusive<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
-    // What it would start, nobody would look after.
-    if (this.#ending) {
-      throw new OdooPgError("not_running", {
-        message: "The agent is just ending.",
-        safe: "Nothing was changed.",
-        next: "Run the same command again.",
-      });
-    }
-    this.#pending += 1;
-    if (this.#operation !== undefined) progress.note(`waiting for another "${this.#operation}" to finish`);
-    const turn = this.#queue.then(async () => {
-      this.#operation = name;
-      try {
-        this.#options.log("info", `${name}: begins`);
-        const result = await act();
-        this.#options.log("info", `${name}: done`);
-        return result;
-      } catch (error) {
-        this.#options.log("error", `${name}: ${toOdooPgError(error).message}`);
-        throw error;
-      } finally {
-        this.#operation = undefined;
-        this.#pending -= 1;
-      }
-    });
-    this.#queue = turn.catch(() => {});
-    return await turn;
   }
 
   /** Finds programs and passwords for a configuration and makes what operations share. */
@@ -326,7 +285,7 @@ export class Agent {
       this.#complain("replication log", error);
     }
     // Also while a long operation goes on, such as the copy of a large node.
-    if (this.#operation !== "down")
+    if (this.#turns.current !== "down")
       await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
     for (const handle of runtime.nodes.values()) {
@@ -338,28 +297,21 @@ export class Agent {
     await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
   }
 
-  #finishing = false;
-
   /** A change of the primary that failed after it was recorded has left writes nowhere: nobody else would finish it. */
   #finishChange(runtime: Runtime): void {
     const pool = this.#pool;
-    const failed = runtime.routedPrimary === undefined && this.#operation === undefined;
-    if (!pool || !failed || this.#finishing || !factsOf(primaryOf(runtime).observation)) return;
-    this.#finishing = true;
+    const failed = runtime.routedPrimary === undefined && this.#turns.empty;
+    if (!pool || !failed || !factsOf(primaryOf(runtime).observation)) return;
     const { log } = this.#options;
     const progress: Progress = {
       step: (node, text) => log("warn", `${node ?? "cluster"}: ${text}`),
       bytes: () => {},
       note: (text) => log("warn", text),
     };
-    this.#exclusive("finish the change of the primary", progress, async () => {
-      if (runtime.routedPrimary === undefined) await finishChange(runtime, pool, progress);
-    })
-      // `#exclusive` has logged it; the next look tries again.
-      .catch(() => {})
-      .finally(() => {
-        this.#finishing = false;
-      });
+    this.#turns
+      .take("finish the change of the primary", progress, async () => finishChange(runtime, pool, progress))
+      // It was logged; the next look tries again.
+      .catch(() => {});
   }
 
   readonly #replicationLog = new ReplicationLog();
@@ -382,7 +334,7 @@ export class Agent {
           await this.apply(request, progress);
         } catch (error) {
           // A first launch that was refused leaves no process behind; servers that were started already go on.
-          if (!this.#keeping && this.#pending === 0) this.stop();
+          if (!this.#keeping && this.#turns.empty) this.stop();
           throw error;
         }
       },
@@ -399,8 +351,8 @@ export class Agent {
       pid: ownPid,
       version: this.#options.version,
       keeping: this.#keeping,
-      ending: this.#ending,
-      operation: this.#operation ?? null,
+      ending: this.#turns.closed,
+      operation: this.#turns.current ?? null,
       primary: runtime?.state.primary ?? null,
       haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,
       pool: [...(this.#pool?.members ?? [])].sort(),

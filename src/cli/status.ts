@@ -9,7 +9,7 @@ import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "
 import type { NodeObservation } from "../cluster/observation.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
 import { statusOf } from "../cluster/status.ts";
-import type { DiskUse } from "../cluster/view.ts";
+import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { databaseBytes, observeServer } from "../postgres/observe.ts";
@@ -100,10 +100,7 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   ]);
   const own = applied?.config ?? context.config;
   const followed = record?.primary === UPSTREAM ? own.upstream : undefined;
-  // The primary that is followed stands in the sheet as what it is: a node, but nobody's to start or stop here.
-  const config = followed
-    ? { ...own, nodes: [{ name: UPSTREAM, host: followed.host, port: followed.port }, ...own.nodes] }
-    : own;
+  const config = followed ? withUpstream(own, followed) : own;
   const host = endpointHost(config.listen);
   const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_LIMIT);
   const [upstream, looks, agent, disks, readAnswers, writeAnswers] = await Promise.all([

@@ -101,6 +101,11 @@ export interface ClusterView {
   readonly nothingAnswers: boolean;
 }
 
+/** The configuration with the primary that is followed: it stands in a status as a node, but is nobody's to start or stop here. */
+export function withUpstream(config: Config, { host, port }: { host: string; port: number }): Config {
+  return { ...config, nodes: [{ name: UPSTREAM, host, port }, ...config.nodes] };
+}
+
 export function viewOf(input: StatusInput): ClusterView {
   const { config, agent, endpoints } = input;
   const expectedPrimary = input.record?.primary ?? config.nodes[0]?.name ?? "";

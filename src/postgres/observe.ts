@@ -54,3 +54,11 @@ export async function databaseBytes(session: Session): Promise<number> {
   const [row] = await session.query(SIZE);
   return Number(row?.["bytes"]);
 }
+
+const SIZES = `SELECT datname, pg_database_size(oid)::float8 AS bytes FROM pg_database`;
+
+/** Bytes of each database by its name. As dear as `databaseBytes`. */
+export async function databaseSizes(session: Session): Promise<ReadonlyMap<string, number>> {
+  const rows = await session.query(SIZES);
+  return new Map(rows.map((row) => [String(row["datname"]), Number(row["bytes"])]));
+}

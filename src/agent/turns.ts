@@ -1,0 +1,90 @@
+import type * as z from "zod";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
+import type { Log } from "../system/log.ts";
+import type { Progress } from "./events.ts";
+import type { operationSchema, Outcome } from "./report.ts";
+
+/** What changes the cluster goes one after another: each order waits for its turn. */
+export class Turns {
+  readonly #log: Log;
+  #last: Promise<unknown> = Promise.resolve();
+  #current: string | undefined;
+  /** Orders that are carried out or wait for their turn. */
+  #count = 0;
+  readonly #underWay = new Map<string, Promise<Outcome>>();
+  #closed = false;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** What is carried out now. */
+  get current(): string | undefined {
+    return this.#current;
+  }
+
+  /** Whether nothing is carried out or waits. */
+  get empty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** Whether no order is taken any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Takes no order from now on: what it would start, nobody would look after. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Carries an order out when its turn comes. @throws OdooPgError not_running when none is taken any more; what `act` throws. */
+  async take<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
+    if (this.#closed) {
+      throw new OdooPgError("not_running", {
+        message: "The agent is just ending.",
+        safe: "Nothing was changed.",
+        next: "Run the same command again.",
+      });
+    }
+    this.#count += 1;
+    if (this.#current !== undefined) progress.note(`waiting for another "${this.#current}" to finish`);
+    const turn = this.#last.then(async () => {
+      this.#current = name;
+      try {
+        this.#log("info", `${name}: begins`);
+        const result = await act();
+        this.#log("info", `${name}: done`);
+        return result;
+      } catch (error) {
+        this.#log("error", `${name}: ${toOdooPgError(error).message}`);
+        throw error;
+      } finally {
+        this.#current = undefined;
+        this.#count -= 1;
+      }
+    });
+    this.#last = turn.catch(() => {});
+    return await turn;
+  }
+
+  /**
+   * Carries out an operation. The same request, given again meanwhile, waits for the first one: repeated after it, a
+   * switchover would lead back, and a reseed would copy twice.
+   */
+  async operate(
+    request: z.output<typeof operationSchema>,
+    progress: Progress,
+    act: () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const asked = JSON.stringify(request);
+    const first = this.#underWay.get(asked);
+    if (first) {
+      progress.note(`the same ${request.operation} is under way already: waiting for its end`);
+      return await first;
+    }
+    const turn = this.take(request.operation, progress, act).finally(() => this.#underWay.delete(asked));
+    this.#underWay.set(asked, turn);
+    return await turn;
+  }
+}
