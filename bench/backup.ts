@@ -35,6 +35,7 @@ async function withServer<T>(program: string, use: (server: Server) => Promise<T
 state_dir: ${folder}/s
 nodes: [{ name: pg1, port: ${port} }]
 endpoints: { read: { port: ${read} }, write: { port: ${write} } }
+console: { enabled: false }
 odoo: { filestore: ${filestore} }
 backup: { enabled: false, dir: ${backups} }
 `,

@@ -62,6 +62,7 @@ export async function withReplicated<T>(
           write: { port: write },
         },
         postgres: { parameters: shape.parameters ?? {} },
+        console: { enabled: false },
       }),
     );
     const run = async (...args: readonly string[]): Promise<string> =>

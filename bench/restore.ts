@@ -37,6 +37,7 @@ export const restoreTime: Benchmark = {
 state_dir: ${state}
 nodes: [{ name: pg1, port: ${pg1} }]
 endpoints: { read: { port: ${read} }, write: { port: ${write} } }
+console: { enabled: false }
 odoo: ${odoo}
 backup: { enabled: false, drill_schedule: "off", dir: ${join(folder, "b")} }
 `,

@@ -42,7 +42,7 @@ export interface Cluster {
 /** A cluster with all defaults but its place and ports; stopped at the end when `use` started it. */
 export async function withCluster<T>(program: string, use: (cluster: Cluster) => Promise<T>): Promise<T> {
   return await inFolder(async (folder) => {
-    const [pg1, pg2, read, write] = await freePorts(4);
+    const [pg1, pg2, read, write, page] = await freePorts(5);
     const stateDir = join(folder, "s");
     const configuration = join(folder, "odoo-pg.yaml");
     writeFileSync(
@@ -51,6 +51,7 @@ export async function withCluster<T>(program: string, use: (cluster: Cluster) =>
 state_dir: ${stateDir}
 nodes: [{ name: pg1, port: ${pg1} }, { name: pg2, port: ${pg2} }]
 endpoints: { read: { port: ${read} }, write: { port: ${write} } }
+console: { port: ${page} }
 `,
     );
     const run = async (...args: readonly string[]): Promise<string> =>

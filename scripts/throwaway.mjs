@@ -11,7 +11,7 @@ const program = fileURLToPath(new URL("../dist/odoo-pg.mjs", import.meta.url));
 const folder = mkdtempSync(join(realpathSync("/tmp"), "odoo-pg-"));
 chmodSync(folder, 0o755);
 const configuration = join(folder, "odoo-pg.yaml");
-const [primary, replica, read, write] = await freePorts(4);
+const [primary, replica, read, write, page] = await freePorts(5);
 writeFileSync(
   configuration,
   `cluster: throwaway
@@ -22,6 +22,7 @@ nodes:
 endpoints:
   read: { port: ${read} }
   write: { port: ${write} }
+console: { port: ${page} }
 `,
 );
 

@@ -18,6 +18,7 @@ export function conflicts(draft: Draft): Conflict[] {
   return [
     ...sameNames(draft),
     ...samePorts(draft),
+    ...consolePort(draft),
     ...sharedDataDirectories(draft),
     ...unheardLoopback(draft),
     ...brokenPromise(draft),
@@ -62,6 +63,19 @@ function samePorts({ nodes, endpoints }: Draft): Conflict[] {
     }
   });
   return found;
+}
+
+/** A console that is turned off needs no port. */
+function consolePort({ console, nodes, endpoints }: Draft): Conflict[] {
+  if (!console.enabled) return [];
+  const owner = [
+    ...nodes.map(({ port }, index) => ({ port, name: `nodes[${index}]` })),
+    { port: endpoints.read.port, name: "endpoints.read" },
+    { port: endpoints.write.port, name: "endpoints.write" },
+  ].find(({ port }) => port === console.port);
+  if (owner === undefined) return [];
+  const message = `${console.port} is the port of ${owner.name} already: choose another one`;
+  return [{ path: ["console", "port"], message, about: ["console", "nodes", "endpoints"] }];
 }
 
 function sharedDataDirectories({ nodes }: Draft): Conflict[] {

@@ -489,6 +489,30 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta({ description: "Backups." }),
+  console: z
+    .strictObject({
+      enabled: z.boolean().default(true).meta({
+        description: "Whether the agent serves the console: a page that shows the cluster, and `/metrics`.",
+      }),
+      port: port.default(5050).meta({
+        description:
+          "Port of the console. A port that is taken keeps nothing from coming up: `status` warns.",
+      }),
+      listen: z
+        .array(textWithout(listenAddressProblem))
+        .min(1)
+        .default(["127.0.0.1"])
+        .meta({
+          description:
+            "Addresses that the console listens on. On loopback it is http, and looking needs no sign-in. On every other address it is https with the certificate of the servers, and everything needs a sign-in.",
+          examples: [["127.0.0.1", "10.0.0.11"]],
+        }),
+      read_only: z.boolean().default(false).meta({
+        description: "Whether nothing can be done from the page, whoever signs in.",
+      }),
+    })
+    .prefault({})
+    .meta({ description: "The console." }),
   password_files: z
     .strictObject({
       odoo: passwordFile().meta({

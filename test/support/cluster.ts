@@ -85,6 +85,8 @@ export async function throwawayCluster(
     postgres: { parameters: { shared_buffers: "16MB" } },
     // At the full hour the agent would begin one.
     backup: { enabled: false },
+    // Every cluster would want the same port.
+    console: { enabled: false },
   };
 
   const run = (args: readonly string[], runOptions: RunOptions = {}): Promise<Ran> => {
