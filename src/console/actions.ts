@@ -17,3 +17,11 @@ export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("terminate_session"), pid: z.int().positive() }),
 ]);
 export type Action = z.output<typeof actionSchema>;
+
+/**
+ * What has to be typed before an action: the node whose data is replaced, as the old data is the last copy of what only
+ * that node has. Undefined where a click is enough. It is sent as `confirm`.
+ */
+export function confirmationOf(action: Action): string | undefined {
+  return action.kind === "reseed" || action.kind === "rejoin" ? action.node : undefined;
+}

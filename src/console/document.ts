@@ -118,7 +118,7 @@ export interface Job {
   readonly started_at: string;
   readonly ended_at: string | null;
   readonly exit_status: number | null;
-  /** The last lines that it printed, the oldest first, at most 200. */
+  /** The last lines that it printed, the oldest first, at most 200; none for who is no operator: they may hold data. */
   readonly lines: readonly string[];
 }
 
@@ -151,8 +151,10 @@ export interface Sample {
 /** Who looks at the page. */
 export interface Visitor {
   readonly role: "viewer" | "operator";
+  /** False on loopback for who has not signed in: such a viewer sees no statement and no line of a job. */
+  readonly signed_in: boolean;
   /** Whether nobody may act, by the configuration. */
   readonly read_only: boolean;
-  /** Sent back as `x-odoo-pg-token` with every order. */
+  /** Sent back as `x-odoo-pg-token` with every order; empty for who has not signed in. */
   readonly token: string;
 }
