@@ -1,7 +1,16 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { pageModule, pageModuleSource } from "./scripts/page.mjs";
+
+/** The console's page, as scripts/build.mjs puts it into the program. */
+const page = {
+  name: "page-in-tests",
+  resolveId: (id: string) => (id === pageModule ? `\0${id}` : undefined),
+  load: (id: string) => (id === `\0${pageModule}` ? pageModuleSource() : undefined),
+};
 
 export default defineConfig({
+  plugins: [page],
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     globalSetup: ["test/setup/run.ts"],

@@ -3,6 +3,7 @@ import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { pageInProgram } from "./page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 // Below node_modules, so that the packages that stay outside of the bundle are found.
@@ -11,6 +12,7 @@ mkdirSync(cache, { recursive: true });
 
 execFileSync(process.execPath, [`${root}scripts/build.mjs`], { stdio: "inherit" });
 await build({
+  plugins: [pageInProgram],
   entryPoints: [`${root}bench/main.ts`],
   outfile: `${cache}/bench.mjs`,
   bundle: true,

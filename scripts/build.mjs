@@ -3,6 +3,7 @@ import { build } from "esbuild";
 import { chmodSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { fileURLToPath } from "node:url";
+import { pageInProgram } from "./page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
@@ -29,7 +30,7 @@ const builtinsWhenUsed = {
 };
 
 await build({
-  plugins: [builtinsWhenUsed],
+  plugins: [pageInProgram, builtinsWhenUsed],
   entryPoints: [`${root}src/main.ts`],
   outfile: unfinished,
   bundle: true,

@@ -3,6 +3,7 @@
 import { build } from "esbuild";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { pageInProgram } from "./page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -10,6 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bundle = `${root}node_modules/.cache/odoo-pg/docs.mjs`;
 
 await build({
+  plugins: [pageInProgram],
   entryPoints: [`${root}scripts/docs.ts`],
   outfile: bundle,
   bundle: true,

@@ -9,7 +9,7 @@ export function programIsStale(folder = root) {
   const sources = readdirSync(`${folder}src`, { recursive: true, encoding: "utf8" }).map(
     (path) => `src/${path}`,
   );
-  return ["package.json", "package-lock.json", "scripts/build.mjs", ...sources].some(
+  return ["package.json", "package-lock.json", "scripts/build.mjs", "scripts/page.mjs", ...sources].some(
     (path) => (statSync(folder + path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > built,
   );
 }

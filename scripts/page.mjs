@@ -1,0 +1,40 @@
+// Builds the console's page: one script and one style, minified, as texts that the program carries.
+import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** What the sources import the page by; src/console/page-module.d.ts declares it. */
+export const pageModule = "odoo-pg:page";
+
+/** @returns {Promise<string>} source of a module that exports `script` and `style` */
+export async function pageModuleSource() {
+  const { outputFiles } = await build({
+    entryPoints: [`${root}src/console/page/main.tsx`],
+    outdir: `${root}dist/page`,
+    write: false,
+    bundle: true,
+    minify: true,
+    platform: "browser",
+    format: "iife",
+    target: ["chrome111", "firefox113", "safari16.4"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    legalComments: "none",
+    logLevel: "warning",
+  });
+  const textOf = (ending) => outputFiles.find(({ path }) => path.endsWith(ending))?.text.trim() ?? "";
+  return [
+    `export const script = ${JSON.stringify(textOf(".js"))};`,
+    `export const style = ${JSON.stringify(textOf(".css"))};`,
+  ].join("\n");
+}
+
+/** Plugin of esbuild. */
+export const pageInProgram = {
+  name: "page-in-program",
+  setup(esbuild) {
+    esbuild.onResolve({ filter: new RegExp(`^${pageModule}$`) }, ({ path }) => ({ path, namespace: "page" }));
+    esbuild.onLoad({ filter: /.*/, namespace: "page" }, async () => ({ contents: await pageModuleSource() }));
+  },
+};

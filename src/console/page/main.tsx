@@ -1,0 +1,5 @@
+import { render } from "preact";
+import "./style.css";
+
+const place = document.querySelector("#console");
+if (place) render(<p>Loading …</p>, place);
