@@ -1,0 +1,188 @@
+import * as z from "zod";
+import type { Session } from "../system/sql.ts";
+
+const count = z.number().int().nonnegative();
+
+/** Null is "cannot be told": this Odoo has no such table or column, or its owner made something else of it. */
+export const odooFactsSchema = z.object({
+  /** Such as `19.0` or `saas~18.2`. */
+  odoo_version: z.string(),
+  /** Scheduled actions that should have run more than LATE_AFTER seconds ago. */
+  late_actions: count.nullable(),
+  /** How long the most overdue of them has been due; 0 when none is late. */
+  oldest_late_seconds: z.number().nonnegative().nullable(),
+  /** Scheduled actions whose last run failed, active or not (Odoo 18 and later). */
+  failed_actions: count.nullable(),
+  /** Mail that should have been sent by now. */
+  mail_outgoing: count.nullable(),
+  mail_failed: count.nullable(),
+  /** Age of the oldest mail that should have been sent by now; 0 when none waits. */
+  mail_oldest_seconds: z.number().nonnegative().nullable(),
+  /** Notifications of the bus. Odoo deletes them after a day. */
+  bus_rows: count.nullable(),
+  bus_oldest_seconds: z.number().nonnegative().nullable(),
+  attachments: count.nullable(),
+  attachment_bytes: count.nullable(),
+  attachments_in_filestore_bytes: count.nullable(),
+  /** Modules to be installed, upgraded or removed: until that is done, no scheduled action runs. */
+  modules_in_transition: count,
+  /** Jobs of OCA's queue_job by their state. */
+  queue_jobs: z.record(z.string(), count).nullable(),
+});
+
+/** What one query tells of an Odoo database. */
+export type OdooFacts = z.output<typeof odooFactsSchema>;
+
+/** Odoo looks for what is due once a minute, and runs one after another: seconds until an action counts as late. */
+export const LATE_AFTER = 300;
+
+/** Odoo's times are UTC without a zone. */
+const NOW = "(now() AT TIME ZONE 'UTC')";
+const age = (column: string): string => `greatest(extract(epoch FROM ${NOW} - ${column}), 0)::float8`;
+
+interface Part {
+  /** Columns without which the part cannot be asked. */
+  readonly needs: readonly string[];
+  /** A query of one row with one column: a JSON object. */
+  readonly query: string;
+}
+
+const DUE = `active AND nextcall < ${NOW} - interval '${LATE_AFTER} seconds'`;
+const actions = (due: string): string =>
+  `SELECT json_build_object('late_actions', count(*), 'oldest_late_seconds', coalesce(max(${age("nextcall")}), 0))
+   FROM ONLY public.ir_cron WHERE ${due}`;
+
+/** Of parts that read the same, the last one that can be asked counts. */
+const PARTS: readonly Part[] = [
+  {
+    needs: ["ir_module_module.name", "ir_module_module.state", "ir_module_module.latest_version"],
+    query: `SELECT json_build_object(
+        'base', max(latest_version) FILTER (WHERE name = 'base' AND latest_version ~ '^[a-z0-9~.+-]{1,40}$'),
+        'modules_in_transition', count(*) FILTER (WHERE state IN ('to install', 'to upgrade', 'to remove')))
+      FROM ONLY public.ir_module_module`,
+  },
+  { needs: ["ir_cron.active", "ir_cron.nextcall"], query: actions(DUE) },
+  {
+    // Until Odoo 17: how many runs are left; -1 is without end.
+    needs: ["ir_cron.active", "ir_cron.nextcall", "ir_cron.numbercall"],
+    query: actions(`${DUE} AND numbercall <> 0`),
+  },
+  {
+    needs: ["ir_cron.failure_count"],
+    query: `SELECT json_build_object('failed_actions', count(*)) FROM ONLY public.ir_cron WHERE failure_count > 0`,
+  },
+  {
+    // scheduled_date is text until Odoo 15, a timestamp since: as text both compare the same.
+    needs: ["mail_mail.state", "mail_mail.create_date", "mail_mail.scheduled_date"],
+    query: `SELECT json_build_object(
+        'mail_outgoing', count(*) FILTER (WHERE due),
+        'mail_failed', count(*) FILTER (WHERE state = 'exception'),
+        'mail_oldest_seconds', coalesce(max(${age("create_date")}) FILTER (WHERE due), 0))
+      FROM (SELECT state, create_date, state = 'outgoing'
+          AND coalesce(scheduled_date::text, '') COLLATE "C" <= to_char(${NOW}, 'YYYY-MM-DD HH24:MI:SS') AS due
+        FROM ONLY public.mail_mail WHERE state IN ('outgoing', 'exception')) mail`,
+  },
+  {
+    needs: ["bus_bus.create_date"],
+    query: `SELECT json_build_object('bus_rows', count(*), 'bus_oldest_seconds', coalesce(max(${age("create_date")}), 0))
+      FROM ONLY public.bus_bus`,
+  },
+  {
+    needs: ["ir_attachment.file_size", "ir_attachment.store_fname"],
+    query: `SELECT json_build_object('attachments', count(*), 'attachment_bytes', coalesce(sum(file_size), 0),
+        'attachments_in_filestore_bytes', coalesce(sum(file_size) FILTER (WHERE store_fname IS NOT NULL), 0))
+      FROM ONLY public.ir_attachment`,
+  },
+  {
+    needs: ["queue_job.state"],
+    query: `SELECT json_build_object('queue_jobs', coalesce(json_object_agg(state, jobs), '{}'))
+      FROM (SELECT state, count(*) AS jobs FROM ONLY public.queue_job WHERE state ~ '^[a-z_]{1,40}$' GROUP BY state) states`,
+  },
+];
+
+const tables = [...new Set(PARTS.flatMap(({ needs }) => needs.map((column) => column.split(".")[0] ?? "")))];
+const list = (names: readonly string[]): string => `ARRAY[${names.map((name) => `'${name}'`).join(", ")}]`;
+
+/**
+ * A part is asked where its columns are there: query_to_xml is what runs a statement that PostgreSQL has not looked at
+ * before. It is asked by a superuser, and the tables are somebody else's: only plain tables with columns of the system's
+ * own types count, and none with an index, a check or statistics that call a function of the owner, for the planner may
+ * run such a function.
+ */
+const FACTS = `
+WITH asked AS (
+  SELECT c.oid, c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname = ANY (${list(tables)})
+), parts AS (
+  SELECT indrelid AS of, 'pg_class'::regclass AS class, indexrelid AS oid FROM pg_index
+  UNION ALL SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint
+  UNION ALL SELECT stxrelid, 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext
+), columns AS MATERIALIZED (
+  SELECT array_agg(asked.name || '.' || a.attname) AS names
+  FROM asked JOIN pg_attribute a ON a.attrelid = asked.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid < 16384
+  WHERE NOT EXISTS (SELECT FROM parts JOIN pg_depend d ON d.classid = parts.class AND d.objid = parts.oid
+    WHERE parts.of = asked.oid AND d.refobjid >= 16384
+      AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass))
+)
+SELECT ${PARTS.map(
+  ({ needs, query }, number) =>
+    `CASE WHEN ${list(needs)} <@ names THEN query_to_xml($part$${query}$part$, false, true, '')::text END AS part_${number}`,
+).join(",\n  ")}
+FROM columns`;
+
+/** Base's version without the module's own two numbers: `19.0.1.3` is Odoo 19.0. */
+function odooVersion(base: string): string {
+  return /^(.+)\.\d+\.\d+$/.exec(base)?.[1] ?? base;
+}
+
+/** The object in the one column of the one row of a part. The queries let nothing through that XML would write otherwise. */
+function objectIn(xml: unknown): object {
+  const text =
+    typeof xml === "string" ? /<json_build_object>(.*)<\/json_build_object>/s.exec(xml)?.[1] : undefined;
+  return text === undefined ? {} : Object(JSON.parse(text));
+}
+
+const UNKNOWN = {
+  late_actions: null,
+  oldest_late_seconds: null,
+  failed_actions: null,
+  mail_outgoing: null,
+  mail_failed: null,
+  mail_oldest_seconds: null,
+  bus_rows: null,
+  bus_oldest_seconds: null,
+  attachments: null,
+  attachment_bytes: null,
+  attachments_in_filestore_bytes: null,
+  queue_jobs: null,
+};
+
+/**
+ * What one query tells of the database of a session, from Odoo 13 to 19; undefined where it is not Odoo's. Reads
+ * ir_attachment and the bus whole: for who asks about once a minute.
+ * @param session of a superuser, opened with `odooFactsSettings`
+ * @throws SqlError, such as when a table is locked by an upgrade of modules
+ */
+export async function readOdooFacts(session: Session): Promise<OdooFacts | undefined> {
+  const [row] = await session.query(FACTS);
+  const found: Record<string, unknown> = Object.assign(
+    {},
+    ...PARTS.map((_, number) => objectIn(row?.[`part_${number}`])),
+  );
+  const { base } = found;
+  if (typeof base !== "string") return undefined;
+  return odooFactsSchema.parse({ ...UNKNOWN, ...found, odoo_version: odooVersion(base) });
+}
+
+/**
+ * Settings of a session that reads facts. With no schema to search, nothing of the database's owner takes the place of
+ * the system's own. An upgrade of modules that holds a table is not waited for.
+ */
+export const odooFactsSettings = {
+  search_path: "",
+  datestyle: "ISO",
+  lock_timeout: "200ms",
+  statement_timeout: "5s",
+  max_parallel_workers_per_gather: "0",
+  jit: "off",
+} as const;
