@@ -1,0 +1,95 @@
+import { monotonic, now } from "../system/clock.ts";
+import { withSession, type Credentials } from "../system/sql.ts";
+import { odooFactsSettings, readOdooFacts, type OdooFacts } from "./facts.ts";
+
+/** Facts that are older are looked at again when somebody asks: who asks every 30 s sees none older than 60 s. */
+const FRESH = 30_000;
+/** A look that is dear is repeated less often: it takes at most a fiftieth of the time. */
+const SHARE = 50;
+/** Sessions at once, and milliseconds for each. */
+const AT_ONCE = 4;
+const CONNECT_LIMIT = 1000;
+const STATEMENT_LIMIT = 6000;
+
+export interface KnownFacts {
+  /** When it was looked (our clock, milliseconds). */
+  readonly at: number;
+  /** Undefined for a database that is not Odoo's. */
+  readonly facts: OdooFacts | undefined;
+}
+
+/** What is known of Odoo's databases. Looks only while somebody asks, and never lets who asks wait. */
+export class OdooFactsKeeper {
+  readonly #superuser: () => Promise<Credentials>;
+  readonly #known = new Map<string, KnownFacts>();
+  /** When a database may be looked at again (monotonic, milliseconds). */
+  readonly #next = new Map<string, number>();
+  readonly #waiting = new Set<string>();
+  readonly #looking = new Map<string, Promise<void>>();
+
+  /** @param superuser the superuser's way to the primary of this moment; its database is not looked at */
+  constructor(superuser: () => Promise<Credentials>) {
+    this.#superuser = superuser;
+  }
+
+  /**
+   * The last known facts of these databases, and a look at those that were not looked at lately. One that has never
+   * answered is absent; one that answers no more keeps its last facts. Others are forgotten.
+   */
+  ask(databases: readonly string[]): ReadonlyMap<string, KnownFacts> {
+    const asked = new Set(databases);
+    for (const database of this.#next.keys()) {
+      if (asked.has(database)) continue;
+      this.#known.delete(database);
+      this.#next.delete(database);
+      this.#waiting.delete(database);
+    }
+    for (const database of asked) {
+      if ((this.#next.get(database) ?? 0) <= monotonic()) this.#waiting.add(database);
+    }
+    this.#lookOn();
+    return new Map([...this.#known].filter(([database]) => asked.has(database)));
+  }
+
+  /** When the looks that were asked for have ended. */
+  async settled(): Promise<void> {
+    while (this.#looking.size > 0) await Promise.all(this.#looking.values());
+  }
+
+  #lookOn(): void {
+    for (const database of this.#waiting) {
+      if (this.#looking.size >= AT_ONCE) return;
+      if (this.#looking.has(database)) continue;
+      this.#waiting.delete(database);
+      const looking = this.#look(database).finally(() => {
+        this.#looking.delete(database);
+        this.#lookOn();
+      });
+      this.#looking.set(database, looking);
+    }
+  }
+
+  async #look(database: string): Promise<void> {
+    const start = monotonic();
+    this.#next.set(database, Infinity);
+    try {
+      const superuser = await this.#superuser();
+      const facts = await withSession(
+        {
+          ...superuser,
+          database,
+          applicationName: "odoo-pg agent",
+          connectLimit: CONNECT_LIMIT,
+          statementLimit: STATEMENT_LIMIT,
+          settings: odooFactsSettings,
+        },
+        readOdooFacts,
+      );
+      if (this.#next.has(database)) this.#known.set(database, { at: now(), facts });
+    } catch {
+      // Locked by an upgrade, dropped, or the primary does not answer: the last facts stay, with their age.
+    }
+    if (this.#next.has(database))
+      this.#next.set(database, Math.max(start + FRESH, monotonic() + SHARE * (monotonic() - start)));
+  }
+}
