@@ -10,7 +10,6 @@ import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { initialiseDataDirectory } from "../postgres/initialise.ts";
 import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
-import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import { diskSpace, ensureDirectory, move } from "../system/files.ts";
@@ -18,11 +17,12 @@ import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import { applyConfiguration, validateParameters, startingFloor, writeNodeFiles } from "./configure.ts";
 import { dropReplicaSlots, followNewPrimary, makePrimary } from "./change-primary.ts";
+import { copyOfPrimary } from "./copy-of-primary.ts";
 import type { Progress } from "./events.ts";
 import type { ForeignPrimary } from "./foreign-primary.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import {
-  addressOf,
+  recordedFor,
   followedSlot,
   primaryOf,
   startOptions,
@@ -174,17 +174,9 @@ async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> 
   }
   const decisions = new Map<string, StartDecision>();
   for (const [name, data] of seen) {
-    const decision = decideStart({
-      node: name,
-      primary: runtime.state.primary,
-      cluster: runtime.config.cluster,
-      data,
-      systemIdentifier: runtime.state.system_identifier ?? undefined,
-      othersWithData: [...seen]
-        .filter(([other, { kind }]) => other !== name && kind === "whole")
-        .map(([other]) => other),
-      foreign: runtime.upstream !== undefined,
-    });
+    const others = [...seen].filter(([other, { kind }]) => other !== name && kind === "whole");
+    const othersWithData = others.map(([other]) => other);
+    const decision = decideStart({ ...recordedFor(runtime), node: name, data, othersWithData });
     decisions.set(name, decision);
     const handle = runtime.nodes.get(name);
     if (handle) {
@@ -362,19 +354,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
     await ensureDirectory(path.dirname(handle.files.dataDir), { mode: 0o700, owner: runtime.owner });
     if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
     else await primary.use(async (session) => await releaseSlot(session, slot));
-    const fresh = await seedDataDirectory({
-      config: runtime.config,
-      layout: runtime.layout,
-      node: handle.node,
-      files: handle.files,
-      installation: runtime.installation,
-      owner: runtime.owner,
-      // Its port may be about to change; it runs with the old one still.
-      upstream: { ...addressOf(primary.node), port: (await primary.credentials()).port },
-      follows: runtime.upstream ? "foreign" : "own",
-      slot,
-      onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
-    });
+    const fresh = await copyOfPrimary(runtime, handle, slot, progress);
     await move(fresh, handle.files.dataDir);
   } finally {
     handle.operation = undefined;

@@ -7,7 +7,6 @@ import { programOf } from "../postgres/installation.ts";
 import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../postgres/operations.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { conninfo, quotePassfileField } from "../postgres/quoting.ts";
-import { seedDataDirectory } from "../postgres/seed.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
@@ -23,20 +22,13 @@ import {
 import { runOrFail } from "../system/process.ts";
 import { becomeStandby } from "./change-primary.ts";
 import { startingFloor, writeNodeFiles } from "./configure.ts";
+import { copyOfPrimary } from "./copy-of-primary.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import type { PoolKeeper } from "./pool-keeper.ts";
 import { stamp } from "./removed-nodes.ts";
 import type { Outcome } from "./report.ts";
-import {
-  addressOf,
-  followedSlot,
-  handleOf,
-  primaryOf,
-  recordHistory,
-  type Runtime,
-  startOptions,
-} from "./runtime.ts";
+import { followedSlot, handleOf, primaryOf, recordHistory, type Runtime, startOptions } from "./runtime.ts";
 
 /** Tries of a base backup before the reseed gives up, and milliseconds between them. */
 const TRIES = 3;
@@ -258,18 +250,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
           await dropSlot(session, slot);
           await ensureSlot(session, slot);
         });
-      return await seedDataDirectory({
-        config: runtime.config,
-        layout: runtime.layout,
-        node: handle.node,
-        files: handle.files,
-        installation: runtime.installation,
-        owner: runtime.owner,
-        upstream: addressOf(primary.node),
-        follows: runtime.upstream ? "foreign" : "own",
-        slot,
-        onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
-      });
+      return await copyOfPrimary(runtime, handle, slot, progress);
     } catch (error) {
       if (attempt >= TRIES) {
         if (!runtime.upstream)

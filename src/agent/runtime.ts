@@ -8,6 +8,7 @@ import {
   type NodeConfig,
 } from "../cluster/layout.ts";
 import type { PrimaryMark } from "../cluster/pool.ts";
+import type { StartInput } from "../cluster/start.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
@@ -155,4 +156,16 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
 export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {
   runtime.state = { ...runtime.state, history: [...runtime.state.history, entry].slice(-200) };
   await writeState(runtime.layout, runtime.state, runtime.owner);
+}
+
+/** What the cluster's record says, for the decision how a node starts. */
+export function recordedFor(
+  runtime: Runtime,
+): Pick<StartInput, "primary" | "cluster" | "systemIdentifier" | "foreign"> {
+  return {
+    primary: runtime.state.primary,
+    cluster: runtime.config.cluster,
+    systemIdentifier: runtime.state.system_identifier ?? undefined,
+    foreign: runtime.upstream !== undefined,
+  };
 }

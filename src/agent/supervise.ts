@@ -3,7 +3,7 @@ import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
 import { decideStart } from "../cluster/start.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { startOptions, type Runtime } from "./runtime.ts";
+import { startOptions, type Runtime, recordedFor } from "./runtime.ts";
 
 /** Milliseconds before the next try after `failures` failed starts: at once, then 1, 2, 4 … 30 s. */
 export function retryDelay(failures: number): number {
@@ -44,13 +44,10 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
     handle.operation = "start";
     const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
     const decision = decideStart({
+      ...recordedFor(runtime),
       node: name,
-      primary: runtime.state.primary,
-      cluster: runtime.config.cluster,
       data,
-      systemIdentifier: runtime.state.system_identifier ?? undefined,
       othersWithData: data.kind === "whole" ? [] : await othersWithData(runtime, handle),
-      foreign: runtime.upstream !== undefined,
     });
     if (decision.action === "wait") {
       handle.waiting = { state: decision.state, reason: decision.reason, next: decision.next };
