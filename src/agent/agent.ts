@@ -12,8 +12,11 @@ import { serveOnSocket } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process.ts";
+import { operationEvent, upEvent } from "../events/of-operations.ts";
+import { Alarms } from "../alarms/keeper.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
+import { Diary } from "./diary.ts";
 import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
@@ -28,7 +31,14 @@ import { ReplicationLog } from "./replication-log.ts";
 import { lookWhetherStranded } from "./stranded.ts";
 import { loadState, primaryOf, syncHandles, type Runtime } from "./runtime.ts";
 import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
-import { readApplied, readState, writeApplied, writeState, type ClusterState } from "./state.ts";
+import {
+  readApplied,
+  readState,
+  writeApplied,
+  writeState,
+  type Applied,
+  type ClusterState,
+} from "./state.ts";
 import { keepRunning } from "./supervise.ts";
 import { takeDownServers } from "./take-down.ts";
 import { Turns } from "./turns.ts";
@@ -60,11 +70,13 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #layout: Layout;
   readonly #backups: BackupSchedule;
+  readonly #alarms = new Alarms();
   #runtime: Runtime | undefined;
   #endpoints: Endpoints | undefined;
   #pool: PoolKeeper | undefined;
   #keeping = false;
   readonly #turns: Turns;
+  readonly #diary: Diary;
   /** How the cluster is, for who asks inside the agent. */
   readonly watch: Watch;
   #loadFailure: OdooPgError | undefined;
@@ -75,6 +87,7 @@ export class Agent {
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(options.program);
     this.#turns = new Turns(options.log);
+    this.#diary = new Diary(this.#layout, options.owner);
     this.watch = new Watch({
       layout: this.#layout,
       runtime: () => this.#runtime,
@@ -136,54 +149,64 @@ export class Agent {
 
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0)) await close();
+    await this.#alarms.close();
     for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
     await releaseLock(this.#layout.lockFile, ownPid);
   }
 
-  /** Brings the cluster to the wanted state: see docs/architecture.md. Waits for its turn. */
-  async apply(request: ApplyRequest, progress: Progress): Promise<void> {
+  /** Brings the cluster to the wanted state: see docs/architecture.md. Waits for its turn. @param by who asks */
+  async apply(request: ApplyRequest, progress: Progress, by: string): Promise<void> {
     await this.#turns.take("up", progress, async () => {
       const before = await readApplied(this.#layout);
-      const kept = this.#runtime && {
-        config: this.#runtime.config,
-        installation: this.#runtime.installation,
-        passwords: this.#runtime.passwords,
-      };
-      const runtime = await this.#load(request.config, request.passwords);
-      const endpoints = this.#endpoints;
-      if (!endpoints) throw new Error("endpoints were not loaded");
-      const openEndpoints = async (): Promise<void> => {
-        runtime.routedPrimary = runtime.state.primary;
-        // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
-        await this.#pool?.step().catch(() => {});
-        await endpoints.ensure(runtime, progress);
-        this.#keeping = true;
-        // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
-        await this.#pool?.step();
-      };
-      let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
-      try {
-        await endpoints.check(runtime, before?.config);
-        refuseNodeChanges(runtime, before?.config);
-        await syncHandles(runtime);
-        broughtUp = await bringUpServers(runtime, before?.config, progress, openEndpoints);
-      } catch (error) {
-        // What was refused must not rule what is kept running.
-        if (before && kept) {
-          Object.assign(runtime, kept);
-          await syncHandles(runtime);
-        }
-        throw error;
-      }
-      await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
-      await openEndpoints();
-      const late = await awaitStreaming(runtime, broughtUp.replicas);
-      await this.#pool?.step();
-      const [problem] = [...broughtUp.problems, ...late];
-      if (problem) throw problem;
-      await this.#settlePool(progress);
-      await endpoints.waitUntilAnswering(runtime, this.#pool?.members ?? new Set());
+      const { cluster } = request.config;
+      await this.#diary.of(
+        { kind: "up", by },
+        async () => await this.#apply(request, before, progress),
+        () => upEvent(by, cluster, before?.config, request.config),
+      );
     });
+  }
+
+  async #apply(request: ApplyRequest, before: Applied | undefined, progress: Progress): Promise<void> {
+    const kept = this.#runtime && {
+      config: this.#runtime.config,
+      installation: this.#runtime.installation,
+      passwords: this.#runtime.passwords,
+    };
+    const runtime = await this.#load(request.config, request.passwords);
+    const endpoints = this.#endpoints;
+    if (!endpoints) throw new Error("endpoints were not loaded");
+    const openEndpoints = async (): Promise<void> => {
+      runtime.routedPrimary = runtime.state.primary;
+      // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
+      await this.#pool?.step().catch(() => {});
+      await endpoints.ensure(runtime, progress);
+      this.#keeping = true;
+      // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
+      await this.#pool?.step();
+    };
+    let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
+    try {
+      await endpoints.check(runtime, before?.config);
+      refuseNodeChanges(runtime, before?.config);
+      await syncHandles(runtime);
+      broughtUp = await bringUpServers(runtime, before?.config, progress, openEndpoints);
+    } catch (error) {
+      // What was refused must not rule what is kept running.
+      if (before && kept) {
+        Object.assign(runtime, kept);
+        await syncHandles(runtime);
+      }
+      throw error;
+    }
+    await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
+    await openEndpoints();
+    const late = await awaitStreaming(runtime, broughtUp.replicas);
+    await this.#pool?.step();
+    const [problem] = [...broughtUp.problems, ...late];
+    if (problem) throw problem;
+    await this.#settlePool(progress);
+    await endpoints.waitUntilAnswering(runtime, this.#pool?.members ?? new Set());
   }
 
   /** Waits until the replicas that may serve reads do: in read-your-writes that takes a proof. */
@@ -198,8 +221,8 @@ export class Agent {
     );
   }
 
-  /** Stops endpoints and servers; the data stays. */
-  async down(progress: Progress): Promise<void> {
+  /** Stops endpoints and servers; the data stays. @param by who asks */
+  async down(progress: Progress, by: string): Promise<void> {
     await this.#turns.take("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
@@ -208,12 +231,13 @@ export class Agent {
       progress.step("haproxy", "stop");
       await this.#endpoints?.stop();
       await takeDownServers(runtime, progress);
+      this.#diary.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
     });
     this.stop();
   }
 
   /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
-  async operate(request: z.output<typeof operationSchema>, progress: Progress): Promise<Outcome> {
+  async operate(request: z.output<typeof operationSchema>, progress: Progress, by: string): Promise<Outcome> {
     return await this.#turns.operate(request, progress, async () => {
       const runtime = this.#runtime;
       const pool = this.#pool;
@@ -224,7 +248,13 @@ export class Agent {
           next: "odoo-pg up",
         });
       }
-      return await carryOut(request, runtime, pool, progress);
+      if (request.dry_run) return await carryOut(request, runtime, pool, progress);
+      const node = request.operation === "switchover" ? request.to : request.node;
+      return await this.#diary.of(
+        { kind: request.operation, by, node },
+        async () => await carryOut(request, runtime, pool, progress),
+        () => operationEvent(request, by, runtime.state.history.at(-1)),
+      );
     });
   }
 
@@ -274,6 +304,7 @@ export class Agent {
     if (!runtime) return;
     const looked = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
     await Promise.all(looked.map(async (handle) => await handle.observe()));
+    this.#diary.look(looked);
     if (!this.#keeping) return;
     for (const handle of runtime.nodes.values()) {
       // Not waited for: a start may take minutes, and the pool must be looked after meanwhile.
@@ -294,6 +325,7 @@ export class Agent {
       );
     }
     this.#finishChange(runtime);
+    this.#alarms.tick(runtime, async () => await this.watch.status());
     await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
   }
 
@@ -309,7 +341,13 @@ export class Agent {
       note: (text) => log("warn", text),
     };
     this.#turns
-      .take("finish the change of the primary", progress, async () => finishChange(runtime, pool, progress))
+      .take("finish the change of the primary", progress, async () => {
+        await finishChange(runtime, pool, progress);
+        const { primary } = runtime.state;
+        if (runtime.routedPrimary !== primary) return;
+        const text = `the change of the primary was finished: ${primary} is the primary now`;
+        this.#diary.write({ kind: "promote", by: "agent", node: primary, text });
+      })
       // It was logged; the next look tries again.
       .catch(() => {});
   }
@@ -329,17 +367,17 @@ export class Agent {
   #asOrders(): Orders {
     return {
       report: async () => await this.report(),
-      apply: async (request, progress) => {
+      apply: async (request, progress, by) => {
         try {
-          await this.apply(request, progress);
+          await this.apply(request, progress, by);
         } catch (error) {
           // A first launch that was refused leaves no process behind; servers that were started already go on.
           if (!this.#keeping && this.#turns.empty) this.stop();
           throw error;
         }
       },
-      operate: async (request, progress) => await this.operate(request, progress),
-      down: async (progress) => await this.down(progress),
+      operate: async (request, progress, by) => await this.operate(request, progress, by),
+      down: async (progress, by) => await this.down(progress, by),
       stop: () => this.stop(),
     };
   }
@@ -357,6 +395,7 @@ export class Agent {
       haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,
       pool: [...(this.#pool?.members ?? [])].sort(),
       overrides: [...(this.#pool?.overrides ?? [])],
+      failing_channels: this.#alarms.failing,
       nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({
         name: handle.node.name,
         pooled: this.#pool?.members.has(handle.node.name) ?? false,

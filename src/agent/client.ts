@@ -2,6 +2,7 @@ import type { Layout } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, waitUntil } from "../system/clock.ts";
 import { readTail, type Owner } from "../system/files.ts";
+import { requester } from "../system/machine.ts";
 import { requestJson, requestLines } from "../system/http.ts";
 import { startDetached } from "../system/process.ts";
 import { lockHolder } from "./lock.ts";
@@ -30,7 +31,7 @@ export async function agentReport(layout: Layout, limit: number): Promise<AgentR
 export async function order(
   layout: Layout,
   path: string,
-  body: unknown,
+  body: Readonly<Record<string, unknown>>,
   onEvent: (event: AgentEvent) => void,
   signal?: AbortSignal,
 ): Promise<unknown> {
@@ -40,7 +41,7 @@ export async function order(
       socketPath: layout.agentSocket,
       method: "POST",
       path,
-      body,
+      body: { ...body, by: requester() },
       limit: 0,
       signal,
     })) {

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { stream } from "hono/streaming";
-import type * as z from "zod";
+import * as z from "zod";
 import { toOdooPgError } from "../errors.ts";
 import { progressTo, type AgentEvent, type Progress } from "./events.ts";
 import {
@@ -14,9 +14,13 @@ import {
 /** What the control socket may ask of the agent. */
 export interface Orders {
   readonly report: () => Promise<AgentReport>;
-  readonly apply: (request: ApplyRequest, progress: Progress) => Promise<void>;
-  readonly operate: (request: z.output<typeof operationSchema>, progress: Progress) => Promise<Outcome>;
-  readonly down: (progress: Progress) => Promise<void>;
+  readonly apply: (request: ApplyRequest, progress: Progress, by: string) => Promise<void>;
+  readonly operate: (
+    request: z.output<typeof operationSchema>,
+    progress: Progress,
+    by: string,
+  ) => Promise<Outcome>;
+  readonly down: (progress: Progress, by: string) => Promise<void>;
   /** Ends the agent alone; the servers go on. */
   readonly stop: () => void;
 }
@@ -26,30 +30,40 @@ export function controlAnswers(agent: Orders): Hono {
   const app = new Hono();
   app.get("/report", async (context) => context.json(await agent.report()));
   app.post("/apply", async (context) => {
-    const request = applyRequestSchema.parse(await context.req.json());
+    const body: unknown = await context.req.json();
+    const request = applyRequestSchema.parse(body);
     return stream(
       context,
-      told(async (progress) => await agent.apply(request, progress)),
+      told(async (progress) => await agent.apply(request, progress, askedBy(body))),
     );
   });
   app.post("/operate", async (context) => {
-    const request = operationSchema.parse(await context.req.json());
+    const body: unknown = await context.req.json();
+    const request = operationSchema.parse(body);
     return stream(
       context,
-      told(async (progress) => await agent.operate(request, progress)),
+      told(async (progress) => await agent.operate(request, progress, askedBy(body))),
     );
   });
-  app.post("/down", (context) =>
-    stream(
+  app.post("/down", async (context) => {
+    const body: unknown = await context.req.json().catch(() => undefined);
+    return stream(
       context,
-      told(async (progress) => await agent.down(progress)),
-    ),
-  );
+      told(async (progress) => await agent.down(progress, askedBy(body))),
+    );
+  });
   app.post("/leave", (context) => {
     agent.stop();
     return context.text("leaving\n");
   });
   return app;
+}
+
+const askedBySchema = z.object({ by: z.string() });
+
+/** Who gives an order, as the command says: a note for people, that nothing is decided by. */
+function askedBy(body: unknown): string {
+  return askedBySchema.safeParse(body).data?.by ?? "?";
 }
 
 /** The answers for HAProxy's checks, its dead-man's switch: 200 while the named replica is in the pool. */

@@ -14,9 +14,12 @@ import { SoundFiles, verifyBackup, type Verified } from "../backup/verify.ts";
 import { progressTo } from "../agent/events.ts";
 import { showBytes } from "../cluster/quantities.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { recorded } from "../events/journal.ts";
+import { runEvent } from "../events/of-backups.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files.ts";
 import { openLog, type Log } from "../system/log.ts";
+import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
 import { installHint, searchPath, serverOwner, suggest, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
@@ -92,17 +95,32 @@ export async function createNow(
   show: ReturnType<typeof showProgress>,
   signal: AbortSignal,
 ): Promise<RunReport> {
-  const { source, log, servers } = await openSource(context, requestedBy, signal);
-  const all = await databasesToBackUp(source.superuser, context.config.backup.only_filter);
-  const wanted = names.length ? await databasesNamed(source.superuser, names) : all;
   try {
-    return await withBackupLock(source, async () => {
-      const run = await backUpDatabases(source, wanted, progressTo(show.event));
-      return await finishRun(context, source, servers, log, all, run);
+    return await recordedRun(context, "backup", requestedBy, async () => {
+      const { source, log, servers } = await openSource(context, requestedBy, signal);
+      const all = await databasesToBackUp(source.superuser, context.config.backup.only_filter);
+      const wanted = names.length ? await databasesNamed(source.superuser, names) : all;
+      return await withBackupLock(source, async () => {
+        const run = await backUpDatabases(source, wanted, progressTo(show.event));
+        return await finishRun(context, source, servers, log, all, run);
+      });
     });
   } finally {
     show.end();
   }
+}
+
+/** Writes what came of a run into the journal of events. */
+async function recordedRun(
+  context: Context,
+  kind: RunReport["kind"],
+  requestedBy: "command" | "schedule",
+  run: () => Promise<RunReport>,
+): Promise<RunReport> {
+  const by = requestedBy === "schedule" ? "schedule" : requester();
+  const { stateDir } = context.layout;
+  const owner = await serverOwner(context);
+  return await recorded({ stateDir, owner, kind, by, told: (report) => runEvent(report, by) }, run);
 }
 
 /** Tells the hooks, the log and monitoring what happened. */
@@ -319,22 +337,24 @@ export async function drillNow(
   signal: AbortSignal,
 ): Promise<RunReport> {
   const { config } = context;
-  const { source, log, servers } = await openSource(context, requestedBy, signal);
-  const { place } = source;
-  const backups: CataloguedBackup[] = [];
-  for (const id of ids) backups.push(await findBackup(place, id));
-  const all = await databasesToBackUp(source.superuser, config.backup.only_filter);
-  if (!ids.length) {
-    const catalogue = await readCatalogue(place);
-    for (const { name } of all) {
-      const newest = catalogue.backups.findLast(({ manifest }) => manifest.database === name);
-      if (newest) backups.push(newest);
-    }
-  }
   try {
-    return await withLock(place, place.drillLockFile, source.owner, async () => {
-      const run = await drillBackups(source, backups, progressTo(show.event));
-      return await finishRun(context, source, servers, log, all, run);
+    return await recordedRun(context, "drill", requestedBy, async () => {
+      const { source, log, servers } = await openSource(context, requestedBy, signal);
+      const { place } = source;
+      const backups: CataloguedBackup[] = [];
+      for (const id of ids) backups.push(await findBackup(place, id));
+      const all = await databasesToBackUp(source.superuser, config.backup.only_filter);
+      if (!ids.length) {
+        const catalogue = await readCatalogue(place);
+        for (const { name } of all) {
+          const newest = catalogue.backups.findLast(({ manifest }) => manifest.database === name);
+          if (newest) backups.push(newest);
+        }
+      }
+      return await withLock(place, place.drillLockFile, source.owner, async () => {
+        const run = await drillBackups(source, backups, progressTo(show.event));
+        return await finishRun(context, source, servers, log, all, run);
+      });
     });
   } finally {
     show.end();

@@ -3,7 +3,7 @@ import { dropDatabase, listDatabases, renameDatabase } from "../odoo/databases.t
 import { showBytes } from "../cluster/quantities.ts";
 import type { ExitStatus } from "../errors.ts";
 import type { Context } from "./context.ts";
-import { assertConfirmed, onPrimary } from "./source.ts";
+import { assertConfirmed, onPrimary, recordedOnPrimary } from "./source.ts";
 import { showTable } from "./table.ts";
 
 export async function dbList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
@@ -42,10 +42,12 @@ export async function dbCopy(
   const { output } = context;
   if (flags.replace) assertConfirmed(to, flags.confirm, `To replace database "${to}"`);
   const { neutralize, replace, keepOld } = flags;
-  const report = await onPrimary(
+  const report = await recordedOnPrimary(
     context,
+    { kind: "copy", database: to },
     async (source, progress) =>
       await copyDatabase(source, { from, to, neutralize, replace, keepOld }, progress),
+    ({ seconds }) => `${from} was copied to ${to}${neutralize ? ", neutralised" : ""} (${seconds} s)`,
   );
   if (flags.json) {
     output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
@@ -68,7 +70,12 @@ export async function dbRename(
   to: string,
   flags: { readonly yes: boolean },
 ): Promise<ExitStatus> {
-  await onPrimary(context, async (source) => await renameDatabase(source, from, to, flags.yes));
+  await recordedOnPrimary(
+    context,
+    { kind: "rename", database: to },
+    async (source) => await renameDatabase(source, from, to, flags.yes),
+    () => `${from} was renamed to ${to}`,
+  );
   noteFilestoreLeft(context);
   context.output.err(`Done. To undo: odoo-pg db rename ${JSON.stringify(to)} ${JSON.stringify(from)}`);
   return 0;
@@ -80,7 +87,12 @@ export async function dbDrop(
   flags: { readonly confirm: string | undefined },
 ): Promise<ExitStatus> {
   assertConfirmed(name, flags.confirm, `To drop database "${name}" with its attachments`);
-  await onPrimary(context, async (source) => await dropDatabase(source, name));
+  await recordedOnPrimary(
+    context,
+    { kind: "drop", database: name },
+    async (source) => await dropDatabase(source, name),
+    () => `${name} was dropped`,
+  );
   noteFilestoreLeft(context);
   const attachments = context.config.odoo.filestore === undefined ? "" : ", with its filestore";
   context.output.err(`Database "${name}" is dropped${attachments}. Its backups stay.`);

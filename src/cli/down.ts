@@ -41,7 +41,7 @@ export async function down(context: Context): Promise<ExitStatus> {
   }
   const show = showProgress(output);
   try {
-    await order(layout, "/down", undefined, show.event);
+    await order(layout, "/down", {}, show.event);
   } finally {
     show.end();
   }

@@ -98,6 +98,15 @@ export async function runProgram(invocation: Invocation): Promise<number> {
         return await status(context, { json, watch: flags["watch"] === true }, output);
       }),
     );
+  command("doctor", "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing")
+    .option("--odoo-conf <file>", "look at this odoo.conf too")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (await import("./doctor.ts")).doctor(context, { odooConf: text(flags["odooConf"]), json }),
+      ),
+    );
   command("odoo-conf", "the lines for odoo.conf, with the password")
     .option("--json", "one JSON document")
     .action(
@@ -202,6 +211,18 @@ export async function runProgram(invocation: Invocation): Promise<number> {
   command("history", "who became primary, when and why; how long writes paused")
     .option("--json", "one JSON document")
     .action(withContext(async (context) => await (await import("./history.ts")).history(context, { json })));
+  command("events", "what happened to the cluster, and who asked for it")
+    .option("--since <time>", "24h, 30m, 7d or a date; default 7d")
+    .option("-f, --follow", "go on printing what happens")
+    .option("--json", "one JSON document; with --follow one object a line")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (
+            await import("./events.ts")
+          ).events(context, { since: text(flags["since"]), follow: flags["follow"] === true, json }),
+      ),
+    );
   const backup = command("backup", "backups: make, list, verify, prove by restoring, remove");
   add(backup, "create", "back up databases now, with their attachments")
     .argument("[databases...]", "names of databases")
@@ -278,6 +299,35 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .action(
       withContext(async (context, flags) =>
         (await import("./config.ts")).configShow(context, { json: flags["json"] === true }),
+      ),
+    );
+  command("tune", "settings of PostgreSQL and Odoo for this machine and load, as a difference to what runs")
+    .option(
+      "--memory <size>",
+      "memory of nodes (and Odoo, where it runs here), such as 16GB (else the machine's)",
+    )
+    .option("--cpus <number>", "processors (else the machine's)")
+    .option("--disk <kind>", "ssd or hdd (else as the system tells)")
+    .option("--workers <number>", "Odoo's workers, on all its hosts together")
+    .option("--users <number>", "people who work in Odoo at the same time")
+    .option("--apply", "write the settings into the configuration file; `odoo-pg up` then applies them")
+    .option("--dry-run", "with --apply: show what would be written, write nothing")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (
+            await import("./tune.ts")
+          ).tune(context, {
+            memory: text(flags["memory"]),
+            cpus: text(flags["cpus"]),
+            disk: text(flags["disk"]),
+            workers: text(flags["workers"]),
+            users: text(flags["users"]),
+            apply: flags["apply"] === true,
+            dryRun: flags["dryRun"] === true,
+            json,
+          }),
       ),
     );
   command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
@@ -412,6 +462,17 @@ export async function runProgram(invocation: Invocation): Promise<number> {
             await import("./export.ts")
           ).exportBackup(context, args[0] ?? "", { odooZip: text(flags["odooZip"]), json }),
       ),
+    );
+  const alerts = command("alerts", "alarms: try the channels, list what is on");
+  add(alerts, "test", "send a test through each channel of `alarms`")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context) => await (await import("./alerts.ts")).alertsTest(context, { json })),
+    );
+  add(alerts, "list", "which alarms are on, and since when")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context) => await (await import("./alerts.ts")).alertsList(context, { json })),
     );
   command("systemd", "print a unit that keeps the agent running").action(
     withContext(async (context) => (await import("./systemd.ts")).systemd(context)),

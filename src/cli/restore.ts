@@ -1,8 +1,9 @@
+import path from "node:path";
 import { findInput } from "../backup/restore/input.ts";
 import { restoreDatabase, type RestoreReport } from "../backup/restore/restore.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { suggest, type Context } from "./context.ts";
-import { assertConfirmed, onPrimary } from "./source.ts";
+import { assertConfirmed, recordedOnPrimary } from "./source.ts";
 
 export interface RestoreFlags {
   readonly as: string | undefined;
@@ -31,11 +32,17 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
   }
   if (flags.replace !== undefined)
     assertConfirmed(database, flags.confirm, `To replace database "${database}"`);
-  const report = await onPrimary(context, async (source, progress) => {
-    const input = await findInput(source.place, context.invocation.cwd, word);
-    const order = { input, database, replace: flags.replace !== undefined, keepOld: flags.keepOld };
-    return await restoreDatabase(source, order, progress);
-  });
+  const report = await recordedOnPrimary(
+    context,
+    { kind: "restore", database },
+    async (source, progress) => {
+      const input = await findInput(source.place, context.invocation.cwd, word);
+      const order = { input, database, replace: flags.replace !== undefined, keepOld: flags.keepOld };
+      return await restoreDatabase(source, order, progress);
+    },
+    ({ seconds }) =>
+      `${database} was restored from ${path.basename(word)}${flags.replace === undefined ? "" : ", in the place of the old one"} (${seconds} s)`,
+  );
   print(context, report, flags);
   return 0;
 }

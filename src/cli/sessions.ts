@@ -3,7 +3,7 @@ import { showSeconds } from "../cluster/quantities.ts";
 import type { ExitStatus } from "../errors.ts";
 import { withSession } from "../system/sql.ts";
 import type { Context } from "./context.ts";
-import { onPrimary } from "./source.ts";
+import { onPrimary, recordedOnPrimary } from "./source.ts";
 import { showTable } from "./table.ts";
 
 /** Who is connected to the primary, and what they wait for. */
@@ -47,12 +47,15 @@ export async function sessionsKill(
   database: string,
   flags: { readonly cancel: boolean; readonly json: boolean },
 ): Promise<ExitStatus> {
-  const ended = await onPrimary(
+  const ended = await recordedOnPrimary(
     context,
+    { kind: "session_ended", database },
     async (source) =>
       await withSession(source.superuser, (session) =>
         endSessions(session, database, flags.cancel ? "cancel" : "terminate"),
       ),
+    (count) =>
+      count ? `${count} ${flags.cancel ? "queries cancelled" : "sessions ended"} in ${database}` : undefined,
   );
   if (flags.json) context.output.out(JSON.stringify({ version: 1, database, ended }, undefined, 2));
   else

@@ -2,6 +2,9 @@ import { openBackupSource } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../agent/events.ts";
 import { OdooPgError } from "../errors.ts";
+import type { EventKind, NewEvent } from "../events/event.ts";
+import { recorded } from "../events/journal.ts";
+import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
 import { installHint, searchPath, serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
@@ -43,6 +46,24 @@ export async function onPrimary<T>(
     unhook();
     show.end();
   }
+}
+
+/** The same, with what came of it in the journal of events. @param told the event where it went well */
+export async function recordedOnPrimary<T>(
+  context: Context,
+  what: { readonly kind: EventKind; readonly database: string },
+  act: (source: BackupSource, progress: Progress) => Promise<T>,
+  told: (result: T) => string | undefined,
+): Promise<T> {
+  const by = requester();
+  const event = (text: string | undefined): NewEvent | undefined =>
+    text === undefined ? undefined : { ...what, by, text };
+  const { stateDir } = context.layout;
+  const owner = await serverOwner(context);
+  return await recorded(
+    { ...what, by, stateDir, owner, told: (result: T) => event(told(result)) },
+    async () => await onPrimary(context, act),
+  );
 }
 
 /** @throws OdooPgError confirmation_missing unless the name was typed. */

@@ -6,6 +6,7 @@ import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { openLog, type Log } from "../system/log.ts";
+import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
 import {
   givenPasswords,
@@ -94,18 +95,19 @@ async function stayInForeground(
   await agent.open();
   let failure: OdooPgError | undefined;
   const unhook = onSignals(["SIGTERM", "SIGINT"], () => {
-    agent.down(progress).catch((error: unknown) => log("error", toOdooPgError(error).message));
+    agent.down(progress, requester()).catch((error: unknown) => log("error", toOdooPgError(error).message));
   });
   const unhookReload = onSignals(["SIGHUP"], () => {
     const apply = async (): Promise<void> => {
       const fresh = await loadContext(context.invocation, context.output, context.configFile);
-      await agent.apply({ config: fresh.config, passwords: await givenPasswords(fresh.secrets) }, progress);
+      const passwords = await givenPasswords(fresh.secrets);
+      await agent.apply({ config: fresh.config, passwords }, progress, requester());
     };
     apply().catch((error: unknown) => log("error", toOdooPgError(error).message));
   });
   const running = agent.run();
   try {
-    await agent.apply(request, progress);
+    await agent.apply(request, progress, requester());
   } catch (error) {
     failure = toOdooPgError(error);
     // A replica that fails does not end what runs; a cluster that never came up leaves with its error.
@@ -114,7 +116,7 @@ async function stayInForeground(
   if (!failure || (await agent.report()).keeping) {
     await options.afterUp?.(log).catch(async (error: unknown) => {
       failure = toOdooPgError(error);
-      await agent.down(progress);
+      await agent.down(progress, requester());
     });
   }
   await running;

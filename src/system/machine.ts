@@ -37,6 +37,23 @@ export function currentUser(): Owner {
   return { name: username, uid, gid };
 }
 
+/** Set for the commands that the console starts: for whom. */
+export const ASKED_BY = "ODOO_PG_ASKED_BY";
+
+/** Who started this process: for whom the console did, the user in front of sudo, or the present user. */
+export function requester(): string {
+  return process.env[ASKED_BY] ?? process.env["SUDO_USER"] ?? presentUser();
+}
+
+function presentUser(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    // A container may run as a user that no file names.
+    return `uid ${process.geteuid?.() ?? "?"}`;
+  }
+}
+
 /** Looks a user up in the system's user database; undefined when there is none of that name. */
 export async function findUser(name: string): Promise<Owner | undefined> {
   const parse = (line: string | undefined): Owner | undefined => {

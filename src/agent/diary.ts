@@ -1,0 +1,44 @@
+import type { Layout } from "../cluster/layout.ts";
+import type { NewEvent } from "../events/event.ts";
+import { recorded, recordEvent } from "../events/journal.ts";
+import { nodeEvents, type NodePast } from "../events/of-nodes.ts";
+import type { Owner } from "../system/files.ts";
+import type { NodeHandle } from "./node-handle.ts";
+
+/** What the agent writes into the journal of events: what it was asked for, and what it sees of its nodes. */
+export class Diary {
+  readonly #layout: Layout;
+  readonly #owner: Owner | undefined;
+  readonly #nodes = new Map<string, NodePast>();
+
+  constructor(layout: Layout, owner: Owner | undefined) {
+    this.#layout = layout;
+    this.#owner = owner;
+  }
+
+  write(event: NewEvent): void {
+    recordEvent(this.#layout.stateDir, event, this.#owner);
+  }
+
+  /** Carries an order out and writes what came of it. @param told the event where it went well */
+  async of<T>(
+    order: { readonly kind: NewEvent["kind"]; readonly by: string; readonly node?: string | undefined },
+    act: () => Promise<T>,
+    told: (result: T) => NewEvent,
+  ): Promise<T> {
+    const { stateDir } = this.#layout;
+    return await recorded({ ...order, stateDir, owner: this.#owner, told }, act);
+  }
+
+  /** Which nodes came or went since the last look. Called at every look of the agent. */
+  look(handles: Iterable<NodeHandle>): void {
+    for (const { node, observation, operation } of handles) {
+      // What an operation stops is not lost; that it was restarted shows afterwards.
+      const stopped = operation !== undefined && operation !== "start";
+      if (stopped && observation.answer.kind === "none") continue;
+      const { past, event } = nodeEvents(this.#nodes.get(node.name), observation);
+      this.#nodes.set(node.name, past);
+      if (event) this.write(event);
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { factsOf, type NodeObservation } from "../cluster/observation.ts";
+import type { NewEvent } from "./event.ts";
+
+/** Milliseconds of silence from which on a node is down: one look may fail. */
+const SILENT_FOR = 2000;
+
+/** What is known of a node's coming and going: of the last answer, and whether its loss was told. */
+export interface NodePast {
+  readonly startedAt: number | undefined;
+  readonly down: boolean;
+}
+
+/**
+ * What the newest look at a node tells of its coming and going. Pure. The first look tells nothing: what was before is
+ * not known. A restart that took less time than a node may be silent shows by when the server began.
+ */
+export function nodeEvents(
+  past: NodePast | undefined,
+  observation: NodeObservation,
+): { readonly past: NodePast; readonly event: NewEvent | undefined } {
+  const { name, answer, lastSeen, at } = observation;
+  const facts = factsOf(observation);
+  if (facts) {
+    const restarted = past?.startedAt !== undefined && past.startedAt !== facts.started_at;
+    const began = past !== undefined && (past.down || restarted);
+    const role = facts.in_recovery ? "replica" : "primary";
+    const words =
+      past?.startedAt === facts.started_at ? "answers again" : restarted ? "was restarted" : "was started";
+    return {
+      past: { startedAt: facts.started_at, down: false },
+      event: began
+        ? { kind: "node_started", by: "agent", node: name, text: `${name} (${role}) ${words}` }
+        : undefined,
+    };
+  }
+  if (!past) return { past: { startedAt: undefined, down: true }, event: undefined };
+  if (past.down || (lastSeen !== undefined && at - lastSeen < SILENT_FOR)) return { past, event: undefined };
+  const reason = answer.kind === "none" ? answer.reason : "does not answer";
+  return {
+    past: { ...past, down: true },
+    event: { kind: "node_down", by: "agent", node: name, text: `${name} was lost: ${reason}` },
+  };
+}
