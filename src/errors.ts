@@ -16,6 +16,10 @@ interface ErrorKind {
 export const ERRORS = {
   usage: { exit: 2, meaning: "The command line cannot be understood." },
   config_invalid: { exit: 2, meaning: "The configuration has a mistake; nothing was changed." },
+  config_unwritable: {
+    exit: 1,
+    meaning: "The configuration file cannot be changed by odoo-pg; the message holds the lines to write.",
+  },
   parameter_invalid: {
     exit: 2,
     meaning:
@@ -73,6 +77,14 @@ export const ERRORS = {
     exit: 1,
     meaning: "A backup could not be made; the message says of which database and why.",
   },
+  session_unknown: { exit: 2, meaning: "No session of a client on the primary has this process id." },
+  sign_in_needed: { exit: 1, meaning: "The console needs a sign-in at this address." },
+  not_allowed: {
+    exit: 1,
+    meaning:
+      "The console does not take this from who asks: no operator, a request of another site, or `console.read_only`.",
+  },
+  too_many_tries: { exit: 75, meaning: "Too many wrong passwords at the console: try again later." },
   interrupted: {
     exit: 130,
     meaning: "Interrupted. What was begun can be taken up again by the same command.",

@@ -91,12 +91,17 @@ export class NodeHandle {
     return this.observation;
   }
 
-  /** Opens a session for the agent's own statements and closes it afterwards. @throws SqlError */
-  async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
+  /**
+   * Opens a session for the agent's own statements and closes it afterwards.
+   * @param statementLimit milliseconds for each statement; none when undefined
+   * @throws SqlError
+   */
+  async use<T>(act: (session: Session) => Promise<T>, statementLimit?: number): Promise<T> {
     return await withSession(
       {
         ...(await this.credentials()),
         applicationName: "odoo-pg agent",
+        ...(statementLimit === undefined ? {} : { statementLimit }),
         settings: { synchronous_commit: "local" },
       },
       act,

@@ -36,6 +36,8 @@ export const agentReportSchema = z.object({
     })
     .array()
     .default([]),
+  /** Channels by which alarms do not arrive now; `since` in milliseconds since the epoch. */
+  failing_channels: z.object({ name: z.string(), since: z.number(), error: z.string() }).array().default([]),
   nodes: z
     .object({
       name: z.string(),

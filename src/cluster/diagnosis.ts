@@ -29,6 +29,7 @@ export function findWarnings(view: ClusterView): Warning[] {
         ...pool(view, [...ofNodes, ...ofCommits]),
         ...disks(view),
         ...backups(view),
+        ...alarmChannels(view),
         ...settings(view),
       ];
   const rank = ({ severity }: Warning): number => (severity === "critical" ? 0 : 1);
@@ -385,6 +386,20 @@ function pool({ input, nodes, primary }: ClusterView, causes: readonly Warning[]
     warning("pool_empty", {
       message: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: they go to ${primary.name}.`,
       next: agent.operation === null ? input.suggest("logs agent") : input.suggest("status --watch"),
+    }),
+  ];
+}
+
+function alarmChannels({ input: { agent, suggest } }: ClusterView): Warning[] {
+  const failing = agent?.failing_channels ?? [];
+  if (!failing.length) return [];
+  const each = failing.map(
+    ({ name, since, error }) => `${name} (since ${new Date(since).toISOString().slice(0, 16)}Z: ${error})`,
+  );
+  return [
+    warning("alarm_channel_failing", {
+      message: `Alarms do not arrive by ${each.join("; ")}.`,
+      next: suggest("alerts test"),
     }),
   ];
 }

@@ -33,6 +33,12 @@ export interface AgentAccount {
   /** By what commits do not wait as read-your-writes needs. */
   readonly overrides: readonly OverruledCommits[];
   readonly nodes: readonly NodeAccount[];
+  /** Channels by which alarms do not arrive, since when (milliseconds since the epoch), and why. */
+  readonly failing_channels: readonly {
+    readonly name: string;
+    readonly since: number;
+    readonly error: string;
+  }[];
 }
 
 export interface DiskUse {

@@ -141,6 +141,11 @@ export const WARNINGS = {
     severity: "warning",
     meaning: "No backup was proven by restoring it for longer than `backup.max_drill_age_days`.",
   },
+  alarm_channel_failing: {
+    severity: "warning",
+    meaning:
+      "Alarms do not arrive by one of the channels of `alarms`. They wait for it, a day at most; the other channels go on.",
+  },
   settings_pending_restart: {
     severity: "warning",
     meaning: "Servers run with older settings than their files hold: these take effect at a restart only.",

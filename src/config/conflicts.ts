@@ -24,6 +24,7 @@ export function conflicts(draft: Draft): Conflict[] {
     ...brokenPromise(draft),
     ...emptyBackup(draft),
     ...foreignPromise(draft),
+    ...halfLogin(draft),
   ];
 }
 
@@ -132,4 +133,23 @@ function emptyBackup({ backup }: Draft): Conflict[] {
   if (backup.custom || backup.plain) return [];
   const message = `a backup would be empty: "backup.custom" and "backup.plain" are both false`;
   return [{ path: ["backup", "custom"], message, about: ["backup"] }];
+}
+
+/** A login needs both, and no password goes over a network in the clear. */
+function halfLogin({ alarms: { mail } }: Draft): Conflict[] {
+  if (!mail) return [];
+  const { user, password_file, security, host } = mail;
+  const found = (key: string, message: string): Conflict[] => [
+    { path: ["alarms", "mail", key], message, about: ["alarms"] },
+  ];
+  if (user !== undefined && password_file === undefined)
+    return found("user", `a login needs "alarms.mail.password_file" too`);
+  if (user === undefined && password_file !== undefined)
+    return found("password_file", `a password needs "alarms.mail.user" too`);
+  if (user !== undefined && security === "none" && sameHost(host) !== "loopback")
+    return found(
+      "security",
+      `"none" would send the password to ${host} in the clear: choose starttls or tls`,
+    );
+  return [];
 }

@@ -44,7 +44,7 @@ function valueLines(name: string, schema: JsonSchema, parts: readonly Documented
   const [first = "", ...rest] = yamlLines({ [name]: schema.examples?.[0] ?? whole });
   const takesOwnNames = typeof schema.additionalProperties === "object";
   // The names go below a key that stays, so that each can be taken into use alone.
-  if (takesOwnNames) return [first, ...rest.map((line) => `  # ${line.trimStart()}`)];
+  if (takesOwnNames) return [first, ...rest.map((line) => `  # ${line.slice(2)}`)];
   return [first, ...rest].map((line) => `# ${line}`);
 }
 

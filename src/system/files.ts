@@ -203,6 +203,12 @@ export async function ownerOf(target: string): Promise<Owner | undefined> {
   return stat && { uid: stat.uid, gid: stat.gid };
 }
 
+/** Owner and permission bits of a file; undefined when it is not there. */
+export async function permissionsOf(target: string): Promise<{ owner: Owner; mode: number } | undefined> {
+  const stat = await fs.stat(target).catch(() => undefined);
+  return stat && { owner: { uid: stat.uid, gid: stat.gid }, mode: stat.mode & 0o7777 };
+}
+
 /** Milliseconds since the epoch at which the file was last written; undefined when it is not there. */
 export async function modifiedAt(target: string): Promise<number | undefined> {
   return (await fs.stat(target).catch(() => undefined))?.mtimeMs;

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync } from "node:fs";
 import http from "node:http";
+import https from "node:https";
 import type { Hono } from "hono";
 import { removeFile, type Owner } from "./files.ts";
 
@@ -90,23 +91,59 @@ export async function requestJson(request: SocketRequest): Promise<unknown> {
  * @throws Error for an address that is none, no answer within `limit` milliseconds, or a status other than 2xx.
  */
 export async function postJson(address: string, document: unknown, limit: number): Promise<void> {
+  await postText(address, { type: "application/json", text: JSON.stringify(document) }, limit);
+}
+
+/** Bytes of an answer that are read. */
+const ANSWER_BYTES = 2000;
+
+/**
+ * Posts a text and returns the start of what is answered. The address may be a secret: it is in no error.
+ * @throws Error as `postJson`, with the words of the answer where they hold no part of the address.
+ */
+export async function postText(
+  address: string,
+  body: { readonly type: string; readonly text: string },
+  limit: number,
+): Promise<string> {
   if (!/^https?:\/\//.test(address) || !URL.canParse(address)) throw new Error("it holds no http(s) address");
+  const url = new URL(address);
   let status: number;
+  let answer = "";
   try {
-    const response = await fetch(address, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(document),
-      redirect: "error",
-      signal: AbortSignal.timeout(limit),
+    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      const request = (url.protocol === "https:" ? https : http).request(url, {
+        method: "POST",
+        headers: { "content-type": body.type, "content-length": Buffer.byteLength(body.text) },
+        signal: AbortSignal.timeout(limit),
+        agent: false,
+      });
+      request.once("response", resolve);
+      request.once("error", reject);
+      request.end(body.text);
     });
-    ({ status } = response);
-    await response.body?.cancel();
+    status = response.statusCode ?? 0;
+    response.setEncoding("utf8");
+    for await (const chunk of response) {
+      answer += String(chunk);
+      // Leaving the loop ends the connection.
+      if (answer.length >= ANSWER_BYTES) break;
+    }
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no answer";
+    const code = error instanceof Error && "code" in error ? String(error.code) : "no answer";
+    const told = code === "ABORT_ERR" ? `not within ${limit / 1000} s` : code;
     // oxlint-disable-next-line preserve-caught-error -- the error may hold the address, which is a secret
-    throw new Error(`the address does not answer (${code})`, { cause: code });
+    throw new Error(`the address does not answer (${told})`, { cause: code });
   }
-  if (status < 200 || status > 299) throw new Error(`the address answered with status ${status}`);
+  const text = answer.slice(0, ANSWER_BYTES).trim();
+  if (status >= 200 && status <= 299) return text;
+  const words = text.replace(/\s+/g, " ").slice(0, 200);
+  const said = words !== "" && !repeats(words, url) ? `: ${words}` : "";
+  throw new Error(`the address answered with status ${status}${said}`);
+}
+
+/** Whether a text holds something of an address that may be a secret. */
+function repeats(text: string, { pathname, search, username, password }: URL): boolean {
+  const parts = [...pathname.split("/"), ...search.split(/[?&=]/), username, password];
+  return parts.some((part) => part.length >= 4 && text.includes(part));
 }

@@ -328,6 +328,14 @@ describe("warnings", () => {
       when: { backups: backups({ last_good_at: hoursAgo(27) }) },
       next: "odoo-pg backup create --all",
     },
+    alarm_channel_failing: {
+      when: {
+        agent: agentOf(["pg1", "pg2"], {
+          failing_channels: [{ name: "mail", since: NOW - 60_000, error: "smtp.example.com:587: no answer" }],
+        }),
+      },
+      next: "odoo-pg alerts test",
+    },
     drill_failed: {
       when: { backups: backups({ last_drill: run("drill", "failed", hoursAgo(1)) }) },
       next: "odoo-pg backup verify --restore",

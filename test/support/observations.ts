@@ -120,6 +120,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     haproxy: true,
     pool: names.slice(1),
     overrides: [],
+    failing_channels: [],
     nodes: names.map((name) => account(name)),
     ...changes,
   };

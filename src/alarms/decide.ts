@@ -1,0 +1,207 @@
+import * as z from "zod";
+import type { AlarmMessage } from "./message.ts";
+import {
+  afterSeconds,
+  edgesOf,
+  isEnabled,
+  isRuleName,
+  ruleOf,
+  type RuleName,
+  type RuleSettings,
+} from "./rules.ts";
+import { showSeconds } from "../cluster/quantities.ts";
+
+/** Times are milliseconds since the epoch by our clock. */
+const alarmSchema = z.object({
+  rule: z.string().refine(isRuleName),
+  subject: z.string().nullable(),
+  text: z.string(),
+  next: z.string().nullable(),
+  /** Since when it lasts. */
+  since: z.number(),
+  /** When its begin was told; null while it may still be a moment's trouble. */
+  told_at: z.number().nullable(),
+  /** Since when it is gone, while that may still be a moment's peace. */
+  gone_since: z.number().nullable(),
+});
+export type Alarm = z.output<typeof alarmSchema>;
+
+export const alarmsStateSchema = z.object({
+  alarms: alarmSchema.array(),
+  /** The last entry of the cluster's history that was looked at, ISO 8601; null before the first look. */
+  history_at: z.string().nullable(),
+  /** The last look, to the minute; null after an agent that was told to end. */
+  looked_at: z.number().nullable(),
+});
+
+/** What must outlive the agent, so that nothing is told twice and no end is forgotten. */
+export type AlarmsState = z.output<typeof alarmsStateSchema>;
+
+export const NO_ALARMS: AlarmsState = { alarms: [], history_at: null, looked_at: null };
+
+/** One look at what a rule is about. What is not sighted at all is well. */
+export interface Sighting {
+  readonly rule: RuleName;
+  /** The node or channel; null for the cluster. */
+  readonly subject: string | null;
+  /** `unclear`: between the two edges of a threshold, or not to be seen now. It changes nothing. */
+  readonly is: "present" | "unclear";
+  readonly text: string;
+  readonly next: string | null;
+}
+
+/** A change of the primary, from the cluster's history. */
+export interface PrimaryChange {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly to: string;
+  readonly text: string;
+}
+
+export interface Look {
+  readonly cluster: string;
+  readonly host: string;
+  readonly rules: RuleSettings;
+  readonly sightings: readonly Sighting[];
+  /** The oldest first. */
+  readonly changes: readonly PrimaryChange[];
+}
+
+export interface Decision {
+  readonly state: AlarmsState;
+  readonly messages: readonly AlarmMessage[];
+}
+
+/** The last look is recorded once a minute: each record is a write to the disk. */
+const RECORD_EVERY = 60_000;
+
+/**
+ * What is to be told after a look. An alarm begins when it was there at every look for as long as its rule says, and
+ * ends when it was gone at every look for as long; so its begin and its end take turns.
+ */
+export function decide(state: AlarmsState, look: Look, now: number): Decision {
+  const sightings = new Map(
+    look.sightings.filter(({ rule }) => isEnabled(look.rules, rule)).map((seen) => [keyOf(seen), seen]),
+  );
+  const told: Told[] = [];
+  const alarms: Alarm[] = [];
+  const known = new Set<string>();
+  for (const before of state.alarms) {
+    known.add(keyOf(before));
+    const alarm = { ...before, since: Math.min(before.since, now) };
+    const seen = sightings.get(keyOf(before));
+    if (seen) alarms.push(atSight(alarm, seen, look.rules, now, told));
+    else if (alarm.told_at !== null) {
+      const gone = Math.min(alarm.gone_since ?? now, now);
+      if (now - gone < ruleOf(alarm.rule).ends_after_seconds * 1000)
+        alarms.push({ ...alarm, gone_since: gone });
+      else told.push({ event: "ends", alarm });
+    }
+  }
+  for (const seen of sightings.values()) {
+    if (known.has(keyOf(seen)) || seen.is === "unclear") continue;
+    const alarm: Alarm = { ...fieldsOf(seen), since: now, told_at: null, gone_since: null };
+    alarms.push(atSight(alarm, seen, look.rules, now, told));
+  }
+  told.push(...awayOf(state, look.rules, now), ...changesOf(state, look));
+  return {
+    state: {
+      alarms,
+      history_at: look.changes.at(-1)?.at ?? state.history_at ?? new Date(now).toISOString(),
+      looked_at: isRecent(state.looked_at, now) ? state.looked_at : now,
+    },
+    messages: messagesOf(told, alarms, look, now),
+  };
+}
+
+interface Told {
+  readonly event: "begins" | "ends" | "happened";
+  readonly alarm: Omit<Alarm, "told_at" | "gone_since">;
+}
+
+function keyOf({ rule, subject }: { rule: string; subject: string | null }): string {
+  return `${rule} ${subject ?? ""}`;
+}
+
+function fieldsOf({
+  rule,
+  subject,
+  text,
+  next,
+}: Sighting): Pick<Alarm, "rule" | "subject" | "text" | "next"> {
+  return { rule, subject, text, next };
+}
+
+function atSight(alarm: Alarm, seen: Sighting, rules: RuleSettings, now: number, told: Told[]): Alarm {
+  const present = { ...alarm, gone_since: null };
+  if (seen.is === "unclear" || alarm.told_at !== null) return present;
+  // The text is that of the moment at which it is told.
+  const pending = { ...present, ...fieldsOf(seen) };
+  if (now - alarm.since < afterSeconds(rules, alarm.rule) * 1000) return pending;
+  told.push({ event: "begins", alarm: pending });
+  return { ...pending, told_at: now };
+}
+
+function isRecent(looked: number | null, now: number): boolean {
+  return looked !== null && looked <= now && now - looked < RECORD_EVERY;
+}
+
+/** The time during which nobody looked, if it was long. */
+function awayOf({ looked_at: looked }: AlarmsState, rules: RuleSettings, now: number): Told[] {
+  if (looked === null || !isEnabled(rules, "agent_away")) return [];
+  if (now - looked < edgesOf(rules, "agent_away").from * 1000) return [];
+  const text = `No agent looked after the cluster for ${showSeconds((now - looked) / 1000)}, from ${minute(looked)} to ${minute(now)}: what died meanwhile was not started again. It looks again now.`;
+  return [
+    {
+      event: "happened",
+      alarm: { rule: "agent_away", subject: null, text, next: "odoo-pg logs agent", since: looked },
+    },
+  ];
+}
+
+/** Changes of the primary since the last look. Those of before the first look are no news. */
+function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: Look): Told[] {
+  if (seen === null || !isEnabled(rules, "switchover")) return [];
+  return changes
+    .filter(({ at }) => at > seen)
+    .map(({ at, to, text }) => ({
+      event: "happened",
+      alarm: { rule: "switchover", subject: to, text, next: "odoo-pg history", since: Date.parse(at) },
+    }));
+}
+
+function messagesOf(
+  told: readonly Told[],
+  alarms: readonly Alarm[],
+  { cluster, host }: Look,
+  now: number,
+): AlarmMessage[] {
+  const on = countOf(alarms);
+  return told.map(({ event, alarm: { rule, subject, text, next, since } }) => ({
+    version: 1,
+    id: [cluster, rule, subject ?? "-", since, event].join(":"),
+    event,
+    cluster,
+    host,
+    rule,
+    severity: ruleOf(rule).severity,
+    subject,
+    text: event === "ends" ? `Over after ${showSeconds((now - since) / 1000)}: ${text}` : text,
+    next: event === "ends" ? null : next,
+    at: new Date(now).toISOString(),
+    since: new Date(since).toISOString(),
+    on,
+  }));
+}
+
+/** How many alarms were told and are not over, by severity. */
+export function countOf(alarms: readonly Alarm[]): { critical: number; warning: number } {
+  const on = alarms.filter(({ told_at }) => told_at !== null);
+  const critical = on.filter(({ rule }) => ruleOf(rule).severity === "critical").length;
+  return { critical, warning: on.length - critical };
+}
+
+/** `2026-11-22 03:10 UTC` */
+function minute(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}

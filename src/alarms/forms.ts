@@ -1,0 +1,105 @@
+import type { AlarmMessage } from "./message.ts";
+
+/** What each kind of receiver is given. Pure. */
+
+const EVENTS = { begins: "begins", ends: "is over", happened: "happened", test: "test" } as const;
+
+/** One line: `[prod] CRITICAL begins: primary_down (pg1)`. */
+export function headline({ cluster, event, severity, rule, subject }: AlarmMessage): string {
+  const weight = event === "begins" || event === "happened" ? `${severity.toUpperCase()} ` : "";
+  return `[${cluster}] ${weight}${EVENTS[event]}: ${rule}${subject === null ? "" : ` (${subject})`}`;
+}
+
+/** The headline, what is so, what to do, and how many other alarms are on. */
+export function plainText(message: AlarmMessage): string {
+  const { text, next, host, at, since, on } = message;
+  const others = [
+    ...(on.critical ? [`${on.critical} critical`] : []),
+    ...(on.warning ? [`${on.warning} ${on.warning === 1 ? "warning" : "warnings"}`] : []),
+  ];
+  return [
+    headline(message),
+    "",
+    text,
+    ...(next === null ? [] : [`Next: ${next}`]),
+    "",
+    `On host ${host}, at ${at}${message.event === "begins" ? `, since ${since}` : ""}.`,
+    `Alarms that are on now: ${others.join(", ") || "none"}.`,
+  ].join("\n");
+}
+
+/** Characters that are sent at most: Telegram takes 4096, Slack advises 4000. */
+const LONGEST = 3500;
+
+function shortened(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)} …`;
+}
+
+/** Source: Slack, "Sending messages using incoming webhooks" and "Formatting text": three characters are escaped. */
+export function slackBody(message: AlarmMessage): { text: string } {
+  const text = shortened(plainText(message));
+  return { text: text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;") };
+}
+
+/** Source: Telegram Bot API, sendMessage. Without parse_mode the text is plain. */
+export function telegramBody(message: AlarmMessage, chat: string): Readonly<Record<string, unknown>> {
+  return { chat_id: chat, text: shortened(plainText(message)), disable_web_page_preview: true };
+}
+
+/**
+ * What a ping to healthchecks.io says, as the end of its path: `/fail` turns the check red at once, a plain ping turns
+ * it green, `/log` is kept and changes nothing. It is green exactly while no critical alarm is on.
+ * Source: healthchecks.io, "Pinging API".
+ */
+export function healthchecksSignal({ event, severity, on }: AlarmMessage): "" | "/fail" | "/log" {
+  if (severity !== "critical" || event === "test" || event === "happened") return "/log";
+  if (event === "begins") return "/fail";
+  return on.critical === 0 ? "" : "/log";
+}
+
+/** The ping address with a signal behind its path; what follows "?" stays. */
+export function pingAddress(address: string, signal: string): string {
+  const url = new URL(address);
+  url.pathname = url.pathname.replace(/\/$/, "") + signal;
+  return url.href;
+}
+
+/**
+ * A whole message for SMTP: plain text in UTF-8. Addresses are ASCII, as the configuration checks.
+ * Sources: RFC 5322 (headers), RFC 2047 (encoded words of 75 characters at most), RFC 3834 (Auto-Submitted).
+ */
+export function mail(message: AlarmMessage, from: string, to: readonly string[]): string {
+  const domain = from.slice(from.lastIndexOf("@") + 1);
+  // No two words in a Message-ID are joined by what the name of a node or a channel may hold.
+  const id = Buffer.from(`${message.id}:${message.at}`).toString("base64url");
+  return [
+    `From: ${from}`,
+    `To: ${to.join(", ")}`,
+    `Subject: ${encodedWords(headline(message))}`,
+    `Date: ${new Date(message.at).toUTCString().replace("GMT", "+0000")}`,
+    `Message-ID: <${id}@${domain}>`,
+    "Auto-Submitted: auto-generated",
+    "MIME-Version: 1.0",
+    "Content-Type: text/plain; charset=utf-8",
+    "Content-Transfer-Encoding: base64",
+    "",
+    ...(Buffer.from(`${plainText(message).replaceAll("\n", "\r\n")}\r\n`)
+      .toString("base64")
+      .match(/.{1,76}/g) ?? []),
+    "",
+  ].join("\r\n");
+}
+
+function encodedWords(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text;
+  const words: string[] = [];
+  let word = "";
+  for (const character of text) {
+    if (Buffer.byteLength(word + character) > 42) {
+      words.push(word);
+      word = "";
+    }
+    word += character;
+  }
+  return [...words, word].map((part) => `=?UTF-8?B?${Buffer.from(part).toString("base64")}?=`).join("\r\n ");
+}

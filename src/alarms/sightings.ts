@@ -1,0 +1,168 @@
+import { showSeconds, showShare } from "../cluster/quantities.ts";
+import type { NodeStatus, StatusDocument } from "../cluster/status-document.ts";
+import type { Sighting } from "./decide.ts";
+import { edgesOf, ruleNames, ruleOf, type RuleName, type RuleSettings } from "./rules.ts";
+
+/** Figures of the primary that a status lacks. */
+export interface Pressure {
+  /** Sessions of clients, and how many there may be without those that are kept for superusers. */
+  readonly connections: number;
+  readonly max_connections: number;
+  /** The oldest transaction or multixact in use: how many came after it. */
+  readonly oldest_age: number;
+  /** The database that holds it. */
+  readonly oldest_database: string;
+  /** Who has waited longest for a lock; null when nobody waits. */
+  readonly blocked: {
+    readonly pid: number;
+    readonly database: string;
+    readonly seconds: number;
+    /** The sessions that it waits for, each in a few words. */
+    readonly by: readonly string[];
+  } | null;
+}
+
+/**
+ * PostgreSQL takes no new transaction 3 million before the 2^31 that it can tell from each other.
+ * Source: PostgreSQL manual, "Preventing Transaction ID Wraparound Failures".
+ */
+const LAST_AGE = 2 ** 31 - 3_000_000;
+
+/** Rules about a replica that nobody can judge while the node, or the primary, does not answer. */
+const UNSEEN_IN_SILENCE: readonly RuleName[] = ["replica_behind", "replica_lost", "slot_filling"];
+
+/** Two nodes whose disks are as full as this close together are taken to be on one disk. */
+const SAME_DISK = 0.005;
+
+/**
+ * What the rules have to go by, from a status and the figures that it lacks. Each alarm is sighted once at most.
+ * @param pressure undefined when it could not be looked at
+ */
+export function sightingsOf(
+  status: StatusDocument,
+  pressure: Pressure | undefined,
+  rules: RuleSettings,
+): Sighting[] {
+  const found = [
+    ...ofWarnings(status),
+    ...ofDisks(status, rules),
+    ...ofPool(status),
+    ...ofPressure(pressure, rules),
+    // Last: what is seen to be there is no longer unclear.
+    ...ofSilence(status),
+  ];
+  const first = new Map<string, Sighting>();
+  for (const seen of found) {
+    const key = `${seen.rule} ${seen.subject ?? ""}`;
+    if (!first.has(key)) first.set(key, seen);
+  }
+  return [...first.values()];
+}
+
+function ofWarnings({ warnings }: StatusDocument): Sighting[] {
+  return warnings.flatMap(({ code, node, message, next }) => {
+    const rule = ruleNames().find((name) => ruleOf(name).codes.includes(code));
+    return rule ? [{ rule, subject: node, is: "present", text: message, next }] : [];
+  });
+}
+
+function primaryAnswers({ warnings }: StatusDocument): boolean {
+  return !warnings.some(({ code }) => code === "primary_down" || code === "cluster_not_running");
+}
+
+/** What cannot be seen now is not gone for that. */
+function ofSilence(status: StatusDocument): Sighting[] {
+  const answers = primaryAnswers(status);
+  return [
+    ...status.nodes
+      .filter(({ lag_bytes: lag, role }) => !answers || (role === "replica" && lag === null))
+      .flatMap(({ name }) => UNSEEN_IN_SILENCE.map((rule) => unclear(rule, name))),
+    ...(answers ? [] : [unclear("pool_empty", null), unclear("commits_do_not_wait", null)]),
+  ];
+}
+
+function unclear(rule: RuleName, subject: string | null): Sighting {
+  return { rule, subject, is: "unclear", text: "", next: null };
+}
+
+/** A figure against the two edges of its threshold. */
+function against(
+  rules: RuleSettings,
+  rule: RuleName,
+  value: number,
+  sighting: Pick<Sighting, "subject" | "text" | "next">,
+): Sighting[] {
+  const { from, below } = edgesOf(rules, rule);
+  if (value < below) return [];
+  return [{ rule, is: value >= from ? "present" : "unclear", ...sighting }];
+}
+
+function ofDisks({ nodes }: StatusDocument, rules: RuleSettings): Sighting[] {
+  const disks: { used: number; on: NodeStatus[] }[] = [];
+  const found: Sighting[] = [];
+  for (const node of nodes) {
+    const used = node.disk_used_ratio;
+    if (used === null) {
+      found.push(unclear("disk_filling", node.name), unclear("disk_nearly_full", node.name));
+      continue;
+    }
+    const same = disks.find((disk) => Math.abs(disk.used - used) < SAME_DISK);
+    if (same) same.on.push(node);
+    else disks.push({ used, on: [node] });
+  }
+  for (const { used, on } of disks) {
+    const names = on.map(({ name }) => name).join(", ");
+    const sighting = {
+      subject: on[0]?.name ?? null,
+      text: `The disk of ${names} is ${showShare(used)} full. Make room, or move the data to a larger disk.`,
+      next: "odoo-pg status",
+    };
+    found.push(
+      ...against(rules, "disk_nearly_full", used * 100, sighting),
+      ...against(rules, "disk_filling", used * 100, sighting),
+    );
+  }
+  return found;
+}
+
+function ofPool(status: StatusDocument): Sighting[] {
+  const { nodes, endpoints } = status;
+  if (!primaryAnswers(status) || nodes.length < 2 || endpoints.read.pool.length > 0) return [];
+  const reasons = nodes.flatMap(({ name, reason, role }) =>
+    role === "replica" && reason !== null ? [`${name}: ${reason}`] : [],
+  );
+  return [
+    {
+      rule: "pool_empty",
+      subject: null,
+      is: "present",
+      text: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: all reads go to the primary.`,
+      next: "odoo-pg status",
+    },
+  ];
+}
+
+function ofPressure(pressure: Pressure | undefined, rules: RuleSettings): Sighting[] {
+  if (!pressure) return [unclear("connections", null), unclear("wraparound", null), unclear("blocked", null)];
+  const { connections, max_connections: most, oldest_age: age, oldest_database, blocked } = pressure;
+  const spent = age / LAST_AGE;
+  return [
+    ...against(rules, "connections", (100 * connections) / most, {
+      subject: null,
+      text: `${connections} of ${most} connections of the primary are in use. At the limit Odoo gets no more: lower db_maxconn or the workers in odoo.conf, or raise max_connections.`,
+      next: "odoo-pg sessions list",
+    }),
+    ...against(rules, "wraparound", 100 * spent, {
+      subject: null,
+      text: `Transaction numbers are ${showShare(spent)} on the way to the wraparound, where PostgreSQL takes no more writes; the oldest are in ${oldest_database}. Look for a transaction that never ends or a vacuum that never does, then vacuum.`,
+      next: `odoo-pg psql write -- -d ${oldest_database} -c 'VACUUM (FREEZE)'`,
+    }),
+    ...(blocked
+      ? against(rules, "blocked", blocked.seconds, {
+          subject: null,
+          text: `Session ${blocked.pid} in ${blocked.database} has waited ${showSeconds(blocked.seconds)} for a lock that ${blocked.by.join(" and ") || "another session"} holds.`,
+          next: "odoo-pg sessions list",
+        })
+      : []),
+  ];
+}

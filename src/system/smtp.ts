@@ -1,0 +1,74 @@
+import SMTPConnection from "nodemailer/lib/smtp-connection";
+
+export interface MailServer {
+  readonly host: string;
+  readonly port: number;
+  /** TLS before the first word, TLS from STARTTLS on (refused without), or none. */
+  readonly security: "tls" | "starttls" | "none";
+  readonly login: { readonly user: string; readonly password: string } | undefined;
+  /** Authority that has signed the server's certificate (PEM); those of the system when undefined. */
+  readonly ca: string | undefined;
+}
+
+/**
+ * Sends one message. The password is in no error.
+ * @param limit milliseconds for all of it
+ * @returns addresses that the server refused, while it took others
+ * @throws Error with the words of the server, or why it cannot be reached
+ */
+export async function sendMail(
+  server: MailServer,
+  envelope: { readonly from: string; readonly to: readonly string[] },
+  message: string,
+  limit: number,
+): Promise<readonly string[]> {
+  const { host, port, security, login, ca } = server;
+  const connection = new SMTPConnection({
+    host,
+    port,
+    secure: security === "tls",
+    requireTLS: security === "starttls",
+    ignoreTLS: security === "none",
+    connectionTimeout: limit,
+    greetingTimeout: limit,
+    socketTimeout: limit,
+    dnsTimeout: limit,
+    tls: ca === undefined ? {} : { ca },
+  });
+  try {
+    return await new Promise<readonly string[]>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`${host}:${port} did not take the mail within ${limit / 1000} s`)),
+        limit,
+      );
+      const fail = (error: unknown): void => {
+        clearTimeout(timer);
+        const text = error instanceof Error ? error.message : String(error);
+        reject(new Error(`${host}:${port}: ${login ? text.replaceAll(login.password, "…") : text}`));
+      };
+      const send = (): void =>
+        connection.send({ from: envelope.from, to: [...envelope.to] }, message, (error, info) => {
+          if (error) fail(error);
+          else {
+            clearTimeout(timer);
+            connection.quit();
+            resolve(info.rejected);
+          }
+        });
+      connection.once("error", fail);
+      connection.once("end", () => fail(new Error("the server closed the connection")));
+      connection.connect((error) => {
+        if (error) fail(error);
+        else if (!login) send();
+        else
+          connection.login({ user: login.user, pass: login.password }, (refused) => {
+            if (refused) fail(refused);
+            else send();
+          });
+      });
+    });
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}

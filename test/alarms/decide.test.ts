@@ -1,0 +1,257 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  alarmsStateSchema,
+  decide,
+  NO_ALARMS,
+  type AlarmsState,
+  type Look,
+  type Sighting,
+} from "../../src/alarms/decide.ts";
+import type { AlarmMessage } from "../../src/alarms/message.ts";
+import type { RuleName } from "../../src/alarms/rules.ts";
+
+const START = Date.UTC(2026, 10, 22, 3);
+
+function sighting(rule: RuleName, is: Sighting["is"] = "present", subject: string | null = "pg2"): Sighting {
+  return { rule, subject, is, text: `${rule} of ${subject ?? "all"}`, next: "odoo-pg status" };
+}
+
+/** A cluster that is looked at, second by second. */
+class Story {
+  state: AlarmsState = NO_ALARMS;
+  messages: AlarmMessage[] = [];
+  now = START;
+  readonly rules: Look["rules"];
+  changes: Look["changes"] = [];
+
+  constructor(rules: Look["rules"] = {}) {
+    this.rules = rules;
+  }
+
+  /** Looks for so many seconds, every five of them; returns what was told meanwhile. */
+  look(seconds: number, ...sightings: readonly Sighting[]): string[] {
+    const before = this.messages.length;
+    const end = this.now + seconds * 1000;
+    do {
+      const { rules, changes } = this;
+      const decided = decide(
+        this.state,
+        { cluster: "prod", host: "db1", rules, sightings, changes },
+        this.now,
+      );
+      this.state = decided.state;
+      this.messages.push(...decided.messages);
+      this.now += 5000;
+    } while (this.now <= end);
+    return this.messages.slice(before).map(({ event, rule }) => `${rule} ${event}`);
+  }
+}
+
+describe("an alarm", () => {
+  test("is told once when it has lasted, and once when it has been gone for long enough", () => {
+    const story = new Story();
+    expect(story.look(55, sighting("node_down"))).toEqual([]);
+    expect(story.look(600, sighting("node_down"))).toEqual(["node_down begins"]);
+    expect(story.look(55)).toEqual([]);
+    expect(story.look(600)).toEqual(["node_down ends"]);
+  });
+
+  test("that flaps within its time tells nothing", () => {
+    const story = new Story();
+    for (let turn = 0; turn < 20; turn++) {
+      expect(story.look(50, sighting("node_down"))).toEqual([]);
+      expect(story.look(5)).toEqual([]);
+    }
+    expect(story.look(70, sighting("node_down"))).toEqual(["node_down begins"]);
+    for (let turn = 0; turn < 20; turn++) {
+      expect(story.look(50)).toEqual([]);
+      expect(story.look(5, sighting("node_down"))).toEqual([]);
+    }
+  });
+
+  test("of one node is not that of another", () => {
+    const story = new Story();
+    story.look(70, sighting("node_down", "present", "pg2"));
+    expect(
+      story.look(70, sighting("node_down", "present", "pg2"), sighting("node_down", "present", "pg3")),
+    ).toEqual(["node_down begins"]);
+    expect(story.messages.map(({ subject }) => subject)).toEqual(["pg2", "pg3"]);
+  });
+
+  test("neither begins nor ends while nobody can see clearly", () => {
+    const story = new Story();
+    expect(story.look(600, sighting("connections", "unclear"))).toEqual([]);
+    story.look(70, sighting("connections"));
+    expect(story.look(600, sighting("connections", "unclear"))).toEqual([]);
+    expect(story.look(130)).toEqual(["connections ends"]);
+  });
+
+  test("begins at once where its rule says so, and tells what to do", () => {
+    const story = new Story();
+    expect(story.look(0, sighting("backup_failed", "present", null))).toEqual(["backup_failed begins"]);
+    expect(story.messages[0]).toEqual({
+      version: 1,
+      id: `prod:backup_failed:-:${START}:begins`,
+      event: "begins",
+      cluster: "prod",
+      host: "db1",
+      rule: "backup_failed",
+      severity: "warning",
+      subject: null,
+      text: "backup_failed of all",
+      next: "odoo-pg status",
+      at: "2026-11-22T03:00:00.000Z",
+      since: "2026-11-22T03:00:00.000Z",
+      on: { critical: 0, warning: 1 },
+    });
+  });
+
+  test("that ends says for how long it was, and what is still on", () => {
+    const story = new Story();
+    story.look(30, sighting("primary_down"), sighting("backup_late", "present", null));
+    story.look(600, sighting("backup_late", "present", null));
+    expect(story.messages.at(-1)).toMatchObject({
+      event: "ends",
+      rule: "primary_down",
+      text: "Over after 50 s: primary_down of pg2",
+      next: null,
+      on: { critical: 0, warning: 1 },
+    });
+  });
+
+  test("can be told later, or not at all, by the configuration", () => {
+    const story = new Story({ node_down: { after_seconds: 600 }, pool_empty: { enabled: false } });
+    const both = [sighting("node_down"), sighting("pool_empty", "present", null)];
+    expect(story.look(590, ...both)).toEqual([]);
+    expect(story.look(20, ...both)).toEqual(["node_down begins"]);
+  });
+
+  test("that is turned off while it is on ends", () => {
+    const story = new Story();
+    story.look(70, sighting("node_down"));
+    const off = new Story({ node_down: { enabled: false } });
+    Object.assign(off, { state: story.state, now: story.now });
+    expect(off.look(70, sighting("node_down"))).toEqual(["node_down ends"]);
+  });
+
+  test("begins no sooner when the clock is set back, and not never", () => {
+    const story = new Story();
+    story.look(30, sighting("node_down"));
+    story.now -= 3_600_000;
+    expect(story.look(50, sighting("node_down"))).toEqual([]);
+    expect(story.look(20, sighting("node_down"))).toEqual(["node_down begins"]);
+  });
+});
+
+describe("an event", () => {
+  const change = { at: new Date(START + 7000).toISOString(), to: "pg2", text: "pg2 is the primary now" };
+
+  test("is told once", () => {
+    const story = new Story();
+    story.look(10);
+    story.changes = [change];
+    expect(story.look(60)).toEqual(["switchover happened"]);
+    expect(story.messages[0]).toMatchObject({ subject: "pg2", text: "pg2 is the primary now" });
+  });
+
+  test("of before the first look is no news", () => {
+    const story = new Story();
+    story.changes = [change];
+    expect(story.look(60)).toEqual([]);
+  });
+
+  test("tells that no agent looked, unless it was told to end", () => {
+    const story = new Story();
+    story.look(120);
+    story.now += 3_600_000;
+    expect(story.look(60)).toEqual(["agent_away happened"]);
+    expect(story.messages[0]?.text).toMatch(
+      /^No agent looked after the cluster for 60 min, from 2026-11-22 03:02 UTC to 2026-11-22 04:02 UTC/,
+    );
+    story.state = { ...story.state, looked_at: null };
+    story.now += 3_600_000;
+    expect(story.look(60)).toEqual([]);
+  });
+});
+
+describe("whatever happens", () => {
+  const rules = ["primary_down", "node_down", "backup_failed", "connections"] as const;
+  const seen = fc.record({
+    rule: fc.constantFrom(...rules),
+    subject: fc.constantFrom("pg1", "pg2", null),
+    is: fc.constantFrom("present" as const, "unclear" as const),
+  });
+  const looks = fc.array(
+    fc.record({
+      seconds: fc.integer({ min: 1, max: 90 }),
+      sightings: fc.uniqueArray(seen, { selector: ({ rule, subject }) => `${rule} ${subject}` }),
+      /** The agent is killed and started again: all that is left is its file. */
+      killed: fc.boolean(),
+    }),
+    { maxLength: 120 },
+  );
+
+  test("begins and ends of an alarm take turns, and each is told of what was seen", () => {
+    fc.assert(
+      fc.property(looks, (days) => {
+        let state = NO_ALARMS;
+        let now = START;
+        const last = new Map<string, string>();
+        const on = new Set<string>();
+        for (const { seconds, sightings, killed } of days) {
+          now += seconds * 1000;
+          if (killed) state = alarmsStateSchema.parse(JSON.parse(JSON.stringify(state)));
+          const look = sightings.map(({ rule, subject, is }) => sighting(rule, is, subject));
+          const decided = decide(
+            state,
+            {
+              cluster: "prod",
+              host: "db1",
+              rules: { agent_away: { enabled: false } },
+              sightings: look,
+              changes: [],
+            },
+            now,
+          );
+          state = decided.state;
+          for (const { rule, subject, event } of decided.messages) {
+            const key = `${rule} ${subject}`;
+            const there = sightings.find((one) => `${one.rule} ${one.subject}` === key);
+            expect(last.get(key) ?? "ends").not.toBe(event);
+            // Only what is there now begins; only what is not there now ends.
+            expect(there?.is).toBe(event === "begins" ? "present" : undefined);
+            last.set(key, event);
+            if (event === "begins") on.add(key);
+            else on.delete(key);
+          }
+          // What was told to be on is remembered, and nothing else.
+          expect(
+            state.alarms
+              .filter(({ told_at }) => told_at !== null)
+              .map(({ rule, subject }) => `${rule} ${subject}`)
+              .sort(),
+          ).toEqual([...on].sort());
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("an alarm that never lasts as long as its rule asks is never told", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 11 }), fc.integer({ min: 1, max: 50 }))),
+        (turns) => {
+          const story = new Story();
+          // At most 55 s at a time, and gone at the next look.
+          for (const [there, gone] of turns) {
+            story.look((there - 1) * 5, sighting("node_down"));
+            story.look((gone - 1) * 5);
+          }
+          expect(story.messages).toEqual([]);
+        },
+      ),
+    );
+  });
+});

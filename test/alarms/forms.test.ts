@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import {
+  headline,
+  healthchecksSignal,
+  mail,
+  pingAddress,
+  plainText,
+  slackBody,
+  telegramBody,
+} from "../../src/alarms/forms.ts";
+import type { AlarmMessage } from "../../src/alarms/message.ts";
+
+const message: AlarmMessage = {
+  version: 1,
+  id: "prod:primary_down:pg1:1795316400000:begins",
+  event: "begins",
+  cluster: "prod",
+  host: "db1",
+  rule: "primary_down",
+  severity: "critical",
+  subject: "pg1",
+  text: "pg1, the primary, is not running: nothing can be written.",
+  next: "odoo-pg logs pg1",
+  at: "2026-11-22T03:00:15.000Z",
+  since: "2026-11-22T03:00:00.000Z",
+  on: { critical: 1, warning: 2 },
+};
+
+test("the plain text says what is so, what to do, where, when, and what else is on", () => {
+  expect(plainText(message)).toBe(
+    [
+      "[prod] CRITICAL begins: primary_down (pg1)",
+      "",
+      "pg1, the primary, is not running: nothing can be written.",
+      "Next: odoo-pg logs pg1",
+      "",
+      "On host db1, at 2026-11-22T03:00:15.000Z, since 2026-11-22T03:00:00.000Z.",
+      "Alarms that are on now: 1 critical, 2 warnings.",
+    ].join("\n"),
+  );
+  expect(headline({ ...message, event: "ends", subject: null })).toBe("[prod] is over: primary_down");
+});
+
+test("Slack gets its three special characters escaped, Telegram gets plain text, both of a bounded length", () => {
+  const odd = { ...message, text: "a < b & c > d" };
+  expect(slackBody(odd).text).toContain("a &lt; b &amp; c &gt; d");
+  expect(telegramBody(odd, "-100123")).toMatchObject({
+    chat_id: "-100123",
+    text: expect.stringContaining("a < b & c > d"),
+  });
+  const long = { ...message, text: "x".repeat(100_000) };
+  expect(String(telegramBody(long, "1")["text"]).length).toBeLessThan(4096);
+  expect(slackBody(long).text.length).toBeLessThan(4096);
+});
+
+describe("a check at healthchecks.io", () => {
+  const signal = (changes: Partial<AlarmMessage>): string => healthchecksSignal({ ...message, ...changes });
+
+  test("turns red with a critical alarm, and green when the last of them is over", () => {
+    expect(signal({})).toBe("/fail");
+    expect(signal({ event: "ends", on: { critical: 1, warning: 0 } })).toBe("/log");
+    expect(signal({ event: "ends", on: { critical: 0, warning: 3 } })).toBe("");
+  });
+
+  test("keeps its colour with warnings, events and tests", () => {
+    expect(signal({ severity: "warning" })).toBe("/log");
+    expect(signal({ severity: "warning", event: "ends" })).toBe("/log");
+    expect(signal({ event: "happened" })).toBe("/log");
+    expect(signal({ event: "test" })).toBe("/log");
+  });
+
+  test("is pinged behind the path of its address", () => {
+    expect(pingAddress("https://hc-ping.com/uuid", "/fail")).toBe("https://hc-ping.com/uuid/fail");
+    expect(pingAddress("https://hc-ping.com/key/slug/?create=1", "/log")).toBe(
+      "https://hc-ping.com/key/slug/log?create=1",
+    );
+  });
+});
+
+test("a mail keeps lines short and headers in ASCII, whatever an alarm says", () => {
+  const text = mail(
+    { ...message, subject: "größe".repeat(20), text: "ü".repeat(500) },
+    "odoo-pg@example.com",
+    ["a@example.com", "b@example.com"],
+  );
+  const lines = text.split("\r\n");
+  expect(lines.every((line) => line.length <= 78 || line.startsWith("Message-ID"))).toBe(true);
+  expect(/^[\x20-\x7e\r\n]*$/.test(text)).toBe(true);
+  expect(text).toContain("To: a@example.com, b@example.com\r\n");
+  expect(text).toContain("Date: Sun, 22 Nov 2026 03:00:15 +0000\r\n");
+  const words = [...text.matchAll(/=\?UTF-8\?B\?([^?]*)\?=/g)].map((match) => match[1] ?? "");
+  expect(words.map((word) => Buffer.from(word, "base64").toString()).join("")).toContain("größe".repeat(20));
+});

@@ -1,0 +1,159 @@
+import { describe, expect, test } from "vitest";
+import { ALARM_RULES, ruleNames, ruleOf, type RuleSettings } from "../../src/alarms/rules.ts";
+import { sightingsOf, type Pressure } from "../../src/alarms/sightings.ts";
+import type { StatusDocument } from "../../src/cluster/status-document.ts";
+import { statusOf } from "../../src/cluster/status.ts";
+import { WARNINGS } from "../../src/cluster/warnings.ts";
+import {
+  agentOf,
+  cluster,
+  GB,
+  MB,
+  primaryFacts,
+  replicaFacts,
+  seen,
+  silent,
+  slot,
+} from "../support/observations.ts";
+
+const calm: Pressure = {
+  connections: 12,
+  max_connections: 97,
+  oldest_age: 150_000_000,
+  oldest_database: "shop",
+  blocked: null,
+};
+
+function statusWith(changes: Parameters<typeof cluster>[0] = {}): StatusDocument {
+  return statusOf(cluster(changes));
+}
+
+/** What is sighted, in short: `rule about`, with a question mark where it is unclear. */
+function sighted(
+  status: StatusDocument,
+  pressure: Pressure | null = calm,
+  rules: RuleSettings = {},
+): string[] {
+  return sightingsOf(status, pressure ?? undefined, rules)
+    .map(({ rule, subject, is }) => `${rule} ${subject ?? "-"}${is === "unclear" ? "?" : ""}`)
+    .sort();
+}
+
+test("a healthy cluster gives no alarm a reason", () => {
+  expect(sighted(statusWith())).toEqual([]);
+});
+
+test("every critical warning is an alarm, but that of a cluster where no agent could tell it", () => {
+  const covered = new Set<string>(ruleNames().flatMap((name) => ruleOf(name).codes));
+  const critical = Object.entries(WARNINGS).filter(([, { severity }]) => severity === "critical");
+  const byFigure = ["disk_nearly_full"];
+  expect(
+    critical.map(([code]) => code).filter((code) => !covered.has(code) && !byFigure.includes(code)),
+  ).toEqual(["cluster_not_running"]);
+});
+
+test("no warning is told by two alarms", () => {
+  const codes = Object.values(ALARM_RULES).flatMap(({ codes }) => codes);
+  expect(new Set(codes).size).toBe(codes.length);
+});
+
+describe("what is sighted", () => {
+  test("of a replica that does not answer is that alone: nobody can judge its lag and slot", () => {
+    const status = statusWith({
+      observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")],
+      agent: agentOf(["pg1", "pg2"], { pool: [] }),
+    });
+    expect(sighted(status)).toEqual([
+      "node_down pg2",
+      "pool_empty -",
+      "replica_behind pg2?",
+      "replica_lost pg2?",
+      "slot_filling pg2?",
+    ]);
+  });
+
+  test("without a primary leaves open what only a primary tells", () => {
+    const status = statusWith({
+      observations: [silent("pg1", "is not running"), seen("pg2", replicaFacts())],
+    });
+    expect(sighted(status)).toEqual(
+      expect.arrayContaining(["primary_down pg1", "replica_behind pg2?", "pool_empty -?"]),
+    );
+  });
+
+  test("carries the words of the status and what to do next", () => {
+    const status = statusWith({
+      observations: [
+        seen("pg1", primaryFacts({ slots: [slot("pg2", { behind: 20 * GB })] })),
+        seen("pg2", replicaFacts({ behind: 300 * MB })),
+      ],
+    });
+    const found = sightingsOf(status, calm, {});
+    const behind = found.find(({ rule }) => rule === "replica_behind");
+    const warned = status.warnings.find(({ code }) => code === "replica_behind");
+    expect(behind).toEqual({
+      rule: "replica_behind",
+      subject: "pg2",
+      is: "present",
+      text: warned?.message,
+      next: warned?.next,
+    });
+    expect(found.map(({ rule }) => rule)).toContain("slot_filling");
+  });
+
+  test("of a disk has two edges, and one disk of two nodes is told once", () => {
+    const at = (pg1: number, pg2: number): string[] => sighted(statusWith({ disks: { pg1, pg2 } }));
+    expect(at(0.81, 0.81)).toEqual([]);
+    expect(at(0.83, 0.83)).toEqual(["disk_filling pg1?"]);
+    expect(at(0.86, 0.86)).toEqual(["disk_filling pg1"]);
+    expect(at(0.5, 0.96)).toEqual(["disk_filling pg2", "disk_nearly_full pg2"]);
+    expect(at(0.86, 0.94)).toEqual(["disk_filling pg1", "disk_filling pg2", "disk_nearly_full pg2?"]);
+  });
+
+  test("of figures follows the thresholds of the configuration", () => {
+    const connections = (used: number, rules: RuleSettings = {}): string[] =>
+      sighted(statusWith(), { ...calm, connections: used }, rules);
+    expect(connections(70)).toEqual([]);
+    expect(connections(78)).toEqual(["connections -?"]);
+    expect(connections(83)).toEqual(["connections -"]);
+    expect(connections(83, { connections: { threshold: 95 } })).toEqual(["connections -?"]);
+    expect(connections(50, { connections: { threshold: 50 } })).toEqual(["connections -"]);
+  });
+
+  test("of transaction numbers names the database, and of a lock who waits for whom", () => {
+    const found = sightingsOf(
+      statusWith(),
+      {
+        ...calm,
+        oldest_age: 1_200_000_000,
+        blocked: {
+          pid: 4711,
+          database: "shop",
+          seconds: 240,
+          by: ["session 4712 (Odoo, idle in transaction)"],
+        },
+      },
+      {},
+    );
+    expect(found.map(({ rule, text }) => [rule, text])).toEqual([
+      ["wraparound", expect.stringMatching(/56 % on the way .* the oldest are in shop\./)],
+      [
+        "blocked",
+        "Session 4711 in shop has waited 4 min for a lock that session 4712 (Odoo, idle in transaction) holds.",
+      ],
+    ]);
+  });
+
+  test("is unclear where the figures are not known", () => {
+    expect(sighted(statusWith(), null)).toEqual(["connections -?", "blocked -?", "wraparound -?"].sort());
+  });
+
+  test("is an empty pool only where there is a replica", () => {
+    const alone = statusWith({
+      nodes: ["pg1"],
+      observations: [seen("pg1", primaryFacts({ standbys: [], slots: [] }))],
+      agent: agentOf(["pg1"], { pool: [] }),
+    });
+    expect(sighted(alone)).toEqual([]);
+  });
+});
