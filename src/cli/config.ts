@@ -67,7 +67,8 @@ export async function configCheck(
   return errors[0]?.exit ?? 0;
 }
 
-async function checkParameters(
+/** Has PostgreSQL's own parser read the configuration of a node. @throws OdooPgError parameter_invalid, postgres_missing */
+export async function checkParameters(
   context: Context,
   tools: { searchPath: string; installHint: string },
 ): Promise<void> {

@@ -24,7 +24,8 @@ export interface Context {
   readonly configFile: string | undefined;
 }
 
-const DEFAULT_FILE = "odoo-pg.yaml";
+/** The configuration file when none is named, in the present folder. */
+export const DEFAULT_FILE = "odoo-pg.yaml";
 
 /** The configuration file: --config, ODOO_PG_CONFIG, ./odoo-pg.yaml, or none. @throws OdooPgError config_invalid. */
 async function readConfigFile(
@@ -49,10 +50,13 @@ export async function loadContext(
   flag: string | undefined,
   /** In the place of the file that `backup.config_file` names. */
   namedBackupFile?: string,
+  /** In the place of what the configuration file holds: to see whether it would do. */
+  draft?: string,
 ): Promise<Context> {
   const machine = readMachine();
   const { environment } = invocation;
-  const file = await readConfigFile(invocation, flag);
+  const read = await readConfigFile(invocation, flag);
+  const file = draft === undefined ? read : { path: read?.path ?? DEFAULT_FILE, text: draft };
   const sources: ConfigSources = {
     file,
     env: environment,

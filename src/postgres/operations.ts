@@ -96,6 +96,27 @@ export async function runningSettings(
   );
 }
 
+const shownRow = z.object({ name: z.string(), shown: z.string(), altered: z.boolean() });
+
+/** The running values of the named settings as SHOW prints them, and whether ALTER SYSTEM set them. */
+export async function shownSettings(
+  session: Session,
+  names: readonly string[],
+): Promise<Map<string, { shown: string; altered: boolean }>> {
+  const rows = await session.query(
+    `SELECT name, current_setting(name) AS shown,
+       coalesce(sourcefile LIKE '%/postgresql.auto.conf', false) AS altered
+     FROM pg_settings WHERE name = ANY($1::text[])`,
+    [names],
+  );
+  return new Map(
+    shownRow
+      .array()
+      .parse(rows)
+      .map(({ name, shown, altered }) => [name, { shown, altered }]),
+  );
+}
+
 /** Settings whose new value waits for a restart. */
 export async function settingsPendingRestart(session: Session): Promise<string[]> {
   const rows = await session.query("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name");

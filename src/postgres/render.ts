@@ -211,16 +211,25 @@ export function authorityPath(layout: Layout): string {
   return `${layout.tlsDir}/ca.crt`;
 }
 
+function configuredSettings(input: NodeRenderInput): Record<string, Setting> {
+  const user: Record<string, Setting> = {};
+  for (const [name, value] of Object.entries(input.config.postgres.parameters)) {
+    user[name] = { value, why: "postgres.parameters" };
+  }
+  return { ...defaultParameters(input), ...user, ...managedParameters(input) };
+}
+
+/** What a node is given, by name: for who compares. Everything else PostgreSQL decides. */
+export function configuredParameters(input: NodeRenderInput): ReadonlyMap<string, string> {
+  return new Map(Object.entries(configuredSettings(input)).map(([name, { value }]) => [name, value]));
+}
+
 /**
  * The whole configuration file of a node. Order of rule: odoo-pg's defaults, then the user's parameters,
  * then what odoo-pg manages (the configuration's schema refuses those as parameters).
  */
 export function renderPostgresqlConf(input: NodeRenderInput): string {
-  const user: Record<string, Setting> = {};
-  for (const [name, value] of Object.entries(input.config.postgres.parameters)) {
-    user[name] = { value, why: "postgres.parameters" };
-  }
-  const all: Record<string, Setting> = { ...defaultParameters(input), ...user, ...managedParameters(input) };
+  const all = configuredSettings(input);
   for (const [name, least] of Object.entries(input.floor)) {
     const wanted = Number(all[name]?.value);
     if (Number.isFinite(wanted) && wanted < least) {

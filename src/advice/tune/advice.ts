@@ -1,0 +1,61 @@
+import { isTuned } from "./compare.ts";
+import type { TunedSetting } from "./settings.ts";
+
+/** What a server runs with. */
+export interface RunningSetting {
+  /** As SHOW prints it, such as `128MB`. */
+  readonly shown: string;
+  /** Whether ALTER SYSTEM set it: that goes over odoo-pg.yaml. */
+  readonly altered: boolean;
+}
+
+/** What is known of the present settings. */
+export interface Present {
+  /** Undefined where no server was asked. */
+  readonly running: ReadonlyMap<string, RunningSetting> | undefined;
+  /** From odoo-pg.yaml, the environment and odoo-pg's own choice. */
+  readonly configured: ReadonlyMap<string, string>;
+  /** Variables of the environment, by the parameter that they set. */
+  readonly environment: ReadonlyMap<string, string>;
+}
+
+/** One row of the advice. */
+export interface Row {
+  readonly name: string;
+  readonly now: string;
+  readonly tuned: string;
+  readonly differs: boolean;
+  /** Whether odoo-pg.yaml has to be changed for it. */
+  readonly to_write: boolean;
+  readonly restart: boolean;
+  readonly reason: string;
+  /** What stands in the way of odoo-pg.yaml. */
+  readonly obstacle: string | null;
+}
+
+/** The difference between what is and what should be. */
+export function compareSettings(settings: readonly TunedSetting[], present: Present): Row[] {
+  return settings.map((setting) => {
+    const { name, value, restart, reason } = setting;
+    const configured = present.configured.get(name) ?? setting.stock;
+    const running = present.running?.get(name);
+    const asConfigured = isTuned(setting, configured);
+    const differs = running ? !isTuned(setting, running.shown) : !asConfigured;
+    const variable = present.environment.get(name);
+    const obstacle = running?.altered
+      ? `ALTER SYSTEM goes over odoo-pg.yaml: ALTER SYSTEM RESET ${name}`
+      : variable === undefined
+        ? null
+        : `${variable} in the environment goes over odoo-pg.yaml: change it there`;
+    return {
+      name,
+      now: running?.shown ?? configured,
+      tuned: value,
+      differs,
+      to_write: !asConfigured && variable === undefined,
+      restart,
+      reason,
+      obstacle: differs ? obstacle : null,
+    };
+  });
+}

@@ -1,0 +1,152 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import * as z from "zod";
+import { changedLines } from "../../src/advice/tune/line-diff.ts";
+import { withParameters } from "../../src/advice/tune/written.ts";
+import { exampleFile } from "../../src/config/example.ts";
+
+const wanted = new Map([
+  ["shared_buffers", "1GB"],
+  ["jit", "off"],
+]);
+
+const documentSchema = z.looseObject({
+  postgres: z.looseObject({ parameters: z.record(z.string(), z.unknown()).nullish() }).nullish(),
+});
+
+/** The parameters of a text, and everything else in it. */
+function readBack(text: string): { parameters: Record<string, unknown>; rest: unknown } {
+  const { postgres, ...others } = documentSchema.parse(parse(text) ?? {});
+  const { parameters, ...section } = postgres ?? {};
+  return { parameters: parameters ?? {}, rest: { ...others, section } };
+}
+
+/** The text with the parameters; that it reads back as what it should is checked here for every test. */
+function written(text: string, parameters = wanted): string {
+  const result = withParameters(text, parameters);
+  if (result === undefined) throw new Error("not edited");
+  const before = readBack(text);
+  const after = readBack(result);
+  const others = Object.entries(before.parameters).filter(([name]) => !parameters.has(name.toLowerCase()));
+  const found = Object.entries(after.parameters).map(([name, value]) =>
+    parameters.has(name.toLowerCase()) ? [name.toLowerCase(), String(value)] : [name, value],
+  );
+  expect(Object.fromEntries(found)).toEqual({
+    ...Object.fromEntries(others),
+    ...Object.fromEntries(parameters),
+  });
+  expect(after.rest).toEqual(before.rest);
+  return result;
+}
+
+describe("parameters are put into a file", () => {
+  test("that has some, each in its place, with every comment and blank kept", () => {
+    const text = `# our cluster
+cluster:   prod   # the shop
+
+postgres:
+    parameters:   # tuned by hand
+        # measured in May
+        Shared_Buffers:   "512MB"   # was 128MB
+
+        work_mem: 32MB # reports
+    # below
+nodes:
+  - { name: pg1, port: 5433 }   # big disk
+`;
+    expect(written(text)).toBe(`# our cluster
+cluster:   prod   # the shop
+
+postgres:
+    parameters:   # tuned by hand
+        # measured in May
+        Shared_Buffers:   1GB   # was 128MB
+
+        work_mem: 32MB # reports
+        jit: off
+    # below
+nodes:
+  - { name: pg1, port: 5433 }   # big disk
+`);
+  });
+
+  test("whose list of parameters is empty, or all comments", () => {
+    expect(written(exampleFile())).toContain(
+      "  parameters:\n    shared_buffers: 1GB\n    jit: off\n    # log_min_duration_statement: 1s\n",
+    );
+    expect(written("postgres:\n  # version: 17\n\nnodes:\n  - {name: a, port: 5433}\n")).toContain(
+      "postgres:\n  parameters:\n    shared_buffers: 1GB\n    jit: off\n  # version: 17\n",
+    );
+  });
+
+  test("whose section postgres has no parameters", () => {
+    expect(written("postgres: # here\n  # why 15\n  version: 15\n")).toBe(
+      "postgres: # here\n  parameters:\n    shared_buffers: 1GB\n    jit: off\n  # why 15\n  version: 15\n",
+    );
+  });
+
+  test("without a section postgres, at its end", () => {
+    expect(written("cluster: prod")).toBe(
+      "cluster: prod\n\npostgres:\n  parameters:\n    shared_buffers: 1GB\n    jit: off\n",
+    );
+    expect(written("  cluster: prod # in\n")).toContain("\n  postgres:\n    parameters:\n      shared");
+    expect(written("# only a comment\n")).toBe(
+      "# only a comment\n\npostgres:\n  parameters:\n    shared_buffers: 1GB\n    jit: off\n",
+    );
+    expect(written("")).toBe("postgres:\n  parameters:\n    shared_buffers: 1GB\n    jit: off\n");
+  });
+
+  test("that is written in braces", () => {
+    expect(written("postgres: {parameters: {work_mem: 1MB}, version: 15} # x\n")).toBe(
+      "postgres: {parameters: {work_mem: 1MB, shared_buffers: 1GB, jit: off}, version: 15} # x\n",
+    );
+    written("postgres: { parameters: { work_mem: 1MB, # why\n  } }\n");
+    written("postgres: { parameters: {} }\n");
+    written("postgres: { version: 15 }\n");
+    written("{ cluster: prod }\n");
+  });
+
+  test("with the line ends of Windows", () => {
+    expect(written("postgres:\r\n  parameters:\r\n    work_mem: 1MB # x\r\ncluster: prod\r\n")).toBe(
+      "postgres:\r\n  parameters:\r\n    work_mem: 1MB # x\r\n    shared_buffers: 1GB\r\n    jit: off\r\ncluster: prod\r\n",
+    );
+  });
+
+  test("a second time without any change", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom("# note", "", "cluster: prod", "user: postgres"), { maxLength: 4 }),
+        fc.constantFrom(
+          "",
+          "postgres:",
+          "postgres:\n  version: 15 # fifteen",
+          "postgres:\n  parameters:",
+          "postgres:\n  parameters:\n    # mine\n    jit: on # for now",
+          "postgres:\n   parameters: { work_mem: 1MB }\n   version: 15",
+        ),
+        fc.array(fc.constantFrom("# end", "", "networks: []"), { maxLength: 3 }),
+        (before, section, after) => {
+          const text = [...new Set([...before, section, ...after])].join("\n");
+          const once = written(text);
+          expect(written(once)).toBe(once);
+          // What was there stays, in its order: only values of the wanted parameters went.
+          const lost = changedLines(text, once).filter((line) => line.startsWith("- "));
+          for (const line of lost) expect(line).toMatch(/jit|parameters: \{/);
+        },
+      ),
+    );
+  });
+});
+
+test("a text that is not to be edited is left alone", () => {
+  expect(withParameters("a: [", wanted)).toBeUndefined();
+  expect(withParameters("- a\n- b\n", wanted)).toBeUndefined();
+  expect(withParameters("postgres: 5\n", wanted)).toBeUndefined();
+});
+
+test("the difference of two texts is their changed lines, in order", () => {
+  expect(changedLines("a\nb\nc\n", "a\nB\nc\nd\n")).toEqual(["- b", "+ B", "+ d"]);
+  expect(changedLines("", "a\n")).toEqual(["+ a"]);
+  expect(changedLines("a\n", "a\n")).toEqual([]);
+});
