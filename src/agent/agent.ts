@@ -41,6 +41,7 @@ import {
 } from "./state.ts";
 import { keepRunning } from "./supervise.ts";
 import { takeDownServers } from "./take-down.ts";
+import { Samples } from "./samples.ts";
 import { Turns } from "./turns.ts";
 import { Watch } from "./watch.ts";
 
@@ -79,6 +80,7 @@ export class Agent {
   readonly #diary: Diary;
   /** How the cluster is, for who asks inside the agent. */
   readonly watch: Watch;
+  readonly samples: Samples;
   #loadFailure: OdooPgError | undefined;
   #closers: (() => Promise<void>)[] = [];
 
@@ -94,6 +96,7 @@ export class Agent {
       failure: () => this.#loadFailure,
       report: async () => await this.report(),
     });
+    this.samples = new Samples(options.stateDir, options.owner, this.watch);
   }
 
   /** Takes the lock, opens the sockets, and looks after what runs already. @throws OdooPgError locked. */
@@ -325,6 +328,8 @@ export class Agent {
       );
     }
     this.#finishChange(runtime);
+    // Not waited for: the primary is asked.
+    this.samples.tick(runtime).catch((error: unknown) => this.#complain("samples", error));
     this.#alarms.tick(runtime, async () => await this.watch.status());
     await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
   }

@@ -1,6 +1,6 @@
 import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { eventOf, lineOf, type NewEvent } from "../../src/events/event.ts";
 import { journalFile, NewestEvents, readEvents, recorded, recordEvent } from "../../src/events/journal.ts";
