@@ -28,6 +28,8 @@ export const odooFactsSchema = z.object({
   modules_in_transition: count,
   /** Jobs of OCA's queue_job by their state. */
   queue_jobs: z.record(z.string(), count).nullable(),
+  /** Rows of the tables that Odoo changes most, as the statistics count them: dead ones wait for a vacuum. Primary only. */
+  hot_tables: z.object({ table: z.string(), live_rows: count, dead_rows: count }).array(),
 });
 
 /** What one query tells of an Odoo database. */
@@ -35,6 +37,9 @@ export type OdooFacts = z.output<typeof odooFactsSchema>;
 
 /** Odoo looks for what is due once a minute, and runs one after another: seconds until an action counts as late. */
 export const LATE_AFTER = 300;
+
+/** Tables whose rows come and go all day: what a vacuum that does not keep up shows in first. */
+const HOT_TABLES = ["bus_bus", "ir_attachment", "mail_message", "mail_notification", "stock_quant"];
 
 /** Odoo's times are UTC without a zone. */
 const NOW = "(now() AT TIME ZONE 'UTC')";
@@ -127,7 +132,9 @@ WITH asked AS (
 SELECT ${PARTS.map(
   ({ needs, query }, number) =>
     `CASE WHEN ${list(needs)} <@ names THEN query_to_xml($part$${query}$part$, false, true, '')::text END AS part_${number}`,
-).join(",\n  ")}
+).join(",\n  ")},
+  (SELECT coalesce(json_agg(json_build_object('table', relname, 'live_rows', n_live_tup, 'dead_rows', n_dead_tup) ORDER BY relname), '[]')
+    FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = ANY (${list(HOT_TABLES)})) AS hot_tables
 FROM columns`;
 
 /** Base's version without the module's own two numbers: `19.0.1.3` is Odoo 19.0. */
@@ -171,7 +178,12 @@ export async function readOdooFacts(session: Session): Promise<OdooFacts | undef
   );
   const { base } = found;
   if (typeof base !== "string") return undefined;
-  return odooFactsSchema.parse({ ...UNKNOWN, ...found, odoo_version: odooVersion(base) });
+  return odooFactsSchema.parse({
+    ...UNKNOWN,
+    ...found,
+    odoo_version: odooVersion(base),
+    hot_tables: row?.["hot_tables"],
+  });
 }
 
 /**

@@ -109,6 +109,11 @@ test("what is late, failed, waiting and in transition is counted, and nothing el
     attachments_in_filestore_bytes: 4_000_000_000,
     modules_in_transition: 3,
     queue_jobs: { pending: 2, failed: 1 },
+    hot_tables: ["bus_bus", "ir_attachment"].map((table) => ({
+      table,
+      live_rows: expect.any(Number),
+      dead_rows: expect.any(Number),
+    })),
   });
 });
 
@@ -139,6 +144,7 @@ test("an older Odoo is read too; what it does not have is unknown", async () => 
     attachments_in_filestore_bytes: null,
     modules_in_transition: 0,
     queue_jobs: null,
+    hot_tables: [],
   });
 });
 

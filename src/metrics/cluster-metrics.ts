@@ -1,0 +1,115 @@
+import type { BackupStatus } from "../backup/report.ts";
+import type { StatusDocument } from "../cluster/status-document.ts";
+import type { DiskUse } from "../cluster/view.ts";
+import { WARNINGS } from "../cluster/warnings.ts";
+import type { Config } from "../config/schema.ts";
+import type { Labels, Sample } from "./exposition.ts";
+import { sample } from "./server-metrics.ts";
+
+/** What is told of the cluster as a whole. */
+export interface ClusterFigures {
+  readonly config: Config;
+  readonly status: StatusDocument;
+  readonly backups: BackupStatus | undefined;
+  readonly disks: ReadonlyMap<string, DiskUse>;
+  /** How often each replica left the pool. */
+  readonly poolLeaves: ReadonlyMap<string, number>;
+}
+
+const seconds = (at: string | null | undefined): number | null =>
+  at === null || at === undefined ? null : Date.parse(at) / 1000;
+
+function warnings({ warnings }: StatusDocument, labels: Labels): Sample[] {
+  const codes = Object.entries(WARNINGS);
+  return codes.flatMap(([code, { severity }]) =>
+    sample(
+      "odoo_pg_warnings",
+      { ...labels, code, severity },
+      warnings.filter((warning) => warning.code === code).length,
+    ),
+  );
+}
+
+function endpoints({ config, status, poolLeaves }: ClusterFigures, labels: Labels): Sample[] {
+  const { read, write } = status.endpoints;
+  const rules = config.endpoints.read;
+  return [
+    ...sample("odoo_pg_read_endpoint_up", labels, read.answers),
+    ...sample(
+      "odoo_pg_write_endpoint_up",
+      labels,
+      write.answers === null ? null : write.answers && write.node !== null,
+    ),
+    ...sample("odoo_pg_pool_size", labels, read.pool.length),
+    ...sample("odoo_pg_read_consistency", { ...labels, consistency: read.consistency }, 1),
+    ...(read.consistency === "eventual"
+      ? []
+      : [
+          ...sample("odoo_pg_read_max_lag_bytes", labels, rules.max_lag),
+          ...sample("odoo_pg_read_max_lag_seconds", labels, rules.max_lag_seconds),
+        ]),
+    ...(read.consistency === "read-your-writes"
+      ? sample("odoo_pg_read_max_commit_wait_seconds", labels, rules.max_commit_wait_seconds)
+      : []),
+    ...status.nodes.flatMap(({ name }) =>
+      sample("odoo_pg_pool_leaves_total", { ...labels, node: name }, poolLeaves.get(name) ?? 0),
+    ),
+  ];
+}
+
+function backups({ config, status, backups }: ClusterFigures, labels: Labels, now: number): Sample[] {
+  const { enabled, drill_schedule, max_age_hours, max_drill_age_days } = config.backup;
+  const age = (at: string | null | undefined): number | null => {
+    const then = seconds(at);
+    return then === null ? null : Math.max(0, now / 1000 - then);
+  };
+  const goodAt = status.backups?.last_good_at;
+  const drilledAt = status.backups?.last_drill_at;
+  return [
+    ...sample("odoo_pg_backup_enabled", labels, enabled),
+    ...sample("odoo_pg_backup_max_age_seconds", labels, enabled ? max_age_hours * 3600 : null),
+    ...sample("odoo_pg_backup_last_good_timestamp_seconds", labels, seconds(goodAt)),
+    ...sample("odoo_pg_backup_age_seconds", labels, age(goodAt)),
+    ...sample("odoo_pg_backup_last_run_ok", labels, backups?.last_run?.ok),
+    ...sample("odoo_pg_backup_last_run_timestamp_seconds", labels, seconds(backups?.last_run?.finished_at)),
+    ...sample("odoo_pg_backup_databases", labels, backups?.databases),
+    ...sample("odoo_pg_backup_databases_without", labels, backups?.without_backup.length),
+    ...sample("odoo_pg_backup_size_bytes", labels, status.backups?.size_bytes),
+    ...sample(
+      "odoo_pg_drill_max_age_seconds",
+      labels,
+      enabled && drill_schedule !== "off" ? max_drill_age_days * 86_400 : null,
+    ),
+    ...sample("odoo_pg_drill_last_ok", labels, status.backups?.last_drill_ok),
+    ...sample("odoo_pg_drill_last_timestamp_seconds", labels, seconds(drilledAt)),
+    ...sample("odoo_pg_drill_age_seconds", labels, age(drilledAt)),
+  ];
+}
+
+/** What the status says, in numbers. @param now our clock, milliseconds since the epoch */
+export function clusterMetrics(figures: ClusterFigures, labels: Labels, now: number): Sample[] {
+  const { status, disks } = figures;
+  return [
+    ...(["ok", "warning", "critical"] as const).flatMap((verdict) =>
+      sample("odoo_pg_status", { ...labels, verdict }, status.verdict === verdict),
+    ),
+    ...warnings(status, labels),
+    ...sample("odoo_pg_agent_busy", labels, status.agent.operation !== null),
+    ...endpoints(figures, labels),
+    ...status.nodes.flatMap((node) => {
+      const both = { ...labels, instance: `${node.host}:${node.port}`, node: node.name };
+      const disk = disks.get(node.name);
+      return [
+        ...sample("odoo_pg_node_primary", both, node.role === "primary"),
+        ...sample("odoo_pg_node_in_pool", both, node.in_pool),
+        ...sample("odoo_pg_node_lag_bytes", both, node.lag_bytes),
+        ...sample("odoo_pg_node_lag_seconds", both, node.lag_seconds),
+        ...sample("odoo_pg_node_slot_kept_bytes", both, node.slot?.kept_bytes),
+        ...sample("odoo_pg_node_disk_free_bytes", both, disk?.freeBytes),
+        ...sample("odoo_pg_node_disk_size_bytes", both, disk?.totalBytes),
+        ...sample("odoo_pg_node_last_seen_timestamp_seconds", both, seconds(node.last_seen)),
+      ];
+    }),
+    ...backups(figures, labels, now),
+  ];
+}
