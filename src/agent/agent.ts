@@ -6,6 +6,7 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { findInstallation } from "../postgres/installation.ts";
+import { databaseBytes } from "../postgres/observe.ts";
 import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
 import { ensureDirectory, type Owner } from "../system/files.ts";
 import { serveOnSocket } from "../system/http.ts";
@@ -28,6 +29,8 @@ import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type { AgentReport, ApplyRequest, operationSchema, Outcome } from "./report.ts";
 import { ReplicationLog } from "./replication-log.ts";
+import { lookAround } from "./looks.ts";
+import { Recent } from "./recent.ts";
 import { lookWhetherStranded } from "./stranded.ts";
 import { loadState, primaryOf, syncHandles, type Runtime } from "./runtime.ts";
 import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
@@ -50,6 +53,9 @@ const LOOK_EVERY = 500;
 
 /** Milliseconds for HAProxy to answer while a report is made: less than anybody waits for the report. */
 const HAPROXY_LIMIT = 300;
+
+/** Milliseconds between two looks at the size of the databases, for who asks, and for each: it costs a look at every file. */
+const BYTES = { every: 5000, limit: 400 };
 
 /** Milliseconds for replicas to join the read pool at `up`. */
 const SETTLE_LIMIT = 30_000;
@@ -306,7 +312,7 @@ export class Agent {
     const runtime = this.#runtime;
     if (!runtime) return;
     const looked = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
-    await Promise.all(looked.map(async (handle) => await handle.observe()));
+    await Promise.all(looked.map(async (handle) => await handle.glance()));
     this.#diary.look(looked);
     if (!this.#keeping) return;
     for (const handle of runtime.nodes.values()) {
@@ -369,9 +375,24 @@ export class Agent {
     this.#options.log("error", `${about}: ${text}`);
   }
 
+  readonly #databaseBytes = new Recent({
+    ...BYTES,
+    look: async () => {
+      const runtime = this.#runtime;
+      return runtime && (await primaryOf(runtime).use(databaseBytes));
+    },
+  });
+
   #asOrders(): Orders {
     return {
       report: async () => await this.report(),
+      looks: async () => {
+        const [nodes, bytes] = await Promise.all([
+          lookAround(this.#runtime?.nodes.values() ?? []),
+          this.#databaseBytes.now(),
+        ]);
+        return { nodes, database_bytes: bytes ?? null };
+      },
       apply: async (request, progress, by) => {
         try {
           await this.apply(request, progress, by);

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { readBackupStatus } from "../backup/status-file.ts";
+import { readBackupStatus } from "../backup/read-status.ts";
 import { nextTime, parseSchedule } from "../config/cron.ts";
 import type { Config } from "../config/schema.ts";
 import { now } from "../system/clock.ts";

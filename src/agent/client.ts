@@ -5,24 +5,9 @@ import { readTail, type Owner } from "../system/files.ts";
 import { requester } from "../system/machine.ts";
 import { requestJson, requestLines } from "../system/http.ts";
 import { startDetached } from "../system/process.ts";
+import { agentReport } from "./ask.ts";
 import { lockHolder } from "./lock.ts";
-import { agentReportSchema, type AgentReport } from "./report.ts";
 import { errorFromEvent, eventSchema, type AgentEvent } from "./events.ts";
-
-/** The agent's own account, or undefined when none answers within `limit` milliseconds. */
-export async function agentReport(layout: Layout, limit: number): Promise<AgentReport | undefined> {
-  try {
-    const answer = await requestJson({
-      socketPath: layout.agentSocket,
-      method: "GET",
-      path: "/report",
-      limit,
-    });
-    return agentReportSchema.parse(answer);
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Gives the agent an order and passes on what it tells until it is done.

@@ -1,7 +1,7 @@
 import type { NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { Lsn } from "../cluster/lsn.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
-import { observeServer } from "../postgres/observe.ts";
+import { askServer, type Told } from "../postgres/observe.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
 import { connect, SqlError, withSession, type Credentials, type Session } from "../system/sql.ts";
@@ -32,6 +32,11 @@ export class NodeHandle {
   stranded = false;
   /** The start that supervision is at. */
   starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  /** What the server told at the last look; undefined where it did not answer. */
+  told: Told | undefined;
+  /** The look that is under way, and the one that begins when it has ended. */
+  #looking: Promise<NodeObservation> | undefined;
+  #next: Promise<NodeObservation> | undefined;
   #session: Session | undefined;
   readonly #credentials: Credentials;
 
@@ -59,8 +64,33 @@ export class NodeHandle {
     this.operation = operation;
   }
 
-  /** A look at the server, within LOOK_LIMIT. Never throws: that it does not answer is an answer. */
+  /**
+   * A look at the server that begins now: one that is under way may have begun before what the caller wants to see, so
+   * it is waited for. Each takes LOOK_LIMIT at most. Never throws: that it does not answer is an answer.
+   */
   async observe(): Promise<NodeObservation> {
+    if (!this.#looking) return await this.#look();
+    this.#next ??= this.#looking.then(async () => {
+      this.#next = undefined;
+      return await this.#look();
+    });
+    return await this.#next;
+  }
+
+  /** The look that is under way, else a new one: for who looks again soon. Never throws. */
+  async glance(): Promise<NodeObservation> {
+    return await (this.#looking ?? this.observe());
+  }
+
+  async #look(): Promise<NodeObservation> {
+    const looking = this.#ask().finally(() => {
+      this.#looking = undefined;
+    });
+    this.#looking = looking;
+    return await looking;
+  }
+
+  async #ask(): Promise<NodeObservation> {
     try {
       // A session that the server ended says nothing of the server now.
       if (this.#session?.broken()) await this.disconnect();
@@ -72,10 +102,12 @@ export class NodeHandle {
         // Its own statements must never wait for a replica.
         settings: { synchronous_commit: "local", jit: "off" },
       });
-      const facts = await observeServer(this.#session);
+      this.told = await askServer(this.#session, this.told);
+      const { facts } = this.told;
       const at = now();
       this.observation = { name: this.node.name, at, answer: { kind: "facts", facts }, lastSeen: at };
     } catch (error) {
+      this.told = undefined;
       await this.disconnect();
       this.observation = {
         name: this.node.name,

@@ -1,4 +1,4 @@
-import { readBackupStatus } from "../backup/status-file.ts";
+import { readBackupStatus } from "../backup/read-status.ts";
 import type { BackupStatus } from "../backup/report.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";

@@ -1,25 +1,10 @@
-import path from "node:path";
 import { now } from "../system/clock.ts";
-import { readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
+import { writeFileAtomic, type Owner } from "../system/files.ts";
 import { readCatalogue } from "./catalogue.ts";
 import type { BackupPlace } from "./place.ts";
 import { filesOfPrefix, poolPrefixes } from "./pool.ts";
-import { backupStatusSchema, type BackupStatus, type RunReport } from "./report.ts";
-
-function backupStatusFile(stateDir: string): string {
-  return path.join(stateDir, "backup-status.json");
-}
-
-/** What the last run left; undefined where there was none, or where its record is damaged. */
-export async function readBackupStatus(stateDir: string): Promise<BackupStatus | undefined> {
-  const text = await readTextIfAny(backupStatusFile(stateDir));
-  if (text === undefined) return undefined;
-  try {
-    return backupStatusSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
+import { backupStatusFile, readBackupStatus } from "./read-status.ts";
+import type { BackupStatus, RunReport } from "./report.ts";
 
 /** A drill that found nothing to restore proves nothing. */
 function provesSomething({ kind, databases }: RunReport): boolean {

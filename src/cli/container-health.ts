@@ -1,5 +1,5 @@
 import { superuser } from "../agent/runtime.ts";
-import { agentReport } from "../agent/client.ts";
+import { agentReport } from "../agent/ask.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { readFirstLaunch } from "../container/first-launch.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";

@@ -1,4 +1,5 @@
-import { agentReport, ensureAgent, order } from "../agent/client.ts";
+import { agentReport } from "../agent/ask.ts";
+import { ensureAgent, order } from "../agent/client.ts";
 import { lockHolder } from "../agent/lock.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { backupPlaceOf } from "../backup/place.ts";

@@ -1,4 +1,5 @@
-import { agentReport, order } from "../agent/client.ts";
+import { agentReport } from "../agent/ask.ts";
+import { order } from "../agent/client.ts";
 import { outcomeSchema, type OperationRequest } from "../agent/report.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { onSignals } from "../system/process.ts";

@@ -1,10 +1,8 @@
 import { endpointHost } from "../config/addresses.ts";
-import { agentReport } from "../agent/client.ts";
-import { reasonOf } from "../agent/node-handle.ts";
-import { superuser } from "../agent/runtime.ts";
-import { readPassword } from "../agent/secrets.ts";
+import { agentLooks, agentReport } from "../agent/ask.ts";
+import { observationsOf } from "../agent/looks.ts";
 import { readApplied, readState } from "../agent/state.ts";
-import { readBackupStatus } from "../backup/status-file.ts";
+import { readBackupStatus } from "../backup/read-status.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
@@ -12,26 +10,22 @@ import { statusOf } from "../cluster/status.ts";
 import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
-import { databaseBytes, observeServer } from "../postgres/observe.ts";
-import { findPostmaster } from "../postgres/server.ts";
 import { now, pause, within } from "../system/clock.ts";
 import { diskSpace } from "../system/files.ts";
 import { accepts } from "../system/network.ts";
-import { connect, SqlError } from "../system/sql.ts";
 import { clearScreen, type Output } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
+import type { Look } from "./look-at.ts";
 import { sheet } from "./sheet.ts";
 
-/** Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes. */
-const NODE_LIMIT = 1500;
-const ANSWER_LIMIT = 1000;
-const SIZE_LIMIT = 400;
+/**
+ * Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes; only
+ * where the agent does not tell what it sees, a look without it comes after.
+ */
+const LOOKS_LIMIT = 300;
 const AGENT_LIMIT = 500;
 const DISK_LIMIT = 1000;
 const CONNECT_LIMIT = 300;
-
-/** SQLSTATE cannot_connect_now: starting up, shutting down, or recovering. */
-const CANNOT_CONNECT_NOW = "57P03";
 
 /** Milliseconds between two sheets of --watch. */
 const WATCH_EVERY = 2000;
@@ -92,10 +86,11 @@ async function watch(context: StatusContext, output: Output): Promise<ExitStatus
  */
 async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const layout = layoutOf(context.config.state_dir);
-  const [applied, record, password, backups] = await Promise.all([
+  const looked = agentLooks(layout, LOOKS_LIMIT);
+  const reported = agentReport(layout, AGENT_LIMIT);
+  const [applied, record, backups] = await Promise.all([
     readApplied(layout),
     readState(layout),
-    readPassword(layout, "postgres"),
     readBackupStatus(layout.stateDir),
   ]);
   const own = applied?.config ?? context.config;
@@ -105,10 +100,8 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_LIMIT);
   const [upstream, looks, agent, disks, readAnswers, writeAnswers] = await Promise.all([
     followed && lookAtUpstream(layout, followed),
-    Promise.all(
-      own.nodes.map(async (node) => await lookAt(layout, node, password, node.name === record?.primary)),
-    ),
-    agentReport(layout, AGENT_LIMIT),
+    looksAt(layout, own.nodes, record?.primary, looked),
+    reported,
     Promise.all(own.nodes.map(async (node) => await diskOf(layout, node))),
     answers(config.endpoints.read.port),
     answers(config.endpoints.write.port),
@@ -139,61 +132,29 @@ async function lookAtUpstream(
   upstream: NonNullable<Config["upstream"]>,
 ): Promise<NodeObservation> {
   const { ForeignPrimary } = await import("../agent/foreign-primary.ts");
+  const { readPassword } = await import("../agent/secrets.ts");
   const primary = new ForeignPrimary({ layout }, upstream, (await readPassword(layout, "upstream")) ?? "");
   return await primary.observe();
 }
 
-interface Look {
-  readonly observation: NodeObservation;
-  /** Bytes of all databases; undefined where nobody asked, or where it takes too long. */
-  readonly size: number | undefined;
-}
-
-/** One look at a server, by one session. Never throws: that it does not answer is an answer. */
-async function lookAt(
+/** What the agent sees now; what it does not tell of is looked at without it. */
+async function looksAt(
   layout: Layout,
-  node: NodeConfig,
-  password: string | undefined,
-  askSize: boolean,
-): Promise<Look> {
-  const silent = (reason: string, starting = false): Look => ({
-    observation: {
-      name: node.name,
-      at: now(),
-      answer: { kind: "none", reason, starting },
-      lastSeen: undefined,
-    },
-    size: undefined,
-  });
-  if (password === undefined) return silent("was never started");
-  const look = async (): Promise<Look> => {
-    // A server whose configured port was changed keeps the old one until its restart.
-    const running = await findPostmaster(nodeLayoutOf(layout, node).dataDir);
-    const session = await connect({
-      ...superuser(layout, running?.port ?? node.port, password),
-      applicationName: "odoo-pg status",
-      connectLimit: ANSWER_LIMIT,
-      statementLimit: ANSWER_LIMIT,
-      settings: { jit: "off", statement_timeout: String(ANSWER_LIMIT) },
-    });
-    try {
-      const facts = await observeServer(session);
-      const at = now();
-      const size = askSize
-        ? await within(SIZE_LIMIT, node.name, databaseBytes(session)).catch(() => undefined)
-        : undefined;
-      return { observation: { name: node.name, at, answer: { kind: "facts", facts }, lastSeen: at }, size };
-    } finally {
-      // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.
-      void session.close();
-    }
-  };
-  try {
-    return await within(NODE_LIMIT, node.name, look());
-  } catch (error) {
-    const starting = error instanceof SqlError && error.code === CANNOT_CONNECT_NOW;
-    return silent(reasonOf(error), starting);
-  }
+  nodes: readonly NodeConfig[],
+  primary: string | undefined,
+  looked: ReturnType<typeof agentLooks>,
+): Promise<Look[]> {
+  const looks = await looked;
+  const seen = new Map(looks && observationsOf(looks).map((observation) => [observation.name, observation]));
+  return await Promise.all(
+    nodes.map(async ({ name, ...node }) => {
+      const observation = seen.get(name);
+      const isPrimary = name === primary;
+      if (!observation)
+        return await (await import("./look-at.ts")).lookAt(layout, { name, ...node }, isPrimary);
+      return { observation, size: (isPrimary && looks?.database_bytes) || undefined };
+    }),
+  );
 }
 
 async function diskOf(layout: Layout, node: NodeConfig): Promise<[string, DiskUse] | undefined> {

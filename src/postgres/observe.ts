@@ -12,15 +12,14 @@ SELECT json_build_object(
   'started_at', extract(epoch FROM pg_postmaster_start_time())::float8,
   'processes_since', (SELECT extract(epoch FROM backend_start)::float8 FROM pg_stat_activity
     WHERE backend_type = 'checkpointer'),
-  'configuration_read_at', extract(epoch FROM pg_conf_load_time())::float8,
+  'configuration_read_at', configuration.read_at,
   'version', current_setting('server_version'),
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
   'in_recovery', recovery.on,
   'timeline', CASE WHEN recovery.on
     THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
-  'wal_segment_bytes', (SELECT setting::int8 FROM pg_settings WHERE name = 'wal_segment_size'),
-  'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
+  'wal_segment_bytes', pg_size_bytes(current_setting('wal_segment_size')),
   'synchronous_standby_names', current_setting('synchronous_standby_names'),
   'current_lsn', CASE WHEN recovery.on THEN NULL ELSE pg_current_wal_lsn() END,
   'standbys', (SELECT coalesce(json_agg(json_build_object(
@@ -38,13 +37,37 @@ SELECT json_build_object(
   'latest_end_lsn', (SELECT latest_end_lsn FROM pg_stat_wal_receiver),
   'latest_end_at', (SELECT extract(epoch FROM latest_end_time)::float8 FROM pg_stat_wal_receiver),
   'replay_paused', CASE WHEN recovery.on THEN pg_is_wal_replay_paused() ELSE false END
-) AS facts
-FROM (SELECT pg_is_in_recovery() AS on) recovery`;
+) AS facts,
+  configuration.read_at,
+  CASE WHEN configuration.read_at IS DISTINCT FROM $1
+    THEN (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart) END AS pending_restart
+FROM (SELECT pg_is_in_recovery() AS on) recovery,
+  (SELECT extract(epoch FROM pg_conf_load_time())::float8 AS read_at) configuration`;
 
-/** @throws SqlError when the server does not answer; ZodError when it answers something unknown. */
+/** What a server told of itself: as it told it, to be handed on as JSON, and read. */
+export interface Told {
+  readonly json: object;
+  readonly facts: ServerFacts;
+  /** When it last read its configuration, as exactly as it told. */
+  readonly readAt: unknown;
+}
+
+/**
+ * One look by a session that looks again and again.
+ * @param before what the same server told before: what waits for a restart is looked up only where the configuration
+ *   was read since, because that costs more than all the rest
+ * @throws SqlError when the server does not answer; ZodError when it answers something unknown.
+ */
+export async function askServer(session: Session, before?: Told): Promise<Told> {
+  const [row] = await session.prepared("observe", OBSERVE, [before?.readAt ?? null]);
+  const waiting = row?.["pending_restart"] ?? before?.facts.pending_restart;
+  const json: object = Object.assign({}, row?.["facts"], { pending_restart: waiting });
+  return { json, facts: serverFactsSchema.parse(json), readAt: row?.["read_at"] };
+}
+
+/** One look, by whoever has not looked before. @throws as askServer */
 export async function observeServer(session: Session): Promise<ServerFacts> {
-  const [row] = await session.query(OBSERVE);
-  return serverFactsSchema.parse(row?.["facts"]);
+  return (await askServer(session)).facts;
 }
 
 const SIZE = `SELECT coalesce(sum(pg_database_size(oid)), 0)::float8 AS bytes FROM pg_database`;

@@ -1,4 +1,4 @@
-import { Client, escapeIdentifier, escapeLiteral } from "pg";
+import { Client, escapeIdentifier, escapeLiteral, type QueryConfig } from "pg";
 import { OdooPgError } from "../errors.ts";
 
 /** How to reach a server and as whom. The password is never logged nor part of an error. */
@@ -26,6 +26,8 @@ export type Row = Record<string, unknown>;
 /** One session on a server. Only the named operations of src/postgres and src/odoo call `query`. */
 export interface Session {
   readonly query: (text: string, values?: readonly unknown[]) => Promise<Row[]>;
+  /** The same for what is asked again and again: the server parses and plans it once in a session, under this name. */
+  readonly prepared: (name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
   readonly close: () => Promise<void>;
   /** True once the connection is known to be broken. */
   readonly broken: () => boolean;
@@ -105,25 +107,25 @@ export async function connect(credentials: Credentials): Promise<Session> {
   });
   // The end of an attempt without TLS may be told late.
   broken = false;
-  return {
-    async query(text, values = []) {
-      try {
-        // Statements without values go by the simple protocol: several may stand in one text.
-        const result = values.length
-          ? await client.query<Row>(text, [...values])
-          : await client.query<Row>(text);
-        return result.rows;
-      } catch (error) {
-        const sql = toSqlError(error);
-        if (sql.message === "Query read timeout") {
-          broken = true;
-          // The statement may go on for ever (a stopped server): do not wait for a polite end.
-          destroy(client);
-          throw new SqlError("the server did not answer in time", "timeout");
-        }
-        throw sql;
+  const asking = async (query: QueryConfig): Promise<Row[]> => {
+    try {
+      return (await client.query<Row>(query)).rows;
+    } catch (error) {
+      const sql = toSqlError(error);
+      if (sql.message === "Query read timeout") {
+        broken = true;
+        // The statement may go on for ever (a stopped server): do not wait for a polite end.
+        destroy(client);
+        throw new SqlError("the server did not answer in time", "timeout");
       }
-    },
+      throw sql;
+    }
+  };
+  return {
+    // Statements without values go by the simple protocol: several may stand in one text.
+    query: async (text, values = []) =>
+      await asking(values.length ? { text, values: [...values] } : { text }),
+    prepared: async (name, text, values) => await asking({ name, text, values: [...values] }),
     async close() {
       if (broken) destroy(client);
       else await client.end().catch(() => {});
