@@ -5,6 +5,8 @@ import { factsOf } from "../cluster/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
+import { Metrics } from "../metrics/gather.ts";
+import { OdooFactsKeeper } from "../odoo/facts-keeper.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { databaseBytes } from "../postgres/observe.ts";
 import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
@@ -16,12 +18,15 @@ import { ownPid } from "../system/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/keeper.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
+import { ConsoleServer } from "./console.ts";
+import { StatusSource } from "./console-source.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { Diary } from "./diary.ts";
 import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
 import type { Progress } from "./events.ts";
+import { factsCredentials } from "./facts-node.ts";
 import { finishChange } from "./finish-change.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
@@ -87,6 +92,9 @@ export class Agent {
   /** How the cluster is, for who asks inside the agent. */
   readonly watch: Watch;
   readonly samples: Samples;
+  /** What is known of Odoo's databases, for who asks inside the agent. */
+  readonly facts: OdooFactsKeeper;
+  readonly #console: ConsoleServer;
   #loadFailure: OdooPgError | undefined;
   #closers: (() => Promise<void>)[] = [];
 
@@ -103,6 +111,23 @@ export class Agent {
       report: async () => await this.report(),
     });
     this.samples = new Samples(options.stateDir, options.owner, this.watch);
+    this.facts = new OdooFactsKeeper(async () => await factsCredentials(this.#runtime));
+    const metrics = new Metrics({
+      runtime: () => this.#runtime,
+      watch: this.watch,
+      facts: this.facts,
+      poolLeaves: () => this.#pool?.leaves ?? new Map(),
+      version: options.version,
+    });
+    this.#console = new ConsoleServer({
+      layout: this.#layout,
+      owner: options.owner,
+      hostname: options.machine.hostname,
+      program: options.program,
+      source: new StatusSource(this.watch),
+      metrics: async () => await metrics.text(),
+      log: options.log,
+    });
   }
 
   /** Takes the lock, opens the sockets, and looks after what runs already. @throws OdooPgError locked. */
@@ -125,6 +150,8 @@ export class Agent {
       this.#closers.push(
         await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders()), undefined),
       );
+      this.#closers.push(async () => await this.#console.close());
+      if (applied) await this.#console.apply(applied.config);
     } catch (error) {
       await this.close();
       throw error;
@@ -209,6 +236,7 @@ export class Agent {
       throw error;
     }
     await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
+    await this.#console.apply(runtime.config);
     await openEndpoints();
     const late = await awaitStreaming(runtime, broughtUp.replicas);
     await this.#pool?.step();
@@ -232,11 +260,14 @@ export class Agent {
 
   /** Stops endpoints and servers; the data stays. @param by who asks */
   async down(progress: Progress, by: string): Promise<void> {
+    // Nobody waits hours for a copy that the end of the cluster makes useless.
+    this.#runtime?.interruption.abort();
     await this.#turns.take("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
       if (!runtime && this.#loadFailure) throw this.#loadFailure;
       if (!runtime) return;
+      runtime.interruption = new AbortController();
       progress.step("haproxy", "stop");
       await this.#endpoints?.stop();
       await takeDownServers(runtime, progress);
@@ -292,6 +323,7 @@ export class Agent {
       marks: [],
       routedPrimary: state.primary,
       held: new Set(),
+      interruption: new AbortController(),
     };
     runtime.config = config;
     runtime.installation = installation;
@@ -309,6 +341,7 @@ export class Agent {
   }
 
   async #look(): Promise<void> {
+    this.#console.tick();
     const runtime = this.#runtime;
     if (!runtime) return;
     const looked = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
@@ -403,6 +436,7 @@ export class Agent {
         }
       },
       operate: async (request, progress, by) => await this.operate(request, progress, by),
+      consoleLink: () => this.#console.newLink(),
       down: async (progress, by) => await this.down(progress, by),
       stop: () => this.stop(),
     };
@@ -420,6 +454,7 @@ export class Agent {
       primary: runtime?.state.primary ?? null,
       haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,
       pool: [...(this.#pool?.members ?? [])].sort(),
+      console: this.#console.account,
       overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,
       nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({

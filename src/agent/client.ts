@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { Layout } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, waitUntil } from "../system/clock.ts";
@@ -7,7 +8,28 @@ import { requestJson, requestLines } from "../system/http.ts";
 import { startDetached } from "../system/process.ts";
 import { agentReport } from "./ask.ts";
 import { lockHolder } from "./lock.ts";
-import { errorFromEvent, eventSchema, type AgentEvent } from "./events.ts";
+import { errorFromEvent, errorSchema, eventSchema, type AgentEvent } from "./events.ts";
+
+const linkSchema = z.union([
+  z.object({ link: z.string(), until: z.string() }),
+  z.object({ error: errorSchema }),
+]);
+
+/** Asks the agent for a link that signs in to the console once. @throws OdooPgError not_running. */
+export async function newConsoleLink(
+  layout: Layout,
+): Promise<{ readonly link: string; readonly until: string }> {
+  const answer = linkSchema.parse(
+    await requestJson({
+      socketPath: layout.agentSocket,
+      method: "POST",
+      path: "/console-key",
+      limit: 2000,
+    }),
+  );
+  if ("error" in answer) throw errorFromEvent(answer.error);
+  return answer;
+}
 
 /**
  * Gives the agent an order and passes on what it tells until it is done.

@@ -23,6 +23,8 @@ export interface Orders {
     by: string,
   ) => Promise<Outcome>;
   readonly down: (progress: Progress, by: string) => Promise<void>;
+  /** A link that signs in to the console once. @throws OdooPgError not_running */
+  readonly consoleLink: () => { readonly link: string; readonly until: string };
   /** Ends the agent alone; the servers go on. */
   readonly stop: () => void;
 }
@@ -54,6 +56,13 @@ export function controlAnswers(agent: Orders): Hono {
       context,
       told(async (progress) => await agent.down(progress, askedBy(body))),
     );
+  });
+  app.post("/console-key", (context) => {
+    try {
+      return context.json(agent.consoleLink());
+    } catch (error) {
+      return context.json({ error: toOdooPgError(error).toJSON() });
+    }
   });
   app.post("/leave", (context) => {
     agent.stop();

@@ -3,7 +3,7 @@ import { ERRORS, OdooPgError, type ErrorCode } from "../errors.ts";
 
 const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
 
-const errorSchema = z.object({
+export const errorSchema = z.object({
   code: z.string().refine(isErrorCode),
   message: z.string(),
   safe: z.string().optional(),

@@ -38,6 +38,8 @@ export const agentReportSchema = z.object({
     .default([]),
   /** Channels by which alarms do not arrive now; `since` in milliseconds since the epoch. */
   failing_channels: z.object({ name: z.string(), since: z.number(), error: z.string() }).array().default([]),
+  /** Where the console is to be, and why it is not served there; null where there is to be none. */
+  console: z.object({ url: z.string(), problem: z.string().nullable() }).nullable().default(null),
   nodes: z
     .object({
       name: z.string(),

@@ -15,8 +15,8 @@ export interface GivenPasswords {
   readonly upstream?: string | undefined;
 }
 
-/** Whose password a file keeps: a role of the cluster, or the role on a primary that odoo-pg does not run. */
-export type KeptPassword = keyof RolePasswords | "upstream";
+/** Whose password a file keeps: a role of the cluster, the role on a primary that odoo-pg does not run, or of the console. */
+export type KeptPassword = keyof RolePasswords | "upstream" | "console_viewer" | "console_operator";
 
 export function passwordFile(layout: Layout, role: KeptPassword): string {
   return path.join(layout.secretsDir, `${role}.password`);
@@ -75,6 +75,20 @@ export async function ensurePasswords(
     await writePassfile(layout, { [upstreamUser]: upstream ?? "" }, owner);
   }
   return passwords;
+}
+
+/** The passwords of the console's roles, generated once. They are for who may give orders to the agent, not for the servers' user. */
+export async function ensureConsolePasswords(
+  layout: Layout,
+): Promise<{ readonly viewer: string; readonly operator: string }> {
+  const kept = async (role: "console_viewer" | "console_operator"): Promise<string> => {
+    const present = await readPassword(layout, role);
+    if (present !== undefined && present !== "") return present;
+    const password = generatePassword();
+    await store(layout, role, password, undefined);
+    return password;
+  };
+  return { viewer: await kept("console_viewer"), operator: await kept("console_operator") };
 }
 
 /** Keeps the passwords that the primary's roles have now, and gives the replicator's to the replicas. */

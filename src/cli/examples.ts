@@ -76,10 +76,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "role drop": ["odoo-pg role drop odoo18 --confirm odoo18"],
   sessions: ["odoo-pg sessions list", "odoo-pg sessions kill shop"],
   "sessions cancel": ["odoo-pg sessions cancel 48213"],
-  "sessions terminate": [
-    "odoo-pg sessions terminate 48213 --dry-run",
-    "odoo-pg sessions terminate 48213",
-  ],
+  "sessions terminate": ["odoo-pg sessions terminate 48213 --dry-run", "odoo-pg sessions terminate 48213"],
   console: ["odoo-pg console", "odoo-pg console --passwords", "odoo-pg console --json"],
   "sessions list": ["odoo-pg sessions list", "odoo-pg sessions list shop --json"],
 };

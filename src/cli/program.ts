@@ -22,7 +22,11 @@ class HelpWithExamples extends Help {
  * Runs one command line and returns its exit status. Commands are loaded when they are called: `status` must not pay
  * for what `up` needs.
  */
-export async function runProgram(invocation: Invocation): Promise<number> {
+export async function runProgram(
+  invocation: Invocation,
+  /** In the place of the configuration's file and environment. */
+  load: typeof loadContext = loadContext,
+): Promise<number> {
   let result: number = 0;
   let output = openOutput(undefined);
   let json = false;
@@ -42,7 +46,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       output = openOutput(flags["color"] === false ? false : undefined);
       json = flags["json"] === true;
       configFlag = text(flags["config"]);
-      const context = await loadContext(where, output, text(flags["config"]));
+      const context = await load(where, output, text(flags["config"]));
       result = await act(context, flags, command.args);
     };
   // What makes files for containers to come knows of no cluster: in an image the configuration is named before it is there.
@@ -98,7 +102,10 @@ export async function runProgram(invocation: Invocation): Promise<number> {
         return await status(context, { json, watch: flags["watch"] === true }, output);
       }),
     );
-  command("doctor", "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing")
+  command(
+    "doctor",
+    "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing",
+  )
     .option("--odoo-conf <file>", "look at this odoo.conf too")
     .option("--json", "one JSON document")
     .action(
@@ -118,6 +125,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
   command("psql", "psql on a node, or through an endpoint; arguments for psql after --")
     .argument("[target]", "a node's name, read or write (default)")
     .argument("[args...]", "arguments for psql, after --")
+    .showHelpAfterError("(what psql itself is to get stands behind --: odoo-pg psql pg1 -- -c 'SELECT 1')")
     .action(
       withContext(async (context, _flags, args) => {
         const split = separate(invocation.args, args);
@@ -248,7 +256,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       }),
     );
   add(backup, "show", "all that a backup says of itself")
-    .argument("<id>", "as backup list prints it")
+    .argument("<id>", "as backup list prints it, or its path")
     .option("--json", "one JSON document")
     .action(
       withContext(
@@ -257,7 +265,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
       ),
     );
   add(backup, "verify", "read backups whole and check every checksum")
-    .argument("[ids...]", "as backup list prints them")
+    .argument("[ids...]", "as backup list prints them, or paths")
     .option("--all", "every backup")
     .option("--restore", "restore into a scratch database too, compare, and drop it")
     .option("--json", "one JSON document")
@@ -429,7 +437,7 @@ export async function runProgram(invocation: Invocation): Promise<number> {
           ).roleDrop(context, args[0] ?? "", { confirm: text(flags["confirm"]) }),
       ),
     );
-  const sessions = command("sessions", "who is connected to the primary: list, kill");
+  const sessions = command("sessions", "who is connected to the primary: list, kill, cancel, terminate");
   add(sessions, "list", "sessions, what they run and what blocks them")
     .argument("[database]", "only in this database")
     .option("--json", "one JSON document")
@@ -449,6 +457,34 @@ export async function runProgram(invocation: Invocation): Promise<number> {
           await (
             await import("./sessions.ts")
           ).sessionsKill(context, args[0] ?? "", { cancel: flags["cancel"] === true, json }),
+      ),
+    );
+  for (const [name, description] of [
+    ["cancel", "cancel what one session runs; the session stays"],
+    ["terminate", "end one session; what it has not committed is undone"],
+  ] as const) {
+    add(sessions, name, description)
+      .argument("<pid>", "the session, as sessions list prints it")
+      .option("--dry-run", "show the session, change nothing")
+      .option("--json", "one JSON document")
+      .action(
+        withContext(
+          async (context, flags, args) =>
+            await (
+              await import("./sessions.ts")
+            ).sessionsEnd(context, name, args[0] ?? "", { dryRun: flags["dryRun"] === true, json }),
+        ),
+      );
+  }
+  command("console", "the address of the console, with a link that signs in once")
+    .option("--passwords", "name the files of the passwords of viewer and operator too")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, flags) =>
+          await (
+            await import("./console.ts")
+          ).consoleLink(context, { passwords: flags["passwords"] === true, json }),
       ),
     );
   add(backup, "export", "a backup as a zip that Odoo's database manager restores")
@@ -483,6 +519,14 @@ export async function runProgram(invocation: Invocation): Promise<number> {
     .option("--user <name>")
     .action(async (flags: { stateDir: string; user?: string }) => {
       result = await (await import("./agent.ts")).runAgent(invocation, flags);
+    });
+  root
+    .command("as-applied", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .option("--while-input-open")
+    .argument("<args...>")
+    .action(async (_args: readonly string[], flags: { stateDir: string; whileInputOpen?: boolean }) => {
+      result = await (await import("./as-applied.ts")).asApplied(invocation, flags, runProgram);
     });
   root
     .command("scheduled-backup", { hidden: true })

@@ -1,13 +1,11 @@
 import path from "node:path";
-import { readApplied } from "../agent/state.ts";
-import { layoutOf } from "../cluster/layout.ts";
-import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
+import { toOdooPgError, type ExitStatus } from "../errors.ts";
 import { openLog } from "../system/log.ts";
-import { readMachine } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
+import { appliedContext } from "./as-applied.ts";
 import { createNow, drillNow } from "./backup.ts";
-import { serverOwner, type Context } from "./context.ts";
+import { serverOwner } from "./context.ts";
 
 /**
  * What the agent starts when a schedule is due: a process of its own, so that the agent goes on looking twice a second.
@@ -18,21 +16,8 @@ export async function scheduledBackup(
   output: Output,
   flags: { stateDir: string; kind: string },
 ): Promise<ExitStatus> {
-  const layout = layoutOf(flags.stateDir);
-  const machine = readMachine();
-  const applied = await readApplied(layout);
-  if (!applied)
-    throw new OdooPgError("not_running", { message: `Nothing was started in ${flags.stateDir}.` });
-  const context: Context = {
-    invocation,
-    output,
-    machine,
-    config: applied.config,
-    origins: new Map(),
-    secrets: {},
-    layout,
-    configFile: undefined,
-  };
+  const context = await appliedContext(invocation, output, flags.stateDir);
+  const { layout } = context;
   const log = openLog(path.join(layout.stateDir, "pg_backup.log"), await serverOwner(context), false);
   const abort = new AbortController();
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => abort.abort());

@@ -1,6 +1,6 @@
-import { endSessions, listSessions } from "../odoo/sessions.ts";
+import { endSession, endSessions, findSession, listSessions, type SessionSeen } from "../odoo/sessions.ts";
 import { showSeconds } from "../cluster/quantities.ts";
-import type { ExitStatus } from "../errors.ts";
+import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { withSession } from "../system/sql.ts";
 import type { Context } from "./context.ts";
 import { onPrimary, recordedOnPrimary } from "./source.ts";
@@ -61,4 +61,48 @@ export async function sessionsKill(
   else
     context.output.err(`${ended} ${flags.cancel ? "queries cancelled" : "sessions ended"} in "${database}".`);
   return 0;
+}
+
+/** Ends one session, or with `cancel` only what it runs. */
+export async function sessionsEnd(
+  context: Context,
+  how: "cancel" | "terminate",
+  word: string,
+  flags: { readonly dryRun: boolean; readonly json: boolean },
+): Promise<ExitStatus> {
+  const { output } = context;
+  const pid = /^[1-9]\d{0,8}$/.test(word) ? Number(word) : undefined;
+  if (pid === undefined) {
+    throw new OdooPgError("usage", {
+      message: `${JSON.stringify(word)} is not the number of a session.`,
+      safe: "No session was touched.",
+      next: "Look which there are: odoo-pg sessions list",
+    });
+  }
+  const seen = flags.dryRun
+    ? await onPrimary(
+        context,
+        async ({ superuser }) => await withSession(superuser, (session) => findSession(session, pid)),
+      )
+    : await recordedOnPrimary(
+        context,
+        { kind: "session_ended" },
+        async ({ superuser }) => await withSession(superuser, (session) => endSession(session, pid, how)),
+        (ended) => `${how === "cancel" ? "cancelled what ran in" : "ended"} session ${describe(ended)}`,
+      );
+  if (flags.json) {
+    output.out(JSON.stringify({ version: 1, dry_run: flags.dryRun, session: seen }, undefined, 2));
+    return 0;
+  }
+  output.err(`  Session ${describe(seen)}`);
+  output.err(`  ${seen.state ?? "?"} for ${showSeconds(seen.seconds)}: ${seen.query.slice(0, 200)}`);
+  if (flags.dryRun) output.err("Dry run: nothing was changed.");
+  else if (how === "cancel") output.err("What it ran is cancelled; the session stays.");
+  else output.err("The session is ended; what it had not committed is undone.");
+  return 0;
+}
+
+function describe({ pid, database, user, application, client }: SessionSeen): string {
+  const program = application === "" ? "" : ` (${application})`;
+  return `${pid} of ${user} in ${database}${program} from ${client ?? "this host"}`;
 }

@@ -48,6 +48,7 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     `Write   ${writeLine(status)}`,
     ...wrap(`Read    ${readLine(status)}`, width, "        "),
     ...(status.backups ? wrap(`Backups ${backupsLine(status.backups)}`, width, "        ") : []),
+    ...(status.console?.answers ? [`Console ${clean(status.console.url)}`] : []),
     ...(status.agent.operation === null
       ? []
       : [`Agent   is working on: odoo-pg ${clean(status.agent.operation)}`]),
@@ -207,12 +208,12 @@ function warningLines(
 }
 
 /** Control characters (a server's words may hold any) would take over the terminal. */
-function clean(text: string): string {
+export function clean(text: string): string {
   return text.replace(/\p{Cc}+/gu, " ").trimEnd();
 }
 
 /** Breaks a line at spaces; the lines after the first start with `indent`. A word too long for a line stays whole. */
-function wrap(text: string, width: number, indent: string): string[] {
+export function wrap(text: string, width: number, indent: string): string[] {
   const lines: string[] = [];
   let rest = text;
   while (rest.length > width) {

@@ -51,7 +51,7 @@ export async function onPrimary<T>(
 /** The same, with what came of it in the journal of events. @param told the event where it went well */
 export async function recordedOnPrimary<T>(
   context: Context,
-  what: { readonly kind: EventKind; readonly database: string },
+  what: { readonly kind: EventKind; readonly database?: string },
   act: (source: BackupSource, progress: Progress) => Promise<T>,
   told: (result: T) => string | undefined,
 ): Promise<T> {

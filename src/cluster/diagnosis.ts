@@ -31,6 +31,7 @@ export function findWarnings(view: ClusterView): Warning[] {
         ...backups(view),
         ...alarmChannels(view),
         ...settings(view),
+        ...consolePage(view),
       ];
   const rank = ({ severity }: Warning): number => (severity === "critical" ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b));
@@ -40,6 +41,17 @@ function backups({ input }: ClusterView): Warning[] {
   if (!input.backups) return [];
   const { config, now, suggest } = input;
   return backupWarnings({ settings: config.backup, ...input.backups, now, suggest });
+}
+
+function consolePage({ input: { agent, suggest } }: ClusterView): Warning[] {
+  const problem = agent?.console?.problem ?? undefined;
+  if (problem === undefined) return [];
+  return [
+    warning("console_not_served", {
+      message: `The console is not served: ${problem}.`,
+      next: `Free the port, or set another "console.port" (or "console.listen") and run: ${suggest("up")}`,
+    }),
+  ];
 }
 
 function notRunning({ input, nodes }: ClusterView): Warning {

@@ -24,11 +24,18 @@ export interface FreeAt {
  */
 export function daysLeft(looks: readonly FreeAt[]): number | null {
   const [first, last] = [looks[0], looks.at(-1)];
-  if (!first || !last || looks.length < LOOKS_NEEDED || last.at - first.at < SPAN_NEEDED) return null;
+  if (!first || !last || !enoughIsKnown(looks)) return null;
   const slope = medianSlope(together(looks, first.at, last.at));
   if (slope === undefined || slope >= 0) return null;
   const days = last.bytes / -slope / DAY;
   return days > FURTHEST_DAYS ? null : Math.round(days * 10) / 10;
+}
+
+/** Whether these looks, the oldest first, say how a disk fills. */
+export function enoughIsKnown(looks: readonly FreeAt[]): boolean {
+  const [first, last] = [looks[0], looks.at(-1)];
+  if (!first || !last) return false;
+  return looks.length >= LOOKS_NEEDED && last.at - first.at >= SPAN_NEEDED;
 }
 
 /** One look for each part of the time: the median of what was seen in it. */

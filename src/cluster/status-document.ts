@@ -73,6 +73,8 @@ export const statusDocumentSchema = z.strictObject({
     /** What it works on now, such as `up`. */
     operation: z.string().nullable(),
   }),
+  /** The page that shows this, and more; null where the agent serves none. */
+  console: z.strictObject({ url: z.string(), answers: z.boolean() }).nullable().default(null),
   /** Null when this host never made one. */
   backups: backupsSchema.nullable(),
   /** The worst first. */

@@ -41,6 +41,7 @@ export function statusOf(input: StatusInput): StatusDocument {
       pid: agent?.pid ?? null,
       operation: agent?.operation ?? null,
     },
+    console: agent?.console ? { url: agent.console.url, answers: agent.console.problem === null } : null,
     backups: backupsOf(input.backups?.record, input.now),
     warnings,
   };

@@ -32,6 +32,8 @@ export interface AgentAccount {
   readonly pool: readonly string[];
   /** By what commits do not wait as read-your-writes needs. */
   readonly overrides: readonly OverruledCommits[];
+  /** Where the console is to be, and why it is not served there; null where there is to be none. */
+  readonly console: { readonly url: string; readonly problem: string | null } | null;
   readonly nodes: readonly NodeAccount[];
   /** Channels by which alarms do not arrive, since when (milliseconds since the epoch), and why. */
   readonly failing_channels: readonly {

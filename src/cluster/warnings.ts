@@ -146,6 +146,11 @@ export const WARNINGS = {
     meaning:
       "Alarms do not arrive by one of the channels of `alarms`. They wait for it, a day at most; the other channels go on.",
   },
+  console_not_served: {
+    severity: "warning",
+    meaning:
+      "The console cannot be served at one of its addresses, mostly because its port is taken. The cluster does without; it is tried again every 10 s.",
+  },
   settings_pending_restart: {
     severity: "warning",
     meaning: "Servers run with older settings than their files hold: these take effect at a restart only.",

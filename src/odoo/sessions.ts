@@ -1,5 +1,7 @@
 import * as z from "zod";
+import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
+import { waitUntil } from "../system/clock.ts";
 import type { Session } from "../system/sql.ts";
 
 const sessionSchema = z.object({
@@ -41,10 +43,13 @@ export async function listSessions(session: Session, database: string | undefine
 }
 
 async function assertThere(session: Session, database: string): Promise<void> {
-  const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [database]);
-  if (found.length > 0) return;
+  const rows = await session.query(
+    "SELECT datname AS name FROM pg_database WHERE NOT datistemplate ORDER BY 1",
+  );
+  const names = rows.map((row) => String(row["name"]));
+  if (names.includes(database)) return;
   throw new OdooPgError("database_unknown", {
-    message: `There is no database "${database}".`,
+    message: `There is no database "${database}". ${namesThatAre(database, names)}`,
     safe: "No session was touched.",
     next: "Look which there are: odoo-pg db list",
   });
@@ -68,4 +73,62 @@ export async function endSessions(
     [database],
   );
   return rows.filter((row) => row["done"] === true).length;
+}
+
+/**
+ * The session of a process id.
+ * @throws OdooPgError session_unknown where there is none; refused for what no command may touch.
+ */
+export async function findSession(session: Session, pid: number): Promise<SessionSeen> {
+  const found = (await listSessions(session, undefined)).find((seen) => seen.pid === pid);
+  if (found) return found;
+  const [other] = await session.query(
+    "SELECT backend_type AS type, application_name AS application FROM pg_stat_activity WHERE pid = $1",
+    [pid],
+  );
+  const safe = "No session was touched.";
+  const next = "Look which there are: odoo-pg sessions list";
+  if (!other)
+    throw new OdooPgError("session_unknown", { message: `There is no session ${pid}.`, safe, next });
+  const what =
+    other["type"] === "client backend"
+      ? `odoo-pg's own (${String(other["application"])})`
+      : `a process of the server (${String(other["type"])})`;
+  throw new OdooPgError("refused", {
+    message: `Process ${pid} is ${what}, no session of a client.`,
+    safe,
+    next,
+  });
+}
+
+/** Milliseconds for a session to end. */
+const END_LIMIT = 5000;
+
+/**
+ * Ends a session, or only what it runs.
+ * @returns the session as it was
+ * @throws OdooPgError as `findSession`; refused for a cancel of a session that runs nothing; timed_out when it does not end.
+ */
+export async function endSession(
+  session: Session,
+  pid: number,
+  how: "terminate" | "cancel",
+): Promise<SessionSeen> {
+  const seen = await findSession(session, pid);
+  if (how === "cancel" && seen.state !== "active") {
+    throw new OdooPgError("refused", {
+      message: `Session ${pid} runs nothing now (${seen.state ?? "?"}): there is nothing to cancel.`,
+      safe: "No session was touched.",
+      next: `To end the session itself: odoo-pg sessions terminate ${pid}`,
+    });
+  }
+  const act = how === "cancel" ? "pg_cancel_backend" : "pg_terminate_backend";
+  // Asked for again: the id may be another process's by now.
+  await session.query(`SELECT ${act}(pid) FROM pg_stat_activity WHERE ${OTHERS} AND pid = $1`, [pid]);
+  if (how === "cancel") return seen;
+  await waitUntil(
+    async () => (await session.query("SELECT FROM pg_stat_activity WHERE pid = $1", [pid])).length === 0,
+    { what: `session ${pid} to end`, limit: END_LIMIT, next: "odoo-pg sessions list" },
+  );
+  return seen;
 }

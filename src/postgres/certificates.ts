@@ -58,7 +58,7 @@ export async function ensureAuthority(
 }
 
 /** Names and addresses that a node's certificate is good for. Sorted: the same input always gives the same text. */
-function subjectNames(node: NodeConfig, hostname: string, listen: readonly string[]): string[] {
+function subjectNames(node: Pick<NodeConfig, "host">, hostname: string, listen: readonly string[]): string[] {
   const isAddress = (text: string): boolean => /^[0-9.]+$/.test(text) || text.includes(":");
   const hosts = new Set([
     "127.0.0.1",
@@ -71,12 +71,12 @@ function subjectNames(node: NodeConfig, hostname: string, listen: readonly strin
   return [...hosts].map((host) => (isAddress(host) ? `IP:${host}` : `DNS:${host}`)).sort();
 }
 
-/** Makes or renews a node's certificate; says whether the files changed. */
+/** Makes or renews the certificate of a node, or of what else serves here; says whether the files changed. */
 export async function ensureNodeCertificate(
   config: Config,
   layout: Layout,
-  node: NodeConfig,
-  files: NodeLayout,
+  node: Pick<NodeConfig, "name" | "host">,
+  files: Pick<NodeLayout, "certificateFile" | "keyFile">,
   owner: Owner | undefined,
   hostname: string,
   now: number,

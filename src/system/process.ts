@@ -331,4 +331,80 @@ export function onSignals(signals: readonly Signal[], act: (signal: Signal) => v
   };
 }
 
+/** Sends this process a signal, as somebody outside would. */
+export function endSelf(signal: Signal): void {
+  process.kill(process.pid, signal);
+}
+
 export const ownPid: number = process.pid;
+
+export interface Companion {
+  /** Exit status, once it has ended and all was read; 128 when a signal ended it. */
+  readonly ended: Promise<number>;
+  /** Asks it to end, and kills it with its helpers after `limit` milliseconds. Resolves when it is gone. */
+  readonly end: (limit: number) => Promise<void>;
+}
+
+/** Characters of a line that are passed on: a program may write without an end. */
+const LINE_LIMIT = 2000;
+
+/**
+ * Starts a program that goes on beside this one and passes on each line that it writes. Its standard input stays open
+ * as long as this process lives: by its end the program knows that nobody waits for it any more. When it cannot be
+ * started, that is its only line, and the exit status is 128.
+ */
+export function startCompanion(
+  program: string,
+  args: readonly string[],
+  options: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly onLine: (line: string) => void;
+  },
+): Companion {
+  const { environment, onLine } = options;
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+    cwd: "/",
+    env: childEnvironment(environment),
+  });
+  // It may end without ever reading.
+  child.stdin.on("error", () => {});
+  const ended = new Promise<number>((resolve) => {
+    child.once("error", (error) => {
+      onLine(`${program} cannot be started: ${error.message}`);
+      resolve(128);
+    });
+    child.once("close", (code) => resolve(code ?? 128));
+  });
+  child.once("exit", (_code, signal) => {
+    if (signal !== null && child.pid !== undefined) endGroup(child.pid);
+  });
+  for (const output of [child.stdout, child.stderr]) {
+    let rest = "";
+    output.setEncoding("utf8");
+    output.on("data", (chunk: string) => {
+      const lines = (rest + chunk).split("\n");
+      rest = (lines.pop() ?? "").slice(0, LINE_LIMIT);
+      for (const line of lines) onLine(line.slice(0, LINE_LIMIT));
+    });
+    output.once("end", () => {
+      if (rest !== "") onLine(rest);
+    });
+  }
+  return {
+    ended,
+    end: async (limit) => {
+      child.kill("SIGTERM");
+      const kill = setTimeout(() => child.pid !== undefined && endGroup(child.pid), limit);
+      await ended;
+      clearTimeout(kill);
+    },
+  };
+}
+
+/** Calls `act` when whoever holds the other end of our standard input is gone. */
+export function whenInputEnds(act: () => void): void {
+  process.stdin.once("close", act);
+  process.stdin.resume();
+}

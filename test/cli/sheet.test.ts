@@ -41,6 +41,14 @@ describe("the sheet", () => {
     );
   });
 
+  test("names the address of the console where it is served", () => {
+    const url = "http://127.0.0.1:5050/";
+    const served = (problem: string | null): string =>
+      drawn({ agent: agentOf(["pg1", "pg2"], { console: { url, problem } }) });
+    expect(served(null).split("\n")).toContain(`Console ${url}`);
+    expect(served("port 5050 of 127.0.0.1 is taken")).not.toContain(`Console ${url}`);
+  });
+
   test("of a cluster in trouble marks the node, and ends with what to do", () => {
     const names = ["pg1", "pg2", "pg3"];
     const primary = primaryFacts({
@@ -254,6 +262,7 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
     pid: fc.option(fc.nat()),
     operation: fc.option(fc.constantFrom("up", "down")),
   }),
+  console: fc.option(fc.record({ url: fc.constant("http://127.0.0.1:5050/"), answers: fc.boolean() })),
   backups: fc.option(
     fc.record({
       last_good_at: fc.option(moment),

@@ -87,6 +87,7 @@ describe("a healthy cluster", () => {
         write: { host: "127.0.0.1", port: 5436, answers: true, node: "pg1" },
       },
       agent: { running: true, pid: 4711, operation: null },
+      console: null,
       backups: null,
       warnings: [],
     });
@@ -335,6 +336,17 @@ describe("warnings", () => {
         }),
       },
       next: "odoo-pg alerts test",
+    },
+    console_not_served: {
+      when: {
+        agent: agentOf(["pg1", "pg2"], {
+          console: {
+            url: "http://127.0.0.1:5050/",
+            problem: "port 5050 of 127.0.0.1 is taken by nginx (process 12)",
+          },
+        }),
+      },
+      next: "odoo-pg up",
     },
     drill_failed: {
       when: { backups: backups({ last_drill: run("drill", "failed", hoursAgo(1)) }) },

@@ -121,6 +121,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     pool: names.slice(1),
     overrides: [],
     failing_channels: [],
+    console: null,
     nodes: names.map((name) => account(name)),
     ...changes,
   };

@@ -1,0 +1,48 @@
+import { readApplied } from "../agent/state.ts";
+import { layoutOf } from "../cluster/layout.ts";
+import { OdooPgError } from "../errors.ts";
+import { readMachine } from "../system/machine.ts";
+import { endSelf, whenInputEnds } from "../system/process.ts";
+import type { Invocation, Output } from "../system/terminal.ts";
+import type { Context } from "./context.ts";
+
+/** What a command gets from the configuration that was applied last, whatever its file says by now. */
+export async function appliedContext(
+  invocation: Invocation,
+  output: Output,
+  stateDir: string,
+): Promise<Context> {
+  const layout = layoutOf(stateDir);
+  const applied = await readApplied(layout);
+  if (!applied) throw new OdooPgError("not_running", { message: `Nothing was started in ${stateDir}.` });
+  return {
+    invocation,
+    output,
+    machine: readMachine(),
+    config: applied.config,
+    origins: new Map(),
+    secrets: {},
+    layout,
+    configFile: undefined,
+  };
+}
+
+/**
+ * Runs a command with the configuration that was applied last: what the agent starts for the console.
+ * @param flags whileInputOpen: end in order, as at Ctrl-C, when whoever started it is gone
+ */
+export async function asApplied(
+  invocation: Invocation,
+  flags: { readonly stateDir: string; readonly whileInputOpen?: boolean },
+  runProgram: (
+    invocation: Invocation,
+    load: (invocation: Invocation, output: Output) => Promise<Context>,
+  ) => Promise<number>,
+): Promise<number> {
+  if (flags.whileInputOpen) whenInputEnds(() => endSelf("SIGTERM"));
+  const args = invocation.args.slice(invocation.args.indexOf("--") + 1);
+  return await runProgram(
+    { ...invocation, args },
+    async (inner, output) => await appliedContext(inner, output, flags.stateDir),
+  );
+}

@@ -1,0 +1,69 @@
+import { isAddress } from "../../config/addresses.ts";
+
+/** How the console is entered at one address that it listens on. */
+export interface Door {
+  /** As in the configuration. */
+  readonly address: string;
+  /** Whether it is https, and everything needs a sign-in. */
+  readonly secure: boolean;
+}
+
+/**
+ * Whether everything at an address needs a sign-in and https: everywhere but on loopback, which only this host reaches.
+ * The whole of 127.0.0.0/8 is loopback (RFC 1122, 3.2.1.3).
+ */
+export function needsSignIn(address: string): boolean {
+  return !(address === "localhost" || address === "::1" || isLoopbackIpv4(address));
+}
+
+function isLoopbackIpv4(address: string): boolean {
+  return address.startsWith("127.") && isAddress(address) && !address.includes(":");
+}
+
+export function doorAt(address: string): Door {
+  return { address, secure: needsSignIn(address) };
+}
+
+/** `127.0.0.1` of `127.0.0.1:5050`, `::1` of `[::1]:5050`; undefined for what is no Host header. */
+function hostOf(header: string): string | undefined {
+  const found = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?$/.exec(header);
+  return (found?.[1] ?? found?.[2])?.toLowerCase();
+}
+
+/**
+ * Whether a request may bear this Host header. A page of a foreign name that leads to our address (DNS rebinding) bears
+ * the foreign name. On loopback only loopback's names are right, with any port: it may be the end of a tunnel. Elsewhere
+ * an address is right, as nobody can rebind it, and so are names that the certificate is good for.
+ * @param certified whether the certificate of the door is good for a name
+ */
+export function mayBearHost(
+  door: Door,
+  header: string | undefined,
+  certified: (name: string) => boolean,
+): boolean {
+  const host = hostOf(header ?? "");
+  if (host === undefined) return false;
+  if (!needsSignIn(host)) return true;
+  return door.secure && (isAddress(host) || certified(host));
+}
+
+export interface Provenance {
+  readonly method: string;
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+  /** Sec-Fetch-Site. */
+  readonly site: string | undefined;
+  /** Sec-Fetch-Mode. */
+  readonly mode: string | undefined;
+}
+
+/**
+ * Whether a request comes from our own page, from no page (curl, Prometheus), or is a link that was followed. A page of
+ * another origin may link here and do nothing else.
+ */
+export function isFromHere(door: Door, request: Provenance): boolean {
+  const { method, host, origin, site, mode } = request;
+  if (origin !== undefined) return origin === `${door.secure ? "https" : "http"}://${host ?? ""}`;
+  if (site === undefined || site === "same-origin" || site === "none") return true;
+  return method === "GET" && mode === "navigate";
+}

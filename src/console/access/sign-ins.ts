@@ -1,0 +1,53 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Visitor } from "../document.ts";
+
+export type Role = Visitor["role"];
+
+/** Somebody who has signed in. */
+export interface SignIn {
+  readonly role: Role;
+  /** Sent back with every order: a page of another origin cannot know it. */
+  readonly token: string;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+}
+
+/** Milliseconds that a sign-in is good for. */
+export const SIGN_IN_LIFETIME = 7 * 24 * 3600 * 1000;
+
+/** Beyond this number the oldest one goes. */
+const MOST = 100;
+
+/** Who has signed in, in memory alone: they end with the agent. Kept by the digest of the id, which only the browser has. */
+export class SignIns {
+  readonly #byDigest = new Map<string, SignIn>();
+
+  /** @returns the id for the cookie: 256 bits */
+  add(role: Role, now: number): string {
+    const [oldest] = this.#byDigest.keys();
+    if (this.#byDigest.size >= MOST && oldest !== undefined) this.#byDigest.delete(oldest);
+    const id = secret();
+    this.#byDigest.set(digest(id), { role, token: secret(), until: now + SIGN_IN_LIFETIME });
+    return id;
+  }
+
+  find(id: string, now: number): SignIn | undefined {
+    const found = this.#byDigest.get(digest(id));
+    if (found && found.until > now) return found;
+    this.remove(id);
+    return undefined;
+  }
+
+  remove(id: string): void {
+    this.#byDigest.delete(digest(id));
+  }
+}
+
+/** 256 random bits, for a cookie or an address. */
+export function secret(): string {
+  return randomBytes(32).toString("base64url");
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,37 @@
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { OdooPgError, toOdooPgError, type ErrorCode } from "../errors.ts";
+
+const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
+  sign_in_needed: 401,
+  not_allowed: 403,
+  too_many_tries: 429,
+  not_running: 503,
+  refused: 409,
+  internal: 500,
+};
+
+/** Tells an error as every interface does. A defect is told without its trace, which may hold anything. */
+export function errorAnswer(context: Context, thrown: unknown): Response {
+  const error = toOdooPgError(thrown);
+  const told =
+    error.code === "internal"
+      ? { code: error.code, message: "Unexpected: the agent's log says more.", next: "odoo-pg logs agent" }
+      : error.toJSON();
+  return context.json({ version: 1, error: told }, STATUS[error.code] ?? (error.exit === 2 ? 400 : 500));
+}
+
+export function notAllowed(message: string, next?: string): OdooPgError {
+  return new OdooPgError("not_allowed", {
+    message,
+    safe: "Nothing was changed.",
+    ...(next === undefined ? {} : { next }),
+  });
+}
+
+export function signInNeeded(): OdooPgError {
+  return new OdooPgError("sign_in_needed", {
+    message: "Here everything needs a sign-in.",
+    next: "odoo-pg console prints a link that signs in.",
+  });
+}

@@ -1,0 +1,322 @@
+import { Hono, type Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import * as z from "zod";
+import { OdooPgError } from "../errors.ts";
+import { now } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import type { OneTimeKeys } from "./access/one-time-keys.ts";
+import { isFromHere, mayBearHost, type Door } from "./access/doors.ts";
+import { isPasswordOf, sameSecret, type ConsolePasswords } from "./access/passwords.ts";
+import { SIGN_IN_LIFETIME, type Role, type SignIn, type SignIns } from "./access/sign-ins.ts";
+import type { Tries } from "./access/tries.ts";
+import { actionSchema, confirmationOf, type Action } from "./actions.ts";
+import { errorAnswer, notAllowed, signInNeeded } from "./answers.ts";
+import type { Visitor } from "./document.ts";
+import { eventStream } from "./event-stream.ts";
+import type { Feed } from "./feed.ts";
+import { forVisitor } from "./for-visitor.ts";
+import type { Jobs } from "./jobs.ts";
+import type { PageFile } from "./page-files.ts";
+import { SIGN_IN_POLICY, signInPage } from "./sign-in-page.ts";
+import type { ConsoleSource } from "./source.ts";
+
+/** What all doors of a console share. */
+export interface ConsoleParts {
+  readonly cluster: string;
+  readonly readOnly: boolean;
+  readonly source: ConsoleSource;
+  readonly feed: Feed;
+  readonly jobs: Jobs;
+  readonly signIns: SignIns;
+  readonly keys: OneTimeKeys;
+  readonly tries: Tries;
+  /** Read at each use: whoever changes a file changes the password. */
+  readonly passwords: () => Promise<ConsolePasswords>;
+  readonly page: { readonly files: readonly PageFile[]; readonly policy: string };
+  /** Prometheus' text; undefined where there is none. */
+  readonly metrics: (() => Promise<string>) | undefined;
+  readonly log: Log;
+}
+
+/** What the server knows of a request beside it. */
+export interface Caller {
+  /** Address of the other side. */
+  readonly remote: string;
+}
+
+type Env = { Bindings: Caller };
+
+/** Who asks: signed in, or on loopback without. */
+interface Asker {
+  readonly role: Role;
+  readonly signIn: SignIn | undefined;
+}
+
+/** Bytes of what is sent to us, and pages that may be open at the same time. */
+const BODY_LIMIT = 16 * 1024;
+const STREAMS = 32;
+
+const TOKEN_HEADER = "x-odoo-pg-token";
+/** By them a proxy says that the request is not from this host, whatever its address is. */
+const FORWARDED = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+const signInForm = z.object({ role: z.enum(["viewer", "operator"]), password: z.string().min(1).max(1000) });
+const orderSchema = z.strictObject({ action: actionSchema, confirm: z.string().max(200).optional() });
+
+/**
+ * The console at one address. Who may what:
+ * - looking: on loopback everybody, elsewhere who has signed in
+ * - statements, lines of commands, and orders: operators who have signed in
+ * @param certified whether the certificate of the door is good for a name
+ */
+export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: string) => boolean): Hono<Env> {
+  const { feed, jobs, page, signIns } = parts;
+  const app = new Hono<Env>();
+  // Cookies are shared by all ports of a host: the name keeps clusters apart.
+  const cookie = `${door.secure ? "__Host-" : ""}odoo-pg-${parts.cluster}`;
+  const cookieOptions = { httpOnly: true, sameSite: "Strict", path: "/", secure: door.secure } as const;
+
+  const signInOf = (context: Context<Env>): SignIn | undefined => {
+    const id = getCookie(context, cookie);
+    return id === undefined ? undefined : signIns.find(id, now());
+  };
+  const askerOf = (context: Context<Env>): Asker | undefined => {
+    const signIn = signInOf(context);
+    if (signIn) return { role: signIn.role, signIn };
+    const direct = FORWARDED.every((name) => context.req.header(name) === undefined);
+    return door.secure || !direct ? undefined : { role: "viewer", signIn: undefined };
+  };
+  const asker = (context: Context<Env>): Asker => {
+    const found = askerOf(context);
+    if (!found) throw signInNeeded();
+    return found;
+  };
+  /** Sets the cookie of a new sign-in; the one before, of the same browser, ends. */
+  const signInAs = (context: Context<Env>, role: Role, how: string): void => {
+    const before = getCookie(context, cookie);
+    if (before !== undefined) signIns.remove(before);
+    setCookie(context, cookie, signIns.add(role, now()), {
+      ...cookieOptions,
+      maxAge: SIGN_IN_LIFETIME / 1000,
+    });
+    parts.log("info", `console: ${context.env.remote} signed in as ${role} (${how})`);
+  };
+  /** @throws OdooPgError too_many_tries */
+  const isRightPassword = async (context: Context<Env>, roles: readonly Role[], given: string) => {
+    const { remote } = context.env;
+    const wait = parts.tries.wait(remote, now());
+    if (wait > 0) {
+      context.header("retry-after", String(wait));
+      throw new OdooPgError("too_many_tries", {
+        message: `Too many wrong passwords. Try again in ${wait} s.`,
+        next: "odoo-pg console prints a link that signs in at once.",
+      });
+    }
+    const passwords = await parts.passwords();
+    if (roles.some((role) => isPasswordOf(role, given, passwords))) return true;
+    parts.tries.wrong(remote, now());
+    parts.log("warn", `console: a wrong password from ${remote}`);
+    return false;
+  };
+
+  app.onError((error, context) => {
+    if (!(error instanceof OdooPgError)) parts.log("error", `console: ${error.stack ?? error.message}`);
+    return errorAnswer(context, error);
+  });
+  app.notFound((context) =>
+    errorAnswer(context, new OdooPgError("usage", { message: `There is no ${context.req.path} here.` })),
+  );
+  app.use(async (context, next) => {
+    secureHeaders(context, page.policy);
+    const { req } = context;
+    const host = req.header("host");
+    if (!mayBearHost(door, host, certified))
+      throw notAllowed("This address is not one of the console's.", "odoo-pg console prints the right one.");
+    const provenance = {
+      method: req.method,
+      host,
+      origin: req.header("origin"),
+      site: req.header("sec-fetch-site"),
+      mode: req.header("sec-fetch-mode"),
+    };
+    if (!isFromHere(door, provenance)) throw notAllowed("Another site sent this request.");
+    await next();
+  });
+  app.use(
+    bodyLimit({
+      maxSize: BODY_LIMIT,
+      onError: () => {
+        throw new OdooPgError("usage", { message: `More than ${BODY_LIMIT} bytes.` });
+      },
+    }),
+  );
+
+  for (const { path, type, body, immutable } of page.files) {
+    app.get(path, (context) => {
+      // What follows is asked for by the page: the page alone leads to the sign-in.
+      if (!immutable && !askerOf(context)) return context.redirect("/sign-in", 303);
+      context.header("content-type", type);
+      if (immutable) context.header("cache-control", "public, max-age=31536000, immutable");
+      return context.body(body);
+    });
+  }
+
+  const form = (context: Context<Env>, problem: string | undefined, status: 200 | 401 | 429) => {
+    context.header("content-security-policy", SIGN_IN_POLICY);
+    return context.html(signInPage(problem), status);
+  };
+  app.get("/sign-in", (context) => {
+    const key = context.req.query("key");
+    if (key === undefined) return form(context, undefined, 200);
+    if (!parts.keys.take(key, now()))
+      return form(context, "This link was used already, or is older than 10 minutes.", 401);
+    signInAs(context, "operator", "by a link");
+    return context.redirect("/", 303);
+  });
+  app.post("/sign-in", async (context) => {
+    const given = signInForm.safeParse(await context.req.parseBody());
+    if (!given.success) return form(context, "A role and its password are needed.", 401);
+    const { role, password } = given.data;
+    try {
+      if (!(await isRightPassword(context, [role], password)))
+        return form(context, "This is not the password of that role.", 401);
+    } catch (error) {
+      if (error instanceof OdooPgError && error.code === "too_many_tries")
+        return form(context, error.message, 429);
+      throw error;
+    }
+    signInAs(context, role, "by password");
+    return context.redirect("/", 303);
+  });
+  app.post("/sign-out", (context) => {
+    const id = getCookie(context, cookie);
+    if (id !== undefined) signIns.remove(id);
+    deleteCookie(context, cookie, cookieOptions);
+    return context.redirect(door.secure ? "/sign-in" : "/", 303);
+  });
+
+  app.get("/api/visitor", (context) => {
+    const { role, signIn } = asker(context);
+    const visitor: Visitor = {
+      role,
+      signed_in: signIn !== undefined,
+      read_only: parts.readOnly,
+      token: signIn?.token ?? "",
+    };
+    return context.json(visitor);
+  });
+  app.get("/api/document", async (context) => {
+    const isOperator = asker(context).role === "operator";
+    return context.json(forVisitor(await feed.document(), isOperator));
+  });
+  app.get("/api/samples", async (context) => {
+    asker(context);
+    return context.json(await parts.source.samples());
+  });
+  app.get("/api/stream", (context) => {
+    const { role, signIn } = asker(context);
+    if (feed.followers >= STREAMS) {
+      throw new OdooPgError("refused", {
+        message: `${STREAMS} pages are open already.`,
+        next: "Close one of them.",
+      });
+    }
+    const mayGoOn = (): boolean => signIn === undefined || signInOf(context) !== undefined;
+    context.header("content-type", "text/event-stream");
+    return context.body(eventStream(feed, { isOperator: role === "operator", mayGoOn }));
+  });
+
+  /** @throws OdooPgError sign_in_needed, not_allowed */
+  const operator = (context: Context<Env>): Role => {
+    const { role, signIn } = asker(context);
+    if (!signIn)
+      throw notAllowed(
+        "Only an operator who has signed in may do this.",
+        "odoo-pg console prints a link that signs in.",
+      );
+    if (!sameSecret(context.req.header(TOKEN_HEADER) ?? "", signIn.token))
+      throw notAllowed("The page's token is missing or old.", "Load the page again.");
+    if (role !== "operator") throw notAllowed("A viewer may look, and do nothing.", "Sign in as operator.");
+    if (parts.readOnly)
+      throw notAllowed(
+        "By the configuration nothing can be done from here.",
+        "odoo-pg config show (console.read_only)",
+      );
+    return role;
+  };
+  app.post("/api/plan", async (context) => {
+    const by = operator(context);
+    return context.json(jobs.plan(await parsed(context, actionSchema), by), 202);
+  });
+  app.post("/api/act", async (context) => {
+    const by = operator(context);
+    const { action, confirm } = await parsed(context, orderSchema);
+    refuseUnconfirmed(action, confirm);
+    const job = jobs.act(action, by);
+    parts.log("info", `console: ${by} (${context.env.remote}) starts: ${job.command}`);
+    return context.json(job, 202);
+  });
+
+  const { metrics } = parts;
+  if (metrics) {
+    app.get("/metrics", async (context) => {
+      if (!askerOf(context)) {
+        const given = basicPassword(context.req.header("authorization"));
+        // The role is not asked for: any user name will do.
+        if (given === undefined || !(await isRightPassword(context, ["viewer", "operator"], given))) {
+          context.header("www-authenticate", 'Basic realm="odoo-pg"');
+          throw signInNeeded();
+        }
+      }
+      return context.text(await metrics(), 200, {
+        "content-type": "text/plain; version=0.0.4; charset=utf-8",
+      });
+    });
+  }
+  return app;
+}
+
+function secureHeaders(context: Context, policy: string): void {
+  const headers = {
+    "content-security-policy": policy,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    // Not no-referrer: with it a form would be sent with "Origin: null".
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+    // No Strict-Transport-Security: it would hold for every port of this host, such as Odoo's.
+  };
+  for (const [name, value] of Object.entries(headers)) context.header(name, value);
+}
+
+/** @throws OdooPgError usage */
+async function parsed<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
+  const json: unknown = await context.req.json().catch(() => undefined);
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  throw new OdooPgError("usage", {
+    message: `This is no order that the console knows: ${result.error.issues[0]?.message ?? "?"}.`,
+    safe: "Nothing was changed.",
+  });
+}
+
+function refuseUnconfirmed(action: Action, confirm: string | undefined): void {
+  const name = confirmationOf(action);
+  if (name === undefined || name === confirm) return;
+  throw new OdooPgError("confirmation_missing", {
+    message: `This needs the name typed: ${JSON.stringify(name)}.`,
+    safe: "Nothing was changed.",
+  });
+}
+
+function basicPassword(header: string | undefined): string | undefined {
+  const encoded = /^Basic ([A-Za-z0-9+/=]{1,2000})$/i.exec(header ?? "")?.[1];
+  if (encoded === undefined) return undefined;
+  const text = Buffer.from(encoded, "base64").toString("utf8");
+  const colon = text.indexOf(":");
+  return colon === -1 || colon === text.length - 1 ? undefined : text.slice(colon + 1);
+}

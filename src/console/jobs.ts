@@ -1,0 +1,125 @@
+import { randomUUID } from "node:crypto";
+import { OdooPgError } from "../errors.ts";
+import { now } from "../system/clock.ts";
+import { ASKED_BY } from "../system/machine.ts";
+import { startCompanion, type Companion } from "../system/process.ts";
+import type { Action } from "./actions.ts";
+import { argumentsOf, planOf, problemOf, typed } from "./commands.ts";
+import type { Job } from "./document.ts";
+
+/** Jobs that are kept, the newest; lines of each; and how many may run at the same time. */
+const KEPT = 30;
+const LINES = 200;
+const RUNNING = 8;
+
+/** Milliseconds for a command to end in order, when the agent ends. */
+const END_LIMIT = 5000;
+
+export interface JobsOptions {
+  readonly stateDir: string;
+  /** How to start odoo-pg again. */
+  readonly program: readonly [string, string];
+  /** Called at each change of a job. */
+  readonly changed: () => void;
+}
+
+/** The commands that were started from the page: processes beside the agent, which end with it. */
+export class Jobs {
+  readonly #options: JobsOptions;
+  /** The newest first. */
+  #jobs: Job[] = [];
+  readonly #running = new Map<string, Companion>();
+  #closed = false;
+
+  constructor(options: JobsOptions) {
+    this.#options = options;
+  }
+
+  list(): readonly Job[] {
+    return this.#jobs;
+  }
+
+  /** Shows what an action would do. @throws OdooPgError refused when too much is under way; usage for what cannot be. */
+  plan(action: Action, by: string): Job {
+    refuseUnfit(action);
+    const plan = planOf(action);
+    const job = newJob(action, by, true, plan.kind === "words" ? plan.lines : []);
+    if (plan.kind === "dry run") return this.#start(job, plan.args);
+    const done: Job = { ...job, ended_at: job.started_at, exit_status: 0 };
+    this.#keep(done);
+    return done;
+  }
+
+  /** Starts the command of an action. @throws OdooPgError as `plan`. */
+  act(action: Action, by: string): Job {
+    refuseUnfit(action);
+    return this.#start(newJob(action, by, false, []), argumentsOf(action));
+  }
+
+  /** Ends what still runs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#running.values()].map(async (companion) => await companion.end(END_LIMIT)));
+  }
+
+  #start(job: Job, args: readonly string[]): Job {
+    if (this.#closed || this.#running.size >= RUNNING) {
+      throw new OdooPgError("refused", {
+        message: this.#closed
+          ? "The agent is just ending."
+          : `${RUNNING} commands that were started from the page are still running.`,
+        safe: "Nothing was changed.",
+        next: "Wait until one has ended, then try again.",
+      });
+    }
+    const { stateDir, program } = this.#options;
+    this.#keep(job);
+    const companion = startCompanion(
+      program[0],
+      [program[1], "as-applied", "--state-dir", stateDir, "--while-input-open", "--", ...args],
+      {
+        environment: { [ASKED_BY]: job.by },
+        onLine: (line) =>
+          this.#change(job.id, (present) => ({ ...present, lines: [...present.lines, line].slice(-LINES) })),
+      },
+    );
+    this.#running.set(job.id, companion);
+    void companion.ended.then((exitStatus) => {
+      this.#running.delete(job.id);
+      const ended_at = new Date(now()).toISOString();
+      this.#change(job.id, (present) => ({ ...present, ended_at, exit_status: exitStatus }));
+    });
+    return job;
+  }
+
+  #keep(job: Job): void {
+    const old = this.#jobs.filter(({ id }) => !this.#running.has(id)).slice(KEPT - 1);
+    this.#jobs = [job, ...this.#jobs.filter((kept) => !old.includes(kept))];
+    this.#options.changed();
+  }
+
+  #change(id: string, change: (job: Job) => Job): void {
+    this.#jobs = this.#jobs.map((job) => (job.id === id ? change(job) : job));
+    this.#options.changed();
+  }
+}
+
+function newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {
+  return {
+    id: randomUUID(),
+    action,
+    command: typed(argumentsOf(action)),
+    plan,
+    by,
+    started_at: new Date(now()).toISOString(),
+    ended_at: null,
+    exit_status: null,
+    lines,
+  };
+}
+
+function refuseUnfit(action: Action): void {
+  const problem = problemOf(action);
+  if (problem !== undefined)
+    throw new OdooPgError("usage", { message: problem, safe: "Nothing was changed." });
+}

@@ -1,0 +1,35 @@
+import { createHash } from "node:crypto";
+
+const STYLE =
+  "body{font:1rem/1.5 system-ui,sans-serif;max-width:22rem;margin:15vh auto 0;padding:0 1rem}label{display:block;margin:1rem 0 .25rem}select,input,button{font:inherit;width:100%;padding:.5rem;box-sizing:border-box}button{margin-top:1.5rem}p{color:GrayText}.wrong{color:#c33}";
+
+/** The page of the sign-in has its few lines of style with it: nothing else is open to who has not signed in. */
+export const SIGN_IN_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
+
+/** @param problem why the last try was refused: our own words, never what was typed */
+export function signInPage(problem: string | undefined): string {
+  const words = problem === undefined ? "" : `<p class="wrong" role="alert">${problem}</p>`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>odoo-pg: sign in</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>odoo-pg</h1>
+${words}<form method="post" action="/sign-in">
+<label for="role">Role</label>
+<select id="role" name="role"><option value="operator">operator</option><option value="viewer">viewer</option></select>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button>
+</form>
+<p>On the host, <code>odoo-pg console</code> prints a link that signs in, and <code>odoo-pg console --passwords</code> names the files of the passwords.</p>
+</body>
+</html>
+`;
+}
