@@ -262,6 +262,8 @@ export class Agent {
   async down(progress: Progress, by: string): Promise<void> {
     // Nobody waits hours for a copy that the end of the cluster makes useless.
     this.#runtime?.interruption.abort();
+    // Nobody waits hours for a copy that the end of the cluster makes useless.
+    this.#runtime?.interruption.abort();
     await this.#turns.take("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
@@ -323,6 +325,7 @@ export class Agent {
       marks: [],
       routedPrimary: state.primary,
       held: new Set(),
+      interruption: new AbortController(),
       interruption: new AbortController(),
     };
     runtime.config = config;

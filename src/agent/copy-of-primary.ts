@@ -1,3 +1,4 @@
+import { OdooPgError } from "../errors.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
@@ -5,7 +6,7 @@ import { addressOf, primaryOf, type Runtime } from "./runtime.ts";
 
 /**
  * Copies the primary into a directory beside the node's data directory, and resolves with its path.
- * @throws OdooPgError what pg_basebackup says
+ * @throws OdooPgError what pg_basebackup says; interrupted when the cluster is to go down meanwhile
  */
 export async function copyOfPrimary(
   runtime: Runtime,
@@ -14,7 +15,7 @@ export async function copyOfPrimary(
   progress: Progress,
 ): Promise<string> {
   const primary = primaryOf(runtime);
-  return await seedDataDirectory({
+  const copy = seedDataDirectory({
     config: runtime.config,
     layout: runtime.layout,
     node: handle.node,
@@ -25,6 +26,16 @@ export async function copyOfPrimary(
     upstream: { ...addressOf(primary.node), port: (await primary.credentials()).port },
     follows: runtime.upstream ? "foreign" : "own",
     slot,
+    signal: runtime.interruption.signal,
     onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
+  });
+  return await copy.catch((error: unknown) => {
+    if (!runtime.interruption.signal.aborted) throw error;
+    throw new OdooPgError("interrupted", {
+      message: `The copy of ${primary.node.name} for ${handle.node.name} was given up: the cluster goes down.`,
+      safe: "What existed before is unchanged. A half copy is never started.",
+      next: `When the cluster is to run again: odoo-pg up, then odoo-pg reseed ${handle.node.name} if that was asked for.`,
+      cause: error,
+    });
   });
 }

@@ -28,7 +28,15 @@ import type { NodeHandle } from "./node-handle.ts";
 import type { PoolKeeper } from "./pool-keeper.ts";
 import { stamp } from "./removed-nodes.ts";
 import type { Outcome } from "./report.ts";
-import { followedSlot, handleOf, primaryOf, recordHistory, type Runtime, startOptions } from "./runtime.ts";
+import {
+  followedSlot,
+  handleOf,
+  primaryOf,
+  recordHistory,
+  replicasOf,
+  type Runtime,
+  startOptions,
+} from "./runtime.ts";
 
 /** Tries of a base backup before the reseed gives up, and milliseconds between them. */
 const TRIES = 3;
@@ -41,6 +49,7 @@ export async function reseed(
   request: { node: string; discardOld: boolean; dryRun: boolean },
   progress: Progress,
 ): Promise<Outcome> {
+  if (request.node === "") throw whichReplica(runtime);
   const handle = await requireReplica(runtime, request.node);
   const outcome: Outcome = {
     steps: [
@@ -90,7 +99,7 @@ export async function rejoin(
   const handle = await requireReplica(runtime, request.node);
   const observed = factsOf(await handle.observe());
   if (observed?.in_recovery && observed.receiver_status === "streaming") {
-    progress.note(`${request.node} streams already: nothing to do.`);
+    progress.note(`${request.node} streams from ${runtime.state.primary} already: nothing is to be done.`);
     return { steps: [], undo: "nothing was changed", dry_run: request.dryRun };
   }
   const outcome: Outcome = {
@@ -112,6 +121,16 @@ export async function rejoin(
     return await rewindCopy(runtime, handle, progress);
   });
   return outcome;
+}
+
+function whichReplica(runtime: Runtime): OdooPgError {
+  const names = replicasOf(runtime).map(({ node }) => node.name);
+  const [first] = names;
+  return new OdooPgError("usage", {
+    message: `Which node is to be made anew? ${first === undefined ? "There is no replica." : `The replicas are: ${names.join(", ")}.`}`,
+    safe: "Nothing was changed.",
+    next: first === undefined ? "odoo-pg status" : `odoo-pg reseed ${first}`,
+  });
 }
 
 /** @throws OdooPgError refused for the primary, primary_unreachable when there is nobody to copy from. */
@@ -252,7 +271,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
         });
       return await copyOfPrimary(runtime, handle, slot, progress);
     } catch (error) {
-      if (attempt >= TRIES) {
+      if (attempt >= TRIES || runtime.interruption.signal.aborted) {
         if (!runtime.upstream)
           await primary.use(async (session) => await dropSlot(session, slot)).catch(() => {});
         throw error;
@@ -261,7 +280,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
         "warn",
         `copy for ${handle.node.name} failed (try ${attempt} of ${TRIES}): ${String(error)}`,
       );
-      await pause(BETWEEN_TRIES);
+      await pause(BETWEEN_TRIES, runtime.interruption.signal).catch(() => {});
     }
   }
 }

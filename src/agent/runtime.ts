@@ -10,6 +10,7 @@ import {
 import type { PrimaryMark } from "../cluster/pool.ts";
 import type { StartInput } from "../cluster/start.ts";
 import type { Config } from "../config/schema.ts";
+import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import type { Installation } from "../postgres/installation.ts";
@@ -42,6 +43,8 @@ export interface Runtime {
   routedPrimary: string | undefined;
   /** Replicas that an operation keeps out of the pool. */
   readonly held: Set<string>;
+  /** Ends copies that may take hours, when the cluster is to go down. */
+  interruption: AbortController;
 }
 
 /** The superuser's way in: the Unix socket in the state directory. */
@@ -58,8 +61,9 @@ export function handleOf(runtime: Runtime, name: string): NodeHandle {
   const handle = runtime.nodes.get(name);
   if (handle) return handle;
   throw new OdooPgError("node_unknown", {
-    message: `No node is named "${name}". The cluster has: ${[...runtime.nodes.keys()].join(", ")}.`,
+    message: `No node is named "${name}". ${namesThatAre(name, [...runtime.nodes.keys()])}`,
     safe: "Nothing was changed.",
+    next: "The same command with one of these names. Who is what: odoo-pg status",
   });
 }
 

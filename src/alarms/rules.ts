@@ -15,7 +15,7 @@ interface AlarmRule {
   readonly meaning: string;
 }
 
-/** Every alarm, declared once: when it is told by default, and what it means. The table of docs/operations.md is made from it. */
+/** Every alarm, declared once: when it is told by default, and what it means. docs/operations.md has the same table. */
 export const ALARM_RULES = {
   primary_down: {
     severity: "critical",

@@ -66,6 +66,27 @@ describe("down", () => {
     expect(pg2["Latest checkpoint location"]).toBe(pg1["Latest checkpoint location"]);
   });
 
+  test("does not wait for a copy that is under way: it is given up, and the next up makes it", async () => {
+    await cluster.up();
+    const copies = (): readonly number[] =>
+      processesUsing(cluster.stateDir)
+        .filter(({ command }) => /^\S*\/pg_basebackup /.test(command))
+        .map(({ pid }) => pid);
+    const reseed = cluster.start(["reseed", "pg2"]);
+    await waitFor("the copy to be under way", () => copies().length > 0);
+    // However long it would take.
+    for (const pid of copies()) process.kill(pid, "SIGSTOP");
+    const ran = await cluster.down();
+    expect(ran.stderr).toContain("is stopped; its data stays");
+    const given = await reseed.ended;
+    expect(given.exitCode).toBe(130);
+    expect(reseed.stderr()).toContain("was given up: the cluster goes down");
+    await expectStopped();
+    await cluster.up();
+    await cluster.healthy();
+    await cluster.down();
+  });
+
   test("by the configuration of another cluster stops nothing", async () => {
     await cluster.up();
     cluster.configure({ cluster: "other" });

@@ -1,0 +1,52 @@
+import { describe, expect, test } from "vitest";
+import { problemsIn, resolveText } from "./sources.ts";
+
+const mail = (changes: string): string =>
+  `alarms: { mail: { host: smtp.example.com, from: a@example.com, to: [b@example.com], ${changes} } }`;
+
+describe("the configuration of alarms", () => {
+  test("names a misspelt alarm's nearest, and says what an alarm cannot have", () => {
+    expect(problemsIn("alarms: { rules: { disk_fillign: { threshold: 80 } } }")).toEqual([
+      'odoo-pg.yaml:1: alarms.rules.disk_fillign: unknown alarm; did you mean "disk_filling"?',
+    ]);
+    expect(problemsIn("alarms: { rules: { node_down: { threshold: 80 } } }")).toEqual([
+      'odoo-pg.yaml:1: alarms.rules.node_down: "node_down" has no threshold',
+    ]);
+    expect(problemsIn("alarms: { rules: { switchover: { after_seconds: 5 } } }")).toEqual([
+      'odoo-pg.yaml:1: alarms.rules.switchover: "switchover" is told when it happens: it has no "after_seconds"',
+    ]);
+    expect(problemsIn("alarms: { rules: { connections: { threshold: 850 } } }")).toEqual([
+      "odoo-pg.yaml:1: alarms.rules.connections: the threshold is a share in %: it must be below 100",
+    ]);
+  });
+
+  test("never repeats a secret that stands where its file should be named", () => {
+    const [problem = ""] = problemsIn("alarms: { slack_file: 'https://hooks.slack.com/services/T0/B0/XYZ' }");
+    expect(problem).toContain("must be the absolute path of a file");
+    expect(problem).not.toContain("XYZ");
+  });
+
+  test("refuses half a login, a password in the clear, and what is no mail address", () => {
+    expect(problemsIn(mail("user: me"))[0]).toContain('a login needs "alarms.mail.password_file" too');
+    expect(problemsIn(mail("password_file: /p"))[0]).toContain('a password needs "alarms.mail.user" too');
+    expect(problemsIn(mail("user: me, password_file: /p, security: none"))[0]).toContain(
+      '"none" would send the password to smtp.example.com in the clear: choose starttls or tls',
+    );
+    expect(problemsIn(mail("user: me, password_file: /p, security: none, host: localhost"))).toHaveLength(1);
+    expect(
+      problemsIn(
+        'alarms: { mail: { host: h, from: "A <a@example.com>", to: ["b@example.com\\nBcc: c@d.e"] } }',
+      ),
+    ).toEqual([
+      expect.stringContaining("is not a mail address"),
+      expect.stringContaining("is not a mail address"),
+    ]);
+  });
+
+  test("says nothing by default, and keeps what is said of a rule", () => {
+    expect(resolveText("").config.alarms).toEqual({ command: [], rules: {} });
+    expect(resolveText("alarms: { rules: { blocked: { enabled: false } } }").config.alarms.rules).toEqual({
+      blocked: { enabled: false },
+    });
+  });
+});
