@@ -47,6 +47,10 @@ const OVERRIDES_LIMIT = 1000;
 export class PoolKeeper {
   /** What the health answers say; a replica that is not in here gets no session. */
   readonly members = new Set<string>();
+  /** How often each node left the pool and its sessions were cut, since the agent was started. */
+  readonly leaves = new Map<string, number>();
+  /** Where the endpoints were last led. */
+  #routed: readonly string[] = [];
   standings: Standing[] = [];
   /** Settings by which commits do not wait for the pool, although its consistency is read-your-writes. */
   overrides: readonly CommitOverride[] = [];
@@ -266,7 +270,11 @@ export class PoolKeeper {
 
   async #routeNow(): Promise<void> {
     const runtime = this.#runtime;
-    await this.#route({ primary: runtime.routedPrimary, pool: [...this.members].sort() });
+    const pool = [...this.members].sort();
+    await this.#route({ primary: runtime.routedPrimary, pool });
+    for (const name of this.#routed)
+      if (!pool.includes(name)) this.leaves.set(name, (this.leaves.get(name) ?? 0) + 1);
+    this.#routed = pool;
   }
 
   async #readListed(): Promise<Set<string>> {

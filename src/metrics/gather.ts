@@ -1,5 +1,6 @@
 import { Recent } from "../agent/recent.ts";
-import { primaryOf, type Runtime } from "../agent/runtime.ts";
+import { factsNode } from "../agent/facts-node.ts";
+import type { Runtime } from "../agent/runtime.ts";
 import type { NodeHandle } from "../agent/node-handle.ts";
 import type { Watch } from "../agent/watch.ts";
 import { factsOf } from "../cluster/observation.ts";
@@ -65,13 +66,13 @@ export class Metrics {
       Promise.all([...(runtime?.nodes.values() ?? [])].map(async (handle) => await this.#node(handle))),
       this.#figures(runtime),
     ]);
-    const primary = runtime && !runtime.upstream ? primaryOf(runtime).node.name : undefined;
+    const looked = runtime && factsNode(runtime)?.node.name;
     return metricsText({
       cluster: runtime?.config.cluster ?? "",
       version: this.#parts.version,
-      nodes: nodes.map(({ name, figures }) => ({ ...figures, primary: name === primary })),
+      nodes: nodes.map(({ name, figures }) => ({ ...figures, looked: name === looked })),
       figures,
-      odoo: this.#parts.facts.ask(odooCandidates(nodes.find(({ name }) => name === primary)?.figures)),
+      odoo: this.#parts.facts.ask(odooCandidates(nodes.find(({ name }) => name === looked)?.figures)),
       process: readOwnProcess(),
       now: now(),
       duration: (monotonic() - start) / 1000,
@@ -80,7 +81,7 @@ export class Metrics {
 
   async #node(
     handle: NodeHandle,
-  ): Promise<{ readonly name: string; readonly figures: Omit<NodeFigures, "primary"> }> {
+  ): Promise<{ readonly name: string; readonly figures: Omit<NodeFigures, "looked"> }> {
     const { name, host, port } = handle.node;
     const answers = factsOf(handle.observation) !== undefined;
     // The agent has just looked: one that did not answer is not asked again.
@@ -146,8 +147,8 @@ async function look(handle: NodeHandle): Promise<Looked> {
 }
 
 /** Databases that may be Odoo's. Those in the making are nobody's business yet. */
-function odooCandidates(primary: Omit<NodeFigures, "primary"> | undefined): string[] {
-  return (primary?.statistics?.databases ?? [])
+function odooCandidates(node: Omit<NodeFigures, "looked"> | undefined): string[] {
+  return (node?.statistics?.databases ?? [])
     .filter(
       ({ datname, connectable, template }) =>
         connectable && !template && datname !== "postgres" && !datname.startsWith("odoo_pg_"),

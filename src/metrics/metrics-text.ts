@@ -13,7 +13,8 @@ export interface NodeFigures {
   /** HOST:PORT, by which dashboards know it. */
   readonly instance: string;
   readonly answers: boolean;
-  readonly primary: boolean;
+  /** Whether Odoo's databases are looked at on it. */
+  readonly looked: boolean;
   /** Undefined where they could not be read. */
   readonly statistics: ServerStatistics | undefined;
   /** Seconds that it took. */
@@ -67,11 +68,11 @@ export function metricsText(view: MetricsView): string {
     for (const [name, metric] of settings.metrics) metrics.set(name, metric);
     samples.push(...settings.samples);
   }
-  const primary = view.nodes.find((node) => node.primary);
+  const looked = view.nodes.find((node) => node.looked);
   samples.push(
     ...sample("odoo_pg_info", { ...cluster, version: view.version }, 1),
     ...(view.figures ? clusterMetrics(view.figures, cluster, view.now) : []),
-    ...odooMetrics(view.odoo, { cluster, node: { ...cluster, instance: primary?.instance ?? "" } }, view.now),
+    ...odooMetrics(view.odoo, { cluster, node: { ...cluster, instance: looked?.instance ?? "" } }, view.now),
     ...sample("odoo_pg_scrape_duration_seconds", cluster, view.duration),
   );
   return renderExposition(metrics, samples);
