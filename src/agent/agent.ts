@@ -19,7 +19,7 @@ import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/keeper.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
 import { ConsoleServer } from "./console.ts";
-import { StatusSource } from "./console-source.ts";
+import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { Diary } from "./diary.ts";
 import { ForeignPrimary } from "./foreign-primary.ts";
@@ -95,6 +95,7 @@ export class Agent {
   /** What is known of Odoo's databases, for who asks inside the agent. */
   readonly facts: OdooFactsKeeper;
   readonly #console: ConsoleServer;
+  readonly #gatherer: Gatherer;
   #loadFailure: OdooPgError | undefined;
   #closers: (() => Promise<void>)[] = [];
 
@@ -119,12 +120,19 @@ export class Agent {
       poolLeaves: () => this.#pool?.leaves ?? new Map(),
       version: options.version,
     });
+    this.#gatherer = new Gatherer({
+      stateDir: options.stateDir,
+      runtime: () => this.#runtime,
+      watch: this.watch,
+      samples: this.samples,
+      odoo: this.facts,
+    });
     this.#console = new ConsoleServer({
       layout: this.#layout,
       owner: options.owner,
       hostname: options.machine.hostname,
       program: options.program,
-      source: new StatusSource(this.watch),
+      source: this.#gatherer,
       metrics: async () => await metrics.text(),
       log: options.log,
     });
@@ -151,6 +159,7 @@ export class Agent {
         await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders()), undefined),
       );
       this.#closers.push(async () => await this.#console.close());
+      this.#closers.push(async () => await this.#gatherer.close());
       if (applied) await this.#console.apply(applied.config);
     } catch (error) {
       await this.close();
@@ -262,8 +271,6 @@ export class Agent {
   async down(progress: Progress, by: string): Promise<void> {
     // Nobody waits hours for a copy that the end of the cluster makes useless.
     this.#runtime?.interruption.abort();
-    // Nobody waits hours for a copy that the end of the cluster makes useless.
-    this.#runtime?.interruption.abort();
     await this.#turns.take("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
@@ -325,7 +332,6 @@ export class Agent {
       marks: [],
       routedPrimary: state.primary,
       held: new Set(),
-      interruption: new AbortController(),
       interruption: new AbortController(),
     };
     runtime.config = config;

@@ -45,6 +45,11 @@ export class Recent<T> {
     return this.#last;
   }
 
+  /** Has the next question begin a look, unless one was begun within `milliseconds`. */
+  lookAgainAfter(milliseconds: number): void {
+    if (this.#begun !== undefined && monotonic() - this.#begun > milliseconds) this.#begun = undefined;
+  }
+
   #lookIfDue(): void {
     if (this.#underWay) return;
     const { every, look } = this.#looking;

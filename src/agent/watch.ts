@@ -24,6 +24,7 @@ const DISK = { every: 10_000, limit: 300 };
 const BACKUPS = { every: 3000, limit: 300 };
 /** pg_database_size() looks at every file of a database. */
 const SIZES = { every: 300_000, limit: 30_000 };
+const NEW_DATABASE = 30_000;
 
 /** What the watch is told by the agent. */
 export interface Watched {
@@ -67,12 +68,18 @@ export class Watch {
     return await status;
   }
 
-  /** Bytes of each database of the primary, as last looked at: at most every five minutes. Undefined before. */
-  databaseSizes(): ReadonlyMap<string, number> | undefined {
+  /**
+   * Bytes of each database of the primary, as last looked at: at most every five minutes, sooner where one of `names` was
+   * not there yet. Undefined before.
+   */
+  databaseSizes(names: readonly string[] = []): ReadonlyMap<string, number> | undefined {
     const runtime = this.#watched.runtime();
     const answers = runtime && !runtime.upstream && factsOf(primaryOf(runtime).observation);
     // Without a primary a look would only fail.
-    return answers ? this.#sizes.last() : undefined;
+    if (!answers) return undefined;
+    const known = this.#sizes.last();
+    if (known && names.some((name) => !known.has(name))) this.#sizes.lookAgainAfter(NEW_DATABASE);
+    return known;
   }
 
   /** The disk of a node's data directory; undefined where its file system does not answer. */

@@ -1,0 +1,129 @@
+import {
+  readActivity,
+  slowestStatements,
+  tableName,
+  type ActiveSession,
+  type ServerActivity,
+  type StatementRow,
+} from "../../postgres/activity.ts";
+import { now } from "../../system/clock.ts";
+import { Recent } from "../../agent/recent.ts";
+import type { Activity } from "../document.ts";
+import { blockingOf, longTransactionsOf } from "./activity.ts";
+import type { PrimarySession } from "./primary-session.ts";
+
+/** Milliseconds between two looks: a little less than two turns of a second. `limit`: nobody waits for longer. */
+const LOOK = { every: 1900, limit: 300 };
+const STATEMENTS = { every: 15_000, limit: 300 };
+
+/** Milliseconds after which an old look says nothing of now. */
+const TOO_OLD = 10_000;
+
+/** Databases in which pg_stat_statements is looked for, milliseconds until again, and statements that are shown. */
+const LOOKED_THROUGH = 6;
+const LOOK_THROUGH_EVERY = 300_000;
+const STATEMENTS_SHOWN = 10;
+
+/** Names of tables that are kept. */
+const NAMES_KEPT = 1000;
+
+interface Looked {
+  readonly at: number;
+  readonly server: ServerActivity;
+}
+
+export const NO_ACTIVITY: Activity = {
+  at: null,
+  connections: null,
+  max_connections: null,
+  blocking: [],
+  long_transactions: [],
+  slowest_statements: null,
+};
+
+/** What goes on in the primary, looked at every two seconds while somebody asks. */
+export class ActivityLook {
+  readonly #session: PrimarySession;
+  readonly #look: Recent<Looked>;
+  readonly #statements: Recent<readonly StatementRow[] | undefined>;
+  /** By database and OID. */
+  readonly #names = new Map<string, string>();
+  /** The database that has pg_stat_statements, and when it was looked for (our clock). */
+  #statementsIn: { readonly database: string | undefined; readonly at: number } | undefined;
+  #databases: readonly string[] = [];
+
+  constructor(session: PrimarySession) {
+    this.#session = session;
+    this.#look = new Recent({ ...LOOK, look: async () => await this.#lookNow() });
+    this.#statements = new Recent({ ...STATEMENTS, look: async () => await this.#lookAtStatements() });
+  }
+
+  /** What goes on; an old look rather than none, where the primary does not answer at once. Never throws. */
+  async activity(): Promise<Activity> {
+    const looked = (await this.#look.now()) ?? this.#look.last();
+    if (!looked || now() - looked.at > TOO_OLD) return NO_ACTIVITY;
+    const { connections, max_connections, sessions } = looked.server;
+    return {
+      at: new Date(looked.at).toISOString(),
+      connections,
+      max_connections,
+      blocking: blockingOf(sessions, (database, oid) => this.#names.get(`${oid} ${database}`)),
+      long_transactions: longTransactionsOf(sessions),
+      slowest_statements: this.#statements.last() ?? null,
+    };
+  }
+
+  /** Databases that can be connected to, as last seen. */
+  databases(): readonly string[] {
+    return this.#databases;
+  }
+
+  async #lookNow(): Promise<Looked> {
+    const server = await this.#session.ask(readActivity);
+    this.#databases = server.databases;
+    await this.#nameTables(server.sessions);
+    return { at: now(), server };
+  }
+
+  /** Names can be asked for in their own database only: done once for each table that somebody waits for. */
+  async #nameTables(sessions: readonly ActiveSession[]): Promise<void> {
+    const unknown = new Map<string, Set<number>>();
+    for (const { wanted, database } of sessions) {
+      const oid = wanted?.relation ?? null;
+      if (oid === null || database === "" || this.#names.has(`${oid} ${database}`)) continue;
+      unknown.set(database, (unknown.get(database) ?? new Set()).add(oid));
+    }
+    if (this.#names.size > NAMES_KEPT) this.#names.clear();
+    for (const [database, oids] of unknown) {
+      const named = this.#session.askIn(database, async (session) => {
+        for (const oid of oids) {
+          const name = await tableName(session, oid);
+          if (name !== undefined) this.#names.set(`${oid} ${database}`, name);
+        }
+      });
+      // Without a name the sentence says less.
+      await named.catch(() => {});
+    }
+  }
+
+  async #lookAtStatements(): Promise<readonly StatementRow[] | undefined> {
+    const known = this.#statementsIn;
+    const due = !known || now() - known.at > LOOK_THROUGH_EVERY;
+    const places = due
+      ? ["postgres", ...this.#databases.filter((name) => name !== "postgres")].slice(0, LOOKED_THROUGH)
+      : known.database === undefined
+        ? []
+        : [known.database];
+    for (const database of places) {
+      const found = await this.#session
+        .askIn(database, async (session) => await slowestStatements(session, STATEMENTS_SHOWN))
+        .catch(() => undefined);
+      if (!found) continue;
+      this.#statementsIn = { database, at: due ? now() : known.at };
+      return found;
+    }
+    // Before the databases are known nothing is settled.
+    if (this.#databases.length) this.#statementsIn = { database: undefined, at: now() };
+    return undefined;
+  }
+}

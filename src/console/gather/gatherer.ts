@@ -1,0 +1,204 @@
+import { Recent } from "../../agent/recent.ts";
+import type { Runtime } from "../../agent/runtime.ts";
+import type { Samples } from "../../agent/samples.ts";
+import type { Watch } from "../../agent/watch.ts";
+import { readCatalogue } from "../../backup/catalogue.ts";
+import { backupPlaceOf } from "../../backup/place.ts";
+import type { BackupStatus } from "../../backup/report.ts";
+import type { StatusDocument } from "../../cluster/status-document.ts";
+import { NewestEvents } from "../../events/journal.ts";
+import type { KnownFacts, OdooFactsKeeper } from "../../odoo/facts-keeper.ts";
+import { every, monotonic, now } from "../../system/clock.ts";
+import type { NodeDisk, Sample } from "../document.ts";
+import type { ConsoleListener, ConsoleSource, GatheredDocument } from "../source.ts";
+import { ActivityLook } from "./activity-look.ts";
+import { databasesOf } from "./databases.ts";
+import { PrimarySession } from "./primary-session.ts";
+import { lastBackups, recoveryOf, type KnownBackup } from "./recovery.ts";
+import { essenceOf } from "./same-document.ts";
+import { verdictOf } from "./verdict.ts";
+
+/** Milliseconds between two looks while somebody looks. */
+const LOOK_EVERY = 1000;
+
+/** Milliseconds between two questions for Odoo's facts, and how long answers to one may still come. */
+const FACTS_EVERY = 60_000;
+const FACTS_COMING = 10_000;
+
+/** The folder of the backups is read so often, or when a run has ended. */
+const BACKUPS = { every: 60_000, limit: 300 };
+
+const EVENTS_SHOWN = 100;
+
+/** Milliseconds without a question after which nobody looks any more. */
+const IDLE_AFTER = 10_000;
+
+export interface GathererParts {
+  readonly stateDir: string;
+  readonly runtime: () => Runtime | undefined;
+  readonly watch: Watch;
+  readonly samples: Samples;
+  readonly odoo: OdooFactsKeeper;
+}
+
+/** Brings together what the console shows, while somebody looks; nothing otherwise. */
+export class Gatherer implements ConsoleSource {
+  readonly #parts: GathererParts;
+  readonly #session: PrimarySession;
+  readonly #activity: ActivityLook;
+  readonly #events: NewestEvents;
+  readonly #listeners = new Set<ConsoleListener>();
+  #stop: (() => void) | undefined;
+  #looking = false;
+  #last = "";
+  #askedAt = 0;
+  #facts: { readonly at: number; readonly known: ReadonlyMap<string, KnownFacts> } | undefined;
+  #catalogue: { readonly of: string; readonly look: Recent<readonly KnownBackup[]> } | undefined;
+  #backups: readonly KnownBackup[] | undefined;
+
+  constructor(parts: GathererParts) {
+    this.#parts = parts;
+    this.#session = new PrimarySession(parts.runtime);
+    this.#activity = new ActivityLook(this.#session);
+    this.#events = new NewestEvents(parts.stateDir, EVENTS_SHOWN);
+  }
+
+  /** @throws OdooPgError not_running while nothing was applied */
+  async document(): Promise<GatheredDocument> {
+    this.#askedAt = monotonic();
+    this.#keepLooking();
+    const { watch } = this.#parts;
+    const [status, activity, record, events] = await Promise.all([
+      watch.status(),
+      this.#activity.activity(),
+      watch.backups(),
+      this.#events.read(),
+    ]);
+    const time = now();
+    const backups = await this.#backupsKnown(record);
+    const names = this.#activity.databases();
+    return {
+      version: 1,
+      at: new Date(time).toISOString(),
+      cluster: status.cluster,
+      verdict: verdictOf(status),
+      recovery: recoveryOf({ enabled: this.#backupsEnabled(), backups, record, now: time }),
+      status,
+      disks: await this.#disks(status),
+      databases: databasesOf({
+        names,
+        sizes: watch.databaseSizes(names),
+        facts: this.#odooFacts(names),
+        lastBackups: lastBackups(backups ?? []),
+      }),
+      activity,
+      events,
+    };
+  }
+
+  async samples(): Promise<readonly Sample[]> {
+    return await Promise.resolve(this.#parts.samples.list());
+  }
+
+  subscribe(listener: ConsoleListener): () => void {
+    this.#listeners.add(listener);
+    const unsubscribe = this.#parts.samples.subscribe((sample) => listener.sample(sample));
+    // Who comes anew is told at once.
+    this.#last = "";
+    this.#keepLooking();
+    void this.#look();
+    return () => {
+      unsubscribe();
+      this.#listeners.delete(listener);
+    };
+  }
+
+  /** Ends what is kept open for those who look. */
+  async close(): Promise<void> {
+    this.#stop?.();
+    this.#stop = undefined;
+    this.#listeners.clear();
+    await this.#session.close();
+  }
+
+  #keepLooking(): void {
+    this.#stop ??= every(LOOK_EVERY, () => {
+      if (this.#listeners.size > 0) void this.#look();
+      else if (monotonic() - this.#askedAt > IDLE_AFTER) void this.close();
+    });
+  }
+
+  /** Tells of the document when it is another one than before. While nothing was applied there is none. */
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      const document = await this.document();
+      const essence = essenceOf(document);
+      if (essence === this.#last) return;
+      this.#last = essence;
+      for (const listener of this.#listeners) listener.document(document);
+    } catch {
+      // The next look tells.
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  #backupsEnabled(): boolean {
+    const backup = this.#parts.runtime()?.config.backup;
+    return backup?.enabled === true && backup.schedule !== "off";
+  }
+
+  async #disks(status: StatusDocument): Promise<NodeDisk[]> {
+    const { watch, samples, runtime } = this.#parts;
+    const growth = samples.daysLeft();
+    const nodes = runtime()?.config.nodes ?? [];
+    return await Promise.all(
+      nodes
+        .filter(({ name }) => status.nodes.some((seen) => seen.name === name))
+        .map(async (node) => {
+          const disk = await watch.disk(node);
+          return {
+            node: node.name,
+            free_bytes: disk?.freeBytes ?? null,
+            total_bytes: disk?.totalBytes ?? null,
+            days_left: growth.get(node.name) ?? null,
+          };
+        }),
+    );
+  }
+
+  /** Asked for once a minute; the answers come one by one. */
+  #odooFacts(names: readonly string[]): ReadonlyMap<string, KnownFacts> {
+    const age = this.#facts ? monotonic() - this.#facts.at : Infinity;
+    const missing = names.some((name) => !this.#facts?.known.has(name));
+    if (this.#facts && age > FACTS_COMING && age < FACTS_EVERY && !missing) return this.#facts.known;
+    const known = names.length ? this.#parts.odoo.ask(names) : new Map<string, KnownFacts>();
+    this.#facts = { at: this.#facts && age < FACTS_EVERY ? this.#facts.at : monotonic(), known };
+    return known;
+  }
+
+  /** What lies in the folder of the backups, as last read; undefined before the first time. */
+  async #backupsKnown(record: BackupStatus | undefined): Promise<readonly KnownBackup[] | undefined> {
+    const config = this.#parts.runtime()?.config;
+    if (!config) return this.#backups;
+    const place = backupPlaceOf(config);
+    const of = `${record?.written_at ?? ""} ${place.dir}`;
+    if (this.#catalogue?.of !== of) {
+      const look = async (): Promise<readonly KnownBackup[]> => {
+        const { backups } = await readCatalogue(place);
+        return backups.map(({ id, manifest, checks }) => ({
+          id,
+          database: manifest.database,
+          at: manifest.snapshot_at,
+          drilledAt: checks.drilled_at,
+          damaged: checks.problems.length > 0,
+        }));
+      };
+      this.#catalogue = { of, look: new Recent({ ...BACKUPS, look }) };
+    }
+    this.#backups = (await this.#catalogue.look.now()) ?? this.#backups;
+    return this.#backups;
+  }
+}

@@ -1,0 +1,59 @@
+import { primaryOf, type Runtime } from "../../agent/runtime.ts";
+import { connect, withSession, type Credentials, type Session } from "../../system/sql.ts";
+
+/** Milliseconds for a connection and for each statement: what takes longer is not shown. */
+const LIMIT = 2000;
+
+const SETTINGS = {
+  search_path: "",
+  jit: "off",
+  statement_timeout: String(LIMIT),
+  max_parallel_workers_per_gather: "0",
+} as const;
+
+/** A session on the primary of the moment, kept while somebody looks. */
+export class PrimarySession {
+  readonly #runtime: () => Runtime | undefined;
+  #session: Session | undefined;
+  /** The node of the session. */
+  #node = "";
+
+  constructor(runtime: () => Runtime | undefined) {
+    this.#runtime = runtime;
+  }
+
+  /** Asks by the kept session. @throws SqlError; Error where there is no primary that may be asked */
+  async ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
+    const { name, credentials } = await this.#primary();
+    if (this.#session?.broken() || this.#node !== name) await this.close();
+    this.#session ??= await connect(credentials);
+    this.#node = name;
+    return await question(this.#session);
+  }
+
+  /** Asks in another database, by a session of its own. @throws as `ask` */
+  async askIn<T>(database: string, question: (session: Session) => Promise<T>): Promise<T> {
+    const { credentials } = await this.#primary();
+    return await withSession({ ...credentials, database }, question);
+  }
+
+  async close(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+
+  async #primary(): Promise<{ name: string; credentials: Credentials }> {
+    const runtime = this.#runtime();
+    if (!runtime || runtime.upstream) throw new Error("there is no primary that may be asked");
+    const handle = primaryOf(runtime);
+    const credentials = {
+      ...(await handle.credentials()),
+      applicationName: "odoo-pg console",
+      connectLimit: LIMIT,
+      statementLimit: LIMIT,
+      settings: SETTINGS,
+    };
+    return { name: handle.node.name, credentials };
+  }
+}

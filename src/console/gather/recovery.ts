@@ -1,0 +1,95 @@
+import type { BackupStatus } from "../../backup/report.ts";
+import type { Recovery } from "../document.ts";
+import { ago } from "./durations.ts";
+
+/** What the console needs of a backup that lies in the folder. */
+export interface KnownBackup {
+  readonly id: string;
+  readonly database: string;
+  /** The moment that it shows, ISO 8601. */
+  readonly at: string;
+  /** When it was last restored and compared. */
+  readonly drilledAt: string | null;
+  readonly damaged: boolean;
+}
+
+interface RecoveryInput {
+  /** Whether backups are made by a schedule. */
+  readonly enabled: boolean;
+  /** Undefined before anybody looked. */
+  readonly backups: readonly KnownBackup[] | undefined;
+  readonly record: BackupStatus | undefined;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+const SHOWN = 50;
+
+/** "Can I go back?" From what lies in the folder of the backups and what the last run left. */
+export function recoveryOf({ enabled, backups, record, now }: RecoveryInput): Recovery {
+  const sound = (backups ?? []).filter(({ damaged }) => !damaged).sort((a, b) => order(b.at, a.at));
+  const last = record?.last_good_at ?? sound[0]?.at ?? null;
+  const proven = latest([
+    ...sound.map(({ drilledAt }) => drilledAt),
+    record?.last_drill?.ok ? record.last_drill.finished_at : null,
+  ]);
+  const oldest = sound.at(-1)?.at ?? null;
+  return {
+    sentence: sentenceOf({ enabled, looked: backups !== undefined, last, proven, oldest, record, now }),
+    last_backup_at: last,
+    last_proven_at: proven,
+    oldest_at: oldest,
+    size_bytes: record?.size_bytes ?? null,
+    backups: sound.slice(0, SHOWN).map(({ id, database, at }) => ({ id, database, at })),
+  };
+}
+
+/** When each database was last backed up. */
+export function lastBackups(backups: readonly KnownBackup[]): Map<string, string> {
+  const newest = new Map<string, string>();
+  for (const { database, at, damaged } of backups) {
+    const before = newest.get(database);
+    if (!damaged && (before === undefined || at > before)) newest.set(database, at);
+  }
+  return newest;
+}
+
+interface Words {
+  readonly enabled: boolean;
+  readonly looked: boolean;
+  readonly last: string | null;
+  readonly proven: string | null;
+  readonly oldest: string | null;
+  readonly record: BackupStatus | undefined;
+  readonly now: number;
+}
+
+function sentenceOf({ enabled, looked, last, proven, oldest, record, now }: Words): string {
+  const since = (at: string): string => ago(now - Date.parse(at));
+  const schedule = enabled ? "" : " None are made by themselves: backups are turned off.";
+  if (last === null) {
+    if (!looked) return "The backups were not looked at yet.";
+    return `There is no backup: nothing can be brought back.${schedule}`;
+  }
+  const failed = record?.last_drill?.ok === false;
+  const proof = failed
+    ? "but the last try to restore failed"
+    : proven === null
+      ? "never proven by restoring"
+      : `proven by restoring ${since(proven)}`;
+  const back = oldest === null ? "" : `; you can go back to ${oldest.slice(0, 16).replace("T", " ")} UTC`;
+  const without = record?.without_backup ?? [];
+  const lacking = without.length ? ` Not backed up at all: ${without.join(", ")}.` : "";
+  return `Last backup ${since(last)}, ${proof}${back}.${lacking}${schedule}`;
+}
+
+function latest(moments: readonly (string | null)[]): string | null {
+  return moments.reduce<string | null>(
+    (newest, at) => (at !== null && (newest === null || at > newest) ? at : newest),
+    null,
+  );
+}
+
+function order(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

@@ -1,0 +1,43 @@
+import type { StatusDocument } from "../../cluster/status-document.ts";
+import type { Warning } from "../../cluster/warnings.ts";
+import type { Action } from "../actions.ts";
+import type { Verdict } from "../document.ts";
+
+/** One plain sentence for a status: the worst of what is wrong, else that all is well. And what to do about it. */
+export function verdictOf(status: StatusDocument): Verdict {
+  const [worst, ...others] = status.warnings;
+  if (!worst) return { level: "ok", sentence: allIsWell(status), next: null, action: null };
+  const more = others.length ? ` (and ${others.length} more)` : "";
+  return {
+    level: status.verdict,
+    sentence: `${asSentence(worst.message)}${more}.`,
+    next: worst.next,
+    action: actionOf(worst, status),
+  };
+}
+
+/** Warnings may end in a colon, where their next step completes them: on the page that stands by itself. */
+function asSentence(message: string): string {
+  return message.replace(/\s+/g, " ").trim().replace(/[:;,.]$/, "");
+}
+
+function allIsWell({ nodes, endpoints, backups }: StatusDocument): string {
+  const primary = nodes.find(({ role }) => role === "primary");
+  const replicas = nodes.filter(({ role }) => role === "replica").length;
+  const reading = endpoints.read.pool.length;
+  const serving =
+    replicas === 0
+      ? "there is no replica"
+      : `${reading === replicas ? (replicas === 1 ? "its replica serves" : `all ${replicas} replicas serve`) : `${reading} of ${replicas} replicas serve`} reads`;
+  const backed = backups?.last_good_at ? ", and every database is backed up" : "";
+  return `All is well: ${primary?.name ?? "the primary"} takes writes, ${serving}${backed}.`;
+}
+
+/** The button for a warning: where what to do next is exactly a command for which the page has one. */
+function actionOf({ next }: Warning, { nodes }: StatusDocument): Action | null {
+  const [command, node = ""] = /^odoo-pg (\w+)(?: ([\w-]+))?$/.exec(next)?.slice(1) ?? [];
+  const known = nodes.some(({ name }) => name === node);
+  if ((command === "reseed" || command === "rejoin") && known) return { kind: command, node };
+  if (command === "switchover" && node === "") return { kind: "switchover" };
+  return next === "odoo-pg backup create --all" ? { kind: "backup" } : null;
+}
