@@ -1,4 +1,5 @@
 import path from "node:path";
+import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, namesIn, readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
@@ -132,8 +133,30 @@ export async function findBackup(place: BackupPlace, id: string): Promise<Catalo
   const folder = path.join(place.dir, folderName(plain));
   const found = idOfFolder(path.basename(folder)) === plain ? await readBackupFolder(folder) : undefined;
   if (found) return { ...found, id: plain };
-  throw new OdooPgError("backup_unknown", {
-    message: `There is no backup "${id}" in ${place.dir}.`,
+  throw await unknownBackup(place, id);
+}
+
+/** How many backups are named that somebody may have meant. */
+const NAMED = 3;
+
+/** What to say of a word that is no backup: it may be misspelt, or be the name of a database. */
+export async function unknownBackup(place: BackupPlace, word: string): Promise<OdooPgError> {
+  const { backups } = await readCatalogue(place);
+  const databases = [...new Set(backups.map(({ manifest }) => manifest.database))];
+  const database = databases.includes(word) ? word : nearest(word, databases)[0];
+  const newest = backups.findLast(({ manifest }) => manifest.database === database)?.id;
+  // The newest are those that are meant most often.
+  const ids = nearest(
+    word,
+    backups.map(({ id }) => id),
+  ).slice(-NAMED);
+  const hint = ids.length
+    ? ` D${didYouMean(ids).slice(1)}`
+    : newest === undefined
+      ? ""
+      : ` The newest backup of database "${database}" is ${newest}.`;
+  return new OdooPgError("backup_unknown", {
+    message: `There is no backup "${word}" in ${place.dir}.${hint}`,
     safe: "Nothing was changed.",
     next: "Look which there are: odoo-pg backup list",
   });

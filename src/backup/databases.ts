@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { withSession, type Credentials } from "../system/sql.ts";
 import { SCRATCH_PREFIX } from "./source.ts";
@@ -33,8 +34,12 @@ export async function databasesNamed(
     const found = all.find((database) => database.name === name);
     if (found) return found;
     throw new OdooPgError("database_unknown", {
-      message: `There is no database "${name}". There are: ${all.map((database) => database.name).join(", ") || "none"}.`,
+      message: `There is no database "${name}". ${namesThatAre(
+        name,
+        all.map((database) => database.name),
+      )}`,
       safe: "Nothing was changed.",
+      next: "Look which there are: odoo-pg db list",
     });
   });
 }

@@ -25,8 +25,8 @@ export async function drillBackup(
   sound: SoundFiles,
   progress: Progress,
 ): Promise<Verified | undefined> {
-  const { place, owner, signal } = source;
-  const verified = await verifyBackup(backup, sound, { place, owner, progress, signal });
+  const { owner, signal } = source;
+  const verified = await verifyBackup(backup, sound, { owner, progress, signal });
   if (!verified?.ok) return verified;
   const problems: string[] = [];
   try {

@@ -7,7 +7,7 @@ import { hashFile, linesOf } from "../system/streams.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
 import { readFilestoreList } from "./filestore-list.ts";
 import { CHECKS_FILE, MANIFEST_FILE, SUMS_FILE } from "./manifest.ts";
-import { poolFile, type BackupPlace } from "./place.ts";
+import { placeOf, poolFile } from "./place.ts";
 import { setAside } from "./pool.ts";
 
 export interface Verified {
@@ -22,7 +22,6 @@ const NOTED = 100;
 const TOLD_EVERY = 200;
 
 export interface VerifyOptions {
-  readonly place: BackupPlace;
   readonly owner: Owner | undefined;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
@@ -114,8 +113,10 @@ async function verifyAttachments(
   sound: SoundFiles,
   note: (problem: string) => void,
   read: (bytes: number) => void,
-  { place, owner }: VerifyOptions,
+  { owner }: VerifyOptions,
 ): Promise<{ files: number; bytes: number }> {
+  // Also of a backup that was named by its path, its attachments lie beside it.
+  const place = placeOf(path.dirname(folder));
   const seen = { files: 0, bytes: 0 };
   for await (const { sha1, bytes, storeFname } of readFilestoreList(folder)) {
     seen.files += 1;

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { readCatalogue, findBackup, type CataloguedBackup } from "../backup/catalogue.ts";
+import { readCatalogue, type CataloguedBackup } from "../backup/catalogue.ts";
 import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../backup/databases.ts";
 import { tellHooks } from "../backup/hooks.ts";
 import { lacksAttachments } from "../backup/manifest.ts";
@@ -8,6 +8,7 @@ import { backupPlaceOf } from "../backup/place.ts";
 import { prune } from "../backup/prune.ts";
 import type { RunReport } from "../backup/report.ts";
 import { backUpDatabases, drillBackups, withBackupLock, withLock } from "../backup/run.ts";
+import { findNamedBackup } from "../backup/restore/input.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { writeBackupStatus } from "../backup/status-file.ts";
 import { SoundFiles, verifyBackup, type Verified } from "../backup/verify.ts";
@@ -230,7 +231,7 @@ function checked({ verified_at, drilled_at, problems }: CataloguedBackup["checks
 /** All that a backup says of itself. */
 export async function backupShow(context: Context, id: string, options: JsonOption): Promise<ExitStatus> {
   const { output, config } = context;
-  const backup = await findBackup(backupPlaceOf(config), id);
+  const backup = await findNamedBackup(backupPlaceOf(config), context.invocation.cwd, id);
   if (options.json) {
     output.out(JSON.stringify({ version: 1, backup: listed(backup) }, undefined, 2));
     return 0;
@@ -295,7 +296,7 @@ export async function backupVerify(
   const place = backupPlaceOf(config);
   const catalogue = await readCatalogue(place);
   const backups: CataloguedBackup[] = options.all ? [...catalogue.backups] : [];
-  for (const id of ids) backups.push(await findBackup(place, id));
+  for (const id of ids) backups.push(await findNamedBackup(place, context.invocation.cwd, id));
   const show = showProgress(output);
   const owner = await serverOwner(context);
   const results: Verified[] = options.all
@@ -305,7 +306,6 @@ export async function backupVerify(
     const sound = new SoundFiles();
     for (const backup of backups) {
       const verified = await verifyBackup(backup, sound, {
-        place,
         owner,
         progress: progressTo(show.event),
         signal,
@@ -342,7 +342,7 @@ export async function drillNow(
       const { source, log, servers } = await openSource(context, requestedBy, signal);
       const { place } = source;
       const backups: CataloguedBackup[] = [];
-      for (const id of ids) backups.push(await findBackup(place, id));
+      for (const id of ids) backups.push(await findNamedBackup(place, context.invocation.cwd, id));
       const all = await databasesToBackUp(source.superuser, config.backup.only_filter);
       if (!ids.length) {
         const catalogue = await readCatalogue(place);

@@ -29,6 +29,7 @@ export async function operate(
     const outcome = outcomeSchema.parse(result);
     if (options.json) output.out(JSON.stringify({ version: 1, ...outcome }, undefined, 2));
     else if (outcome.dry_run) output.err("Dry run: nothing was changed.");
+    else if (!outcome.steps.length) output.err("Nothing was changed.");
     else output.err(`Done. To undo: ${outcome.undo}`);
     return 0;
   } finally {

@@ -1,14 +1,19 @@
 import { endpointHost } from "../config/addresses.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { readState } from "../agent/state.ts";
-import { UPSTREAM } from "../cluster/layout.ts";
+import { nodeLayoutOf, UPSTREAM } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation, programOf } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { quotePassfileField } from "../postgres/quoting.ts";
 import { ownerOf, writeFileIfChanged } from "../system/files.ts";
+import { findPostmaster } from "../postgres/server.ts";
+import { accepts } from "../system/network.ts";
 import { runInTerminal } from "../system/process.ts";
 import { installHint, searchPath, suggest, type Context } from "./context.ts";
+
+/** Milliseconds that an endpoint may take to accept a connection. */
+const ENDPOINT_LIMIT = 1000;
 
 /** Opens psql as superuser on a node, or through an endpoint; what follows `--` goes to psql. */
 export async function psql(
@@ -25,6 +30,7 @@ export async function psql(
     });
   }
   const { host, port } = resolveTarget(context, target ?? "write");
+  await assertAnswers(context, target ?? "write", { host, port });
   const isEndpoint = [undefined, "read", "write"].includes(target);
   const follows = isEndpoint && (await readState(layout))?.primary === UPSTREAM;
   const passfile = `${layout.secretsDir}/postgres.pgpass`;
@@ -54,6 +60,25 @@ export async function psql(
     PGUSER: SUPERUSER,
     PGDATABASE: "postgres",
     PGPASSFILE: passfile,
+  });
+}
+
+/** psql's own words about a server that is not there do not say what to do. @throws OdooPgError not_running. */
+async function assertAnswers(
+  { config, layout, configFile }: Context,
+  target: string,
+  { host, port }: { host: string; port: number },
+): Promise<void> {
+  const node = config.nodes.find(({ name }) => name === target);
+  const answers = node
+    ? (await findPostmaster(nodeLayoutOf(layout, node).dataDir)) !== undefined
+    : await accepts(host, port, ENDPOINT_LIMIT);
+  if (answers) return;
+  throw new OdooPgError("not_running", {
+    message: node
+      ? `Node ${node.name} is not running.`
+      : `The ${target} endpoint (${host}:${port}) takes no connections.`,
+    next: suggest({ configFile }, "up"),
   });
 }
 

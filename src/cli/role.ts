@@ -1,9 +1,10 @@
 import { generatePassword } from "../agent/secrets.ts";
 import { passwordProblem } from "../config/passwords.ts";
+import { shellWord } from "../cluster/shell-word.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { createRole, dropRole, listRoles } from "../odoo/more-roles.ts";
 import { GROUP_ROLE } from "../odoo/roles.ts";
-import { readTextIfAny } from "../system/files.ts";
+import { permissionsOf, readTextIfAny } from "../system/files.ts";
 import { withSession } from "../system/sql.ts";
 import { readStandardInput } from "../system/terminal.ts";
 import type { Context } from "./context.ts";
@@ -25,6 +26,8 @@ export interface RoleFlags {
 export async function roleCreate(context: Context, name: string, flags: RoleFlags): Promise<ExitStatus> {
   const { output } = context;
   const given = await givenPassword(flags);
+  const readers = flags.passwordFile === undefined ? undefined : await othersWhoRead(flags.passwordFile);
+  if (readers !== undefined) output.err(`▲ ${readers}`);
   const password = given ?? generatePassword();
   await onPrimary(
     context,
@@ -41,6 +44,13 @@ export async function roleCreate(context: Context, name: string, flags: RoleFlag
       : `Role "${name}" is made.`,
   );
   return 0;
+}
+
+/** Says when others than the owner may read a file that holds a password. */
+async function othersWhoRead(file: string): Promise<string | undefined> {
+  const mode = (await permissionsOf(file))?.mode ?? 0;
+  if ((mode & 0o044) === 0) return undefined;
+  return `${file} can be read by others (mode ${mode.toString(8).padStart(4, "0")}). Next: chmod 600 ${shellWord(file)}`;
 }
 
 async function givenPassword(flags: RoleFlags): Promise<string | undefined> {

@@ -6,6 +6,7 @@ import { planLoad, showCpus, type Load, type Wish } from "../advice/tune/load.ts
 import { odooLines, type OdooLine } from "../advice/tune/odoo-lines.ts";
 import { claimedBytes, tunedSettings } from "../advice/tune/settings.ts";
 import { withParameters } from "../advice/tune/written.ts";
+import { stamp } from "../agent/removed-nodes.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { showBytes } from "../cluster/quantities.ts";
 import { shellWord } from "../cluster/shell-word.ts";
@@ -81,7 +82,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
     context.output.out(JSON.stringify(snakeCase(document), undefined, 2));
     return 0;
   }
-  show(context, seen, load, settings, odoo, silence, applied);
+  show(context, seen, load, settings, odoo, silence);
   if (applied) showApplied(context, applied, flags.dryRun);
   context.output.err(next === undefined ? "Nothing is to be changed." : `Next: ${next}`);
   return 0;
@@ -165,8 +166,7 @@ async function apply(
   if (dryRun) return { file: named, copy: null, lines };
 
   const permissions = (await permissionsOf(file)) ?? { mode: 0o644 };
-  const stamp = new Date(now()).toISOString().replace(/[-:]|\.\d+/g, "");
-  const copy = before === undefined ? null : `${file}.before-${stamp}`;
+  const copy = before === undefined ? null : `${file}.before-${stamp(now())}`;
   try {
     if (before !== undefined && copy !== null) await writeFileAtomic(copy, before, permissions);
     await writeFileAtomic(file, after, permissions);
@@ -221,7 +221,6 @@ function show(
   settings: readonly Row[],
   odoo: readonly OdooLine[],
   silence: string | undefined,
-  applied: Applied | undefined,
 ): void {
   const { out, err } = context.output;
   const disk = figures.disk === "ssd" ? "SSD" : "disk that rotates";
@@ -262,10 +261,8 @@ function show(
   if (kept.length)
     out(`\nAs they should be: ${kept.map(({ name, now: value }) => `${name} ${value}`).join(", ")}`);
   for (const { name, obstacle } of differing) if (obstacle !== null) err(`▲ ${name}: ${obstacle}`);
-  if (!applied) {
-    out("\n; for odoo.conf, which odoo-pg does not change");
-    for (const { name, value, reason } of odoo) out(`; ${reason}\n${name} = ${value}`);
-  }
+  out("\n; for odoo.conf, which odoo-pg does not change");
+  for (const { name, value, reason } of odoo) out(`; ${reason}\n${name} = ${value}`);
 }
 
 function showApplied(context: Context, { file, copy, lines }: Applied, dryRun: boolean): void {

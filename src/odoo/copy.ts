@@ -18,11 +18,11 @@ import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
 import { conninfo } from "../postgres/quoting.ts";
 import { monotonic } from "../system/clock.ts";
-import { kindOf, temporaryDirectory, writeFileAtomic } from "../system/files.ts";
+import { temporaryDirectory, writeFileAtomic } from "../system/files.ts";
 import { produce } from "../system/pipeline.ts";
 import { connect, explainSql, SqlError, withSession, type Session } from "../system/sql.ts";
 import { assertFree, needDatabase } from "./databases.ts";
-import { readingFilestore, storeFnames } from "./filestore.ts";
+import { hasFilestore, storeFnames } from "./filestore.ts";
 import { neutralizeCopy } from "./neutralize-copy.ts";
 
 export interface CopyOrder {
@@ -67,10 +67,7 @@ export async function copyDatabase(
     throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
   const root = source.config.odoo.filestore;
   const folder = filestoreFor(source.config, order.from);
-  const withFiles =
-    root !== undefined &&
-    folder !== undefined &&
-    (await readingFilestore(root, async () => await kindOf(folder))) === "directory";
+  const withFiles = root !== undefined && folder !== undefined && (await hasFilestore(root, folder));
   const target = await NewDatabase.begin(source);
   const filling: Filling = { source, database: order.to, target, progress, files: undefined };
   try {
@@ -80,6 +77,8 @@ export async function copyDatabase(
     const notes = [...copied.notes, ...(await completeFiles(copying))];
     if (!withFiles && root === undefined)
       notes.push('attachments were not copied: "odoo.filestore" is not set');
+    if (!withFiles && folder !== undefined && (await namesFiles(target)))
+      notes.push(`attachments were not copied: there is no ${folder}`);
     if (order.neutralize && source.config.odoo.addons_path.length === 0)
       notes.push("odoo.addons_path is not set: modules of your own may still talk to others");
     if (order.neutralize) progress.step(order.to, "neutralise");
@@ -122,6 +121,16 @@ export async function copyDatabase(
       cause: error,
     });
   }
+}
+
+/** Whether a copy names attachments in a filestore. */
+async function namesFiles(target: NewDatabase): Promise<boolean> {
+  return await withSession(target.superuser, async (session) => {
+    if (!(await isOdooDatabase(session))) return false;
+    await session.query("BEGIN READ ONLY");
+    const { done } = await storeFnames(session).next();
+    return done !== true;
+  });
 }
 
 interface Copying {

@@ -4,9 +4,11 @@ import { filestoreFor, freeFilestoreFor } from "../backup/restore/attachments.ts
 import { changeName, tidyUp } from "../backup/restore/publish.ts";
 import { assertDatabaseName } from "../backup/restore/database-name.ts";
 import type { BackupSource } from "../backup/source.ts";
+import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, removeTree } from "../system/files.ts";
 import { explainSql, quoteSqlIdentifier as id, withSession } from "../system/sql.ts";
+import { assertFilestores } from "./filestore.ts";
 
 const listedSchema = z.object({
   database: z.string(),
@@ -59,8 +61,12 @@ export async function needDatabase(source: BackupSource, name: string): Promise<
   const found = all.find(({ database }) => database === name);
   if (found) return found;
   throw new OdooPgError("database_unknown", {
-    message: `There is no database "${name}". There are: ${all.map(({ database }) => database).join(", ") || "none"}.`,
+    message: `There is no database "${name}". ${namesThatAre(
+      name,
+      all.map(({ database }) => database),
+    )}`,
     safe: "Nothing was changed.",
+    next: "Look which there are: odoo-pg db list",
   });
 }
 
@@ -104,6 +110,8 @@ export async function renameDatabase(
   const { sessions } = await needDatabase(source, from);
   assertDatabaseName(source.config, from);
   await assertFree(source, to);
+  const { filestore } = source.config.odoo;
+  if (filestore !== undefined) await assertFilestores(filestore);
   if (sessions > 0 && !endSessions) {
     throw new OdooPgError("refused", {
       message: `${sessions} sessions are in database "${from}".`,

@@ -17,15 +17,19 @@ export function filestoreOf(filestores: string, database: string): string | unde
  */
 export async function hasFilestore(filestores: string, folder: string): Promise<boolean> {
   return await readingFilestore(filestores, async () => {
-    if ((await kindOf(filestores)) !== "directory") {
-      throw new OdooPgError("filestore_unusable", {
-        message: `The directory of Odoo's filestores, ${filestores}, is not there.`,
-        safe: "Nothing was changed; earlier backups are untouched.",
-        next: `Mount its disk, or correct "odoo.filestore" in the configuration. Then look: ls ${filestores}`,
-      });
-    }
+    await assertFilestores(filestores);
     // The dot is only found by who may enter the folder.
     return (await kindOf(`${folder}/.`)) === "directory";
+  });
+}
+
+/** @throws OdooPgError filestore_unusable when the directory of all filestores is not there. */
+export async function assertFilestores(filestores: string): Promise<void> {
+  if ((await kindOf(filestores)) === "directory") return;
+  throw new OdooPgError("filestore_unusable", {
+    message: `The directory of Odoo's filestores, ${filestores}, is not there.`,
+    safe: "Nothing was changed; earlier backups are untouched.",
+    next: `Mount its disk, or correct "odoo.filestore" in the configuration. Then look: ls ${filestores}`,
   });
 }
 

@@ -1,10 +1,12 @@
 import * as z from "zod";
+import { shellWord } from "../cluster/shell-word.ts";
 import { OdooPgError } from "../errors.ts";
 import { scramVerifier } from "../postgres/scram.ts";
 import {
   explainSql,
   quoteSqlIdentifier as id,
   quoteSqlLiteral as literal,
+  SqlError,
   type Session,
 } from "../system/sql.ts";
 import { GROUP_ROLE } from "./roles.ts";
@@ -67,6 +69,14 @@ export async function createRole(
     await session.query("COMMIT");
   } catch (error) {
     await session.query("ROLLBACK").catch(() => {});
+    // duplicate_object
+    if (error instanceof SqlError && error.code === "42710") {
+      throw new OdooPgError("refused", {
+        message: `Role "${name}" is there already.`,
+        safe: "The role and its password are as they were.",
+        next: `Choose another name (odoo-pg role list), or change its password: odoo-pg psql -- -c ${shellWord(`\\password ${id(name)}`)}`,
+      });
+    }
     throw explainSql(error, `Role "${name}" cannot be made`);
   }
 }

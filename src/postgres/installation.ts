@@ -50,6 +50,16 @@ async function look(binDir: string): Promise<Installation | undefined> {
   return version === undefined || major === undefined ? undefined : { binDir, major, version };
 }
 
+/** How a certain version comes to be there: the system's own packages have one version only. */
+function installVersion(version: number, seen: readonly string[], machine: { installHint: string }): string {
+  const command = machine.installHint.replace(
+    / postgresql(@\d+)?(?= |$)/,
+    (_, formula?: string) => ` postgresql${formula === undefined ? "-" : "@"}${version}`,
+  );
+  const otherwise = seen.length ? ', or take "postgres.version" away to use one that is installed' : "";
+  return `${command} (packages of every version: https://www.postgresql.org/download)${otherwise}`;
+}
+
 async function* candidates(searchPath: string): AsyncGenerator<string> {
   const debian = "/usr/lib/postgresql";
   const numbered = (names: string[]): string[] =>
@@ -96,8 +106,8 @@ export async function findInstallation(
   }
   const wanted = wish.version === undefined ? `${OLDEST_MAJOR} or later` : String(wish.version);
   throw new OdooPgError("postgres_missing", {
-    message: `No PostgreSQL ${wanted} with server and client programs was found${seen.length ? `; found: ${seen.join(", ")}` : ""}.`,
+    message: `No PostgreSQL ${wanted} with server and client programs was found${seen.length ? `; installed: ${[...new Set(seen)].join(", ")}` : ""}.`,
     safe: "Nothing was changed.",
-    next: machine.installHint,
+    next: wish.version === undefined ? machine.installHint : installVersion(wish.version, seen, machine),
   });
 }

@@ -86,7 +86,6 @@ export function backupsOf(
     },
     async verify(backup) {
       const found = await verifyBackup(backup, new SoundFiles(), {
-        place: source.place,
         owner: source.owner,
         progress: silent,
       });

@@ -1,8 +1,9 @@
 import path from "node:path";
+import { shellWord } from "../../cluster/shell-word.ts";
 import { OdooPgError } from "../../errors.ts";
 import { kindOf } from "../../system/files.ts";
 import { bytesOf, firstBytes, gunzipped, outputOf } from "../../system/pipeline.ts";
-import { findBackup, readBackupFolder, type CataloguedBackup } from "../catalogue.ts";
+import { findBackup, readBackupFolder, unknownBackup, type CataloguedBackup } from "../catalogue.ts";
 import { isBackupId } from "../naming.ts";
 import { MANIFEST_FILE, TOC_FILE } from "../manifest.ts";
 import { placeOf, type BackupPlace } from "../place.ts";
@@ -28,10 +29,29 @@ export async function findInput(place: BackupPlace, cwd: string, word: string): 
   const kind = await kindOf(file);
   if (kind === "directory") return await directoryInput(file);
   if (kind === "file") return await fileInput(file);
+  if (!word.includes("/")) throw await unknownBackup(place, word);
   throw new OdooPgError("backup_unknown", {
-    message: `There is neither a backup "${word}" in ${place.dir} nor a file of that name.`,
+    message: `There is no file or folder ${file}.`,
     safe: "Nothing was changed.",
     next: "Look which backups there are: odoo-pg backup list",
+  });
+}
+
+/**
+ * The backup that a word on the command line means, by its id or by its path.
+ * @throws OdooPgError as `findInput`; dump_unusable for what somebody else made: it has no checksums.
+ */
+export async function findNamedBackup(
+  place: BackupPlace,
+  cwd: string,
+  word: string,
+): Promise<CataloguedBackup> {
+  const input = await findInput(place, cwd, word);
+  if (input.kind === "backup") return input.backup;
+  throw new OdooPgError("dump_unusable", {
+    message: `${word} is no backup of odoo-pg: nothing says what should be in it.`,
+    safe: "Nothing was changed.",
+    next: `Try it by restoring: odoo-pg restore ${shellWord(word)} --as NEW_DATABASE`,
   });
 }
 

@@ -1,7 +1,10 @@
 import path from "node:path";
 import type { Progress } from "../../agent/events.ts";
+import { shellWord } from "../../cluster/shell-word.ts";
+import { namesThatAre } from "../../config/suggestion.ts";
 import { OdooPgError } from "../../errors.ts";
-import { storeFnames } from "../../odoo/filestore.ts";
+import { listDatabases } from "../../odoo/databases.ts";
+import { assertFilestores, storeFnames } from "../../odoo/filestore.ts";
 import { monotonic } from "../../system/clock.ts";
 import { fileBytes } from "../../system/files.ts";
 import { explainSql, SqlError, withSession } from "../../system/sql.ts";
@@ -125,16 +128,20 @@ async function presentOf(source: BackupSource, database: string): Promise<Presen
 
 /** @throws OdooPgError for a name that cannot be, that is taken, or that is not there to be replaced. */
 async function assertName(
-  { config }: BackupSource,
+  source: BackupSource,
   { database, replace }: RestoreOrder,
   present: Present | undefined,
 ): Promise<void> {
+  const { config } = source;
   assertDatabaseName(config, database);
+  // Also for what holds no attachments: the change of names is noted there.
+  if (config.odoo.filestore !== undefined) await assertFilestores(config.odoo.filestore);
   if (replace && present === undefined) {
+    const names = (await listDatabases(source)).map((listed) => listed.database);
     throw new OdooPgError("database_unknown", {
-      message: `There is no database "${database}" to replace.`,
+      message: `There is no database "${database}" to replace. ${namesThatAre(database, names)}`,
       safe: "Nothing was changed.",
-      next: "Restore it with --as.",
+      next: `Correct the name, or restore into a new database: --as ${shellWord(database)}`,
     });
   }
   if (!replace && present !== undefined) {
