@@ -36,6 +36,12 @@ export const STANDBY_SENSITIVE = [
   "max_worker_processes",
 ] as const;
 
+/** Of those, what PostgreSQL itself chooses where no file says anything (13 to 18). */
+const STANDBY_DEFAULTS: Readonly<Record<string, string>> = {
+  max_prepared_transactions: "0",
+  max_worker_processes: "8",
+};
+
 /** Connections of each node unless postgres.parameters says otherwise. */
 export const DEFAULT_MAX_CONNECTIONS = 300;
 
@@ -231,7 +237,7 @@ export function configuredParameters(input: NodeRenderInput): ReadonlyMap<string
 export function renderPostgresqlConf(input: NodeRenderInput): string {
   const all = configuredSettings(input);
   for (const [name, least] of Object.entries(input.floor)) {
-    const wanted = Number(all[name]?.value);
+    const wanted = Number(all[name]?.value ?? STANDBY_DEFAULTS[name]);
     if (Number.isFinite(wanted) && wanted < least) {
       all[name] = { value: String(least), why: "not below the primary's running value" };
     }

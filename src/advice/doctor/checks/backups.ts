@@ -1,0 +1,128 @@
+import { backupWarnings } from "../../../cluster/backups.ts";
+import type { WarningCode } from "../../../cluster/warnings.ts";
+import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
+import { finding, type Finding, type FindingCode, type Figures } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/** Finished segments that may wait: half a gigabyte of the usual ones. */
+const WAITING_SEGMENTS = 32;
+
+/** What `status` warns of, and what doctor calls it. */
+const CODES: Partial<Record<WarningCode, FindingCode>> = {
+  backup_failed: "backup_failed",
+  backup_incomplete: "backup_incomplete",
+  backup_too_old: "backup_late",
+  drill_failed: "drill_failed",
+  drill_too_old: "drill_late",
+};
+
+/** Whether there are backups, young enough and proven, and whether WAL gets to its archive. */
+export function checkBackups(evidence: Evidence, next: NextCommands): Finding[] {
+  return [
+    ...whatWasSeen(evidence.backups).flatMap(() => [...off(evidence, next), ...ofRecord(evidence, next)]),
+    ...serversSeen(evidence).flatMap((server) => archiver(server, next)),
+  ];
+}
+
+/** Databases that somebody could miss. */
+function databasesOf({ catalog, config }: Evidence): string[] {
+  return whatWasSeen(catalog)
+    .flatMap(({ databases }) => whatWasSeen(databases))
+    .flat()
+    .filter(({ is_template, name }) => !is_template && name !== "postgres" && name !== config.odoo.template)
+    .map(({ name }) => name);
+}
+
+function off(evidence: Evidence, next: NextCommands): Finding[] {
+  const databases = databasesOf(evidence);
+  if (evidence.config.backup.enabled || databases.length === 0) return [];
+  return [
+    finding("backups_off", {
+      message: `Backups are turned off, and there ${databases.length === 1 ? "is 1 database" : `are ${databases.length} databases`}.`,
+      evidence: { "backup.enabled": false, databases: databases.length },
+      next: `take backup.enabled out of the configuration (and BACKUPS out of the environment), then: ${next.run("up")}`,
+    }),
+  ];
+}
+
+function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Finding[] {
+  return whatWasSeen(backups).flatMap(({ record, launchedAt }) => {
+    const evidence: Figures = {
+      last_good_at: record?.last_good_at ?? null,
+      last_drill_at: record?.last_drill?.finished_at ?? null,
+      backups: record?.backups ?? 0,
+      "backup.max_age_hours": config.backup.max_age_hours,
+    };
+    const found = backupWarnings({
+      settings: config.backup,
+      record,
+      launchedAt,
+      now,
+      suggest: next.run,
+    }).flatMap((warning) => {
+      const code = CODES[warning.code];
+      return code === undefined
+        ? []
+        : [finding(code, { message: warning.message, evidence, next: warning.next })];
+    });
+    if (!record?.backups || record.last_drill || found.some(({ code }) => code === "drill_late"))
+      return found;
+    const { drill_schedule, enabled } = config.backup;
+    const planned =
+      enabled && drill_schedule !== "off" ? ` The schedule does it at ${drill_schedule} (UTC).` : "";
+    found.push(
+      finding("never_drilled", {
+        message: `There ${record.backups === 1 ? "is 1 backup" : `are ${record.backups} backups`}, and none was ever proven by restoring it.${planned}`,
+        evidence,
+        next: next.run("backup verify --restore"),
+      }),
+    );
+    return found;
+  });
+}
+
+function archiver(server: Server, next: NextCommands): Finding[] {
+  const mode = settingOf(server, "archive_mode");
+  if (mode === undefined || mode === "off" || server.in_recovery) return [];
+  const means = settingOf(server, "archive_command") || settingOf(server, "archive_library");
+  return whatWasSeen(server.archiver).flatMap((seen) => {
+    const { failed_count, last_archived_at, last_failed_at, last_failed_wal, waiting } = seen;
+    const evidence: Figures = {
+      waiting_segments: waiting,
+      failed_count,
+      last_failed_wal,
+      last_archived_at: last_archived_at === null ? null : new Date(last_archived_at).toISOString(),
+      last_failed_at: last_failed_at === null ? null : new Date(last_failed_at).toISOString(),
+    };
+    const logs = next.run(`logs ${server.name}`);
+    if (!means || means === "(disabled)") {
+      return [
+        finding("archiver_failing", {
+          node: server.name,
+          message: `${server.name} keeps its WAL for an archive, and no archive_command takes it there: its disk fills.`,
+          evidence,
+          next: `set archive_command, or archive_mode to off, in postgres.parameters, then: ${next.run("up")}`,
+        }),
+      ];
+    }
+    if (last_failed_at !== null && last_failed_at > (last_archived_at ?? 0)) {
+      return [
+        finding("archiver_failing", {
+          node: server.name,
+          message: `${server.name} cannot archive ${last_failed_wal ?? "its WAL"}; ${waiting} ${waiting === 1 ? "segment waits" : "segments wait"}.`,
+          evidence,
+          next: `its own words stand in the log: ${logs}`,
+        }),
+      ];
+    }
+    if (waiting <= WAITING_SEGMENTS) return [];
+    return [
+      finding("archiver_late", {
+        node: server.name,
+        message: `${server.name} has ${waiting} finished WAL segments of ${(numberOf(server, "wal_segment_size") ?? 0) / 1024 / 1024} MB that wait to be archived.`,
+        evidence,
+        next: logs,
+      }),
+    ];
+  });
+}

@@ -1,0 +1,26 @@
+import { serversSeen, whatWasSeen, type Evidence } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/** Seconds by which a server's clock may differ from ours, and from its primary's: there the network counts too. */
+const FROM_OURS = 2;
+const FROM_PRIMARY = 5;
+
+/** Whether clocks agree. */
+export function checkClock(evidence: Evidence, _next: NextCommands): Finding[] {
+  return serversSeen(evidence).flatMap(({ name, clock }) =>
+    whatWasSeen(clock).flatMap(({ ahead_seconds: ahead, since_sent_seconds: sent }) => {
+      if (Math.abs(ahead) > FROM_OURS) return [skew(name, ahead, "this host's")];
+      return sent !== null && Math.abs(sent) > FROM_PRIMARY ? [skew(name, sent, "its primary's")] : [];
+    }),
+  );
+}
+
+function skew(name: string, seconds: number, whose: string): Finding {
+  return finding("clock_skew", {
+    node: name,
+    message: `The clock of ${name} is ${Math.abs(seconds).toFixed(1)} s ${seconds > 0 ? "ahead of" : "behind"} ${whose}.`,
+    evidence: { ahead_seconds: seconds },
+    next: "have a time service keep both (chrony, systemd-timesyncd), and look: timedatectl",
+  });
+}

@@ -1,0 +1,245 @@
+import { quoteIdentifier } from "../../../postgres/quoting.ts";
+import {
+  whatWasSeen,
+  type CatalogSeen,
+  type DatabaseListed,
+  type Evidence,
+  type OdooDatabaseSeen,
+  type RoleSeen,
+} from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/** Collations that order by the bytes or code points of UTF-8, as no library update can change. */
+const PLAIN_COLLATIONS = new Set(["C", "POSIX", "C.UTF-8", "C.utf8"]);
+
+/** Whether Odoo's databases, and the template for new ones, are as Odoo needs them. */
+export function checkDatabases(evidence: Evidence, next: NextCommands): Finding[] {
+  return whatWasSeen(evidence.catalog).flatMap((catalog) => [
+    ...template(evidence, catalog, next),
+    ...whatWasSeen(catalog.databases)
+      .flat()
+      .flatMap((database) => ofDatabase(evidence, catalog, database, next)),
+  ]);
+}
+
+function template(evidence: Evidence, catalog: CatalogSeen, next: NextCommands): Finding[] {
+  const name = evidence.config.odoo.template;
+  // Where the primary is somebody else's, so is the template.
+  if (evidence.follows) return [];
+  return whatWasSeen(catalog.template).flatMap((seen) => {
+    const lacks = [
+      ...(seen.exists ? [] : ["the database itself"]),
+      ...(seen.exists && !seen.is_template ? ["IS_TEMPLATE"] : []),
+      ...(seen.exists ? ["pg_trgm", "unaccent"].filter((one) => !seen.extensions.includes(one)) : []),
+      ...(seen.extensions.includes("unaccent") && seen.unaccent_volatility !== "i"
+        ? ["an IMMUTABLE unaccent"]
+        : []),
+    ];
+    if (lacks.length === 0) return [];
+    return [
+      finding("template_unfit", {
+        database: name,
+        message: `The template ${name} for new databases lacks ${lacks.join(", ")}.`,
+        evidence: { lacks: lacks.join(", ") },
+        next: next.run("up"),
+      }),
+    ];
+  });
+}
+
+function ofDatabase(
+  evidence: Evidence,
+  catalog: CatalogSeen,
+  database: DatabaseListed,
+  next: NextCommands,
+): Finding[] {
+  const inside = whatWasSeen(catalog.each.get(database.name)).flatMap((each) => whatWasSeen(each.odoo));
+  return [
+    ...libraryVersion(catalog, database, next),
+    ...inside.flatMap((odoo) =>
+      odoo === undefined
+        ? []
+        : [
+            ...owner(evidence, catalog, database, next),
+            ...objects(catalog, database, odoo, next),
+            ...collation(database, next),
+            ...extensions(evidence, catalog, database, odoo, next),
+            ...unaccent(catalog, database, odoo, next),
+          ],
+    ),
+  ];
+}
+
+function libraryVersion(
+  { node }: CatalogSeen,
+  { name, collation_version, library_version }: DatabaseListed,
+  next: NextCommands,
+): Finding[] {
+  if (collation_version === null || library_version === null || collation_version === library_version)
+    return [];
+  return [
+    finding("collation_version_changed", {
+      database: name,
+      message: `The library that sorts for ${name} is now of version ${library_version}; its indexes were made with ${collation_version}.`,
+      evidence: { recorded: collation_version, library: library_version },
+      next: `at a quiet hour (tables are locked): ${next.psql(
+        node,
+        [
+          `REINDEX DATABASE ${quoteIdentifier(name)}`,
+          `ALTER DATABASE ${quoteIdentifier(name)} REFRESH COLLATION VERSION`,
+        ],
+        name,
+      )}`,
+    }),
+  ];
+}
+
+function owner(
+  { config, follows }: Evidence,
+  catalog: CatalogSeen,
+  database: DatabaseListed,
+  next: NextCommands,
+): Finding[] {
+  return whatWasSeen(catalog.roles).flatMap((roles) => {
+    const role = roles.find(({ name }) => name === database.owner);
+    if (role && mayOwn(role, config.odoo.role, follows)) return [];
+    return [
+      finding("database_owner_wrong", {
+        database: database.name,
+        message: `${database.name} belongs to ${database.owner}${role && !role.login ? ", which may not log in" : ""}: Odoo as ${config.odoo.role} does not see it.`,
+        evidence: { owner: database.owner, odoo_role: config.odoo.role },
+        next: next.psql(catalog.node, [
+          `ALTER DATABASE ${quoteIdentifier(database.name)} OWNER TO ${quoteIdentifier(config.odoo.role)}`,
+        ]),
+      }),
+    ];
+  });
+}
+
+function mayOwn({ name, login, superuser, in_group }: RoleSeen, odoo: string, follows: boolean): boolean {
+  if (!login || (superuser && name !== odoo && !in_group)) return false;
+  // Which roles a primary of somebody else gives to Odoo is not known here.
+  return follows || name === odoo || name === "openerp" || in_group;
+}
+
+function objects(
+  { node }: CatalogSeen,
+  { name, owner: right }: DatabaseListed,
+  { foreign_objects }: OdooDatabaseSeen,
+  next: NextCommands,
+): Finding[] {
+  return foreign_objects.map(({ owner: wrong, objects: count, example }) =>
+    finding("objects_owner_wrong", {
+      database: name,
+      message: `${name}: ${count} ${count === 1 ? "table or view belongs" : "tables and views belong"} to ${wrong}, such as ${example}: Odoo cannot update the modules that they are part of.`,
+      evidence: { owner: wrong, objects: count, example },
+      next: next.psql(
+        node,
+        [
+          "DO $do$ DECLARE named regclass; BEGIN FOR named IN SELECT oid FROM pg_class " +
+            "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') " +
+            `AND relowner = ${literal(quoteIdentifier(wrong))}::regrole ` +
+            `LOOP EXECUTE 'ALTER TABLE ' || named || ' OWNER TO ${quoteIdentifier(right).replaceAll("'", "''")}'; END LOOP; END $do$`,
+        ],
+        name,
+      ),
+    }),
+  );
+}
+
+function literal(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+function collation({ name, encoding, collation: order }: DatabaseListed, next: NextCommands): Finding[] {
+  if (encoding === "UTF8" && PLAIN_COLLATIONS.has(order)) return [];
+  return [
+    finding("database_collation", {
+      database: name,
+      message: `${name} is sorted by ${order} in ${encoding}; Odoo makes its databases with C in UTF8.`,
+      evidence: { collation: order, encoding },
+      next: `a zip of Odoo is restored with C; make one of a backup, and restore that --as a new name: ${next.run("backup list")}`,
+    }),
+  ];
+}
+
+function extensions(
+  { odooConf }: Evidence,
+  { node }: CatalogSeen,
+  { name, owner: right }: DatabaseListed,
+  odoo: OdooDatabaseSeen,
+  next: NextCommands,
+): Finding[] {
+  // odoo-pg's own lines for odoo.conf turn unaccent on.
+  const usesUnaccent = whatWasSeen(odooConf).every(({ options }) => options.unaccent);
+  const missing = ["pg_trgm", ...(usesUnaccent ? ["unaccent"] : [])].filter(
+    (extension) => !odoo.extensions.includes(extension),
+  );
+  if (missing.length === 0) return [];
+  return [
+    finding("extension_missing", {
+      database: name,
+      message: `${name} lacks ${missing.join(" and ")}: searches by part of a name read whole tables.`,
+      evidence: { missing: missing.join(", ") },
+      next: next.psql(
+        node,
+        [
+          // A dump of it says COMMENT ON EXTENSION, which only the extension's owner may.
+          `SET ROLE ${quoteIdentifier(right)}`,
+          ...missing.map((extension) => `CREATE EXTENSION ${extension} SCHEMA public`),
+          "RESET ROLE",
+          ...(missing.includes("unaccent")
+            ? [
+                "ALTER FUNCTION public.unaccent(text) IMMUTABLE",
+                `ALTER FUNCTION public.unaccent(text) OWNER TO ${quoteIdentifier(right)}`,
+              ]
+            : []),
+        ],
+        name,
+      ),
+    }),
+  ];
+}
+
+function unaccent(
+  { node }: CatalogSeen,
+  { name }: DatabaseListed,
+  odoo: OdooDatabaseSeen,
+  next: NextCommands,
+): Finding[] {
+  if (odoo.unaccent_volatility === null) return [];
+  if (odoo.unaccent_volatility !== "i") {
+    return [
+      finding("unaccent_not_immutable", {
+        database: name,
+        message: `unaccent(text) in ${name} is not IMMUTABLE: no index can use it.`,
+        evidence: { volatility: odoo.unaccent_volatility === "s" ? "STABLE" : "VOLATILE" },
+        next: next.psql(node, ["ALTER FUNCTION unaccent(text) IMMUTABLE"], name),
+      }),
+    ];
+  }
+  if (!odoo.extensions.includes("pg_trgm")) return [];
+  const lacking = odoo.searched.filter(
+    ({ index, index_has_unaccent }) => index === null || !index_has_unaccent,
+  );
+  if (lacking.length === 0) return [];
+  return [
+    finding("unaccent_index_missing", {
+      database: name,
+      message: `${name} has no trigram index on the unaccented names of ${lacking.map(({ table }) => table).join(", ")}.`,
+      evidence: { tables: lacking.map(({ table }) => table).join(", ") },
+      next: next.psql(
+        node,
+        lacking.flatMap(({ table, is_json, index }) => [
+          // It has the name that Odoo gives, and would be taken for the right one.
+          ...(index === null ? [] : [`DROP INDEX CONCURRENTLY ${quoteIdentifier(index)}`]),
+          `CREATE INDEX CONCURRENTLY ${index === null ? `${table}__name_index` : quoteIdentifier(index)} ON ${table} USING gin (unaccent(${
+            is_json ? "(jsonb_path_query_array(name, '$.*'))::text" : "name"
+          }) gin_trgm_ops)`,
+        ]),
+        name,
+      ),
+    }),
+  ];
+}

@@ -1,0 +1,75 @@
+import { whatWasSeen, type Evidence } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/** Names in a message. */
+const NAMED = 3;
+
+/** Indexes that do not work, or that do what another does. */
+export function checkIndexes({ catalog }: Evidence, next: NextCommands): Finding[] {
+  return whatWasSeen(catalog).flatMap(({ node, each }) =>
+    [...each].flatMap(([database, look]) => [
+      ...whatWasSeen(look)
+        .flatMap((seen) => whatWasSeen(seen.invalid_indexes))
+        .flat()
+        .map(({ name, table, bytes }) =>
+          finding("index_invalid", {
+            database,
+            message: `${database}: the index ${name} of ${table} is invalid: its making was cut off.`,
+            evidence: { index: name, table, size_bytes: bytes },
+            next: isLeftover(name)
+              ? `it is what a REINDEX left behind, and may go: ${next.psql(node, [`DROP INDEX CONCURRENTLY ${name}`], database)}`
+              : next.psql(node, [`REINDEX INDEX CONCURRENTLY ${name}`], database),
+          }),
+        ),
+      ...duplicates(
+        node,
+        database,
+        whatWasSeen(look)
+          .flatMap((seen) => whatWasSeen(seen.duplicate_indexes))
+          .flat(),
+        next,
+      ),
+    ]),
+  );
+}
+
+/** REINDEX CONCURRENTLY names what it makes, and what it puts away, so (manual of REINDEX). */
+function isLeftover(name: string): boolean {
+  return /_cc(?:new|old)\d*"?$/.test(name);
+}
+
+function duplicates(
+  node: string,
+  database: string,
+  all: readonly {
+    readonly name: string;
+    readonly table: string;
+    readonly bytes: number;
+    readonly same_as: string;
+  }[],
+  next: NextCommands,
+): Finding[] {
+  if (all.length === 0) return [];
+  const bytes = all.reduce((sum, index) => sum + index.bytes, 0);
+  const shown = all.slice(0, NAMED).map(({ name, same_as }) => `${name} is the same as ${same_as}`);
+  const more = all.length > NAMED ? `, and ${all.length - NAMED} more` : "";
+  return [
+    finding("index_duplicate", {
+      database,
+      message: `${database}: ${shown.join("; ")}${more}.`,
+      evidence: { indexes: all.length, size_bytes: bytes },
+      next: `see whose they are before you let one go (Odoo makes its own again): ${next.psql(
+        node,
+        [
+          `SELECT indexrelid::regclass, idx_scan, pg_get_indexdef(indexrelid) FROM pg_stat_user_indexes WHERE indexrelid IN (${all
+            .slice(0, NAMED)
+            .flatMap(({ name, same_as }) => [name, same_as])
+            .map((name) => `'${name.replaceAll("'", "''")}'::regclass`)
+            .join(", ")})`,
+        ],
+        database,
+      )}`,
+    }),
+  ];
+}

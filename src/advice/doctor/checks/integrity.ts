@@ -1,0 +1,54 @@
+import { shellWord } from "../../../cluster/shell-word.ts";
+import { serversSeen, settingOf, whatWasSeen, type Evidence } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+const IGNORING = ["zero_damaged_pages", "ignore_checksum_failure", "ignore_system_indexes"] as const;
+
+/** Whether damage to the data would be noticed, and whether there is any. */
+export function checkIntegrity(evidence: Evidence, next: NextCommands): Finding[] {
+  return [
+    ...serversSeen(evidence).flatMap((server) => {
+      const found: Finding[] = [];
+      if (settingOf(server, "data_checksums") === "off") {
+        found.push(
+          finding("checksums_off", {
+            node: server.name,
+            message: `The data pages of ${server.name} have no checksums: damage by the disk is not noticed.`,
+            evidence: { data_checksums: "off" },
+            // It refuses while the server runs, and goes through all data: on every node, while all are stopped.
+            next: `stop the cluster, run pg_checksums --enable -D ${shellWord(server.dataDir)} as the servers' user (on every node without them), and start it again; first: ${next.run("down")}`,
+          }),
+        );
+      }
+      for (const name of IGNORING) {
+        if (settingOf(server, name) !== "on") continue;
+        found.push(
+          finding("damage_ignored", {
+            node: server.name,
+            message: `${server.name} runs with ${name} on.`,
+            evidence: { [name]: "on" },
+            next: next.unset(server, name),
+          }),
+        );
+      }
+      return found;
+    }),
+    ...failures(evidence, next),
+  ];
+}
+
+function failures({ catalog }: Evidence, next: NextCommands): Finding[] {
+  return whatWasSeen(catalog)
+    .flatMap(({ databases }) => whatWasSeen(databases))
+    .flat()
+    .filter(({ checksum_failures }) => checksum_failures > 0)
+    .map(({ name, checksum_failures }) =>
+      finding("checksum_failures", {
+        database: name,
+        message: `${checksum_failures} ${checksum_failures === 1 ? "page" : "pages"} of ${name} had a wrong checksum when read: data is damaged.`,
+        evidence: { checksum_failures },
+        next: `keep every backup, and go over to a replica on another disk: ${next.run("switchover --dry-run")}`,
+      }),
+    );
+}

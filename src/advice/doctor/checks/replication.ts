@@ -1,0 +1,174 @@
+import { isCopySlot, slotName } from "../../../cluster/layout.ts";
+import { showBytes, showSeconds } from "../../../cluster/quantities.ts";
+import { STANDBY_SENSITIVE } from "../../../postgres/render.ts";
+import {
+  numberOf,
+  serversSeen,
+  settingOf,
+  whatWasSeen,
+  type Evidence,
+  type Server,
+  type SlotSeen,
+} from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import { shownSetting, type NextCommands } from "../next-commands.ts";
+
+/** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. As in status. */
+const KEPT_OF_LIMIT = 0.5;
+const KEPT_OF_DISK = 0.1;
+const SHORTEST_DELAY = 5;
+const LONGEST_DELAY = 300;
+const DAY = 86_400;
+const MB = 1024 * 1024;
+
+/** Whether replicas can go on replaying, serve reads in peace, and cannot fill the primary's disk. */
+export function checkReplication(evidence: Evidence, next: NextCommands): Finding[] {
+  const servers = serversSeen(evidence);
+  const primary = servers.find(({ in_recovery }) => !in_recovery);
+  return servers.flatMap((server) => [
+    ...(server.in_recovery
+      ? [
+          ...(primary ? settingsBelow(server, primary, next) : []),
+          ...reads(server, next),
+          ...conflicts(server, next),
+        ]
+      : []),
+    ...slots(evidence, server, next),
+  ]);
+}
+
+function settingsBelow(replica: Server, primary: Server, next: NextCommands): Finding[] {
+  return STANDBY_SENSITIVE.flatMap((name) => {
+    const [own, theirs] = [numberOf(replica, name), numberOf(primary, name)];
+    if (own === undefined || theirs === undefined || own >= theirs) return [];
+    return [
+      finding("replica_settings_below", {
+        node: replica.name,
+        message: `${replica.name} has ${name} = ${own}, below the ${theirs} of its primary ${primary.name}: it stops replaying.`,
+        evidence: { setting: name, replica: own, primary: theirs },
+        next: next.run("up"),
+      }),
+    ];
+  });
+}
+
+function reads(replica: Server, next: NextCommands): Finding[] {
+  const found: Finding[] = [];
+  if (settingOf(replica, "hot_standby_feedback") === "off") {
+    found.push(
+      finding("standby_feedback_off", {
+        node: replica.name,
+        message: `${replica.name} does not tell its primary which rows its reads still need: vacuum cancels them.`,
+        evidence: { hot_standby_feedback: "off" },
+        next: next.unset(replica, "hot_standby_feedback"),
+      }),
+    );
+  }
+  const delay = numberOf(replica, "max_standby_streaming_delay");
+  if (delay === undefined) return found;
+  const seconds = delay / 1000;
+  if (delay >= 0 && seconds >= SHORTEST_DELAY && seconds <= LONGEST_DELAY) return found;
+  found.push(
+    finding("standby_delay_unfit", {
+      node: replica.name,
+      message:
+        delay < 0
+          ? `A read on ${replica.name} may hold up replay without end.`
+          : `A read on ${replica.name} may hold up replay for ${showSeconds(seconds)}: ${
+              seconds < SHORTEST_DELAY ? "reads are cancelled at once" : "others see old data meanwhile"
+            }.`,
+      evidence: { max_standby_streaming_delay: delay < 0 ? "-1" : `${seconds} s` },
+      next: next.unset(replica, "max_standby_streaming_delay"),
+    }),
+  );
+  return found;
+}
+
+function conflicts(replica: Server, next: NextCommands): Finding[] {
+  return whatWasSeen(replica.conflicts).flatMap(({ by_reason, counted_seconds }) => {
+    const total = Object.values(by_reason).reduce((sum, count) => sum + count, 0);
+    const days = Math.max(1, (counted_seconds ?? 0) / DAY);
+    if (total === 0 || counted_seconds === null || total / days < 1) return [];
+    return [
+      finding("replica_conflicts", {
+        node: replica.name,
+        message: `${replica.name} has cancelled ${total} ${total === 1 ? "read" : "reads"} in ${showSeconds(counted_seconds)}, because replay needed what ${total === 1 ? "it" : "they"} used.`,
+        evidence: { ...by_reason, counted_seconds },
+        next: next.psql(replica.name, [
+          "SELECT * FROM pg_stat_database_conflicts WHERE confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock + confl_tablespace > 0",
+          "SHOW max_standby_streaming_delay",
+        ]),
+      }),
+    ];
+  });
+}
+
+function slots(evidence: Evidence, server: Server, next: NextCommands): Finding[] {
+  return whatWasSeen(server.slots).flatMap((all) => [
+    ...uncapped(server, all, next),
+    ...all.flatMap((slot) => ofSlot(evidence, server, slot, next)),
+  ]);
+}
+
+function uncapped(server: Server, all: readonly SlotSeen[], next: NextCommands): Finding[] {
+  if (all.length === 0 || numberOf(server, "max_slot_wal_keep_size") !== -1) return [];
+  return [
+    finding("slot_without_cap", {
+      node: server.name,
+      message: `The ${all.length === 1 ? "slot" : `${all.length} slots`} on ${server.name} may keep WAL until the disk is full.`,
+      evidence: { max_slot_wal_keep_size: shownSetting(server, "max_slot_wal_keep_size"), slots: all.length },
+      next: next.unset(server, "max_slot_wal_keep_size"),
+    }),
+  ];
+}
+
+function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen, next: NextCommands): Finding[] {
+  const replica = evidence.config.nodes.find(({ name }) => slotName(name) === slot.name);
+  const drop = next.psql(server.name, [`SELECT pg_drop_replication_slot('${slot.name}')`]);
+  const figures = {
+    slot: slot.name,
+    type: slot.type,
+    active: slot.active,
+    wal_status: slot.wal_status,
+    kept_bytes: slot.kept_bytes,
+  };
+  if (slot.wal_status === "lost") {
+    return [
+      finding("slot_lost", {
+        node: server.name,
+        message: `The slot ${slot.name} on ${server.name} is lost: who uses it can never catch up.`,
+        evidence: figures,
+        next: replica ? next.run(`reseed ${replica.name}`) : drop,
+      }),
+    ];
+  }
+  // A copy that is under way holds its slot; what is left of one that was cut off goes with the next.
+  if (!slot.active && !replica && !isCopySlot(slot.name)) {
+    return [
+      finding("slot_unused", {
+        node: server.name,
+        message: `The ${slot.type} slot ${slot.name} on ${server.name} is not in use, and belongs to no node of this cluster. It keeps ${slot.kept_bytes === null ? "WAL" : `${showBytes(slot.kept_bytes)} of WAL`}.`,
+        evidence: figures,
+        next: `if nobody will come back for it: ${drop}`,
+      }),
+    ];
+  }
+  const limit = numberOf(server, "max_slot_wal_keep_size") ?? -1;
+  const [disk] = evidence.nodes
+    .filter(({ name }) => name === server.name)
+    .flatMap((node) => whatWasSeen(node.disk));
+  const kept = slot.kept_bytes ?? 0;
+  const much =
+    slot.wal_status === "unreserved" ||
+    (limit >= 0 && kept > limit * MB * KEPT_OF_LIMIT) ||
+    (disk !== undefined && kept > disk.totalBytes * KEPT_OF_DISK);
+  if (!much) return [];
+  return [
+    finding("slot_keeps_much", {
+      node: server.name,
+      message: `${server.name} keeps ${showBytes(kept)} of WAL for the slot ${slot.name}${limit >= 0 ? `, of ${showBytes(limit * MB)} at most` : ", without a limit"}.`,
+      evidence: { ...figures, limit_bytes: limit >= 0 ? limit * MB : null },
+      next: replica ? next.run(`logs ${replica.name}`) : next.run("replication status"),
+    }),
+  ];
+}

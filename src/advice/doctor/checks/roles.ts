@@ -1,0 +1,94 @@
+import { quoteIdentifier } from "../../../postgres/quoting.ts";
+import { whatWasSeen, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/** What roles may do that they should not, and what Odoo's may not do that it needs. */
+export function checkRoles(evidence: Evidence, next: NextCommands): Finding[] {
+  return whatWasSeen(evidence.catalog).flatMap((catalog) =>
+    whatWasSeen(catalog.roles).flatMap((roles) => {
+      const odoo = odooRoles(evidence, catalog, roles);
+      return [
+        ...superusers(catalog, roles, odoo, next),
+        ...cutOff(catalog, roles, odoo, next),
+        ...hashes(catalog, roles, next),
+      ];
+    }),
+  );
+}
+
+/** Roles that Odoos connect as, as far as can be seen. */
+function odooRoles(
+  { config, odooConf }: Evidence,
+  catalog: CatalogSeen,
+  roles: readonly RoleSeen[],
+): Set<string> {
+  const databases = whatWasSeen(catalog.databases).flat();
+  const owners = databases.flatMap(({ name, owner }) => {
+    const inside = whatWasSeen(catalog.each.get(name)).flatMap((database) => whatWasSeen(database.odoo));
+    // One that belongs to postgres has the wrong owner: that is another finding.
+    return owner !== "postgres" && inside.some((odoo) => odoo !== undefined) ? [owner] : [];
+  });
+  const named = whatWasSeen(odooConf).flatMap(({ options }) => options.db_user ?? []);
+  const members = roles.filter(({ in_group, login }) => in_group && login).map(({ name }) => name);
+  return new Set([config.odoo.role, ...owners, ...named, ...members]);
+}
+
+function superusers(
+  { node }: CatalogSeen,
+  roles: readonly RoleSeen[],
+  odoo: ReadonlySet<string>,
+  next: NextCommands,
+): Finding[] {
+  return roles.flatMap(({ name, superuser, login }) => {
+    if (!superuser || !(login || odoo.has(name))) return [];
+    if (name === "postgres") {
+      if (!odoo.has(name)) return [];
+      return [
+        finding("odoo_role_superuser", {
+          message: "Odoo connects as postgres, the superuser: a hole in Odoo becomes a hole in this host.",
+          evidence: { role: name },
+          next: `give Odoo its own role; the lines for odoo.conf: ${next.run("odoo-conf")}`,
+        }),
+      ];
+    }
+    return [
+      finding(odoo.has(name) ? "odoo_role_superuser" : "more_superusers", {
+        message: odoo.has(name)
+          ? `${name}, a role of Odoo, is a superuser: a hole in Odoo becomes a hole in this host.`
+          : `${name} is a superuser that may log in.`,
+        evidence: { role: name },
+        next: next.psql(node, [`ALTER ROLE ${quoteIdentifier(name)} NOSUPERUSER`]),
+      }),
+    ];
+  });
+}
+
+function cutOff(
+  { node }: CatalogSeen,
+  roles: readonly RoleSeen[],
+  odoo: ReadonlySet<string>,
+  next: NextCommands,
+): Finding[] {
+  return roles
+    .filter(({ name, login, reaches_postgres }) => odoo.has(name) && login && !reaches_postgres)
+    .map(({ name }) =>
+      finding("odoo_role_cut_off", {
+        message: `${name}, a role of Odoo, may not connect to the database postgres: scheduled actions start late, and chat is not live.`,
+        evidence: { role: name },
+        next: next.psql(node, [`GRANT CONNECT ON DATABASE postgres TO ${quoteIdentifier(name)}`]),
+      }),
+    );
+}
+
+function hashes({ node }: CatalogSeen, roles: readonly RoleSeen[], next: NextCommands): Finding[] {
+  return roles
+    .filter(({ password }) => password === "md5")
+    .map(({ name }) =>
+      finding("password_md5", {
+        message: `The password of ${name} is kept as MD5.`,
+        evidence: { role: name },
+        next: `give it a new one, at the prompt of psql: \\password ${name}; psql is started by: ${next.run(`psql ${node}`)}`,
+      }),
+    );
+}

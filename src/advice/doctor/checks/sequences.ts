@@ -1,0 +1,26 @@
+import { showShare } from "../../../cluster/quantities.ts";
+import { whatWasSeen, type Evidence } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+const HALF = 0.5;
+
+/** Whether numbers of 32 bits run out. */
+export function checkSequences({ catalog }: Evidence, next: NextCommands): Finding[] {
+  return whatWasSeen(catalog).flatMap(({ node, each }) =>
+    [...each].flatMap(([database, look]) =>
+      whatWasSeen(look)
+        .flatMap(({ sequences }) => whatWasSeen(sequences))
+        .flat()
+        .filter(({ last, most }) => last > most * HALF)
+        .map(({ name, column, last, most }) =>
+          finding("sequence_half_used", {
+            database,
+            message: `${database}: ${name}${column === null ? "" : `, which numbers ${column},`} is at ${last}: ${showShare(last / most)} of what fits.`,
+            evidence: { sequence: name, last, most, used_ratio: last / most },
+            next: `see how fast it goes, again tomorrow: ${next.psql(node, [`SELECT last_value, now() FROM ${name}`], database)}`,
+          }),
+        ),
+    ),
+  );
+}

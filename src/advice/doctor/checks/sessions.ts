@@ -1,0 +1,64 @@
+import { showSeconds } from "../../../cluster/quantities.ts";
+import { serversSeen, whatWasSeen, type Evidence, type IdleSession } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/** Seconds for which a transaction may be idle, and for which that of a scheduled action may. */
+const IDLE = 300;
+const SCHEDULED_ACTION = 3600;
+
+/** Transactions in which nothing happens. */
+export function checkSessions(evidence: Evidence, next: NextCommands): Finding[] {
+  const crons = cronRelations(evidence);
+  return serversSeen(evidence).flatMap((server) =>
+    whatWasSeen(server.sessions).flatMap(({ idle }) =>
+      idle.flatMap((session) => {
+        const cron = isCronCursor(session, crons);
+        if (session.seconds <= (cron ? SCHEDULED_ACTION : IDLE)) return [];
+        return [
+          finding(cron ? "cron_in_transaction" : "idle_in_transaction", {
+            node: server.name,
+            database: session.database,
+            message: cron
+              ? `${server.name}: a scheduled action of Odoo in ${session.database} has been at work for ${showSeconds(session.seconds)} (process ${session.pid} holds its place).`
+              : `${server.name}: process ${session.pid} (${session.user}, ${session.application || "no name"}) in ${session.database} began a transaction ${showSeconds(session.seconds)} ago and is idle in it.`,
+            evidence: {
+              pid: session.pid,
+              user: session.user,
+              application: session.application,
+              transaction_seconds: Math.round(session.seconds),
+              cron_cursor: cron,
+            },
+            next: cron
+              ? `see what it waits for: ${next.run(`sessions list ${session.database}`)}`
+              : next.psql(server.name, [`SELECT pg_terminate_backend(${session.pid})`]),
+          }),
+        ];
+      }),
+    ),
+  );
+}
+
+/** ir_cron of each database, by the database's name. */
+function cronRelations({ catalog }: Evidence): Map<string, number> {
+  return new Map(
+    whatWasSeen(catalog).flatMap(({ each }) =>
+      [...each].flatMap(([name, look]) =>
+        whatWasSeen(look)
+          .flatMap(({ odoo }) => whatWasSeen(odoo))
+          .flatMap((odoo): [string, number][] =>
+            odoo && odoo.cron_relation !== null ? [[name, odoo.cron_relation]] : [],
+          ),
+      ),
+    ),
+  );
+}
+
+/** Odoo takes a job by locking its row of ir_cron, and keeps that transaction open until the job is done (`ir_cron.py`). */
+function isCronCursor(
+  { names_cron, row_locks, database }: IdleSession,
+  crons: ReadonlyMap<string, number>,
+): boolean {
+  const relation = crons.get(database);
+  return names_cron || (relation !== undefined && row_locks.includes(relation));
+}

@@ -1,0 +1,184 @@
+import { showSeconds } from "../../../cluster/quantities.ts";
+import {
+  serversSeen,
+  settingOf,
+  whatWasSeen,
+  type Evidence,
+  type HbaRule,
+  type Server,
+} from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import { shownSetting, type NextCommands } from "../next-commands.ts";
+
+/** Seconds before its end from which on a certificate is said. */
+const CERTIFICATE_SOON = 30 * 86_400;
+
+/** As pg_hba.conf and listen_addresses name this host. */
+const LOOPBACK = /^(?:127\.|::1(?:\/|$)|localhost$|samehost$)/;
+
+/** Who gets in, how, and whether others can listen in. */
+export function checkTlsAndHba(evidence: Evidence, next: NextCommands): Finding[] {
+  return [
+    ...serversSeen(evidence).flatMap((server) => [
+      ...encryption(server, next),
+      ...whatWasSeen(server.hba).flatMap((rules) => hba(server, rules, next)),
+    ]),
+    ...certificates(evidence, next),
+  ];
+}
+
+function encryption(server: Server, next: NextCommands): Finding[] {
+  const listens = settingOf(server, "listen_addresses");
+  const others =
+    listens !== undefined &&
+    listens.split(",").some((address) => address.trim() !== "" && !LOOPBACK.test(address.trim()));
+  if (settingOf(server, "ssl") === "off") {
+    if (!others) return [];
+    return [
+      finding("tls_off", {
+        node: server.name,
+        message: `${server.name} listens on ${listens} with TLS off.`,
+        evidence: { ssl: "off", listen_addresses: listens },
+        next: next.unset(server, "ssl"),
+      }),
+    ];
+  }
+  const least = settingOf(server, "ssl_min_protocol_version");
+  if (least === undefined || !["", "TLSv1", "TLSv1.1"].includes(least)) return [];
+  return [
+    finding("tls_old_protocol", {
+      node: server.name,
+      message: `${server.name} takes ${least || "every version of TLS"}.`,
+      evidence: { ssl_min_protocol_version: shownSetting(server, "ssl_min_protocol_version") },
+      next: next.unset(server, "ssl_min_protocol_version"),
+    }),
+  ];
+}
+
+interface Hole {
+  readonly line: number;
+  readonly text: string;
+}
+
+function hba(server: Server, rules: readonly HbaRule[], next: NextCommands): Finding[] {
+  const lines = (those: readonly HbaRule[]): Hole[] =>
+    those.map((rule) => ({ line: rule.line, text: ruleText(rule) }));
+  const rejected = rules.filter(({ method }) => method === "reject");
+  const letsIn = rules.filter(({ method, error }) => error === null && method !== "reject");
+  const remote = letsIn.filter((rule) => fromOtherHosts(rule));
+  // A certificate of the client is a proof of its own.
+  const superuser = remote.filter(
+    (rule) =>
+      rule.users.some((user) => user === "all" || user === "postgres") &&
+      !rule.databases.every((database) => database === "replication") &&
+      rule.method !== "cert" &&
+      !rejected.some(
+        (no) =>
+          no.line < rule.line &&
+          no.address === rule.address &&
+          no.users.some((user) => user === "all" || user === "postgres") &&
+          no.databases.includes("all"),
+      ),
+  );
+  return [
+    ...holes(
+      "hba_trust",
+      server,
+      lines(letsIn.filter(({ method }) => method === "trust")),
+      "lets in without a password",
+      next,
+    ),
+    ...holes(
+      "hba_weak_password",
+      server,
+      lines(letsIn.filter(({ method }) => ["password", "md5", "ident"].includes(method ?? ""))),
+      "asks for a proof that others can steal",
+      next,
+    ),
+    ...holes(
+      "hba_without_tls",
+      server,
+      lines(remote.filter(({ type }) => type === "host" || type === "hostnossl" || type === "hostnogssenc")),
+      "lets other hosts in without TLS",
+      next,
+    ),
+    ...holes(
+      "hba_superuser_remote",
+      server,
+      lines(superuser),
+      "lets the superuser in from other hosts",
+      next,
+    ),
+    ...holes(
+      "hba_error",
+      server,
+      rules.flatMap(({ line, error }) => (error === null ? [] : [{ line, text: error }])),
+      "cannot be read",
+      next,
+    ),
+  ];
+}
+
+function fromOtherHosts({ type, address }: HbaRule): boolean {
+  return type !== null && type.startsWith("host") && address !== null && !LOOPBACK.test(address);
+}
+
+function ruleText({ type, databases, users, address, method }: HbaRule): string {
+  return [type, databases.join(","), users.join(","), address, method]
+    .filter((part) => part !== null)
+    .join(" ");
+}
+
+function holes(
+  code: "hba_trust" | "hba_weak_password" | "hba_without_tls" | "hba_superuser_remote" | "hba_error",
+  server: Server,
+  those: readonly Hole[],
+  does: string,
+  next: NextCommands,
+): Finding[] {
+  const [first] = those;
+  if (!first) return [];
+  const more = those.length > 1 ? ` (and ${those.length - 1} more)` : "";
+  return [
+    finding(code, {
+      node: server.name,
+      message: `Line ${first.line} of pg_hba.conf of ${server.name}${more} ${does}: ${first.text}`,
+      evidence: {
+        lines: those.map(({ line }) => line).join(", "),
+        hba_file: shownSetting(server, "hba_file"),
+      },
+      // odoo-pg writes that file anew from its configuration.
+      next: next.run("up"),
+    }),
+  ];
+}
+
+function certificates({ nodes, now }: Evidence, next: NextCommands): Finding[] {
+  return nodes.flatMap(({ name, certificateEnds }) =>
+    whatWasSeen(certificateEnds).flatMap((ends) => {
+      const left = (ends - now) / 1000;
+      if (left > CERTIFICATE_SOON) return [];
+      const evidence = { ends_at: new Date(ends).toISOString() };
+      // Its own certificates odoo-pg renews; others it takes from where the configuration says.
+      const renew = `renew it, if it is your own (tls in the configuration), then: ${next.run("up")}`;
+      if (left <= 0) {
+        return [
+          finding("certificate_expired", {
+            node: name,
+            message: `The certificate of ${name} ended ${showSeconds(-left)} ago.`,
+            evidence,
+            next: renew,
+          }),
+        ];
+      }
+      return [
+        finding("certificate_expiring", {
+          node: name,
+          message: `The certificate of ${name} ends in ${showSeconds(left)}.`,
+          evidence,
+          next: renew,
+        }),
+      ];
+    }),
+  );
+}

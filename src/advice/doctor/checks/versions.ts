@@ -1,0 +1,73 @@
+import { showSeconds } from "../../../cluster/quantities.ts";
+import { numberOf, serversSeen, settingOf, type Evidence } from "../evidence.ts";
+import { finding, type Finding } from "../findings.ts";
+import type { NextCommands } from "../next-commands.ts";
+
+/**
+ * The day of the last release of each major version.
+ * Source: PostgreSQL versioning policy, https://www.postgresql.org/support/versioning/
+ */
+export const FINAL_RELEASES: ReadonlyMap<number, string> = new Map([
+  [13, "2025-11-13"],
+  [14, "2026-11-12"],
+  [15, "2027-11-11"],
+  [16, "2028-11-09"],
+  [17, "2029-11-08"],
+  [18, "2030-11-14"],
+]);
+
+const DAY_MS = 86_400_000;
+const SOON_DAYS = 183;
+
+/** Whether PostgreSQL is still cared for, and the same on all nodes. */
+export function checkVersions(evidence: Evidence, next: NextCommands): Finding[] {
+  return [...endOfLife(evidence, next), ...differences(evidence, next)];
+}
+
+function endOfLife(evidence: Evidence, next: NextCommands): Finding[] {
+  const majors = new Set(
+    serversSeen(evidence).flatMap((server) => {
+      const version = numberOf(server, "server_version_num");
+      return version === undefined ? [] : [Math.floor(version / 10_000)];
+    }),
+  );
+  return [...majors].flatMap((major) => {
+    const last = FINAL_RELEASES.get(major);
+    if (last === undefined) return [];
+    const left = (Date.parse(last) - evidence.now) / DAY_MS;
+    if (left > SOON_DAYS) return [];
+    const figures = { major_version: major, final_release: last };
+    const upgrade = `make a backup, and restore it into a cluster of a newer version (docs/operations.md, “Upgrade”): ${next.run("backup create --all")}`;
+    if (left <= 0) {
+      return [
+        finding("major_version_ended", {
+          message: `PostgreSQL ${major} had its last release on ${last}: its holes are no longer mended.`,
+          evidence: figures,
+          next: upgrade,
+        }),
+      ];
+    }
+    return [
+      finding("major_version_ends_soon", {
+        message: `PostgreSQL ${major} has its last release on ${last}, in ${showSeconds((left * DAY_MS) / 1000)}.`,
+        evidence: figures,
+        next: upgrade,
+      }),
+    ];
+  });
+}
+
+function differences(evidence: Evidence, next: NextCommands): Finding[] {
+  const versions = serversSeen(evidence).flatMap((server) => {
+    const version = settingOf(server, "server_version");
+    return version === undefined ? [] : [{ name: server.name, version: version.split(" ")[0] ?? version }];
+  });
+  if (new Set(versions.map(({ version }) => version)).size < 2) return [];
+  return [
+    finding("node_versions_differ", {
+      message: `The nodes run different versions: ${versions.map(({ name, version }) => `${name} ${version}`).join(", ")}.`,
+      evidence: Object.fromEntries(versions.map(({ name, version }) => [name, version])),
+      next: `install the newest minor version on all hosts, then stop and start: ${next.run("down")}`,
+    }),
+  ];
+}

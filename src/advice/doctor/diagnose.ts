@@ -1,0 +1,48 @@
+import { checkBackups } from "./checks/backups.ts";
+import { checkClock } from "./checks/clock.ts";
+import { checkConnections } from "./checks/connections.ts";
+import { checkDatabases } from "./checks/databases.ts";
+import { checkDisk } from "./checks/disk.ts";
+import { checkIndexes } from "./checks/indexes.ts";
+import { checkIntegrity } from "./checks/integrity.ts";
+import { checkOdooConf } from "./checks/odoo-conf.ts";
+import { checkReplication } from "./checks/replication.ts";
+import { checkRoles } from "./checks/roles.ts";
+import { checkSequences } from "./checks/sequences.ts";
+import { checkSessions } from "./checks/sessions.ts";
+import { checkSettings } from "./checks/settings.ts";
+import { checkTlsAndHba } from "./checks/tls-and-hba.ts";
+import { checkVacuum } from "./checks/vacuum.ts";
+import { checkVersions } from "./checks/versions.ts";
+import type { Evidence } from "./evidence.ts";
+import type { Finding, Severity } from "./findings.ts";
+import type { NextCommands } from "./next-commands.ts";
+
+/** One subject: what is wrong with it, by what was seen. What was not seen is no reason to find, nor to be content. */
+type Check = (evidence: Evidence, next: NextCommands) => Finding[];
+
+const CHECKS: readonly Check[] = [
+  checkSettings,
+  checkIntegrity,
+  checkTlsAndHba,
+  checkRoles,
+  checkDisk,
+  checkReplication,
+  checkBackups,
+  checkVacuum,
+  checkConnections,
+  checkOdooConf,
+  checkDatabases,
+  checkSequences,
+  checkSessions,
+  checkIndexes,
+  checkClock,
+  checkVersions,
+];
+
+const RANK: Readonly<Record<Severity, number>> = { critical: 0, warning: 1, advice: 2 };
+
+/** Everything that is not as it should be, the worst first. Pure: the same evidence always gives the same findings. */
+export function diagnose(evidence: Evidence, next: NextCommands): Finding[] {
+  return CHECKS.flatMap((check) => check(evidence, next)).sort((a, b) => RANK[a.severity] - RANK[b.severity]);
+}

@@ -1,0 +1,44 @@
+import * as z from "zod";
+import { diagnose } from "./diagnose.ts";
+import { whatWasSeen, type Evidence } from "./evidence.ts";
+import { findingSchema } from "./findings.ts";
+import type { NextCommands } from "./next-commands.ts";
+import { notLookedAt } from "./not-looked-at.ts";
+
+/** What `doctor --json` prints. Fields are only ever added within a version. */
+export const doctorDocumentSchema = z.strictObject({
+  version: z.literal(1),
+  cluster: z.string(),
+  /** When this was looked at, ISO 8601. */
+  at: z.string(),
+  /** The worst severity that was found; `none` speaks only of what was looked at. */
+  worst: z.enum(["none", "advice", "warning", "critical"]),
+  /** The worst first. */
+  findings: findingSchema.array(),
+  /** Servers that answered. */
+  nodes: z.string().array(),
+  /** Databases that were looked into. */
+  databases: z.string().array(),
+  /** The file of Odoo that was read; null when none was named. */
+  odoo_conf: z.string().nullable(),
+  /** What nothing is said of, and why. */
+  not_looked_at: z.strictObject({ what: z.string().min(1), why: z.string().min(1) }).array(),
+});
+export type DoctorDocument = z.output<typeof doctorDocumentSchema>;
+
+/** Judges what was gathered. Pure. */
+export function doctorDocument(evidence: Evidence, next: NextCommands): DoctorDocument {
+  const findings = diagnose(evidence, next);
+  const each = whatWasSeen(evidence.catalog).flatMap((catalog) => [...catalog.each]);
+  return {
+    version: 1,
+    cluster: evidence.config.cluster,
+    at: new Date(evidence.now).toISOString(),
+    worst: findings[0]?.severity ?? "none",
+    findings,
+    nodes: evidence.nodes.filter(({ server }) => server.seen).map(({ name }) => name),
+    databases: each.filter(([, look]) => look.seen).map(([name]) => name),
+    odoo_conf: evidence.odooConf.seen ? evidence.odooConf.value.file : null,
+    not_looked_at: notLookedAt(evidence),
+  };
+}

@@ -1,0 +1,263 @@
+import type { BackupStatus } from "../../backup/report.ts";
+import type { Config } from "../../config/schema.ts";
+import type { DiskUse } from "../../cluster/view.ts";
+import type { OdooConf } from "./odoo-conf.ts";
+
+/** Something that was looked at, or could not be: then why, for people. Nothing is ever taken for well unseen. */
+export type Look<T> =
+  | { readonly seen: true; readonly value: T }
+  | { readonly seen: false; readonly why: string };
+
+export const seen = <T>(value: T): Look<T> => ({ seen: true, value });
+export const unseen = (why: string): Look<never> => ({ seen: false, why });
+
+/** What was seen, in a list of one; nothing otherwise. */
+export function whatWasSeen<T>(look: Look<T> | undefined): T[] {
+  return look?.seen ? [look.value] : [];
+}
+
+/** A running setting in its own unit, and the file that it comes from, if it comes from one. */
+export interface SettingSeen {
+  readonly value: string;
+  readonly file: string | null;
+}
+
+export interface ClockSeen {
+  /** Seconds by which the server's clock is ahead of ours; 0 while the difference may be the way of the question. */
+  readonly ahead_seconds: number;
+  /** On a replica: seconds between the sending of the primary's last word and its receipt, by their two clocks. */
+  readonly since_sent_seconds: number | null;
+}
+
+/** A session in a transaction in which it runs nothing. */
+export interface IdleSession {
+  readonly pid: number;
+  readonly database: string;
+  readonly user: string;
+  readonly application: string;
+  /** Seconds since its transaction began. */
+  readonly seconds: number;
+  /** Whether the last that it ran names ir_cron. */
+  readonly names_cron: boolean;
+  /** Relations of which it has locked rows. */
+  readonly row_locks: readonly number[];
+}
+
+export interface SessionsSeen {
+  /** Sessions that count against max_connections. */
+  readonly used: number;
+  readonly idle: readonly IdleSession[];
+}
+
+/** A line of pg_hba.conf, as pg_hba_file_rules has it. */
+export interface HbaRule {
+  readonly line: number;
+  readonly type: string | null;
+  readonly databases: readonly string[];
+  readonly users: readonly string[];
+  readonly address: string | null;
+  readonly method: string | null;
+  readonly error: string | null;
+}
+
+export interface SlotSeen {
+  readonly name: string;
+  readonly type: "physical" | "logical";
+  readonly active: boolean;
+  readonly wal_status: string | null;
+  readonly kept_bytes: number | null;
+}
+
+export interface ConflictsSeen {
+  /** Reads that were cancelled, by why. */
+  readonly by_reason: Readonly<Record<string, number>>;
+  /** Seconds for which was counted; null when that was never begun anew. */
+  readonly counted_seconds: number | null;
+}
+
+export interface ArchiverSeen {
+  readonly failed_count: number;
+  /** Milliseconds since the epoch. */
+  readonly last_archived_at: number | null;
+  readonly last_failed_at: number | null;
+  readonly last_failed_wal: string | null;
+  /** Segments that wait. */
+  readonly waiting: number;
+}
+
+/** What one server tells of itself. Each part may be missing alone. */
+export interface ServerSeen {
+  readonly in_recovery: boolean;
+  readonly settings: Look<ReadonlyMap<string, SettingSeen>>;
+  readonly clock: Look<ClockSeen>;
+  readonly sessions: Look<SessionsSeen>;
+  readonly hba: Look<readonly HbaRule[]>;
+  readonly slots: Look<readonly SlotSeen[]>;
+  /** Of a replica. */
+  readonly conflicts: Look<ConflictsSeen> | undefined;
+  /** Of a primary. */
+  readonly archiver: Look<ArchiverSeen> | undefined;
+}
+
+export interface NodeSeen {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly server: Look<ServerSeen>;
+  readonly disk: Look<DiskUse>;
+  /** The end of its certificate, milliseconds since the epoch. */
+  readonly certificateEnds: Look<number>;
+}
+
+export interface RoleSeen {
+  readonly name: string;
+  readonly superuser: boolean;
+  readonly login: boolean;
+  /** Whether it is a member of the group that Odoo's roles share. */
+  readonly in_group: boolean;
+  /** Whether it may connect to the database `postgres`. */
+  readonly reaches_postgres: boolean;
+  readonly password: "scram" | "md5" | "none" | "other";
+}
+
+export interface DatabaseListed {
+  readonly name: string;
+  readonly owner: string;
+  readonly encoding: string;
+  /** As LC_COLLATE names it; `icu` where the order comes from ICU. */
+  readonly collation: string;
+  readonly is_template: boolean;
+  readonly open: boolean;
+  /** Version of the library that sorts: as recorded, and now. Null where there is none. */
+  readonly collation_version: string | null;
+  readonly library_version: string | null;
+  /** Transactions and multixacts since its oldest. */
+  readonly xid_age: number;
+  readonly mxid_age: number;
+  readonly checksum_failures: number;
+}
+
+export interface SequenceSeen {
+  readonly name: string;
+  /** `table.column` that it numbers. */
+  readonly column: string | null;
+  readonly last: number;
+  /** The highest number that fits. */
+  readonly most: number;
+}
+
+export interface IndexSeen {
+  readonly name: string;
+  readonly table: string;
+  readonly bytes: number;
+}
+
+export interface DuplicateIndex extends IndexSeen {
+  /** The index that does the same. */
+  readonly same_as: string;
+}
+
+export interface TableSeen {
+  readonly name: string;
+  readonly live: number;
+  readonly dead: number;
+  /** Seconds since the last vacuum; null when there was none. */
+  readonly vacuumed_seconds: number | null;
+  /** Whether autovacuum is turned off for this table. */
+  readonly autovacuum_off: boolean;
+}
+
+/** What only an Odoo database has. */
+export interface OdooDatabaseSeen {
+  /** Relation of ir_cron in this database, and the database's own number. */
+  readonly cron_relation: number | null;
+  readonly extensions: readonly string[];
+  /** `i` IMMUTABLE, `s`, `v`; null where there is no unaccent(text). */
+  readonly unaccent_volatility: string | null;
+  /** Tables of names that people search, with the index that does it. */
+  readonly searched: readonly {
+    readonly table: string;
+    readonly is_json: boolean;
+    /** Name of its trigram index over `name`, if there is one. */
+    readonly index: string | null;
+    readonly index_has_unaccent: boolean;
+  }[];
+  /** What belongs to roles whose rights the database's owner does not have. */
+  readonly foreign_objects: readonly {
+    readonly owner: string;
+    readonly objects: number;
+    readonly example: string;
+  }[];
+}
+
+/** What one database tells. Each part may be missing alone. */
+export interface DatabaseSeen {
+  /** Undefined for a database that is not Odoo's. */
+  readonly odoo: Look<OdooDatabaseSeen | undefined>;
+  readonly sequences: Look<readonly SequenceSeen[]>;
+  readonly invalid_indexes: Look<readonly IndexSeen[]>;
+  readonly duplicate_indexes: Look<readonly DuplicateIndex[]>;
+  readonly tables: Look<readonly TableSeen[]>;
+}
+
+export interface TemplateSeen {
+  readonly exists: boolean;
+  readonly is_template: boolean;
+  readonly extensions: readonly string[];
+  readonly unaccent_volatility: string | null;
+}
+
+/** What holds for all nodes, from the server that was asked: the primary, or a replica where the primary is not ours. */
+export interface CatalogSeen {
+  readonly node: string;
+  readonly roles: Look<readonly RoleSeen[]>;
+  readonly databases: Look<readonly DatabaseListed[]>;
+  readonly template: Look<TemplateSeen>;
+  readonly each: ReadonlyMap<string, Look<DatabaseSeen>>;
+}
+
+export interface BackupsSeen {
+  readonly record: BackupStatus | undefined;
+  /** When the cluster was first launched, ISO 8601. */
+  readonly launchedAt: string | undefined;
+}
+
+/** Everything that doctor judges by, gathered at one time. */
+export interface Evidence {
+  /** Milliseconds since the epoch, by our clock. */
+  readonly now: number;
+  /** The configuration of what runs. */
+  readonly config: Config;
+  /** Whether the primary is somebody else's. */
+  readonly follows: boolean;
+  readonly nodes: readonly NodeSeen[];
+  readonly catalog: Look<CatalogSeen>;
+  readonly odooConf: Look<OdooConf>;
+  readonly backups: Look<BackupsSeen>;
+  /** The disk of the backups, where there are any. */
+  readonly backupDisk: Look<DiskUse | undefined>;
+  /** Days until the disk of each node is full; null for one that does not fill. Those of which too little is known are left out. */
+  readonly daysLeft: Look<ReadonlyMap<string, number | null>>;
+}
+
+/** A node whose server was seen. */
+export interface Server extends ServerSeen {
+  readonly name: string;
+  readonly dataDir: string;
+}
+
+export function serversSeen(evidence: Evidence): Server[] {
+  return evidence.nodes.flatMap((node) =>
+    whatWasSeen(node.server).map((server) => ({ ...server, name: node.name, dataDir: node.dataDir })),
+  );
+}
+
+/** The value of a setting, where it was seen. */
+export function settingOf(server: ServerSeen, name: string): string | undefined {
+  return server.settings.seen ? server.settings.value.get(name)?.value : undefined;
+}
+
+/** A setting as a number in its own unit; undefined where it was not seen. */
+export function numberOf(server: ServerSeen, name: string): number | undefined {
+  const text = settingOf(server, name);
+  return text === undefined ? undefined : Number(text);
+}

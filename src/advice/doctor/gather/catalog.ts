@@ -1,0 +1,139 @@
+import * as z from "zod";
+import { GROUP_ROLE } from "../../../odoo/roles.ts";
+import { withSession, type Credentials, type Session } from "../../../system/sql.ts";
+import {
+  unseen,
+  whatWasSeen,
+  type CatalogSeen,
+  type DatabaseListed,
+  type DatabaseSeen,
+  type Look,
+  type RoleSeen,
+  type TemplateSeen,
+} from "../evidence.ts";
+import { lookAtDatabase } from "./database.ts";
+import { piece } from "./piece.ts";
+
+export interface CatalogSource {
+  readonly node: string;
+  /** Whether that node is a replica. */
+  readonly replica: boolean;
+  readonly template: string;
+  /** A way in, to any database. */
+  readonly credentials: (database: string) => Credentials;
+  readonly session: Session;
+  /** Whether our time is up: what was not looked at by then is said to be so. */
+  readonly late: () => boolean;
+}
+
+/** Databases that are looked into at the same time. */
+const TOGETHER = 4;
+
+/** Roles, databases and what is in them. Each database is looked into by a session of its own, which ends at once. */
+export async function lookAtCatalog(source: CatalogSource): Promise<CatalogSeen> {
+  const { session, template } = source;
+  const roles = await piece(() => readRoles(session));
+  const databases = await piece(() => readDatabases(session));
+  const list = whatWasSeen(databases).flat();
+  const each = new Map<string, Look<DatabaseSeen>>();
+  const waiting = list.filter(
+    ({ name, is_template }) => !is_template && name !== "postgres" && name !== template,
+  );
+  for (const { name } of waiting) each.set(name, unseen("there was no time left"));
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const { name, open } = next;
+      if (source.late()) return;
+      each.set(
+        name,
+        open
+          ? await piece(() =>
+              withSession(source.credentials(name), (inside) => lookAtDatabase(inside, source.replica)),
+            )
+          : unseen("it takes no connections, like one that was replaced and kept"),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: TOGETHER }, worker));
+  return {
+    node: source.node,
+    roles,
+    databases,
+    template: await piece(() => lookAtTemplate(source, list)),
+    each,
+  };
+}
+
+const roleRow = z.object({
+  name: z.string(),
+  superuser: z.boolean(),
+  login: z.boolean(),
+  in_group: z.boolean(),
+  reaches_postgres: z.boolean(),
+  password: z.enum(["scram", "md5", "none", "other"]),
+});
+
+async function readRoles(session: Session): Promise<RoleSeen[]> {
+  // Of a password only its kind leaves the server.
+  const rows = await session.query(
+    `SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolcanlogin AS login,
+       EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+         WHERE m.member = r.oid AND g.rolname = $1) AS in_group,
+       has_database_privilege(r.oid, 'postgres', 'CONNECT') AS reaches_postgres,
+       CASE WHEN a.rolpassword IS NULL THEN 'none' WHEN a.rolpassword LIKE 'md5%' THEN 'md5'
+         WHEN a.rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram' ELSE 'other' END AS password
+     FROM pg_roles r JOIN pg_authid a ON a.oid = r.oid WHERE r.rolname !~ '^pg_' ORDER BY r.rolname`,
+    [GROUP_ROLE],
+  );
+  return roleRow.array().parse(rows);
+}
+
+const databaseRow = z.object({
+  name: z.string(),
+  owner: z.string(),
+  encoding: z.string(),
+  collation: z.string(),
+  is_template: z.boolean(),
+  open: z.boolean(),
+  collation_version: z.string().nullable(),
+  library_version: z.string().nullable(),
+  xid_age: z.number(),
+  mxid_age: z.number(),
+  checksum_failures: z.number(),
+});
+
+/** The first version that records which version of the library a database was sorted by. */
+const KNOWS_COLLATION_VERSION = 150_000;
+
+/** Databases that stay: not those that odoo-pg restores into, nor those whose DROP was cut off. */
+async function readDatabases(session: Session): Promise<DatabaseListed[]> {
+  const [server] = await session.query("SELECT current_setting('server_version_num')::int AS version");
+  const versions =
+    Number(server?.["version"]) >= KNOWS_COLLATION_VERSION
+      ? "d.datcollversion AS collation_version, pg_database_collation_actual_version(d.oid) AS library_version"
+      : "NULL AS collation_version, NULL AS library_version";
+  const rows = await session.query(
+    `SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding,
+       CASE WHEN to_jsonb(d) ->> 'datlocprovider' = 'i' THEN 'icu' ELSE d.datcollate END AS collation,
+       d.datistemplate AS is_template, d.datallowconn AS open, ${versions},
+       age(d.datfrozenxid) AS xid_age, mxid_age(d.datminmxid) AS mxid_age,
+       coalesce((SELECT checksum_failures FROM pg_stat_database s WHERE s.datid = d.oid), 0)::float8 AS checksum_failures
+     FROM pg_database d WHERE d.datname !~ '^odoo_pg_' AND d.datconnlimit <> -2 ORDER BY d.datname`,
+  );
+  return databaseRow.array().parse(rows);
+}
+
+const templateRow = z.object({ extensions: z.string().array(), unaccent_volatility: z.string().nullable() });
+
+async function lookAtTemplate(source: CatalogSource, list: readonly DatabaseListed[]): Promise<TemplateSeen> {
+  const listed = list.find(({ name }) => name === source.template);
+  if (!listed) return { exists: false, is_template: false, extensions: [], unaccent_volatility: null };
+  // A session in the template keeps it from being copied: one statement, and out again.
+  const [row] = await withSession(source.credentials(source.template), (inside) =>
+    inside.query(
+      `SELECT ARRAY(SELECT extname::text FROM pg_extension ORDER BY 1) AS extensions,
+         (SELECT provolatile::text FROM pg_proc WHERE oid = to_regprocedure('public.unaccent(text)')) AS unaccent_volatility`,
+    ),
+  );
+  return { exists: true, is_template: listed.is_template, ...templateRow.parse(row) };
+}

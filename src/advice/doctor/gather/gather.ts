@@ -1,0 +1,169 @@
+import { superuser } from "../../../agent/runtime.ts";
+import { readPassword } from "../../../agent/secrets.ts";
+import { readApplied, readState } from "../../../agent/state.ts";
+import { backupPlaceOf } from "../../../backup/place.ts";
+import { readBackupStatus } from "../../../backup/read-status.ts";
+import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../../../cluster/layout.ts";
+import type { Config } from "../../../config/schema.ts";
+import { authorityPath } from "../../../postgres/render.ts";
+import { findPostmaster } from "../../../postgres/server.ts";
+import { monotonic, now, within } from "../../../system/clock.ts";
+import { diskSpace, kindOf } from "../../../system/files.ts";
+import { connect, type Credentials, type Session } from "../../../system/sql.ts";
+import { unseen, type Evidence, type Look, type NodeSeen } from "../evidence.ts";
+import type { OdooConf } from "../odoo-conf.ts";
+import { lookAtCatalog } from "./catalog.ts";
+import { firstEnd } from "./certificate.ts";
+import { knownDaysLeft } from "./days-left.ts";
+import { piece } from "./piece.ts";
+import { lookAtServer } from "./server.ts";
+
+/** Milliseconds for a connection, for a statement, for a server, and until no further database is begun with. */
+const CONNECT_LIMIT = 1500;
+const STATEMENT_LIMIT = 3000;
+const SERVER_LIMIT = 10_000;
+const DATABASES_LIMIT = 30_000;
+const DISK_LIMIT = 1000;
+
+export interface GatherInput {
+  readonly config: Config;
+  readonly odooConf: Look<OdooConf>;
+}
+
+/**
+ * Looks at everything that doctor judges by. Nothing is changed. What was applied is looked at, not what the
+ * configuration file says by now. A dead or hung part costs no more than its limit.
+ * @throws OdooPgError state_dir_unusable when the state cannot be read.
+ */
+export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
+  const layout = layoutOf(input.config.state_dir);
+  const [applied, record, password] = await Promise.all([
+    readApplied(layout),
+    readState(layout),
+    readPassword(layout, "postgres"),
+  ]);
+  const config = applied?.config ?? input.config;
+  const follows = record?.primary === UPSTREAM;
+  const launchedAt = record?.history[0]?.at;
+  const open = (node: NodeConfig): Opener => opener(layout, node, password);
+  const nodes = await Promise.all(
+    config.nodes.map(async (node) => await lookAtNode(layout, node, open(node), launchedAt)),
+  );
+  const asked = askedNode(nodes, follows);
+  const node = config.nodes.find(({ name }) => name === asked?.name);
+  return {
+    now: now(),
+    config,
+    follows,
+    nodes,
+    catalog:
+      node && asked
+        ? await lookAtAll(node.name, asked.replica, config.odoo.template, open(node))
+        : unseen(follows ? "no replica answers" : "the primary does not answer"),
+    odooConf: input.odooConf,
+    backups: await lookAtBackups(config, follows, layout, launchedAt),
+    backupDisk: await piece(() => backupDisk(config)),
+    daysLeft: await piece(() => knownDaysLeft(layout.stateDir)),
+  };
+}
+
+type Opener = (database: string) => Promise<Credentials>;
+
+function opener(layout: Layout, node: NodeConfig, password: string | undefined): Opener {
+  return async (database) => {
+    if (password === undefined) throw new Error("it was never started");
+    // A server whose configured port was changed keeps the old one until its restart.
+    const running = await findPostmaster(nodeLayoutOf(layout, node).dataDir);
+    return {
+      ...superuser(layout, running?.port ?? node.port, password, database),
+      applicationName: "odoo-pg doctor",
+      connectLimit: CONNECT_LIMIT,
+      statementLimit: STATEMENT_LIMIT + 500,
+      settings: { jit: "off", statement_timeout: String(STATEMENT_LIMIT) },
+    };
+  };
+}
+
+async function lookAtNode(
+  layout: Layout,
+  node: NodeConfig,
+  open: Opener,
+  launchedAt: string | undefined,
+): Promise<NodeSeen> {
+  const files = nodeLayoutOf(layout, node);
+  const server = async (): Promise<NodeSeen["server"]> =>
+    await piece(() =>
+      within(
+        SERVER_LIMIT,
+        node.name,
+        use(open, "postgres", (session) => lookAtServer(session, launchedAt)),
+      ),
+    );
+  return {
+    name: node.name,
+    dataDir: files.dataDir,
+    server: await server(),
+    // A network file system that hangs must not hang doctor.
+    disk: await piece(() => within(DISK_LIMIT, node.name, diskSpace(files.dataDir))),
+    certificateEnds: await piece(() => firstEnd([files.certificateFile, authorityPath(layout)])),
+  };
+}
+
+async function use<T>(open: Opener, database: string, act: (session: Session) => Promise<T>): Promise<T> {
+  const session = await connect(await open(database));
+  try {
+    return await act(session);
+  } finally {
+    // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.
+    void session.close();
+  }
+}
+
+/** Whom to ask for what all nodes share: the primary, or a replica where the primary is not ours. */
+function askedNode(
+  nodes: readonly NodeSeen[],
+  follows: boolean,
+): { name: string; replica: boolean } | undefined {
+  for (const { name, server } of nodes)
+    if (server.seen && server.value.in_recovery === follows) return { name, replica: follows };
+  return undefined;
+}
+
+async function lookAtAll(
+  node: string,
+  replica: boolean,
+  template: string,
+  open: Opener,
+): Promise<Evidence["catalog"]> {
+  const start = monotonic();
+  return await piece(async () => {
+    const way = await open("postgres");
+    return await use(open, "postgres", (session) =>
+      lookAtCatalog({
+        node,
+        replica,
+        template,
+        session,
+        credentials: (database) => ({ ...way, database }),
+        late: () => monotonic() - start > DATABASES_LIMIT,
+      }),
+    );
+  });
+}
+
+async function lookAtBackups(
+  config: Config,
+  follows: boolean,
+  layout: Layout,
+  launchedAt: string | undefined,
+): Promise<Evidence["backups"]> {
+  if (follows && !config.backup.enabled)
+    return unseen("they are the business of whoever runs the primary; here they are turned off");
+  return await piece(async () => ({ record: await readBackupStatus(layout.stateDir), launchedAt }));
+}
+
+/** Undefined while there is no backup: their directory is made with the first. */
+async function backupDisk(config: Config) {
+  const { dir } = backupPlaceOf(config);
+  return (await kindOf(dir)) === undefined ? undefined : await within(DISK_LIMIT, dir, diskSpace(dir));
+}

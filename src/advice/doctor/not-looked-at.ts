@@ -1,0 +1,59 @@
+import { unseen, whatWasSeen, type Evidence, type Look } from "./evidence.ts";
+
+/** Something that doctor cannot speak of. */
+export interface NotLookedAt {
+  /** What, for people. */
+  readonly what: string;
+  readonly why: string;
+}
+
+type Gap = readonly [what: string, look: Look<unknown> | undefined];
+
+/** Everything that could not be looked at, and why. */
+export function notLookedAt(evidence: Evidence): NotLookedAt[] {
+  const gaps: Gap[] = [
+    ["odoo.conf", evidence.odooConf],
+    ...evidence.nodes.flatMap((node): Gap[] => [
+      [`the server ${node.name}`, node.server],
+      ...whatWasSeen(node.server).flatMap((server): Gap[] => [
+        [`settings of ${node.name}`, server.settings],
+        [`clock of ${node.name}`, server.clock],
+        [`sessions of ${node.name}`, server.sessions],
+        [`pg_hba.conf of ${node.name}`, server.hba],
+        [`slots of ${node.name}`, server.slots],
+        [`conflicts on ${node.name}`, server.conflicts],
+        [`archiver of ${node.name}`, server.archiver],
+      ]),
+      [`disk of ${node.name}`, node.disk],
+      [`certificate of ${node.name}`, node.certificateEnds],
+    ]),
+    ["databases and roles", evidence.catalog],
+    ...whatWasSeen(evidence.catalog).flatMap((catalog): Gap[] => [
+      ["roles", catalog.roles],
+      ["list of databases", catalog.databases],
+      [`template ${evidence.config.odoo.template}`, catalog.template],
+      ...[...catalog.each].flatMap(([name, look]): Gap[] => [
+        [`database ${name}`, look],
+        ...whatWasSeen(look).flatMap((database): Gap[] => [
+          [`Odoo in ${name}`, database.odoo],
+          [`sequences of ${name}`, database.sequences],
+          [`invalid indexes of ${name}`, database.invalid_indexes],
+          [`duplicate indexes of ${name}`, database.duplicate_indexes],
+          [`dead rows of ${name}`, database.tables],
+        ]),
+      ]),
+    ]),
+    ["backups", evidence.backups],
+    ["disk of the backups", evidence.backupDisk],
+    ["days left on the disks", evidence.daysLeft],
+    ...whatWasSeen(evidence.daysLeft).flatMap((known) =>
+      evidence.nodes
+        .filter(({ name }) => !known.has(name))
+        .map(({ name }): Gap => [
+          `days left on the disk of ${name}`,
+          unseen("it was not seen often enough yet"),
+        ]),
+    ),
+  ];
+  return gaps.flatMap(([what, look]) => (look && !look.seen ? [{ what, why: look.why }] : []));
+}

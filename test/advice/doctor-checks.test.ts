@@ -1,0 +1,447 @@
+import { describe, expect, test } from "vitest";
+import { diagnose } from "../../src/advice/doctor/diagnose.ts";
+import { doctorDocument, doctorDocumentSchema } from "../../src/advice/doctor/document.ts";
+import { seen, unseen, type Evidence, type ServerSeen } from "../../src/advice/doctor/evidence.ts";
+import { FINDINGS, type FindingCode } from "../../src/advice/doctor/findings.ts";
+import { nextCommands } from "../../src/advice/doctor/next-commands.ts";
+import { doctorSheet } from "../../src/cli/doctor-sheet.ts";
+import { runProgram } from "../support/program.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import {
+  backups,
+  catalog,
+  CONFIG,
+  database,
+  evidence,
+  GB,
+  listed,
+  node,
+  NOW,
+  odoo,
+  odooConf,
+  replica,
+  role,
+  server,
+  settings,
+} from "./doctor-evidence.ts";
+
+const next = nextCommands((command) => `odoo-pg ${command}`);
+const DAY = 86_400;
+
+const withPrimary = (changes: Partial<ServerSeen>): Evidence =>
+  evidence({ nodes: [node("pg1", { server: seen(server(changes)) }), node("pg2")] });
+const withReplica = (changes: Partial<ServerSeen>): Evidence =>
+  evidence({ nodes: [node("pg1"), node("pg2", { server: seen(replica(changes)) })] });
+const setting = (name: string, value: string): Evidence =>
+  withPrimary({ settings: settings({ [name]: value }) });
+const withCatalog = (changes: Parameters<typeof catalog>[0]): Evidence =>
+  evidence({ catalog: seen(catalog(changes)) });
+const inShop = (changes: Parameters<typeof database>[0]): Evidence =>
+  withCatalog({ each: new Map([["shop", seen(database(changes))]]) });
+const shopListed = (changes: Parameters<typeof listed>[1]): Evidence =>
+  withCatalog({ databases: seen([listed("shop", changes)]) });
+const withRole = (changed: ReturnType<typeof role>): Evidence =>
+  withCatalog({
+    roles: seen([
+      ...[role("odoo", { in_group: true }), role("postgres", { superuser: true })].filter(
+        ({ name }) => name !== changed.name,
+      ),
+      changed,
+    ]),
+  });
+const hba = (
+  type: string,
+  user: string,
+  address: string | null,
+  method: string,
+  error: string | null = null,
+) =>
+  withPrimary({
+    hba: seen([{ line: 7, type, databases: ["all"], users: [user], address, method, error }]),
+  });
+const idle = (seconds: number, changes: { names_cron?: boolean; row_locks?: number[] } = {}): Evidence =>
+  withPrimary({
+    sessions: seen({
+      used: 3,
+      idle: [
+        {
+          pid: 4711,
+          database: "shop",
+          user: "odoo",
+          application: "odoo-17",
+          seconds,
+          names_cron: false,
+          row_locks: [],
+          ...changes,
+        },
+      ],
+    }),
+  });
+const slot = (changes: Partial<{ name: string; active: boolean; wal_status: string; kept_bytes: number }>) =>
+  withPrimary({
+    slots: seen([
+      { name: "pg2", type: "physical", active: true, wal_status: "reserved", kept_bytes: 0, ...changes },
+    ]),
+  });
+
+/** For each finding, evidence in which it is, and nothing else. */
+const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
+  odoo_replica_port_missing: evidence({ odooConf: odooConf({ db_replica_port: undefined }) }),
+  odoo_replica_unused: evidence({
+    odooConf: odooConf({ db_replica_host: undefined, db_replica_port: "False" }),
+  }),
+  odoo_write_endpoint_bypassed: evidence({ odooConf: odooConf({ db_port: "5433" }) }),
+  odoo_read_endpoint_bypassed: evidence({ odooConf: odooConf({ db_replica_port: "5434" }) }),
+  odoo_template_other: evidence({ odooConf: odooConf({ db_template: undefined }) }),
+  odoo_role_unknown: evidence({ odooConf: odooConf({ db_user: "oddo" }) }),
+  odoo_tls_off: evidence({ odooConf: odooConf({ db_sslmode: "disable", db_host: "db.example.com" }) }),
+  odoo_connections_exceed: evidence({ odooConf: odooConf({ db_maxconn: "64" }) }),
+  connections_nearly_used: withPrimary({ sessions: seen({ used: 250, idle: [] }) }),
+  idle_timeout_below_cron: evidence({ odooConf: odooConf({ limit_time_real_cron: "7200" }) }),
+  odoo_role_superuser: withRole(role("odoo", { in_group: true, superuser: true })),
+  more_superusers: withRole(role("boss", { superuser: true })),
+  odoo_role_cut_off: withRole(role("odoo", { in_group: true, reaches_postgres: false })),
+  password_md5: withRole(role("odoo", { in_group: true, password: "md5" })),
+  template_unfit: withCatalog({
+    template: seen({ exists: true, is_template: true, extensions: ["unaccent"], unaccent_volatility: "s" }),
+  }),
+  database_owner_wrong: shopListed({ owner: "collectd" }),
+  objects_owner_wrong: inShop({
+    odoo: seen(odoo({ foreign_objects: [{ owner: "postgres", objects: 3, example: "res_users" }] })),
+  }),
+  database_collation: shopListed({ collation: "en_US.UTF-8" }),
+  collation_version_changed: shopListed({ collation_version: "2.31", library_version: "2.36" }),
+  extension_missing: inShop({ odoo: seen(odoo({ extensions: ["plpgsql"], unaccent_volatility: null })) }),
+  unaccent_not_immutable: inShop({ odoo: seen(odoo({ unaccent_volatility: "s" })) }),
+  unaccent_index_missing: inShop({
+    odoo: seen(
+      odoo({ searched: [{ table: "sale_order", is_json: false, index: null, index_has_unaccent: false }] }),
+    ),
+  }),
+  replica_settings_below: withReplica({ settings: settings({ max_worker_processes: "4" }) }),
+  standby_feedback_off: withReplica({ settings: settings({ hot_standby_feedback: "off" }) }),
+  standby_delay_unfit: withReplica({ settings: settings({ max_standby_streaming_delay: "-1" }) }),
+  slot_without_cap: setting("max_slot_wal_keep_size", "-1"),
+  slot_keeps_much: slot({ kept_bytes: 12 * GB }),
+  slot_unused: slot({ name: "old_replica", active: false }),
+  slot_lost: slot({ wal_status: "lost", active: false }),
+  replica_conflicts: withReplica({
+    conflicts: seen({ by_reason: { lock: 2, snapshot: 9 }, counted_seconds: 3 * DAY }),
+  }),
+  backups_off: evidence({ config: { ...CONFIG, backup: { ...CONFIG.backup, enabled: false } } }),
+  backup_failed: evidence({ backups: backups({ failed: "backup" }) }),
+  backup_incomplete: evidence({ backups: backups({ lacking: true }) }),
+  backup_late: evidence({ backups: backups({ backupDays: 3 }) }),
+  never_drilled: evidence({
+    backups: backups({ drillDays: null }),
+    config: { ...CONFIG, backup: { ...CONFIG.backup, max_drill_age_days: 200 } },
+  }),
+  drill_late: evidence({ backups: backups({ drillDays: 30 }) }),
+  drill_failed: evidence({ backups: backups({ failed: "drill" }) }),
+  archiver_failing: withPrimary({
+    settings: settings({ archive_mode: "on", archive_command: "cp %p /mnt/%f" }),
+    archiver: seen({
+      failed_count: 7,
+      last_archived_at: NOW - 9000,
+      last_failed_at: NOW - 1000,
+      last_failed_wal: "000000010000000000000007",
+      waiting: 3,
+    }),
+  }),
+  archiver_late: withPrimary({
+    settings: settings({ archive_mode: "on", archive_command: "cp %p /mnt/%f" }),
+    archiver: seen({
+      failed_count: 0,
+      last_archived_at: NOW,
+      last_failed_at: null,
+      last_failed_wal: null,
+      waiting: 33,
+    }),
+  }),
+  disk_nearly_full: evidence({ backupDisk: seen({ totalBytes: 200 * GB, freeBytes: 9 * GB }) }),
+  disk_filling: evidence({
+    nodes: [node("pg1", { disk: seen({ totalBytes: 100 * GB, freeBytes: 14 * GB }) }), node("pg2")],
+  }),
+  disk_days_left: evidence({
+    daysLeft: seen(
+      new Map([
+        ["pg1", null],
+        ["pg2", 6.3],
+      ]),
+    ),
+  }),
+  checksums_off: setting("data_checksums", "off"),
+  checksum_failures: shopListed({ checksum_failures: 2 }),
+  damage_ignored: setting("zero_damaged_pages", "on"),
+  wraparound_approaching: shopListed({ xid_age: 450_000_000 }),
+  wraparound_near: shopListed({ mxid_age: 1_700_000_000 }),
+  autovacuum_off: setting("autovacuum", "off"),
+  tables_not_vacuumed: inShop({
+    tables: seen([
+      { name: "bus_bus", live: 100, dead: 5000, vacuumed_seconds: null, autovacuum_off: true },
+      { name: "res_country", live: 100, dead: 5000, vacuumed_seconds: null, autovacuum_off: false },
+    ]),
+  }),
+  sequence_half_used: inShop({
+    sequences: seen([
+      { name: "bus_bus_id_seq", column: "bus_bus.id", last: 1_200_000_000, most: 2_147_483_647 },
+      { name: "sale_order_id_seq", column: "sale_order.id", last: 1_000_000_000, most: 2_147_483_647 },
+    ]),
+  }),
+  index_invalid: inShop({
+    invalid_indexes: seen([{ name: "sale_order_name_idx", table: "sale_order", bytes: 8192 }]),
+  }),
+  index_duplicate: inShop({
+    duplicate_indexes: seen([{ name: "b_idx", table: "sale_order", bytes: 8192, same_as: "a_idx" }]),
+  }),
+  idle_in_transaction: idle(400),
+  cron_in_transaction: idle(4000, { row_locks: [16_999] }),
+  fsync_off: setting("fsync", "off"),
+  full_page_writes_off: setting("full_page_writes", "off"),
+  commits_not_flushed: setting("synchronous_commit", "off"),
+  hba_trust: hba("local", "all", null, "trust"),
+  hba_weak_password: hba("hostssl", "odoo", "10.0.0.0/255.255.255.0", "md5"),
+  hba_without_tls: hba("host", "odoo", "10.0.0.0/255.255.255.0", "scram-sha-256"),
+  hba_superuser_remote: hba("hostssl", "all", "10.0.0.0/255.255.255.0", "scram-sha-256"),
+  hba_error: hba(
+    "host",
+    "all",
+    "127.0.0.1/255.255.255.255",
+    "scram",
+    'invalid authentication method "scram"',
+  ),
+  tls_off: withPrimary({ settings: settings({ ssl: "off", listen_addresses: "127.0.0.1,10.0.0.11" }) }),
+  tls_old_protocol: setting("ssl_min_protocol_version", "TLSv1"),
+  certificate_expiring: evidence({
+    nodes: [node("pg1"), node("pg2", { certificateEnds: seen(NOW + 20 * DAY * 1000) })],
+  }),
+  certificate_expired: evidence({
+    nodes: [node("pg1"), node("pg2", { certificateEnds: seen(NOW - 1000) })],
+  }),
+  major_version_ends_soon: evidence({ now: Date.UTC(2029, 8, 1), backups: unseen("not now") }),
+  major_version_ended: evidence({ now: Date.UTC(2029, 10, 9), backups: unseen("not now") }),
+  node_versions_differ: withReplica({ settings: settings({ server_version: "17.5 (Debian 17.5-1)" }) }),
+  clock_skew: withReplica({ clock: seen({ ahead_seconds: -3.5, since_sent_seconds: 0 }) }),
+};
+
+test("nothing is found in a healthy cluster", () => {
+  expect(diagnose(evidence(), next)).toEqual([]);
+});
+
+describe("every finding of the registry", () => {
+  test.each(Object.entries(FAULTS))("%s is found where it is, and nothing else", (code, fault) => {
+    const found = diagnose(fault, next);
+    expect(found.map((one) => one.code)).toEqual([code]);
+    expect(Object.keys(found[0]?.evidence ?? {})).not.toEqual([]);
+  });
+
+  test("stands in the table of faults above", () => {
+    expect(Object.keys(FAULTS).sort()).toEqual(Object.keys(FINDINGS).sort());
+  });
+});
+
+describe("what to do next", () => {
+  const commands = Object.values(FAULTS)
+    .flatMap((fault) => diagnose(fault, next))
+    .flatMap((found) => [...found.next.matchAll(/odoo-pg ((?:[a-z-]+ ?)+)(.*)$/g)].map((match) => match[0]));
+
+  /** `psql pg1`, `backup create`: the words of a command, then its options. */
+  const wordsOf = (command: string): string[] =>
+    (/^odoo-pg ((?:[a-z][a-z-]* ?)+)/.exec(command)?.[1] ?? "").trim().split(" ");
+
+  test("is a command that exists, with options that it has", async () => {
+    const home = temporaryFolder();
+    const help = async (words: readonly string[]) => await runProgram([...words, "--help"], { home });
+    const known = new Map<string, string>();
+    const { stdout: root } = await help([]);
+    expect(commands.length).toBeGreaterThan(30);
+    for (const command of new Set(commands)) {
+      const [first = "", second = ""] = wordsOf(command);
+      expect(root, command).toMatch(new RegExp(`^  ${first}\\b`, "m"));
+      const group = known.get(first) ?? (await help([first])).stdout;
+      known.set(first, group);
+      const words = group.includes("\nCommands:") ? [first, second] : [first];
+      const text = known.get(words.join(" ")) ?? (await help(words)).stdout;
+      known.set(words.join(" "), text);
+      if (words.length > 1) expect(group, command).toMatch(new RegExp(`^  ${second}\\b`, "m"));
+      const own = command.split(" -- ")[0] ?? "";
+      for (const [option] of own.matchAll(/(?<= )--[a-z-]+/g)) expect(text, command).toContain(option);
+    }
+  });
+
+  test("is a command by which a name may hold spaces, quotes and an equals sign", () => {
+    expect(next.psql("pg1", [`SELECT 'it''s'`], "dbname=x y")).toBe(
+      `odoo-pg psql pg1 -- -d 'dbname='\\''dbname=x y'\\''' -c 'SELECT '\\''it'\\'''\\''s'\\'''`,
+    );
+    expect(next.psql("pg1", ["SELECT 1"], "shop")).toBe("odoo-pg psql pg1 -- -d shop -c 'SELECT 1'");
+  });
+
+  test("names the configuration where a setting stands there", () => {
+    const inFile = seen(new Map([["fsync", { value: "off", file: "/state/nodes/pg1/postgresql.conf" }]]));
+    const [found] = diagnose(withPrimary({ settings: inFile }), next);
+    expect(found?.next).toContain("postgres.parameters");
+    expect(found?.next).toMatch(/odoo-pg up$/);
+  });
+});
+
+describe("limits", () => {
+  const codes = (fault: Evidence): string[] => diagnose(fault, next).map(({ code }) => code);
+
+  test("connections are reckoned as Odoo opens them", () => {
+    // 297 for all but superusers. Four workers, two for scheduled actions, one for long polling: 7 × 40 + 1 + 15 = 296.
+    expect(codes(evidence({ odooConf: odooConf({ db_maxconn: "40" }) }))).toEqual([]);
+    expect(codes(evidence({ odooConf: odooConf({ db_maxconn: "41" }) }))).toEqual([
+      "odoo_connections_exceed",
+    ]);
+    // One process with threads shares one pool.
+    expect(codes(evidence({ odooConf: odooConf({ workers: "0", db_maxconn: "250" }) }))).toEqual([]);
+    expect(codes(evidence({ odooConf: odooConf({ db_maxconn: "46", db_maxconn_gevent: "4" }) }))).toEqual([]);
+  });
+
+  test("what it says of db_maxconn fits", () => {
+    const [found] = diagnose(evidence({ odooConf: odooConf({ db_maxconn: "64" }) }), next);
+    const proposed = /db_maxconn = (\d+)/.exec(found?.next ?? "")?.[1];
+    expect(codes(evidence({ odooConf: odooConf({ db_maxconn: proposed }) }))).toEqual([]);
+  });
+
+  test("a scheduled action's cursor is told by its lock on ir_cron, or by its words", () => {
+    expect(codes(idle(4000, { names_cron: true }))).toEqual(["cron_in_transaction"]);
+    expect(codes(idle(400, { row_locks: [16_999] }))).toEqual([]);
+    expect(codes(idle(400, { row_locks: [1] }))).toEqual(["idle_in_transaction"]);
+    expect(codes(idle(299))).toEqual([]);
+  });
+
+  test("an unaccent that Odoo does not use is not missed", () => {
+    const without = odoo({ extensions: ["pg_trgm", "plpgsql"], unaccent_volatility: null });
+    const shop = seen(catalog({ each: new Map([["shop", seen(database({ odoo: seen(without) }))]]) }));
+    expect(codes(evidence({ catalog: shop }))).toEqual(["extension_missing"]);
+    expect(codes(evidence({ catalog: shop, odooConf: odooConf({ unaccent: "False" }) }))).toEqual([]);
+  });
+
+  test("a database that is not Odoo's owes nothing to Odoo", () => {
+    const fault = withCatalog({
+      databases: seen([listed("wiki", { owner: "collectd", collation: "en_US.UTF-8" })]),
+      each: new Map([["wiki", seen(database({ odoo: seen(undefined) }))]]),
+    });
+    expect(codes(fault)).toEqual([]);
+  });
+
+  test("the replica that the superuser is kept away from by an earlier line is no hole", () => {
+    const line = (number: number, user: string, method: string) => ({
+      line: number,
+      type: "hostssl",
+      databases: ["all"],
+      users: [user],
+      address: "10.0.0.0/255.255.255.0",
+      method,
+      error: null,
+    });
+    const rules = [line(1, "postgres", "reject"), line(2, "all", "scram-sha-256")];
+    expect(codes(withPrimary({ hba: seen(rules) }))).toEqual([]);
+    expect(
+      codes(withPrimary({ hba: seen(rules.toReversed().map((rule, at) => ({ ...rule, line: at }))) })),
+    ).toEqual(["hba_superuser_remote"]);
+  });
+
+  test("nodes on one disk give one finding", () => {
+    const disk = seen({ totalBytes: 100 * GB, freeBytes: 4 * GB });
+    const found = diagnose(evidence({ nodes: [node("pg1", { disk }), node("pg2", { disk })] }), next);
+    expect(found.map(({ code }) => code)).toEqual(["disk_nearly_full"]);
+    expect(found[0]?.message).toContain("pg1, pg2");
+  });
+
+  test("a cluster without databases needs no backups", () => {
+    const fresh = {
+      catalog: seen(catalog({ databases: seen([listed("postgres")]), each: new Map() })),
+      backups: seen({ record: undefined, launchedAt: new Date(NOW - 1000).toISOString() }),
+    };
+    expect(codes(evidence(fresh))).toEqual([]);
+    const config = { ...CONFIG, backup: { ...CONFIG.backup, enabled: false } };
+    expect(codes(evidence({ ...fresh, config }))).toEqual([]);
+  });
+});
+
+describe("what was not looked at", () => {
+  const blind = evidence({
+    nodes: [
+      node("pg1", { server: seen(server({ hba: unseen("permission denied") })) }),
+      node("pg2", { server: unseen("it is not running"), disk: unseen("it did not answer in time") }),
+    ],
+    catalog: seen(catalog({ each: new Map([["shop", unseen("there was no time left")]]) })),
+    odooConf: unseen("name it"),
+    backups: unseen("turned off here"),
+    daysLeft: unseen("not measured"),
+  });
+
+  test("is told with its reason, each part by itself", () => {
+    const document = doctorDocumentSchema.parse(doctorDocument(blind, next));
+    expect(document).toMatchObject({ worst: "none", nodes: ["pg1"], databases: [], odoo_conf: null });
+    expect(document.not_looked_at).toEqual([
+      { what: "odoo.conf", why: "name it" },
+      { what: "pg_hba.conf of pg1", why: "permission denied" },
+      { what: "the server pg2", why: "it is not running" },
+      { what: "disk of pg2", why: "it did not answer in time" },
+      { what: "database shop", why: "there was no time left" },
+      { what: "backups", why: "turned off here" },
+      { what: "days left on the disks", why: "not measured" },
+    ]);
+  });
+
+  test("is never called well", () => {
+    const sheet = doctorSheet(doctorDocument(blind, next), { colours: false, width: 100 });
+    expect(sheet).toMatch(/Nothing is wrong with what was looked at\. 7 things were not looked at\.$/);
+    expect(sheet).not.toMatch(/\bok\b|all is well/i);
+  });
+
+  test("where nothing could be, that is the last word", () => {
+    const nothing = evidence({
+      nodes: [node("pg1", { server: unseen("it is not running") })],
+      catalog: unseen("the primary does not answer"),
+      odooConf: unseen("name it"),
+      backups: unseen("turned off"),
+    });
+    const sheet = doctorSheet(doctorDocument(nothing, next), { colours: false, width: 100 });
+    expect(sheet.split("\n").at(-1)).toBe("● Nothing was looked at.");
+  });
+});
+
+describe("the sheet", () => {
+  test("tells the worst first, each with its figures and what to do, and sums up at the end", () => {
+    const fault = evidence({
+      nodes: [
+        node("pg1", { server: seen(server({ settings: settings({ fsync: "off" }) })) }),
+        node("pg2", {
+          server: seen(
+            replica({
+              conflicts: seen({ by_reason: { lock: 12, snapshot: 0 }, counted_seconds: 3 * DAY }),
+              clock: seen({ ahead_seconds: 61.04, since_sent_seconds: null }),
+            }),
+          ),
+        }),
+      ],
+    });
+    expect(doctorSheet(doctorDocument(fault, next), { colours: false, width: 100 })).toBe(
+      [
+        "prod  looked at pg1, pg2 · 1 database · /etc/odoo/odoo.conf",
+        "✖ pg1 runs with fsync off: after a power cut its data may be beyond repair.",
+        "  fsync_off: fsync off",
+        "  Next: odoo-pg psql pg1 -- -c 'ALTER SYSTEM RESET fsync' -c 'SELECT pg_reload_conf()'",
+        "▲ The clock of pg2 is 61.0 s ahead of this host's.",
+        "  clock_skew: ahead 61 s",
+        "  Next: have a time service keep both (chrony, systemd-timesyncd), and look: timedatectl",
+        "◆ pg2 has cancelled 12 reads in 3 days, because replay needed what they used.",
+        "  replica_conflicts: lock 12 · snapshot 0 · counted 3 days",
+        "  Next: odoo-pg psql pg2 -- -c 'SELECT * FROM pg_stat_database_conflicts WHERE confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock + confl_tablespace > 0' -c 'SHOW max_standby_streaming_delay'",
+        "✖ 1 critical, 1 warning, 1 piece of advice. What each means: docs/advice.md",
+      ].join("\n"),
+    );
+  });
+
+  test("has colours where they are wanted, and never words of a server that take over the terminal", () => {
+    const fault = withRole(role("bo\u001b[31mss", { superuser: true }));
+    const style = { width: 100, colours: true };
+    const sheet = doctorSheet(doctorDocument(fault, next), style);
+    expect(sheet).toContain("\u001b[36m◆");
+    expect(sheet).not.toContain("bo\u001b");
+  });
+});
