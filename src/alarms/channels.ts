@@ -141,7 +141,12 @@ function mailChannel(mailing: NonNullable<Config["alarms"]["mail"]>): Channel {
         { from, to },
         mail(message, from, to),
         DELIVERY_LIMIT,
-      );
+      ).catch((error: unknown) => {
+        const hint = /certificate/i.test(wordsOf(error))
+          ? " (alarms.mail.ca_file names the authority to trust)"
+          : "";
+        throw new Error(`${wordsOf(error)}${hint}`, { cause: error });
+      });
       return refused.length ? `the server refused ${refused.join(", ")}` : undefined;
     },
   };

@@ -3,6 +3,7 @@ import type { AlarmMessage } from "./message.ts";
 import {
   afterSeconds,
   edgesOf,
+  endsAfterSeconds,
   isEnabled,
   isRuleName,
   ruleOf,
@@ -93,7 +94,7 @@ export function decide(state: AlarmsState, look: Look, now: number): Decision {
     if (seen) alarms.push(atSight(alarm, seen, look.rules, now, told));
     else if (alarm.told_at !== null) {
       const gone = Math.min(alarm.gone_since ?? now, now);
-      if (now - gone < ruleOf(alarm.rule).ends_after_seconds * 1000)
+      if (now - gone < endsAfterSeconds(look.rules, alarm.rule) * 1000)
         alarms.push({ ...alarm, gone_since: gone });
       else told.push({ event: "ends", alarm });
     }

@@ -197,6 +197,7 @@ export function ruleOf(name: RuleName): AlarmRule {
 export interface RuleSetting {
   readonly enabled?: boolean | undefined;
   readonly after_seconds?: number | undefined;
+  readonly ends_after_seconds?: number | undefined;
   readonly threshold?: number | undefined;
 }
 
@@ -210,6 +211,11 @@ export function isEnabled(settings: RuleSettings, name: RuleName): boolean {
 /** Seconds that it must last before it is told. */
 export function afterSeconds(settings: RuleSettings, name: RuleName): number {
   return settings[name]?.after_seconds ?? ruleOf(name).after_seconds;
+}
+
+/** Seconds that it must be gone before its end is told. */
+export function endsAfterSeconds(settings: RuleSettings, name: RuleName): number {
+  return settings[name]?.ends_after_seconds ?? ruleOf(name).ends_after_seconds;
 }
 
 /** From where on a figure counts, and below what it counts as gone. */
@@ -226,7 +232,7 @@ export function ruleProblem(name: RuleName, setting: RuleSetting): string | unde
   if (setting.threshold !== undefined && !threshold) return `"${name}" has no threshold`;
   if (setting.threshold !== undefined && threshold?.unit === "%" && setting.threshold >= 100)
     return `the threshold is a share in %: it must be below 100`;
-  if (setting.after_seconds !== undefined && event)
-    return `"${name}" is told when it happens: it has no "after_seconds"`;
+  if ((setting.after_seconds ?? setting.ends_after_seconds) !== undefined && event)
+    return `"${name}" is told when it happens: it does not last`;
   return undefined;
 }

@@ -132,7 +132,7 @@ class Conversation {
         ...(login ? ["AUTH PLAIN"] : []),
       ];
       this.#say("250-mail.example.com", ...offers.map((offer) => `250-${offer}`), "250 8BITMIME");
-    } else if (verb === "STARTTLS") this.#encrypt();
+    } else if (verb === "STARTTLS" && security === "starttls") this.#encrypt();
     else if (verb === "AUTH") {
       const [, user = "", password = ""] = Buffer.from(line.split(" ")[2] ?? "", "base64")
         .toString()
