@@ -11,6 +11,12 @@ import { didYouMean, nearest } from "./suggestion.ts";
 // A configuration is read once in a process: making code for each schema first would double the time.
 z.config({ jitless: true });
 
+/**
+ * Where the documentation of an option is kept: `.register(docs, …)` behind its type. It stays on that very schema, where
+ * `.meta(…)` would build it anew, and a start builds them all; so what several options share gets `.meta(…)`.
+ */
+const docs = z.globalRegistry;
+
 /** A text for which `problem` finds nothing wrong; what it finds is the message. */
 function textWithout(problem: (text: string) => string | undefined) {
   return z.string().superRefine((text, context) => {
@@ -29,10 +35,17 @@ function pathProblem(text: string): string | undefined {
 }
 
 /** An absolute path, brought into its shortest form without a slash at the end. */
-function absolutePath(problem: (path: string) => string | undefined = pathProblem) {
+function pathWithout(problem: (path: string) => string | undefined) {
   return textWithout(problem)
     .overwrite((text) => posix.normalize(text).replace(/(?<=.)\/$/, ""))
-    .meta({ pattern: "^/" });
+    .register(docs, { pattern: "^/" });
+}
+
+const anyPath = pathWithout(pathProblem);
+
+/** Shared by all such options. */
+function absolutePath() {
+  return anyPath;
 }
 
 /** The message does not repeat the value: it may be a password, written in the wrong place. */
@@ -41,8 +54,10 @@ function passwordFileProblem(path: string): string | undefined {
   return "must be the absolute path of a file; the password stands in that file, never here";
 }
 
+const passwordPath = pathWithout(passwordFileProblem);
+
 function passwordFile() {
-  return absolutePath(passwordFileProblem).optional();
+  return passwordPath.optional();
 }
 
 /** The message does not repeat the value: it may be the secret itself, written in the wrong place. */
@@ -51,8 +66,10 @@ function secretFileProblem(path: string): string | undefined {
   return "must be the absolute path of a file; the secret stands in that file, never here";
 }
 
+const secretPath = pathWithout(secretFileProblem);
+
 function secretFile() {
-  return absolutePath(secretFileProblem).optional();
+  return secretPath.optional();
 }
 
 function unknownRule(name: string): string {
@@ -67,7 +84,12 @@ function mailAddressProblem(address: string): string | undefined {
   return `${JSON.stringify(address)} is not a mail address, such as admin@example.com (the address alone, without a name)`;
 }
 
-const port = z.int().min(1024).max(65535);
+/** Built in one step: each `.min()` and `.max()` would build the schema anew. */
+function wholeNumber(least: number, most: number) {
+  return z.int().check(z.gte(least), z.lte(most));
+}
+
+const port = wholeNumber(1024, 65535);
 
 /** Roles that odoo-pg makes for itself, or that the server has. */
 const RESERVED_ROLES = ["postgres", "replicator", "collectd", "openerp"];
@@ -107,20 +129,20 @@ const node = z.strictObject({
       /^[a-z][a-z0-9_]{0,30}$/,
       'must be lower-case letters, digits and "_", at most 31, starting with a letter: it becomes the name of a replication slot',
     )
-    .meta({
+    .register(docs, {
       description: "Name of the node. It names its replication slot and its application_name too.",
       examples: ["pg1"],
     }),
   host: textWithout(hostProblem)
     .default("127.0.0.1")
-    .meta({
+    .register(docs, {
       description: "Address by which the endpoints and the other nodes reach this node.",
       examples: ["10.0.0.11"],
     }),
   port: port.meta({ description: "Port of this PostgreSQL server.", examples: [5433] }),
   data_dir: absolutePath()
     .optional()
-    .meta({
+    .register(docs, {
       description: "Data directory of this node. When not set: `nodes/<name>/data` in the state directory.",
       examples: ["/srv/postgres/pg1"],
     }),
@@ -144,7 +166,7 @@ const VALUE_EXPECTED = "must have one value: a text, a number, true or false";
 
 const parameters = z
   .record(z.string(), z.unknown())
-  .meta({ additionalProperties: { type: ["string", "number", "boolean"] } })
+  .register(docs, { additionalProperties: { type: ["string", "number", "boolean"] } })
   .transform((written, context) => {
     const result: Record<string, string> = {};
     for (const [key, value] of Object.entries(written)) {
@@ -172,14 +194,14 @@ export const configSchema = z.strictObject({
       'must be lower-case letters, digits, "_" and "-", at most 31, starting with a letter or digit',
     )
     .default("odoo")
-    .meta({
+    .register(docs, {
       description:
         "Name of the cluster: of all nodes that hold the same data. It is what `--confirm` asks for.",
       examples: ["prod"],
     }),
-  state_dir: absolutePath((path) => pathProblem(path) ?? stateDirProblem(path))
+  state_dir: pathWithout((path) => pathProblem(path) ?? stateDirProblem(path))
     .optional()
-    .meta({
+    .register(docs, {
       description:
         "Directory for everything that belongs to the cluster: data, sockets, logs, generated passwords, rendered configuration. At most 80 bytes, because the paths of Unix sockets are limited. When not set: `/var/lib/odoo-pg/<cluster>` for root; otherwise `${XDG_STATE_HOME:-~/.local/state}/odoo-pg/<cluster>` on Linux and `~/Library/Application Support/odoo-pg/<cluster>` on macOS.",
       examples: ["/var/lib/odoo-pg/prod"],
@@ -189,7 +211,7 @@ export const configSchema = z.strictObject({
     .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "cannot be the name of a user of this system")
     .refine((name) => name !== "root", "must not be root: PostgreSQL refuses to run as root")
     .optional()
-    .meta({
+    .register(docs, {
       description:
         "User of the system that the servers run as when odoo-pg is started by root. When not set: `postgres`. Without root, everything runs as the user who starts it, and this key has no effect.",
       examples: ["postgres"],
@@ -198,7 +220,7 @@ export const configSchema = z.strictObject({
     .array(textWithout(listenAddressProblem))
     .min(1)
     .optional()
-    .meta({
+    .register(docs, {
       description:
         'Addresses that the nodes and the endpoints listen on. When not set: `127.0.0.1`, or `*` (all addresses) when "networks" is not empty.',
       examples: [["127.0.0.1", "10.0.0.11"]],
@@ -206,30 +228,27 @@ export const configSchema = z.strictObject({
   networks: z
     .array(textWithout(networkProblem))
     .default([])
-    .meta({
+    .register(docs, {
       description:
         "Networks that may connect, besides this host. From there, connections need TLS and a password. IPv4 and IPv6; `0.0.0.0/0` and `::/0` mean everyone.",
       examples: [["10.0.0.0/24", "fd00::/8"]],
     }),
   postgres: z
     .strictObject({
-      version: z
-        .int()
-        .min(13)
-        .max(99)
+      version: wholeNumber(13, 99)
         .optional()
-        .meta({
+        .register(docs, {
           description: "Major version of PostgreSQL to use. When not set: the highest one that is installed.",
           examples: [17],
         }),
       bin_dir: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description:
             "Directory of PostgreSQL's programs (`postgres`, `initdb`, `pg_basebackup`). When not set, it is looked for in Debian's versioned directories, with `pg_config`, in Homebrew and in PATH.",
           examples: ["/usr/lib/postgresql/17/bin"],
         }),
-      parameters: parameters.prefault({}).meta({
+      parameters: parameters.prefault({}).register(docs, {
         description:
           "PostgreSQL parameters of all nodes, over those that odoo-pg chooses. `true` and `false` mean `on` and `off`. Parameters that another key sets (such as `port`) are refused.",
         examples: [{ log_min_duration_statement: "1s", work_mem: "32MB" }],
@@ -237,26 +256,26 @@ export const configSchema = z.strictObject({
       initdb_args: z
         .array(textWithout(initdbArgumentProblem))
         .default([])
-        .meta({
+        .register(docs, {
           description:
             "Arguments for initdb, behind those of odoo-pg, when the database cluster is first made. Afterwards they mean nothing.",
           examples: [["--wal-segsize=64"]],
         }),
     })
     .prefault({})
-    .meta({ description: "PostgreSQL itself." }),
+    .register(docs, { description: "PostgreSQL itself." }),
   haproxy: z
     .strictObject({
       program: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description:
             "Path of the program haproxy. When not set, it is looked for in PATH and in the usual directories.",
           examples: ["/usr/sbin/haproxy"],
         }),
     })
     .prefault({})
-    .meta({ description: "HAProxy, which serves the endpoints." }),
+    .register(docs, { description: "HAProxy, which serves the endpoints." }),
   nodes: z
     .array(node)
     .min(1)
@@ -264,7 +283,7 @@ export const configSchema = z.strictObject({
       { name: "pg1", port: 5433 },
       { name: "pg2", port: 5434 },
     ])
-    .meta({
+    .register(docs, {
       description:
         "The PostgreSQL servers of the cluster. The first one becomes the primary when the cluster is first started, the others its replicas; afterwards the order says nothing: a node keeps the role that it has.",
     }),
@@ -274,12 +293,12 @@ export const configSchema = z.strictObject({
         .strictObject({
           port: port
             .default(5435)
-            .meta({ description: "Port of the read endpoint: Odoo's `db_replica_port`." }),
-          consistency: z.enum(["eventual", "bounded", "read-your-writes"]).default("bounded").meta({
+            .register(docs, { description: "Port of the read endpoint: Odoo's `db_replica_port`." }),
+          consistency: z.enum(["eventual", "bounded", "read-your-writes"]).default("bounded").register(docs, {
             description:
               "What a read may miss. `bounded`: a replica serves reads only while it streams and is behind by no more than `max_lag`; otherwise its sessions are cut and reads go elsewhere. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `eventual`: replicas serve reads however far they are behind.",
           }),
-          max_lag: maxLag.prefault("16MB").meta({
+          max_lag: maxLag.prefault("16MB").register(docs, {
             description:
               "How far a replica may be behind the primary, in bytes of WAL, before it leaves the pool. Units as in PostgreSQL: B, kB, MB, GB, TB.",
             examples: ["64MB"],
@@ -288,7 +307,7 @@ export const configSchema = z.strictObject({
             .number()
             .positive()
             .optional()
-            .meta({
+            .register(docs, {
               description:
                 "How far a replica may be behind the primary in seconds before it leaves the pool. When not set, only `max_lag` counts.",
               examples: [10],
@@ -298,71 +317,70 @@ export const configSchema = z.strictObject({
             .min(2)
             .max(600)
             .default(3)
-            .meta({
+            .register(docs, {
               description:
                 "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. With less than 3 a short stall of a replica is enough.",
               examples: [10],
             }),
         })
         .prefault({})
-        .meta({
+        .register(docs, {
           description: "The address for reads: the replicas of the pool, and the primary when there is none.",
         }),
       write: z
         .strictObject({
-          port: port.default(5436).meta({ description: "Port of the write endpoint: Odoo's `db_port`." }),
+          port: port
+            .default(5436)
+            .register(docs, { description: "Port of the write endpoint: Odoo's `db_port`." }),
         })
         .prefault({})
-        .meta({ description: "The address for writes: whichever node is primary." }),
+        .register(docs, { description: "The address for writes: whichever node is primary." }),
     })
     .prefault({})
-    .meta({ description: "The addresses that Odoo is given." }),
+    .register(docs, { description: "The addresses that Odoo is given." }),
   upstream: z
     .strictObject({
-      host: textWithout(hostProblem).meta({
+      host: textWithout(hostProblem).register(docs, {
         description: "Host name or address of the primary. Environment: `SLAVEHOST`.",
         examples: ["10.0.0.5"],
       }),
-      port: z
-        .int()
-        .min(1)
-        .max(65535)
+      port: wholeNumber(1, 65535)
         .default(5432)
-        .meta({ description: "Port of the primary. Environment: `SLAVEPORT`." }),
-      user: z.string().min(1).default("replicator").meta({
+        .register(docs, { description: "Port of the primary. Environment: `SLAVEPORT`." }),
+      user: z.string().min(1).default("replicator").register(docs, {
         description: "Role with REPLICATION that the replicas connect as. Environment: `SLAVEUSER`.",
       }),
       password_file: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description:
             "File with that role's password. Environment: `SLAVEPASSWORD_FILE`, or `SLAVEPASSWORD` with the password itself.",
           examples: ["/etc/odoo-pg/upstream.password"],
         }),
-      hot_standby: z.boolean().default(true).meta({
+      hot_standby: z.boolean().default(true).register(docs, {
         description: "Whether the replicas answer reads. Environment: `PGSQL_HOT_STANDBY`.",
       }),
     })
     .optional()
-    .meta({
+    .register(docs, {
       description:
         "A primary that odoo-pg does not run. When set, every node of this cluster is its replica, and the write endpoint leads to it. Roles, template and consistency `read-your-writes` belong to whoever runs that primary.",
     }),
   replication_log: z
     .strictObject({
-      format: z.enum(["json", "origin"]).default("json").meta({
+      format: z.enum(["json", "origin"]).default("json").register(docs, {
         description:
           "Form of the lines, one a minute for each replica: `json`, or `origin` as in the image odoo/pgsql (TIMESTAMP 'lag' 'last replay' 'received' 'replayed').",
       }),
       file: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description: "The file. When not set: `pg_replication.log` in the state directory.",
           examples: ["/var/log/pg_replication.log"],
         }),
     })
     .prefault({})
-    .meta({ description: "The replication log, for shippers such as logstash and filebeat." }),
+    .register(docs, { description: "The replication log, for shippers such as logstash and filebeat." }),
   tls: z
     .strictObject({
       certificate: absolutePath().meta({
@@ -379,7 +397,7 @@ export const configSchema = z.strictObject({
       }),
     })
     .optional()
-    .meta({
+    .register(docs, {
       description:
         "Certificates of your own: all three or none. When not set, odoo-pg makes an authority for the cluster and certificates from it.",
     }),
@@ -387,52 +405,52 @@ export const configSchema = z.strictObject({
     .strictObject({
       role: textWithout(roleProblem)
         .default("odoo")
-        .meta({
+        .register(docs, {
           description: "Role that Odoo connects as (`db_user`): login and CREATEDB, never a superuser.",
           examples: ["odoo_prod"],
         }),
       template: textWithout(templateProblem)
         .default("odoo_template")
-        .meta({ description: "Database that Odoo copies new databases from (`db_template`)." }),
+        .register(docs, { description: "Database that Odoo copies new databases from (`db_template`)." }),
       filestore: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description: "Directory of Odoo's filestores, which holds one directory per database.",
           examples: ["/var/lib/odoo/filestore"],
         }),
       addons_path: z
         .array(absolutePath())
         .default([])
-        .meta({
+        .register(docs, {
           description: "Directories of Odoo's modules, as in Odoo's own `addons_path`.",
           examples: [["/opt/odoo/addons", "/opt/odoo/custom"]],
         }),
     })
     .prefault({})
-    .meta({ description: "What odoo-pg has to know about Odoo." }),
+    .register(docs, { description: "What odoo-pg has to know about Odoo." }),
   backup: z
     .strictObject({
-      enabled: z.boolean().default(true).meta({
+      enabled: z.boolean().default(true).register(docs, {
         description:
           "Whether the agent makes backups by itself, on `schedule`. `BACKUPS=false` in the environment turns it off.",
       }),
       schedule: textWithout(scheduleProblem)
         .default("0 * * * *")
-        .meta({
+        .register(docs, {
           description:
             "When the agent backs up every database: five fields as in a crontab (minute, hour, day of the month, month, day of the week), in UTC.",
           examples: ["30 */4 * * *"],
         }),
       drill_schedule: textWithout(scheduleProblem)
         .default("30 3 * * 0")
-        .meta({
+        .register(docs, {
           description:
             "When the agent proves a backup of each database by restoring it into a scratch database, which it compares and drops: five fields, in UTC, or `off`. It needs as much room as the database.",
           examples: ["off"],
         }),
       dir: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description:
             "Directory of the backups, best on another disk than the data. When not set: `<state_dir>.backups`.",
           examples: ["/var/backups/odoo-pg"],
@@ -441,50 +459,50 @@ export const configSchema = z.strictObject({
         .string()
         .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "cannot be the name of a user of this system")
         .optional()
-        .meta({
+        .register(docs, {
           description:
             "User of the system to whom the backups belong, when odoo-pg runs as root. When not set: the user that the servers run as. Without root it must be the user who runs odoo-pg.",
           examples: ["backup"],
         }),
-      config_file: absolutePath().default("/config/pg_backup/pg_backup.config").meta({
+      config_file: absolutePath().default("/config/pg_backup/pg_backup.config").register(docs, {
         description:
           "A `pg_backup.config` of the image `odoo/pgsql`, if there is one: KEY=VALUE lines, read and never executed. What it sets goes over this file.",
       }),
       only_filter: z
         .string()
         .optional()
-        .meta({
+        .register(docs, {
           description: "Keeps to databases whose name contains this text. When not set: all.",
           examples: ["prod"],
         }),
-      custom: z.boolean().default(true).meta({
+      custom: z.boolean().default(true).register(docs, {
         description:
           "Whether a backup holds an archive for pg_restore: parallel, in pg_dump's directory format.",
       }),
-      plain: z.boolean().default(false).meta({
+      plain: z.boolean().default(false).register(docs, {
         description: "Whether a backup holds the database as SQL for psql too, compressed.",
       }),
-      role_passwords: z.boolean().default(false).meta({
+      role_passwords: z.boolean().default(false).register(docs, {
         description:
           "Whether `globals.sql` of a backup holds the verifiers of the roles' passwords. Who can read the backup then can try to guess them.",
       }),
-      days_to_keep: z.int().min(0).max(3650).default(2).meta({
+      days_to_keep: wholeNumber(0, 3650).default(2).register(docs, {
         description: "Days for which every backup is kept.",
       }),
-      day_of_week_to_keep: z.int().min(1).max(7).default(5).meta({
+      day_of_week_to_keep: wholeNumber(1, 7).default(5).register(docs, {
         description:
           "Day on which a week of backups begins, 1 (Monday) to 7 (Sunday). The first good backup from that day on is the weekly one.",
       }),
-      weeks_to_keep: z.int().min(0).max(520).default(12).meta({
+      weeks_to_keep: wholeNumber(0, 520).default(12).register(docs, {
         description: "Weeks for which the weekly backups are kept.",
       }),
-      months_to_keep: z.int().min(0).max(120).default(24).meta({
+      months_to_keep: wholeNumber(0, 120).default(24).register(docs, {
         description: "Months for which the first good backup of each month is kept.",
       }),
       on_success: z
         .array(z.string().min(1))
         .default([])
-        .meta({
+        .register(docs, {
           description:
             "Program and arguments to run after a run without a failure, with what happened as JSON on its standard input. No shell is involved.",
           examples: [["/usr/local/bin/tell", "backup done"]],
@@ -492,33 +510,33 @@ export const configSchema = z.strictObject({
       on_failure: z
         .array(z.string().min(1))
         .default([])
-        .meta({
+        .register(docs, {
           description: "The same, after a run in which something failed.",
           examples: [["/usr/local/bin/tell", "backup FAILED"]],
         }),
       webhook_file: absolutePath()
         .optional()
-        .meta({
+        .register(docs, {
           description:
             "File that holds the address (http or https) to which what happened is posted as JSON after every run. Such addresses are secrets: keep the file at mode 0600.",
           examples: ["/etc/odoo-pg/backup-webhook"],
         }),
-      max_age_hours: z.int().min(1).max(8760).default(26).meta({
+      max_age_hours: wholeNumber(1, 8760).default(26).register(docs, {
         description: "Hours after which `status` warns that the last good backup is too old.",
       }),
-      max_drill_age_days: z.int().min(1).max(3650).default(8).meta({
+      max_drill_age_days: wholeNumber(1, 3650).default(8).register(docs, {
         description:
           "Days after which `status` warns that the last proven restore is too old, while drills are scheduled.",
       }),
     })
     .prefault({})
-    .meta({ description: "Backups." }),
+    .register(docs, { description: "Backups." }),
   console: z
     .strictObject({
-      enabled: z.boolean().default(true).meta({
+      enabled: z.boolean().default(true).register(docs, {
         description: "Whether the agent serves the console: a page that shows the cluster, and `/metrics`.",
       }),
-      port: port.default(5050).meta({
+      port: port.default(5050).register(docs, {
         description:
           "Port of the console. A port that is taken keeps nothing from coming up: `status` warns.",
       }),
@@ -526,55 +544,52 @@ export const configSchema = z.strictObject({
         .array(textWithout(listenAddressProblem))
         .min(1)
         .default(["127.0.0.1"])
-        .meta({
+        .register(docs, {
           description:
             "Addresses that the console listens on. On loopback it is http, and looking needs no sign-in. On every other address it is https with the certificate of the servers, and everything needs a sign-in.",
           examples: [["127.0.0.1", "10.0.0.11"]],
         }),
-      read_only: z.boolean().default(false).meta({
+      read_only: z.boolean().default(false).register(docs, {
         description: "Whether nothing can be done from the page, whoever signs in.",
       }),
     })
     .prefault({})
-    .meta({ description: "The console." }),
+    .register(docs, { description: "The console." }),
   alarms: z
     .strictObject({
-      webhook_file: secretFile().meta({
+      webhook_file: secretFile().register(docs, {
         description:
           "File that holds the address (http or https) to which each alarm is posted as JSON. Addresses are secrets: they stand in files of mode 0600, never here.",
         examples: ["/etc/odoo-pg/alarm-webhook"],
       }),
-      slack_file: secretFile().meta({
+      slack_file: secretFile().register(docs, {
         description:
           "File that holds the address of an incoming webhook of Slack, or of what takes the same form (Mattermost, Rocket.Chat).",
         examples: ["/etc/odoo-pg/slack"],
       }),
-      telegram_file: secretFile().meta({
+      telegram_file: secretFile().register(docs, {
         description:
           "File that holds `https://api.telegram.org/botTOKEN/sendMessage?chat_id=CHAT`, with the token of the bot and the number of the chat.",
         examples: ["/etc/odoo-pg/telegram"],
       }),
-      healthchecks_file: secretFile().meta({
+      healthchecks_file: secretFile().register(docs, {
         description:
           "File that holds the ping address of a check at healthchecks.io, or at a server of your own. It is pinged every minute while no critical alarm is on, so that it rings when the whole host is gone too; a critical alarm turns it red at once.",
         examples: ["/etc/odoo-pg/healthchecks"],
       }),
       mail: z
         .strictObject({
-          host: textWithout(hostProblem).meta({
+          host: textWithout(hostProblem).register(docs, {
             description: "The mail server.",
             examples: ["smtp.example.com"],
           }),
-          port: z
-            .int()
-            .min(1)
-            .max(65535)
+          port: wholeNumber(1, 65535)
             .optional()
-            .meta({
+            .register(docs, {
               description: "Its port. When not set: 587 with `starttls`, 465 with `tls`, 25 with `none`.",
               examples: [587],
             }),
-          security: z.enum(["starttls", "tls", "none"]).default("starttls").meta({
+          security: z.enum(["starttls", "tls", "none"]).default("starttls").register(docs, {
             description:
               "`starttls`: TLS after the greeting, and no mail without it. `tls`: TLS from the start. `none`: as it comes, for a server on this host.",
           }),
@@ -582,33 +597,36 @@ export const configSchema = z.strictObject({
             .string()
             .min(1)
             .optional()
-            .meta({ description: "User to log in as. When not set: no login.", examples: ["odoo-pg"] }),
-          password_file: secretFile().meta({
+            .register(docs, {
+              description: "User to log in as. When not set: no login.",
+              examples: ["odoo-pg"],
+            }),
+          password_file: secretFile().register(docs, {
             description: "File with the password of that user.",
             examples: ["/etc/odoo-pg/smtp.password"],
           }),
           ca_file: absolutePath()
             .optional()
-            .meta({
+            .register(docs, {
               description:
                 "Certificate of the authority that signed the server's (PEM). When not set: those that Node.js trusts.",
               examples: ["/etc/odoo-pg/mail-ca.crt"],
             }),
-          from: textWithout(mailAddressProblem).meta({
+          from: textWithout(mailAddressProblem).register(docs, {
             description: "Sender of the mails.",
             examples: ["odoo-pg@example.com"],
           }),
           to: z
             .array(textWithout(mailAddressProblem))
             .min(1)
-            .meta({ description: "Receivers of the mails.", examples: [["admin@example.com"]] }),
+            .register(docs, { description: "Receivers of the mails.", examples: [["admin@example.com"]] }),
         })
         .optional()
-        .meta({ description: "Alarms by mail (SMTP)." }),
+        .register(docs, { description: "Alarms by mail (SMTP)." }),
       command: z
         .array(z.string().min(1))
         .default([])
-        .meta({
+        .register(docs, {
           description:
             "Program and arguments to run for each alarm, with the alarm as JSON on its standard input. No shell is involved. It may take 15 s.",
           examples: [["/usr/local/bin/page-me", "odoo"]],
@@ -629,38 +647,38 @@ export const configSchema = z.strictObject({
           }
         })
         .default({})
-        .meta({
+        .register(docs, {
           description:
             "What is otherwise than by default, by the name of the alarm: `enabled: false` turns it off; `after_seconds` is for how long it must last before it is told; `threshold` (of those that have one) is from where on it counts. docs/operations.md has the table of all alarms.",
           examples: [{ disk_filling: { threshold: 80 }, replica_behind: { after_seconds: 600 } }],
         }),
     })
     .prefault({})
-    .meta({
+    .register(docs, {
       description:
         "Alarms: what is told when something begins to be wrong, and when it is over. Without any channel they are only listed (`odoo-pg alerts list`) and logged. Try the channels with `odoo-pg alerts test`.",
     }),
   password_files: z
     .strictObject({
-      odoo: passwordFile().meta({
+      odoo: passwordFile().register(docs, {
         description: "File with the password of Odoo's role (`odoo.role`).",
         examples: ["/etc/odoo-pg/odoo.password"],
       }),
-      openerp: passwordFile().meta({
+      openerp: passwordFile().register(docs, {
         description: "File with the password of role openerp, which may log in only when it has one.",
         examples: ["/etc/odoo-pg/openerp.password"],
       }),
-      replicator: passwordFile().meta({
+      replicator: passwordFile().register(docs, {
         description: "File with the password of role replicator, which the replicas connect as.",
         examples: ["/etc/odoo-pg/replicator.password"],
       }),
-      collectd: passwordFile().meta({
+      collectd: passwordFile().register(docs, {
         description: "File with the password of role collectd, which monitoring connects as.",
         examples: ["/etc/odoo-pg/collectd.password"],
       }),
     })
     .prefault({})
-    .meta({
+    .register(docs, {
       description:
         "Files that hold passwords: printable ASCII, one line. Passwords themselves never stand in this file. Those that are not given are generated and kept in the state directory with mode 0600 (openerp: none, no login).",
     }),
