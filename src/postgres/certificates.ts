@@ -153,12 +153,13 @@ async function isGood(
   const issuer = await readTextIfAny(authority);
   if (text === undefined || issuer === undefined) return false;
   const certificate = new X509Certificate(text);
-  const has = new Set(
-    (certificate.subjectAltName ?? "")
-      .split(", ")
-      .map((name) => name.replace("IP Address:", "IP:").toLowerCase()),
+  const has = new Set((certificate.subjectAltName ?? "").toLowerCase().split(", "));
+  // OpenSSL writes IPv6 addresses in a form of its own.
+  const covered = names.every((name) =>
+    name.startsWith("IP:")
+      ? certificate.checkIP(name.slice("IP:".length)) !== undefined
+      : has.has(name.toLowerCase()),
   );
-  const covered = names.every((name) => has.has(name.toLowerCase()) || name === "IP:::1");
   return (
     covered &&
     certificate.checkIssued(new X509Certificate(issuer)) &&

@@ -73,6 +73,8 @@ export class Visitor {
           path,
           method,
           agent: false,
+          // Named, because otherwise it is taken from the Host header, which may be a foreign one.
+          ...(protocol === "https:" ? { servername: "localhost" } : {}),
           ...(this.#ca === undefined ? {} : { ca: this.#ca }),
           headers: {
             host,

@@ -13,7 +13,7 @@ export interface Door {
  * The whole of 127.0.0.0/8 is loopback (RFC 1122, 3.2.1.3).
  */
 export function needsSignIn(address: string): boolean {
-  return !(address === "localhost" || address === "::1" || isLoopbackIpv4(address));
+  return !(address.toLowerCase() === "localhost" || address === "::1" || isLoopbackIpv4(address));
 }
 
 function isLoopbackIpv4(address: string): boolean {

@@ -1,0 +1,146 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { actionSchema, confirmationOf, type Action } from "../../src/console/actions.ts";
+import { argumentsOf, planOf, problemOf, typed } from "../../src/console/commands.ts";
+import { forVisitor } from "../../src/console/for-visitor.ts";
+import { statusOf } from "../../src/cluster/status.ts";
+import { cluster } from "../support/observations.ts";
+import type { ConsoleDocument } from "../../src/console/document.ts";
+
+test.each<[Action, string, string | undefined]>([
+  [{ kind: "backup" }, "odoo-pg backup create --all", undefined],
+  [{ kind: "backup", database: "shop" }, "odoo-pg backup create shop", undefined],
+  [
+    { kind: "restore_copy", backup: "shop_20260301_1200", as: "trial" },
+    "odoo-pg restore --as trial shop_20260301_1200",
+    undefined,
+  ],
+  [{ kind: "switchover" }, "odoo-pg switchover", "switchover --dry-run"],
+  [{ kind: "switchover", to: "pg2" }, "odoo-pg switchover --to pg2", "switchover --dry-run --to pg2"],
+  [{ kind: "reseed", node: "pg2" }, "odoo-pg reseed pg2", "reseed --dry-run pg2"],
+  [{ kind: "rejoin", node: "pg1" }, "odoo-pg rejoin pg1", "rejoin --dry-run pg1"],
+  [
+    { kind: "copy_neutralized", source: "shop", copy: "my shop's copy" },
+    "odoo-pg db copy --neutralize shop 'my shop'\\''s copy'",
+    undefined,
+  ],
+  [{ kind: "cancel_session", pid: 7 }, "odoo-pg sessions cancel 7", "sessions cancel --dry-run 7"],
+  [{ kind: "terminate_session", pid: 7 }, "odoo-pg sessions terminate 7", "sessions terminate --dry-run 7"],
+])("%j is a command, with a plan", (action, command, dryRun) => {
+  expect(typed(argumentsOf(action))).toBe(command);
+  const plan = planOf(action);
+  expect(plan.kind === "dry run" ? plan.args.join(" ") : undefined).toBe(dryRun);
+  if (plan.kind === "words") expect(plan.lines.length).toBeGreaterThan(1);
+  expect(problemOf(action)).toBeUndefined();
+});
+
+const text = fc.oneof(fc.constantFrom("-x", "--all", "--config=/x", "--"), fc.string({ minLength: 1 }));
+
+test("whatever a name is, it is never read as an option of a command", () => {
+  fc.assert(
+    fc.property(text, text, (one, other) => {
+      for (const action of [
+        { kind: "backup", database: one },
+        { kind: "reseed", node: one },
+        { kind: "copy_neutralized", source: one, copy: other },
+      ] satisfies Action[]) {
+        const args = argumentsOf(action);
+        const names = Object.entries(action).flatMap(([key, value]) => (key === "kind" ? [] : [value]));
+        const end = args.indexOf("--");
+        const first = args.length - names.length;
+        expect(args.slice(first)).toEqual(names);
+        if (names.some((name) => name.startsWith("-"))) expect(end).toBe(first - 1);
+      }
+    }),
+  );
+});
+
+describe("an action", () => {
+  test.each(["/etc/passwd", "../shop_20260301_1200", "shop", "-x_20260301_1200", "./shop_20260301_1200"])(
+    "never restores the path %s",
+    (backup) => {
+      expect(problemOf({ kind: "restore_copy", backup, as: "trial" })).toContain("is not the id of a backup");
+    },
+  );
+
+  test.each([
+    { kind: "destroy" },
+    { kind: "cancel_session", pid: "1; DROP" },
+    { kind: "cancel_session", pid: -1 },
+    { kind: "backup", database: "" },
+    { kind: "backup", database: "x".repeat(201) },
+    { kind: "switchover", to: "pg2", confirm: "x" },
+    {},
+    [],
+    null,
+  ])("is not %j", (order) => {
+    expect(actionSchema.safeParse(order).success).toBe(false);
+  });
+
+  test("that replaces a node's data needs the node's name typed", () => {
+    expect(confirmationOf({ kind: "reseed", node: "pg2" })).toBe("pg2");
+    expect(confirmationOf({ kind: "rejoin", node: "pg1" })).toBe("pg1");
+    expect(confirmationOf({ kind: "switchover" })).toBeUndefined();
+  });
+});
+
+test("statements and lines of commands are for operators", () => {
+  const status = statusOf(cluster());
+  const document: ConsoleDocument = {
+    version: 1,
+    at: status.at,
+    cluster: status.cluster,
+    verdict: { level: "ok", sentence: "All is well.", next: null, action: null },
+    recovery: {
+      sentence: "Yes.",
+      last_backup_at: null,
+      last_proven_at: null,
+      oldest_at: null,
+      size_bytes: null,
+      backups: [],
+    },
+    status,
+    disks: [],
+    databases: [],
+    activity: {
+      at: null,
+      connections: null,
+      max_connections: null,
+      blocking: [],
+      long_transactions: [
+        {
+          pid: 1,
+          database: "shop",
+          user: "odoo",
+          application: "",
+          state: "active",
+          seconds: 9,
+          scheduled_action: false,
+          statement: "SELECT secret",
+        },
+      ],
+      slowest_statements: [
+        { database: "shop", statement: "SELECT secret", calls: 1, mean_ms: 1, total_seconds: 1 },
+      ],
+    },
+    events: [],
+    jobs: [
+      {
+        id: "1",
+        action: { kind: "backup" },
+        command: "odoo-pg backup create --all",
+        plan: false,
+        by: "operator",
+        started_at: status.at,
+        ended_at: null,
+        exit_status: null,
+        lines: ["secret"],
+      },
+    ],
+  };
+  expect(forVisitor(document, true)).toEqual(document);
+  const seen = forVisitor(document, false);
+  expect(JSON.stringify(seen)).not.toContain("secret");
+  expect(seen.activity.slowest_statements).toHaveLength(1);
+  expect(seen.jobs).toHaveLength(1);
+});
