@@ -185,7 +185,8 @@ export async function promoteNode(
 
   await old.take("fenced");
   await next.take("promote");
-  const pausedAt = monotonic();
+  // Nothing could be written since the primary last answered, not only since somebody asked for another one.
+  const lastAnswer = old.observation.lastSeen;
   for (const name of runtime.nodes.keys()) runtime.held.add(name);
   runtime.routedPrimary = undefined;
   try {
@@ -243,7 +244,8 @@ export async function promoteNode(
     old,
     next,
     request.allowDataLoss ? "data loss accepted" : "asked for",
-    Math.round(monotonic() - pausedAt),
+    // An agent that never saw it answer cannot tell.
+    lastAnswer === undefined ? null : Math.max(0, Math.round(now() - lastAnswer)),
   );
   await followNewPrimary(runtime, progress);
   return outcome;
@@ -400,7 +402,7 @@ async function recordChange(
   from: NodeHandle,
   to: NodeHandle,
   why: string,
-  paused: number,
+  paused: number | null,
 ): Promise<void> {
   await recordHistory(runtime, {
     at: new Date(now()).toISOString(),

@@ -8,9 +8,9 @@ import { endpointHost } from "../config/addresses.ts";
 import { OdooPgError } from "../errors.ts";
 import { databaseSizes } from "../postgres/observe.ts";
 import { monotonic, now } from "../system/clock.ts";
-import { diskSpace } from "../system/files.ts";
 import { accepts } from "../system/network.ts";
 import { factsOf } from "../cluster/observation.ts";
+import { diskUseOf } from "./disk-use.ts";
 import { Recent } from "./recent.ts";
 import type { AgentReport } from "./report.ts";
 import { primaryOf, type Runtime } from "./runtime.ts";
@@ -21,6 +21,8 @@ const KEPT = 500;
 /** Milliseconds between two looks, and for each: what the agent does not look at by itself. */
 const ENDPOINT = { every: 5000, limit: 300 };
 const DISK = { every: 10_000, limit: 300 };
+/** Less than for the disk: that must be known also while what is kept aside is being counted. */
+const ASIDE_LIMIT = 150;
 const BACKUPS = { every: 3000, limit: 300 };
 /** pg_database_size() looks at every file of a database. */
 const SIZES = { every: 300_000, limit: 30_000 };
@@ -87,7 +89,7 @@ export class Watch {
     const { dataDir } = nodeLayoutOf(this.#watched.layout, node);
     return await among(this.#disks, dataDir, {
       ...DISK,
-      look: async () => await diskSpace(dataDir),
+      look: async () => await diskUseOf(this.#watched.layout, node, ASIDE_LIMIT),
     }).now();
   }
 

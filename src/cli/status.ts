@@ -1,9 +1,10 @@
 import { endpointHost } from "../config/addresses.ts";
 import { agentLooks, agentReport } from "../agent/ask.ts";
+import { diskUseOf } from "../agent/disk-use.ts";
 import { observationsOf } from "../agent/looks.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { readBackupStatus } from "../backup/read-status.ts";
-import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../cluster/layout.ts";
+import { layoutOf, UPSTREAM, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
 import { statusOf } from "../cluster/status.ts";
@@ -11,7 +12,6 @@ import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { now, pause, within } from "../system/clock.ts";
-import { diskSpace } from "../system/files.ts";
 import { accepts } from "../system/network.ts";
 import { clearScreen, type Output } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
@@ -25,6 +25,7 @@ import { sheet } from "./sheet.ts";
 const LOOKS_LIMIT = 300;
 const AGENT_LIMIT = 500;
 const DISK_LIMIT = 1000;
+const ASIDE_LIMIT = 500;
 const CONNECT_LIMIT = 300;
 
 /** Milliseconds between two sheets of --watch. */
@@ -159,7 +160,7 @@ async function looksAt(
 
 async function diskOf(layout: Layout, node: NodeConfig): Promise<[string, DiskUse] | undefined> {
   // A network file system that hangs must not hang the status.
-  const space = within(DISK_LIMIT, node.name, diskSpace(nodeLayoutOf(layout, node).dataDir));
+  const space = within(DISK_LIMIT, node.name, diskUseOf(layout, node, ASIDE_LIMIT));
   return await space.then(
     (disk) => [node.name, disk],
     () => undefined,

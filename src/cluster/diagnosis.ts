@@ -3,11 +3,10 @@ import { parseBytes } from "../config/postgres-units.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "./quantities.ts";
-import type { ClusterView, NodeView } from "./view.ts";
+import { fullness, isFilling, type ClusterView, type KeptAside, type NodeView } from "./view.ts";
 import { warning, type Warning } from "./warnings.ts";
 import { shellWord } from "./shell-word.ts";
 
-const FILLING = 0.85;
 const NEARLY_FULL = 0.95;
 /** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. */
 const KEPT_OF_LIMIT = 0.5;
@@ -420,9 +419,8 @@ function alarmChannels({ input: { agent, suggest } }: ClusterView): Warning[] {
 function disks({ nodes }: ClusterView): Warning[] {
   const groups = new Map<string, { used: number; on: NodeView[] }>();
   for (const node of nodes) {
-    if (!node.disk || node.disk.totalBytes <= 0) continue;
-    const used = 1 - node.disk.freeBytes / node.disk.totalBytes;
-    if (used < FILLING) continue;
+    if (!node.disk || !isFilling(node.disk)) continue;
+    const used = fullness(node.disk);
     // The same size and the same use: nothing else that is known tells one disk from another.
     const key = `${node.disk.totalBytes} ${Math.round(used * 1000)}`;
     const group = groups.get(key) ?? { used, on: [] };
@@ -432,12 +430,29 @@ function disks({ nodes }: ClusterView): Warning[] {
   return [...groups.values()].map(({ used, on }) => {
     const [first] = on;
     const free = first?.disk ? showBytes(first.disk.freeBytes) : "?";
+    const kept = keptOn(on);
     return warning(used >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
       ...(on.length === 1 && first ? { node: first.name } : {}),
-      message: `The disk of ${on.map(({ name }) => name).join(", ")} is ${showShare(used)} full: ${free} left. Make room, or move the data to a larger disk.`,
-      next: `df -h ${shellWord(first?.dataDir ?? "/")}`,
+      message: `The disk of ${on.map(({ name }) => name).join(", ")} is ${showShare(used)} full: ${free} left. Make room, or move the data to a larger disk.${sayKept(kept)}`,
+      next: kept.length
+        ? `rm -r ${kept.map(({ path }) => shellWord(path)).join(" ")}`
+        : `df -h ${shellWord(first?.dataDir ?? "/")}`,
     });
   });
+}
+
+/** What is kept aside on the disk of these nodes, each once. */
+function keptOn(nodes: readonly NodeView[]): KeptAside[] {
+  const all = nodes.flatMap(({ disk }) => disk?.keptAside ?? []);
+  return [...new Map(all.map((kept) => [kept.path, kept])).values()];
+}
+
+function sayKept(kept: readonly KeptAside[]): string {
+  if (!kept.length) return "";
+  const each = kept.map(
+    ({ path, bytes }) => `${path} (${bytes === undefined ? "size not known yet" : showBytes(bytes)})`,
+  );
+  return ` Old data is kept aside on it, and is yours to remove once you are sure that nobody needs it: ${each.join(", ")}.`;
 }
 
 function settings({ input, nodes }: ClusterView): Warning[] {

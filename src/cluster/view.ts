@@ -46,6 +46,26 @@ export interface AgentAccount {
 export interface DiskUse {
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** What reseeds, rejoins and removed nodes left on it; only looked at where it fills up. */
+  readonly keptAside?: readonly KeptAside[] | undefined;
+}
+
+export interface KeptAside {
+  readonly path: string;
+  /** Undefined while it is not counted yet. */
+  readonly bytes: number | undefined;
+}
+
+const FILLING = 0.85;
+
+/** How full a disk is, from 0 to 1. */
+export function fullness({ totalBytes, freeBytes }: DiskUse): number {
+  return totalBytes > 0 ? 1 - freeBytes / totalBytes : 0;
+}
+
+/** Whether it is so full that somebody should know. */
+export function isFilling(disk: DiskUse): boolean {
+  return fullness(disk) >= FILLING;
 }
 
 /** Everything that a status is made from. */

@@ -562,6 +562,24 @@ describe("warnings", () => {
     );
   });
 
+  test("name what is kept aside on a disk that fills up, with its size and how it is removed", () => {
+    const disk = (...paths: readonly string[]) => ({
+      totalBytes: 100 * GB,
+      freeBytes: 4 * GB,
+      keptAside: paths.map((path, index) => ({ path, bytes: index === 0 ? 12 * GB : undefined })),
+    });
+    const input = cluster({ disks: { pg1: 0.96, pg2: 0.96 } });
+    const disks = new Map([
+      ["pg1", disk("/srv/pg/aside/pg3-20261122T023031Z", "/srv/pg/nodes/pg1/data.aside-1")],
+      ["pg2", disk("/srv/pg/aside/pg3-20261122T023031Z")],
+    ]);
+    const { message, next } = warningOf(statusOf({ ...input, disks }), "disk_nearly_full");
+    expect(message).toContain(
+      "yours to remove once you are sure that nobody needs it: /srv/pg/aside/pg3-20261122T023031Z (12 GB), /srv/pg/nodes/pg1/data.aside-1 (size not known yet).",
+    );
+    expect(next).toBe("rm -r /srv/pg/aside/pg3-20261122T023031Z /srv/pg/nodes/pg1/data.aside-1");
+  });
+
   test("carry the server's own words when it does not start", () => {
     expect(warningOf(statusWith(causes.start_failing.when), "start_failing").message).toContain(
       'could not open file "x"',

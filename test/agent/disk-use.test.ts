@@ -1,0 +1,41 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { diskUseOf, keptAsideOf } from "../../src/agent/disk-use.ts";
+import { layoutOf, nodeLayoutOf } from "../../src/cluster/layout.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+function file(bytes: number, ...parts: readonly string[]): string {
+  const folder = join(...parts);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "file"), Buffer.alloc(bytes));
+  return folder;
+}
+
+test("old data of a node and of removed nodes is found with its size; data that is in use is not", async () => {
+  const layout = layoutOf(join(temporaryFolder(), "state"));
+  const { dir, dataDir } = nodeLayoutOf(layout, { name: "pg2" });
+  file(100, dataDir, "base");
+  const old = file(3000, dir, "data.aside-20261122T023031Z");
+  const removed = file(500, layout.asideDir, "pg3-20261122T023031Z");
+  expect(await keptAsideOf(layout, dataDir, 5000)).toEqual([
+    { path: old, bytes: 3000 },
+    { path: removed, bytes: 500 },
+  ]);
+});
+
+test("what removed nodes left in the state directory is not told of a disk of another node's own", async () => {
+  const folder = temporaryFolder();
+  const layout = layoutOf(join(folder, "state"));
+  file(500, layout.asideDir, "pg3-20261122T023031Z");
+  const dataDir = join(folder, "disk", "pg2");
+  const old = file(10, `${dataDir}.aside-1`);
+  expect(await keptAsideOf(layout, dataDir, 5000)).toEqual([{ path: old, bytes: 10 }]);
+});
+
+test("a disk is told also where nothing is there yet", async () => {
+  const layout = layoutOf(join(temporaryFolder(), "state"));
+  expect(
+    (await diskUseOf(layout, { name: "pg1", host: "127.0.0.1", port: 5433 }, 1)).totalBytes,
+  ).toBeGreaterThan(0);
+});
