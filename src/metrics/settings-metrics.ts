@@ -25,6 +25,9 @@ function unitOf(text: string): Unit | undefined {
   return bytes === undefined ? undefined : { name: "bytes", factor: bytes * Number(count || 1) };
 }
 
+/** Ends of names that Prometheus keeps for other types, such as that of tcp_keepalives_count. */
+const RESERVED = /_(?:count|sum|bucket|total)$/;
+
 /** The parameters of a server that are numbers or on/off, named and converted as postgres_exporter does: -1 stays -1. */
 export function settingsMetrics(
   settings: ServerStatistics["settings"],
@@ -38,7 +41,7 @@ export function settingsMetrics(
     if (metrics.has(metric)) continue;
     const value = vartype === "bool" ? Number(setting === "on") : Number(setting);
     metrics.set(metric, {
-      type: "gauge",
+      type: RESERVED.test(metric) ? "untyped" : "gauge",
       help: `Parameter ${name} of the server${known ? `, in ${known.name}` : ""}.`,
     });
     samples.push({ name: metric, labels, value: known && value !== -1 ? value * known.factor : value });
