@@ -1,0 +1,101 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Jobs } from "../../src/console/jobs.ts";
+import type { Job } from "../../src/console/document.ts";
+import { isAlive } from "../support/processes.ts";
+import { atEnd } from "../support/scope.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitFor } from "../support/wait.ts";
+
+/** Jobs whose program is a script in the place of odoo-pg. */
+function jobsRunning(script: string): { readonly jobs: Jobs; readonly changes: () => number } {
+  const folder = temporaryFolder();
+  const file = join(folder, "program.mjs");
+  writeFileSync(file, script);
+  let changes = 0;
+  const jobs = new Jobs({
+    stateDir: join(folder, "state"),
+    program: [process.execPath, file],
+    changed: () => {
+      changes += 1;
+    },
+  });
+  atEnd(async () => await jobs.close());
+  return { jobs, changes: () => changes };
+}
+
+async function ended(jobs: Jobs, { id }: Job): Promise<Job> {
+  let found: Job | undefined;
+  await waitFor("the job to end", () => {
+    found = jobs.list().find((job) => job.id === id);
+    return found !== undefined && found.ended_at !== null;
+  });
+  if (!found) throw new Error("the job is gone");
+  return found;
+}
+
+test("a job is a process with the arguments of its command, who asked in its environment, and its exit status", async () => {
+  const { jobs, changes } = jobsRunning(
+    "console.log(JSON.stringify(process.argv.slice(2)), process.env.ODOO_PG_ASKED_BY, process.env.HOME ?? 'no home'); process.exit(7);",
+  );
+  const job = jobs.act({ kind: "backup", database: "shop; rm -rf /" }, "operator");
+  expect(job).toMatchObject({
+    command: "odoo-pg backup create 'shop; rm -rf /'",
+    by: "operator",
+    plan: false,
+  });
+  const { exit_status, lines } = await ended(jobs, job);
+  expect(exit_status).toBe(7);
+  expect(lines).toHaveLength(1);
+  const [first = "", rest = ""] = (lines[0] ?? "").split("] ");
+  expect(JSON.parse(`${first}]`).slice(3)).toEqual([
+    "--while-input-open",
+    "--",
+    "backup",
+    "create",
+    "shop; rm -rf /",
+  ]);
+  expect(rest).toBe("operator no home");
+  expect(changes()).toBeGreaterThan(2);
+});
+
+test("of what a job prints the last 200 lines are kept, and of a line 2000 characters", async () => {
+  const { jobs } = jobsRunning(
+    "for (let count = 1; count <= 1000; count++) console.error(`line ${count} ` + 'x'.repeat(count === 1000 ? 1e6 : 0)); process.stdout.write('y'.repeat(1e6));",
+  );
+  const { lines } = await ended(jobs, jobs.act({ kind: "backup" }, "operator"));
+  expect(lines).toHaveLength(200);
+  expect(lines.every((line) => line.length <= 2000)).toBe(true);
+  expect(lines.some((line) => line.startsWith("line 999 "))).toBe(true);
+});
+
+test("eight may run; they end with the agent, also those that do not want to; the newest are kept", async () => {
+  const { jobs } = jobsRunning(
+    "process.on('SIGTERM', () => console.log('no')); setInterval(() => {}, 1000); console.log(process.pid);",
+  );
+  for (let count = 0; count < 40; count++) jobs.plan({ kind: "backup" }, "operator");
+  for (let count = 0; count < 8; count++) jobs.act({ kind: "backup" }, "operator");
+  expect(() => jobs.act({ kind: "backup" }, "operator")).toThrow(/still running/);
+  expect(() => jobs.plan({ kind: "switchover" }, "operator")).toThrow(/still running/);
+  expect(jobs.list().length).toBeLessThanOrEqual(38);
+  const running = jobs.list().filter(({ ended_at }) => ended_at === null);
+  expect(running).toHaveLength(8);
+  await waitFor("all to have begun", () =>
+    jobs.list().every(({ ended_at, lines }) => ended_at !== null || lines.length > 0),
+  );
+  const pids = jobs
+    .list()
+    .filter(({ ended_at }) => ended_at === null)
+    .map(({ lines }) => Number(lines[0]));
+  await jobs.close();
+  expect(pids.filter(isAlive)).toEqual([]);
+  expect(() => jobs.act({ kind: "backup" }, "operator")).toThrow(/just ending/);
+});
+
+test("a program that cannot be started is a job that failed", async () => {
+  const jobs = new Jobs({ stateDir: "/nowhere", program: ["/nowhere/node", "x"], changed: () => {} });
+  const job = await ended(jobs, jobs.act({ kind: "backup" }, "operator"));
+  expect(job.exit_status).toBe(128);
+  expect(job.lines.join()).toContain("cannot be started");
+});
