@@ -8,6 +8,9 @@ const oldestPostgres = 13;
 /** Programs that one PostgreSQL installation needs side by side: the server's and the client's. */
 const postgresPrograms = ["postgres", "initdb", "pg_basebackup", "psql"];
 
+/** Chromium, or what is made from it: tests of the console's page need one. */
+const browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
 /** Where things are on this machine. */
 const machine = {
   /** Programs of the system's administrator are not in every user's PATH. */
@@ -19,16 +22,26 @@ const machine = {
 };
 
 /**
- * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl".
+ * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and "chromium", where
+ * a browser is asked for.
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
-export function missingPrograms(places = machine) {
+export function missingPrograms(places = machine, browser = process.argv.includes("--browser")) {
   const missing = [];
   if (!hasPostgres(places)) missing.push("postgresql");
   if (findInPath("haproxy", places.path) === undefined) missing.push("haproxy");
   if (findInPath("openssl", places.path) === undefined) missing.push("openssl");
+  if (browser && findBrowser(places.path) === undefined) missing.push("chromium");
   return missing;
+}
+
+/** A browser for tests; undefined where there is none. */
+export function findBrowser(path = machine.path) {
+  const applications = ["Chromium", "Google Chrome"].map(
+    (name) => `/Applications/${name}.app/Contents/MacOS/${name}`,
+  );
+  return browsers.map((name) => findInPath(name, path)).find(Boolean) ?? applications.find(isExecutable);
 }
 
 /** @param {typeof machine} places */

@@ -1,0 +1,2 @@
+/** A browser for tests; undefined where there is none. */
+export function findBrowser(): string | undefined;

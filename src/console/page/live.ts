@@ -1,0 +1,149 @@
+import type { ConsoleDocument, Sample, Visitor } from "../document.ts";
+import { LONGEST_SILENCE, livenessOf, type Liveness } from "./model/connection.ts";
+import { failureOf, type Failure } from "./model/failure.ts";
+import { SPAN } from "./model/graphs.ts";
+
+/** What is known from the server; each change makes a new one. */
+export interface Known {
+  readonly document: ConsoleDocument | undefined;
+  /** When the document arrived, on the page's steady clock. */
+  readonly receivedAt: number;
+  readonly samples: readonly Sample[];
+  readonly visitor: Visitor | undefined;
+  /** Why there is no document. */
+  readonly failure: Failure | undefined;
+}
+
+export interface Live {
+  readonly known: () => Known;
+  readonly liveness: () => Liveness;
+  /** The server's present time, milliseconds since the epoch: the clock of the browser may be wrong. */
+  readonly now: () => number;
+}
+
+/** Milliseconds between two attempts. */
+const PAUSE = 2000;
+
+/**
+ * Listens to the server for as long as the page is open, and calls `changed` whenever there is something else to show,
+ * and once a second, as ages grow.
+ */
+export function listen(changed: () => void): Live {
+  let known: Known = {
+    document: undefined,
+    receivedAt: 0,
+    samples: [],
+    visitor: undefined,
+    failure: undefined,
+  };
+  let open = false;
+  let heardAt: number | undefined;
+  const since = performance.now();
+  let stream: EventSource | undefined;
+
+  const learn = (news: Partial<Known>): void => {
+    known = { ...known, ...news };
+    changed();
+  };
+  const heard = (): void => {
+    open = true;
+    heardAt = performance.now();
+  };
+
+  const connect = (): void => {
+    stream?.close();
+    const source = new EventSource("/api/stream");
+    stream = source;
+    source.addEventListener("open", () => {
+      heard();
+      changed();
+      // Whoever was away has missed samples, and a server that was restarted gives other tokens.
+      void refresh();
+    });
+    source.addEventListener("document", ({ data }: MessageEvent<string>) => {
+      heard();
+      // What this server sends is made from the same types.
+      const document: ConsoleDocument = JSON.parse(data);
+      learn({
+        document,
+        receivedAt: performance.now(),
+        failure: undefined,
+      });
+    });
+    source.addEventListener("sample", ({ data }: MessageEvent<string>) => {
+      heard();
+      const sample: Sample = JSON.parse(data);
+      const oldest = Date.parse(sample.at) - SPAN * 1000;
+      learn({ samples: [...known.samples.filter(({ at }) => Date.parse(at) >= oldest), sample] });
+    });
+    source.addEventListener("ping", heard);
+    source.addEventListener("error", () => {
+      source.close();
+      open = false;
+      changed();
+      setTimeout(() => void reconnect(source), PAUSE);
+    });
+  };
+
+  const reconnect = async (lost: EventSource): Promise<void> => {
+    if (stream !== lost) return;
+    await refresh();
+    connect();
+  };
+
+  const refresh = async (): Promise<void> => {
+    const [visitor, document, samples] = await Promise.all([
+      get<Visitor>("/api/visitor"),
+      get<ConsoleDocument>("/api/document"),
+      get<Sample[]>("/api/samples"),
+    ]);
+    if (visitor.status === 401) {
+      location.assign("/sign-in");
+      return;
+    }
+    learn({
+      ...(visitor.answer ? { visitor: visitor.answer } : {}),
+      ...(samples.answer ? { samples: samples.answer } : {}),
+      ...(document.answer
+        ? { document: document.answer, receivedAt: performance.now(), failure: undefined }
+        : { failure: document.failure }),
+    });
+  };
+
+  void refresh();
+  connect();
+  setInterval(() => {
+    const silent = heardAt !== undefined && performance.now() - heardAt > LONGEST_SILENCE;
+    if (open && silent && stream) {
+      open = false;
+      connect();
+    }
+    changed();
+  }, 1000);
+
+  return {
+    known: () => known,
+    liveness: () => livenessOf({ open, heardAt, since }, performance.now()),
+    now: () =>
+      known.document ? Date.parse(known.document.at) + performance.now() - known.receivedAt : Date.now(),
+  };
+}
+
+interface Got<T> {
+  /** Undefined where nothing answered. */
+  readonly status: number | undefined;
+  readonly answer: T | undefined;
+  readonly failure: Failure | undefined;
+}
+
+async function get<T>(path: string): Promise<Got<T>> {
+  try {
+    const response = await fetch(path, { headers: { accept: "application/json" } });
+    const { status } = response;
+    if (response.ok) return { status, answer: await response.json(), failure: undefined };
+    const error: unknown = await response.json().catch(() => undefined);
+    return { status, answer: undefined, failure: failureOf(error, status) };
+  } catch {
+    return { status: undefined, answer: undefined, failure: undefined };
+  }
+}

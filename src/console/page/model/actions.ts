@@ -1,0 +1,66 @@
+import type { Action } from "../../actions.ts";
+import type { Job } from "../../document.ts";
+import { UNKNOWN } from "./show.ts";
+
+/** What a button says that leads to it. */
+export function titleOf(action: Action): string {
+  let title: string;
+  switch (action.kind) {
+    case "backup":
+      title = action.database === undefined ? "Back up now" : `Back up ${action.database}`;
+      break;
+    case "restore_copy":
+      title = "Restore to a copy";
+      break;
+    case "switchover":
+      title = action.to === undefined ? "Switch over" : `Switch over to ${action.to}`;
+      break;
+    case "reseed":
+      title = `Make ${action.node} anew`;
+      break;
+    case "rejoin":
+      title = `Bring ${action.node} back as a replica`;
+      break;
+    case "copy_neutralized":
+      title = `Copy ${action.source} to staging, neutralised`;
+      break;
+    case "cancel_session":
+      title = `Cancel the statement of session ${action.pid}`;
+      break;
+    case "terminate_session":
+      title = `End session ${action.pid}`;
+      break;
+  }
+  return title;
+}
+
+/** The word to type before a severe step; undefined where one click is enough. */
+export function wordToType(action: Action): string | undefined {
+  return action.kind === "reseed" || action.kind === "rejoin" ? action.node : undefined;
+}
+
+export type JobState = "running" | "done" | "failed";
+
+export function stateOfJob({ ended_at, exit_status }: Job): JobState {
+  if (ended_at === null) return "running";
+  return exit_status === 0 ? "done" : "failed";
+}
+
+/** How a job ended, or that it runs, in one sentence. `now` in milliseconds. */
+export function outcomeOf(job: Job, now: number): string {
+  const seconds = Math.max(
+    0,
+    Math.round(
+      ((job.ended_at === null ? now : Date.parse(job.ended_at)) - Date.parse(job.started_at)) / 1000,
+    ),
+  );
+  const state = stateOfJob(job);
+  if (state === "running") return `Running for ${seconds} s.`;
+  if (state === "done") return `Done in ${seconds} s.`;
+  return `It ended with status ${job.exit_status ?? UNKNOWN} after ${seconds} s.`;
+}
+
+/** Jobs that the list shows: what was only planned did nothing. */
+export function startedJobs(jobs: readonly Job[]): readonly Job[] {
+  return jobs.filter(({ plan }) => !plan);
+}

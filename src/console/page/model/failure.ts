@@ -1,0 +1,36 @@
+/** An error as it is told: what happened, what is safe, what to do next. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly safe: string | undefined;
+  readonly next: string | undefined;
+}
+
+/** The form in which the server tells errors; anything else is told as what it is. */
+export function failureOf(answer: unknown, status: number): Failure {
+  const error = isRecord(answer) && isRecord(answer["error"]) ? answer["error"] : {};
+  const text = (name: string): string | undefined =>
+    typeof error[name] === "string" && error[name] !== "" ? error[name] : undefined;
+  return {
+    code: text("code") ?? "unexpected_answer",
+    message: text("message") ?? `The console answered with status ${status}.`,
+    safe: text("safe"),
+    next: text("next"),
+  };
+}
+
+/** When nothing answered at all. */
+export function silence(started: boolean): Failure {
+  return {
+    code: "no_answer",
+    message: "The console does not answer.",
+    safe: started
+      ? "It is not known whether the step began. If it did, it is listed below as soon as the page is live again."
+      : "Nothing was started.",
+    next: "On the server: odoo-pg status",
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

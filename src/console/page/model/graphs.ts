@@ -1,0 +1,244 @@
+import type { ClusterEvent, Sample } from "../../document.ts";
+import { bytes, count, millisecondsOf, seconds, UNKNOWN } from "./show.ts";
+
+/** Seconds of the graphs. */
+export const SPAN = 24 * 3600;
+
+export interface Line {
+  readonly label: string;
+  /** One value for each time. */
+  readonly values: readonly (number | null)[];
+  /** The newest value that is known. */
+  readonly latest: number | null;
+  /** A bound, not a measurement: drawn as such. */
+  readonly bound?: true;
+}
+
+export interface Graph {
+  readonly name: string;
+  readonly lines: readonly Line[];
+  readonly show: (value: number | null) => string;
+  /** The lowest top of the scale: so that noise near nothing does not look like a mountain. */
+  readonly top: number;
+  /** In bytes: the scale's steps are powers of two. */
+  readonly binary: boolean;
+}
+
+export interface Graphs {
+  /** Seconds since the epoch, increasing. */
+  readonly times: readonly number[];
+  readonly graphs: readonly Graph[];
+}
+
+/** More points than this are more than a line can show: then each stands for its share of the day. */
+const POINTS = 288;
+
+/** Beyond this many seconds beside a point's own share, nothing was measured: the line breaks. */
+const GAP = 150;
+
+/** What the graphs show of samples (any order of arrival), of the 24 h before `now` (milliseconds). */
+export function graphsOf(samples: readonly Sample[], now: number): Graphs {
+  const known = new Map<number, Sample>();
+  for (const sample of samples) {
+    const time = millisecondsOf(sample.at);
+    if (time !== undefined && time >= now - SPAN * 1000) known.set(Math.round(time / 1000), sample);
+  }
+  const measured = [...known].toSorted(([a], [b]) => a - b);
+  const share = measured.length > POINTS ? SPAN / POINTS : 1;
+  const shares = new Map<number, [number, Sample][]>();
+  for (const point of measured) {
+    const key = Math.floor(point[0] / share);
+    shares.set(key, [...(shares.get(key) ?? []), point]);
+  }
+  const points: (readonly [number, readonly Sample[]])[] = [];
+  for (const of of shares.values()) {
+    const time = of.at(-1)?.[0] ?? 0;
+    const before = points.at(-1)?.[0];
+    if (before !== undefined && time - before > GAP + share) points.push([before + 1, []]);
+    points.push([time, of.map(([, sample]) => sample)]);
+  }
+  const line = (
+    label: string,
+    read: (sample: Sample) => number | null | undefined,
+    sum: (values: readonly number[]) => number = mean,
+  ): Line => ({
+    label,
+    values: points.map(([, samples]) => {
+      const values = samples.flatMap((sample) => read(sample) ?? []);
+      return values.length > 0 ? sum(values) : null;
+    }),
+    latest: measured.map(([, sample]) => read(sample) ?? null).findLast((value) => value !== null) ?? null,
+  });
+  const names = [...new Set(measured.flatMap(([, { nodes }]) => nodes.map(({ name }) => name)))].toSorted();
+  const ofNodes = (read: (node: Sample["nodes"][number]) => number | null): Line[] =>
+    names
+      .map((name) =>
+        line(
+          name,
+          ({ nodes }) => {
+            const node = nodes.find((candidate) => candidate.name === name);
+            return node ? read(node) : null;
+          },
+          highest,
+        ),
+      )
+      // A primary has no lag, whoever it was.
+      .filter(({ values }) => values.some((value) => value !== null));
+  const bound = line("at most", ({ max_connections }) => max_connections);
+  const perSecond =
+    (show: (value: number | null) => string) =>
+    (value: number | null): string =>
+      value === null ? UNKNOWN : `${show(value)}/s`;
+  return {
+    times: points.map(([time]) => time),
+    graphs: [
+      {
+        name: "Lag in bytes",
+        lines: ofNodes(({ lag_bytes }) => lag_bytes),
+        show: bytes,
+        top: 1024 * 1024,
+        binary: true,
+      },
+      {
+        name: "Lag in time",
+        lines: ofNodes(({ lag_seconds }) => lag_seconds),
+        show: seconds,
+        top: 1,
+        binary: false,
+      },
+      {
+        name: "Connections",
+        lines: [
+          line("connections", ({ connections }) => connections, highest),
+          ...(bound.values.some((value) => value !== null) ? [{ ...bound, bound: true as const }] : []),
+        ],
+        show: count,
+        top: 10,
+        binary: false,
+      },
+      {
+        name: "Transactions",
+        lines: [line("transactions", ({ transactions_per_second }) => transactions_per_second)],
+        show: perSecond(count),
+        top: 10,
+        binary: false,
+      },
+      {
+        name: "WAL written",
+        lines: [line("WAL", ({ wal_bytes_per_second }) => wal_bytes_per_second)],
+        show: perSecond(bytes),
+        top: 64 * 1024,
+        binary: true,
+      },
+      {
+        name: "Size of all databases",
+        lines: [line("size", ({ database_bytes }) => database_bytes)],
+        show: bytes,
+        top: 16 * 1024 * 1024,
+        binary: true,
+      },
+    ],
+  };
+}
+
+/** What the graph shows, for who does not see it. */
+export function inWords(graph: Graph): string {
+  const said = graph.lines
+    .filter(({ bound }) => bound !== true)
+    .map((line) => {
+      const known = line.values.filter((value) => value !== null);
+      if (known.length === 0) return `${line.label}: not known`;
+      return `${line.label}: now ${graph.show(line.latest)}, at most ${graph.show(Math.max(...known))}`;
+    });
+  return `${graph.name}, last 24 hours. ${said.length > 0 ? said.join("; ") : "Nothing was measured"}.`;
+}
+
+/** The top of a graph's scale. */
+export function topOf({ lines, top }: Graph): number {
+  const highest = lines
+    .flatMap(({ values }) => values)
+    .reduce<number>((max, value) => Math.max(max, value ?? 0), 0);
+  return Math.max(top, highest * 1.08);
+}
+
+/** Full hours to write below a graph that ends at `end` (seconds), every six in the time zone of the reader. */
+export function hours(end: number): readonly number[] {
+  const first = new Date((end - SPAN) * 1000);
+  first.setMinutes(0, 0, 0);
+  return Array.from({ length: SPAN / 3600 + 1 }, (_, hour) => first.getTime() / 1000 + hour * 3600).filter(
+    (time) =>
+      time > end - SPAN * 0.97 && time < end - SPAN * 0.02 && new Date(time * 1000).getHours() % 6 === 0,
+  );
+}
+
+/** Which of increasing times lies nearest to one; undefined where there is none. */
+export function nearest(times: readonly number[], time: number): number | undefined {
+  if (times.length === 0) return undefined;
+  let low = 0;
+  let high = times.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] ?? 0) <= time) low = middle;
+    else high = middle;
+  }
+  return time - (times[low] ?? 0) <= (times[high] ?? 0) - time ? low : high;
+}
+
+/** Steps of a scale from 0 that people read easily: at most three above 0. */
+export function ticks(top: number, binary: boolean): number[] {
+  if (!(top > 0)) return [0];
+  const least = top / 3;
+  const step = binary ? 2 ** Math.ceil(Math.log2(least)) : decimalStep(least);
+  const values: number[] = [];
+  for (let value = 0; value <= top * 1.0001; value += step) values.push(value);
+  return values;
+}
+
+function decimalStep(least: number): number {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return ([1, 2, 5, 10].find((factor) => factor * power >= least * 0.9999) ?? 10) * power;
+}
+
+/** Peaks are what matters of a lag, and of connections. */
+function highest(values: readonly number[]): number {
+  return Math.max(...values);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+export interface EventMark {
+  /** Seconds since the epoch. */
+  readonly time: number;
+  readonly text: string;
+  readonly shape: "change" | "backup" | "trouble";
+}
+
+const SHAPES_OF_EVENTS: ReadonlyMap<string, EventMark["shape"]> = new Map([
+  ["backup", "backup"],
+  ["drill", "backup"],
+  ["restore", "backup"],
+  ["copy", "backup"],
+  ["node_down", "trouble"],
+  ["alarm_began", "trouble"],
+]);
+
+/** Steps that are not worth a line in a graph: the list of events has them. */
+const UNMARKED: readonly string[] = ["job", "alarm_ended", "session_ended"];
+
+/** Marks of one shape that are closer than this (seconds) are one mark. */
+const CLOSE = 600;
+
+/** Events of the 24 h before `now` (milliseconds), the oldest first. */
+export function eventMarks(events: readonly ClusterEvent[], now: number): readonly EventMark[] {
+  const marks: EventMark[] = [];
+  for (const { at, kind, text } of events.toReversed()) {
+    const time = (millisecondsOf(at) ?? 0) / 1000;
+    const shape = SHAPES_OF_EVENTS.get(kind) ?? "change";
+    if (time < now / 1000 - SPAN || UNMARKED.includes(kind)) continue;
+    const before = marks.findLast((mark) => mark.shape === shape);
+    if (before === undefined || time - before.time > CLOSE) marks.push({ time, text, shape });
+  }
+  return marks;
+}

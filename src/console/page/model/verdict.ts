@@ -1,0 +1,42 @@
+import type { ConsoleDocument, Verdict } from "../../document.ts";
+import type { Warning } from "../../../cluster/warnings.ts";
+
+/** What a mark says: its shape and its colour say the same. */
+export type Level = "ok" | "warning" | "critical" | "off" | "unknown";
+
+/** For the title of the page and for who hears it. */
+export const SHAPES: Readonly<Record<Level, string>> = {
+  ok: "●",
+  warning: "▲",
+  critical: "✖",
+  off: "○",
+  unknown: "?",
+};
+
+export const LEVEL_WORDS: Readonly<Record<Level, string>> = {
+  ok: "well",
+  warning: "warning",
+  critical: "critical",
+  off: "stopped",
+  unknown: "not known",
+};
+
+/** What else is wrong: the verdict's own sentence is not said twice. */
+export function otherWarnings({ verdict, status }: ConsoleDocument): readonly Warning[] {
+  const said = status.warnings.findIndex(
+    ({ message, next }) => verdict.sentence.includes(message) || next === verdict.next,
+  );
+  return status.warnings.filter((_, index) => index !== said);
+}
+
+/** What is read first, and what follows it: when all is well, these words say it, and the rest can wait. */
+export function inOneLook({ level, sentence }: Verdict): { readonly head: string; readonly rest: string } {
+  const at = level === "ok" ? sentence.indexOf(":") : -1;
+  return at === -1 ? { head: sentence, rest: "" } : { head: sentence.slice(0, at), rest: sentence.slice(at) };
+}
+
+/** What the tab of the browser shows. */
+export function pageTitle(document: ConsoleDocument | undefined, live: boolean): string {
+  if (!document) return "odoo-pg";
+  return `${SHAPES[live ? document.verdict.level : "unknown"]} ${document.cluster} · odoo-pg`;
+}

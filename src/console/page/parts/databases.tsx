@@ -1,0 +1,118 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { ConsoleDocument } from "../../document.ts";
+import { databaseRows, databasesSummary, matching, type DatabaseRow } from "../model/databases.ts";
+import type { Ask } from "./ask.ts";
+import { Mark } from "./mark.tsx";
+import { Section } from "./section.tsx";
+
+/** So many are read at a glance; more of them get a field to search in. */
+const FEW = 10;
+
+export function Databases(props: {
+  readonly document: ConsoleDocument;
+  readonly now: number;
+  readonly ask: Ask | undefined;
+}): JSX.Element {
+  const { document, now, ask } = props;
+  const [typed, setTyped] = useState("");
+  const [all, setAll] = useState(false);
+  const rows = databaseRows(document, now);
+  const found = matching(rows, typed);
+  const shown = all || typed !== "" ? found : found.slice(0, FEW);
+  return (
+    <Section id="databases" title="Odoo databases" summary={databasesSummary(document)}>
+      {rows.length === 0 && (
+        <p>
+          Odoo makes its first database itself, at <code>/web/database/manager</code>, or restore one:{" "}
+          <code>odoo-pg restore FILE</code>
+        </p>
+      )}
+      {rows.length > FEW && (
+        <p class="search">
+          <label>
+            Find{" "}
+            <input
+              type="search"
+              value={typed}
+              onInput={({ currentTarget }) => setTyped(currentTarget.value)}
+            />
+          </label>
+        </p>
+      )}
+      {shown.length > 0 && (
+        <table class="databases">
+          <thead>
+            <tr>
+              <th scope="col">Database</th>
+              <th scope="col">Odoo</th>
+              <th scope="col">Size</th>
+              <th scope="col">Filestore</th>
+              <th scope="col">Last backup</th>
+              <th scope="col">Scheduled actions</th>
+              <th scope="col">Mail waiting</th>
+              {ask && (
+                <th scope="col">
+                  <span class="unseen">Actions</span>
+                </th>
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((row) => (
+              <Database key={row.name} row={row} ask={ask} />
+            ))}
+          </tbody>
+        </table>
+      )}
+      {rows.length > 0 && found.length === 0 && <p>No database is named so.</p>}
+      {shown.length < found.length && (
+        <p>
+          <button type="button" class="link" onClick={() => setAll(true)}>
+            Show all {found.length}
+          </button>
+        </p>
+      )}
+    </Section>
+  );
+}
+
+function Database({ row, ask }: { readonly row: DatabaseRow; readonly ask: Ask | undefined }): JSX.Element {
+  return (
+    <tr>
+      <th scope="row">{row.name}</th>
+      <td data-label="Odoo" class="figure">
+        {row.odoo}
+      </td>
+      <td data-label="Size" class="figure">
+        {row.size}
+      </td>
+      <td data-label="Filestore" class="figure">
+        {row.filestore}
+      </td>
+      <td data-label="Last backup" class="figure">
+        {row.backupLevel === "warning" && <Mark level="warning" />} {row.backup}
+      </td>
+      <td data-label="Scheduled actions" class="figure">
+        {row.actionsLevel === "warning" && <Mark level="warning" />} {row.actions}
+      </td>
+      <td data-label="Mail waiting" class="figure">
+        {row.mail}
+      </td>
+      {ask && (
+        <td class="does">
+          {row.odooDatabase && (
+            <button
+              type="button"
+              class="small"
+              aria-label={`Copy ${row.name} to staging, neutralised`}
+              onClick={() => ask({ kind: "choose_name", source: row.name })}
+            >
+              Copy to staging …
+            </button>
+          )}
+        </td>
+      )}
+    </tr>
+  );
+}

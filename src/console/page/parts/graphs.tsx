@@ -1,0 +1,91 @@
+import type { JSX } from "preact";
+import { useMemo, useState } from "preact/hooks";
+import type { ClusterEvent, Sample } from "../../document.ts";
+import {
+  type EventMark,
+  eventMarks,
+  type Graph,
+  type Graphs as Model,
+  graphsOf,
+  inWords,
+} from "../model/graphs.ts";
+import { clock } from "../model/show.ts";
+import { Plot } from "./graph.tsx";
+import { Section } from "./section.tsx";
+
+export function Graphs(props: {
+  readonly samples: readonly Sample[];
+  readonly events: readonly ClusterEvent[];
+  readonly now: number;
+}): JSX.Element {
+  const { samples, events } = props;
+  // The page is shown anew each second; the graphs move on each minute, or when there is a new sample.
+  const minute = Math.floor(props.now / 60_000);
+  const now = (minute + 1) * 60_000;
+  const { times, graphs } = useMemo<Model>(() => graphsOf(samples, now), [samples, minute]);
+  const marks = useMemo(() => eventMarks(events, now), [events, minute]);
+  const [at, setAt] = useState<number>();
+  const time = at === undefined ? undefined : times[at];
+  return (
+    <Section
+      id="graphs"
+      title="Last 24 hours"
+      summary={samples.length === 0 ? "Nothing was measured yet." : readout(time, marks, now)}
+    >
+      <div class="graphs">
+        {graphs.map((graph) => (
+          <figure key={graph.name} aria-label={inWords(graph)}>
+            <figcaption aria-hidden="true">
+              <span>{graph.name}</span>
+              <Values graph={graph} at={at} />
+            </figcaption>
+            <Plot graph={graph} times={times} marks={marks} end={now / 1000} at={at} point={setAt} />
+          </figure>
+        ))}
+      </div>
+      {marks.length > 0 && (
+        <p class="legend">
+          <span class="change">◆</span> change <span class="trouble">▲</span> trouble{" "}
+          <span class="backup">❘</span> backup
+        </p>
+      )}
+    </Section>
+  );
+}
+
+/** What stands under the pointer: the time, and what happened about then. */
+function readout(time: number | undefined, marks: readonly EventMark[], now: number): string {
+  if (time === undefined) return "";
+  const near = marks
+    .filter((mark) => Math.abs(mark.time - time) < NEAR)
+    .toSorted((a, b) => Math.abs(a.time - time) - Math.abs(b.time - time))[0];
+  const shown = near?.time ?? time;
+  return `${clock(new Date(shown * 1000).toISOString(), now)} ${near?.text ?? ""}`;
+}
+
+/** Seconds: a few pixels in a day. */
+const NEAR = 450;
+
+/** The values under the pointer, or the newest. */
+function Values({ graph, at }: { readonly graph: Graph; readonly at: number | undefined }): JSX.Element {
+  const several = graph.lines.filter(({ bound }) => bound !== true).length > 1;
+  return (
+    <span class="values figure">
+      {graph.lines.map((line, index) => {
+        const value = at === undefined ? line.latest : (line.values[at] ?? null);
+        if (line.bound) return <small key={line.label}> of {graph.show(value)}</small>;
+        return (
+          <span key={line.label} class={several ? `key line-${(index % 4) + 1}` : undefined}>
+            {several && (
+              <svg width="14" height="6" aria-hidden="true">
+                <line x2="14" y1="3" y2="3" />
+              </svg>
+            )}
+            {several && <small>{line.label} </small>}
+            {graph.show(value)}
+          </span>
+        );
+      })}
+    </span>
+  );
+}

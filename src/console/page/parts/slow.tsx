@@ -1,0 +1,174 @@
+import type { JSX } from "preact";
+import type { Activity, Blocking, LongTransaction, SlowStatement } from "../../document.ts";
+import { showSeconds } from "../../../cluster/quantities.ts";
+import { ago, count, many, UNKNOWN } from "../model/show.ts";
+import type { Ask } from "./ask.ts";
+import { Mark } from "./mark.tsx";
+import { Section } from "./section.tsx";
+
+export function Slow(props: {
+  readonly activity: Activity;
+  readonly now: number;
+  readonly ask: Ask | undefined;
+}): JSX.Element {
+  const { activity, now, ask } = props;
+  const { at, blocking, long_transactions: long, slowest_statements: slowest } = activity;
+  const looked = at === null ? "Not looked at yet." : `Looked at ${ago(at, now)}.`;
+  return (
+    <Section id="slow" title="What is slow now" summary={looked}>
+      <h3>Who waits for whom</h3>
+      {blocking.length === 0 ? (
+        <Quiet known={at !== null} text="Nobody waits for anybody." />
+      ) : (
+        <ul class="rows">
+          {blocking.map((one) => (
+            <Blocked key={one.blocker} blocking={one} ask={ask} />
+          ))}
+        </ul>
+      )}
+      <h3>Long transactions</h3>
+      {long.length === 0 ? (
+        <Quiet known={at !== null} text="None." />
+      ) : (
+        <ul class="rows">
+          {long.map((one) => (
+            <Transaction key={one.pid} transaction={one} ask={ask} />
+          ))}
+        </ul>
+      )}
+      <h3>Slowest statements</h3>
+      <Statements statements={slowest} known={at !== null} />
+    </Section>
+  );
+}
+
+function Quiet({ known, text }: { readonly known: boolean; readonly text: string }): JSX.Element {
+  return <p class="quiet">{known ? text : UNKNOWN}</p>;
+}
+
+function Blocked({
+  blocking,
+  ask,
+}: {
+  readonly blocking: Blocking;
+  readonly ask: Ask | undefined;
+}): JSX.Element {
+  const { sentence, seconds, blocker, waiting } = blocking;
+  return (
+    <li>
+      <Mark level="warning" />
+      <div>
+        <p>{sentence}</p>
+        <small>
+          for {showSeconds(seconds)}, {many(waiting.length, "session")}{" "}
+          {waiting.length === 1 ? "waits" : "wait"}
+        </small>
+      </div>
+      {ask && <SessionButtons pid={blocker} ask={ask} />}
+    </li>
+  );
+}
+
+function Transaction(props: {
+  readonly transaction: LongTransaction;
+  readonly ask: Ask | undefined;
+}): JSX.Element {
+  const { transaction, ask } = props;
+  const { pid, database, user, application, state, seconds, scheduled_action, statement } = transaction;
+  return (
+    <li>
+      <div>
+        <p>
+          {database}: open for <b class="figure">{showSeconds(seconds)}</b>
+          {scheduled_action && <span class="tag">scheduled action</span>}
+        </p>
+        <small>
+          session {pid} of {user}
+          {application !== "" && ` (${application})`}, {state}
+        </small>
+        {statement !== null && <Statement text={statement} />}
+      </div>
+      {ask && <SessionButtons pid={pid} ask={ask} />}
+    </li>
+  );
+}
+
+/** The gentle step at hand, the hard one a click further. */
+function SessionButtons({ pid, ask }: { readonly pid: number; readonly ask: Ask }): JSX.Element {
+  return (
+    <div class="does">
+      <button
+        type="button"
+        class="small"
+        aria-label={`Cancel the statement of session ${pid}`}
+        onClick={() => ask({ kind: "cancel_session", pid })}
+      >
+        Cancel …
+      </button>
+      <details>
+        <summary>More</summary>
+        <button
+          type="button"
+          class="small severe"
+          aria-label={`End session ${pid}`}
+          onClick={() => ask({ kind: "terminate_session", pid })}
+        >
+          End the session …
+        </button>
+      </details>
+    </div>
+  );
+}
+
+function Statement({ text }: { readonly text: string }): JSX.Element {
+  return <code class="statement">{text.replaceAll(/\s+/g, " ")}</code>;
+}
+
+function Statements(props: {
+  readonly statements: readonly SlowStatement[] | null;
+  readonly known: boolean;
+}): JSX.Element {
+  const { statements, known } = props;
+  if (statements === null && known)
+    return (
+      <p class="quiet">
+        Not known: the extension <code>pg_stat_statements</code> is not there.
+      </p>
+    );
+  if (statements === null || statements.length === 0) return <Quiet known={known} text="None yet." />;
+  return (
+    <table class="statements">
+      <thead>
+        <tr>
+          <th scope="col">Statement</th>
+          <th scope="col">Calls</th>
+          <th scope="col">Each</th>
+          <th scope="col">In all</th>
+        </tr>
+      </thead>
+      <tbody>
+        {statements.map(({ database, statement, calls, mean_ms, total_seconds }, index) => (
+          <tr key={index}>
+            <th scope="row">
+              <small>{database}</small>
+              {statement === null ? (
+                <span class="quiet">its text is shown to operators</span>
+              ) : (
+                <Statement text={statement} />
+              )}
+            </th>
+            <td data-label="Calls" class="figure">
+              {count(calls)}
+            </td>
+            <td data-label="Each" class="figure">
+              {mean_ms < 1000 ? `${count(mean_ms)} ms` : showSeconds(mean_ms / 1000)}
+            </td>
+            <td data-label="In all" class="figure">
+              {showSeconds(total_seconds)}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,61 @@
+import type { JSX } from "preact";
+import type { ConsoleDocument } from "../../document.ts";
+import type { Liveness } from "../model/connection.ts";
+import { titleOf } from "../model/actions.ts";
+import { inOneLook, otherWarnings } from "../model/verdict.ts";
+import type { Ask } from "./ask.ts";
+import { Mark } from "./mark.tsx";
+import { Next } from "./next.tsx";
+
+/** The one sentence, and what to do. While the page is not live it does not claim that all is well. */
+export function Verdict(props: {
+  readonly document: ConsoleDocument;
+  readonly liveness: Liveness;
+  readonly ask: Ask | undefined;
+}): JSX.Element {
+  const { document, liveness, ask } = props;
+  const { level, next, action } = document.verdict;
+  const shown = liveness.live ? level : "unknown";
+  const { head, rest } = inOneLook(document.verdict);
+  return (
+    <div class={`verdict ${shown}`}>
+      <div class="inner">
+        <div class="sentence" role="status" aria-live="polite" aria-atomic="true">
+          <Mark level={shown} />
+          <h1>
+            {!liveness.live && <span class="before">Last known: </span>}
+            {head}
+            <span class="rest">{rest}</span>
+          </h1>
+        </div>
+        {next !== null && <Next text={next} />}
+        {action && ask && (
+          <p class="buttons">
+            <button type="button" class="main" onClick={() => ask(action)}>
+              {titleOf(action)} …
+            </button>
+          </p>
+        )}
+        <Others document={document} />
+      </div>
+    </div>
+  );
+}
+
+function Others({ document }: { readonly document: ConsoleDocument }): JSX.Element | null {
+  const others = otherWarnings(document);
+  if (others.length === 0) return null;
+  return (
+    <ul class="others" aria-label="Also">
+      {others.map(({ code, node, severity, message, next }) => (
+        <li key={`${code} ${node ?? ""}`}>
+          <Mark level={severity} />
+          <div>
+            <p>{message}</p>
+            <Next text={next} />
+          </div>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,319 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { actionSchema, type Action, confirmationOf } from "../../../src/console/actions.ts";
+import { argumentsOf } from "../../../src/console/commands.ts";
+import {
+  outcomeOf,
+  startedJobs,
+  stateOfJob,
+  titleOf,
+  wordToType,
+} from "../../../src/console/page/model/actions.ts";
+import { livenessOf } from "../../../src/console/page/model/connection.ts";
+import { databaseRows, databasesSummary, matching } from "../../../src/console/page/model/databases.ts";
+import { failureOf } from "../../../src/console/page/model/failure.ts";
+import {
+  eventMarks,
+  graphsOf,
+  hours,
+  inWords,
+  nearest,
+  ticks,
+  topOf,
+} from "../../../src/console/page/model/graphs.ts";
+import { endpointLines, nodeRows, nodesSummary, successors } from "../../../src/console/page/model/nodes.ts";
+import { copyName, recoveryFacts, trackOf } from "../../../src/console/page/model/recovery.ts";
+import {
+  ago,
+  clock,
+  commandIn,
+  count,
+  dayName,
+  listing,
+  many,
+} from "../../../src/console/page/model/show.ts";
+import { inOneLook, otherWarnings, pageTitle } from "../../../src/console/page/model/verdict.ts";
+import { fixturesAt } from "./fixtures.ts";
+
+const now = Date.parse("2026-11-22T12:00:00Z");
+const { normal, warned, critical, empty, crowded, samples, job } = fixturesAt(now);
+const before = (seconds: number): string => new Date(now - seconds * 1000).toISOString();
+
+describe("words and figures", () => {
+  test("ages, counts and lists read as people write them", () => {
+    expect([ago(before(1), now), ago(before(4), now), ago(before(41), now), ago(before(7200), now)]).toEqual([
+      "just now",
+      "4 s ago",
+      "41 s ago",
+      "2 h ago",
+    ]);
+    expect([count(3.44), count(12_400), count(1_234_567), count(0)]).toEqual([
+      "3.4",
+      "12\u202f400",
+      "1\u202f234\u202f567",
+      "0",
+    ]);
+    expect([many(1, "node"), many(3, "node")]).toEqual(["1 node", "3 nodes"]);
+    expect([listing([]), listing(["pg2"]), listing(["pg2", "pg3", "pg4"])]).toEqual([
+      "nobody",
+      "pg2",
+      "pg2, pg3 and pg4",
+    ]);
+  });
+
+  test("what is not known is a question mark", () => {
+    expect([ago(null, now), ago("rubbish", now), clock(null, now), count(null)]).toEqual([
+      "?",
+      "?",
+      "?",
+      "?",
+    ]);
+  });
+
+  test("another day than today is named", () => {
+    expect(clock(before(60), now)).toMatch(/^\d\d:\d\d$/);
+    expect(clock(before(3 * 86_400), now)).toMatch(/^\d+ Nov \d\d:\d\d$/);
+    expect([dayName(before(60), now), dayName(before(86_400), now)]).toEqual(["Today", "Yesterday"]);
+  });
+
+  test("the command of a next step is told apart from its words", () => {
+    expect(commandIn("Wait, or lose 41 s: odoo-pg promote pg2 --confirm prod")).toEqual({
+      words: "Wait, or lose 41 s:",
+      command: "odoo-pg promote pg2 --confirm prod",
+    });
+    expect(commandIn("Make room on the disk.")).toEqual({
+      words: "Make room on the disk.",
+      command: undefined,
+    });
+  });
+});
+
+describe("the connection", () => {
+  const open = { open: true, heardAt: 1000, since: 0 };
+  test("is live while it is open and the server was heard within 20 s", () => {
+    expect(livenessOf(open, 20_900)).toEqual({ live: true, text: "live" });
+    expect(livenessOf(open, 22_000)).toEqual({ live: false, text: "not live since 21 s" });
+    expect(livenessOf({ ...open, open: false }, 13_400)).toEqual({
+      live: false,
+      text: "not live since 12 s",
+    });
+  });
+  test("says how long nothing has answered at all", () => {
+    expect(livenessOf({ open: false, heardAt: undefined, since: 0 }, 100).text).toBe("connecting …");
+    expect(livenessOf({ open: false, heardAt: undefined, since: 0 }, 9000).text).toBe("no answer for 9 s");
+  });
+});
+
+describe("the verdict", () => {
+  test("is not said twice, and nothing else is left out", () => {
+    expect(otherWarnings(normal)).toEqual([]);
+    expect(otherWarnings(warned).map(({ code }) => code)).toEqual(["disk_filling"]);
+  });
+  test("is read at once: when all is well the details come after", () => {
+    expect(inOneLook(normal.verdict).head).toBe("All is well");
+    expect(inOneLook(warned.verdict)).toEqual({ head: warned.verdict.sentence, rest: "" });
+  });
+  test("is in the title, with its shape; a page that is not live claims none", () => {
+    expect(pageTitle(critical, true)).toBe("✖ prod · odoo-pg");
+    expect(pageTitle(normal, false)).toBe("? prod · odoo-pg");
+    expect(pageTitle(undefined, false)).toBe("odoo-pg");
+  });
+});
+
+describe("recovery", () => {
+  test("lies on a line from the oldest backup to now", () => {
+    const track = trackOf(normal.recovery, now);
+    expect(track?.points[0]).toBe(0);
+    expect(track?.points.length).toBe(12);
+    expect(track?.proven).toBeCloseTo(1 - 29 / 338);
+    expect(trackOf(empty.recovery, now)).toBeUndefined();
+  });
+  test("says never where there is nothing, and ? where it is not known", () => {
+    expect(recoveryFacts(empty.recovery, now).map(({ value }) => value)).toEqual([
+      "none",
+      "never",
+      "nowhere",
+      "0 B",
+    ]);
+    expect(recoveryFacts({ ...normal.recovery, size_bytes: null }, now).at(-1)?.value).toBe("?");
+  });
+  test("proposes a name that is free", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom("a_copy", "a_copy_2", "a_copy_3", "b")), (taken) => {
+        expect(taken).not.toContain(copyName("a", taken, "copy"));
+      }),
+    );
+  });
+});
+
+describe("nodes", () => {
+  test("the primary comes first, each with the worst that is said of it", () => {
+    expect(nodeRows(warned, now).map(({ name, level }) => [name, level])).toEqual([
+      ["pg1", "warning"],
+      ["pg2", "ok"],
+      ["pg3", "warning"],
+    ]);
+    expect(nodeRows(critical, now).map(({ level }) => level)).toEqual(["critical", "ok", "ok"]);
+  });
+  test("lag, slot and disk are told as status tells them", () => {
+    const [pg1, , pg3] = nodeRows(warned, now);
+    expect(pg1).toMatchObject({ lag: "–", slot: "–", disk: "88 %", diskLevel: "warning" });
+    expect(pg1?.daysLeft).toBe("48 GB free, 9 days left");
+    expect(pg3).toMatchObject({
+      lag: "212 MB",
+      lagTime: "41 s",
+      slot: "keeps 3.1 GB",
+      reads: "serves no reads",
+    });
+  });
+  test("what is not known is ?, never blank", () => {
+    const [pg1, pg2] = nodeRows(critical, now);
+    expect(pg1).toMatchObject({ disk: "?", diskUsed: undefined });
+    expect(pg2).toMatchObject({ lag: "?", lagTime: "?", slot: "?" });
+  });
+  test("a node that waits to be brought back offers it", () => {
+    const [first] = warned.status.warnings;
+    const waits = {
+      ...warned,
+      status: { ...warned.status, warnings: first ? [{ ...first, code: "needs_rejoin" as const }] : [] },
+    };
+    expect(nodeRows(waits, now).map(({ remedy }) => remedy)).toEqual([undefined, undefined, "rejoin"]);
+  });
+  test("endpoints say where they lead, also when that is nowhere", () => {
+    expect(endpointLines(warned.status).map(({ leadsTo }) => leadsTo)).toEqual(["pg1", "pg2"]);
+    expect(endpointLines(critical.status)[0]).toMatchObject({ leadsTo: "nobody", level: "critical" });
+    expect(nodesSummary(normal.status)).toBe("3 nodes, pg2 and pg3 serve reads.");
+    expect(successors(critical.status)).toEqual(["pg2", "pg3"]);
+  });
+});
+
+describe("databases", () => {
+  test("those in trouble come first", () => {
+    expect(databaseRows(warned, now)[0]).toMatchObject({ name: "sales", actions: "4 late, 1 failed" });
+    expect(databaseRows(crowded, now)[0]?.name).toBe("customer34");
+  });
+  test("a database that is not Odoo's has no Odoo figures and is not copied to staging", () => {
+    expect(databaseRows(normal, now).find(({ name }) => name === "warehouse_reports")).toMatchObject({
+      odoo: "–",
+      actions: "–",
+      mail: "–",
+      odooDatabase: false,
+    });
+  });
+  test("are found by parts of their names, and counted", () => {
+    expect(matching(databaseRows(crowded, now), "CUST 07").map(({ name }) => name)).toEqual(["customer07"]);
+    expect(databasesSummary(normal)).toBe("4 databases, 38.2 GB.");
+    expect(databasesSummary(critical)).toBe("4 databases.");
+    expect(databasesSummary(empty)).toBe("There is no database yet.");
+  });
+});
+
+describe("graphs", () => {
+  const { times, graphs } = graphsOf(samples, now);
+  test("have one value for each time, and times that grow", () => {
+    for (const { lines } of graphs) for (const { values } of lines) expect(values.length).toBe(times.length);
+    expect(times.every((time, index) => index === 0 || time > (times[index - 1] ?? 0))).toBe(true);
+  });
+  test("leave out the primary's lag and break where nothing was measured", () => {
+    expect(graphs[0]?.lines.map(({ label }) => label)).toEqual(["pg2", "pg3"]);
+    const gap = times.findIndex((time, index) => (times[index + 1] ?? 0) - time > 3000);
+    expect(graphs[2]?.lines[0]?.values[gap]).toBeNull();
+  });
+  test("take samples in any order, twice, and forget what is older than a day", () => {
+    const old = samples.map((sample) => ({
+      ...sample,
+      at: new Date(Date.parse(sample.at) - 86_500_000).toISOString(),
+    }));
+    expect(graphsOf([...samples, ...old, ...samples].toReversed(), now).times).toEqual(times);
+  });
+  test("say in words what they show", () => {
+    expect(graphs.map(inWords)[2]).toMatch(
+      /^Connections, last 24 hours\. connections: now \d+, at most \d+\.$/,
+    );
+    expect(inWords({ name: "WAL", lines: [], show: String, top: 1, binary: false })).toMatch(
+      /Nothing was measured/,
+    );
+  });
+  test("have at most four round steps from 0 within their scale", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 1e-3, max: 1e15, noNaN: true }), fc.boolean(), (top, binary) => {
+        const values = ticks(top, binary);
+        expect(values[0]).toBe(0);
+        expect(values.length).toBeLessThanOrEqual(4);
+        expect(values.length).toBeGreaterThanOrEqual(2);
+        expect(values.at(-1)).toBeLessThanOrEqual(top * 1.001);
+      }),
+    );
+    expect(ticks(100, false)).toEqual([0, 50, 100]);
+    expect(ticks(1200, false)).toEqual([0, 500, 1000]);
+    expect(ticks(100 * 1024, true)).toEqual([0, 64 * 1024]);
+  });
+  test("scale to what is highest", () => {
+    for (const graph of graphs)
+      for (const { values } of graph.lines)
+        expect(topOf(graph)).toBeGreaterThanOrEqual(Math.max(...values.map((value) => value ?? 0)));
+  });
+  test("name every sixth hour, and find the sample under the pointer", () => {
+    expect(hours(now / 1000).map((time) => new Date(time * 1000).getHours() % 6)).toEqual(
+      [0, 0, 0, 0].slice(0, hours(now / 1000).length),
+    );
+    expect([nearest([], 5), nearest([1, 4, 9], 6), nearest([1, 4, 9], 7), nearest([1, 4, 9], 99)]).toEqual([
+      undefined,
+      1,
+      2,
+      2,
+    ]);
+  });
+  test("mark events of the last day once, and no everyday ones", () => {
+    const marks = eventMarks(normal.events, now);
+    expect(marks.map(({ shape }) => shape)).toEqual([
+      "backup",
+      "backup",
+      "backup",
+      "change",
+      "change",
+      "backup",
+    ]);
+    expect(eventMarks([...normal.events, ...normal.events], now).length).toBe(marks.length);
+    expect(eventMarks(warned.events, now).at(-1)).toMatchObject({ shape: "trouble", text: "pg3 is behind" });
+  });
+});
+
+describe("actions", () => {
+  const actions: readonly Action[] = [
+    { kind: "backup" },
+    { kind: "restore_copy", backup: "b", as: "copy" },
+    { kind: "switchover", to: "pg2" },
+    { kind: "reseed", node: "pg2" },
+    { kind: "rejoin", node: "pg1" },
+    { kind: "copy_neutralized", source: "a", copy: "b" },
+    { kind: "cancel_session", pid: 1 },
+    { kind: "terminate_session", pid: 1 },
+  ];
+  test("all kinds have a title and a command", () => {
+    expect(actions.map(({ kind }) => kind)).toEqual(
+      actionSchema.options.map(({ shape }) => shape.kind.value),
+    );
+    for (const action of actions) {
+      expect(titleOf(action)).not.toBe("");
+      expect(argumentsOf(action).length).toBeGreaterThan(0);
+    }
+  });
+  test("the page asks for the same word as the server", () => {
+    for (const action of actions) expect(wordToType(action)).toBe(confirmationOf(action));
+  });
+  test("a job runs, is done or has failed; a plan is none", () => {
+    const run = job({ action: { kind: "backup" }, command: "odoo-pg backup create", started_at: before(12) });
+    expect([stateOfJob(run), outcomeOf(run, now)]).toEqual(["running", "Running for 12 s."]);
+    const ended = { ...run, ended_at: before(2) };
+    expect(outcomeOf({ ...ended, exit_status: 0 }, now)).toBe("Done in 10 s.");
+    expect(outcomeOf({ ...ended, exit_status: 75 }, now)).toBe("It ended with status 75 after 10 s.");
+    expect(outcomeOf({ ...ended, exit_status: null }, now)).toBe("It ended with status ? after 10 s.");
+    expect(startedJobs([run, { ...run, plan: true }])).toEqual([run]);
+  });
+  test("an error is told with all its parts; whatever else comes, by its status", () => {
+    const error = { code: "locked", message: "m", safe: "s", next: "n" };
+    expect(failureOf({ version: 1, error }, 409)).toEqual(error);
+    expect(failureOf("<html>", 502).message).toBe("The console answered with status 502.");
+  });
+});
