@@ -2,7 +2,6 @@ import type { Config } from "../config/schema.ts";
 import { readTextIfAny } from "../system/files.ts";
 import { postJson, postText } from "../system/http.ts";
 import { run } from "../system/process.ts";
-import { sendMail } from "../system/smtp.ts";
 import { healthchecksSignal, mail, pingAddress, plainText, slackBody, telegramBody } from "./forms.ts";
 import type { AlarmMessage } from "./message.ts";
 
@@ -48,8 +47,8 @@ async function secretIn(file: string): Promise<string> {
     throw new Error(`${file} cannot be read by the user that odoo-pg runs as`);
   });
   if (text === undefined) throw new Error(`there is no file ${file}`);
-  const secret = text.trim();
-  if (secret === "") throw new Error(`${file} is empty`);
+  const secret = text.replace(/[\r\n]+$/, "");
+  if (secret.trim() === "") throw new Error(`${file} is empty`);
   return secret;
 }
 
@@ -117,7 +116,7 @@ function healthchecks(file: string): Channel {
 
 /** Posts to the address that a file holds; an error names the file. */
 async function posting(file: string, act: (address: string) => Promise<void>): Promise<void> {
-  const address = await secretIn(file);
+  const address = (await secretIn(file)).trim();
   try {
     await act(address);
   } catch (error) {
@@ -136,6 +135,8 @@ function mailChannel(mailing: NonNullable<Config["alarms"]["mail"]>): Channel {
           ? undefined
           : { user, password: await secretIn(password_file) };
       const ca = ca_file === undefined ? undefined : await secretIn(ca_file);
+      // Loaded when it is needed: an agent without mail must not pay for it.
+      const { sendMail } = await import("../system/smtp.ts");
       const refused = await sendMail(
         { host, port: port ?? usual[security], security, login, ca },
         { from, to },

@@ -59,11 +59,19 @@ export function sightingsOf(
   return [...first.values()];
 }
 
-function ofWarnings({ warnings }: StatusDocument): Sighting[] {
-  return warnings.flatMap(({ code, node, message, next }) => {
+function ofWarnings(status: StatusDocument): Sighting[] {
+  const copied = beingCopied(status);
+  return status.warnings.flatMap(({ code, node, message, next }) => {
     const rule = ruleNames().find((name) => ruleOf(name).codes.includes(code));
-    return rule ? [{ rule, subject: node, is: "present", text: message, next }] : [];
+    if (!rule) return [];
+    const ordered = rule === "node_down" && copied.some(({ name }) => name === node);
+    return [{ rule, subject: node, is: ordered ? "unclear" : "present", text: message, next }];
   });
+}
+
+/** Nodes that are away because somebody has ordered it: a copy may take hours, and is no news to anybody. */
+function beingCopied({ nodes }: StatusDocument): NodeStatus[] {
+  return nodes.filter(({ state }) => ["seeding", "reseed", "rejoin"].includes(state));
 }
 
 function primaryAnswers({ warnings }: StatusDocument): boolean {
@@ -131,11 +139,12 @@ function ofPool(status: StatusDocument): Sighting[] {
   const reasons = nodes.flatMap(({ name, reason, role }) =>
     role === "replica" && reason !== null ? [`${name}: ${reason}`] : [],
   );
+  const copied = beingCopied(status);
   return [
     {
       rule: "pool_empty",
       subject: null,
-      is: "present",
+      is: copied.length > 0 && copied.length === nodes.length - 1 ? "unclear" : "present",
       text: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: all reads go to the primary.`,
       next: "odoo-pg status",
     },

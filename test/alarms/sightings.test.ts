@@ -5,6 +5,7 @@ import type { StatusDocument } from "../../src/cluster/status-document.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import { WARNINGS } from "../../src/cluster/warnings.ts";
 import {
+  account,
   agentOf,
   cluster,
   GB,
@@ -146,6 +147,17 @@ describe("what is sighted", () => {
 
   test("is unclear where the figures are not known", () => {
     expect(sighted(statusWith(), null)).toEqual(["connections -?", "blocked -?", "wraparound -?"].sort());
+  });
+
+  test("of a replica that is being copied by order changes nothing", () => {
+    const status = statusWith({
+      observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")],
+      agent: agentOf(["pg1", "pg2"], {
+        pool: [],
+        nodes: [account("pg1"), account("pg2", { operation: "seed" })],
+      }),
+    });
+    expect(sighted(status).filter((line) => !line.endsWith("?"))).toEqual([]);
   });
 
   test("is an empty pool only where there is a replica", () => {
