@@ -637,6 +637,7 @@ export const configSchema = z.strictObject({
           z.strictObject({
             enabled: z.boolean().optional(),
             after_seconds: z.number().min(0).max(86_400).optional(),
+            ends_after_seconds: z.number().min(0).max(86_400).optional(),
             threshold: z.number().positive().optional(),
           }),
         )
@@ -649,7 +650,7 @@ export const configSchema = z.strictObject({
         .default({})
         .register(docs, {
           description:
-            "What is otherwise than by default, by the name of the alarm: `enabled: false` turns it off; `after_seconds` is for how long it must last before it is told; `threshold` (of those that have one) is from where on it counts. docs/operations.md has the table of all alarms.",
+            "What is otherwise than by default, by the name of the alarm: `enabled: false` turns it off; `after_seconds` is for how long it must last before it is told, `ends_after_seconds` for how long it must be gone before its end is; `threshold` (of those that have one) is from where on it counts. docs/operations.md has the table of all alarms.",
           examples: [{ disk_filling: { threshold: 80 }, replica_behind: { after_seconds: 600 } }],
         }),
     })

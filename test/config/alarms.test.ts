@@ -13,7 +13,7 @@ describe("the configuration of alarms", () => {
       'odoo-pg.yaml:1: alarms.rules.node_down: "node_down" has no threshold',
     ]);
     expect(problemsIn("alarms: { rules: { switchover: { after_seconds: 5 } } }")).toEqual([
-      'odoo-pg.yaml:1: alarms.rules.switchover: "switchover" is told when it happens: it has no "after_seconds"',
+      'odoo-pg.yaml:1: alarms.rules.switchover: "switchover" is told when it happens: it does not last',
     ]);
     expect(problemsIn("alarms: { rules: { connections: { threshold: 850 } } }")).toEqual([
       "odoo-pg.yaml:1: alarms.rules.connections: the threshold is a share in %: it must be below 100",
