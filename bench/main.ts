@@ -7,6 +7,7 @@ import { poolLeave } from "./pool-leave.ts";
 import { readThroughput } from "./read-throughput.ts";
 import { reseedTime } from "./reseed.ts";
 import { restoreTime } from "./restore.ts";
+import { scrapeTime } from "./scrape.ts";
 import { staleReads } from "./stale-reads.ts";
 import { statusTime } from "./status.ts";
 import { switchoverGap } from "./switchover.ts";
@@ -18,6 +19,7 @@ const benchmarks: readonly Benchmark[] = [
   upTime,
   statusTime,
   agentIdle,
+  scrapeTime,
   backupTime,
   manyBackups,
   staleReads,

@@ -35,6 +35,7 @@ async function isFree(port: number): Promise<boolean> {
 
 export interface Cluster {
   readonly stateDir: string;
+  readonly ports: { readonly write: number; readonly page: number };
   /** Runs a command of odoo-pg on this cluster. @throws when it fails */
   run(...args: readonly string[]): Promise<string>;
 }
@@ -42,7 +43,7 @@ export interface Cluster {
 /** A cluster with all defaults but its place and ports; stopped at the end when `use` started it. */
 export async function withCluster<T>(program: string, use: (cluster: Cluster) => Promise<T>): Promise<T> {
   return await inFolder(async (folder) => {
-    const [pg1, pg2, read, write, page] = await freePorts(5);
+    const [pg1 = 0, pg2 = 0, read = 0, write = 0, page = 0] = await freePorts(5);
     const stateDir = join(folder, "s");
     const configuration = join(folder, "odoo-pg.yaml");
     writeFileSync(
@@ -58,7 +59,7 @@ console: { port: ${page} }
       (await execa(process.execPath, [program, ...args, "--config", configuration], { stdin: "ignore" }))
         .stdout;
     try {
-      return await use({ stateDir, run });
+      return await use({ stateDir, ports: { write, page }, run });
     } finally {
       await run("down");
     }

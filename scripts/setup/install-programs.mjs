@@ -25,6 +25,13 @@ export async function installPrograms(missing) {
       `mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > ${clusterConfiguration}`,
     ]);
   }
+  if (missing.includes("prometheus") && existsSync("/run/systemd/system")) {
+    // Debian's package would start a server of its own on port 9090, now and at every start of the machine.
+    await runPhase(
+      "Masking prometheus.service: only its programs are used. Undo: systemctl unmask prometheus",
+      [...asRoot, "systemctl", "mask", "prometheus.service"],
+    );
+  }
   const byHand = installAdvice(missing);
   const apt = [
     ...asRoot,

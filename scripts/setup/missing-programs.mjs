@@ -22,17 +22,19 @@ const machine = {
 };
 
 /**
- * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and "chromium", where
- * a browser is asked for.
+ * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and what only
+ * tests need, where it is asked for: "chromium" (--browser), "prometheus" with its promtool (--prometheus).
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
-export function missingPrograms(places = machine, browser = process.argv.includes("--browser")) {
+export function missingPrograms(places = machine, asked = process.argv) {
   const missing = [];
   if (!hasPostgres(places)) missing.push("postgresql");
   if (findInPath("haproxy", places.path) === undefined) missing.push("haproxy");
   if (findInPath("openssl", places.path) === undefined) missing.push("openssl");
-  if (browser && findBrowser(places.path) === undefined) missing.push("chromium");
+  if (asked.includes("--browser") && findBrowser(places.path) === undefined) missing.push("chromium");
+  const prometheus = ["prometheus", "promtool"].some((name) => findInPath(name, places.path) === undefined);
+  if (asked.includes("--prometheus") && prometheus) missing.push("prometheus");
   return missing;
 }
 

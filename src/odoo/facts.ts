@@ -4,7 +4,7 @@ import type { Session } from "../system/sql.ts";
 const count = z.number().int().nonnegative();
 
 /** Null is "cannot be told": this Odoo has no such table or column, or its owner made something else of it. */
-export const odooFactsSchema = z.object({
+const odooFactsSchema = z.object({
   /** Such as `19.0` or `saas~18.2`. */
   odoo_version: z.string(),
   /** Scheduled actions that should have run more than LATE_AFTER seconds ago. */
@@ -36,7 +36,7 @@ export const odooFactsSchema = z.object({
 export type OdooFacts = z.output<typeof odooFactsSchema>;
 
 /** Odoo looks for what is due once a minute, and runs one after another: seconds until an action counts as late. */
-export const LATE_AFTER = 300;
+const LATE_AFTER = 300;
 
 /** Tables whose rows come and go all day: what a vacuum that does not keep up shows in first. */
 const HOT_TABLES = ["bus_bus", "ir_attachment", "mail_message", "mail_notification", "stock_quant"];

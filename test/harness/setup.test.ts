@@ -7,14 +7,17 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const postgresPrograms = ["postgres", "initdb", "pg_basebackup", "psql"];
 
 /** What the set-up finds missing on a machine on which programs are only in these places. */
-async function missingPrograms(places: {
-  path: readonly string[];
-  versioned: readonly string[];
-  homebrew: readonly string[];
-}): Promise<unknown> {
+async function missingPrograms(
+  places: {
+    path: readonly string[];
+    versioned: readonly string[];
+    homebrew: readonly string[];
+  },
+  asked: readonly string[] = [],
+): Promise<unknown> {
   const script = `
     import { missingPrograms } from "./scripts/setup/missing-programs.mjs";
-    console.log(JSON.stringify(missingPrograms(${JSON.stringify(places)})));`;
+    console.log(JSON.stringify(missingPrograms(${JSON.stringify(places)}, ${JSON.stringify(asked)})));`;
   const { stdout } = await execa(process.execPath, ["--input-type=module", "--eval", script]);
   return JSON.parse(stdout);
 }
@@ -110,6 +113,21 @@ test("PostgreSQL is found in a versioned folder, in Homebrew and in PATH", async
   expect(await missingPrograms({ ...nowhere, versioned: [join(folder, "debian")] })).toEqual([]);
   expect(await missingPrograms({ ...nowhere, homebrew: [join(folder, "brew")] })).toEqual([]);
   expect(await missingPrograms({ ...nowhere, path: [rest, inPath] })).toEqual([]);
+});
+
+test("what only tests need is missing only where it is asked for", async () => {
+  const folder = temporaryFolder();
+  const rest = install(
+    join(folder, "bin"),
+    [...postgresPrograms, "haproxy", "openssl", "prometheus"],
+    "15.4",
+  );
+  const places = { path: [rest], versioned: [], homebrew: [] };
+
+  expect(await missingPrograms(places)).toEqual([]);
+  expect(await missingPrograms(places, ["--prometheus"])).toEqual(["prometheus"]);
+  install(rest, ["promtool"]);
+  expect(await missingPrograms(places, ["--prometheus"])).toEqual([]);
 });
 
 test("a PostgreSQL that is too old, or has no server programs, does not count", async () => {
