@@ -1,5 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Progress } from "../../src/agent/events.ts";
 import { type CataloguedBackup, readCatalogue } from "../../src/backup/catalogue.ts";
@@ -12,7 +11,6 @@ import { SoundFiles, type Verified, verifyBackup } from "../../src/backup/verify
 import type { Config } from "../../src/config/schema.ts";
 import { quotePassfileField } from "../../src/postgres/quoting.ts";
 import type { ThrowawayNode } from "../postgres/throwaway-node.ts";
-import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export const silent: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
@@ -94,15 +92,3 @@ export function backupsOf(
     },
   };
 }
-
-/** A file system of a limited size, unmounted at the end of the present scope. Needs root on Linux. */
-export function smallDisk(megabytes: number, owner: { uid: number; gid: number } | undefined): string {
-  const disk = temporaryFolder();
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m,mode=0755`, "odoo-pg-test", disk]);
-  atEnd(() => void execFileSync("umount", [disk]));
-  if (owner) chownSync(disk, owner.uid, owner.gid);
-  return disk;
-}
-
-/** Whether this process may mount a file system of limited size. */
-export const mayMount = process.platform === "linux" && process.geteuid?.() === 0;

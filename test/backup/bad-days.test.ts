@@ -19,7 +19,8 @@ import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { attachmentContent, makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import { processesUsing } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
-import { backupsOf, mayMount, silent, smallDisk } from "./backup-source.ts";
+import { backupsOf, silent } from "./backup-source.ts";
+import { mayMount, smallDisk } from "../support/small-disk.ts";
 
 let node: ThrowawayNode;
 

@@ -4,14 +4,12 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { serverOwner } from "../postgres/throwaway-node.ts";
 import { processesUsing } from "../support/processes.ts";
+import { mayMount, mountSmallDisk } from "../support/small-disk.ts";
 import { atEnd } from "../support/scope.ts";
 import { figure, seconds } from "./figures.ts";
 import { scenario } from "./scenario.ts";
 
 const MB = 1024 * 1024;
-
-/** Whether this process may mount a file system of limited size. */
-const mayMount = process.platform === "linux" && process.geteuid?.() === 0;
 
 describe.runIf(mayMount)("9. The disk of the primary's WAL is full", () => {
   test("status names the cause; it recovers by itself once there is room; nothing is removed", async () => {
@@ -21,7 +19,7 @@ describe.runIf(mayMount)("9. The disk of the primary's WAL is full", () => {
       async prepare({ stateDir }) {
         disk = join(stateDir, "nodes", "pg1");
         mkdirSync(disk, { recursive: true });
-        execFileSync("mount", ["-t", "tmpfs", "-o", "size=384m,mode=0700", "odoo-pg-test", disk]);
+        mountSmallDisk(disk, "384m", "0700");
         const owner = await serverOwner();
         if (owner) chownSync(disk, owner.uid, owner.gid);
         atEnd(async () => {

@@ -18,7 +18,7 @@ import { poolFile } from "../../src/backup/place.ts";
 import { readFilestoreList } from "../../src/backup/filestore-list.ts";
 import { withSession } from "../../src/system/sql.ts";
 import { writeZip } from "../../src/system/zip.ts";
-import { mayMount, smallDisk } from "../backup/backup-source.ts";
+import { mayMount, smallDisk } from "../support/small-disk.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { filesBelow } from "../support/files.ts";
 import { smallDump } from "../support/odoo-dump.ts";

@@ -1,0 +1,29 @@
+import { execFileSync } from "node:child_process";
+import { chownSync, readFileSync } from "node:fs";
+import { atEnd } from "./scope.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** Bit of CAP_SYS_ADMIN, without which nothing is mounted: root has it, except in most containers. See capabilities(7). */
+const SYS_ADMIN = 21n;
+
+/** Whether this process may mount a file system of limited size. */
+export const mayMount = process.platform === "linux" && hasCapability(SYS_ADMIN);
+
+function hasCapability(bit: bigint): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  return ((BigInt(`0x${effective}`) >> bit) & 1n) === 1n;
+}
+
+/** Mounts a file system of a limited size, such as `384m`, over a folder. Whoever calls unmounts it. */
+export function mountSmallDisk(folder: string, size: string, mode = "0755"): void {
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size},mode=${mode}`, "odoo-pg-test", folder]);
+}
+
+/** A file system of a limited size, unmounted at the end of the present scope. */
+export function smallDisk(megabytes: number, owner: { uid: number; gid: number } | undefined): string {
+  const disk = temporaryFolder();
+  mountSmallDisk(disk, `${megabytes}m`);
+  atEnd(() => void execFileSync("umount", [disk]));
+  if (owner) chownSync(disk, owner.uid, owner.gid);
+  return disk;
+}
