@@ -23,7 +23,7 @@ const machine = {
 
 /**
  * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and what only
- * tests need, where it is asked for: "chromium" (--browser), "prometheus" with its promtool (--prometheus).
+ * tests need, where it is asked for: "chromium" (--browser); "prometheus" with its promtool, "unzip", "zstd" (--tests).
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
@@ -33,8 +33,11 @@ export function missingPrograms(places = machine, asked = process.argv) {
   if (findInPath("haproxy", places.path) === undefined) missing.push("haproxy");
   if (findInPath("openssl", places.path) === undefined) missing.push("openssl");
   if (asked.includes("--browser") && findBrowser(places.path) === undefined) missing.push("chromium");
-  const prometheus = ["prometheus", "promtool"].some((name) => findInPath(name, places.path) === undefined);
-  if (asked.includes("--prometheus") && prometheus) missing.push("prometheus");
+  if (asked.includes("--tests")) {
+    const isMissing = (name) => findInPath(name, places.path) === undefined;
+    if (isMissing("prometheus") || isMissing("promtool")) missing.push("prometheus");
+    missing.push(...["unzip", "zstd"].filter(isMissing));
+  }
   return missing;
 }
 

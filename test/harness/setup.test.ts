@@ -125,9 +125,9 @@ test("what only tests need is missing only where it is asked for", async () => {
   const places = { path: [rest], versioned: [], homebrew: [] };
 
   expect(await missingPrograms(places)).toEqual([]);
-  expect(await missingPrograms(places, ["--prometheus"])).toEqual(["prometheus"]);
-  install(rest, ["promtool"]);
-  expect(await missingPrograms(places, ["--prometheus"])).toEqual([]);
+  expect(await missingPrograms(places, ["--tests"])).toEqual(["prometheus", "unzip", "zstd"]);
+  install(rest, ["promtool", "unzip", "zstd"]);
+  expect(await missingPrograms(places, ["--tests"])).toEqual([]);
 });
 
 test("a PostgreSQL that is too old, or has no server programs, does not count", async () => {
