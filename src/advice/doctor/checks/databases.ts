@@ -61,8 +61,7 @@ function ofDatabase(
       odoo === undefined
         ? []
         : [
-            ...owner(evidence, catalog, database, next),
-            ...objects(catalog, database, odoo, next),
+            ...owners(evidence, catalog, database, odoo, next),
             ...collation(database, next),
             ...extensions(evidence, catalog, database, odoo, next),
             ...unaccent(catalog, database, odoo, next),
@@ -93,6 +92,18 @@ function libraryVersion(
       )}`,
     }),
   ];
+}
+
+/** Whose its tables should be is only known once the database's own owner is right. */
+function owners(
+  evidence: Evidence,
+  catalog: CatalogSeen,
+  database: DatabaseListed,
+  odoo: OdooDatabaseSeen,
+  next: NextCommands,
+): Finding[] {
+  const wrong = owner(evidence, catalog, database, next);
+  return wrong.length ? wrong : objects(catalog, database, odoo, next);
 }
 
 function owner(
