@@ -11,7 +11,7 @@ import { findInstallation } from "../postgres/installation.ts";
 import { databaseBytes } from "../postgres/observe.ts";
 import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
 import { ensureDirectory, type Owner } from "../system/files.ts";
-import { serveOnSocket } from "../system/http.ts";
+import { serveOnSocket, serveTexts } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process.ts";
@@ -60,7 +60,7 @@ const LOOK_EVERY = 500;
 const HAPROXY_LIMIT = 300;
 
 /** Milliseconds between two looks at the size of the databases, for who asks, and for each: it costs a look at every file. */
-const BYTES = { every: 5000, limit: 400 };
+const BYTES = { every: 5000, limit: 150 };
 
 /** Milliseconds for replicas to join the read pool at `up`. */
 const SETTLE_LIMIT = 30_000;
@@ -109,7 +109,7 @@ export class Agent {
       layout: this.#layout,
       runtime: () => this.#runtime,
       failure: () => this.#loadFailure,
-      report: async () => await this.report(),
+      report: async () => this.#reportWith((await this.#endpoints?.answered(HAPROXY_LIMIT)) ?? false),
     });
     this.samples = new Samples(options.stateDir, options.owner, this.watch);
     this.facts = new OdooFactsKeeper(async () => await factsCredentials(this.#runtime));
@@ -147,7 +147,7 @@ export class Agent {
       // The health answers are for HAProxy, which runs as the servers' user; orders only for who started the agent.
       const health = path.join(this.#layout.runDir, "health.sock");
       this.#closers.push(
-        await serveOnSocket(
+        await serveTexts(
           health,
           healthAnswers((node) => this.#pool?.members.has(node) ?? false),
           owner,
@@ -433,7 +433,8 @@ export class Agent {
           lookAround(this.#runtime?.nodes.values() ?? []),
           this.#databaseBytes.now(),
         ]);
-        return { nodes, database_bytes: bytes ?? null };
+        // Where the look takes long, what the last one saw.
+        return { nodes, database_bytes: bytes ?? this.#databaseBytes.last() ?? null };
       },
       apply: async (request, progress, by) => {
         try {
@@ -452,6 +453,10 @@ export class Agent {
   }
 
   async report(): Promise<AgentReport> {
+    return this.#reportWith((await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false);
+  }
+
+  #reportWith(haproxy: boolean): AgentReport {
     const runtime = this.#runtime;
     const standings = new Map(this.#pool?.standings.map((standing) => [standing.name, standing]));
     return {
@@ -461,7 +466,7 @@ export class Agent {
       ending: this.#turns.closed,
       operation: this.#turns.current ?? null,
       primary: runtime?.state.primary ?? null,
-      haproxy: (await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false,
+      haproxy,
       pool: [...(this.#pool?.members ?? [])].sort(),
       console: this.#console.account,
       overrides: [...(this.#pool?.overrides ?? [])],

@@ -18,6 +18,8 @@ export class BackupSchedule {
   /** When each kind was last begun, in milliseconds since the epoch. */
   readonly #begun = new Map<Kind, number>();
   readonly #running = new Set<Kind>();
+  /** When each kind is due next, by its schedule and when it was last begun. */
+  readonly #next = new Map<Kind, { readonly of: string; readonly at: number | undefined }>();
 
   /** @param program how to start odoo-pg again */
   constructor(program: readonly [string, string]) {
@@ -37,12 +39,18 @@ export class BackupSchedule {
   }
 
   async #isDue(runtime: Runtime, kind: Kind): Promise<boolean> {
-    const schedule = scheduleOf(runtime.config, kind);
-    if (schedule === undefined) return false;
+    const text = scheduleOf(runtime.config, kind);
+    if (text === undefined) return false;
     const begun = this.#begun.get(kind) ?? (await lastBegun(runtime, kind));
     this.#begun.set(kind, begun);
-    const due = nextTime(schedule, begun);
-    return due !== undefined && due <= now();
+    const of = `${text} ${begun}`;
+    let next = this.#next.get(kind);
+    if (next?.of !== of) {
+      const schedule = parseSchedule(text);
+      next = { of, at: typeof schedule === "string" ? undefined : nextTime(schedule, begun) };
+      this.#next.set(kind, next);
+    }
+    return next.at !== undefined && next.at <= now();
   }
 
   async #start({ layout, log }: Runtime, kind: Kind): Promise<void> {
@@ -63,14 +71,9 @@ export class BackupSchedule {
   }
 }
 
-function scheduleOf(
-  { backup }: Config,
-  kind: Kind,
-): Exclude<ReturnType<typeof parseSchedule>, string> | undefined {
+function scheduleOf({ backup }: Config, kind: Kind): string | undefined {
   const text = kind === "backup" ? backup.schedule : backup.drill_schedule;
-  if (!backup.enabled || text === "off") return undefined;
-  const schedule = parseSchedule(text);
-  return typeof schedule === "string" ? undefined : schedule;
+  return backup.enabled && text !== "off" ? text : undefined;
 }
 
 /** When a kind was last begun as far as is recorded; before the first time, when the cluster was first launched. */

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { stream } from "hono/streaming";
 import * as z from "zod";
 import { toOdooPgError } from "../errors.ts";
+import type { PlainAnswer } from "../system/http.ts";
 import { progressTo, type AgentEvent, type Progress } from "./events.ts";
 import {
   applyRequestSchema,
@@ -79,14 +80,14 @@ function askedBy(body: unknown): string {
 }
 
 /** The answers for HAProxy's checks, its dead-man's switch: 200 while the named replica is in the pool. */
-export function healthAnswers(isPooled: (node: string) => boolean): Hono {
-  const app = new Hono();
-  app.get("/pool/:node", (context) =>
-    isPooled(context.req.param("node"))
-      ? context.text("in the pool\n")
-      : context.text("not in the pool\n", 503),
-  );
-  return app;
+export function healthAnswers(isPooled: (node: string) => boolean): (target: string) => PlainAnswer {
+  return (target) => {
+    const node = /^\/pool\/([^/?]+)$/.exec(target)?.[1];
+    if (node === undefined) return { status: 404, text: "no such node\n" };
+    return isPooled(node)
+      ? { status: 200, text: "in the pool\n" }
+      : { status: 503, text: "not in the pool\n" };
+  };
 }
 
 /** Runs an order and tells of it, one JSON object a line. */

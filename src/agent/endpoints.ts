@@ -46,6 +46,12 @@ export class Endpoints {
     return await within(limit, "haproxy", this.#balancer.answers()).catch(() => false);
   }
 
+  /** Whether HAProxy answers, from when it was last asked, seconds ago; asked within `limit` milliseconds where nobody has. */
+  async answered(limit: number): Promise<boolean> {
+    if (this.#askedAt === 0 || monotonic() - this.#askedAt > 2 * ASK_EVERY) return await this.answer(limit);
+    return this.#silentSince === undefined && this.#balancer.isServing();
+  }
+
   /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */
   async check(runtime: Served, before: Runtime["config"] | undefined): Promise<void> {
     // Also one that hangs holds the ports: `ensure` ends it.

@@ -153,7 +153,8 @@ async function looksAt(
       const isPrimary = name === primary;
       if (!observation)
         return await (await import("./look-at.ts")).lookAt(layout, { name, ...node }, isPrimary);
-      return { observation, size: (isPrimary && looks?.database_bytes) || undefined };
+      const answers = isPrimary && observation.answer.kind === "facts";
+      return { observation, size: (answers && looks?.database_bytes) || undefined };
     }),
   );
 }

@@ -11,7 +11,7 @@ import { nodeLayoutOf, type Layout } from "../cluster/layout.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
 import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
-import { serveOnSocket } from "../system/http.ts";
+import { serveTexts } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 import { ownPid } from "../system/process.ts";
 import { choosePrimary, type Chosen } from "./choose-primary.ts";
@@ -80,7 +80,7 @@ export class EndpointsAgent {
     await takeLock(layout.lockFile, ownPid);
     const kept = await readTextIfAny(this.#primaryFile);
     this.#primary = kept === undefined ? undefined : chosenSchema.parse(JSON.parse(kept));
-    this.#closeHealth = await serveOnSocket(
+    this.#closeHealth = await serveTexts(
       path.join(layout.runDir, "health.sock"),
       healthAnswers((node) => this.#members.has(node)),
       undefined,

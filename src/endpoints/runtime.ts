@@ -77,10 +77,14 @@ export async function silentWorkers(
   return workers.filter((_, index) => answers[index]?.status === "rejected");
 }
 
-/** Asks the worker that takes new sessions. It may change between two questions, so this tries again. */
-async function askCurrent(masterSocket: string, command: string): Promise<string> {
+/**
+ * Asks the worker that takes new sessions. It may change between two questions, so this tries again.
+ * @param known the worker that was it a moment ago, where somebody has just asked
+ */
+async function askCurrent(masterSocket: string, command: string, known?: number): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
-    const { current } = await readProcesses(masterSocket);
+    const current =
+      attempt === 1 && known !== undefined ? known : (await readProcesses(masterSocket)).current;
     const answer = await askWorker(masterSocket, current, command);
     // A worker that has just been told to stop says "Proxy is disabled."
     if (answer !== undefined && !answer.startsWith("Proxy is disabled")) return answer;
@@ -114,9 +118,9 @@ export async function readFingerprint(masterSocket: string): Promise<string | un
  * @throws OdooPgError not_running, timed_out
  */
 export async function readServers(masterSocket: string): Promise<ServerState[]> {
-  const { old } = await readProcesses(masterSocket);
+  const { current, old } = await readProcesses(masterSocket);
   const [stat, ...left] = await Promise.all([
-    askCurrent(masterSocket, "show stat"),
+    askCurrent(masterSocket, "show stat", current),
     ...old.map(async (pid) => await sessionsOfWorker(masterSocket, pid)),
   ]);
   return parseServers(stat).map((server) => ({

@@ -47,6 +47,8 @@ const statRow = z.object({
   addr: z.string(),
 });
 
+const COLUMNS = [...Object.keys(statRow.shape), "type"];
+
 /** Source: HAProxy management guide, 9.1 "CSV format": type 2 is a server. */
 const SERVER_TYPE = "2";
 
@@ -57,10 +59,12 @@ const SERVER_TYPE = "2";
 export function parseServers(text: string): ServerState[] {
   const [header = "", ...lines] = text.split("\n").filter((line) => line !== "");
   const names = header.replace(/^# /, "").split(",");
+  // Of some ninety columns: this is read again and again.
+  const columns = COLUMNS.map((name) => [name, names.indexOf(name)] as const);
   return lines
     .map((line) => {
-      const fields = splitCsv(line);
-      return Object.fromEntries(names.map((name, index) => [name, fields[index] ?? ""]));
+      const fields = line.includes('"') ? splitCsv(line) : line.split(",");
+      return Object.fromEntries(columns.map(([name, index]) => [name, fields[index] ?? ""]));
     })
     .filter((row) => row["type"] === SERVER_TYPE && row["svname"] !== WAITING_LINE)
     .map((row) => {

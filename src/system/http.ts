@@ -14,22 +14,50 @@ export async function serveOnSocket(
   // Loaded when it is needed: a command that only asks must not pay for it.
   const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({ fetch: app.fetch });
+  if (!(server instanceof http.Server)) throw new Error("not a server of HTTP/1");
+  await listen(server, socketPath, owner);
+  return async () => await closing(server);
+}
+
+async function listen(server: http.Server, socketPath: string, owner: Owner | undefined): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(socketPath, () => resolve());
   });
   chmodSync(socketPath, 0o600);
   if (owner) chownSync(socketPath, owner.uid, owner.gid);
-  return async () => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    if (!("closeAllConnections" in server)) return;
-    // Whoever is just being answered, such as why an order was refused, gets the answer whole.
-    const idle = setInterval(() => server.closeIdleConnections(), 20);
-    const cut = setTimeout(() => server.closeAllConnections(), ANSWER_LIMIT);
-    await closed;
-    clearInterval(idle);
-    clearTimeout(cut);
-  };
+}
+
+async function closing(server: http.Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // Whoever is just being answered, such as why an order was refused, gets the answer whole.
+  const idle = setInterval(() => server.closeIdleConnections(), 20);
+  const cut = setTimeout(() => server.closeAllConnections(), ANSWER_LIMIT);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(cut);
+}
+
+/** What is answered to a request for a path. */
+export interface PlainAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Serves short texts on a Unix socket of mode 0600: for checks that come several times a second. As `serveOnSocket`. */
+export async function serveTexts(
+  socketPath: string,
+  answer: (target: string) => PlainAnswer,
+  owner: Owner | undefined,
+): Promise<() => Promise<void>> {
+  await removeFile(socketPath);
+  const server = http.createServer((request, response) => {
+    const { status, text } = answer(request.url ?? "");
+    response.writeHead(status, { "content-type": "text/plain", "content-length": Buffer.byteLength(text) });
+    response.end(text);
+  });
+  await listen(server, socketPath, owner);
+  return async () => await closing(server);
 }
 
 /** Milliseconds for an answer that is being written when its server ends. */
