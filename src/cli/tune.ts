@@ -10,9 +10,9 @@ import { stamp } from "../agent/removed-nodes.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { showBytes } from "../cluster/quantities.ts";
 import { shellWord } from "../cluster/shell-word.ts";
-import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
+import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { now } from "../system/clock.ts";
-import { permissionsOf, readTextIfAny, realPath, writeFileAtomic } from "../system/files.ts";
+import { permissionsOf, readTextIfAny, realPath, removeFile, writeFileAtomic } from "../system/files.ts";
 import { checkParameters } from "./config.ts";
 import { DEFAULT_FILE, installHint, loadContext, searchPath, suggest, type Context } from "./context.ts";
 import { showTable } from "./table.ts";
@@ -171,7 +171,8 @@ async function apply(
     if (before !== undefined && copy !== null) await writeFileAtomic(copy, before, permissions);
     await writeFileAtomic(file, after, permissions);
   } catch (error) {
-    throw unwritable(toOdooPgError(error).message.split("\n")[0] ?? "", error);
+    if (copy !== null) await removeFile(copy).catch(() => {});
+    throw unwritable(error instanceof Error ? error.message : String(error), error);
   }
   return { file: named, copy, lines };
 }

@@ -162,6 +162,25 @@ describe("without a cluster", () => {
     expect(readdirSync(home)).toEqual(["odoo-pg.yaml"]);
   });
 
+  test("a file that this user may not write is left alone, and its lines are told", async () => {
+    const home = temporaryFolder();
+    const file = join(home, "odoo-pg.yaml");
+    writeFileSync(file, "cluster: prod\n");
+    chmodSync(home, 0o555);
+    const isRoot = process.getuid?.() === 0;
+    const { stderr, exitCode } = await runProgram(["tune", "--apply"], {
+      home,
+      ...(isRoot ? { user: { uid: 65_534, gid: 65_534 } } : {}),
+    });
+    chmodSync(home, 0o755);
+    expect(stderr).toMatch(
+      /config_unwritable[\s\S]*by this user[\s\S]*shared_buffers: [\s\S]*Next: Write them/,
+    );
+    expect(exitCode).toBe(1);
+    expect(readFileSync(file, "utf8")).toBe("cluster: prod\n");
+    expect(readdirSync(home)).toEqual(["odoo-pg.yaml"]);
+  });
+
   test.each([
     [["--memory", "16"], "--memory must be from 512MB"],
     [["--memory", "8gb"], 'did you mean "GB"?'],

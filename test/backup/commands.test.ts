@@ -105,7 +105,7 @@ describe("backup commands", () => {
     [["backup", "create"], 2, "Which databases"],
     [["backup", "create", "--all", "shop"], 2, "exclude each other"],
     [["backup", "create", "nowhere"], 2, 'no database "nowhere"'],
-    [["backup", "show", "../../etc"], 2, 'There is no file or folder'],
+    [["backup", "show", "../../etc"], 2, "There is no file or folder"],
     [["backup", "verify", "shop_20000101_0000"], 2, "no backup"],
   ])("odoo-pg %j ends with %i", async (args, exitCode, words) => {
     const ran = await cluster.run(args);
