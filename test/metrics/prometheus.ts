@@ -1,12 +1,23 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { execa, type Result } from "execa";
+import { execa } from "execa";
 import { stringify } from "yaml";
+import * as z from "zod";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { holdsWithin, waitFor } from "../support/wait.ts";
+
+/** What Prometheus answers to an instant query. */
+const answerSchema = z.object({
+  status: z.literal("success"),
+  data: z.object({
+    result: z
+      .object({ metric: z.record(z.string(), z.string()), value: z.tuple([z.number(), z.string()]) })
+      .array(),
+  }),
+});
 
 /** @throws Error that says how to install it */
 function programOfPrometheus(name: "prometheus" | "promtool"): string {
@@ -29,7 +40,7 @@ function programOfPrometheus(name: "prometheus" | "promtool"): string {
 export async function promtool(
   args: readonly string[],
   input = "",
-): Promise<Pick<Result, "exitCode"> & { all: string }> {
+): Promise<{ readonly exitCode: number | undefined; readonly all: string }> {
   const ran = await execa(programOfPrometheus("promtool"), args, { input, all: true, reject: false });
   return { exitCode: ran.exitCode, all: ran.all };
 }
@@ -81,10 +92,8 @@ export async function startPrometheus(configuration: Readonly<Record<string, unk
       const answer = await fetch(
         `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`,
       );
-      const body = await answer.json();
-      if (!answer.ok || body.status !== "success") throw new Error(JSON.stringify(body));
-      const result: { metric: Record<string, string>; value: [number, string] }[] = body.data.result;
-      return result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
+      const { data } = answerSchema.parse(await answer.json());
+      return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
     },
   };
 }
