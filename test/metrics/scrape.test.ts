@@ -24,10 +24,11 @@ async function scrape(): Promise<string> {
 /** Scrapes until what is asked for is there: sizes and Odoo's facts come with a later scrape. */
 async function scrapedWhen(what: string, holds: (all: readonly Series[]) => boolean): Promise<string> {
   let text = "";
-  await waitFor(what, async () => {
+  const settled = async (): Promise<boolean> => {
     text = await scrape();
     return holds(parseExposition(text));
-  });
+  };
+  await waitFor(what, settled, { limit: 60_000 });
   return text;
 }
 
