@@ -6,15 +6,15 @@ export interface Series {
 }
 
 const unescape = (text: string): string =>
-  text.replace(/\\(.)/g, (_, found: string) => (found === "n" ? "\n" : found));
+  text.replace(/\\(.)/gs, (_, found: string) => (found === "n" ? "\n" : found));
 
 /** Reads what Prometheus would. @throws Error for a line that is none of the format */
 export function parseExposition(text: string): readonly Series[] {
   return text.split("\n").flatMap((line) => {
     if (line === "" || line.startsWith("#")) return [];
-    const [, name = "", labels = "", value = ""] = /^([a-z_]\w*)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+    const [, name = "", labels = "", value = ""] = /^([a-z_]\w*)(?:\{(.*)\})? (\S+)$/s.exec(line) ?? [];
     if (name === "") throw new Error(`not a sample: ${line}`);
-    const pairs = [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)];
+    const pairs = [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/gs)];
     return [
       {
         name,
