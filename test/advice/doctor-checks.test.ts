@@ -393,6 +393,20 @@ describe("what was not looked at", () => {
     expect(sheet).not.toMatch(/\bok\b|all is well/i);
   });
 
+  test("where the primary is somebody else's, it is one of these, and commands lead to it", () => {
+    const followed = evidence({
+      follows: true,
+      nodes: [node("pg2")],
+      catalog: seen(
+        catalog({ node: "pg2", target: "write", databases: seen([listed("shop", { owner: "postgres" })]) }),
+      ),
+    });
+    const document = doctorDocument(followed, next);
+    expect(document.not_looked_at.map(({ what }) => what)).toEqual(["the primary"]);
+    expect(document.findings.map(({ code }) => code)).toEqual(["database_owner_wrong"]);
+    expect(document.findings[0]?.next).toMatch(/^odoo-pg psql write -- /);
+  });
+
   test("where nothing could be, that is the last word", () => {
     const nothing = evidence({
       nodes: [node("pg1", { server: unseen("it is not running") })],

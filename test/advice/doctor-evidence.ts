@@ -166,6 +166,7 @@ export function database(changes: Partial<DatabaseSeen> = {}): DatabaseSeen {
 export function catalog(changes: Partial<CatalogSeen> = {}): CatalogSeen {
   return {
     node: "pg1",
+    target: "pg1",
     roles: seen([
       role("collectd"),
       role("odoo", { in_group: true }),

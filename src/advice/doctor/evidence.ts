@@ -209,6 +209,8 @@ export interface TemplateSeen {
 /** What holds for all nodes, from the server that was asked: the primary, or a replica where the primary is not ours. */
 export interface CatalogSeen {
   readonly node: string;
+  /** Where statements that change something are run: that node, or `write` where the primary is not ours. */
+  readonly target: string;
   readonly roles: Look<readonly RoleSeen[]>;
   readonly databases: Look<readonly DatabaseListed[]>;
   readonly template: Look<TemplateSeen>;

@@ -29,7 +29,7 @@ export const FINDINGS = {
   odoo_write_endpoint_bypassed: {
     severity: "warning",
     meaning: "`db_port` leads to a node, or to the read endpoint, and not to the write endpoint.",
-    why: "The write endpoint follows the primary. After a switchover a node's port leads to a replica, where every write fails with SQLSTATE 25006, while `/web/health` stays green because it only connects (Odoo 19, `odoo/addons/base`).",
+    why: "The write endpoint follows the primary. After a switchover a node's port leads to a replica, where every read-write query fails with SQLSTATE 0A000, while `/web/health?db_server_status=1` stays green because it only connects (tried with Odoo 19.0).",
   },
   odoo_read_endpoint_bypassed: {
     severity: "warning",

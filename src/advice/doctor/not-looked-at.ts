@@ -27,6 +27,12 @@ export function notLookedAt(evidence: Evidence): NotLookedAt[] {
       [`disk of ${node.name}`, node.disk],
       [`certificate of ${node.name}`, node.certificateEnds],
     ]),
+    [
+      "the primary",
+      evidence.follows
+        ? unseen("somebody else runs it: its settings, slots and archive cannot be seen from here")
+        : undefined,
+    ],
     ["databases and roles", evidence.catalog],
     ...whatWasSeen(evidence.catalog).flatMap((catalog): Gap[] => [
       ["roles", catalog.roles],

@@ -68,7 +68,7 @@ function processesOf({ workers, max_cron_threads }: OdooOptions): number {
 }
 
 /** Connections that one Odoo may open through one endpoint. */
-export function odooCeiling(options: OdooOptions, each = options.db_maxconn): number {
+function odooCeiling(options: OdooOptions, each = options.db_maxconn): number {
   const polling = options.workers > 0 ? (options.db_maxconn_gevent ?? each) : 0;
   return processesOf(options) * each + polling + 1;
 }

@@ -71,7 +71,7 @@ function ofDatabase(
 }
 
 function libraryVersion(
-  { node }: CatalogSeen,
+  { target: node }: CatalogSeen,
   { name, collation_version, library_version }: DatabaseListed,
   next: NextCommands,
 ): Finding[] {
@@ -120,7 +120,7 @@ function owner(
         database: database.name,
         message: `${database.name} belongs to ${database.owner}${role && !role.login ? ", which may not log in" : ""}: Odoo as ${config.odoo.role} does not see it.`,
         evidence: { owner: database.owner, odoo_role: config.odoo.role },
-        next: next.psql(catalog.node, [
+        next: next.psql(catalog.target, [
           `ALTER DATABASE ${quoteIdentifier(database.name)} OWNER TO ${quoteIdentifier(config.odoo.role)}`,
         ]),
       }),
@@ -135,7 +135,7 @@ function mayOwn({ name, login, superuser, in_group }: RoleSeen, odoo: string, fo
 }
 
 function objects(
-  { node }: CatalogSeen,
+  { target: node }: CatalogSeen,
   { name, owner: right }: DatabaseListed,
   { foreign_objects }: OdooDatabaseSeen,
   next: NextCommands,
@@ -177,7 +177,7 @@ function collation({ name, encoding, collation: order }: DatabaseListed, next: N
 
 function extensions(
   { odooConf }: Evidence,
-  { node }: CatalogSeen,
+  { target: node }: CatalogSeen,
   { name, owner: right }: DatabaseListed,
   odoo: OdooDatabaseSeen,
   next: NextCommands,
@@ -214,7 +214,7 @@ function extensions(
 }
 
 function unaccent(
-  { node }: CatalogSeen,
+  { target: node }: CatalogSeen,
   { name }: DatabaseListed,
   odoo: OdooDatabaseSeen,
   next: NextCommands,

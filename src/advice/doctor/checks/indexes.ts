@@ -7,7 +7,7 @@ const NAMED = 3;
 
 /** Indexes that do not work, or that do what another does. */
 export function checkIndexes({ catalog }: Evidence, next: NextCommands): Finding[] {
-  return whatWasSeen(catalog).flatMap(({ node, each }) =>
+  return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
     [...each].flatMap(([database, look]) => [
       ...whatWasSeen(look)
         .flatMap((seen) => whatWasSeen(seen.invalid_indexes))

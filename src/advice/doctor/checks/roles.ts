@@ -35,7 +35,7 @@ function odooRoles(
 }
 
 function superusers(
-  { node }: CatalogSeen,
+  { target: node }: CatalogSeen,
   roles: readonly RoleSeen[],
   odoo: ReadonlySet<string>,
   next: NextCommands,
@@ -65,7 +65,7 @@ function superusers(
 }
 
 function cutOff(
-  { node }: CatalogSeen,
+  { target: node }: CatalogSeen,
   roles: readonly RoleSeen[],
   odoo: ReadonlySet<string>,
   next: NextCommands,
@@ -81,7 +81,7 @@ function cutOff(
     );
 }
 
-function hashes({ node }: CatalogSeen, roles: readonly RoleSeen[], next: NextCommands): Finding[] {
+function hashes({ target: node }: CatalogSeen, roles: readonly RoleSeen[], next: NextCommands): Finding[] {
   return roles
     .filter(({ password }) => password === "md5")
     .map(({ name }) =>

@@ -7,7 +7,7 @@ const HALF = 0.5;
 
 /** Whether numbers of 32 bits run out. */
 export function checkSequences({ catalog }: Evidence, next: NextCommands): Finding[] {
-  return whatWasSeen(catalog).flatMap(({ node, each }) =>
+  return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
     [...each].flatMap(([database, look]) =>
       whatWasSeen(look)
         .flatMap(({ sequences }) => whatWasSeen(sequences))

@@ -48,7 +48,7 @@ function switchedOff(evidence: Evidence, next: NextCommands): Finding[] {
 }
 
 function wraparound({ catalog, nodes }: Evidence, next: NextCommands): Finding[] {
-  return whatWasSeen(catalog).flatMap(({ node, databases }) => {
+  return whatWasSeen(catalog).flatMap(({ node, target, databases }) => {
     const settings = nodes
       .filter(({ name }) => name === node)
       .flatMap(({ server }) => whatWasSeen(server))
@@ -63,7 +63,7 @@ function wraparound({ catalog, nodes }: Evidence, next: NextCommands): Finding[]
     };
     return whatWasSeen(databases)
       .flat()
-      .flatMap((database) => ofAge(node, database, limits, next));
+      .flatMap((database) => ofAge(target, database, limits, next));
   });
 }
 
@@ -95,7 +95,7 @@ function millions(count: number): string {
 }
 
 function tables({ catalog }: Evidence, next: NextCommands): Finding[] {
-  return whatWasSeen(catalog).flatMap(({ node, each }) =>
+  return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
     [...each].flatMap(([database, look]) => {
       const late = whatWasSeen(look)
         .flatMap((seen) => whatWasSeen(seen.tables))

@@ -57,6 +57,7 @@ export async function lookAtCatalog(source: CatalogSource): Promise<CatalogSeen>
   await Promise.all(Array.from({ length: TOGETHER }, worker));
   return {
     node: source.node,
+    target: source.replica ? "write" : source.node,
     roles,
     databases,
     template: await piece(() => lookAtTemplate(source, list)),

@@ -47,7 +47,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   const launchedAt = record?.history[0]?.at;
   const open = (node: NodeConfig): Opener => opener(layout, node, password);
   const nodes = await Promise.all(
-    config.nodes.map(async (node) => await lookAtNode(layout, node, open(node), launchedAt)),
+    config.nodes.map(async (node) => await lookAtNode(layout, node, open(node))),
   );
   const asked = askedNode(nodes, follows);
   const node = config.nodes.find(({ name }) => name === asked?.name);
@@ -61,7 +61,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
         ? await lookAtAll(node.name, asked.replica, config.odoo.template, open(node))
         : unseen(follows ? "no replica answers" : "the primary does not answer"),
     odooConf: input.odooConf,
-    backups: await lookAtBackups(config, follows, layout, launchedAt),
+    backups: await lookAtBackups(follows, layout, launchedAt),
     backupDisk: await piece(() => backupDisk(config)),
     daysLeft: await piece(() => knownDaysLeft(layout.stateDir)),
   };
@@ -84,21 +84,10 @@ function opener(layout: Layout, node: NodeConfig, password: string | undefined):
   };
 }
 
-async function lookAtNode(
-  layout: Layout,
-  node: NodeConfig,
-  open: Opener,
-  launchedAt: string | undefined,
-): Promise<NodeSeen> {
+async function lookAtNode(layout: Layout, node: NodeConfig, open: Opener): Promise<NodeSeen> {
   const files = nodeLayoutOf(layout, node);
   const server = async (): Promise<NodeSeen["server"]> =>
-    await piece(() =>
-      within(
-        SERVER_LIMIT,
-        node.name,
-        use(open, "postgres", (session) => lookAtServer(session, launchedAt)),
-      ),
-    );
+    await piece(() => within(SERVER_LIMIT, node.name, use(open, "postgres", lookAtServer)));
   return {
     name: node.name,
     dataDir: files.dataDir,
@@ -152,14 +141,15 @@ async function lookAtAll(
 }
 
 async function lookAtBackups(
-  config: Config,
   follows: boolean,
   layout: Layout,
   launchedAt: string | undefined,
 ): Promise<Evidence["backups"]> {
-  if (follows && !config.backup.enabled)
-    return unseen("they are the business of whoever runs the primary; here they are turned off");
-  return await piece(async () => ({ record: await readBackupStatus(layout.stateDir), launchedAt }));
+  return await piece(async () => {
+    const record = await readBackupStatus(layout.stateDir);
+    if (follows && !record) throw new Error("they are the business of whoever runs the primary");
+    return { record, launchedAt };
+  });
 }
 
 /** Undefined while there is no backup: their directory is made with the first. */

@@ -14,7 +14,7 @@ import type {
 import { piece } from "./piece.ts";
 
 /** Everything that one server tells of itself, each part by a statement of its own. @throws SqlError when it does not answer */
-export async function lookAtServer(session: Session, launchedAt: string | undefined): Promise<ServerSeen> {
+export async function lookAtServer(session: Session): Promise<ServerSeen> {
   const [row] = await session.query("SELECT pg_is_in_recovery() AS recovery");
   const in_recovery = row?.["recovery"] === true;
   return {
@@ -24,7 +24,7 @@ export async function lookAtServer(session: Session, launchedAt: string | undefi
     sessions: await piece(() => sessions(session)),
     hba: await piece(() => hba(session)),
     slots: await piece(() => slots(session)),
-    conflicts: in_recovery ? await piece(() => conflicts(session, launchedAt)) : undefined,
+    conflicts: in_recovery ? await piece(() => conflicts(session)) : undefined,
     archiver: in_recovery ? undefined : await piece(() => archiver(session)),
   };
 }
@@ -178,16 +178,16 @@ const conflictsRow = z.object({
   deadlock: z.number(),
 });
 
-async function conflicts(session: Session, launchedAt: string | undefined): Promise<ConflictsSeen> {
-  // Statistics that were never begun anew count since the cluster is there.
+async function conflicts(session: Session): Promise<ConflictsSeen> {
+  // Statistics that were never begun anew count since the data directory was made: its PG_VERSION is never written again.
   const [row] = await session.query(
-    `SELECT (SELECT extract(epoch FROM now() - coalesce(min(stats_reset), $1::timestamptz))::float8
+    `SELECT (SELECT extract(epoch FROM now() - coalesce(min(stats_reset),
+           (SELECT modification FROM pg_stat_file('PG_VERSION'))))::float8
          FROM pg_stat_database WHERE datid <> 0) AS counted,
        coalesce(sum(confl_tablespace), 0)::float8 AS tablespace, coalesce(sum(confl_lock), 0)::float8 AS lock,
        coalesce(sum(confl_snapshot), 0)::float8 AS snapshot, coalesce(sum(confl_bufferpin), 0)::float8 AS bufferpin,
        coalesce(sum(confl_deadlock), 0)::float8 AS deadlock
      FROM pg_stat_database_conflicts`,
-    [launchedAt ?? null],
   );
   const { counted, ...by_reason } = conflictsRow.parse(row);
   return { by_reason, counted_seconds: counted };
