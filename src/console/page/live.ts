@@ -24,6 +24,9 @@ export interface Live {
 /** Milliseconds between two attempts. */
 const PAUSE = 2000;
 
+/** Milliseconds that an answer may take. */
+const LIMIT = 10_000;
+
 /**
  * Listens to the server for as long as the page is open, and calls `changed` whenever there is something else to show,
  * and once a second, as ages grow.
@@ -39,6 +42,7 @@ export function listen(changed: () => void): Live {
   let open = false;
   let heardAt: number | undefined;
   const since = performance.now();
+  let triedAt = since;
   let stream: EventSource | undefined;
 
   const learn = (news: Partial<Known>): void => {
@@ -51,14 +55,12 @@ export function listen(changed: () => void): Live {
   };
 
   const connect = (): void => {
-    stream?.close();
+    triedAt = performance.now();
     const source = new EventSource("/api/stream");
     stream = source;
     source.addEventListener("open", () => {
       heard();
       changed();
-      // Whoever was away has missed samples, and a server that was restarted gives other tokens.
-      void refresh();
     });
     source.addEventListener("document", ({ data }: MessageEvent<string>) => {
       heard();
@@ -77,16 +79,21 @@ export function listen(changed: () => void): Live {
       learn({ samples: [...known.samples.filter(({ at }) => Date.parse(at) >= oldest), sample] });
     });
     source.addEventListener("ping", heard);
-    source.addEventListener("error", () => {
-      source.close();
-      open = false;
-      changed();
-      setTimeout(() => void reconnect(source), PAUSE);
-    });
+    source.addEventListener("error", () => leave(source));
   };
 
-  const reconnect = async (lost: EventSource): Promise<void> => {
+  /** Gives a stream up, and begins anew. */
+  const leave = (lost: EventSource): void => {
+    lost.close();
     if (stream !== lost) return;
+    stream = undefined;
+    open = false;
+    changed();
+    setTimeout(() => void begin(), PAUSE);
+  };
+
+  /** Whoever was away has missed samples, and a server that was restarted gives other tokens. */
+  const begin = async (): Promise<void> => {
     await refresh();
     connect();
   };
@@ -110,14 +117,10 @@ export function listen(changed: () => void): Live {
     });
   };
 
-  void refresh();
-  connect();
+  void begin();
   setInterval(() => {
-    const silent = heardAt !== undefined && performance.now() - heardAt > LONGEST_SILENCE;
-    if (open && silent && stream) {
-      open = false;
-      connect();
-    }
+    const silence = performance.now() - Math.max(heardAt ?? since, triedAt);
+    if (stream && silence > LONGEST_SILENCE) leave(stream);
     changed();
   }, 1000);
 
@@ -138,7 +141,7 @@ interface Got<T> {
 
 async function get<T>(path: string): Promise<Got<T>> {
   try {
-    const response = await fetch(path, { headers: { accept: "application/json" } });
+    const response = await fetch(path, { signal: AbortSignal.timeout(LIMIT) });
     const { status } = response;
     if (response.ok) return { status, answer: await response.json(), failure: undefined };
     const error: unknown = await response.json().catch(() => undefined);

@@ -15,10 +15,11 @@ import { failureOf } from "../../../src/console/page/model/failure.ts";
 import {
   eventMarks,
   graphsOf,
-  hours,
   inWords,
   nearest,
+  spanName,
   ticks,
+  timesBelow,
   topOf,
 } from "../../../src/console/page/model/graphs.ts";
 import { endpointLines, nodeRows, nodesSummary, successors } from "../../../src/console/page/model/nodes.ts";
@@ -227,10 +228,10 @@ describe("graphs", () => {
     expect(graphsOf([...samples, ...old, ...samples].toReversed(), now).times).toEqual(times);
   });
   test("say in words what they show", () => {
-    expect(graphs.map(inWords)[2]).toMatch(
+    expect(graphs.map((graph) => inWords(graph, 86_400))[2]).toMatch(
       /^Connections, last 24 hours\. connections: now \d+, at most \d+\.$/,
     );
-    expect(inWords({ name: "WAL", lines: [], show: String, top: 1, binary: false })).toMatch(
+    expect(inWords({ name: "WAL", lines: [], show: String, top: 1, binary: false }, 86_400)).toMatch(
       /Nothing was measured/,
     );
   });
@@ -253,10 +254,12 @@ describe("graphs", () => {
       for (const { values } of graph.lines)
         expect(topOf(graph)).toBeGreaterThanOrEqual(Math.max(...values.map((value) => value ?? 0)));
   });
-  test("name every sixth hour, and find the sample under the pointer", () => {
-    expect(hours(now / 1000).map((time) => new Date(time * 1000).getHours() % 6)).toEqual(
-      [0, 0, 0, 0].slice(0, hours(now / 1000).length),
-    );
+  test("name round times below, and find the sample under the pointer", () => {
+    const names = (span: number): string[] =>
+      timesBelow(now / 1000, span).map((time) => new Date(time * 1000).toISOString().slice(14, 16));
+    expect(names(86_400).length).toBeGreaterThanOrEqual(3);
+    expect(new Set(names(86_400))).toEqual(new Set(["00"]));
+    expect(names(3600)).toEqual(["15", "30", "45"]);
     expect([nearest([], 5), nearest([1, 4, 9], 6), nearest([1, 4, 9], 7), nearest([1, 4, 9], 99)]).toEqual([
       undefined,
       1,
@@ -264,8 +267,15 @@ describe("graphs", () => {
       2,
     ]);
   });
+  test("show less than a day while less is known", () => {
+    expect(graphsOf(samples, now).span).toBe(86_400);
+    const young = graphsOf(samples.slice(-60), now);
+    expect([young.span, spanName(young.span)]).toEqual([3 * 3600, "Last 3 hours"]);
+    expect(spanName(graphsOf(samples.slice(-2), now).span)).toBe("Last hour");
+    expect(graphsOf([], now).span).toBe(86_400);
+  });
   test("mark events of the last day once, and no everyday ones", () => {
-    const marks = eventMarks(normal.events, now);
+    const marks = eventMarks(normal.events, now, 86_400);
     expect(marks.map(({ shape }) => shape)).toEqual([
       "backup",
       "backup",
@@ -274,8 +284,11 @@ describe("graphs", () => {
       "change",
       "backup",
     ]);
-    expect(eventMarks([...normal.events, ...normal.events], now).length).toBe(marks.length);
-    expect(eventMarks(warned.events, now).at(-1)).toMatchObject({ shape: "trouble", text: "pg3 is behind" });
+    expect(eventMarks([...normal.events, ...normal.events], now, 86_400).length).toBe(marks.length);
+    expect(eventMarks(warned.events, now, 86_400).at(-1)).toMatchObject({
+      shape: "trouble",
+      text: "pg3 is behind",
+    });
   });
 });
 

@@ -20,7 +20,9 @@ export interface Liveness {
 export function livenessOf({ open, heardAt, since }: Connection, now: number): Liveness {
   if (heardAt === undefined) {
     const waited = now - since;
-    return { live: false, text: waited < 3000 ? "connecting …" : `no answer for ${whole(waited)}` };
+    // What was loaded with the page is as new as the page.
+    if (waited < 3000) return { live: true, text: "connecting …" };
+    return { live: false, text: `no answer for ${whole(waited)}` };
   }
   const silence = now - heardAt;
   if (open && silence < LONGEST_SILENCE) return { live: true, text: "live" };

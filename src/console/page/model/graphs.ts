@@ -1,8 +1,16 @@
 import type { ClusterEvent, Sample } from "../../document.ts";
 import { bytes, count, millisecondsOf, seconds, UNKNOWN } from "./show.ts";
 
-/** Seconds of the graphs. */
-export const SPAN = 24 * 3600;
+const HOUR = 3600;
+
+/** Seconds that the graphs show at most. */
+export const SPAN = 24 * HOUR;
+
+/** What they show while less is known, hours: a cluster of this morning is not a stroke at the edge of a day. */
+const SPANS = [1, 3, 6, 12, 24] as const;
+
+/** Minutes between the times that are written below, for each of them. */
+const STEPS = [15, 30, 60, 180, 360] as const;
 
 export interface Line {
   readonly label: string;
@@ -28,9 +36,11 @@ export interface Graphs {
   /** Seconds since the epoch, increasing. */
   readonly times: readonly number[];
   readonly graphs: readonly Graph[];
+  /** Seconds that they show. */
+  readonly span: number;
 }
 
-/** More points than this are more than a line can show: then each stands for its share of the day. */
+/** More points than this are more than a line can show: then each stands for its share of the span. */
 const POINTS = 288;
 
 /** Beyond this many seconds beside a point's own share, nothing was measured: the line breaks. */
@@ -44,18 +54,20 @@ export function graphsOf(samples: readonly Sample[], now: number): Graphs {
     if (time !== undefined && time >= now - SPAN * 1000) known.set(Math.round(time / 1000), sample);
   }
   const measured = [...known].toSorted(([a], [b]) => a - b);
-  const share = measured.length > POINTS ? SPAN / POINTS : 1;
+  const age = now / 1000 - (measured[0]?.[0] ?? 0);
+  const span = (SPANS.find((hours) => hours * HOUR >= age) ?? 24) * HOUR;
+  const share = measured.length > POINTS ? span / POINTS : 1;
   const shares = new Map<number, [number, Sample][]>();
   for (const point of measured) {
     const key = Math.floor(point[0] / share);
     shares.set(key, [...(shares.get(key) ?? []), point]);
   }
   const points: (readonly [number, readonly Sample[]])[] = [];
-  for (const of of shares.values()) {
-    const time = of.at(-1)?.[0] ?? 0;
+  for (const group of shares.values()) {
+    const time = group.at(-1)?.[0] ?? 0;
     const before = points.at(-1)?.[0];
     if (before !== undefined && time - before > GAP + share) points.push([before + 1, []]);
-    points.push([time, of.map(([, sample]) => sample)]);
+    points.push([time, group.map(([, sample]) => sample)]);
   }
   const line = (
     label: string,
@@ -90,6 +102,7 @@ export function graphsOf(samples: readonly Sample[], now: number): Graphs {
     (value: number | null): string =>
       value === null ? UNKNOWN : `${show(value)}/s`;
   return {
+    span,
     times: points.map(([time]) => time),
     graphs: [
       {
@@ -142,7 +155,7 @@ export function graphsOf(samples: readonly Sample[], now: number): Graphs {
 }
 
 /** What the graph shows, for who does not see it. */
-export function inWords(graph: Graph): string {
+export function inWords(graph: Graph, span: number): string {
   const said = graph.lines
     .filter(({ bound }) => bound !== true)
     .map((line) => {
@@ -150,7 +163,7 @@ export function inWords(graph: Graph): string {
       if (known.length === 0) return `${line.label}: not known`;
       return `${line.label}: now ${graph.show(line.latest)}, at most ${graph.show(Math.max(...known))}`;
     });
-  return `${graph.name}, last 24 hours. ${said.length > 0 ? said.join("; ") : "Nothing was measured"}.`;
+  return `${graph.name}, ${spanName(span).toLowerCase()}. ${said.length > 0 ? said.join("; ") : "Nothing was measured"}.`;
 }
 
 /** The top of a graph's scale. */
@@ -161,14 +174,21 @@ export function topOf({ lines, top }: Graph): number {
   return Math.max(top, highest * 1.08);
 }
 
-/** Full hours to write below a graph that ends at `end` (seconds), every six in the time zone of the reader. */
-export function hours(end: number): readonly number[] {
-  const first = new Date((end - SPAN) * 1000);
-  first.setMinutes(0, 0, 0);
-  return Array.from({ length: SPAN / 3600 + 1 }, (_, hour) => first.getTime() / 1000 + hour * 3600).filter(
-    (time) =>
-      time > end - SPAN * 0.97 && time < end - SPAN * 0.02 && new Date(time * 1000).getHours() % 6 === 0,
-  );
+/** Times to write below graphs that end at `end` (seconds): round ones in the time zone of the reader, four or so. */
+export function timesBelow(end: number, span: number): readonly number[] {
+  const minutes = STEPS[SPANS.findIndex((hours) => hours * HOUR === span)] ?? 360;
+  const first = new Date((end - span) * 1000);
+  first.setHours(0, 0, 0, 0);
+  const step = minutes * 60;
+  return Array.from(
+    { length: Math.ceil((2 * SPAN) / step) },
+    (_, at) => first.getTime() / 1000 + at * step,
+  ).filter((time) => time > end - span * 0.97 && time < end - span * 0.02);
+}
+
+/** `Last 24 hours`. */
+export function spanName(span: number): string {
+  return span === HOUR ? "Last hour" : `Last ${span / HOUR} hours`;
 }
 
 /** Which of increasing times lies nearest to one; undefined where there is none. */
@@ -227,18 +247,18 @@ const SHAPES_OF_EVENTS: ReadonlyMap<string, EventMark["shape"]> = new Map([
 /** Steps that are not worth a line in a graph: the list of events has them. */
 const UNMARKED: readonly string[] = ["job", "alarm_ended", "session_ended"];
 
-/** Marks of one shape that are closer than this (seconds) are one mark. */
-const CLOSE = 600;
+/** Marks of one shape that are closer than this part of the span are one mark. */
+const CLOSE = 144;
 
-/** Events of the 24 h before `now` (milliseconds), the oldest first. */
-export function eventMarks(events: readonly ClusterEvent[], now: number): readonly EventMark[] {
+/** Events of the `span` (seconds) before `now` (milliseconds), the oldest first. */
+export function eventMarks(events: readonly ClusterEvent[], now: number, span: number): readonly EventMark[] {
   const marks: EventMark[] = [];
   for (const { at, kind, text } of events.toReversed()) {
     const time = (millisecondsOf(at) ?? 0) / 1000;
     const shape = SHAPES_OF_EVENTS.get(kind) ?? "change";
-    if (time < now / 1000 - SPAN || UNMARKED.includes(kind)) continue;
+    if (time < now / 1000 - span || UNMARKED.includes(kind)) continue;
     const before = marks.findLast((mark) => mark.shape === shape);
-    if (before === undefined || time - before.time > CLOSE) marks.push({ time, text, shape });
+    if (before === undefined || time - before.time > span / CLOSE) marks.push({ time, text, shape });
   }
   return marks;
 }

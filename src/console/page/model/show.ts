@@ -51,7 +51,7 @@ export function clock(instant: string | null, now: number): string {
 }
 
 /** `21 Nov`, in the time zone of the reader. */
-export function day(milliseconds: number): string {
+function day(milliseconds: number): string {
   const time = new Date(milliseconds);
   return `${time.getDate()} ${MONTHS[time.getMonth()] ?? UNKNOWN}`;
 }

@@ -4,8 +4,8 @@ import type { Warning } from "../../../cluster/warnings.ts";
 /** What a mark says: its shape and its colour say the same. */
 export type Level = "ok" | "warning" | "critical" | "off" | "unknown";
 
-/** For the title of the page and for who hears it. */
-export const SHAPES: Readonly<Record<Level, string>> = {
+/** For the title of the page. */
+const SHAPES: Readonly<Record<Level, string>> = {
   ok: "●",
   warning: "▲",
   critical: "✖",

@@ -1,16 +1,7 @@
 import { area, line } from "d3-shape";
 import type { JSX, TargetedPointerEvent } from "preact";
 import { useMemo } from "preact/hooks";
-import {
-  type EventMark,
-  type Graph,
-  hours,
-  type Line,
-  nearest,
-  SPAN,
-  ticks,
-  topOf,
-} from "../model/graphs.ts";
+import { type EventMark, type Graph, type Line, nearest, ticks, timesBelow, topOf } from "../model/graphs.ts";
 import { clock } from "../model/show.ts";
 
 /** The drawing's own units; it is stretched to the room that there is. */
@@ -26,18 +17,20 @@ export function Plot(props: {
   readonly times: readonly number[];
   readonly marks: readonly EventMark[];
   readonly end: number;
+  /** Seconds from left to right. */
+  readonly span: number;
   /** The place in `times` under the pointer, in all graphs. */
   readonly at: number | undefined;
   readonly point: (index: number | undefined) => void;
 }): JSX.Element {
-  const { graph, times, marks, end, at, point } = props;
+  const { graph, times, marks, end, span, at, point } = props;
   const top = topOf(graph);
-  const left = (time: number): string => `${(((time - end) / SPAN + 1) * 100).toFixed(2)}%`;
-  const lines = useMemo(() => drawn(graph, times, end, top), [graph, times, end]);
+  const left = (time: number): string => `${(((time - end) / span + 1) * 100).toFixed(2)}%`;
+  const lines = useMemo(() => drawn(graph, times, end, span, top), [graph, times, end]);
   const under = at === undefined ? undefined : times[at];
   const follow = ({ currentTarget, clientX }: TargetedPointerEvent<HTMLDivElement>): void => {
     const box = currentTarget.getBoundingClientRect();
-    point(nearest(times, end - SPAN + ((clientX - box.left) / box.width) * SPAN));
+    point(nearest(times, end - span + ((clientX - box.left) / box.width) * span));
   };
   return (
     <div class="plot" aria-hidden="true">
@@ -57,7 +50,7 @@ export function Plot(props: {
         ))}
         {under !== undefined && <span class="pointer" style={{ left: left(under) }} />}
       </div>
-      {hours(end).map((time) => (
+      {timesBelow(end, span).map((time) => (
         <span key={time} class="hour" style={{ left: left(time) }}>
           {clock(new Date(time * 1000).toISOString(), time * 1000)}
         </span>
@@ -68,8 +61,14 @@ export function Plot(props: {
 
 type Point = readonly [number, number | null];
 
-function drawn({ lines }: Graph, times: readonly number[], end: number, top: number): JSX.Element[] {
-  const x = ([time]: Point): number => ((time - end) / SPAN + 1) * WIDTH;
+function drawn(
+  { lines }: Graph,
+  times: readonly number[],
+  end: number,
+  span: number,
+  top: number,
+): JSX.Element[] {
+  const x = ([time]: Point): number => ((time - end) / span + 1) * WIDTH;
   const y = ([, value]: Point): number => HEIGHT - ((value ?? 0) / top) * HEIGHT;
   const known = ([, value]: Point): boolean => value !== null;
   const stroke = line<Point>(x, y).defined(known).digits(1);

@@ -8,6 +8,7 @@ import {
   type Graphs as Model,
   graphsOf,
   inWords,
+  spanName,
 } from "../model/graphs.ts";
 import { clock } from "../model/show.ts";
 import { Plot } from "./graph.tsx";
@@ -22,24 +23,32 @@ export function Graphs(props: {
   // The page is shown anew each second; the graphs move on each minute, or when there is a new sample.
   const minute = Math.floor(props.now / 60_000);
   const now = (minute + 1) * 60_000;
-  const { times, graphs } = useMemo<Model>(() => graphsOf(samples, now), [samples, minute]);
-  const marks = useMemo(() => eventMarks(events, now), [events, minute]);
+  const { times, graphs, span } = useMemo<Model>(() => graphsOf(samples, now), [samples, minute]);
+  const marks = useMemo(() => eventMarks(events, now, span), [events, minute, span]);
   const [at, setAt] = useState<number>();
   const time = at === undefined ? undefined : times[at];
   return (
     <Section
       id="graphs"
-      title="Last 24 hours"
-      summary={samples.length === 0 ? "Nothing was measured yet." : readout(time, marks, now)}
+      title={spanName(span)}
+      summary={samples.length === 0 ? "Nothing was measured yet." : readout(time, marks, span)}
     >
       <div class="graphs">
         {graphs.map((graph) => (
-          <figure key={graph.name} aria-label={inWords(graph)}>
+          <figure key={graph.name} aria-label={inWords(graph, span)}>
             <figcaption aria-hidden="true">
               <span>{graph.name}</span>
               <Values graph={graph} at={at} />
             </figcaption>
-            <Plot graph={graph} times={times} marks={marks} end={now / 1000} at={at} point={setAt} />
+            <Plot
+              graph={graph}
+              times={times}
+              marks={marks}
+              end={now / 1000}
+              span={span}
+              at={at}
+              point={setAt}
+            />
           </figure>
         ))}
       </div>
@@ -54,17 +63,17 @@ export function Graphs(props: {
 }
 
 /** What stands under the pointer: the time, and what happened about then. */
-function readout(time: number | undefined, marks: readonly EventMark[], now: number): string {
+function readout(time: number | undefined, marks: readonly EventMark[], span: number): string {
   if (time === undefined) return "";
   const near = marks
-    .filter((mark) => Math.abs(mark.time - time) < NEAR)
+    .filter((mark) => Math.abs(mark.time - time) < span / NEAR)
     .toSorted((a, b) => Math.abs(a.time - time) - Math.abs(b.time - time))[0];
   const shown = near?.time ?? time;
-  return `${clock(new Date(shown * 1000).toISOString(), now)} ${near?.text ?? ""}`;
+  return `${clock(new Date(shown * 1000).toISOString(), shown * 1000)} ${near?.text ?? ""}`;
 }
 
-/** Seconds: a few pixels in a day. */
-const NEAR = 450;
+/** A few pixels, as a part of the span. */
+const NEAR = 192;
 
 /** The values under the pointer, or the newest. */
 function Values({ graph, at }: { readonly graph: Graph; readonly at: number | undefined }): JSX.Element {

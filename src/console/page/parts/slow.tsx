@@ -60,7 +60,7 @@ function Blocked({
       <div>
         <p>{sentence}</p>
         <small>
-          for {showSeconds(seconds)}, {many(waiting.length, "session")}{" "}
+          {showSeconds(seconds)} so far, {many(waiting.length, "session")}{" "}
           {waiting.length === 1 ? "waits" : "wait"}
         </small>
       </div>

@@ -1,0 +1,195 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Browser, Locator, Page } from "playwright-core";
+import { beforeAll, expect, test } from "vitest";
+import * as z from "zod";
+import { keepPicture, openPage, startBrowser } from "../../support/browser.ts";
+import { throwawayCluster, type ThrowawayCluster } from "../../support/cluster.ts";
+import { makeOdooDatabase } from "../../support/odoo-database.ts";
+import type { Session } from "../../support/pg.ts";
+import { freePort } from "../../support/ports.ts";
+import { atEnd } from "../../support/scope.ts";
+
+/** A real backup of Odoo 19 with Sales and its demo data, where the machine has one. */
+const realZip = fileURLToPath(new URL("../../../../shared/data/odoo19-sales.zip", import.meta.url));
+
+let browser: Browser;
+let cluster: ThrowawayCluster;
+
+beforeAll(async () => {
+  browser = await startBrowser();
+  cluster = await throwawayCluster();
+  const filestore = join(cluster.folder, "filestore");
+  mkdirSync(filestore);
+  cluster.configure({
+    console: { enabled: true, port: await freePort() },
+    odoo: { filestore },
+    backup: { enabled: false, drill_schedule: "off", dir: join(cluster.folder, "backups") },
+  });
+  await cluster.up();
+  if (existsSync(realZip)) {
+    const restored = await cluster.run(["restore", realZip, "--as", "sales"], { timeout: 240_000 });
+    expect([restored.exitCode, restored.stderr]).toEqual([0, expect.any(String)]);
+  } else
+    await makeOdooDatabase({
+      superuser: {
+        host: join(cluster.stateDir, "run"),
+        port: cluster.ports.nodes[0] ?? 0,
+        user: "postgres",
+        password: cluster.password("postgres"),
+        database: "postgres",
+      },
+      database: "sales",
+      filestore,
+    });
+  await cluster.healthy();
+});
+
+/** The console, signed in by the link that `odoo-pg console` prints. */
+async function signedIn(): Promise<{ readonly page: Page; readonly problems: readonly string[] }> {
+  const { link } = z.object({ link: z.string() }).parse(await cluster.json(["console"]));
+  const seen = await openPage(browser);
+  await seen.page.goto(link);
+  await seen.page.locator(".live.on").waitFor();
+  return seen;
+}
+
+/** Writes as users of Odoo do, through the write endpoint, until the test ends; connects again when it is cut. */
+function writeOnAndOn(): void {
+  const end = new AbortController();
+  const work = async (): Promise<void> => {
+    while (!end.signal.aborted) {
+      try {
+        const session = await cluster.session("write", "odoo", "sales");
+        while (!end.signal.aborted) {
+          await session.rows("UPDATE res_partner SET name = name WHERE id % 5 = 0");
+          await pause(20);
+        }
+        await session.close();
+      } catch {
+        // As during a switchover.
+        await pause(100);
+      }
+    }
+  };
+  const worked = work();
+  atEnd(async () => {
+    end.abort();
+    await worked;
+  });
+}
+
+const verdict = (page: Page): Locator => page.locator("h1");
+
+/** Goes through the dialog that is open: plan, start, end. */
+async function carryOut(page: Page, name: string | RegExp): Promise<void> {
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("What it will do:").waitFor();
+  await dialog.getByRole("log", { name: "Plan" }).waitFor();
+  await dialog.getByRole("button", { name }).click();
+  await dialog.getByText(/^Done in \d+ s\.$/).waitFor({ timeout: 120_000 });
+  await dialog.getByRole("button", { name: "Close" }).click();
+}
+
+test("a replica whose replay is paused under load is on the page within 2 s, with what to do", async () => {
+  writeOnAndOn();
+  const { page, problems } = await signedIn();
+  await expect.poll(() => verdict(page).textContent(), { timeout: 30_000 }).toMatch(/^All is well/);
+  await page.locator(".databases tbody th", { hasText: "sales" }).waitFor();
+  await keepPicture(page, "cluster-well");
+
+  const replica = await cluster.session("pg2");
+  await replica.rows("SELECT pg_wal_replay_pause()");
+  await verdict(page).filter({ hasText: "pg2" }).waitFor({ timeout: 2000 });
+  expect(await verdict(page).textContent()).toMatch(/paused/);
+  expect(await page.locator(".verdict .next code").first().textContent()).toMatch(/^odoo-pg /);
+  await keepPicture(page, "cluster-paused");
+
+  await replica.rows("SELECT pg_wal_replay_resume()");
+  await expect.poll(() => verdict(page).textContent(), { timeout: 30_000 }).toMatch(/^All is well/);
+  expect(problems).toEqual([]);
+});
+
+test("Back up now, for real: the backup is made and the page tells of it", async () => {
+  const { page, problems } = await signedIn();
+  await page.getByRole("button", { name: "Back up now" }).click();
+  await carryOut(page, "Back up now");
+  await expect
+    .poll(() => page.locator("section:has(#recovery) .answer").textContent(), { timeout: 30_000 })
+    .toMatch(/^Last backup .*ago|^Last backup just now/);
+  const { backups } = z
+    .object({ backups: z.object({ database: z.string() }).array() })
+    .parse(await cluster.json(["backup", "list"]));
+  expect(backups.map(({ database }) => database)).toContain("sales");
+  expect(problems).toEqual([]);
+});
+
+test("Switch over, for real: the roles change under load, and the page stays with them", async () => {
+  writeOnAndOn();
+  const { page } = await signedIn();
+  await expect.poll(() => verdict(page).textContent(), { timeout: 30_000 }).toMatch(/^All is well/);
+  await page.getByRole("button", { name: "Switch over" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Show the plan" }).click();
+  await carryOut(page, "Switch over to pg2");
+  await page.locator(".nodes tr.primary", { hasText: "pg2" }).waitFor();
+  await page.locator(".nodes tr.replica", { hasText: "pg1" }).getByText("serves reads").waitFor();
+  await page.locator(".events", { hasText: "pg2" }).waitFor();
+  await keepPicture(page, "cluster-switched");
+});
+
+interface Blocked {
+  readonly holder: Session;
+  readonly pid: number;
+  /** Fulfilled when the other one has its row, or what it got instead. */
+  readonly gone: Promise<string>;
+  readonly row: Locator;
+}
+
+/** A session that holds a row of res_partner, another one that waits for it, and where the page tells of both. */
+async function blocked(page: Page): Promise<Blocked> {
+  const holder = await cluster.session("write", "odoo", "sales");
+  const pid = Number(await holder.value("SELECT pg_backend_pid()"));
+  await holder.rows("BEGIN");
+  await holder.rows("UPDATE res_partner SET name = name WHERE id = 1");
+  const waiter = await cluster.session("write", "odoo", "sales");
+  const gone = waiter.rows("UPDATE res_partner SET name = name WHERE id = 1").then(
+    () => "went on",
+    (error: unknown) => String(error),
+  );
+  const row = page.locator("section:has(#slow) li", { hasText: `pid ${pid}` }).first();
+  return { holder, pid, gone, row };
+}
+
+test("who keeps others waiting is named with the table, and its statement is cancelled", async () => {
+  const { page, problems } = await signedIn();
+  const { holder, gone, row, pid } = await blocked(page);
+  const slept = holder.rows("SELECT pg_sleep(600)").catch(String);
+  await row.getByText("res_partner").waitFor();
+  await keepPicture(page, "cluster-blocked");
+  await row.getByRole("button", { name: `Cancel the statement of session ${pid}` }).click();
+  await carryOut(page, /^Cancel the statement/);
+  expect(await slept).toMatch(/canceling statement/);
+  await holder.rows("ROLLBACK");
+  expect(await gone).toBe("went on");
+  await page.getByText("Nobody waits for anybody.").waitFor();
+  expect(problems).toEqual([]);
+});
+
+test("where there is no statement to cancel the page says so, and the session is ended one step further", async () => {
+  const { page, problems } = await signedIn();
+  const { holder, gone, row, pid } = await blocked(page);
+  await row.getByRole("button", { name: `Cancel the statement of session ${pid}` }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText(/^(What it will do:|It cannot be done now)/).waitFor();
+  await keepPicture(page, "cluster-nothing-to-cancel", false);
+  await page.keyboard.press("Escape");
+  await row.getByText("More").click();
+  await row.getByRole("button", { name: `End session ${pid}` }).click();
+  await carryOut(page, /^End session/);
+  expect(await gone).toBe("went on");
+  await page.getByText("Nobody waits for anybody.").waitFor();
+  expect(holder.isCut()).toBe(true);
+  expect(problems).toEqual([]);
+});
