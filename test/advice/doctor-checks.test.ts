@@ -315,7 +315,9 @@ describe("limits", () => {
     const without = odoo({ extensions: ["pg_trgm", "plpgsql"], unaccent_volatility: null });
     const shop = seen(catalog({ each: new Map([["shop", seen(database({ odoo: seen(without) }))]]) }));
     expect(codes(evidence({ catalog: shop }))).toEqual(["extension_missing"]);
-    expect(codes(evidence({ catalog: shop, odooConf: odooConf({ unaccent: "False" }) }))).toEqual([]);
+    const conf = odooConf({ unaccent: "False" });
+    expect(codes(evidence({ catalog: shop, odooConf: conf }))).toEqual([]);
+    expect(codes({ ...FAULTS.unaccent_index_missing, odooConf: conf })).toEqual([]);
   });
 
   test("a database that is not Odoo's owes nothing to Odoo", () => {

@@ -64,7 +64,7 @@ function ofDatabase(
             ...owners(evidence, catalog, database, odoo, next),
             ...collation(database, next),
             ...extensions(evidence, catalog, database, odoo, next),
-            ...unaccent(catalog, database, odoo, next),
+            ...unaccent(evidence, catalog, database, odoo, next),
           ],
     ),
   ];
@@ -176,15 +176,13 @@ function collation({ name, encoding, collation: order }: DatabaseListed, next: N
 }
 
 function extensions(
-  { odooConf }: Evidence,
+  evidence: Evidence,
   { target: node }: CatalogSeen,
   { name, owner: right }: DatabaseListed,
   odoo: OdooDatabaseSeen,
   next: NextCommands,
 ): Finding[] {
-  // odoo-pg's own lines for odoo.conf turn unaccent on.
-  const usesUnaccent = whatWasSeen(odooConf).every(({ options }) => options.unaccent);
-  const missing = ["pg_trgm", ...(usesUnaccent ? ["unaccent"] : [])].filter(
+  const missing = ["pg_trgm", ...(usesUnaccent(evidence) ? ["unaccent"] : [])].filter(
     (extension) => !odoo.extensions.includes(extension),
   );
   if (missing.length === 0) return [];
@@ -213,13 +211,19 @@ function extensions(
   ];
 }
 
+/** odoo-pg's own lines for odoo.conf turn it on: only an odoo.conf that was read can say that Odoo goes without. */
+function usesUnaccent({ odooConf }: Evidence): boolean {
+  return whatWasSeen(odooConf).every(({ options }) => options.unaccent);
+}
+
 function unaccent(
+  evidence: Evidence,
   { target: node }: CatalogSeen,
   { name }: DatabaseListed,
   odoo: OdooDatabaseSeen,
   next: NextCommands,
 ): Finding[] {
-  if (odoo.unaccent_volatility === null) return [];
+  if (odoo.unaccent_volatility === null || !usesUnaccent(evidence)) return [];
   if (odoo.unaccent_volatility !== "i") {
     return [
       finding("unaccent_not_immutable", {
