@@ -1,3 +1,4 @@
+import type { NodeHandle } from "../../agent/node-handle.ts";
 import { primaryOf, type Runtime } from "../../agent/runtime.ts";
 import { connect, withSession, type Credentials, type Session } from "../../system/sql.ts";
 
@@ -24,17 +25,16 @@ export class PrimarySession {
 
   /** Asks by the kept session. @throws SqlError; Error where there is no primary that may be asked */
   async ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
-    const { name, credentials } = await this.#primary();
-    if (this.#session?.broken() || this.#node !== name) await this.close();
-    this.#session ??= await connect(credentials);
-    this.#node = name;
+    const primary = this.#primary();
+    if (this.#session?.broken() || this.#node !== primary.node.name) await this.close();
+    this.#session ??= await connect(await credentialsFor(primary));
+    this.#node = primary.node.name;
     return await question(this.#session);
   }
 
   /** Asks in another database, by a session of its own. @throws as `ask` */
   async askIn<T>(database: string, question: (session: Session) => Promise<T>): Promise<T> {
-    const { credentials } = await this.#primary();
-    return await withSession({ ...credentials, database }, question);
+    return await withSession({ ...(await credentialsFor(this.#primary())), database }, question);
   }
 
   async close(): Promise<void> {
@@ -43,17 +43,19 @@ export class PrimarySession {
     await session?.close();
   }
 
-  async #primary(): Promise<{ name: string; credentials: Credentials }> {
+  #primary(): NodeHandle {
     const runtime = this.#runtime();
     if (!runtime || runtime.upstream) throw new Error("there is no primary that may be asked");
-    const handle = primaryOf(runtime);
-    const credentials = {
-      ...(await handle.credentials()),
-      applicationName: "odoo-pg console",
-      connectLimit: LIMIT,
-      statementLimit: LIMIT,
-      settings: SETTINGS,
-    };
-    return { name: handle.node.name, credentials };
+    return primaryOf(runtime);
   }
+}
+
+async function credentialsFor(primary: NodeHandle): Promise<Credentials> {
+  return {
+    ...(await primary.credentials()),
+    applicationName: "odoo-pg console",
+    connectLimit: LIMIT,
+    statementLimit: LIMIT,
+    settings: SETTINGS,
+  };
 }

@@ -18,7 +18,10 @@ export function verdictOf(status: StatusDocument): Verdict {
 
 /** Warnings may end in a colon, where their next step completes them: on the page that stands by itself. */
 function asSentence(message: string): string {
-  return message.replace(/\s+/g, " ").trim().replace(/[:;,.]$/, "");
+  return message
+    .replace(/\s+/g, " ")
+    .trim()
+    .replace(/[:;,.]$/, "");
 }
 
 function allIsWell({ nodes, endpoints, backups }: StatusDocument): string {

@@ -12,11 +12,15 @@ import { waitFor } from "../../support/wait.ts";
 import { Visitor } from "../visitor.ts";
 
 let cluster: ThrowawayCluster;
+let url: string;
 let visitor: Visitor;
 
 beforeAll(async () => {
   const port = await freePort();
-  cluster = await throwawayCluster({ config: { console: { enabled: true, port } } });
+  const parameters = { shared_buffers: "16MB", shared_preload_libraries: "pg_stat_statements" };
+  cluster = await throwawayCluster({
+    config: { console: { enabled: true, port }, postgres: { parameters } },
+  });
   await cluster.up();
   await cluster.healthy();
   const writer = await cluster.session("write");
@@ -24,8 +28,11 @@ beforeAll(async () => {
   const shop = await cluster.session("write", "odoo", "shop");
   await shop.rows("CREATE TABLE res_partner (id int PRIMARY KEY, name text)");
   await shop.rows("INSERT INTO res_partner SELECT g, 'name' FROM generate_series(1, 100) g");
-  await shop.rows("CREATE TABLE ir_cron (id int PRIMARY KEY)");
-  visitor = new Visitor(`http://127.0.0.1:${port}`);
+  await shop.rows("CREATE TABLE ir_cron AS SELECT 1 AS id");
+  const superuser = await cluster.session("write", "postgres", "shop");
+  await superuser.rows("CREATE EXTENSION pg_stat_statements");
+  url = `http://127.0.0.1:${port}`;
+  visitor = new Visitor(url);
 });
 
 const documentSchema = z.object({
@@ -43,6 +50,13 @@ const documentSchema = z.object({
     connections: z.number().nullable(),
     max_connections: z.number().nullable(),
     blocking: z.object({ sentence: z.string(), blocker: z.number(), waiting: z.number().array() }).array(),
+    long_transactions: z
+      .object({ pid: z.number(), scheduled_action: z.boolean(), statement: z.string().nullable() })
+      .array(),
+    slowest_statements: z
+      .object({ database: z.string(), statement: z.string().nullable(), calls: z.number() })
+      .array()
+      .nullable(),
   }),
   events: z
     .object({ kind: z.string(), by: z.string(), text: z.string(), node: z.string().nullable() })
@@ -50,8 +64,16 @@ const documentSchema = z.object({
 });
 type Shown = z.output<typeof documentSchema>;
 
-async function shown(): Promise<Shown> {
-  return documentSchema.parse((await visitor.ask("/api/document")).json());
+async function shown(to = visitor): Promise<Shown> {
+  return documentSchema.parse((await to.ask("/api/document")).json());
+}
+
+/** Somebody who has signed in as operator. */
+async function operator(): Promise<Visitor> {
+  const file = join(cluster.stateDir, "secrets", "console_operator.password");
+  const someone = new Visitor(url);
+  await someone.signIn("operator", readFileSync(file, "utf8").trimEnd());
+  return someone;
 }
 
 /** What is sent to an open page, as it comes. */
@@ -149,6 +171,34 @@ describe("the page", () => {
       { limit: 90_000 },
     );
   });
+});
+
+test("statements that took long are shown to operators; to others without their text", async () => {
+  const signedIn = await operator();
+  await waitFor("the statements", async () => {
+    const statements = (await shown(signedIn)).activity.slowest_statements ?? [];
+    return statements.some(({ database, statement, calls }) => {
+      return database === "shop" && calls > 0 && statement?.includes("res_partner") === true;
+    });
+  });
+  const { slowest_statements: statements } = (await shown()).activity;
+  expect(statements?.length).toBeGreaterThan(0);
+  expect(statements?.every(({ statement }) => statement === null)).toBe(true);
+});
+
+test("a transaction that lasts long is shown, and told when it holds a scheduled action", async () => {
+  const cron = await cluster.session("write", "odoo", "shop");
+  const pid = Number(await cron.value("SELECT pg_backend_pid()"));
+  await cron.rows("BEGIN");
+  await cron.rows("SELECT id FROM ir_cron WHERE id = 1 FOR NO KEY UPDATE SKIP LOCKED");
+  await waitFor(
+    "the transaction to be long",
+    async () =>
+      (await shown()).activity.long_transactions.some((long) => long.pid === pid && long.scheduled_action),
+    { limit: 90_000 },
+  );
+  await cron.rows("ROLLBACK");
+  await waitFor("it to be gone", async () => (await shown()).activity.long_transactions.length === 0);
 });
 
 test("what is asked for is in the events, with who asked: switchover and backup", async () => {
