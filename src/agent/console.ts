@@ -213,7 +213,7 @@ export class ConsoleServer {
 }
 
 /** The address of the console for a browser on this host. */
-export function urlOf({ console: { listen, port } }: Pick<Config, "console">): string {
+function urlOf({ console: { listen, port } }: Pick<Config, "console">): string {
   const [first = "127.0.0.1"] = listen;
   const host = endpointHost(listen);
   const scheme = needsSignIn(first) ? "https" : "http";

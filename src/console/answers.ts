@@ -12,13 +12,16 @@ const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
 };
 
 /** Tells an error as every interface does. A defect is told without its trace, which may hold anything. */
-export function errorAnswer(context: Context, thrown: unknown): Response {
+export function errorAnswer(context: Context, thrown: unknown, status?: ContentfulStatusCode): Response {
   const error = toOdooPgError(thrown);
   const told =
     error.code === "internal"
       ? { code: error.code, message: "Unexpected: the agent's log says more.", next: "odoo-pg logs agent" }
       : error.toJSON();
-  return context.json({ version: 1, error: told }, STATUS[error.code] ?? (error.exit === 2 ? 400 : 500));
+  return context.json(
+    { version: 1, error: told },
+    status ?? STATUS[error.code] ?? (error.exit === 2 ? 400 : 500),
+  );
 }
 
 export function notAllowed(message: string, next?: string): OdooPgError {

@@ -125,7 +125,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     return errorAnswer(context, error);
   });
   app.notFound((context) =>
-    errorAnswer(context, new OdooPgError("usage", { message: `There is no ${context.req.path} here.` })),
+    errorAnswer(context, new OdooPgError("usage", { message: `There is no ${context.req.path} here.` }), 404),
   );
   app.use(async (context, next) => {
     secureHeaders(context, page.policy);

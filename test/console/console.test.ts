@@ -130,7 +130,7 @@ describe("looking", () => {
 
   test("for what is not there, and for what is no order, gives an error and no trace", async () => {
     const { visitor, headers } = await signedIn();
-    expect(errorOf(await visitor.ask("/api/nothing"))).toEqual({ status: 400, code: "usage" });
+    expect(errorOf(await visitor.ask("/api/nothing"))).toEqual({ status: 404, code: "usage" });
     expect(errorOf(await visitor.post("/api/plan", { kind: "destroy" }, headers))).toEqual({
       status: 400,
       code: "usage",
@@ -317,7 +317,11 @@ describe("sessions by their number", () => {
   test("that are odoo-pg's, the server's, nobody's or no number are refused", async () => {
     const session = await cluster.session("write");
     const pidOf = async (condition: string): Promise<string> =>
-      String(await session.value(`SELECT pid FROM pg_stat_activity WHERE ${condition} LIMIT 1`));
+      String(
+        await session.value(
+          `SELECT pid FROM pg_stat_activity WHERE ${condition} ORDER BY backend_start LIMIT 1`,
+        ),
+      );
     const refusal = async (pid: string): Promise<string> => {
       const { exitCode, stderr } = await cluster.run(["sessions", "terminate", pid]);
       expect(exitCode).not.toBe(0);
@@ -380,6 +384,8 @@ describe("the listener", () => {
   });
 
   test("closes with the agent, which takes its jobs along, and opens with the next one", async () => {
+    cluster.configure({});
+    await cluster.up();
     const { visitor, headers } = await signedIn();
     const session = await cluster.session("write");
     await session.rows("CREATE DATABASE big");
