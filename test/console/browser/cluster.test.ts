@@ -182,11 +182,12 @@ test("where there is no statement to cancel the page says so, and the session is
   const { holder, gone, row, pid } = await blocked(page);
   await row.getByRole("button", { name: `Cancel the statement of session ${pid}` }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByText(/^(What it will do:|It cannot be done now)/).waitFor();
+  await dialog.getByRole("button", { name: /^Cancel the statement/ }).click();
+  await dialog.getByText("there is nothing to cancel").waitFor();
+  await dialog.getByText(/^It ended with status 1 after/).waitFor();
   await keepPicture(page, "cluster-nothing-to-cancel", false);
-  await page.keyboard.press("Escape");
-  await row.getByText("More").click();
-  await row.getByRole("button", { name: `End session ${pid}` }).click();
+  await dialog.getByRole("button", { name: "End the session" }).click();
+  await page.getByRole("dialog", { name: `End session ${pid}` }).waitFor();
   await carryOut(page, /^End session/);
   expect(await gone).toBe("went on");
   await page.getByText("Nobody waits for anybody.").waitFor();

@@ -57,7 +57,7 @@ export function Doing(props: DialogProps & { readonly request: Request }): JSX.E
       ) : started ? (
         <Progress job={started} now={now} ask={ask} close={close} />
       ) : planned && action ? (
-        <Plan plan={planned} action={action} sent={sent} act={act} close={close} />
+        <Plan plan={planned} action={action} sent={sent} act={act} ask={ask} close={close} />
       ) : action || !isChoice(request) ? (
         <p role="status">Asking what it would do …</p>
       ) : (
@@ -125,9 +125,10 @@ function Plan(props: {
   readonly action: Action;
   readonly sent: boolean;
   readonly act: (action: Action, typed: string | undefined) => Promise<void>;
+  readonly ask: Ask;
   readonly close: () => void;
 }): JSX.Element {
-  const { plan, action, sent, act, close } = props;
+  const { plan, action, sent, act, ask, close } = props;
   const word = wordToType(action);
   const [typed, setTyped] = useState("");
   const state = stateOfJob(plan);
@@ -172,6 +173,7 @@ function Plan(props: {
         <button type="button" onClick={close}>
           {state === "done" ? "Leave it" : "Close"}
         </button>
+        {state === "failed" && <OneStepFurther action={action} ask={ask} />}
       </p>
     </form>
   );
@@ -208,13 +210,20 @@ function Progress(props: {
         <button type="button" class={state === "running" ? undefined : "main"} onClick={close}>
           Close
         </button>
-        {state !== "running" && action.kind === "cancel_session" && (
-          <button type="button" onClick={() => ask({ kind: "terminate_session", pid: action.pid })}>
-            Still there? End the session …
-          </button>
-        )}
+        {state !== "running" && <OneStepFurther action={action} ask={ask} />}
       </p>
     </div>
+  );
+}
+
+/** Where it did not help to cancel, as a session that only idles in its transaction has nothing to cancel. */
+function OneStepFurther(props: { readonly action: Action; readonly ask: Ask }): JSX.Element | null {
+  const { action, ask } = props;
+  if (action.kind !== "cancel_session") return null;
+  return (
+    <button type="button" onClick={() => ask({ kind: "terminate_session", pid: action.pid })}>
+      Still there? End the session …
+    </button>
   );
 }
 
