@@ -26,7 +26,6 @@ export const sampleRecordSchema = z.object({
     .nullable(),
 });
 export type SampleRecord = z.output<typeof sampleRecordSchema>;
-export type Counters = NonNullable<SampleRecord["counters"]>;
 
 /** Milliseconds after which a rate would say little of any moment in between. */
 const TOO_LONG = 600_000;
