@@ -261,7 +261,7 @@ describe("damage that comes later is found by backup verify", () => {
     const { backUpOne, newest, verify, database, source } = await odooBackups();
     await backUpOne(database);
     const { folder } = await newest();
-    const dump = readdirSync(folder).filter((name) => name.endsWith(".dat.gz"));
+    const dump = readdirSync(folder).filter((name) => /\.dat\.(?:gz|zst|lz4)$/.test(name));
     const [largest = ""] = dump.sort(
       (a, b) => statSync(join(folder, b)).size - statSync(join(folder, a)).size,
     );

@@ -200,7 +200,8 @@ describe("passwords", () => {
 
   test("stand in no process list and in no environment", async () => {
     const pids = processesUsing(cluster.folder).map(({ pid }) => pid);
-    expect(pids.length).toBeGreaterThan(10);
+    // The agent, HAProxy's two and the postmasters at least: who may not look at other users' processes sees no more.
+    expect(pids.length).toBeGreaterThanOrEqual(5);
     const texts = pids.flatMap((pid) =>
       ["cmdline", "environ"].map((name) => readIfAny(`/proc/${pid}/${name}`)),
     );
@@ -283,6 +284,8 @@ describe("access", () => {
 
 describe("the second up", () => {
   test("changes nothing: no reload, no restart, the same files", async () => {
+    // The journal tells of each `up`.
+    const files = (): string[] => renderedFiles().filter((path) => !path.endsWith("events.jsonl"));
     const look = async () => ({
       servers: await Promise.all(
         (["pg1", "pg2"] as const).map(
@@ -294,9 +297,9 @@ describe("the second up", () => {
       ),
       agent: cluster.agent(),
       haproxy: readFileSync(join(cluster.stateDir, "haproxy/process.json"), "utf8"),
-      files: renderedFiles().map((path) => ({ path, text: bytesOf(path) })),
+      files: files().map((path) => ({ path, text: bytesOf(path) })),
       // The record of what was applied may be written again.
-      times: renderedFiles()
+      times: files()
         .filter((path) => !path.endsWith("cluster.json"))
         .map((path) => ({ path, time: statSync(path).mtimeMs })),
     });
