@@ -1,6 +1,7 @@
 // Builds the single-file program that is installed and shipped: node scripts/build.mjs [FILE], default dist/odoo-pg.mjs.
 import { build } from "esbuild";
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { builtinModules } from "node:module";
 import { fileURLToPath } from "node:url";
 import { pageInProgram } from "./page.mjs";
@@ -106,6 +107,7 @@ function commented(name, text) {
 
 const [status, all] = await Promise.all([programText(onlyCommand("status")), programText()]);
 try {
+  mkdirSync(dirname(out), { recursive: true });
   writeFileSync(unfinished, `${launcher}${commented("status", status)}${commented("all", all)}`);
   chmodSync(unfinished, 0o755);
   renameSync(unfinished, out);
