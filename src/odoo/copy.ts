@@ -193,6 +193,7 @@ async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: reado
     settings: {
       ...superuserIn(source, order.from).settings,
       lock_timeout: "30s",
+      statement_timeout: "0",
       idle_in_transaction_session_timeout: "0",
     },
   });

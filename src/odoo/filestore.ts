@@ -1,5 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
+import { copyOut } from "../postgres/copy-out.ts";
 import { kindOf } from "../system/files.ts";
 import type { Session } from "../system/sql.ts";
 
@@ -63,21 +64,31 @@ export async function holdOffCollector(session: Session): Promise<void> {
   await session.query("LOCK TABLE public.ir_attachment IN ROW EXCLUSIVE MODE");
 }
 
-/** How many names are fetched at once. */
-const NAMES_AT_ONCE = 5000;
+/** Names of which each letter is one byte: all that Odoo itself gives. */
+const PLAIN = /^[ -~]*$/;
 
-/** Every store_fname that the session's transaction sees, once, sorted by bytes, in batches. */
+/**
+ * Every store_fname that the session's transaction sees, once, sorted by bytes, in batches: those of one folder of the
+ * filestore each.
+ */
 export async function* storeFnames(session: Session): AsyncGenerator<readonly string[]> {
-  await session.query(
-    `DECLARE odoo_pg_files NO SCROLL CURSOR FOR SELECT DISTINCT store_fname COLLATE "C" AS name
-     FROM public.ir_attachment WHERE store_fname IS NOT NULL AND store_fname <> '' ORDER BY 1`,
-  );
-  for (;;) {
-    const rows = await session.query(`FETCH ${NAMES_AT_ONCE} FROM odoo_pg_files`);
-    if (!rows.length) break;
-    yield rows.map((row) => String(row["name"]));
+  // With one letter for each byte, strings sort by bytes.
+  const folders = new Map<string, string[]>();
+  await copyOut(session, "ir_attachment", ["store_fname"], ([name]) => {
+    if (!name) return;
+    const bytes = PLAIN.test(name) ? name : Buffer.from(name, "utf8").toString("latin1");
+    const start = bytes.slice(0, 2);
+    const folder = folders.get(start);
+    if (folder) folder.push(bytes);
+    else folders.set(start, [bytes]);
+  });
+  for (const start of [...folders.keys()].sort()) {
+    const names = new Set((folders.get(start) ?? []).sort());
+    folders.delete(start);
+    yield [...names].map((bytes) =>
+      PLAIN.test(bytes) ? bytes : Buffer.from(bytes, "latin1").toString("utf8"),
+    );
   }
-  await session.query("CLOSE odoo_pg_files");
 }
 
 /** Bytes of all attachments as Odoo has noted them, for progress; 0 where it has not. */
@@ -87,8 +98,9 @@ export async function attachmentBytes(session: Session): Promise<number> {
      AND NOT attisdropped AND atttypid IN ('pg_catalog.int4'::regtype, 'pg_catalog.int8'::regtype)`,
   );
   if (!column) return 0;
-  const [row] = await session.query(
-    "SELECT coalesce(sum(file_size), 0)::text AS bytes FROM public.ir_attachment WHERE store_fname IS NOT NULL",
-  );
-  return Number(row?.["bytes"]);
+  let bytes = 0;
+  await copyOut(session, "ir_attachment", ["store_fname", "file_size"], ([name, size]) => {
+    if (name !== null) bytes += Number(size);
+  });
+  return bytes;
 }

@@ -1,4 +1,4 @@
-import { Client, escapeIdentifier, escapeLiteral, type QueryConfig } from "pg";
+import { Client, escapeIdentifier, escapeLiteral, Query, type QueryConfig } from "pg";
 import { OdooPgError } from "../errors.ts";
 
 /** How to reach a server and as whom. The password is never logged nor part of an error. */
@@ -28,6 +28,8 @@ export interface Session {
   readonly query: (text: string, values?: readonly unknown[]) => Promise<Row[]>;
   /** The same for what is asked again and again: the server parses and plans it once in a session, under this name. */
   readonly prepared: (name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
+  /** Runs COPY … TO STDOUT in its text format; `onRow` is given each line as it comes, without its end. */
+  readonly copyOut: (text: string, onRow: (row: string) => void) => Promise<void>;
   readonly close: () => Promise<void>;
   /** True once the connection is known to be broken. */
   readonly broken: () => boolean;
@@ -126,12 +128,26 @@ export async function connect(credentials: Credentials): Promise<Session> {
     query: async (text, values = []) =>
       await asking(values.length ? { text, values: [...values] } : { text }),
     prepared: async (name, text, values) => await asking({ name, text, values: [...values] }),
+    copyOut: async (text, onRow) => await copyingOut(client, text, onRow),
     async close() {
       if (broken) destroy(client);
       else await client.end().catch(() => {});
     },
     broken: () => broken,
   };
+}
+
+/** pg's queries take no notice of what COPY sends, unless they are told to. The server sends one message for each row. */
+async function copyingOut(client: Client, text: string, onRow: (row: string) => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const query = new Query({ text }, (error: Error | null | undefined) => {
+      if (error) reject(toSqlError(error));
+      else resolve();
+    });
+    const handleCopyData = ({ chunk }: { chunk: Buffer }): void =>
+      onRow(chunk.toString("utf8", 0, chunk.length - 1));
+    client.query(Object.assign(query, { handleCopyData }));
+  });
 }
 
 function destroy(client: Client): void {

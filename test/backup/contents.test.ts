@@ -121,3 +121,36 @@ test("names with quotes and spaces are counted as any other", async () => {
   });
   expect((await contentsOf("odd")).tables).toEqual([{ schema: "a.b", name, owner: "postgres", rows: 1 }]);
 });
+
+test("rows are known whatever the owner made of a table, and attachments of its parts too", async () => {
+  await withSession(node.superuser, (session) => session.query("CREATE DATABASE forms OWNER odoo"));
+  await withSession({ ...node.superuser, database: "forms" }, async (session) => {
+    await session.query(
+      `CREATE SCHEMA hidden AUTHORIZATION odoo; SET ROLE odoo;
+       CREATE TABLE hidden.locked (x) AS SELECT generate_series(1, 3);
+       ALTER TABLE hidden.locked ENABLE ROW LEVEL SECURITY; ALTER TABLE hidden.locked FORCE ROW LEVEL SECURITY;
+       REVOKE ALL ON hidden.locked FROM odoo; REVOKE ALL ON SCHEMA hidden FROM odoo;
+       RESET ROLE;
+       CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES;
+       CREATE TABLE worked_out (a text, b int GENERATED ALWAYS AS (1) STORED); INSERT INTO worked_out VALUES ('x'), (NULL);
+       CREATE TABLE ir_module_module (name varchar, state varchar, latest_version varchar);
+       INSERT INTO ir_module_module VALUES ('base', 'installed', '19.0.1.3'), (E'o\\\\d\td\n雪', 'installed', E'\\\\N');
+       CREATE TABLE ir_attachment (store_fname varchar) PARTITION BY LIST (store_fname);
+       CREATE TABLE one PARTITION OF ir_attachment FOR VALUES IN ('aa/1');
+       CREATE TABLE rest PARTITION OF ir_attachment DEFAULT;
+       INSERT INTO ir_attachment VALUES ('aa/1'), ('aa/1'), ('bb/2'), (NULL)`,
+    );
+  });
+  const found = await contentsOf("forms");
+  expect(Object.fromEntries(found.tables.map(({ name, rows }) => [name, rows]))).toEqual({
+    locked: 3,
+    nothing: 1,
+    worked_out: 2,
+    ir_module_module: 2,
+    ir_attachment: null,
+    one: 2,
+    rest: 2,
+  });
+  expect(found.attachments).toBe(3);
+  expect(found.odoo).toEqual({ version: "19.0.1.3", modules: { base: "19.0.1.3", "o\\d\td\n雪": "\\N" } });
+});

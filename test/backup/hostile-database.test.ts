@@ -45,6 +45,21 @@ CREATE MATERIALIZED VIEW public.seized AS SELECT public.seize_row(ref) AS ref FR
 CREATE TRIGGER seizing BEFORE INSERT OR UPDATE ON public.ir_cron FOR EACH ROW EXECUTE FUNCTION public.seize_trigger();
 CREATE TRIGGER seizing BEFORE INSERT OR UPDATE ON public.ir_config_parameter FOR EACH ROW EXECUTE FUNCTION public.seize_trigger();`;
 
+/** What the planner works out whenever it plans a query of a table: it may be one of Odoo's, or any other. */
+const SEIZE_QUIETLY = `CREATE FUNCTION public.seize_quietly(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+  $$ BEGIN RETURN public.seize(); END $$;`;
+const PLANNED = ["ir_attachment", "ir_module_module", "res_partner"];
+const CONDITIONS = PLANNED.map(
+  (table, number) => `CREATE INDEX ON public.${table} (name) WHERE public.seize_quietly(${number});`,
+);
+const EXPRESSIONS = PLANNED.map(
+  (
+    table,
+    number,
+  ) => `CREATE STATISTICS public.of_${table} ON (public.seize_quietly(${number})::text || name), id
+    FROM public.${table};`,
+);
+
 /** Runs statements in a database with the rights of Odoo's role, and of nobody else. */
 async function asOdoo(database: string, ...statements: readonly string[]): Promise<void> {
   const password = "only for this test";
@@ -67,6 +82,8 @@ describe("the owner of a database does not become a superuser", () => {
   test.each([
     ["by names that take the place of the system's", [SEIZE, CAPTURES]],
     ["by what runs while rows are loaded and changed", [SEIZE, RUN_BY_LOADS]],
+    ["by conditions of indexes, which the planner works out", [SEIZE, SEIZE_QUIETLY, ...CONDITIONS]],
+    ["by statistics of expressions, which it works out too", [SEIZE, SEIZE_QUIETLY, ...EXPRESSIONS]],
   ])("%s: not by its backup, drill, restore, copies, neutralising", async (what, statements) => {
     const database = `hostile ${what.slice(3, 8)}`;
     await it.make(database);
