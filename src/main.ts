@@ -2,4 +2,4 @@ import { runProgram } from "./cli/program.ts";
 import { endQuietlyWhenReaderLeaves, exitNow, readInvocation } from "./system/terminal.ts";
 
 endQuietlyWhenReaderLeaves();
-void runProgram(readInvocation()).then(exitNow);
+exitNow(await runProgram(readInvocation()));
