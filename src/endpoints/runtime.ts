@@ -1,6 +1,7 @@
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network.ts";
+import { sendSignal } from "../system/process.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
 import {
@@ -211,7 +212,20 @@ async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef)
     // Each command of a line needs the worker's name anew.
     await ask(masterSocket, some.map(({ id }) => `@!${pid} shutdown session ${id}`).join("; "));
   }
+  const waiting = doomed.filter(({ settled }) => !settled).map(({ id }) => id);
+  if (waiting.length > 0) await endAbandoned(masterSocket, pid, new Set(waiting));
   return doomed.length;
+}
+
+/**
+ * HAProxy 3.0 takes a client that waits off its way to a server, and then keeps it, connected to nobody, for ever (seen
+ * with 3.0.11). A worker from before a reload that has no other session is ended, so that the client is told.
+ */
+async function endAbandoned(masterSocket: string, pid: number, waited: ReadonlySet<string>): Promise<void> {
+  await pause(CUT_INTERVAL);
+  const left = (await sessionsOfWorker(masterSocket, pid)).filter(({ frontend }) => frontend !== "GLOBAL");
+  if (left.length > 0 && left.every(({ id, settled }) => settled && waited.has(id)))
+    sendSignal(pid, "SIGTERM");
 }
 
 /**
