@@ -87,12 +87,12 @@ function postmasterOf({ stateDir }: Cluster, node: string): number {
 
 /** One database with tables as Odoo's, and copies of it. */
 async function makeDatabases({ stateDir, ports }: Cluster): Promise<void> {
-  const password = readFileSync(join(stateDir, "secrets/postgres.password"), "utf8").trimEnd();
+  const password = readFileSync(join(stateDir, "secrets/odoo.password"), "utf8").trimEnd();
   const connect = async (database: string): Promise<Client> => {
     const client = new Client({
       host: "127.0.0.1",
       port: ports.write,
-      user: "postgres",
+      user: "odoo",
       password,
       database,
     });

@@ -10,9 +10,15 @@ export function factsNode(runtime: Runtime): NodeHandle | undefined {
   return [...runtime.nodes.values()].find(({ observation }) => factsOf(observation) !== undefined);
 }
 
-/** @throws OdooPgError not_running where no such node answers. */
+/**
+ * As Odoo's role, which owns its databases: as a superuser one would run what their owner hung on his tables. On a
+ * primary that odoo-pg does not run, its password is not known.
+ * @throws OdooPgError not_running where no such node answers.
+ */
 export async function factsCredentials(runtime: Runtime | undefined): Promise<Credentials> {
-  const node = runtime && factsNode(runtime);
-  if (!node) throw new OdooPgError("not_running", { message: "No server runs.", next: "odoo-pg up" });
-  return await node.credentials();
+  if (!runtime || runtime.upstream) {
+    throw new OdooPgError("not_running", { message: "odoo-pg runs no primary.", next: "odoo-pg up" });
+  }
+  const { config, passwords } = runtime;
+  return { ...(await primaryOf(runtime).credentials()), user: config.odoo.role, password: passwords.odoo };
 }

@@ -20,16 +20,16 @@ export interface KnownFacts {
 
 /** What is known of Odoo's databases. Looks only while somebody asks, and never lets who asks wait. */
 export class OdooFactsKeeper {
-  readonly #superuser: () => Promise<Credentials>;
+  readonly #owner: () => Promise<Credentials>;
   readonly #known = new Map<string, KnownFacts>();
   /** When a database may be looked at again (monotonic, milliseconds). */
   readonly #next = new Map<string, number>();
   readonly #waiting = new Set<string>();
   readonly #looking = new Map<string, Promise<void>>();
 
-  /** @param superuser the superuser's way to the primary of this moment; its database is not looked at */
-  constructor(superuser: () => Promise<Credentials>) {
-    this.#superuser = superuser;
+  /** @param owner the way of the databases' owner to the primary of this moment; its database is not looked at */
+  constructor(owner: () => Promise<Credentials>) {
+    this.#owner = owner;
   }
 
   /**
@@ -73,10 +73,10 @@ export class OdooFactsKeeper {
     const start = monotonic();
     this.#next.set(database, Infinity);
     try {
-      const superuser = await this.#superuser();
+      const owner = await this.#owner();
       const facts = await withSession(
         {
-          ...superuser,
+          ...owner,
           database,
           applicationName: "odoo-pg agent",
           connectLimit: CONNECT_LIMIT,

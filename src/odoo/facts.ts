@@ -110,24 +110,16 @@ const list = (names: readonly string[]): string => `ARRAY[${names.map((name) => 
 
 /**
  * A part is asked where its columns are there: query_to_xml is what runs a statement that PostgreSQL has not looked at
- * before. It is asked by a superuser, and the tables are somebody else's: only plain tables with columns of the system's
- * own types count, and none with an index, a check or statistics that call a function of the owner, for the planner may
- * run such a function.
+ * before. Only plain tables count that belong to who asks: whatever their owner hung on them, such as an index whose
+ * condition calls a function, which the planner runs, has no more rights than he has.
  */
 const FACTS = `
-WITH asked AS (
-  SELECT c.oid, c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WITH columns AS MATERIALIZED (
+  SELECT array_agg(c.relname || '.' || a.attname) AS names
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid < 16384
   WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname = ANY (${list(tables)})
-), parts AS (
-  SELECT indrelid AS of, 'pg_class'::regclass AS class, indexrelid AS oid FROM pg_index
-  UNION ALL SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint
-  UNION ALL SELECT stxrelid, 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext
-), columns AS MATERIALIZED (
-  SELECT array_agg(asked.name || '.' || a.attname) AS names
-  FROM asked JOIN pg_attribute a ON a.attrelid = asked.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid < 16384
-  WHERE NOT EXISTS (SELECT FROM parts JOIN pg_depend d ON d.classid = parts.class AND d.objid = parts.oid
-    WHERE parts.of = asked.oid AND d.refobjid >= 16384
-      AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass))
+    AND pg_get_userbyid(c.relowner) = current_user
 )
 SELECT ${PARTS.map(
   ({ needs, query }, number) =>
@@ -167,7 +159,7 @@ const UNKNOWN = {
 /**
  * What one query tells of the database of a session, from Odoo 13 to 19; undefined where it is not Odoo's. Reads
  * ir_attachment and the bus whole: for who asks about once a minute.
- * @param session of a superuser, opened with `odooFactsSettings`
+ * @param session of the database's owner, opened with `odooFactsSettings`; of other owners' databases nothing is told
  * @throws SqlError, such as when a table is locked by an upgrade of modules
  */
 export async function readOdooFacts(session: Session): Promise<OdooFacts | undefined> {

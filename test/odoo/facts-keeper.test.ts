@@ -1,5 +1,6 @@
 import { beforeAll, expect, test, vi } from "vitest";
 import { OdooFactsKeeper } from "../../src/odoo/facts-keeper.ts";
+import { ensureRoles } from "../../src/odoo/roles.ts";
 import { type Session } from "../../src/system/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
@@ -12,13 +13,17 @@ let admin: Session;
 beforeAll(async () => {
   node = await runningNode();
   admin = await node.session();
+  await ensureRoles(admin, "odoo", node.passwords);
   const filestore = temporaryFolder();
   for (const database of ["one", "two"])
     await makeOdooDatabase({ superuser: node.superuser, database, filestore, attachments: 3 });
   for (let number = 0; number < 8; number++) await admin.query(`CREATE DATABASE plain_${number}`);
 });
 
-const keeperOf = (): OdooFactsKeeper => new OdooFactsKeeper(() => Promise.resolve(node.superuser));
+const keeperOf = (): OdooFactsKeeper =>
+  new OdooFactsKeeper(() =>
+    Promise.resolve({ ...node.superuser, user: "odoo", password: node.passwords.odoo }),
+  );
 
 test("who asks gets what is known at once, and finds what is new the next time", async () => {
   const keeper = keeperOf();
