@@ -92,7 +92,8 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       "timeout client 24d",
       "timeout server 24d",
       "timeout client-fin 30s",
-      "timeout server-fin 30s",
+      // A client that went away while its server hangs leaves a session that no order ends: it must not hold up a promotion.
+      "timeout server-fin 1s",
       ...["clitcpka", "srvtcpka"].flatMap((side) => [
         `option ${side}`,
         `${side}-idle 60s`,
