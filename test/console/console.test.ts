@@ -292,11 +292,12 @@ describe("the stream", () => {
   test("of a sign-in that has ended, ends", async () => {
     const { visitor } = await signedIn();
     const response = await visitor.open("/api/stream");
+    const ended = once(response, "end");
     response.resume();
     await visitor.ask("/sign-out", { method: "POST" });
     const other = await signedIn();
     await other.visitor.post("/api/plan", { kind: "backup" }, other.headers);
-    await once(response, "end");
+    await ended;
   });
 
   test("may be open 32 times; what has gone makes room", async () => {

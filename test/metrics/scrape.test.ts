@@ -40,7 +40,10 @@ const complete = (all: readonly Series[]): boolean =>
     ["pg_static", "pg_database_size_bytes"].every(
       (name) => seriesOf(all, name, { instance: instance(node) }).length > 0,
     ),
-  ) && seriesOf(all, "odoo_pg_odoo_info").length > 0;
+  ) &&
+  seriesOf(all, "odoo_pg_odoo_info").length > 0 &&
+  // Not known until the replica has replayed a first transaction.
+  seriesOf(all, "odoo_pg_node_lag_seconds").length > 0;
 
 beforeAll(async () => {
   const port = await freePort();
