@@ -362,13 +362,23 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
   await start(runtime, handle, progress);
 }
 
+/**
+ * Looks, 20 ms apart, at all of which a replica must stream: one whose primary has not its WAL any more says so too, for
+ * some milliseconds at each of its attempts.
+ */
+const CONFIRMED = 3;
+
 async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<void> {
   // A standby that answers no reads cannot be asked.
   if (startOptions(runtime, handle).warm) return;
   const { name } = handle.node;
+  let streak = 0;
   await waitUntil(
     async () => {
-      if (factsOf(await handle.observe())?.receiver_status === "streaming") return true;
+      const streams = factsOf(await handle.observe())?.receiver_status === "streaming";
+      streak = streams ? streak + 1 : 0;
+      if (streak >= CONFIRMED) return true;
+      if (streams) return false;
       if (!(await lookWhetherStranded(runtime, handle).catch(() => false))) return false;
       throw new OdooPgError("node_not_ready", {
         message: `Node ${name} needs reseed: ${runtime.state.primary} has no longer the WAL that it needs to catch up.`,
