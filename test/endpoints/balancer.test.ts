@@ -155,6 +155,29 @@ describe("a replica that leaves the pool", () => {
     for (const session of [writing, after]) expect(await session.echoes()).toBe(true);
   });
 
+  test("is not held up by a client that went away while its server hangs", async () => {
+    const { balancer, input, nodes } = await running();
+    await nodes[1].kill();
+    let sessions = 0;
+    // Like a server that is stopped: its kernel takes connections, and nobody ends them.
+    const hanging = net.createServer({ allowHalfOpen: true }, (socket) => {
+      sessions += 1;
+      socket.on("error", () => {});
+      atEnd(() => void socket.destroy());
+    });
+    hanging.listen(nodes[1].port, "127.0.0.1");
+    await once(hanging, "listening");
+    atEnd(() => void hanging.close());
+    await balancer.route({ primary: "pg1", pool: ["pg2"] });
+    const client = net.connect(input.read.port, "127.0.0.1");
+    client.on("error", () => {});
+    await waitFor("the client to be connected", () => sessions > 0);
+    client.destroy();
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+    const left = await balancer.servers();
+    expect(left.find((server) => nameOf(server) === "read/pg2")?.sessions).toBe(0);
+  });
+
   test("is not reached any more by a client that an old worker has not sent to a server yet", async () => {
     const made = await bench();
     const { balancer, program, input } = made;

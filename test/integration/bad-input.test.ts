@@ -16,6 +16,7 @@ import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { filesBelow } from "../support/files.ts";
 import type { Ran } from "../support/program.ts";
 import { atEnd } from "../support/scope.ts";
+import { mayMount, mountSmallDisk } from "../support/small-disk.ts";
 import { waitFor } from "../support/wait.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -293,13 +294,10 @@ describe("the machine", () => {
     expect(existsSync(cluster.stateDir)).toBe(false);
   });
 
-  test("has no room: nothing is made, and up goes on once there is room", async (context) => {
+  test.runIf(mayMount)("has no room: nothing is made, and up goes on once there is room", async () => {
     const cluster = await throwawayCluster();
     mkdirSync(cluster.stateDir);
-    const mounted = await execa("mount", ["-t", "tmpfs", "-o", "size=100m", "tmpfs", cluster.stateDir], {
-      reject: false,
-    });
-    context.skip(mounted.failed, `A small disk cannot be mounted here: ${mounted.stderr ?? ""}`);
+    mountSmallDisk(cluster.stateDir, "100m");
     atEnd(async () => void (await execa("umount", [cluster.stateDir])));
     // Before that, also when `up` has failed: its agent is in there still.
     atEnd(async () => void (await cluster.down()));
