@@ -22,13 +22,7 @@ beforeAll(async () => {
   });
   await cluster.up();
   await makeOdooDatabase({
-    superuser: {
-      host: join(cluster.stateDir, "run"),
-      port: cluster.ports.nodes[0] ?? 0,
-      user: "postgres",
-      password: cluster.password("postgres"),
-      database: "postgres",
-    },
+    superuser: cluster.superuser(),
     database: "shop",
     filestore: join(cluster.folder, "filestore"),
     attachments: 2,

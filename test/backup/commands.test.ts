@@ -21,13 +21,7 @@ beforeAll(async () => {
   dir = join(cluster.folder, "backups");
   cluster.configure({ backup: { dir }, odoo: { filestore: join(cluster.folder, "filestore") } });
   await cluster.up();
-  superuser = {
-    host: "127.0.0.1",
-    port: cluster.ports.nodes[0] ?? 0,
-    user: "postgres",
-    password: cluster.password("postgres"),
-    database: "postgres",
-  };
+  superuser = cluster.superuser();
   odoo = await makeOdooDatabase({
     superuser,
     database: "shop",

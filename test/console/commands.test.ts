@@ -3,8 +3,7 @@ import { describe, expect, test } from "vitest";
 import { actionSchema, confirmationOf, type Action } from "../../src/console/actions.ts";
 import { argumentsOf, planOf, problemOf, typed } from "../../src/console/commands.ts";
 import { forVisitor } from "../../src/console/for-visitor.ts";
-import { statusOf } from "../../src/cluster/status.ts";
-import { cluster } from "../support/observations.ts";
+import { gathered } from "./gathered.ts";
 import type { ConsoleDocument } from "../../src/console/document.ts";
 
 test.each<[Action, string, string | undefined]>([
@@ -85,28 +84,11 @@ describe("an action", () => {
 });
 
 test("statements and lines of commands are for operators", () => {
-  const status = statusOf(cluster());
+  const quiet = gathered("2026-11-22T08:00:00.000Z");
   const document: ConsoleDocument = {
-    version: 1,
-    at: status.at,
-    cluster: status.cluster,
-    verdict: { level: "ok", sentence: "All is well.", next: null, action: null },
-    recovery: {
-      sentence: "Yes.",
-      last_backup_at: null,
-      last_proven_at: null,
-      oldest_at: null,
-      size_bytes: null,
-      backups: [],
-    },
-    status,
-    disks: [],
-    databases: [],
+    ...quiet,
     activity: {
-      at: null,
-      connections: null,
-      max_connections: null,
-      blocking: [],
+      ...quiet.activity,
       long_transactions: [
         {
           pid: 1,
@@ -123,7 +105,6 @@ test("statements and lines of commands are for operators", () => {
         { database: "shop", statement: "SELECT secret", calls: 1, mean_ms: 1, total_seconds: 1 },
       ],
     },
-    events: [],
     jobs: [
       {
         id: "1",
@@ -131,7 +112,7 @@ test("statements and lines of commands are for operators", () => {
         command: "odoo-pg backup create --all",
         plan: false,
         by: "operator",
-        started_at: status.at,
+        started_at: quiet.at,
         ended_at: null,
         exit_status: null,
         lines: ["secret"],

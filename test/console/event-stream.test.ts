@@ -2,39 +2,8 @@ import { expect, test } from "vitest";
 import { eventStream } from "../../src/console/event-stream.ts";
 import { Feed } from "../../src/console/feed.ts";
 import type { ConsoleListener, ConsoleSource, GatheredDocument } from "../../src/console/source.ts";
-import { statusOf } from "../../src/cluster/status.ts";
-import { cluster } from "../support/observations.ts";
 import { waitFor } from "../support/wait.ts";
-
-function gathered(at: string): GatheredDocument {
-  const status = statusOf(cluster());
-  return {
-    version: 1,
-    at,
-    cluster: "prod",
-    verdict: { level: "ok", sentence: "All is well.", next: null, action: null },
-    recovery: {
-      sentence: "Yes.",
-      last_backup_at: null,
-      last_proven_at: null,
-      oldest_at: null,
-      size_bytes: null,
-      backups: [],
-    },
-    status,
-    disks: [],
-    databases: [],
-    activity: {
-      at: null,
-      connections: null,
-      max_connections: null,
-      blocking: [],
-      long_transactions: [],
-      slowest_statements: null,
-    },
-    events: [],
-  };
-}
+import { gathered } from "./gathered.ts";
 
 /** A source of which the test says when there is something new. */
 class Source implements ConsoleSource {

@@ -14,13 +14,7 @@ beforeAll(async () => {
   cluster.configure({ backup: { dir: join(cluster.folder, "backups") }, odoo: { filestore } });
   await cluster.up();
   await makeOdooDatabase({
-    superuser: {
-      host: "127.0.0.1",
-      port: cluster.ports.nodes[0] ?? 0,
-      user: "postgres",
-      password: cluster.password("postgres"),
-      database: "postgres",
-    },
+    superuser: cluster.superuser(),
     database: "shop",
     filestore,
   });

@@ -52,13 +52,7 @@ beforeAll(async () => {
   await cluster.up();
   await cluster.healthy();
   await makeOdooDatabase({
-    superuser: {
-      host: "127.0.0.1",
-      port: cluster.ports.nodes[0] ?? 0,
-      user: "postgres",
-      password: cluster.password("postgres"),
-      database: "postgres",
-    },
+    superuser: cluster.superuser(),
     // A name that has to be escaped.
     database: 'sales "north"\\',
     filestore: temporaryFolder(),

@@ -28,13 +28,7 @@ beforeAll(async () => {
     backup: { enabled: false, drill_schedule: "off", dir: join(cluster.folder, "backups") },
   });
   await cluster.up();
-  superuser = {
-    host: join(cluster.stateDir, "run"),
-    port: cluster.ports.nodes[0] ?? 0,
-    user: "postgres",
-    password: cluster.password("postgres"),
-    database: "postgres",
-  };
+  superuser = cluster.superuser();
 });
 
 async function contents(database: string): Promise<Contents> {

@@ -2,6 +2,7 @@ import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/status-document.ts";
+import type { Credentials } from "../../src/system/sql.ts";
 import { connect, type Session } from "./pg.ts";
 import { freePorts } from "./ports.ts";
 import { processesUsing } from "./processes.ts";
@@ -43,6 +44,8 @@ export interface ThrowawayCluster {
   healthy(): Promise<void>;
   /** A password that odoo-pg has generated, such as that of role "odoo". */
   password(role: Role): string;
+  /** The superuser's way to the first node, by its Unix socket. */
+  superuser(): Credentials;
   /** A session through an endpoint or on a node; "spare" is a node on the spare port. */
   session(target: ClusterTarget, role?: Role, database?: string): Promise<Session>;
   /** Process id of a node's postmaster, from its postmaster.pid. */
@@ -153,6 +156,13 @@ export async function throwawayCluster(
       });
     },
     password,
+    superuser: () => ({
+      host: join(stateDir, "run"),
+      port: portOf("pg1"),
+      user: "postgres",
+      password: password("postgres"),
+      database: "postgres",
+    }),
     session: async (target, role = "postgres", database = "postgres") =>
       await connect({ port: portOf(target), user: role, database, password: password(role) }),
     postmaster: (node) => firstNumber("nodes", node, "data", "postmaster.pid"),

@@ -34,13 +34,7 @@ beforeAll(async () => {
     expect([restored.exitCode, restored.stderr]).toEqual([0, expect.any(String)]);
   } else
     await makeOdooDatabase({
-      superuser: {
-        host: join(cluster.stateDir, "run"),
-        port: cluster.ports.nodes[0] ?? 0,
-        user: "postgres",
-        password: cluster.password("postgres"),
-        database: "postgres",
-      },
+      superuser: cluster.superuser(),
       database: "sales",
       filestore,
     });

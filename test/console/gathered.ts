@@ -1,0 +1,34 @@
+import { statusOf } from "../../src/cluster/status.ts";
+import type { GatheredDocument } from "../../src/console/source.ts";
+import { cluster } from "../support/observations.ts";
+
+/** What is gathered of a cluster in which all is well and nothing happens. */
+export function gathered(at: string): GatheredDocument {
+  const status = statusOf(cluster());
+  return {
+    version: 1,
+    at,
+    cluster: "prod",
+    verdict: { level: "ok", sentence: "All is well.", next: null, action: null },
+    recovery: {
+      sentence: "Yes.",
+      last_backup_at: null,
+      last_proven_at: null,
+      oldest_at: null,
+      size_bytes: null,
+      backups: [],
+    },
+    status,
+    disks: [],
+    databases: [],
+    activity: {
+      at: null,
+      connections: null,
+      max_connections: null,
+      blocking: [],
+      long_transactions: [],
+      slowest_statements: null,
+    },
+    events: [],
+  };
+}
