@@ -1,4 +1,5 @@
 import type { Config } from "../config/schema.ts";
+import { OWN_CONNECTIONS, SHARED_POOL_SIZE } from "./pools.ts";
 
 /** One line of odoo.conf's [options] with its reason. */
 export interface OdooOption {
@@ -7,14 +8,13 @@ export interface OdooOption {
   readonly reason: string;
 }
 
-/** Connections that Odoo does not open: superuser_reserved_connections (3), replication, monitoring and backup. */
-const RESERVED = 20;
 /** Odoo processes that the default leaves room for: workers, cron threads and the one for long polling. */
 const PROCESSES = 8;
 
-/** db_maxconn that lets PROCESSES Odoo processes use all their connections at once. */
+/** db_maxconn that is enough without workers, as Odoo starts, and lets PROCESSES use all their connections at once. */
 function odooMaxConnections(maxConnections: number): number {
-  return Math.max(4, Math.floor((maxConnections - RESERVED) / PROCESSES));
+  const each = Math.floor((maxConnections - OWN_CONNECTIONS) / PROCESSES);
+  return Math.max(4, Math.min(SHARED_POOL_SIZE, each));
 }
 
 /**
@@ -53,7 +53,7 @@ export function odooOptions(
     {
       name: "db_maxconn",
       value: String(each),
-      reason: `per Odoo process and endpoint: ${PROCESSES} processes fit in max_connections = ${maxConnections}`,
+      reason: `per Odoo process and endpoint: ${PROCESSES} processes fit in max_connections = ${maxConnections}; for workers: odoo-pg tune`,
     },
     {
       name: "unaccent",

@@ -198,7 +198,7 @@ const CONF = {
   db_replica_host: "127.0.0.1",
   db_replica_port: "5435",
   db_template: "odoo_template",
-  db_maxconn: "35",
+  db_maxconn: "32",
   unaccent: "True",
   workers: "4",
 };

@@ -1,3 +1,5 @@
+import { OWN_CONNECTIONS, SHARED_POOL_SIZE, WORKER_POOL_SIZE } from "../../odoo/pools.ts";
+
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
 
@@ -55,14 +57,8 @@ const ODOO_PROCESS = 325 * MB;
 const USERS_PER_WORKER = 6;
 /** With one worker, a report that fetches its own pictures from Odoo waits for itself. */
 const FEWEST_WORKERS = 2;
-/** A worker serves one request at a time: a cursor, one or two beside it, and what idles in other databases. */
-const POOL_SIZE = 8;
-/** The process for websockets serves everybody at once, each for a moment; in threaded mode it is the only one. */
-const SHARED_POOL_SIZE = 32;
 /** Bytes of a node for a statement, below which work_mem gets less than PostgreSQL's own 4 MB. */
 const SHORT_MEMORY = 32 * MB;
-/** superuser_reserved_connections (3), and replication, monitoring and backups. */
-export const OWN_CONNECTIONS = 18;
 
 /**
  * From a machine and what is known of the load to Odoo's processes and everybody's share of the memory. Odoo takes at
@@ -85,7 +81,7 @@ export function planLoad(figures: Figures, wish: Wish): Load {
   const system = Math.min(GB / 2, memoryBytes / 8);
   const nodeBytes = (memoryBytes - odooBytes - system) / nodes;
   const websocketPoolSize = SHARED_POOL_SIZE;
-  const poolSize = workers === 0 ? SHARED_POOL_SIZE : POOL_SIZE;
+  const poolSize = workers === 0 ? SHARED_POOL_SIZE : WORKER_POOL_SIZE;
   const pools = workers === 0 ? poolSize : (workers + cronThreads) * poolSize + websocketPoolSize;
 
   const notes: string[] = [];

@@ -1,4 +1,5 @@
-import { OWN_CONNECTIONS, type Figures, type Load } from "./load.ts";
+import { OWN_CONNECTIONS } from "../../odoo/pools.ts";
+import type { Figures, Load } from "./load.ts";
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;

@@ -1,5 +1,6 @@
 import { formatBytes } from "../../config/postgres-units.ts";
-import { OWN_CONNECTIONS, parallelWorkers, type Figures, type Load } from "./load.ts";
+import { OWN_CONNECTIONS } from "../../odoo/pools.ts";
+import { parallelWorkers, type Figures, type Load } from "./load.ts";
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
