@@ -1,4 +1,4 @@
-import { endSession, endSessions, findSession, listSessions, type SessionSeen } from "../odoo/sessions.ts";
+import { endSession, endSessions, listSessions, sessionToEnd, type SessionSeen } from "../odoo/sessions.ts";
 import { showSeconds } from "../cluster/quantities.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { withSession } from "../system/sql.ts";
@@ -82,7 +82,7 @@ export async function sessionsEnd(
   const seen = flags.dryRun
     ? await onPrimary(
         context,
-        async ({ superuser }) => await withSession(superuser, (session) => findSession(session, pid)),
+        async ({ superuser }) => await withSession(superuser, (session) => sessionToEnd(session, pid, how)),
       )
     : await recordedOnPrimary(
         context,

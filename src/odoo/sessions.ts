@@ -75,11 +75,8 @@ export async function endSessions(
   return rows.filter((row) => row["done"] === true).length;
 }
 
-/**
- * The session of a process id.
- * @throws OdooPgError session_unknown where there is none; refused for what no command may touch.
- */
-export async function findSession(session: Session, pid: number): Promise<SessionSeen> {
+/** @throws OdooPgError session_unknown where there is none; refused for what no command may touch. */
+async function findSession(session: Session, pid: number): Promise<SessionSeen> {
   const found = (await listSessions(session, undefined)).find((seen) => seen.pid === pid);
   if (found) return found;
   const [other] = await session.query(
@@ -101,27 +98,39 @@ export async function findSession(session: Session, pid: number): Promise<Sessio
   });
 }
 
+/**
+ * The session of a process id, where it can be ended so.
+ * @throws OdooPgError session_unknown; refused for what no command may touch, and for a cancel of a session that runs
+ *   nothing.
+ */
+export async function sessionToEnd(
+  session: Session,
+  pid: number,
+  how: "terminate" | "cancel",
+): Promise<SessionSeen> {
+  const seen = await findSession(session, pid);
+  if (how === "terminate" || seen.state === "active") return seen;
+  throw new OdooPgError("refused", {
+    message: `Session ${pid} runs nothing now (${seen.state ?? "?"}): there is nothing to cancel.`,
+    safe: "No session was touched.",
+    next: `To end the session itself: odoo-pg sessions terminate ${pid}`,
+  });
+}
+
 /** Milliseconds for a session to end. */
 const END_LIMIT = 5000;
 
 /**
  * Ends a session, or only what it runs.
  * @returns the session as it was
- * @throws OdooPgError as `findSession`; refused for a cancel of a session that runs nothing; timed_out when it does not end.
+ * @throws OdooPgError as `sessionToEnd`; timed_out when it does not end.
  */
 export async function endSession(
   session: Session,
   pid: number,
   how: "terminate" | "cancel",
 ): Promise<SessionSeen> {
-  const seen = await findSession(session, pid);
-  if (how === "cancel" && seen.state !== "active") {
-    throw new OdooPgError("refused", {
-      message: `Session ${pid} runs nothing now (${seen.state ?? "?"}): there is nothing to cancel.`,
-      safe: "No session was touched.",
-      next: `To end the session itself: odoo-pg sessions terminate ${pid}`,
-    });
-  }
+  const seen = await sessionToEnd(session, pid, how);
   const act = how === "cancel" ? "pg_cancel_backend" : "pg_terminate_backend";
   // Asked for again: the id may be another process's by now.
   await session.query(`SELECT ${act}(pid) FROM pg_stat_activity WHERE ${OTHERS} AND pid = $1`, [pid]);

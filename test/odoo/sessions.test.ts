@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { createRole, dropRole, listRoles } from "../../src/odoo/more-roles.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
-import { endSessions, listSessions } from "../../src/odoo/sessions.ts";
+import { endSession, endSessions, listSessions, sessionToEnd } from "../../src/odoo/sessions.ts";
 import { connect, type Session, withSession } from "../../src/system/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
@@ -77,6 +77,20 @@ test("what sessions run is cancelled, or they are ended; odoo-pg's own stay", as
   expect(await endSessions(session, "shop", "terminate")).toBeGreaterThanOrEqual(2);
   await waitFor("them to end", () => one.broken() && two.broken());
   expect(await own.query("SELECT 1 AS one")).toEqual([{ one: 1 }]);
+});
+
+test("of one session only what it runs is cancelled, and where it runs nothing that is said before", async () => {
+  const one = await client("single");
+  const [{ pid } = { pid: 0 }] = await one.query("SELECT pg_backend_pid() AS pid");
+  const id = Number(pid);
+  for (const act of [sessionToEnd, endSession]) {
+    await expect(act(session, id, "cancel")).rejects.toMatchObject({ code: "refused" });
+  }
+  expect(await sessionToEnd(session, id, "terminate")).toMatchObject({ pid: id, application: "single" });
+  expect(one.broken()).toBe(false);
+  expect(await endSession(session, id, "terminate")).toMatchObject({ pid: id });
+  await waitFor("it to end", () => one.broken());
+  await expect(sessionToEnd(session, id, "terminate")).rejects.toMatchObject({ code: "session_unknown" });
 });
 
 test("a role for another Odoo may make databases, and is dropped when it owns none", async () => {
