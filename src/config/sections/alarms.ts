@@ -1,0 +1,134 @@
+import * as z from "zod";
+import { isRuleName, ruleNames, ruleProblem } from "../../alarms/rules.ts";
+import { hostProblem } from "../addresses.ts";
+import { didYouMean, nearest } from "../suggestion.ts";
+import { absolutePath, docs, pathProblem, pathWithout, textWithout, wholeNumber } from "../fields.ts";
+
+/** The message does not repeat the value: it may be the secret itself, written in the wrong place. */
+function secretFileProblem(path: string): string | undefined {
+  if (pathProblem(path) === undefined) return undefined;
+  return "must be the absolute path of a file; the secret stands in that file, never here";
+}
+
+const secretPath = pathWithout(secretFileProblem);
+
+function secretFile() {
+  return secretPath.optional();
+}
+
+function unknownRule(name: string): string {
+  const near = nearest(name, ruleNames());
+  return `unknown alarm; ${near.length ? didYouMean(near) : `known: ${ruleNames().join(", ")}`}`;
+}
+
+/** Plain addresses: they go into headers as they are. */
+function mailAddressProblem(address: string): string | undefined {
+  if (/^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(address))
+    return undefined;
+  return `${JSON.stringify(address)} is not a mail address, such as admin@example.com (the address alone, without a name)`;
+}
+
+export const alarms = z
+  .strictObject({
+    webhook_file: secretFile().register(docs, {
+      description:
+        "File that holds the address (http or https) to which each alarm is posted as JSON. Addresses are secrets: they stand in files of mode 0600, never here.",
+      examples: ["/etc/odoo-pg/alarm-webhook"],
+    }),
+    slack_file: secretFile().register(docs, {
+      description:
+        "File that holds the address of an incoming webhook of Slack, or of what takes the same form (Mattermost, Rocket.Chat).",
+      examples: ["/etc/odoo-pg/slack"],
+    }),
+    telegram_file: secretFile().register(docs, {
+      description:
+        "File that holds `https://api.telegram.org/botTOKEN/sendMessage?chat_id=CHAT`, with the token of the bot and the number of the chat.",
+      examples: ["/etc/odoo-pg/telegram"],
+    }),
+    healthchecks_file: secretFile().register(docs, {
+      description:
+        "File that holds the ping address of a check at healthchecks.io, or at a server of your own. It is pinged every minute while no critical alarm is on, so that it rings when the whole host is gone too; a critical alarm turns it red at once.",
+      examples: ["/etc/odoo-pg/healthchecks"],
+    }),
+    mail: z
+      .strictObject({
+        host: textWithout(hostProblem).register(docs, {
+          description: "The mail server.",
+          examples: ["smtp.example.com"],
+        }),
+        port: wholeNumber(1, 65535)
+          .optional()
+          .register(docs, {
+            description: "Its port. When not set: 587 with `starttls`, 465 with `tls`, 25 with `none`.",
+            examples: [587],
+          }),
+        security: z.enum(["starttls", "tls", "none"]).default("starttls").register(docs, {
+          description:
+            "`starttls`: TLS after the greeting, and no mail without it. `tls`: TLS from the start. `none`: as it comes, for a server on this host.",
+        }),
+        user: z
+          .string()
+          .min(1)
+          .optional()
+          .register(docs, {
+            description: "User to log in as. When not set: no login.",
+            examples: ["odoo-pg"],
+          }),
+        password_file: secretFile().register(docs, {
+          description: "File with the password of that user.",
+          examples: ["/etc/odoo-pg/smtp.password"],
+        }),
+        ca_file: absolutePath()
+          .optional()
+          .register(docs, {
+            description:
+              "Certificate of the authority that signed the server's (PEM). When not set: those that Node.js trusts.",
+            examples: ["/etc/odoo-pg/mail-ca.crt"],
+          }),
+        from: textWithout(mailAddressProblem).register(docs, {
+          description: "Sender of the mails.",
+          examples: ["odoo-pg@example.com"],
+        }),
+        to: z
+          .array(textWithout(mailAddressProblem))
+          .min(1)
+          .register(docs, { description: "Receivers of the mails.", examples: [["admin@example.com"]] }),
+      })
+      .optional()
+      .register(docs, { description: "Alarms by mail (SMTP)." }),
+    command: z
+      .array(z.string().min(1))
+      .default([])
+      .register(docs, {
+        description:
+          "Program and arguments to run for each alarm, with the alarm as JSON on its standard input. No shell is involved. It may take 15 s.",
+        examples: [["/usr/local/bin/page-me", "odoo"]],
+      }),
+    rules: z
+      .record(
+        z.string(),
+        z.strictObject({
+          enabled: z.boolean().optional(),
+          after_seconds: z.number().min(0).max(86_400).optional(),
+          ends_after_seconds: z.number().min(0).max(86_400).optional(),
+          threshold: z.number().positive().optional(),
+        }),
+      )
+      .superRefine((rules, context) => {
+        for (const [name, setting] of Object.entries(rules)) {
+          const message = isRuleName(name) ? ruleProblem(name, setting) : unknownRule(name);
+          if (message !== undefined) context.addIssue({ code: "custom", message, path: [name] });
+        }
+      })
+      .default({})
+      .register(docs, {
+        description:
+          "What is otherwise than by default, by the name of the alarm: `enabled: false` turns it off; `after_seconds` is for how long it must last before it is told, `ends_after_seconds` for how long it must be gone before its end is; `threshold` (of those that have one) is from where on it counts. docs/operations.md has the table of all alarms.",
+        examples: [{ disk_filling: { threshold: 80 }, replica_behind: { after_seconds: 600 } }],
+      }),
+  })
+  .prefault({})
+  .register(docs, {
+    description:
+      "Alarms: what is told when something begins to be wrong, and when it is over. Without any channel they are only listed (`odoo-pg alerts list`) and logged. Try the channels with `odoo-pg alerts test`.",
+  });

@@ -1,0 +1,107 @@
+import * as z from "zod";
+import { scheduleProblem } from "../cron.ts";
+import { absolutePath, docs, textWithout, wholeNumber } from "../fields.ts";
+
+export const backup = z
+  .strictObject({
+    enabled: z.boolean().default(true).register(docs, {
+      description:
+        "Whether the agent makes backups by itself, on `schedule`. `BACKUPS=false` in the environment turns it off.",
+    }),
+    schedule: textWithout(scheduleProblem)
+      .default("0 * * * *")
+      .register(docs, {
+        description:
+          "When the agent backs up every database: five fields as in a crontab (minute, hour, day of the month, month, day of the week), in UTC.",
+        examples: ["30 */4 * * *"],
+      }),
+    drill_schedule: textWithout(scheduleProblem)
+      .default("30 3 * * 0")
+      .register(docs, {
+        description:
+          "When the agent proves a backup of each database by restoring it into a scratch database, which it compares and drops: five fields, in UTC, or `off`. It needs as much room as the database.",
+        examples: ["off"],
+      }),
+    dir: absolutePath()
+      .optional()
+      .register(docs, {
+        description:
+          "Directory of the backups, best on another disk than the data. When not set: `<state_dir>.backups`.",
+        examples: ["/var/backups/odoo-pg"],
+      }),
+    user: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "cannot be the name of a user of this system")
+      .optional()
+      .register(docs, {
+        description:
+          "User of the system to whom the backups belong, when odoo-pg runs as root. When not set: the user that the servers run as. Without root it must be the user who runs odoo-pg.",
+        examples: ["backup"],
+      }),
+    config_file: absolutePath().default("/config/pg_backup/pg_backup.config").register(docs, {
+      description:
+        "A `pg_backup.config` of the image `odoo/pgsql`, if there is one: KEY=VALUE lines, read and never executed. What it sets goes over this file.",
+    }),
+    only_filter: z
+      .string()
+      .optional()
+      .register(docs, {
+        description: "Keeps to databases whose name contains this text. When not set: all.",
+        examples: ["prod"],
+      }),
+    custom: z.boolean().default(true).register(docs, {
+      description:
+        "Whether a backup holds an archive for pg_restore: parallel, in pg_dump's directory format.",
+    }),
+    plain: z.boolean().default(false).register(docs, {
+      description: "Whether a backup holds the database as SQL for psql too, compressed.",
+    }),
+    role_passwords: z.boolean().default(false).register(docs, {
+      description:
+        "Whether `globals.sql` of a backup holds the verifiers of the roles' passwords. Who can read the backup then can try to guess them.",
+    }),
+    days_to_keep: wholeNumber(0, 3650).default(2).register(docs, {
+      description: "Days for which every backup is kept.",
+    }),
+    day_of_week_to_keep: wholeNumber(1, 7).default(5).register(docs, {
+      description:
+        "Day on which a week of backups begins, 1 (Monday) to 7 (Sunday). The first good backup from that day on is the weekly one.",
+    }),
+    weeks_to_keep: wholeNumber(0, 520).default(12).register(docs, {
+      description: "Weeks for which the weekly backups are kept.",
+    }),
+    months_to_keep: wholeNumber(0, 120).default(24).register(docs, {
+      description: "Months for which the first good backup of each month is kept.",
+    }),
+    on_success: z
+      .array(z.string().min(1))
+      .default([])
+      .register(docs, {
+        description:
+          "Program and arguments to run after a run without a failure, with what happened as JSON on its standard input. No shell is involved.",
+        examples: [["/usr/local/bin/tell", "backup done"]],
+      }),
+    on_failure: z
+      .array(z.string().min(1))
+      .default([])
+      .register(docs, {
+        description: "The same, after a run in which something failed.",
+        examples: [["/usr/local/bin/tell", "backup FAILED"]],
+      }),
+    webhook_file: absolutePath()
+      .optional()
+      .register(docs, {
+        description:
+          "File that holds the address (http or https) to which what happened is posted as JSON after every run. Such addresses are secrets: keep the file at mode 0600.",
+        examples: ["/etc/odoo-pg/backup-webhook"],
+      }),
+    max_age_hours: wholeNumber(1, 8760).default(26).register(docs, {
+      description: "Hours after which `status` warns that the last good backup is too old.",
+    }),
+    max_drill_age_days: wholeNumber(1, 3650).default(8).register(docs, {
+      description:
+        "Days after which `status` warns that the last proven restore is too old, while drills are scheduled.",
+    }),
+  })
+  .prefault({})
+  .register(docs, { description: "Backups." });

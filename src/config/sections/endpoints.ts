@@ -1,0 +1,69 @@
+import * as z from "zod";
+import { parseBytes } from "../postgres-units.ts";
+import { docs, port } from "../fields.ts";
+
+const maxLag = z
+  .union([z.string(), z.number()], { error: "must be a size, such as 16MB" })
+  .transform((input, context) => {
+    const bytes = parseBytes(input);
+    if (bytes === 0)
+      context.addIssue({
+        code: "custom",
+        message: "must be more than 0: no replica is ever exactly level while there are writes",
+      });
+    if (typeof bytes === "number") return bytes;
+    context.addIssue({ code: "custom", message: bytes });
+    return z.NEVER;
+  });
+
+export const endpoints = z
+  .strictObject({
+    read: z
+      .strictObject({
+        port: port
+          .default(5435)
+          .register(docs, { description: "Port of the read endpoint: Odoo's `db_replica_port`." }),
+        consistency: z.enum(["eventual", "bounded", "read-your-writes"]).default("bounded").register(docs, {
+          description:
+            "What a read may miss. `bounded`: a replica serves reads only while it streams and is behind by no more than `max_lag`; otherwise its sessions are cut and reads go elsewhere. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `eventual`: replicas serve reads however far they are behind.",
+        }),
+        max_lag: maxLag.prefault("16MB").register(docs, {
+          description:
+            "How far a replica may be behind the primary, in bytes of WAL, before it leaves the pool. Units as in PostgreSQL: B, kB, MB, GB, TB.",
+          examples: ["64MB"],
+        }),
+        max_lag_seconds: z
+          .number()
+          .positive()
+          .optional()
+          .register(docs, {
+            description:
+              "How far a replica may be behind the primary in seconds before it leaves the pool. When not set, only `max_lag` counts.",
+            examples: [10],
+          }),
+        max_commit_wait_seconds: z
+          .number()
+          .min(2)
+          .max(600)
+          .default(3)
+          .register(docs, {
+            description:
+              "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. With less than 3 a short stall of a replica is enough.",
+            examples: [10],
+          }),
+      })
+      .prefault({})
+      .register(docs, {
+        description: "The address for reads: the replicas of the pool, and the primary when there is none.",
+      }),
+    write: z
+      .strictObject({
+        port: port
+          .default(5436)
+          .register(docs, { description: "Port of the write endpoint: Odoo's `db_port`." }),
+      })
+      .prefault({})
+      .register(docs, { description: "The address for writes: whichever node is primary." }),
+  })
+  .prefault({})
+  .register(docs, { description: "The addresses that Odoo is given." });
