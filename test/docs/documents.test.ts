@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { WARNINGS } from "../../src/cluster/warnings.ts";
 import { ERRORS } from "../../src/errors.ts";
+import { commandsIn } from "../support/help.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -40,12 +41,6 @@ function linksOf(text: string): string[] {
   return [...prose(text).matchAll(/\]\(([^)\s]+)\)/g)]
     .map((match) => match[1] ?? "")
     .filter((target) => !/^[a-z]+:/.test(target));
-}
-
-/** The names under "Commands:" in a help text. */
-function commandsIn(help: string): string[] {
-  const [, list = ""] = help.split(/^Commands:$/m);
-  return [...list.matchAll(/^ {2}([a-z-]+) /gm)].map((match) => match[1] ?? "");
 }
 
 test.each(documents)("every link of %s leads to a file and a heading that exist", (document) => {
@@ -93,7 +88,7 @@ test("docs/operations.md says what to do about every warning", () => {
 
 test("every command of --help is told of in the README or in docs/operations.md", async () => {
   const { stdout } = await runProgram(["--help"], { home: temporaryFolder() });
-  const commands = commandsIn(stdout).filter((name) => name !== "help");
+  const commands = commandsIn(stdout);
   expect(commands).toContain("switchover");
   const text = read("README.md") + read("docs/operations.md");
   expect(commands.filter((name) => !new RegExp(`odoo-pg ${name}\\b`).test(text))).toEqual([]);

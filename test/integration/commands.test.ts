@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
+import { commandsIn } from "../support/help.ts";
 import { program, runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
@@ -170,12 +171,6 @@ describe("systemd", () => {
 
 describe("the command line", () => {
   test("the help of each command begins with examples", async () => {
-    const commandsIn = (help: string): readonly string[] =>
-      help
-        .slice(help.indexOf("\nCommands:"))
-        .split("\n")
-        .flatMap((line) => /^ {2}([a-z][a-z-]*)/.exec(line)?.[1] ?? [])
-        .filter((name) => name !== "help");
     const seen: string[] = [];
     const look = async (command: readonly string[]): Promise<void> => {
       const { exitCode, stdout } = await cluster.run([...command, "--help"]);
@@ -183,7 +178,6 @@ describe("the command line", () => {
       expect(stdout, command.join(" ")).toMatch(/^Examples:\n {2}odoo-pg/);
       expect(stdout).toContain("Usage: odoo-pg");
       seen.push(command.join(" "));
-      if (!stdout.includes("\nCommands:")) return;
       for (const name of commandsIn(stdout)) await look([...command, name]);
     };
     await look([]);

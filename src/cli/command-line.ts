@@ -1,0 +1,140 @@
+import { Command, CommanderError, Help } from "commander";
+import { type OdooPgError, toOdooPgError } from "../errors.ts";
+import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
+import { loadContext, nextFor, type Context } from "./context.ts";
+import { EXAMPLES } from "./examples.ts";
+
+/** How a command was called. Flags go by their names in camel case. */
+export interface Call {
+  readonly args: readonly string[];
+  /** Whether one JSON document is wanted. */
+  readonly json: boolean;
+  /** Whether a flag is set. */
+  readonly on: (flag: string) => boolean;
+  /** The value of a flag. */
+  readonly text: (flag: string) => string | undefined;
+}
+
+type Action = (...received: unknown[]) => Promise<void>;
+
+/** What commands are added to. */
+export interface CommandLine {
+  readonly invocation: Invocation;
+  readonly root: Command;
+  /** Commands that follow stand in the help under this heading. */
+  readonly group: (heading: string) => void;
+  readonly command: (name: string, description: string) => Command;
+  readonly add: (parent: Command, name: string, description: string) => Command;
+  /** The action of a command that works on the cluster: its configuration is loaded first. */
+  readonly withContext: (
+    act: (context: Context, call: Call) => Promise<number> | number,
+    where?: Invocation,
+  ) => Action;
+  /** The action of a command that finds its configuration by itself. */
+  readonly plainly: (act: (output: Output, call: Call) => Promise<number>) => Action;
+  /** Runs the command that was called. @returns its exit status */
+  readonly run: () => Promise<number>;
+}
+
+const CONFIG_FLAG = [
+  "--config <file>",
+  "configuration (else ODOO_PG_CONFIG, ./odoo-pg.yaml, or the defaults)",
+] as const;
+
+/** Examples come before everything else in each command's help. */
+class HelpWithExamples extends Help {
+  override formatHelp(command: Command, helper: Help): string {
+    const group = command.parent?.parent ? `${command.parent.name()} ` : "";
+    const examples = EXAMPLES[`${group}${command.name()}`];
+    const head = examples ? `Examples:\n${examples.map((line) => `  ${line}`).join("\n")}\n\n` : "";
+    return head + super.formatHelp(command, helper);
+  }
+}
+
+/** @param load where the configuration comes from */
+export function newCommandLine(
+  invocation: Invocation,
+  version: string,
+  load: typeof loadContext,
+): CommandLine {
+  let status = 0;
+  // Until the flags are known.
+  let output = openOutput(undefined);
+  let json = false;
+  let configFlag: string | undefined;
+
+  const root = new Command("odoo-pg")
+    .description("PostgreSQL for Odoo: a replicated cluster, fresh reads, safe operations.")
+    .version(version, "-V, --version", "print the version")
+    .option(...CONFIG_FLAG)
+    .option("--no-color", "no colours (NO_COLOR and TERM=dumb say the same)")
+    .helpOption("-h, --help", "print help")
+    .showSuggestionAfterError(true)
+    .showHelpAfterError("(odoo-pg --help lists the commands)")
+    .addHelpText("after", "\nShell completion: odoo-pg completion bash|zsh|fish prints a script.")
+    .enablePositionalOptions()
+    .exitOverride();
+  root.createHelp = () => new HelpWithExamples();
+
+  const add = (parent: Command, name: string, description: string): Command => {
+    const command = parent
+      .command(name)
+      .description(description)
+      .option(...CONFIG_FLAG)
+      .exitOverride();
+    command.createHelp = () => new HelpWithExamples();
+    return command;
+  };
+
+  const calledWith =
+    (act: (call: Call) => Promise<number>): Action =>
+    async (...received) => {
+      const command = received.at(-1);
+      if (!(command instanceof Command)) return;
+      const flags: Record<string, unknown> = command.optsWithGlobals();
+      const text = (flag: string): string | undefined => {
+        const value = flags[flag];
+        return typeof value === "string" ? value : undefined;
+      };
+      const on = (flag: string): boolean => flags[flag] === true;
+      output = openOutput(flags["color"] === false ? false : undefined);
+      json = on("json");
+      configFlag = text("config");
+      status = await act({ args: command.args, json, on, text });
+    };
+
+  return {
+    invocation,
+    root,
+    group: (heading) => void root.commandsGroup(`${heading}:`),
+    command: (name, description) => add(root, name, description),
+    add,
+    withContext: (act, where = invocation) =>
+      calledWith(async (call) => await act(await load(where, output, call.text("config")), call)),
+    plainly: (act) => calledWith(async (call) => await act(output, call)),
+    run: async () => {
+      try {
+        await root.parseAsync([...invocation.args], { from: "user" });
+        return status;
+      } catch (thrown) {
+        // Commander has already printed its own words: help and version end well, a mistake in the usage with 2.
+        if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+        const error = toOdooPgError(thrown);
+        printError(output, error, json, configFlag);
+        return error.exit;
+      }
+    },
+  };
+}
+
+/** What happened, what is safe, what to do next. With --json the error is the one document. */
+function printError(output: Output, error: OdooPgError, json: boolean, configFile: string | undefined): void {
+  if (json) {
+    output.out(JSON.stringify({ version: 1, error: error.toJSON() }, undefined, 2));
+    return;
+  }
+  output.err(`Error (${error.code}): ${error.message}`);
+  if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
+  if (error.next === undefined) return;
+  output.err(`  Next: ${nextFor(configFile, error.next)}`);
+}

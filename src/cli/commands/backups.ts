@@ -1,0 +1,87 @@
+import type { CommandLine } from "../command-line.ts";
+
+/** Copies for the day on which everything is gone, and the way back. */
+export function addBackupCommands({ command, add, withContext }: CommandLine): void {
+  const backup = command("backup", "backups: make, list, verify, prove by restoring, export, remove");
+  add(backup, "create", "back up databases now, with their attachments")
+    .argument("[databases...]", "names of databases")
+    .option("--all", "every database, as the schedule does")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, on, json }) => {
+        const { backupCreate } = await import("../backup.ts");
+        return await backupCreate(context, args, { all: on("all"), json });
+      }),
+    );
+  add(backup, "list", "the backups, the oldest first")
+    .option("--database <name>", "of one database only")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, json }) => {
+        const { backupList } = await import("../backup.ts");
+        const database = text("database");
+        return await backupList(context, { json, ...(database === undefined ? {} : { database }) });
+      }),
+    );
+  add(backup, "show", "all that a backup says of itself")
+    .argument("<id>", "as backup list prints it, or its path")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, json }) => {
+        const { backupShow } = await import("../backup.ts");
+        return await backupShow(context, args[0] ?? "", { json });
+      }),
+    );
+  add(backup, "verify", "read backups whole and check every checksum")
+    .argument("[ids...]", "as backup list prints them, or paths")
+    .option("--all", "every backup")
+    .option("--restore", "restore into a scratch database too, compare, and drop it")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, on, json }) => {
+        const { backupVerify } = await import("../backup.ts");
+        return await backupVerify(context, args, { all: on("all"), restore: on("restore"), json });
+      }),
+    );
+  add(backup, "prune", "remove backups that have had their time, and attachments that none names")
+    .option("--dry-run", "show what would go, remove nothing")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { on, json }) => {
+        const { backupPrune } = await import("../backup.ts");
+        return await backupPrune(context, { dryRun: on("dryRun"), json });
+      }),
+    );
+  add(backup, "export", "a backup as a zip that Odoo's database manager restores")
+    .argument("<backup>", "id or path of the backup")
+    .option("--odoo-zip <file>", "the file to write")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, text, json }) => {
+        const { exportBackup } = await import("../export.ts");
+        return await exportBackup(context, args[0] ?? "", { odooZip: text("odooZip"), json });
+      }),
+    );
+  command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
+    .argument("<backup>", "id of a backup, or a path: backup, file of pg_dump (.gz, .zst), Odoo's zip")
+    .option("--as <database>", "into a new database")
+    .option(
+      "--replace <database>",
+      "in the place of a database, which stays as it is until the new one is proven",
+    )
+    .option("--confirm <database>", "the name of the replaced database, typed")
+    .option("--keep-old", "keep the replaced database under another name")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, text, on, json }) => {
+        const { restore } = await import("../restore.ts");
+        return await restore(context, args[0] ?? "", {
+          as: text("as"),
+          replace: text("replace"),
+          confirm: text("confirm"),
+          keepOld: on("keepOld"),
+          json,
+        });
+      }),
+    );
+}

@@ -1,0 +1,58 @@
+import type { CommandLine } from "../command-line.ts";
+
+/** Start, stop, get to it. */
+export function addClusterCommands({ command, withContext, invocation }: CommandLine): void {
+  command("up", "start the cluster of this host, or apply a changed configuration; returns when healthy")
+    .option("--foreground", "stay, and stop the cluster at SIGTERM: for systemd and containers")
+    .action(
+      withContext(async (context, { on }) => {
+        const { up } = await import("../up.ts");
+        return await up(context, { foreground: on("foreground") });
+      }),
+    );
+  command("down", "stop endpoints and servers; the data stays").action(
+    withContext(async (context) => await (await import("../down.ts")).down(context)),
+  );
+  command("destroy", "remove a stopped cluster with all its data")
+    .option("--confirm <name>", "the cluster's name, typed")
+    .action(
+      withContext(async (context, { text }) => {
+        const { destroy } = await import("../down.ts");
+        const confirm = text("confirm");
+        return await destroy(context, confirm === undefined ? {} : { confirm });
+      }),
+    );
+  command("psql", "psql on a node, or through an endpoint; arguments for psql after --")
+    .argument("[target]", "a node's name, read or write (default)")
+    .argument("[args...]", "arguments for psql, after --")
+    .showHelpAfterError("(what psql itself is to get stands behind --: odoo-pg psql pg1 -- -c 'SELECT 1')")
+    .action(
+      withContext(async (context, { args }) => {
+        const { psql } = await import("../psql.ts");
+        const { target, rest } = separate(invocation.args, args);
+        return await psql(context, target, rest);
+      }),
+    );
+  command("logs", "the end of a log")
+    .argument("[target]", "a node's name, haproxy or agent (default)")
+    .option("-f, --follow", "go on with what is added, until Ctrl-C")
+    .action(
+      withContext(async (context, { args, on }) => {
+        const { logs } = await import("../logs.ts");
+        return await logs(context, args[0], { follow: on("follow") });
+      }),
+    );
+}
+
+/** Tells `psql pg2 -- -c x` from `psql -- -c x`: what stands behind the first `--` is for psql alone. */
+function separate(
+  all: readonly string[],
+  args: readonly string[],
+): { target: string | undefined; rest: readonly string[] } {
+  const dashes = all.indexOf("--");
+  if (dashes === -1) return { target: args[0], rest: args.slice(1) };
+  const rest = all.slice(dashes + 1);
+  // Behind a first operand Commander keeps the dashes, before it takes them away.
+  const before = args.slice(0, args.length - rest.length).filter((arg) => arg !== "--");
+  return { target: before[0], rest: [...before.slice(1), ...rest] };
+}

@@ -1,0 +1,87 @@
+import type { CommandLine } from "../command-line.ts";
+import { loadContext } from "../context.ts";
+import type { runProgram } from "../program.ts";
+import { beforeCluster } from "./before-cluster.ts";
+
+/** What the program and its image call themselves. @param again runs another command line */
+export function addHiddenCommands(line: CommandLine, again: typeof runProgram): void {
+  addAgentsOwn(line, again);
+  addContainersOwn(line);
+}
+
+function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: typeof runProgram): void {
+  root
+    .command("agent", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .option("--user <name>")
+    .action(
+      plainly(async (_output, { text }) => {
+        const { runAgent } = await import("../agent.ts");
+        const user = text("user");
+        return await runAgent(invocation, {
+          stateDir: text("stateDir") ?? "",
+          ...(user === undefined ? {} : { user }),
+        });
+      }),
+    );
+  root
+    .command("as-applied", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .option("--while-input-open")
+    .argument("<args...>")
+    .action(
+      plainly(async (_output, { text, on }) => {
+        const { asApplied } = await import("../as-applied.ts");
+        const flags = { stateDir: text("stateDir") ?? "", whileInputOpen: on("whileInputOpen") };
+        return await asApplied(invocation, flags, again);
+      }),
+    );
+  root
+    .command("scheduled-backup", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .requiredOption("--kind <kind>")
+    .action(
+      plainly(async (output, { text }) => {
+        const { scheduledBackup } = await import("../scheduled-backup.ts");
+        const flags = { stateDir: text("stateDir") ?? "", kind: text("kind") ?? "" };
+        return await scheduledBackup(invocation, output, flags);
+      }),
+    );
+}
+
+function addContainersOwn({ root, withContext, plainly, invocation }: CommandLine): void {
+  root
+    .command("container-setup", { hidden: true })
+    .action(
+      withContext(
+        async (context) => await (await import("../compose.ts")).containerSetup(context),
+        beforeCluster(invocation),
+      ),
+    );
+  root
+    .command("origin", { hidden: true })
+    .argument("<command>")
+    .argument("[args...]")
+    .action(
+      plainly(async (output, { args }) => {
+        const { namedBackupConfig, originCommand } = await import("../origin.ts");
+        const [name = "", ...rest] = args;
+        const context = await loadContext(invocation, output, undefined, namedBackupConfig(name, rest));
+        return await originCommand(context, name, rest);
+      }),
+    );
+  root
+    .command("container", { hidden: true })
+    .argument("[args...]")
+    .action(
+      plainly(
+        async (output, { args }) =>
+          await (await import("../container.ts")).container(invocation, output, args),
+      ),
+    );
+  root
+    .command("container-health", { hidden: true })
+    .action(
+      withContext(async (context) => await (await import("../container-health.ts")).containerHealth(context)),
+    );
+}

@@ -1,0 +1,137 @@
+import type { CommandLine } from "../command-line.ts";
+
+/** Odoo's configuration, databases, roles and sessions. */
+export function addOdooCommands(line: CommandLine): void {
+  const { command, withContext } = line;
+  command("odoo-conf", "the lines for odoo.conf, with the password")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../odoo-conf.ts")).odooConf(context, { json }),
+      ),
+    );
+  addDatabases(line);
+  addRoles(line);
+  addSessions(line);
+}
+
+function addDatabases({ command, add, withContext }: CommandLine): void {
+  const db = command("db", "databases with their filestores: list, copy, rename, drop");
+  add(db, "list", "databases, owners, sizes, sessions")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { json }) => await (await import("../db.ts")).dbList(context, { json })),
+    );
+  add(db, "copy", "copy a database with its attachments, while others work in it")
+    .argument("<source>", "the database")
+    .argument("<copy>", "name of the copy")
+    .option("--neutralize", "make the copy harmless before any Odoo can see it: for staging")
+    .option("--replace", "replace a database of that name")
+    .option("--confirm <database>", "the name of the replaced database, typed")
+    .option("--keep-old", "keep the replaced database under another name")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, on, text, json }) => {
+        const { dbCopy } = await import("../db.ts");
+        return await dbCopy(context, args[0] ?? "", args[1] ?? "", {
+          neutralize: on("neutralize"),
+          replace: on("replace"),
+          confirm: text("confirm"),
+          keepOld: on("keepOld"),
+          json,
+        });
+      }),
+    );
+  add(db, "rename", "rename a database with its filestore")
+    .argument("<database>", "the present name")
+    .argument("<name>", "the new name")
+    .option("--yes", "end the sessions in it")
+    .action(
+      withContext(async (context, { args, on }) => {
+        const { dbRename } = await import("../db.ts");
+        return await dbRename(context, args[0] ?? "", args[1] ?? "", { yes: on("yes") });
+      }),
+    );
+  add(db, "drop", "drop a database with its filestore")
+    .argument("<database>", "the database")
+    .option("--confirm <database>", "its name, typed")
+    .action(
+      withContext(async (context, { args, text }) => {
+        const { dbDrop } = await import("../db.ts");
+        return await dbDrop(context, args[0] ?? "", { confirm: text("confirm") });
+      }),
+    );
+}
+
+function addRoles({ command, add, withContext }: CommandLine): void {
+  const role = command("role", "roles for more Odoos: create, list, drop");
+  add(role, "create", "a role with login and CREATEDB, member of openerp, never a superuser")
+    .argument("<name>", "the role")
+    .option("--password-file <file>", "file with its password (else generated and printed once)")
+    .option("--password-stdin", "its password comes on standard input")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, text, on, json }) => {
+        const { roleCreate } = await import("../role.ts");
+        return await roleCreate(context, args[0] ?? "", {
+          passwordFile: text("passwordFile"),
+          passwordStdin: on("passwordStdin"),
+          json,
+        });
+      }),
+    );
+  add(role, "list", "roles and what they own")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../role.ts")).roleList(context, { json }),
+      ),
+    );
+  add(role, "drop", "drop a role that owns nothing")
+    .argument("<name>", "the role")
+    .option("--confirm <name>", "its name, typed")
+    .action(
+      withContext(async (context, { args, text }) => {
+        const { roleDrop } = await import("../role.ts");
+        return await roleDrop(context, args[0] ?? "", { confirm: text("confirm") });
+      }),
+    );
+}
+
+function addSessions({ command, add, withContext }: CommandLine): void {
+  const sessions = command("sessions", "who is connected to the primary: list, kill, cancel, terminate");
+  add(sessions, "list", "sessions, what they run and what blocks them")
+    .argument("[database]", "only in this database")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, json }) => {
+        const { sessionsList } = await import("../sessions.ts");
+        return await sessionsList(context, args[0], { json });
+      }),
+    );
+  add(sessions, "kill", "end the sessions in a database; never one's own, replication or odoo-pg's")
+    .argument("<database>", "the database")
+    .option("--cancel", "only cancel what they run")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, on, json }) => {
+        const { sessionsKill } = await import("../sessions.ts");
+        return await sessionsKill(context, args[0] ?? "", { cancel: on("cancel"), json });
+      }),
+    );
+  for (const [name, description] of [
+    ["cancel", "cancel what one session runs; the session stays"],
+    ["terminate", "end one session; what it has not committed is undone"],
+  ] as const) {
+    add(sessions, name, description)
+      .argument("<pid>", "the session, as sessions list prints it")
+      .option("--dry-run", "show the session, change nothing")
+      .option("--json", "one JSON document")
+      .action(
+        withContext(async (context, { args, on, json }) => {
+          const { sessionsEnd } = await import("../sessions.ts");
+          return await sessionsEnd(context, name, args[0] ?? "", { dryRun: on("dryRun"), json });
+        }),
+      );
+  }
+}

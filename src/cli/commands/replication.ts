@@ -1,0 +1,90 @@
+import { type Command, Option } from "commander";
+import type { OperationRequest } from "../../agent/report.ts";
+import type { Call, CommandLine } from "../command-line.ts";
+
+/** Who is primary, and how the others follow. */
+export function addReplicationCommands({ command, add, withContext }: CommandLine): void {
+  const operation = (name: string, description: string): Command =>
+    command(name, description)
+      .option("--dry-run", "show the plan, change nothing")
+      .option("--json", "one JSON document");
+  const operate = (request: (call: Call, nodes: readonly string[]) => OperationRequest) =>
+    withContext(async (context, call) => {
+      const names = context.config.nodes.map(({ name }) => name);
+      const asked = request(call, names);
+      return await (await import("../operate.ts")).operate(context, asked, { json: call.json });
+    });
+
+  operation("switchover", "hand the part of the primary over to a replica; nothing is lost")
+    .option("--to <node>", "the new primary (else the replica that is least behind)")
+    .action(
+      operate(({ text, on }) => {
+        const to = text("to");
+        return {
+          operation: "switchover",
+          dry_run: on("dryRun"),
+          ...(to === undefined ? {} : { to }),
+        };
+      }),
+    );
+  operation("promote", "make a replica the primary when the primary is gone")
+    .argument("<node>", "the replica")
+    .addOption(
+      new Option("--fence <mode>", "stop a primary that still runs, first").choices(["fast", "immediate"]),
+    )
+    .option("--allow-data-loss", "go on although the replica lacks something; the refusal names how much")
+    .option("--confirm <name>", "the cluster's name, typed, with --allow-data-loss")
+    .action(
+      operate(({ args, text, on }) => {
+        const fence = text("fence");
+        const confirm = text("confirm");
+        return {
+          operation: "promote",
+          node: args[0] ?? "",
+          allow_data_loss: on("allowDataLoss"),
+          dry_run: on("dryRun"),
+          ...(fence === "fast" || fence === "immediate" ? { fence } : {}),
+          ...(confirm === undefined ? {} : { confirm }),
+        };
+      }),
+    );
+  operation("rejoin", "make an old primary a replica again (pg_rewind on a copy; the old data is kept)")
+    .argument("<node>", "the old primary")
+    .option("--reseed", "copy everything anew when pg_rewind cannot do it")
+    .option("--discard-old", "remove the old data once the node streams")
+    .action(
+      operate(({ args, on }) => ({
+        operation: "rejoin",
+        node: args[0] ?? "",
+        reseed: on("reseed"),
+        discard_old: on("discardOld"),
+        dry_run: on("dryRun"),
+      })),
+    );
+  operation("reseed", "make a replica anew from the primary; the old data is kept")
+    .argument("[node]", "the replica; may be left out where there is one node")
+    .option("--discard-old", "remove the old data once the copy streams")
+    .action(
+      operate(({ args, on }, nodes) => ({
+        operation: "reseed",
+        node: args[0] ?? (nodes.length === 1 ? nodes[0] : undefined) ?? "",
+        discard_old: on("discardOld"),
+        dry_run: on("dryRun"),
+      })),
+    );
+  add(command("replication", "how replication is"), "status", "positions, lag and slots of each replica")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { json }) => {
+        const { replicationStatus } = await import("../replication.ts");
+        return await replicationStatus(context, { json });
+      }),
+    );
+  command("history", "who became primary, when and why; how long writes paused")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../history.ts")).history(context, { json }),
+      ),
+    );
+}

@@ -1,0 +1,71 @@
+import type { CommandLine } from "../command-line.ts";
+import { beforeCluster } from "./before-cluster.ts";
+
+/** Configuration, sizes, and the files by which others start the program. */
+export function addSetUpCommands({ command, add, withContext, plainly, invocation }: CommandLine): void {
+  const config = command("config", "look at the configuration");
+  add(config, "check", "check file, programs and parameters; changes nothing")
+    .option("--json", "one JSON document")
+    .action(
+      plainly(async (output, { text, json }) => {
+        const { configCheck } = await import("../config.ts");
+        return await configCheck(invocation, output, text("config"), { json });
+      }),
+    );
+  add(config, "show", "every value and where it comes from")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { json }) => {
+        const { configShow } = await import("../config.ts");
+        return configShow(context, { json });
+      }),
+    );
+  command("tune", "settings of PostgreSQL and Odoo for this machine and load, as a difference to what runs")
+    .option(
+      "--memory <size>",
+      "memory of nodes (and Odoo, where it runs here), such as 16GB (else the machine's)",
+    )
+    .option("--cpus <number>", "processors (else the machine's)")
+    .option("--disk <kind>", "ssd or hdd (else as the system tells)")
+    .option("--workers <number>", "Odoo's workers, on all its hosts together")
+    .option("--users <number>", "people who work in Odoo at the same time")
+    .option("--apply", "write the settings into the configuration file; `odoo-pg up` then applies them")
+    .option("--dry-run", "with --apply: show what would be written, write nothing")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, on, json }) => {
+        const { tune } = await import("../tune.ts");
+        return await tune(context, {
+          memory: text("memory"),
+          cpus: text("cpus"),
+          disk: text("disk"),
+          workers: text("workers"),
+          users: text("users"),
+          apply: on("apply"),
+          dryRun: on("dryRun"),
+          json,
+        });
+      }),
+    );
+  command("systemd", "print a unit that keeps the agent running").action(
+    withContext(async (context) => (await import("../systemd.ts")).systemd(context)),
+  );
+  command("compose", "write a compose.yaml for containers, with generated passwords beside it")
+    .option("--replicas <number>", "replicas, each a service with a volume of its own", "1")
+    .option("--odoo", "start Odoo too, without its profile")
+    .option("--pgadmin", "start pgAdmin too, without its profile")
+    .option("--directory <dir>", "folder to write to", ".")
+    .option("--print", "print it, write nothing")
+    .action(
+      withContext(async (context, { text, on }) => {
+        const { compose } = await import("../compose.ts");
+        return await compose(context, {
+          replicas: Number(text("replicas")),
+          odoo: on("odoo"),
+          pgadmin: on("pgadmin"),
+          directory: text("directory") ?? ".",
+          print: on("print"),
+        });
+      }, beforeCluster(invocation)),
+    );
+}

@@ -1,0 +1,63 @@
+import type { CommandLine } from "../command-line.ts";
+
+/** Whether all is well, what is not, and what happened. */
+export function addWatchCommands({ command, add, withContext, invocation }: CommandLine): void {
+  command("status", "is all well: nodes, lag, slots, disks, endpoints, and what to do next")
+    .option("--json", "one JSON document")
+    .option("--watch", "again every 2 s, until Ctrl-C")
+    .action(
+      withContext(async (context, { on, json }) => {
+        // A container that has the endpoints alone.
+        if (invocation.environment["ENDPOINTS_FOR"])
+          return await (await import("../endpoints-status.ts")).endpointsStatus(context, { json });
+        const { status } = await import("../status.ts");
+        return await status(context, { json, watch: on("watch") }, context.output);
+      }),
+    );
+  command(
+    "doctor",
+    "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing",
+  )
+    .option("--odoo-conf <file>", "look at this odoo.conf too")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, json }) => {
+        const { doctor } = await import("../doctor.ts");
+        return await doctor(context, { odooConf: text("odooConf"), json });
+      }),
+    );
+  command("console", "the address of the console, with a link that signs in once")
+    .option("--passwords", "name the files of the passwords of viewer and operator too")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { on, json }) => {
+        const { consoleLink } = await import("../console.ts");
+        return await consoleLink(context, { passwords: on("passwords"), json });
+      }),
+    );
+  const alerts = command("alerts", "alarms: try the channels, list what is on");
+  add(alerts, "test", "send a test through each channel of `alarms`")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../alerts.ts")).alertsTest(context, { json }),
+      ),
+    );
+  add(alerts, "list", "which alarms are on, and since when")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../alerts.ts")).alertsList(context, { json }),
+      ),
+    );
+  command("events", "what happened to the cluster, and who asked for it")
+    .option("--since <time>", "24h, 30m, 7d or a date; default 7d")
+    .option("-f, --follow", "go on printing what happens")
+    .option("--json", "one JSON document; with --follow one object a line")
+    .action(
+      withContext(async (context, { text, on, json }) => {
+        const { events } = await import("../events.ts");
+        return await events(context, { since: text("since"), follow: on("follow"), json });
+      }),
+    );
+}
