@@ -2,6 +2,7 @@ import {
   ENVIRONMENT_ROLES,
   PASSWORD_VARIABLES,
   RESERVED_VARIABLES,
+  UNSET_BY_FALSE,
   type EnvironmentRole,
 } from "./environment.ts";
 import { exampleFile } from "./example.ts";
@@ -73,9 +74,10 @@ ${passwordRows()}
 | \`BACKUPS=false\` | turns scheduled backups off (\`backup.enabled\`) |
 | \`BACKUP_ONLY_FILTER=value\` | keeps to databases whose name contains the value (\`backup.only_filter\`) |
 
-A password variable and its \`_FILE\` form cannot both be set, and neither may be empty. A password is printable
-ASCII without line breaks: its SCRAM verifier is computed on the client, and programs disagree on how to encode
-other characters. A parameter that another key sets is refused here as in the file. Reserved, and not a parameter:
+A password variable and its \`_FILE\` form cannot both be set; an empty variable counts as none, and so does the
+word \`false\` as a value of ${UNSET_BY_FALSE.map((name) => `\`${name}\``).join(", ")}. A password is
+printable ASCII without line breaks: its SCRAM verifier is computed on the client, and programs disagree on how to
+encode other characters. A parameter that another key sets is refused here as in the file. Reserved, and not a parameter:
 ${RESERVED_VARIABLES.map((name) => `\`${name}\``).join(", ")}.
 `;
 

@@ -35,6 +35,35 @@ const SETTING_VARIABLES: Readonly<Record<string, { path: Path; read: (value: str
   BACKUP_ONLY_FILTER: { path: ["backup", "only_filter"], read: (value) => value },
 };
 
+/**
+ * Variables of the image odoo/pgsql that its own scripts take for not set when they say `false`. As a host nobody would
+ * be found by it, and as a password everybody would guess it.
+ */
+export const UNSET_BY_FALSE: readonly string[] = [
+  "OPENERP_PGSQL_PASSWD",
+  "REPLICATOR_PGSQL_PASSWD",
+  "SLAVEHOST",
+  "SLAVEUSER",
+  "BACKUP_ONLY_FILTER",
+];
+
+/** Variables that may stand there empty: Compose files hand on what is not set like that. */
+const MAY_BE_EMPTY: readonly string[] = [
+  ...Object.keys(SETTING_VARIABLES),
+  ...[...Object.values(PASSWORD_VARIABLES), "SLAVEPASSWORD"].flatMap((name) => [name, `${name}_FILE`]),
+];
+
+/** The environment without variables that stand there and say nothing. */
+export function withoutUnset(env: Environment): Environment {
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      ([name, value]) =>
+        !(value === "" && MAY_BE_EMPTY.includes(name)) &&
+        !(value === "false" && UNSET_BY_FALSE.includes(name)),
+    ),
+  );
+}
+
 function numberOrText(value: string): unknown {
   return /^\d+$/.test(value) ? Number(value) : value;
 }
@@ -56,8 +85,7 @@ export interface EnvironmentSetting {
 function readSettings(env: Environment): EnvironmentSetting[] {
   return Object.entries(SETTING_VARIABLES).flatMap(([name, { path, read }]) => {
     const value = env[name];
-    // Compose files hand on variables that are not set as empty ones.
-    if (value === undefined || value === "") return [];
+    if (value === undefined) return [];
     // A primary answers reads whatever this says: it means something only where there is an upstream.
     if (name === "PGSQL_HOT_STANDBY" && !env["SLAVEHOST"]) return [];
     return [{ path, value: read(value), origin: { kind: "environment" as const, name } }];
@@ -72,7 +100,8 @@ export interface EnvironmentReading {
 }
 
 /** Reads what the environment says about the configuration; everything else in it is left alone. */
-export function readEnvironment(env: Environment): EnvironmentReading {
+export function readEnvironment(given: Environment): EnvironmentReading {
+  const env = withoutUnset(given);
   const { parameters, problems } = readParameters(env);
   const passwords: Partial<Record<EnvironmentRole, PasswordSource>> = {};
   for (const role of ENVIRONMENT_ROLES) {

@@ -38,10 +38,8 @@ test.each([
   [{ "PGSQL_A-B": "a" }, 'PGSQL_A-B: "a-b" cannot be the name'],
   [{ PGSQL___PROTO__: "a" }, 'PGSQL___PROTO__: "__proto__" cannot be the name'],
   [{ PGSQL_A: "1", PGSQL_a: "2" }, 'PGSQL_a: "a" is set twice by the environment'],
-  [{ OPENERP_PGSQL_PASSWD: "" }, "OPENERP_PGSQL_PASSWD: the password is empty"],
   [{ OPENERP_PGSQL_PASSWD: "a\nb" }, "OPENERP_PGSQL_PASSWD: the password holds a line break"],
   [{ REPLICATOR_PGSQL_PASSWD: "é" }, "REPLICATOR_PGSQL_PASSWD: the password holds a character"],
-  [{ REPLICATOR_PGSQL_PASSWD_FILE: "" }, "REPLICATOR_PGSQL_PASSWD_FILE: must be the absolute path"],
   [{ OPENERP_PGSQL_PASSWD_FILE: "hunter2" }, "OPENERP_PGSQL_PASSWD_FILE: must be the absolute path"],
   [
     { OPENERP_PGSQL_PASSWD: "a", OPENERP_PGSQL_PASSWD_FILE: "/a" },
@@ -52,6 +50,34 @@ test.each([
   expect(problems).toHaveLength(1);
   expect(problems[0]?.startsWith(expected)).toBe(true);
   expect(problems[0]).not.toContain("hunter2");
+});
+
+test("variables that are empty, as compose hands them on, count as not set", () => {
+  const empty = {
+    OPENERP_PGSQL_PASSWD: "",
+    REPLICATOR_PGSQL_PASSWD_FILE: "",
+    SLAVEHOST: "",
+    SLAVEPASSWORD: "",
+    SLAVEPASSWORD_FILE: "",
+    BACKUPS: "",
+  };
+  const { config, secrets } = resolveEnvironment(empty);
+  expect(config).toEqual(resolveEnvironment({}).config);
+  expect(secrets).toEqual({});
+  const withFile = { OPENERP_PGSQL_PASSWD: "", OPENERP_PGSQL_PASSWD_FILE: "/a" };
+  expect(resolveEnvironment(withFile).secrets.openerp).toMatchObject({ kind: "file", path: "/a" });
+});
+
+test("false counts as not set where the image odoo/pgsql has it so: no password, no primary, no filter of that name", () => {
+  const { config, secrets } = resolveEnvironment({
+    OPENERP_PGSQL_PASSWD: "false",
+    REPLICATOR_PGSQL_PASSWD: "false",
+    SLAVEHOST: "false",
+    SLAVEUSER: "false",
+    BACKUP_ONLY_FILTER: "false",
+  });
+  expect(config).toEqual(resolveEnvironment({}).config);
+  expect(secrets).toEqual({});
 });
 
 test("a mistake in the file is reported although the environment sets the same parameter", () => {

@@ -86,6 +86,11 @@ describe("pg_backup.config", () => {
     expect(() => resolve("ENABLE_PLAIN_BACKUPS=perhaps")).toThrow(/pg_backup\.config:1: backup\.plain/);
   });
 
+  test("false is no filter, as for the script", () => {
+    const text = "BACKUP_ONLY_FILTER=prod\nBACKUP_ONLY_FILTER=false";
+    expect(readPgBackupConfig({ path: "x", text }).settings).toEqual([]);
+  });
+
   test("an empty value counts as not set", () => {
     expect(readPgBackupConfig({ path: "x", text: "BACKUP_DIR=\nBACKUP_USER=''" })).toEqual({
       settings: [],

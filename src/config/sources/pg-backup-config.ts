@@ -58,10 +58,15 @@ export function readPgBackupConfig(file: {
         origin,
         message: `${name} holds something that only a shell works out; this file is read, never executed: write the value itself`,
       });
-    } else if (value === "") settings.delete(name);
+    } else if (saysNothing(name, value)) settings.delete(name);
     else settings.set(name, { path: key.path, value: key.read(value), origin });
   }
   return { settings: [...settings.values()], problems };
+}
+
+/** That script takes `false` for no filter. */
+function saysNothing(name: string, value: string): boolean {
+  return value === "" || (name === "BACKUP_ONLY_FILTER" && value === "false");
 }
 
 /** The value of an assignment: one word, in quotes or not, perhaps with a comment behind it. Undefined for anything else. */
