@@ -1,6 +1,7 @@
 import { OdooPgError } from "../errors.ts";
 import { realPath } from "../system/files.ts";
-import { processesWorkingIn, sendSignal, waitForEnd } from "../system/process.ts";
+import { sendSignal, waitForEnd } from "../system/process.ts";
+import { processesWorkingIn } from "../system/working-directory.ts";
 
 /** Milliseconds for a process to be gone after it was killed: one that waits for a dead disk is not. */
 const END_LIMIT = 5000;
@@ -22,9 +23,9 @@ export async function endOrphans(dataDir: string, node: string): Promise<number>
   const left = await processesWorkingIn(place, "postgres");
   if (left === undefined) {
     throw new OdooPgError("node_not_ready", {
-      message: `Whether processes of ${node} are left cannot be told: neither /proc nor lsof is there.`,
+      message: `Whether processes of ${node} are left cannot be told: the system does not say where its processes work.`,
       safe: "Nothing was changed.",
-      next: "Install lsof, then run the same command again.",
+      next: "Run it as the user that owns the data directory; without /proc, install lsof.",
     });
   }
   for (const pid of left) sendSignal(pid, "SIGKILL");

@@ -19,8 +19,8 @@ import {
   sendSignal,
   startDetached,
   waitForEnd,
-  workingDirectory,
 } from "../system/process.ts";
+import { workingDirectory } from "../system/working-directory.ts";
 import { monotonic, pause, waitUntil } from "../system/clock.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { endOrphans } from "./orphans.ts";

@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, fchownSync } from "node:fs";
-import path from "node:path";
+import { closeSync, openSync, readFileSync, fchownSync } from "node:fs";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "./clock.ts";
 import type { Owner } from "./files.ts";
@@ -241,54 +240,6 @@ export async function processStartSeconds(pid: number): Promise<number | undefin
   const ps = await run("ps", ["-o", "lstart=", "-p", String(pid)], { environment: { TZ: "UTC" } });
   const parsed = Date.parse(`${ps.stdout.trim()} UTC`);
   return Number.isNaN(parsed) ? undefined : parsed / 1000;
-}
-
-/** The directory that a process works in, where the system tells (Linux, own user or root). */
-export function workingDirectory(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Living processes of a program that work in a directory. On Linux by /proc, elsewhere by what lsof says.
- * @param program the name of its file
- * @returns undefined where the system does not tell
- */
-export async function processesWorkingIn(
-  directory: string,
-  program: string,
-): Promise<readonly number[] | undefined> {
-  if (process.platform === "linux") {
-    return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter((pid) => workingDirectory(pid) === directory && programFile(pid) === program);
-  }
-  const lsof = await run("lsof", ["-a", "-d", "cwd", "-c", program, "-Fpn"]).catch(() => undefined);
-  return lsof && pidsAtDirectory(lsof.stdout, directory);
-}
-
-/** The name of a process's program file, as it was started: an update may have replaced the file since. */
-function programFile(pid: number): string | undefined {
-  try {
-    return path.basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ""));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Reads `lsof -Fpn`: a line `p` with the process, then lines `n` with the names of its files. */
-function pidsAtDirectory(text: string, directory: string): number[] {
-  const found: number[] = [];
-  let pid = 0;
-  for (const line of text.split("\n")) {
-    if (line.startsWith("p")) pid = Number(line.slice(1));
-    else if (line === `n${directory}`) found.push(pid);
-  }
-  return found;
 }
 
 export type Signal =

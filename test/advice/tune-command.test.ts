@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
+import { newcomer } from "../support/ordinary-user.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -120,8 +121,8 @@ test("tune --apply writes the difference into the file, up runs it, and a second
 
 describe("without a cluster", () => {
   test("tune reads the machine's own figures and makes the file where there is none", async () => {
-    const home = temporaryFolder();
-    const run = async (...args: string[]) => await runProgram(["tune", ...args], { home });
+    const { home, user } = await newcomer();
+    const run = async (...args: string[]) => await runProgram(["tune", ...args], { home, user });
     const { stdout, stderr, exitCode } = await run();
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toMatch(
@@ -139,10 +140,10 @@ describe("without a cluster", () => {
   });
 
   test("a parameter of the environment is not written: the environment goes over the file", async () => {
-    const home = temporaryFolder();
+    const { home, user } = await newcomer();
     const env = { PGSQL_JIT: "on" };
     const document = documentSchema.parse(
-      JSON.parse((await runProgram(["tune", "--apply", "--json"], { home, env })).stdout),
+      JSON.parse((await runProgram(["tune", "--apply", "--json"], { home, user, env })).stdout),
     );
     const jit = document.settings.find(({ name }) => name === "jit");
     expect(jit).toMatchObject({ differs: true, to_write: false });
@@ -163,15 +164,11 @@ describe("without a cluster", () => {
   });
 
   test("a file that this user may not write is left alone, and its lines are told", async () => {
-    const home = temporaryFolder();
+    const { home, user } = await newcomer();
     const file = join(home, "odoo-pg.yaml");
     writeFileSync(file, "cluster: prod\n");
     chmodSync(home, 0o555);
-    const isRoot = process.getuid?.() === 0;
-    const { stderr, exitCode } = await runProgram(["tune", "--apply"], {
-      home,
-      ...(isRoot ? { user: { uid: 65_534, gid: 65_534 } } : {}),
-    });
+    const { stderr, exitCode } = await runProgram(["tune", "--apply"], { home, user });
     chmodSync(home, 0o755);
     expect(stderr).toMatch(
       /config_unwritable[\s\S]*by this user[\s\S]*shared_buffers: [\s\S]*Next: Write them/,

@@ -1,20 +1,11 @@
-import { execa } from "execa";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
+import { ordinaryUser } from "../support/ordinary-user.ts";
 import { processesUsing } from "../support/processes.ts";
 import type { User } from "../support/program.ts";
 import { waitFor } from "../support/wait.ts";
-
-/** As root the commands run as nobody: it has no home, no shell and no rights. */
-async function ordinaryUser(): Promise<User> {
-  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  if (uid !== 0) return { uid, gid };
-  const id = async (option: string): Promise<number> =>
-    Number((await execa("id", [option, "nobody"])).stdout);
-  return { uid: await id("-u"), gid: await id("-g") };
-}
 
 let user: User;
 let cluster: ThrowawayCluster;

@@ -39,6 +39,12 @@ const ago = (interval: string): string => `now() AT TIME ZONE 'UTC' - interval '
 test("a backup of Odoo tells its version, and how its actions, mail, bus and attachments are", async () => {
   const folder = temporaryFolder();
   const dump = await odooDump(folder);
+  if (dump.tables < 100) {
+    // Without the real one beside the checkout: what has two tables of Odoo's names is not taken for Odoo's.
+    await make("sales", "CREATE TABLE res_partner (id int)", "CREATE TABLE ir_attachment (id int)");
+    expect(await factsOf("sales")).toBeUndefined();
+    return;
+  }
   chmodSync(dump.path, 0o644);
   await make("sales");
   await execa(programOf(node.installation, "psql"), ["-X", "-q", "-f", dump.path, "-v", "ON_ERROR_STOP=1"], {
@@ -52,11 +58,6 @@ test("a backup of Odoo tells its version, and how its actions, mail, bus and att
     stdout: "ignore",
   });
   const facts = await factsOf("sales");
-  if (dump.tables < 100) {
-    // Without the real one beside the checkout: a dump of two tables is not taken for Odoo's.
-    expect(facts).toBeUndefined();
-    return;
-  }
   expect(facts).toMatchObject({
     odoo_version: "19.0",
     failed_actions: 0,

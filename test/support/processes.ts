@@ -1,5 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { holdsWithin } from "./wait.ts";
 
 export interface Process {
@@ -19,24 +19,39 @@ export function processesUsing(...folders: readonly string[]): readonly Process[
 }
 
 function inProc(mentions: (text: string) => boolean): readonly Process[] {
-  const found: Process[] = [];
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
     const command = orEmpty(() => readFileSync(`/proc/${name}/cmdline`, "utf8"))
       .replaceAll("\0", " ")
       .trim();
-    const uses =
-      mentions(command) ||
-      mentions(orEmpty(() => readlinkSync(`/proc/${name}/cwd`))) ||
-      openFiles(name).some(mentions);
-    if (uses) found.push({ pid: Number(name), command });
-  }
-  return found;
+    return mentions(command) || placesOf(name).some(mentions) ? [{ pid: Number(name), command }] : [];
+  });
 }
 
-function openFiles(pid: string): readonly string[] {
+/** Working directory and open files of a process. */
+function placesOf(pid: string): readonly string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).map((fd) => orEmpty(() => readlinkSync(`/proc/${pid}/fd/${fd}`)));
+    const open = readdirSync(`/proc/${pid}/fd`).map((fd) =>
+      orEmpty(() => readlinkSync(`/proc/${pid}/fd/${fd}`)),
+    );
+    return [orEmpty(() => readlinkSync(`/proc/${pid}/cwd`)), ...open];
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EACCES" ? asItsOwner(pid) : [];
+  }
+}
+
+/** Root in a container may lack the right to look at others' processes (CAP_SYS_PTRACE); their user has it. */
+function asItsOwner(pid: string): readonly string[] {
+  if (process.geteuid?.() !== 0) return [];
+  try {
+    const { uid, gid } = statSync(`/proc/${pid}`);
+    const places = [`/proc/${pid}/cwd`, `/proc/${pid}/fd`];
+    const found = spawnSync("find", [...places, "-type", "l", "-printf", "%l\n"], {
+      uid,
+      gid,
+      encoding: "utf8",
+    });
+    return found.stdout.split("\n");
   } catch {
     return [];
   }

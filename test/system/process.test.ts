@@ -13,8 +13,8 @@ import {
   sendSignal,
   startDetached,
   waitForEnd,
-  workingDirectory,
 } from "../../src/system/process.ts";
+import { workingDirectory } from "../../src/system/working-directory.ts";
 import { serverOwner } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
