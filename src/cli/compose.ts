@@ -1,6 +1,5 @@
 import path from "node:path";
 import { generatePassword } from "../agent/secrets.ts";
-import type { Environment } from "../config/environment.ts";
 import { passwordProblem } from "../config/passwords.ts";
 import {
   COMPOSE_HEAD,
@@ -11,20 +10,34 @@ import {
   type ComposeOptions,
 } from "../container/compose.ts";
 import { odooRoleName } from "../container/contract.ts";
+import { readEnvFile } from "../container/env-file.ts";
+import { renderOdooConf } from "../container/odoo-conf-file.ts";
 import { pgadminServers } from "../container/pgadmin.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { odooOptions } from "../odoo/conf.ts";
 import { DEFAULT_MAX_CONNECTIONS, renderPassfile } from "../postgres/render.ts";
-import { ensureDirectory, readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import {
+  ensureDirectory,
+  kindOf,
+  ownerOf,
+  readTextIfAny,
+  writeFileAtomic,
+  writeFileIfChanged,
+  type Owner,
+} from "../system/files.ts";
 import type { Context } from "./context.ts";
 
-/** Variables that give a password in the place of a generated one, as in an `.env`. */
+/** Variables of an `.env` that give a password in the place of a generated one. */
 const GIVEN: Readonly<Record<keyof typeof SECRET_FILES, string>> = {
   odoo: "ODOO_PASSWORD",
   replicator: "REPLICATOR_PASSWORD",
   collectd: "COLLECTD_PASSWORD",
   pgadmin: "PGADMIN_PASSWORD",
+  master: "ODOO_MASTER_PASSWORD",
 };
+
+/** Names under which a Compose program would take another file of the folder than ours. */
+const OTHER_NAMES = ["docker-compose.yml", "docker-compose.yaml", "compose.yml"] as const;
 
 /** Writes compose.yaml and the passwords' files, or prints the former. A file of somebody else's is never replaced. */
 export async function compose(
@@ -43,35 +56,57 @@ export async function compose(
   const directory = path.resolve(invocation.cwd, options.directory);
   const file = path.join(directory, "compose.yaml");
   const present = await readTextIfAny(file);
-  if (present !== undefined && !present.startsWith(COMPOSE_HEAD)) {
-    throw new OdooPgError("refused", {
-      message: `${file} was not made by odoo-pg.`,
-      safe: "Nothing was written.",
-      next: "Choose another folder (--directory), or print it: odoo-pg compose --print",
-    });
+  if (present !== undefined && !present.startsWith(COMPOSE_HEAD))
+    throw notOurs(`${file} was not made by odoo-pg.`);
+  for (const name of OTHER_NAMES) {
+    if ((await kindOf(path.join(directory, name))) !== undefined)
+      throw notOurs(`${directory} holds ${name} already: not every Compose would take compose.yaml then.`);
   }
-  await ensureDirectory(directory, { mode: 0o755 });
+  // A folder that is there keeps its mode.
+  const folder = await kindOf(directory);
+  if (folder === undefined) await ensureDirectory(directory, { mode: 0o755 });
+  else if (folder !== "directory") throw notOurs(`${directory} is not a folder.`);
   const changed = await writeFileIfChanged(file, text, { mode: 0o644 });
-  await ensureSecrets(path.join(directory, "secrets"), {});
-  output.err(`${changed ? "Written" : "Unchanged"}: ${file}; passwords are in ${directory}/secrets.`);
-  output.err(`Start it: docker compose -f ${file} up -d`);
+  const secrets = path.join(directory, "secrets");
+  // Once they are there, the service setup keeps them.
+  if ((await kindOf(secrets)) === undefined) await ensureSecrets(secrets, new Map(), undefined);
+  output.err(`${changed ? "Written" : "Unchanged"}: ${file}; passwords are in ${secrets}.`);
+  // Not by -f: Compose would leave compose.override.yaml out.
+  const there = directory === path.resolve(invocation.cwd) ? "" : `cd ${quoteWord(directory)} && `;
+  output.err(`Start it: ${there}docker compose up -d`);
   return 0;
 }
 
-/** Every password: the given one, else the one in its file, else a new one. */
+function notOurs(message: string): OdooPgError {
+  return new OdooPgError("refused", {
+    message,
+    safe: "Nothing was written.",
+    next: "Choose another folder (--directory), or print it: odoo-pg compose --print",
+  });
+}
+
+/** A word as a shell reads it. */
+function quoteWord(word: string): string {
+  return /^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** Every password: the given one, else the one in its file, else a new one. The files are their owner's alone. */
 async function ensureSecrets(
   directory: string,
-  given: Environment,
+  given: ReadonlyMap<string, string>,
+  owner: Owner | undefined,
 ): Promise<Record<keyof typeof SECRET_FILES, string>> {
-  await ensureDirectory(directory, { mode: 0o700 });
+  const options = owner ? { owner } : {};
+  await ensureDirectory(directory, { mode: 0o700, ...options });
   const ensure = async (name: keyof typeof SECRET_FILES): Promise<string> => {
     const file = path.join(directory, SECRET_FILES[name]);
     const kept = (await readTextIfAny(file))?.replace(/\r?\n$/, "");
-    const password = given[GIVEN[name]] || kept || generatePassword();
+    const password = given.get(GIVEN[name]) ?? (kept || generatePassword());
     const problem = passwordProblem(password);
     if (problem !== undefined)
       throw new OdooPgError("config_invalid", { message: `${GIVEN[name]} or ${file}: ${problem}.` });
-    if (password !== kept) await writeFileIfChanged(file, `${password}\n`);
+    const isOwned = owner === undefined || (await ownerOf(file))?.uid === owner.uid;
+    if (password !== kept || !isOwned) await writeFileAtomic(file, `${password}\n`, options);
     return password;
   };
   return {
@@ -79,7 +114,22 @@ async function ensureSecrets(
     replicator: await ensure("replicator"),
     collectd: await ensure("collectd"),
     pgadmin: await ensure("pgadmin"),
+    master: await ensure("master"),
   };
+}
+
+/** The passwords that the `.env` of the project gives. @throws OdooPgError config_invalid */
+async function givenPasswords(project: string): Promise<ReadonlyMap<string, string>> {
+  const { values, ambiguous } = readEnvFile(
+    (await readTextIfAny(path.join(project, ".env"))) ?? "",
+    Object.values(GIVEN),
+  );
+  if (ambiguous.length === 0) return values;
+  throw new OdooPgError("config_invalid", {
+    message: `${ambiguous.join(", ")} in .env: a $ stands for another variable there, and no password is made of one.`,
+    safe: "Nothing was changed.",
+    next: "Write the password in single quotes: '…'",
+  });
 }
 
 /** The user of pgAdmin's image (its documentation, "Container Deployment"). */
@@ -91,21 +141,32 @@ const PGADMIN_USER = { uid: 5050, gid: 5050 };
  */
 export async function containerSetup(context: Context): Promise<ExitStatus> {
   const { environment } = context.invocation;
-  const passwords = await ensureSecrets("/setup/secrets", environment);
+  if (environment["POSTGRES_USER"] === "openerp") {
+    throw new OdooPgError("config_invalid", {
+      message: "ODOO_USER=openerp is not possible: openerp is the group that Odoo's role is a member of.",
+      safe: "Nothing was changed.",
+      next: "Leave ODOO_USER out of .env, or give Odoo's role another name.",
+    });
+  }
+  const project = "/setup/project";
+  const given = await givenPasswords(project);
+  // Whoever owns the folder may read its passwords: the folder in it was made by the engine, for root.
+  const passwords = await ensureSecrets("/setup/secrets", given, await ownerOf(project));
   const role = odooRoleName(environment) ?? context.config.odoo.role;
   const config = { ...context.config, odoo: { ...context.config.odoo, role } };
-  const lines = [
-    "[options]",
-    ...odooOptions(config, "endpoints", passwords.odoo, DEFAULT_MAX_CONNECTIONS).flatMap(
-      ({ name, value, reason }) => [`; ${reason}`, `${name} = ${value}`],
-    ),
-    "; as in Odoo's own image",
-    "data_dir = /var/lib/odoo",
-    "addons_path = /mnt/extra-addons",
-  ];
   const servers = { owner: SERVERS_USER };
   await ensureDirectory("/setup/odoo", servers);
-  await writeFileIfChanged("/setup/odoo/odoo.conf", `${lines.join("\n")}\n`, servers);
+  const conf = renderOdooConf(await readTextIfAny("/setup/odoo/odoo.conf"), [
+    ...odooOptions(config, "endpoints", passwords.odoo, DEFAULT_MAX_CONNECTIONS),
+    {
+      name: "admin_passwd",
+      value: passwords.master,
+      reason: "the master password, for the page that makes and drops databases; Odoo's own default is admin",
+    },
+    { name: "data_dir", value: "/var/lib/odoo", reason: "as in Odoo's own image" },
+    { name: "addons_path", value: "/mnt/extra-addons", reason: "as in Odoo's own image" },
+  ]);
+  await writeFileIfChanged("/setup/odoo/odoo.conf", conf, servers);
   // Not empty, so that the engine does not fill it from Odoo's image and give it to the user there.
   await ensureDirectory("/setup/odoo-data", { mode: 0o755, ...servers });
   await ensureDirectory("/setup/odoo-data/filestore", { mode: 0o755, ...servers });

@@ -17,6 +17,8 @@ export const SECRET_FILES = {
   replicator: "replicator.password",
   collectd: "collectd.password",
   pgadmin: "pgadmin.password",
+  /** Odoo's master password, of the page that makes, copies and drops databases. Odoo's own default is `admin`. */
+  master: "odoo-master.password",
 } as const;
 
 /**
@@ -84,13 +86,10 @@ export function renderCompose(options: ComposeOptions): string {
       environment: {
         REPLICAS: String(options.replicas),
         POSTGRES_USER: ODOO_ROLE,
-        // From .env, where they are set there; otherwise they are generated.
-        ODOO_PASSWORD: "${ODOO_PASSWORD:-}",
-        REPLICATOR_PASSWORD: "${REPLICATOR_PASSWORD:-}",
-        COLLECTD_PASSWORD: "${COLLECTD_PASSWORD:-}",
-        PGADMIN_PASSWORD: "${PGADMIN_PASSWORD:-}",
       },
       volumes: [
+        // It reads .env itself: a password in its environment would be told by `docker inspect` and `compose config`.
+        ".:/setup/project:ro",
         "./secrets:/setup/secrets",
         "./odoo:/setup/odoo",
         "./pgadmin:/setup/pgadmin",
@@ -173,6 +172,7 @@ export function renderCompose(options: ComposeOptions): string {
 #   docker compose --profile odoo --profile pgadmin up -d   with Odoo 19 and pgAdmin
 #
 # Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, pgAdmin 5050: on this host alone, unless
-# ODOO_PG_ADDRESS in .env names another of its addresses.
+# ODOO_PG_ADDRESS in .env names another of its addresses. Changes of yours belong in compose.override.yaml: this file is
+# written anew by odoo-pg compose.
 ${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0 })}`;
 }

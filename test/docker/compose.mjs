@@ -1,5 +1,14 @@
 // The compose recipe: what its users do with it, in one project, one after another.
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chownSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { randomBytes } from "node:crypto";
@@ -9,6 +18,9 @@ import { deriveImage, root } from "./images.mjs";
 
 /** An address of this host that nothing else uses: the recipe's ports are likely taken on the usual one. */
 const ADDRESS = "127.0.77.1";
+/** A password of the user's own, with what is special in an .env. */
+const CHOSEN = "Ch#sen of our own";
+const PASSWORDS = ["odoo", "replicator", "collectd", "pgadmin", "odoo-master"];
 
 export class Project {
   folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-compose-"));
@@ -19,6 +31,9 @@ export class Project {
     this.#command = command;
     this.image = image;
     cpSync(path.join(root, "docker/compose.yaml"), path.join(this.folder, "compose.yaml"));
+    writeFileSync(path.join(this.folder, ".env"), `ODOO_PASSWORD='${CHOSEN}'\n`);
+    // As on a host where somebody without root's rights has the folder.
+    if (process.getuid?.() === 0) chownSync(this.folder, 4321, 4321);
   }
 
   get #options() {
@@ -34,7 +49,7 @@ export class Project {
   }
 
   async container(service) {
-    const id = await this.compose("ps", "-q", service);
+    const id = await this.compose("ps", "-a", "-q", service);
     if (id === "") throw new Error(`${service} has no container`);
     return id;
   }
@@ -92,7 +107,18 @@ export function composeScenarios(project) {
       async () => {
         await project.compose("up", "-d");
         await project.allHealthy();
-        const files = ["odoo", "replicator", "collectd", "pgadmin"].map((name) => `secrets/${name}.password`);
+        const files = PASSWORDS.map((name) => `secrets/${name}.password`);
+        for (const file of files)
+          equal(
+            statSync(path.join(project.folder, file)).uid,
+            statSync(project.folder).uid,
+            `owner of ${file}`,
+          );
+        equal(
+          readFileSync(path.join(project.folder, files[0]), "utf8"),
+          `${CHOSEN}\n`,
+          "the password that .env gives",
+        );
         for (const file of [...files, "odoo/odoo.conf", "pgadmin/pgpass", "pgadmin/password"])
           equal(
             (statSync(path.join(project.folder, file)).mode & 0o777).toString(8),
@@ -102,6 +128,8 @@ export function composeScenarios(project) {
         const conf = readFileSync(path.join(project.folder, "odoo/odoo.conf"), "utf8");
         holds(conf, /^db_host = endpoints$/m, "odoo.conf");
         holds(conf, /^db_replica_port = 5435$/m, "odoo.conf");
+        holds(conf, /^admin_passwd = \w{20}/m, "odoo.conf");
+        appendFileSync(path.join(project.folder, "odoo/odoo.conf"), "workers = 4\n");
         const servers = JSON.parse(readFileSync(path.join(project.folder, "pgadmin/servers.json"), "utf8"));
         equal(
           Object.values(servers.Servers).map(({ Host }) => Host),
@@ -133,6 +161,8 @@ export function composeScenarios(project) {
           before,
           "containers",
         );
+        const conf = readFileSync(path.join(project.folder, "odoo/odoo.conf"), "utf8");
+        holds(conf, /^workers = 4$/m, "odoo.conf, which its owner changed");
         await nothingLost();
       },
     ],
@@ -238,21 +268,18 @@ export function composeScenarios(project) {
     [
       "no password in a log, in ps or in what the engine tells of a container",
       async () => {
-        for (const service of ["primary", "replica", "endpoints"]) {
+        const config = await project.compose("--profile", "odoo", "--profile", "pgadmin", "config");
+        for (const service of ["setup", "primary", "replica", "endpoints"]) {
           const id = await project.container(service);
+          const within = async (...words) => (service === "setup" ? "" : await docker("exec", id, ...words));
           const texts = [
+            config,
             await logsOf(id),
-            await docker("exec", id, "ps", "axeww"),
+            await within("ps", "axeww"),
             await docker("inspect", id),
-            await docker(
-              "exec",
-              id,
-              "sh",
-              "-c",
-              "cat /var/log/*.log /var/lib/postgresql/odoo-pg/*.log 2>/dev/null || :",
-            ),
+            await within("sh", "-c", "cat /var/log/*.log /var/lib/postgresql/odoo-pg/*.log 2>/dev/null || :"),
           ];
-          for (const name of ["odoo", "replicator", "collectd", "pgadmin"]) {
+          for (const name of PASSWORDS) {
             const file = path.join(project.folder, "secrets", `${name}.password`);
             for (const text of texts)
               lacks(text, readFileSync(file, "utf8").trim(), `what is seen of ${service}`);
