@@ -9,6 +9,7 @@ import {
   ensureDirectory,
   isExecutable,
   kindOf,
+  leadLink,
   modifiedAt,
   move,
   namesIn,
@@ -18,12 +19,14 @@ import {
   readTextIfAny,
   realPath,
   removeFile,
+  removeLink,
   removeTree,
   temporaryDirectory,
   treeBytes,
   writeFileAtomic,
   writeFileIfChanged,
 } from "../../src/system/files.ts";
+import { appendRotating } from "../../src/system/log.ts";
 import { serverOwner } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { mayMount, mountSmallDisk } from "../support/small-disk.ts";
@@ -192,4 +195,34 @@ test("a temporary directory is gone after its use, also after a failed one", asy
   });
   await expect(failing).rejects.toThrow("failed");
   expect(await kindOf(seen)).toBeUndefined();
+});
+
+test("a temporary directory is found where the system's own cannot be written to, as in a read-only container", async () => {
+  const before = process.env["TMPDIR"];
+  process.env["TMPDIR"] = join(temporaryFolder(), "is-not-there");
+  atEnd(() => {
+    if (before === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = before;
+  });
+  let kept = "";
+  await temporaryDirectory(undefined, async (directory) => {
+    kept = directory;
+    await writeFileAtomic(join(directory, "file"), "text");
+  });
+  expect(kept).toMatch(/^\/dev\/shm\//);
+  expect(await kindOf(kept)).toBeUndefined();
+});
+
+test("a log that a link leads to is written and rotated where it lies", async () => {
+  const folder = temporaryFolder();
+  const [link, log] = [join(folder, "link.log"), join(folder, "real.log")];
+  await leadLink(link, log);
+  const now = Date.now();
+  appendRotating(link, "first\n", undefined, now);
+  appendRotating(link, "second\n", undefined, now + 8 * 24 * 3600 * 1000);
+  expect(readFileSync(log, "utf8")).toBe("second\n");
+  expect(readFileSync(`${log}.1`, "utf8")).toBe("first\n");
+  await removeLink(log);
+  await removeLink(link);
+  expect([await kindOf(link), await kindOf(log)]).toEqual([undefined, "file"]);
 });

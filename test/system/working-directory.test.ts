@@ -54,8 +54,8 @@ test("processes are found too by a root who may not look at those of others, as 
     logLevel: "silent",
   });
   // What is not bounded comes back to root with each program that it starts (capabilities(7)).
-  const program = owner ? ["setpriv", "--bounding-set=-sys_ptrace", process.execPath] : [process.execPath];
-  const [first, ...rest] = [...program, outfile] as [string, ...string[]];
-  const { stdout } = await execa(first, rest);
+  const { stdout } = owner
+    ? await execa("setpriv", ["--bounding-set=-sys_ptrace", process.execPath, outfile])
+    : await execa(process.execPath, [outfile]);
   expect(JSON.parse(stdout)).toEqual({ found: [pid], ...(owner ? {} : { own: folder }) });
 });
