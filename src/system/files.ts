@@ -290,12 +290,25 @@ export async function isExecutable(file: string): Promise<boolean> {
   );
 }
 
-/** Makes a directory for the time of `use`, and removes it afterwards. */
+/** The system's directory for temporary files, and one that is there in a container whose root file system is read-only. */
+async function makeTemporaryDirectory(): Promise<string> {
+  const inside = async (place: string): Promise<string> => await fs.mkdtemp(path.join(place, "odoo-pg-"));
+  try {
+    return await inside(os.tmpdir());
+  } catch (error) {
+    if (!isErrno(error, "EROFS", "EACCES", "ENOENT")) throw error;
+    return await inside("/dev/shm").catch(() => {
+      throw error;
+    });
+  }
+}
+
+/** Makes a directory for the time of `use`, and removes it afterwards. What is put there is small. */
 export async function temporaryDirectory<T>(
   owner: Owner | undefined,
   use: (directory: string) => Promise<T>,
 ): Promise<T> {
-  const directory = await fs.mkdtemp(path.join(os.tmpdir(), "odoo-pg-"));
+  const directory = await makeTemporaryDirectory();
   try {
     if (owner) await fs.chown(directory, owner.uid, owner.gid);
     return await use(directory);
@@ -324,6 +337,13 @@ export async function isWritable(target: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Removes a link, not what it leads to. What is no link is left as it is. */
+export async function removeLink(link: string): Promise<void> {
+  await explained(link, async () => {
+    if ((await fs.lstat(link).catch(() => undefined))?.isSymbolicLink()) await fs.rm(link);
+  });
 }
 
 /** A link that leads to `target`, in the place of one that led elsewhere. What is no link is left as it is. */

@@ -3,10 +3,12 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   truncateSync,
 } from "node:fs";
+import path from "node:path";
 import type { Owner } from "./files.ts";
 
 export type Level = "info" | "warn" | "error";
@@ -17,8 +19,9 @@ const ROTATE_AT_BYTES = 5 * 1024 * 1024;
 const ROTATE_AT_AGE = 7 * 24 * 3600 * 1000;
 const KEPT = 4;
 
-/** Appends to a log that is rotated by size and age. @throws what the file system answers. */
-export function appendRotating(file: string, text: string, owner: Owner | undefined, now: number): void {
+/** Appends to a log that is rotated by size and age: the file itself where a link leads to it. @throws what the file system answers. */
+export function appendRotating(named: string, text: string, owner: Owner | undefined, now: number): void {
+  const file = linkTarget(named) ?? named;
   const present = statSync(file, { throwIfNoEntry: false });
   if (present && (present.size > ROTATE_AT_BYTES || now - present.birthtimeMs > ROTATE_AT_AGE)) {
     for (let older = KEPT - 1; older >= 0; older -= 1) {
@@ -31,6 +34,14 @@ export function appendRotating(file: string, text: string, owner: Owner | undefi
   // Shippers such as filebeat read as another user; nothing in these logs is secret.
   chmodSync(file, 0o640);
   if (owner) chownSync(file, owner.uid, owner.gid);
+}
+
+function linkTarget(file: string): string | undefined {
+  try {
+    return path.resolve(path.dirname(file), readlinkSync(file));
+  } catch {
+    return undefined;
+  }
 }
 
 /**
