@@ -59,7 +59,7 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
  * system does not tell, its start time says.
  */
 async function isPostmasterOf(dataDir: string, pid: number, started: number): Promise<boolean> {
-  const place = workingDirectory(pid);
+  const place = await workingDirectory(pid);
   if (place !== undefined) return place === (await realPath(dataDir));
   const actual = await processStartSeconds(pid);
   return actual === undefined || Math.abs(actual - started) <= START_TOLERANCE;

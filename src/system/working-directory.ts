@@ -1,20 +1,11 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import type { Owner } from "./files.ts";
-import { processState, run } from "./process.ts";
+import { processIdentity, run } from "./process.ts";
 
-/** The directory that a process works in, where the system tells this user. */
-export function workingDirectory(pid: number): string | undefined {
-  const place = placeOf(pid);
+/** The directory that a process works in; undefined when it is gone, or where the system does not tell. */
+export async function workingDirectory(pid: number): Promise<string | undefined> {
+  const place = await placeOf(pid);
   return place === "hidden" ? undefined : place;
-}
-
-/** Undefined when the process is gone; hidden when this user may not know. */
-function placeOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EACCES" ? "hidden" : undefined;
-  }
 }
 
 /**
@@ -34,27 +25,24 @@ export async function processesWorkingIn(
   const { uid } = statSync(directory);
   const candidates = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      const owner = ownerOf(Number(name), program);
-      return owner?.uid === uid ? [{ pid: Number(name), owner }] : [];
-    });
-  const places = await Promise.all(
-    candidates.map(async ({ pid, owner }) => {
-      const place = placeOf(pid);
-      return { pid, place: place === "hidden" ? await placeAsOwner(pid, owner) : place };
-    }),
-  );
+    .map(Number)
+    .filter((pid) => nameOf(pid) === program && ownerOf(pid)?.uid === uid);
+  const places = await Promise.all(candidates.map(async (pid) => ({ pid, place: await placeOf(pid) })));
   if (places.some(({ place }) => place === "hidden")) return undefined;
   return places.filter(({ place }) => place === directory).map(({ pid }) => pid);
 }
 
-/**
- * Whose a process of a program is. Everybody may see that, and its name, which no update of the program's file changes
- * (proc(5)).
- */
-function ownerOf(pid: number, program: string): Owner | undefined {
+/** The name of a process's program (proc(5)): an update of its file does not change it. */
+function nameOf(pid: number): string | undefined {
   try {
-    if (readFileSync(`/proc/${pid}/comm`, "utf8") !== `${program}\n`) return undefined;
+    return readFileSync(`/proc/${pid}/comm`, "utf8").replace(/\n$/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+function ownerOf(pid: number): Owner | undefined {
+  try {
     const { uid, gid } = statSync(`/proc/${pid}`);
     return { uid, gid };
   } catch {
@@ -62,12 +50,26 @@ function ownerOf(pid: number, program: string): Owner | undefined {
   }
 }
 
-/** Root in a container may lack the right to look at others' processes (CAP_SYS_PTRACE); their user has it. */
-async function placeAsOwner(pid: number, owner: Owner): Promise<string | undefined> {
+/** Undefined when the process is gone; hidden when this user may not know. */
+async function placeOf(pid: number): Promise<string | undefined> {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EACCES")) return undefined;
+  }
+  return await placeAsOwner(pid);
+}
+
+/**
+ * Root in a container may lack the right to look at others' processes (CAP_SYS_PTRACE); their user has it. Not
+ * remembered: a server goes to its data directory some time after its start.
+ */
+async function placeAsOwner(pid: number): Promise<string | undefined> {
+  const owner = ownerOf(pid);
+  if (!owner) return undefined;
   const seen = await run("readlink", [`/proc/${pid}/cwd`], { owner }).catch(() => undefined);
   if (seen?.exitCode === 0) return seen.stdout.replace(/\n$/, "");
-  const state = processState(pid);
-  return state === undefined || state === "Z" ? undefined : "hidden";
+  return (await processIdentity(pid)) === undefined ? undefined : "hidden";
 }
 
 /** Reads `lsof -Fpn`: a line `p` with the process, then lines `n` with the names of its files. */

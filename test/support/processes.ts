@@ -31,10 +31,11 @@ function inProc(mentions: (text: string) => boolean): readonly Process[] {
 /** Working directory and open files of a process. */
 function placesOf(pid: string): readonly string[] {
   try {
+    const cwd = readlinkSync(`/proc/${pid}/cwd`);
     const open = readdirSync(`/proc/${pid}/fd`).map((fd) =>
       orEmpty(() => readlinkSync(`/proc/${pid}/fd/${fd}`)),
     );
-    return [orEmpty(() => readlinkSync(`/proc/${pid}/cwd`)), ...open];
+    return [cwd, ...open];
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EACCES" ? asItsOwner(pid) : [];
   }

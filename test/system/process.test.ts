@@ -139,7 +139,7 @@ test("a process is known by more than its id, and no longer once it has ended", 
   expect(identity).not.toBe(await processIdentity(process.pid));
   expect(Math.abs(((await processStartSeconds(pid)) ?? 0) - Date.now() / 1000)).toBeLessThan(5);
   expect(isAlive(pid)).toBe(true);
-  expect(workingDirectory(pid)).toBe(process.cwd());
+  expect(await workingDirectory(pid)).toBe(process.cwd());
   expect(await waitForEnd(pid, 0)).toBe(false);
 
   sendSignal(pid, "SIGKILL");
@@ -148,7 +148,7 @@ test("a process is known by more than its id, and no longer once it has ended", 
   expect(await processIdentity(pid)).toBeUndefined();
   await waitFor("it is collected", () => !sendSignal(pid, "SIGTERM"));
   expect(await processStartSeconds(pid)).toBeUndefined();
-  expect(workingDirectory(pid)).toBeUndefined();
+  expect(await workingDirectory(pid)).toBeUndefined();
 });
 
 test("a process that stands still is alive; one that has ended but was not collected is not", async () => {

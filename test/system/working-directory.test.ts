@@ -39,9 +39,11 @@ test("processes are found too by a root who may not look at those of others, as 
   const outfile = join(temporaryFolder(), "look.mjs");
   await build({
     stdin: {
-      contents: `import { processesWorkingIn, workingDirectory } from ${JSON.stringify(source)};
+      contents: `import { readlinkSync } from "node:fs";
+        import { processesWorkingIn, workingDirectory } from ${JSON.stringify(source)};
         const found = await processesWorkingIn(${JSON.stringify(folder)}, ${JSON.stringify(name)});
-        console.log(JSON.stringify({ found, own: workingDirectory(${pid}) }));`,
+        const cwd = () => { try { return readlinkSync("/proc/${pid}/cwd") } catch { return "hidden" } };
+        console.log(JSON.stringify({ found, place: await workingDirectory(${pid}), cwd: cwd() }));`,
       resolveDir: fileURLToPath(new URL(".", import.meta.url)),
     },
     bundle: true,
@@ -57,5 +59,10 @@ test("processes are found too by a root who may not look at those of others, as 
   const { stdout } = owner
     ? await execa("setpriv", ["--bounding-set=-sys_ptrace", process.execPath, outfile])
     : await execa(process.execPath, [outfile]);
-  expect(JSON.parse(stdout)).toEqual({ found: [pid], ...(owner ? {} : { own: folder }) });
+  expect(JSON.parse(stdout)).toEqual({
+    found: [pid],
+    place: folder,
+    // What keeps this from being the same as above.
+    cwd: owner ? "hidden" : folder,
+  });
 });
