@@ -12,7 +12,7 @@ import { initialiseDataDirectory } from "../postgres/initialise.ts";
 import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
 import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
-import { diskSpace, ensureDirectory, move } from "../system/files.ts";
+import { diskSpace, ensureDirectory, kindOf, move } from "../system/files.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import { applyConfiguration, validateParameters, startingFloor, writeNodeFiles } from "./configure.ts";
@@ -249,7 +249,7 @@ async function prepareCertificates(runtime: Runtime): Promise<void> {
 async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progress): Promise<void> {
   progress.step(primary.node.name, "make the database cluster (initdb)");
   await ensureDirectory(primary.files.dir, { owner: runtime.owner });
-  await ensureDirectory(path.dirname(primary.files.dataDir), { mode: 0o700, owner: runtime.owner });
+  await ensurePlace(runtime, primary);
   await initialiseDataDirectory({
     installation: runtime.installation,
     owner: runtime.owner,
@@ -258,6 +258,12 @@ async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progr
     passwordFile: passwordFile(runtime.layout, "postgres"),
     more: runtime.config.postgres.initdb_args,
   });
+}
+
+/** The directory that a node's data directory is to lie in. One that is there already, such as a volume, is left as it is. */
+async function ensurePlace(runtime: Runtime, { files }: NodeHandle): Promise<void> {
+  const place = path.dirname(files.dataDir);
+  if ((await kindOf(place)) === undefined) await ensureDirectory(place, { owner: runtime.owner });
 }
 
 /** Starts a server that does not run yet, with its files written first. One that runs is adopted as it is. */
@@ -351,7 +357,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
   progress.step(handle.node.name, `copy from ${primary.node.name}`);
   handle.operation = "seed";
   try {
-    await ensureDirectory(path.dirname(handle.files.dataDir), { mode: 0o700, owner: runtime.owner });
+    await ensurePlace(runtime, handle);
     if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
     else await primary.use(async (session) => await releaseSlot(session, slot));
     const fresh = await copyOfPrimary(runtime, handle, slot, progress);

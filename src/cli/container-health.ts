@@ -9,7 +9,7 @@ import { readTextIfAny } from "../system/files.ts";
 import { withSession, type Credentials } from "../system/sql.ts";
 import type { Context } from "./context.ts";
 
-/** Milliseconds for each question: the engine waits 5 s for the whole. */
+/** Milliseconds for each question: the engine waits 15 s for the whole, with the start of this program. */
 const LIMIT = 2000;
 
 /**

@@ -6,7 +6,7 @@ import { superuser } from "../agent/runtime.ts";
 import { prepareStateDirectory } from "../agent/agent.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
-import type { Environment } from "../config/environment.ts";
+import { withoutUnset, type Environment } from "../config/environment.ts";
 import { adoptDataDirectory } from "../container/adopt.ts";
 import {
   mergeDocuments,
@@ -18,7 +18,15 @@ import {
 import { EndpointsAgent } from "../container/endpoints-agent.ts";
 import { fileVariables, withFileContents } from "../container/file-variables.ts";
 import { finishFirstLaunch, readFirstLaunch, recordFirstLaunch } from "../container/first-launch.ts";
-import { FIXED, HOME, placeOf, type Place } from "../container/place.ts";
+import {
+  FIXED,
+  HOME,
+  placeOf,
+  placesOfOtherData,
+  wayToOtherData,
+  type OtherData,
+  type Place,
+} from "../container/place.ts";
 import { watchedNodes } from "../container/watched-nodes.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
@@ -31,7 +39,9 @@ import {
   kindOf,
   leadLink,
   namesIn,
+  ownerOf,
   readTextIfAny,
+  removeLink,
   writeFileAtomic,
   writeFileIfChanged,
 } from "../system/files.ts";
@@ -47,11 +57,28 @@ export async function container(
   output: Output,
   args: readonly string[],
 ): Promise<ExitStatus> {
-  const environment = await readFileVariables(invocation.environment);
+  const environment = await readFileVariables(withoutUnset(invocation.environment));
   const inside = { ...invocation, environment };
-  return environment["ENDPOINTS_FOR"]
-    ? await serveEndpoints(inside, output, environment["ENDPOINTS_FOR"])
-    : await runNode(inside, output, args);
+  const forScripts = { ...invocation.environment, POSTGRES_PASSWORD: environment["POSTGRES_PASSWORD"] };
+  try {
+    return environment["ENDPOINTS_FOR"]
+      ? await serveEndpoints(inside, output, environment["ENDPOINTS_FOR"])
+      : await runNode(inside, output, args, forScripts);
+  } catch (error) {
+    throw await forContainer(error);
+  }
+}
+
+/** What may not be read or written is a volume or a mounted file here, and the way out is on the host. */
+async function forContainer(error: unknown): Promise<unknown> {
+  if (!(error instanceof OdooPgError) || error.code !== "state_dir_unusable") return error;
+  const user = (await ownerOf("/proc/self"))?.uid;
+  return new OdooPgError("state_dir_unusable", {
+    message: error.message,
+    safe: error.safe ?? "Nothing was changed.",
+    next: `The servers run as the user with id ${user}: on the host, give the volume to that id (chown -R ${user}), or let it read the file (chmod a+r); then start the container again.`,
+    cause: error,
+  });
 }
 
 function invalid(problems: readonly string[]): OdooPgError {
@@ -80,13 +107,21 @@ async function readFileVariables(env: Environment): Promise<Environment> {
   return withFileContents(env, contents);
 }
 
-async function runNode(invocation: Invocation, output: Output, args: readonly string[]): Promise<ExitStatus> {
+/** @param forScripts the variables that scripts of the first launch see: as in the official image, its password too */
+async function runNode(
+  invocation: Invocation,
+  output: Output,
+  args: readonly string[],
+  forScripts: Environment,
+): Promise<ExitStatus> {
   const pgdata = invocation.environment["PGDATA"] ?? path.join(HOME, "data");
   const version = (await readTextIfAny(path.join(pgdata, "PG_VERSION")))?.trim();
   const installation = await findInstallation({}, { searchPath: searchPath(invocation), installHint: "" });
-  await refuseOtherMajor(pgdata, version, installation.major);
+  if (version !== undefined) refuseOtherMajor({ directory: pgdata, version }, installation.major);
   const isMount = (await kindOf(pgdata)) === "directory" && (await isMountPoint(pgdata));
   const place = placeOf(pgdata, { version, isMountPoint: isMount });
+  if ((await readTextIfAny(path.join(place.dataDir, "PG_VERSION"))) === undefined)
+    await refuseToPassBy(pgdata, place.dataDir, installation.major);
   const layout = layoutOf(place.stateDir);
   const own = await readOwnFile(invocation, output);
   const env = await withoutOldPrimary(invocation.environment, layout, output);
@@ -98,18 +133,20 @@ async function runNode(invocation: Invocation, output: Output, args: readonly st
     place,
     knownNode: (await readApplied(layout))?.config.nodes[0]?.name,
     passwordsKnown: await knownPasswords(layout, own),
+    backupConfig: (await kindOf(FIXED.givenBackupConfig)) && FIXED.givenBackupConfig,
     random: randomBytes(4).toString("hex"),
     logsWritable,
   });
   if (contract.problems.length) throw invalid(contract.problems);
   const context = await writeConfiguration(invocation, output, place, contract, own);
   const given = await givenPasswords(context.secrets);
-  if (logsWritable) await leadLink(FIXED.backupLog, path.join(layout.stateDir, "pg_backup.log"));
+  await prepareStateDirectory(layout, undefined);
+  await leadBackupLog(path.join(layout.stateDir, "pg_backup.log"), logsWritable);
   if (!follows) await prepareFirstLaunch(context, installation, given);
   return await up(context, {
     foreground: {
       log: containerLog(layout, follows && logsWritable),
-      afterUp: async (log) => await settle(context, place, contract, log),
+      afterUp: async (log) => await settle(context, place, contract, forScripts, log),
     },
   });
 }
@@ -156,28 +193,42 @@ async function prepareFirstLaunch(
   await adoptDataDirectory(installation, files, postgres);
 }
 
-/** @throws OdooPgError data_directory_unusable: no major version is converted, and nothing is begun beside old data. */
-async function refuseOtherMajor(pgdata: string, version: string | undefined, major: number): Promise<void> {
-  const found = version === undefined ? await laterLayout(pgdata) : { directory: pgdata, version };
-  if (!found || found.version === String(major)) return;
+/** @throws OdooPgError data_directory_unusable: no major version is converted. */
+function refuseOtherMajor({ directory, version }: OtherData, major: number): void {
+  if (version === String(major)) return;
   throw new OdooPgError("data_directory_unusable", {
-    message: `${found.directory} was made by PostgreSQL ${found.version}, and this image has PostgreSQL ${major}.`,
+    message: `${directory} was made by ${version === undefined ? "another PostgreSQL" : `PostgreSQL ${version}`}, and this image has PostgreSQL ${major}.`,
     safe: "It was not touched.",
     next: `Dump it with the image that made it and restore it here: docs/migrate.md, "Another major version".`,
   });
 }
 
-/** From version 18 on the official image keeps its data in VERSION/docker below the volume. */
-async function laterLayout(pgdata: string): Promise<{ directory: string; version: string } | undefined> {
-  if (path.dirname(pgdata) !== HOME) return undefined;
-  for (const name of await namesIn(HOME)) {
-    const directory = path.join(HOME, name, "docker");
-    const version = /^\d+$/.test(name)
-      ? (await readTextIfAny(path.join(directory, "PG_VERSION")))?.trim()
-      : undefined;
-    if (version !== undefined) return { directory, version };
+/** @throws OdooPgError data_directory_unusable: no new cluster is begun beside old data, whose owner would miss it. */
+async function refuseToPassBy(pgdata: string, dataDir: string, major: number): Promise<void> {
+  const roots = [pgdata, path.dirname(pgdata)];
+  const names = new Map(
+    await Promise.all(roots.map(async (root) => [root, await namesIn(root).catch(() => [])] as const)),
+  );
+  for (const directory of placesOfOtherData(pgdata, dataDir, (root) => names.get(root) ?? [])) {
+    const found = await dataAt(directory);
+    if (!found || (found.version === undefined && pgdata.startsWith(`${directory}/`))) continue;
+    refuseOtherMajor(found, major);
+    throw new OdooPgError("data_directory_unusable", {
+      message: `There is no data in ${dataDir}, where PGDATA has it, but there is in ${directory}: a new, empty cluster beside it is hardly what you want.`,
+      safe: "It was not touched, and nothing was made.",
+      next: wayToOtherData(directory),
+    });
   }
-  return undefined;
+}
+
+async function dataAt(directory: string): Promise<OtherData | undefined> {
+  try {
+    const text = await readTextIfAny(path.join(directory, "PG_VERSION"));
+    return text === undefined ? undefined : { directory, version: text.trim() };
+  } catch {
+    // Another user's, as a data directory is: its name says enough.
+    return { directory, version: undefined };
+  }
 }
 
 /** The user's own configuration, checked by itself so that mistakes are told by its own lines. @throws OdooPgError config_invalid */
@@ -218,6 +269,13 @@ async function writeConfiguration(
   return await loadContext({ ...invocation, environment: contract.environment }, output, FIXED.configFile);
 }
 
+/** Has the log of backups be a file where the origin had it: seen from outside of the container, a link leads nowhere. */
+async function leadBackupLog(log: string, writable: boolean): Promise<void> {
+  if (!writable) return await removeLink(log);
+  await removeLink(FIXED.backupLog);
+  await leadLink(log, FIXED.backupLog);
+}
+
 /** What the agent says, to the engine's log and its own; where the origin told how a replica was made, there too. */
 function containerLog(layout: Layout, seeding: boolean): Log {
   const own = openLog(layout.agentLog, undefined, true);
@@ -229,7 +287,13 @@ function containerLog(layout: Layout, seeding: boolean): Log {
 }
 
 /** What is done once the servers are up: the way in for client programs, what was adopted, and the first launch. */
-async function settle(context: Context, place: Place, contract: Contract, log: Log): Promise<void> {
+async function settle(
+  context: Context,
+  place: Place,
+  contract: Contract,
+  forScripts: Environment,
+  log: Log,
+): Promise<void> {
   const { config, layout } = context;
   const password = await readPassword(layout, SUPERUSER);
   if (password === undefined || config.upstream) return;
@@ -242,7 +306,8 @@ async function settle(context: Context, place: Place, contract: Contract, log: L
     passfile,
     pgdata: place.dataDir,
     searchPath: searchPath(context.invocation),
-    odooRole: config.odoo.role,
+    environment: forScripts,
+    owner: contract.owner ?? config.odoo.role,
     template: config.odoo.template,
     database: contract.database,
     log,

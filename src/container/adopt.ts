@@ -101,22 +101,27 @@ BEGIN
   LOOP EXECUTE statement; END LOOP;
 END $do$`;
 
-/** Gives the databases that the superuser owns, with all that is in them, to Odoo's role. May be repeated. @throws SqlError */
-export async function giveDatabases(superuser: Credentials, odooRole: string): Promise<string[]> {
-  const role = quoteSqlIdentifier(odooRole);
-  const names = await withSession(superuser, async (session) => {
+/**
+ * Gives the databases that the superuser owns, with all that is in them, to a role; of a database that is the role's
+ * already, what the superuser made in it. May be repeated. Returns the databases that change their owner.
+ * @throws SqlError
+ */
+export async function giveDatabases(superuser: Credentials, newOwner: string): Promise<string[]> {
+  const role = quoteSqlIdentifier(newOwner);
+  const found = await withSession(superuser, async (session) => {
     const rows = await session.query(
-      `SELECT datname FROM pg_database WHERE NOT datistemplate AND datallowconn AND datname <> 'postgres'
-         AND datdba = (SELECT oid FROM pg_roles WHERE rolname = $1) ORDER BY 1`,
-      [SUPERUSER],
+      `SELECT datname, pg_get_userbyid(datdba) AS owner FROM pg_database
+       WHERE NOT datistemplate AND datallowconn AND datname <> 'postgres' AND pg_get_userbyid(datdba) IN ($1, $2)
+       ORDER BY datname`,
+      [SUPERUSER, newOwner],
     );
-    return rows.map(({ datname }) => String(datname));
+    return rows.map(({ datname, owner }) => ({ name: String(datname), isGiven: owner !== newOwner }));
   });
-  for (const name of names) {
+  for (const { name, isGiven } of found) {
     await withSession({ ...superuser, database: name }, async (inside) => {
       await inside.query(GIVE_ALL(role));
-      await inside.query(`ALTER DATABASE ${quoteSqlIdentifier(name)} OWNER TO ${role}`);
+      if (isGiven) await inside.query(`ALTER DATABASE ${quoteSqlIdentifier(name)} OWNER TO ${role}`);
     });
   }
-  return names;
+  return found.filter(({ isGiven }) => isGiven).map(({ name }) => name);
 }

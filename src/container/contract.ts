@@ -17,6 +17,8 @@ export interface ContractInput {
   readonly passwordsKnown: ReadonlySet<string>;
   /** Random hexadecimal digits, for a replica that is given no name. */
   readonly random: string;
+  /** Where pg_backup.config is to be read, when not where it is mounted. */
+  readonly backupConfig?: string | undefined;
   /** Whether the directory of the origin's logs can be written to. */
   readonly logsWritable: boolean;
 }
@@ -31,6 +33,8 @@ export interface Contract {
   readonly environment: Environment;
   /** A database to make at the first launch. */
   readonly database: string | undefined;
+  /** The role that databases are for, where it is not Odoo's. */
+  readonly owner: string | undefined;
   readonly problems: readonly string[];
 }
 
@@ -63,12 +67,17 @@ export function readContract(input: ContractInput): Contract {
       nodes: [{ name: nodeName(input, follows), port: NODE_PORT, data_dir: input.place.dataDir }],
       odoo: { ...(role ? { role } : {}), ...(filestore ? { filestore } : {}) },
       // The primary's container makes the backups; a replica's cannot, because the superuser there is the primary's.
-      backup: { dir: FIXED.backupsDir, ...(follows ? { enabled: false } : {}) },
+      backup: {
+        dir: FIXED.backupsDir,
+        ...(input.backupConfig === undefined ? {} : { config_file: input.backupConfig }),
+        ...(follows ? { enabled: false } : {}),
+      },
       replication_log: { format: "origin", ...(input.logsWritable ? { file: FIXED.replicationLog } : {}) },
     },
     overrides: Object.keys(parameters).length ? { postgres: { parameters } } : {},
     environment,
     database: follows || env["POSTGRES_DB"] === "postgres" ? undefined : env["POSTGRES_DB"] || undefined,
+    owner: env["POSTGRES_USER"] === "openerp" ? "openerp" : undefined,
     problems,
   };
 }

@@ -1,6 +1,7 @@
 import path from "node:path";
 import * as z from "zod";
 import type { Layout } from "../cluster/layout.ts";
+import type { Environment } from "../config/environment.ts";
 import { OdooPgError } from "../errors.ts";
 import { isExecutable, kindOf, namesIn, readTextIfAny, writeFileAtomic } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
@@ -36,7 +37,10 @@ export interface FirstLaunchOptions {
   readonly passfile: string;
   readonly pgdata: string;
   readonly searchPath: string;
-  readonly odooRole: string;
+  /** What the container was given: scripts of the official image count on variables of their own. */
+  readonly environment: Environment;
+  /** The role that databases are for. */
+  readonly owner: string;
   readonly template: string;
   /** POSTGRES_DB. */
   readonly database: string | undefined;
@@ -45,8 +49,8 @@ export interface FirstLaunchOptions {
 
 /**
  * What happens once, after the servers are up for the first time. Data that was another PostgreSQL's goes to Odoo's role.
- * In a new cluster the database that was asked for is made, and the scripts
- * in /docker-entrypoint-initdb.d are run in the order of their names. A first launch that is cut off goes on with the
+ * In a new cluster the database that was asked for is made, and the scripts in /docker-entrypoint-initdb.d are run in
+ * the order of their names, as superuser; the databases that they made or filled are Odoo's role's then. A first launch that is cut off goes on with the
  * script at which it was cut off. @throws OdooPgError command_failed, with the script's last words
  */
 export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<void> {
@@ -54,8 +58,7 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
   const record = await readFirstLaunch(layout);
   if (!record || record.complete) return;
   if (record.adopted) {
-    for (const name of await giveDatabases(options.superuser, options.odooRole))
-      log("info", `database ${name} belongs to role ${options.odooRole} now`);
+    await giveToRole(options);
     return await recordFirstLaunch(layout, { ...record, complete: true });
   }
   if (options.database !== undefined) await ensureDatabase(options, options.database);
@@ -68,17 +71,24 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
     done.push(name);
     await recordFirstLaunch(layout, { ...record, done });
   }
+  // In the official image the role that Odoo connects as is the one that the scripts work as.
+  if (done.length) await giveToRole(options);
   await recordFirstLaunch(layout, { ...record, complete: true, done });
 }
 
+async function giveToRole({ superuser, owner, log }: FirstLaunchOptions): Promise<void> {
+  for (const name of await giveDatabases(superuser, owner))
+    log("info", `database ${name} belongs to role ${owner} now`);
+}
+
 async function ensureDatabase(
-  { superuser, odooRole, template }: FirstLaunchOptions,
+  { superuser, owner, template }: FirstLaunchOptions,
   name: string,
 ): Promise<void> {
   await withSession(superuser, async (session) => {
     const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
     if (!found.length)
-      await session.query(`CREATE DATABASE ${id(name)} OWNER ${id(odooRole)} TEMPLATE ${id(template)}`);
+      await session.query(`CREATE DATABASE ${id(name)} OWNER ${id(owner)} TEMPLATE ${id(template)}`);
   });
 }
 
@@ -90,6 +100,7 @@ async function runScript(options: FirstLaunchOptions, file: string, log: Log): P
   const database = options.database ?? "postgres";
   // In a script POSTGRES_USER is the superuser, as in the official image.
   const environment = {
+    ...ownVariables(options.environment),
     PATH: options.searchPath,
     PGHOST: superuser.host,
     PGPORT: String(superuser.port),
@@ -114,6 +125,12 @@ async function runScript(options: FirstLaunchOptions, file: string, log: Log): P
       cause: error,
     });
   }
+}
+
+/** Without what would lead client programs elsewhere. */
+function ownVariables(environment: Environment): Record<string, string> {
+  const kept = Object.entries(environment).filter(([name]) => !/^PG[A-Z]+$/.test(name));
+  return Object.fromEntries(kept.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
 async function commandFor(file: string): Promise<[string, string[]] | undefined> {

@@ -9,6 +9,8 @@ export const FIXED = {
   stateLink: path.join(HOME, "odoo-pg"),
   /** The user's own configuration, if any is mounted. */
   ownFile: "/etc/odoo-pg/odoo-pg.yaml",
+  /** A copy of the mounted pg_backup.config, made where only root may read that. */
+  givenBackupConfig: path.join(HOME, "given", "pg_backup.config"),
   backupsDir: "/usr/local/openerp/backups",
   initScriptsDir: "/docker-entrypoint-initdb.d",
   logDir: "/var/log",
@@ -33,11 +35,51 @@ export interface Place {
 /**
  * Where the data and the state directory lie. A reseed renames the data directory, which a mount point does not allow:
  * where PGDATA is one, the data lies in a directory below it. A data directory that is there already, such as the
- * official image's, is used where it is. The state directory is always on the same volume as new data.
+ * official image's, is used where it is. The state directory is always on the same volume as new data; for data that is
+ * a volume of its own it is on the one that every container has.
  */
 export function placeOf(pgdata: string, seen: PgdataSeen): Place {
   if (seen.version === undefined && seen.isMountPoint) {
     return { dataDir: path.join(pgdata, "main"), stateDir: path.join(pgdata, "odoo-pg") };
   }
-  return { dataDir: pgdata, stateDir: path.join(path.dirname(pgdata), "odoo-pg") };
+  const beside = seen.isMountPoint ? HOME : path.dirname(pgdata);
+  return { dataDir: pgdata, stateDir: path.join(beside, "odoo-pg") };
+}
+
+/** A data directory that lies where a start would pass it by. */
+export interface OtherData {
+  readonly directory: string;
+  /** The text of PG_VERSION; undefined where it cannot be read. */
+  readonly version: string | undefined;
+}
+
+/**
+ * Directories, other than the one that the data is to lie in, where a volume of this or another image may have its data:
+ * the volume is mounted one directory too high or too low, or it is of an image that has its data elsewhere (the
+ * official one from 18 on in VERSION/docker, the image odoo/pgsql and Debian in VERSION/main).
+ * @param names what lies in a directory
+ */
+export function placesOfOtherData(
+  pgdata: string,
+  dataDir: string,
+  names: (directory: string) => readonly string[],
+): string[] {
+  const above: string[] = [];
+  for (let one = path.dirname(pgdata); one !== path.dirname(one); one = path.dirname(one)) above.push(one);
+  const inside = [pgdata, path.dirname(pgdata)].flatMap((root) => [
+    ...["data", "main", "pgdata"].map((name) => path.join(root, name)),
+    ...names(root)
+      .filter((name) => /^\d+(?:\.\d+)?$/.test(name))
+      .flatMap((version) => ["docker", "main", "data"].map((name) => path.join(root, version, name))),
+  ]);
+  return [...above, ...inside].filter((one) => one !== dataDir && one !== pgdata);
+}
+
+/** What to do about it, so that the container starts with that data, or with none beside it. */
+export function wayToOtherData(directory: string): string {
+  const usual = path.join(HOME, "data");
+  if (directory === HOME || directory === path.join(HOME, "main"))
+    return `Mount that volume at ${usual}, and another one at ${HOME}.`;
+  if (directory === path.join(usual, "data")) return `Mount that volume at ${HOME}.`;
+  return `Set PGDATA=${directory} to use it, or mount an empty volume to begin anew.`;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readContract, mergeDocuments, type ContractInput } from "../../src/container/contract.ts";
 import { fileVariables, withFileContents } from "../../src/container/file-variables.ts";
-import { placeOf } from "../../src/container/place.ts";
+import { placeOf, placesOfOtherData, wayToOtherData } from "../../src/container/place.ts";
 import { watchedNodes } from "../../src/container/watched-nodes.ts";
 import { splitWords } from "../../src/container/words.ts";
 
@@ -66,6 +66,16 @@ describe("the variables of a container", () => {
       POSTGRES_INITDB_WALDIR: "/wal",
     });
     expect(problems).toHaveLength(2);
+  });
+
+  it("make databases for openerp where POSTGRES_USER names that role, and for Odoo's role otherwise", () => {
+    expect(contract({ POSTGRES_USER: "openerp", POSTGRES_PASSWORD: "pw" }).owner).toBe("openerp");
+    expect(contract({ POSTGRES_USER: "shop", POSTGRES_PASSWORD: "pw" }).owner).toBeUndefined();
+  });
+
+  it("have pg_backup.config read where it can be", () => {
+    const { defaults } = contract({ POSTGRES_PASSWORD: "pw" }, { backupConfig: "/copy" });
+    expect(defaults).toMatchObject({ backup: { config_file: "/copy" } });
   });
 
   it("make POSTGRES_DB, unless that is there anyway", () => {
@@ -140,6 +150,33 @@ describe("the place of the data", () => {
   it("is PGDATA where data lies there already, mount point or not", () => {
     const place = placeOf(pgdata, { version: "17", isMountPoint: true });
     expect(place).toEqual({ dataDir: pgdata, stateDir: "/var/lib/postgresql/odoo-pg" });
+  });
+
+  it("of a volume of its own has the state on the volume that every container has, wherever PGDATA is", () => {
+    const place = placeOf("/srv/pg", { version: "17", isMountPoint: true });
+    expect(place).toEqual({ dataDir: "/srv/pg", stateDir: "/var/lib/postgresql/odoo-pg" });
+    expect(placeOf("/srv/pg/data", { version: "17", isMountPoint: false }).stateDir).toBe("/srv/pg/odoo-pg");
+  });
+});
+
+describe("data that lies elsewhere on a volume", () => {
+  const places = (pgdata: string, dataDir: string, names: Record<string, string[]> = {}) =>
+    placesOfOtherData(pgdata, dataDir, (directory) => names[directory] ?? []);
+  const home = "/var/lib/postgresql";
+
+  it("is looked for where the official image has it, mounted too high or too low, and where others have it", () => {
+    const found = places(`${home}/data`, `${home}/data`, { [home]: ["18", "9.3", "data", "odoo-pg"] });
+    expect(found).toEqual(expect.arrayContaining([home, `${home}/18/docker`, `${home}/9.3/main`]));
+    expect(found).not.toContain(`${home}/data`);
+    const low = places(`${home}/data`, `${home}/data/main`);
+    expect(low).toContain(`${home}/data/data`);
+    expect(low).not.toContain(`${home}/data/main`);
+  });
+
+  it("is told with the way to it", () => {
+    expect(wayToOtherData(home)).toContain(`at ${home}/data, and another one at ${home}`);
+    expect(wayToOtherData(`${home}/data/data`)).toBe(`Mount that volume at ${home}.`);
+    expect(wayToOtherData("/srv/17/main")).toContain("PGDATA=/srv/17/main");
   });
 });
 

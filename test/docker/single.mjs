@@ -1,10 +1,10 @@
 // One container: what its variables, its volumes and its signals mean.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { equal, healthy, holds, lacks, logsOf, psql } from "./containers.mjs";
-import { docker } from "./engine.mjs";
+import { docker, run } from "./engine.mjs";
 
 const PASSWORD = "s3cret-Pa55word";
 
@@ -41,6 +41,8 @@ export function singleScenarios(containers) {
         await refused(["-e", "SLAVEHOST=db"], /no password to replicate with/);
         await refused(["-e", "ENDPOINTS_FOR=db"], /COLLECTD_PGSQL_PASSWD_FILE/);
         await refused(["-e", "POSTGRES_HOST_AUTH_METHOD=trust"], /scram-sha-256/);
+        // As the origin's own scripts have it, no password and no primary of that name.
+        await refused(["-e", "OPENERP_PGSQL_PASSWD=false", "-e", "SLAVEHOST=false"], /no password, and no/);
       },
     ],
     [
@@ -48,11 +50,23 @@ export function singleScenarios(containers) {
       async () => await everyVariable(containers),
     ],
     [
+      "volumes as the engine makes them take any user id; with a read-only root a backup is brought back",
+      async () => await volumesOfTheEngine(containers),
+    ],
+    [
+      "PGDATA elsewhere on a volume of root's; data that lies where a start would pass it by is refused",
+      async () => await otherPlaces(containers, refusedFor(containers)),
+    ],
+    [
       "secrets that only root may read, roles at first launch, and no password in log or ps",
       async () => {
         const folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-secret-"));
         try {
           writeFileSync(path.join(folder, "openerp"), `${PASSWORD}\n`, { mode: 0o600 });
+          writeFileSync(path.join(folder, "pg_backup.config"), "BACKUP_ONLY_FILTER=shop\n", { mode: 0o600 });
+          const logs = path.join(folder, "logs");
+          mkdirSync(logs);
+          writeFileSync(path.join(logs, "pg_backup.log"), "of the origin\n", { mode: 0o640 });
           const name = await containers.start("origin", [
             "-v",
             `${folder}:/run/secrets:ro`,
@@ -62,6 +76,14 @@ export function singleScenarios(containers) {
             `REPLICATOR_PGSQL_PASSWD=${PASSWORD}2`,
             "-e",
             "BACKUPS=false",
+            "-e",
+            "COLLECTD_PGSQL_PASSWD=",
+            "-e",
+            "SLAVEPASSWORD=",
+            "-v",
+            `${folder}:/config/pg_backup:ro`,
+            "-v",
+            `${logs}:/var/log`,
           ]);
           await healthy(name);
           const roles = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin";
@@ -74,8 +96,16 @@ export function singleScenarios(containers) {
           equal(await docker("exec", name, "sh", "-c", login), "1", "login of openerp");
           lacks(await logsOf(name), PASSWORD, "the log of the container");
           lacks(await docker("exec", name, "ps", "axww", "-o", "args"), PASSWORD, "ps");
-          const logs = "cat /var/lib/postgresql/odoo-pg/nodes/*/log/* /var/lib/postgresql/odoo-pg/*.log";
-          lacks(await docker("exec", name, "sh", "-c", logs), PASSWORD, "a log");
+          await psql(name, "CREATE DATABASE shop");
+          await psql(name, "CREATE DATABASE other");
+          const made = await docker("exec", name, "pg_backup.sh");
+          holds(made, /^\S+shop_\S+\.dump$/, "what pg_backup.sh made by a file that only root may read");
+          const told = readFileSync(path.join(logs, "pg_backup.log"), "utf8");
+          holds(told, /^of the origin\n.*backup of shop: ok/, "the origin's log, seen from the host");
+          const wrong = await run("docker", ["exec", name, "pgCreateRole.sh", "bob", "two", "words"]);
+          equal([wrong.status, wrong.stderr.includes("ROLE PASSWORD")], [2, true], "a password in two words");
+          const files = "cat /var/lib/postgresql/odoo-pg/nodes/*/log/* /var/lib/postgresql/odoo-pg/*.log";
+          lacks(await docker("exec", name, "sh", "-c", files), PASSWORD, "a log");
           const owners = await docker("exec", name, "ps", "axo", "user:20,comm");
           equal(
             /root +(?!tini|ps)\S+/.exec(owners.split("\n").slice(1).join("\n"))?.[0] ?? "none",
@@ -127,6 +157,69 @@ export function singleScenarios(containers) {
   ];
 }
 
+async function volumesOfTheEngine(containers) {
+  const [data, backups] = [await containers.volume("new"), await containers.volume("new-backups")];
+  const name = await containers.start("new", [
+    "--read-only",
+    "--user",
+    "4321:4321",
+    "--cap-drop",
+    "ALL",
+    "-v",
+    `${data}:/var/lib/postgresql`,
+    "-v",
+    `${backups}:/usr/local/openerp/backups`,
+    "-e",
+    `POSTGRES_PASSWORD=${PASSWORD}`,
+    "-e",
+    "POSTGRES_DB=shop",
+  ]);
+  await healthy(name);
+  await psql(name, "CREATE TABLE partner AS SELECT generate_series(1, 7) AS id", ["-d", "shop"]);
+  const backup = await docker("exec", name, "backupDatabase.sh", "shop");
+  await psql(name, "DELETE FROM partner", ["-d", "shop"]);
+  await docker("exec", name, "dropAndImportDB.sh", "shop", backup);
+  equal(await psql(name, "SELECT count(*) FROM partner", ["-d", "shop"]), "7", "rows that are back");
+  await containers.remove(name);
+}
+
+/** Runs a container to its end, which must be a refusal. */
+function refusedFor(containers) {
+  return async (volume, target, pattern) => {
+    const { status, text } = await containers.once([
+      "-v",
+      `${volume}:${target}`,
+      "-e",
+      `POSTGRES_PASSWORD=${PASSWORD}`,
+    ]);
+    equal(status, 1, "exit status");
+    holds(text, pattern, "the error");
+  };
+}
+
+async function otherPlaces(containers, refused) {
+  const volume = await containers.volume("elsewhere");
+  // The engine makes such a mount point root's.
+  const name = await containers.start("elsewhere", [
+    "-v",
+    `${volume}:/srv/data`,
+    "-e",
+    "PGDATA=/srv/data/pg",
+    "-e",
+    `POSTGRES_PASSWORD=${PASSWORD}`,
+  ]);
+  await healthy(name);
+  equal(await psql(name, "SHOW data_directory"), "/srv/data/pg", "the data directory");
+  await containers.remove(name);
+  const official = await containers.volume("too-high");
+  await containers.once(["-v", `${official}:/data`], ["sh", "-ec", OFFICIAL]);
+  await refused(official, "/var/lib/postgresql", /Mount that volume at \/var\/lib\/postgresql\/data/);
+  const origin = await containers.volume("of-the-origin");
+  const theirs = "echo 9.3 > /data/PG_VERSION; chown -R 102:102 /data; chmod 700 /data";
+  await containers.once(["-v", `${origin}:/data`], ["sh", "-c", theirs]);
+  await refused(origin, "/var/lib/postgresql/9.3/main", /9\.3\/main was made by another PostgreSQL/);
+}
+
 async function everyVariable(containers) {
   const volume = await containers.volume("any");
   await containers.once(["-v", `${volume}:/data`], ["chown", "1234:1234", "/data"]);
@@ -138,7 +231,7 @@ async function everyVariable(containers) {
     writeFileSync(path.join(folder, "10.sql"), "CREATE TABLE from_sql (i int);");
     writeFileSync(
       path.join(folder, "20.sh"),
-      'psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" -c "CREATE TABLE from_sh (i int)"',
+      'psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" -c "CREATE TABLE from_sh_$MINE (i int)"; createdb second',
     );
     writeFileSync(path.join(folder, "30.sql.gz"), gzipSync("CREATE TABLE from_gz (i int);"));
     const name = await containers.start(
@@ -160,6 +253,8 @@ async function everyVariable(containers) {
         "-e",
         "POSTGRES_PASSWORD=",
         "-e",
+        "MINE=1",
+        "-e",
         "POSTGRES_INITDB_ARGS=--wal-segsize=4",
         "-e",
         "PGSQL_WORK_MEM=33MB",
@@ -169,12 +264,16 @@ async function everyVariable(containers) {
     await healthy(name);
     const tables =
       "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'";
-    equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh from_sql", "what the scripts made");
+    equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh_1 from_sql", "what the scripts made");
     const settings = ["work_mem", "log_min_duration_statement", "wal_segment_size"];
     const shown = await Promise.all(settings.map(async (one) => await psql(name, `SHOW ${one}`)));
     equal(shown, ["33MB", "10s", "4MB"], "settings");
-    const owner = "SELECT datdba::regrole FROM pg_database WHERE datname = 'shopdb'";
-    equal(await psql(name, owner), "shop", "owner of the database");
+    const owners =
+      "SELECT string_agg(DISTINCT datdba::regrole::text, ' ') FROM pg_database WHERE datname IN ('shopdb', 'second')";
+    equal(await psql(name, owners), "shop", "owner of the databases");
+    const tableOwners =
+      "SELECT string_agg(DISTINCT tableowner, ' ') FROM pg_tables WHERE schemaname = 'public'";
+    equal(await psql(name, tableOwners, ["-d", "shopdb"]), "shop", "owner of what the scripts made");
     await docker("stop", "-t", "60", name);
     equal(await docker("inspect", "-f", "{{.State.ExitCode}}", name), "0", "exit status of docker stop");
     const control = await containers.once(
@@ -185,7 +284,7 @@ async function everyVariable(containers) {
     lacks(await logsOf(name), PASSWORD, "the log");
     await docker("start", name);
     await healthy(name);
-    equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh from_sql", "tables after a restart");
+    equal(await psql(name, tables, ["-d", "shopdb"]), "from_gz from_sh_1 from_sql", "tables after a restart");
     await containers.remove(name);
   } finally {
     rmSync(folder, { recursive: true, force: true });
