@@ -41,7 +41,7 @@ export async function openBackupSource(wish: SourceWish): Promise<BackupSource> 
     const elsewhere = state !== undefined && node === undefined;
     throw new OdooPgError("not_running", {
       message: elsewhere
-        ? `The primary (${state.primary}) is not on this host: backups are made where it runs.`
+        ? `The primary (${state.primary}) is not on this host, and what is asked for is done where it runs.`
         : `Cluster ${config.cluster} was not started yet.`,
       safe: "Nothing was changed.",
       next: elsewhere ? "Run the same command on the primary's host." : "odoo-pg up",

@@ -1,7 +1,7 @@
 import { createRole } from "../odoo/more-roles.ts";
 import { endSessions } from "../odoo/sessions.ts";
 import { listDatabases } from "../odoo/databases.ts";
-import { newHandle } from "../agent/runtime.ts";
+import { newHandle, superuser } from "../agent/runtime.ts";
 import { readPassword } from "../agent/secrets.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { formatLsn } from "../cluster/lsn.ts";
@@ -12,7 +12,7 @@ import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { GROUP_ROLE } from "../odoo/roles.ts";
 import { observeServer } from "../postgres/observe.ts";
 import { now } from "../system/clock.ts";
-import { withSession } from "../system/sql.ts";
+import { withSession, type Credentials } from "../system/sql.ts";
 import { createNow } from "./backup.ts";
 import type { Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
@@ -23,7 +23,7 @@ import { showTable } from "./table.ts";
 /** A command of the image odoo/pgsql: its arguments, and what it does now. */
 interface OriginCommand {
   readonly usage: string;
-  readonly least: number;
+  readonly arguments: number;
   readonly run: (context: Context, args: readonly string[]) => Promise<ExitStatus>;
 }
 
@@ -34,15 +34,15 @@ interface OriginCommand {
 const COMMANDS: Readonly<Record<string, OriginCommand>> = {
   "backupDatabase.sh": {
     usage: "DATABASE",
-    least: 1,
+    arguments: 1,
     run: async (context, [name = ""]) => await backUp(context, [name]),
   },
-  "pg_backup.sh": { usage: "[-c FILE]", least: 0, run: async (context) => await backUp(context, []) },
-  "dropAndImportDB.sh": { usage: "DATABASE DUMP", least: 2, run: replaceDatabase },
-  "pgCreateRole.sh": { usage: "ROLE PASSWORD", least: 2, run: makeRole },
-  "pgKillSessions.sh": { usage: "DATABASE", least: 1, run: killSessions },
-  "pgClientReplicationStatus.sh": { usage: "", least: 0, run: showClients },
-  "pgReplicationStatus.sh": { usage: "", least: 0, run: showReplica },
+  "pg_backup.sh": { usage: "[-c FILE]", arguments: 0, run: async (context) => await backUp(context, []) },
+  "dropAndImportDB.sh": { usage: "DATABASE DUMP", arguments: 2, run: replaceDatabase },
+  "pgCreateRole.sh": { usage: "ROLE PASSWORD", arguments: 2, run: makeRole },
+  "pgKillSessions.sh": { usage: "DATABASE", arguments: 1, run: killSessions },
+  "pgClientReplicationStatus.sh": { usage: "", arguments: 0, run: showClients },
+  "pgReplicationStatus.sh": { usage: "", arguments: 0, run: showReplica },
 };
 
 /** The configuration file that `pg_backup.sh -c FILE` names, if it does. @throws OdooPgError usage */
@@ -59,7 +59,9 @@ export async function originCommand(
   args: readonly string[],
 ): Promise<ExitStatus> {
   const command = COMMANDS[name];
-  if (command && args.length >= command.least) return await command.run(context, args);
+  // pg_backup.sh's were read with the configuration.
+  const wrong = name !== "pg_backup.sh" && args.length !== command?.arguments;
+  if (command && !wrong && !args.includes("")) return await command.run(context, args);
   throw new OdooPgError("usage", {
     message: command ? `Usage: ${name} ${command.usage}` : `There is no command ${name}.`,
     safe: "Nothing was done.",
@@ -114,15 +116,17 @@ async function makeRole(
   return 0;
 }
 
+/** Those on this node: a replica has clients of its own. */
 async function killSessions(context: Context, [database = ""]: readonly string[]): Promise<ExitStatus> {
-  const ended = await onPrimary(
-    context,
-    async (source) =>
-      await withSession(
-        source.superuser,
-        async (session) => await endSessions(session, database, "terminate"),
-      ),
-  );
+  const end = async (credentials: Credentials): Promise<number> =>
+    await withSession(credentials, async (session) => await endSessions(session, database, "terminate"));
+  const { config, layout } = context;
+  const [node] = config.nodes;
+  const password = config.upstream && node ? await readPassword(layout, "postgres") : undefined;
+  const ended =
+    node && password !== undefined
+      ? await end(superuser(layout, node.port, password))
+      : await onPrimary(context, async (source) => await end(source.superuser));
   context.output.out(`${ended} sessions ended in ${database}`);
   return 0;
 }
