@@ -43,6 +43,9 @@ async function askNode({ layout, config }: Context): Promise<string> {
   return await withSession(credentials, async (session) => {
     const facts = await observeServer(session);
     if (!facts.in_recovery) {
+      const [row] = await session.query("SHOW transaction_read_only");
+      if (row?.["transaction_read_only"] === "on")
+        throw new Error("a primary that takes no writes: default_transaction_read_only is on");
       await writeMark(session);
       return "primary, takes writes";
     }

@@ -124,8 +124,12 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
 
 /** What the file alone decides. Parameters and password files may come from the environment of another `up`. */
 function comparable(config: Config): string {
-  const { password_files: _, postgres, ...rest } = config;
-  return JSON.stringify({ ...rest, postgres: { ...postgres, parameters: {} } });
+  const { password_files: _, postgres, upstream, ...rest } = config;
+  return JSON.stringify({
+    ...rest,
+    postgres: { ...postgres, parameters: {} },
+    upstream: upstream && { ...upstream, password_file: undefined },
+  });
 }
 
 async function lookAtUpstream(

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { equal, healthy, holds, lacks, logsOf, psql } from "./containers.mjs";
-import { docker, run } from "./engine.mjs";
+import { docker, run, until } from "./engine.mjs";
 
 const PASSWORD = "s3cret-Pa55word";
 
@@ -56,6 +56,10 @@ export function singleScenarios(containers) {
     [
       "PGDATA elsewhere on a volume of root's; data that lies where a start would pass it by is refused",
       async () => await otherPlaces(containers, refusedFor(containers)),
+    ],
+    [
+      "a replica is healthy while it streams, a primary while it takes writes; and what is done on a replica",
+      async () => await healthOfBoth(containers),
     ],
     [
       "secrets that only root may read, roles at first launch, and no password in log or ps",
@@ -155,6 +159,60 @@ export function singleScenarios(containers) {
       },
     ],
   ];
+}
+
+async function healthOfBoth(containers) {
+  const folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-secret-"));
+  try {
+    writeFileSync(path.join(folder, "replicator"), `${PASSWORD}\n`, { mode: 0o600 });
+    const network = await containers.network();
+    const common = ["--network", network, "-v", `${folder}:/run/secrets:ro`];
+    const primary = await containers.start("healthy-primary", [
+      ...common,
+      "-e",
+      `POSTGRES_PASSWORD=${PASSWORD}`,
+      "-e",
+      "REPLICATOR_PGSQL_PASSWD_FILE=/run/secrets/replicator",
+    ]);
+    await healthy(primary);
+    const replica = await containers.start("healthy-replica", [
+      ...common,
+      "-e",
+      `SLAVEHOST=${primary}`,
+      "-e",
+      "SLAVEUSER=false",
+      "-e",
+      "SLAVEPASSWORD_FILE=/run/secrets/replicator",
+    ]);
+    await healthy(replica);
+    const status = await docker("exec", replica, "odoo-pg", "status");
+    equal(/was changed/.test(status), false, `a configuration that nobody changed:\n${status}`);
+    await docker("exec", "-d", replica, "psql", "-c", "SELECT pg_sleep(600)");
+    const sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'";
+    await until("a session on the replica", async () => (await psql(replica, sleeping)) === "1");
+    equal(
+      await docker("exec", replica, "pgKillSessions.sh", "postgres"),
+      "1 sessions ended in postgres",
+      "what pgKillSessions.sh says on a replica",
+    );
+    const ask = async (name) => {
+      const { status, stdout, stderr } = await run("docker", ["exec", name, "odoo-pg", "container-health"]);
+      return `${status} ${stdout}${stderr}`;
+    };
+    await psql(primary, "ALTER SYSTEM SET default_transaction_read_only = on");
+    await psql(primary, "SELECT pg_reload_conf()");
+    await until("a primary that takes no writes to be unhealthy", async () =>
+      /^1 .*takes no writes/.test(await ask(primary)),
+    );
+    await docker("stop", "-t", "60", primary);
+    await until("a replica that does not stream to be unhealthy", async () =>
+      /^1 .*does not stream/.test(await ask(replica)),
+    );
+    await containers.remove(replica);
+    await containers.remove(primary);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 async function volumesOfTheEngine(containers) {
