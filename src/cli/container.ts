@@ -69,9 +69,24 @@ export async function container(
   }
 }
 
+/** The variables that stand behind keys of the file that is made of them. */
+const VARIABLES: Readonly<Record<string, string>> = {
+  "odoo.role": "POSTGRES_USER",
+  "odoo.filestore": "ODOO_FILESTORE",
+  "nodes[0].name": "ODOO_PG_NODE",
+  "postgres.initdb_args": "POSTGRES_INITDB_ARGS",
+};
+
+function nameVariable(line: string): string {
+  if (!line.startsWith(`${FIXED.configFile}:`)) return line;
+  return line.replace(/^\S+ (\S+): /, (all, key: string) => (VARIABLES[key] ? `${VARIABLES[key]}: ` : all));
+}
+
 /** What may not be read or written is a volume or a mounted file here, and the way out is on the host. */
 async function forContainer(error: unknown): Promise<unknown> {
-  if (!(error instanceof OdooPgError) || error.code !== "state_dir_unusable") return error;
+  if (!(error instanceof OdooPgError)) return error;
+  if (error.code === "config_invalid") return invalid(error.message.split("\n").map(nameVariable));
+  if (error.code !== "state_dir_unusable") return error;
   const user = (await ownerOf("/proc/self"))?.uid;
   return new OdooPgError("state_dir_unusable", {
     message: error.message,
@@ -85,7 +100,7 @@ function invalid(problems: readonly string[]): OdooPgError {
   return new OdooPgError("config_invalid", {
     message: problems.join("\n"),
     safe: "Nothing was changed.",
-    next: "Correct the variables of the container (docs/docker.md lists them), then start it again.",
+    next: "Correct the variables of the container, or the file that is named (docs/docker.md), then start it again.",
   });
 }
 
@@ -139,6 +154,7 @@ async function runNode(
   });
   if (contract.problems.length) throw invalid(contract.problems);
   const context = await writeConfiguration(invocation, output, place, contract, own);
+  refuseOtherBackupUser(context);
   const given = await givenPasswords(context.secrets);
   await prepareStateDirectory(layout, undefined);
   await leadBackupLog(path.join(layout.stateDir, "pg_backup.log"), logsWritable);
@@ -267,6 +283,15 @@ async function writeConfiguration(
   await writeFileAtomic(FIXED.configFile, head + stringify(document), { mode: 0o644 });
   if (place.stateDir !== FIXED.stateLink) await leadLink(FIXED.stateLink, place.stateDir);
   return await loadContext({ ...invocation, environment: contract.environment }, output, FIXED.configFile);
+}
+
+/** No process here could give files to somebody else, nor the agent keep what is somebody else's. @throws OdooPgError config_invalid */
+function refuseOtherBackupUser({ config, machine }: Context): void {
+  const { user } = config.backup;
+  if (user === undefined || user === machine.userName) return;
+  throw invalid([
+    `backups cannot belong to user ${JSON.stringify(user)} (BACKUP_USER, backup.user): in a container they belong to ${machine.userName}, as whom the servers run. Leave it empty`,
+  ]);
 }
 
 /** Has the log of backups be a file where the origin had it: seen from outside of the container, a link leads nowhere. */

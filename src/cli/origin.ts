@@ -14,7 +14,7 @@ import { observeServer } from "../postgres/observe.ts";
 import { now } from "../system/clock.ts";
 import { withSession, type Credentials } from "../system/sql.ts";
 import { createNow } from "./backup.ts";
-import type { Context } from "./context.ts";
+import { serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { restore } from "./restore.ts";
 import { onPrimary } from "./source.ts";
@@ -71,6 +71,14 @@ export async function originCommand(
 /** Prints the path of each backup, as the origin did. */
 async function backUp(context: Context, names: readonly string[]): Promise<ExitStatus> {
   const { output, config } = context;
+  const servers = (await serverOwner(context))?.name ?? context.machine.userName;
+  if (config.backup.user !== undefined && config.backup.user !== servers) {
+    throw new OdooPgError("config_invalid", {
+      message: `Backups cannot belong to user ${JSON.stringify(config.backup.user)} (BACKUP_USER): here they belong to ${servers}.`,
+      safe: "Nothing was done.",
+      next: "Leave BACKUP_USER empty.",
+    });
+  }
   const report = await createNow(
     context,
     names,
@@ -82,6 +90,11 @@ async function backUp(context: Context, names: readonly string[]): Promise<ExitS
   for (const { database, id, error } of report.databases) {
     if (id === null) output.err(`${database}: ${error ?? "no backup"}`);
     else output.out(`${dir}/${id}.dump`);
+  }
+  if (!report.databases.length) {
+    const filter = config.backup.only_filter;
+    const why = filter === undefined ? "" : ` whose name contains ${JSON.stringify(filter)}`;
+    output.err(`There is no database${why} to back up.`);
   }
   return report.ok ? 0 : 1;
 }

@@ -68,6 +68,15 @@ export function backupWarnings({ settings, record, launchedAt, now, suggest }: B
       }),
     );
   }
+  // A pattern, such as the image odoo/pgsql took, or a typing error: nobody wants that.
+  if (record?.databases === 0 && settings.only_filter !== undefined) {
+    found.push(
+      warning("backup_too_old", {
+        message: `No database is backed up: none has a name that contains ${JSON.stringify(settings.only_filter)} (backup.only_filter, BACKUP_ONLY_FILTER).`,
+        next: `Name a part of the names, which is no pattern, or take it out; then: ${suggest("backup create --all")}`,
+      }),
+    );
+  }
   const goodAt = record?.last_good_at ?? (record?.databases === 0 ? undefined : launchedAt);
   if (goodAt !== undefined && secondsSince(goodAt, now) > settings.max_age_hours * 3600) {
     found.push(

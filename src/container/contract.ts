@@ -1,4 +1,5 @@
 import type { Environment } from "../config/environment.ts";
+import { passwordProblem } from "../config/passwords.ts";
 import { FIXED, type Place } from "./place.ts";
 import { splitWords } from "./words.ts";
 
@@ -56,6 +57,9 @@ export function readContract(input: ContractInput): Contract {
   const follows = Boolean(env["SLAVEHOST"]);
   const environment = follows ? withReplicationPassword(rolesEnvironment(env)) : rolesEnvironment(env);
   problems.push(...unsupported(env), ...missingPassword(follows, environment, input.passwordsKnown));
+  const problem = env["POSTGRES_PASSWORD"] ? passwordProblem(env["POSTGRES_PASSWORD"]) : undefined;
+  if (problem !== undefined) problems.push(`POSTGRES_PASSWORD: ${problem}`);
+  if (!input.place.dataDir.startsWith("/")) problems.push("PGDATA must be an absolute path");
   const { parameters, wrong } = parametersOf(args);
   problems.push(...wrong);
   return {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
+import { OdooPgError } from "../errors.ts";
 import { ensureDirectory, move, namesIn, removeTree, type Owner } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
 import { programOf, type Installation } from "./installation.ts";
@@ -40,8 +41,21 @@ export async function initialiseDataDirectory(options: InitialiseOptions): Promi
       ...(options.more ?? []),
     ],
     { owner, limit: 300_000 },
-  );
+  ).catch((error: unknown) => {
+    throw withWayOut(error, options.more ?? []);
+  });
   await move(newDataDir, dataDir);
+}
+
+function withWayOut(error: unknown, more: readonly string[]): unknown {
+  if (!(error instanceof OdooPgError) || error.code !== "command_failed") return error;
+  const given = more.length ? ` It was given: ${more.join(" ")}.` : "";
+  return new OdooPgError("command_failed", {
+    message: `${error.message}${given}`,
+    safe: "No data directory was made.",
+    next: "Correct postgres.initdb_args (POSTGRES_INITDB_ARGS in a container) if it is those, then run the same command again.",
+    cause: error,
+  });
 }
 
 /** An empty directory for a new copy, after what earlier attempts left behind is gone. */

@@ -315,6 +315,14 @@ describe("warnings", () => {
     expect(never(hoursAgo(30))).toEqual(["backup_too_old"]);
   });
 
+  test("come when a filter leaves nothing to back up, and not when there is nothing", () => {
+    const none = backups({ last_good_at: null, databases: 0, last_drill: null });
+    expect(codes(statusWith({ backups: none }))).toEqual([]);
+    const filtered = statusWith({ backups: none, backup: { only_filter: "^prod$" } });
+    expect(codes(filtered)).toEqual(["backup_too_old"]);
+    expect(filtered.warnings[0]?.message).toContain('contains "^prod$"');
+  });
+
   /** What brings each warning about; with the command that has to be in what to do next. */
   const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
     backup_failed: {

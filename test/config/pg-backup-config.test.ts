@@ -86,8 +86,8 @@ describe("pg_backup.config", () => {
     expect(() => resolve("ENABLE_PLAIN_BACKUPS=perhaps")).toThrow(/pg_backup\.config:1: backup\.plain/);
   });
 
-  test("false is no filter, as for the script", () => {
-    const text = "BACKUP_ONLY_FILTER=prod\nBACKUP_ONLY_FILTER=false";
+  test("false is no filter, and root nobody else than runs it, as for the script", () => {
+    const text = "BACKUP_ONLY_FILTER=prod\nBACKUP_ONLY_FILTER=false\nBACKUP_USER=root";
     expect(readPgBackupConfig({ path: "x", text }).settings).toEqual([]);
   });
 

@@ -59,6 +59,18 @@ describe("the variables of a container", () => {
     expect(contract(env).problems).toEqual([expect.stringContaining("SLAVEPASSWORD")]);
   });
 
+  it("name the variable that a mistake is in", () => {
+    const { problems } = contract(
+      { POSTGRES_PASSWORD: "pä" },
+      { place: { dataDir: "data", stateDir: "odoo-pg" } },
+    );
+    expect(problems).toEqual([
+      expect.stringMatching(/^POSTGRES_PASSWORD: .*not printable ASCII/),
+      expect.stringContaining("PGDATA must be an absolute path"),
+    ]);
+    expect(problems.join()).not.toContain("pä");
+  });
+
   it("refuse what would let in anybody, or cannot be renamed", () => {
     const { problems } = contract({
       POSTGRES_PASSWORD: "pw",

@@ -39,6 +39,11 @@ export function singleScenarios(containers) {
         );
         await refused(["-e", "POSTGRES_PASSWORD_FILE=/nowhere"], /there is no file \/nowhere/);
         await refused(["-e", "SLAVEHOST=db"], /no password to replicate with/);
+        const password = ["-e", `POSTGRES_PASSWORD=${PASSWORD}`];
+        await refused(
+          [...password, "-e", "POSTGRES_USER=replicator"],
+          /^Error[^\n]+POSTGRES_USER: .*another/s,
+        );
         await refused(["-e", "ENDPOINTS_FOR=db"], /COLLECTD_PGSQL_PASSWD_FILE/);
         await refused(["-e", "POSTGRES_HOST_AUTH_METHOD=trust"], /scram-sha-256/);
         // As the origin's own scripts have it, no password and no primary of that name.

@@ -138,6 +138,7 @@ interface Changes {
   /** Whether both endpoints take connections. */
   readonly answers?: boolean;
   readonly readAnswers?: boolean;
+  readonly backup?: Readonly<Record<string, unknown>>;
   readonly configChanged?: boolean;
   readonly parameters?: Readonly<Record<string, string>>;
   readonly maxLagSeconds?: number;
@@ -164,6 +165,7 @@ export function cluster(changes: Changes = {}): StatusInput {
         read: { consistency, ...(maxLagSeconds === undefined ? {} : { max_lag_seconds: maxLagSeconds }) },
       },
       postgres: { parameters: changes.parameters ?? {} },
+      backup: changes.backup ?? {},
     }),
     configChanged: changes.configChanged ?? false,
     record: given("record", { primary: "pg1", systemIdentifier: SYSTEM_IDENTIFIER }),

@@ -64,9 +64,11 @@ export function readPgBackupConfig(file: {
   return { settings: [...settings.values()], problems };
 }
 
-/** That script takes `false` for no filter. */
+/** That script takes `false` for no filter, and it was root who ran it: to want that is to want nothing else. */
+const SAYS_NOTHING: Readonly<Record<string, string>> = { BACKUP_ONLY_FILTER: "false", BACKUP_USER: "root" };
+
 function saysNothing(name: string, value: string): boolean {
-  return value === "" || (name === "BACKUP_ONLY_FILTER" && value === "false");
+  return value === "" || SAYS_NOTHING[name] === value;
 }
 
 /** The value of an assignment: one word, in quotes or not, perhaps with a comment behind it. Undefined for anything else. */
