@@ -163,6 +163,11 @@ export async function containerSetup(context: Context): Promise<ExitStatus> {
       value: passwords.master,
       reason: "the master password, for the page that makes and drops databases; Odoo's own default is admin",
     },
+    {
+      name: "http_interface",
+      value: "0.0.0.0",
+      reason: "whoever reaches the container; Odoo 20 listens inside of it alone without this",
+    },
     { name: "data_dir", value: "/var/lib/odoo", reason: "as in Odoo's own image" },
     { name: "addons_path", value: "/mnt/extra-addons", reason: "as in Odoo's own image" },
   ]);
