@@ -22,6 +22,11 @@ const ADDRESS = "127.0.77.1";
 const CHOSEN = "Ch#sen of our own";
 const PASSWORDS = ["odoo", "replicator", "collectd", "pgadmin", "odoo-master"];
 
+/** The parts of primary and replica exchanged, after a promotion. */
+const EXCHANGED = /compose\.override\.yaml`:\n\n```yaml\n(.*?)```/s.exec(
+  readFileSync(path.join(root, "docs/docker.md"), "utf8"),
+)?.[1];
+
 export class Project {
   folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-compose-"));
   name = `odoopgtest${randomBytes(3).toString("hex")}`;
@@ -167,6 +172,21 @@ export function composeScenarios(project) {
       },
     ],
     [
+      "a second container on the primary's volume is refused, and the first goes on",
+      async () => {
+        const refused = async (...volume) => {
+          const options = ["--rm", "-e", "POSTGRES_PASSWORD=another", ...volume];
+          const { status, stderr } = await run("docker", ["run", ...options, project.image]);
+          equal(status, 75, "exit status");
+          holds(stderr, /another container runs on the volume/, "the error");
+        };
+        await refused("-v", `${project.name}_primary:/var/lib/postgresql`);
+        await refused("-v", `${project.name}_primary:/mnt`, "-e", "PGDATA=/mnt/data");
+        await healthy(await project.container("primary"));
+        await nothingLost();
+      },
+    ],
+    [
       "each service can be restarted",
       async () => {
         for (const service of ["endpoints", "replica", "primary"]) {
@@ -263,6 +283,38 @@ export function composeScenarios(project) {
         equal(await psql(replica, "SELECT pg_is_in_recovery()"), "f", "the promoted node after a restart");
         await healthy(endpoints);
         equal(await writesGoTo(), "odoo/pg2", "where writes go after a restart of the endpoints");
+      },
+    ],
+    [
+      "after a promotion the parts are exchanged by compose.override.yaml, and go back, as docs/docker.md says",
+      async () => {
+        const override = path.join(project.folder, "compose.override.yaml");
+        const setAside = async (service) => {
+          const volume = `${project.name}_${service}:/v`;
+          const move = "mkdir /v/old && mv /v/data /v/odoo-pg* /v/old/";
+          await docker("run", "--rm", "-v", volume, project.image, "sh", "-c", move);
+        };
+        await project.compose("stop", "-t", "60", "primary");
+        writeFileSync(override, EXCHANGED);
+        await setAside("primary");
+        await project.compose("up", "-d", "--no-deps", "replica", "endpoints");
+        await healthy(await project.container("replica"));
+        await project.compose("up", "-d", "primary");
+        await project.allHealthy();
+        equal(await project.psql("primary", "SELECT pg_is_in_recovery()"), "t", "the old primary");
+        await write();
+        await nothingLost();
+        const made = await docker("exec", await project.container("replica"), "backupDatabase.sh", "shop");
+        await project.compose("stop", "-t", "60", "replica");
+        const primary = await project.container("primary");
+        await docker("exec", primary, "odoo-pg", "promote", "pg1", "--allow-data-loss", "--confirm", "odoo");
+        rmSync(override);
+        await setAside("replica");
+        await project.compose("up", "-d", "primary", "replica", "endpoints");
+        await project.allHealthy();
+        await write();
+        await nothingLost();
+        await docker("exec", await project.container("primary"), "ls", made);
       },
     ],
     [
