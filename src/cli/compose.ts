@@ -1,5 +1,6 @@
 import path from "node:path";
 import { generatePassword } from "../agent/secrets.ts";
+import { shellWord } from "../cluster/shell-word.ts";
 import { passwordProblem } from "../config/passwords.ts";
 import {
   COMPOSE_HEAD,
@@ -42,18 +43,23 @@ const OTHER_NAMES = ["docker-compose.yml", "docker-compose.yaml", "compose.yml"]
 /** Writes compose.yaml and the passwords' files, or prints the former. A file of somebody else's is never replaced. */
 export async function compose(
   context: Context,
-  options: ComposeOptions & { readonly directory: string; readonly print: boolean },
+  flags: Omit<ComposeOptions, "replicas"> & {
+    readonly replicas: string;
+    readonly directory: string;
+    readonly print: boolean;
+  },
 ): Promise<ExitStatus> {
   const { output, invocation } = context;
-  if (!Number.isInteger(options.replicas) || options.replicas < 0 || options.replicas > 16) {
+  const replicas = /^\d{1,2}$/.test(flags.replicas) ? Number(flags.replicas) : undefined;
+  if (replicas === undefined || replicas > 16)
     throw new OdooPgError("usage", { message: "--replicas wants a number from 0 to 16." });
-  }
+  const options: ComposeOptions = { replicas, odoo: flags.odoo, pgadmin: flags.pgadmin };
   const text = renderCompose(options);
-  if (options.print) {
+  if (flags.print) {
     output.out(text.trimEnd());
     return 0;
   }
-  const directory = path.resolve(invocation.cwd, options.directory);
+  const directory = path.resolve(invocation.cwd, flags.directory);
   const file = path.join(directory, "compose.yaml");
   const present = await readTextIfAny(file);
   if (present !== undefined && !present.startsWith(COMPOSE_HEAD))
@@ -72,7 +78,7 @@ export async function compose(
   if ((await kindOf(secrets)) === undefined) await ensureSecrets(secrets, new Map(), undefined);
   output.err(`${changed ? "Written" : "Unchanged"}: ${file}; passwords are in ${secrets}.`);
   // Not by -f: Compose would leave compose.override.yaml out.
-  const there = directory === path.resolve(invocation.cwd) ? "" : `cd ${quoteWord(directory)} && `;
+  const there = directory === path.resolve(invocation.cwd) ? "" : `cd ${shellWord(directory)} && `;
   output.err(`Start it: ${there}docker compose up -d`);
   return 0;
 }
@@ -83,11 +89,6 @@ function notOurs(message: string): OdooPgError {
     safe: "Nothing was written.",
     next: "Choose another folder (--directory), or print it: odoo-pg compose --print",
   });
-}
-
-/** A word as a shell reads it. */
-function quoteWord(word: string): string {
-  return /^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** Every password: the given one, else the one in its file, else a new one. The files are their owner's alone. */

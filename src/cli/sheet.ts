@@ -187,8 +187,9 @@ function writeLine({ endpoints: { write } }: StatusDocument): string {
   return `${address(write)}${openness(write.answers)} → ${write.node ?? "nobody"}`;
 }
 
-function readLine({ endpoints: { read, write } }: StatusDocument): string {
-  const fallback = write.node === null ? "nobody" : `${write.node}, as no replica is in the pool`;
+function readLine({ endpoints: { read, write }, nodes }: StatusDocument): string {
+  const why = nodes.length === 1 ? "the only node here" : "as no replica is in the pool";
+  const fallback = write.node === null ? "nobody" : `${write.node}, ${why}`;
   const to = read.pool.length ? read.pool.join(", ") : fallback;
   return `${address(read)}${openness(read.answers)} → ${to} (${read.consistency})`;
 }

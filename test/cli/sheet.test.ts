@@ -133,6 +133,8 @@ describe("the sheet", () => {
   test("says where reads go when no replica is in the pool", () => {
     const text = drawn({ agent: agentOf(["pg1", "pg2"], { pool: [] }) });
     expect(text).toContain("→ pg1, as no replica is in the pool (bounded)");
+    const alone = drawn({ nodes: ["pg1"], agent: agentOf(["pg1"], { pool: [] }) });
+    expect(alone).toContain("→ pg1, the only node here (bounded)");
   });
 
   test("says why a replica outside the pool serves no reads, when nothing else does", () => {

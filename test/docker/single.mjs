@@ -51,6 +51,16 @@ export function singleScenarios(containers) {
       },
     ],
     [
+      "what asks a program is run as it stands, without a cluster",
+      async () => {
+        for (const command of [["postgres", "--version"], ["--version"], ["psql", "--version"]]) {
+          const { status, text } = await containers.once([], command);
+          equal(status, 0, command.join(" "));
+          holds(text, /^(?:postgres|psql) \(PostgreSQL\) \d+/, command.join(" "));
+        }
+      },
+    ],
+    [
       "any user id, a read-only root and a mounted PGDATA: every variable counts, and docker stop is a clean end",
       async () => await everyVariable(containers),
     ],

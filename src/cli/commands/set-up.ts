@@ -60,7 +60,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
       withContext(async (context, { text, on }) => {
         const { compose } = await import("../compose.ts");
         return await compose(context, {
-          replicas: Number(text("replicas")),
+          replicas: text("replicas") ?? "",
           odoo: on("odoo"),
           pgadmin: on("pgadmin"),
           directory: text("directory") ?? ".",
