@@ -1,5 +1,6 @@
 // Builds the image and tries it in a Docker engine: npm run test:docker [-- WORDS], where WORDS choose scenarios by
-// name; `fresh-clone` is only run when it is named. Without an engine it says why nothing was tried.
+// name; `fresh-clone` and `figures` (which measures) are only run when they are named. Without an engine it says why
+// nothing was tried.
 import { Containers } from "../test/docker/containers.mjs";
 import { composeScenarios, Project } from "../test/docker/compose.mjs";
 import { findCompose, findEngine, installForIntegration } from "../test/docker/engine.mjs";
@@ -57,7 +58,7 @@ async function everything() {
   try {
     if (!chosen("compose")) await inTurn(singleScenarios(containers), false);
     else if (words.length === 0) await inTurn(singleScenarios(containers), false);
-    if (chosen("figures")) await attempt("figures", async () => await figures(containers));
+    if (words.includes("figures")) await attempt("figures", async () => await figures(containers));
   } finally {
     await containers.clear();
   }
