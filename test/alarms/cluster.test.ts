@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { messageSchema, type AlarmMessage } from "../../src/alarms/message.ts";
+import { readAlarms } from "../../src/alarms/state-file.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { httpReceiver, type HttpReceiver } from "../support/http-receiver.ts";
 import { freePort } from "../support/ports.ts";
@@ -98,6 +99,11 @@ describe("the alarms of a running cluster", () => {
     await replica.rows("SELECT pg_wal_replay_pause()");
     await primary.rows("CREATE TABLE grows AS SELECT generate_series(1, 1000) AS n");
     await waitFor("the begin", () => of("replica_behind").length > 0, LONG);
+    // What arrived in the last moment before it is told again: rather twice than never.
+    await waitFor("the agent to know that it arrived", async () => {
+      const saved = await readAlarms(cluster.stateDir);
+      return saved?.channels["webhook"]?.waiting.length === 0;
+    });
     process.kill(cluster.agent(), "SIGKILL");
     const before = hanging.received.length;
     await cluster.up();

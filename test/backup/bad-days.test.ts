@@ -17,7 +17,7 @@ import { drillBackups } from "../../src/backup/run.ts";
 import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { attachmentContent, makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
-import { processesUsing } from "../support/processes.ts";
+import { processesNaming } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
 import { backupsOf, silent } from "./backup-source.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";
@@ -69,7 +69,7 @@ async function waitForDump(dir: string, database: string): Promise<number> {
         [database],
       ),
     );
-    const dump = processesUsing(dir).find(
+    const dump = processesNaming(dir).find(
       ({ command }) => command.includes("pg_dump") && command.includes(`dbname='${database}'`),
     );
     found = waiting.length ? dump?.pid : undefined;

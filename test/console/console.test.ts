@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { freePort } from "../support/ports.ts";
-import { isAlive, processesUsing } from "../support/processes.ts";
+import { isAlive, processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 import { Visitor, type Answer } from "./visitor.ts";
@@ -396,7 +396,7 @@ describe("the listener", () => {
     const action = { kind: "backup", database: "big" };
     await visitor.post("/api/act", { action }, headers);
     const jobs = (): number[] =>
-      processesUsing(cluster.folder)
+      processesNaming(cluster.folder)
         .filter(({ command }) => command.includes("as-applied"))
         .map(({ pid }) => pid);
     await waitFor("the job to run", () => jobs().length > 0);

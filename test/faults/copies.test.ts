@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import type { ThrowawayCluster } from "../support/cluster.ts";
 import { connect } from "../support/pg.ts";
-import { endProcesses, isAlive, processesUsing } from "../support/processes.ts";
+import { endProcesses, isAlive, processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 import { installation, serverOwner } from "../postgres/throwaway-node.ts";
@@ -104,7 +104,7 @@ describe("7. Two histories: the old primary was written to after the promotion",
 describe("8. A base backup that fails", () => {
   const copies = (cluster: ThrowawayCluster) =>
     // Not the WAL senders of the primary, which name it too.
-    processesUsing(cluster.stateDir).filter(({ command }) => /^\S*\/pg_basebackup /.test(command));
+    processesNaming(cluster.stateDir).filter(({ command }) => /^\S*\/pg_basebackup /.test(command));
 
   test("killed at each try: a bounded number of tries, the old data serves on, the next reseed finishes", async () => {
     const { cluster, node, step, refuses, succeeds, healthy, value } = await scenario();

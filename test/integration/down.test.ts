@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { isFree } from "../support/port-reservation.ts";
-import { isAlive, processesUsing } from "../support/processes.ts";
+import { isAlive, processesNaming, processesUsing } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
 
 let cluster: ThrowawayCluster;
@@ -69,7 +69,7 @@ describe("down", () => {
   test("does not wait for a copy that is under way: it is given up, and the next up makes it", async () => {
     await cluster.up();
     const copies = (): readonly number[] =>
-      processesUsing(cluster.stateDir)
+      processesNaming(cluster.stateDir)
         .filter(({ command }) => /^\S*\/pg_basebackup /.test(command))
         .map(({ pid }) => pid);
     const reseed = cluster.start(["reseed", "pg2"]);

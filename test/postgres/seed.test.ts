@@ -17,7 +17,7 @@ import { move } from "../../src/system/files.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
 import { seedDataDirectory } from "../../src/postgres/seed.ts";
 import type { Session } from "../../src/system/sql.ts";
-import { processesUsing } from "../support/processes.ts";
+import { processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 import { seedOptions, type ThrowawayNode, throwawayNodes } from "./throwaway-node.ts";
@@ -43,7 +43,7 @@ async function killProgram(node: ThrowawayNode, program: string): Promise<void> 
   let pid = 0;
   await waitFor(`${program} runs`, () => {
     pid =
-      processesUsing(node.files.newDataPrefix).find(({ command }) => command.includes(`${program} -D`))
+      processesNaming(node.files.newDataPrefix).find(({ command }) => command.includes(`${program} -D`))
         ?.pid ?? 0;
     return pid > 0;
   });
@@ -92,7 +92,7 @@ test("a base backup that is killed leaves nothing that could start, and the next
       ...seedOptions(replica, primary),
       onProgress: () => {
         // Its helper, which streams the WAL, is its child and lives on by itself.
-        const pids = processesUsing(replica.files.newDataPrefix).map(({ pid }) => pid);
+        const pids = processesNaming(replica.files.newDataPrefix).map(({ pid }) => pid);
         if (pids.length > 0) process.kill(Math.min(...pids), "SIGKILL");
       },
     }),

@@ -18,18 +18,37 @@ export function processesUsing(...folders: readonly string[]): readonly Process[
   );
 }
 
-function inProc(mentions: (text: string) => boolean): readonly Process[] {
+/** Processes that name something in their arguments: quick, for what may end soon. */
+export function processesNaming(text: string): readonly Process[] {
+  const named = ({ pid, command }: Process): boolean => pid !== process.pid && command.includes(text);
+  return (process.platform === "linux" ? inProcNow() : inPs(() => true)).filter(named);
+}
+
+function inProcNow(): readonly Process[] {
   return readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
-    const command = orEmpty(() => readFileSync(`/proc/${name}/cmdline`, "utf8"))
-      .replaceAll("\0", " ")
-      .trim();
-    return mentions(command) || placesOf(name).some(mentions) ? [{ pid: Number(name), command }] : [];
+    const command = orEmpty(() => readFileSync(`/proc/${name}/cmdline`, "utf8"));
+    return [{ pid: Number(name), command: command.replaceAll("\0", " ").trim() }];
   });
 }
 
-/** Working directory and open files of a process. */
-function placesOf(pid: string): readonly string[] {
+function inProc(mentions: (text: string) => boolean): readonly Process[] {
+  const hidden = new Map<string, number[]>();
+  const found = inProcNow().filter(({ pid, command }) => {
+    if (mentions(command)) return true;
+    const places = placesOf(pid);
+    if (places !== "hidden") return places.some(mentions);
+    const owner = ownerOf(pid);
+    hidden.set(owner, [...(hidden.get(owner) ?? []), pid]);
+    return false;
+  });
+  const more = [...hidden].flatMap(([owner, pids]) => pidsAsOwner(owner, pids, mentions));
+  if (more.length === 0) return found;
+  return [...found, ...inProcNow().filter(({ pid }) => more.includes(pid))];
+}
+
+/** Working directory and open files of a process; hidden where this user may not know. */
+function placesOf(pid: number): readonly string[] | "hidden" {
   try {
     const cwd = readlinkSync(`/proc/${pid}/cwd`);
     const open = readdirSync(`/proc/${pid}/fd`).map((fd) =>
@@ -37,25 +56,37 @@ function placesOf(pid: string): readonly string[] {
     );
     return [cwd, ...open];
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EACCES" ? asItsOwner(pid) : [];
+    const denied = error instanceof Error && "code" in error && error.code === "EACCES";
+    return denied && process.geteuid?.() === 0 ? "hidden" : [];
   }
 }
 
-/** Root in a container may lack the right to look at others' processes (CAP_SYS_PTRACE); their user has it. */
-function asItsOwner(pid: string): readonly string[] {
-  if (process.geteuid?.() !== 0) return [];
-  try {
+function ownerOf(pid: number): string {
+  return orEmpty(() => {
     const { uid, gid } = statSync(`/proc/${pid}`);
-    const places = [`/proc/${pid}/cwd`, `/proc/${pid}/fd`];
-    const found = spawnSync("find", [...places, "-type", "l", "-printf", "%l\n"], {
-      uid,
-      gid,
-      encoding: "utf8",
-    });
-    return found.stdout.split("\n");
-  } catch {
-    return [];
-  }
+    return `${uid}:${gid}`;
+  });
+}
+
+/** Root in a container may lack the right to look at others' processes (CAP_SYS_PTRACE); their user has it. */
+function pidsAsOwner(
+  owner: string,
+  pids: readonly number[],
+  mentions: (text: string) => boolean,
+): readonly number[] {
+  const [uid, gid] = owner.split(":").map(Number);
+  if (uid === undefined || gid === undefined) return [];
+  const places = pids.flatMap((pid) => [`/proc/${pid}/cwd`, `/proc/${pid}/fd`]);
+  // Each link as its path and where it leads to. What ends meanwhile is left out.
+  const { stdout } = spawnSync("find", [...places, "-type", "l", "-printf", "%p %l\n"], {
+    uid,
+    gid,
+    encoding: "utf8",
+  });
+  return stdout.split("\n").flatMap((line) => {
+    const [, pid, place = ""] = /^\/proc\/(\d+)\/\S+ (.*)$/.exec(line) ?? [];
+    return mentions(place) ? [Number(pid)] : [];
+  });
 }
 
 /** A process may end at any moment, or belong to somebody else. */
