@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { ordinaryUser } from "../support/ordinary-user.ts";
-import { processesUsing } from "../support/processes.ts";
+import { isAlive, processesUsing } from "../support/processes.ts";
 import type { User } from "../support/program.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -46,6 +46,8 @@ describe("an ordinary user", () => {
     expect(answers.size).toBe(2);
     const pid = cluster.postmaster("pg3");
     process.kill(pid, "SIGKILL");
+    // Whoever comes while it dies may still be let in by it, and is cut as everybody there.
+    await waitFor("it is gone", () => !isAlive(pid));
     for (let round = 0; round < 20; round += 1) {
       const session = await cluster.session("read", "odoo");
       await session.close();
