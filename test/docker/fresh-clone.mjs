@@ -9,7 +9,8 @@ git config --global --add safe.directory '*'
 git clone -q /origin /clone
 cd /clone
 npm start
-npm test 2>&1 | tail -n 5
+npm test >/tmp/npm-test.log 2>&1 || { grep -a FAIL /tmp/npm-test.log; tail -n 5 /tmp/npm-test.log; exit 1; }
+tail -n 5 /tmp/npm-test.log
 npx odoo-pg down`;
 
 /** What this machine trusts, the container trusts too: the registry of packages may be a mirror with an authority of its own. */

@@ -60,8 +60,8 @@ export class Ledger {
     const session = await this.#cluster.session("write", "odoo", "ledger");
     await session.rows("CREATE TABLE ledger (client int, n int, PRIMARY KEY (client, n))");
     await session.close();
-    for (let client = 0; client < clients; client += 1) this.#loops.push(this.#write(client, ports.write, 2));
-    ports.nodes.forEach((port, index) => this.#loops.push(this.#write(FIRST_DIRECT + index, port, 20)));
+    for (let client = 0; client < clients; client += 1) this.#loops.push(this.#write(client, ports.write, 8));
+    ports.nodes.forEach((port, index) => this.#loops.push(this.#write(FIRST_DIRECT + index, port, 25)));
     atEnd(async () => await this.close());
     await this.goesOn();
   }

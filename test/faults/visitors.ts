@@ -6,7 +6,7 @@ import { atEnd } from "../support/scope.ts";
 const AT_ONCE = 50;
 
 /**
- * Clients of the read endpoint, a new one every 10 ms: each connects, asks who answers, and leaves. A connection that
+ * Clients of the read endpoint, a new one every 25 ms: each connects, asks who answers, and leaves. A connection that
  * cannot be made, or is cut before it has its answer, is an error.
  */
 export function visitors(cluster: ThrowawayCluster) {
@@ -35,7 +35,7 @@ export function visitors(cluster: ThrowawayCluster) {
     if (under.size >= AT_ONCE) return;
     const one = visit().finally(() => under.delete(one));
     under.add(one);
-  }, 10);
+  }, 25);
   const stop = async () => {
     clearInterval(timer);
     await Promise.all(under);
