@@ -150,6 +150,31 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
   );
 }
 
+/**
+ * As `order`. An agent that left by itself before it took the order, as it does after a first start that failed, is
+ * followed by another.
+ */
+export async function orderEvenIfItLeft(
+  start: AgentStart,
+  path: string,
+  body: Readonly<Record<string, unknown>>,
+  onEvent: (event: AgentEvent) => void,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const { layout } = start;
+  try {
+    return await order(layout, path, body, onEvent, signal);
+  } catch (error) {
+    if (!(error instanceof OdooPgError && error.code === "not_running")) throw error;
+  }
+  await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
+    what: "the agent to leave",
+    limit: 10_000,
+  });
+  await ensureAgent(start);
+  return await order(layout, path, body, onEvent, signal);
+}
+
 function silentHolder(holder: number, layout: Layout): OdooPgError {
   return new OdooPgError("locked", {
     message: `The agent (process ${holder}) holds ${layout.lockFile} and does not answer.`,

@@ -1,5 +1,5 @@
 import { agentReport } from "../agent/ask.ts";
-import { ensureAgent, order } from "../agent/client.ts";
+import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../agent/client.ts";
 import { lockHolder } from "../agent/lock.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { backupPlaceOf } from "../backup/place.ts";
@@ -17,7 +17,7 @@ export async function down(context: Context): Promise<ExitStatus> {
   const { layout, output } = context;
   const applied = await readApplied(layout);
   const running = await agentReport(layout, 1000);
-  if (!applied && !running) {
+  if (!applied && (!running || running.ending)) {
     output.err(`Cluster ${context.config.cluster} was never started in ${layout.stateDir}: nothing to stop.`);
     return 0;
   }
@@ -30,19 +30,18 @@ export async function down(context: Context): Promise<ExitStatus> {
   }
   const owner = await serverOwner(context);
   // Without an agent one is started: the order is always carried out by the same code, under the same lock.
-  if (!running) {
-    await ensureAgent({
-      layout,
-      owner,
-      user: owner ? (context.config.user ?? "postgres") : undefined,
-      program: context.invocation.program,
-      searchPath: searchPath(context.invocation),
-      version: VERSION,
-    });
-  }
+  const start: AgentStart = {
+    layout,
+    owner,
+    user: owner ? (context.config.user ?? "postgres") : undefined,
+    program: context.invocation.program,
+    searchPath: searchPath(context.invocation),
+    version: VERSION,
+  };
+  if (!running || running.ending) await ensureAgent(start);
   const show = showProgress(output);
   try {
-    await order(layout, "/down", {}, show.event);
+    await orderEvenIfItLeft(start, "/down", {}, show.event);
   } finally {
     show.end();
   }

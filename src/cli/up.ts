@@ -1,5 +1,5 @@
 import { Agent, prepareStateDirectory } from "../agent/agent.ts";
-import { ensureAgent, order } from "../agent/client.ts";
+import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../agent/client.ts";
 import { progressTo } from "../agent/events.ts";
 import type { ApplyRequest } from "../agent/report.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
@@ -45,19 +45,20 @@ export async function up(
   await prepareStateDirectory(context.layout, owner);
   if (options.foreground)
     return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);
-  await ensureAgent({
+  const start: AgentStart = {
     layout: context.layout,
     owner,
     user: owner ? (context.config.user ?? "postgres") : undefined,
     program: context.invocation.program,
     searchPath: tools.searchPath,
     version: VERSION,
-  });
+  };
+  await ensureAgent(start);
   const show = showProgress(context.output);
   const abort = new AbortController();
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
   try {
-    await order(context.layout, "/apply", request, show.event, abort.signal);
+    await orderEvenIfItLeft(start, "/apply", request, show.event, abort.signal);
   } finally {
     unhook();
     show.end();

@@ -279,6 +279,16 @@ describe("PGSQL_ variables", () => {
     expect(existsSync(join(cluster.stateDir, "nodes/pg1/data"))).toBe(false);
     expect(existsSync(join(cluster.stateDir, "nodes/pg1/postgresql.conf"))).toBe(false);
   });
+
+  test("that the server refuses leave an agent that goes: a command right after it finds its way", async () => {
+    const cluster = await throwawayCluster();
+    const refusedUp = async () => await cluster.run(["up"], { env: { PGSQL_WORK_MEM: "16 apples" } });
+    for (let round = 0; round < 3; round += 1) {
+      expect((await refusedUp()).stderr).toContain("16 apples");
+      expect((await refusedUp()).stderr).toContain("16 apples");
+      expect((await cluster.run(["down"])).exitCode).toBe(0);
+    }
+  });
 });
 
 describe("the machine", () => {
