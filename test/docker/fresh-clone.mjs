@@ -4,12 +4,13 @@ import { must } from "./engine.mjs";
 import { root } from "./images.mjs";
 
 const SCRIPT = `
+export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm git ca-certificates >/dev/null
 git config --global --add safe.directory '*'
 git clone -q /origin /clone
 cd /clone
 npm start
-npm test >/tmp/npm-test.log 2>&1 || { grep -a FAIL /tmp/npm-test.log; tail -n 5 /tmp/npm-test.log; exit 1; }
+npm test >/tmp/npm-test.log 2>&1 || { { grep -a FAIL /tmp/npm-test.log; tail -n 5 /tmp/npm-test.log; } >&2; exit 1; }
 tail -n 5 /tmp/npm-test.log
 npx odoo-pg down`;
 
