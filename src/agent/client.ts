@@ -165,7 +165,7 @@ export async function orderEvenIfItLeft(
   try {
     return await order(layout, path, body, onEvent, signal);
   } catch (error) {
-    if (!(error instanceof OdooPgError && error.code === "not_running")) throw error;
+    if (!(error instanceof OdooPgError) || !isUnreached(error.cause)) throw error;
   }
   await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
     what: "the agent to leave",
@@ -173,6 +173,13 @@ export async function orderEvenIfItLeft(
   });
   await ensureAgent(start);
   return await order(layout, path, body, onEvent, signal);
+}
+
+/** Whether nobody was there to take the order: one that was taken is not given twice. */
+function isUnreached(cause: unknown): boolean {
+  return (
+    cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ECONNREFUSED")
+  );
 }
 
 function silentHolder(holder: number, layout: Layout): OdooPgError {
