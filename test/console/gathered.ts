@@ -1,4 +1,5 @@
 import { statusOf } from "../../src/cluster/status.ts";
+import { NO_ACTIVITY } from "../../src/console/gather/activity-look.ts";
 import type { GatheredDocument } from "../../src/console/source.ts";
 import { cluster } from "../support/observations.ts";
 
@@ -21,14 +22,7 @@ export function gathered(at: string): GatheredDocument {
     status,
     disks: [],
     databases: [],
-    activity: {
-      at: null,
-      connections: null,
-      max_connections: null,
-      blocking: [],
-      long_transactions: [],
-      slowest_statements: null,
-    },
+    activity: NO_ACTIVITY,
     events: [],
   };
 }

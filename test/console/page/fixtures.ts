@@ -8,6 +8,7 @@ import type {
   Sample,
   Visitor,
 } from "../../../src/console/document.ts";
+import { NO_ACTIVITY } from "../../../src/console/gather/activity-look.ts";
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
@@ -298,14 +299,7 @@ export function fixturesAt(now: number) {
       failed_actions: null,
       mail_waiting: null,
     })),
-    activity: {
-      at: null,
-      connections: null,
-      max_connections: null,
-      blocking: [],
-      long_transactions: [],
-      slowest_statements: null,
-    },
+    activity: NO_ACTIVITY,
     events: [event(4 * MINUTE, "node_down", "agent", "pg1 does not answer: connection refused"), ...events],
   };
 
