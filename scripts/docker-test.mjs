@@ -47,26 +47,32 @@ async function inTurn(scenarios, dependent) {
 }
 
 async function everything() {
-  const chosen = (part) => words.length === 0 || words.includes(part);
   if (!(await attempt("the base image is there", ensureBase))) return;
   if (words.includes("fresh-clone")) {
     await attempt("a fresh clone in a container of the base image: npm start, npm test", freshClone);
     if (words.length === 1) return;
   }
   if (!(await attempt("the image is built", async () => await buildImage(IMAGE)))) return;
+  // They share nothing but the image, and each mostly waits for its containers.
+  await Promise.all([single(), ...(words.length === 0 || words.includes("compose") ? [compose()] : [])]);
+}
+
+/** What one container does, and what it measures when that is named. */
+async function single() {
   const containers = new Containers(IMAGE);
   try {
-    if (!chosen("compose")) await inTurn(singleScenarios(containers), false);
-    else if (words.length === 0) await inTurn(singleScenarios(containers), false);
+    if (!words.includes("compose")) await inTurn(singleScenarios(containers), false);
     if (words.includes("figures")) await attempt("figures", async () => await figures(containers));
   } finally {
     await containers.clear();
   }
-  const compose = await findCompose();
-  if (!compose)
+}
+
+async function compose() {
+  const command = await findCompose();
+  if (!command)
     return console.log("skipped the compose recipe: neither docker compose nor docker-compose is here");
-  if (!chosen("compose")) return;
-  const project = new Project(compose, IMAGE);
+  const project = new Project(command, IMAGE);
   try {
     await inTurn(composeScenarios(project), true);
   } finally {
