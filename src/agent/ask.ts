@@ -24,7 +24,7 @@ async function ask<T>(
   limit: number,
 ): Promise<T | undefined> {
   try {
-    return schema.parse(await getJson(layout.agentSocket, target, limit));
+    return await getJson(layout.agentSocket, target, schema, limit);
   } catch {
     return undefined;
   }

@@ -78,7 +78,7 @@ function scheduleOf({ backup }: Config, kind: Kind): string | undefined {
 
 /** When a kind was last begun as far as is recorded; before the first time, when the cluster was first launched. */
 async function lastBegun({ layout, state }: Runtime, kind: Kind): Promise<number> {
-  const status = await readBackupStatus(layout.stateDir);
+  const { record: status } = await readBackupStatus(layout.stateDir);
   const run = kind === "backup" ? status?.last_run : status?.last_drill;
   const since = run?.started_at ?? state.history[0]?.at;
   return since === undefined ? now() : Date.parse(since);

@@ -5,6 +5,7 @@ import { monotonic, waitUntil } from "../system/clock.ts";
 import { readTail, type Owner } from "../system/files.ts";
 import { requester } from "../system/machine.ts";
 import { requestJson, requestLines } from "../system/http.ts";
+import { parseJson } from "../system/json-file.ts";
 import { startDetached } from "../system/process.ts";
 import { agentReport } from "./ask.ts";
 import { lockHolder } from "./lock.ts";
@@ -19,13 +20,9 @@ const linkSchema = z.union([
 export async function newConsoleLink(
   layout: Layout,
 ): Promise<{ readonly link: string; readonly until: string }> {
-  const answer = linkSchema.parse(
-    await requestJson({
-      socketPath: layout.agentSocket,
-      method: "POST",
-      path: "/console-key",
-      limit: 2000,
-    }),
+  const answer = await requestJson(
+    { socketPath: layout.agentSocket, method: "POST", path: "/console-key", limit: 2000 },
+    linkSchema,
   );
   if ("error" in answer) throw errorFromEvent(answer.error);
   return answer;
@@ -53,7 +50,10 @@ export async function order(
       signal,
     })) {
       lines += 1;
-      const event = eventSchema.parse(JSON.parse(line));
+      const parsed = parseJson(line, eventSchema);
+      // Cut off in the middle: an agent that died.
+      if (!parsed.ok) break;
+      const event = parsed.value;
       if (event.kind === "done") return event.result;
       if (event.kind === "error") throw errorFromEvent(event.error);
       onEvent(event);
@@ -105,12 +105,10 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
   if (present?.version === start.version && !present.ending) return;
   if (present) {
     if (!present.ending)
-      await requestJson({
-        socketPath: layout.agentSocket,
-        method: "POST",
-        path: "/leave",
-        limit: 2000,
-      }).catch(() => {});
+      await requestJson(
+        { socketPath: layout.agentSocket, method: "POST", path: "/leave", limit: 2000 },
+        z.unknown(),
+      ).catch(() => {});
     await waitUntil(async () => (await agentReport(layout, 500)) === undefined, {
       what: `the agent of version ${present.version} to leave`,
       limit: 30_000,

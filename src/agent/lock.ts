@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
+import { shellWord } from "../cluster/shell-word.ts";
 import { createExclusive, readTextIfAny, removeFile, writeFileAtomic } from "../system/files.ts";
+import { damagedFile } from "../system/json-file.ts";
 import { processIdentity } from "../system/process.ts";
 
 interface Holder {
@@ -8,20 +10,26 @@ interface Holder {
   readonly identity: string;
 }
 
-function parse(text: string | undefined): Holder | undefined {
-  const [pid, ...identity] = text?.trim().split(" ") ?? [];
-  return pid && identity.length ? { pid: Number(pid), identity: identity.join(" ") } : undefined;
+/** @throws OdooPgError state_dir_unusable: who holds a lock that cannot be read may still live. */
+function holderIn(lockFile: string, text: string): Holder {
+  const [, pid, identity] = /^(\d{1,10}) (.*)\n$/.exec(text) ?? [];
+  if (pid !== undefined && identity !== undefined) return { pid: Number(pid), identity };
+  throw damagedFile(lockFile, "it names no process", {
+    code: "state_dir_unusable",
+    safe: "Nothing was changed.",
+    next: `It says which odoo-pg works here. Look whether one does (pgrep -af odoo-pg) and end it; then: rm ${shellWord(lockFile)}`,
+  });
 }
 
-async function livingHolder(text: string): Promise<number | undefined> {
-  const holder = parse(text);
-  return holder && (await processIdentity(holder.pid)) === holder.identity ? holder.pid : undefined;
+async function livingHolder(lockFile: string, text: string): Promise<number | undefined> {
+  const { pid, identity } = holderIn(lockFile, text);
+  return (await processIdentity(pid)) === identity ? pid : undefined;
 }
 
-/** The process that holds the lock and still lives; undefined when nobody does. */
+/** The process that holds the lock and still lives; undefined when nobody does. @throws OdooPgError state_dir_unusable when it cannot be read */
 export async function lockHolder(lockFile: string): Promise<number | undefined> {
   const text = await readTextIfAny(lockFile);
-  return text === undefined ? undefined : await livingHolder(text);
+  return text === undefined ? undefined : await livingHolder(lockFile, text);
 }
 
 async function lockText(pid: number): Promise<string> {
@@ -30,7 +38,8 @@ async function lockText(pid: number): Promise<string> {
 
 /**
  * Takes the lock of a state directory for a process, for as long as it lives: a lock of a dead process counts for nothing.
- * @throws OdooPgError locked when another process has it, or is just taking it over from a dead one.
+ * @throws OdooPgError locked when another process has it, or is just taking it over from a dead one;
+ *   state_dir_unusable when the lock cannot be read.
  */
 export async function takeLock(lockFile: string, pid: number): Promise<void> {
   const own = await lockText(pid);
@@ -39,7 +48,7 @@ export async function takeLock(lockFile: string, pid: number): Promise<void> {
     const text = await readTextIfAny(lockFile);
     // Given back in this moment.
     if (text === undefined) continue;
-    const holder = await livingHolder(text);
+    const holder = await livingHolder(lockFile, text);
     if (holder !== undefined) {
       throw new OdooPgError("locked", {
         message: `Another odoo-pg (process ${holder}) holds ${lockFile}.`,

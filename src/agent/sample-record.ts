@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Sample } from "../console/document.ts";
+import { parseJson } from "../system/json-file.ts";
 
 const number = z.number().nullable();
 
@@ -62,11 +63,8 @@ export function ratesBetween(
 
 /** The record of a line; undefined for one that is damaged. */
 export function sampleRecordOf(line: string): SampleRecord | undefined {
-  try {
-    return sampleRecordSchema.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined;
-  }
+  const parsed = parseJson(line, sampleRecordSchema);
+  return parsed.ok ? parsed.value : undefined;
 }
 
 /** What of a record is a point of the graphs. */

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { Layout } from "../cluster/layout.ts";
 import { resolvedConfigSchema, type Config } from "../config/schema.ts";
-import { OdooPgError } from "../errors.ts";
-import { readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
+import { writeFileAtomic, type Owner } from "../system/files.ts";
+import { readJsonFile } from "../system/json-file.ts";
 
 /** What was applied last. Its presence marks a directory as a state directory of odoo-pg. */
 const appliedSchema = z.object({
@@ -36,26 +36,18 @@ const stateSchema = z.object({
 });
 export type ClusterState = z.output<typeof stateSchema>;
 
-async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  const text = await readTextIfAny(file);
-  if (text === undefined) return undefined;
-  let problem: unknown;
-  try {
-    const parsed = schema.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    problem = parsed.error.issues[0]?.message;
-  } catch (error) {
-    problem = error;
-  }
-  throw new OdooPgError("state_dir_unusable", {
-    message: `${file} is damaged, or was written by a newer odoo-pg: ${String(problem)}`,
-    safe: "Nothing was changed; the data directories are not concerned.",
-    next: "Put the file back from a copy. It names the primary, so it is never guessed anew.",
-  });
-}
+const DAMAGED = {
+  code: "state_dir_unusable",
+  safe: "Nothing was changed; the data directories are not concerned.",
+  next: "Put the file back from a copy. It names the primary, so it is never guessed anew.",
+} as const;
 
+/** @throws OdooPgError state_dir_unusable when it is damaged */
 export async function readApplied(layout: Layout): Promise<Applied | undefined> {
-  return await readJson(layout.appliedFile, appliedSchema);
+  return await readJsonFile(layout.appliedFile, appliedSchema, {
+    ...DAMAGED,
+    next: "Put the file back from a copy. It says which settings the servers run with.",
+  });
 }
 
 export async function writeApplied(
@@ -68,8 +60,9 @@ export async function writeApplied(
   await writeFileAtomic(layout.appliedFile, `${JSON.stringify(applied, undefined, 2)}\n`, { owner });
 }
 
+/** @throws OdooPgError state_dir_unusable when it is damaged */
 export async function readState(layout: Layout): Promise<ClusterState | undefined> {
-  return await readJson(layout.stateFile, stateSchema);
+  return await readJsonFile(layout.stateFile, stateSchema, DAMAGED);
 }
 
 export async function writeState(

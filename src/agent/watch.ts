@@ -1,4 +1,4 @@
-import { readBackupStatus } from "../backup/read-status.ts";
+import { readBackupStatus, type BackupRecord } from "../backup/read-status.ts";
 import type { BackupStatus } from "../backup/report.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
@@ -37,6 +37,8 @@ export interface Watched {
   readonly report: () => Promise<AgentReport>;
 }
 
+const NOTHING_KNOWN: BackupRecord = { record: undefined };
+
 /**
  * The status as the agent sees it: from what it has just seen anyway. Nothing is looked at while nobody asks.
  * It is made by the same rules as the status of the command line.
@@ -45,7 +47,7 @@ export class Watch {
   readonly #watched: Watched;
   readonly #endpoints = new Map<string, Recent<boolean>>();
   readonly #disks = new Map<string, Recent<DiskUse>>();
-  readonly #backups: Recent<BackupStatus | undefined>;
+  readonly #backups: Recent<BackupRecord>;
   readonly #sizes: Recent<ReadonlyMap<string, number>>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
@@ -95,7 +97,7 @@ export class Watch {
 
   /** What the last run of backups left; undefined where there was none. */
   async backups(): Promise<BackupStatus | undefined> {
-    return await this.#backups.now();
+    return (await this.#backups.now())?.record;
   }
 
   async #look(): Promise<StatusDocument> {
@@ -117,7 +119,7 @@ export class Watch {
       this.#watched.report(),
       accepted(config.endpoints.read.port),
       accepted(config.endpoints.write.port),
-      this.backups(),
+      this.#backups.now(),
       Promise.all(
         config.nodes.map(async (node): Promise<[string, DiskUse | undefined]> => [
           node.name,
@@ -136,7 +138,7 @@ export class Watch {
       databaseBytes: sum(this.databaseSizes()),
       disks: new Map(disks.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
       endpoints: { host, readAnswers, writeAnswers },
-      backups: { record: backups, launchedAt: state.history[0]?.at },
+      backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
       now: now(),
       suggest: (command) => `odoo-pg ${command}`,
     });

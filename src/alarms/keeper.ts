@@ -1,6 +1,7 @@
 import { primaryOf, type Runtime } from "../agent/runtime.ts";
 import { factsOf } from "../cluster/observation.ts";
 import type { StatusDocument } from "../cluster/status-document.ts";
+import { OdooPgError } from "../errors.ts";
 import { recordEvent } from "../events/journal.ts";
 import { readPressure } from "../postgres/pressure.ts";
 import { monotonic, now, within } from "../system/clock.ts";
@@ -10,7 +11,7 @@ import { headline } from "./forms.ts";
 import type { AlarmMessage } from "./message.ts";
 import { ChannelQueue } from "./queue.ts";
 import { sightingsOf, type Pressure } from "./sightings.ts";
-import { readAlarms, writeAlarms, type SavedAlarms } from "./state-file.ts";
+import { readAlarms, setAlarmsAside, writeAlarms, type SavedAlarms } from "./state-file.ts";
 
 /** Milliseconds between two looks, and for the status that a look needs. */
 const LOOK_EVERY = 5000;
@@ -83,9 +84,20 @@ export class Alarms {
     );
   }
 
+  /** What the last agent left. A damaged record is set aside: alarms that are on are told once more, none is lost. */
+  async #readSaved({ layout, log }: Runtime): Promise<SavedAlarms | undefined> {
+    try {
+      return await readAlarms(layout.stateDir);
+    } catch (error) {
+      if (!(error instanceof OdooPgError)) throw error;
+      log("warn", `${error.message} Set aside: ${await setAlarmsAside(layout.stateDir)}`);
+      return undefined;
+    }
+  }
+
   async #look(runtime: Runtime, status: () => Promise<StatusDocument>): Promise<void> {
-    const { config, layout, machine, log } = runtime;
-    const saved = this.#state ? undefined : await readAlarms(layout.stateDir);
+    const { config, machine, log } = runtime;
+    const saved = this.#state ? undefined : await this.#readSaved(runtime);
     this.#state ??= saved ?? NO_ALARMS;
     this.#syncQueues(runtime, saved?.channels ?? {});
     const document = await within(STATUS_LIMIT, "the status", status());

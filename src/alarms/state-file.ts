@@ -1,6 +1,7 @@
 import path from "node:path";
 import * as z from "zod";
-import { readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
+import { move, writeFileAtomic, type Owner } from "../system/files.ts";
+import { readJsonFile } from "../system/json-file.ts";
 import { alarmsStateSchema } from "./decide.ts";
 import { queueStateSchema } from "./queue.ts";
 
@@ -17,17 +18,22 @@ function alarmsFile(stateDir: string): string {
 }
 
 /**
- * What the last agent left. Undefined where there was none, or where the file is damaged or of a newer odoo-pg.
- * @throws OdooPgError state_dir_unusable when it may not be read
+ * What the last agent left; undefined where there was none.
+ * @throws OdooPgError state_dir_unusable when it is damaged, or may not be read
  */
 export async function readAlarms(stateDir: string): Promise<SavedAlarms | undefined> {
-  const text = await readTextIfAny(alarmsFile(stateDir));
-  if (text === undefined) return undefined;
-  try {
-    return savedSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
+  return await readJsonFile(alarmsFile(stateDir), savedSchema, {
+    code: "state_dir_unusable",
+    safe: "Nothing was changed.",
+    next: "The agent sets it aside when it starts, and tells the alarms that are on again: odoo-pg up",
+  });
+}
+
+/** Puts a damaged file beside, in the place of one that was put there before. @returns where it lies now */
+export async function setAlarmsAside(stateDir: string): Promise<string> {
+  const aside = `${alarmsFile(stateDir)}.damaged`;
+  await move(alarmsFile(stateDir), aside);
+  return aside;
 }
 
 /** @throws OdooPgError disk_full, state_dir_unusable */

@@ -1,7 +1,8 @@
 import path from "node:path";
 import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import { kindOf, namesIn, readTextIfAny, writeFileAtomic, type Owner } from "../system/files.ts";
+import { kindOf, namesIn, writeFileAtomic, type Owner } from "../system/files.ts";
+import { lookAtJsonFile, readJsonFile } from "../system/json-file.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 import {
   CHECKS_FILE,
@@ -72,41 +73,22 @@ function compare(one: string, other: string): number {
  * @throws OdooPgError backup_damaged when what describes it cannot be read.
  */
 export async function readBackupFolder(folder: string): Promise<CataloguedBackup | undefined> {
-  const text = await readTextIfAny(path.join(folder, MANIFEST_FILE));
-  if (text === undefined) return undefined;
-  const parsed = parse(text, manifestSchema, path.join(folder, MANIFEST_FILE));
-  return { id: parsed.id, folder, manifest: parsed, checks: await readChecks(folder) };
+  const manifest = await readJsonFile(path.join(folder, MANIFEST_FILE), manifestSchema, DAMAGED);
+  return manifest && { id: manifest.id, folder, manifest, checks: await readChecks(folder) };
 }
 
-function parse<T>(
-  text: string,
-  schema: { safeParse: (value: unknown) => { success: true; data: T } | { success: false; error: Error } },
-  file: string,
-): T {
-  let problem: string;
-  try {
-    const parsed = schema.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    problem = parsed.error.message;
-  } catch (error) {
-    problem = error instanceof Error ? error.message : String(error);
-  }
-  throw new OdooPgError("backup_damaged", {
-    message: `${file} is damaged, or was written by a newer odoo-pg: ${problem.split("\n").slice(0, 6).join(" ")}`,
-    safe: "Nothing was changed.",
-    next: "Look for another backup: odoo-pg backup list",
-  });
-}
+const DAMAGED = {
+  code: "backup_damaged",
+  safe: "Nothing was changed.",
+  next: "Look for another backup: odoo-pg backup list",
+} as const;
 
-/** What was found when the backup was looked at after it was made. A damaged record counts for nothing. */
+/** What was found when the backup was looked at after it was made. A damaged record proves nothing, and says so. */
 async function readChecks(folder: string): Promise<Checks> {
-  const text = await readTextIfAny(path.join(folder, CHECKS_FILE));
-  if (text === undefined) return NO_CHECKS;
-  try {
-    return checksSchema.parse(JSON.parse(text));
-  } catch {
-    return NO_CHECKS;
-  }
+  const read = await lookAtJsonFile(path.join(folder, CHECKS_FILE), checksSchema);
+  if (!read) return NO_CHECKS;
+  if (read.ok) return read.value;
+  return { ...NO_CHECKS, problems: [`${CHECKS_FILE} is damaged (${read.problem}): verify the backup again`] };
 }
 
 export async function writeChecks(folder: string, checks: Checks, owner: Owner | undefined): Promise<void> {
@@ -118,8 +100,8 @@ export async function writeChecks(folder: string, checks: Checks, owner: Owner |
 /** What the database held. @throws OdooPgError backup_damaged when it cannot be read. */
 export async function readContents(folder: string): Promise<Contents> {
   const file = path.join(folder, CONTENTS_FILE);
-  const text = await readTextIfAny(file);
-  if (text !== undefined) return parse(text, contentsSchema, file);
+  const contents = await readJsonFile(file, contentsSchema, DAMAGED);
+  if (contents) return contents;
   throw new OdooPgError("backup_damaged", {
     message: `There is no ${file}: the backup is not whole.`,
     safe: "Nothing was changed.",

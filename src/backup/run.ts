@@ -232,7 +232,7 @@ export async function drillBackups(
   progress: Progress,
 ): Promise<RunReport> {
   const startedAt = now();
-  await tidyUp(source);
+  await tidyUp(source, progress.note);
   const sound = new SoundFiles();
   const results: DatabaseResult[] = [];
   for (const backup of backups) {

@@ -19,7 +19,7 @@ export async function writeBackupStatus(
   run: RunReport,
   owner: Owner | undefined,
 ): Promise<BackupStatus> {
-  const before = await readBackupStatus(stateDir);
+  const { record: before } = await readBackupStatus(stateDir);
   const { backups } = await readCatalogue(place);
   const newest = new Map(backups.map(({ manifest }) => [manifest.database, manifest.finished_at]));
   const without = databases.filter((name) => !newest.has(name));

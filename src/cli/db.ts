@@ -73,7 +73,7 @@ export async function dbRename(
   await recordedOnPrimary(
     context,
     { kind: "rename", database: to },
-    async (source) => await renameDatabase(source, from, to, flags.yes),
+    async (source) => await renameDatabase(source, from, to, flags.yes, context.output.err),
     () => `${from} was renamed to ${to}`,
   );
   noteFilestoreLeft(context);

@@ -2,7 +2,7 @@ import { lockHolder } from "../agent/lock.ts";
 import { endpointsViewFile } from "../container/endpoints-agent.ts";
 import { endpointsViewSchema } from "../container/endpoints-view.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
-import { readTextIfAny } from "../system/files.ts";
+import { readJsonFile } from "../system/json-file.ts";
 import type { Context } from "./context.ts";
 import { showTable } from "./table.ts";
 
@@ -11,11 +11,14 @@ export async function endpointsStatus(
   { layout, output, config }: Context,
   options: { readonly json: boolean },
 ): Promise<ExitStatus> {
-  const text = await readTextIfAny(endpointsViewFile(layout));
-  if (text === undefined || (await lockHolder(layout.lockFile)) === undefined) {
+  const view = await readJsonFile(endpointsViewFile(layout), endpointsViewSchema, {
+    code: "state_dir_unusable",
+    safe: "The endpoints go on.",
+    next: "Their agent writes it anew twice a second: run the same command again.",
+  });
+  if (!view || (await lockHolder(layout.lockFile)) === undefined) {
     throw new OdooPgError("not_running", { message: "The agent of these endpoints is not running." });
   }
-  const view = endpointsViewSchema.parse(JSON.parse(text));
   const answers = view.nodes.some(({ name, state }) => name === view.primary && state === "primary");
   if (options.json) output.out(JSON.stringify(view, undefined, 2));
   else {

@@ -116,7 +116,7 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
     databaseBytes: looks.find(({ size }) => size !== undefined)?.size,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },
-    backups: { record: backups, launchedAt: record?.history[0]?.at },
+    backups: { ...backups, launchedAt: record?.history[0]?.at },
     now: now(),
     suggest: (command) => suggest(context, command),
   });

@@ -39,6 +39,8 @@ function secondsSince(at: string, now: number): number {
 export interface BackupView {
   readonly settings: Config["backup"];
   readonly record: BackupStatus | undefined;
+  /** What is wrong with the file of that record. */
+  readonly damage?: string | undefined;
   /** When the cluster was first launched, ISO 8601: before a first backup can be late. */
   readonly launchedAt: string | undefined;
   readonly now: number;
@@ -46,7 +48,17 @@ export interface BackupView {
 }
 
 /** What is wrong with the backups; nothing where they are turned off. */
-export function backupWarnings({ settings, record, launchedAt, now, suggest }: BackupView): Warning[] {
+export function backupWarnings({
+  settings,
+  record,
+  damage,
+  launchedAt,
+  now,
+  suggest,
+}: BackupView): Warning[] {
+  // What was recorded is not known: nothing is said of how old the backups are.
+  if (damage !== undefined)
+    return [warning("record_damaged", { message: damage, next: suggest("backup create --all") })];
   if (!settings.enabled) return [];
   const found: Warning[] = [];
   const run = record?.last_run;

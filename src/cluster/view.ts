@@ -91,7 +91,11 @@ export interface StatusInput {
   };
   /** What the last run of backups left, and when the cluster was first launched (ISO 8601); undefined where nobody looked. */
   readonly backups?:
-    | { readonly record: BackupStatus | undefined; readonly launchedAt: string | undefined }
+    | {
+        readonly record: BackupStatus | undefined;
+        readonly damage?: string | undefined;
+        readonly launchedAt: string | undefined;
+      }
     | undefined;
   /** Our clock, milliseconds since the epoch. */
   readonly now: number;

@@ -120,6 +120,10 @@ export const WARNINGS = {
     meaning: "No replica serves reads at this moment: they go to the primary.",
   },
   disk_filling: { severity: "warning", meaning: "A disk is 85 % full or more." },
+  record_damaged: {
+    severity: "warning",
+    meaning: "A record of odoo-pg's own is damaged and is not used; the message names the file.",
+  },
   backup_failed: {
     severity: "warning",
     meaning: "The last run of backups failed for at least one database. Earlier backups are untouched.",

@@ -10,8 +10,9 @@ import { decidePool, rememberMark, type PrimaryMark, type Standing } from "../cl
 import { nodeLayoutOf, type Layout } from "../cluster/layout.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
-import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import { writeFileIfChanged } from "../system/files.ts";
 import { serveTexts } from "../system/http.ts";
+import { readJsonFile } from "../system/json-file.ts";
 import type { Log } from "../system/log.ts";
 import { ownPid } from "../system/process.ts";
 import { choosePrimary, type Chosen } from "./choose-primary.ts";
@@ -73,13 +74,16 @@ export class EndpointsAgent {
     this.#endpoints.program = options.haproxy;
   }
 
-  /** @throws OdooPgError locked, port_in_use */
+  /** @throws OdooPgError locked, port_in_use, state_dir_unusable */
   async open(): Promise<void> {
     const { layout, served, log } = this.#options;
     await prepareStateDirectory(layout, undefined);
     await takeLock(layout.lockFile, ownPid);
-    const kept = await readTextIfAny(this.#primaryFile);
-    this.#primary = kept === undefined ? undefined : chosenSchema.parse(JSON.parse(kept));
+    this.#primary = await readJsonFile(this.#primaryFile, chosenSchema, {
+      code: "state_dir_unusable",
+      safe: "No connection was led anywhere.",
+      next: "It says which node took the writes last, so that an old primary never takes them again. Where only the present primary runs, remove the file and start again.",
+    });
     this.#closeHealth = await serveTexts(
       path.join(layout.runDir, "health.sock"),
       healthAnswers((node) => this.#members.has(node)),

@@ -3,7 +3,8 @@ import * as z from "zod";
 import type { Layout } from "../cluster/layout.ts";
 import type { Environment } from "../config/environment.ts";
 import { OdooPgError } from "../errors.ts";
-import { isExecutable, kindOf, namesIn, readTextIfAny, writeFileAtomic } from "../system/files.ts";
+import { isExecutable, kindOf, namesIn, writeFileAtomic } from "../system/files.ts";
+import { readJsonFile } from "../system/json-file.ts";
 import type { Log } from "../system/log.ts";
 import { runOrFail } from "../system/process.ts";
 import { quoteSqlIdentifier as id, withSession, type Credentials } from "../system/sql.ts";
@@ -21,10 +22,16 @@ function recordFile(layout: Layout): string {
   return path.join(layout.stateDir, "first-launch.json");
 }
 
-/** What is recorded of the first launch; undefined on a replica, whose data is its primary's. */
+/**
+ * What is recorded of the first launch; undefined on a replica, whose data is its primary's.
+ * @throws OdooPgError state_dir_unusable when the record is damaged
+ */
 export async function readFirstLaunch(layout: Layout): Promise<FirstLaunch | undefined> {
-  const text = await readTextIfAny(recordFile(layout));
-  return text === undefined ? undefined : recordSchema.parse(JSON.parse(text));
+  return await readJsonFile(recordFile(layout), recordSchema, {
+    code: "state_dir_unusable",
+    safe: "Nothing was changed.",
+    next: 'Put the file back from a copy. It keeps scripts from running twice; when all are done it holds {"adopted":false,"complete":true,"done":[]}.',
+  });
 }
 
 export async function recordFirstLaunch(layout: Layout, record: FirstLaunch): Promise<void> {

@@ -11,6 +11,7 @@ import {
   writeFileAtomic,
   type Owner,
 } from "../system/files.ts";
+import { readJsonFile } from "../system/json-file.ts";
 import { askSocket, portHolder } from "../system/network.ts";
 import { isAlive, processIdentity, sendSignal, startDetached, waitForEnd } from "../system/process.ts";
 import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
@@ -228,11 +229,15 @@ export class Balancer {
     await removeFile(this.files.masterSocket);
   }
 
-  /** The recorded processes that are still there, the master first. */
+  /** The recorded processes that are still there, the master first. @throws OdooPgError state_dir_unusable when the record is damaged */
   async #living(): Promise<readonly number[]> {
-    const text = await readTextIfAny(this.files.process);
-    if (text === undefined) return [];
-    const { workers, ...master } = recordSchema.parse(JSON.parse(text));
+    const record = await readJsonFile(this.files.process, recordSchema, {
+      code: "state_dir_unusable",
+      safe: "The sessions that HAProxy carries go on.",
+      next: "It says which processes are HAProxy's. End those that are left (ps -C haproxy), remove the file, then: odoo-pg up",
+    });
+    if (!record) return [];
+    const { workers, ...master } = record;
     const living: number[] = [];
     for (const { pid, identity } of [master, ...workers])
       if ((await processIdentity(pid)) === identity) living.push(pid);

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "../system/json-file.ts";
 
 /** What happens to a cluster, for who asks afterwards. */
 export const EVENT_KINDS = [
@@ -69,9 +70,6 @@ export function lineOf(event: NewEvent, at: number): string {
 
 /** The event of a line; undefined for one that is damaged. */
 export function eventOf(line: string): RecordedEvent | undefined {
-  try {
-    return recordedEventSchema.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined;
-  }
+  const parsed = parseJson(line, recordedEventSchema);
+  return parsed.ok ? parsed.value : undefined;
 }

@@ -57,7 +57,7 @@ export async function copyDatabase(
   progress: Progress,
 ): Promise<CopyReport> {
   const begun = monotonic();
-  await tidyUp(source);
+  await tidyUp(source, progress.note);
   const { owner } = await needDatabase(source, order.from);
   if (order.replace) {
     assertDatabaseName(source.config, order.to);

@@ -99,14 +99,16 @@ export async function dropDatabase(source: BackupSource, name: string): Promise<
 /**
  * Renames a database with its filestore. One that was kept after it was replaced can be connected to again.
  * @param endSessions whether sessions in it are ended; otherwise they are a reason to refuse
+ * @param note is told what a person has to look at
  */
 export async function renameDatabase(
   source: BackupSource,
   from: string,
   to: string,
   endSessions: boolean,
+  note: (text: string) => void,
 ): Promise<void> {
-  await tidyUp(source);
+  await tidyUp(source, note);
   const { sessions } = await needDatabase(source, from);
   assertDatabaseName(source.config, from);
   await assertFree(source, to);

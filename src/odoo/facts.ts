@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "../system/json-file.ts";
 import type { Session } from "../system/sql.ts";
 
 const count = z.number().int().nonnegative();
@@ -138,7 +139,8 @@ function odooVersion(base: string): string {
 function objectIn(xml: unknown): object {
   const text =
     typeof xml === "string" ? /<json_build_object>(.*)<\/json_build_object>/s.exec(xml)?.[1] : undefined;
-  return text === undefined ? {} : Object(JSON.parse(text));
+  const parsed = parseJson(text ?? "", z.record(z.string(), z.unknown()));
+  return parsed.ok ? parsed.value : {};
 }
 
 const UNKNOWN = {

@@ -12,6 +12,7 @@ import {
   writeFileIfChanged,
   type Owner,
 } from "../system/files.ts";
+import { damagedFile } from "../system/json-file.ts";
 import { runOrFail } from "../system/process.ts";
 import { authorityPath } from "./render.ts";
 
@@ -152,7 +153,17 @@ async function isGood(
   const text = await readTextIfAny(file);
   const issuer = await readTextIfAny(authority);
   if (text === undefined || issuer === undefined) return false;
-  const certificate = new X509Certificate(text);
+  const certificate = certificateIn(text);
+  const issuedBy = certificateIn(issuer);
+  if (!issuedBy) {
+    throw damagedFile(authority, "it holds no certificate", {
+      code: "state_dir_unusable",
+      safe: "Nothing was changed; the servers go on with the certificates that they have.",
+      next: `Put it back from a copy. Without one: remove ${path.dirname(authority)}, then odoo-pg up makes another authority, which clients that verify it have to be given.`,
+    });
+  }
+  // It is made by this cluster for itself: a damaged one is made anew.
+  if (!certificate) return false;
   const has = new Set((certificate.subjectAltName ?? "").toLowerCase().split(", "));
   // OpenSSL writes IPv6 addresses in a form of its own.
   const covered = names.every((name) =>
@@ -161,10 +172,16 @@ async function isGood(
       : has.has(name.toLowerCase()),
   );
   return (
-    covered &&
-    certificate.checkIssued(new X509Certificate(issuer)) &&
-    Date.parse(certificate.validTo) - now > RENEW_BEFORE_MS
+    covered && certificate.checkIssued(issuedBy) && Date.parse(certificate.validTo) - now > RENEW_BEFORE_MS
   );
+}
+
+function certificateIn(text: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(text);
+  } catch {
+    return undefined;
+  }
 }
 
 async function readGiven(file: string): Promise<string> {

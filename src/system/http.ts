@@ -2,7 +2,9 @@ import { chmodSync, chownSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import type { Hono } from "hono";
+import type * as z from "zod";
 import { removeFile, type Owner } from "./files.ts";
+import { parseJson } from "./json-file.ts";
 
 /** Serves an application on a Unix socket of mode 0600. The caller holds the lock that makes removing an old socket safe. */
 export async function serveOnSocket(
@@ -107,11 +109,13 @@ export async function* requestLines(request: SocketRequest): AsyncGenerator<stri
   if (rest) yield rest;
 }
 
-/** Sends a request and returns the whole answer as parsed JSON. */
-export async function requestJson(request: SocketRequest): Promise<unknown> {
+/** Sends a request and returns the whole answer. @throws Error also when it is not what the schema says */
+export async function requestJson<T>(request: SocketRequest, schema: z.ZodType<T>): Promise<T> {
   let text = "";
   for await (const line of requestLines(request)) text += line;
-  return JSON.parse(text);
+  const answer = parseJson(text, schema);
+  if (!answer.ok) throw new Error(`the answer cannot be read: ${answer.problem}`);
+  return answer.value;
 }
 
 /**

@@ -1,4 +1,6 @@
 import net from "node:net";
+import type * as z from "zod";
+import { parseJson } from "./json-file.ts";
 
 /**
  * Gets a JSON document from a Unix socket. So much of HTTP is a few lines; node:http would cost a command that only asks
@@ -7,7 +9,12 @@ import net from "node:net";
  * @throws Error with `code` ENOENT or ECONNREFUSED when nobody listens, or when no whole answer with status 200 came
  *   within `limit` milliseconds
  */
-export async function getJson(socketPath: string, target: string, limit: number): Promise<unknown> {
+export async function getJson<T>(
+  socketPath: string,
+  target: string,
+  schema: z.ZodType<T>,
+  limit: number,
+): Promise<T> {
   const answer = await new Promise<string>((resolve, reject) => {
     let text = "";
     const socket = net.createConnection({ path: socketPath });
@@ -26,5 +33,7 @@ export async function getJson(socketPath: string, target: string, limit: number)
   });
   const [head = "", ...body] = answer.split("\r\n\r\n");
   if (!/^HTTP\/1\.\d 200 /.test(head)) throw new Error(`${socketPath}: ${head.split("\r\n")[0] ?? ""}`);
-  return JSON.parse(body.join("\r\n\r\n"));
+  const parsed = parseJson(body.join("\r\n\r\n"), schema);
+  if (!parsed.ok) throw new Error(`${socketPath}: ${parsed.problem}`);
+  return parsed.value;
 }

@@ -124,11 +124,15 @@ test("the id of the dead holder may be another process's now", async () => {
   expect(readFileSync(file, "utf8")).toBe(`${process.pid} ${await processIdentity(process.pid)}\n`);
 });
 
-test("a lock without content, as of a full disk, counts for nothing", async () => {
+test("a lock that names nobody is refused: whoever has it may still live", async () => {
   const file = join(temporaryFolder(), "agent.lock");
-  writeFileSync(file, "");
-  await takeLock(file, process.pid);
-  expect(await lockHolder(file)).toBe(process.pid);
+  for (const text of ["", "\n", "12", "12 cut o", "nobody\n"]) {
+    writeFileSync(file, text);
+    const refusal = { code: "state_dir_unusable", message: expect.stringContaining(file) };
+    await expect(takeLock(file, process.pid)).rejects.toMatchObject(refusal);
+    await expect(lockHolder(file)).rejects.toMatchObject(refusal);
+    expect(readFileSync(file, "utf8")).toBe(text);
+  }
 });
 
 test("of many that take a free or a stale lock at once exactly one wins, and nothing is left beside the lock", async () => {

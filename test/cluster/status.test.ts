@@ -325,6 +325,12 @@ describe("warnings", () => {
 
   /** What brings each warning about; with the command that has to be in what to do next. */
   const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
+    record_damaged: {
+      when: {
+        backups: { record: undefined, damage: "backup-status.json is damaged", launchedAt: undefined },
+      },
+      next: "odoo-pg backup create --all",
+    },
     backup_failed: {
       when: { backups: backups({ last_run: run("backup", "failed", hoursAgo(1)) }) },
       next: "odoo-pg backup create --all",

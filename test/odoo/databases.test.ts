@@ -13,6 +13,8 @@ import { writeAttachment } from "../support/odoo-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { restoring, type Restoring } from "../restore/restoring.ts";
 
+const note = (): void => {};
+
 let it: Restoring;
 
 beforeAll(async () => {
@@ -327,14 +329,14 @@ test("attachments that come while a live database is copied are in the copy as f
 test("a database is renamed with its filestore; sessions in it are ended only when that is asked for", async () => {
   await copy("shop", "old name");
   const session = await it.node.session("old name");
-  await expect(renameDatabase(it.source, "old name", "new name", false)).rejects.toMatchObject({
+  await expect(renameDatabase(it.source, "old name", "new name", false, note)).rejects.toMatchObject({
     code: "refused",
   });
-  await renameDatabase(it.source, "old name", "new name", true);
+  await renameDatabase(it.source, "old name", "new name", true, note);
   expect(session.broken()).toBe(true);
   expect(existsSync(join(it.filestore, "old name"))).toBe(false);
   expect(filesBelow(join(it.filestore, "new name")).length).toBeGreaterThanOrEqual(20);
-  await expect(renameDatabase(it.source, "new name", "shop", false)).rejects.toMatchObject({
+  await expect(renameDatabase(it.source, "new name", "shop", false, note)).rejects.toMatchObject({
     code: "database_exists",
   });
   await it.nothingLeft();
@@ -360,7 +362,7 @@ test("a rename that was cut off between database and filestore is settled by the
     join(it.filestore, ".odoo-pg-swap-0123abcd.json"),
     JSON.stringify({ version: 1, incoming: "half", database: "whole", kept: null }),
   );
-  await renameDatabase(it.source, "half", "settled", false);
+  await renameDatabase(it.source, "half", "settled", false, note);
   expect(existsSync(join(it.filestore, "settled"))).toBe(true);
   expect(existsSync(join(it.filestore, ".odoo-pg-swap-0123abcd.json"))).toBe(false);
 });

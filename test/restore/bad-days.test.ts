@@ -414,7 +414,7 @@ test("what a killed restore left is removed by the next one, and a running one i
   await withSession(it.node.superuser, (session) =>
     session.query("CREATE DATABASE odoo_pg_new_0123abcd OWNER odoo_pg_loader_0123abcd"),
   );
-  await tidyUp(it.source);
+  await tidyUp(it.source, () => {});
   expect((await it.databases()).filter((name) => name.startsWith("odoo_pg"))).toEqual([running.name]);
   await running.discard();
   await nothingHappened();

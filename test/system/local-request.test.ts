@@ -2,7 +2,10 @@ import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import * as z from "zod";
 import { getJson } from "../../src/system/local-request.ts";
+
+const anything = z.unknown();
 
 let folder = "";
 let server: http.Server;
@@ -30,17 +33,19 @@ afterAll(() => {
 
 test.each(["/report", "/pieces"])("a document comes whole: %s", async (target) => {
   const long = "ä".repeat(200_000);
-  expect(await getJson(socketPath(), target, 5000)).toEqual({ url: target, host: "odoo-pg", long });
+  expect(await getJson(socketPath(), target, anything, 5000)).toEqual({ url: target, host: "odoo-pg", long });
 });
 
 test("another status than 200 is an error that names it", async () => {
-  await expect(getJson(socketPath(), "/gone", 5000)).rejects.toThrow(/HTTP\/1\.1 404/);
+  await expect(getJson(socketPath(), "/gone", anything, 5000)).rejects.toThrow(/HTTP\/1\.1 404/);
 });
 
 test("who does not answer is given up at the limit", async () => {
-  await expect(getJson(socketPath(), "/silent", 50)).rejects.toThrow(/no answer .* within 50 ms/);
+  await expect(getJson(socketPath(), "/silent", anything, 50)).rejects.toThrow(/no answer .* within 50 ms/);
 });
 
 test("where nobody listens, the error says so", async () => {
-  await expect(getJson(join(folder, "nobody.sock"), "/", 5000)).rejects.toMatchObject({ code: "ENOENT" });
+  await expect(getJson(join(folder, "nobody.sock"), "/", anything, 5000)).rejects.toMatchObject({
+    code: "ENOENT",
+  });
 });

@@ -4,14 +4,8 @@ import * as z from "zod";
 import type { Progress } from "../../agent/events.ts";
 import { OdooPgError } from "../../errors.ts";
 import { now, pause, waitUntil } from "../../system/clock.ts";
-import {
-  kindOf,
-  namesIn,
-  readTextIfAny,
-  removeFile,
-  removeTree,
-  writeFileAtomic,
-} from "../../system/files.ts";
+import { kindOf, move, namesIn, removeFile, removeTree, writeFileAtomic } from "../../system/files.ts";
+import { lookAtJsonFile } from "../../system/json-file.ts";
 import { moveIfThere } from "../../system/filestore-files.ts";
 import { explainSql, quoteSqlIdentifier as id, withSession, type Session } from "../../system/sql.ts";
 import { timeStamp } from "../naming.ts";
@@ -291,16 +285,22 @@ async function settleJournal(
 /**
  * Clears away what killed restores and copies left behind: half databases, their roles and folders, and a change of
  * names that was cut off between database and filestore. What another process works on is left alone.
+ * @param note is told what a person has to look at
  */
-export async function tidyUp(source: BackupSource): Promise<void> {
+export async function tidyUp(source: BackupSource, note: Progress["note"]): Promise<void> {
   const root = source.config.odoo.filestore;
   await withSession({ ...source.superuser, connectLimit: 10_000 }, async (session) => {
     for (const name of root === undefined ? [] : await namesIn(root)) {
       if (!JOURNAL.test(name) || root === undefined) continue;
       const file = path.join(root, name);
-      const parsed = journalSchema.safeParse(JSON.parse((await readTextIfAny(file)) ?? "null"));
-      if (!parsed.success || !(await lockMark(session, markOf(parsed.data.incoming)))) continue;
-      await settleJournal(source, parsed.data, file, true);
+      const journal = await lookAtJsonFile(file, journalSchema);
+      if (!journal) continue;
+      if (!journal.ok) {
+        note(await setAside(file, journal.problem));
+        continue;
+      }
+      if (!(await lockMark(session, markOf(journal.value.incoming)))) continue;
+      await settleJournal(source, journal.value, file, true);
     }
     for (const mark of await abandonedMarks(session)) {
       const name = await removeAbandoned(session, mark);
@@ -314,6 +314,15 @@ export async function tidyUp(source: BackupSource): Promise<void> {
       await removeTree(path.join(root, name));
     }
   });
+}
+
+/** A record that cannot be read ends no restore, and nothing is moved by it. */
+async function setAside(file: string, problem: string): Promise<string> {
+  await move(file, `${file}.damaged`);
+  return (
+    `${file} is damaged (${problem}) and was put aside as ${path.basename(file)}.damaged. It was the record of a ` +
+    "database that was getting its name: look whether the databases have their filestores. An earlier one is kept as NAME_old_TIME."
+  );
 }
 
 /** Sessions on the replicas go on in a database that was renamed: ends them, where the replicas answer. */

@@ -56,7 +56,7 @@ export async function restoreDatabase(
 ): Promise<RestoreReport> {
   const begun = monotonic();
   const { database, replace, keepOld } = order;
-  await tidyUp(source);
+  await tidyUp(source, progress.note);
   const present = await presentOf(source, database);
   await assertName(source, order, present);
   const target = await NewDatabase.begin(source);

@@ -146,7 +146,8 @@ async function lookAtBackups(
   launchedAt: string | undefined,
 ): Promise<Evidence["backups"]> {
   return await piece(async () => {
-    const record = await readBackupStatus(layout.stateDir);
+    const { record, damage } = await readBackupStatus(layout.stateDir);
+    if (damage !== undefined) throw new Error(damage);
     if (follows && !record) throw new Error("they are the business of whoever runs the primary");
     return { record, launchedAt };
   });
