@@ -26,7 +26,7 @@ import { ForeignPrimary } from "./foreign-primary.ts";
 import { Endpoints } from "./endpoints.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
 import type { Progress } from "./events.ts";
-import { factsCredentials } from "./facts-node.ts";
+import { factsAccess } from "./facts-node.ts";
 import { finishChange } from "./finish-change.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
@@ -112,7 +112,7 @@ export class Agent {
       report: async () => this.#reportWith((await this.#endpoints?.answered(HAPROXY_LIMIT)) ?? false),
     });
     this.samples = new Samples(options.stateDir, options.owner, this.watch);
-    this.facts = new OdooFactsKeeper(async () => await factsCredentials(this.#runtime));
+    this.facts = new OdooFactsKeeper(() => factsAccess(this.#runtime));
     const metrics = new Metrics({
       runtime: () => this.#runtime,
       watch: this.watch,

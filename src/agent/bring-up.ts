@@ -309,7 +309,7 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
     await primary.use(async (session) => {
       await ensureRoles(session, config.odoo.role, passwords);
       await storePasswords(runtime.layout, passwords, runtime.owner);
-      await ensureTemplate(await primary.credentials(), session, config.odoo.template);
+      await ensureTemplate(primary.superuser, session, config.odoo.template);
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {

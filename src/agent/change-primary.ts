@@ -363,7 +363,7 @@ async function takeOver(runtime: Runtime, primary: NodeHandle): Promise<void> {
   const { config, passwords } = runtime;
   await primary.use(async (session) => {
     await ensureRoles(session, config.odoo.role, passwords);
-    await ensureTemplate(await primary.credentials(), session, config.odoo.template);
+    await ensureTemplate(primary.superuser, session, config.odoo.template);
   });
 }
 

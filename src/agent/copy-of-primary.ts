@@ -23,7 +23,7 @@ export async function copyOfPrimary(
     installation: runtime.installation,
     owner: runtime.owner,
     // Its port may be about to change; it runs with the old one still.
-    upstream: { ...addressOf(primary.node), port: (await primary.credentials()).port },
+    upstream: { ...addressOf(primary.node), port: await primary.port() },
     follows: runtime.upstream ? "foreign" : "own",
     slot,
     signal: runtime.interruption.signal,

@@ -1,6 +1,6 @@
 import { factsOf } from "../cluster/observation.ts";
 import { OdooPgError } from "../errors.ts";
-import type { Credentials } from "../system/sql.ts";
+import type { RoleAccess } from "../postgres/role-access.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { primaryOf, type Runtime } from "./runtime.ts";
 
@@ -15,10 +15,10 @@ export function factsNode(runtime: Runtime): NodeHandle | undefined {
  * primary that odoo-pg does not run, its password is not known.
  * @throws OdooPgError not_running where no such node answers.
  */
-export async function factsCredentials(runtime: Runtime | undefined): Promise<Credentials> {
+export function factsAccess(runtime: Runtime | undefined): RoleAccess {
   if (!runtime || runtime.upstream) {
     throw new OdooPgError("not_running", { message: "odoo-pg runs no primary.", next: "odoo-pg up" });
   }
   const { config, passwords } = runtime;
-  return { ...(await primaryOf(runtime).credentials()), user: config.odoo.role, password: passwords.odoo };
+  return primaryOf(runtime).superuser.as(config.odoo.role, passwords.odoo);
 }

@@ -29,7 +29,7 @@ export class ForeignPrimary extends NodeHandle {
       connectLimit: 1000,
       encryption: "prefer",
     };
-    super({ name: UPSTREAM, host, port }, nodeLayoutOf(place.layout, { name: UPSTREAM }), credentials);
+    super({ name: UPSTREAM, host, port }, nodeLayoutOf(place.layout, { name: UPSTREAM }), undefined);
     this.#credentials = credentials;
   }
 

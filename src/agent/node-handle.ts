@@ -4,10 +4,15 @@ import type { NodeObservation } from "../cluster/observation.ts";
 import { askServer, type Told } from "../postgres/observe.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
-import { connect, SqlError, withSession, type Credentials, type Session } from "../system/sql.ts";
+import type { RoleAccess } from "../postgres/role-access.ts";
+import { Superuser } from "../postgres/superuser.ts";
+import { SqlError, type Session } from "../system/sql.ts";
 
 /** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
 const LOOK_LIMIT = 1000;
+
+/** Milliseconds to connect for the agent's own statements. */
+const CONNECT_LIMIT = 2000;
 
 /** SQLSTATE 57P03 cannot_connect_now: starting up, shutting down, or recovering. */
 const NOT_YET = "57P03";
@@ -38,12 +43,13 @@ export class NodeHandle {
   #looking: Promise<NodeObservation> | undefined;
   #next: Promise<NodeObservation> | undefined;
   #session: Session | undefined;
-  readonly #credentials: Credentials;
+  readonly #access: Superuser | RoleAccess | undefined;
 
-  constructor(node: NodeConfig, files: NodeLayout, credentials: Credentials) {
+  /** @param access undefined for a node that is only asked by the replication protocol */
+  constructor(node: NodeConfig, files: NodeLayout, access: Superuser | RoleAccess | undefined) {
     this.node = node;
     this.files = files;
-    this.#credentials = credentials;
+    this.#access = access;
     this.observation = {
       name: node.name,
       at: 0,
@@ -94,8 +100,7 @@ export class NodeHandle {
     try {
       // A session that the server ended says nothing of the server now.
       if (this.#session?.broken()) await this.disconnect();
-      this.#session ??= await connect({
-        ...(await this.credentials()),
+      this.#session ??= await this.#way.session({
         applicationName: "odoo-pg agent",
         connectLimit: LOOK_LIMIT,
         statementLimit: LOOK_LIMIT,
@@ -129,21 +134,32 @@ export class NodeHandle {
    * @throws SqlError
    */
   async use<T>(act: (session: Session) => Promise<T>, statementLimit?: number): Promise<T> {
-    return await withSession(
-      {
-        ...(await this.credentials()),
-        applicationName: "odoo-pg agent",
-        ...(statementLimit === undefined ? {} : { statementLimit }),
-        settings: { synchronous_commit: "local" },
-      },
-      act,
-    );
+    const session = await this.#way.session({
+      applicationName: "odoo-pg agent",
+      connectLimit: CONNECT_LIMIT,
+      ...(statementLimit === undefined ? {} : { statementLimit }),
+      settings: { synchronous_commit: "local" },
+    });
+    try {
+      return await act(session);
+    } finally {
+      await session.close();
+    }
   }
 
-  /** The superuser's way in. A server whose configured port was changed is reached at the old one until its restart. */
-  async credentials(): Promise<Credentials> {
-    const running = await findPostmaster(this.files.dataDir);
-    return { ...this.#credentials, port: running?.port ?? this.node.port };
+  get superuser(): Superuser {
+    if (this.#access instanceof Superuser) return this.#access;
+    throw new Error(`${this.node.name} is not run by odoo-pg`);
+  }
+
+  get #way(): Superuser | RoleAccess {
+    if (this.#access) return this.#access;
+    throw new Error(`${this.node.name} is not asked by SQL`);
+  }
+
+  /** A server whose configured port was changed is reached at the old one until its restart. */
+  async port(): Promise<number> {
+    return (await findPostmaster(this.files.dataDir))?.port ?? this.node.port;
   }
 
   async disconnect(): Promise<void> {

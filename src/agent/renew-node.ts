@@ -6,19 +6,9 @@ import { freshDirectory } from "../postgres/initialise.ts";
 import { programOf } from "../postgres/installation.ts";
 import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../postgres/operations.ts";
 import { endOrphans } from "../postgres/orphans.ts";
-import { conninfo, quotePassfileField } from "../postgres/quoting.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
-import { SUPERUSER } from "../postgres/initialise.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
-import {
-  diskSpace,
-  isMountPoint,
-  kindOf,
-  move,
-  removeTree,
-  treeBytes,
-  writeFileIfChanged,
-} from "../system/files.ts";
+import { diskSpace, isMountPoint, kindOf, move, removeTree, treeBytes } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
 import { becomeStandby } from "./change-primary.ts";
 import { startingFloor, writeNodeFiles } from "./configure.ts";
@@ -287,7 +277,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
 
 /** Copies the node's data (sharing blocks where the file system can) and rewinds the copy to the primary's history. */
 async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
-  const { owner, installation, layout, passwords } = runtime;
+  const { owner, installation } = runtime;
   const primary = primaryOf(runtime);
   const fresh = await freshDirectory(handle.files.newDataPrefix, owner);
   progress.step(handle.node.name, "copy its data");
@@ -295,19 +285,13 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
   await runOrFail("cp", ["-a", ...sharing, `${handle.files.dataDir}/.`, fresh], { owner, limit: 0 });
   // pg_rewind reads the timeline from the control file, which a promotion updates with its first checkpoint.
   await primary.use(checkpoint);
-  const passfile = path.join(layout.secretsDir, "postgres.pgpass");
-  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(passwords.postgres)}\n`, {
-    owner,
-  });
+  const access = await primary.superuser.client("odoo-pg rejoin");
   progress.step(handle.node.name, `pg_rewind against ${primary.node.name}`);
   try {
     await runOrFail(
       programOf(installation, "pg_rewind"),
-      [
-        `--target-pgdata=${fresh}`,
-        `--source-server=${conninfo({ host: layout.runDir, port: primary.node.port, user: SUPERUSER, dbname: "postgres", passfile, connect_timeout: 5 })}`,
-      ],
-      { owner, limit: 0 },
+      [`--target-pgdata=${fresh}`, `--source-server=${access.connection} connect_timeout=5`],
+      { owner, limit: 0, environment: access.environment },
     );
   } catch (error) {
     await removeTree(fresh);

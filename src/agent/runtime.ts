@@ -14,12 +14,11 @@ import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import type { Installation } from "../postgres/installation.ts";
-import { SUPERUSER } from "../postgres/initialise.ts";
 import type { StartOptions } from "../postgres/server.ts";
+import { Superuser } from "../postgres/superuser.ts";
 import { diskSpace, type Owner } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
-import type { Credentials } from "../system/sql.ts";
 import { NodeHandle } from "./node-handle.ts";
 import type { ForeignPrimary } from "./foreign-primary.ts";
 import { readState, writeState, type ClusterState, type HistoryEntry } from "./state.ts";
@@ -45,16 +44,6 @@ export interface Runtime {
   readonly held: Set<string>;
   /** Ends copies that may take hours, when the cluster is to go down. */
   interruption: AbortController;
-}
-
-/** The superuser's way in: the Unix socket in the state directory. */
-export function superuser(
-  layout: Layout,
-  port: number,
-  password: string,
-  database = "postgres",
-): Credentials {
-  return { host: layout.runDir, port, user: SUPERUSER, password, database };
 }
 
 export function handleOf(runtime: Runtime, name: string): NodeHandle {
@@ -96,19 +85,15 @@ export async function syncHandles(runtime: Runtime): Promise<void> {
   }
   const ordered = [...wanted.values()].map((node): [string, NodeHandle] => [
     node.name,
-    runtime.nodes.get(node.name) ??
-      newHandle({ layout: runtime.layout, superuserPassword: runtime.passwords.postgres }, node),
+    runtime.nodes.get(node.name) ?? newHandle(runtime.layout, node),
   ]);
   runtime.nodes.clear();
   for (const [name, handle] of ordered) runtime.nodes.set(name, handle);
 }
 
-export function newHandle(
-  place: { layout: Layout; superuserPassword: string },
-  node: NodeConfig,
-): NodeHandle {
-  const credentials = superuser(place.layout, node.port, place.superuserPassword);
-  return new NodeHandle(node, nodeLayoutOf(place.layout, node), credentials);
+/** A node of this host, which the superuser looks at. */
+export function newHandle(layout: Layout, node: NodeConfig): NodeHandle {
+  return new NodeHandle(node, nodeLayoutOf(layout, node), Superuser.of(layout, node));
 }
 
 /** A server may replay its log for long after a crash: milliseconds until a wait for it is given up. It goes on by itself. */

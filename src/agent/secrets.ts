@@ -34,8 +34,15 @@ export function generatePassword(): string {
   return password;
 }
 
-/** A role's password as it is kept, or undefined when it has none. */
-export async function readPassword(layout: Layout, role: KeptPassword): Promise<string | undefined> {
+/** A role's password as it is kept, or undefined when it has none. The superuser's is read by src/postgres/superuser.ts. */
+export async function readPassword(
+  layout: Layout,
+  role: Exclude<KeptPassword, "postgres">,
+): Promise<string | undefined> {
+  return await kept(layout, role);
+}
+
+async function kept(layout: Layout, role: KeptPassword): Promise<string | undefined> {
   return (await readTextIfAny(passwordFile(layout, role)))?.replace(/\n$/, "");
 }
 
@@ -52,9 +59,9 @@ export async function ensurePasswords(
   upstreamUser?: string,
 ): Promise<RolePasswords> {
   const choose = async (role: KeptPassword, wanted: string | undefined): Promise<string> => {
-    const kept = await readPassword(layout, role);
-    const password = wanted ?? kept ?? generatePassword();
-    if (kept === undefined) await store(layout, role, password, owner);
+    const present = await kept(layout, role);
+    const password = wanted ?? present ?? generatePassword();
+    if (present === undefined) await store(layout, role, password, owner);
     return password;
   };
   const passwords = {
@@ -81,14 +88,14 @@ export async function ensurePasswords(
 export async function ensureConsolePasswords(
   layout: Layout,
 ): Promise<{ readonly viewer: string; readonly operator: string }> {
-  const kept = async (role: "console_viewer" | "console_operator"): Promise<string> => {
+  const keptOrNew = async (role: "console_viewer" | "console_operator"): Promise<string> => {
     const present = await readPassword(layout, role);
     if (present !== undefined && present !== "") return present;
     const password = generatePassword();
     await store(layout, role, password, undefined);
     return password;
   };
-  return { viewer: await kept("console_viewer"), operator: await kept("console_operator") };
+  return { viewer: await keptOrNew("console_viewer"), operator: await keptOrNew("console_operator") };
 }
 
 /** Keeps the passwords that the primary's roles have now, and gives the replicator's to the replicas. */

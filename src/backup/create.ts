@@ -20,7 +20,7 @@ import {
   writeFileAtomic,
 } from "../system/files.ts";
 import { closeToOthers, filesBelow, syncPath } from "../system/pool-files.ts";
-import { connect, explainSql, type Session } from "../system/sql.ts";
+import { explainSql, type SuperuserSession } from "../system/sql.ts";
 import { hashFile, openLineWriter } from "../system/streams.ts";
 import type { Contents } from "./contents.ts";
 import { dump, gaveWay } from "./dump.ts";
@@ -39,7 +39,7 @@ import { backupId, folderName, inProgressName } from "./naming.ts";
 import { PoolWriter } from "./pool.ts";
 import { readDatabaseContents } from "./read-contents.ts";
 import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
-import { superuserIn, type BackupSource } from "./source.ts";
+import type { BackupSource } from "./source.ts";
 
 /** Databases below this are dumped by one process: starting more would take longer than they save. */
 export const PARALLEL_FROM = 64 * 1024 * 1024;
@@ -96,16 +96,9 @@ async function attemptBackup(
 ): Promise<MadeBackup> {
   const startedAt = now();
   const { place } = source;
-  const session = await connect({
-    ...superuserIn(source, database),
+  const session = await source.superuser.in(database).session({
     applicationName: "odoo-pg backup",
-    settings: {
-      ...superuserIn(source, database).settings,
-      statement_timeout: "0",
-      idle_in_transaction_session_timeout: "0",
-      lock_timeout: String(LOCK_LIMIT),
-      jit: "off",
-    },
+    settings: { lock_timeout: String(LOCK_LIMIT), jit: "off" },
   });
   let work: string | undefined;
   try {
@@ -154,7 +147,7 @@ interface Work {
 
 async function fill(
   source: BackupSource,
-  session: Session,
+  session: SuperuserSession,
   snapshot: Snapshot,
   { startedAt, work, kinds, parallel }: Work,
   progress: Progress,
@@ -165,7 +158,7 @@ async function fill(
   progress.step(database, "dump");
   const jobs = parallel && snapshot.bytes >= PARALLEL_FROM ? Math.max(1, Math.min(source.processors, 8)) : 1;
   const onTable = tableProgress(database, await tableBytes(session), progress);
-  const request = { source, database, snapshot: snapshot.snapshot, onTable };
+  const request = { source, session, snapshot, onTable };
   // Rows are counted while pg_dump reads: both see the same snapshot.
   const counting = readDatabaseContents(session);
   const dumps: Manifest["dumps"] = [];
@@ -293,7 +286,7 @@ async function filestoreToRead(
 /** Copies what the snapshot names and the pool lacks; the list of all of it becomes part of the backup. */
 async function copyAttachments(
   source: BackupSource,
-  session: Session,
+  session: SuperuserSession,
   snapshot: Snapshot,
   folder: string,
   progress: Progress,

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import { withSession, type Credentials } from "../system/sql.ts";
+import type { Superuser } from "../postgres/superuser.ts";
 import { SCRATCH_PREFIX } from "./source.ts";
 
 const rowSchema = z.object({ name: z.string(), bytes: z.coerce.number() });
@@ -12,7 +12,7 @@ export type DatabaseSize = z.output<typeof rowSchema>;
  * @param onlyFilter keeps to names that contain it
  */
 export async function databasesToBackUp(
-  superuser: Credentials,
+  superuser: Superuser,
   onlyFilter: string | undefined,
 ): Promise<DatabaseSize[]> {
   const all = await existingDatabases(superuser);
@@ -26,7 +26,7 @@ export async function databasesToBackUp(
 
 /** As asked for by name, in their order. @throws OdooPgError database_unknown. */
 export async function databasesNamed(
-  superuser: Credentials,
+  superuser: Superuser,
   names: readonly string[],
 ): Promise<DatabaseSize[]> {
   const all = await existingDatabases(superuser);
@@ -44,8 +44,8 @@ export async function databasesNamed(
   });
 }
 
-async function existingDatabases(superuser: Credentials): Promise<DatabaseSize[]> {
-  return await withSession({ ...superuser, connectLimit: 10_000 }, async (session) => {
+async function existingDatabases(superuser: Superuser): Promise<DatabaseSize[]> {
+  return await superuser.use(async (session) => {
     // A limit of -2 marks one whose DROP DATABASE was interrupted.
     const rows = await session.query(
       `SELECT datname AS name, coalesce(pg_database_size(oid), 0)::text AS bytes FROM pg_database
@@ -60,10 +60,10 @@ async function existingDatabases(superuser: Credentials): Promise<DatabaseSize[]
  * `changing`: somebody holds the lock that a drop or a rename takes, or waits for it; a drop waits for a checkpoint.
  */
 export async function databaseState(
-  superuser: Credentials,
+  superuser: Superuser,
   name: string,
 ): Promise<"there" | "changing" | "gone"> {
-  return await withSession({ ...superuser, connectLimit: 10_000 }, async (session) => {
+  return await superuser.use(async (session) => {
     const [row] = await session.query(
       `SELECT datallowconn AND datconnlimit <> -2 AS open, EXISTS (SELECT FROM pg_locks l
          WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = d.oid

@@ -2,7 +2,6 @@ import type { Progress } from "../agent/events.ts";
 import { OdooPgError } from "../errors.ts";
 import { storeFnames } from "../odoo/filestore.ts";
 import { now } from "../system/clock.ts";
-import { withSession } from "../system/sql.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
 import { readFilestoreList } from "./filestore-list.ts";
 import { isOdooDatabase } from "./read-contents.ts";
@@ -75,7 +74,7 @@ async function compareWithList(
   { folder, manifest: { filestore } }: CataloguedBackup,
 ): Promise<readonly string[]> {
   if (!filestore.included) return [];
-  const without = await withSession(target.credentials, async (session) => {
+  const without = await target.loading.use(async (session) => {
     if (!(await isOdooDatabase(session))) return 0;
     await session.query("BEGIN READ ONLY");
     const list = readFilestoreList(folder);

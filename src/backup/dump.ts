@@ -1,7 +1,8 @@
 import { runClientProgram } from "../postgres/client-program.ts";
-import { conninfo } from "../postgres/quoting.ts";
 import { programOf } from "../postgres/installation.ts";
 import { removeTree } from "../system/files.ts";
+import type { SuperuserSession } from "../system/sql.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
 
 /** Milliseconds that pg_dump waits for a table. The backup's session has locked all of them before: see `gaveWay`. */
@@ -15,9 +16,9 @@ const FIRST_WITH_ZSTD = 16;
 
 export interface DumpRequest {
   readonly source: BackupSource;
-  readonly database: string;
-  /** Exported by a session that stays open. */
-  readonly snapshot: string;
+  /** The one that exported the snapshot; it stays open. */
+  readonly session: SuperuserSession;
+  readonly snapshot: Pick<Snapshot, "snapshot" | "database" | "encoding">;
   /** A folder that is not there yet (directory format), or a file. */
   readonly target: string;
   readonly format: "directory" | "plain";
@@ -58,8 +59,9 @@ export function gaveWay(error: unknown): boolean {
 }
 
 async function runPgDump(request: DumpRequest, compression: string): Promise<void> {
-  const { source, format } = request;
-  const { host, port, user } = source.superuser;
+  const { source, session, format } = request;
+  const { snapshot, database, encoding } = request.snapshot;
+  const access = await source.superuser.in(database).client("odoo-pg backup", session);
   const [, level = "1"] = compression.split(":");
   await runClientProgram(
     programOf(source.installation, "pg_dump"),
@@ -68,15 +70,16 @@ async function runPgDump(request: DumpRequest, compression: string): Promise<voi
       `--file=${request.target}`,
       `--compress=${source.installation.major >= FIRST_WITH_ZSTD ? compression : level}`,
       ...(format === "directory" ? [`--jobs=${request.jobs}`] : []),
-      `--snapshot=${request.snapshot}`,
+      `--snapshot=${snapshot}`,
+      // As the database has it, whatever its owner would have clients get.
+      `--encoding=${encoding}`,
       `--lock-wait-timeout=${DUMP_LOCK_LIMIT}`,
       "--no-password",
       "--verbose",
-      // A connection string holds any name, "-Fc" and "host=x" too.
-      `--dbname=${conninfo({ host, port, user, dbname: request.database, application_name: "odoo-pg backup" })}`,
+      `--dbname=${access.connection}`,
     ],
     {
-      environment: { PGPASSFILE: source.passfile },
+      environment: access.environment,
       signal: source.signal,
       onStderr: tableReader(request.onTable),
     },

@@ -1,16 +1,11 @@
-import path from "node:path";
-import { superuser } from "../agent/runtime.ts";
-import { readPassword } from "../agent/secrets.ts";
 import { readState } from "../agent/state.ts";
 import type { Layout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { SUPERUSER } from "../postgres/initialise.ts";
-import { quotePassfileField } from "../postgres/quoting.ts";
-import { writeFileIfChanged, type Owner } from "../system/files.ts";
+import { Superuser } from "../postgres/superuser.ts";
+import type { Owner } from "../system/files.ts";
 import { currentUser, findUser, processors, type Machine } from "../system/machine.ts";
-import { withSession } from "../system/sql.ts";
 import type { Manifest } from "./manifest.ts";
 import { backupPlaceOf } from "./place.ts";
 import type { BackupSource } from "./source.ts";
@@ -33,11 +28,10 @@ export interface SourceWish {
  * @throws OdooPgError not_running, primary_unreachable, postgres_missing, no_unprivileged_user.
  */
 export async function openBackupSource(wish: SourceWish): Promise<BackupSource> {
-  const { config, layout, serverOwner } = wish;
+  const { config, layout } = wish;
   const state = await readState(layout);
-  const password = await readPassword(layout, "postgres");
   const node = config.nodes.find(({ name }) => name === state?.primary);
-  if (state === undefined || password === undefined || node === undefined) {
+  if (state === undefined || node === undefined) {
     const elsewhere = state !== undefined && node === undefined;
     throw new OdooPgError("not_running", {
       message: elsewhere
@@ -47,22 +41,19 @@ export async function openBackupSource(wish: SourceWish): Promise<BackupSource> 
       next: elsewhere ? "Run the same command on the primary's host." : "odoo-pg up",
     });
   }
-  const credentials = superuser(layout, node.port, password);
-  const major = await serverMajor(node.name, credentials);
+  const superuser = Superuser.of(layout, node);
+  const major = await serverMajor(node.name, superuser);
   const installation = await findInstallation(
     { version: major, bin_dir: config.postgres.bin_dir },
     { searchPath: wish.searchPath, installHint: wish.installHint },
   );
-  const passfile = path.join(layout.secretsDir, "postgres.pgpass");
-  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`, {
-    owner: serverOwner,
-  });
   return {
     config,
     place: backupPlaceOf(config),
     installation,
-    superuser: credentials,
-    passfile,
+    superuser,
+    replicas: config.nodes.filter((one) => one !== node).map((one) => Superuser.of(layout, one)),
+    secretsDir: layout.secretsDir,
     owner: await backupOwner(wish),
     requestedBy: {
       kind: wish.requestedBy,
@@ -75,15 +66,18 @@ export async function openBackupSource(wish: SourceWish): Promise<BackupSource> 
   };
 }
 
-async function serverMajor(node: string, credentials: BackupSource["superuser"]): Promise<number> {
+async function serverMajor(node: string, superuser: Superuser): Promise<number> {
   try {
-    return await withSession({ ...credentials, connectLimit: 5000 }, async (session) => {
-      const [row] = await session.query(
-        "SELECT current_setting('server_version_num')::int / 10000 AS major, pg_is_in_recovery() AS replica",
-      );
-      if (row?.["replica"] === true) throw new Error("it is a replica now");
-      return Number(row?.["major"]);
-    });
+    return await superuser.use(
+      async (session) => {
+        const [row] = await session.query(
+          "SELECT current_setting('server_version_num')::int / 10000 AS major, pg_is_in_recovery() AS replica",
+        );
+        if (row?.["replica"] === true) throw new Error("it is a replica now");
+        return Number(row?.["major"]);
+      },
+      { connectLimit: 5000 },
+    );
   } catch (error) {
     throw new OdooPgError("primary_unreachable", {
       message: `The primary ${node} does not answer: ${error instanceof Error ? error.message : String(error)}.`,

@@ -1,5 +1,5 @@
 import { copyOut, countByCopy } from "../postgres/copy-out.ts";
-import { quoteSqlIdentifier as id, type Session } from "../system/sql.ts";
+import { quoteSqlIdentifier as id, type OrdinarySession, type Session } from "../system/sql.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 
 /** Schemas of the system and of other sessions. */
@@ -159,24 +159,24 @@ async function odooModules(session: Session): Promise<Contents["odoo"]> {
   return { version: base, modules: Object.fromEntries(modules) };
 }
 
-/** A superuser counts by COPY, so that nothing of the tables' owners runs. Others may not, and the planner counts faster. */
+/**
+ * A superuser counts by COPY, so that nothing of the tables' owners runs. Others may not, and the planner counts faster.
+ * Which it is, whoever made the session knows: what the server says of it, the owner can set.
+ */
 async function countRows(session: Session, tables: Contents["tables"]): Promise<Map<number, number>> {
-  const [asked] = await session.query("SELECT pg_catalog.current_setting('is_superuser') AS superuser");
-  const count = asked?.["superuser"] === "on" ? countByCopy : countByQuery;
+  const count = async (some: Contents["tables"]): Promise<number[]> =>
+    session.rights === "superuser" ? await countByCopy(session, some) : await countByQuery(session, some);
   const counted = [...tables.entries()].filter(([, table]) => table.rows !== null);
   const rows = new Map<number, number>();
   for (let start = 0; start < counted.length; start += TABLES_AT_ONCE) {
     const part = counted.slice(start, start + TABLES_AT_ONCE);
-    const counts = await count(
-      session,
-      part.map(([, table]) => table),
-    );
+    const counts = await count(part.map(([, table]) => table));
     for (const [at, [index]] of part.entries()) rows.set(index, counts[at] ?? 0);
   }
   return rows;
 }
 
-async function countByQuery(session: Session, tables: Contents["tables"]): Promise<number[]> {
+async function countByQuery(session: OrdinarySession, tables: Contents["tables"]): Promise<number[]> {
   const parts = tables.map(
     ({ schema, name }, index) => `SELECT ${index} AS i, count(*) AS rows FROM ONLY ${id(schema)}.${id(name)}`,
   );

@@ -12,6 +12,8 @@ const momentSchema = z.object({
   version: z.string(),
   major: z.number(),
   bytes: z.coerce.number(),
+  /** Of the database, as pg_dump takes it. */
+  encoding: z.string(),
   in_recovery: z.boolean(),
 });
 
@@ -48,7 +50,8 @@ export async function beginSnapshot(session: Session): Promise<Snapshot> {
     `SELECT pg_export_snapshot() AS snapshot, current_database() AS database, clock_timestamp() AS at,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
-       pg_database_size(current_database())::text AS bytes, pg_is_in_recovery() AS in_recovery`,
+       pg_database_size(current_database())::text AS bytes, current_setting('server_encoding') AS encoding,
+       pg_is_in_recovery() AS in_recovery`,
   );
   return { ...momentSchema.parse(row), odoo };
 }

@@ -1,16 +1,16 @@
-import { superuser } from "../agent/runtime.ts";
 import { agentReport } from "../agent/ask.ts";
-import { readPassword } from "../agent/secrets.ts";
 import { readFirstLaunch } from "../container/first-launch.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { observeServer } from "../postgres/observe.ts";
 import { writeMark } from "../postgres/operations.ts";
 import { readTextIfAny } from "../system/files.ts";
-import { withSession, type Credentials } from "../system/sql.ts";
+import { RoleAccess } from "../postgres/role-access.ts";
+import { Superuser } from "../postgres/superuser.ts";
 import type { Context } from "./context.ts";
 
 /** Milliseconds for each question: the engine waits 15 s for the whole, with the start of this program. */
 const LIMIT = 2000;
+const LIMITS = { connectLimit: LIMIT, statementLimit: LIMIT };
 
 /**
  * What the engine asks every few seconds. A primary is healthy when it takes a write, a replica when it streams, the
@@ -34,24 +34,23 @@ async function askNode({ layout, config }: Context): Promise<string> {
   if (!report?.keeping) throw new Error(`the agent is at: ${report?.operation ?? "its start"}`);
   const first = await readFirstLaunch(layout);
   if (first && !first.complete) throw new Error("the first launch is not complete");
-  const port = config.nodes[0]?.port ?? 0;
-  const credentials: Credentials = {
-    ...superuser(layout, port, (await readPassword(layout, "postgres")) ?? ""),
-    connectLimit: LIMIT,
-    statementLimit: LIMIT,
-  };
-  return await withSession(credentials, async (session) => {
+  const [node] = config.nodes;
+  if (!node) throw new Error("there is no node");
+  return await Superuser.of(layout, node).use(async (session) => {
     const facts = await observeServer(session);
     if (!facts.in_recovery) {
-      const [row] = await session.query("SHOW transaction_read_only");
-      if (row?.["transaction_read_only"] === "on")
+      // Not of this session: of those that Odoo gets.
+      const [row] = await session.query(
+        "SELECT setting::bool AS refused FROM pg_file_settings WHERE name = 'default_transaction_read_only' AND applied",
+      );
+      if (row?.["refused"] === true)
         throw new Error("a primary that takes no writes: default_transaction_read_only is on");
       await writeMark(session);
       return "primary, takes writes";
     }
     if (facts.receiver_status === "streaming") return "replica, streams";
     throw new Error("a replica that does not stream");
-  });
+  }, LIMITS);
 }
 
 async function askEndpoint({ config, invocation }: Context): Promise<string> {
@@ -59,18 +58,15 @@ async function askEndpoint({ config, invocation }: Context): Promise<string> {
   const file = environment["COLLECTD_PGSQL_PASSWD_FILE"];
   const password =
     environment["COLLECTD_PGSQL_PASSWD"] || (file ? await readTextIfAny(file) : undefined) || "";
-  const credentials: Credentials = {
+  const { port } = config.endpoints.read;
+  const endpoint = {
     host: "127.0.0.1",
-    port: config.endpoints.read.port,
-    user: "collectd",
-    password: password.replace(/\r?\n$/, ""),
-    database: "postgres",
+    port: async () => await Promise.resolve(port),
     encryption: "prefer",
-    connectLimit: LIMIT,
-    statementLimit: LIMIT,
-  };
-  return await withSession(credentials, async (session) => {
+  } as const;
+  const access = new RoleAccess(endpoint, "collectd", password.replace(/\r?\n$/, ""));
+  return await access.use(async (session) => {
     await session.query("SELECT 1");
     return "answers reads";
-  });
+  }, LIMITS);
 }

@@ -2,19 +2,12 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { parse, stringify } from "yaml";
 import { ensurePasswords, readPassword, type GivenPasswords } from "../agent/secrets.ts";
-import { superuser } from "../agent/runtime.ts";
 import { prepareStateDirectory } from "../agent/agent.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
 import { withoutUnset, type Environment } from "../config/environment.ts";
 import { adoptDataDirectory } from "../container/adopt.ts";
-import {
-  mergeDocuments,
-  NODE_PORT,
-  readContract,
-  type Contract,
-  type Document,
-} from "../container/contract.ts";
+import { mergeDocuments, readContract, type Contract, type Document } from "../container/contract.ts";
 import { EndpointsAgent } from "../container/endpoints-agent.ts";
 import { fileVariables, withFileContents } from "../container/file-variables.ts";
 import { finishFirstLaunch, readFirstLaunch, recordFirstLaunch } from "../container/first-launch.ts";
@@ -31,8 +24,7 @@ import { watchedNodes } from "../container/watched-nodes.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { findInstallation, type Installation } from "../postgres/installation.ts";
-import { SUPERUSER } from "../postgres/initialise.ts";
-import { quotePassfileField } from "../postgres/quoting.ts";
+import { Superuser } from "../postgres/superuser.ts";
 import {
   isMountPoint,
   isWritable,
@@ -43,7 +35,6 @@ import {
   readTextIfAny,
   removeLink,
   writeFileAtomic,
-  writeFileIfChanged,
 } from "../system/files.ts";
 import { openLog, type Log } from "../system/log.ts";
 import { onSignals } from "../system/process.ts";
@@ -320,15 +311,11 @@ async function settle(
   log: Log,
 ): Promise<void> {
   const { config, layout } = context;
-  const password = await readPassword(layout, SUPERUSER);
-  if (password === undefined || config.upstream) return;
-  const passfile = path.join(layout.secretsDir, "postgres.pgpass");
-  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`);
-  const access = superuser(layout, config.nodes[0]?.port ?? NODE_PORT, password);
+  const [node] = config.nodes;
+  if (!node || config.upstream) return;
   await finishFirstLaunch({
     layout,
-    superuser: access,
-    passfile,
+    superuser: Superuser.of(layout, node),
     pgdata: place.dataDir,
     searchPath: searchPath(context.invocation),
     environment: forScripts,

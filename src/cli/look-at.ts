@@ -1,12 +1,11 @@
 import { reasonOf } from "../agent/node-handle.ts";
-import { superuser } from "../agent/runtime.ts";
-import { readPassword } from "../agent/secrets.ts";
-import { nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
+import { readState } from "../agent/state.ts";
+import { type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
 import { databaseBytes, observeServer } from "../postgres/observe.ts";
-import { findPostmaster } from "../postgres/server.ts";
+import { Superuser } from "../postgres/superuser.ts";
 import { now, within } from "../system/clock.ts";
-import { connect, SqlError } from "../system/sql.ts";
+import { SqlError } from "../system/sql.ts";
 
 /** Milliseconds for a look, for each answer in it, and for the size of the databases. */
 const LOOK_LIMIT = 1500;
@@ -33,13 +32,9 @@ export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean)
     },
     size: undefined,
   });
-  const password = await readPassword(layout, "postgres");
-  if (password === undefined) return silent("was never started");
+  if ((await readState(layout)) === undefined) return silent("was never started");
   const look = async (): Promise<Look> => {
-    // A server whose configured port was changed keeps the old one until its restart.
-    const running = await findPostmaster(nodeLayoutOf(layout, node).dataDir);
-    const session = await connect({
-      ...superuser(layout, running?.port ?? node.port, password),
+    const session = await Superuser.of(layout, node).session({
       applicationName: "odoo-pg status",
       connectLimit: ANSWER_LIMIT,
       statementLimit: ANSWER_LIMIT,

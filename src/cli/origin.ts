@@ -1,8 +1,8 @@
 import { createRole } from "../odoo/more-roles.ts";
 import { endSessions } from "../odoo/sessions.ts";
 import { listDatabases } from "../odoo/databases.ts";
-import { newHandle, superuser } from "../agent/runtime.ts";
-import { readPassword } from "../agent/secrets.ts";
+import { newHandle } from "../agent/runtime.ts";
+import { readState } from "../agent/state.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { formatLsn } from "../cluster/lsn.ts";
 import { replicationLogLine, replicationReport } from "../cluster/replication.ts";
@@ -11,8 +11,8 @@ import { passwordProblem } from "../config/passwords.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { GROUP_ROLE } from "../odoo/roles.ts";
 import { observeServer } from "../postgres/observe.ts";
+import { Superuser } from "../postgres/superuser.ts";
 import { now } from "../system/clock.ts";
-import { withSession, type Credentials } from "../system/sql.ts";
 import { createNow } from "./backup.ts";
 import { serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
@@ -123,7 +123,7 @@ async function makeRole(
   await onPrimary(
     context,
     async (source) =>
-      await withSession(source.superuser, async (session) => await createRole(session, name, password, kept)),
+      await source.superuser.use(async (session) => await createRole(session, name, password, kept)),
   );
   context.output.out(`User ${name} created`);
   return 0;
@@ -131,14 +131,13 @@ async function makeRole(
 
 /** Those on this node: a replica has clients of its own. */
 async function killSessions(context: Context, [database = ""]: readonly string[]): Promise<ExitStatus> {
-  const end = async (credentials: Credentials): Promise<number> =>
-    await withSession(credentials, async (session) => await endSessions(session, database, "terminate"));
+  const end = async (superuser: Superuser): Promise<number> =>
+    await superuser.use(async (session) => await endSessions(session, database, "terminate"));
   const { config, layout } = context;
   const [node] = config.nodes;
-  const password = config.upstream && node ? await readPassword(layout, "postgres") : undefined;
   const ended =
-    node && password !== undefined
-      ? await end(superuser(layout, node.port, password))
+    config.upstream && node
+      ? await end(Superuser.of(layout, node))
       : await onPrimary(context, async (source) => await end(source.superuser));
   context.output.out(`${ended} sessions ended in ${database}`);
   return 0;
@@ -146,10 +145,7 @@ async function killSessions(context: Context, [database = ""]: readonly string[]
 
 /** On a primary: its replicas, whoever runs them. */
 async function showClients(context: Context): Promise<ExitStatus> {
-  const facts = await onPrimary(
-    context,
-    async (source) => await withSession(source.superuser, observeServer),
-  );
+  const facts = await onPrimary(context, async (source) => await source.superuser.use(observeServer));
   showTable(
     context.output,
     ["REPLICA", "CLIENT", "STATE", "SYNC", "SENT", "REPLAYED", "BYTES BEHIND"],
@@ -171,11 +167,10 @@ async function showClients(context: Context): Promise<ExitStatus> {
 /** On a replica: TIMESTAMP 'lag' 'last replay' 'received' 'replayed', as in the origin's log. */
 async function showReplica({ layout, config, output }: Context): Promise<ExitStatus> {
   const [node] = config.nodes;
-  const password = await readPassword(layout, "postgres");
-  if (!node || password === undefined) {
+  if (!node || (await readState(layout)) === undefined) {
     throw new OdooPgError("not_running", { message: `Cluster ${config.cluster} was not started yet.` });
   }
-  const handle = newHandle({ layout, superuserPassword: password }, node);
+  const handle = newHandle(layout, node);
   const look = await handle.observe();
   await handle.disconnect();
   const nobody: NodeObservation = {

@@ -1,12 +1,10 @@
 import { endpointHost } from "../config/addresses.ts";
-import { readPassword } from "../agent/secrets.ts";
 import { readState } from "../agent/state.ts";
 import { nodeLayoutOf, UPSTREAM } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation, programOf } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
-import { quotePassfileField } from "../postgres/quoting.ts";
-import { ownerOf, writeFileIfChanged } from "../system/files.ts";
+import { Superuser } from "../postgres/superuser.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { accepts } from "../system/network.ts";
 import { runInTerminal } from "../system/process.ts";
@@ -15,6 +13,10 @@ import { installHint, searchPath, suggest, type Context } from "./context.ts";
 /** Milliseconds that an endpoint may take to accept a connection. */
 const ENDPOINT_LIMIT = 1000;
 
+/** Shown to who types: psql itself would say no more than that there is no such table. */
+const SEARCHED =
+  "As superuser, psql searches schema pg_catalog alone: the owner of a database may have put anything into the others. Name what is in them in full, such as public.res_partner.";
+
 /** Opens psql as superuser on a node, or through an endpoint; what follows `--` goes to psql. */
 export async function psql(
   context: Context,
@@ -22,8 +24,8 @@ export async function psql(
   args: readonly string[],
 ): Promise<number> {
   const { config, layout } = context;
-  const password = await readPassword(layout, "postgres");
-  if (password === undefined) {
+  const state = await readState(layout);
+  if (state === undefined) {
     throw new OdooPgError("not_running", {
       message: `Cluster ${config.cluster} was not started yet.`,
       next: suggest(context, "up"),
@@ -32,12 +34,7 @@ export async function psql(
   const { host, port } = resolveTarget(context, target ?? "write");
   await assertAnswers(context, target ?? "write", { host, port });
   const isEndpoint = [undefined, "read", "write"].includes(target);
-  const follows = isEndpoint && (await readState(layout))?.primary === UPSTREAM;
-  const passfile = `${layout.secretsDir}/postgres.pgpass`;
-  // For a root user the file stays that of the servers' user: libpq only looks at the mode.
-  await writeFileIfChanged(passfile, `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`, {
-    owner: context.machine.isRoot ? await ownerOf(layout.secretsDir) : undefined,
-  });
+  const follows = isEndpoint && state.primary === UPSTREAM;
   const installation = await findInstallation(config.postgres, {
     searchPath: searchPath(context.invocation),
     installHint: installHint(context.machine),
@@ -49,18 +46,24 @@ export async function psql(
     context.output.err(
       `The cluster follows a primary that odoo-pg does not run. psql logs in there as role "${user}", with a password of that primary (PGUSER, PGPASSWORD, ~/.pgpass).`,
     );
-    return await runInTerminal(programOf(installation, "psql"), args, {
-      ...place,
-      PGUSER: user,
-      PGDATABASE: database,
-    });
+    return await runInTerminal(
+      programOf(installation, "psql"),
+      args,
+      { ...place, PGUSER: user, PGDATABASE: database },
+      () => true,
+    );
   }
-  return await runInTerminal(programOf(installation, "psql"), args, {
-    ...place,
-    PGUSER: SUPERUSER,
-    PGDATABASE: "postgres",
-    PGPASSFILE: passfile,
-  });
+  const [first] = config.nodes;
+  const node = config.nodes.find(({ name }) => name === target) ?? first;
+  if (!node) throw new Error("A configuration has at least one node.");
+  const access = await Superuser.of(layout, node).clientOfOperator();
+  if (args.length === 0) context.output.err(SEARCHED);
+  return await runInTerminal(
+    programOf(installation, "psql"),
+    args,
+    { ...access.environment, ...place, PGUSER: access.user, PGDATABASE: "postgres" },
+    (name) => !name.startsWith("PG"),
+  );
 }
 
 /** psql's own words about a server that is not there do not say what to do. @throws OdooPgError not_running. */

@@ -1,5 +1,4 @@
 import { newHandle } from "../agent/runtime.ts";
-import { readPassword } from "../agent/secrets.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { factsOf, type NodeObservation } from "../cluster/observation.ts";
 import { replicationReport, type ReplicaReport } from "../cluster/replication.ts";
@@ -11,12 +10,8 @@ import { suggest, type Context } from "./context.ts";
 /** What each replica says of itself, and the primary of it. Works with any of the nodes dead. */
 export async function replicationStatus(context: Context, options: { json: boolean }): Promise<ExitStatus> {
   const { layout, output } = context;
-  const [applied, state, password] = await Promise.all([
-    readApplied(layout),
-    readState(layout),
-    readPassword(layout, "postgres"),
-  ]);
-  if (!applied || !state || password === undefined) {
+  const [applied, state] = await Promise.all([readApplied(layout), readState(layout)]);
+  if (!applied || !state) {
     throw new OdooPgError("not_running", {
       message: `Cluster ${context.config.cluster} was not started yet.`,
       next: suggest(context, "up"),
@@ -24,7 +19,7 @@ export async function replicationStatus(context: Context, options: { json: boole
   }
   const looks = await Promise.all(
     applied.config.nodes.map(async (node) => {
-      const handle = newHandle({ layout, superuserPassword: password }, node);
+      const handle = newHandle(layout, node);
       const look = await handle.observe();
       await handle.disconnect();
       return look;

@@ -5,7 +5,6 @@ import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { createRole, dropRole, listRoles } from "../odoo/more-roles.ts";
 import { GROUP_ROLE } from "../odoo/roles.ts";
 import { permissionsOf, readTextIfAny } from "../system/files.ts";
-import { withSession } from "../system/sql.ts";
 import { readStandardInput } from "../system/terminal.ts";
 import type { Context } from "./context.ts";
 import { assertConfirmed, onPrimary } from "./source.ts";
@@ -32,7 +31,7 @@ export async function roleCreate(context: Context, name: string, flags: RoleFlag
   await onPrimary(
     context,
     async (source) =>
-      await withSession(source.superuser, (session) => createRole(session, name, password, kept(context))),
+      await source.superuser.use((session) => createRole(session, name, password, kept(context))),
   );
   if (flags.json) {
     const role = { name, ...(given === undefined ? { password } : {}) };
@@ -71,7 +70,7 @@ async function givenPassword(flags: RoleFlags): Promise<string | undefined> {
 }
 
 export async function roleList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
-  const roles = await onPrimary(context, async (source) => await withSession(source.superuser, listRoles));
+  const roles = await onPrimary(context, async (source) => await source.superuser.use(listRoles));
   if (flags.json) context.output.out(JSON.stringify({ version: 1, roles }, undefined, 2));
   else {
     showTable(
@@ -97,8 +96,7 @@ export async function roleDrop(
   assertConfirmed(name, flags.confirm, `To drop role "${name}"`);
   await onPrimary(
     context,
-    async (source) =>
-      await withSession(source.superuser, (session) => dropRole(session, name, kept(context))),
+    async (source) => await source.superuser.use((session) => dropRole(session, name, kept(context))),
   );
   context.output.err(`Role "${name}" is dropped.`);
   return 0;

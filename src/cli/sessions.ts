@@ -1,7 +1,6 @@
 import { endSession, endSessions, listSessions, sessionToEnd, type SessionSeen } from "../odoo/sessions.ts";
 import { showSeconds } from "../cluster/quantities.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
-import { withSession } from "../system/sql.ts";
 import type { Context } from "./context.ts";
 import { onPrimary, recordedOnPrimary } from "./source.ts";
 import { showTable } from "./table.ts";
@@ -15,7 +14,7 @@ export async function sessionsList(
   const { output } = context;
   const sessions = await onPrimary(
     context,
-    async (source) => await withSession(source.superuser, (session) => listSessions(session, database)),
+    async (source) => await source.superuser.use((session) => listSessions(session, database)),
   );
   if (flags.json) {
     output.out(JSON.stringify({ version: 1, sessions }, undefined, 2));
@@ -51,7 +50,7 @@ export async function sessionsKill(
     context,
     { kind: "session_ended", database },
     async (source) =>
-      await withSession(source.superuser, (session) =>
+      await source.superuser.use((session) =>
         endSessions(session, database, flags.cancel ? "cancel" : "terminate"),
       ),
     (count) =>
@@ -82,12 +81,12 @@ export async function sessionsEnd(
   const seen = flags.dryRun
     ? await onPrimary(
         context,
-        async ({ superuser }) => await withSession(superuser, (session) => sessionToEnd(session, pid, how)),
+        async ({ superuser }) => await superuser.use((session) => sessionToEnd(session, pid, how)),
       )
     : await recordedOnPrimary(
         context,
         { kind: "session_ended" },
-        async ({ superuser }) => await withSession(superuser, (session) => endSession(session, pid, how)),
+        async ({ superuser }) => await superuser.use((session) => endSession(session, pid, how)),
         (ended) => `${how === "cancel" ? "cancelled what ran in" : "ended"} session ${describe(ended)}`,
       );
   if (flags.json) {

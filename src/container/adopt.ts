@@ -5,7 +5,8 @@ import { scramVerifier } from "../postgres/scram.ts";
 import { disarmStaleLocks } from "../postgres/server.ts";
 import type { NodeLayout } from "../cluster/layout.ts";
 import { runOrFail } from "../system/process.ts";
-import { quoteSqlLiteral, quoteSqlIdentifier, withSession, type Credentials } from "../system/sql.ts";
+import type { Superuser } from "../postgres/superuser.ts";
+import { quoteSqlLiteral, quoteSqlIdentifier } from "../system/sql.ts";
 
 /** A role that lives for a moment: nobody can rename the role that he is. */
 const HELPER = "odoo_pg_adopts";
@@ -106,9 +107,9 @@ END $do$`;
  * already, what the superuser made in it. May be repeated. Returns the databases that change their owner.
  * @throws SqlError
  */
-export async function giveDatabases(superuser: Credentials, newOwner: string): Promise<string[]> {
+export async function giveDatabases(superuser: Superuser, newOwner: string): Promise<string[]> {
   const role = quoteSqlIdentifier(newOwner);
-  const found = await withSession(superuser, async (session) => {
+  const found = await superuser.use(async (session) => {
     const rows = await session.query(
       `SELECT datname, pg_get_userbyid(datdba) AS owner FROM pg_database
        WHERE NOT datistemplate AND datallowconn AND datname <> 'postgres' AND pg_get_userbyid(datdba) IN ($1, $2)
@@ -118,7 +119,7 @@ export async function giveDatabases(superuser: Credentials, newOwner: string): P
     return rows.map(({ datname, owner }) => ({ name: String(datname), isGiven: owner !== newOwner }));
   });
   for (const { name, isGiven } of found) {
-    await withSession({ ...superuser, database: name }, async (inside) => {
+    await superuser.in(name).use(async (inside) => {
       await inside.query(GIVE_ALL(role));
       if (isGiven) await inside.query(`ALTER DATABASE ${quoteSqlIdentifier(name)} OWNER TO ${role}`);
     });

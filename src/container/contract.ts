@@ -40,7 +40,7 @@ export interface Contract {
 }
 
 /** The port of the node inside its container, as in the official image. */
-export const NODE_PORT = 5432;
+const NODE_PORT = 5432;
 
 /** Everybody who reaches the container's network: which that is, is the engine's to say. TLS and a password are needed. */
 const EVERYBODY = ["0.0.0.0/0", "::/0"];

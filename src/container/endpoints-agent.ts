@@ -7,8 +7,9 @@ import { releaseLock, takeLock } from "../agent/lock.ts";
 import { NodeHandle } from "../agent/node-handle.ts";
 import { factsOf } from "../cluster/observation.ts";
 import { decidePool, rememberMark, type PrimaryMark, type Standing } from "../cluster/pool.ts";
-import { nodeLayoutOf, type Layout } from "../cluster/layout.ts";
+import { nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
+import { RoleAccess } from "../postgres/role-access.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
 import { writeFileIfChanged } from "../system/files.ts";
 import { serveTexts } from "../system/http.ts";
@@ -28,6 +29,15 @@ const chosenSchema = z.object({ name: z.string(), timeline: z.number(), systemId
 /** Where the agent keeps what it saw last. */
 export function endpointsViewFile(layout: Layout): string {
   return path.join(layout.stateDir, "endpoints.json");
+}
+
+/** The way to a node that another container runs. */
+function accessOf({ host, port }: NodeConfig, password: string): RoleAccess {
+  return new RoleAccess(
+    { host, port: async () => await Promise.resolve(port), encryption: "prefer" },
+    "collectd",
+    password,
+  );
 }
 
 export interface EndpointsAgentOptions {
@@ -60,15 +70,7 @@ export class EndpointsAgent {
     const { layout, served, password } = options;
     this.#options = options;
     this.#nodes = served.config.nodes.map(
-      (node) =>
-        new NodeHandle(node, nodeLayoutOf(layout, node), {
-          host: node.host,
-          port: node.port,
-          user: "collectd",
-          password,
-          database: "postgres",
-          encryption: "prefer",
-        }),
+      (node) => new NodeHandle(node, nodeLayoutOf(layout, node), accessOf(node, password)),
     );
     this.#endpoints = new Endpoints(layout, undefined, options.log);
     this.#endpoints.program = options.haproxy;

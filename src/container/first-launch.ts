@@ -7,7 +7,8 @@ import { isExecutable, kindOf, namesIn, writeFileAtomic } from "../system/files.
 import { readJsonFile } from "../system/json-file.ts";
 import type { Log } from "../system/log.ts";
 import { runOrFail } from "../system/process.ts";
-import { quoteSqlIdentifier as id, withSession, type Credentials } from "../system/sql.ts";
+import type { Superuser } from "../postgres/superuser.ts";
+import { quoteSqlIdentifier as id } from "../system/sql.ts";
 import { giveDatabases } from "./adopt.ts";
 import { FIXED } from "./place.ts";
 
@@ -40,8 +41,7 @@ export async function recordFirstLaunch(layout: Layout, record: FirstLaunch): Pr
 
 export interface FirstLaunchOptions {
   readonly layout: Layout;
-  readonly superuser: Credentials;
-  readonly passfile: string;
+  readonly superuser: Superuser;
   readonly pgdata: string;
   readonly searchPath: string;
   /** What the container was given: scripts of the official image count on variables of their own. */
@@ -92,7 +92,7 @@ async function ensureDatabase(
   { superuser, owner, template }: FirstLaunchOptions,
   name: string,
 ): Promise<void> {
-  await withSession(superuser, async (session) => {
+  await superuser.use(async (session) => {
     const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
     if (!found.length)
       await session.query(`CREATE DATABASE ${id(name)} OWNER ${id(owner)} TEMPLATE ${id(template)}`);
@@ -103,19 +103,20 @@ async function ensureDatabase(
 const UNPACK: Readonly<Record<string, string>> = { ".gz": "gzip -dc", ".xz": "xz -dc", ".zst": "zstd -dcq" };
 
 async function runScript(options: FirstLaunchOptions, file: string, log: Log): Promise<void> {
-  const { superuser, passfile } = options;
   const database = options.database ?? "postgres";
+  // They make their things where everybody finds them. Nobody else was here before them.
+  const access = await options.superuser.in(database).clientOfOperator({ search_path: '"$user", public' });
   // In a script POSTGRES_USER is the superuser, as in the official image.
   const environment = {
     ...ownVariables(options.environment),
     PATH: options.searchPath,
-    PGHOST: superuser.host,
-    PGPORT: String(superuser.port),
-    PGUSER: superuser.user,
+    ...access.environment,
+    PGHOST: access.host,
+    PGPORT: String(access.port),
+    PGUSER: access.user,
     PGDATABASE: database,
-    PGPASSFILE: passfile,
     PGDATA: options.pgdata,
-    POSTGRES_USER: superuser.user,
+    POSTGRES_USER: access.user,
     POSTGRES_DB: database,
   };
   const command = await commandFor(file);

@@ -10,7 +10,6 @@ import { databaseSizes } from "../postgres/observe.ts";
 import { readStatistics, type ServerStatistics } from "../postgres/statistics.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { readOwnProcess } from "../system/own-process.ts";
-import { withSession } from "../system/sql.ts";
 import type { ClusterFigures } from "./cluster-metrics.ts";
 import { metricsText, type NodeFigures } from "./metrics-text.ts";
 
@@ -133,16 +132,12 @@ export class Metrics {
 async function look(handle: NodeHandle): Promise<Looked> {
   const start = monotonic();
   const major = Number.parseInt(factsOf(handle.observation)?.version ?? "", 10);
-  const statistics = await withSession(
-    {
-      ...(await handle.credentials()),
-      applicationName: "odoo-pg agent",
-      connectLimit: CONNECT_LIMIT,
-      statementLimit: STATEMENT_LIMIT,
-      settings: { jit: "off", statement_timeout: `${STATEMENT_LIMIT}ms` },
-    },
-    async (session) => await readStatistics(session, major),
-  );
+  const statistics = await handle.superuser.use(async (session) => await readStatistics(session, major), {
+    applicationName: "odoo-pg agent",
+    connectLimit: CONNECT_LIMIT,
+    statementLimit: STATEMENT_LIMIT,
+    settings: { jit: "off", statement_timeout: `${STATEMENT_LIMIT}ms` },
+  });
   return { at: monotonic(), statistics, duration: (monotonic() - start) / 1000 };
 }
 

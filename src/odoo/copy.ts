@@ -11,16 +11,15 @@ import { NewDatabase } from "../backup/restore/new-database.ts";
 import { extensionsOf, ownedBy } from "../backup/restore/owners.ts";
 import { proveLoaded } from "../backup/restore/prove.ts";
 import { publish, tidyUp } from "../backup/restore/publish.ts";
-import { beginSnapshot, endSnapshot } from "../backup/snapshot.ts";
-import { superuserIn, type BackupSource } from "../backup/source.ts";
+import { beginSnapshot, endSnapshot, type Snapshot } from "../backup/snapshot.ts";
+import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
 import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
-import { conninfo } from "../postgres/quoting.ts";
 import { monotonic } from "../system/clock.ts";
 import { temporaryDirectory, writeFileAtomic } from "../system/files.ts";
 import { produce } from "../system/pipeline.ts";
-import { connect, explainSql, SqlError, withSession, type Session } from "../system/sql.ts";
+import { explainSql, SqlError, type Session, type SuperuserSession } from "../system/sql.ts";
 import { assertFree, needDatabase } from "./databases.ts";
 import { hasFilestore, storeFnames } from "./filestore.ts";
 import { neutralizeCopy } from "./neutralize-copy.ts";
@@ -125,7 +124,7 @@ export async function copyDatabase(
 
 /** Whether a copy names attachments in a filestore. */
 async function namesFiles(target: NewDatabase): Promise<boolean> {
-  return await withSession(target.superuser, async (session) => {
+  return await target.superuser.use(async (session) => {
     if (!(await isOdooDatabase(session))) return false;
     await session.query("BEGIN READ ONLY");
     const { done } = await storeFnames(session).next();
@@ -166,7 +165,7 @@ async function copyByTemplate(
   if (connectable && copying.filling.files) {
     // First the files: one that the collector deletes meanwhile is then there all the same.
     progress.step(order.to, "share the attachments");
-    await withSession(superuserIn(source, order.from), async (session) => {
+    await source.superuser.in(order.from).use(async (session) => {
       await session.query("BEGIN READ ONLY");
       await shareFiles(copying, session);
     });
@@ -188,17 +187,9 @@ async function copyByTemplate(
  */
 async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: readonly string[] }> {
   const { source, order, target, progress, filling } = copying;
-  const session = await connect({
-    ...superuserIn(source, order.from),
-    settings: {
-      ...superuserIn(source, order.from).settings,
-      lock_timeout: "30s",
-      statement_timeout: "0",
-      idle_in_transaction_session_timeout: "0",
-    },
-  });
+  const session = await source.superuser.in(order.from).session({ settings: { lock_timeout: "30s" } });
   try {
-    const { snapshot } = await beginSnapshot(session);
+    const snapshot = await beginSnapshot(session);
     const definitions = await readDefinitions(session);
     progress.step(order.to, `copy ${order.from} by a dump: somebody is connected`);
     await target.createEmpty(definitions.database);
@@ -207,7 +198,7 @@ async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: reado
     const counting = readDatabaseContents(session);
     // Its error is looked at when the load has ended.
     counting.catch(() => {});
-    const refused = await dumpInto(copying, snapshot);
+    const refused = await dumpInto(copying, session, snapshot);
     const expected = await counting;
     const loaded: Loaded = {
       differences: (found) =>
@@ -229,19 +220,22 @@ async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: reado
 }
 
 /** @returns privileges that could not be given, one line each */
-async function dumpInto({ source, order, filling }: Copying, snapshot: string): Promise<string[]> {
-  const { host, port, user } = source.superuser;
+async function dumpInto(
+  { source, order, filling }: Copying,
+  session: SuperuserSession,
+  { snapshot, encoding }: Snapshot,
+): Promise<string[]> {
   const { signal } = source;
-  const dbname = conninfo({ host, port, user, dbname: order.from, application_name: "odoo-pg copy" });
+  const { connection, environment } = await source.superuser.in(order.from).client("odoo-pg copy", session);
   const program = programOf(source.installation, "pg_dump");
-  const environment = { PGPASSFILE: source.passfile };
   const argsOf = (...args: readonly string[]): string[] => [
     "--format=custom",
     "--compress=0",
     `--snapshot=${snapshot}`,
+    `--encoding=${encoding}`,
     "--lock-wait-timeout=120000",
     "--no-password",
-    `--dbname=${dbname}`,
+    `--dbname=${connection}`,
     ...args,
   ];
   return await temporaryDirectory(undefined, async (folder) => {
@@ -274,7 +268,7 @@ async function completeFiles(copying: Copying): Promise<string[]> {
   const { target } = copying;
   const { files } = copying.filling;
   if (!files) return [];
-  const missing = await withSession(target.superuser, async (session) => {
+  const missing = await target.superuser.use(async (session) => {
     await session.query("BEGIN READ ONLY");
     return await shareFiles(copying, session);
   });

@@ -7,7 +7,7 @@ import type { BackupSource } from "../backup/source.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, removeTree } from "../system/files.ts";
-import { explainSql, quoteSqlIdentifier as id, withSession } from "../system/sql.ts";
+import { explainSql, quoteSqlIdentifier as id } from "../system/sql.ts";
 import { assertFilestores } from "./filestore.ts";
 
 const listedSchema = z.object({
@@ -23,7 +23,7 @@ export type DatabaseListed = z.output<typeof listedSchema> & { readonly filestor
 
 /** The databases of the server, without templates, postgres and those in the making. */
 export async function listDatabases(source: BackupSource): Promise<DatabaseListed[]> {
-  const rows = await withSession(source.superuser, async (session) =>
+  const rows = await source.superuser.use(async (session) =>
     session.query(
       `SELECT d.datname AS database, pg_get_userbyid(d.datdba) AS owner, pg_database_size(d.oid)::text AS size_bytes,
          d.datallowconn AS connectable,
@@ -88,7 +88,7 @@ export async function dropDatabase(source: BackupSource, name: string): Promise<
   assertDatabaseName(source.config, name);
   await needDatabase(source, name);
   try {
-    await withSession(source.superuser, (session) => session.query(`DROP DATABASE ${id(name)} WITH (FORCE)`));
+    await source.superuser.use((session) => session.query(`DROP DATABASE ${id(name)} WITH (FORCE)`));
   } catch (error) {
     throw explainSql(error, `Database "${name}" cannot be dropped`);
   }

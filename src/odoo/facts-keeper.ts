@@ -1,5 +1,5 @@
 import { monotonic, now } from "../system/clock.ts";
-import { withSession, type Credentials } from "../system/sql.ts";
+import type { RoleAccess } from "../postgres/role-access.ts";
 import { odooFactsSettings, readOdooFacts, type OdooFacts } from "./facts.ts";
 
 /** Facts that are older are looked at again when somebody asks: who asks every 30 s sees none older than 60 s. */
@@ -20,7 +20,7 @@ export interface KnownFacts {
 
 /** What is known of Odoo's databases. Looks only while somebody asks, and never lets who asks wait. */
 export class OdooFactsKeeper {
-  readonly #owner: () => Promise<Credentials>;
+  readonly #owner: () => RoleAccess;
   readonly #known = new Map<string, KnownFacts>();
   /** When a database may be looked at again (monotonic, milliseconds). */
   readonly #next = new Map<string, number>();
@@ -28,7 +28,7 @@ export class OdooFactsKeeper {
   readonly #looking = new Map<string, Promise<void>>();
 
   /** @param owner the way of the databases' owner to the primary of this moment; its database is not looked at */
-  constructor(owner: () => Promise<Credentials>) {
+  constructor(owner: () => RoleAccess) {
     this.#owner = owner;
   }
 
@@ -73,18 +73,13 @@ export class OdooFactsKeeper {
     const start = monotonic();
     this.#next.set(database, Infinity);
     try {
-      const owner = await this.#owner();
-      const facts = await withSession(
-        {
-          ...owner,
-          database,
-          applicationName: "odoo-pg agent",
-          connectLimit: CONNECT_LIMIT,
-          statementLimit: STATEMENT_LIMIT,
-          settings: odooFactsSettings,
-        },
-        readOdooFacts,
-      );
+      const owner = this.#owner();
+      const facts = await owner.in(database).use(readOdooFacts, {
+        applicationName: "odoo-pg agent",
+        connectLimit: CONNECT_LIMIT,
+        statementLimit: STATEMENT_LIMIT,
+        settings: odooFactsSettings,
+      });
       if (this.#next.has(database)) this.#known.set(database, { at: now(), facts });
     } catch {
       // Locked by an upgrade, dropped, or the primary does not answer: the last facts stay, with their age.

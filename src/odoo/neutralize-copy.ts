@@ -5,7 +5,7 @@ import type { NewDatabase } from "../backup/restore/new-database.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, readTextIfAny } from "../system/files.ts";
-import { explainSql, quoteSqlIdentifier as id, withSession } from "../system/sql.ts";
+import { explainSql, quoteSqlIdentifier as id } from "../system/sql.ts";
 import { COLUMNS, neutralizeStatements } from "./neutralize.ts";
 
 /**
@@ -21,7 +21,7 @@ export async function neutralizeCopy(
   await target.createLoader(owner);
   await target.admitLoader();
   const run: string[] = [];
-  await withSession(target.credentials, async (session) => {
+  await target.loading.use(async (session) => {
     await session.query("BEGIN");
     // As Odoo itself would run them.
     await session.query(`SET LOCAL ROLE ${id(owner)}`);
@@ -60,7 +60,7 @@ export async function neutralizeCopy(
  * neutralize.sql, and triggers that it fires, could do anything.
  */
 async function ownerOfTables(target: NewDatabase, from: string): Promise<string> {
-  return await withSession(target.superuser, async (session) => {
+  return await target.superuser.use(async (session) => {
     if (!(await isOdooDatabase(session))) {
       throw new OdooPgError("refused", {
         message: `"${from}" is not a database of Odoo: there is nothing to neutralise.`,

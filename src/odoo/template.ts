@@ -1,10 +1,5 @@
-import {
-  quoteSqlIdentifier as id,
-  withSession,
-  type Credentials,
-  type Row,
-  type Session,
-} from "../system/sql.ts";
+import { quoteSqlIdentifier as id, type Row, type Session } from "../system/sql.ts";
+import type { Superuser } from "../postgres/superuser.ts";
 import { GROUP_ROLE } from "./roles.ts";
 
 /**
@@ -15,7 +10,7 @@ import { GROUP_ROLE } from "./roles.ts";
  * when the extensions were created as, and the function given to, a role that it is a member of (tried with Odoo 19.0).
  */
 export async function ensureTemplate(
-  superuser: Credentials,
+  superuser: Superuser,
   session: Session,
   template: string,
 ): Promise<void> {
@@ -37,7 +32,7 @@ export async function ensureTemplate(
   if (found?.["open"] === true) {
     await session.query(`REVOKE CONNECT ON DATABASE ${id(template)} FROM PUBLIC, ${id(GROUP_ROLE)}`);
   }
-  await withSession({ ...superuser, database: template }, async (inside) => {
+  await superuser.in(template).use(async (inside) => {
     const statements = await missingIn(inside);
     if (statements.length)
       await inside.query(["SET client_min_messages = warning", ...statements].join("; "));

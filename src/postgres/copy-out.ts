@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { quoteSqlIdentifier as id, type Session } from "../system/sql.ts";
+import { quoteSqlIdentifier as id, type Session, type SuperuserSession } from "../system/sql.ts";
 
 /**
  * Reads columns of a table of schema public, and of those that inherit from it, by COPY. A query would be planned, and the
@@ -74,10 +74,10 @@ END $count$`;
 
 /**
  * The rows of each table, without those of tables that inherit from it. Nothing is planned: see copyOut.
- * @param session of a superuser, who may have the server write to /dev/null
+ * A superuser may have the server write to /dev/null.
  */
 export async function countByCopy(
-  session: Session,
+  session: SuperuserSession,
   tables: readonly { readonly schema: string; readonly name: string }[],
 ): Promise<number[]> {
   const names = JSON.stringify(tables.map(({ schema, name }) => [schema, name]));

@@ -111,14 +111,21 @@ export async function runOrFail(
   return ran;
 }
 
-/** Runs a program in the user's own terminal with the user's own environment; returns its exit status. */
+/**
+ * Runs a program in the user's own terminal; returns its exit status.
+ * @param environment goes before the user's own
+ * @param inherits which variables of the user's own it gets
+ */
 export async function runInTerminal(
   program: string,
   args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
+  environment: Readonly<Record<string, string>>,
+  inherits: (name: string) => boolean,
 ): Promise<number> {
   const { execa } = await loadExeca();
-  const child = execa(program, args, { stdio: "inherit", env: environment, reject: false });
+  const own = Object.entries(process.env).filter(([name]) => inherits(name));
+  const env = { ...Object.fromEntries(own), ...environment };
+  const child = execa(program, args, { stdio: "inherit", env, extendEnv: false, reject: false });
   // Ctrl-C belongs to the program in the foreground (psql cancels a query with it).
   const ignore = (): void => {};
   process.on("SIGINT", ignore);

@@ -1,13 +1,17 @@
 import { Client, escapeIdentifier, escapeLiteral, Query, type QueryConfig } from "pg";
 import { OdooPgError } from "../errors.ts";
 
-/** How to reach a server and as whom. The password is never logged nor part of an error. */
+/**
+ * How to reach a server and as whom. The password is never logged nor part of an error. In src/ only
+ * src/postgres/superuser.ts and src/postgres/role-access.ts open sessions with them.
+ */
 export interface Credentials {
   /** Host name, address, or the directory of a Unix socket. */
   readonly host: string;
   readonly port: number;
   readonly user: string;
-  readonly password: string;
+  /** Or what reads it, where the server asks for one. What it throws is what `connect` throws. */
+  readonly password: string | (() => Promise<string>);
   readonly database: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName?: string;
@@ -15,7 +19,7 @@ export interface Credentials {
   readonly connectLimit?: number;
   /** Milliseconds for each statement, on the client; default none. */
   readonly statementLimit?: number;
-  /** Settings of the session, such as synchronous_commit. */
+  /** Settings that the session begins with: they go before those of the database and of the role. */
   readonly settings?: Readonly<Record<string, string>>;
   /** `prefer`: TLS where the server offers it, whatever its certificate, as libpq's sslmode=prefer. Default: none. */
   readonly encryption?: "prefer";
@@ -23,8 +27,8 @@ export interface Credentials {
 
 export type Row = Record<string, unknown>;
 
-/** One session on a server. Only the named operations of src/postgres and src/odoo call `query`. */
-export interface Session {
+/** What a session is asked. */
+interface Asking {
   readonly query: (text: string, values?: readonly unknown[]) => Promise<Row[]>;
   /** The same for what is asked again and again: the server parses and plans it once in a session, under this name. */
   readonly prepared: (name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
@@ -34,6 +38,21 @@ export interface Session {
   /** True once the connection is known to be broken. */
   readonly broken: () => boolean;
 }
+
+/** A session of a role that may no more than its databases. */
+export interface OrdinarySession extends Asking {
+  readonly rights: "ordinary";
+}
+
+/** A session of the superuser: made by src/postgres/superuser.ts alone. */
+export interface SuperuserSession extends Asking {
+  readonly rights: "superuser";
+  /** What the database or the role had set otherwise and was set back: names, and the server's own values. */
+  readonly setBack: Readonly<Record<string, string>>;
+}
+
+/** One session on a server. With whose rights it runs is known by who made it: what a server tells can be set. */
+export type Session = OrdinarySession | SuperuserSession;
 
 /** An error that PostgreSQL answered with, or that kept it from answering. */
 export class SqlError extends Error {
@@ -72,21 +91,35 @@ async function open(
       return client;
     } catch (error) {
       await client.end().catch(() => {});
+      if (error instanceof OdooPgError) throw error;
       if (!(encrypted && error instanceof Error && error.message === NO_TLS)) throw toSqlError(error);
     }
   }
   throw new SqlError(NO_TLS, undefined);
 }
 
-/** Opens a session. @throws SqlError when the server does not answer, or refuses. */
-export async function connect(credentials: Credentials): Promise<Session> {
-  const options = Object.entries({ ...credentials.settings })
+/** Settings as words of a command line: for the startup packet, and for PGOPTIONS. */
+export function startupOptions(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replaceAll("\\", "\\\\").replaceAll(" ", "\\ ")}`)
     .join(" ");
+}
+
+/**
+ * What node-postgres would take from PG* variables of our environment where it is not given: words of whoever calls
+ * odoo-pg, meant for other programs.
+ */
+const NOT_FROM_ENVIRONMENT = { replication: "false", sslnegotiation: "postgres" } as const;
+
+/** Opens a session. @throws SqlError when the server does not answer, or refuses. */
+export async function connect(credentials: Credentials): Promise<OrdinarySession> {
+  // An empty text would not be given, and PGOPTIONS taken.
+  const options = startupOptions({ ...credentials.settings }) || " ";
   let broken = false;
   const client = await open(credentials, (ssl) => {
     broken = false;
     const made = new Client({
+      ...NOT_FROM_ENVIRONMENT,
       host: credentials.host,
       port: credentials.port,
       user: credentials.user,
@@ -96,7 +129,7 @@ export async function connect(credentials: Credentials): Promise<Session> {
       connectionTimeoutMillis: credentials.connectLimit ?? 2000,
       ssl,
       ...(credentials.statementLimit === undefined ? {} : { query_timeout: credentials.statementLimit }),
-      ...(options ? { options } : {}),
+      options,
     });
     // Without a listener the loss of an idle connection would end the whole process.
     made.on("error", () => {
@@ -124,6 +157,7 @@ export async function connect(credentials: Credentials): Promise<Session> {
     }
   };
   return {
+    rights: "ordinary",
     // Statements without values go by the simple protocol: several may stand in one text.
     query: async (text, values = []) =>
       await asking(values.length ? { text, values: [...values] } : { text }),
@@ -169,7 +203,7 @@ function destroy(client: Client): void {
 /** Opens a session, uses it, closes it. */
 export async function withSession<T>(
   credentials: Credentials,
-  use: (session: Session) => Promise<T>,
+  use: (session: OrdinarySession) => Promise<T>,
 ): Promise<T> {
   const session = await connect(credentials);
   try {
@@ -213,6 +247,8 @@ export async function askReplication(credentials: Credentials, command: string):
     password,
     connectionTimeoutMillis,
     query_timeout: 5000,
+    options: " ",
+    ...NOT_FROM_ENVIRONMENT,
     replication: "true",
   };
   const client = await open(credentials, (ssl) => {

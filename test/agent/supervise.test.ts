@@ -17,7 +17,7 @@ test("an operation that takes a node ends its start by supervision, at whatever 
   if (!node) throw new Error("no node");
   await node.initialise();
   const { layout, owner, config, installation, passwords, files } = node;
-  const handle = newHandle({ layout, superuserPassword: passwords.postgres }, node.node);
+  const handle = newHandle(layout, node.node);
   const runtime: Runtime = {
     layout,
     owner,

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Progress } from "../../src/agent/events.ts";
 import { type CataloguedBackup, readCatalogue } from "../../src/backup/catalogue.ts";
@@ -9,7 +9,6 @@ import { backUpDatabases, withBackupLock } from "../../src/backup/run.ts";
 import type { BackupSource } from "../../src/backup/source.ts";
 import { SoundFiles, type Verified, verifyBackup } from "../../src/backup/verify.ts";
 import type { Config } from "../../src/config/schema.ts";
-import { quotePassfileField } from "../../src/postgres/quoting.ts";
 import type { ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -42,8 +41,6 @@ export function backupsOf(
   const folder = temporaryFolder();
   const filestore = options.filestore ?? join(folder, "filestore");
   mkdirSync(filestore, { recursive: true });
-  const passfile = join(folder, "pgpass");
-  writeFileSync(passfile, `*:*:*:*:${quotePassfileField(node.passwords.postgres)}\n`, { mode: 0o600 });
   const source: BackupSource = {
     config: {
       ...node.config,
@@ -52,8 +49,9 @@ export function backupsOf(
     },
     place: placeOf(options.dir ?? join(folder, "backups")),
     installation: options.installation ?? node.installation,
-    superuser: node.superuser,
-    passfile,
+    superuser: node.access,
+    replicas: [],
+    secretsDir: node.layout.secretsDir,
     owner: node.owner,
     requestedBy: { kind: "command", user: "tester", host: "here" },
     version: "0.0.0",

@@ -21,9 +21,7 @@ beforeAll(async () => {
 });
 
 const keeperOf = (): OdooFactsKeeper =>
-  new OdooFactsKeeper(() =>
-    Promise.resolve({ ...node.superuser, user: "odoo", password: node.passwords.odoo }),
-  );
+  new OdooFactsKeeper(() => node.access.as("odoo", node.passwords.odoo));
 
 test("who asks gets what is known at once, and finds what is new the next time", async () => {
   const keeper = keeperOf();

@@ -15,6 +15,7 @@ import { initialiseDataDirectory, SUPERUSER } from "../../src/postgres/initialis
 import { findInstallation, type Installation } from "../../src/postgres/installation.ts";
 import { renderHba, renderPostgresqlConf, renderSynchronous } from "../../src/postgres/render.ts";
 import { type Postmaster, startServer, stopServer } from "../../src/postgres/server.ts";
+import { Superuser } from "../../src/postgres/superuser.ts";
 import { now } from "../../src/system/clock.ts";
 import { ensureDirectory, type Owner, writeFileAtomic } from "../../src/system/files.ts";
 import { findUser } from "../../src/system/machine.ts";
@@ -44,8 +45,10 @@ export interface ThrowawayNode {
   readonly owner: Owner | undefined;
   readonly installation: Installation;
   readonly passwords: RolePasswords;
-  /** The superuser's way in, by the Unix socket. */
-  readonly superuser: Credentials;
+  /** The superuser's way in, by the Unix socket: for what a test does itself. */
+  readonly superuser: Credentials & { readonly password: string };
+  /** The same as the program has it. */
+  readonly access: Superuser;
   readonly initialise: () => Promise<void>;
   readonly start: (limit?: number) => Promise<Postmaster>;
   readonly stop: () => Promise<void>;
@@ -106,7 +109,7 @@ export async function throwawayNodes(
     await writeHba(renderHba([]));
     await writeFileAtomic(files.identFile, "", { owner });
     await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), { owner });
-    const superuser: Credentials = {
+    const superuser = {
       host: layout.runDir,
       port: node.port,
       user: SUPERUSER,
@@ -124,6 +127,7 @@ export async function throwawayNodes(
       installation: found,
       passwords,
       superuser,
+      access: Superuser.of(layout, node),
       initialise: async () =>
         await initialiseDataDirectory({
           installation: found,

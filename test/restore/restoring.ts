@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "vitest";
 import type { Progress } from "../../src/agent/events.ts";
 import type { Contents } from "../../src/backup/contents.ts";
@@ -89,7 +88,7 @@ export async function restoring(
       );
       expect(rows).toEqual([]);
       expect(readdirSync(filestore).filter((name) => /odoo.pg|_old_/.test(name))).toEqual([]);
-      expect(readdirSync(join(source.passfile, "..")).filter((name) => name.includes("loader"))).toEqual([]);
+      expect(readdirSync(source.secretsDir).filter((name) => name.includes("loader"))).toEqual([]);
     },
   };
 }

@@ -1,5 +1,4 @@
 import { newHandle } from "../../agent/runtime.ts";
-import { readPassword } from "../../agent/secrets.ts";
 import { readApplied, readState, type Applied } from "../../agent/state.ts";
 import { nodeLayoutOf, type Layout } from "../../cluster/layout.ts";
 import type { Origins } from "../../config/origins.ts";
@@ -125,10 +124,9 @@ export async function seeSettings(
   });
   let running: ReadonlyMap<string, RunningSetting> | undefined;
   let silence: string | undefined;
-  const password = await readPassword(layout, "postgres");
-  if (password === undefined) silence = "the cluster was never started";
+  if ((await readState(layout)) === undefined) silence = "the cluster was never started";
   else {
-    const handle = newHandle({ layout, superuserPassword: password }, seen.node);
+    const handle = newHandle(layout, seen.node);
     try {
       const asked = handle.use(async (session) => await shownSettings(session, names));
       running = await within(ASK_LIMIT, seen.node.name, asked);

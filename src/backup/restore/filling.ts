@@ -1,7 +1,6 @@
 import type { Progress } from "../../agent/events.ts";
 import { OdooPgError } from "../../errors.ts";
 import { diskSpace } from "../../system/files.ts";
-import { withSession } from "../../system/sql.ts";
 import type { Contents } from "../contents.ts";
 import type { BackupSource } from "../source.ts";
 import { neededFilestore, type NewFilestore } from "./attachments.ts";
@@ -52,7 +51,7 @@ export async function assertRoom(
   databaseBytes: number,
   fileBytes: number,
 ): Promise<void> {
-  const [row] = await withSession(source.superuser, (session) =>
+  const [row] = await source.superuser.use((session) =>
     session.query("SELECT current_setting('data_directory') AS dir"),
   );
   const needs: [string, number][] = [[String(row?.["dir"]), databaseBytes]];

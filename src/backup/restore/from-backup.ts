@@ -1,7 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { pause } from "../../system/clock.ts";
-import { withSession } from "../../system/sql.ts";
 import { readContents, type CataloguedBackup } from "../catalogue.ts";
 import { compareContents } from "../compare.ts";
 import { readFilestoreList } from "../filestore-list.ts";
@@ -128,7 +127,7 @@ async function loadDump(filling: Filling, { manifest, folder }: CataloguedBackup
 
 /** Whether a backup was made from this cluster, or from one that it is a copy of. */
 export async function isOwnCluster(source: BackupSource, { manifest }: CataloguedBackup): Promise<boolean> {
-  const [row] = await withSession(source.superuser, (session) =>
+  const [row] = await source.superuser.use((session) =>
     session.query("SELECT system_identifier::text AS own FROM pg_control_system()"),
   );
   return row?.["own"] === manifest.system_identifier;

@@ -4,7 +4,6 @@ import { programOf, type Installation } from "../../postgres/installation.ts";
 import { temporaryDirectory, writeFileAtomic } from "../../system/files.ts";
 import { feed, outputOf } from "../../system/pipeline.ts";
 import { runClientProgram } from "../../postgres/client-program.ts";
-import { withSession } from "../../system/sql.ts";
 import type { BackupSource } from "../source.ts";
 import type { Filling } from "./filling.ts";
 import type { ArchiveList } from "./archive-list.ts";
@@ -62,7 +61,7 @@ export async function pgRestore(
     {
       program: programOf(source.installation, "pg_restore"),
       args: [
-        `--dbname=${target.conninfo}`,
+        `--dbname=${await target.loading.connection("odoo-pg restore")}`,
         "--no-owner",
         "--no-privileges",
         "--exit-on-error",
@@ -118,10 +117,11 @@ export async function loadSql(
     if (restricted) yield Buffer.from(`\n\\unrestrict ${key}\n`);
     contents = end.contents;
   }
+  const connection = await target.loading.connection("odoo-pg restore");
   await feed(
     {
       program: programOf(source.installation, "psql"),
-      args: ["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-", "-d", target.conninfo],
+      args: ["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-", "-d", connection],
       environment: environment(filling),
       signal,
     },
@@ -143,7 +143,7 @@ function knowsRestrict({ version, major }: Installation): boolean {
 /** Runs statements about privileges one by one. @returns those that failed, mostly for roles that are not here */
 async function grant({ target }: Filling, statements: readonly string[]): Promise<string[]> {
   if (!statements.length) return [];
-  return await withSession(target.credentials, async (session) => {
+  return await target.loading.use(async (session) => {
     const refused: string[] = [];
     for (const statement of statements) {
       try {

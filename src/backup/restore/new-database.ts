@@ -3,18 +3,17 @@ import path from "node:path";
 import * as z from "zod";
 import { OdooPgError } from "../../errors.ts";
 import { scramVerifier } from "../../postgres/scram.ts";
-import { conninfo, quotePassfileField } from "../../postgres/quoting.ts";
+import { quotePassfileField } from "../../postgres/quoting.ts";
 import { removeFile, writeFileAtomic } from "../../system/files.ts";
 import {
-  connect,
   explainSql,
   quoteSqlIdentifier as id,
   quoteSqlLiteral as literal,
-  withSession,
-  type Credentials,
   type Session,
 } from "../../system/sql.ts";
-import { SCRATCH_PREFIX, superuserIn, type BackupSource } from "../source.ts";
+import type { RoleAccess } from "../../postgres/role-access.ts";
+import type { Superuser } from "../../postgres/superuser.ts";
+import { SCRATCH_PREFIX, type BackupSource } from "../source.ts";
 
 /** The form of a database that is made. */
 export interface DatabaseForm {
@@ -80,37 +79,24 @@ export class NewDatabase {
     this.#keeper = keeper;
     this.name = NEW_PREFIX + mark;
     this.loader = LOADER_PREFIX + mark;
-    this.passfile = path.join(path.dirname(source.passfile), `${this.loader}.pgpass`);
+    this.passfile = path.join(source.secretsDir, `${this.loader}.pgpass`);
   }
 
   /** Takes a name and the lock on it; nothing is made yet. */
   static async begin(source: BackupSource): Promise<NewDatabase> {
     const mark = randomBytes(4).toString("hex");
-    const keeper = await connect({ ...source.superuser, connectLimit: 10_000 });
+    const keeper = await source.superuser.session();
     await keeper.query("SELECT pg_advisory_lock($1, hashtext($2))", [LOCK_CLASS, mark]);
     return new NewDatabase(source, keeper, mark);
   }
 
-  get superuser(): Credentials {
-    return superuserIn(this.#source, this.name);
+  get superuser(): Superuser {
+    return this.#source.superuser.in(this.name);
   }
 
-  /** The way in for what fills it. */
-  get credentials(): Credentials {
-    const { settings: _, ...rest } = this.superuser;
-    return { ...rest, user: this.loader, password: this.#password };
-  }
-
-  /** Connection string for programs that fill it, with `passfile` as PGPASSFILE. */
-  get conninfo(): string {
-    const { host, port } = this.#source.superuser;
-    return conninfo({
-      host,
-      port,
-      user: this.loader,
-      dbname: this.name,
-      application_name: "odoo-pg restore",
-    });
+  /** The way in for what fills it. Its programs take `passfile` as PGPASSFILE. */
+  get loading(): RoleAccess {
+    return this.superuser.as(this.loader, this.#password);
   }
 
   /** A session on database postgres, for what is done to databases as a whole. */
@@ -151,7 +137,7 @@ export class NewDatabase {
   async createEmpty(form: DatabaseForm): Promise<void> {
     await this.createLoader();
     await this.#create(`TEMPLATE template0 ${wordsOf(form)} OWNER ${id(this.loader)}`);
-    await withSession(this.superuser, async (session) => {
+    await this.superuser.use(async (session) => {
       // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
       await session.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
     });
@@ -193,7 +179,7 @@ export class NewDatabase {
     trusted: boolean,
     immutableUnaccent: boolean,
   ): Promise<void> {
-    await withSession(this.superuser, async (session) => {
+    await this.superuser.use(async (session) => {
       const rows = await session.query(
         `SELECT e.name, bool_or(v.trusted) AS trusted, e.installed_version IS NOT NULL AS there
          FROM pg_available_extensions e JOIN pg_available_extension_versions v ON v.name = e.name
@@ -242,7 +228,7 @@ export class NewDatabase {
     const { name, loader } = this;
     await this.#keeper.query(`ALTER DATABASE ${id(name)} OWNER TO CURRENT_USER`);
     await this.#endSessions();
-    await withSession(this.superuser, async (session) => {
+    await this.superuser.use(async (session) => {
       await session.query(`REASSIGN OWNED BY ${id(loader)} TO ${id(owner)}; DROP OWNED BY ${id(loader)}`);
     });
     await this.#keeper.query(`DROP ROLE ${id(loader)}`);
@@ -286,7 +272,7 @@ export class NewDatabase {
   /** Removes it. What was made is gone afterwards, or goes at the next start of a restore. */
   async discard(): Promise<void> {
     const session = this.#keeper.broken()
-      ? await connect({ ...this.#source.superuser, connectLimit: 10_000 }).catch(() => undefined)
+      ? await this.#source.superuser.session().catch(() => undefined)
       : this.#keeper;
     try {
       if (session) await removeRemains(session, this.name, this.loader);

@@ -1,4 +1,4 @@
-import { quoteSqlIdentifier as id, withSession, type Session } from "../../system/sql.ts";
+import { quoteSqlIdentifier as id, type Session } from "../../system/sql.ts";
 import type { Contents } from "../contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 
@@ -95,7 +95,7 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
   );
   const functions = contents.functions.filter((thing) => thing.owner !== contents.database.owner);
   if (!wanted.length && !functions.length) return [];
-  return await withSession(target.superuser, async (session) => {
+  return await target.superuser.use(async (session) => {
     const roles = await ordinaryRoles(session);
     const left = new Set<string>();
     const give = async (thing: string, to: string): Promise<void> => {

@@ -1,4 +1,3 @@
-import { withSession } from "../../system/sql.ts";
 import { compareContents } from "../compare.ts";
 import type { Contents } from "../contents.ts";
 import { readDatabaseContents, readDefinitions } from "../read-contents.ts";
@@ -26,13 +25,13 @@ export async function proveLoaded(
   progress.step(database, "compare");
   // At the same time: each is one process of the server.
   const [compared, analyzed, attached] = await Promise.allSettled([
-    withSession(target.credentials, async (session) => {
+    target.loading.use(async (session) => {
       const found = await readDatabaseContents(session);
       const differences = loaded.differences(found);
       if (differences.length) throw restoreFailed(differences);
       return found;
     }),
-    withSession(target.credentials, (session) => session.query("ANALYZE")),
+    target.loading.use((session) => session.query("ANALYZE")),
     attachments(),
   ]);
   if (compared.status === "rejected") throw compared.reason;
@@ -42,7 +41,7 @@ export async function proveLoaded(
   await target.dismissLoader(owner);
   const notes = [...loaded.notes, ...attached.value];
   if (loaded.owners) notes.push(...(await giveBack(target, loaded.owners, owner)));
-  await withSession(target.superuser, async (session) => {
+  await target.superuser.use(async (session) => {
     const expected = await ownersAfter(session, found, loaded.owners, owner, target.loader);
     const differences = compareContents(expected, await readDefinitions(session), {
       owners: true,

@@ -7,7 +7,7 @@ import { now, pause, waitUntil } from "../../system/clock.ts";
 import { kindOf, move, namesIn, removeFile, removeTree, writeFileAtomic } from "../../system/files.ts";
 import { lookAtJsonFile } from "../../system/json-file.ts";
 import { moveIfThere } from "../../system/filestore-files.ts";
-import { explainSql, quoteSqlIdentifier as id, withSession, type Session } from "../../system/sql.ts";
+import { explainSql, quoteSqlIdentifier as id, type Session } from "../../system/sql.ts";
 import { timeStamp } from "../naming.ts";
 import type { BackupSource } from "../source.ts";
 import { filestoreFor, type NewFilestore } from "./attachments.ts";
@@ -107,7 +107,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
   const journal: Journal = { version: 1, incoming: from, database: to, kept: null };
   const mark = randomBytes(4).toString("hex");
   const file = root === undefined ? undefined : path.join(root, `.odoo-pg-swap-${mark}.json`);
-  await withSession({ ...source.superuser, connectLimit: 10_000 }, async (session) => {
+  await source.superuser.use(async (session) => {
     if (!(await lockMark(session, markOf(from)))) {
       throw new OdooPgError("locked", {
         message: "Another odoo-pg renames a database at this moment.",
@@ -163,7 +163,7 @@ async function renameBusy(
   to: string,
 ): Promise<void> {
   const done = { renamed: false };
-  const ending = withSession(source.superuser, async (other) => {
+  const ending = source.superuser.use(async (other) => {
     for (let waited = 0; !done.renamed && waited < SWAP_LIMIT; waited += 50) {
       await other.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type <> 'walsender'",
@@ -274,7 +274,7 @@ async function settleJournal(
 ): Promise<void> {
   const committed =
     maybeCommitted &&
-    !(await withSession({ ...source.superuser, connectLimit: 10_000 }, async (session) => {
+    !(await source.superuser.use(async (session) => {
       const rows = await session.query("SELECT FROM pg_database WHERE datname = $1", [journal.incoming]);
       return rows.length > 0;
     }));
@@ -289,7 +289,7 @@ async function settleJournal(
  */
 export async function tidyUp(source: BackupSource, note: Progress["note"]): Promise<void> {
   const root = source.config.odoo.filestore;
-  await withSession({ ...source.superuser, connectLimit: 10_000 }, async (session) => {
+  await source.superuser.use(async (session) => {
     for (const name of root === undefined ? [] : await namesIn(root)) {
       if (!JOURNAL.test(name) || root === undefined) continue;
       const file = path.join(root, name);
@@ -306,7 +306,7 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
       const name = await removeAbandoned(session, mark);
       const folder = filestoreFor(source.config, name);
       if (folder !== undefined && isNewName(name)) await removeTree(folder);
-      await removeFile(path.join(path.dirname(source.passfile), `odoo_pg_loader_${mark}.pgpass`));
+      await removeFile(path.join(source.secretsDir, `odoo_pg_loader_${mark}.pgpass`));
     }
     // Folders whose databases are gone already.
     for (const name of root === undefined ? [] : await namesIn(root)) {
@@ -327,11 +327,9 @@ async function setAside(file: string, problem: string): Promise<string> {
 
 /** Sessions on the replicas go on in a database that was renamed: ends them, where the replicas answer. */
 async function endSessionsOnReplicas(source: BackupSource, oid: string, oldName: string): Promise<void> {
-  const { superuser } = source;
-  for (const node of source.config.nodes) {
-    if (node.port === superuser.port) continue;
+  for (const replica of source.replicas) {
     try {
-      await withSession({ ...superuser, port: node.port }, async (session) => {
+      await replica.use(async (session) => {
         await waitUntil(
           async () =>
             (

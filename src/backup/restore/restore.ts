@@ -7,7 +7,7 @@ import { listDatabases } from "../../odoo/databases.ts";
 import { assertFilestores, storeFnames } from "../../odoo/filestore.ts";
 import { monotonic } from "../../system/clock.ts";
 import { fileBytes } from "../../system/files.ts";
-import { explainSql, SqlError, withSession } from "../../system/sql.ts";
+import { explainSql, SqlError } from "../../system/sql.ts";
 import { readContents, type CataloguedBackup } from "../catalogue.ts";
 import { isOdooDatabase } from "../read-contents.ts";
 import type { BackupSource } from "../source.ts";
@@ -114,7 +114,7 @@ interface Present {
 
 /** The database that has the name already; undefined when there is none. */
 async function presentOf(source: BackupSource, database: string): Promise<Present | undefined> {
-  return await withSession({ ...source.superuser, connectLimit: 10_000 }, async (session) => {
+  return await source.superuser.use(async (session) => {
     const [row] = await session.query(
       `SELECT rolname AS owner, rolsuper AS superuser, datistemplate AS template
        FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = $1`,
@@ -163,7 +163,7 @@ export async function ownerOfRestored(source: BackupSource, backup: CataloguedBa
   const { role } = source.config.odoo;
   if (!(await isOwnCluster(source, backup))) return role;
   const { database } = await readContents(backup.folder);
-  return await withSession(source.superuser, async (session) => {
+  return await source.superuser.use(async (session) => {
     const rows = await session.query("SELECT FROM pg_roles WHERE rolname = $1 AND NOT rolsuper", [
       database.owner,
     ]);
@@ -184,7 +184,7 @@ async function load(filling: Filling, input: RestoreInput): Promise<Loaded> {
 
 /** Looks as its loader: what the database holds may run functions. */
 async function isLive({ target }: Filling): Promise<boolean> {
-  return await withSession(target.credentials, async (session) => {
+  return await target.loading.use(async (session) => {
     if (!(await isOdooDatabase(session))) return false;
     const [table] = await session.query("SELECT to_regclass('public.ir_config_parameter') AS there");
     if (table?.["there"] === null) return true;
@@ -209,7 +209,7 @@ async function attachmentNotes(
   const root = source.config.odoo.filestore;
   const old =
     order.replace && filling.files === undefined ? filestoreFor(source.config, order.database) : undefined;
-  return await withSession(target.credentials, async (session) => {
+  return await target.loading.use(async (session) => {
     if (!(await isOdooDatabase(session))) return [];
     if (old !== undefined && root !== undefined)
       filling.files = new NewFilestore(path.join(root, target.name));

@@ -1,21 +1,27 @@
 import type { NodeHandle } from "../../agent/node-handle.ts";
 import { primaryOf, type Runtime } from "../../agent/runtime.ts";
-import { connect, withSession, type Credentials, type Session } from "../../system/sql.ts";
+import type { SuperuserSession } from "../../system/sql.ts";
 
 /** Milliseconds for a connection and for each statement: what takes longer is not shown. */
 const LIMIT = 2000;
 
 const SETTINGS = {
-  search_path: "",
   jit: "off",
   statement_timeout: String(LIMIT),
   max_parallel_workers_per_gather: "0",
 } as const;
 
+const OPTIONS = {
+  applicationName: "odoo-pg console",
+  connectLimit: LIMIT,
+  statementLimit: LIMIT,
+  settings: SETTINGS,
+};
+
 /** A session on the primary of the moment, kept while somebody looks. */
 export class PrimarySession {
   readonly #runtime: () => Runtime | undefined;
-  #session: Session | undefined;
+  #session: SuperuserSession | undefined;
   /** The node of the session. */
   #node = "";
 
@@ -24,17 +30,17 @@ export class PrimarySession {
   }
 
   /** Asks by the kept session. @throws SqlError; Error where there is no primary that may be asked */
-  async ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
+  async ask<T>(question: (session: SuperuserSession) => Promise<T>): Promise<T> {
     const primary = this.#primary();
     if (this.#session?.broken() || this.#node !== primary.node.name) await this.close();
-    this.#session ??= await connect(await credentialsFor(primary));
+    this.#session ??= await primary.superuser.session(OPTIONS);
     this.#node = primary.node.name;
     return await question(this.#session);
   }
 
   /** Asks in another database, by a session of its own. @throws as `ask` */
-  async askIn<T>(database: string, question: (session: Session) => Promise<T>): Promise<T> {
-    return await withSession({ ...(await credentialsFor(this.#primary())), database }, question);
+  async askIn<T>(database: string, question: (session: SuperuserSession) => Promise<T>): Promise<T> {
+    return await this.#primary().superuser.in(database).use(question, OPTIONS);
   }
 
   async close(): Promise<void> {
@@ -48,14 +54,4 @@ export class PrimarySession {
     if (!runtime || runtime.upstream) throw new Error("there is no primary that may be asked");
     return primaryOf(runtime);
   }
-}
-
-async function credentialsFor(primary: NodeHandle): Promise<Credentials> {
-  return {
-    ...(await primary.credentials()),
-    applicationName: "odoo-pg console",
-    connectLimit: LIMIT,
-    statementLimit: LIMIT,
-    settings: SETTINGS,
-  };
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { GROUP_ROLE } from "../../../odoo/roles.ts";
-import { withSession, type Credentials, type Session } from "../../../system/sql.ts";
+import type { Session } from "../../../system/sql.ts";
 import {
   unseen,
   whatWasSeen,
@@ -20,7 +20,7 @@ export interface CatalogSource {
   readonly replica: boolean;
   readonly template: string;
   /** A way in, to any database. */
-  readonly credentials: (database: string) => Credentials;
+  readonly use: <T>(database: string, act: (session: Session) => Promise<T>) => Promise<T>;
   readonly session: Session;
   /** Whether our time is up: what was not looked at by then is said to be so. */
   readonly late: () => boolean;
@@ -47,9 +47,7 @@ export async function lookAtCatalog(source: CatalogSource): Promise<CatalogSeen>
       each.set(
         name,
         open
-          ? await piece(() =>
-              withSession(source.credentials(name), (inside) => lookAtDatabase(inside, source.replica)),
-            )
+          ? await piece(() => source.use(name, (inside) => lookAtDatabase(inside, source.replica)))
           : unseen("it takes no connections, like one that was replaced and kept"),
       );
     }
@@ -130,7 +128,7 @@ async function lookAtTemplate(source: CatalogSource, list: readonly DatabaseList
   const listed = list.find(({ name }) => name === source.template);
   if (!listed) return { exists: false, is_template: false, extensions: [], unaccent_volatility: null };
   // A session in the template keeps it from being copied: one statement, and out again.
-  const [row] = await withSession(source.credentials(source.template), (inside) =>
+  const [row] = await source.use(source.template, (inside) =>
     inside.query(
       `SELECT ARRAY(SELECT extname::text FROM pg_extension ORDER BY 1) AS extensions,
          (SELECT provolatile::text FROM pg_proc WHERE oid = to_regprocedure('public.unaccent(text)')) AS unaccent_volatility`,

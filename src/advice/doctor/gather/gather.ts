@@ -1,15 +1,13 @@
-import { superuser } from "../../../agent/runtime.ts";
-import { readPassword } from "../../../agent/secrets.ts";
 import { readApplied, readState } from "../../../agent/state.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { readBackupStatus } from "../../../backup/read-status.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../../../cluster/layout.ts";
 import type { Config } from "../../../config/schema.ts";
 import { authorityPath } from "../../../postgres/render.ts";
-import { findPostmaster } from "../../../postgres/server.ts";
+import { Superuser } from "../../../postgres/superuser.ts";
 import { monotonic, now, within } from "../../../system/clock.ts";
 import { diskSpace, kindOf } from "../../../system/files.ts";
-import { connect, type Credentials, type Session } from "../../../system/sql.ts";
+import type { Session, SuperuserSession } from "../../../system/sql.ts";
 import { unseen, type Evidence, type Look, type NodeSeen } from "../evidence.ts";
 import type { OdooConf } from "../odoo-conf.ts";
 import { lookAtCatalog } from "./catalog.ts";
@@ -37,15 +35,11 @@ export interface GatherInput {
  */
 export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   const layout = layoutOf(input.config.state_dir);
-  const [applied, record, password] = await Promise.all([
-    readApplied(layout),
-    readState(layout),
-    readPassword(layout, "postgres"),
-  ]);
+  const [applied, record] = await Promise.all([readApplied(layout), readState(layout)]);
   const config = applied?.config ?? input.config;
   const follows = record?.primary === UPSTREAM;
   const launchedAt = record?.history[0]?.at;
-  const open = (node: NodeConfig): Opener => opener(layout, node, password);
+  const open = (node: NodeConfig): Opener => opener(layout, node, record !== undefined);
   const nodes = await Promise.all(
     config.nodes.map(async (node) => await lookAtNode(layout, node, open(node))),
   );
@@ -67,20 +61,18 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   };
 }
 
-type Opener = (database: string) => Promise<Credentials>;
+type Opener = (database: string) => Promise<SuperuserSession>;
 
-function opener(layout: Layout, node: NodeConfig, password: string | undefined): Opener {
+function opener(layout: Layout, node: NodeConfig, wasStarted: boolean): Opener {
+  const superuser = Superuser.of(layout, node);
   return async (database) => {
-    if (password === undefined) throw new Error("it was never started");
-    // A server whose configured port was changed keeps the old one until its restart.
-    const running = await findPostmaster(nodeLayoutOf(layout, node).dataDir);
-    return {
-      ...superuser(layout, running?.port ?? node.port, password, database),
+    if (!wasStarted) throw new Error("it was never started");
+    return await superuser.in(database).session({
       applicationName: "odoo-pg doctor",
       connectLimit: CONNECT_LIMIT,
       statementLimit: STATEMENT_LIMIT + 500,
       settings: { jit: "off", statement_timeout: String(STATEMENT_LIMIT) },
-    };
+    });
   };
 }
 
@@ -99,7 +91,7 @@ async function lookAtNode(layout: Layout, node: NodeConfig, open: Opener): Promi
 }
 
 async function use<T>(open: Opener, database: string, act: (session: Session) => Promise<T>): Promise<T> {
-  const session = await connect(await open(database));
+  const session = await open(database);
   try {
     return await act(session);
   } finally {
@@ -126,14 +118,13 @@ async function lookAtAll(
 ): Promise<Evidence["catalog"]> {
   const start = monotonic();
   return await piece(async () => {
-    const way = await open("postgres");
     return await use(open, "postgres", (session) =>
       lookAtCatalog({
         node,
         replica,
         template,
         session,
-        credentials: (database) => ({ ...way, database }),
+        use: async (database, act) => await use(open, database, act),
         late: () => monotonic() - start > DATABASES_LIMIT,
       }),
     );
