@@ -11,6 +11,7 @@ import {
   type RuleSettings,
 } from "./rules.ts";
 import { showSeconds } from "../cluster/quantities.ts";
+import { printable, printableLine } from "../printable.ts";
 
 /** Times are milliseconds since the epoch by our clock. */
 const alarmSchema = z.object({
@@ -186,9 +187,10 @@ function messagesOf(
     host,
     rule,
     severity: ruleOf(rule).severity,
-    subject,
-    text: event === "ends" ? `Over after ${showSeconds((now - since) / 1000)}: ${text}` : text,
-    next: event === "ends" ? null : next,
+    // Names and servers' words are in them, and go to mails, chats and logs.
+    subject: subject === null ? null : printableLine(subject),
+    text: printable(event === "ends" ? `Over after ${showSeconds((now - since) / 1000)}: ${text}` : text),
+    next: event === "ends" || next === null ? null : printableLine(next),
     at: new Date(now).toISOString(),
     since: new Date(since).toISOString(),
     on,

@@ -25,6 +25,7 @@ import { onSignals } from "../system/process.ts";
 import { installHint, searchPath, serverOwner, suggest, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { VERSION } from "./version.ts";
+import { printableLine } from "../printable.ts";
 
 interface JsonOption {
   readonly json: boolean;
@@ -162,7 +163,9 @@ function printRun({ output }: Context, report: RunReport, { json }: JsonOption):
   } of report.databases) {
     if (outcome === "ok") {
       const attachments = copied_bytes ? `, ${showBytes(copied_bytes)} of new attachments` : "";
-      output.out(`${database}  ${id ?? ""}  ${showBytes(size_bytes)}${attachments}  ${seconds} s`);
+      output.out(
+        printableLine(`${database}  ${id ?? ""}  ${showBytes(size_bytes)}${attachments}  ${seconds} s`),
+      );
     } else
       output.out(`${database}  ${outcome === "dropped" ? "dropped meanwhile" : `FAILED: ${error ?? ""}`}`);
     if (safe !== undefined) output.err(`  Safe: ${safe}`);
@@ -263,7 +266,7 @@ export async function backupShow(context: Context, id: string, options: JsonOpti
     ...checks.problems.map((problem): [string, string] => ["problem", problem]),
     ["by hand", `pg_restore --list ${JSON.stringify(folder)}`],
   ];
-  for (const [name, value] of lines) output.out(`${name.padEnd(13)} ${value}`);
+  for (const [name, value] of lines) output.out(printableLine(`${name.padEnd(13)} ${value}`));
   return 0;
 }
 
@@ -317,8 +320,8 @@ export async function backupVerify(
   if (options.json) output.out(JSON.stringify({ version: 1, ok, results }, undefined, 2));
   else {
     for (const { id, problems } of results) {
-      output.out(`${id}  ${problems.length ? "DAMAGED" : "all checksums are right"}`);
-      for (const problem of problems) output.out(`  ${problem}`);
+      output.out(printableLine(`${id}  ${problems.length ? "DAMAGED" : "all checksums are right"}`));
+      for (const problem of problems) output.out(printableLine(`  ${problem}`));
     }
     if (!results.length) output.err(`There is no backup in ${place.dir}.`);
   }
@@ -364,7 +367,8 @@ export async function drillNow(
 function printDrill({ output }: Context, report: RunReport, { json }: JsonOption): void {
   if (json) return output.out(JSON.stringify(report, undefined, 2));
   for (const { id, outcome, error, seconds } of report.databases) {
-    if (outcome === "ok") output.out(`${id ?? ""}  restored and compared: the same  ${seconds} s`);
+    if (outcome === "ok")
+      output.out(printableLine(`${id ?? ""}  restored and compared: the same  ${seconds} s`));
     else
       output.out(
         `${id ?? ""}  ${outcome === "dropped" ? "was removed meanwhile" : `FAILED: ${error ?? ""}`}`,
@@ -391,9 +395,11 @@ export async function backupPrune(
     return 0;
   }
   const verb = options.dryRun ? "Would remove" : "Removed";
-  for (const id of pruned.removed) output.out(`${verb} ${id}`);
+  for (const id of pruned.removed) output.out(printableLine(`${verb} ${id}`));
   output.out(
-    `${verb} ${pruned.pool_files} attachments that no backup names (${showBytes(pruned.pool_bytes)})`,
+    printableLine(
+      `${verb} ${pruned.pool_files} attachments that no backup names (${showBytes(pruned.pool_bytes)})`,
+    ),
   );
   if (pruned.pool_kept !== null) output.err(`The attachments were left alone: ${pruned.pool_kept}`);
   return 0;

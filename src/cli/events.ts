@@ -2,6 +2,7 @@ import type { ExitStatus } from "../errors.ts";
 import type { RecordedEvent } from "../events/event.ts";
 import { readEvents } from "../events/journal.ts";
 import { momentOf } from "../events/since.ts";
+import { printableLine } from "../printable.ts";
 import { now, pause } from "../system/clock.ts";
 import { onSignals } from "../system/process.ts";
 import type { Context } from "./context.ts";
@@ -47,5 +48,5 @@ export async function events(
 }
 
 function sentence({ at, kind, by, text }: RecordedEvent): string {
-  return `${at.slice(0, 19)}Z  ${kind.replaceAll("_", " ").padEnd(13)}  ${text}  (${by})`;
+  return `${at.slice(0, 19)}Z  ${kind.replaceAll("_", " ").padEnd(13)}  ${printableLine(text)}  (${printableLine(by)})`;
 }

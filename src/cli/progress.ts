@@ -1,6 +1,7 @@
 import type { AgentEvent } from "../agent/events.ts";
 import { showBytes, showSeconds } from "../cluster/quantities.ts";
 import { monotonic } from "../system/clock.ts";
+import { printableLine } from "../printable.ts";
 import { overwriteLine, type Output } from "../system/terminal.ts";
 
 /** Shows what the agent tells: a line for each phase; bytes on one line that is written over, on a terminal only. */
@@ -27,8 +28,9 @@ export function showProgress(output: Output): { event: (event: AgentEvent) => vo
       }
       end();
       if (event.kind === "step") begun.delete(event.node ?? "");
-      if (event.kind === "step") output.err(`  ${(event.node ?? "").padEnd(8)} ${event.text}`);
-      if (event.kind === "note") output.err(`  ${event.text}`);
+      if (event.kind === "step")
+        output.err(`  ${printableLine(event.node ?? "").padEnd(8)} ${printableLine(event.text)}`);
+      if (event.kind === "note") output.err(`  ${printableLine(event.text)}`);
     },
   };
 }

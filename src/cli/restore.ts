@@ -4,6 +4,7 @@ import { restoreDatabase, type RestoreReport } from "../backup/restore/restore.t
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { suggest, type Context } from "./context.ts";
 import { assertConfirmed, recordedOnPrimary } from "./source.ts";
+import { printableLine } from "../printable.ts";
 
 export interface RestoreFlags {
   readonly as: string | undefined;
@@ -64,6 +65,8 @@ function print({ output }: Context, report: RestoreReport, flags: RestoreFlags):
   }
   const files = report.files === null ? "" : `, ${report.files} attachments`;
   output.out(
-    `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, compared and complete, in ${report.seconds} s`,
+    printableLine(
+      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, compared and complete, in ${report.seconds} s`,
+    ),
   );
 }

@@ -2,6 +2,7 @@ import { createColors } from "picocolors";
 import type { NodeStatus, StatusDocument } from "../cluster/status-document.ts";
 import { showBytes, showSeconds, showShare } from "../cluster/quantities.ts";
 import type { Verdict, Warning } from "../cluster/warnings.ts";
+import { printableLine } from "../printable.ts";
 
 export interface SheetStyle {
   readonly colours: boolean;
@@ -208,9 +209,9 @@ function warningLines(
   ];
 }
 
-/** Control characters (a server's words may hold any) would take over the terminal. */
+/** A line of a server's words, which may hold anything. */
 export function clean(text: string): string {
-  return text.replace(/\p{Cc}+/gu, " ").trimEnd();
+  return printableLine(text.replaceAll("\t", " ").trimEnd());
 }
 
 /** Breaks a line at spaces; the lines after the first start with `indent`. A word too long for a line stays whole. */

@@ -1,3 +1,4 @@
+import { printableLine } from "../printable.ts";
 import type { Output } from "../system/terminal.ts";
 
 /** Rows in columns that are as wide as their widest cell; nothing behind the last. */
@@ -6,7 +7,7 @@ export function showTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
 ): void {
-  const all = [head, ...rows];
+  const all = [head, ...rows.map((row) => row.map(printableLine))];
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   for (const row of all)
     output.out(

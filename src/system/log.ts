@@ -9,6 +9,7 @@ import {
   truncateSync,
 } from "node:fs";
 import path from "node:path";
+import { printable } from "../printable.ts";
 import type { Owner } from "./files.ts";
 
 export type Level = "info" | "warn" | "error";
@@ -62,7 +63,7 @@ export function rotateOpenLog(file: string): void {
 export function openLog(file: string, owner: Owner | undefined, echo: boolean): Log {
   return (level, text) => {
     const now = Date.now();
-    const line = `${new Date(now).toISOString()} ${level.padEnd(5)} ${text.replaceAll("\n", "\n  ")}\n`;
+    const line = `${new Date(now).toISOString()} ${level.padEnd(5)} ${printable(text).replaceAll("\n", "\n  ")}\n`;
     if (echo) process.stderr.write(line);
     try {
       appendRotating(file, line, owner, now);

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import process from "node:process";
+import { printable, printableLine, printableWithColours } from "../printable.ts";
 
 /** Where a command's words go: data to standard output, messages to standard error. */
 export interface Output {
@@ -15,18 +16,22 @@ export interface Output {
 export function openOutput(colours: boolean | undefined): Output {
   const terminal = process.stdout.isTTY;
   const plain = process.env["NO_COLOR"] !== undefined || process.env["TERM"] === "dumb";
+  const painted = colours ?? (terminal && !plain);
+  // The one place where words leave: names in them may be anybody's.
+  const shown = painted ? printableWithColours : printable;
   return {
-    out: (text) => void process.stdout.write(`${text}\n`),
-    err: (text) => void process.stderr.write(`${text}\n`),
+    out: (text) => void process.stdout.write(`${shown(text)}\n`),
+    // An end of line in a name begins no line that looks as if it were ours.
+    err: (text) => void process.stderr.write(`${shown(text).replaceAll(/\n(?=\S)/g, "\n  ")}\n`),
     terminal,
-    colours: colours ?? (terminal && !plain),
+    colours: painted,
     width: process.stdout.columns ?? 100,
   };
 }
 
 /** Writes over the present line of the terminal on standard error; nothing where there is no terminal. */
 export function overwriteLine(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${text}`);
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${printableLine(text)}`);
 }
 
 export function clearScreen(): void {

@@ -183,7 +183,7 @@ describe("the sheet", () => {
       agent,
     });
     expect(text).toContain(
-      "▲ Node pg2 does not start. The server's last words:\n     [2JFATAL:  no\n  Next:",
+      "▲ Node pg2 does not start. The server's last words:\n    \\u001b[2JFATAL:\\u0007 no\n  Next:",
     );
   });
 
