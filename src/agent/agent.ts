@@ -37,6 +37,7 @@ import { ReplicationLog } from "./replication-log.ts";
 import { lookAround } from "./looks.ts";
 import { Recent } from "./recent.ts";
 import { lookWhetherStranded } from "./stranded.ts";
+import { lookAtTablespaces } from "./tablespaces.ts";
 import { loadState, primaryOf, syncHandles, type Runtime } from "./runtime.ts";
 import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
 import {
@@ -358,6 +359,9 @@ export class Agent {
     this.#diary.look(looked);
     if (!this.#keeping) return;
     for (const handle of runtime.nodes.values()) {
+      await lookAtTablespaces(runtime, handle).catch((error: unknown) =>
+        this.#complain(handle.node.name, error),
+      );
       // Not waited for: a start may take minutes, and the pool must be looked after meanwhile.
       keepRunning(runtime, handle).catch((error: unknown) => this.#complain(handle.node.name, error));
     }
@@ -477,8 +481,10 @@ export class Agent {
         out_of_pool: standings.get(handle.node.name)?.reason ?? null,
         operation: handle.operation ?? null,
         waiting: handle.waiting ?? null,
-        failure: handle.failure ?? null,
+        failure: handle.failure?.reason ?? null,
+        failure_next: handle.failure?.next ?? null,
         stranded: handle.stranded,
+        tablespaces: [...handle.tablespaces],
         last_seen: handle.observation.lastSeen ?? null,
       })),
     };

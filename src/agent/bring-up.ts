@@ -34,6 +34,8 @@ import { removeGoneNodes } from "./removed-nodes.ts";
 import { lookWhetherStranded } from "./stranded.ts";
 import { passwordFile, storePasswords } from "./secrets.ts";
 import { writeState } from "./state.ts";
+import { guardTablespaces, tablespaceTroubles } from "./tablespaces.ts";
+import { waitingForReseed } from "../cluster/tablespaces.ts";
 
 /** Room that a first launch needs for one node, with WAL: measured 40 MB after initdb, plus one WAL segment cycle. */
 const LEAST_ROOM = 200 * 1024 * 1024;
@@ -65,6 +67,7 @@ export async function bringUpServers(
   await checkRoom(runtime, decisions);
   await validateParameters(runtime);
   // Only now: up to here nothing was changed.
+  for (const handle of runtime.nodes.values()) await guardTablespaces(runtime, handle);
   await removeGoneNodes(runtime, before, progress);
   const launch = decision?.action === "initialise";
   await Promise.all([
@@ -147,7 +150,7 @@ function refusal(decision: Extract<StartDecision, { action: "refuse" }>): OdooPg
 function waitingFor(handle: NodeHandle, decision: Extract<StartDecision, { action: "wait" }>): OdooPgError {
   return new OdooPgError("node_not_ready", {
     message: `Node ${handle.node.name} ${decision.state}: ${decision.reason}`,
-    safe: "Its data is untouched.",
+    safe: "Nothing was done to it now.",
     next: decision.next,
   });
 }
@@ -176,10 +179,15 @@ async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> 
   for (const [name, data] of seen) {
     const others = [...seen].filter(([other, { kind }]) => other !== name && kind === "whole");
     const othersWithData = others.map(([other]) => other);
-    const decision = decideStart({ ...recordedFor(runtime), node: name, data, othersWithData });
-    decisions.set(name, decision);
     const handle = runtime.nodes.get(name);
+    const asSeen = decideStart({ ...recordedFor(runtime), node: name, data, othersWithData });
+    const troubles = handle && asSeen.action === "start" ? await tablespaceTroubles(runtime, handle) : [];
+    const decision: StartDecision = troubles.length
+      ? { action: "wait", ...waitingForReseed(name, runtime.state.primary, troubles) }
+      : asSeen;
+    decisions.set(name, decision);
     if (handle) {
+      handle.tablespaces = troubles;
       handle.waiting =
         decision.action === "wait"
           ? { state: decision.state, reason: decision.reason, next: decision.next }
@@ -253,8 +261,7 @@ async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progr
   await initialiseDataDirectory({
     installation: runtime.installation,
     owner: runtime.owner,
-    dataDir: primary.files.dataDir,
-    newDataPrefix: primary.files.newDataPrefix,
+    files: primary.files,
     passwordFile: passwordFile(runtime.layout, "postgres"),
     more: runtime.config.postgres.initdb_args,
   });
@@ -275,10 +282,9 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
   handle.operation = "start";
   try {
     await startServer(startOptions(runtime, handle));
-    handle.failure = undefined;
-    handle.failures = 0;
+    handle.startedWell();
   } catch (error) {
-    handle.failure = error instanceof Error ? error.message : String(error);
+    handle.startFailed(error);
     throw error;
   } finally {
     handle.operation = undefined;

@@ -18,6 +18,7 @@ import { endOrphans } from "../postgres/orphans.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
+import { closeTablespaces } from "../postgres/tablespaces.ts";
 import { endOfWal, lastCheckpoint } from "../postgres/wal-end.ts";
 import { monotonic, now, waitUntil } from "../system/clock.ts";
 import { removeFile, writeFileAtomic } from "../system/files.ts";
@@ -28,6 +29,7 @@ import type { PoolKeeper } from "./pool-keeper.ts";
 import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime, startOptions } from "./runtime.ts";
 import type { Outcome } from "./report.ts";
 import { writeState } from "./state.ts";
+import { guardTablespaces } from "./tablespaces.ts";
 
 /** Milliseconds for the shutdown of a primary whose checkpoint was made just before. */
 const HANDOVER_STOP_LIMIT = 60_000;
@@ -316,6 +318,7 @@ async function takeBack(runtime: Runtime, old: NodeHandle): Promise<void> {
   if (runtime.state.primary !== old.node.name) return;
   runtime.routedPrimary = old.node.name;
   await removeFile(standbySignal(old));
+  await guardTablespaces(runtime, old);
   await startServer(startOptions(runtime, old)).catch((error: unknown) =>
     runtime.log("error", `${old.node.name} is not started again yet: ${String(error)}`),
   );
@@ -329,6 +332,7 @@ function standbySignal(handle: NodeHandle): string {
 export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner } = runtime;
   const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
+  await closeTablespaces(handle.files.dataDir, owner);
   await writeFileAtomic(standbySignal(handle), "", { owner });
   await writeFileAtomic(handle.files.synchronousFile, renderSynchronous(ryw, []), { owner });
 }
@@ -355,6 +359,7 @@ export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<v
     },
     { what: `${next.node.name} to end its recovery`, limit: 60_000, interval: 5 },
   );
+  await guardTablespaces(runtime, next);
   runtime.marks = [];
 }
 

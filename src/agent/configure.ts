@@ -30,6 +30,7 @@ import {
 } from "../system/files.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
+import { guardTablespaces } from "./tablespaces.ts";
 import {
   addressOf,
   factsFor,
@@ -73,6 +74,7 @@ export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor
   const { owner } = runtime;
   const { files } = handle;
   await ensureDirectory(files.dir, { owner });
+  await guardTablespaces(runtime, handle);
   const conf = await writeFileIfChanged(files.configFile, await configurationText(runtime, handle, floor), {
     owner,
   });

@@ -1,5 +1,6 @@
 import { OdooPgError } from "../errors.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
+import { tablespaceLinks } from "../postgres/tablespaces.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { addressOf, primaryOf, type Runtime } from "./runtime.ts";
@@ -15,6 +16,7 @@ export async function copyOfPrimary(
   progress: Progress,
 ): Promise<string> {
   const primary = primaryOf(runtime);
+  const tablespaces = await (runtime.upstream?.tablespacesThere() ?? tablespaceLinks(primary.files.dataDir));
   const copy = seedDataDirectory({
     config: runtime.config,
     layout: runtime.layout,
@@ -26,6 +28,7 @@ export async function copyOfPrimary(
     upstream: { ...addressOf(primary.node), port: await primary.port() },
     follows: runtime.upstream ? "foreign" : "own",
     slot,
+    tablespaces,
     signal: runtime.interruption.signal,
     onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
   });

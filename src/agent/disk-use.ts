@@ -1,8 +1,9 @@
 import path from "node:path";
-import { nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
-import { isFilling, type DiskUse, type KeptAside } from "../cluster/view.ts";
+import { nodeLayoutOf, type Layout, type NodeConfig, type NodeLayout } from "../cluster/layout.ts";
+import { isFilling, type DiskUse, type KeptAside, type OtherDisk } from "../cluster/view.ts";
+import { tablespacesOf, unusedPlaces, walElsewhere } from "../postgres/tablespaces.ts";
 import { within } from "../system/clock.ts";
-import { diskSpace, namesIn, treeBytes } from "../system/files.ts";
+import { deviceOf, diskSpace, namesIn, treeBytes } from "../system/files.ts";
 
 /** What lies in a directory that is kept aside never changes: its size is counted once in a process. */
 const counted = new Map<string, Promise<number>>();
@@ -12,25 +13,41 @@ const counted = new Map<string, Promise<number>>();
  * @param limit milliseconds for counting: what takes longer has no size yet
  */
 export async function diskUseOf(layout: Layout, node: NodeConfig, limit: number): Promise<DiskUse> {
-  const { dataDir } = nodeLayoutOf(layout, node);
-  const disk = await diskSpace(dataDir);
+  const files = nodeLayoutOf(layout, node);
+  const [space, others] = await Promise.all([diskSpace(files.dataDir), otherDisksOf(files.dataDir)]);
+  const disk = others.length ? { ...space, others } : space;
   if (!isFilling(disk)) return disk;
-  return { ...disk, keptAside: await keptAsideOf(layout, dataDir, limit) };
+  return { ...disk, keptAside: await keptAsideOf(layout, files, limit) };
+}
+
+/** Disks other than the data directory's own that its tablespaces and its WAL lie on, each once. */
+async function otherDisksOf(dataDir: string): Promise<OtherDisk[]> {
+  const wal = await walElsewhere(dataDir);
+  const places = [...(wal === undefined ? [] : [wal]), ...(await tablespacesOf(dataDir)).values()];
+  const found = new Map<number | undefined, OtherDisk | undefined>([[await deviceOf(dataDir), undefined]]);
+  for (const place of places) {
+    const device = await deviceOf(place);
+    if (device === undefined || found.has(device)) continue;
+    found.set(device, { path: place, ...(await diskSpace(place)) });
+  }
+  return [...found.values()].flatMap((disk) => disk ?? []);
 }
 
 /** What is kept aside on the disk of a data directory. Nothing that cannot be looked at is an error. */
-export async function keptAsideOf(layout: Layout, dataDir: string, limit: number): Promise<KeptAside[]> {
-  const paths = await pathsAside(layout, dataDir).catch(() => []);
+export async function keptAsideOf(layout: Layout, files: NodeLayout, limit: number): Promise<KeptAside[]> {
+  const paths = await pathsAside(layout, files).catch(() => []);
   return await Promise.all(paths.map(async (aside) => await sized(aside, limit)));
 }
 
-async function pathsAside(layout: Layout, dataDir: string): Promise<string[]> {
+async function pathsAside(layout: Layout, files: NodeLayout): Promise<string[]> {
+  const { dataDir } = files;
   const beside = (await namesIn(path.dirname(dataDir)))
     .filter((name) => name.startsWith(`${path.basename(dataDir)}.aside-`))
     .map((name) => path.join(path.dirname(dataDir), name));
+  const tablespaces = await unusedPlaces(files);
   // A node whose data lies elsewhere is on another disk than the state directory.
   const shared = dataDir.startsWith(`${layout.stateDir}${path.sep}`) ? await namesIn(layout.asideDir) : [];
-  return [...beside, ...shared.map((name) => path.join(layout.asideDir, name))];
+  return [...beside, ...tablespaces, ...shared.map((name) => path.join(layout.asideDir, name))];
 }
 
 async function sized(aside: string, limit: number): Promise<KeptAside> {

@@ -2,7 +2,12 @@ import { foreignSlotName, nodeLayoutOf, UPSTREAM, type Layout } from "../cluster
 import type { NodeObservation, ServerFacts } from "../cluster/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import { ensureForeignSlot, identifyPrimary, type Identity } from "../postgres/foreign-primary.ts";
+import {
+  ensureForeignSlot,
+  foreignTablespaces,
+  identifyPrimary,
+  type Identity,
+} from "../postgres/foreign-primary.ts";
 import { now } from "../system/clock.ts";
 import type { Credentials, Session } from "../system/sql.ts";
 import { NodeHandle, reasonOf } from "./node-handle.ts";
@@ -72,6 +77,10 @@ export class ForeignPrimary extends NodeHandle {
   /** @throws OdooPgError primary_unreachable with the server's words. */
   async identify(): Promise<Identity> {
     return await this.#asking(async () => await identifyPrimary(this.#credentials));
+  }
+
+  async tablespacesThere(): Promise<ReadonlyMap<string, string>> {
+    return await foreignTablespaces(this.#credentials);
   }
 
   /** Makes the slot by which a node of this cluster follows it. @throws OdooPgError primary_unreachable */

@@ -1,8 +1,10 @@
 import type { NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { Lsn } from "../cluster/lsn.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
+import type { TablespaceTrouble } from "../cluster/tablespaces.ts";
 import { askServer, type Told } from "../postgres/observe.ts";
-import { findPostmaster } from "../postgres/server.ts";
+import { OdooPgError } from "../errors.ts";
+import { findPostmaster, refusedTablespace } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
 import type { RoleAccess } from "../postgres/role-access.ts";
 import { Superuser } from "../postgres/superuser.ts";
@@ -29,12 +31,16 @@ export class NodeHandle {
   /** Starts that failed one after another, and when the next may be tried (our clock, milliseconds). */
   failures = 0;
   retryAt = 0;
-  /** Why the last start failed. */
-  failure: string | undefined;
+  /** Why the last start failed, and what is to be done about it where that is known. */
+  failure: { readonly reason: string; readonly next: string | undefined } | undefined;
   /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
   standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
   /** Whether the primary has no longer the WAL that this replica needs next. */
   stranded = false;
+  /** Tablespaces of the primary for which this replica has no place of its own. */
+  tablespaces: readonly TablespaceTrouble[] = [];
+  /** The tablespace at whose making its last start ended. */
+  refusedTablespace: string | undefined;
   /** The start that supervision is at. */
   starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   /** What the server told at the last look; undefined where it did not answer. */
@@ -56,6 +62,18 @@ export class NodeHandle {
       answer: { kind: "none", reason: "was not looked at yet", starting: false },
       lastSeen: undefined,
     };
+  }
+
+  startedWell(): void {
+    this.failures = 0;
+    this.failure = undefined;
+    this.refusedTablespace = undefined;
+  }
+
+  startFailed(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.failure = { reason, next: error instanceof OdooPgError ? error.next : undefined };
+    this.refusedTablespace = refusedTablespace(reason);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { dropSlot } from "../postgres/operations.ts";
 import { stopServer } from "../postgres/server.ts";
+import { openTablespaces } from "../postgres/tablespaces.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, kindOf, move } from "../system/files.ts";
 import type { Progress } from "./events.ts";
@@ -58,6 +59,7 @@ async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress
   const files = nodeLayoutOf(runtime.layout, node);
   progress.step(node.name, "remove: stop, drop its slot, keep its data aside");
   await stopServer(files.dataDir, node.name, "fast");
+  await openTablespaces(files.dataDir, runtime.owner);
   // When the primary does not run yet, its slots are looked through after its start.
   await primaryOf(runtime)
     .use(async (session) => await dropSlot(session, slotName(node.name)))

@@ -7,6 +7,14 @@ import { programOf } from "../postgres/installation.ts";
 import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../postgres/operations.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
+import {
+  closeTablespaces,
+  openTablespaces,
+  ownPlacesOf,
+  partFromOriginal,
+  removePlaceOf,
+  tablespacesOf,
+} from "../postgres/tablespaces.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
 import { diskSpace, isMountPoint, kindOf, move, removeTree, treeBytes } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
@@ -153,7 +161,7 @@ async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void
       next: "Mount the volume one directory higher, so that the data directory is an ordinary one in it.",
     });
   }
-  const needed = await treeBytes(source.files.dataDir);
+  const needed = await bytesWithTablespaces(source.files.dataDir);
   const { freeBytes } = await diskSpace(path.dirname(target.files.dataDir));
   if (freeBytes > needed * 1.05) return;
   const mb = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
@@ -162,6 +170,12 @@ async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void
     safe: "Nothing was changed.",
     next: "Make room (old copies end in .aside-TIME), then run the same command again.",
   });
+}
+
+async function bytesWithTablespaces(dataDir: string): Promise<number> {
+  const places = [dataDir, ...(await tablespacesOf(dataDir)).values()];
+  const each = await Promise.all(places.map(treeBytes));
+  return each.reduce((all, bytes) => all + bytes, 0);
 }
 
 /** The node's own slot on the primary. One that was lost never comes back to life: it is made anew. */
@@ -208,6 +222,8 @@ async function renew(
     let aside: string | undefined;
     if ((await kindOf(files.dataDir)) !== undefined) {
       aside = `${files.dataDir}.aside-${stamp(now())}`;
+      // Whoever removes it needs no right that its owner has not.
+      await openTablespaces(files.dataDir, runtime.owner);
       await move(files.dataDir, aside);
       progress.note(`the old data of ${node.name} is kept in ${aside}`);
     }
@@ -215,6 +231,8 @@ async function renew(
     await becomeStandby(runtime, handle);
     await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
     handle.waiting = undefined;
+    handle.tablespaces = [];
+    handle.refusedTablespace = undefined;
     progress.step(node.name, "start");
     await startServer(startOptions(runtime, handle));
     await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
@@ -224,6 +242,7 @@ async function renew(
     });
     if (discardOld && aside !== undefined) {
       progress.step(node.name, "remove the old data");
+      for (const place of await ownPlacesOf(files, aside)) await removeTree(place);
       await removeTree(aside);
     }
     await recordHistory(runtime, {
@@ -279,10 +298,16 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
 async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
   const { owner, installation } = runtime;
   const primary = primaryOf(runtime);
-  const fresh = await freshDirectory(handle.files.newDataPrefix, owner);
+  const fresh = await freshDirectory(handle.files, owner);
   progress.step(handle.node.name, "copy its data");
   const sharing = runtime.machine.platform === "linux" ? ["--reflink=auto"] : [];
-  await runOrFail("cp", ["-a", ...sharing, `${handle.files.dataDir}/.`, fresh], { owner, limit: 0 });
+  const copy = async (from: string, to: string): Promise<void> => {
+    await runOrFail("cp", ["-a", ...sharing, `${from}/.`, to], { owner, limit: 0 });
+  };
+  await copy(handle.files.dataDir, fresh);
+  await partFromOriginal(handle.files, fresh, owner, copy);
+  // A tablespace that only the primary has would be given the primary's path.
+  await closeTablespaces(fresh, owner);
   // pg_rewind reads the timeline from the control file, which a promotion updates with its first checkpoint.
   await primary.use(checkpoint);
   const access = await primary.superuser.client("odoo-pg rejoin");
@@ -294,6 +319,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
       { owner, limit: 0, environment: access.environment },
     );
   } catch (error) {
+    await removePlaceOf(handle.files, fresh);
     await removeTree(fresh);
     throw new OdooPgError("command_failed", {
       message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,

@@ -49,7 +49,10 @@ export const agentReportSchema = z.object({
       operation: z.string().nullable(),
       waiting: z.object({ state: z.string(), reason: z.string(), next: z.string() }).nullable(),
       failure: z.string().nullable(),
+      failure_next: z.string().nullable().default(null),
       stranded: z.boolean().default(false),
+      /** Tablespaces for which a replica has no place of its own. */
+      tablespaces: z.object({ location: z.string(), shared: z.boolean() }).array().default([]),
       last_seen: z.number().nullable(),
     })
     .array(),

@@ -4,6 +4,7 @@ import { now } from "../system/clock.ts";
 import { decideStart } from "../cluster/start.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { startOptions, type Runtime, recordedFor } from "./runtime.ts";
+import { guardTablespaces } from "./tablespaces.ts";
 
 /** Milliseconds before the next try after `failures` failed starts: at once, then 1, 2, 4 … 30 s. */
 export function retryDelay(failures: number): number {
@@ -65,18 +66,18 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
       return;
     }
     if (signal.aborted) return;
+    await guardTablespaces(runtime, handle);
     runtime.log("warn", `${name} is not running: starting it again`);
     await startServer({ ...startOptions(runtime, handle), signal });
-    handle.failures = 0;
-    handle.failure = undefined;
+    handle.startedWell();
     runtime.log("info", `${name} runs again`);
   } catch (error) {
     // An operation has taken the node.
     if (signal.aborted) return;
     handle.failures += 1;
-    handle.failure = error instanceof Error ? error.message : String(error);
+    handle.startFailed(error);
     handle.retryAt = now() + retryDelay(handle.failures);
-    runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure}`);
+    runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure?.reason}`);
   } finally {
     if (handle.operation === "start") handle.operation = undefined;
   }

@@ -140,6 +140,7 @@ function afterSilence({ name, account, facts, state }: NodeView, { input }: Clus
   const { agent, suggest } = input;
   if (facts) return suggest(`logs ${name}`);
   if (account?.waiting) return account.waiting.next;
+  if (account?.failure_next && account.operation === null) return account.failure_next;
   if (agent && (agent.operation !== null || account?.operation)) return suggest("status --watch");
   if (state === "starting") return `${suggest(`logs ${name}`)} -f`;
   return agent?.keeping ? suggest(`logs ${name}`) : suggest("up");
@@ -179,8 +180,13 @@ function held({ name, account, dataDir, facts }: NodeView, { input }: ClusterVie
   if (facts) return [];
   if (account?.waiting) {
     const { state, reason, next } = account.waiting;
+    const code = account.tablespaces.length
+      ? "tablespace_shared"
+      : state === "needs rejoin"
+        ? "needs_rejoin"
+        : "node_refused";
     return [
-      warning(state === "needs rejoin" ? "needs_rejoin" : "node_refused", {
+      warning(code, {
         node: name,
         message: reason || `${name} waits.`,
         next: next || input.suggest(`logs ${name}`),
@@ -197,7 +203,7 @@ function held({ name, account, dataDir, facts }: NodeView, { input }: ClusterVie
         : `${name} does not start: ${account.failure}`,
       next: full
         ? `make room, and odoo-pg starts it by itself: df -h ${shellWord(dataDir)}`
-        : input.suggest(`logs ${name}`),
+        : (account.failure_next ?? input.suggest(`logs ${name}`)),
     }),
   ];
 }
@@ -427,7 +433,7 @@ function disks({ nodes }: ClusterView): Warning[] {
     group.on.push(node);
     groups.set(key, group);
   }
-  return [...groups.values()].map(({ used, on }) => {
+  const ofData = [...groups.values()].map(({ used, on }) => {
     const [first] = on;
     const free = first?.disk ? showBytes(first.disk.freeBytes) : "?";
     const kept = keptOn(on);
@@ -439,6 +445,20 @@ function disks({ nodes }: ClusterView): Warning[] {
         : `df -h ${shellWord(first?.dataDir ?? "/")}`,
     });
   });
+  return [...ofData, ...otherDisks(nodes)];
+}
+
+/** Disks of tablespaces, or of a WAL that lies elsewhere. */
+function otherDisks(nodes: readonly NodeView[]): Warning[] {
+  return nodes.flatMap(({ name, disk }) =>
+    (disk?.others ?? []).filter(isFilling).map((other) =>
+      warning(fullness(other) >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
+        node: name,
+        message: `The disk of ${other.path}, which ${name} writes to, is ${showShare(fullness(other))} full: ${showBytes(other.freeBytes)} left. Make room, or give it a larger disk.`,
+        next: `df -h ${shellWord(other.path)}`,
+      }),
+    ),
+  );
 }
 
 /** What is kept aside on the disk of these nodes, each once. */

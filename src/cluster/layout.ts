@@ -50,6 +50,8 @@ export interface NodeLayout {
    * Each attempt has a name of its own, so that a copy whose odoo-pg was killed cannot write into the next one's.
    */
   readonly newDataPrefix: string;
+  /** Start of the names of the directories that hold the tablespaces of a data directory that was copied. */
+  readonly tablespacesPrefix: string;
   readonly configFile: string;
   readonly hbaFile: string;
   readonly identFile: string;
@@ -70,6 +72,7 @@ export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "da
     dir,
     dataDir,
     newDataPrefix: `${dataDir}.new.`,
+    tablespacesPrefix: `${dataDir}.tablespaces.`,
     configFile: path.join(dir, "postgresql.conf"),
     hbaFile: path.join(dir, "pg_hba.conf"),
     identFile: path.join(dir, "pg_ident.conf"),

@@ -4,6 +4,7 @@ import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "./l
 import { bytesBehind } from "./lsn.ts";
 import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "./observation.ts";
 import type { OverruledCommits } from "./commit-rules.ts";
+import type { TablespaceTrouble } from "./tablespaces.ts";
 import type { SlotStatus } from "./status-document.ts";
 
 /** What the agent says of one node, beside what anybody can see by asking the server. */
@@ -16,8 +17,12 @@ export interface NodeAccount {
   readonly waiting: { readonly state: string; readonly reason: string; readonly next: string } | null;
   /** Why the last start failed, in the server's words. */
   readonly failure: string | null;
+  /** What is to be done about that, where it is known. */
+  readonly failure_next: string | null;
   /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
   readonly stranded: boolean;
+  /** Tablespaces of the primary for which it has no place of its own. */
+  readonly tablespaces: readonly TablespaceTrouble[];
   /** Milliseconds since the epoch. */
   readonly last_seen: number | null;
 }
@@ -48,6 +53,14 @@ export interface DiskUse {
   readonly freeBytes: number;
   /** What reseeds, rejoins and removed nodes left on it; only looked at where it fills up. */
   readonly keptAside?: readonly KeptAside[] | undefined;
+  /** Other disks that the node's files lie on: of tablespaces, or of its WAL. */
+  readonly others?: readonly OtherDisk[] | undefined;
+}
+
+export interface OtherDisk {
+  readonly path: string;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
 }
 
 export interface KeptAside {

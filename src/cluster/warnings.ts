@@ -36,6 +36,11 @@ export const WARNINGS = {
     meaning:
       "A node that is recorded as a replica answers as a primary, so the write endpoint does not lead to it.",
   },
+  tablespace_shared: {
+    severity: "critical",
+    meaning:
+      "A replica has no place of its own for a tablespace, as when one was made while it streamed: it would write its primary's files. It is not run until it is made anew, which gives it one.",
+  },
   other_system_identifier: {
     severity: "critical",
     meaning: "A server of the cluster holds the data of another cluster.",

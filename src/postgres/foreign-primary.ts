@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { parseLsn, type Lsn } from "../cluster/lsn.ts";
-import { askReplication, type Credentials } from "../system/sql.ts";
+import { askReplication, withSession, type Credentials } from "../system/sql.ts";
 
 /** What a primary tells anybody who may replicate from it. */
 export interface Identity {
@@ -21,6 +21,30 @@ export async function identifyPrimary(credentials: Credentials): Promise<Identit
   const [row] = await askReplication(credentials, "IDENTIFY_SYSTEM");
   const { systemid, timeline, xlogpos } = identityRow.parse(row);
   return { systemIdentifier: systemid, timeline, lsn: xlogpos };
+}
+
+const tablespaceRow = z.object({ id: z.string(), location: z.string() });
+
+/**
+ * Its tablespaces, by object id. None where its role may only replicate: pg_basebackup then puts each at the path that it
+ * has there, and refuses where files are there already.
+ */
+export async function foreignTablespaces(credentials: Credentials): Promise<ReadonlyMap<string, string>> {
+  const rows = await withSession(
+    { ...credentials, database: "postgres" },
+    async (session) =>
+      await session.query(
+        `SELECT oid::pg_catalog.text AS id, pg_catalog.pg_tablespace_location(oid) AS location
+         FROM pg_catalog.pg_tablespace
+         WHERE pg_catalog.left(pg_catalog.pg_tablespace_location(oid), 1) OPERATOR(pg_catalog.=) '/'`,
+      ),
+  ).catch(() => []);
+  return new Map(
+    tablespaceRow
+      .array()
+      .parse(rows)
+      .map(({ id, location }) => [id, location]),
+  );
 }
 
 /** Makes a physical slot on it that keeps WAL from now on. One that is there already is fine. @throws SqlError */

@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
+import type { NodeLayout } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureDirectory, move, namesIn, removeTree, type Owner } from "../system/files.ts";
 import { runOrFail } from "../system/process.ts";
 import { programOf, type Installation } from "./installation.ts";
+import { removePlaceOf } from "./tablespaces.ts";
 
 /** The superuser that odoo-pg itself connects as. */
 export const SUPERUSER = "postgres";
@@ -11,8 +13,7 @@ export const SUPERUSER = "postgres";
 export interface InitialiseOptions {
   readonly installation: Installation;
   readonly owner: Owner | undefined;
-  readonly dataDir: string;
-  readonly newDataPrefix: string;
+  readonly files: NodeLayout;
   /** File that holds the superuser's password, readable by the owner. */
   readonly passwordFile: string;
   /** Arguments behind our own, of which initdb takes the last. */
@@ -24,8 +25,8 @@ export interface InitialiseOptions {
  * It is made beside its place and renamed when whole, so that an interrupted initdb leaves nothing that could start.
  */
 export async function initialiseDataDirectory(options: InitialiseOptions): Promise<void> {
-  const { installation, owner, dataDir } = options;
-  const newDataDir = await freshDirectory(options.newDataPrefix, owner);
+  const { installation, owner, files } = options;
+  const newDataDir = await freshDirectory(files, owner);
   await runOrFail(
     programOf(installation, "initdb"),
     [
@@ -44,7 +45,7 @@ export async function initialiseDataDirectory(options: InitialiseOptions): Promi
   ).catch((error: unknown) => {
     throw withWayOut(error, options.more ?? []);
   });
-  await move(newDataDir, dataDir);
+  await move(newDataDir, files.dataDir);
 }
 
 function withWayOut(error: unknown, more: readonly string[]): unknown {
@@ -59,10 +60,15 @@ function withWayOut(error: unknown, more: readonly string[]): unknown {
 }
 
 /** An empty directory for a new copy, after what earlier attempts left behind is gone. */
-export async function freshDirectory(prefix: string, owner: Owner | undefined): Promise<string> {
+export async function freshDirectory(files: NodeLayout, owner: Owner | undefined): Promise<string> {
+  const prefix = files.newDataPrefix;
   const parent = path.dirname(prefix);
   for (const name of await namesIn(parent)) {
-    if (name.startsWith(path.basename(prefix))) await removeTree(path.join(parent, name));
+    if (!name.startsWith(path.basename(prefix))) continue;
+    const leftOver = path.join(parent, name);
+    // As long as it is there, its tablespaces are nobody else's.
+    await removePlaceOf(files, leftOver);
+    await removeTree(leftOver);
   }
   const directory = `${prefix}${randomBytes(4).toString("hex")}`;
   await ensureDirectory(directory, { mode: 0o700, owner });

@@ -6,6 +6,7 @@ import { runOrFail } from "../system/process.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { copyConninfo } from "./render.ts";
+import { mappingOf, placesFor } from "./tablespaces.ts";
 
 export interface SeedOptions {
   readonly config: Config;
@@ -17,6 +18,8 @@ export interface SeedOptions {
   readonly upstream: { host: string; port: number };
   readonly follows?: "own" | "foreign";
   readonly slot: string;
+  /** The primary's tablespaces, by object id: each gets a place beside the copy. None where nobody may ask for them. */
+  readonly tablespaces?: ReadonlyMap<string, string>;
   /** Called with bytes copied and bytes in all, as pg_basebackup tells them. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal | undefined;
@@ -28,7 +31,8 @@ export interface SeedOptions {
  */
 export async function seedDataDirectory(options: SeedOptions): Promise<string> {
   const { files, owner } = options;
-  const newDataDir = await freshDirectory(files.newDataPrefix, owner);
+  const newDataDir = await freshDirectory(files, owner);
+  const places = await placesFor(files, newDataDir, options.tablespaces ?? new Map(), owner);
   await runOrFail(
     programOf(options.installation, "pg_basebackup"),
     [
@@ -43,6 +47,7 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
       "-c",
       "fast",
       "--no-password",
+      ...places.map(mappingOf),
       ...(options.onProgress ? ["-P"] : []),
     ],
     {

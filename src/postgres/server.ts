@@ -181,13 +181,23 @@ async function finalWords(files: NodeLayout): Promise<string> {
 /** Milliseconds for the last words of a server to reach its log. */
 const WORDS_LIMIT = 1500;
 
+/** What a standby says that is kept from following the path of a tablespace (`closeTablespaces`). */
+const REFUSED_TABLESPACE = /could not create symbolic link "pg_tblspc\/\d+": Permission denied/;
+
+/** The tablespace that a standby did not follow, by its own last words; undefined where that is not why it ended. */
+export function refusedTablespace(words: string): string | undefined {
+  return REFUSED_TABLESPACE.exec(words)?.[0].split('"')[1];
+}
+
 async function startFailure(node: string, files: NodeLayout): Promise<OdooPgError> {
   const words = await finalWords(files);
   const next = /could not bind|Address already in use/.test(words)
     ? "Another program holds the port: stop it or give the node another port."
     : /No space left/.test(words)
       ? "Make room on the disk, then run: odoo-pg up"
-      : `Read the whole log: odoo-pg logs ${node}`;
+      : REFUSED_TABLESPACE.test(words)
+        ? `A tablespace was made that it has no place for. Made anew, it gets one: odoo-pg reseed ${node}`
+        : `Read the whole log: odoo-pg logs ${node}`;
   return new OdooPgError("node_failed", {
     message: `Node ${node} does not start. The server's last words:\n${words}`,
     safe: "Its data directory was not changed by odoo-pg.",

@@ -241,10 +241,25 @@ export async function removeFile(file: string): Promise<void> {
 
 /** Removes a directory with all that is in it. Callers must have proven that it is theirs. */
 export async function removeTree(directory: string): Promise<void> {
-  await explained(
-    directory,
-    async () => await fs.rm(directory, { recursive: true, force: true, maxRetries: 3 }),
-  );
+  const remove = async (): Promise<void> =>
+    await fs.rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  await explained(directory, async () => {
+    try {
+      await remove();
+    } catch (error) {
+      if (!isErrno(error, "EACCES")) throw error;
+      // Its owner may have closed a directory to himself, as pg_tblspc of a replica is.
+      await openDirectories(directory);
+      await remove();
+    }
+  });
+}
+
+async function openDirectories(directory: string): Promise<void> {
+  await fs.chmod(directory, 0o700);
+  for (const entry of await fs.readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await openDirectories(path.join(directory, entry.name));
+  }
 }
 
 export interface DiskSpace {
@@ -259,6 +274,11 @@ export async function diskSpace(target: string): Promise<DiskSpace> {
   while ((await kindOf(place)) === undefined && place !== path.dirname(place)) place = path.dirname(place);
   const stat = await fs.statfs(place);
   return { totalBytes: stat.blocks * stat.bsize, freeBytes: stat.bavail * stat.bsize };
+}
+
+/** The file system that a path lies on; undefined when nothing is there. */
+export async function deviceOf(target: string): Promise<number | undefined> {
+  return (await fs.stat(target).catch(() => undefined))?.dev;
 }
 
 /** Bytes of a file; 0 when there is none. */
@@ -337,6 +357,11 @@ export async function isWritable(target: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** What a link says, as it stands there; undefined for what is no link. */
+export async function linkTarget(link: string): Promise<string | undefined> {
+  return await fs.readlink(link).catch(() => undefined);
 }
 
 /** Removes a link, not what it leads to. What is no link is left as it is. */

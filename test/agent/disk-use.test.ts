@@ -1,5 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { diskUseOf, keptAsideOf } from "../../src/agent/disk-use.ts";
 import { layoutOf, nodeLayoutOf } from "../../src/cluster/layout.ts";
@@ -14,12 +14,20 @@ function file(bytes: number, ...parts: readonly string[]): string {
 
 test("old data of a node and of removed nodes is found with its size; data that is in use is not", async () => {
   const layout = layoutOf(join(temporaryFolder(), "state"));
-  const { dir, dataDir } = nodeLayoutOf(layout, { name: "pg2" });
+  const files = nodeLayoutOf(layout, { name: "pg2" });
+  const { dir, dataDir } = files;
   file(100, dataDir, "base");
   const old = file(3000, dir, "data.aside-20261122T023031Z");
+  // Tablespaces: of the data that is in use, of a copy that is being made, and of the old data.
+  mkdirSync(join(dataDir, "pg_tblspc"));
+  symlinkSync(file(200, dir, "data.tablespaces.0000000a", "16384"), join(dataDir, "pg_tblspc", "16384"));
+  mkdirSync(join(dir, "data.new.0000000b"));
+  file(200, dir, "data.tablespaces.0000000b", "16384");
+  const oldTablespaces = dirname(file(700, dir, "data.tablespaces.0000000c", "16384"));
   const removed = file(500, layout.asideDir, "pg3-20261122T023031Z");
-  expect(await keptAsideOf(layout, dataDir, 5000)).toEqual([
+  expect(await keptAsideOf(layout, files, 5000)).toEqual([
     { path: old, bytes: 3000 },
+    { path: oldTablespaces, bytes: 700 },
     { path: removed, bytes: 500 },
   ]);
 });
@@ -28,9 +36,10 @@ test("what removed nodes left in the state directory is not told of a disk of an
   const folder = temporaryFolder();
   const layout = layoutOf(join(folder, "state"));
   file(500, layout.asideDir, "pg3-20261122T023031Z");
-  const dataDir = join(folder, "disk", "pg2");
+  const files = nodeLayoutOf(layout, { name: "pg2", data_dir: join(folder, "disk", "pg2") });
+  const { dataDir } = files;
   const old = file(10, `${dataDir}.aside-1`);
-  expect(await keptAsideOf(layout, dataDir, 5000)).toEqual([{ path: old, bytes: 10 }]);
+  expect(await keptAsideOf(layout, files, 5000)).toEqual([{ path: old, bytes: 10 }]);
 });
 
 test("a disk is told also where nothing is there yet", async () => {

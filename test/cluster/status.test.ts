@@ -448,6 +448,22 @@ describe("warnings", () => {
       next: "odoo-pg up",
       node: "pg2",
     },
+    tablespace_shared: {
+      when: {
+        observations: [primary, dead],
+        agent: agentOf(["pg1", "pg2"], {
+          nodes: [
+            account("pg1"),
+            account("pg2", {
+              waiting: { state: "needs reseed", reason: "A tablespace.", next: "odoo-pg reseed pg2" },
+              tablespaces: [{ location: "/srv/fast", shared: false }],
+            }),
+          ],
+        }),
+      },
+      next: "odoo-pg reseed pg2",
+      node: "pg2",
+    },
     needs_rejoin: {
       when: {
         observations: [primary, dead],

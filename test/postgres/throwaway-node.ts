@@ -132,8 +132,7 @@ export async function throwawayNodes(
         await initialiseDataDirectory({
           installation: found,
           owner,
-          dataDir: files.dataDir,
-          newDataPrefix: files.newDataPrefix,
+          files,
           passwordFile: `${layout.secretsDir}/postgres.password`,
         }),
       start: async (limit = 30_000) =>

@@ -105,7 +105,9 @@ export function account(name: string, changes: Partial<NodeAccount> = {}): NodeA
     operation: null,
     waiting: null,
     failure: null,
+    failure_next: null,
     stranded: false,
+    tablespaces: [],
     last_seen: null,
     ...changes,
   };

@@ -64,6 +64,8 @@ export async function pgRestore(
         `--dbname=${await target.loading.connection("odoo-pg restore")}`,
         "--no-owner",
         "--no-privileges",
+        // It belongs to the server that the dump was made on; here everything lies where the database does.
+        "--no-tablespaces",
         "--exit-on-error",
         "--no-password",
         ...args,

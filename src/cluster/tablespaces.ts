@@ -1,0 +1,59 @@
+/** A tablespace that a replica has no place of its own for: the files of its primary are those that it would write. */
+export interface TablespaceTrouble {
+  /** The directory that the primary was told, as CREATE TABLESPACE names it. */
+  readonly location: string;
+  /** Whether the replica's files lie there already. Otherwise it stopped at the record that would lead it there. */
+  readonly shared: boolean;
+}
+
+/** Where a node's tablespaces lie, by their object id; links resolved. */
+export type Tablespaces = ReadonlyMap<string, string>;
+
+/**
+ * WAL holds the path that CREATE TABLESPACE was given, so a second server of the same host would write the same files.
+ * @param runs a replica that runs has not come to the record yet, or has a place of its own
+ */
+export function troubleBetween(
+  primary: Tablespaces,
+  replica: Tablespaces,
+  runs: boolean,
+): TablespaceTrouble[] {
+  return [...primary].flatMap(([id, location]): TablespaceTrouble[] => {
+    const own = replica.get(id);
+    if (own === location) return [{ location, shared: true }];
+    return own === undefined && !runs ? [{ location, shared: false }] : [];
+  });
+}
+
+/**
+ * Whether a primary refuses its first tablespace. Before PostgreSQL 15 a replica empties the directory that it is led to
+ * before it could be kept from going there (tablespace.c, create_tablespace_directories).
+ */
+export function refusesTablespaces(major: number, replicas: number, present: number): boolean {
+  return major < 15 && replicas > 0 && present === 0;
+}
+
+/** What a replica waits for, in words. */
+export function waitingForReseed(
+  node: string,
+  primary: string,
+  troubles: readonly TablespaceTrouble[],
+): { state: "needs reseed"; reason: string; next: string } {
+  const places = (shared: boolean): string =>
+    troubles.flatMap((one) => (one.shared === shared ? [one.location] : [])).join(", ");
+  const shared = places(true);
+  const refused = places(false);
+  const reasons = [
+    ...(shared
+      ? [
+          `${primary} and ${node} have the same files for the tablespace at ${shared}, and each has written over the other's. ${node} is kept stopped. What lies in it may be damaged: compare it with a backup.`,
+        ]
+      : []),
+    ...(refused
+      ? [
+          `A tablespace was made at ${refused}, where ${node} would write the files of ${primary}: it stopped before it did. Nothing is lost; made anew, it gets a place of its own.`,
+        ]
+      : []),
+  ];
+  return { state: "needs reseed", reason: reasons.join(" "), next: `odoo-pg reseed ${node}` };
+}

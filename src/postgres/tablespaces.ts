@@ -1,0 +1,140 @@
+import path from "node:path";
+import type { NodeLayout } from "../cluster/layout.ts";
+import type { Tablespaces } from "../cluster/tablespaces.ts";
+import {
+  ensureDirectory,
+  linkTarget,
+  namesIn,
+  permissionsOf,
+  realPath,
+  removeTree,
+  type Owner,
+} from "../system/files.ts";
+import { runOrFail } from "../system/process.ts";
+
+/** Tablespaces as the links in a data directory lead to them, by object id. Those that lie in it have no link. */
+export async function tablespaceLinks(dataDir: string): Promise<Map<string, string>> {
+  const directory = path.join(dataDir, "pg_tblspc");
+  const found = new Map<string, string>();
+  for (const id of await namesIn(directory)) {
+    const target = /^\d+$/.test(id) ? await linkTarget(path.join(directory, id)) : undefined;
+    if (target !== undefined) found.set(id, path.resolve(directory, target));
+  }
+  return found;
+}
+
+/** Where the tablespaces of a data directory lie; a place that is gone counts as it is named. */
+export async function tablespacesOf(dataDir: string): Promise<Tablespaces> {
+  const places = new Map<string, string>();
+  for (const [id, target] of await tablespaceLinks(dataDir))
+    places.set(id, (await realPath(target)) ?? target);
+  return places;
+}
+
+/** Where the WAL lies that is not in the data directory (`initdb --waldir`); undefined where it is. */
+export async function walElsewhere(dataDir: string): Promise<string | undefined> {
+  const target = await linkTarget(path.join(dataDir, "pg_wal"));
+  return target === undefined ? undefined : path.resolve(dataDir, target);
+}
+
+/**
+ * Has the server of a data directory refuse every new tablespace: a primary the statement, before it writes WAL; a
+ * replica the record, before it follows the path. It cannot make the link, as the directory is closed to its own user.
+ */
+export async function closeTablespaces(dataDir: string, owner: Owner | undefined): Promise<void> {
+  await setMode(dataDir, 0o500, owner);
+}
+
+export async function openTablespaces(dataDir: string, owner: Owner | undefined): Promise<void> {
+  await setMode(dataDir, 0o700, owner);
+}
+
+async function setMode(dataDir: string, mode: number, owner: Owner | undefined): Promise<void> {
+  const directory = path.join(dataDir, "pg_tblspc");
+  const present = await permissionsOf(directory);
+  if (present === undefined || present.mode === mode) return;
+  // By the servers' user: whatever lies there, it is not changed with more rights than that user has.
+  await runOrFail("chmod", [mode.toString(8), directory], { owner });
+}
+
+/** Where a data directory in the making has its tablespaces: beside it, under a name that stays when it is renamed. */
+function placeFor(files: NodeLayout, fresh: string): string {
+  return `${files.tablespacesPrefix}${fresh.slice(files.newDataPrefix.length)}`;
+}
+
+/** Makes an empty directory for each tablespace of a copy in the making. @returns where each comes from and goes to */
+export async function placesFor(
+  files: NodeLayout,
+  fresh: string,
+  tablespaces: ReadonlyMap<string, string>,
+  owner: Owner | undefined,
+): Promise<{ id: string; from: string; to: string }[]> {
+  const place = placeFor(files, fresh);
+  const places = [...tablespaces].map(([id, from]) => ({ id, from, to: path.join(place, id) }));
+  if (places.length) await ensureDirectory(place, { mode: 0o700, owner });
+  for (const { to } of places) await ensureDirectory(to, { mode: 0o700, owner });
+  return places;
+}
+
+/** How pg_basebackup is told a place; `=` parts the two paths. */
+export function mappingOf({ from, to }: { from: string; to: string }): string {
+  const escaped = (text: string): string => text.replaceAll("=", "\\=");
+  return `--tablespace-mapping=${escaped(from)}=${escaped(to)}`;
+}
+
+/**
+ * Gives a copy of a data directory files of its own where its links lead out of it: tablespaces and WAL. Otherwise whoever
+ * works on the copy works on the original.
+ * @param copy copies what is in one directory into another
+ */
+export async function partFromOriginal(
+  files: NodeLayout,
+  fresh: string,
+  owner: Owner | undefined,
+  copy: (from: string, to: string) => Promise<void>,
+): Promise<void> {
+  await openTablespaces(fresh, owner);
+  for (const { id, from, to } of await placesFor(files, fresh, await tablespaceLinks(fresh), owner)) {
+    await copy(from, to);
+    await runOrFail("ln", ["-sfn", to, path.join(fresh, "pg_tblspc", id)], { owner });
+  }
+  const wal = await walElsewhere(fresh);
+  if (wal === undefined) return;
+  const own = path.join(fresh, "pg_wal");
+  await runOrFail("rm", [own], { owner });
+  await runOrFail("mkdir", ["-m", "700", own], { owner });
+  await copy(wal, own);
+}
+
+/**
+ * The directories that hold a data directory's own tablespaces. A link that leads elsewhere, as on a node on which
+ * somebody made the tablespace, is not told: those files are not ours.
+ */
+export async function ownPlacesOf(files: NodeLayout, dataDir: string): Promise<string[]> {
+  const parents = [...(await tablespaceLinks(dataDir)).values()].map((place) => path.dirname(place));
+  return [...new Set(parents)].filter((place) => isOwnPlace(files, place));
+}
+
+function isOwnPlace({ tablespacesPrefix }: NodeLayout, place: string): boolean {
+  return place.startsWith(tablespacesPrefix) && /^[0-9a-f]{8}$/.test(place.slice(tablespacesPrefix.length));
+}
+
+/** What holds tablespaces that neither a data directory nor a copy in the making uses: those of data that was put aside. */
+export async function unusedPlaces(files: NodeLayout): Promise<string[]> {
+  const parent = path.dirname(files.dataDir);
+  const names = await namesIn(parent);
+  const used = await ownPlacesOf(files, files.dataDir);
+  return names
+    .map((name) => path.join(parent, name))
+    .filter((place) => isOwnPlace(files, place) && !used.includes(place))
+    .filter((place) => {
+      const copy = `${files.newDataPrefix}${place.slice(files.tablespacesPrefix.length)}`;
+      return !names.includes(path.basename(copy));
+    });
+}
+
+/** Removes the tablespaces of a data directory in the making. */
+export async function removePlaceOf(files: NodeLayout, fresh: string): Promise<void> {
+  const place = placeFor(files, fresh);
+  if (isOwnPlace(files, place)) await removeTree(place);
+}
