@@ -1,7 +1,7 @@
 import path from "node:path";
 import { generatePassword } from "../agent/secrets.ts";
 import { shellWord } from "../cluster/shell-word.ts";
-import { passwordProblem } from "../config/passwords.ts";
+import { givenPasswordProblem } from "../config/passwords.ts";
 import {
   COMPOSE_HEAD,
   renderCompose,
@@ -103,7 +103,7 @@ async function ensureSecrets(
     const file = path.join(directory, SECRET_FILES[name]);
     const kept = (await readTextIfAny(file))?.replace(/\r?\n$/, "");
     const password = given.get(GIVEN[name]) ?? (kept || generatePassword());
-    const problem = passwordProblem(password);
+    const problem = givenPasswordProblem(password);
     if (problem !== undefined)
       throw new OdooPgError("config_invalid", { message: `${GIVEN[name]} or ${file}: ${problem}.` });
     const isOwned = owner === undefined || (await ownerOf(file))?.uid === owner.uid;

@@ -3,7 +3,7 @@ import type { GivenPasswords } from "../agent/secrets.ts";
 import { shellWord } from "../cluster/shell-word.ts";
 import { layoutOf, type Layout } from "../cluster/layout.ts";
 import type { Origins } from "../config/origins.ts";
-import { passwordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
+import { givenPasswordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
 import { resolveConfig, type ConfigSources } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
@@ -120,7 +120,7 @@ export async function givenPasswords(secrets: Secrets): Promise<GivenPasswords> 
     if (!source) return undefined;
     if (source.kind === "value") return source.value;
     const text = (await readTextIfAny(source.path))?.replace(/\r?\n$/, "");
-    const problem = text === undefined ? "there is no such file" : passwordProblem(text);
+    const problem = text === undefined ? "there is no such file" : givenPasswordProblem(text);
     if (problem === undefined) return text;
     throw new OdooPgError("config_invalid", {
       message: `The password file ${source.path}: ${problem}.`,

@@ -7,7 +7,7 @@ import { backupPlaceOf } from "../backup/place.ts";
 import { formatLsn } from "../cluster/lsn.ts";
 import { replicationLogLine, replicationReport } from "../cluster/replication.ts";
 import type { NodeObservation } from "../cluster/observation.ts";
-import { passwordProblem } from "../config/passwords.ts";
+import { givenPasswordProblem } from "../config/passwords.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { GROUP_ROLE } from "../odoo/roles.ts";
 import { observeServer } from "../postgres/observe.ts";
@@ -116,7 +116,7 @@ async function makeRole(
   context: Context,
   [name = "", password = ""]: readonly string[],
 ): Promise<ExitStatus> {
-  const problem = passwordProblem(password);
+  const problem = givenPasswordProblem(password);
   if (problem !== undefined)
     throw new OdooPgError("usage", { message: `${problem}.`, safe: "Nothing was done." });
   const kept = ["postgres", "replicator", "collectd", GROUP_ROLE, context.config.odoo.role];

@@ -1,5 +1,5 @@
 import { generatePassword } from "../agent/secrets.ts";
-import { passwordProblem } from "../config/passwords.ts";
+import { givenPasswordProblem } from "../config/passwords.ts";
 import { shellWord } from "../cluster/shell-word.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { createRole, dropRole, listRoles } from "../odoo/more-roles.ts";
@@ -60,7 +60,7 @@ async function givenPassword(flags: RoleFlags): Promise<string | undefined> {
   const text = (
     flags.passwordFile === undefined ? await readStandardInput() : await readTextIfAny(flags.passwordFile)
   )?.replace(/\r?\n$/, "");
-  const problem = text === undefined ? "there is no such file" : passwordProblem(text);
+  const problem = text === undefined ? "there is no such file" : givenPasswordProblem(text);
   if (problem === undefined) return text;
   throw new OdooPgError("usage", {
     message: `The password cannot be used: ${problem}.`,

@@ -1,6 +1,6 @@
 import type { Origin, Path } from "./origins.ts";
 import { parameterProblem } from "./parameters.ts";
-import { passwordProblem, type PasswordSource } from "./passwords.ts";
+import { givenPasswordProblem, type PasswordSource } from "./passwords.ts";
 import type { Problem } from "./problems.ts";
 
 /** `PGSQL_WORK_MEM=32MB` sets PostgreSQL's parameter work_mem. */
@@ -151,7 +151,7 @@ function readPassword(env: Environment, variable: string, problems: Problem[]): 
   if (value !== undefined && path !== undefined) {
     report(`${variable} is set too, and only one of them can count: unset one`);
   } else if (value !== undefined) {
-    const message = passwordProblem(value);
+    const message = givenPasswordProblem(value);
     if (message === undefined) return { kind: "value", value, origin };
     report(message);
   } else if (path !== undefined) {

@@ -24,3 +24,19 @@ export function passwordProblem(text: string): string | undefined {
   }
   return undefined;
 }
+
+/**
+ * What is wrong with a password that somebody gives to a role that Odoo may be told to use. Never repeats any part of it.
+ *
+ * Odoo reads odoo.conf with Python's RawConfigParser: blanks at either end of a value are cut off, everything else inside
+ * a line is kept, quotes and `#` too. Then True and False (Odoo 18), False and None (Odoo 19) are not text to it.
+ */
+export function givenPasswordProblem(text: string): string | undefined {
+  const problem = passwordProblem(text);
+  if (problem !== undefined) return problem;
+  if (/^ | $/.test(text))
+    return "the password begins or ends with a blank, which Odoo cuts off when it reads odoo.conf";
+  if (/^(?:true|false|none)$/i.test(text))
+    return "the password is one of the words that Odoo does not take for text when it reads odoo.conf";
+  return undefined;
+}

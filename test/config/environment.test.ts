@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { passwordProblem } from "../../src/config/passwords.ts";
+import { givenPasswordProblem } from "../../src/config/passwords.ts";
 import { problemsFrom, problemsIn, resolveEnvironment, resolveText } from "./sources.ts";
 
 const parameterName = fc.stringMatching(/^x[a-z0-9_]{0,12}$/);
@@ -107,13 +107,28 @@ test("passwords become sources outside of the configuration, the environment ove
 });
 
 test("a password is printable ASCII on one line, and no message repeats it", () => {
-  expect(passwordProblem("correct horse 'battery' \"staple\" \\")).toBeUndefined();
+  expect(givenPasswordProblem("correct horse 'battery' \"staple\" \\")).toBeUndefined();
   fc.assert(
     fc.property(fc.string({ unit: "binary", minLength: 4 }), (text) => {
-      const isFine = text.split("").every((letter) => letter >= " " && letter <= "~");
-      const problem = passwordProblem(text);
+      const printable = text.split("").every((letter) => letter >= " " && letter <= "~");
+      const isFine = printable && text === text.trim() && !/^(?:true|false|none)$/i.test(text);
+      const problem = givenPasswordProblem(text);
       expect(problem === undefined).toBe(isFine);
       if (problem !== undefined && text.trim().length > 20) expect(problem).not.toContain(text);
     }),
   );
 });
+
+test.each(["secret ", " secret", "  ", "None", "false", "True"])(
+  "the password %j, which Odoo would read otherwise from odoo.conf, is refused with the reason",
+  (text) => {
+    expect(givenPasswordProblem(text)).toContain("odoo.conf");
+  },
+);
+
+test.each(["a b", "a#b", "#a", ";a", "a ; b", "a=b", ": a", "%(x)s", "$x", "[a]", '"a"', "nonetheless"])(
+  "the password %j is Odoo's as it stands, and taken",
+  (text) => {
+    expect(givenPasswordProblem(text)).toBeUndefined();
+  },
+);
