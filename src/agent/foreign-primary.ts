@@ -8,6 +8,8 @@ import {
   identifyPrimary,
   type Identity,
 } from "../postgres/foreign-primary.ts";
+import { SUPERUSER } from "../postgres/initialise.ts";
+import { RoleAccess } from "../postgres/role-access.ts";
 import { now } from "../system/clock.ts";
 import type { Credentials, Session } from "../system/sql.ts";
 import { NodeHandle, reasonOf } from "./node-handle.ts";
@@ -80,7 +82,11 @@ export class ForeignPrimary extends NodeHandle {
   }
 
   async tablespacesThere(): Promise<ReadonlyMap<string, string>> {
-    return await foreignTablespaces(this.#credentials);
+    const { host, port, user, password } = this.#credentials;
+    // A superuser is asked for nothing but the copy.
+    if (user === SUPERUSER || typeof password !== "string") return new Map();
+    const place = { host, port: async () => await Promise.resolve(port), encryption: "prefer" } as const;
+    return await foreignTablespaces(new RoleAccess(place, user, password));
   }
 
   /** Makes the slot by which a node of this cluster follows it. @throws OdooPgError primary_unreachable */

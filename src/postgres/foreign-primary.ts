@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { parseLsn, type Lsn } from "../cluster/lsn.ts";
-import { askReplication, withSession, type Credentials } from "../system/sql.ts";
+import type { RoleAccess } from "./role-access.ts";
+import { askReplication, type Credentials } from "../system/sql.ts";
 
 /** What a primary tells anybody who may replicate from it. */
 export interface Identity {
@@ -29,16 +30,18 @@ const tablespaceRow = z.object({ id: z.string(), location: z.string() });
  * Its tablespaces, by object id. None where its role may only replicate: pg_basebackup then puts each at the path that it
  * has there, and refuses where files are there already.
  */
-export async function foreignTablespaces(credentials: Credentials): Promise<ReadonlyMap<string, string>> {
-  const rows = await withSession(
-    { ...credentials, database: "postgres" },
-    async (session) =>
-      await session.query(
-        `SELECT oid::pg_catalog.text AS id, pg_catalog.pg_tablespace_location(oid) AS location
-         FROM pg_catalog.pg_tablespace
-         WHERE pg_catalog.left(pg_catalog.pg_tablespace_location(oid), 1) OPERATOR(pg_catalog.=) '/'`,
-      ),
-  ).catch(() => []);
+export async function foreignTablespaces(access: RoleAccess): Promise<ReadonlyMap<string, string>> {
+  const rows = await access
+    .use(
+      async (session) =>
+        await session.query(
+          `SELECT oid::pg_catalog.text AS id, pg_catalog.pg_tablespace_location(oid) AS location
+           FROM pg_catalog.pg_tablespace
+           WHERE pg_catalog.left(pg_catalog.pg_tablespace_location(oid), 1) OPERATOR(pg_catalog.=) '/'`,
+        ),
+      { connectLimit: 2000, statementLimit: 5000 },
+    )
+    .catch(() => []);
   return new Map(
     tablespaceRow
       .array()
