@@ -333,6 +333,7 @@ export class Agent {
       marks: [],
       routedPrimary: state.primary,
       held: new Set(),
+      startable: undefined,
       interruption: new AbortController(),
     };
     runtime.config = config;

@@ -10,12 +10,18 @@ import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { initialiseDataDirectory } from "../postgres/initialise.ts";
 import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
-import { findPostmaster, startServer } from "../postgres/server.ts";
+import { findPostmaster } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
-import { diskSpace, ensureDirectory, kindOf, move } from "../system/files.ts";
+import { diskSpace, ensureDirectory, kindOf, move, readTextIfAny } from "../system/files.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
-import { applyConfiguration, validateParameters, startingFloor, writeNodeFiles } from "./configure.ts";
+import {
+  applyConfiguration,
+  startOrGoBack,
+  validateParameters,
+  startingFloor,
+  writeNodeFiles,
+} from "./configure.ts";
 import { dropReplicaSlots, followNewPrimary, makePrimary } from "./change-primary.ts";
 import { copyOfPrimary } from "./copy-of-primary.ts";
 import type { Progress } from "./events.ts";
@@ -277,11 +283,12 @@ async function ensurePlace(runtime: Runtime, { files }: NodeHandle): Promise<voi
 async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<void> {
   const running = await findPostmaster(handle.files.dataDir);
   if (running?.status === "ready") return;
+  const previous = await readTextIfAny(handle.files.configFile);
   if (!running) await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
   progress.step(handle.node.name, running ? "wait until it answers" : "start");
   handle.operation = "start";
   try {
-    await startServer(startOptions(runtime, handle));
+    await startOrGoBack(runtime, handle, previous);
     handle.startedWell();
   } catch (error) {
     handle.startFailed(error);

@@ -1,3 +1,5 @@
+import path from "node:path";
+import { shellWord } from "../cluster/shell-word.ts";
 import { UPSTREAM } from "../cluster/layout.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { bytesBehind } from "../cluster/lsn.ts";
@@ -5,6 +7,7 @@ import { factsOf } from "../cluster/observation.ts";
 import { OdooPgError } from "../errors.ts";
 import {
   configurationErrors,
+  type FileError,
   configurationLoadedAt,
   runningSettings,
   settingsPendingRestart,
@@ -30,6 +33,7 @@ import {
 } from "../system/files.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
+import { explainFailedStart, explainRefused, requireStartable } from "./start-fault.ts";
 import { guardTablespaces } from "./tablespaces.ts";
 import {
   addressOf,
@@ -66,7 +70,12 @@ export async function validateParameters(runtime: Runtime): Promise<void> {
   const handle = runtime.upstream ? firstOf(runtime) : primaryOf(runtime);
   await ensureDirectory(handle.files.dir, { owner: runtime.owner });
   const text = await configurationText(runtime, handle, {});
-  await validateConfiguration(runtime.installation, text, handle.files.configFile, runtime.owner);
+  const { installation, owner } = runtime;
+  try {
+    await validateConfiguration(installation, text, handle.files.configFile, owner);
+  } catch (error) {
+    throw await explainRefused(runtime, handle, text, error);
+  }
 }
 
 /** Writes the files of a node; says whether any text changed. The synchronous list is only made when absent. */
@@ -191,8 +200,22 @@ async function bringInLine(
   await writeNodeFiles(runtime, handle, floor);
   const pending = await reloadIfStale(runtime, handle, progress);
   if (!pending.length) return;
+  try {
+    await requireStartable(runtime, handle, pending);
+  } catch (error) {
+    await goBack(runtime, handle, previous);
+    throw error;
+  }
   progress.step(node.name, `restart for ${pending.join(", ")}`);
   await restartNode(runtime, handle, previous);
+}
+
+/** Gives a running node the configuration back that it runs with: nothing waits for a restart that would fail. */
+async function goBack(runtime: Runtime, handle: NodeHandle, previous: string | undefined): Promise<void> {
+  const { files, node } = handle;
+  if (previous === undefined || previous === (await readTextIfAny(files.configFile))) return;
+  await writeFileAtomic(files.configFile, previous, { owner: runtime.owner });
+  await handle.use(async (session) => await reloadAndWait(session, files.dataDir, node.name));
 }
 
 /** Reloads a node whose files changed after it read them; returns the settings that wait for a restart. */
@@ -208,15 +231,28 @@ async function reloadIfStale(runtime: Runtime, handle: NodeHandle, progress: Pro
       await reloadAndWait(session, files.dataDir, node.name);
       const errors = await configurationErrors(session);
       if (errors.length) {
-        throw new OdooPgError("parameter_invalid", {
-          message: `${node.name} refuses its new configuration:\n${errors.map(({ name, error }) => `  ${name ?? "pg_hba.conf"}: ${error}`).join("\n")}`,
-          safe: `${node.name} goes on with what it ran with before.`,
-          next: "Correct odoo-pg.yaml, then run: odoo-pg up",
-        });
+        throw refusedLines(node.name, errors);
       }
       runtime.log("info", `${node.name}: configuration read again`);
     }
     return await settingsPendingRestart(session);
+  });
+}
+
+function refusedLines(node: string, errors: readonly FileError[]): OdooPgError {
+  const lines = errors.map(
+    ({ name, error, file, line }) =>
+      `  ${name === null ? "" : `${name}: `}${error} (line ${line} of ${file})`,
+  );
+  const altered =
+    errors.find(({ file }) => path.basename(file) === "postgresql.auto.conf")?.name ?? undefined;
+  return new OdooPgError("parameter_invalid", {
+    message: `${node} refuses its new configuration:\n${lines.join("\n")}`,
+    safe: `${node} goes on with what it ran with before.`,
+    next:
+      altered === undefined
+        ? "Correct odoo-pg.yaml, then run: odoo-pg up"
+        : `odoo-pg psql ${node} -- -c ${shellWord(`ALTER SYSTEM RESET ${altered}`)}, then: odoo-pg up`,
   });
 }
 
@@ -227,30 +263,51 @@ async function restartNode(
   previous: string | undefined,
 ): Promise<void> {
   const { files, node } = handle;
-  const { owner } = runtime;
-  const start = startOptions(runtime, handle);
   handle.operation = "restart";
   runtime.held.add(node.name);
   try {
     await stopServer(files.dataDir, node.name, "fast");
     await handle.disconnect();
-    try {
-      await startServer(start);
-    } catch (error) {
-      if (previous === undefined || (error instanceof OdooPgError && error.code === "timed_out")) throw error;
-      await writeFileAtomic(files.configFile, previous, { owner });
-      await startServer(start);
-      const words = error instanceof OdooPgError ? error.message : String(error);
-      throw new OdooPgError("parameter_invalid", {
-        message: words,
-        safe: `${node.name} runs again with its previous configuration; no other node was restarted after it.`,
-        next: "Correct postgres.parameters in odoo-pg.yaml, then run: odoo-pg up",
-        cause: error,
-      });
-    }
+    await startOrGoBack(runtime, handle, previous);
     runtime.log("info", `${node.name}: restarted`);
   } finally {
     handle.operation = undefined;
     runtime.held.delete(node.name);
+  }
+}
+
+/**
+ * Starts a node with the configuration that was written for it. Where it does not start with that and does with what it
+ * had before, it runs with that.
+ * @throws OdooPgError parameter_invalid when it went back; what `startServer` says, explained, when it does not run
+ */
+export async function startOrGoBack(
+  runtime: Runtime,
+  handle: NodeHandle,
+  previous: string | undefined,
+): Promise<void> {
+  const { files, node } = handle;
+  const { owner } = runtime;
+  const start = startOptions(runtime, handle);
+  try {
+    await startServer(start);
+  } catch (error) {
+    if (error instanceof OdooPgError && error.code === "timed_out") throw error;
+    const wanted = await readTextIfAny(files.configFile);
+    if (previous === undefined || wanted === undefined || previous === wanted)
+      throw await explainFailedStart(runtime, handle, error);
+    await writeFileAtomic(files.configFile, previous, { owner });
+    try {
+      await startServer(start);
+    } catch {
+      await writeFileAtomic(files.configFile, wanted, { owner });
+      throw await explainFailedStart(runtime, handle, error);
+    }
+    throw new OdooPgError("parameter_invalid", {
+      message: error instanceof OdooPgError ? error.message : String(error),
+      safe: `${node.name} runs again with its previous configuration; no other node was restarted after it.`,
+      next: "Correct postgres.parameters in odoo-pg.yaml, then run: odoo-pg up",
+      cause: error,
+    });
   }
 }

@@ -33,6 +33,8 @@ export class NodeHandle {
   retryAt = 0;
   /** Why the last start failed, and what is to be done about it where that is known. */
   failure: { readonly reason: string; readonly next: string | undefined } | undefined;
+  /** What the words of a start that failed were found to mean. */
+  explained: { readonly words: string; readonly as: unknown } | undefined;
   /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
   standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
   /** Whether the primary has no longer the WAL that this replica needs next. */

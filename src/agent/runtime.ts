@@ -42,6 +42,8 @@ export interface Runtime {
   routedPrimary: string | undefined;
   /** Replicas that an operation keeps out of the pool. */
   readonly held: Set<string>;
+  /** What was last tried and found to start: nodes share their parameters, and one trial stands for all. */
+  startable: string | undefined;
   /** Ends copies that may take hours, when the cluster is to go down. */
   interruption: AbortController;
 }

@@ -4,6 +4,7 @@ import { now } from "../system/clock.ts";
 import { decideStart } from "../cluster/start.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { startOptions, type Runtime, recordedFor } from "./runtime.ts";
+import { explainFailedStart } from "./start-fault.ts";
 import { guardTablespaces } from "./tablespaces.ts";
 
 /** Milliseconds before the next try after `failures` failed starts: at once, then 1, 2, 4 … 30 s. */
@@ -24,6 +25,16 @@ export async function keepRunning(runtime: Runtime, handle: NodeHandle): Promise
   });
   handle.starting = { abort, ended };
   await ended;
+}
+
+/** To find out which setting it is takes some seconds: once for each reason. */
+async function explainOnce(runtime: Runtime, handle: NodeHandle, error: unknown): Promise<unknown> {
+  const text = error instanceof Error ? error.message : String(error);
+  // Without the times of the log.
+  const words = text.replaceAll(/^\s*\d{4}-\d\d-\d\d \S+ \S+ \[\d+\]/gm, "");
+  if (handle.explained?.words !== words)
+    handle.explained = { words, as: await explainFailedStart(runtime, handle, error) };
+  return handle.explained.as;
 }
 
 /** Names of the other nodes whose data is there: one of them may take the place of a primary whose data is gone. */
@@ -75,7 +86,7 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
     // An operation has taken the node.
     if (signal.aborted) return;
     handle.failures += 1;
-    handle.startFailed(error);
+    handle.startFailed(await explainOnce(runtime, handle, error));
     handle.retryAt = now() + retryDelay(handle.failures);
     runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure?.reason}`);
   } finally {

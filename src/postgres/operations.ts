@@ -123,19 +123,30 @@ export async function settingsPendingRestart(session: Session): Promise<string[]
   return rows.map((row) => String(row["name"]));
 }
 
-const fileErrorRow = z.object({ name: z.string().nullable(), error: z.string() });
+const fileErrorRow = z.object({
+  name: z.string().nullable(),
+  error: z.string(),
+  file: z.string(),
+  line: z.number(),
+});
+
+/** A line of a configuration file that a running server refuses. */
+export type FileError = z.output<typeof fileErrorRow>;
 
 /** Lines of the configuration files that the running server would refuse. */
-export async function configurationErrors(
-  session: Session,
-): Promise<{ name: string | null; error: string }[]> {
-  // A setting that only waits for a restart is listed there too; it is not an error.
+export async function configurationErrors(session: Session): Promise<FileError[]> {
+  // What only waits for a restart is listed there too, and is no error: one that is set, as could not be applied; one that
+  // is not set any more, without a file (guc-file.l).
   const rows = await session.query(
-    `SELECT name, error FROM pg_file_settings
-     WHERE error IS NOT NULL AND error <> 'setting could not be applied'`,
+    `SELECT f.name, f.error, f.sourcefile AS file, f.sourceline AS line FROM pg_catalog.pg_file_settings f
+     WHERE f.error IS NOT NULL AND f.sourcefile IS NOT NULL
+       AND NOT (f.error OPERATOR(pg_catalog.=) 'setting could not be applied' AND EXISTS (
+         SELECT FROM pg_catalog.pg_settings s
+         WHERE s.pending_restart AND pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(f.name)))`,
   );
   const hba = await session.query(
-    "SELECT NULL AS name, error FROM pg_hba_file_rules WHERE error IS NOT NULL",
+    `SELECT NULL AS name, error, pg_catalog.current_setting('hba_file') AS file, line_number AS line
+     FROM pg_catalog.pg_hba_file_rules WHERE error IS NOT NULL`,
   );
   return fileErrorRow.array().parse([...rows, ...hba]);
 }

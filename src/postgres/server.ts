@@ -224,6 +224,16 @@ function linesOf(text: string): string[] {
   return text.split("\n").filter((line) => line.trim() && !/HINT: {2}Future log output/.test(line));
 }
 
+/** The lines of a server's output that say why it ended, without time and process id. */
+export function tellingLines(output: string): string {
+  const lines = linesOf(output).map((line) => line.replace(/^\d{4}-\d\d-\d\d \S+ \S+ \[\d+\] /, ""));
+  const telling = lines.filter(isTelling);
+  return (telling.length ? telling : lines)
+    .slice(-6)
+    .map((line) => `  ${line}`)
+    .join("\n");
+}
+
 function isTelling(line: string): boolean {
   return /FATAL|PANIC|ERROR|LOG: {2}(?:invalid|could not|unrecognized|parameter)/.test(line);
 }

@@ -32,6 +32,7 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     marks: [],
     routedPrimary: "pg1",
     held: new Set(),
+    startable: undefined,
     interruption: new AbortController(),
   };
   const points: (() => Promise<boolean> | boolean)[] = [

@@ -123,21 +123,70 @@ describe("a parameter", () => {
     await cluster.healthy();
   });
 
-  test("that only fails when the server starts: the node gets its previous configuration back and runs", async () => {
+  test("that only fails when a server starts is refused before any is stopped", async () => {
     const before = await servers();
     const texts = confTexts();
     cluster.configure(parameters({ shared_buffers: "6TB" }));
     const ran = await cluster.run(["up"]);
     expect(ran.exitCode).toBe(2);
     expect(ran.stderr).toContain("could not map anonymous shared memory");
-    expect(ran.stderr).toContain("pg2 runs again with its previous configuration");
+    expect(ran.stderr).toContain("pg2 was not restarted");
     const after = await servers();
-    expect(after.pg1).toEqual(before.pg1);
-    expect(await setting("pg2", "shared_buffers")).toBe("16MB");
+    expect([after.pg1.started, after.pg2.started]).toEqual([before.pg1.started, before.pg2.started]);
     expect(confTexts()).toEqual(texts);
     cluster.configure({});
     await cluster.healthy();
   });
+
+  test("that needs a restart is taken back to its default when it is no longer given", async () => {
+    cluster.configure(parameters({ max_files_per_process: 900, max_locks_per_transaction: 300 }));
+    await cluster.up();
+    expect(await setting("pg1", "max_files_per_process")).toBe("900");
+    cluster.configure({});
+    await cluster.up();
+    for (const node of ["pg1", "pg2"] as const) {
+      expect(await setting(node, "max_files_per_process")).toBe("1000");
+      expect(await setting(node, "max_locks_per_transaction")).toBe("256");
+    }
+  });
+});
+
+test("what ALTER SYSTEM set and no server starts with is found before a restart, and named when it keeps one down", async () => {
+  const bad = "shared_preload_libraries = 'nowhere'";
+  const file = join(cluster.stateDir, "nodes", "pg1", "data", "postgresql.auto.conf");
+  const before = await servers();
+  const primary = await cluster.session("pg1");
+  await primary.rows("ALTER SYSTEM SET work_mem = '17MB'");
+  await primary.rows("ALTER SYSTEM SET shared_preload_libraries = 'nowhere'");
+  await primary.rows("SELECT pg_reload_conf()");
+  await waitFor("the setting to wait for a restart", async () => {
+    const { warnings } = await cluster.status();
+    return warnings.some(({ code }) => code === "settings_pending_restart");
+  });
+  const refused = await cluster.run(["up"]);
+  expect(refused.exitCode).toBe(2);
+  const text = bytesOf(file);
+  const place = `${bad} (line ${text.slice(0, text.indexOf(bad)).split("\n").length} of ${file})`;
+  expect(refused.stderr).toContain(place);
+  expect(refused.stderr).toContain("ALTER SYSTEM RESET shared_preload_libraries");
+  expect((await servers()).pg1.started).toEqual(before.pg1.started);
+
+  process.kill(cluster.postmaster("pg1"), "SIGKILL");
+  let next = "";
+  await waitFor("status to name the file", async () => {
+    const { warnings } = await cluster.status();
+    next = warnings.find(({ code }) => code === "start_failing")?.next ?? "";
+    return next.includes("postgresql.auto.conf");
+  });
+  const down = await cluster.run(["up"]);
+  expect(down.exitCode).not.toBe(0);
+  expect(down.stderr).toContain(place);
+  await execa("sh", ["-c", next.replace(/, then: .*$/, "")]);
+  expect(bytesOf(file)).not.toContain("nowhere");
+  await cluster.up();
+  await cluster.healthy();
+  expect(await setting("pg1", "work_mem")).toBe("17MB");
+  await (await cluster.session("pg1")).rows("ALTER SYSTEM RESET ALL");
 });
 
 const confTexts = (): readonly string[] =>

@@ -1,0 +1,115 @@
+import path from "node:path";
+import { removeFile, temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
+import { run, runOrFail } from "../system/process.ts";
+import { programOf, type Installation } from "./installation.ts";
+import { tellingLines } from "./server.ts";
+
+/** Tries whether a server starts with two texts: of postgresql.conf, and of postgresql.auto.conf. @returns its words where it does not */
+type Attempt = (conf: string, auto: string) => Promise<string | undefined>;
+
+/** Why a server does not start with its configuration. */
+export interface StartFault {
+  /** The server's own words. */
+  readonly words: string;
+  /** The line that ALTER SYSTEM wrote, where it is one; undefined where the fault is in the other file. */
+  readonly altered: { readonly name: string; readonly line: number; readonly text: string } | undefined;
+}
+
+/**
+ * Starts a server, sees whether it gets ready, and ends it at once. It ends by itself when whoever started this is gone:
+ * it waits 20 s at most. The eighth line of postmaster.pid is the server's state (miscadmin.h).
+ */
+const TRY = `
+"$@" 2>&1 & server=$!
+for turn in $(seq 400); do
+  state=$(sed -n 8p "$TRIED/postmaster.pid" 2>/dev/null)
+  case "$state" in ready*) kill -QUIT $server; wait $server; exit 0;; esac
+  kill -0 $server 2>/dev/null || exit 1
+  sleep 0.05
+done
+kill -QUIT $server; wait $server; exit 1`;
+
+/** What a server on trial must not do, or must not share with the one whose configuration it tries. */
+const APART = {
+  listen_addresses: "",
+  external_pid_file: "",
+  logging_collector: "off",
+  log_destination: "stderr",
+  archive_mode: "off",
+  autovacuum: "off",
+  fsync: "off",
+};
+
+/** Settings of what a running server has already, so that it is not asked for twice: little, where they stay as they are. */
+export interface Kept {
+  readonly shared_buffers: boolean;
+}
+
+/**
+ * Tries a whole configuration on an empty data directory of its own, beside the server that is to get it: what a server
+ * only finds out when it starts (a library that is not there, more memory than there is) is found out before it stops.
+ * @returns undefined where it starts
+ * @throws OdooPgError when nothing can be tried, as without room on the disk
+ */
+export async function tryConfiguration(
+  options: { readonly installation: Installation; readonly owner: Owner | undefined; readonly kept?: Kept },
+  conf: string,
+  auto: string,
+): Promise<StartFault | undefined> {
+  return await onTrial(options, async (attempt) => {
+    const words = await attempt(conf, auto);
+    if (words === undefined) return undefined;
+    const entries = alteredLines(auto);
+    if (entries.length === 0 || (await attempt(conf, "")) !== undefined) return { words, altered: undefined };
+    for (const entry of entries) {
+      const alone = await attempt(conf, `${entry.text}\n`);
+      if (alone !== undefined) return { words: alone, altered: entry };
+    }
+    return { words, altered: entries.at(-1) };
+  });
+}
+
+/** The settings in a text of postgresql.auto.conf. ALTER SYSTEM writes each on one line. */
+export function alteredLines(auto: string): { name: string; line: number; text: string }[] {
+  return auto.split("\n").flatMap((text, index) => {
+    const name = /^\s*([A-Za-z_][\w.]*)\s*=/.exec(text)?.[1];
+    return name === undefined ? [] : [{ name, line: index + 1, text: text.trim() }];
+  });
+}
+
+async function onTrial<T>(
+  {
+    installation,
+    owner,
+    kept,
+  }: { readonly installation: Installation; readonly owner: Owner | undefined; readonly kept?: Kept },
+  use: (attempt: Attempt) => Promise<T>,
+): Promise<T> {
+  return await temporaryDirectory(owner, async (directory) => {
+    const data = path.join(directory, "data");
+    const conf = path.join(directory, "postgresql.conf");
+    await runOrFail(
+      programOf(installation, "initdb"),
+      ["-D", data, "-U", "trial", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+      { owner },
+    );
+    const settings = {
+      ...APART,
+      data_directory: data,
+      hba_file: path.join(data, "pg_hba.conf"),
+      ident_file: path.join(data, "pg_ident.conf"),
+      unix_socket_directories: directory,
+      ...(kept?.shared_buffers === true ? { shared_buffers: "1MB" } : {}),
+    };
+    const given = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+    return await use(async (text, auto) => {
+      await writeFileAtomic(conf, text, { owner });
+      await writeFileAtomic(path.join(data, "postgresql.auto.conf"), auto, { owner });
+      await removeFile(path.join(data, "postmaster.pid"));
+      const server = [programOf(installation, "postgres"), "-D", data, "-c", `config_file=${conf}`, ...given];
+      const ran = await run("sh", ["-c", TRY, "sh", ...server], { owner, environment: { TRIED: data } });
+      if (ran.exitCode === 0) return undefined;
+      return tellingLines(ran.stdout.replaceAll(conf, "postgresql.conf"));
+    });
+  });
+}
