@@ -1,6 +1,7 @@
 // Builds the single-file program that is installed and shipped: node scripts/build.mjs [FILE], default dist/odoo-pg.mjs.
 import { build } from "esbuild";
-import { chmodSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { fileURLToPath } from "node:url";
 import { pageInProgram } from "./page.mjs";
@@ -10,6 +11,9 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
 const out = process.argv[2] ?? `${root}dist/odoo-pg.mjs`;
 // Whoever starts the program meanwhile finds the old one or the new one, never a half.
 const unfinished = `${out}.${process.pid}`;
+/** Stands where the build's own mark will be: a hash of all the rest. */
+const UNMARKED = "0".repeat(16);
+const MARK = `odoo-pg-build-${UNMARKED}`;
 
 /**
  * Loads Node's own modules when the code that uses them first runs. Imports of a module would load all of them at each
@@ -44,6 +48,7 @@ await build({
   external: ["pg-native"],
   define: {
     ODOO_PG_VERSION: JSON.stringify(version),
+    ODOO_PG_BUILD: JSON.stringify(MARK),
     // pg asks whether it runs on Cloudflare by making a Response, which loads all of undici on Node 20; this tells it.
     navigator: JSON.stringify({ userAgent: "Node.js" }),
   },
@@ -58,6 +63,10 @@ await build({
   logLevel: "warning",
 }).catch(() => process.exit(1)); // esbuild has printed what is wrong.
 try {
+  const text = readFileSync(unfinished, "utf8");
+  if (!text.includes(MARK)) throw new Error("the program does not say which build it is");
+  const mark = createHash("sha256").update(text).digest("hex").slice(0, UNMARKED.length);
+  writeFileSync(unfinished, text.replaceAll(MARK, MARK.replace(UNMARKED, mark)));
   chmodSync(unfinished, 0o755);
   renameSync(unfinished, out);
 } finally {

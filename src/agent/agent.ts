@@ -10,7 +10,7 @@ import { OdooFactsKeeper } from "../odoo/facts-keeper.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { databaseBytes } from "../postgres/observe.ts";
 import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
-import { ensureDirectory, type Owner } from "../system/files.ts";
+import type { Owner } from "../system/files.ts";
 import { serveOnSocket, serveTexts } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
@@ -30,6 +30,7 @@ import { factsAccess } from "./facts-node.ts";
 import { finishChange } from "./finish-change.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 import { PoolKeeper } from "./pool-keeper.ts";
+import { prepareStateDirectory } from "./possession.ts";
 import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type { AgentReport, ApplyRequest, operationSchema, Outcome } from "./report.ts";
@@ -73,6 +74,8 @@ export interface AgentOptions {
   readonly searchPath: string;
   readonly installHint: string;
   readonly version: string;
+  /** Tells this program from others of its version. */
+  readonly build: string;
   /** How to start this same program again. */
   readonly program: readonly [string, string];
   readonly log: Log;
@@ -130,7 +133,6 @@ export class Agent {
     });
     this.#console = new ConsoleServer({
       layout: this.#layout,
-      owner: options.owner,
       hostname: options.machine.hostname,
       program: options.program,
       source: this.#gatherer,
@@ -145,20 +147,18 @@ export class Agent {
     await prepareStateDirectory(this.#layout, owner);
     await takeLock(this.#layout.lockFile, ownPid);
     try {
-      // The health answers are for HAProxy, which runs as the servers' user; orders only for who started the agent.
+      // The health answers are for HAProxy, which runs as the servers' user; orders only for who started the agent. Their
+      // socket stays where it is: another place would be another configuration, and a reload for nothing.
       const health = path.join(this.#layout.runDir, "health.sock");
       this.#closers.push(
         await serveTexts(
           health,
           healthAnswers((node) => this.#pool?.members.has(node) ?? false),
-          owner,
         ),
       );
       const applied = await readApplied(this.#layout);
       if (applied) await this.#load(applied.config, {}).catch((error: unknown) => this.#notLoaded(error));
-      this.#closers.push(
-        await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders()), undefined),
-      );
+      this.#closers.push(await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders())));
       this.#closers.push(async () => await this.#console.close());
       this.#closers.push(async () => await this.#gatherer.close());
       if (applied) await this.#console.apply(applied.config);
@@ -245,7 +245,7 @@ export class Agent {
       }
       throw error;
     }
-    await writeApplied(this.#layout, runtime.config, runtime.installation.major, runtime.owner);
+    await writeApplied(this.#layout, runtime.config, runtime.installation.major);
     await this.#console.apply(runtime.config);
     await openEndpoints();
     const late = await awaitStreaming(runtime, broughtUp.replicas);
@@ -316,7 +316,7 @@ export class Agent {
     const state = await loadState(this.#layout, config);
     requireFittingRecord(state, config);
     // Written before anything else is made: by it the directory is recognised, also by `destroy`.
-    if (!(await readState(this.#layout))) await writeState(this.#layout, state, owner);
+    if (!(await readState(this.#layout))) await writeState(this.#layout, state);
     const follows = state.primary === UPSTREAM ? config.upstream : undefined;
     const passwords = await ensurePasswords(this.#layout, given, owner, follows?.user);
     const runtime: Runtime = this.#runtime ?? {
@@ -467,6 +467,7 @@ export class Agent {
     return {
       pid: ownPid,
       version: this.#options.version,
+      build: this.#options.build,
       keeping: this.#keeping,
       ending: this.#turns.closed,
       operation: this.#turns.current ?? null,
@@ -490,15 +491,6 @@ export class Agent {
       })),
     };
   }
-}
-
-/** Makes the directories below a state directory. @throws OdooPgError state_dir_unusable. */
-export async function prepareStateDirectory(layout: Layout, owner: Owner | undefined): Promise<void> {
-  await ensureDirectory(layout.stateDir, { mode: 0o755, owner });
-  for (const directory of [layout.runDir, layout.secretsDir, layout.haproxyDir, layout.nodesDir]) {
-    await ensureDirectory(directory, { mode: 0o700, owner });
-  }
-  await ensureDirectory(layout.tlsDir, { mode: 0o755, owner });
 }
 
 /** @throws OdooPgError refused: whose directory it is, and who is primary, is never changed by editing a file. */

@@ -12,7 +12,8 @@ import { initialiseDataDirectory } from "../postgres/initialise.ts";
 import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
-import { diskSpace, ensureDirectory, kindOf, move, readTextIfAny } from "../system/files.ts";
+import { diskSpace, ensureDirectory, kindOf, passableFor, readTextIfAny } from "../system/files.ts";
+import { makeFolder, renameIn } from "../system/folder.ts";
 import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import {
@@ -38,7 +39,7 @@ import {
 } from "./runtime.ts";
 import { removeGoneNodes } from "./removed-nodes.ts";
 import { lookWhetherStranded } from "./stranded.ts";
-import { passwordFile, storePasswords } from "./secrets.ts";
+import { storePasswords } from "./secrets.ts";
 import { writeState } from "./state.ts";
 import { guardTablespaces, tablespaceTroubles } from "./tablespaces.ts";
 import { waitingForReseed } from "../cluster/tablespaces.ts";
@@ -167,7 +168,7 @@ async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Pr
     const { systemIdentifier } = await upstream.identify();
     if (systemIdentifier === runtime.state.system_identifier) return;
     runtime.state = { ...runtime.state, system_identifier: systemIdentifier };
-    await writeState(runtime.layout, runtime.state, runtime.owner);
+    await writeState(runtime.layout, runtime.state);
   } catch (error) {
     if (runtime.state.system_identifier === null) throw error;
     runtime.log("warn", error instanceof Error ? error.message : String(error));
@@ -243,10 +244,10 @@ async function checkRoom(runtime: Runtime, decisions: ReadonlyMap<string, StartD
 }
 
 async function prepareCertificates(runtime: Runtime): Promise<void> {
-  await ensureAuthority(runtime.config, runtime.layout, runtime.owner);
+  await ensureAuthority(runtime.config, runtime.layout);
   await Promise.all(
     [...runtime.nodes.values()].map(async ({ node, files }) => {
-      await ensureDirectory(files.dir, { owner: runtime.owner });
+      await ensureDirectory(files.dir, passableFor(runtime.owner));
       await ensureNodeCertificate(
         runtime.config,
         runtime.layout,
@@ -262,13 +263,13 @@ async function prepareCertificates(runtime: Runtime): Promise<void> {
 
 async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progress): Promise<void> {
   progress.step(primary.node.name, "make the database cluster (initdb)");
-  await ensureDirectory(primary.files.dir, { owner: runtime.owner });
+  await ensureDirectory(primary.files.dir, passableFor(runtime.owner));
   await ensurePlace(runtime, primary);
   await initialiseDataDirectory({
     installation: runtime.installation,
     owner: runtime.owner,
     files: primary.files,
-    passwordFile: passwordFile(runtime.layout, "postgres"),
+    password: runtime.passwords.postgres,
     more: runtime.config.postgres.initdb_args,
   });
 }
@@ -276,7 +277,7 @@ async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progr
 /** The directory that a node's data directory is to lie in. One that is there already, such as a volume, is left as it is. */
 async function ensurePlace(runtime: Runtime, { files }: NodeHandle): Promise<void> {
   const place = path.dirname(files.dataDir);
-  if ((await kindOf(place)) === undefined) await ensureDirectory(place, { owner: runtime.owner });
+  if ((await kindOf(place)) === undefined) await makeFolder(place, 0o700, runtime.owner);
 }
 
 /** Starts a server that does not run yet, with its files written first. One that runs is adopted as it is. */
@@ -336,7 +337,7 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
   }
   if (runtime.state.system_identifier !== facts.system_identifier) {
     runtime.state = { ...runtime.state, system_identifier: facts.system_identifier };
-    await writeState(runtime.layout, runtime.state, runtime.owner);
+    await writeState(runtime.layout, runtime.state);
   }
   if (!runtime.state.history.length) {
     await recordHistory(runtime, {
@@ -374,7 +375,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
     if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
     else await primary.use(async (session) => await releaseSlot(session, slot));
     const fresh = await copyOfPrimary(runtime, handle, slot, progress);
-    await move(fresh, handle.files.dataDir);
+    await renameIn(fresh, handle.files.dataDir);
   } finally {
     handle.operation = undefined;
   }

@@ -1,4 +1,3 @@
-import path from "node:path";
 import {
   decidePromote,
   decideSwitchover,
@@ -21,7 +20,8 @@ import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
 import { closeTablespaces } from "../postgres/tablespaces.ts";
 import { endOfWal, lastCheckpoint } from "../postgres/wal-end.ts";
 import { monotonic, now, waitUntil } from "../system/clock.ts";
-import { removeFile, writeFileAtomic } from "../system/files.ts";
+import { readableBy, writeFileAtomic } from "../system/files.ts";
+import { inFolder } from "../system/folder.ts";
 import { applyConfiguration, writeNodeFiles } from "./configure.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
@@ -317,24 +317,25 @@ async function requireEverything(runtime: Runtime, old: NodeHandle, next: NodeHa
 async function takeBack(runtime: Runtime, old: NodeHandle): Promise<void> {
   if (runtime.state.primary !== old.node.name) return;
   runtime.routedPrimary = old.node.name;
-  await removeFile(standbySignal(old));
+  await inFolder(old.files.dataDir, async (folder) => await folder.remove(STANDBY_SIGNAL));
   await guardTablespaces(runtime, old);
   await startServer(startOptions(runtime, old)).catch((error: unknown) =>
     runtime.log("error", `${old.node.name} is not started again yet: ${String(error)}`),
   );
 }
 
-function standbySignal(handle: NodeHandle): string {
-  return path.join(handle.files.dataDir, "standby.signal");
-}
+const STANDBY_SIGNAL = "standby.signal";
 
 /** From here on a node starts as a standby only, whoever starts it. */
 export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner } = runtime;
   const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
   await closeTablespaces(handle.files.dataDir, owner);
-  await writeFileAtomic(standbySignal(handle), "", { owner });
-  await writeFileAtomic(handle.files.synchronousFile, renderSynchronous(ryw, []), { owner });
+  await inFolder(
+    handle.files.dataDir,
+    async (folder) => await writeFileAtomic(folder.at(STANDBY_SIGNAL), "", { owner }),
+  );
+  await writeFileAtomic(handle.files.synchronousFile, renderSynchronous(ryw, []), readableBy(owner));
 }
 
 /**
@@ -343,11 +344,11 @@ export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promi
  */
 export async function makePrimary(runtime: Runtime, next: NodeHandle): Promise<void> {
   const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
-  await writeFileAtomic(next.files.synchronousFile, renderSynchronous(ryw, []), { owner: runtime.owner });
+  await writeFileAtomic(next.files.synchronousFile, renderSynchronous(ryw, []), readableBy(runtime.owner));
   // Its sessions must wait for replicas by the same rule from its first commit on.
   await next.use(async (session) => await reloadAndWait(session, next.files.dataDir, next.node.name));
   const state = { ...runtime.state, primary: next.node.name };
-  await writeState(runtime.layout, state, runtime.owner);
+  await writeState(runtime.layout, state);
   runtime.state = state;
   // From here on the cluster has a primary of its own.
   runtime.upstream = undefined;

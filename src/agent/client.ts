@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Layout } from "../cluster/layout.ts";
+import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, waitUntil } from "../system/clock.ts";
 import { readTail, type Owner } from "../system/files.ts";
@@ -7,8 +8,9 @@ import { requester } from "../system/machine.ts";
 import { requestJson, requestLines } from "../system/http.ts";
 import { parseJson } from "../system/json-file.ts";
 import { startDetached } from "../system/process.ts";
-import { agentReport } from "./ask.ts";
+import { agentReport, isUnreached } from "./ask.ts";
 import { lockHolder } from "./lock.ts";
+import { prepareStateDirectory, takePossession } from "./possession.ts";
 import { errorFromEvent, errorSchema, eventSchema, type AgentEvent } from "./events.ts";
 
 const linkSchema = z.union([
@@ -96,24 +98,37 @@ export interface AgentStart {
   readonly program: readonly [string, string];
   readonly searchPath: string;
   readonly version: string;
+  /** Tells the program from others of its version. */
+  readonly build: string;
+  /** What the operator's own file says. */
+  readonly config: Config;
 }
 
-/** Makes sure that an agent of this version runs. One of another version is replaced: the servers outlive it. */
+/**
+ * Makes sure that an agent of this very program runs. Another one is replaced: the servers outlive it. A state directory
+ * of odoo-pg up to 0.1 is made ours first.
+ */
 export async function ensureAgent(start: AgentStart): Promise<void> {
-  const { layout } = start;
+  const { layout, owner } = start;
   const present = await agentReport(layout, 2000);
-  if (present?.version === start.version && !present.ending) return;
+  if (present?.build === start.build && !present.ending) return;
   if (present) {
-    if (!present.ending)
-      await requestJson(
-        { socketPath: layout.agentSocket, method: "POST", path: "/leave", limit: 2000 },
-        z.unknown(),
-      ).catch(() => {});
-    await waitUntil(async () => (await agentReport(layout, 500)) === undefined, {
+    if (!present.ending) {
+      for (const socketPath of [layout.agentSocket, layout.formerAgentSocket])
+        await requestJson({ socketPath, method: "POST", path: "/leave", limit: 2000 }, z.unknown()).catch(
+          () => {},
+        );
+    }
+    const hasLeft = async (): Promise<boolean> =>
+      (await agentReport(layout, 500)) === undefined && (await lockHolder(layout.lockFile)) === undefined;
+    await waitUntil(hasLeft, {
       what: `the agent of version ${present.version} to leave`,
       limit: 30_000,
+      interval: 10,
     });
   }
+  await takePossession(layout, owner, start.config);
+  await prepareStateDirectory(layout, owner);
   const child = await startDetached(
     start.program[0],
     [
@@ -163,6 +178,7 @@ export async function orderEvenIfItLeft(
   try {
     return await order(layout, path, body, onEvent, signal);
   } catch (error) {
+    // One that was taken is not given twice.
     if (!(error instanceof OdooPgError) || !isUnreached(error.cause)) throw error;
   }
   await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
@@ -171,13 +187,6 @@ export async function orderEvenIfItLeft(
   });
   await ensureAgent(start);
   return await order(layout, path, body, onEvent, signal);
-}
-
-/** Whether nobody was there to take the order: one that was taken is not given twice. */
-function isUnreached(cause: unknown): boolean {
-  return (
-    cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ECONNREFUSED")
-  );
 }
 
 function silentHolder(holder: number, layout: Layout): OdooPgError {

@@ -27,6 +27,8 @@ import {
   ensureDirectory,
   kindOf,
   modifiedAt,
+  passableFor,
+  readableBy,
   readTextIfAny,
   writeFileAtomic,
   writeFileIfChanged,
@@ -68,7 +70,7 @@ async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Fl
  */
 export async function validateParameters(runtime: Runtime): Promise<void> {
   const handle = runtime.upstream ? firstOf(runtime) : primaryOf(runtime);
-  await ensureDirectory(handle.files.dir, { owner: runtime.owner });
+  await ensureDirectory(handle.files.dir, passableFor(runtime.owner));
   const text = await configurationText(runtime, handle, {});
   const { installation, owner } = runtime;
   try {
@@ -82,27 +84,30 @@ export async function validateParameters(runtime: Runtime): Promise<void> {
 export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor: Floor): Promise<boolean> {
   const { owner } = runtime;
   const { files } = handle;
-  await ensureDirectory(files.dir, { owner });
+  const readable = readableBy(owner);
+  await ensureDirectory(files.dir, passableFor(owner));
   await guardTablespaces(runtime, handle);
-  const conf = await writeFileIfChanged(files.configFile, await configurationText(runtime, handle, floor), {
-    owner,
-  });
+  const conf = await writeFileIfChanged(
+    files.configFile,
+    await configurationText(runtime, handle, floor),
+    readable,
+  );
   const hba = await writeFileIfChanged(
     files.hbaFile,
     renderHba(runtime.config.networks, isForeignCopy(runtime)),
-    { owner },
+    readable,
   );
   const ident = renderIdent([
     "root",
     runtime.machine.userName,
     ...(owner?.name === undefined ? [] : [owner.name]),
   ]);
-  await writeFileIfChanged(files.identFile, ident, { owner });
+  await writeFileIfChanged(files.identFile, ident, readable);
   if ((await kindOf(files.synchronousFile)) === undefined) {
     await writeFileAtomic(
       files.synchronousFile,
       renderSynchronous(runtime.config.endpoints.read.consistency === "read-your-writes", []),
-      { owner },
+      readable,
     );
   }
   return conf || hba;
@@ -214,7 +219,7 @@ async function bringInLine(
 async function goBack(runtime: Runtime, handle: NodeHandle, previous: string | undefined): Promise<void> {
   const { files, node } = handle;
   if (previous === undefined || previous === (await readTextIfAny(files.configFile))) return;
-  await writeFileAtomic(files.configFile, previous, { owner: runtime.owner });
+  await writeFileAtomic(files.configFile, previous, readableBy(runtime.owner));
   await handle.use(async (session) => await reloadAndWait(session, files.dataDir, node.name));
 }
 
@@ -296,11 +301,11 @@ export async function startOrGoBack(
     const wanted = await readTextIfAny(files.configFile);
     if (previous === undefined || wanted === undefined || previous === wanted)
       throw await explainFailedStart(runtime, handle, error);
-    await writeFileAtomic(files.configFile, previous, { owner });
+    await writeFileAtomic(files.configFile, previous, readableBy(owner));
     try {
       await startServer(start);
     } catch {
-      await writeFileAtomic(files.configFile, wanted, { owner });
+      await writeFileAtomic(files.configFile, wanted, readableBy(owner));
       throw await explainFailedStart(runtime, handle, error);
     }
     throw new OdooPgError("parameter_invalid", {

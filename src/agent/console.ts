@@ -13,7 +13,7 @@ import type { ConsoleSource } from "../console/source.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureNodeCertificate } from "../postgres/certificates.ts";
 import { monotonic, now } from "../system/clock.ts";
-import { isErrno, readTextIfAny, type Owner } from "../system/files.ts";
+import { isErrno, readTextIfAny } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
 import { portHolder } from "../system/network.ts";
 import { serveWeb, type WebServer } from "../system/web.ts";
@@ -24,7 +24,6 @@ const TRY_EVERY = 10_000;
 
 export interface ConsoleServerOptions {
   readonly layout: Layout;
-  readonly owner: Owner | undefined;
   readonly hostname: string;
   /** How to start odoo-pg again. */
   readonly program: readonly [string, string];
@@ -197,14 +196,14 @@ export class ConsoleServer {
 
   /** The console's own certificate, of the cluster's authority; or the one that the configuration gives. */
   async #certificate(config: Config): Promise<Certificate> {
-    const { layout, owner, hostname } = this.#options;
+    const { layout, hostname } = this.#options;
     const { listen } = config.console;
     const files = {
       certificateFile: path.join(layout.tlsDir, "console.crt"),
       keyFile: path.join(layout.tlsDir, "console.key"),
     };
     const named = { name: "console", host: endpointHost(listen) };
-    await ensureNodeCertificate({ ...config, listen }, layout, named, files, owner, hostname, now());
+    await ensureNodeCertificate({ ...config, listen }, layout, named, files, undefined, hostname, now());
     return {
       certificate: (await readTextIfAny(files.certificateFile)) ?? "",
       key: (await readTextIfAny(files.keyFile)) ?? "",

@@ -3,7 +3,8 @@ import { nodeLayoutOf, type Layout, type NodeConfig, type NodeLayout } from "../
 import { isFilling, type DiskUse, type KeptAside, type OtherDisk } from "../cluster/view.ts";
 import { tablespacesOf, unusedPlaces, walElsewhere } from "../postgres/tablespaces.ts";
 import { within } from "../system/clock.ts";
-import { deviceOf, diskSpace, namesIn, treeBytes } from "../system/files.ts";
+import { deviceOf, diskSpace, namesIn } from "../system/files.ts";
+import { bytesBelow } from "../system/folder.ts";
 
 /** What lies in a directory that is kept aside never changes: its size is counted once in a process. */
 const counted = new Map<string, Promise<number>>();
@@ -51,7 +52,7 @@ async function pathsAside(layout: Layout, files: NodeLayout): Promise<string[]> 
 }
 
 async function sized(aside: string, limit: number): Promise<KeptAside> {
-  const count = counted.get(aside) ?? treeBytes(aside);
+  const count = counted.get(aside) ?? bytesBelow(aside);
   counted.set(aside, count);
   const bytes = await within(limit, aside, count).catch(() => undefined);
   return { path: aside, bytes };

@@ -14,7 +14,7 @@ import {
 import { reloadAndWait } from "../postgres/reload.ts";
 import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
 import { now, waitUntil, within } from "../system/clock.ts";
-import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { primaryOf, replicasOf, type Runtime } from "./runtime.ts";
 
@@ -300,7 +300,7 @@ export class PoolKeeper {
     const text = renderSynchronous(ryw, [...names]);
     // A write that fails may have been done all the same: then the file is read anew.
     this.#listed = undefined;
-    const changed = await writeFileIfChanged(primary.files.synchronousFile, text, { owner: runtime.owner });
+    const changed = await writeFileIfChanged(primary.files.synchronousFile, text, readableBy(runtime.owner));
     this.#listed = names;
     if (changed) runtime.log("info", `commits wait for: ${[...names].sort().join(", ") || "no replica"}`);
     await primary.use(async (session) => {

@@ -51,7 +51,7 @@ export async function removeGoneNodes(
   // Written first: an `up` that is cut off here still knows whose slots to drop.
   const removed = [...new Set([...runtime.state.removed, ...gone.map(({ name }) => name)])];
   runtime.state = { ...runtime.state, removed };
-  await writeState(runtime.layout, runtime.state, runtime.owner);
+  await writeState(runtime.layout, runtime.state);
   for (const node of gone) await removeNode(runtime, node, progress);
 }
 
@@ -65,7 +65,7 @@ async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress
     .use(async (session) => await dropSlot(session, slotName(node.name)))
     .catch((error: unknown) => runtime.log("warn", `slot of ${node.name} not dropped yet: ${String(error)}`));
   if ((await kindOf(files.dir)) === undefined) return;
-  await ensureDirectory(runtime.layout.asideDir, { owner: runtime.owner });
+  await ensureDirectory(runtime.layout.asideDir);
   const aside = path.join(runtime.layout.asideDir, `${node.name}-${stamp(now())}`);
   await move(files.dir, aside);
   progress.note(`The data of ${node.name} is kept in ${node.data_dir ?? aside}`);

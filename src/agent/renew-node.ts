@@ -16,7 +16,15 @@ import {
   tablespacesOf,
 } from "../postgres/tablespaces.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
-import { diskSpace, isMountPoint, kindOf, move, removeTree, treeBytes } from "../system/files.ts";
+import {
+  diskSpace,
+  isMountPoint,
+  kindOf,
+  readTextIfAny,
+  temporaryDirectory,
+  writeFileAtomic,
+} from "../system/files.ts";
+import { bytesBelow, removeIn, renameIn } from "../system/folder.ts";
 import { runOrFail } from "../system/process.ts";
 import { becomeStandby } from "./change-primary.ts";
 import { startingFloor, writeNodeFiles } from "./configure.ts";
@@ -174,7 +182,7 @@ async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void
 
 async function bytesWithTablespaces(dataDir: string): Promise<number> {
   const places = [dataDir, ...(await tablespacesOf(dataDir)).values()];
-  const each = await Promise.all(places.map(treeBytes));
+  const each = await Promise.all(places.map(bytesBelow));
   return each.reduce((all, bytes) => all + bytes, 0);
 }
 
@@ -224,10 +232,10 @@ async function renew(
       aside = `${files.dataDir}.aside-${stamp(now())}`;
       // Whoever removes it needs no right that its owner has not.
       await openTablespaces(files.dataDir, runtime.owner);
-      await move(files.dataDir, aside);
+      await renameIn(files.dataDir, aside);
       progress.note(`the old data of ${node.name} is kept in ${aside}`);
     }
-    await move(fresh, files.dataDir);
+    await renameIn(fresh, files.dataDir);
     await becomeStandby(runtime, handle);
     await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
     handle.waiting = undefined;
@@ -242,8 +250,8 @@ async function renew(
     });
     if (discardOld && aside !== undefined) {
       progress.step(node.name, "remove the old data");
-      for (const place of await ownPlacesOf(files, aside)) await removeTree(place);
-      await removeTree(aside);
+      for (const place of await ownPlacesOf(files, aside)) await removeIn(place);
+      await removeIn(aside);
     }
     await recordHistory(runtime, {
       at: new Date(now()).toISOString(),
@@ -313,14 +321,20 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
   const access = await primary.superuser.client("odoo-pg rejoin");
   progress.step(handle.node.name, `pg_rewind against ${primary.node.name}`);
   try {
-    await runOrFail(
-      programOf(installation, "pg_rewind"),
-      [`--target-pgdata=${fresh}`, `--source-server=${access.connection} connect_timeout=5`],
-      { owner, limit: 0, environment: access.environment },
-    );
+    await temporaryDirectory(owner, async (folder) => {
+      // It works as the servers' user, whom our own password file is closed to.
+      const passfile = path.join(folder, "pgpass");
+      const { PGPASSFILE: own = "" } = access.environment;
+      await writeFileAtomic(passfile, (await readTextIfAny(own)) ?? "", { owner });
+      await runOrFail(
+        programOf(installation, "pg_rewind"),
+        [`--target-pgdata=${fresh}`, `--source-server=${access.connection} connect_timeout=5`],
+        { owner, limit: 0, environment: { ...access.environment, PGPASSFILE: passfile } },
+      );
+    });
   } catch (error) {
     await removePlaceOf(handle.files, fresh);
-    await removeTree(fresh);
+    await removeIn(fresh);
     throw new OdooPgError("command_failed", {
       message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,
       safe: `Its data is untouched; it stays stopped.`,

@@ -17,6 +17,8 @@ export type ApplyRequest = z.output<typeof applyRequestSchema>;
 export const agentReportSchema = z.object({
   pid: z.number(),
   version: z.string(),
+  /** Which program it is: of one version there may be several. Agents up to 0.1 do not say. */
+  build: z.string().nullable().default(null),
   /** Whether the agent keeps the servers running, or only waits for an order. */
   keeping: z.boolean(),
   /** Whether it is about to end, and takes no order any more. */

@@ -146,7 +146,7 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
 
 export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {
   runtime.state = { ...runtime.state, history: [...runtime.state.history, entry].slice(-200) };
-  await writeState(runtime.layout, runtime.state, runtime.owner);
+  await writeState(runtime.layout, runtime.state);
 }
 
 /** What the cluster's record says, for the decision how a node starts. */

@@ -23,7 +23,7 @@ const LIMIT = 2000;
 /** Takes a sample of the cluster every 30 s and keeps those of 24 hours, also when the agent is killed. */
 export class Samples {
   readonly #file: string;
-  readonly #owner: Owner | undefined;
+  readonly #reader: Owner | undefined;
   readonly #watch: Watch;
   readonly #listeners = new Set<(sample: Sample) => void>();
   /** The oldest first; undefined before the file was read. */
@@ -31,9 +31,9 @@ export class Samples {
   #taking = false;
   #growth: ReadonlyMap<string, number | null> | undefined;
 
-  constructor(stateDir: string, owner: Owner | undefined, watch: Watch) {
+  constructor(stateDir: string, reader: Owner | undefined, watch: Watch) {
     this.#file = path.join(stateDir, "samples.jsonl");
-    this.#owner = owner;
+    this.#reader = reader;
     this.#watch = watch;
   }
 
@@ -48,7 +48,7 @@ export class Samples {
       const record = await this.#take(runtime, last);
       this.#keep(record);
       const line = JSON.stringify(record);
-      const options = { maxBytes: LINES * (line.length + 1), owner: this.#owner };
+      const options = { maxBytes: LINES * (line.length + 1), reader: this.#reader };
       for (const tell of this.#listeners) tell(sampleOf(record));
       appendBounded(this.#file, line, options);
     } finally {

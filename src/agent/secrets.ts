@@ -3,7 +3,8 @@ import path from "node:path";
 import type { Layout } from "../cluster/layout.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import { passfilePath, renderPassfile } from "../postgres/render.ts";
-import { readTextIfAny, writeFileIfChanged, type Owner } from "../system/files.ts";
+import { readTextIfAny, writeFileAtomic, writeFileIfChanged, type Owner } from "../system/files.ts";
+import { readTextOfOthers } from "../system/folder.ts";
 
 /** Passwords that the configuration or the environment gives; those left out are generated once and kept. */
 export interface GivenPasswords {
@@ -61,7 +62,7 @@ export async function ensurePasswords(
   const choose = async (role: KeptPassword, wanted: string | undefined): Promise<string> => {
     const present = await kept(layout, role);
     const password = wanted ?? present ?? generatePassword();
-    if (present === undefined) await store(layout, role, password, owner);
+    if (present === undefined) await store(layout, role, password);
     return password;
   };
   const passwords = {
@@ -72,12 +73,12 @@ export async function ensurePasswords(
     // Given once, it stays: an `up` without the variable must not lock Odoo out.
     openerp: given.openerp ?? (await readPassword(layout, "openerp")),
   };
-  if (given.upstream !== undefined) await store(layout, "upstream", given.upstream, owner);
+  if (given.upstream !== undefined) await store(layout, "upstream", given.upstream);
   if (upstreamUser === undefined) {
     const known = await readPassword(layout, "replicator");
     await writePassfile(layout, { replicator: known ?? passwords.replicator }, owner);
   } else {
-    await storeAll(layout, passwords, owner);
+    await storeAll(layout, passwords);
     const upstream = await readPassword(layout, "upstream");
     await writePassfile(layout, { [upstreamUser]: upstream ?? "" }, owner);
   }
@@ -92,7 +93,7 @@ export async function ensureConsolePasswords(
     const present = await readPassword(layout, role);
     if (present !== undefined && present !== "") return present;
     const password = generatePassword();
-    await store(layout, role, password, undefined);
+    await store(layout, role, password);
     return password;
   };
   return { viewer: await keptOrNew("console_viewer"), operator: await keptOrNew("console_operator") };
@@ -104,30 +105,29 @@ export async function storePasswords(
   passwords: RolePasswords,
   owner: Owner | undefined,
 ): Promise<void> {
-  await storeAll(layout, passwords, owner);
+  await storeAll(layout, passwords);
   await writePassfile(layout, { replicator: passwords.replicator }, owner);
 }
 
-async function storeAll(layout: Layout, passwords: RolePasswords, owner: Owner | undefined): Promise<void> {
+async function storeAll(layout: Layout, passwords: RolePasswords): Promise<void> {
   for (const role of ["postgres", "replicator", "odoo", "collectd", "openerp"] as const) {
     const password = passwords[role];
-    if (password !== undefined) await store(layout, role, password, owner);
+    if (password !== undefined) await store(layout, role, password);
   }
 }
 
-async function store(
-  layout: Layout,
-  role: KeptPassword,
-  password: string,
-  owner: Owner | undefined,
-): Promise<void> {
-  await writeFileIfChanged(passwordFile(layout, role), `${password}\n`, { owner });
+async function store(layout: Layout, role: KeptPassword, password: string): Promise<void> {
+  await writeFileIfChanged(passwordFile(layout, role), `${password}\n`);
 }
 
+/** The one file of passwords that the servers' user has: its server reads it to follow the primary. */
 async function writePassfile(
   layout: Layout,
   passwords: Readonly<Record<string, string>>,
   owner: Owner | undefined,
 ): Promise<void> {
-  await writeFileIfChanged(passfilePath(layout), renderPassfile(passwords), { owner });
+  const file = passfilePath(layout);
+  const text = renderPassfile(passwords);
+  // What it holds by now is compared, and believed in nothing.
+  if ((await readTextOfOthers(file)) !== text) await writeFileAtomic(file, text, { owner });
 }

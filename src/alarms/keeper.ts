@@ -188,7 +188,7 @@ export class Alarms {
         const saved = { version: 1 as const, ...this.#state, channels };
         const text = JSON.stringify(saved);
         if (text === this.#saved) return;
-        await writeAlarms(runtime.layout.stateDir, saved, runtime.owner);
+        await writeAlarms(runtime.layout.stateDir, saved);
         this.#saved = text;
       });
     this.#saving = save;

@@ -1,6 +1,6 @@
 import path from "node:path";
 import * as z from "zod";
-import { move, writeFileAtomic, type Owner } from "../system/files.ts";
+import { move, writeFileAtomic } from "../system/files.ts";
 import { readJsonFile } from "../system/json-file.ts";
 import { alarmsStateSchema } from "./decide.ts";
 import { queueStateSchema } from "./queue.ts";
@@ -37,10 +37,6 @@ export async function setAlarmsAside(stateDir: string): Promise<string> {
 }
 
 /** @throws OdooPgError disk_full, state_dir_unusable */
-export async function writeAlarms(
-  stateDir: string,
-  saved: SavedAlarms,
-  owner: Owner | undefined,
-): Promise<void> {
-  await writeFileAtomic(alarmsFile(stateDir), `${JSON.stringify(saved, undefined, 2)}\n`, { owner });
+export async function writeAlarms(stateDir: string, saved: SavedAlarms): Promise<void> {
+  await writeFileAtomic(alarmsFile(stateDir), `${JSON.stringify(saved, undefined, 2)}\n`);
 }

@@ -1,5 +1,5 @@
 import { now } from "../system/clock.ts";
-import { writeFileAtomic, type Owner } from "../system/files.ts";
+import { writeFileAtomic } from "../system/files.ts";
 import { readCatalogue } from "./catalogue.ts";
 import type { BackupPlace } from "./place.ts";
 import { filesOfPrefix, poolPrefixes } from "./pool.ts";
@@ -17,7 +17,6 @@ export async function writeBackupStatus(
   place: BackupPlace,
   databases: readonly string[],
   run: RunReport,
-  owner: Owner | undefined,
 ): Promise<BackupStatus> {
   const { record: before } = await readBackupStatus(stateDir);
   const { backups } = await readCatalogue(place);
@@ -40,7 +39,6 @@ export async function writeBackupStatus(
   };
   await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
     mode: 0o644,
-    owner,
   });
   return status;
 }

@@ -6,7 +6,7 @@ import { findUser, readMachine } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
 import type { Invocation } from "../system/terminal.ts";
 import { installHint, searchPath } from "./context.ts";
-import { VERSION } from "./version.ts";
+import { BUILD, VERSION } from "./version.ts";
 
 /** The detached agent that `up` starts. A signal ends the agent alone: the servers outlive it. */
 export async function runAgent(
@@ -25,6 +25,7 @@ export async function runAgent(
     searchPath: searchPath(invocation),
     installHint: installHint(machine),
     version: VERSION,
+    build: BUILD,
     program: invocation.program,
     log: openLog(layoutOf(options.stateDir).agentLog, owner, false),
   });

@@ -18,7 +18,6 @@ import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { recorded } from "../events/journal.ts";
 import { runEvent } from "../events/of-backups.ts";
 import { now } from "../system/clock.ts";
-import type { Owner } from "../system/files.ts";
 import { openLog, type Log } from "../system/log.ts";
 import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
@@ -86,7 +85,7 @@ async function openSource(context: Context, requestedBy: "command" | "schedule",
     requestedBy,
     signal,
   });
-  return { source, servers, log: openLog(path.join(layout.stateDir, "pg_backup.log"), servers, false) };
+  return { source, log: openLog(path.join(layout.stateDir, "pg_backup.log"), servers, false) };
 }
 
 /** Makes backups, keeps the record for monitoring, and tells the hooks. */
@@ -99,12 +98,12 @@ export async function createNow(
 ): Promise<RunReport> {
   try {
     return await recordedRun(context, "backup", requestedBy, async () => {
-      const { source, log, servers } = await openSource(context, requestedBy, signal);
+      const { source, log } = await openSource(context, requestedBy, signal);
       const all = await databasesToBackUp(source.superuser, context.config.backup.only_filter);
       const wanted = names.length ? await databasesNamed(source.superuser, names) : all;
       return await withBackupLock(source, async () => {
         const run = await backUpDatabases(source, wanted, progressTo(show.event));
-        return await finishRun(context, source, servers, log, all, run);
+        return await finishRun(context, source, log, all, run);
       });
     });
   } finally {
@@ -129,7 +128,6 @@ async function recordedRun(
 async function finishRun(
   { config, layout }: Context,
   { place }: BackupSource,
-  servers: Owner | undefined,
   log: Log,
   all: readonly DatabaseSize[],
   run: RunReport,
@@ -143,7 +141,7 @@ async function finishRun(
   for (const id of report.removed) log("info", `removed ${id}: it had its time`);
   for (const warning of report.warnings) log("warn", warning);
   const names = all.map(({ name }) => name);
-  await writeBackupStatus(layout.stateDir, place, names, report, servers);
+  await writeBackupStatus(layout.stateDir, place, names, report);
   return report;
 }
 
@@ -342,7 +340,7 @@ export async function drillNow(
   const { config } = context;
   try {
     return await recordedRun(context, "drill", requestedBy, async () => {
-      const { source, log, servers } = await openSource(context, requestedBy, signal);
+      const { source, log } = await openSource(context, requestedBy, signal);
       const { place } = source;
       const backups: CataloguedBackup[] = [];
       for (const id of ids) backups.push(await findNamedBackup(place, context.invocation.cwd, id));
@@ -356,7 +354,7 @@ export async function drillNow(
       }
       return await withLock(place, place.drillLockFile, source.owner, async () => {
         const run = await drillBackups(source, backups, progressTo(show.event));
-        return await finishRun(context, source, servers, log, all, run);
+        return await finishRun(context, source, log, all, run);
       });
     });
   } finally {

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Help } from "commander";
 import { type OdooPgError, toOdooPgError } from "../errors.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
-import { loadContext, nextFor, type Context } from "./context.ts";
+import { asItsUser, loadContext, nextFor, refuseForeignConfig, type Context } from "./context.ts";
 import { EXAMPLES } from "./examples.ts";
 
 /** How a command was called. Flags go by their names in camel case. */
@@ -25,10 +25,15 @@ export interface CommandLine {
   readonly group: (heading: string) => void;
   readonly command: (name: string, description: string) => Command;
   readonly add: (parent: Command, name: string, description: string) => Command;
-  /** The action of a command that works on the cluster: its configuration is loaded first. */
+  /**
+   * The action of a command that works on the cluster: its configuration is loaded first, and root works in another
+   * user's cluster with that user's rights.
+   * @param options taking: it makes a state directory of odoo-pg up to 0.1 root's
+   */
   readonly withContext: (
     act: (context: Context, call: Call) => Promise<number> | number,
     where?: Invocation,
+    options?: { readonly taking?: boolean },
   ) => Action;
   /** The action of a command that finds its configuration by itself. */
   readonly plainly: (act: (output: Output, call: Call) => Promise<number>) => Action;
@@ -109,8 +114,12 @@ export function newCommandLine(
     group: (heading) => void root.commandsGroup(`${heading}:`),
     command: (name, description) => add(root, name, description),
     add,
-    withContext: (act, where = invocation) =>
-      calledWith(async (call) => await act(await load(where, output, call.text("config")), call)),
+    withContext: (act, where = invocation, options = {}) =>
+      calledWith(async (call) => {
+        const context = await asItsUser(await load(where, output, call.text("config")), options);
+        await refuseForeignConfig(context);
+        return await act(context, call);
+      }),
     plainly: (act) => calledWith(async (call) => await act(output, call)),
     run: async () => {
       try {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { parse, stringify } from "yaml";
 import { ensurePasswords, readPassword, type GivenPasswords } from "../agent/secrets.ts";
-import { prepareStateDirectory } from "../agent/agent.ts";
+import { prepareStateDirectory } from "../agent/possession.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
 import { withoutUnset, type Environment } from "../config/environment.ts";

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { lockHolder } from "../agent/lock.ts";
 import type { GivenPasswords } from "../agent/secrets.ts";
 import { shellWord } from "../cluster/shell-word.ts";
 import { layoutOf, type Layout } from "../cluster/layout.ts";
@@ -7,8 +8,9 @@ import { givenPasswordProblem, type PasswordSource, type Secrets } from "../conf
 import { resolveConfig, type ConfigSources } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import { readTextIfAny, type Owner } from "../system/files.ts";
-import { findUser, readMachine, type Machine } from "../system/machine.ts";
+import { ownerOf, readTextIfAny, type Owner } from "../system/files.ts";
+import { refuseChangesBy } from "../system/folder.ts";
+import { findUser, readMachine, takeRightsOf, type Machine } from "../system/machine.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
 
 /** What every command gets: the resolved configuration and where it came from. */
@@ -88,6 +90,45 @@ export async function loadContext(
     layout: layoutOf(resolved.config.state_dir),
     configFile: file?.path,
   };
+}
+
+/**
+ * The same context with the rights of whose cluster it is. Root in another user's state directory, as by `docker exec`,
+ * would follow that user's links and believe what that user wrote: so root works there as that user. With `taking`, what
+ * odoo-pg up to 0.1 left to the servers' user is another matter: there the agent is root's, or there is none.
+ */
+export async function asItsUser(context: Context, options: { taking?: boolean } = {}): Promise<Context> {
+  if (!context.machine.isRoot) return context;
+  const { layout } = context;
+  const agent = options.taking ? await lockHolder(layout.lockFile).catch(() => undefined) : undefined;
+  const user = options.taking
+    ? agent === undefined
+      ? undefined
+      : await ownerOf(`/proc/${agent}`)
+    : await ownerOf(layout.stateDir);
+  if (!user || user.uid === 0) return context;
+  takeRightsOf(user);
+  return { ...context, machine: readMachine() };
+}
+
+/**
+ * What root is told by a configuration, root does: hooks and programs in it run as root. So it is not taken from a file
+ * that the servers' user, Odoo's user or everybody may change; another user, such as who has sudo, is trusted with it.
+ * @throws OdooPgError state_dir_unusable
+ */
+export async function refuseForeignConfig({
+  config,
+  configFile,
+  invocation,
+  machine,
+}: Context): Promise<void> {
+  if (!machine.isRoot) return;
+  const { filestore } = config.odoo;
+  const servers = await findUser(config.user ?? "postgres");
+  const odoo = filestore === undefined ? undefined : await ownerOf(filestore);
+  const users = [servers, odoo].flatMap((user) => (user && user.uid !== 0 ? [user] : []));
+  for (const file of [configFile, config.backup.config_file])
+    if (file !== undefined) refuseChangesBy(path.resolve(invocation.cwd, file), users);
 }
 
 /** The user that servers run as: as root an unprivileged one, otherwise the present user. */

@@ -1,20 +1,35 @@
 import { agentReport } from "../agent/ask.ts";
 import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../agent/client.ts";
 import { lockHolder } from "../agent/lock.ts";
+import { takePossession } from "../agent/possession.ts";
 import { readApplied, readState } from "../agent/state.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { nodeLayoutOf } from "../cluster/layout.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { waitUntil } from "../system/clock.ts";
-import { kindOf, removeTree } from "../system/files.ts";
+import { isBelievable, kindOf } from "../system/files.ts";
+import { removeIn } from "../system/folder.ts";
 import { searchPath, serverOwner, suggest, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
-import { VERSION } from "./version.ts";
+import { BUILD, VERSION } from "./version.ts";
 
 /** Stops endpoints and servers in an order that loses nothing. The data stays. */
 export async function down(context: Context): Promise<ExitStatus> {
   const { layout, output } = context;
+  const owner = await serverOwner(context);
+  // Without an agent one is started: the order is always carried out by the same code, under the same lock.
+  const start: AgentStart = {
+    layout,
+    owner,
+    user: owner ? (context.config.user ?? "postgres") : undefined,
+    program: context.invocation.program,
+    searchPath: searchPath(context.invocation),
+    version: VERSION,
+    build: BUILD,
+    config: context.config,
+  };
+  if (!(await isBelievable(layout.appliedFile))) await ensureAgent(start);
   const applied = await readApplied(layout);
   const running = await agentReport(layout, 1000);
   if (!applied && (!running || running.ending)) {
@@ -28,17 +43,7 @@ export async function down(context: Context): Promise<ExitStatus> {
       next: `Name the configuration of "${applied.config.cluster}" with --config FILE, or set "cluster" in it to that name.`,
     });
   }
-  const owner = await serverOwner(context);
-  // Without an agent one is started: the order is always carried out by the same code, under the same lock.
-  const start: AgentStart = {
-    layout,
-    owner,
-    user: owner ? (context.config.user ?? "postgres") : undefined,
-    program: context.invocation.program,
-    searchPath: searchPath(context.invocation),
-    version: VERSION,
-  };
-  if (!running || running.ending) await ensureAgent(start);
+  if (running?.build !== BUILD || running.ending) await ensureAgent(start);
   const show = showProgress(output);
   try {
     await orderEvenIfItLeft(start, "/down", {}, show.event);
@@ -57,6 +62,8 @@ export async function down(context: Context): Promise<ExitStatus> {
 /** Removes all that a stopped cluster left in its state directory, data included. The name must be typed. */
 export async function destroy(context: Context, options: { confirm?: string }): Promise<ExitStatus> {
   const { layout, output } = context;
+  const owner = await serverOwner(context);
+  if ((await lockHolder(layout.lockFile)) === undefined) await takePossession(layout, owner, context.config);
   const applied = await readApplied(layout);
   const state = await readState(layout);
   const name = applied?.config.cluster ?? state?.cluster;
@@ -93,10 +100,10 @@ export async function destroy(context: Context, options: { confirm?: string }): 
   for (const node of nodes.values()) {
     // A data directory elsewhere goes only when it was this cluster's own: named by what was applied.
     if (node.data_dir !== undefined && applied?.config.nodes.some((own) => own.data_dir === node.data_dir)) {
-      await removeTree(node.data_dir);
+      await removeIn(node.data_dir);
     }
   }
-  await removeTree(layout.stateDir);
+  await removeIn(layout.stateDir);
   output.err(`Cluster ${name} and its data are removed.`);
   const { dir } = backupPlaceOf(applied?.config ?? context.config);
   if ((await kindOf(dir)) === "directory")

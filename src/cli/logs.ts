@@ -3,7 +3,8 @@ import { nodeLayoutOf } from "../cluster/layout.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
 import { newestLog } from "../postgres/server.ts";
 import { pause } from "../system/clock.ts";
-import { kindOf, readFrom, readTail } from "../system/files.ts";
+import { kindOf } from "../system/files.ts";
+import { readOnOfOthers, tailOfOthers } from "../system/folder.ts";
 import { onSignals } from "../system/process.ts";
 import type { Context } from "./context.ts";
 
@@ -18,7 +19,7 @@ export async function logs(
 ): Promise<ExitStatus> {
   const file = await logFile(context, target ?? "agent");
   if (file !== undefined) {
-    const lines = (await readTail(file, TAIL_BYTES)).trimEnd().split("\n");
+    const lines = (await tailOfOthers(file, TAIL_BYTES)).trimEnd().split("\n");
     context.output.out(lines.slice(-TAIL_LINES).join("\n"));
   } else if (!options.follow) {
     context.output.err(`There is no log of ${target ?? "agent"} yet.`);
@@ -27,13 +28,13 @@ export async function logs(
   const ended = new AbortController();
   onSignals(["SIGINT", "SIGTERM"], () => ended.abort());
   let current = file;
-  let offset = file === undefined ? 0 : (await readFrom(file, Number.MAX_SAFE_INTEGER - 1)).offset;
+  let offset = file === undefined ? 0 : (await readOnOfOthers(file, Number.MAX_SAFE_INTEGER - 1)).offset;
   while (!ended.signal.aborted) {
     await pause(200, ended.signal).catch(() => {});
     const newest = await logFile(context, target ?? "agent");
     if (newest !== current) [current, offset] = [newest, 0];
     if (current === undefined) continue;
-    const more = await readFrom(current, offset);
+    const more = await readOnOfOthers(current, offset);
     offset = more.offset;
     if (more.text) context.output.out(more.text.replace(/\n$/, ""));
   }

@@ -17,6 +17,7 @@ import { clearScreen, type Output } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
 import type { Look } from "./look-at.ts";
 import { sheet } from "./sheet.ts";
+import { BUILD } from "./version.ts";
 
 /**
  * Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes; only
@@ -113,6 +114,7 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
     record: record && { primary: record.primary, systemIdentifier: record.system_identifier },
     observations: [...(upstream ? [upstream] : []), ...looks.map(({ observation }) => observation)],
     agent,
+    otherAgent: agent && agent.build !== BUILD ? agent.version : undefined,
     databaseBytes: looks.find(({ size }) => size !== undefined)?.size,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },

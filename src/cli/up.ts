@@ -1,6 +1,7 @@
-import { Agent, prepareStateDirectory } from "../agent/agent.ts";
+import { Agent } from "../agent/agent.ts";
 import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../agent/client.ts";
 import { progressTo } from "../agent/events.ts";
+import { takePossession } from "../agent/possession.ts";
 import type { ApplyRequest } from "../agent/report.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../errors.ts";
@@ -19,7 +20,7 @@ import {
 import { printOdooLines } from "./odoo-conf.ts";
 import { showProgress } from "./progress.ts";
 import { status } from "./status.ts";
-import { VERSION } from "./version.ts";
+import { BUILD, VERSION } from "./version.ts";
 
 /** What a container adds to an agent in the foreground. */
 export interface Foreground {
@@ -42,7 +43,6 @@ export async function up(
     findInstallation(context.config.postgres, tools),
     findHaproxy(context.config.haproxy.program, tools),
   ]);
-  await prepareStateDirectory(context.layout, owner);
   if (options.foreground)
     return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);
   const start: AgentStart = {
@@ -52,6 +52,8 @@ export async function up(
     program: context.invocation.program,
     searchPath: tools.searchPath,
     version: VERSION,
+    build: BUILD,
+    config: context.config,
   };
   await ensureAgent(start);
   const show = showProgress(context.output);
@@ -86,6 +88,7 @@ async function stayInForeground(
     searchPath: searchPath(context.invocation),
     installHint: installHint(context.machine),
     version: VERSION,
+    build: BUILD,
     program: context.invocation.program,
     log,
   });
@@ -93,6 +96,7 @@ async function stayInForeground(
     if (event.kind === "step") log("info", `${event.node ?? ""} ${event.text}`.trim());
     if (event.kind === "note") log("info", event.text);
   });
+  await takePossession(context.layout, owner, context.config);
   await agent.open();
   let failure: OdooPgError | undefined;
   const unhook = onSignals(["SIGTERM", "SIGINT"], () => {

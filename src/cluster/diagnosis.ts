@@ -379,6 +379,14 @@ function agent({ input }: ClusterView): Warning[] {
       }),
     ];
   }
+  if (input.otherAgent !== undefined) {
+    return [
+      warning("agent_of_other_build", {
+        message: `The agent is another odoo-pg (version ${input.otherAgent}) than the one that asks.`,
+        next: suggest("up"),
+      }),
+    ];
+  }
   if (agent.keeping || agent.operation !== null) return [];
   return [
     warning("agent_waiting", {

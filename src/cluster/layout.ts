@@ -12,9 +12,13 @@ export interface Layout {
   readonly stateFile: string;
   readonly lockFile: string;
   readonly agentLog: string;
-  /** Unix sockets and process ids. */
-  readonly runDir: string;
+  /** The agent's control socket. */
+  readonly agentDir: string;
   readonly agentSocket: string;
+  /** Where agents up to 0.1 have their control socket. */
+  readonly formerAgentSocket: string;
+  /** What the servers' user listens on: Unix sockets of PostgreSQL and of HAProxy's master. */
+  readonly runDir: string;
   readonly secretsDir: string;
   readonly tlsDir: string;
   readonly haproxyDir: string;
@@ -31,8 +35,10 @@ export function layoutOf(stateDir: string): Layout {
     stateFile: at("state.json"),
     lockFile: at("agent.lock"),
     agentLog: at("agent.log"),
+    agentDir: at("agent"),
+    agentSocket: at("agent", "agent.sock"),
+    formerAgentSocket: at("run", "agent.sock"),
     runDir: at("run"),
-    agentSocket: at("run", "agent.sock"),
     secretsDir: at("secrets"),
     tlsDir: at("tls"),
     haproxyDir: at("haproxy"),
@@ -81,7 +87,7 @@ export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "da
     keyFile: path.join(dir, "server.key"),
     logDir: path.join(dir, "log"),
     socketDir: layout.runDir,
-    startLog: path.join(dir, "log", "start.log"),
+    startLog: path.join(dir, "start.log"),
   };
 }
 

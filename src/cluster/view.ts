@@ -93,6 +93,8 @@ export interface StatusInput {
   readonly observations: readonly NodeObservation[];
   /** Undefined when the agent does not answer. */
   readonly agent: AgentAccount | undefined;
+  /** The agent's version, where it is another program than the one that asks. */
+  readonly otherAgent?: string | undefined;
   readonly databaseBytes: number | undefined;
   /** The disks of the nodes' data directories, by node. */
   readonly disks: ReadonlyMap<string, DiskUse>;

@@ -59,6 +59,11 @@ export const WARNINGS = {
     meaning:
       "The agent does not answer. Servers and endpoints go on; reads go to the primary, and nothing that dies is started again.",
   },
+  agent_of_other_build: {
+    severity: "warning",
+    meaning:
+      "The agent is another program than the command, as after an update: it goes on as before until `odoo-pg up` replaces it. Servers and sessions are not disturbed by that.",
+  },
   agent_waiting: {
     severity: "warning",
     meaning: "The agent runs, but keeps nothing running: it waits for `odoo-pg up`.",

@@ -1,6 +1,6 @@
 import path from "node:path";
 import * as z from "zod";
-import { prepareStateDirectory } from "../agent/agent.ts";
+import { prepareStateDirectory } from "../agent/possession.ts";
 import { healthAnswers } from "../agent/control.ts";
 import { Endpoints, type Served } from "../agent/endpoints.ts";
 import { releaseLock, takeLock } from "../agent/lock.ts";
@@ -89,7 +89,6 @@ export class EndpointsAgent {
     this.#closeHealth = await serveTexts(
       path.join(layout.runDir, "health.sock"),
       healthAnswers((node) => this.#members.has(node)),
-      undefined,
     );
     await this.#endpoints.check(served, undefined);
     await this.#endpoints.ensure(served, { step: () => {}, note: () => {}, bytes: () => {} });

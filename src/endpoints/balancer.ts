@@ -5,6 +5,7 @@ import { waitUntil } from "../system/clock.ts";
 import {
   fileBytes,
   move,
+  readableBy,
   readFrom,
   readTextIfAny,
   removeFile,
@@ -65,7 +66,7 @@ export class Balancer {
   /** The processes that the record holds, as far as this process wrote it. */
   #recorded = "";
 
-  /** @param layout its directories exist, and belong to `owner` */
+  /** @param layout its directories exist; @param owner the user that HAProxy runs as */
   constructor(layout: Pick<Layout, "stateDir">, owner: Owner | undefined) {
     this.files = haproxyFiles(layout);
     this.#directory = layout.stateDir;
@@ -246,7 +247,7 @@ export class Balancer {
 
   /** Writes a configuration beside the present one and has HAProxy look at it. */
   async #propose(program: HaproxyProgram, text: string): Promise<void> {
-    await writeFileAtomic(this.files.candidate, text, { owner: this.#owner });
+    await writeFileAtomic(this.files.candidate, text, readableBy(this.#owner));
     await checkConfiguration(program, this.#directory, RELATIVE.candidate, this.#owner);
   }
 
@@ -288,7 +289,7 @@ export class Balancer {
       await this.#processes();
       return;
     }
-    if (before !== undefined) await writeFileAtomic(config, before, { owner: this.#owner });
+    if (before !== undefined) await writeFileAtomic(config, before, readableBy(this.#owner));
     throw await this.#explain(
       "HAProxy does not take up its new configuration",
       logStart,

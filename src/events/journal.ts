@@ -16,11 +16,11 @@ export function journalFile(stateDir: string): string {
 /**
  * Adds an event to the journal of a state directory. Written by the agent and by commands alike. It never throws: what
  * happened has happened, also where nobody can write it down.
- * @param owner of the file, when it is made
+ * @param owner of the servers: may read it
  */
 export function recordEvent(stateDir: string, event: NewEvent, owner: Owner | undefined): void {
   try {
-    appendBounded(journalFile(stateDir), lineOf(event, now()), { maxBytes: MAX_BYTES, owner });
+    appendBounded(journalFile(stateDir), lineOf(event, now()), { maxBytes: MAX_BYTES, reader: owner });
   } catch {
     // A full disk, or a user who may look only: the logs of the agent and of the backups have it too.
   }

@@ -4,8 +4,10 @@ import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import {
+  giveFile,
   kindOf,
   move,
+  readableBy,
   readTextIfAny,
   removeFile,
   writeFileAtomic,
@@ -23,37 +25,32 @@ const RENEW_BEFORE_MS = 90 * 24 * 3600 * 1000;
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
 /** Makes the cluster's own certificate authority, once. Given certificates: their authority is copied. */
-export async function ensureAuthority(
-  config: Config,
-  layout: Layout,
-  owner: Owner | undefined,
-): Promise<void> {
+export async function ensureAuthority(config: Config, layout: Layout): Promise<void> {
   const certificate = authorityPath(layout);
   if (config.tls) {
-    await writeFileIfChanged(certificate, await readGiven(config.tls.ca), { mode: 0o644, owner });
+    await writeFileIfChanged(certificate, await readGiven(config.tls.ca), { mode: 0o644 });
     return;
   }
   const key = path.join(layout.tlsDir, "ca.key");
   if ((await kindOf(certificate)) === "file" && (await kindOf(key)) === "file") return;
-  await openssl(
-    [
-      "req",
-      "-x509",
-      ...NEW_KEY,
-      "-days",
-      DAYS,
-      "-sha256",
-      "-subj",
-      `/CN=odoo-pg ${config.cluster} authority`,
-      "-addext",
-      "keyUsage=critical,keyCertSign,cRLSign",
-      "-keyout",
-      `${key}.new`,
-      "-out",
-      `${certificate}.new`,
-    ],
-    owner,
-  );
+  await openssl([
+    "req",
+    "-x509",
+    ...NEW_KEY,
+    "-days",
+    DAYS,
+    "-sha256",
+    "-subj",
+    `/CN=odoo-pg ${config.cluster} authority`,
+    "-addext",
+    "keyUsage=critical,keyCertSign,cRLSign",
+    "-keyout",
+    `${key}.new`,
+    "-out",
+    `${certificate}.new`,
+  ]);
+  await giveFile(`${key}.new`, { mode: 0o600 });
+  await giveFile(`${certificate}.new`, { mode: 0o644 });
   await move(`${key}.new`, key);
   await move(`${certificate}.new`, certificate);
 }
@@ -72,13 +69,16 @@ function subjectNames(node: Pick<NodeConfig, "host">, hostname: string, listen: 
   return [...hosts].map((host) => (isAddress(host) ? `IP:${host}` : `DNS:${host}`)).sort();
 }
 
-/** Makes or renews the certificate of a node, or of what else serves here; says whether the files changed. */
+/**
+ * Makes or renews the certificate of a node, or of what else serves here; says whether the files changed.
+ * @param reader the user whose server serves with it; undefined where that is this user
+ */
 export async function ensureNodeCertificate(
   config: Config,
   layout: Layout,
   node: Pick<NodeConfig, "name" | "host">,
   files: Pick<NodeLayout, "certificateFile" | "keyFile">,
-  owner: Owner | undefined,
+  reader: Owner | undefined,
   hostname: string,
   now: number,
 ): Promise<boolean> {
@@ -86,57 +86,48 @@ export async function ensureNodeCertificate(
     const certificate = await writeFileIfChanged(
       files.certificateFile,
       await readGiven(config.tls.certificate),
-      { mode: 0o644, owner },
+      { mode: 0o644 },
     );
-    const key = await writeFileIfChanged(files.keyFile, await readGiven(config.tls.key), {
-      mode: 0o600,
-      owner,
-    });
+    const key = await writeFileIfChanged(files.keyFile, await readGiven(config.tls.key), readableBy(reader));
     return certificate || key;
   }
   const names = subjectNames(node, hostname, config.listen);
   if (await isGood(files.certificateFile, authorityPath(layout), names, now)) return false;
   const request = `${files.certificateFile}.csr`;
   const extensions = `${files.certificateFile}.ext`;
-  await writeFileAtomic(extensions, `subjectAltName=${names.join(",")}\nextendedKeyUsage=serverAuth\n`, {
-    owner,
-  });
-  await openssl(
-    [
-      "req",
-      "-new",
-      ...NEW_KEY,
-      "-subj",
-      `/CN=${node.name}`,
-      "-keyout",
-      `${files.keyFile}.new`,
-      "-out",
-      request,
-    ],
-    owner,
-  );
-  await openssl(
-    [
-      "x509",
-      "-req",
-      "-in",
-      request,
-      "-days",
-      DAYS,
-      "-sha256",
-      "-set_serial",
-      `0x${randomBytes(16).toString("hex")}`,
-      "-CA",
-      authorityPath(layout),
-      "-CAkey",
-      path.join(layout.tlsDir, "ca.key"),
-      "-extfile",
-      extensions,
-      "-out",
-      `${files.certificateFile}.new`,
-    ],
-    owner,
-  );
+  await writeFileAtomic(extensions, `subjectAltName=${names.join(",")}\nextendedKeyUsage=serverAuth\n`);
+  await openssl([
+    "req",
+    "-new",
+    ...NEW_KEY,
+    "-subj",
+    `/CN=${node.name}`,
+    "-keyout",
+    `${files.keyFile}.new`,
+    "-out",
+    request,
+  ]);
+  await openssl([
+    "x509",
+    "-req",
+    "-in",
+    request,
+    "-days",
+    DAYS,
+    "-sha256",
+    "-set_serial",
+    `0x${randomBytes(16).toString("hex")}`,
+    "-CA",
+    authorityPath(layout),
+    "-CAkey",
+    path.join(layout.tlsDir, "ca.key"),
+    "-extfile",
+    extensions,
+    "-out",
+    `${files.certificateFile}.new`,
+  ]);
+  await giveFile(`${files.keyFile}.new`, readableBy(reader));
+  await giveFile(`${files.certificateFile}.new`, { mode: 0o644 });
   await move(`${files.keyFile}.new`, files.keyFile);
   await move(`${files.certificateFile}.new`, files.certificateFile);
   await removeFile(request);
@@ -196,9 +187,9 @@ async function readGiven(file: string): Promise<string> {
   return text;
 }
 
-async function openssl(args: readonly string[], owner: Owner | undefined): Promise<void> {
+async function openssl(args: readonly string[]): Promise<void> {
   try {
-    await runOrFail("openssl", args, { owner });
+    await runOrFail("openssl", args);
   } catch (error) {
     if (error instanceof OdooPgError && error.code === "program_missing") {
       throw new OdooPgError("program_missing", {

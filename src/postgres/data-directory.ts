@@ -1,5 +1,6 @@
 import path from "node:path";
-import { isMountPoint, kindOf, namesIn, ownerOf, readTextIfAny, type Owner } from "../system/files.ts";
+import { isMountPoint, kindOf, type Owner } from "../system/files.ts";
+import { inFolder, type Folder } from "../system/folder.ts";
 import { run } from "../system/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
@@ -31,7 +32,10 @@ const CONTROL_SETTINGS = {
   max_locks_per_transaction: "max_locks_per_xact setting",
 };
 
-/** Looks at a data directory without changing it; works whether or not a server runs on it. */
+/**
+ * Looks at a data directory without changing it; works whether or not a server runs on it.
+ * @throws OdooPgError state_dir_unusable where a third user may change where its path leads
+ */
 export async function inspectDataDirectory(
   directory: string,
   installation: Installation,
@@ -46,7 +50,20 @@ export async function inspectDataDirectory(
       next: "Move it away, or set another data_dir.",
     };
   }
-  const names = (await namesIn(directory)).filter((name) => name !== "lost+found");
+  return (
+    (await inFolder(directory, async (folder) => await inspectFolder(folder, installation, owner))) ?? {
+      kind: "absent",
+    }
+  );
+}
+
+async function inspectFolder(
+  folder: Folder,
+  installation: Installation,
+  owner: Owner | undefined,
+): Promise<DataDirectory> {
+  const directory = folder.path;
+  const names = folder.names().filter((name) => name !== "lost+found");
   if (names.length === 0 && (await isMountPoint(directory))) {
     return {
       kind: "unusable",
@@ -55,7 +72,7 @@ export async function inspectDataDirectory(
     };
   }
   if (names.length === 0) return { kind: "empty" };
-  const version = (await readTextIfAny(path.join(directory, "PG_VERSION")))?.trim();
+  const version = folder.readText("PG_VERSION")?.trim();
   if (version === undefined) {
     return {
       kind: "unusable",
@@ -70,8 +87,8 @@ export async function inspectDataDirectory(
       next: `Set postgres.version: ${version} in odoo-pg.yaml (and install PostgreSQL ${version}), or move the data to PostgreSQL ${installation.major} with pg_upgrade or a dump.`,
     };
   }
-  const holder = await ownerOf(directory);
-  if (owner && holder && holder.uid !== owner.uid) {
+  const holder = folder.owner;
+  if (owner && holder.uid !== owner.uid) {
     return {
       kind: "unusable",
       reason: `${directory} belongs to the user with id ${holder.uid}, and the servers run as the one with id ${owner.uid}`,
@@ -96,7 +113,7 @@ export async function inspectDataDirectory(
       next: "Of the primary: leave it where it is, its log shows what a replica lacks, and go on with a replica: odoo-pg promote NODE. Of a replica: move it away, then odoo-pg up.",
     };
   }
-  const standby = (await kindOf(path.join(directory, "standby.signal"))) !== undefined;
+  const standby = folder.look("standby.signal") !== undefined;
   const floor: Record<string, number> = {};
   for (const [name, label] of Object.entries(CONTROL_SETTINGS)) {
     const value = Number(field(label));

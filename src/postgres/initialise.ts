@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { NodeLayout } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
-import { ensureDirectory, move, namesIn, removeTree, type Owner } from "../system/files.ts";
+import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
+import { inFolder, renameIn } from "../system/folder.ts";
 import { runOrFail } from "../system/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { removePlaceOf } from "./tablespaces.ts";
@@ -14,8 +15,8 @@ export interface InitialiseOptions {
   readonly installation: Installation;
   readonly owner: Owner | undefined;
   readonly files: NodeLayout;
-  /** File that holds the superuser's password, readable by the owner. */
-  readonly passwordFile: string;
+  /** Of the superuser. */
+  readonly password: string;
   /** Arguments behind our own, of which initdb takes the last. */
   readonly more?: readonly string[];
 }
@@ -27,25 +28,29 @@ export interface InitialiseOptions {
 export async function initialiseDataDirectory(options: InitialiseOptions): Promise<void> {
   const { installation, owner, files } = options;
   const newDataDir = await freshDirectory(files, owner);
-  await runOrFail(
-    programOf(installation, "initdb"),
-    [
-      "-D",
-      newDataDir,
-      "-U",
-      SUPERUSER,
-      `--pwfile=${options.passwordFile}`,
-      "--auth=scram-sha-256",
-      "--encoding=UTF8",
-      "--locale=C",
-      "--data-checksums",
-      ...(options.more ?? []),
-    ],
-    { owner, limit: 300_000 },
-  ).catch((error: unknown) => {
+  await temporaryDirectory(owner, async (folder) => {
+    const passwordFile = path.join(folder, "password");
+    await writeFileAtomic(passwordFile, `${options.password}\n`, { owner });
+    await runOrFail(
+      programOf(installation, "initdb"),
+      [
+        "-D",
+        newDataDir,
+        "-U",
+        SUPERUSER,
+        `--pwfile=${passwordFile}`,
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--data-checksums",
+        ...(options.more ?? []),
+      ],
+      { owner, limit: 300_000 },
+    );
+  }).catch((error: unknown) => {
     throw withWayOut(error, options.more ?? []);
   });
-  await move(newDataDir, files.dataDir);
+  await renameIn(newDataDir, files.dataDir);
 }
 
 function withWayOut(error: unknown, more: readonly string[]): unknown {
@@ -62,15 +67,15 @@ function withWayOut(error: unknown, more: readonly string[]): unknown {
 /** An empty directory for a new copy, after what earlier attempts left behind is gone. */
 export async function freshDirectory(files: NodeLayout, owner: Owner | undefined): Promise<string> {
   const prefix = files.newDataPrefix;
-  const parent = path.dirname(prefix);
-  for (const name of await namesIn(parent)) {
-    if (!name.startsWith(path.basename(prefix))) continue;
-    const leftOver = path.join(parent, name);
-    // As long as it is there, its tablespaces are nobody else's.
-    await removePlaceOf(files, leftOver);
-    await removeTree(leftOver);
-  }
   const directory = `${prefix}${randomBytes(4).toString("hex")}`;
-  await ensureDirectory(directory, { mode: 0o700, owner });
+  await inFolder(path.dirname(prefix), async (parent) => {
+    for (const name of parent.names()) {
+      if (!name.startsWith(path.basename(prefix))) continue;
+      // As long as it is there, its tablespaces are nobody else's.
+      await removePlaceOf(files, path.join(path.dirname(prefix), name));
+      await parent.remove(name);
+    }
+    parent.make(path.basename(directory), 0o700, owner).close();
+  });
   return directory;
 }

@@ -1,7 +1,7 @@
-import path from "node:path";
 import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
+import { writeFileAtomic, type Owner } from "../system/files.ts";
+import { inFolder } from "../system/folder.ts";
 import { runOrFail } from "../system/process.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
@@ -57,9 +57,11 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
       ...(options.onProgress ? { onStderr: progressReader(options.onProgress) } : {}),
     },
   );
-  await writeFileAtomic(path.join(newDataDir, "standby.signal"), "", { owner });
-  // What came along from the primary's folder and must not be taken for this node's own.
-  await removeFile(path.join(newDataDir, "postmaster.opts"));
+  await inFolder(newDataDir, async (folder) => {
+    await writeFileAtomic(folder.at("standby.signal"), "", { owner });
+    // What came along from the primary's folder and must not be taken for this node's own.
+    await folder.remove("postmaster.opts");
+  });
   return newDataDir;
 }
 

@@ -3,15 +3,13 @@ import { OdooPgError } from "../errors.ts";
 import type { NodeLayout } from "../cluster/layout.ts";
 import {
   ensureDirectory,
-  namesIn,
   readTail,
-  readTextIfAny,
   realPath,
   removeFile,
-  modifiedAt,
   writeFileAtomic,
   type Owner,
 } from "../system/files.ts";
+import { inFolder, readTextOfOthers, tailOfOthers, type Folder } from "../system/folder.ts";
 import {
   isAlive,
   ownPid,
@@ -20,7 +18,7 @@ import {
   startDetached,
   waitForEnd,
 } from "../system/process.ts";
-import { workingDirectory } from "../system/working-directory.ts";
+import { runsAsOwnerOf, workingDirectory } from "../system/working-directory.ts";
 import { monotonic, pause, waitUntil } from "../system/clock.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { endOrphans } from "./orphans.ts";
@@ -41,7 +39,7 @@ const START_TOLERANCE = 5;
  * Undefined when none runs, also when the process id now belongs to another program or to another node's server.
  */
 export async function findPostmaster(dataDir: string): Promise<Postmaster | undefined> {
-  const lines = (await readTextIfAny(path.join(dataDir, "postmaster.pid")))?.split("\n");
+  const lines = (await readTextOfOthers(path.join(dataDir, "postmaster.pid")))?.split("\n");
   const pid = Number(lines?.[0]);
   if (!lines || !Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return undefined;
   if (!(await isPostmasterOf(dataDir, pid, Number(lines[2])))) return undefined;
@@ -56,9 +54,11 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
 /**
  * Whether a living process is the postmaster that wrote postmaster.pid. After a restart of a container or a host its id
  * may be another node's server. A postmaster works in its data directory (postmaster.c, ChangeToDataDir); where the
- * system does not tell, its start time says.
+ * system does not tell, its start time says. It runs as the owner of its data directory: whoever writes postmaster.pid
+ * must not have another's process signalled.
  */
 async function isPostmasterOf(dataDir: string, pid: number, started: number): Promise<boolean> {
+  if (!runsAsOwnerOf(pid, dataDir)) return false;
   const place = await workingDirectory(pid);
   if (place !== undefined) return place === (await realPath(dataDir));
   const actual = await processStartSeconds(pid);
@@ -154,17 +154,22 @@ const ORPHANS_LIMIT = 20_000;
  * server live on in its shared memory.
  */
 export async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefined): Promise<void> {
-  await disarm(path.join(files.dataDir, "postmaster.pid"), () => true);
+  await inFolder(files.dataDir, async (folder) => await disarm(folder, "postmaster.pid", () => true));
   const places = [files.dataDir, await realPath(files.dataDir)];
-  for (const name of await namesIn(files.socketDir)) {
-    if (/^\.s\.PGSQL\.\d+\.lock$/.test(name))
-      await disarm(path.join(files.socketDir, name), (dataDir) => places.includes(dataDir));
-  }
+  await inFolder(files.socketDir, async (folder) => {
+    for (const name of folder.names())
+      if (/^\.s\.PGSQL\.\d+\.lock$/.test(name))
+        await disarm(folder, name, (dataDir) => places.includes(dataDir));
+  });
 
-  async function disarm(file: string, isOurs: (dataDir: string | undefined) => boolean): Promise<void> {
-    const [pid, ...rest] = (await readTextIfAny(file))?.split("\n") ?? [];
+  async function disarm(
+    folder: Folder,
+    name: string,
+    isOurs: (dataDir: string | undefined) => boolean,
+  ): Promise<void> {
+    const [pid, ...rest] = folder.readText(name)?.split("\n") ?? [];
     if (!isOurs(rest[0]) || !(Number(pid) > 1)) return;
-    await writeFileAtomic(file, [ownPid, ...rest].join("\n"), { owner });
+    await writeFileAtomic(folder.at(name), [ownPid, ...rest].join("\n"), { owner });
   }
 }
 
@@ -209,7 +214,7 @@ async function startFailure(node: string, files: NodeLayout): Promise<OdooPgErro
 export async function lastWords(files: NodeLayout): Promise<string> {
   const early = linesOf(await readTail(files.startLog, 4000));
   const log = await newestLog(files);
-  const late = linesOf(log === undefined ? "" : await readTail(log, 4000));
+  const late = linesOf(log === undefined ? "" : await tailOfOthers(log, 4000));
   // The log goes on over restarts: what stands before the last one is not about it.
   const started = late.findLastIndex((line) => line.includes("LOG:  starting PostgreSQL"));
   const candidates = [early, late.slice(Math.max(0, started)), [...early, ...late]];
@@ -240,14 +245,15 @@ function isTelling(line: string): boolean {
 
 /** The log file that the server writes now, or undefined before it wrote one. */
 export async function newestLog(files: NodeLayout): Promise<string | undefined> {
-  let newest: { file: string; at: number } | undefined;
-  for (const name of await namesIn(files.logDir)) {
-    if (!/^postgresql-.*\.log$/.test(name)) continue;
-    const file = path.join(files.logDir, name);
-    const at = (await modifiedAt(file)) ?? 0;
-    if (!newest || at > newest.at) newest = { file, at };
-  }
-  return newest?.file;
+  return await inFolder(files.logDir, (folder) => {
+    let newest: { file: string; at: number } | undefined;
+    for (const name of folder.names()) {
+      if (!/^postgresql-.*\.log$/.test(name)) continue;
+      const at = folder.look(name)?.mtimeMs ?? 0;
+      if (!newest || at > newest.at) newest = { file: path.join(files.logDir, name), at };
+    }
+    return newest?.file;
+  });
 }
 
 /** `fast` ends sessions and checkpoints; `immediate` ends at once and leaves recovery to the next start. Never smart. */

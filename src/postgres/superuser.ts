@@ -3,7 +3,8 @@ import * as z from "zod";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../cluster/layout.ts";
 import { passwordProblem } from "../config/passwords.ts";
 import { OdooPgError } from "../errors.ts";
-import { ownerOf, readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
+import { readTextOfOthers } from "../system/folder.ts";
 import { connect, startupOptions, type SuperuserSession } from "../system/sql.ts";
 import { SUPERUSER } from "./initialise.ts";
 import { conninfo, quotePassfileField } from "./quoting.ts";
@@ -213,7 +214,7 @@ export class Superuser {
 
   /** Major version of the server's data; undefined where it does not say: then only what all versions know is set. */
   async #major(): Promise<number | undefined> {
-    const text = await readTextIfAny(path.join(this.#place.dataDir, "PG_VERSION")).catch(() => undefined);
+    const text = await readTextOfOthers(path.join(this.#place.dataDir, "PG_VERSION")).catch(() => undefined);
     return text === undefined || !/^\d+\n?$/.test(text) ? undefined : Number(text);
   }
 
@@ -239,7 +240,7 @@ export class Superuser {
     const file = path.join(secretsDir, `${SUPERUSER}.pgpass`);
     const password = await this.#password().catch(() => undefined);
     const line = password === undefined ? "" : `*:*:*:${SUPERUSER}:${quotePassfileField(password)}\n`;
-    await writeFileIfChanged(file, line, { owner: await ownerOf(secretsDir) });
+    await writeFileIfChanged(file, line);
     return file;
   }
 }

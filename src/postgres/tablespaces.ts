@@ -1,15 +1,8 @@
 import path from "node:path";
 import type { NodeLayout } from "../cluster/layout.ts";
 import type { Tablespaces } from "../cluster/tablespaces.ts";
-import {
-  ensureDirectory,
-  linkTarget,
-  namesIn,
-  permissionsOf,
-  realPath,
-  removeTree,
-  type Owner,
-} from "../system/files.ts";
+import { linkTarget, namesIn, permissionsOf, realPath, type Owner } from "../system/files.ts";
+import { makeFolder, removeIn } from "../system/folder.ts";
 import { runOrFail } from "../system/process.ts";
 
 /** Tablespaces as the links in a data directory lead to them, by object id. Those that lie in it have no link. */
@@ -71,8 +64,8 @@ export async function placesFor(
 ): Promise<{ id: string; from: string; to: string }[]> {
   const place = placeFor(files, fresh);
   const places = [...tablespaces].map(([id, from]) => ({ id, from, to: path.join(place, id) }));
-  if (places.length) await ensureDirectory(place, { mode: 0o700, owner });
-  for (const { to } of places) await ensureDirectory(to, { mode: 0o700, owner });
+  if (places.length) await makeFolder(place, 0o700, owner);
+  for (const { to } of places) await makeFolder(to, 0o700, owner);
   return places;
 }
 
@@ -136,5 +129,5 @@ export async function unusedPlaces(files: NodeLayout): Promise<string[]> {
 /** Removes the tablespaces of a data directory in the making. */
 export async function removePlaceOf(files: NodeLayout, fresh: string): Promise<void> {
   const place = placeFor(files, fresh);
-  if (isOwnPlace(files, place)) await removeTree(place);
+  if (isOwnPlace(files, place)) await removeIn(place);
 }

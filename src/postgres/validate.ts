@@ -1,5 +1,5 @@
 import { OdooPgError } from "../errors.ts";
-import { removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
+import { readableBy, removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
 import { run } from "../system/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
@@ -14,7 +14,7 @@ export async function validateConfiguration(
   owner: Owner | undefined,
 ): Promise<void> {
   const candidate = `${place}.candidate`;
-  await writeFileAtomic(candidate, text, { owner });
+  await writeFileAtomic(candidate, text, readableBy(owner));
   try {
     const ran = await run(
       programOf(installation, "postgres"),

@@ -1,27 +1,19 @@
-import {
-  appendFileSync,
-  chmodSync,
-  chownSync,
-  closeSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-} from "node:fs";
-import type { Owner } from "./files.ts";
+import { appendFileSync, closeSync, openSync, readFileSync, readSync, renameSync, statSync } from "node:fs";
+import { openOurs } from "./append.ts";
+import type { Owner } from "./rights.ts";
 
 const NEWLINE = 10;
 
 /**
  * Adds a line to a file that several processes may write. Beyond `maxBytes` the file becomes FILE.1, and the FILE.1
- * before goes. A line that a killed process left half written is ended first: only that one is lost.
+ * before goes. A line that a killed process left half written is ended first: only that one is lost. `reader` may read it
+ * by its group.
  * @throws what the file system answers.
  */
 export function appendBounded(
   file: string,
   line: string,
-  options: { readonly maxBytes: number; readonly owner: Owner | undefined },
+  options: { readonly maxBytes: number; readonly reader: Owner | undefined },
 ): void {
   const present = statSync(file, { throwIfNoEntry: false });
   const full = present !== undefined && present.size > options.maxBytes;
@@ -29,10 +21,12 @@ export function appendBounded(
   const isNew = full || !present;
   const text = !isNew && endsWithin(file, present.size) ? `\n${line}\n` : `${line}\n`;
   // O_APPEND and one write: lines of several writers do not mix.
-  appendFileSync(file, text, { mode: 0o640 });
-  if (!isNew) return;
-  chmodSync(file, 0o640);
-  if (options.owner) chownSync(file, options.owner.uid, options.owner.gid);
+  const handle = openOurs(file, file, options.reader);
+  try {
+    appendFileSync(handle, text);
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** Whether the last line of a file is not ended. */

@@ -2,40 +2,11 @@ import { constants } from "node:fs";
 import * as fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { OdooPgError } from "../errors.ts";
+import { explain, isErrno } from "./errno.ts";
+import type { Owner } from "./rights.ts";
 
-/** The user that owns files and runs servers. Undefined where everything is one user. */
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-  readonly name?: string | undefined;
-}
-
-/** Whether an error is one of the system, of one of the given kinds. */
-export function isErrno(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
-}
-
-/** Turns the errors that disks give into ones with a reader: no room, no permission. Others pass unchanged. */
-export function explain(error: unknown, target: string): unknown {
-  if (isErrno(error, "ENOSPC", "EDQUOT")) {
-    return new OdooPgError("disk_full", {
-      message: `There is no room left on the disk of ${target}.`,
-      safe: "The file that was there before is unchanged.",
-      next: `Make room (df -h ${path.dirname(target)}), then run the same command again.`,
-      cause: error,
-    });
-  }
-  if (isErrno(error, "EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST")) {
-    return new OdooPgError("state_dir_unusable", {
-      message: `${target} cannot be read or written by this user (${String(error).split(":")[1]?.trim()}).`,
-      safe: "Nothing was changed.",
-      next: "Run as the user that owns it (or with sudo), or choose another state_dir in odoo-pg.yaml.",
-      cause: error,
-    });
-  }
-  return error;
-}
+export { explain, isErrno } from "./errno.ts";
+export type { Owner } from "./rights.ts";
 
 async function explained<T>(target: string, act: () => Promise<T>): Promise<T> {
   try {
@@ -161,25 +132,45 @@ export async function createExclusive(file: string, text: string): Promise<boole
   }
 }
 
-/** Adds a line to a file, creating it with the given mode. */
-export async function appendLine(file: string, line: string, options: WriteOptions = {}): Promise<void> {
-  await explained(file, async () => {
-    const handle = await fs.open(file, "a", options.mode ?? 0o600);
+/** Makes a directory with all its parents (0755 for the parents), the last with the given mode and owner. */
+export async function ensureDirectory(directory: string, options: WriteOptions = {}): Promise<void> {
+  await explained(directory, async () => {
+    await fs.mkdir(directory, { recursive: true, mode: 0o755 });
+    const handle = await fs.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
-      await handle.appendFile(`${line}\n`);
+      await handle.chmod(options.mode ?? 0o700);
     } finally {
       await handle.close();
     }
   });
 }
 
-/** Makes a directory with all its parents (0755 for the parents), the last with the given mode and owner. */
-export async function ensureDirectory(directory: string, options: WriteOptions = {}): Promise<void> {
-  await explained(directory, async () => {
-    await fs.mkdir(directory, { recursive: true, mode: 0o755 });
-    if (options.owner) await fs.chown(directory, options.owner.uid, options.owner.gid);
-    await fs.chmod(directory, options.mode ?? 0o700);
+/** A directory that only this user changes, and that another one may look into. Without the other it is ours alone. */
+export function passableFor(other: Owner | undefined): WriteOptions {
+  return other ? { mode: 0o750, owner: groupOf(other) } : { mode: 0o700 };
+}
+
+/** A file that this user writes and another one may read. Without a reader it is ours alone. */
+export function readableBy(reader: Owner | undefined): WriteOptions {
+  return reader ? { mode: 0o640, owner: groupOf(reader) } : { mode: 0o600 };
+}
+
+/** Ours, with another user's group. */
+function groupOf(other: Owner): Owner {
+  return { uid: process.geteuid?.() ?? 0, gid: other.gid };
+}
+
+/** Gives a file that this user has just written, in a directory that only this user changes, an owner and a mode. */
+export async function giveFile(file: string, options: WriteOptions): Promise<void> {
+  await explained(file, async () => {
+    const handle = await fs.open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
+      await handle.chmod(options.mode ?? 0o600);
+    } finally {
+      await handle.close();
+    }
   });
 }
 
@@ -207,6 +198,13 @@ export async function ownerOf(target: string): Promise<Owner | undefined> {
 export async function permissionsOf(target: string): Promise<{ owner: Owner; mode: number } | undefined> {
   const stat = await fs.stat(target).catch(() => undefined);
   return stat && { owner: { uid: stat.uid, gid: stat.gid }, mode: stat.mode & 0o7777 };
+}
+
+/** Whether root may act by what a file says: only root could have written it. Another user acts with own rights anyway. */
+export async function isBelievable(file: string): Promise<boolean> {
+  if (process.geteuid?.() !== 0) return true;
+  const stat = await fs.lstat(file).catch(() => undefined);
+  return stat === undefined || (stat.uid === 0 && (stat.mode & 0o022) === 0);
 }
 
 /** Milliseconds since the epoch at which the file was last written; undefined when it is not there. */
@@ -323,14 +321,14 @@ async function makeTemporaryDirectory(): Promise<string> {
   }
 }
 
-/** Makes a directory for the time of `use`, and removes it afterwards. What is put there is small. */
+/** Makes a directory for the time of `use`, and removes it afterwards. What is put there is small. @param reader may read it */
 export async function temporaryDirectory<T>(
-  owner: Owner | undefined,
+  reader: Owner | undefined,
   use: (directory: string) => Promise<T>,
 ): Promise<T> {
   const directory = await makeTemporaryDirectory();
   try {
-    if (owner) await fs.chown(directory, owner.uid, owner.gid);
+    if (reader) await ensureDirectory(directory, passableFor(reader));
     return await use(directory);
   } finally {
     await fs.rm(directory, { recursive: true, force: true });

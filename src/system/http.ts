@@ -1,33 +1,36 @@
-import { chmodSync, chownSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import type { Hono } from "hono";
 import type * as z from "zod";
-import { removeFile, type Owner } from "./files.ts";
+import { removeFile } from "./files.ts";
 import { parseJson } from "./json-file.ts";
 
 /** Serves an application on a Unix socket of mode 0600. The caller holds the lock that makes removing an old socket safe. */
-export async function serveOnSocket(
-  socketPath: string,
-  app: Hono,
-  owner: Owner | undefined,
-): Promise<() => Promise<void>> {
+export async function serveOnSocket(socketPath: string, app: Hono): Promise<() => Promise<void>> {
   await removeFile(socketPath);
   // Loaded when it is needed: a command that only asks must not pay for it.
   const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({ fetch: app.fetch });
   if (!(server instanceof http.Server)) throw new Error("not a server of HTTP/1");
-  await listen(server, socketPath, owner);
+  await listen(server, socketPath, 0o600);
   return async () => await closing(server);
 }
 
-async function listen(server: http.Server, socketPath: string, owner: Owner | undefined): Promise<void> {
+/**
+ * The socket has its mode from the start. Nothing is done to it by its path afterwards: in a directory of another user
+ * something else could lie there by then. bind(2) follows no link.
+ */
+async function listen(server: http.Server, socketPath: string, mode: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(socketPath, () => resolve());
+    // Node.js binds before listen() returns.
+    const before = process.umask(0o777 & ~mode);
+    try {
+      server.listen(socketPath, () => resolve());
+    } finally {
+      process.umask(before);
+    }
   });
-  chmodSync(socketPath, 0o600);
-  if (owner) chownSync(socketPath, owner.uid, owner.gid);
 }
 
 async function closing(server: http.Server): Promise<void> {
@@ -46,11 +49,13 @@ export interface PlainAnswer {
   readonly text: string;
 }
 
-/** Serves short texts on a Unix socket of mode 0600: for checks that come several times a second. As `serveOnSocket`. */
+/**
+ * Serves short texts on a Unix socket that whoever may enter its directory may use: for checks that come several times a
+ * second. As `serveOnSocket`.
+ */
 export async function serveTexts(
   socketPath: string,
   answer: (target: string) => PlainAnswer,
-  owner: Owner | undefined,
 ): Promise<() => Promise<void>> {
   await removeFile(socketPath);
   const server = http.createServer((request, response) => {
@@ -58,7 +63,7 @@ export async function serveTexts(
     response.writeHead(status, { "content-type": "text/plain", "content-length": Buffer.byteLength(text) });
     response.end(text);
   });
-  await listen(server, socketPath, owner);
+  await listen(server, socketPath, 0o666);
   return async () => await closing(server);
 }
 

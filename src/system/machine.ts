@@ -37,6 +37,13 @@ export function currentUser(): Owner {
   return { name: username, uid, gid };
 }
 
+/** Goes on with another user's rights, for good: as root, so that no link of that user's leads root anywhere. */
+export function takeRightsOf({ uid, gid }: Owner): void {
+  process.setgroups?.([gid]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
 /** Set for the commands that the console starts: for whom. */
 export const ASKED_BY = "ODOO_PG_ASKED_BY";
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, fchownSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "./clock.ts";
 import type { Owner } from "./files.ts";
@@ -144,7 +144,8 @@ export interface Started {
 }
 
 /**
- * Starts a server that outlives this process: own session, no terminal, output to a log file.
+ * Starts a server that outlives this process: own session, no terminal, output to a log file. The log is this user's, in
+ * a directory that nobody else changes; the server only goes on writing to it.
  * @throws OdooPgError program_missing when it cannot be started.
  */
 export async function startDetached(
@@ -158,7 +159,6 @@ export async function startDetached(
   },
 ): Promise<Started> {
   const log = openSync(options.logFile, "a", 0o600);
-  if (options.owner) fchownSync(log, options.owner.uid, options.owner.gid);
   try {
     const child = spawn(program, args, {
       detached: true,

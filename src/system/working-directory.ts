@@ -32,6 +32,14 @@ export async function processesWorkingIn(
   return places.filter(({ place }) => place === directory).map(({ pid }) => pid);
 }
 
+/** Whether a process belongs to the owner of a directory, and not to root; true where the system does not tell. */
+export function runsAsOwnerOf(pid: number, directory: string): boolean {
+  const user = ownerOf(pid);
+  if (!user) return process.platform !== "linux";
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  return stat !== undefined && stat.uid === user.uid && user.uid !== 0;
+}
+
 /** The name of a process's program (proc(5)): an update of its file does not change it. */
 function nameOf(pid: number): string | undefined {
   try {

@@ -52,7 +52,7 @@ test("passwords are generated, each another one, and none for openerp", async ()
   expect(odoo === generated.odoo).toBe(false);
 });
 
-test("passwords lie in files that only their owner reads", async () => {
+test("passwords lie in files that only root reads, but the one that the replicas' servers read", async () => {
   const { layout, ensure } = await newCluster();
   await ensure({ openerp: "given" });
   const owner = await serverOwner();
@@ -62,7 +62,8 @@ test("passwords lie in files that only their owner reads", async () => {
   for (const name of names) {
     const stat = lstatSync(join(layout.secretsDir, name));
     expect([name, stat.mode & 0o777]).toEqual([name, 0o600]);
-    if (owner) expect([name, stat.uid]).toEqual([name, owner.uid]);
+    const uid = name === "replicator.pgpass" && owner ? owner.uid : process.getuid?.();
+    expect([name, stat.uid]).toEqual([name, uid]);
   }
 });
 

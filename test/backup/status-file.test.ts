@@ -31,7 +31,7 @@ function drillOf(at: string, outcomes: readonly ("ok" | "dropped")[]): RunReport
 test("a drill that found nothing to restore is not kept as a proof", async () => {
   const folder = temporaryFolder();
   const write = async (run: RunReport) =>
-    (await writeBackupStatus(folder, placeOf(`${folder}/backups`), ["db0"], run, undefined)).last_drill;
+    (await writeBackupStatus(folder, placeOf(`${folder}/backups`), ["db0"], run)).last_drill;
   expect(await write(drillOf("2026-01-01T03:00:00.000Z", []))).toBeNull();
   const proof = drillOf("2026-01-02T03:00:00.000Z", ["ok"]);
   expect(await write(proof)).toEqual(proof);

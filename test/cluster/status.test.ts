@@ -424,6 +424,7 @@ describe("warnings", () => {
       node: "pg2",
     },
     agent_not_running: { when: { agent: undefined }, next: "odoo-pg up" },
+    agent_of_other_build: { when: { otherAgent: "0.1.0" }, next: "odoo-pg up" },
     agent_waiting: { when: { agent: agentOf(["pg1", "pg2"], { keeping: false }) }, next: "odoo-pg up" },
     start_failing: {
       when: {

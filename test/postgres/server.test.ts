@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import {
@@ -11,7 +11,7 @@ import {
   startServer,
   stopServer,
 } from "../../src/postgres/server.ts";
-import { appendLine, removeFile } from "../../src/system/files.ts";
+import { removeFile } from "../../src/system/files.ts";
 import { isAlive, processState } from "../../src/system/process.ts";
 import { withSession } from "../../src/system/sql.ts";
 import { atEnd } from "../support/scope.ts";
@@ -238,7 +238,7 @@ test("a port in use is a failure with the server's own words", async () => {
 });
 
 test("a setting that the server refuses is a failure with the server's own words", async () => {
-  await appendLine(node.files.synchronousFile, "max_connections = 'many'");
+  appendFileSync(node.files.synchronousFile, "max_connections = 'many'\n");
   atEnd(() => {
     writeFileSync(node.files.synchronousFile, "");
   });

@@ -1,3 +1,4 @@
+import { prepareStateDirectory } from "../../src/agent/possession.ts";
 import { ensurePasswords } from "../../src/agent/secrets.ts";
 import {
   type Layout,
@@ -17,7 +18,13 @@ import { renderHba, renderPostgresqlConf, renderSynchronous } from "../../src/po
 import { type Postmaster, startServer, stopServer } from "../../src/postgres/server.ts";
 import { Superuser } from "../../src/postgres/superuser.ts";
 import { now } from "../../src/system/clock.ts";
-import { ensureDirectory, type Owner, writeFileAtomic } from "../../src/system/files.ts";
+import {
+  ensureDirectory,
+  type Owner,
+  passableFor,
+  readableBy,
+  writeFileAtomic,
+} from "../../src/system/files.ts";
 import { findUser } from "../../src/system/machine.ts";
 import { connect, type Credentials, type Session } from "../../src/system/sql.ts";
 import { freePorts } from "../support/ports.ts";
@@ -82,16 +89,14 @@ export async function throwawayNodes(
     defaults: { isRoot: false, home: "/nowhere", platform: "linux" },
   });
   const layout = layoutOf(config.state_dir);
-  await ensureDirectory(layout.stateDir, { mode: 0o755, owner });
-  for (const directory of [layout.runDir, layout.secretsDir, layout.nodesDir, layout.tlsDir])
-    await ensureDirectory(directory, { mode: 0o700, owner });
+  await prepareStateDirectory(layout, owner);
   const passwords = await ensurePasswords(layout, {}, owner);
-  await ensureAuthority(config, layout, owner);
+  await ensureAuthority(config, layout);
   const [primary] = config.nodes;
   const nodes: ThrowawayNode[] = [];
   for (const node of config.nodes) {
     const files = nodeLayoutOf(layout, node);
-    await ensureDirectory(files.dir, { owner });
+    await ensureDirectory(files.dir, passableFor(owner));
     await ensureNodeCertificate(config, layout, node, files, owner, "localhost", now());
     const text = renderPostgresqlConf({
       config,
@@ -103,12 +108,12 @@ export async function throwawayNodes(
         primary === undefined || node === primary ? undefined : { host: primary.host, port: primary.port },
       floor: {},
     });
-    await writeFileAtomic(files.configFile, text, { owner });
+    await writeFileAtomic(files.configFile, text, readableBy(owner));
     const writeHba = async (rules: string): Promise<void> =>
-      await writeFileAtomic(files.hbaFile, rules, { owner });
+      await writeFileAtomic(files.hbaFile, rules, readableBy(owner));
     await writeHba(renderHba([]));
-    await writeFileAtomic(files.identFile, "", { owner });
-    await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), { owner });
+    await writeFileAtomic(files.identFile, "", readableBy(owner));
+    await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), readableBy(owner));
     const superuser = {
       host: layout.runDir,
       port: node.port,
@@ -133,7 +138,7 @@ export async function throwawayNodes(
           installation: found,
           owner,
           files,
-          passwordFile: `${layout.secretsDir}/postgres.password`,
+          password: passwords.postgres,
         }),
       start: async (limit = 30_000) =>
         await startServer({ installation: found, files, owner, node: node.name, limit }),

@@ -134,6 +134,7 @@ interface Changes {
   readonly observations?: readonly NodeObservation[];
   readonly agent?: AgentAccount | undefined;
   readonly record?: StatusInput["record"];
+  readonly otherAgent?: string;
   readonly databaseBytes?: number | undefined;
   /** Used share of each node's disk of 100 GB. */
   readonly disks?: Readonly<Record<string, number>>;
@@ -173,6 +174,7 @@ export function cluster(changes: Changes = {}): StatusInput {
     record: given("record", { primary: "pg1", systemIdentifier: SYSTEM_IDENTIFIER }),
     observations: changes.observations ?? [seen("pg1", primaryFacts()), seen("pg2", replicaFacts())],
     agent: given("agent", agentOf(names)),
+    otherAgent: changes.otherAgent,
     databaseBytes: given("databaseBytes", 38.2 * GB),
     disks: new Map(
       Object.entries(used).map(([name, share]) => [

@@ -5,22 +5,32 @@ export function addClusterCommands({ command, withContext, invocation }: Command
   command("up", "start the cluster of this host, or apply a changed configuration; returns when healthy")
     .option("--foreground", "stay, and stop the cluster at SIGTERM: for systemd and containers")
     .action(
-      withContext(async (context, { on }) => {
-        const { up } = await import("../up.ts");
-        return await up(context, { foreground: on("foreground") });
-      }),
+      withContext(
+        async (context, { on }) => {
+          const { up } = await import("../up.ts");
+          return await up(context, { foreground: on("foreground") });
+        },
+        invocation,
+        { taking: true },
+      ),
     );
   command("down", "stop endpoints and servers; the data stays").action(
-    withContext(async (context) => await (await import("../down.ts")).down(context)),
+    withContext(async (context) => await (await import("../down.ts")).down(context), invocation, {
+      taking: true,
+    }),
   );
   command("destroy", "remove a stopped cluster with all its data")
     .option("--confirm <name>", "the cluster's name, typed")
     .action(
-      withContext(async (context, { text }) => {
-        const { destroy } = await import("../down.ts");
-        const confirm = text("confirm");
-        return await destroy(context, confirm === undefined ? {} : { confirm });
-      }),
+      withContext(
+        async (context, { text }) => {
+          const { destroy } = await import("../down.ts");
+          const confirm = text("confirm");
+          return await destroy(context, confirm === undefined ? {} : { confirm });
+        },
+        invocation,
+        { taking: true },
+      ),
     );
   command("psql", "psql on a node, or through an endpoint; arguments for psql after --")
     .argument("[target]", "a node's name, read or write (default)")

@@ -1,5 +1,5 @@
 import type { CommandLine } from "../command-line.ts";
-import { loadContext } from "../context.ts";
+import { asItsUser, loadContext } from "../context.ts";
 import type { runProgram } from "../program.ts";
 import { beforeCluster } from "./before-cluster.ts";
 
@@ -67,7 +67,7 @@ function addContainersOwn({ root, withContext, plainly, invocation }: CommandLin
         const { namedBackupConfig, originCommand } = await import("../origin.ts");
         const [name = "", ...rest] = args;
         const context = await loadContext(invocation, output, undefined, namedBackupConfig(name, rest));
-        return await originCommand(context, name, rest);
+        return await originCommand(await asItsUser(context), name, rest);
       }),
     );
   root
