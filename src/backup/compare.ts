@@ -1,4 +1,24 @@
-import type { Contents } from "./contents.ts";
+import { definitionKinds, type Contents } from "./contents.ts";
+
+/** What has a text that PostgreSQL made of a tree. */
+export type DefinitionKind = "index" | "constraint" | "trigger" | (typeof definitionKinds)[number];
+
+/** One text where two were expected to be the same. */
+export interface OtherText {
+  readonly kind: DefinitionKind;
+  readonly schema: string;
+  readonly table: string;
+  readonly name: string;
+  readonly expected: string;
+  readonly found: string;
+}
+
+export interface Difference {
+  /** For people: one line. */
+  readonly line: string;
+  /** Where only the text differs: PostgreSQL may have written the same thing otherwise (see canonical.ts). */
+  readonly texts?: OtherText;
+}
 
 export interface Comparison {
   /** Whether owners must be the same; false where everything was given to one role on purpose. */
@@ -10,17 +30,21 @@ export interface Comparison {
   readonly definitions: boolean;
 }
 
+/** As findDifferences, one line each. */
+export function compareContents(expected: Contents, found: Contents, how: Comparison): string[] {
+  return findDifferences(expected, found, how).map(({ line }) => line);
+}
+
 /**
- * What a restored database lacks, has too much or has otherwise, one line each; empty when it is the same. Pure.
+ * What a restored database lacks, has too much or has otherwise; empty when it is the same. Pure.
  * The name and the owner of the database itself are not compared: a copy has others.
  */
-export function compareContents(expected: Contents, found: Contents, how: Comparison): string[] {
+export function findDifferences(expected: Contents, found: Contents, how: Comparison): Difference[] {
   const { owners, definitions } = how;
   const owned = (owner: string): string => (owners ? ` owned by ${owner}` : "");
-  const defined = (definition: string): string => (definitions ? `: ${definition}` : "");
   const relation = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`;
-  return [
-    ...differences(
+  const differences = [
+    ...missingOrOther(
       "schema",
       expected.schemas,
       found.schemas,
@@ -29,39 +53,26 @@ export function compareContents(expected: Contents, found: Contents, how: Compar
         // initdb's own schema belongs to whoever made the template.
         name === "public" ? "" : owned(owner),
     ),
-    ...differences(
+    ...missingOrOther(
       "table",
       expected.tables,
       found.tables,
       relation,
       ({ rows, owner }) => `${rows === null ? "" : ` with ${rows} rows`}${owned(owner)}`,
     ),
-    ...differences("view", expected.views, found.views, relation, ({ owner }) => owned(owner)),
-    ...differences("index", expected.indexes, found.indexes, relation, ({ definition }) =>
-      defined(definition),
-    ),
-    ...differences(
-      "constraint",
-      expected.constraints,
-      found.constraints,
-      ({ schema, table, name }) => `${schema}.${table}.${name}`,
-      ({ definition }) => defined(definition),
-    ),
-    ...differences(
-      "trigger",
-      expected.triggers,
-      found.triggers,
-      ({ schema, table, name }) => `${schema}.${table}.${name}`,
-      ({ definition }) => defined(definition),
-    ),
-    ...differences(
+    ...missingOrOther("view", expected.views, found.views, relation, ({ owner }) => owned(owner)),
+    ...missingOrOtherText("index", expected.indexes, found.indexes, definitions),
+    ...missingOrOtherText("constraint", expected.constraints, found.constraints, definitions),
+    ...missingOrOtherText("trigger", expected.triggers, found.triggers, definitions),
+    ...otherDefinitions(expected, found, definitions),
+    ...missingOrOther(
       "function",
       expected.functions,
       found.functions,
       ({ schema, signature }) => `${schema}.${signature}`,
       ({ owner }) => owned(owner),
     ),
-    ...differences(
+    ...missingOrOther(
       "extension",
       expected.extensions,
       found.extensions,
@@ -70,7 +81,7 @@ export function compareContents(expected: Contents, found: Contents, how: Compar
         // The restoring server may have another version of it.
         ` in ${schema}${owned(owner)}`,
     ),
-    ...differences("sequence", expected.sequences, found.sequences, relation, ({ owner }) => owned(owner)),
+    ...missingOrOther("sequence", expected.sequences, found.sequences, relation, ({ owner }) => owned(owner)),
     ...sequencesBehind(expected, found),
     ...(expected.unaccent?.immutable === found.unaccent?.immutable
       ? []
@@ -85,9 +96,71 @@ export function compareContents(expected: Contents, found: Contents, how: Compar
         ]),
     ...(sameModules(expected, found) ? [] : ["the installed modules of Odoo are others"]),
   ];
+  return differences.map((difference) =>
+    typeof difference === "string" ? { line: difference } : difference,
+  );
 }
 
-function differences<T>(
+type Defined = Contents["indexes"][number];
+
+function keyOf(kind: DefinitionKind, { schema, table, name }: Defined): string {
+  return kind === "index" || table === name ? `${schema}.${name}` : `${schema}.${table}.${name}`;
+}
+
+/** @param compared whether the texts are, or only the names */
+function missingOrOtherText(
+  kind: DefinitionKind,
+  expected: readonly Defined[],
+  found: readonly Defined[],
+  compared: boolean,
+): (string | Difference)[] {
+  return [
+    ...missingOrOther(
+      kind,
+      expected,
+      found,
+      (item) => keyOf(kind, item),
+      () => "",
+    ),
+    ...(compared ? otherTexts(kind, expected, found) : []),
+  ];
+}
+
+/** Of what is in both. */
+function otherTexts(
+  kind: DefinitionKind,
+  expected: readonly Defined[],
+  found: readonly Defined[],
+): Difference[] {
+  const there = new Map(found.map((item) => [keyOf(kind, item), item.definition]));
+  return expected.flatMap((item) => {
+    const other = there.get(keyOf(kind, item));
+    if (other === undefined || other === item.definition) return [];
+    const { schema, table, name, definition } = item;
+    return [
+      {
+        line: `${kind} ${keyOf(kind, item)} is: ${other}, not: ${definition}`,
+        texts: { kind, schema, table, name, expected: definition, found: other },
+      },
+    ];
+  });
+}
+
+/** Kinds of what is in a list of its own as well, which tells where it is missing. */
+const LISTED: readonly DefinitionKind[] = ["view definition", "function body"];
+
+function otherDefinitions(expected: Contents, found: Contents, compared: boolean): (string | Difference)[] {
+  const [wanted, there] = [expected.definitions, found.definitions];
+  if (!compared || wanted === undefined || there === undefined) return [];
+  return definitionKinds.flatMap((kind) => {
+    const ofKind = (items: typeof wanted) => items.filter((item) => item.kind === kind);
+    return LISTED.includes(kind)
+      ? otherTexts(kind, ofKind(wanted), ofKind(there))
+      : missingOrOtherText(kind, ofKind(wanted), ofKind(there), true);
+  });
+}
+
+function missingOrOther<T>(
   what: string,
   expected: readonly T[],
   found: readonly T[],

@@ -3,6 +3,20 @@ import * as z from "zod";
 const named = { schema: z.string(), name: z.string() };
 const ofTable = { ...named, table: z.string(), definition: z.string() };
 
+/** What else PostgreSQL keeps as a tree and prints as text. */
+export const definitionKinds = [
+  "default",
+  "generated column",
+  "view definition",
+  "policy",
+  "rule",
+  "partition key",
+  "partition bound",
+  "statistics",
+  "domain constraint",
+  "function body",
+] as const;
+
 const roleSchema = z.object({
   name: z.string(),
   superuser: z.boolean(),
@@ -50,6 +64,11 @@ export const contentsSchema = z.object({
   indexes: z.object(ofTable).array(),
   constraints: z.object(ofTable).array(),
   triggers: z.object(ofTable).array(),
+  /** Of what is in no other list with its text. Backups of odoo-pg 0.1.0 have none. `table` is what it belongs to. */
+  definitions: z
+    .object({ kind: z.enum(definitionKinds), ...ofTable })
+    .array()
+    .optional(),
   functions: z.object({ schema: z.string(), signature: z.string(), owner: z.string() }).array(),
   sequences: z
     .object({

@@ -12,6 +12,43 @@ function notOfExtension(catalogue: string, oid: string): string {
 }
 
 /**
+ * Rows of kind, nspname, owner, name, definition: texts that PostgreSQL makes of trees, and that the other lists do not
+ * have. Printing them runs nothing.
+ * @param schemas condition on the schema n of what is looked at
+ */
+export function definitionsIn(schemas: string): string {
+  const ofRelation = `JOIN pg_namespace n ON n.oid = t.relnamespace WHERE ${schemas} AND ${notOfExtension("pg_class", "t.oid")}`;
+  return `
+  SELECT CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated column' END AS kind, n.nspname, t.relname AS owner,
+      a.attname AS name, pg_get_expr(x.adbin, x.adrelid) AS definition
+    FROM pg_attrdef x JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum
+    JOIN pg_class t ON t.oid = x.adrelid ${ofRelation}
+  UNION ALL SELECT 'view definition', n.nspname, t.relname, t.relname, pg_get_viewdef(t.oid)
+    FROM pg_class t ${ofRelation} AND t.relkind IN ('v', 'm')
+  UNION ALL SELECT 'policy', n.nspname, t.relname, p.polname,
+      'AS ' || CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END || ' FOR ' ||
+      CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END ||
+      coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '') ||
+      coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
+    FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid ${ofRelation}
+  UNION ALL SELECT 'rule', n.nspname, t.relname, r.rulename, pg_get_ruledef(r.oid)
+    FROM pg_rewrite r JOIN pg_class t ON t.oid = r.ev_class ${ofRelation} AND r.rulename <> '_RETURN'
+  UNION ALL SELECT 'partition key', n.nspname, t.relname, t.relname, pg_get_partkeydef(t.oid)
+    FROM pg_class t ${ofRelation} AND t.relkind = 'p'
+  UNION ALL SELECT 'partition bound', n.nspname, t.relname, t.relname, pg_get_expr(t.relpartbound, t.oid)
+    FROM pg_class t ${ofRelation} AND t.relispartition AND t.relkind <> 'i' AND t.relkind <> 'I'
+  UNION ALL SELECT 'statistics', n.nspname, t.relname, s.stxname, pg_get_statisticsobjdef(s.oid)
+    FROM pg_statistic_ext s JOIN pg_class t ON t.oid = s.stxrelid ${ofRelation}
+  UNION ALL SELECT 'domain constraint', n.nspname, t.typname, k.conname, pg_get_constraintdef(k.oid)
+    FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE k.contype = 'c' AND ${schemas} AND ${notOfExtension("pg_type", "t.oid")}
+  UNION ALL SELECT 'function body', n.nspname, t.proname, t.proname || '(' || pg_get_function_identity_arguments(t.oid) || ')',
+      CASE WHEN t.prokind <> 'a' THEN pg_get_functiondef(t.oid) END
+    FROM pg_proc t JOIN pg_namespace n ON n.oid = t.pronamespace
+    WHERE t.prokind <> 'a' AND ${schemas} AND ${notOfExtension("pg_proc", "t.oid")}`;
+}
+
+/**
  * One row, one column `contents`: everything but rows, attachments, Odoo. NOT NULL is left out of the constraints:
  * only PostgreSQL 18 and later name it one.
  */
@@ -50,6 +87,9 @@ const CATALOGUE = `SELECT jsonb_build_object(
     'definition', pg_get_triggerdef(g.oid)) ORDER BY n.nspname, t.relname, g.tgname), '[]')
   FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_namespace n ON n.oid = t.relnamespace
   WHERE NOT g.tgisinternal AND ${OWN_SCHEMA} AND ${notOfExtension("pg_class", "t.oid")}),
+'definitions', (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', d.kind, 'schema', d.nspname, 'table', d.owner,
+    'name', d.name, 'definition', d.definition) ORDER BY d.kind, d.nspname, d.owner, d.name), '[]')
+  FROM (${definitionsIn(OWN_SCHEMA)}) d WHERE d.definition IS NOT NULL),
 'functions', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname,
     'signature', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
     'owner', pg_get_userbyid(p.proowner)) ORDER BY n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), '[]')

@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Progress } from "../agent/events.ts";
-import { compareContents } from "../backup/compare.ts";
+import { findDifferences } from "../backup/compare.ts";
 import { isOdooDatabase, readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
 import { readArchiveList } from "../backup/restore/archive-list.ts";
 import { filestoreFor, NewFilestore } from "../backup/restore/attachments.ts";
@@ -202,7 +202,7 @@ async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: reado
     const expected = await counting;
     const loaded: Loaded = {
       differences: (found) =>
-        compareContents(ownedBy(expected, target.loader, found), found, { owners: true, definitions: true }),
+        findDifferences(ownedBy(expected, target.loader, found), found, { owners: true, definitions: true }),
       notes: refused.map((statement) => `not granted: ${statement}`),
       owners: expected,
       settings: [],

@@ -1,6 +1,7 @@
 import type { Progress } from "../../agent/events.ts";
 import { OdooPgError } from "../../errors.ts";
 import { diskSpace } from "../../system/files.ts";
+import type { Difference } from "../compare.ts";
 import type { Contents } from "../contents.ts";
 import type { BackupSource } from "../source.ts";
 import { neededFilestore, type NewFilestore } from "./attachments.ts";
@@ -19,7 +20,7 @@ export interface Filling {
 
 /** What was loaded, and what it has to be held against. */
 export interface Loaded {
-  readonly differences: (found: Contents) => string[];
+  readonly differences: (found: Contents) => readonly Difference[];
   readonly notes: string[];
   /** Owners of single things that are not the database's, where they are to stay. */
   readonly owners: Contents | undefined;

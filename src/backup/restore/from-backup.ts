@@ -2,7 +2,7 @@ import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { pause } from "../../system/clock.ts";
 import { readContents, type CataloguedBackup } from "../catalogue.ts";
-import { compareContents } from "../compare.ts";
+import { findDifferences } from "../compare.ts";
 import { readFilestoreList } from "../filestore-list.ts";
 import type { BackupPlace } from "../place.ts";
 import type { BackupSource } from "../source.ts";
@@ -90,7 +90,7 @@ async function loadUnchecked(
   await copying;
   return {
     differences: (found) =>
-      compareContents(ownedBy(expected, target.loader, found), found, {
+      findDifferences(ownedBy(expected, target.loader, found), found, {
         owners: true,
         definitions: manifest.server_major === source.installation.major,
       }),

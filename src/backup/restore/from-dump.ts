@@ -53,7 +53,7 @@ export async function loadForeignArchive(
     throw unreadableArchive(file, error);
   }
   return {
-    differences: (found) => missingOfArchive(list, found),
+    differences: (found) => missingOfArchive(list, found).map((line) => ({ line })),
     notes: refused.map((statement) => `not granted: ${statement}`),
     owners: undefined,
     settings: [],
@@ -96,7 +96,7 @@ export async function loadForeignSql(
   progress.step(database, "load");
   const { contents, refusedGrants } = await loadSql(filling, name, open());
   return {
-    differences: (found) => missingRows(contents, found),
+    differences: (found) => missingRows(contents, found).map((line) => ({ line })),
     notes: refusedGrants.map((statement) => `not granted: ${statement}`),
     owners: undefined,
     settings: [],

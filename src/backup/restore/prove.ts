@@ -1,6 +1,7 @@
 import { compareContents } from "../compare.ts";
 import type { Contents } from "../contents.ts";
 import { readDatabaseContents, readDefinitions } from "../read-contents.ts";
+import { trulyOther } from "./canonical.ts";
 import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
 import { giveBack, ownersAfter } from "./owners.ts";
 
@@ -27,8 +28,8 @@ export async function proveLoaded(
   const [compared, analyzed, attached] = await Promise.allSettled([
     target.loading.use(async (session) => {
       const found = await readDatabaseContents(session);
-      const differences = loaded.differences(found);
-      if (differences.length) throw restoreFailed(differences);
+      const differences = await trulyOther(session, loaded.differences(found));
+      if (differences.length) throw restoreFailed(differences.map(({ line }) => line));
       return found;
     }),
     target.loading.use((session) => session.query("ANALYZE")),
