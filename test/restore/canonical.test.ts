@@ -36,7 +36,7 @@ const objects = (values: string): string => `
   CREATE FUNCTION body(state varchar) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT state IN (${values}); END;`;
 
 /** What is changed to be something else, kind by kind. */
-const CHANGED: Readonly<Record<DefinitionKind, string>> = {
+const CHANGED = {
   constraint: `ALTER TABLE t DROP CONSTRAINT t_state; ALTER TABLE t ADD CONSTRAINT t_state CHECK (state IN ('a', 'c'))`,
   index: `DROP INDEX t_partial; CREATE INDEX t_partial ON t (id) WHERE state IN ('a', 'b', 'c')`,
   trigger: `DROP TRIGGER g ON t; CREATE TRIGGER g BEFORE UPDATE OF state ON t FOR EACH ROW WHEN (new.state NOT IN ('a', 'b')) EXECUTE FUNCTION f()`,
@@ -51,8 +51,8 @@ const CHANGED: Readonly<Record<DefinitionKind, string>> = {
   statistics: `DROP STATISTICS st; CREATE STATISTICS st ON (state IN ('a', 'b')), (id % 8) FROM t`,
   "domain constraint": `ALTER DOMAIN d DROP CONSTRAINT d_value; ALTER DOMAIN d ADD CONSTRAINT d_value CHECK (value IN ('a', 'B'))`,
   "function body": `CREATE OR REPLACE FUNCTION body(state varchar) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT state IN ('a', 'b') OR false; END`,
-};
-const KINDS = Object.keys(CHANGED) as DefinitionKind[];
+} satisfies Record<DefinitionKind, string>;
+const KINDS = Object.keys(CHANGED);
 
 let node: ThrowawayNode;
 let expected: Contents;

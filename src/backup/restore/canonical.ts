@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { quoteSqlIdentifier as id, SqlError, type OrdinarySession } from "../../system/sql.ts";
 import type { DefinitionKind, Difference, OtherText } from "../compare.ts";
 import { definitionsIn } from "../read-contents.ts";
@@ -58,16 +59,17 @@ async function meetAgain(session: OrdinarySession, texts: OtherText): Promise<bo
 }
 
 /** Names as the server writes them into its texts. */
-interface ServerNames {
-  readonly schema: string;
-  readonly table: string;
-  readonly name: string;
+const serverNamesRow = z.object({
+  schema: z.string(),
+  table: z.string(),
+  name: z.string(),
   /** Type of a generated column, or the one below a domain. */
-  readonly type: string;
+  type: z.string().nullable(),
   /** The partitioned table of a partition, and how it is divided. */
-  readonly parent: string;
-  readonly division: string;
-}
+  parent: z.string().nullable(),
+  division: z.string().nullable(),
+});
+type ServerNames = z.output<typeof serverNamesRow>;
 
 async function serverNames(session: OrdinarySession, texts: OtherText): Promise<ServerNames> {
   const { kind, schema, table, name } = texts;
@@ -82,15 +84,7 @@ async function serverNames(session: OrdinarySession, texts: OtherText): Promise<
      WHERE n.nspname = $1`,
     [schema, table, name, kind],
   );
-  const text = (key: string): string => String(row?.[key] ?? "");
-  return {
-    schema: text("schema"),
-    table: text("table"),
-    name: text("name"),
-    type: text("type"),
-    parent: text("parent"),
-    division: text("division"),
-  };
+  return serverNamesRow.parse(row);
 }
 
 /** What reads a text of a kind and prints it again; undefined where the server does not take it. */
@@ -126,77 +120,83 @@ const PRINTED = `SELECT d.definition FROM (${definitionsIn(`n.nspname = '${SCHEM
     FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_namespace n ON n.oid = t.relnamespace
     WHERE NOT g.tgisinternal AND n.nspname = '${SCHEMA}') d WHERE d.kind = $1`;
 
+/** What the statements for a text are made of. */
+interface Making {
+  readonly text: string;
+  /** In our schema, and a statement that makes it with the columns of the real one. */
+  readonly table: string;
+  readonly like: string;
+  readonly name: string;
+  readonly names: ServerNames;
+}
+
+const asItStands = ({ like, text }: Making): string[] => [like, text];
+
 /** The statements by which the server reads a text, as the definition of something in our schema. */
+const MAKING: Readonly<Record<DefinitionKind, (making: Making) => string[]>> = {
+  index: asItStands,
+  trigger: asItStands,
+  rule: asItStands,
+  statistics: asItStands,
+  "function body": ({ text }) => [text],
+  constraint: ({ table, like, name, text }) => [
+    like,
+    `ALTER TABLE ${table} ADD CONSTRAINT ${id(name)} ${text}`,
+  ],
+  default: ({ table, like, name, text }) => [
+    like,
+    `ALTER TABLE ${table} ALTER COLUMN ${id(name)} SET DEFAULT ${text}`,
+  ],
+  "generated column": ({ table, like, names, text }) => [
+    like,
+    `ALTER TABLE ${table} ADD COLUMN ${COLUMN} ${names.type} GENERATED ALWAYS AS (${text}) STORED`,
+  ],
+  policy: ({ table, like, name, text }) => [like, `CREATE POLICY ${id(name)} ON ${table} ${text}`],
+  "view definition": ({ table, text }) => [`CREATE VIEW ${table} AS ${text}`],
+  "partition key": ({ like, text }) => [`${like} PARTITION BY ${text}`],
+  "partition bound": ({ table, names, text }) => [
+    `CREATE TABLE ${SCHEMA}.odoo_pg_parent (LIKE ${names.parent}) PARTITION BY ${names.division}`,
+    `CREATE TABLE ${table} PARTITION OF ${SCHEMA}.odoo_pg_parent ${text}`,
+  ],
+  "domain constraint": ({ table, name, names, text }) => [
+    `CREATE DOMAIN ${table} AS ${names.type}`,
+    `ALTER DOMAIN ${table} ADD CONSTRAINT ${id(name)} ${text}`,
+  ],
+};
+
 function statements({ kind, name }: OtherText, names: ServerNames, text: string): string[] {
   const table = `${SCHEMA}.${names.table}`;
   const like = `CREATE TABLE ${table} (LIKE ${names.schema}.${names.table})`;
-  switch (kind) {
-    case "index":
-    case "trigger":
-    case "rule":
-    case "statistics":
-      return [like, text];
-    case "constraint":
-      return [like, `ALTER TABLE ${table} ADD CONSTRAINT ${id(name)} ${text}`];
-    case "default":
-      return [like, `ALTER TABLE ${table} ALTER COLUMN ${id(name)} SET DEFAULT ${text}`];
-    case "generated column":
-      return [
-        like,
-        `ALTER TABLE ${table} ADD COLUMN ${COLUMN} ${names.type} GENERATED ALWAYS AS (${text}) STORED`,
-      ];
-    case "policy":
-      return [like, `CREATE POLICY ${id(name)} ON ${table} ${text}`];
-    case "view definition":
-      return [`CREATE VIEW ${table} AS ${text}`];
-    case "partition key":
-      return [`${like} PARTITION BY ${text}`];
-    case "partition bound":
-      return [
-        `CREATE TABLE ${SCHEMA}.odoo_pg_parent (LIKE ${names.parent}) PARTITION BY ${names.division}`,
-        `CREATE TABLE ${table} PARTITION OF ${SCHEMA}.odoo_pg_parent ${text}`,
-      ];
-    case "domain constraint":
-      return [
-        `CREATE DOMAIN ${table} AS ${names.type}`,
-        `ALTER DOMAIN ${table} ADD CONSTRAINT ${id(name)} ${text}`,
-      ];
-    case "function body":
-      return [text];
-  }
+  return MAKING[kind]({ text, table, like, name, names });
 }
 
-/** Takes a text from its own schema into ours, and back: the first name of what it belongs to, which is not part of a tree. */
+/**
+ * Where the texts of a kind name what they belong to, before any tree: the forms that each place may have, in the
+ * schema that is given.
+ */
+const PLACES: Readonly<Partial<Record<DefinitionKind, (of: string, names: ServerNames) => string[][]>>> = {
+  index: (of, { table }) => [[` ON ${of}.${table} `, ` ON ONLY ${of}.${table} `]],
+  trigger: (of, { table }) => [[` ON ${of}.${table} `]],
+  rule: (of, { table }) => [[` TO ${of}.${table} `, ` TO ${of}.${table}\n`]],
+  statistics: (of, { table, name }) => [[`CREATE STATISTICS ${of}.${name} `], [` FROM ${of}.${table}`]],
+  "function body": (of, { table }) => [
+    [`CREATE OR REPLACE FUNCTION ${of}.${table}(`, `CREATE OR REPLACE PROCEDURE ${of}.${table}(`],
+  ],
+};
+
+/** Takes a text from its own schema into ours, and back. */
 function renaming(
   kind: DefinitionKind,
-  { schema, table, name }: ServerNames,
+  names: ServerNames,
 ): { there: (text: string) => string; back: (text: string) => string } {
-  const places = (of: string): readonly string[][] => {
-    switch (kind) {
-      case "index":
-        return [[` ON ${of}.${table} `, ` ON ONLY ${of}.${table} `]];
-      case "trigger":
-        return [[` ON ${of}.${table} `]];
-      case "rule":
-        return [[` TO ${of}.${table} `, ` TO ${of}.${table}\n`]];
-      case "statistics":
-        return [[`CREATE STATISTICS ${of}.${name} `], [` FROM ${of}.${table}`]];
-      case "function body":
-        return [
-          [`CREATE OR REPLACE FUNCTION ${of}.${table}(`, `CREATE OR REPLACE PROCEDURE ${of}.${table}(`],
-        ];
-      default:
-        return [];
-    }
-  };
   const exchange = (from: string, to: string) => (text: string) => {
     let renamed = text;
-    const wanted = places(to);
-    for (const [index, forms] of places(from).entries()) {
+    const wanted = PLACES[kind]?.(to, names) ?? [];
+    for (const [index, forms] of (PLACES[kind]?.(from, names) ?? []).entries()) {
       const form = forms.findIndex((each) => renamed.includes(each));
       renamed = renamed.replace(forms[form] ?? "", () => wanted[index]?.[form] ?? "");
     }
     return renamed;
   };
-  return { there: exchange(schema, SCHEMA), back: exchange(SCHEMA, schema) };
+  return { there: exchange(names.schema, SCHEMA), back: exchange(SCHEMA, names.schema) };
 }
