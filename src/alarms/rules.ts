@@ -154,7 +154,7 @@ export const ALARM_RULES = {
     after_seconds: 0,
     ends_after_seconds: 0,
     codes: ["drill_too_old"],
-    meaning: "No backup was proven by restoring it for `backup.max_drill_age_days`.",
+    meaning: "Of a database no backup was proven by restoring it for `backup.max_drill_age_days`.",
   },
   channel_failing: {
     severity: "warning",

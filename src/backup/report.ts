@@ -40,6 +40,18 @@ export const runReportSchema = z.object({
 });
 export type RunReport = z.output<typeof runReportSchema>;
 
+const databaseProof = z.object({
+  database: z.string(),
+  /** From when on there was something to prove: its first backup, or when it was first seen. */
+  since: moment,
+  /** The last time that one of its backups was restored and compared without a difference. */
+  proven: z.object({ at: moment, id: z.string() }).nullable(),
+  /** The last drill that failed, until a backup of the same database that is no older is proven. */
+  failed: z.object({ at: moment, id: z.string(), error: z.string() }).nullable(),
+});
+/** What is known of how far one database can be brought back. */
+export type DatabaseProof = z.output<typeof databaseProof>;
+
 /** The file that monitoring reads: `backup-status.json` in the state directory. */
 export const backupStatusSchema = z.object({
   version: z.literal(1),
@@ -58,5 +70,7 @@ export const backupStatusSchema = z.object({
   size_bytes: z.number().int(),
   last_run: runReportSchema.nullable(),
   last_drill: runReportSchema.nullable(),
+  /** One for each database that is backed up, by name. Absent in a record of version 0.1.0. */
+  proofs: databaseProof.array().optional(),
 });
 export type BackupStatus = z.output<typeof backupStatusSchema>;

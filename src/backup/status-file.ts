@@ -2,6 +2,7 @@ import { now } from "../system/clock.ts";
 import { writeFileAtomic } from "../system/files.ts";
 import { readCatalogue } from "./catalogue.ts";
 import type { BackupPlace } from "./place.ts";
+import { proofsAfter } from "./proofs.ts";
 import { filesOfPrefix, poolPrefixes } from "./pool.ts";
 import { backupStatusFile, readBackupStatus } from "./read-status.ts";
 import type { BackupStatus, RunReport } from "./report.ts";
@@ -26,9 +27,10 @@ export async function writeBackupStatus(
   let bytes = backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, 0);
   for (const prefix of await poolPrefixes(place))
     for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
+  const at = now();
   const status: BackupStatus = {
     version: 1,
-    written_at: new Date(now()).toISOString(),
+    written_at: new Date(at).toISOString(),
     last_good_at: without.length ? null : (times[0] ?? null),
     databases: databases.length,
     without_backup: without,
@@ -36,6 +38,7 @@ export async function writeBackupStatus(
     size_bytes: bytes,
     last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
     last_drill: provesSomething(run) ? run : (before?.last_drill ?? null),
+    proofs: proofsAfter({ databases, backups, before, run, now: at }),
   };
   await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
     mode: 0o644,

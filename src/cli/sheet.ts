@@ -74,7 +74,7 @@ function headline(
 }
 
 function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
-  const { age_seconds, databases, size_bytes, last_drill_at, last_drill_ok } = backups;
+  const { age_seconds, databases, size_bytes } = backups;
   // Nothing is good or proven where there is nothing.
   if (databases === 0)
     return size_bytes === 0
@@ -84,10 +84,22 @@ function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
     age_seconds === null ? "not of every database" : `${showSeconds(age_seconds)} old`,
     `${databases} ${databases === 1 ? "database" : "databases"}`,
     showBytes(size_bytes),
-    last_drill_at === null
-      ? "never proven by a restore"
-      : `${last_drill_ok ? "proven by a restore" : "restore FAILED"} on ${last_drill_at.slice(0, 10)}`,
+    provenWords(backups),
   ].join(" · ");
+}
+
+/** Up to when every database is known to come back. */
+function provenWords({ proofs }: NonNullable<StatusDocument["backups"]>): string {
+  const failed = proofs.find(({ failed_at }) => failed_at !== null);
+  if (failed)
+    return `restore of ${clean(failed.database)} FAILED on ${failed.failed_at?.slice(0, 10) ?? UNKNOWN}`;
+  const dates = proofs.flatMap(({ proven_at }) => proven_at ?? []).sort();
+  const [oldest] = dates;
+  if (oldest === undefined) return "never proven by a restore";
+  const never = proofs.length - dates.length;
+  return never === 0
+    ? `proven by a restore on ${oldest.slice(0, 10)}`
+    : `${never} of ${proofs.length} databases never proven by a restore`;
 }
 
 const HEADINGS = ["NODE", "ROLE", "STATE", "LAG", "SLOT", "DISK", "POOL"];

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Config } from "../config/schema.ts";
-import type { BackupStatus } from "../backup/report.ts";
+import { knownProofs } from "../backup/proofs.ts";
+import type { BackupStatus, DatabaseProof } from "../backup/report.ts";
 import { showSeconds } from "./quantities.ts";
 import { warning, type Warning } from "./warnings.ts";
 
@@ -12,9 +13,20 @@ export const backupsSchema = z.strictObject({
   databases: z.number(),
   /** All backups with the pool of attachments. */
   size_bytes: z.number(),
-  /** When a backup was last tried by restoring it, and whether that went well. */
+  /** When a backup was last tried by restoring it. */
   last_drill_at: z.string().nullable(),
+  /** Whether the last try went well, for every database. */
   last_drill_ok: z.boolean().nullable(),
+  /** One for each database that is backed up, by name. */
+  proofs: z.array(
+    z.strictObject({
+      database: z.string(),
+      /** When one of its backups was last restored and compared without a difference. Null when none ever was. */
+      proven_at: z.string().nullable(),
+      /** When a try last failed, until a later one succeeds. */
+      failed_at: z.string().nullable(),
+    }),
+  ),
 });
 
 /** How the backups are. Null when none was ever made by this host. */
@@ -22,13 +34,20 @@ export type Backups = z.output<typeof backupsSchema>;
 
 export function backupsOf(record: BackupStatus | undefined, now: number): Backups | null {
   if (!record) return null;
+  const proofs = knownProofs(record);
   return {
     last_good_at: record.last_good_at,
     age_seconds: record.last_good_at === null ? null : secondsSince(record.last_good_at, now),
     databases: record.databases,
     size_bytes: record.size_bytes,
     last_drill_at: record.last_drill?.finished_at ?? null,
-    last_drill_ok: record.last_drill?.ok ?? null,
+    last_drill_ok:
+      record.last_drill && (record.proofs ? !proofs.some(({ failed }) => failed) : record.last_drill.ok),
+    proofs: proofs.map(({ database, proven, failed }) => ({
+      database,
+      proven_at: proven?.at ?? null,
+      failed_at: failed?.at ?? null,
+    })),
   };
 }
 
@@ -100,27 +119,60 @@ export function backupWarnings({
       }),
     );
   }
-  if (settings.drill_schedule === "off") return found;
-  const drill = record?.last_drill;
-  if (drill && !drill.ok) {
-    const failed = drill.databases.find(({ outcome }) => outcome === "failed");
+  if (settings.drill_schedule !== "off")
+    found.push(...drillWarnings({ settings, record, launchedAt, now, suggest }));
+  return found;
+}
+
+/** Which databases are not known to come back. */
+function drillWarnings({ settings, record, launchedAt, now, suggest }: BackupView): Warning[] {
+  const proofs = knownProofs(record);
+  const found: Warning[] = [];
+  const failed = proofs.flatMap(({ failed }) => failed ?? []);
+  const [first] = failed;
+  if (first) {
+    const others = failed.length > 1 ? `, as those of ${failed.length - 1} other databases` : "";
     found.push(
       warning("drill_failed", {
-        message: `A backup could not be proven by restoring it: ${failed?.id ?? "?"}: ${failed?.error ?? "?"}`,
+        message: `A backup could not be proven by restoring it${others}: ${first.id}: ${first.error}`,
         next: suggest("backup verify --restore"),
       }),
     );
   }
-  const drilledAt = drill?.finished_at ?? (record?.databases ? launchedAt : undefined);
-  if (drilledAt !== undefined && secondsSince(drilledAt, now) > settings.max_drill_age_days * 86_400) {
-    found.push(
-      warning("drill_too_old", {
-        message: drill
-          ? `The last proven restore is ${showSeconds(secondsSince(drilledAt, now))} old.`
-          : "No backup was ever proven by restoring it.",
-        next: suggest("backup verify --restore"),
-      }),
-    );
+  const late = lateProofs(record, settings, launchedAt, now);
+  if (late !== undefined) {
+    found.push(warning("drill_too_old", { message: late, next: suggest("backup verify --restore") }));
   }
   return found;
+}
+
+/** What is to be said of databases whose last proof is too old; undefined when there is none. */
+function lateProofs(
+  record: BackupStatus | undefined,
+  { max_drill_age_days }: Config["backup"],
+  launchedAt: string | undefined,
+  now: number,
+): string | undefined {
+  const tooOld = (at: string): boolean => secondsSince(at, now) > max_drill_age_days * 86_400;
+  const proofs = knownProofs(record);
+  if (!proofs.length)
+    return record?.databases && launchedAt !== undefined && tooOld(launchedAt)
+      ? "No backup was ever proven by restoring it."
+      : undefined;
+  const late = proofs.filter(({ proven, since }) => tooOld(proven?.at ?? since));
+  const oldest = late.toSorted(byProof)[0];
+  if (!oldest) return undefined;
+  const { database, proven } = oldest;
+  const last =
+    proven === null
+      ? `no backup of ${database} was ever proven by restoring it`
+      : `the last proven restore of ${database} is ${showSeconds(secondsSince(proven.at, now))} old`;
+  if (late.length === 1) return `${last[0]?.toUpperCase()}${last.slice(1)}.`;
+  return `${late.length} of ${proofs.length} databases were not proven by restoring them for ${max_drill_age_days} days: ${last}.`;
+}
+
+/** Those that were never proven first, then the oldest proof. */
+function byProof(one: DatabaseProof, other: DatabaseProof): number {
+  const [a, b] = [one.proven?.at ?? "", other.proven?.at ?? ""];
+  return a < b ? -1 : a > b ? 1 : 0;
 }

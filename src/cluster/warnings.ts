@@ -153,7 +153,8 @@ export const WARNINGS = {
   },
   drill_too_old: {
     severity: "warning",
-    meaning: "No backup was proven by restoring it for longer than `backup.max_drill_age_days`.",
+    meaning:
+      "Of a database no backup was proven by restoring it for longer than `backup.max_drill_age_days`.",
   },
   alarm_channel_failing: {
     severity: "warning",

@@ -35,6 +35,7 @@ export interface Verdict {
 export interface Recovery {
   readonly sentence: string;
   readonly last_backup_at: string | null;
+  /** Up to when every database is proven by restoring it; null while one never was. */
   readonly last_proven_at: string | null;
   /** The oldest moment to which one can go back. */
   readonly oldest_at: string | null;

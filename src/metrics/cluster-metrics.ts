@@ -83,6 +83,20 @@ function backups({ config, status, backups }: ClusterFigures, labels: Labels, no
     ...sample("odoo_pg_drill_last_ok", labels, status.backups?.last_drill_ok),
     ...sample("odoo_pg_drill_last_timestamp_seconds", labels, seconds(drilledAt)),
     ...sample("odoo_pg_drill_age_seconds", labels, age(drilledAt)),
+    ...sample(
+      "odoo_pg_drill_databases_without",
+      labels,
+      status.backups?.proofs.filter(({ proven_at }) => proven_at === null).length,
+    ),
+    ...(status.backups?.proofs ?? []).flatMap(({ database, proven_at, failed_at }) => {
+      const both = { ...labels, datname: database };
+      const tried = proven_at !== null || failed_at !== null;
+      return [
+        ...sample("odoo_pg_database_drill_ok", both, tried ? failed_at === null : null),
+        ...sample("odoo_pg_database_proven_timestamp_seconds", both, seconds(proven_at)),
+        ...sample("odoo_pg_database_proven_age_seconds", both, age(proven_at)),
+      ];
+    }),
   ];
 }
 

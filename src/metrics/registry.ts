@@ -125,9 +125,17 @@ export const METRICS = {
   odoo_pg_backup_databases: gauge("Databases that are to be backed up."),
   odoo_pg_backup_databases_without: gauge("Databases that have no backup at all."),
   odoo_pg_backup_size_bytes: gauge("All backups with the pool of attachments."),
-  odoo_pg_drill_last_ok: gauge("Whether the last backup that was tried by restoring it could be restored."),
+  odoo_pg_drill_last_ok: gauge("Whether the last backup of each database that was tried could be restored."),
   odoo_pg_drill_last_timestamp_seconds: gauge("When a backup was last tried by restoring it."),
   odoo_pg_drill_age_seconds: gauge("Seconds since then."),
+  odoo_pg_drill_databases_without: gauge("Databases of which no backup was ever proven by restoring it."),
+  odoo_pg_database_drill_ok: gauge(
+    "Whether the last backup of the database that was tried could be restored.",
+  ),
+  odoo_pg_database_proven_timestamp_seconds: gauge(
+    "When a backup of the database was last proven by restoring it.",
+  ),
+  odoo_pg_database_proven_age_seconds: gauge("Seconds since then."),
   odoo_pg_drill_max_age_seconds: gauge("backup.max_drill_age_days, in seconds, while drills are scheduled."),
   odoo_pg_odoo_info: gauge("1, with the Odoo version of the database in its labels."),
   odoo_pg_odoo_facts_age_seconds: gauge("Seconds since Odoo's tables in the database were looked at."),

@@ -20,6 +20,8 @@ import {
   standby,
 } from "../support/observations.ts";
 
+type BackupProof = NonNullable<StatusDocument["backups"]>["proofs"][number];
+
 const PLAIN = { colours: false, width: 100 };
 
 function drawn(changes: Parameters<typeof cluster>[0] = {}): string {
@@ -158,6 +160,7 @@ describe("the sheet", () => {
       size_bytes: 0,
       last_drill_at: "2026-01-01T03:00:00.000Z",
       last_drill_ok: true,
+      proofs: [] as BackupProof[],
     };
     const line = (more: Partial<typeof backups>): string | undefined =>
       sheet({ ...statusOf(cluster()), backups: { ...backups, ...more } }, PLAIN)
@@ -167,7 +170,33 @@ describe("the sheet", () => {
     expect(line({ size_bytes: 2 * GB })).toBe(
       "Backups there is no database to back up · 2 GB of earlier backups",
     );
-    expect(line({ databases: 1 })).toContain("proven by a restore on 2026-01-01");
+    expect(line({ databases: 1 })).toContain("never proven by a restore");
+  });
+
+  test("tells the oldest proof of all databases, which was never proven, and which failed", () => {
+    const proof = (database: string, proven_at: string | null, failed_at: string | null = null) => ({
+      database,
+      proven_at,
+      failed_at,
+    });
+    const words = (...proofs: BackupProof[]): string => {
+      const backups = {
+        last_good_at: "2026-01-03T03:00:00.000Z",
+        age_seconds: 60,
+        databases: proofs.length,
+        size_bytes: GB,
+        last_drill_at: "2026-01-02T03:00:00.000Z",
+        last_drill_ok: true,
+        proofs,
+      };
+      return sheet({ ...statusOf(cluster()), backups }, PLAIN).replaceAll(/\s+/g, " ");
+    };
+    const [shop, crm] = [proof("shop", "2026-01-01T03:00:00.000Z"), proof("crm", "2026-01-02T03:00:00.000Z")];
+    expect(words(crm, shop)).toContain("· proven by a restore on 2026-01-01");
+    expect(words(crm, shop, proof("new", null))).toContain("· 1 of 3 databases never proven by a restore");
+    expect(words(crm, { ...shop, failed_at: "2026-01-02T03:00:00.000Z" })).toContain(
+      "· restore of shop FAILED on 2026-01-02",
+    );
   });
 
   test("says what the agent works on", () => {
@@ -273,6 +302,10 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       size_bytes: fc.nat({ max: 2 ** 50 }),
       last_drill_at: fc.option(moment),
       last_drill_ok: fc.option(fc.boolean()),
+      proofs: fc.array(
+        fc.record({ database: words, proven_at: fc.option(moment), failed_at: fc.option(moment) }),
+        { maxLength: 3 },
+      ),
     }),
   ),
   warnings: fc.array(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { BackupStatus, RunReport } from "../../src/backup/report.ts";
+import type { BackupStatus, DatabaseProof, RunReport } from "../../src/backup/report.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/status-document.ts";
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
 import { statusOf } from "../../src/cluster/status.ts";
@@ -306,7 +306,37 @@ describe("warnings", () => {
       size_bytes: 3 * MB,
       last_drill_at: hoursAgo(24),
       last_drill_ok: true,
+      proofs: [{ database: "shop", proven_at: hoursAgo(24), failed_at: null }],
     });
+  });
+
+  test("tell of each database whether it comes back, whatever another's last drill brought", () => {
+    const proof = (database: string, days: number | null, changes: Partial<DatabaseProof> = {}) => ({
+      database,
+      since: hoursAgo(9000),
+      proven: days === null ? null : { at: hoursAgo(days * 24), id: `${database}_20260301_1200` },
+      failed: null,
+      ...changes,
+    });
+    const warningsOf = (...proofs: DatabaseProof[]) =>
+      statusWith({ backups: backups({ databases: proofs.length, proofs }) }).warnings.map(
+        ({ code, message }) => [code, message],
+      );
+    expect(warningsOf(proof("crm", 1), proof("shop", 7))).toEqual([]);
+    expect(warningsOf(proof("crm", 1), proof("new", null, { since: hoursAgo(48) }))).toEqual([]);
+    expect(warningsOf(proof("crm", 1), proof("shop", 9))).toEqual([
+      ["drill_too_old", "The last proven restore of shop is 9 days old."],
+    ]);
+    expect(warningsOf(proof("crm", 9), proof("old", null), proof("shop", 1))).toEqual([
+      [
+        "drill_too_old",
+        "2 of 3 databases were not proven by restoring them for 8 days: no backup of old was ever proven by restoring it.",
+      ],
+    ]);
+    const failed = { at: hoursAgo(1), id: "shop_20260301_1300", error: "no room left" };
+    expect(warningsOf(proof("crm", 0), proof("shop", 1, { failed }))).toEqual([
+      ["drill_failed", "A backup could not be proven by restoring it: shop_20260301_1300: no room left"],
+    ]);
   });
 
   test("come for a cluster that was never backed up only when that is late", () => {

@@ -75,6 +75,26 @@ describe("backups", () => {
     expect(found.get("odoo_pg_drill_max_age_seconds")).toBe(8 * 86_400);
   });
 
+  test("are proven for each database, and those that never were are counted", () => {
+    const proofs = [
+      { database: "crm", since: hoursAgo(99), proven: { at: hoursAgo(48), id: "crm_1" }, failed: null },
+      {
+        database: "shop",
+        since: hoursAgo(99),
+        proven: null,
+        failed: { at: hoursAgo(1), id: "shop_1", error: "no" },
+      },
+      { database: "new", since: hoursAgo(1), proven: null, failed: null },
+    ];
+    const found = told({ backups: { record: { ...record, proofs }, launchedAt: hoursAgo(1000) } });
+    expect(found.get("odoo_pg_database_proven_age_seconds datname=crm")).toBe(48 * 3600);
+    expect(found.get("odoo_pg_database_drill_ok datname=crm")).toBe(1);
+    expect(found.get("odoo_pg_database_drill_ok datname=shop")).toBe(0);
+    expect(found.has("odoo_pg_database_drill_ok datname=new")).toBe(false);
+    expect(found.get("odoo_pg_drill_databases_without")).toBe(2);
+    expect(found.get("odoo_pg_drill_last_ok")).toBe(0);
+  });
+
   test("have no age while a database has none: 0 would look fresh", () => {
     const found = told({ backups: { record: { ...record, last_good_at: null }, launchedAt: hoursAgo(1) } });
     expect(found.has("odoo_pg_backup_age_seconds")).toBe(false);

@@ -190,12 +190,13 @@ export const FINDINGS = {
   },
   never_drilled: {
     severity: "advice",
-    meaning: "There are backups, and none was ever proven by restoring it.",
+    meaning: "There are backups, and of a database none was ever proven by restoring it.",
     why: "Only a restore proves a backup: listing an archive passed one that was cut by 60 % (geolens-io/geolens#710).",
   },
   drill_late: {
     severity: "warning",
-    meaning: "No backup was proven by restoring it for longer than `backup.max_drill_age_days`.",
+    meaning:
+      "Of a database no backup was proven by restoring it for longer than `backup.max_drill_age_days`.",
     why: "Only a restore proves a backup.",
   },
   drill_failed: {

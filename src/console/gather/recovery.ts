@@ -1,4 +1,5 @@
-import type { BackupStatus } from "../../backup/report.ts";
+import { knownProofs } from "../../backup/proofs.ts";
+import type { BackupStatus, DatabaseProof } from "../../backup/report.ts";
 import type { Recovery } from "../document.ts";
 import { ago } from "./durations.ts";
 
@@ -29,10 +30,7 @@ const SHOWN = 50;
 export function recoveryOf({ enabled, backups, record, now }: RecoveryInput): Recovery {
   const sound = (backups ?? []).filter(({ damaged }) => !damaged).sort((a, b) => order(b.at, a.at));
   const last = record?.last_good_at ?? sound[0]?.at ?? null;
-  const proven = latest([
-    ...sound.map(({ drilledAt }) => drilledAt),
-    record?.last_drill?.ok ? record.last_drill.finished_at : null,
-  ]);
+  const proven = record?.proofs ? provenUpTo(record.proofs) : lastProof(sound, record);
   const oldest = sound.at(-1)?.at ?? null;
   return {
     sentence: sentenceOf({ enabled, looked: backups !== undefined, last, proven, oldest, record, now }),
@@ -71,16 +69,49 @@ function sentenceOf({ enabled, looked, last, proven, oldest, record, now }: Word
     if (!looked) return "The backups were not looked at yet.";
     return `There is no backup: nothing can be brought back.${schedule}`;
   }
-  const failed = record?.last_drill?.ok === false;
-  const proof = failed
-    ? "but the last try to restore failed"
-    : proven === null
-      ? "never proven by restoring"
-      : `proven by restoring ${since(proven)}`;
+  const proof =
+    failureOf(record) ??
+    neverProven(record) ??
+    (proven === null ? NEVER : `proven by restoring ${since(proven)}`);
   const back = oldest === null ? "" : `; you can go back to ${oldest.slice(0, 16).replace("T", " ")} UTC`;
   const without = record?.without_backup ?? [];
   const lacking = without.length ? ` Not backed up at all: ${without.join(", ")}.` : "";
   return `Last backup ${since(last)}, ${proof}${back}.${lacking}${schedule}`;
+}
+
+const NEVER = "never proven by restoring";
+
+/** That the last try to restore failed, and of which database. */
+function failureOf(record: BackupStatus | undefined): string | undefined {
+  const [failed, ...more] = knownProofs(record).filter((proof) => proof.failed);
+  if (failed)
+    return `but the last try to restore ${failed.database}${more.length ? ` and ${more.length} more` : ""} failed`;
+  return record?.proofs === undefined && record?.last_drill?.ok === false
+    ? "but the last try to restore failed"
+    : undefined;
+}
+
+/** Which databases were never proven, where others were. */
+function neverProven(record: BackupStatus | undefined): string | undefined {
+  const proofs = record?.proofs ?? [];
+  const [first, ...more] = proofs.filter(({ proven }) => !proven);
+  if (!first) return undefined;
+  if (more.length + 1 === proofs.length) return NEVER;
+  return `${first.database}${more.length ? ` and ${more.length} more databases` : ""} never proven by restoring`;
+}
+
+/** Up to when every database is proven; null while one never was. */
+function provenUpTo(proofs: readonly DatabaseProof[]): string | null {
+  const moments = proofs.map(({ proven }) => proven?.at ?? "").sort();
+  return moments[0] || null;
+}
+
+/** Where the record does not say it for each database: one of version 0.1.0, or none. */
+function lastProof(sound: readonly KnownBackup[], record: BackupStatus | undefined): string | null {
+  return latest([
+    ...sound.map(({ drilledAt }) => drilledAt),
+    record?.last_drill?.ok ? record.last_drill.finished_at : null,
+  ]);
 }
 
 function latest(moments: readonly (string | null)[]): string | null {

@@ -133,6 +133,24 @@ describe("can I go back", () => {
     );
   });
 
+  test("is answered by the oldest proof of all databases, and names what has none", () => {
+    const proof = (database: string, hours: number | null, failed = false) => ({
+      database,
+      since: before(900 * HOUR),
+      proven: hours === null ? null : { at: before(hours * HOUR), id: `${database}_1` },
+      failed: failed ? { at: before(HOUR), id: `${database}_2`, error: "no" } : null,
+    });
+    const answer = (...proofs: ReturnType<typeof proof>[]) =>
+      recoveryOf({ enabled: true, backups, record: record({ proofs }), now: NOW });
+    expect(answer(proof("crm", 1), proof("shop", 50)).sentence).toContain("proven by restoring 2 days ago");
+    expect(answer(proof("crm", 1), proof("shop", 50)).last_proven_at).toBe(before(50 * HOUR));
+    expect(answer(proof("crm", 1), proof("shop", null)).sentence).toContain("shop never proven by restoring");
+    expect(answer(proof("crm", 1), proof("shop", null)).last_proven_at).toBeNull();
+    expect(answer(proof("crm", 1), proof("shop", 50, true)).sentence).toContain(
+      "but the last try to restore shop failed",
+    );
+  });
+
   test("does not count what was found damaged, and counts a proof of a single backup", () => {
     const damaged = [
       backup("shop_0", 200, { damaged: true }),

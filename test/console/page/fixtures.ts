@@ -76,6 +76,7 @@ export function fixturesAt(now: number) {
         size_bytes: 9.4 * GB,
         last_drill_at: before(29 * HOUR),
         last_drill_ok: true,
+        proofs: [],
       },
       warnings,
       ...changes,

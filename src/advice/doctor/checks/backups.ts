@@ -1,3 +1,5 @@
+import { knownProofs } from "../../../backup/proofs.ts";
+import type { BackupStatus } from "../../../backup/report.ts";
 import { backupWarnings } from "../../../cluster/backups.ts";
 import type { WarningCode } from "../../../cluster/warnings.ts";
 import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
@@ -65,20 +67,42 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
         ? []
         : [finding(code, { message: warning.message, evidence, next: warning.next })];
     });
-    if (!record?.backups || record.last_drill || found.some(({ code }) => code === "drill_late"))
+    const never = neverProven(record);
+    if (!record?.backups || never === undefined || found.some(({ code }) => code === "drill_late"))
       return found;
     const { drill_schedule, enabled } = config.backup;
     const planned =
       enabled && drill_schedule !== "off" ? ` The schedule does it at ${drill_schedule} (UTC).` : "";
     found.push(
       finding("never_drilled", {
-        message: `There ${record.backups === 1 ? "is 1 backup" : `are ${record.backups} backups`}, and none was ever proven by restoring it.${planned}`,
+        message: `${never}${planned}`,
         evidence,
         next: next.run("backup verify --restore"),
       }),
     );
     return found;
   });
+}
+
+/** Databases of which no backup was ever proven, in a sentence; undefined where there is none. */
+function neverProven(record: BackupStatus | undefined): string | undefined {
+  if (!record) return undefined;
+  const known = knownProofs(record);
+  const never = known.filter(({ proven }) => !proven).map(({ database }) => database);
+  if (never.length < known.length) {
+    if (!never.length) return undefined;
+    return `${never.length} of ${known.length} databases ${never.length === 1 ? "was" : "were"} never proven by restoring a backup: ${listed(never)}.`;
+  }
+  const names = never.length ? `: ${listed(never)}` : "";
+  return `There ${record.backups === 1 ? "is 1 backup" : `are ${record.backups} backups`}, and none was ever proven by restoring it${names}.`;
+}
+
+/** Names that one line has room for. */
+const NAMES_SHOWN = 10;
+
+function listed(names: readonly string[]): string {
+  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
+  return `${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
 }
 
 function archiver(server: Server, next: NextCommands): Finding[] {
