@@ -64,6 +64,9 @@ const HAPROXY_LIMIT = 300;
 /** Milliseconds between two looks at the size of the databases, for who asks, and for each: it costs a look at every file. */
 const BYTES = { every: 5000, limit: 150 };
 
+/** Milliseconds for the first look at it: before it there is nothing to tell. A status takes less than two seconds. */
+const FIRST_BYTES = 700;
+
 /** Milliseconds for replicas to join the read pool at `up`. */
 const SETTLE_LIMIT = 30_000;
 
@@ -439,7 +442,10 @@ export class Agent {
           this.#databaseBytes.now(),
         ]);
         // Where the look takes long, what the last one saw.
-        return { nodes, database_bytes: bytes ?? this.#databaseBytes.last() ?? null };
+        return {
+          nodes,
+          database_bytes: bytes ?? (await this.#databaseBytes.lastOrFirst(FIRST_BYTES)) ?? null,
+        };
       },
       apply: async (request, progress, by) => {
         try {
@@ -486,6 +492,7 @@ export class Agent {
         failure: handle.failure?.reason ?? null,
         failure_next: handle.failure?.next ?? null,
         stranded: handle.stranded,
+        refusal: handle.refusal ?? null,
         tablespaces: [...handle.tablespaces],
         last_seen: handle.observation.lastSeen ?? null,
       })),

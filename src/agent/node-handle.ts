@@ -39,6 +39,8 @@ export class NodeHandle {
   standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
   /** Whether the primary has no longer the WAL that this replica needs next. */
   stranded = false;
+  /** In the primary's words, why it does not let a replica that does not stream replicate; undefined where it would. */
+  refusal: string | undefined;
   /** Tablespaces of the primary for which this replica has no place of its own. */
   tablespaces: readonly TablespaceTrouble[] = [];
   /** The tablespace at whose making its last start ended. */

@@ -45,6 +45,14 @@ export class Recent<T> {
     return this.#last;
   }
 
+  /** What was seen last; before anything was, the first look is waited for, at most `milliseconds`. Never throws. */
+  async lastOrFirst(milliseconds: number): Promise<T | undefined> {
+    const seen = this.last();
+    if (seen !== undefined || !this.#underWay) return seen;
+    await within(milliseconds, "a first look", this.#underWay).catch(() => {});
+    return this.#last;
+  }
+
   /** Has the next question begin a look, unless one was begun within `milliseconds`. */
   lookAgainAfter(milliseconds: number): void {
     if (this.#begun !== undefined && monotonic() - this.#begun > milliseconds) this.#begun = undefined;

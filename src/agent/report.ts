@@ -53,6 +53,8 @@ export const agentReportSchema = z.object({
       failure: z.string().nullable(),
       failure_next: z.string().nullable().default(null),
       stranded: z.boolean().default(false),
+      /** Why the primary does not let it replicate, in the server's words. */
+      refusal: z.string().nullable().default(null),
       /** Tablespaces for which a replica has no place of its own. */
       tablespaces: z.object({ location: z.string(), shared: z.boolean() }).array().default([]),
       last_seen: z.number().nullable(),

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { enoughIsKnown, forecastOf, type Forecast, type RoomAt } from "../cluster/disk-growth.ts";
 import type { Sample } from "../console/document.ts";
 import { parseJson } from "../system/json-file.ts";
 
@@ -71,4 +72,20 @@ export function sampleRecordOf(line: string): SampleRecord | undefined {
 export function sampleOf(record: SampleRecord): Sample {
   const { counters: _, ...sample } = record;
   return sample;
+}
+
+/** When the disk of each node is full; null for one that does not fill. Nodes of which too little is known are left out. */
+export function forecastsOf(records: Iterable<SampleRecord>): Map<string, Forecast | null> {
+  const looks = new Map<string, RoomAt[]>();
+  for (const { at, nodes, database_bytes: databases } of records) {
+    for (const { name, disk_free_bytes: free } of nodes) {
+      if (free === null) continue;
+      const look = { at: Date.parse(at), free, databases };
+      const present = looks.get(name);
+      if (present) present.push(look);
+      else looks.set(name, [look]);
+    }
+  }
+  const known = [...looks].filter(([, seen]) => enoughIsKnown(seen));
+  return new Map(known.map(([name, seen]) => [name, forecastOf(seen)]));
 }

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { daysLeft } from "../cluster/disk-growth.ts";
+import type { Forecast } from "../cluster/disk-growth.ts";
 import { factsOf } from "../cluster/observation.ts";
 import type { Sample } from "../console/document.ts";
 import { readLoad, type Load } from "../postgres/load.ts";
@@ -7,7 +7,7 @@ import { appendBounded, readBounded } from "../system/bounded-lines.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files.ts";
 import { primaryOf, type Runtime } from "./runtime.ts";
-import { ratesBetween, sampleOf, sampleRecordOf, type SampleRecord } from "./sample-record.ts";
+import { forecastsOf, ratesBetween, sampleOf, sampleRecordOf, type SampleRecord } from "./sample-record.ts";
 import type { Watch } from "./watch.ts";
 
 /** Milliseconds between two samples, and how long one is shown. */
@@ -29,7 +29,7 @@ export class Samples {
   /** The oldest first; undefined before the file was read. */
   #records: SampleRecord[] | undefined;
   #taking = false;
-  #growth: ReadonlyMap<string, number | null> | undefined;
+  #forecasts: ReadonlyMap<string, Forecast | null> | undefined;
 
   constructor(stateDir: string, reader: Owner | undefined, watch: Watch) {
     this.#file = path.join(stateDir, "samples.jsonl");
@@ -61,10 +61,10 @@ export class Samples {
     return this.#known().map(sampleOf);
   }
 
-  /** Days until the disk of each node is full, at the growth of the samples that are kept. */
-  daysLeft(): ReadonlyMap<string, number | null> {
-    this.#growth ??= growthOf(this.#known());
-    return this.#growth;
+  /** When the disk of each node is full, at the growth of the samples that are kept. */
+  forecasts(): ReadonlyMap<string, Forecast | null> {
+    this.#forecasts ??= forecastsOf(this.#known());
+    return this.#forecasts;
   }
 
   /** Tells of each new sample until the returned function is called. */
@@ -86,7 +86,7 @@ export class Samples {
   #keep(record: SampleRecord): void {
     const time = Date.parse(record.at);
     this.#records = [...this.#known().filter(({ at }) => isShown(at, time)), record];
-    this.#growth = undefined;
+    this.#forecasts = undefined;
   }
 
   async #take(runtime: Runtime, last: SampleRecord | undefined): Promise<SampleRecord> {
@@ -133,18 +133,4 @@ async function loadOf(runtime: Runtime): Promise<Load | undefined> {
 function isShown(at: string, time: number): boolean {
   const age = time - Date.parse(at);
   return age >= 0 && age <= SHOWN;
-}
-
-function growthOf(records: readonly SampleRecord[]): Map<string, number | null> {
-  const looks = new Map<string, { at: number; bytes: number }[]>();
-  for (const { at, nodes } of records) {
-    for (const { name, disk_free_bytes } of nodes) {
-      if (disk_free_bytes === null) continue;
-      const look = { at: Date.parse(at), bytes: disk_free_bytes };
-      const present = looks.get(name);
-      if (present) present.push(look);
-      else looks.set(name, [look]);
-    }
-  }
-  return new Map([...looks].map(([name, free]) => [name, daysLeft(free)]));
 }

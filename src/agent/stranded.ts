@@ -1,9 +1,11 @@
 import { factsOf } from "../cluster/observation.ts";
 import { position } from "../cluster/change-primary.ts";
+import { replicationRefusal } from "../postgres/foreign-primary.ts";
 import { hasWal } from "../postgres/operations.ts";
 import { now, within } from "../system/clock.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { primaryOf, type Runtime } from "./runtime.ts";
+import { readPassword } from "./secrets.ts";
 
 /** Milliseconds that a replica stands still, not streaming, before the primary is asked; it may be replaying what it has. */
 const STANDS_STILL = 3000;
@@ -24,6 +26,7 @@ export async function lookWhetherStranded(runtime: Runtime, handle: NodeHandle):
   if (!isOwn || !facts.in_recovery || facts.receiver_status === "streaming" || facts.replay_paused) {
     handle.standing = undefined;
     handle.stranded = false;
+    handle.refusal = undefined;
     return false;
   }
   const lsn = position(facts);
@@ -32,7 +35,26 @@ export async function lookWhetherStranded(runtime: Runtime, handle: NodeHandle):
   const { standing } = handle;
   if (at - standing.since < STANDS_STILL || now() - standing.lookedAt < ASK_EVERY) return handle.stranded;
   standing.lookedAt = now();
+  handle.refusal = await askWhetherRefused(runtime, primary);
   const answer = primary.use(async (session) => await hasWal(session, lsn));
   handle.stranded = !(await within(ANSWER_LIMIT, primary.node.name, answer));
   return handle.stranded;
+}
+
+/** Whether the primary lets the replicas' role in, tried as they do: with its password, by the node's address. */
+async function askWhetherRefused(runtime: Runtime, primary: NodeHandle): Promise<string | undefined> {
+  const password = await readPassword(runtime.layout, "replicator");
+  if (password === undefined) return undefined;
+  const { host, port } = primary.node;
+  const user = "replicator";
+  const refusal = replicationRefusal({
+    host,
+    port,
+    user,
+    password,
+    database: "replication",
+    connectLimit: ANSWER_LIMIT,
+    encryption: "prefer",
+  });
+  return await within(2 * ANSWER_LIMIT, primary.node.name, refusal).catch(() => undefined);
 }

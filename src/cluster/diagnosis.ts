@@ -241,6 +241,14 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
         next: suggest(`reseed ${name}`),
       }),
     );
+  } else if (!streams && replica.account?.refusal) {
+    found.push(
+      warning("replica_not_streaming", {
+        node: name,
+        message: `${name} does not stream from ${primary.name}: its data gets older. ${primary.name} refuses the role "replicator" (${oneLine(replica.account.refusal)}).`,
+        next: `${suggest("up")} gives the role its password and rights back`,
+      }),
+    );
   } else if (!streams) {
     found.push(
       warning("replica_not_streaming", {

@@ -2,7 +2,7 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 /** Too little is known below this span (milliseconds) and this number of looks. */
-const SPAN_NEEDED = HOUR;
+const SPAN_NEEDED = 6 * HOUR;
 const LOOKS_NEEDED = 12;
 
 /** Looks are brought together to so many at most: the pairs of them are compared. */
@@ -11,37 +11,67 @@ const PARTS = 96;
 /** Beyond ten years nobody is helped by a number. */
 const FURTHEST_DAYS = 3650;
 
-/** How much was free on a disk at a moment (milliseconds since the epoch). */
-export interface FreeAt {
+/** How much was free on a disk at a moment (milliseconds since the epoch), and what the databases used. */
+export interface RoomAt {
+  readonly at: number;
+  readonly free: number;
+  /** Bytes of all databases, of one node; null where that was not known. */
+  readonly databases: number | null;
+}
+
+/** When a disk is full if it goes on as it did. */
+export interface Forecast {
+  readonly days: number;
+  /** Hours of history that it is made from. */
+  readonly hours: number;
+  /** Bytes by which the disk fills in a day. */
+  readonly perDay: number;
+  /** Bytes by which the databases of one node grow in a day; null where that is not known. */
+  readonly databasesPerDay: number | null;
+}
+
+/** One number at a moment. */
+interface At {
   readonly at: number;
   readonly bytes: number;
 }
 
 /**
- * Days until a disk is full if it goes on as in the looks given, the oldest first. Null when it does not fill, or too
- * little is known. A file that comes and goes, such as a backup, does not count for much: the slope is the median of the
- * slopes between all pairs (Theil and Sen).
+ * When a disk is full if it goes on as in the looks given, the oldest first. Null when it does not fill, or too little is
+ * known. A file that comes and goes, such as a backup, does not count for much: the slope is the median of the slopes
+ * between all pairs (Theil and Sen).
  */
-export function daysLeft(looks: readonly FreeAt[]): number | null {
+export function forecastOf(looks: readonly RoomAt[]): Forecast | null {
   const [first, last] = [looks[0], looks.at(-1)];
   if (!first || !last || !enoughIsKnown(looks)) return null;
-  const slope = medianSlope(together(looks, first.at, last.at));
+  const slopeOf = (points: readonly At[]): number | undefined =>
+    medianSlope(together(points, first.at, last.at));
+  const slope = slopeOf(looks.map(({ at, free }) => ({ at, bytes: free })));
   if (slope === undefined || slope >= 0) return null;
-  const days = last.bytes / -slope / DAY;
-  return days > FURTHEST_DAYS ? null : Math.round(days * 10) / 10;
+  const days = last.free / -slope / DAY;
+  if (days > FURTHEST_DAYS) return null;
+  const growth = slopeOf(
+    looks.flatMap(({ at, databases }) => (databases === null ? [] : [{ at, bytes: databases }])),
+  );
+  return {
+    days: Math.round(days * 10) / 10,
+    hours: Math.round((last.at - first.at) / HOUR),
+    perDay: Math.round(-slope * DAY),
+    databasesPerDay: growth === undefined ? null : Math.max(0, Math.round(growth * DAY)),
+  };
 }
 
 /** Whether these looks, the oldest first, say how a disk fills. */
-export function enoughIsKnown(looks: readonly FreeAt[]): boolean {
+export function enoughIsKnown(looks: readonly RoomAt[]): boolean {
   const [first, last] = [looks[0], looks.at(-1)];
   if (!first || !last) return false;
   return looks.length >= LOOKS_NEEDED && last.at - first.at >= SPAN_NEEDED;
 }
 
 /** One look for each part of the time: the median of what was seen in it. */
-function together(looks: readonly FreeAt[], from: number, to: number): FreeAt[] {
+function together(looks: readonly At[], from: number, to: number): At[] {
   const length = Math.max(1, (to - from) / PARTS);
-  const parts = new Map<number, FreeAt[]>();
+  const parts = new Map<number, At[]>();
   for (const look of looks) {
     const part = Math.min(PARTS - 1, Math.floor((look.at - from) / length));
     const present = parts.get(part);
@@ -54,7 +84,7 @@ function together(looks: readonly FreeAt[], from: number, to: number): FreeAt[] 
   }));
 }
 
-function medianSlope(points: readonly FreeAt[]): number | undefined {
+function medianSlope(points: readonly At[]): number | undefined {
   const slopes: number[] = [];
   for (const [index, one] of points.entries()) {
     for (const other of points.slice(index + 1)) {

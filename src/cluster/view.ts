@@ -21,6 +21,8 @@ export interface NodeAccount {
   readonly failure_next: string | null;
   /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
   readonly stranded: boolean;
+  /** Why the primary does not let it replicate, in the server's words; null where it would. */
+  readonly refusal: string | null;
   /** Tablespaces of the primary for which it has no place of its own. */
   readonly tablespaces: readonly TablespaceTrouble[];
   /** Milliseconds since the epoch. */

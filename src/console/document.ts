@@ -51,6 +51,8 @@ export interface NodeDisk {
   readonly total_bytes: number | null;
   /** Days until it is full at the growth of the samples that are kept; null when it does not grow or is not known yet. */
   readonly days_left: number | null;
+  /** Hours of samples that this is told from. */
+  readonly history_hours: number | null;
 }
 
 export interface OdooDatabase {
@@ -76,6 +78,8 @@ export interface Activity {
   readonly long_transactions: readonly LongTransaction[];
   /** Null where pg_stat_statements is not there. */
   readonly slowest_statements: readonly SlowStatement[] | null;
+  /** Why they are not there: the server has not loaded pg_stat_statements, or no database has the extension; null otherwise. */
+  readonly statements_missing: "library" | "extension" | null;
 }
 
 export interface Blocking {

@@ -23,6 +23,8 @@ const KEPT = 60_000;
 const EVERY = 1000;
 /** pg_database_size() looks at every file of a database. */
 const SIZES = { every: 300_000, limit: 30_000 };
+/** Milliseconds that the first scrape waits for them: later ones are told what was seen last. */
+const FIRST_SIZES = 2000;
 
 export interface MetricsParts {
   /** Undefined while nothing was applied. */
@@ -94,7 +96,7 @@ export class Metrics {
         answers,
         statistics: looked?.statistics,
         duration: looked?.duration,
-        sizes: looks?.sizes.last(),
+        sizes: await looks?.sizes.lastOrFirst(FIRST_SIZES),
       },
     };
   }

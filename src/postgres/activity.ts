@@ -106,6 +106,16 @@ const statementRow = z.object({
 });
 export type StatementRow = z.output<typeof statementRow>;
 
+/** Whether the server has loaded pg_stat_statements: without that, its view in a database tells nothing. */
+export async function countsStatements(session: Session): Promise<boolean> {
+  const [row] = await session.query(
+    // A setting of a library that is not loaded is not listed there.
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_settings
+       WHERE name OPERATOR(pg_catalog.=) 'pg_stat_statements.max') AS loaded`,
+  );
+  return row?.["loaded"] === true;
+}
+
 /**
  * The statements that took the most time, of all databases. Undefined where pg_stat_statements is not in the database of
  * the session. Its columns are those of PostgreSQL 13 and later.

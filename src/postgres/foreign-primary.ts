@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { parseLsn, type Lsn } from "../cluster/lsn.ts";
 import type { RoleAccess } from "./role-access.ts";
-import { askReplication, type Credentials } from "../system/sql.ts";
+import { askReplication, SqlError, type Credentials } from "../system/sql.ts";
 
 /** What a primary tells anybody who may replicate from it. */
 export interface Identity {
@@ -22,6 +22,22 @@ export async function identifyPrimary(credentials: Credentials): Promise<Identit
   const [row] = await askReplication(credentials, "IDENTIFY_SYSTEM");
   const { systemid, timeline, xlogpos } = identityRow.parse(row);
   return { systemIdentifier: systemid, timeline, lsn: xlogpos };
+}
+
+/**
+ * Why a primary does not let a role replicate: its own words, such as about a password; undefined where it does, and where
+ * it does not answer at all.
+ */
+export async function replicationRefusal(credentials: Credentials): Promise<string | undefined> {
+  try {
+    await identifyPrimary(credentials);
+    return undefined;
+  } catch (error) {
+    // SQLSTATE: what PostgreSQL answered. Other codes are of the system.
+    if (!(error instanceof SqlError) || !/^[0-9A-Z]{5}$/.test(error.code ?? "")) return undefined;
+    // 57P03: it is starting or stopping.
+    return error.code === "57P03" ? undefined : error.message;
+  }
 }
 
 const tablespaceRow = z.object({ id: z.string(), location: z.string() });

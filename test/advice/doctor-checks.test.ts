@@ -163,10 +163,10 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
     nodes: [node("pg1", { disk: seen({ totalBytes: 100 * GB, freeBytes: 14 * GB }) }), node("pg2")],
   }),
   disk_days_left: evidence({
-    daysLeft: seen(
+    forecasts: seen(
       new Map([
         ["pg1", null],
-        ["pg2", 6.3],
+        ["pg2", { days: 6.3, hours: 18, perDay: 2 * GB, databasesPerDay: GB / 2 }],
       ]),
     ),
   }),
@@ -372,7 +372,7 @@ describe("what was not looked at", () => {
     catalog: seen(catalog({ each: new Map([["shop", unseen("there was no time left")]]) })),
     odooConf: unseen("name it"),
     backups: unseen("turned off here"),
-    daysLeft: unseen("not measured"),
+    forecasts: unseen("not measured"),
   });
 
   test("is told with its reason, each part by itself", () => {

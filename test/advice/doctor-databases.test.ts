@@ -261,7 +261,7 @@ test("a disk that fills within days, by the agent's samples", async () => {
   const { bavail, bsize } = statfsSync(cluster.stateDir);
   const free = bavail * bsize;
   const template: unknown = JSON.parse(own.split("\n")[0] ?? "");
-  const minutes = Array.from({ length: 60 }, (_, index) => 120 - 2 * index);
+  const minutes = Array.from({ length: 60 }, (_, index) => 480 - 8 * index);
   const lines = minutes.map((ago) =>
     JSON.stringify({
       ...(typeof template === "object" ? template : {}),
@@ -281,6 +281,7 @@ test("a disk that fills within days, by the agent's samples", async () => {
   const document = await look(cluster);
   const found = only(document, "disk_days_left");
   expect(Number(found.evidence["days_left"])).toBeGreaterThan(2);
+  expect(found.evidence).toMatchObject({ history_hours: 8 });
   expect(document.not_looked_at.map(({ what }) => what)).toEqual(["odoo.conf"]);
   writeFileSync(file, own);
 });

@@ -289,9 +289,9 @@ export function evidence(changes: Partial<Evidence> = {}): Evidence {
     odooConf: odooConf(),
     backups: backups(),
     backupDisk: seen({ totalBytes: 200 * GB, freeBytes: 150 * GB }),
-    daysLeft: seen(
+    forecasts: seen(
       new Map([
-        ["pg1", 200],
+        ["pg1", { days: 200, hours: 24, perDay: GB, databasesPerDay: GB }],
         ["pg2", null],
       ]),
     ),

@@ -353,6 +353,21 @@ describe("warnings", () => {
     expect(filtered.warnings[0]?.message).toContain('contains "^prod$"');
   });
 
+  test("say why the primary does not let a replica replicate, where it told", () => {
+    const status = statusWith({
+      observations: [primary, seen("pg2", replicaFacts({ receiver_status: null }))],
+      agent: agentOf(["pg1", "pg2"], {
+        nodes: [
+          account("pg1"),
+          account("pg2", { refusal: 'password authentication failed for user "replicator"' }),
+        ],
+      }),
+    });
+    const { message, next } = warningOf(status, "replica_not_streaming");
+    expect(message).toContain('pg1 refuses the role "replicator" (password authentication failed');
+    expect(next).toContain("odoo-pg up");
+  });
+
   /** What brings each warning about; with the command that has to be in what to do next. */
   const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
     record_damaged: {

@@ -107,6 +107,7 @@ export function account(name: string, changes: Partial<NodeAccount> = {}): NodeA
     failure: null,
     failure_next: null,
     stranded: false,
+    refusal: null,
     tablespaces: [],
     last_seen: null,
     ...changes,

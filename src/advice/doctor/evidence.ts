@@ -1,5 +1,6 @@
 import type { BackupStatus } from "../../backup/report.ts";
 import type { Config } from "../../config/schema.ts";
+import type { Forecast } from "../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../cluster/view.ts";
 import type { OdooConf } from "./odoo-conf.ts";
 
@@ -237,8 +238,8 @@ export interface Evidence {
   readonly backups: Look<BackupsSeen>;
   /** The disk of the backups, where there are any. */
   readonly backupDisk: Look<DiskUse | undefined>;
-  /** Days until the disk of each node is full; null for one that does not fill. Those of which too little is known are left out. */
-  readonly daysLeft: Look<ReadonlyMap<string, number | null>>;
+  /** When the disk of each node is full; null for one that does not fill. Those of which too little is known are left out. */
+  readonly forecasts: Look<ReadonlyMap<string, Forecast | null>>;
 }
 
 /** A node whose server was seen. */

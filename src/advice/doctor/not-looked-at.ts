@@ -51,8 +51,8 @@ export function notLookedAt(evidence: Evidence): NotLookedAt[] {
     ]),
     ["backups", evidence.backups],
     ["disk of the backups", evidence.backupDisk],
-    ["days left on the disks", evidence.daysLeft],
-    ...whatWasSeen(evidence.daysLeft).flatMap((known) =>
+    ["days left on the disks", evidence.forecasts],
+    ...whatWasSeen(evidence.forecasts).flatMap((known) =>
       evidence.nodes
         .filter(({ name }) => !known.has(name))
         .map(({ name }): Gap => [

@@ -1,4 +1,5 @@
 import {
+  countsStatements,
   readActivity,
   slowestStatements,
   tableName,
@@ -20,8 +21,8 @@ const STATEMENTS = { every: 15_000, limit: 300 };
 const TOO_OLD = 10_000;
 
 /** Databases in which pg_stat_statements is looked for, milliseconds until again, and statements that are shown. */
-const LOOKED_THROUGH = 6;
-const LOOK_THROUGH_EVERY = 300_000;
+const LOOKED_THROUGH = 50;
+const LOOK_THROUGH_EVERY = 60_000;
 const STATEMENTS_SHOWN = 10;
 
 /** Names of tables that are kept. */
@@ -39,13 +40,14 @@ export const NO_ACTIVITY: Activity = {
   blocking: [],
   long_transactions: [],
   slowest_statements: null,
+  statements_missing: null,
 };
 
 /** What goes on in the primary, looked at every two seconds while somebody asks. */
 export class ActivityLook {
   readonly #session: PrimarySession;
   readonly #look: Recent<Looked>;
-  readonly #statements: Recent<readonly StatementRow[] | undefined>;
+  readonly #statements: Recent<readonly StatementRow[] | "library" | "extension" | undefined>;
   /** By database and OID. */
   readonly #names = new Map<string, string>();
   /** The database that has pg_stat_statements, and when it was looked for (our clock). */
@@ -69,7 +71,7 @@ export class ActivityLook {
       max_connections,
       blocking: blockingOf(sessions, (database, oid) => this.#names.get(`${oid} ${database}`)),
       long_transactions: longTransactionsOf(sessions),
-      slowest_statements: this.#statements.last() ?? null,
+      ...statementsOf(this.#statements.last()),
     };
   }
 
@@ -106,7 +108,8 @@ export class ActivityLook {
     }
   }
 
-  async #lookAtStatements(): Promise<readonly StatementRow[] | undefined> {
+  async #lookAtStatements(): Promise<readonly StatementRow[] | "library" | "extension" | undefined> {
+    if (!(await this.#session.ask(countsStatements))) return "library";
     const known = this.#statementsIn;
     const due = !known || now() - known.at > LOOK_THROUGH_EVERY;
     const places = due
@@ -123,7 +126,16 @@ export class ActivityLook {
       return found;
     }
     // Before the databases are known nothing is settled.
-    if (this.#databases.length) this.#statementsIn = { database: undefined, at: now() };
-    return undefined;
+    if (!this.#databases.length) return undefined;
+    if (due) this.#statementsIn = { database: undefined, at: now() };
+    return "extension";
   }
+}
+
+function statementsOf(
+  seen: readonly StatementRow[] | "library" | "extension" | undefined,
+): Pick<Activity, "slowest_statements" | "statements_missing"> {
+  return typeof seen === "string"
+    ? { slowest_statements: null, statements_missing: seen }
+    : { slowest_statements: seen ?? null, statements_missing: null };
 }

@@ -152,7 +152,7 @@ export class Gatherer implements ConsoleSource {
 
   async #disks(status: StatusDocument): Promise<NodeDisk[]> {
     const { watch, samples, runtime } = this.#parts;
-    const growth = samples.daysLeft();
+    const growth = samples.forecasts();
     const nodes = runtime()?.config.nodes ?? [];
     return await Promise.all(
       nodes
@@ -163,7 +163,8 @@ export class Gatherer implements ConsoleSource {
             node: node.name,
             free_bytes: disk?.freeBytes ?? null,
             total_bytes: disk?.totalBytes ?? null,
-            days_left: growth.get(node.name) ?? null,
+            days_left: growth.get(node.name)?.days ?? null,
+            history_hours: growth.get(node.name)?.hours ?? null,
           };
         }),
     );

@@ -153,6 +153,7 @@ export function fixturesAt(now: number) {
       free_bytes: 156 * GB,
       total_bytes: 400 * GB,
       days_left: [212, 218, null][index] ?? null,
+      history_hours: [24, 24, null][index] ?? null,
     })),
     databases,
     activity: {
@@ -172,6 +173,7 @@ export function fixturesAt(now: number) {
           statement: "SELECT * FROM ir_cron WHERE id = 12 FOR NO KEY UPDATE SKIP LOCKED",
         },
       ],
+      statements_missing: null,
       slowest_statements: [
         {
           database: "sales",
@@ -227,9 +229,9 @@ export function fixturesAt(now: number) {
       },
     }),
     disks: [
-      { node: "pg1", free_bytes: 48 * GB, total_bytes: 400 * GB, days_left: 9.4 },
-      { node: "pg2", free_bytes: 156 * GB, total_bytes: 400 * GB, days_left: 218 },
-      { node: "pg3", free_bytes: null, total_bytes: null, days_left: null },
+      { node: "pg1", free_bytes: 48 * GB, total_bytes: 400 * GB, days_left: 9.4, history_hours: 18 },
+      { node: "pg2", free_bytes: 156 * GB, total_bytes: 400 * GB, days_left: 218, history_hours: 24 },
+      { node: "pg3", free_bytes: null, total_bytes: null, days_left: null, history_hours: null },
     ],
     databases: databases.map((one) =>
       one.name === "sales" ? { ...one, late_actions: 4, failed_actions: 1, mail_waiting: 1312 } : one,
@@ -328,6 +330,7 @@ export function fixturesAt(now: number) {
       max_connections: 120,
       blocking: [],
       long_transactions: [],
+      statements_missing: null,
       slowest_statements: [],
     },
     events: [event(40, "up", "alice", "The cluster was started for the first time")],

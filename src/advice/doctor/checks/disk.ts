@@ -1,3 +1,4 @@
+import type { Forecast } from "../../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../../cluster/view.ts";
 import { showBytes, showShare } from "../../../cluster/quantities.ts";
 import { shellWord } from "../../../cluster/shell-word.ts";
@@ -15,10 +16,11 @@ const DAYS = 14;
 interface Disk extends DiskUse {
   /** What lies on it: nodes, or the backups. */
   readonly on: string[];
-  readonly node: string | undefined;
+  /** Those of its nodes. */
+  readonly nodes: string[];
   readonly directory: string;
-  /** Days until it is full; undefined where it does not fill, or nobody knows. */
-  daysLeft: number | undefined;
+  /** When it is full; undefined where it does not fill, or nobody knows. */
+  forecast: Forecast | undefined;
 }
 
 /** How full the disks are, and when they will be. */
@@ -28,7 +30,7 @@ export function checkDisk(evidence: Evidence, _next: NextCommands): Finding[] {
 
 /** One for each disk, however much lies on it. */
 function disksOf(evidence: Evidence): Disk[] {
-  const [known] = whatWasSeen(evidence.daysLeft);
+  const [known] = whatWasSeen(evidence.forecasts);
   const disks: Disk[] = [];
   const add = (use: DiskUse, what: string, directory: string, node: string | undefined): void => {
     // The same size, and nearly the same room: nothing else that is known tells one disk from another.
@@ -38,10 +40,12 @@ function disksOf(evidence: Evidence): Disk[] {
         Math.abs(disk.freeBytes - use.freeBytes) < use.totalBytes / 1000,
     );
     const own = (node === undefined ? undefined : known?.get(node)) ?? undefined;
-    if (!same) disks.push({ ...use, on: [what], node, directory, daysLeft: own });
+    if (!same)
+      disks.push({ ...use, on: [what], nodes: node === undefined ? [] : [node], directory, forecast: own });
     else {
       same.on.push(what);
-      if (own !== undefined) same.daysLeft = Math.min(own, same.daysLeft ?? own);
+      if (node !== undefined) same.nodes.push(node);
+      if (own && (!same.forecast || own.days < same.forecast.days)) same.forecast = own;
     }
   };
   for (const node of evidence.nodes)
@@ -52,7 +56,7 @@ function disksOf(evidence: Evidence): Disk[] {
   return disks;
 }
 
-function full({ totalBytes, freeBytes, on, node, directory }: Disk): Finding[] {
+function full({ totalBytes, freeBytes, on, nodes: [node], directory }: Disk): Finding[] {
   const used = 1 - freeBytes / totalBytes;
   if (used < FILLING) return [];
   return [
@@ -65,14 +69,32 @@ function full({ totalBytes, freeBytes, on, node, directory }: Disk): Finding[] {
   ];
 }
 
-function soonFull({ freeBytes, on, node, directory, daysLeft }: Disk): Finding[] {
-  if (daysLeft === undefined || daysLeft >= DAYS) return [];
+function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): Finding[] {
+  if (!forecast || forecast.days >= DAYS) return [];
+  const { days, hours, perDay } = forecast;
+  const [node] = nodes;
+  const when = days < 2 ? `${Math.max(1, Math.round(days * 24))} hours` : `${Math.floor(days)} days`;
   return [
     finding("disk_days_left", {
       ...(node !== undefined && on.length === 1 ? { node } : {}),
-      message: `The disk of ${on.join(", ")} is full in about ${daysLeft < 2 ? `${Math.max(1, Math.round(daysLeft * 24))} hours` : `${Math.floor(daysLeft)} days`}, if it goes on as in the last 24 hours.`,
-      evidence: { days_left: daysLeft, free_bytes: freeBytes },
+      message: `The disk of ${on.join(", ")} is full in about ${when}, if it goes on as in the last ${hours} hours: ${sayGrowth(forecast, nodes.length)}.`,
+      evidence: {
+        days_left: days,
+        free_bytes: freeBytes,
+        history_hours: hours,
+        growth_bytes_per_day: perDay,
+        databases_bytes_per_day: forecast.databasesPerDay,
+      },
       next: `make room, or move to a larger disk: df -h ${shellWord(directory)}`,
     }),
   ];
+}
+
+/** Who fills it: each node on it has all databases, and the rest is not the cluster's data. */
+function sayGrowth({ perDay, databasesPerDay }: Forecast, nodes: number): string {
+  const all = `it fills by ${showBytes(perDay)} a day`;
+  if (databasesPerDay === null) return all;
+  const own = Math.min(perDay, databasesPerDay * nodes);
+  const others = perDay - own;
+  return `${all}, ${showBytes(own)} of it by the databases and ${showBytes(others)} by other things (WAL, logs, backups, other programs)`;
 }

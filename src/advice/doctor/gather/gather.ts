@@ -12,7 +12,7 @@ import { unseen, type Evidence, type Look, type NodeSeen } from "../evidence.ts"
 import type { OdooConf } from "../odoo-conf.ts";
 import { lookAtCatalog } from "./catalog.ts";
 import { firstEnd } from "./certificate.ts";
-import { knownDaysLeft } from "./days-left.ts";
+import { knownForecasts } from "./days-left.ts";
 import { piece } from "./piece.ts";
 import { lookAtServer } from "./server.ts";
 
@@ -57,7 +57,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
     odooConf: input.odooConf,
     backups: await lookAtBackups(follows, layout, launchedAt),
     backupDisk: await piece(() => backupDisk(config)),
-    daysLeft: await piece(() => knownDaysLeft(layout.stateDir)),
+    forecasts: await piece(() => knownForecasts(layout.stateDir)),
   };
 }
 

@@ -111,7 +111,9 @@ function daysText(disk: NodeDisk | undefined): string {
       : days < 1
         ? "less than a day left"
         : `${many(Math.floor(days), "day")} left`;
-  return room === "" ? left : `${room}, ${left}`;
+  const hours = disk?.history_hours ?? null;
+  const told = hours === null ? left : `${left} as in the last ${many(hours, "hour")}`;
+  return room === "" ? told : `${room}, ${told}`;
 }
 
 function readsText(node: NodeStatus, { endpoints }: StatusDocument): string {

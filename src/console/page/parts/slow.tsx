@@ -37,7 +37,7 @@ export function Slow(props: {
         </ul>
       )}
       <h3>Slowest statements</h3>
-      <Statements statements={slowest} known={at !== null} />
+      <Statements statements={slowest} missing={activity.statements_missing} known={at !== null} />
     </Section>
   );
 }
@@ -126,13 +126,23 @@ function Statement({ text }: { readonly text: string }): JSX.Element {
 
 function Statements(props: {
   readonly statements: readonly SlowStatement[] | null;
+  readonly missing: Activity["statements_missing"];
   readonly known: boolean;
 }): JSX.Element {
-  const { statements, known } = props;
-  if (statements === null && known)
+  const { statements, missing, known } = props;
+  if (missing === "library")
     return (
       <p class="quiet">
-        Not known: the extension <code>pg_stat_statements</code> is not there.
+        Not known: the server has not loaded <code>pg_stat_statements</code>. Set{" "}
+        <code>shared_preload_libraries: pg_stat_statements</code> in <code>postgres.parameters</code>, then:{" "}
+        <code>odoo-pg up</code>
+      </p>
+    );
+  if (missing === "extension")
+    return (
+      <p class="quiet">
+        Not known: the server counts statements, and no database has the extension that shows them:{" "}
+        <code>{`odoo-pg psql -- -c 'CREATE EXTENSION pg_stat_statements'`}</code>
       </p>
     );
   if (statements === null || statements.length === 0) return <Quiet known={known} text="None yet." />;
