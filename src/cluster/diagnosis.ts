@@ -224,7 +224,17 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
   if (!facts || !primary.facts) return found;
   const theirs = primary.facts.timeline;
   const streams = facts.receiver_status === "streaming";
-  if (facts.timeline > theirs || (facts.timeline < theirs && !streams)) {
+  const refusal = streams ? null : (replica.account?.refusal ?? null);
+  // A replica that does not stream tells the timeline of its last checkpoint, which may be from before a change of the primary.
+  if (refusal !== null && facts.timeline <= theirs) {
+    found.push(
+      warning("replica_not_streaming", {
+        node: name,
+        message: `${name} does not stream from ${primary.name}: its data gets older. ${primary.name} refuses the role "replicator" (${oneLine(refusal)}).`,
+        next: `${suggest("up")} gives the role its password and rights back`,
+      }),
+    );
+  } else if (facts.timeline > theirs || (facts.timeline < theirs && !streams)) {
     const diverged = facts.timeline > theirs;
     found.push(
       warning("wrong_timeline", {
@@ -239,14 +249,6 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
         node: name,
         message: `${name} cannot catch up: ${primary.name} has no longer the WAL that it needs. Have it made anew (its data is kept aside):`,
         next: suggest(`reseed ${name}`),
-      }),
-    );
-  } else if (!streams && replica.account?.refusal) {
-    found.push(
-      warning("replica_not_streaming", {
-        node: name,
-        message: `${name} does not stream from ${primary.name}: its data gets older. ${primary.name} refuses the role "replicator" (${oneLine(replica.account.refusal)}).`,
-        next: `${suggest("up")} gives the role its password and rights back`,
       }),
     );
   } else if (!streams) {

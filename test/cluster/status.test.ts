@@ -355,7 +355,7 @@ describe("warnings", () => {
 
   test("say why the primary does not let a replica replicate, where it told", () => {
     const status = statusWith({
-      observations: [primary, seen("pg2", replicaFacts({ receiver_status: null }))],
+      observations: [primary, seen("pg2", replicaFacts({ receiver_status: null, timeline: 3 }))],
       agent: agentOf(["pg1", "pg2"], {
         nodes: [
           account("pg1"),
