@@ -70,7 +70,7 @@ async function startWriting({ stateDir, ports }: Cluster): Promise<{ stop: () =>
   const password = readFileSync(join(stateDir, "secrets/postgres.password"), "utf8").trimEnd();
   const client = new Client({
     host: "127.0.0.1",
-    port: ports.write,
+    port: ports.primary,
     user: "postgres",
     password,
     database: "postgres",

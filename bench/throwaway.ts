@@ -35,7 +35,7 @@ async function isFree(port: number): Promise<boolean> {
 
 export interface Cluster {
   readonly stateDir: string;
-  readonly ports: { readonly write: number; readonly page: number };
+  readonly ports: { readonly primary: number; readonly write: number; readonly page: number };
   /** Runs a command of odoo-pg on this cluster. @throws when it fails */
   run(...args: readonly string[]): Promise<string>;
 }
@@ -59,7 +59,7 @@ console: { port: ${page} }
       (await execa(process.execPath, [program, ...args, "--config", configuration], { stdin: "ignore" }))
         .stdout;
     try {
-      return await use({ stateDir, ports: { write, page }, run });
+      return await use({ stateDir, ports: { primary: pg1, write, page }, run });
     } finally {
       await run("down");
     }

@@ -34,6 +34,7 @@ import { prepareStateDirectory } from "./possession.ts";
 import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type { AgentReport, ApplyRequest, operationSchema, Outcome } from "./report.ts";
+import { RightsKeeper } from "./rights-keeper.ts";
 import { ReplicationLog } from "./replication-log.ts";
 import { lookAround } from "./looks.ts";
 import { Recent } from "./recent.ts";
@@ -199,6 +200,7 @@ export class Agent {
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0)) await close();
     await this.#alarms.close();
+    await this.#rights.close();
     for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
     await releaseLock(this.#layout.lockFile, ownPid);
   }
@@ -383,6 +385,8 @@ export class Agent {
         this.#complain(handle.node.name, error),
       );
     }
+    // Not waited for: the primary is asked.
+    this.#rights.tick(runtime).catch((error: unknown) => this.#complain("rights", error));
     this.#finishChange(runtime);
     // Not waited for: the primary is asked.
     this.samples.tick(runtime).catch((error: unknown) => this.#complain("samples", error));
@@ -413,6 +417,7 @@ export class Agent {
       .catch(() => {});
   }
 
+  readonly #rights = new RightsKeeper();
   readonly #replicationLog = new ReplicationLog();
   readonly #complaints = new Map<string, { text: string; at: number }>();
 

@@ -5,6 +5,7 @@ import { decideStart, type StartDecision } from "../cluster/start.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
+import { settleRights } from "../odoo/rights.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
@@ -18,9 +19,10 @@ import { isPortFree, portHolder } from "../system/network.ts";
 import { explainSql } from "../system/sql.ts";
 import {
   applyConfiguration,
+  reopenLocalAccess,
+  startingFloor,
   startOrGoBack,
   validateParameters,
-  startingFloor,
   writeNodeFiles,
 } from "./configure.ts";
 import { dropReplicaSlots, followNewPrimary, makePrimary } from "./change-primary.ts";
@@ -283,7 +285,7 @@ async function ensurePlace(runtime: Runtime, { files }: NodeHandle): Promise<voi
 /** Starts a server that does not run yet, with its files written first. One that runs is adopted as it is. */
 async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<void> {
   const running = await findPostmaster(handle.files.dataDir);
-  if (running?.status === "ready") return;
+  if (running?.status === "ready") return await reopenLocalAccess(runtime, handle);
   const previous = await readTextIfAny(handle.files.configFile);
   if (!running) await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
   progress.step(handle.node.name, running ? "wait until it answers" : "start");
@@ -323,7 +325,9 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
     await primary.use(async (session) => {
       await ensureRoles(session, config.odoo.role, passwords);
       await storePasswords(runtime.layout, passwords, runtime.owner);
-      await ensureTemplate(primary.superuser, session, config.odoo.template);
+      const tell = (text: string): void => progress.step(primary.node.name, text);
+      await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role, tell);
+      await settleRights(primary.superuser, session, launch ? () => {} : tell);
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {

@@ -11,6 +11,7 @@ import { factsOf } from "../cluster/observation.ts";
 import { showBytes } from "../cluster/quantities.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
+import { settleRights } from "../odoo/rights.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { checkpoint, dropSlot, endSenders, ensureSlot, listSlots, promote } from "../postgres/operations.ts";
 import { endOrphans } from "../postgres/orphans.ts";
@@ -369,7 +370,8 @@ async function takeOver(runtime: Runtime, primary: NodeHandle): Promise<void> {
   const { config, passwords } = runtime;
   await primary.use(async (session) => {
     await ensureRoles(session, config.odoo.role, passwords);
-    await ensureTemplate(primary.superuser, session, config.odoo.template);
+    await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role);
+    await settleRights(primary.superuser, session, () => {});
   });
 }
 

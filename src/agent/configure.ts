@@ -1,6 +1,6 @@
 import path from "node:path";
 import { shellWord } from "../cluster/shell-word.ts";
-import { UPSTREAM } from "../cluster/layout.ts";
+import { forwardingAddress } from "../config/addresses.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { bytesBehind } from "../cluster/lsn.ts";
 import { factsOf } from "../cluster/observation.ts";
@@ -19,7 +19,7 @@ import {
   renderSynchronous,
   STANDBY_SENSITIVE,
 } from "../postgres/render.ts";
-import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
+import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { validateConfiguration } from "../postgres/validate.ts";
 import { waitUntil } from "../system/clock.ts";
@@ -33,6 +33,7 @@ import {
   writeFileAtomic,
   writeFileIfChanged,
 } from "../system/files.ts";
+import { SqlError } from "../system/sql.ts";
 import type { Progress } from "./events.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { explainFailedStart, explainRefused, requireStartable } from "./start-fault.ts";
@@ -92,17 +93,7 @@ export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor
     await configurationText(runtime, handle, floor),
     readable,
   );
-  const hba = await writeFileIfChanged(
-    files.hbaFile,
-    renderHba(runtime.config.networks, isForeignCopy(runtime)),
-    readable,
-  );
-  const ident = renderIdent([
-    "root",
-    runtime.machine.userName,
-    ...(owner?.name === undefined ? [] : [owner.name]),
-  ]);
-  await writeFileIfChanged(files.identFile, ident, readable);
+  const access = await writeAccessFiles(runtime, handle);
   if ((await kindOf(files.synchronousFile)) === undefined) {
     await writeFileAtomic(
       files.synchronousFile,
@@ -110,12 +101,51 @@ export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor
       readable,
     );
   }
-  return conf || hba;
+  return conf || access;
 }
 
-/** Whether the data came from somebody else's cluster: then some replicas may still have that cluster's passwords. */
-function isForeignCopy(runtime: Runtime): boolean {
-  return runtime.upstream !== undefined || runtime.state.history.some(({ from }) => from === UPSTREAM);
+/** Writes who may come in; says whether any text changed. */
+async function writeAccessFiles(
+  { config, machine, owner, upstream }: Runtime,
+  { files }: NodeHandle,
+): Promise<boolean> {
+  const rules = renderHba({
+    networks: config.networks,
+    source: forwardingAddress(config.nodes, machine.hasLoopbackNetwork),
+    follows: upstream ? "foreign" : "own",
+  });
+  const readable = readableBy(owner);
+  const users = renderIdent(["root", machine.userName, ...(owner?.name === undefined ? [] : [owner.name])]);
+  const ident = await writeFileIfChanged(files.identFile, users, readable);
+  return (await writeFileIfChanged(files.hbaFile, rules, readable)) || ident;
+}
+
+/** SQLSTATE invalid_password and invalid_authorization_specification. */
+const REFUSED = new Set<string | undefined>(["28P01", "28000"]);
+
+/**
+ * Lets the superuser in again at a server that refuses its password, as one does whose pg_hba.conf is from before local
+ * users came in by who they are: a signal makes it read the new one, and no session is cut.
+ * @throws OdooPgError timed_out
+ */
+export async function reopenLocalAccess(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  const isRefused = async (): Promise<boolean> => {
+    try {
+      await handle.use(async () => {});
+      return false;
+    } catch (error) {
+      return error instanceof SqlError && REFUSED.has(error.code);
+    }
+  };
+  if (!(await isRefused())) return;
+  await writeAccessFiles(runtime, handle);
+  await reloadServer(handle.files.dataDir);
+  runtime.log("warn", `${handle.node.name} refused the superuser's password: it reads pg_hba.conf again`);
+  await waitUntil(async () => !(await isRefused()), {
+    what: `${handle.node.name} to let the superuser in`,
+    limit: 10_000,
+    next: `odoo-pg logs ${handle.node.name}`,
+  });
 }
 
 /** A replica that was stopped starts with no less than the primary had when it last followed it. */
@@ -229,7 +259,9 @@ async function reloadIfStale(runtime: Runtime, handle: NodeHandle, progress: Pro
   return await handle.use(async (session) => {
     const loaded = await configurationLoadedAt(session);
     const times = await Promise.all(
-      [files.configFile, files.hbaFile, files.synchronousFile, files.certificateFile].map(modifiedAt),
+      [files.configFile, files.hbaFile, files.identFile, files.synchronousFile, files.certificateFile].map(
+        modifiedAt,
+      ),
     );
     if (times.some((time) => (time ?? 0) > loaded)) {
       progress.step(node.name, "reload");

@@ -1,4 +1,4 @@
-import { endpointHost } from "../config/addresses.ts";
+import { endpointHost, forwardingAddress } from "../config/addresses.ts";
 import { Balancer } from "../endpoints/balancer.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import type { HaproxyInput } from "../endpoints/render.ts";
@@ -18,7 +18,10 @@ import type { Runtime } from "./runtime.ts";
 const LOOK_AGAIN = 5000;
 
 /** What the endpoints need to know: of a host's cluster, or of nodes that others run. */
-export type Served = Pick<Runtime, "config" | "machine" | "upstream">;
+export type Served = Pick<Runtime, "config" | "machine" | "upstream"> & {
+  /** Whether the nodes are on other hosts: their pg_hba.conf knows this one by its own address. */
+  readonly elsewhere?: boolean;
+};
 
 /** Milliseconds without an answer after which HAProxy counts as hung, and milliseconds between two questions. */
 const HUNG_AFTER = 10_000;
@@ -206,14 +209,17 @@ function named(pids: readonly number[]): string {
 function haproxyInput(runtime: Served): HaproxyInput {
   const { config, machine } = runtime;
   const each = Number(config.postgres.parameters["max_connections"] ?? DEFAULT_MAX_CONNECTIONS);
+  const source =
+    runtime.elsewhere === true ? undefined : forwardingAddress(config.nodes, machine.hasLoopbackNetwork);
   return {
-    nodes: [...config.nodes, ...(runtime.upstream ? [runtime.upstream.node] : [])].map(
-      ({ name, host, port }) => ({
+    nodes: [
+      ...config.nodes.map(({ name, host, port }) => ({ name, host, port, source })),
+      ...(runtime.upstream ? [runtime.upstream.node] : []).map(({ name, host, port }) => ({
         name,
         host,
         port,
-      }),
-    ),
+      })),
+    ],
     read: { port: config.endpoints.read.port, consistency: config.endpoints.read.consistency },
     write: { port: config.endpoints.write.port },
     listen: config.listen,

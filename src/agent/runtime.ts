@@ -14,6 +14,7 @@ import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import type { Installation } from "../postgres/installation.ts";
+import type { MachineFacts } from "../postgres/render.ts";
 import type { StartOptions } from "../postgres/server.ts";
 import { Superuser } from "../postgres/superuser.ts";
 import { diskSpace, type Owner } from "../system/files.ts";
@@ -120,12 +121,10 @@ export function addressOf(node: NodeConfig): { host: string; port: number } {
 }
 
 /** What rendering needs to know of the machine for one node. */
-export async function factsFor(
-  runtime: Runtime,
-  handle: NodeHandle,
-): Promise<{ memoryBytes: number; diskBytes: number }> {
+export async function factsFor(runtime: Runtime, handle: NodeHandle): Promise<MachineFacts> {
+  const { memoryBytes, hasLoopbackNetwork } = runtime.machine;
   const disk = await diskSpace(path.dirname(handle.files.dataDir));
-  return { memoryBytes: runtime.machine.memoryBytes, diskBytes: disk.totalBytes };
+  return { memoryBytes, hasLoopbackNetwork, diskBytes: disk.totalBytes };
 }
 
 /** The cluster's record, or the one of a cluster that is about to be launched. */

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Layout } from "../cluster/layout.ts";
+import { shellWord } from "../cluster/shell-word.ts";
+import { passwordProblem } from "../config/passwords.ts";
+import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import { passfilePath, renderPassfile } from "../postgres/render.ts";
 import { readTextIfAny, writeFileAtomic, writeFileIfChanged, type Owner } from "../system/files.ts";
@@ -35,7 +38,11 @@ export function generatePassword(): string {
   return password;
 }
 
-/** A role's password as it is kept, or undefined when it has none. The superuser's is read by src/postgres/superuser.ts. */
+/**
+ * A role's password as it is kept, or undefined when it has none. A file that is there and holds none is damaged, as by a
+ * full disk: it is never a value. The superuser's is read by src/postgres/superuser.ts.
+ * @throws OdooPgError state_dir_unusable
+ */
 export async function readPassword(
   layout: Layout,
   role: Exclude<KeptPassword, "postgres">,
@@ -44,7 +51,26 @@ export async function readPassword(
 }
 
 async function kept(layout: Layout, role: KeptPassword): Promise<string | undefined> {
-  return (await readTextIfAny(passwordFile(layout, role)))?.replace(/\n$/, "");
+  const file = passwordFile(layout, role);
+  const password = (await readTextIfAny(file))?.replace(/\n$/, "");
+  const problem = password === undefined ? undefined : passwordProblem(password);
+  if (problem === undefined) return password;
+  throw new OdooPgError("state_dir_unusable", {
+    message: `${file} holds no password: ${problem}.`,
+    safe: "Nothing was changed; the role keeps the password that it has.",
+    next: wayOut(role, file),
+  });
+}
+
+/** What is made anew when its file is gone, and what only its owner knows. */
+function wayOut(role: KeptPassword, file: string): string {
+  const remove = `rm ${shellWord(file)} && odoo-pg up`;
+  if (role === "upstream") return "Give its password again (SLAVEPASSWORD), then: odoo-pg up";
+  if (role === "openerp") return `Put the file back from a copy. For a role that does not log in: ${remove}`;
+  if (role === "odoo") {
+    return `Put the file back from a copy: the password stands in odoo.conf too. For a new one, which odoo.conf then needs: ${remove}`;
+  }
+  return `Have a new one made: ${remove}`;
 }
 
 /**
@@ -80,7 +106,7 @@ export async function ensurePasswords(
   } else {
     await storeAll(layout, passwords);
     const upstream = await readPassword(layout, "upstream");
-    await writePassfile(layout, { [upstreamUser]: upstream ?? "" }, owner);
+    await writePassfile(layout, upstream === undefined ? {} : { [upstreamUser]: upstream }, owner);
   }
   return passwords;
 }
@@ -91,7 +117,7 @@ export async function ensureConsolePasswords(
 ): Promise<{ readonly viewer: string; readonly operator: string }> {
   const keptOrNew = async (role: "console_viewer" | "console_operator"): Promise<string> => {
     const present = await readPassword(layout, role);
-    if (present !== undefined && present !== "") return present;
+    if (present !== undefined) return present;
     const password = generatePassword();
     await store(layout, role, password);
     return password;

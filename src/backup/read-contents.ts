@@ -1,4 +1,5 @@
 import { copyOut, countByCopy } from "../postgres/copy-out.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../postgres/passing.ts";
 import { quoteSqlIdentifier as id, type OrdinarySession, type Session } from "../system/sql.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 
@@ -123,8 +124,10 @@ const CATALOGUE = `SELECT jsonb_build_object(
     'createrole', r.rolcreaterole, 'createdb', r.rolcreatedb, 'login', r.rolcanlogin, 'replication', r.rolreplication,
     'bypassrls', r.rolbypassrls, 'connection_limit', r.rolconnlimit,
     'member_of', (SELECT coalesce(jsonb_agg(DISTINCT g.rolname), '[]') FROM pg_auth_members m
-      JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)) ORDER BY r.rolname), '[]')
-  FROM named JOIN pg_roles r ON r.oid = named.role WHERE r.rolname !~ '^pg_')
+      JOIN pg_roles g ON g.oid = m.roleid
+      WHERE m.member = r.oid AND g.rolname NOT IN ('${PASSING_ROLE}', '${BARRED_ROLE}'))) ORDER BY r.rolname), '[]')
+  FROM named JOIN pg_roles r ON r.oid = named.role
+  WHERE r.rolname !~ '^pg_' AND r.rolname NOT IN ('${PASSING_ROLE}', '${BARRED_ROLE}'))
 ) AS contents`;
 
 /** Tables whose rows are counted by one statement: few round trips, and none that is too long. */

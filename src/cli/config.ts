@@ -84,7 +84,7 @@ export async function checkParameters(
       layout,
       node,
       files: nodeLayoutOf(layout, node),
-      facts: { memoryBytes: machine.memoryBytes, diskBytes: disk.totalBytes },
+      facts: { ...machine, diskBytes: disk.totalBytes },
       upstream: undefined,
       floor: {},
     });

@@ -356,7 +356,7 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
     ]);
   }
   const agent = new EndpointsAgent({
-    served: { config: context.config, machine: context.machine, upstream: undefined },
+    served: { config: context.config, machine: context.machine, upstream: undefined, elsewhere: true },
     layout: context.layout,
     haproxy: await findHaproxy(undefined, {
       searchPath: searchPath(invocation),

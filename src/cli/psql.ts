@@ -1,6 +1,7 @@
 import { endpointHost } from "../config/addresses.ts";
+import { agentReport } from "../agent/ask.ts";
 import { readState } from "../agent/state.ts";
-import { nodeLayoutOf, UPSTREAM } from "../cluster/layout.ts";
+import { nodeLayoutOf, UPSTREAM, type NodeConfig } from "../cluster/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation, programOf } from "../postgres/installation.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
@@ -10,14 +11,17 @@ import { accepts } from "../system/network.ts";
 import { runInTerminal } from "../system/process.ts";
 import { installHint, searchPath, suggest, type Context } from "./context.ts";
 
-/** Milliseconds that an endpoint may take to accept a connection. */
+/** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
 const ENDPOINT_LIMIT = 1000;
 
 /** Shown to who types: psql itself would say no more than that there is no such table. */
 const SEARCHED =
   "As superuser, psql searches schema pg_catalog alone: the owner of a database may have put anything into the others. Name what is in them in full, such as public.res_partner.";
 
-/** Opens psql as superuser on a node, or through an endpoint; what follows `--` goes to psql. */
+/**
+ * Opens psql as superuser on a node, or on the one that an endpoint leads to: the superuser does not pass the endpoints.
+ * What follows `--` goes to psql.
+ */
 export async function psql(
   context: Context,
   target: string | undefined,
@@ -31,15 +35,19 @@ export async function psql(
       next: suggest(context, "up"),
     });
   }
-  const { host, port } = resolveTarget(context, target ?? "write");
-  await assertAnswers(context, target ?? "write", { host, port });
-  const isEndpoint = [undefined, "read", "write"].includes(target);
-  const follows = isEndpoint && state.primary === UPSTREAM;
+  const endpoint =
+    target === undefined ? "write" : target === "read" || target === "write" ? target : undefined;
+  const follows = endpoint !== undefined && state.primary === UPSTREAM;
+  const node = nodeOf(
+    context,
+    endpoint === undefined ? target : await ledTo(context, endpoint, state.primary),
+  );
+  if (follows) await assertEndpointAnswers(context, endpoint);
+  else await assertRuns(context, node);
   const installation = await findInstallation(config.postgres, {
     searchPath: searchPath(context.invocation),
     installHint: installHint(context.machine),
   });
-  const place = { PGHOST: host, PGPORT: String(port) };
   if (follows) {
     // Its roles and passwords are not ours: psql logs in as its user says.
     const { PGUSER: user = SUPERUSER, PGDATABASE: database = "postgres" } = context.invocation.environment;
@@ -49,50 +57,71 @@ export async function psql(
     return await runInTerminal(
       programOf(installation, "psql"),
       args,
-      { ...place, PGUSER: user, PGDATABASE: database },
+      {
+        PGHOST: endpointHost(config.listen),
+        PGPORT: String(config.endpoints[endpoint].port),
+        PGUSER: user,
+        PGDATABASE: database,
+      },
       () => true,
     );
   }
-  const [first] = config.nodes;
-  const node = config.nodes.find(({ name }) => name === target) ?? first;
-  if (!node) throw new Error("A configuration has at least one node.");
   const access = await Superuser.of(layout, node).clientOfOperator();
   if (args.length === 0) context.output.err(SEARCHED);
   return await runInTerminal(
     programOf(installation, "psql"),
     args,
-    { ...access.environment, ...place, PGUSER: access.user, PGDATABASE: "postgres" },
+    {
+      ...access.environment,
+      PGHOST: access.host,
+      PGPORT: String(access.port),
+      PGUSER: access.user,
+      PGDATABASE: "postgres",
+    },
     (name) => !name.startsWith("PG"),
   );
 }
 
+/** The node that an endpoint leads to: the primary, or a replica that serves reads. */
+async function ledTo(
+  { config, layout }: Context,
+  endpoint: "read" | "write",
+  primary: string,
+): Promise<string | undefined> {
+  if (primary === UPSTREAM) return config.nodes[0]?.name;
+  const report = endpoint === "read" ? await agentReport(layout, ENDPOINT_LIMIT) : undefined;
+  return report?.pool.find((name) => config.nodes.some((node) => node.name === name)) ?? primary;
+}
+
+function nodeOf(context: Context, name: string | undefined): NodeConfig {
+  const { nodes } = context.config;
+  const found = nodes.find((node) => node.name === name);
+  if (found) return found;
+  throw new OdooPgError("node_unknown", {
+    message: `There is no node "${name ?? ""}". Say one of: ${[...nodes.map((node) => node.name), "read", "write"].join(", ")}.`,
+    next: `${suggest(context, "psql")}; arguments for psql itself follow after --`,
+  });
+}
+
 /** psql's own words about a server that is not there do not say what to do. @throws OdooPgError not_running. */
-async function assertAnswers(
-  { config, layout, configFile }: Context,
-  target: string,
-  { host, port }: { host: string; port: number },
-): Promise<void> {
-  const node = config.nodes.find(({ name }) => name === target);
-  const answers = node
-    ? (await findPostmaster(nodeLayoutOf(layout, node).dataDir)) !== undefined
-    : await accepts(host, port, ENDPOINT_LIMIT);
-  if (answers) return;
+async function assertRuns({ layout, configFile }: Context, node: NodeConfig): Promise<void> {
+  if ((await findPostmaster(nodeLayoutOf(layout, node).dataDir)) !== undefined) return;
   throw new OdooPgError("not_running", {
-    message: node
-      ? `Node ${node.name} is not running.`
-      : `The ${target} endpoint (${host}:${port}) takes no connections.`,
+    message: `Node ${node.name} is not running.`,
     next: suggest({ configFile }, "up"),
   });
 }
 
-function resolveTarget(context: Context, target: string): { host: string; port: number } {
-  const { config, layout } = context;
-  if (target === "read" || target === "write")
-    return { host: endpointHost(config.listen), port: config.endpoints[target].port };
-  const node = config.nodes.find(({ name }) => name === target);
-  if (node) return { host: layout.runDir, port: node.port };
-  throw new OdooPgError("node_unknown", {
-    message: `There is no node "${target}". Say one of: ${[...config.nodes.map(({ name }) => name), "read", "write"].join(", ")}.`,
-    next: `${suggest(context, "psql")}; arguments for psql itself follow after --`,
+/** The same for an endpoint. @throws OdooPgError not_running. */
+async function assertEndpointAnswers(
+  { config, configFile }: Context,
+  endpoint: "read" | "write",
+): Promise<void> {
+  const host = endpointHost(config.listen);
+  const { port } = config.endpoints[endpoint];
+  if (await accepts(host, port, ENDPOINT_LIMIT)) return;
+  throw new OdooPgError("not_running", {
+    message: `The ${endpoint} endpoint (${host}:${port}) takes no connections.`,
+    next: suggest({ configFile }, "up"),
   });
 }

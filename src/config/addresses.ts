@@ -43,6 +43,24 @@ export function endpointHost(listen: readonly string[]): string {
   return first === "*" || first === "0.0.0.0" ? "127.0.0.1" : first;
 }
 
+/**
+ * Where HAProxy connects to the nodes of its host from, so that pg_hba.conf can tell what it forwards from programs of
+ * this host. One of 127.0.0.0/8 that nobody else is likely to use; whoever does gets fewer rights by it, not more.
+ */
+const FORWARDED_FROM = "127.79.80.71";
+
+/**
+ * The address that HAProxy connects to the nodes from; undefined where it has none of its own. Then all TCP of this host
+ * counts as forwarded. IPv6 has one loopback address only, and what a name means is not known here.
+ * @param hasLoopbackNetwork whether all of 127.0.0.0/8 is this host: on Linux
+ */
+export function forwardingAddress(
+  nodes: readonly { readonly host: string }[],
+  hasLoopbackNetwork: boolean,
+): string | undefined {
+  return hasLoopbackNetwork && nodes.every(({ host }) => isIpv4(host)) ? FORWARDED_FROM : undefined;
+}
+
 interface Address {
   readonly bits: 32 | 128;
   readonly value: bigint;

@@ -15,7 +15,13 @@ import {
 
 /** What HAProxy's configuration is made from. */
 export interface HaproxyInput {
-  readonly nodes: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly host: string;
+    readonly port: number;
+    /** The address to connect to it from, by which the server tells what comes this way. */
+    readonly source?: string | undefined;
+  }[];
   readonly read: { readonly port: number; readonly consistency: Consistency };
   readonly write: { readonly port: number };
   /** Addresses to listen on, as in the configuration: `*`, `0.0.0.0`, `::`, IP addresses, host names. */
@@ -179,7 +185,8 @@ function serverLine(
   more = "",
 ): string {
   const state = ready.includes(node.name) ? "" : " disabled";
-  return `server ${name} ${hostAndPort(node.host, node.port)}${more}${state}`;
+  const source = node.source === undefined ? "" : ` source ${node.source}`;
+  return `server ${name} ${hostAndPort(node.host, node.port)}${source}${more}${state}`;
 }
 
 function writeServers(input: HaproxyInput, membership: Membership): string[] {

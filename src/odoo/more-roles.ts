@@ -9,7 +9,8 @@ import {
   SqlError,
   type Session,
 } from "../system/sql.ts";
-import { GROUP_ROLE } from "./roles.ts";
+import { BARRED_ROLE, keepPassing, PASSING_ROLE } from "../postgres/passing.ts";
+import { inSilence } from "./roles.ts";
 
 const roleSchema = z.object({
   name: z.string(),
@@ -28,14 +29,17 @@ export async function listRoles(session: Session): Promise<RoleListed[]> {
   const rows = await session.query(
     `SELECT a.rolname AS name, a.rolcanlogin AS login, a.rolcreatedb AS createdb, a.rolsuper AS superuser,
        a.rolpassword IS NOT NULL AS has_password,
-       ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid ORDER BY 1) AS member_of,
+       ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+         WHERE m.member = a.oid AND g.rolname <> ALL ($1::text[]) ORDER BY 1) AS member_of,
        ARRAY(SELECT datname::text FROM pg_database d WHERE d.datdba = a.oid ORDER BY 1) AS databases
-     FROM pg_authid a WHERE a.rolname !~ '^(pg_|odoo_pg_)' ORDER BY 1`,
+     FROM pg_authid a WHERE a.rolname !~ '^(pg_|odoo_pg_)' AND a.rolname <> ALL ($1::text[]) ORDER BY 1`,
+    [[PASSING_ROLE, BARRED_ROLE]],
   );
   return roleSchema.array().parse(rows);
 }
 
-function assertOrdinary(name: string, kept: readonly string[]): void {
+function assertOrdinary(name: string, ofCluster: readonly string[]): void {
+  const kept = [...ofCluster, PASSING_ROLE, BARRED_ROLE];
   if (!kept.includes(name) && !name.startsWith("pg_") && !name.startsWith("odoo_pg_")) return;
   throw new OdooPgError("refused", {
     message: kept.includes(name)
@@ -47,7 +51,8 @@ function assertOrdinary(name: string, kept: readonly string[]): void {
 }
 
 /**
- * Makes a role for an Odoo: login, CREATEDB, member of openerp, never a superuser. The password travels as a verifier.
+ * Makes a role for an Odoo: login and CREATEDB, member of nothing that others are, never a superuser. The password travels
+ * as a verifier.
  * @param kept roles of the cluster itself
  */
 export async function createRole(
@@ -60,15 +65,11 @@ export async function createRole(
   if (name === "" || Buffer.byteLength(name) > 63)
     throw new OdooPgError("usage", { message: "The name of a role has 1 to 63 bytes." });
   try {
-    await session.query(
-      "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'",
-    );
-    await session.query(
-      `CREATE ROLE ${id(name)} LOGIN CREATEDB PASSWORD ${literal(scramVerifier(password))}; GRANT ${id(GROUP_ROLE)} TO ${id(name)}`,
-    );
-    await session.query("COMMIT");
+    await inSilence(session, [
+      `CREATE ROLE ${id(name)} LOGIN CREATEDB PASSWORD ${literal(scramVerifier(password))}`,
+    ]);
+    await keepPassing(session);
   } catch (error) {
-    await session.query("ROLLBACK").catch(() => {});
     // duplicate_object
     if (error instanceof SqlError && error.code === "42710") {
       throw new OdooPgError("refused", {

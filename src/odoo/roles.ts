@@ -1,3 +1,4 @@
+import { keepPassing } from "../postgres/passing.ts";
 import { scramVerifier, verifierFits } from "../postgres/scram.ts";
 import { quoteSqlIdentifier as id, quoteSqlLiteral as literal, type Session } from "../system/sql.ts";
 
@@ -10,7 +11,7 @@ export interface RolePasswords {
   readonly openerp: string | undefined;
 }
 
-/** The role that owns what Odoo's roles share; Odoo's own role is a member of it. */
+/** A role that older versions had own what Odoo's roles shared. It stays: it may own databases, and log in. */
 export const GROUP_ROLE = "openerp";
 
 /** Attributes of a role: their columns in pg_authid, and their words in SQL. */
@@ -73,7 +74,7 @@ function wantedRoles(odooRole: string, passwords: RolePasswords): RoleWish[] {
       name: odooRole,
       attributes: { ...PLAIN, rolcreatedb: true },
       password: passwords.odoo,
-      memberOf: [GROUP_ROLE],
+      memberOf: [],
       settings: {},
     },
     {
@@ -155,7 +156,12 @@ export async function ensureRoles(
   const statements = wantedRoles(odooRole, passwords).flatMap((wish) =>
     statementsFor(wish, seen.get(wish.name)),
   );
-  if (!statements.length) return;
+  if (statements.length) await inSilence(session, statements);
+  await keepPassing(session);
+}
+
+/** Runs statements that hold passwords: in one transaction, and in no log. */
+export async function inSilence(session: Session, statements: readonly string[]): Promise<void> {
   // One transaction, so that nobody sees half of it. Not one text: a text is logged before its first statement runs,
   // and its duration after its last.
   await session.query(

@@ -1,79 +1,208 @@
-import { quoteSqlIdentifier as id, type Row, type Session } from "../system/sql.ts";
+import * as z from "zod";
+import { SUPERUSER } from "../postgres/initialise.ts";
 import type { Superuser } from "../postgres/superuser.ts";
-import { GROUP_ROLE } from "./roles.ts";
+import { timeStamp } from "../backup/naming.ts";
+import { now } from "../system/clock.ts";
+import { quoteSqlIdentifier as id, type Session } from "../system/sql.ts";
+import { shut } from "./closing.ts";
+
+/** A template in the making, and one that was replaced and held nothing but what every template has. */
+const IN_THE_MAKING = "odoo_pg_template";
+const REPLACED = "odoo_pg_template_old";
+
+/** Extensions that Odoo asks for, and one that its own may need; the last a superuser has to make. */
+const TRUSTED = ["pg_trgm", "unaccent"];
+const UNTRUSTED = ["vector"];
 
 /**
- * The database that Odoo copies new ones from (`db_template`).
+ * The database that Odoo copies new ones from (`db_template`). It belongs to the superuser, and nobody else enters it: what
+ * lies in it is in every new database, and its owner could put anything there.
  *
  * Odoo runs `CREATE EXTENSION pg_trgm` and, with `unaccent` on, `ALTER FUNCTION unaccent(text) IMMUTABLE` as its own
- * role; a dump of an Odoo database says `COMMENT ON EXTENSION pg_trgm`. All three work for a role with only CREATEDB
- * when the extensions were created as, and the function given to, a role that it is a member of (tried with Odoo 19.0).
+ * role; a dump of an Odoo database says `COMMENT ON EXTENSION pg_trgm`. All three are for owners only. So both extensions
+ * and that function belong to pg_database_owner, whose one member in each database is its owner: whoever copies the
+ * template owns them in the copy, and nobody else does (PostgreSQL manual, "Predefined Roles").
+ * @param odooRole to whom they belong on PostgreSQL 13, which has no such role
+ * @param tell what is done to a template that was there
  */
 export async function ensureTemplate(
   superuser: Superuser,
   session: Session,
   template: string,
+  odooRole: string,
+  tell: (text: string) => void = () => {},
 ): Promise<void> {
-  const look = async (): Promise<Row | undefined> => {
-    const [row] = await session.query(
-      `SELECT datistemplate AS is_template, has_database_privilege($2, oid, 'CONNECT') AS open
-       FROM pg_database WHERE datname = $1`,
-      [template, GROUP_ROLE],
-    );
-    return row;
-  };
-  if (!(await look())) {
-    await session.query(
-      `CREATE DATABASE ${id(template)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' OWNER ${id(GROUP_ROLE)}`,
-    );
-  }
-  const found = await look();
-  // A session in the template keeps it from being copied, so that nobody but a superuser may open one.
-  if (found?.["open"] === true) {
-    await session.query(`REVOKE CONNECT ON DATABASE ${id(template)} FROM PUBLIC, ${id(GROUP_ROLE)}`);
-  }
-  await superuser.in(template).use(async (inside) => {
-    const statements = await missingIn(inside);
-    if (statements.length)
-      await inside.query(["SET client_min_messages = warning", ...statements].join("; "));
-  });
-  if (found?.["is_template"] !== true) await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);
+  const place = { superuser, session, owner: await contentsOwner(session, odooRole) };
+  await dropLeftOver(session);
+  const found = await lookFor(session, template);
+  if (found && !(found.ofSuperuser && (await isFit(place, template)))) {
+    await make(place, IN_THE_MAKING);
+    const kept = await replace(place, template);
+    tell(`the template ${template} is made anew, as the superuser's`);
+    if (kept !== undefined) tell(`what somebody added to the old one is kept in ${kept}`);
+  } else await make(place, template, found !== undefined);
+  const after = await lookFor(session, template);
+  if (after?.isTemplate !== true) await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);
 }
 
-/** The statements for what is still missing inside the template. */
-async function missingIn(session: Session): Promise<string[]> {
-  const extensions = await session.query(
-    `SELECT name FROM pg_available_extensions
-     WHERE name IN ('pg_trgm', 'unaccent', 'vector') AND installed_version IS NULL ORDER BY 1`,
+interface Place {
+  readonly superuser: Superuser;
+  readonly session: Session;
+  /** Of what a template holds. */
+  readonly owner: string;
+}
+
+/** The first version with pg_database_owner. */
+const HAS_DATABASE_OWNER = 140_000;
+
+async function contentsOwner(session: Session, odooRole: string): Promise<string> {
+  const [row] = await session.query("SELECT current_setting('server_version_num')::int AS version");
+  return Number(row?.["version"]) >= HAS_DATABASE_OWNER ? "pg_database_owner" : odooRole;
+}
+
+async function lookFor(
+  session: Session,
+  template: string,
+): Promise<{ readonly ofSuperuser: boolean; readonly isTemplate: boolean } | undefined> {
+  const [row] = await session.query(
+    `SELECT datdba = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = '${SUPERUSER}') AS own, datistemplate AS is
+     FROM pg_catalog.pg_database WHERE datname = $1`,
+    [template],
   );
-  const statements: string[] = [];
-  for (const { name } of extensions) {
-    // pg_trgm and unaccent are trusted extensions since PostgreSQL 13: the group role may create them by itself.
-    // vector is not: the superuser creates it.
-    if (name === "vector") statements.push(`CREATE EXTENSION vector SCHEMA public`);
-    else
-      statements.push(
-        `SET ROLE ${id(GROUP_ROLE)}`,
-        `CREATE EXTENSION ${id(String(name))} SCHEMA public`,
-        "RESET ROLE",
-      );
+  return row && { ofSuperuser: row["own"] === true, isTemplate: row["is"] === true };
+}
+
+async function takesConnections(session: Session, database: string): Promise<boolean> {
+  const rows = await session.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datallowconn", [
+    database,
+  ]);
+  return rows.length > 0;
+}
+
+/** Makes a template, or finishes one: each step looks first. */
+async function make({ superuser, session, owner }: Place, name: string, isThere = false): Promise<void> {
+  if (!isThere) {
+    await session.query(
+      `CREATE DATABASE ${id(name)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' OWNER ${SUPERUSER} ALLOW_CONNECTIONS false`,
+    );
   }
+  // A session in the template keeps it from being copied: nobody else may open one.
+  await shut(session, name);
+  if (!(await takesConnections(session, name)))
+    await session.query(`ALTER DATABASE ${id(name)} ALLOW_CONNECTIONS true`);
+  const statements = await superuser.in(name).use(async (inside) => await missingIn(inside, name, owner));
+  if (!statements.length) return;
+  await superuser.in(name).use(async (inside) => {
+    await inside.query(["SET client_min_messages = warning", ...statements].join("; "));
+  });
+  await shut(session, name);
+}
+
+/** The statements for what is still missing inside. */
+async function missingIn(session: Session, name: string, owner: string): Promise<string[]> {
+  const extensions = await session.query(
+    `SELECT name FROM pg_catalog.pg_available_extensions
+     WHERE name = ANY ($1::text[]) AND installed_version IS NULL ORDER BY 1`,
+    [[...TRUSTED, ...UNTRUSTED]],
+  );
+  const statements = extensions.flatMap((row) => {
+    const extension = String(row["name"]);
+    const create = `CREATE EXTENSION ${id(extension)} SCHEMA public`;
+    if (UNTRUSTED.includes(extension)) return [create];
+    // Who may create in a database may make trusted extensions, and owns them then.
+    return [
+      `GRANT CREATE ON DATABASE ${id(name)} TO ${id(owner)}`,
+      `SET ROLE ${id(owner)}`,
+      create,
+      "RESET ROLE",
+      `REVOKE CREATE ON DATABASE ${id(name)} FROM ${id(owner)}`,
+    ];
+  });
   const [rest] = await session.query(
-    `SELECT
-       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'unaccent') AS has_unaccent,
-       EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('public.unaccent(text)')
-               AND provolatile = 'i' AND proowner = $1::regrole) AS unaccent_ready,
-       EXISTS (SELECT FROM pg_namespace, aclexplode(nspacl)
-               WHERE nspname = 'public' AND grantee = 0 AND privilege_type = 'CREATE') AS anyone_creates`,
-    [id(GROUP_ROLE)],
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'unaccent') AS has_unaccent,
+       EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = to_regprocedure('public.unaccent(text)')
+         AND provolatile = 'i' AND pg_catalog.pg_get_userbyid(proowner) = $1) AS unaccent_ready,
+       current_setting('server_version_num')::int >= ${HAS_DATABASE_OWNER} AND (
+         SELECT pg_catalog.pg_get_userbyid(nspowner) <> 'pg_database_owner'
+           OR EXISTS (SELECT FROM pg_catalog.aclexplode(nspacl) WHERE grantee = 0 AND privilege_type = 'CREATE')
+         FROM pg_catalog.pg_namespace WHERE nspname = 'public') AS public_open`,
+    [owner],
   );
   if (rest?.["has_unaccent"] === true && rest["unaccent_ready"] !== true) {
     statements.push(
       "ALTER FUNCTION public.unaccent(text) IMMUTABLE",
-      `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(GROUP_ROLE)}`,
+      `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(owner)}`,
     );
   }
-  // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
-  if (rest?.["anyone_creates"] !== true) statements.push("GRANT CREATE ON SCHEMA public TO PUBLIC");
+  // Odoo lets everybody create in a new database. Until it does, its doors may not be closed yet.
+  if (rest?.["public_open"] === true) {
+    statements.push(
+      "ALTER SCHEMA public OWNER TO pg_database_owner",
+      "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    );
+  }
   return statements;
+}
+
+/** Whether what is there belongs to whom it should. */
+async function isFit({ superuser, session, owner }: Place, template: string): Promise<boolean> {
+  if (!(await takesConnections(session, template))) return true;
+  return await superuser.in(template).use(async (inside) => {
+    const strangers = await inside.query(
+      `SELECT FROM pg_catalog.pg_extension
+       WHERE extname = ANY ($1::text[]) AND pg_catalog.pg_get_userbyid(extowner) <> $2`,
+      [TRUSTED, owner],
+    );
+    return strangers.length === 0;
+  });
+}
+
+/** Whether a template holds more than odoo-pg puts there. */
+async function holdsMore({ superuser, session }: Place, template: string): Promise<boolean> {
+  if (!(await takesConnections(session, template))) return true;
+  const more = z.object({ more: z.boolean() });
+  return await superuser.in(template).use(async (inside) => {
+    const [found] = await inside.query(
+      `SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname <> ALL ($1::text[])) OR EXISTS (
+         SELECT FROM (SELECT tableoid, oid FROM pg_catalog.pg_class UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_proc
+           UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_type UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_namespace) o
+         WHERE o.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+           WHERE d.classid = o.tableoid AND d.objid = o.oid AND d.deptype IN ('e', 'i'))) AS more`,
+      [["plpgsql", ...TRUSTED, ...UNTRUSTED]],
+    );
+    return more.parse(found).more;
+  });
+}
+
+/**
+ * Puts the template that was made in the place of the one that is there, in one transaction.
+ * @returns the name under which the old one is kept, where it holds what odoo-pg did not put there
+ */
+async function replace(place: Place, template: string): Promise<string | undefined> {
+  const { session } = place;
+  const kept = (await holdsMore(place, template)) ? `${template}_old_${timeStamp(now(), true)}` : undefined;
+  const old = id(kept ?? REPLACED);
+  await session
+    .query(
+      [
+        "BEGIN",
+        `ALTER DATABASE ${id(template)} RENAME TO ${old}`,
+        `ALTER DATABASE ${old} OWNER TO ${SUPERUSER}`,
+        `ALTER DATABASE ${old} IS_TEMPLATE false ALLOW_CONNECTIONS false`,
+        `ALTER DATABASE ${IN_THE_MAKING} RENAME TO ${id(template)}`,
+        "COMMIT",
+      ].join("; "),
+    )
+    .catch(async (error: unknown) => {
+      await session.query("ROLLBACK");
+      throw error;
+    });
+  if (kept !== undefined) await shut(session, kept);
+  await dropLeftOver(session);
+  return kept;
+}
+
+async function dropLeftOver(session: Session): Promise<void> {
+  for (const name of [IN_THE_MAKING, REPLACED])
+    await session.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
 }

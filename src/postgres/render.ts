@@ -1,6 +1,8 @@
+import { forwardingAddress } from "../config/addresses.ts";
 import type { Config } from "../config/schema.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
 import { foreignSlotName, slotName } from "../cluster/layout.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "./passing.ts";
 import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./quoting.ts";
 
 /** What the machine gives; read once by the caller so that rendering stays pure. */
@@ -8,6 +10,8 @@ export interface MachineFacts {
   readonly memoryBytes: number;
   /** Size of the disk that holds the node's data. */
   readonly diskBytes: number;
+  /** Whether all of 127.0.0.0/8 is this machine; true where it does not matter. */
+  readonly hasLoopbackNetwork: boolean;
 }
 
 export interface NodeRenderInput {
@@ -166,36 +170,50 @@ export function copyConninfo(
   input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
   upstream: { host: string; port: number },
 ): string {
-  if (input.follows === "foreign") return upstreamConninfo(input, upstream);
+  if (input.follows === "foreign") return foreignConninfo(input, upstream);
+  return socketConninfo(input, upstream);
+}
+
+function socketConninfo(
+  { layout, node }: Pick<NodeRenderInput, "layout" | "node">,
+  upstream: { port: number },
+): string {
   return conninfo({
-    host: input.layout.runDir,
+    host: layout.runDir,
     port: upstream.port,
     user: "replicator",
-    passfile: passfilePath(input.layout),
-    application_name: input.node.name,
+    passfile: passfilePath(layout),
+    application_name: node.name,
     connect_timeout: 5,
+  });
+}
+
+/** How somebody else's primary is reached. Its certificate is not known here. */
+function foreignConninfo(
+  { config, layout, node }: Pick<NodeRenderInput, "config" | "layout" | "node">,
+  upstream: { host: string; port: number },
+): string {
+  return conninfo({
+    host: upstream.host,
+    port: upstream.port,
+    user: config.upstream?.user ?? "replicator",
+    passfile: passfilePath(layout),
+    application_name: node.name,
+    connect_timeout: 5,
+    sslmode: "prefer",
   });
 }
 
 /** How a replica reaches its primary: as replicator, with the primary's certificate verified. */
 function upstreamConninfo(
-  input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
+  input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows" | "facts">,
   upstream: { host: string; port: number },
 ): string {
   const given = input.config.tls;
-  const foreign = input.follows === "foreign" ? input.config.upstream : undefined;
-  if (foreign) {
-    return conninfo({
-      host: upstream.host,
-      port: upstream.port,
-      user: foreign.user,
-      passfile: passfilePath(input.layout),
-      application_name: input.node.name,
-      connect_timeout: 5,
-      // Its certificate is not known here.
-      sslmode: "prefer",
-    });
-  }
+  if (input.follows === "foreign" && input.config.upstream) return foreignConninfo(input, upstream);
+  // Where TCP of this host may be anybody who came by an endpoint, it is closed to replication.
+  if (forwardingAddress(input.config.nodes, input.facts.hasLoopbackNetwork) === undefined)
+    return socketConninfo(input, upstream);
   return conninfo({
     host: upstream.host,
     port: upstream.port,
@@ -253,22 +271,35 @@ export function renderPostgresqlConf(input: NodeRenderInput): string {
   ].join("\n");
 }
 
+export interface HbaInput {
+  /** Networks in CIDR form that may connect, with TLS. */
+  readonly networks: readonly string[];
+  /** Where HAProxy comes from; undefined where it cannot be told from other programs of this host. */
+  readonly source: string | undefined;
+  /** Whose data the cluster has: in somebody else's, nobody keeps the two roles of passing.ts. */
+  readonly follows?: "own" | "foreign" | undefined;
+}
+
 /** Who may come in, from where, and how. The first line that fits decides. */
-export function renderHba(networks: readonly string[], foreignCopy = false): string {
-  // A copy of somebody else's cluster has their superuser's password: the servers' own user comes in by who it is.
+export function renderHba({ networks, source, follows = "own" }: HbaInput): string {
   const lines = [
-    ...(foreignCopy ? ["local all postgres peer map=odoo_pg"] : []),
+    // By who it is, at a socket that only the servers' user and root reach: a password could be lost.
+    "local all postgres peer map=odoo_pg",
     "local replication replicator scram-sha-256",
     "local all all scram-sha-256",
+    ...(source === undefined ? [] : throughEndpoints(`${source}/32`, follows)),
   ];
   for (const loopback of ["127.0.0.1/32", "::1/128"]) {
-    lines.push(`host replication replicator ${quoteHba(loopback)} scram-sha-256`);
-    lines.push(`host all all ${quoteHba(loopback)} scram-sha-256`);
+    if (source === undefined) lines.push(...throughEndpoints(loopback, follows));
+    else {
+      lines.push(`host replication replicator ${quoteHba(loopback)} scram-sha-256`);
+      lines.push(`host all all ${quoteHba(loopback)} scram-sha-256`);
+    }
   }
   for (const network of [...networks].sort()) {
     lines.push(`hostssl replication replicator ${quoteHba(network)} scram-sha-256`);
     // The superuser works on this host only: over the network it would be a way to run programs.
-    lines.push(`hostssl all postgres ${quoteHba(network)} reject`);
+    lines.push(`hostssl all ${mighty(follows)} ${quoteHba(network)} reject`);
     lines.push(`hostssl all all ${quoteHba(network)} scram-sha-256`);
   }
   return [
@@ -276,6 +307,21 @@ export function renderHba(networks: readonly string[], foreignCopy = false): str
     ...lines,
     "",
   ].join("\n");
+}
+
+function mighty(follows: "own" | "foreign"): string {
+  return follows === "own" ? `postgres,+${BARRED_ROLE}` : "postgres";
+}
+
+/** What HAProxy forwards: Odoo's roles and others that are only users of databases, never a superuser or replication. */
+function throughEndpoints(address: string, follows: "own" | "foreign"): string[] {
+  const from = quoteHba(address);
+  return [
+    `host replication all ${from} reject`,
+    `host all ${follows === "own" ? mighty(follows) : "postgres,replicator"} ${from} reject`,
+    `host all ${follows === "own" ? `+${PASSING_ROLE}` : "all"} ${from} scram-sha-256`,
+    `host all all ${from} reject`,
+  ];
 }
 
 /** Users of this host that may be the superuser by who they are, where the server asks for `peer`. */

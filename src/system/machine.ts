@@ -13,6 +13,8 @@ export interface Machine {
   /** Bytes of memory that this process may use: the container's limit where there is one. */
   readonly memoryBytes: number;
   readonly hasIpv6: boolean;
+  /** Whether all of 127.0.0.0/8 is this machine, not 127.0.0.1 alone. */
+  readonly hasLoopbackNetwork: boolean;
   /** The present user. */
   readonly userName: string;
 }
@@ -28,6 +30,7 @@ export function readMachine(): Machine {
     memoryBytes: limit > 0 && limit < total ? limit : total,
     userName: os.userInfo().username,
     hasIpv6: hasIpv6(),
+    hasLoopbackNetwork: os.platform() === "linux",
   };
 }
 

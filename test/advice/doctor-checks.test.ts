@@ -43,7 +43,7 @@ const shopListed = (changes: Parameters<typeof listed>[1]): Evidence =>
 const withRole = (changed: ReturnType<typeof role>): Evidence =>
   withCatalog({
     roles: seen([
-      ...[role("odoo", { in_group: true }), role("postgres", { superuser: true })].filter(
+      ...[role("odoo", { createdb: true }), role("postgres", { superuser: true })].filter(
         ({ name }) => name !== changed.name,
       ),
       changed,
@@ -98,10 +98,10 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   odoo_connections_exceed: evidence({ odooConf: odooConf({ db_maxconn: "64" }) }),
   connections_nearly_used: withPrimary({ sessions: seen({ used: 250, idle: [] }) }),
   idle_timeout_below_cron: evidence({ odooConf: odooConf({ limit_time_real_cron: "7200" }) }),
-  odoo_role_superuser: withRole(role("odoo", { in_group: true, superuser: true })),
+  odoo_role_superuser: withRole(role("odoo", { createdb: true, superuser: true })),
   more_superusers: withRole(role("boss", { superuser: true })),
-  odoo_role_cut_off: withRole(role("odoo", { in_group: true, reaches_postgres: false })),
-  password_md5: withRole(role("odoo", { in_group: true, password: "md5" })),
+  odoo_role_cut_off: withRole(role("odoo", { createdb: true, reaches_postgres: false })),
+  password_md5: withRole(role("odoo", { createdb: true, password: "md5" })),
   template_unfit: withCatalog({
     template: seen({ exists: true, is_template: true, extensions: ["unaccent"], unaccent_volatility: "s" }),
   }),

@@ -115,7 +115,7 @@ export function role(name: string, changes: Partial<RoleSeen> = {}): RoleSeen {
     name,
     superuser: false,
     login: true,
-    in_group: false,
+    createdb: false,
     reaches_postgres: true,
     password: "scram",
     ...changes,
@@ -169,7 +169,7 @@ export function catalog(changes: Partial<CatalogSeen> = {}): CatalogSeen {
     target: "pg1",
     roles: seen([
       role("collectd"),
-      role("odoo", { in_group: true }),
+      role("odoo", { createdb: true }),
       role("openerp", { login: false, password: "none" }),
       role("postgres", { superuser: true }),
       role("replicator"),

@@ -209,7 +209,7 @@ describe("networks", () => {
         ),
       ).toEqual([
         rule(["replication"], ["replicator"], "scram-sha-256"),
-        rule(["all"], ["postgres"], "reject"),
+        rule(["all"], ["postgres", "+opg_endpoint_barred"], "reject"),
         rule(["all"], ["all"], "scram-sha-256"),
       ]);
     }

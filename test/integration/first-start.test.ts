@@ -98,7 +98,7 @@ describe("roles", () => {
       `SELECT rolname, rolcanlogin AS login, rolsuper AS super, rolcreatedb AS createdb,
          rolcreaterole AS createrole, rolreplication AS replication, rolbypassrls AS bypassrls,
          rolpassword LIKE 'SCRAM-SHA-256$%' AS scram,
-         ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = pg_authid.oid) AS groups
+         ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = pg_authid.oid ORDER BY 1) AS groups
        FROM pg_authid WHERE rolname !~ '^pg_' ORDER BY rolname`,
     );
     const plain = {
@@ -109,12 +109,16 @@ describe("roles", () => {
       replication: false,
       bypassrls: false,
       scram: true,
-      groups: [],
+      groups: ["opg_endpoint_users"],
     };
+    const barred = { groups: ["opg_endpoint_barred"] };
+    const group = { ...plain, login: false, scram: null, groups: [] };
     expect(seen).toEqual([
-      { ...plain, rolname: "collectd", groups: ["pg_monitor"] },
-      { ...plain, rolname: "odoo", createdb: true, groups: ["openerp"] },
+      { ...plain, rolname: "collectd", groups: ["opg_endpoint_users", "pg_monitor"] },
+      { ...plain, rolname: "odoo", createdb: true },
       { ...plain, rolname: "openerp", createdb: true },
+      { ...group, rolname: "opg_endpoint_barred" },
+      { ...group, rolname: "opg_endpoint_users" },
       {
         ...plain,
         rolname: "postgres",
@@ -123,8 +127,9 @@ describe("roles", () => {
         createrole: true,
         replication: true,
         bypassrls: true,
+        ...barred,
       },
-      { ...plain, rolname: "replicator", replication: true },
+      { ...plain, rolname: "replicator", replication: true, ...barred },
     ]);
   });
 
@@ -229,11 +234,14 @@ describe("access", () => {
     }
   });
 
-  test("a password is needed on the Unix socket too", async () => {
+  test("on the Unix socket the superuser comes in by who asks, everybody else by a password", async () => {
     const [port = 0] = cluster.ports.nodes;
-    await expect(
-      connect({ port, user: "postgres", password: "wrong", host: join(cluster.stateDir, "run") }),
-    ).rejects.toThrow("password authentication failed");
+    const host = join(cluster.stateDir, "run");
+    const superuser = await connect({ port, user: "postgres", password: "wrong", host });
+    expect(await superuser.value("SELECT current_user")).toBe("postgres");
+    await expect(connect({ port, user: "odoo", password: "wrong", host })).rejects.toThrow(
+      "password authentication failed",
+    );
   });
 
   test("only the replicator replicates", async () => {
@@ -251,12 +259,20 @@ describe("access", () => {
     expect((await backup("replicator")).exitCode).toBe(0);
   });
 
-  test("nothing but SCRAM is offered anywhere", async () => {
+  test("nothing but SCRAM is offered anywhere, but to the superuser on the socket", async () => {
     for (const node of ["pg1", "pg2"] as const) {
       const session = await cluster.session(node);
-      expect(await session.rows("SELECT DISTINCT auth_method, error FROM pg_hba_file_rules")).toEqual([
+      expect(
+        await session.rows(
+          "SELECT DISTINCT auth_method, error FROM pg_hba_file_rules WHERE auth_method <> 'reject' ORDER BY 1",
+        ),
+      ).toEqual([
+        { auth_method: "peer", error: null },
         { auth_method: "scram-sha-256", error: null },
       ]);
+      expect(
+        await session.rows("SELECT type, user_name FROM pg_hba_file_rules WHERE auth_method = 'peer'"),
+      ).toEqual([{ type: "local", user_name: ["postgres"] }]);
       expect(await session.value("SHOW password_encryption")).toBe("scram-sha-256");
     }
   });

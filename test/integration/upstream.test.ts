@@ -8,7 +8,7 @@ import { waitFor } from "../support/wait.ts";
 async function foreignPrimary(): Promise<ThrowawayCluster> {
   const foreign = await throwawayCluster({ nodes: 1 });
   await foreign.up();
-  const session = await foreign.session("write");
+  const session = await foreign.session("pg1");
   await session.rows("CREATE TABLE kept AS SELECT generate_series(1, 100) AS n");
   return foreign;
 }
@@ -38,8 +38,12 @@ test("nodes with SLAVEHOST follow a foreign primary, and one of them can take th
 
   const env = slaveVariables(foreign);
   await follower.up({ env });
-  expect(await superuserOf(follower, "pg1", "SELECT pg_is_in_recovery(), count(*) FROM kept")).toBe("t|100");
-  expect(await superuserOf(follower, "pg2", "SELECT pg_is_in_recovery(), count(*) FROM kept")).toBe("t|100");
+  expect(await superuserOf(follower, "pg1", "SELECT pg_is_in_recovery(), count(*) FROM public.kept")).toBe(
+    "t|100",
+  );
+  expect(await superuserOf(follower, "pg2", "SELECT pg_is_in_recovery(), count(*) FROM public.kept")).toBe(
+    "t|100",
+  );
   const status = await follower.status();
   expect(status.endpoints.write.node).toBe("upstream");
   expect(status.endpoints.read.pool).toEqual(["pg1", "pg2"]);
@@ -67,14 +71,14 @@ test("nodes with SLAVEHOST follow a foreign primary, and one of them can take th
   await follower.healthy();
   const odoo = await follower.session("write", "odoo");
   expect(await odoo.value("SELECT count(*)::int FROM pg_database WHERE datname = 'odoo_template'")).toBe(1);
-  expect(await superuserOf(follower, "pg1", "SELECT count(*) FROM kept")).toBe("100");
+  expect(await superuserOf(follower, "pg1", "SELECT count(*) FROM public.kept")).toBe("100");
 });
 
 test("data that is not the foreign primary's standby is never touched before `reseed`, and then kept aside", async () => {
   const foreign = await foreignPrimary();
   const follower = await throwawayCluster({ nodes: 1 });
   await follower.up();
-  const own = await follower.session("write");
+  const own = await follower.session("pg1");
   await own.rows("CREATE TABLE precious AS SELECT 1 AS n");
   await own.close();
   await follower.down();
@@ -97,7 +101,9 @@ test("data that is not the foreign primary's standby is never touched before `re
 
   const reseeded = await follower.run(["reseed", "pg1"], { env });
   expect(reseeded.stderr).toContain("Done.");
-  expect(await superuserOf(follower, "pg1", "SELECT pg_is_in_recovery(), count(*) FROM kept")).toBe("t|100");
+  expect(await superuserOf(follower, "pg1", "SELECT pg_is_in_recovery(), count(*) FROM public.kept")).toBe(
+    "t|100",
+  );
   const aside = readdirSync(nodeDir).find((name) => name.startsWith("data.aside-"));
   expect(aside).toBeDefined();
   expect(readFileSync(join(nodeDir, aside ?? "", "global", "pg_control")).equals(before)).toBe(true);
@@ -106,7 +112,7 @@ test("data that is not the foreign primary's standby is never touched before `re
 test("replication status and the replication log tell positions and lag of each replica", async () => {
   const cluster = await throwawayCluster({ config: { replication_log: { format: "json" } } });
   await cluster.up();
-  const session = await cluster.session("write");
+  const session = await cluster.session("pg1");
   await session.rows("CREATE TABLE t AS SELECT generate_series(1, 1000) AS n");
   await waitFor("the replica to have all", async () => {
     const report = await cluster.json(["replication", "status"]);

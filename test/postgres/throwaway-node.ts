@@ -14,7 +14,12 @@ import type { RolePasswords } from "../../src/odoo/roles.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../../src/postgres/certificates.ts";
 import { initialiseDataDirectory, SUPERUSER } from "../../src/postgres/initialise.ts";
 import { findInstallation, type Installation } from "../../src/postgres/installation.ts";
-import { renderHba, renderPostgresqlConf, renderSynchronous } from "../../src/postgres/render.ts";
+import {
+  renderHba,
+  renderIdent,
+  renderPostgresqlConf,
+  renderSynchronous,
+} from "../../src/postgres/render.ts";
 import { type Postmaster, startServer, stopServer } from "../../src/postgres/server.ts";
 import { Superuser } from "../../src/postgres/superuser.ts";
 import { now } from "../../src/system/clock.ts";
@@ -25,7 +30,7 @@ import {
   readableBy,
   writeFileAtomic,
 } from "../../src/system/files.ts";
-import { findUser } from "../../src/system/machine.ts";
+import { currentUser, findUser } from "../../src/system/machine.ts";
 import { connect, type Credentials, type Session } from "../../src/system/sql.ts";
 import { freePorts } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
@@ -103,7 +108,7 @@ export async function throwawayNodes(
       layout,
       node,
       files,
-      facts: { memoryBytes: 2 ** 30, diskBytes: 2 ** 33 },
+      facts: { memoryBytes: 2 ** 30, diskBytes: 2 ** 33, hasLoopbackNetwork: true },
       upstream:
         primary === undefined || node === primary ? undefined : { host: primary.host, port: primary.port },
       floor: {},
@@ -111,8 +116,12 @@ export async function throwawayNodes(
     await writeFileAtomic(files.configFile, text, readableBy(owner));
     const writeHba = async (rules: string): Promise<void> =>
       await writeFileAtomic(files.hbaFile, rules, readableBy(owner));
-    await writeHba(renderHba([]));
-    await writeFileAtomic(files.identFile, "", readableBy(owner));
+    await writeHba(renderHba({ networks: [], source: "127.79.80.71" }));
+    await writeFileAtomic(
+      files.identFile,
+      renderIdent([currentUser().name ?? "", "postgres"]),
+      readableBy(owner),
+    );
     await writeFileAtomic(files.synchronousFile, renderSynchronous(false, []), readableBy(owner));
     const superuser = {
       host: layout.runDir,

@@ -46,7 +46,10 @@ export interface ThrowawayCluster {
   password(role: Role): string;
   /** The superuser's way to the first node, by its Unix socket. */
   superuser(): Credentials;
-  /** A session through an endpoint or on a node; "spare" is a node on the spare port. */
+  /**
+   * A session through an endpoint or on a node; "spare" is a node on the spare port. On a node as superuser, through an
+   * endpoint as Odoo's role, when no role is named.
+   */
   session(target: ClusterTarget, role?: Role, database?: string): Promise<Session>;
   /** Process id of a node's postmaster, from its postmaster.pid. */
   postmaster(node: string): number;
@@ -163,8 +166,10 @@ export async function throwawayCluster(
       password: password("postgres"),
       database: "postgres",
     }),
-    session: async (target, role = "postgres", database = "postgres") =>
-      await connect({ port: portOf(target), user: role, database, password: password(role) }),
+    session: async (target, role, database = "postgres") => {
+      const user = role ?? (target === "read" || target === "write" ? "odoo" : "postgres");
+      return await connect({ port: portOf(target), user, database, password: password(user) });
+    },
     postmaster: (node) => firstNumber("nodes", node, "data", "postmaster.pid"),
     agent: () => firstNumber("agent.lock"),
   };

@@ -113,8 +113,8 @@ export interface RoleSeen {
   readonly name: string;
   readonly superuser: boolean;
   readonly login: boolean;
-  /** Whether it is a member of the group that Odoo's roles share. */
-  readonly in_group: boolean;
+  /** Whether it may make databases, as each Odoo's role. */
+  readonly createdb: boolean;
   /** Whether it may connect to the database `postgres`. */
   readonly reaches_postgres: boolean;
   readonly password: "scram" | "md5" | "none" | "other";

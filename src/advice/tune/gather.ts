@@ -118,7 +118,11 @@ export async function seeSettings(
     layout,
     node: seen.node,
     files: nodeLayoutOf(layout, seen.node),
-    facts: { memoryBytes: place.memoryBytes, diskBytes: seen.figures.diskBytes },
+    facts: {
+      memoryBytes: place.memoryBytes,
+      diskBytes: seen.figures.diskBytes,
+      hasLoopbackNetwork: true,
+    },
     upstream: undefined,
     floor: {},
   });

@@ -198,7 +198,10 @@ async function renameBusy(
   }
 }
 
-/** Settings (ALTER DATABASE … SET), grants and limit of another database; without one, those of a new database. */
+/**
+ * Settings (ALTER DATABASE … SET), grants and limit of another database. What another lets everybody do is not taken over:
+ * each database is its owner's.
+ */
 async function takeOver(session: Session, target: string, like: string | undefined): Promise<void> {
   const rows = await session.query(
     `SELECT a.grantee::text, coalesce(r.rolname, '') AS name, a.privilege_type AS privilege
@@ -206,15 +209,11 @@ async function takeOver(session: Session, target: string, like: string | undefin
      WHERE d.datname = $1 AND a.grantee <> d.datdba`,
     [like ?? ""],
   );
-  const [own] = await session.query(
-    "SELECT datacl IS NOT NULL AS given, datconnlimit AS most FROM pg_database WHERE datname = $1",
-    [like ?? ""],
-  );
-  if (own?.["given"] !== true) {
-    await session.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${id(target)} TO PUBLIC`);
-  }
+  const [own] = await session.query("SELECT datconnlimit AS most FROM pg_database WHERE datname = $1", [
+    like ?? "",
+  ]);
   for (const row of rows) {
-    const to = row["grantee"] === "0" ? "PUBLIC" : id(String(row["name"]));
+    const to = id(String(row["name"]));
     if (to === '""' || !["CONNECT", "CREATE", "TEMPORARY"].includes(String(row["privilege"]))) continue;
     await session.query(`GRANT ${String(row["privilege"])} ON DATABASE ${id(target)} TO ${to}`);
   }

@@ -32,7 +32,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
         { taking: true },
       ),
     );
-  command("psql", "psql on a node, or through an endpoint; arguments for psql after --")
+  command("psql", "psql on a node, or where an endpoint leads; arguments for psql after --")
     .argument("[target]", "a node's name, read or write (default)")
     .argument("[args...]", "arguments for psql, after --")
     .showHelpAfterError("(what psql itself is to get stands behind --: odoo-pg psql pg1 -- -c 'SELECT 1')")

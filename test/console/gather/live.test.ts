@@ -23,13 +23,13 @@ beforeAll(async () => {
   });
   await cluster.up();
   await cluster.healthy();
-  const writer = await cluster.session("write");
+  const writer = await cluster.session("pg1");
   await writer.rows("CREATE DATABASE shop OWNER odoo");
   const shop = await cluster.session("write", "odoo", "shop");
   await shop.rows("CREATE TABLE res_partner (id int PRIMARY KEY, name text)");
   await shop.rows("INSERT INTO res_partner SELECT g, 'name' FROM generate_series(1, 100) g");
   await shop.rows("CREATE TABLE ir_cron AS SELECT 1 AS id");
-  const superuser = await cluster.session("write", "postgres", "shop");
+  const superuser = await cluster.session("pg1", "postgres", "shop");
   await superuser.rows("CREATE EXTENSION pg_stat_statements");
   url = `http://127.0.0.1:${port}`;
   visitor = new Visitor(url);

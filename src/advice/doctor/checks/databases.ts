@@ -128,10 +128,10 @@ function owner(
   });
 }
 
-function mayOwn({ name, login, superuser, in_group }: RoleSeen, odoo: string, follows: boolean): boolean {
-  if (!login || (superuser && name !== odoo && !in_group)) return false;
+function mayOwn({ name, login, superuser, createdb }: RoleSeen, odoo: string, follows: boolean): boolean {
+  if (!login || (superuser && name !== odoo)) return false;
   // Which roles a primary of somebody else gives to Odoo is not known here.
-  return follows || name === odoo || name === "openerp" || in_group;
+  return follows || name === odoo || name === "openerp" || createdb;
 }
 
 function objects(

@@ -30,7 +30,9 @@ function odooRoles(
     return owner !== "postgres" && inside.some((odoo) => odoo !== undefined) ? [owner] : [];
   });
   const named = whatWasSeen(odooConf).flatMap(({ options }) => options.db_user ?? []);
-  const members = roles.filter(({ in_group, login }) => in_group && login).map(({ name }) => name);
+  const members = roles
+    .filter(({ createdb, login, superuser }) => createdb && login && !superuser)
+    .map(({ name }) => name);
   return new Set([config.odoo.role, ...owners, ...named, ...members]);
 }
 

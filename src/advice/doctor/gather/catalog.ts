@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { GROUP_ROLE } from "../../../odoo/roles.ts";
 import type { Session } from "../../../system/sql.ts";
 import {
   unseen,
@@ -11,6 +10,7 @@ import {
   type RoleSeen,
   type TemplateSeen,
 } from "../evidence.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/passing.ts";
 import { lookAtDatabase } from "./database.ts";
 import { piece } from "./piece.ts";
 
@@ -67,7 +67,7 @@ const roleRow = z.object({
   name: z.string(),
   superuser: z.boolean(),
   login: z.boolean(),
-  in_group: z.boolean(),
+  createdb: z.boolean(),
   reaches_postgres: z.boolean(),
   password: z.enum(["scram", "md5", "none", "other"]),
 });
@@ -76,13 +76,12 @@ async function readRoles(session: Session): Promise<RoleSeen[]> {
   // Of a password only its kind leaves the server.
   const rows = await session.query(
     `SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolcanlogin AS login,
-       EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-         WHERE m.member = r.oid AND g.rolname = $1) AS in_group,
+       r.rolcreatedb AS createdb,
        has_database_privilege(r.oid, 'postgres', 'CONNECT') AS reaches_postgres,
        CASE WHEN a.rolpassword IS NULL THEN 'none' WHEN a.rolpassword LIKE 'md5%' THEN 'md5'
          WHEN a.rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram' ELSE 'other' END AS password
-     FROM pg_roles r JOIN pg_authid a ON a.oid = r.oid WHERE r.rolname !~ '^pg_' ORDER BY r.rolname`,
-    [GROUP_ROLE],
+     FROM pg_roles r JOIN pg_authid a ON a.oid = r.oid WHERE r.rolname !~ '^pg_' AND r.rolname <> ALL ($1::text[]) ORDER BY r.rolname`,
+    [[PASSING_ROLE, BARRED_ROLE]],
   );
   return roleRow.array().parse(rows);
 }

@@ -1,0 +1,66 @@
+import { factsOf } from "../cluster/observation.ts";
+import { closeOpen } from "../odoo/closing.ts";
+import { giveToOwners } from "../odoo/ownership.ts";
+import { keepPassing } from "../postgres/passing.ts";
+import { monotonic } from "../system/clock.ts";
+import type { SuperuserSession } from "../system/sql.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import { primaryOf, type Runtime } from "./runtime.ts";
+
+/** Milliseconds for each statement: it waits for nobody's long transaction. */
+const LIMIT = 5000;
+/** Milliseconds after which the owners of what is in databases are looked at again, where nothing was new. */
+const OWNERS_EVERY = 60_000;
+
+/**
+ * Keeps each database its owner's while the cluster runs: Odoo makes databases at any time, and people make roles. It has a
+ * session of its own on the primary, because it asks twice a second.
+ */
+export class RightsKeeper {
+  #session: SuperuserSession | undefined;
+  #of: NodeHandle | undefined;
+  #busy = false;
+  #ownersAt = 0;
+
+  /** Looks, and puts right what is not so. Does nothing while the last look goes on. */
+  async tick(runtime: Runtime): Promise<void> {
+    const isOwn =
+      runtime.upstream === undefined && factsOf(primaryOf(runtime).observation)?.in_recovery === false;
+    if (this.#busy || !isOwn) return;
+    this.#busy = true;
+    try {
+      await this.#look(runtime, primaryOf(runtime));
+    } catch (error) {
+      await this.close();
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+
+  async #look(runtime: Runtime, primary: NodeHandle): Promise<void> {
+    if (this.#of !== primary || this.#session?.broken()) await this.close();
+    this.#of = primary;
+    this.#session ??= await primary.superuser.session({
+      applicationName: "odoo-pg agent",
+      statementLimit: LIMIT,
+      settings: { synchronous_commit: "local", jit: "off" },
+    });
+    const session = this.#session;
+    const closed = await closeOpen(session);
+    for (const name of closed)
+      runtime.log("info", `database ${JSON.stringify(name)} is closed to all but its owner`);
+    await keepPassing(session);
+    if (closed.length === 0 && monotonic() - this.#ownersAt < OWNERS_EVERY) return;
+    this.#ownersAt = monotonic();
+    const { given } = await giveToOwners(primary.superuser, session);
+    for (const name of given)
+      runtime.log("info", `what is in database ${JSON.stringify(name)} belongs to its owner now`);
+  }
+}

@@ -1,0 +1,83 @@
+import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql.ts";
+import { GROUP_ROLE } from "./roles.ts";
+
+/**
+ * Takes a database from everybody but its owner. What was granted on a template is not on its copies, and PostgreSQL lets
+ * everybody connect to a new database. Writes nothing where that is so.
+ */
+export async function shut(session: Session, database: string): Promise<void> {
+  const rows = await session.query(
+    `SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+     FROM pg_catalog.pg_database d,
+       pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
+     WHERE d.datname = $1 AND a.grantee <> d.datdba`,
+    [database],
+  );
+  const statements = rows.map(
+    (row) => `REVOKE ALL ON DATABASE ${id(database)} FROM ${String(row["grantee"])} CASCADE`,
+  );
+  if (statements.length) await session.query(statements.join("; "));
+}
+
+/**
+ * Databases that everybody may connect to. Not `postgres`, where Odoo's processes call each other (LISTEN, NOTIFY), nor
+ * template0, which nobody can.
+ */
+const OPEN = `
+SELECT d.oid::pg_catalog.text AS oid, d.datname AS name
+FROM pg_catalog.pg_database d,
+  LATERAL (SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
+    WHERE a.grantee = 0 LIMIT 1) to_all
+WHERE d.datname NOT IN ('postgres', 'template0') AND d.datconnlimit <> -2`;
+
+/**
+ * Roles that somebody gave rights in a database: they go on coming in. Not those who own something there: that needs
+ * nobody's consent, as long as the door is open.
+ */
+const GUESTS = `
+SELECT DISTINCT r.rolname AS name
+FROM pg_catalog.pg_authid r, pg_catalog.pg_database d
+WHERE d.oid = $1::pg_catalog.oid AND r.oid <> d.datdba AND NOT r.rolsuper AND r.rolname !~ '^(pg_|odoo_pg_)'
+  AND r.rolname <> '${GROUP_ROLE}'
+  AND (EXISTS (SELECT FROM pg_catalog.pg_shdepend s WHERE s.dbid = d.oid AND s.deptype = 'a'
+      AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid)
+    OR EXISTS (SELECT FROM pg_catalog.aclexplode(d.datacl) a
+      WHERE a.grantee = r.oid AND a.privilege_type IN ('CONNECT', 'CREATE'))
+    OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+      WHERE m.member = r.oid AND g.rolname IN ('pg_read_all_data', 'pg_write_all_data')))
+ORDER BY 1`;
+
+const CUT = `
+SELECT pg_catalog.pg_terminate_backend(a.pid)
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datid = $1::pg_catalog.oid AND a.backend_type = 'client backend' AND a.usesysid IS NOT NULL
+  AND NOT pg_catalog.has_database_privilege(a.usesysid, a.datid, 'CONNECT')`;
+
+/**
+ * Closes what is open to everybody, and ends the sessions of those who may not be there any more. A database that somebody
+ * drops or renames meanwhile is left to the next look.
+ * @returns the names of those that were closed
+ */
+export async function closeOpen(session: Session): Promise<string[]> {
+  const closed: string[] = [];
+  for (const { oid, name } of await session.prepared("open", OPEN, [])) {
+    try {
+      const guests = await session.query(GUESTS, [oid]);
+      const database = id(String(name));
+      await session.query(
+        [
+          `REVOKE ALL ON DATABASE ${database} FROM PUBLIC`,
+          ...guests.map((guest) => `GRANT CONNECT ON DATABASE ${database} TO ${id(String(guest["name"]))}`),
+        ].join("; "),
+      );
+      await session.query(CUT, [oid]);
+      closed.push(String(name));
+    } catch (error) {
+      if (!(error instanceof SqlError && GONE.has(error.code ?? ""))) throw error;
+    }
+  }
+  return closed;
+}
+
+/** invalid_catalog_name, undefined_object, and internal_error: "tuple concurrently updated". */
+const GONE: ReadonlySet<string> = new Set(["3D000", "42704", "XX000"]);
