@@ -50,6 +50,13 @@ export function definitionsIn(schemas: string): string {
 }
 
 /**
+ * Constructors of a range come with it, and belong to the server's first superuser whoever made it. So their owner is
+ * noted as an empty text; backups of odoo-pg 0.1.0 name the superuser.
+ */
+export const OF_TYPE = `EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i')`;
+
+/**
  * One row, one column `contents`: everything but rows, attachments, Odoo. NOT NULL is left out of the constraints:
  * only PostgreSQL 18 and later name it one.
  */
@@ -93,7 +100,8 @@ const CATALOGUE = `SELECT jsonb_build_object(
   FROM (${definitionsIn(OWN_SCHEMA)}) d WHERE d.definition IS NOT NULL),
 'functions', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname,
     'signature', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-    'owner', pg_get_userbyid(p.proowner)) ORDER BY n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), '[]')
+    'owner', CASE WHEN ${OF_TYPE} THEN '' ELSE pg_get_userbyid(p.proowner) END)
+    ORDER BY n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), '[]')
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
   WHERE ${OWN_SCHEMA} AND ${notOfExtension("pg_proc", "p.oid")}),
 'sequences', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname,

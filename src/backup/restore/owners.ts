@@ -1,18 +1,22 @@
 import { quoteSqlIdentifier as id, type Session } from "../../system/sql.ts";
 import type { Contents } from "../contents.ts";
+import { OF_TYPE } from "../read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
+
+const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;
 
 /** The same contents, all of it owned by one role. Extensions keep the owner that they have. */
 export function ownedBy(contents: Contents, owner: string, found: Contents): Contents {
   const all = <T extends { owner: string }>(items: readonly T[]): T[] =>
     items.map((item) => ({ ...item, owner }));
   const owners = new Map(found.extensions.map((extension) => [extension.name, extension.owner]));
+  const ownerless = new Set(found.functions.filter((fn) => fn.owner === "").map(routine));
   return {
     ...contents,
     schemas: all(contents.schemas),
     tables: all(contents.tables),
     views: all(contents.views),
-    functions: all(contents.functions),
+    functions: contents.functions.map((fn) => ({ ...fn, owner: ownerless.has(routine(fn)) ? "" : owner })),
     sequences: all(contents.sequences),
     extensions: contents.extensions.map((extension) => ({
       ...extension,
@@ -48,7 +52,7 @@ export async function ownersAfter(
     });
   const relation = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`;
   const schemas = new Map(owners?.schemas.map((schema) => [schema.name, schema.owner]));
-  const functions = new Map(owners?.functions.map((fn) => [`${fn.schema}.${fn.signature}`, fn.owner]));
+  const functions = new Map(owners?.functions.map((fn) => [routine(fn), fn.owner]));
   return {
     ...loaded,
     schemas: ownedAs(loaded.schemas, schemas, ({ name }) => name),
@@ -58,7 +62,14 @@ export async function ownersAfter(
     })),
     views: ownedAs(loaded.views, wanted(owners?.views ?? []), relation),
     sequences: ownedAs(loaded.sequences, wanted(owners?.sequences ?? []), relation),
-    functions: ownedAs(loaded.functions, functions, ({ schema, signature }) => `${schema}.${signature}`),
+    functions: [
+      ...ownedAs(
+        loaded.functions.filter((fn) => fn.owner !== ""),
+        functions,
+        routine,
+      ),
+      ...loaded.functions.filter((fn) => fn.owner === ""),
+    ],
     extensions: loaded.extensions.map((extension) => ({
       ...extension,
       owner: extension.owner === loader ? owner : extension.owner,
@@ -93,7 +104,9 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
   ].filter(
     ({ owner, kind, name }) => owner !== contents.database.owner && !(kind === "SCHEMA" && name === "public"),
   );
-  const functions = contents.functions.filter((thing) => thing.owner !== contents.database.owner);
+  const functions = contents.functions.filter(
+    (fn) => fn.owner !== "" && fn.owner !== contents.database.owner,
+  );
   if (!wanted.length && !functions.length) return [];
   return await target.superuser.use(async (session) => {
     const roles = await ordinaryRoles(session);
@@ -110,7 +123,7 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
     for (const { schema, signature, owner: to } of functions) {
       const [row] = await session.query(
         `SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-         WHERE n.nspname = $1 AND p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' = $2`,
+         WHERE n.nspname = $1 AND NOT ${OF_TYPE} AND p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' = $2`,
         [schema, signature],
       );
       if (row) await give(`ROUTINE ${String(row["name"])}`, to);
