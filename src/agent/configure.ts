@@ -21,6 +21,7 @@ import {
 } from "../postgres/render.ts";
 import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
+import { ALTERED_FILE } from "../postgres/altered-settings.ts";
 import { validateConfiguration } from "../postgres/validate.ts";
 import { waitUntil } from "../system/clock.ts";
 import {
@@ -281,8 +282,7 @@ function refusedLines(node: string, errors: readonly FileError[]): OdooPgError {
     ({ name, error, file, line }) =>
       `  ${name === null ? "" : `${name}: `}${error} (line ${line} of ${file})`,
   );
-  const altered =
-    errors.find(({ file }) => path.basename(file) === "postgresql.auto.conf")?.name ?? undefined;
+  const altered = errors.find(({ file }) => path.basename(file) === ALTERED_FILE)?.name ?? undefined;
   return new OdooPgError("parameter_invalid", {
     message: `${node} refuses its new configuration:\n${lines.join("\n")}`,
     safe: `${node} goes on with what it ran with before.`,

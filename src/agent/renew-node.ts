@@ -5,6 +5,7 @@ import { OdooPgError } from "../errors.ts";
 import { freshDirectory } from "../postgres/initialise.ts";
 import { programOf } from "../postgres/installation.ts";
 import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../postgres/operations.ts";
+import { forgetOwnSettings } from "../postgres/altered-settings.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { findPostmaster, startServer, stopServer } from "../postgres/server.ts";
 import {
@@ -342,5 +343,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
       cause: error,
     });
   }
+  // It takes over the primary's.
+  await forgetOwnSettings(fresh, owner);
   return fresh;
 }

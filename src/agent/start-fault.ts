@@ -1,14 +1,16 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { shellWord } from "../cluster/shell-word.ts";
-import { alteredLines, tryConfiguration, type StartFault } from "../postgres/trial.ts";
+import { ALTERED_FILE, alteredLines } from "../postgres/altered-settings.ts";
+import { tryConfiguration, type StartFault } from "../postgres/trial.ts";
 import { readTextIfAny } from "../system/files.ts";
+import { readTextOfOthers } from "../system/folder.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The file that ALTER SYSTEM writes, in a data directory. */
 function alteredFile(handle: NodeHandle): string {
-  return path.join(handle.files.dataDir, "postgresql.auto.conf");
+  return path.join(handle.files.dataDir, ALTERED_FILE);
 }
 
 /**
@@ -52,7 +54,7 @@ export async function requireStartable(
 async function triedOf(handle: NodeHandle, pending: readonly string[]): Promise<string> {
   const conf = (await readTextIfAny(handle.files.configFile)) ?? "";
   const lines = conf.split("\n").filter((line) => pending.some((name) => line.startsWith(`${name} = `)));
-  return JSON.stringify([pending, lines, await readTextIfAny(alteredFile(handle))]);
+  return JSON.stringify([pending, lines, await readTextOfOthers(alteredFile(handle))]);
 }
 
 /**
@@ -66,7 +68,7 @@ export async function explainFailedStart(
 ): Promise<unknown> {
   if (!(error instanceof OdooPgError) || error.code !== "node_failed") return error;
   const file = alteredFile(handle);
-  if (alteredLines((await readTextIfAny(file)) ?? "").length === 0) return error;
+  if (alteredLines((await readTextOfOthers(file)) ?? "").length === 0) return error;
   const fault = await faultOf(runtime, handle).catch(() => undefined);
   if (!fault?.altered) return error;
   return new OdooPgError("node_failed", {
@@ -86,7 +88,7 @@ export async function explainRefused(
 ): Promise<unknown> {
   const { installation, owner } = runtime;
   const file = alteredFile(handle);
-  const altered = (await readTextIfAny(file)) ?? "";
+  const altered = (await readTextOfOthers(file)) ?? "";
   if (alteredLines(altered).length === 0) return error;
   const fault = await tryConfiguration({ installation, owner }, conf, altered).catch(() => undefined);
   if (!fault?.altered) return error;
@@ -105,7 +107,7 @@ async function faultOf(
 ): Promise<StartFault | undefined> {
   const [conf, altered] = await Promise.all([
     readTextIfAny(handle.files.configFile),
-    readTextIfAny(alteredFile(handle)),
+    readTextOfOthers(alteredFile(handle)),
   ]);
   return await tryConfiguration(
     { installation, owner, ...(kept ? { kept } : {}) },

@@ -46,12 +46,19 @@ function managedBy(name: string): string | undefined {
   return name.startsWith("recovery_target") ? RECOVERY : MANAGED.get(name);
 }
 
+/** Whether odoo-pg itself writes a parameter, for each node its own. */
+export function isManaged(name: string): boolean {
+  return managedBy(name) !== undefined;
+}
+
 /** What is wrong with a parameter of this lower-case name and this value, as far as can be told without a server. */
 export function parameterProblem(name: string, value: string): string | undefined {
   if (!PARAMETER_NAME.test(name))
     return `${JSON.stringify(name)} cannot be the name of a PostgreSQL parameter`;
   const manager = managedBy(name);
   if (manager !== undefined) return `"${name}" cannot be set here: it is ${manager}`;
+  if (name === "stats_temp_directory" && value.startsWith("/"))
+    return "is an absolute path: the nodes of a host would write each other's files there";
   if (value.includes("\0")) return "holds a NUL byte, which no PostgreSQL parameter can";
   if (name === "wal_level" && !["replica", "logical"].includes(value.toLowerCase())) {
     return `is ${JSON.stringify(value)}: replicas need "replica" (the default) or "logical"`;

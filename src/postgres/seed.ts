@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { writeFileAtomic, type Owner } from "../system/files.ts";
 import { inFolder } from "../system/folder.ts";
 import { runOrFail } from "../system/process.ts";
+import { forgetOwnSettings } from "./altered-settings.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { copyConninfo } from "./render.ts";
@@ -62,6 +63,7 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
     // What came along from the primary's folder and must not be taken for this node's own.
     await folder.remove("postmaster.opts");
   });
+  await forgetOwnSettings(newDataDir, owner);
   return newDataDir;
 }
 

@@ -1,6 +1,7 @@
 import path from "node:path";
 import { removeFile, temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
 import { run, runOrFail } from "../system/process.ts";
+import { alteredLines, type AlteredLine } from "./altered-settings.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { tellingLines } from "./server.ts";
 
@@ -12,7 +13,7 @@ export interface StartFault {
   /** The server's own words. */
   readonly words: string;
   /** The line that ALTER SYSTEM wrote, where it is one; undefined where the fault is in the other file. */
-  readonly altered: { readonly name: string; readonly line: number; readonly text: string } | undefined;
+  readonly altered: AlteredLine | undefined;
 }
 
 /**
@@ -66,14 +67,6 @@ export async function tryConfiguration(
       if (alone !== undefined) return { words: alone, altered: entry };
     }
     return { words, altered: entries.at(-1) };
-  });
-}
-
-/** The settings in a text of postgresql.auto.conf. ALTER SYSTEM writes each on one line. */
-export function alteredLines(auto: string): { name: string; line: number; text: string }[] {
-  return auto.split("\n").flatMap((text, index) => {
-    const name = /^\s*([A-Za-z_][\w.]*)\s*=/.exec(text)?.[1];
-    return name === undefined ? [] : [{ name, line: index + 1, text: text.trim() }];
   });
 }
 

@@ -239,25 +239,10 @@ export async function removeFile(file: string): Promise<void> {
 
 /** Removes a directory with all that is in it. Callers must have proven that it is theirs. */
 export async function removeTree(directory: string): Promise<void> {
-  const remove = async (): Promise<void> =>
-    await fs.rm(directory, { recursive: true, force: true, maxRetries: 3 });
-  await explained(directory, async () => {
-    try {
-      await remove();
-    } catch (error) {
-      if (!isErrno(error, "EACCES")) throw error;
-      // Its owner may have closed a directory to himself, as pg_tblspc of a replica is.
-      await openDirectories(directory);
-      await remove();
-    }
-  });
-}
-
-async function openDirectories(directory: string): Promise<void> {
-  await fs.chmod(directory, 0o700);
-  for (const entry of await fs.readdir(directory, { withFileTypes: true })) {
-    if (entry.isDirectory()) await openDirectories(path.join(directory, entry.name));
-  }
+  await explained(
+    directory,
+    async () => await fs.rm(directory, { recursive: true, force: true, maxRetries: 3 }),
+  );
 }
 
 export interface DiskSpace {

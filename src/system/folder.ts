@@ -211,6 +211,9 @@ export class Folder {
     const inner = this.into(name);
     if (inner) {
       try {
+        // Its owner may have closed it to himself, as pg_tblspc of a replica is.
+        if ((inner.mode & 0o200) === 0 && inner.owner.uid === process.getuid?.())
+          inner.give(0o700, undefined);
         for (const entry of inner.names()) await inner.remove(entry);
       } finally {
         inner.close();

@@ -1,5 +1,5 @@
-import { readdirSync, existsSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { readdirSync, existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { lagOf, type ServerFacts } from "../../src/cluster/observation.ts";
 import { inspectDataDirectory } from "../../src/postgres/data-directory.ts";
@@ -102,6 +102,8 @@ test("a base backup that is killed leaves nothing that could start, and the next
   expect(attempts(replica)).toHaveLength(1);
 
   await releaseSlot(session, "pg2");
+  await session.query("ALTER SYSTEM SET external_pid_file = '/nonexistent/pg1.pid'");
+  await session.query("ALTER SYSTEM SET work_mem = '17MB'");
   const told: (readonly [number, number])[] = [];
   const copy = await seedDataDirectory({
     ...seedOptions(replica, primary),
@@ -109,6 +111,11 @@ test("a base backup that is killed leaves nothing that could start, and the next
   });
   expect(await kindOfData(replica)).toBe("absent");
   await move(copy, replica.files.dataDir);
+  // The copy has what ALTER SYSTEM set for all, and not what is the other node's own.
+  const altered = readFileSync(join(replica.files.dataDir, "postgresql.auto.conf"), "utf8");
+  expect(altered).toContain("work_mem = '17MB'");
+  expect(altered).not.toContain("external_pid_file");
+  await session.query("ALTER SYSTEM RESET ALL");
 
   expect(
     await inspectDataDirectory(replica.files.dataDir, replica.installation, replica.owner),
