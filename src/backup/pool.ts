@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { ensureDirectory, move, namesIn, removeFile, removeTree, type Owner } from "../system/files.ts";
-import { copyHashed, filesIn, regularFileBytes, renameNow, syncPath } from "../system/pool-files.ts";
+import { FilestoreReader } from "../system/filestore-reader.ts";
+import { copyHashed, filesIn, renameNow, syncPath } from "../system/pool-files.ts";
 import { hashFile, type LineWriter } from "../system/streams.ts";
 import { formatListedFile, isSafeStoreFname } from "./filestore-list.ts";
 import { poolFile, type BackupPlace } from "./place.ts";
@@ -35,6 +36,7 @@ interface Waiting {
 export class PoolWriter {
   readonly #place: BackupPlace;
   readonly #filestore: string;
+  readonly #reader: FilestoreReader;
   readonly #owner: Owner | undefined;
   readonly #list: LineWriter;
   /** Copies get their names in the pool from here, when they are durable. */
@@ -59,6 +61,7 @@ export class PoolWriter {
   constructor(place: BackupPlace, filestore: string, owner: Owner | undefined, list: LineWriter) {
     this.#place = place;
     this.#filestore = filestore;
+    this.#reader = new FilestoreReader(filestore);
     this.#owner = owner;
     this.#list = list;
     this.#newDir = path.join(place.pool, `.new.${randomBytes(4).toString("hex")}`);
@@ -73,19 +76,22 @@ export class PoolWriter {
   async add(storeFname: string): Promise<void> {
     const { added } = this;
     if (!isSafeStoreFname(storeFname)) return note(added.missing, storeFname);
-    const live = path.join(this.#filestore, storeFname);
     const named = path.posix.basename(storeFname);
     const expected = /^[0-9a-f]{40}$/.test(named) ? named : undefined;
     const pooled = expected === undefined ? undefined : this.#pooledBytes(expected);
     if (expected !== undefined && pooled !== undefined) {
-      const liveBytes = regularFileBytes(live);
+      const liveBytes = this.#reader.bytes(storeFname);
       if (await this.#isSound(expected, pooled, liveBytes)) {
         if (liveBytes !== pooled) note(added.pool_only, storeFname);
         return await this.#listed(expected, pooled, storeFname);
       }
     }
     const to = path.join(this.#newDir, String(this.#copies++));
-    const copy = await copyHashed(live, to, this.#owner, `${this.#filestore} ${this.#place.pool}`);
+    const clonesFor = `${this.#filestore} ${this.#place.pool}`;
+    const copy = await this.#reader.using(
+      storeFname,
+      async (live) => await copyHashed(live, to, this.#owner, clonesFor),
+    );
     if (!copy) return note(added.missing, storeFname);
     if (expected !== undefined && copy.sha1 !== expected) note(added.altered, storeFname);
     this.#waiting.push({ from: to, sha1: copy.sha1 });
@@ -143,6 +149,7 @@ export class PoolWriter {
   }
 
   async close(): Promise<void> {
+    this.#reader.close();
     await removeTree(this.#newDir);
   }
 }

@@ -18,6 +18,7 @@ import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
 import { monotonic } from "../system/clock.ts";
 import { temporaryDirectory, writeFileAtomic } from "../system/files.ts";
+import { FilestoreReader } from "../system/filestore-reader.ts";
 import { produce } from "../system/pipeline.ts";
 import { explainSql, SqlError, type Session, type SuperuserSession } from "../system/sql.ts";
 import { assertFree, needDatabase } from "./databases.ts";
@@ -148,9 +149,14 @@ async function shareFiles(copying: Copying, session: Session): Promise<number> {
   const { files } = copying.filling;
   if (!files || folder === undefined || !(await isOdooDatabase(session))) return 0;
   let missing = 0;
-  for await (const names of storeFnames(session)) {
-    source.signal?.throwIfAborted();
-    for (const name of names) if (!(await files.share(folder, name))) missing += 1;
+  const reader = new FilestoreReader(folder);
+  try {
+    for await (const names of storeFnames(session)) {
+      source.signal?.throwIfAborted();
+      for (const name of names) if (!(await files.share(reader, name))) missing += 1;
+    }
+  } finally {
+    reader.close();
   }
   return missing;
 }

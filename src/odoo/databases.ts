@@ -6,7 +6,8 @@ import { assertDatabaseName } from "../backup/restore/database-name.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import { kindOf, removeTree } from "../system/files.ts";
+import { kindOf } from "../system/files.ts";
+import { removeIn } from "../system/folder.ts";
 import { explainSql, quoteSqlIdentifier as id } from "../system/sql.ts";
 import { assertFilestores } from "./filestore.ts";
 
@@ -93,7 +94,7 @@ export async function dropDatabase(source: BackupSource, name: string): Promise<
     throw explainSql(error, `Database "${name}" cannot be dropped`);
   }
   const folder = filestoreFor(source.config, name);
-  if (folder !== undefined) await removeTree(folder);
+  if (folder !== undefined) await removeIn(folder);
 }
 
 /**

@@ -6,14 +6,16 @@ import {
   constants,
   copyFileSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   statSync,
+  unlinkSync,
   writeSync,
 } from "node:fs";
-import * as fs from "node:fs/promises";
 import path from "node:path";
 import { explain, isErrno, type Owner } from "./files.ts";
+import { renameIn, type Folder } from "./folder.ts";
 import { copyHashed, filesBelow, syncPath } from "./pool-files.ts";
 import { run } from "./process.ts";
 
@@ -24,18 +26,12 @@ export interface Likeness {
   readonly fileMode: number;
 }
 
-/** The likeness of a directory; undefined when it is not there. */
-export function likenessOf(directory: string): Likeness | undefined {
-  const stat = statSync(directory, { throwIfNoEntry: false });
-  if (!stat?.isDirectory()) return undefined;
-  return {
-    owner: { uid: stat.uid, gid: stat.gid },
-    directoryMode: stat.mode & 0o777,
-    fileMode: stat.mode & 0o666,
-  };
+/** The likeness of a directory. */
+export function likenessOf({ owner, mode }: Folder): Likeness {
+  return { owner, directoryMode: mode & 0o777, fileMode: mode & 0o666 };
 }
 
-/** Makes a directory below one that is there. */
+/** Makes a directory below one that is there, where nobody else may put anything. */
 export function makeDirectory(directory: string, like: Likeness): void {
   try {
     mkdirSync(directory, { recursive: true });
@@ -96,10 +92,12 @@ export async function copyChecked(
 /**
  * Gives a file that never changes a second name: by shared blocks, else by a hard link, else by a copy. Odoo writes an
  * attachment once, under its SHA-1, and only ever deletes it.
+ * @param named by what name it may be given another one: a hard link of anything else that lies there is not kept
  * @returns false when there is no such file
  */
 export async function shareFile(
   from: string,
+  named: string,
   to: string,
   like: Likeness,
   clonesFor: string,
@@ -116,8 +114,11 @@ export async function shareFile(
         withoutClones.add(clonesFor);
       }
     }
-    linkSync(from, to);
-    return true;
+    linkSync(named, to);
+    const [seen, given] = [statSync(from), lstatSync(to)];
+    if (seen.dev === given.dev && seen.ino === given.ino) return true;
+    unlinkSync(to);
+    return false;
   } catch (error) {
     if (isErrno(error, "EEXIST")) return true;
     if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
@@ -128,23 +129,25 @@ export async function shareFile(
 
 const withoutClones = new Set<string>();
 
-/** Makes everything below a directory durable: by one call of the file system where the system has it. */
-export async function syncTree(directory: string): Promise<void> {
+/**
+ * Makes everything below a directory durable: by one call of the file system where the system has it.
+ * @param held the same directory, where somebody else may put another one in its place
+ */
+export async function syncTree(directory: string, held: string): Promise<void> {
   // GNU coreutils: syncfs(2) on the file system of the directory.
   const synced = await run("sync", ["--file-system", directory], { limit: 0 }).catch(() => undefined);
   if (synced?.exitCode === 0) return;
-  for (const file of filesBelow(directory)) syncPath(path.join(directory, file));
-  syncPath(directory);
+  for (const file of filesBelow(held)) syncPath(path.join(held, file));
+  syncPath(held);
 }
 
 /** Renames a directory, and makes that durable; says whether it was there. */
 export async function moveIfThere(from: string, to: string): Promise<boolean> {
   try {
-    await fs.rename(from, to);
+    await renameIn(from, to);
+    return true;
   } catch (error) {
     if (isErrno(error, "ENOENT")) return false;
-    throw explain(error, to);
+    throw error;
   }
-  syncPath(path.dirname(to));
-  return true;
 }

@@ -19,6 +19,7 @@ import * as fs from "node:fs/promises";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { explain, isErrno } from "./errno.ts";
+import { writeFileAtomic } from "./files.ts";
 import { isOfGroup, mayPass, mayRead, type Owner } from "./rights.ts";
 
 /** open(2): the place alone, nothing is read and no device is touched. Linux; Node.js has no name for it. */
@@ -30,7 +31,7 @@ const DIRECTORY = constants.O_DIRECTORY | constants.O_NOFOLLOW;
  * ordinary user does by a link, the system allows or refuses with the user's own rights. Elsewhere than on Linux there
  * is no way to name what lies in a folder that is held; there paths are used.
  */
-const isHeld = process.platform === "linux" && process.geteuid?.() === 0;
+export const isHeld = process.platform === "linux" && process.geteuid?.() === 0;
 
 /** Links in one path. */
 const MOST_LINKS = 40;
@@ -48,6 +49,7 @@ export class Folder {
   readonly owner: Owner;
   readonly mode: number;
   readonly #held: number | undefined;
+  #closed = false;
 
   private constructor(named: string, held: number | undefined, stat: Stats) {
     this.path = named;
@@ -84,6 +86,8 @@ export class Folder {
 
   /** The folder itself, as a path that is valid as long as it is open. */
   get place(): string {
+    // The number may be another folder's by now.
+    if (this.#closed) throw new Error(`${this.path} is closed`);
     return this.#held === undefined ? this.path : `/proc/self/fd/${this.#held}`;
   }
 
@@ -118,18 +122,29 @@ export class Folder {
    */
   openToRead(name: string): number | undefined {
     if (!isHeld) return openRegular(this.at(name));
-    // Looked at before it is opened for reading: opening alone does something to a pipe or a device.
-    const seen = openAt(this.at(name), O_PATH | constants.O_NOFOLLOW);
+    const seen = this.see(name, this.owner);
     if (seen === undefined) return undefined;
     try {
-      const stat = fstatSync(seen);
-      if (!stat.isFile() || !mayRead(stat, this.owner)) return undefined;
       return openSync(`/proc/self/fd/${seen}`, constants.O_RDONLY);
     } catch (error) {
       throw explain(error, path.join(this.path, name));
     } finally {
       closeSync(seen);
     }
+  }
+
+  /**
+   * Holds a regular file that a user may read, without opening it: opening alone does something to a pipe or a device.
+   * Only where folders are held.
+   * @returns what is held, to be closed by the caller, and to be read by `/proc/self/fd`; undefined when there is no such file
+   */
+  see(name: string, user: Owner): number | undefined {
+    const seen = openAt(this.at(name), O_PATH | constants.O_NOFOLLOW);
+    if (seen === undefined) return undefined;
+    const stat = fstatSync(seen);
+    if (stat.isFile() && mayRead(stat, user)) return seen;
+    closeSync(seen);
+    return undefined;
   }
 
   /** The text of a small file of the folder's owner; undefined when there is no such file. */
@@ -242,7 +257,8 @@ export class Folder {
   }
 
   close(): void {
-    if (this.#held !== undefined) closeSync(this.#held);
+    if (this.#held !== undefined && !this.#closed) closeSync(this.#held);
+    this.#closed = true;
   }
 }
 
@@ -328,6 +344,14 @@ export async function makeFolder(named: string, mode: number, owner: Owner | und
       if (!isErrno(error, "EEXIST")) throw error;
     }
   });
+}
+
+/** Writes a whole file or nothing into a folder that another user may change. */
+export async function writeIn(file: string, text: string): Promise<void> {
+  await inPresentFolder(
+    path.dirname(file),
+    async (folder) => await writeFileAtomic(folder.at(path.basename(file)), text),
+  );
 }
 
 /** Removes what lies in a folder that another user may change, with all that is in it. */

@@ -2,7 +2,7 @@ import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { filestoreOf } from "../../odoo/filestore.ts";
 import type { Config } from "../../config/schema.ts";
-import { kindOf, removeTree } from "../../system/files.ts";
+import { kindOf } from "../../system/files.ts";
 import {
   copyChecked,
   likenessOf,
@@ -12,13 +12,20 @@ import {
   writeHashed,
   type Likeness,
 } from "../../system/filestore-files.ts";
+import type { FilestoreReader } from "../../system/filestore-reader.ts";
+import { Folder } from "../../system/folder.ts";
 import { regularFileBytes } from "../../system/pool-files.ts";
 import { isSafeStoreFname, type ListedFile } from "../filestore-list.ts";
 import { poolFile, type BackupPlace } from "../place.ts";
 
-/** Files of one database in the making, in a folder of their own beside the other filestores. */
+/**
+ * Files of one database in the making, in a folder of their own beside the other filestores. It is closed to their owner
+ * until it is whole, and held meanwhile: what is written goes into it, whatever its owner puts in its place.
+ */
 export class NewFilestore {
   readonly folder: string;
+  readonly #parent: Folder;
+  readonly #held: Folder;
   readonly #like: Likeness;
   readonly #made = new Set<string>();
   readonly #problems: string[] = [];
@@ -28,15 +35,16 @@ export class NewFilestore {
 
   /** @param folder that is not there yet; its parent is */
   constructor(folder: string) {
-    const like = likenessOf(path.dirname(folder));
-    if (!like) throw filestoresMissing(path.dirname(folder));
+    const parent = Folder.open(path.dirname(folder));
+    if (!parent) throw filestoresMissing(path.dirname(folder));
     this.folder = folder;
-    this.#like = like;
-    makeDirectory(folder, like);
+    this.#parent = parent;
+    this.#like = likenessOf(parent);
+    this.#held = parent.make(path.basename(folder), 0o700, undefined);
   }
 
   #target(storeFname: string): string {
-    const to = path.join(this.folder, storeFname);
+    const to = path.join(this.#held.place, storeFname);
     const directory = path.dirname(to);
     if (!this.#made.has(directory)) {
       makeDirectory(directory, this.#like);
@@ -76,18 +84,23 @@ export class NewFilestore {
   }
 
   /** A file of another database's filestore. Says whether it was there. */
-  async share(from: string, storeFname: string): Promise<boolean> {
+  async share(from: FilestoreReader, storeFname: string): Promise<boolean> {
     if (!isSafeStoreFname(storeFname)) return false;
     const to = this.#target(storeFname);
     if (regularFileBytes(to) !== undefined) return true;
-    const source = path.join(from, storeFname);
-    if (!(await shareFile(source, to, this.#like, `${from} ${this.folder}`))) return false;
+    const shared = await from.using(
+      storeFname,
+      async (file, named) => await shareFile(file, named, to, this.#like, `${from.path} ${this.folder}`),
+    );
+    if (shared !== true) return false;
     this.#count(regularFileBytes(to) ?? 0);
     return true;
   }
 
   has(storeFname: string): boolean {
-    return isSafeStoreFname(storeFname) && regularFileBytes(path.join(this.folder, storeFname)) !== undefined;
+    return (
+      isSafeStoreFname(storeFname) && regularFileBytes(path.join(this.#held.place, storeFname)) !== undefined
+    );
   }
 
   /** Makes it durable. @throws OdooPgError backup_damaged with what was missing or altered. */
@@ -99,11 +112,19 @@ export class NewFilestore {
         next: "Take another backup: odoo-pg backup list",
       });
     }
-    await syncTree(this.folder);
+    await syncTree(this.folder, this.#held.place);
+    this.#held.give(this.#like.directoryMode, this.#like.owner);
   }
 
   async discard(): Promise<void> {
-    await removeTree(this.folder);
+    await this.#parent.remove(path.basename(this.folder));
+    this.close();
+  }
+
+  /** Lets go of it, once it has its place. */
+  close(): void {
+    this.#held.close();
+    this.#parent.close();
   }
 }
 
@@ -146,10 +167,10 @@ function filestoresMissing(filestores: string): OdooPgError {
  * Where files are to go.
  * @throws OdooPgError config_invalid when no filestore is configured, filestore_unusable when it is not there.
  */
-export function neededFilestore(config: Config): string {
+export async function neededFilestore(config: Config): Promise<string> {
   const { filestore } = config.odoo;
   if (filestore !== undefined) {
-    if (!likenessOf(filestore)) throw filestoresMissing(filestore);
+    if ((await kindOf(filestore)) !== "directory") throw filestoresMissing(filestore);
     return filestore;
   }
   throw new OdooPgError("config_invalid", {

@@ -56,7 +56,7 @@ export async function assertRoom(
     session.query("SELECT current_setting('data_directory') AS dir"),
   );
   const needs: [string, number][] = [[String(row?.["dir"]), databaseBytes]];
-  if (fileBytes > 0) needs.push([neededFilestore(source.config), fileBytes]);
+  if (fileBytes > 0) needs.push([await neededFilestore(source.config), fileBytes]);
   for (const [place, bytes] of needs) {
     const { freeBytes } = await diskSpace(place);
     if (bytes <= freeBytes) continue;

@@ -138,7 +138,7 @@ const FILES_AT_ONCE = 64;
 
 async function fillFromPool(filling: Filling, folder: string, pool: BackupPlace): Promise<void> {
   const { source } = filling;
-  const files = new NewFilestore(path.join(neededFilestore(source.config), filling.target.name));
+  const files = new NewFilestore(path.join(await neededFilestore(source.config), filling.target.name));
   filling.files = files;
   let count = 0;
   for await (const listed of readFilestoreList(folder)) {

@@ -162,7 +162,7 @@ export async function loadZip(filling: Filling, file: string): Promise<Loaded> {
   });
   if (filesBytes > 0) {
     progress.step(database, "restore the attachments");
-    const files = new NewFilestore(path.join(neededFilestore(source.config), target.name));
+    const files = new NewFilestore(path.join(await neededFilestore(source.config), target.name));
     filling.files = files;
     for await (const entry of zipEntries(file)) {
       source.signal?.throwIfAborted();

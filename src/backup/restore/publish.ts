@@ -4,7 +4,8 @@ import * as z from "zod";
 import type { Progress } from "../../agent/events.ts";
 import { OdooPgError } from "../../errors.ts";
 import { now, pause, waitUntil } from "../../system/clock.ts";
-import { kindOf, move, namesIn, removeFile, removeTree, writeFileAtomic } from "../../system/files.ts";
+import { isBelievable, kindOf, namesIn, removeFile } from "../../system/files.ts";
+import { removeIn, renameIn, writeIn } from "../../system/folder.ts";
 import { lookAtJsonFile } from "../../system/json-file.ts";
 import { moveIfThere } from "../../system/filestore-files.ts";
 import { explainSql, quoteSqlIdentifier as id, type Session } from "../../system/sql.ts";
@@ -65,7 +66,7 @@ export async function publish(
     root === undefined ? undefined : path.join(root, `.odoo-pg-swap-${markOf(target.name)}.json`);
   progress.step(database, replace ? "end the sessions, swap" : "give it its name");
   const old = replace ? await oidOf(session, database) : undefined;
-  if (journalFile !== undefined) await writeFileAtomic(journalFile, `${JSON.stringify(journal)}\n`);
+  if (journalFile !== undefined) await writeIn(journalFile, `${JSON.stringify(journal)}\n`);
   let committing = false;
   try {
     await session.query("BEGIN");
@@ -88,7 +89,8 @@ export async function publish(
       ? error
       : explainSql(error, `Database "${database}" cannot get its name`);
   }
-  if (journalFile !== undefined) await removeFile(journalFile);
+  if (journalFile !== undefined) await removeIn(journalFile);
+  placement.files?.close();
   if (kept === undefined) return { kept: undefined };
   if (placement.keepOld) {
     await endSessionsOnReplicas(source, old ?? "0", database);
@@ -97,7 +99,7 @@ export async function publish(
   progress.step(database, "drop the old one");
   await session.query(`DROP DATABASE ${id(kept)} WITH (FORCE)`);
   const folder = filestoreFor(source.config, kept);
-  if (folder !== undefined) await removeTree(folder);
+  if (folder !== undefined) await removeIn(folder);
   return { kept: undefined };
 }
 
@@ -115,7 +117,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
         next: "Run the same command again in a moment.",
       });
     }
-    if (file !== undefined) await writeFileAtomic(file, `${JSON.stringify(journal)}\n`);
+    if (file !== undefined) await writeIn(file, `${JSON.stringify(journal)}\n`);
     let committing = false;
     try {
       await session.query("BEGIN");
@@ -129,7 +131,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
       if (file !== undefined) await settleJournal(source, journal, file, committing);
       throw error instanceof OdooPgError ? error : explainSql(error, `Database "${from}" cannot be renamed`);
     }
-    if (file !== undefined) await removeFile(file);
+    if (file !== undefined) await removeIn(file);
   });
 }
 
@@ -278,7 +280,7 @@ async function settleJournal(
       return rows.length > 0;
     }));
   if (!committed) await moveFoldersBack(source, journal);
-  await removeFile(file);
+  await removeIn(file);
 }
 
 /**
@@ -292,6 +294,11 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
     for (const name of root === undefined ? [] : await namesIn(root)) {
       if (!JOURNAL.test(name) || root === undefined) continue;
       const file = path.join(root, name);
+      if (!(await isBelievable(file))) {
+        // Whoever owns the filestores could have written it.
+        note(await setAside(file, "it does not belong to root"));
+        continue;
+      }
       const journal = await lookAtJsonFile(file, journalSchema);
       if (!journal) continue;
       if (!journal.ok) {
@@ -304,20 +311,20 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
     for (const mark of await abandonedMarks(session)) {
       const name = await removeAbandoned(session, mark);
       const folder = filestoreFor(source.config, name);
-      if (folder !== undefined && isNewName(name)) await removeTree(folder);
+      if (folder !== undefined && isNewName(name)) await removeIn(folder);
       await removeFile(path.join(source.secretsDir, `odoo_pg_loader_${mark}.pgpass`));
     }
     // Folders whose databases are gone already.
     for (const name of root === undefined ? [] : await namesIn(root)) {
       if (root === undefined || !isNewName(name) || !(await lockMark(session, markOf(name)))) continue;
-      await removeTree(path.join(root, name));
+      await removeIn(path.join(root, name));
     }
   });
 }
 
 /** A record that cannot be read ends no restore, and nothing is moved by it. */
 async function setAside(file: string, problem: string): Promise<string> {
-  await move(file, `${file}.damaged`);
+  await renameIn(file, `${file}.damaged`);
   return (
     `${file} is damaged (${problem}) and was put aside as ${path.basename(file)}.damaged. It was the record of a ` +
     "database that was getting its name: look whether the databases have their filestores. An earlier one is kept as NAME_old_TIME."

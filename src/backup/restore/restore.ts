@@ -6,6 +6,7 @@ import { OdooPgError } from "../../errors.ts";
 import { listDatabases } from "../../odoo/databases.ts";
 import { assertFilestores, storeFnames } from "../../odoo/filestore.ts";
 import { monotonic } from "../../system/clock.ts";
+import { FilestoreReader } from "../../system/filestore-reader.ts";
 import { fileBytes } from "../../system/files.ts";
 import { explainSql, SqlError } from "../../system/sql.ts";
 import { readContents, type CataloguedBackup } from "../catalogue.ts";
@@ -216,15 +217,19 @@ async function attachmentNotes(
     let named = 0;
     let missing = 0;
     await session.query("BEGIN READ ONLY");
-    for await (const names of storeFnames(session)) {
-      named += names.length;
-      for (const name of names) {
-        const there =
-          old === undefined
-            ? filling.files?.has(name) === true
-            : (await filling.files?.share(old, name)) === true;
-        if (!there) missing += 1;
+    const reader = old === undefined ? undefined : new FilestoreReader(old);
+    try {
+      for await (const names of storeFnames(session)) {
+        named += names.length;
+        for (const name of names) {
+          const there = reader
+            ? (await filling.files?.share(reader, name)) === true
+            : filling.files?.has(name) === true;
+          if (!there) missing += 1;
+        }
       }
+    } finally {
+      reader?.close();
     }
     await session.query("COMMIT");
     if (old !== undefined) await filling.files?.finish();
