@@ -19,7 +19,7 @@ export class FilestoreReader {
   /** @param folder of the database; it need not be there */
   constructor(folder: string) {
     this.path = folder;
-    const filestores = isHeld ? Folder.open(path.dirname(folder)) : undefined;
+    const filestores = isHeld() ? Folder.open(path.dirname(folder)) : undefined;
     try {
       this.#folder = filestores && databaseFolder(filestores, folder);
       const owners = [filestores?.owner, this.#folder?.owner];
@@ -31,7 +31,7 @@ export class FilestoreReader {
 
   /** Bytes of a file; undefined when there is none. */
   bytes(storeFname: string): number | undefined {
-    if (!isHeld) return regularFileBytes(path.join(this.path, storeFname));
+    if (!isHeld()) return regularFileBytes(path.join(this.path, storeFname));
     const found = this.#find(storeFname);
     const stat = found?.folder.look(found.name);
     return stat?.isFile() && mayRead(stat, this.#owner) ? stat.size : undefined;
@@ -46,7 +46,7 @@ export class FilestoreReader {
     storeFname: string,
     use: (file: string, named: string) => Promise<T>,
   ): Promise<T | undefined> {
-    if (!isHeld) {
+    if (!isHeld()) {
       const file = path.join(this.path, storeFname);
       return await use(file, file);
     }

@@ -31,7 +31,9 @@ const DIRECTORY = constants.O_DIRECTORY | constants.O_NOFOLLOW;
  * ordinary user does by a link, the system allows or refuses with the user's own rights. Elsewhere than on Linux there
  * is no way to name what lies in a folder that is held; there paths are used.
  */
-export const isHeld = process.platform === "linux" && process.geteuid?.() === 0;
+export function isHeld(): boolean {
+  return process.platform === "linux" && process.geteuid?.() === 0;
+}
 
 /** Links in one path. */
 const MOST_LINKS = 40;
@@ -65,7 +67,7 @@ export class Folder {
    * @throws OdooPgError state_dir_unusable, naming what a third may change
    */
   static open(named: string): Folder | undefined {
-    if (!isHeld) {
+    if (!isHeld()) {
       const stat = statAt(named, () => statSync(named));
       return stat?.isDirectory() ? new Folder(named, undefined, stat) : undefined;
     }
@@ -93,10 +95,10 @@ export class Folder {
 
   /** A folder in this one; undefined where there is none, or a link. */
   into(name: string): Folder | undefined {
-    const held = openAt(this.at(name), DIRECTORY | (isHeld ? O_PATH : constants.O_RDONLY));
+    const held = openAt(this.at(name), DIRECTORY | (isHeld() ? O_PATH : constants.O_RDONLY));
     if (held === undefined) return undefined;
     const stat = fstatSync(held);
-    if (isHeld) return new Folder(path.join(this.path, name), held, stat);
+    if (isHeld()) return new Folder(path.join(this.path, name), held, stat);
     closeSync(held);
     return new Folder(path.join(this.path, name), undefined, stat);
   }
@@ -121,7 +123,7 @@ export class Folder {
    * @returns an open file, to be closed by the caller; undefined when there is no such file
    */
   openToRead(name: string): number | undefined {
-    if (!isHeld) return openRegular(this.at(name));
+    if (!isHeld()) return openRegular(this.at(name));
     const seen = this.see(name, this.owner);
     if (seen === undefined) return undefined;
     try {
@@ -253,7 +255,7 @@ export class Folder {
 
   /** Whether the owner of a folder that this one lies in may enter it. */
   isOpenTo(owner: Owner): boolean {
-    return !isHeld || mayPass({ ...this.owner, mode: this.mode }, owner);
+    return !isHeld() || mayPass({ ...this.owner, mode: this.mode }, owner);
   }
 
   close(): void {
@@ -441,7 +443,7 @@ interface Changer {
  * @throws OdooPgError state_dir_unusable, naming what one of them, or everybody, may change
  */
 export function refuseChangesBy(named: string, users: readonly Owner[]): void {
-  if (!isHeld) return;
+  if (!isHeld()) return;
   const walked = walk(path.resolve(named));
   if (walked.held !== undefined) closeSync(walked.held);
   const uids = new Set(users.map(({ uid }) => uid));

@@ -229,7 +229,7 @@ describe("a backup", () => {
     const { filestore, odoo } = await odooBackups();
     chmodSync(odoo.filestore, process.geteuid?.() === 0 ? 0o700 : 0);
     try {
-      await withoutRights(node.owner?.uid, async () => {
+      await withoutRights(node.owner, async () => {
         await expect(hasFilestore(filestore, odoo.filestore)).rejects.toMatchObject({
           code: "filestore_unusable",
           safe: expect.stringContaining("untouched"),

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
@@ -112,9 +112,12 @@ test.runIf(canBeKeptOut)("a filestore that this user may not look into is listed
     (await listDatabases(it.source)).find(({ database }) => database === "shop")?.filestore;
   expect(await filestoreOfShop()).toBe(join(it.filestore, "shop"));
   const { mode } = statSync(it.filestore);
+  const { layout, owner } = it.node;
+  // Who looks has to get into the server.
+  if (owner) chownSync(join(layout.secretsDir, "postgres.password"), owner.uid, owner.gid);
   chmodSync(it.filestore, process.geteuid?.() === 0 ? 0o700 : 0);
   try {
-    await withoutRights(it.node.owner?.uid, async () => expect(await filestoreOfShop()).toBeNull());
+    await withoutRights(it.node.owner, async () => expect(await filestoreOfShop()).toBeNull());
   } finally {
     chmodSync(it.filestore, mode);
   }

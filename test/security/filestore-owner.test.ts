@@ -94,7 +94,7 @@ describe.runIf(process.geteuid?.() === 0 && process.platform === "linux")("as ro
     linkSync(join(secrets, "secret"), at("second name"));
     writeFileSync(at("closed"), SECRET, { mode: 0o600 });
     mkdirSync(at("folder"));
-    execFileSync("mkfifo", ["-m", "666", at("pipe")]);
+    execFileSync("mknod", ["-m", "666", at("pipe"), "p"]);
     execFileSync("mknod", ["-m", "666", at("device"), "c", "1", "5"]);
     symlinkSync(secrets, join(database, "cd"));
     mkdirSync(join(database, "ef"), { mode: 0o700 });
