@@ -106,6 +106,11 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
     template: seen({ exists: true, is_template: true, extensions: ["unaccent"], unaccent_volatility: "s" }),
   }),
   database_owner_wrong: shopListed({ owner: "collectd" }),
+  template_owner_wrong: withCatalog({
+    databases: seen([listed("odoo_template", { is_template: true, owner: "openerp" })]),
+  }),
+  database_open: shopListed({ open_to_all: true }),
+  others_in_database: shopListed({ others: ["bert"] }),
   objects_owner_wrong: inShop({
     odoo: seen(odoo({ foreign_objects: [{ owner: "postgres", objects: 3, example: "res_users" }] })),
   }),

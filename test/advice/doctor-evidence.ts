@@ -130,6 +130,8 @@ export function listed(name: string, changes: Partial<DatabaseListed> = {}): Dat
     collation: "C",
     is_template: false,
     open: true,
+    open_to_all: false,
+    others: [],
     collation_version: null,
     library_version: null,
     xid_age: 1000,
@@ -175,8 +177,8 @@ export function catalog(changes: Partial<CatalogSeen> = {}): CatalogSeen {
       role("replicator"),
     ]),
     databases: seen([
-      listed("odoo_template", { is_template: true, owner: "openerp" }),
-      listed("postgres", { owner: "postgres" }),
+      listed("odoo_template", { is_template: true, owner: "postgres" }),
+      listed("postgres", { owner: "postgres", open_to_all: true }),
       listed("shop"),
     ]),
     template: seen({

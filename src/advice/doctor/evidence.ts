@@ -128,6 +128,10 @@ export interface DatabaseListed {
   readonly collation: string;
   readonly is_template: boolean;
   readonly open: boolean;
+  /** Whether everybody may connect to it. */
+  readonly open_to_all: boolean;
+  /** Roles that own something in it and are neither its owner nor a superuser. */
+  readonly others: readonly string[];
   /** Version of the library that sorts: as recorded, and now. Null where there is none. */
   readonly collation_version: string | null;
   readonly library_version: string | null;

@@ -96,6 +96,21 @@ export const FINDINGS = {
     meaning: "An Odoo database belongs to a role that is not Odoo's.",
     why: "Odoo lists only databases that its role owns: others are hidden, and their scheduled actions do not run (Odoo 19, `odoo/service/db.py`, `list_dbs`).",
   },
+  template_owner_wrong: {
+    severity: "critical",
+    meaning: "The template that Odoo copies new databases from does not belong to the superuser.",
+    why: "What its owner puts there is in every new database, also in other tenants', and runs with their rights (PostgreSQL manual, “Template Databases”).",
+  },
+  database_open: {
+    severity: "warning",
+    meaning: "Every role may connect to a database, not its owner alone.",
+    why: "PostgreSQL grants that on each new database, and Odoo lets everybody create in its schema `public`: another role's function there runs with the owner's rights. The agent takes it back within a second of a database's making; without the agent it stays.",
+  },
+  others_in_database: {
+    severity: "warning",
+    meaning: "A role that is neither its owner nor a superuser owns something in a database.",
+    why: "Its functions, operators and triggers may run in the sessions of the database's owner (CVE-2018-1058; PostgreSQL manual, “Schemas”, Usage Patterns).",
+  },
   objects_owner_wrong: {
     severity: "warning",
     meaning: "Tables of an Odoo database belong to a role whose rights the database's owner does not have.",

@@ -56,6 +56,7 @@ function ofDatabase(
 ): Finding[] {
   const inside = whatWasSeen(catalog.each.get(database.name)).flatMap((each) => whatWasSeen(each.odoo));
   return [
+    ...rights(evidence, catalog, database, next),
     ...libraryVersion(catalog, database, next),
     ...inside.flatMap((odoo) =>
       odoo === undefined
@@ -66,6 +67,49 @@ function ofDatabase(
             ...extensions(evidence, catalog, database, odoo, next),
             ...unaccent(evidence, catalog, database, odoo, next),
           ],
+    ),
+  ];
+}
+
+/** What lets another role than a database's owner act in it. Where the primary is somebody else's, so are its rights. */
+function rights(
+  { config, follows }: Evidence,
+  { target: node }: CatalogSeen,
+  { name, owner, open_to_all, others }: DatabaseListed,
+  next: NextCommands,
+): Finding[] {
+  if (follows) return [];
+  const ofTemplate = name === config.odoo.template && owner !== "postgres";
+  // In database postgres all Odoos call each other.
+  const isOpen = open_to_all && name !== "postgres" && name !== "template0";
+  return [
+    ...(ofTemplate
+      ? [
+          finding("template_owner_wrong", {
+            database: name,
+            message: `The template ${name} belongs to ${owner}, who can put anything into every new database.`,
+            evidence: { owner },
+            next: next.run("up"),
+          }),
+        ]
+      : []),
+    ...(isOpen
+      ? [
+          finding("database_open", {
+            database: name,
+            message: `Every role may connect to ${name}.`,
+            evidence: { owner },
+            next: next.run("up"),
+          }),
+        ]
+      : []),
+    ...others.map((other) =>
+      finding("others_in_database", {
+        database: name,
+        message: `Role ${other} owns something in ${name}, which belongs to ${owner}: what it puts there may run with the rights of ${owner}.`,
+        evidence: { owner, other },
+        next: `look what it is: ${next.psql(node, [`SELECT classid::regclass, pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND deptype = 'o' AND refobjid = ${literal(quoteIdentifier(other))}::regrole`], name)}`,
+      }),
     ),
   ];
 }

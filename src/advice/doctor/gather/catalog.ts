@@ -93,6 +93,8 @@ const databaseRow = z.object({
   collation: z.string(),
   is_template: z.boolean(),
   open: z.boolean(),
+  open_to_all: z.boolean(),
+  others: z.string().array(),
   collation_version: z.string().nullable(),
   library_version: z.string().nullable(),
   xid_age: z.number(),
@@ -114,6 +116,10 @@ async function readDatabases(session: Session): Promise<DatabaseListed[]> {
     `SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding,
        CASE WHEN to_jsonb(d) ->> 'datlocprovider' = 'i' THEN 'icu' ELSE d.datcollate END AS collation,
        d.datistemplate AS is_template, d.datallowconn AS open, ${versions},
+       EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0) AS open_to_all,
+       ARRAY(SELECT DISTINCT r.rolname::text FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+         WHERE s.dbid = d.oid AND s.refclassid = 'pg_authid'::regclass AND s.deptype = 'o' AND s.refobjid <> d.datdba
+           AND NOT r.rolsuper ORDER BY 1) AS others,
        age(d.datfrozenxid) AS xid_age, mxid_age(d.datminmxid) AS mxid_age,
        coalesce((SELECT checksum_failures FROM pg_stat_database s WHERE s.datid = d.oid), 0)::float8 AS checksum_failures
      FROM pg_database d WHERE d.datname !~ '^odoo_pg_' AND d.datconnlimit <> -2 ORDER BY d.datname`,
