@@ -1,7 +1,8 @@
 import path from "node:path";
-import { removeFile, temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
+import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
+import { inFolder, makeFolder, removeIn } from "../system/folder.ts";
 import { run, runOrFail } from "../system/process.ts";
-import { alteredLines, type AlteredLine } from "./altered-settings.ts";
+import { ALTERED_FILE, alteredLines, type AlteredLine } from "./altered-settings.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { tellingLines } from "./server.ts";
 
@@ -79,7 +80,10 @@ async function onTrial<T>(
   use: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   return await temporaryDirectory(owner, async (directory) => {
-    const data = path.join(directory, "data");
+    // What the server writes is its own user's.
+    const place = path.join(directory, "trial");
+    await makeFolder(place, 0o700, owner);
+    const data = path.join(place, "data");
     const conf = path.join(directory, "postgresql.conf");
     await runOrFail(
       programOf(installation, "initdb"),
@@ -91,18 +95,25 @@ async function onTrial<T>(
       data_directory: data,
       hba_file: path.join(data, "pg_hba.conf"),
       ident_file: path.join(data, "pg_ident.conf"),
-      unix_socket_directories: directory,
+      unix_socket_directories: place,
       ...(kept?.shared_buffers === true ? { shared_buffers: "1MB" } : {}),
     };
     const given = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-    return await use(async (text, auto) => {
+    const attempt: Attempt = async (text, auto) => {
       await writeFileAtomic(conf, text, { owner });
-      await writeFileAtomic(path.join(data, "postgresql.auto.conf"), auto, { owner });
-      await removeFile(path.join(data, "postmaster.pid"));
+      await inFolder(data, async (folder) => {
+        await writeFileAtomic(folder.at(ALTERED_FILE), auto, { owner });
+        await folder.remove("postmaster.pid");
+      });
       const server = [programOf(installation, "postgres"), "-D", data, "-c", `config_file=${conf}`, ...given];
       const ran = await run("sh", ["-c", TRY, "sh", ...server], { owner, environment: { TRIED: data } });
       if (ran.exitCode === 0) return undefined;
       return tellingLines(ran.stdout.replaceAll(conf, "postgresql.conf"));
-    });
+    };
+    try {
+      return await use(attempt);
+    } finally {
+      await removeIn(place);
+    }
   });
 }
