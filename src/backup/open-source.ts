@@ -5,6 +5,7 @@ import { OdooPgError } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { Superuser } from "../postgres/superuser.ts";
 import type { Owner } from "../system/files.ts";
+import { takeFolders } from "../system/folder.ts";
 import { currentUser, findUser, processors, type Machine } from "../system/machine.ts";
 import type { Manifest } from "./manifest.ts";
 import { backupPlaceOf } from "./place.ts";
@@ -88,11 +89,18 @@ async function serverMajor(node: string, superuser: Superuser): Promise<number> 
   }
 }
 
-/** To whom backups belong. @throws OdooPgError no_unprivileged_user, config_invalid. */
+/**
+ * To whom backups belong; undefined: to this user. Up to 0.1 they were the servers' user's, where root would follow links.
+ * @throws OdooPgError no_unprivileged_user, config_invalid.
+ */
 async function backupOwner({ config, machine, serverOwner }: SourceWish): Promise<Owner | undefined> {
   const name = config.backup.user;
   if (machine.isRoot) {
-    if (name === undefined) return serverOwner;
+    if (name === undefined) {
+      const { dir } = backupPlaceOf(config);
+      if (serverOwner) await takeFolders(dir, serverOwner);
+      return undefined;
+    }
     const user = await findUser(name);
     if (user) return user;
     throw new OdooPgError("no_unprivileged_user", {

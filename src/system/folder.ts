@@ -356,6 +356,27 @@ export async function writeIn(file: string, text: string): Promise<void> {
   );
 }
 
+/** Makes a folder ours, with the folders in it two levels deep, where it belongs to another user. Files stay as they are. */
+export async function takeFolders(named: string, from: Owner): Promise<void> {
+  await inFolder(named, (folder) => {
+    if (folder.owner.uid === from.uid) takeIn(folder, 2);
+  });
+}
+
+function takeIn(folder: Folder, depth: number): void {
+  folder.give(0o700, { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 });
+  if (depth === 0) return;
+  for (const name of folder.names()) {
+    const inner = folder.into(name);
+    if (!inner) continue;
+    try {
+      takeIn(inner, depth - 1);
+    } finally {
+      inner.close();
+    }
+  }
+}
+
 /** Removes what lies in a folder that another user may change, with all that is in it. */
 export async function removeIn(named: string): Promise<void> {
   await inFolder(path.dirname(named), async (folder) => await folder.remove(path.basename(named)));

@@ -15,7 +15,9 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { isAlive } from "../support/processes.ts";
+import { takeFolders } from "../../src/system/folder.ts";
 import { atEnd } from "../support/scope.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 import { serverOwner } from "../postgres/throwaway-node.ts";
 import { layOutAsBefore } from "./former-layout.ts";
@@ -232,3 +234,29 @@ describe.runIf(process.geteuid?.() === 0)("a state directory of 0.1", () => {
     await cluster.healthy();
   }, 200_000);
 });
+
+test.runIf(process.geteuid?.() === 0)(
+  "a folder of backups that the servers' user owned becomes root's, and no link in it is followed",
+  async () => {
+    const owner = await serverOwner();
+    if (!owner) throw new Error("not root");
+    const parent = temporaryFolder();
+    const { folder, look } = canary(parent);
+    const backups = join(parent, "backups");
+    const folders = [backups, join(backups, "filestore"), join(backups, "filestore", "ab")];
+    for (const directory of folders) {
+      mkdirSync(directory);
+      lchownSync(directory, owner.uid, owner.gid);
+    }
+    const link = join(backups, "shop.dump");
+    symlinkSync(join(folder, "folder"), link);
+    lchownSync(link, owner.uid, owner.gid);
+    const before = look();
+    await takeFolders(backups, owner);
+    expect(look()).toEqual(before);
+    for (const directory of folders) {
+      const { uid, mode } = lstatSync(directory);
+      expect([directory, uid, mode & 0o777]).toEqual([directory, 0, 0o700]);
+    }
+  },
+);

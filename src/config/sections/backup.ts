@@ -35,7 +35,7 @@ export const backup = z
       .optional()
       .register(docs, {
         description:
-          "User of the system to whom the backups belong, when odoo-pg runs as root. When not set: the user that the servers run as. Without root it must be the user who runs odoo-pg.",
+          "User of the system to whom the backups belong, when odoo-pg runs as root. When not set: root. Whoever owns them can change them, and is trusted with what root does in their folder. Without root it must be the user who runs odoo-pg.",
         examples: ["backup"],
       }),
     config_file: absolutePath().default("/config/pg_backup/pg_backup.config").register(docs, {
