@@ -488,6 +488,7 @@ export class Agent {
       console: this.#console.account,
       overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,
+      rights: { problem: this.#rights.problem, by_password: this.#rights.byPassword },
       nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({
         name: handle.node.name,
         pooled: this.#pool?.members.has(handle.node.name) ?? false,

@@ -40,6 +40,10 @@ export const agentReportSchema = z.object({
     .default([]),
   /** Channels by which alarms do not arrive now; `since` in milliseconds since the epoch. */
   failing_channels: z.object({ name: z.string(), since: z.number(), error: z.string() }).array().default([]),
+  /** What keeps the agent from keeping rights in databases, and where the superuser needs a password on its own host. */
+  rights: z
+    .object({ problem: z.string().nullable(), by_password: z.string().nullable() })
+    .default({ problem: null, by_password: null }),
   /** Where the console is to be, and why it is not served there; null where there is to be none. */
   console: z.object({ url: z.string(), problem: z.string().nullable() }).nullable().default(null),
   nodes: z

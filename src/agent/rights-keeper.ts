@@ -11,6 +11,8 @@ import { primaryOf, type Runtime } from "./runtime.ts";
 const LIMIT = 5000;
 /** Milliseconds after which the owners of what is in databases are looked at again, where nothing was new. */
 const OWNERS_EVERY = 60_000;
+/** Milliseconds for which it may fail, as while a primary changes, before anybody is told. */
+const TELL_AFTER = 10_000;
 
 /**
  * Keeps each database its owner's while the cluster runs: Odoo makes databases at any time, and people make roles. It has a
@@ -21,6 +23,9 @@ export class RightsKeeper {
   #of: NodeHandle | undefined;
   #busy = false;
   #ownersAt = 0;
+  #failing: { readonly since: number; readonly text: string } | undefined;
+  /** The node at which the superuser needs a password, as before pg_hba.conf was read again. */
+  byPassword: string | null = null;
 
   /** Looks, and puts right what is not so. Does nothing while the last look goes on. */
   async tick(runtime: Runtime): Promise<void> {
@@ -30,12 +35,21 @@ export class RightsKeeper {
     this.#busy = true;
     try {
       await this.#look(runtime, primaryOf(runtime));
+      this.#failing = undefined;
     } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      this.#failing = { since: this.#failing?.since ?? monotonic(), text };
       await this.close();
       throw error;
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** What has kept it from its work for TELL_AFTER, in a few words. */
+  get problem(): string | null {
+    const failing = this.#failing;
+    return failing && monotonic() - failing.since > TELL_AFTER ? failing.text : null;
   }
 
   async close(): Promise<void> {
@@ -53,6 +67,7 @@ export class RightsKeeper {
       settings: { synchronous_commit: "local", jit: "off" },
     });
     const session = this.#session;
+    this.byPassword = session.byPassword ? primary.node.name : null;
     const closed = await closeOpen(session);
     for (const name of closed)
       runtime.log("info", `database ${JSON.stringify(name)} is closed to all but its owner`);
@@ -60,6 +75,8 @@ export class RightsKeeper {
     if (closed.length === 0 && monotonic() - this.#ownersAt < OWNERS_EVERY) return;
     this.#ownersAt = monotonic();
     const { given } = await giveToOwners(primary.superuser, session);
+    // The next session proves anew that the superuser is let in.
+    await this.close();
     for (const name of given)
       runtime.log("info", `what is in database ${JSON.stringify(name)} belongs to its owner now`);
   }

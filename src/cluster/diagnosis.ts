@@ -31,6 +31,7 @@ export function findWarnings(view: ClusterView): Warning[] {
         ...alarmChannels(view),
         ...settings(view),
         ...consolePage(view),
+        ...rights(view),
       ];
   const rank = ({ severity }: Warning): number => (severity === "critical" ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b));
@@ -50,6 +51,29 @@ function consolePage({ input: { agent, suggest } }: ClusterView): Warning[] {
       message: `The console is not served: ${problem}.`,
       next: `Free the port, or set another "console.port" (or "console.listen") and run: ${suggest("up")}`,
     }),
+  ];
+}
+
+function rights({ input: { agent, suggest } }: ClusterView): Warning[] {
+  const { problem = null, by_password = null } = agent?.rights ?? {};
+  return [
+    ...(problem === null
+      ? []
+      : [
+          warning("rights_not_kept", {
+            message: `New databases stay open to every role, and new roles do not pass the endpoints: ${oneLine(problem)}.`,
+            next: suggest("logs agent"),
+          }),
+        ]),
+    ...(by_password === null
+      ? []
+      : [
+          warning("superuser_by_password", {
+            node: by_password,
+            message: `${by_password} lets the superuser in on its own host by password only: with a lost one odoo-pg would be locked out.`,
+            next: suggest("up"),
+          }),
+        ]),
   ];
 }
 

@@ -39,6 +39,8 @@ export interface AgentAccount {
   readonly pool: readonly string[];
   /** By what commits do not wait as read-your-writes needs. */
   readonly overrides: readonly OverruledCommits[];
+  /** What keeps the agent from keeping rights in databases, and where the superuser needs a password on its own host. */
+  readonly rights: { readonly problem: string | null; readonly by_password: string | null };
   /** Where the console is to be, and why it is not served there; null where there is to be none. */
   readonly console: { readonly url: string; readonly problem: string | null } | null;
   readonly nodes: readonly NodeAccount[];

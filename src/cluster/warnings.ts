@@ -166,6 +166,16 @@ export const WARNINGS = {
     meaning:
       "The console cannot be served at one of its addresses, mostly because its port is taken. The cluster does without; it is tried again every 10 s.",
   },
+  rights_not_kept: {
+    severity: "warning",
+    meaning:
+      "The agent cannot do what keeps each database its owner's: close new databases to other roles, and tell which roles may pass the endpoints.",
+  },
+  superuser_by_password: {
+    severity: "warning",
+    meaning:
+      "On its own host the superuser is let in by a password only, not by who asks: `pg_hba.conf` is from an older odoo-pg, or was changed.",
+  },
   settings_pending_restart: {
     severity: "warning",
     meaning: "Servers run with older settings than their files hold: these take effect at a restart only.",

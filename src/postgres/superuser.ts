@@ -139,13 +139,17 @@ export class Superuser {
   /** @throws SqlError; OdooPgError refused for a session that is not the superuser's own, state_dir_unusable for its password. */
   async session(options: SessionOptions = {}): Promise<SuperuserSession> {
     const { host, port } = this.#place;
+    let byPassword = false;
     const session = await connect({
       connectLimit: CONNECT_LIMIT,
       ...options,
       host,
       port: await port(),
       user: SUPERUSER,
-      password: async () => await this.#password(),
+      password: async () => {
+        byPassword = true;
+        return await this.#password();
+      },
       database: this.#database,
       settings: { ...settingsOf([...FIXED, ...NO_TRIGGERS], await this.#major()), ...options.settings },
     });
@@ -153,7 +157,7 @@ export class Superuser {
       const [row] = await session.query(PROOF);
       const proof = proofRow.safeParse(row);
       if (!proof.success) throw this.#notOwn(row);
-      return { ...session, rights: "superuser", setBack: proof.data.set_back ?? {} };
+      return { ...session, rights: "superuser", byPassword, setBack: proof.data.set_back ?? {} };
     } catch (error) {
       await session.close();
       throw error;

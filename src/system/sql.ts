@@ -47,6 +47,8 @@ export interface OrdinarySession extends Asking {
 /** A session of the superuser: made by src/postgres/superuser.ts alone. */
 export interface SuperuserSession extends Asking {
   readonly rights: "superuser";
+  /** Whether the server asked for a password, and did not let it in by who asks. */
+  readonly byPassword: boolean;
   /** What the database or the role had set otherwise and was set back: names, and the server's own values. */
   readonly setBack: Readonly<Record<string, string>>;
 }

@@ -396,6 +396,15 @@ describe("warnings", () => {
       },
       next: "odoo-pg alerts test",
     },
+    rights_not_kept: {
+      when: { agent: agentOf(["pg1", "pg2"], { rights: { problem: "no answer", by_password: null } }) },
+      next: "odoo-pg logs agent",
+    },
+    superuser_by_password: {
+      when: { agent: agentOf(["pg1", "pg2"], { rights: { problem: null, by_password: "pg1" } }) },
+      node: "pg1",
+      next: "odoo-pg up",
+    },
     console_not_served: {
       when: {
         agent: agentOf(["pg1", "pg2"], {

@@ -124,6 +124,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     pool: names.slice(1),
     overrides: [],
     failing_channels: [],
+    rights: { problem: null, by_password: null },
     console: null,
     nodes: names.map((name) => account(name)),
     ...changes,
