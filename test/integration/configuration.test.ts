@@ -393,7 +393,9 @@ describe("a password", () => {
       await (
         await connect({ port: cluster.ports.write, user: "openerp", password })
       ).value("SELECT current_user");
-    await expect(login("first")).rejects.toThrow(/not permitted to log in|authentication failed/);
+    await expect(login("first")).rejects.toThrow(
+      /not permitted to log in|authentication failed|pg_hba\.conf rejects/,
+    );
     await cluster.up({ env: { OPENERP_PGSQL_PASSWD: "first" } });
     expect(await login("first")).toBe("openerp");
     const file = join(cluster.folder, "openerp.password");

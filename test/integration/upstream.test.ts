@@ -53,7 +53,9 @@ test("nodes with SLAVEHOST follow a foreign primary, and one of them can take th
   });
   expect(through.stdout.trim()).toBe("1");
   // Nobody here knows its superuser's password, which psql then says in plain words.
-  const withoutPassword = await follower.run(["psql", "read", "--", "-wAtc", "SELECT 1"]);
+  const withoutPassword = await follower.run(["psql", "read", "--", "-wAtc", "SELECT 1"], {
+    env: { PGUSER: "odoo" },
+  });
   expect(withoutPassword.stderr).toContain("a primary that odoo-pg does not run");
   expect(withoutPassword.stderr).toContain("no password supplied");
 
