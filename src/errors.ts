@@ -2,10 +2,10 @@
  * Every error that odoo-pg can end with, declared once: its exit status and what it means.
  * docs/errors.md is made from this table and a test keeps both in step.
  *
- * Exit status: 0 done, 1 failed, 2 usage, 69 unreachable or missing program, 75 still running or locked,
+ * Exit status: 0 done, 1 failed, 2 usage, 3 done but for what was set aside, 69 unreachable or missing program, 75 still running or locked,
  * 130 interrupted.
  */
-export type ExitStatus = 0 | 1 | 2 | 69 | 75 | 130;
+export type ExitStatus = 0 | 1 | 2 | 3 | 69 | 75 | 130;
 
 interface ErrorKind {
   readonly exit: ExitStatus;
@@ -67,6 +67,11 @@ export const ERRORS = {
     exit: 1,
     meaning:
       "What was restored is not what the backup holds. It was removed; nothing that existed was changed.",
+  },
+  objects_set_aside: {
+    exit: 3,
+    meaning:
+      "All rows are restored, and some objects could not be made: their SQL lies in the file that is named, to be read and run by a superuser.",
   },
   backup_unknown: { exit: 2, meaning: "No backup has this id." },
   backup_damaged: {

@@ -1,3 +1,4 @@
+import path from "node:path";
 import { readState } from "../agent/state.ts";
 import type { Layout } from "../cluster/layout.ts";
 import type { Config } from "../config/schema.ts";
@@ -55,6 +56,7 @@ export async function openBackupSource(wish: SourceWish): Promise<BackupSource> 
     superuser,
     replicas: config.nodes.filter((one) => one !== node).map((one) => Superuser.of(layout, one)),
     secretsDir: layout.secretsDir,
+    restoresDir: path.join(layout.stateDir, "restores"),
     owner: await backupOwner(wish),
     requestedBy: {
       kind: wish.requestedBy,

@@ -2,6 +2,7 @@ import { copyOut, countByCopy } from "../postgres/copy-out.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "../postgres/passing.ts";
 import { quoteSqlIdentifier as id, type OrdinarySession, type Session } from "../system/sql.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
+import { SEARCH_ALL, SEARCH_AS_BEFORE } from "./search-path.ts";
 
 /** Schemas of the system and of other sessions. */
 const OWN_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
@@ -231,6 +232,9 @@ async function countByQuery(session: OrdinarySession, tables: Contents["tables"]
   const parts = tables.map(
     ({ schema, name }, index) => `SELECT ${index} AS i, count(*) AS rows FROM ONLY ${id(schema)}.${id(name)}`,
   );
+  // The planner works out what stands in the conditions and expressions of indexes.
+  await session.query(SEARCH_ALL);
   const rows = await session.query(`${parts.join(" UNION ALL ")} ORDER BY i`);
+  await session.query(SEARCH_AS_BEFORE);
   return rows.map((row) => Number(row["rows"]));
 }

@@ -17,6 +17,8 @@ export interface BackupSource {
   readonly replicas: readonly Superuser[];
   /** Where password files for PostgreSQL's programs are made. */
   readonly secretsDir: string;
+  /** Where restores unpack what they read, and write what they set aside. */
+  readonly restoresDir: string;
   /** To whom backups belong; undefined where everything is one user. */
   readonly owner: Owner | undefined;
   readonly requestedBy: Manifest["requested_by"];

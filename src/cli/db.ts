@@ -1,8 +1,9 @@
 import { copyDatabase } from "../odoo/copy.ts";
 import { dropDatabase, listDatabases, renameDatabase } from "../odoo/databases.ts";
 import { showBytes } from "../cluster/quantities.ts";
-import type { ExitStatus } from "../errors.ts";
+import { ERRORS, type ExitStatus } from "../errors.ts";
 import type { Context } from "./context.ts";
+import { printSetAside } from "./set-aside.ts";
 import { assertConfirmed, onPrimary, recordedOnPrimary } from "./source.ts";
 import { showTable } from "./table.ts";
 
@@ -49,11 +50,13 @@ export async function dbCopy(
       await copyDatabase(source, { from, to, neutralize, replace, keepOld }, progress),
     ({ seconds }) => `${from} was copied to ${to}${neutralize ? ", neutralised" : ""} (${seconds} s)`,
   );
+  const status = report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
   if (flags.json) {
     output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
-    return 0;
+    return status;
   }
   for (const note of report.notes) output.err(`  Note: ${note}`);
+  if (report.set_aside !== null) printSetAside(output, report.set_aside);
   if (report.kept !== null) output.err(`  The old database is kept as "${report.kept}".`);
   const scripts = report.neutralized
     ? `, neutralised (${report.neutralize_files.length} neutralize.sql of modules, and what every Odoo has)`
@@ -61,7 +64,7 @@ export async function dbCopy(
   output.out(
     `${to}: a copy of ${from}${report.files === null ? "" : ` with ${report.files} attachments`}${scripts}, in ${report.seconds} s`,
   );
-  return 0;
+  return status;
 }
 
 export async function dbRename(

@@ -1,8 +1,9 @@
 import path from "node:path";
 import { findInput } from "../backup/restore/input.ts";
 import { restoreDatabase, type RestoreReport } from "../backup/restore/restore.ts";
-import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { ERRORS, OdooPgError, type ExitStatus } from "../errors.ts";
 import { suggest, type Context } from "./context.ts";
+import { printSetAside } from "./set-aside.ts";
 import { assertConfirmed, recordedOnPrimary } from "./source.ts";
 import { printableLine } from "../printable.ts";
 
@@ -45,7 +46,7 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
       `${database} was restored from ${path.basename(word)}${flags.replace === undefined ? "" : ", in the place of the old one"} (${seconds} s)`,
   );
   print(context, report, flags);
-  return 0;
+  return report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
 }
 
 function print({ output }: Context, report: RestoreReport, flags: RestoreFlags): void {
@@ -63,6 +64,7 @@ function print({ output }: Context, report: RestoreReport, flags: RestoreFlags):
       `  Note: ${name} is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: odoo-pg db copy ${name} ${staging} --neutralize && odoo-pg db drop ${name} --confirm ${name}`,
     );
   }
+  if (report.set_aside !== null) printSetAside(output, report.set_aside);
   const files = report.files === null ? "" : `, ${report.files} attachments`;
   output.out(
     printableLine(

@@ -6,18 +6,33 @@ import { readArchiveList } from "../backup/restore/archive-list.ts";
 import { filestoreFor, NewFilestore } from "../backup/restore/attachments.ts";
 import { assertDatabaseName } from "../backup/restore/database-name.ts";
 import { jobsOf, type Filling, type Loaded } from "../backup/restore/filling.ts";
-import { grantAsIn, listArchive, pgRestore } from "../backup/restore/load.ts";
+import {
+  bothOf,
+  listArchive,
+  loadAsSql,
+  pgRestore,
+  restoreEntries,
+  type Archive,
+  type ArchiveLoaded,
+} from "../backup/restore/load.ts";
 import { NewDatabase } from "../backup/restore/new-database.ts";
-import { extensionsOf, ownedBy } from "../backup/restore/owners.ts";
+import { ownedBy } from "../backup/restore/owners.ts";
 import { proveLoaded } from "../backup/restore/prove.ts";
 import { publish, tidyUp } from "../backup/restore/publish.ts";
+import {
+  asideNotes,
+  keepSetAside,
+  withoutSetAside,
+  type AsideReport,
+  type SetAside,
+} from "../backup/restore/set-aside.ts";
 import { beginSnapshot, endSnapshot, type Snapshot } from "../backup/snapshot.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
 import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
 import { monotonic } from "../system/clock.ts";
-import { temporaryDirectory, writeFileAtomic } from "../system/files.ts";
+import { temporaryDirectory } from "../system/files.ts";
 import { FilestoreReader } from "../system/filestore-reader.ts";
 import { produce } from "../system/pipeline.ts";
 import { explainSql, SqlError, type Session, type SuperuserSession } from "../system/sql.ts";
@@ -44,6 +59,8 @@ export interface CopyReport {
   readonly files: number | null;
   readonly seconds: number;
   readonly kept: string | null;
+  /** What could not be made: its SQL lies in a file. Null where nothing lacks. */
+  readonly set_aside: AsideReport | null;
   readonly notes: readonly string[];
 }
 
@@ -83,6 +100,7 @@ export async function copyDatabase(
       notes.push("odoo.addons_path is not set: modules of your own may still talk to others");
     if (order.neutralize) progress.step(order.to, "neutralise");
     const scripts = order.neutralize ? await neutralizeCopy(source, target, order.from) : [];
+    const aside = await keepSetAside(source.restoresDir, order.to, copied.setAside);
     const { kept } = await publish(
       source,
       target,
@@ -106,7 +124,8 @@ export async function copyDatabase(
       files: filling.files?.files ?? null,
       seconds: Math.round((monotonic() - begun) / 100) / 10,
       kept: kept ?? null,
-      notes,
+      set_aside: aside,
+      notes: notes.filter((note) => !asideNotes(copied.setAside).includes(note)),
     };
   } catch (error) {
     await filling.files?.discard();
@@ -143,6 +162,12 @@ interface Copying {
   readonly progress: Progress;
 }
 
+interface Copied {
+  readonly how: CopyReport["how"];
+  readonly notes: readonly string[];
+  readonly setAside: readonly SetAside[];
+}
+
 /** Shares the files that a session's transaction names; says how many are not there. */
 async function shareFiles(copying: Copying, session: Session): Promise<number> {
   const { source, folder } = copying;
@@ -162,9 +187,7 @@ async function shareFiles(copying: Copying, session: Session): Promise<number> {
 }
 
 /** The server copies by itself, as long as nobody is connected. Undefined when somebody is. */
-async function copyByTemplate(
-  copying: Copying,
-): Promise<{ how: "template"; notes: readonly string[] } | undefined> {
+async function copyByTemplate(copying: Copying): Promise<Copied | undefined> {
   const { source, order, target, progress } = copying;
   const { sessions, connectable } = await needDatabase(source, order.from);
   if (sessions > 0) return undefined;
@@ -179,7 +202,7 @@ async function copyByTemplate(
   progress.step(order.to, `copy ${order.from} inside the server`);
   try {
     await target.createCopy(order.from);
-    return { how: "template", notes: [] };
+    return { how: "template", notes: [], setAside: [] };
   } catch (error) {
     // 55006 object_in_use: somebody came meanwhile.
     if (error instanceof SqlError && error.code === "55006") return undefined;
@@ -191,7 +214,7 @@ async function copyByTemplate(
  * A dump of one moment goes straight into a restore, while others work in the source. It is loaded by a role that may do
  * nothing else: functions of the source, in a CHECK for one, run with the rights of who loads.
  */
-async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: readonly string[] }> {
+async function copyByDump(copying: Copying): Promise<Copied> {
   const { source, order, target, progress, filling } = copying;
   const session = await source.superuser.in(order.from).session({ settings: { lock_timeout: "30s" } });
   try {
@@ -199,17 +222,17 @@ async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: reado
     const definitions = await readDefinitions(session);
     progress.step(order.to, `copy ${order.from} by a dump: somebody is connected`);
     await target.createEmpty(definitions.database);
-    const immutable = definitions.unaccent?.immutable === true;
-    await target.createExtensions(extensionsOf(definitions), true, immutable);
     const counting = readDatabaseContents(session);
     // Its error is looked at when the load has ended.
     counting.catch(() => {});
-    const refused = await dumpInto(copying, session, snapshot);
-    const expected = await counting;
+    const immutableUnaccent = definitions.unaccent?.immutable === true;
+    const { setAside, notes: told } = await dumpInto(copying, session, snapshot, immutableUnaccent);
+    const expected = withoutSetAside(await counting, setAside);
     const loaded: Loaded = {
       differences: (found) =>
         findDifferences(ownedBy(expected, target.loader, found), found, { owners: true, definitions: true }),
-      notes: refused.map((statement) => `not granted: ${statement}`),
+      notes: [...told, ...asideNotes(setAside)],
+      setAside,
       owners: expected,
       settings: [],
       knownMissing: undefined,
@@ -219,18 +242,18 @@ async function copyByDump(copying: Copying): Promise<{ how: "dump"; notes: reado
     if (filling.files) progress.step(order.to, "share the attachments");
     await shareFiles(copying, session);
     await endSnapshot(session);
-    return { how: "dump", notes };
+    return { how: "dump", notes, setAside };
   } finally {
     await session.close();
   }
 }
 
-/** @returns privileges that could not be given, one line each */
 async function dumpInto(
   { source, order, filling }: Copying,
   session: SuperuserSession,
   { snapshot, encoding }: Snapshot,
-): Promise<string[]> {
+  immutableUnaccent: boolean,
+): Promise<ArchiveLoaded> {
   const { signal } = source;
   const { connection, environment } = await source.superuser.in(order.from).client("odoo-pg copy", session);
   const program = programOf(source.installation, "pg_dump");
@@ -246,26 +269,27 @@ async function dumpInto(
   ];
   return await temporaryDirectory(undefined, async (folder) => {
     // What is small goes through a file, of which parts can be taken; the rows are never on the disk twice.
-    const frame = path.join(folder, "frame");
-    await runClientProgram(program, argsOf("--section=pre-data", "--section=post-data", `--file=${frame}`), {
+    const file = path.join(folder, "frame");
+    await runClientProgram(program, argsOf("--section=pre-data", "--section=post-data", `--file=${file}`), {
       environment,
       signal,
     });
-    const list = readArchiveList(await listArchive(source, frame));
-    const loadList = path.join(folder, "load");
-    await writeFileAtomic(loadList, list.load);
-    const partOf = async (section: string, jobs: number): Promise<void> =>
-      await pgRestore(filling, [`--section=${section}`, `--use-list=${loadList}`, `--jobs=${jobs}`, frame]);
-    await partOf("pre-data", 1);
+    const list = readArchiveList(await listArchive(source, file));
+    const frame: Archive = { file, list, jobs: jobsOf(filling), trusted: true, immutableUnaccent };
+    const first = await loadAsSql(filling, frame, list.first);
+    const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, ["--section=pre-data"]);
+    // What rows need has to be there before them; what is set aside is told in the end.
+    const tables = await loadAsSql(filling, frame, before);
     const rows = produce({ program, args: argsOf("--section=data"), environment, signal });
     try {
-      await pgRestore(filling, ["--section=data"], { input: rows.output });
+      await pgRestore(filling, ["--section=data", "--exit-on-error"], { input: rows.output });
     } finally {
       rows.kill();
     }
     await rows.ended;
-    await partOf("post-data", jobsOf(filling));
-    return await grantAsIn(filling, frame, list);
+    const after = await restoreEntries(filling, frame, list.load, ["--section=post-data"]);
+    const rest = await loadAsSql(filling, frame, [...after, ...list.privileges]);
+    return bothOf(bothOf(first, tables), rest);
   });
 }
 

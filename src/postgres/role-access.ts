@@ -1,4 +1,5 @@
-import { connect, type OrdinarySession } from "../system/sql.ts";
+import { RawSession } from "../system/raw-session.ts";
+import { connect, type Credentials, type OrdinarySession } from "../system/sql.ts";
 import { SUPERUSER } from "./initialise.ts";
 import { conninfo } from "./quoting.ts";
 
@@ -49,8 +50,17 @@ export class RoleAccess {
 
   /** Opens a session. @throws SqlError */
   async session(options: SessionOptions = {}): Promise<OrdinarySession> {
+    return await connect(await this.#credentials(options));
+  }
+
+  /** Opens a session that is given SQL as bytes. @throws SqlError */
+  async rawSession(options: SessionOptions = {}): Promise<RawSession> {
+    return await RawSession.open(await this.#credentials(options));
+  }
+
+  async #credentials(options: SessionOptions): Promise<Credentials> {
     const { port, ...server } = this.#server;
-    return await connect({
+    return {
       connectLimit: CONNECT_LIMIT,
       ...server,
       ...options,
@@ -58,7 +68,7 @@ export class RoleAccess {
       user: this.role,
       password: this.#password,
       database: this.#database,
-    });
+    };
   }
 
   /** A connection string for PostgreSQL's client programs, without the password. */

@@ -68,7 +68,7 @@ export class SqlError extends Error {
   }
 }
 
-function toSqlError(error: unknown): SqlError {
+export function toSqlError(error: unknown): SqlError {
   if (error instanceof SqlError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
   const detail =
@@ -111,7 +111,7 @@ export function startupOptions(settings: Readonly<Record<string, string>>): stri
  * What node-postgres would take from PG* variables of our environment where it is not given: words of whoever calls
  * odoo-pg, meant for other programs.
  */
-const NOT_FROM_ENVIRONMENT = { replication: "false", sslnegotiation: "postgres" } as const;
+export const NOT_FROM_ENVIRONMENT = { replication: "false", sslnegotiation: "postgres" } as const;
 
 /** Opens a session. @throws SqlError when the server does not answer, or refuses. */
 export async function connect(credentials: Credentials): Promise<OrdinarySession> {

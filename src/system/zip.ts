@@ -6,21 +6,13 @@ import * as yauzl from "yauzl";
 import { ZipFile } from "yazl";
 import { OdooPgError } from "../errors.ts";
 import { explain } from "./files.ts";
-
-export interface ZipEntry {
-  /** Relative, without `..`, with slashes: others are refused. */
-  readonly name: string;
-  /** As the archive declares them; reading ends with an error when there are more or less. */
-  readonly bytes: number;
-  /** Its content, checked by its size and CRC-32. Has to be read before the next entry. */
-  readonly content: () => AsyncGenerator<Buffer>;
-}
+import { nameProblem, type ArchivedFile } from "./tar.ts";
 
 /**
  * The files in a zip archive, one after the other; the archive is never held as a whole. Directories are left out.
  * @throws OdooPgError dump_unusable for a name that leads elsewhere, encryption, damage.
  */
-export async function* zipEntries(file: string): AsyncGenerator<ZipEntry> {
+export async function* zipEntries(file: string): AsyncGenerator<ArchivedFile> {
   let zip: yauzl.ZipFile;
   try {
     zip = await yauzl.openPromise(file, { lazyEntries: true, autoClose: false });
@@ -43,20 +35,15 @@ export async function* zipEntries(file: string): AsyncGenerator<ZipEntry> {
       if (entry.fileName.endsWith("/")) continue;
       if (entry.isEncrypted()) throw unusable(file, new Error(`${entry.fileName} is encrypted`));
       yield {
-        name: entry.fileName,
+        name: entry.fileName.replace(/^(?:\.\/)+/, ""),
         bytes: entry.uncompressedSize,
+        mark: entry.crc32,
         content: () => contentOf(file, zip, entry),
       };
     }
   } finally {
     zip.close();
   }
-}
-
-function nameProblem(name: string): string | undefined {
-  const leads = name.startsWith("/") || /^[A-Za-z]:/.test(name) || name.includes("\\");
-  if (leads || name.split("/").includes("..")) return `it names ${JSON.stringify(name)}, outside of itself`;
-  return undefined;
 }
 
 async function* contentOf(file: string, zip: yauzl.ZipFile, entry: yauzl.Entry): AsyncGenerator<Buffer> {

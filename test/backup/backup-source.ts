@@ -52,6 +52,7 @@ export function backupsOf(
     superuser: node.access,
     replicas: [],
     secretsDir: node.layout.secretsDir,
+    restoresDir: join(folder, "restores"),
     owner: node.owner,
     requestedBy: { kind: "command", user: "tester", host: "here" },
     version: "0.0.0",

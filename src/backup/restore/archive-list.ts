@@ -1,15 +1,24 @@
 import { OdooPgError } from "../../errors.ts";
 import type { Contents } from "../contents.ts";
+import type { SetAside } from "./set-aside.ts";
+
+/** One thing in an archive. */
+export interface ArchiveEntry {
+  /** pg_restore's own number for it. */
+  readonly id: number;
+  /** As `pg_restore --list` writes it and `--use-list` reads it. */
+  readonly line: string;
+}
 
 /** What `pg_restore --list` says of an archive. */
 export interface ArchiveList {
   /** Major version of the server that it was made from. */
   readonly serverMajor: number | undefined;
-  /** The list for `--use-list` that leaves out what is done otherwise: privileges, comments on extensions. */
-  readonly load: string;
-  /** The list with the privileges alone. */
-  readonly privileges: string;
-  readonly extensions: readonly string[];
+  /** Schemas and extensions: what everything else needs. */
+  readonly first: readonly ArchiveEntry[];
+  /** All the rest, but for what is done otherwise: privileges, comments on extensions. */
+  readonly load: readonly ArchiveEntry[];
+  readonly privileges: readonly ArchiveEntry[];
   /** How many entries there are of each kind, such as `TABLE` and `TABLE DATA`. */
   readonly counts: ReadonlyMap<string, number>;
   /** Whether the tables are there by which Odoo is known. */
@@ -21,41 +30,39 @@ const KINDS =
   /^(\d+); \d+ \d+ (DEFAULT ACL|TABLE DATA|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|SEQUENCE SET|SEQUENCE OWNED BY|FK CONSTRAINT|CHECK CONSTRAINT|DATABASE PROPERTIES|EVENT TRIGGER|TABLE ATTACH|INDEX ATTACH|[A-Z]+) (.*)$/;
 
 export function readArchiveList(text: string): ArchiveList {
-  const load: string[] = [];
-  const privileges: string[] = [];
-  const extensions: string[] = [];
+  const first: ArchiveEntry[] = [];
+  const load: ArchiveEntry[] = [];
+  const privileges: ArchiveEntry[] = [];
   const counts = new Map<string, number>();
   let odoo = 0;
   let serverMajor: number | undefined;
   for (const line of text.split("\n")) {
     const version = /^;\s+Dumped from database version: (\d+)/.exec(line)?.[1];
     if (version !== undefined) serverMajor = Number(version);
-    const [, , kind, rest = ""] = KINDS.exec(line) ?? [];
-    if (kind === undefined) continue;
+    const [, id, kind, rest = ""] = KINDS.exec(line) ?? [];
+    if (id === undefined || kind === undefined) continue;
+    const entry = { id: Number(id), line };
     if (kind === "ACL" || kind === "DEFAULT ACL") {
-      privileges.push(line);
+      privileges.push(entry);
       continue;
     }
     if (kind === "DATABASE" || kind === "DATABASE PROPERTIES") continue;
-    if (kind === "COMMENT" && /^- (?:EXTENSION|DATABASE) /.test(rest)) continue;
-    // The owner of an extension is never said: the line ends after its name.
-    if (kind === "EXTENSION") extensions.push(rest.replace(/^- /, "").trimEnd());
+    if (kind === "COMMENT" && /^- (?:EXTENSION|DATABASE|SCHEMA public) /.test(rest)) continue;
+    // The new database has it.
+    if (kind === "SCHEMA" && rest.startsWith("- public ")) continue;
     if (kind === "TABLE" && /^public (?:ir_attachment|ir_module_module) /.test(rest)) odoo += 1;
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
-    load.push(line);
+    (kind === "SCHEMA" || kind === "EXTENSION" ? first : load).push(entry);
   }
-  return {
-    serverMajor,
-    load: `${load.join("\n")}\n`,
-    privileges: privileges.length ? `${privileges.join("\n")}\n` : "",
-    extensions,
-    counts,
-    odoo: odoo === 2,
-  };
+  return { serverMajor, first, load, privileges, counts, odoo: odoo === 2 };
 }
 
 /** What a restored database has less of than the archive names, one line each. */
-export function missingOfArchive(list: ArchiveList, found: Contents): string[] {
+export function missingOfArchive(
+  list: ArchiveList,
+  setAside: readonly SetAside[],
+  found: Contents,
+): string[] {
   const views = (materialized: boolean): number =>
     found.views.filter((view) => view.materialized === materialized).length;
   const expected: [string, number][] = [
@@ -69,7 +76,8 @@ export function missingOfArchive(list: ArchiveList, found: Contents): string[] {
     ["EXTENSION", found.extensions.length],
   ];
   return expected.flatMap(([kind, there]) => {
-    const wanted = list.counts.get(kind) ?? 0;
+    const aside = setAside.filter(({ entry }) => entry?.type === kind).length;
+    const wanted = (list.counts.get(kind) ?? 0) - aside;
     return there >= wanted ? [] : [`${kind.toLowerCase()}: ${there} instead of ${wanted}`];
   });
 }

@@ -6,6 +6,7 @@ import type { Contents } from "../contents.ts";
 import type { BackupSource } from "../source.ts";
 import { neededFilestore, type NewFilestore } from "./attachments.ts";
 import type { NewDatabase } from "./new-database.ts";
+import type { SetAside } from "./set-aside.ts";
 
 /** A database in the making and its files, while they are filled. */
 export interface Filling {
@@ -21,7 +22,9 @@ export interface Filling {
 /** What was loaded, and what it has to be held against. */
 export interface Loaded {
   readonly differences: (found: Contents) => readonly Difference[];
-  readonly notes: string[];
+  readonly notes: readonly string[];
+  /** What could not be made; it is in `notes` too. */
+  readonly setAside: readonly SetAside[];
   /** Owners of single things that are not the database's, where they are to stay. */
   readonly owners: Contents | undefined;
   readonly settings: readonly string[];

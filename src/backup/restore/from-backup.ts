@@ -11,8 +11,10 @@ import { readArchiveList } from "./archive-list.ts";
 import { neededFilestore, NewFilestore } from "./attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
 import { sqlOf } from "./input.ts";
-import { listArchive, loadArchive, loadSql } from "./load.ts";
-import { extensionsOf, ownedBy } from "./owners.ts";
+import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
+import { ownedBy } from "./owners.ts";
+import { asideNotes, withoutSetAside } from "./set-aside.ts";
+import { SqlLoader } from "./sql-loader.ts";
 
 export interface BackupLoading {
   /** Where the attachments come from; undefined when they are not restored. */
@@ -81,21 +83,24 @@ async function loadUnchecked(
   await assertRoom(source, manifest.database_bytes, files);
   progress.step(database, "create the database");
   await target.createEmpty(expected.database);
-  await target.createExtensions(extensionsOf(expected), own, expected.unaccent?.immutable === true);
   progress.step(database, "load");
   const copying = pool !== undefined && filestore.included ? fillFromPool(filling, folder, pool) : undefined;
   // Its error is looked at when the load has ended.
   copying?.catch(() => {});
-  const refused = await loadDump(filling, backup);
+  const { setAside, notes } = await loadDump(filling, backup, {
+    trusted: own,
+    immutableUnaccent: expected.unaccent?.immutable === true,
+  });
   await copying;
   return {
     differences: (found) =>
-      findDifferences(ownedBy(expected, target.loader, found), found, {
+      findDifferences(ownedBy(withoutSetAside(expected, setAside), target.loader, found), found, {
         owners: true,
         definitions: manifest.server_major === source.installation.major,
       }),
     notes: [
-      ...refused.map((statement) => `not granted: ${statement}`),
+      ...notes,
+      ...asideNotes(setAside),
       ...(filestore.included || filestore.reason === "not_odoo"
         ? []
         : [
@@ -104,25 +109,31 @@ async function loadUnchecked(
               : "the backup holds no attachments: the database had no folder in the filestore when it was made",
           ]),
     ],
-    owners: own ? expected : undefined,
+    setAside,
+    owners: own ? withoutSetAside(expected, setAside) : undefined,
     settings: expected.database.settings,
     knownMissing: filestore.included ? filestore.missing.count : undefined,
   };
 }
 
-/** @returns privileges that could not be given, one line each */
-async function loadDump(filling: Filling, { manifest, folder }: CataloguedBackup): Promise<string[]> {
+async function loadDump(
+  filling: Filling,
+  { manifest, folder }: CataloguedBackup,
+  how: { readonly trusted: boolean; readonly immutableUnaccent: boolean },
+): Promise<ArchiveLoaded> {
   const { source } = filling;
-  const archive = manifest.dumps.find(({ format }) => format === "directory");
-  if (archive) {
-    const file = path.join(folder, archive.path);
+  const dump = manifest.dumps.find(({ format }) => format === "directory");
+  if (dump) {
+    const file = path.join(folder, dump.path);
     const list = readArchiveList(await listArchive(source, file));
-    return await loadArchive(filling, file, list, jobsOf(filling), tableProgress(filling));
+    const archive = { file, list, jobs: jobsOf(filling), ...how };
+    return await loadArchive(filling, archive, tableProgress(filling));
   }
   const [plain] = manifest.dumps;
   const file = path.join(folder, plain?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
-  return (await loadSql(filling, file, sqlOf({ file, compression }, undefined, source.signal))).refusedGrants;
+  const order = { name: file, part: undefined, converted: () => false, ...how };
+  return await SqlLoader.load(filling, order, sqlOf({ file, compression }, undefined, source.signal));
 }
 
 /** Whether a backup was made from this cluster, or from one that it is a copy of. */

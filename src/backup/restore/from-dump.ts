@@ -1,9 +1,11 @@
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { fileBytes } from "../../system/files.ts";
-import { firstBytes } from "../../system/pipeline.ts";
+import { bytesOf, firstBytes } from "../../system/pipeline.ts";
+import { tarFiles } from "../../system/tar.ts";
 import { zipEntries } from "../../system/zip.ts";
 import type { Contents } from "../contents.ts";
+import { isOdooDatabase } from "../read-contents.ts";
 import type { BackupSource } from "../source.ts";
 import {
   checkArchiveHeader,
@@ -14,12 +16,11 @@ import {
 import { neededFilestore, NewFilestore } from "./attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
 import type { RestoreInput } from "./input.ts";
-import { listArchive, loadArchive, loadSql } from "./load.ts";
-import { ODOO_FORM, PREPARED_EXTENSIONS } from "./new-database.ts";
-import { splitName, type SqlContents } from "./sql-filter.ts";
-
-/** Bytes of a dump that are looked at for the extensions that it needs: they stand at its beginning. */
-const HEAD = 1024 * 1024;
+import { listArchive, loadArchive } from "./load.ts";
+import { ODOO_FORM, type NewDatabase } from "./new-database.ts";
+import { asideNotes } from "./set-aside.ts";
+import { SqlLoader } from "./sql-loader.ts";
+import { splitName } from "./statement.ts";
 
 /** Loads an archive of pg_dump that nothing is known of. @throws OdooPgError dump_unusable, disk_full … */
 export async function loadForeignArchive(
@@ -29,7 +30,10 @@ export async function loadForeignArchive(
   const { source, database, target, progress } = filling;
   const { file, format } = input;
   const { major } = source.installation;
-  if (format !== "tar") {
+  if (format === "tar") {
+    // pg_restore does not come to an end with one that is cut off.
+    for await (const _ of tarFiles(file, bytesOf(file)));
+  } else {
     const toc = format === "directory" ? path.join(file, "toc.dat") : file;
     checkArchiveHeader(file, await firstBytes(toc, 16), major);
   }
@@ -38,23 +42,28 @@ export async function loadForeignArchive(
   await assertRoom(source, format === "directory" ? 0 : await fileBytes(file), 0);
   progress.step(database, "create the database");
   await target.createEmpty(ODOO_FORM);
-  await target.createExtensions([...list.extensions, ...(list.odoo ? PREPARED_EXTENSIONS : [])], false, true);
   progress.step(database, "load");
-  let refused: string[];
-  try {
-    refused = await loadArchive(
-      filling,
-      file,
-      list,
-      format === "tar" ? 1 : jobsOf(filling),
-      tableProgress(filling),
-    );
-  } catch (error) {
-    throw unreadableArchive(file, error);
-  }
+  const beforeRetry = async (): Promise<void> => await completeForOdoo(target);
+  const tar = format === "tar";
+  const archive = {
+    file,
+    list,
+    tar,
+    jobs: jobsOf(filling),
+    trusted: false,
+    immutableUnaccent: true,
+    beforeRetry,
+  };
+  const { setAside, notes } = await loadArchive(filling, archive, tableProgress(filling)).catch(
+    (error: unknown) => {
+      throw unreadableArchive(file, error);
+    },
+  );
+  if (list.odoo) await completeForOdoo(target);
   return {
-    differences: (found) => missingOfArchive(list, found).map((line) => ({ line })),
-    notes: refused.map((statement) => `not granted: ${statement}`),
+    differences: (found) => missingOfArchive(list, setAside, found).map((line) => ({ line })),
+    notes: [...notes, ...asideNotes(setAside)],
+    setAside,
     owners: undefined,
     settings: [],
     knownMissing: undefined,
@@ -82,46 +91,61 @@ function unreadableArchive(file: string, error: unknown): unknown {
   });
 }
 
-/** Loads SQL that nothing is known of. @param open begins to read it, and may be called twice */
+/**
+ * Extensions that Odoo makes in each new database before it restores one (odoo/service/db.py), and that a dump of one schema
+ * takes for granted. The dump's own come first, and so do functions of those names.
+ */
+async function completeForOdoo(target: NewDatabase): Promise<void> {
+  const taken = await target.superuser.use((session) =>
+    session.query(
+      `SELECT pg_catalog.to_regprocedure('public.unaccent(text)') IS NOT NULL AS unaccent,
+         pg_catalog.to_regprocedure('public.similarity(text, text)') IS NOT NULL AS pg_trgm`,
+    ),
+  );
+  for (const name of ["pg_trgm", "unaccent"]) {
+    if (taken[0]?.[name] === true) continue;
+    const problem = await target.createExtension({ name, schema: "public" }, false, true);
+    if (problem && problem.code !== "0A000") throw problem;
+  }
+}
+
+/** SQL of a dump, that can be read more than once. */
+export interface SqlText {
+  /** For messages. */
+  readonly name: string;
+  readonly open: () => AsyncIterable<Buffer>;
+  /** Whether it was made UTF-8 on the way, known once it was opened. */
+  readonly converted: () => boolean;
+}
+
+/** Loads SQL that nothing is known of. @param part the database whose part is loaded, where it holds several */
 export async function loadForeignSql(
   filling: Filling,
-  name: string,
-  open: () => AsyncIterable<Buffer>,
+  { name, open, converted }: SqlText,
+  part: string | undefined,
 ): Promise<Loaded> {
   const { database, target, progress } = filling;
-  const needed = await extensionsIn(open());
   progress.step(database, "create the database");
   await target.createEmpty(ODOO_FORM);
-  await target.createExtensions([...new Set([...PREPARED_EXTENSIONS, ...needed])], false, true);
   progress.step(database, "load");
-  const { contents, refusedGrants } = await loadSql(filling, name, open());
+  const beforeRetry = async (): Promise<void> => await completeForOdoo(target);
+  const order = { name, part, converted, trusted: false, immutableUnaccent: true, beforeRetry };
+  const { rows, setAside, notes } = await SqlLoader.load(filling, order, open());
+  if (await target.loading.use(isOdooDatabase)) await completeForOdoo(target);
   return {
-    differences: (found) => missingRows(contents, found).map((line) => ({ line })),
-    notes: refusedGrants.map((statement) => `not granted: ${statement}`),
+    differences: (found) => missingRows(rows, found).map((line) => ({ line })),
+    notes: [...notes, ...asideNotes(setAside)],
+    setAside,
     owners: undefined,
     settings: [],
     knownMissing: undefined,
   };
 }
 
-/** Names of the extensions that a plain dump makes. */
-async function extensionsIn(sql: AsyncIterable<Buffer>): Promise<string[]> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of sql) {
-    pieces.push(piece);
-    bytes += piece.length;
-    if (bytes >= HEAD) break;
-  }
-  const text = Buffer.concat(pieces).toString("utf8", 0, HEAD);
-  const matches = text.matchAll(/^CREATE EXTENSION (?:IF NOT EXISTS )?("(?:[^"]|"")+"|[^\s;"]+)/gm);
-  return [...matches].map(([, name = ""]) => splitName(name)?.name ?? name);
-}
-
 /** Tables whose rows are not as many as the dump gave, one line each. */
-function missingRows(contents: SqlContents, found: Contents): string[] {
+function missingRows(given: ReadonlyMap<string, number>, found: Contents): string[] {
   const rows = new Map(found.tables.map(({ schema, name, rows }) => [`${schema}.${name}`, rows]));
-  return [...contents.rows].flatMap(([written, wanted]) => {
+  return [...given].flatMap(([written, wanted]) => {
     const table = splitName(written);
     const there = table && rows.get(`${table.schema}.${table.name}`);
     // Partitioned tables have no rows of their own.
@@ -148,7 +172,7 @@ export async function loadZip(filling: Filling, file: string): Promise<Loaded> {
   await assertRoom(source, sqlBytes, filesBytes);
   const total = sqlBytes;
   let done = 0;
-  const loaded = await loadForeignSql(filling, `dump.sql in ${file}`, async function* () {
+  async function* open(): AsyncGenerator<Buffer> {
     done = 0;
     for await (const entry of zipEntries(file)) {
       if (entry.name !== "dump.sql") continue;
@@ -159,7 +183,9 @@ export async function loadZip(filling: Filling, file: string): Promise<Loaded> {
       }
       return;
     }
-  });
+  }
+  const text = { name: `dump.sql in ${file}`, open, converted: () => false };
+  const loaded = await loadForeignSql(filling, text, undefined);
   if (filesBytes > 0) {
     progress.step(database, "restore the attachments");
     const files = new NewFilestore(path.join(await neededFilestore(source.config), target.name));

@@ -1,17 +1,35 @@
-import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { programOf, type Installation } from "../../postgres/installation.ts";
+import { OdooPgError } from "../../errors.ts";
+import { programOf } from "../../postgres/installation.ts";
+import { runClientProgram } from "../../postgres/client-program.ts";
 import { temporaryDirectory, writeFileAtomic } from "../../system/files.ts";
 import { feed, outputOf } from "../../system/pipeline.ts";
-import { runClientProgram } from "../../postgres/client-program.ts";
+import { startupOptions } from "../../system/sql.ts";
 import type { BackupSource } from "../source.ts";
+import type { ArchiveEntry, ArchiveList } from "./archive-list.ts";
 import type { Filling } from "./filling.ts";
-import type { ArchiveList } from "./archive-list.ts";
-import { loadOptions } from "./new-database.ts";
-import { SqlFilter, type SqlContents } from "./sql-filter.ts";
+import { loadSettings } from "./new-database.ts";
+import type { SetAside } from "./set-aside.ts";
+import { SqlLoader, type SqlLoaded } from "./sql-loader.ts";
 
-function environment({ source, target }: Filling): Record<string, string> {
-  return { PGPASSFILE: target.passfile, PGOPTIONS: loadOptions(source.processors) };
+/** An archive of pg_dump that is loaded. */
+export interface Archive {
+  readonly file: string;
+  readonly list: ArchiveList;
+  /** Processes at the same time. */
+  readonly jobs: number;
+  /** Of a tar that is cut off, pg_restore does not come to an end unless it stops at the first error. */
+  readonly tar?: boolean;
+  /** Whether extensions that only a superuser may make are taken on its word. */
+  readonly trusted: boolean;
+  readonly immutableUnaccent: boolean;
+  /** Makes what it may take for granted, before what failed is tried again. */
+  readonly beforeRetry?: () => Promise<void>;
+}
+
+export interface ArchiveLoaded {
+  readonly setAside: readonly SetAside[];
+  readonly notes: readonly string[];
 }
 
 /** What pg_restore lists of an archive. @throws OdooPgError command_failed with its words. */
@@ -23,33 +41,121 @@ export async function listArchive(source: BackupSource, file: string): Promise<s
 }
 
 /**
- * Loads an archive (custom, directory or tar format) as the loader, and stops at the first error.
- * @param jobs processes at the same time; the tar format allows one
- * @returns privileges that could not be given, one line each
+ * Loads an archive (custom, directory or tar format) as the loader. What pg_restore cannot make is tried again, one by one.
+ * @throws OdooPgError when rows are missing in the end
  */
 export async function loadArchive(
   filling: Filling,
-  file: string,
-  list: ArchiveList,
-  jobs: number,
+  archive: Archive,
   onTable: (done: number, total: number) => void,
-): Promise<string[]> {
+): Promise<ArchiveLoaded> {
+  const { list } = archive;
+  if (archive.tar === true)
+    return await loadAsSql(filling, archive, [...list.first, ...list.load, ...list.privileges]);
   const total = list.counts.get("TABLE DATA") ?? 0;
   let done = 0;
-  await temporaryDirectory(undefined, async (folder) => {
-    const loadList = path.join(folder, "load");
-    await writeFileAtomic(loadList, list.load);
-    const args = [`--use-list=${loadList}`, `--jobs=${jobs}`, "--verbose", file];
-    const onStderr = (text: string): void => {
-      for (const _ of text.matchAll(/processing data for table/g)) done += 1;
-      onTable(Math.min(done, total), total);
-    };
-    await pgRestore(filling, args, { onStderr });
-  });
-  return await grantAsIn(filling, file, list);
+  const onLine = (line: string): void => {
+    if (!line.includes("processing data for table")) return;
+    done += 1;
+    onTable(Math.min(done, total), total);
+  };
+  const first = await loadAsSql(filling, archive, list.first);
+  const failed = await restoreEntries(filling, archive, list.load, ["--verbose"], { onLine });
+  if (failed.length) await archive.beforeRetry?.();
+  const rest = await loadAsSql(filling, archive, [...failed, ...list.privileges]);
+  return bothOf(first, rest);
 }
 
-/** Runs pg_restore as the loader, to whom everything then belongs. @throws OdooPgError at the first error. */
+export function bothOf(first: ArchiveLoaded, second: ArchiveLoaded): ArchiveLoaded {
+  return {
+    setAside: [...first.setAside, ...second.setAside],
+    notes: [...first.notes, ...second.notes],
+  };
+}
+
+/** Loads entries of an archive statement by statement: what pg_restore cannot do, or not as it has to be. */
+export async function loadAsSql(
+  filling: Filling,
+  { file, trusted, immutableUnaccent, beforeRetry }: Archive,
+  entries: readonly ArchiveEntry[],
+): Promise<SqlLoaded> {
+  if (!entries.length) return { rows: new Map(), setAside: [], notes: [] };
+  const { installation, signal } = filling.source;
+  const order = {
+    name: file,
+    part: undefined,
+    converted: () => false,
+    trusted,
+    immutableUnaccent,
+    ...(beforeRetry ? { beforeRetry } : {}),
+  };
+  return await withList(entries, async (useList) => {
+    const program = programOf(installation, "pg_restore");
+    // Whatever it cannot read is an error of the file.
+    const args = [useList, "--exit-on-error", "--no-owner", "--no-tablespaces", "--file=-", file];
+    return await SqlLoader.load(filling, order, outputOf({ program, args, signal }));
+  });
+}
+
+async function withList<T>(
+  entries: readonly ArchiveEntry[],
+  use: (argument: string) => Promise<T>,
+): Promise<T> {
+  return await temporaryDirectory(undefined, async (folder) => {
+    const file = path.join(folder, "list");
+    await writeFileAtomic(file, `${entries.map(({ line }) => line).join("\n")}\n`);
+    return await use(`--use-list=${file}`);
+  });
+}
+
+interface Restoring {
+  readonly onLine?: (line: string) => void;
+}
+
+/**
+ * Runs pg_restore on entries of an archive, as the loader, to whom everything then belongs.
+ * @returns those that it could not restore
+ * @throws OdooPgError when it did not come to its end
+ */
+export async function restoreEntries(
+  filling: Filling,
+  { file, jobs }: Archive,
+  entries: readonly ArchiveEntry[],
+  args: readonly string[],
+  { onLine }: Restoring = {},
+): Promise<ArchiveEntry[]> {
+  if (!entries.length) return [];
+  const failed = new Set<number>();
+  let last = "";
+  const lines = lineReader((line) => {
+    // pg_backup_archiver.c, warn_or_exit_horribly, in locale C. Each process writes this part at once, but lines of several
+    // may come one inside of the other.
+    for (const [, id] of line.matchAll(/from TOC entry (\d+); \d+ \d+ [A-Z]/g)) failed.add(Number(id));
+    if (line.trim() !== "") last = line;
+    onLine?.(line);
+  });
+  try {
+    await withList(entries, async (useList) => {
+      await pgRestore(filling, [useList, `--jobs=${jobs}`, ...args, file], { onStderr: lines });
+    });
+  } catch (error) {
+    const came = /warning: errors ignored on restore: \d+$/.test(last.trimEnd()) && failed.size > 0;
+    if (!(error instanceof OdooPgError) || error.code !== "command_failed" || !came) throw error;
+  }
+  return entries.filter(({ id }) => failed.has(id));
+}
+
+/** Gives on what comes in pieces line by line; the last is given when its end comes. */
+function lineReader(onLine: (line: string) => void): (text: string) => void {
+  let held = "";
+  return (text) => {
+    const lines = (held + text).split("\n");
+    held = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  };
+}
+
+/** Runs pg_restore as the loader. @throws OdooPgError when anything failed. */
 export async function pgRestore(
   filling: Filling,
   args: readonly string[],
@@ -66,11 +172,13 @@ export async function pgRestore(
         "--no-privileges",
         // It belongs to the server that the dump was made on; here everything lies where the database does.
         "--no-tablespaces",
-        "--exit-on-error",
         "--no-password",
         ...args,
       ],
-      environment: environment(filling),
+      environment: {
+        PGPASSFILE: target.passfile,
+        PGOPTIONS: startupOptions(loadSettings(source.processors)),
+      },
       signal: source.signal,
       ...(onStderr ? { onStderr } : {}),
     },
@@ -78,83 +186,4 @@ export async function pgRestore(
   );
 }
 
-/** Gives the privileges that an archive names. @returns those that could not be given, one line each */
-export async function grantAsIn(filling: Filling, file: string, list: ArchiveList): Promise<string[]> {
-  if (list.privileges === "") return [];
-  const { installation, signal } = filling.source;
-  return await temporaryDirectory(undefined, async (folder) => {
-    const privilegeList = path.join(folder, "privileges");
-    await writeFileAtomic(privilegeList, list.privileges);
-    const filter = new SqlFilter(file, installation.major);
-    const program = programOf(installation, "pg_restore");
-    const args = [`--use-list=${privilegeList}`, "--no-owner", "--file=-", file];
-    for await (const chunk of outputOf({ program, args, signal })) filter.push(chunk);
-    return await grant(filling, filter.end().contents.grants);
-  });
-}
-
 async function* nothing(): AsyncGenerator<Buffer> {}
-
-/**
- * Loads SQL as the loader with psql, and stops at the first error.
- * @param name of the file, for messages
- */
-export async function loadSql(
-  filling: Filling,
-  name: string,
-  sql: AsyncIterable<Buffer>,
-): Promise<{ contents: SqlContents; refusedGrants: string[] }> {
-  const { source, target } = filling;
-  const { signal } = source;
-  const filter = new SqlFilter(name, source.installation.major);
-  let contents: SqlContents | undefined;
-  const restricted = knowsRestrict(source.installation);
-  async function* input(): AsyncGenerator<Buffer> {
-    // psql then takes nothing but SQL, until it is given the same key again.
-    const key = randomBytes(16).toString("hex");
-    if (restricted) yield Buffer.from(`\\restrict ${key}\n`);
-    for await (const chunk of sql) yield* filter.push(chunk);
-    const end = filter.end();
-    yield* end.rest;
-    if (restricted) yield Buffer.from(`\n\\unrestrict ${key}\n`);
-    contents = end.contents;
-  }
-  const connection = await target.loading.connection("odoo-pg restore");
-  await feed(
-    {
-      program: programOf(source.installation, "psql"),
-      args: ["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-", "-d", connection],
-      environment: environment(filling),
-      signal,
-    },
-    input(),
-  );
-  if (!contents) throw new Error("psql ended before the dump");
-  return { contents, refusedGrants: await grant(filling, contents.grants) };
-}
-
-/**
- * First minor releases whose psql has \restrict. Source: their release notes, August 2025 (CVE-2025-8714).
- */
-function knowsRestrict({ version, major }: Installation): boolean {
-  const minor = Number(/^\d+\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
-  const first: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 };
-  return major >= 18 || minor >= (first[major] ?? Number.POSITIVE_INFINITY);
-}
-
-/** Runs statements about privileges one by one. @returns those that failed, mostly for roles that are not here */
-async function grant({ target }: Filling, statements: readonly string[]): Promise<string[]> {
-  if (!statements.length) return [];
-  return await target.loading.use(async (session) => {
-    const refused: string[] = [];
-    for (const statement of statements) {
-      try {
-        await session.query(statement);
-      } catch (error) {
-        if (session.broken()) throw error;
-        refused.push(`${statement} (${error instanceof Error ? error.message : String(error)})`);
-      }
-    }
-    return refused;
-  });
-}

@@ -1,7 +1,5 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import * as z from "zod";
-import { OdooPgError } from "../../errors.ts";
 import { scramVerifier } from "../../postgres/scram.ts";
 import { quotePassfileField } from "../../postgres/quoting.ts";
 import { removeFile, writeFileAtomic } from "../../system/files.ts";
@@ -9,11 +7,13 @@ import {
   explainSql,
   quoteSqlIdentifier as id,
   quoteSqlLiteral as literal,
+  SqlError,
   type Session,
 } from "../../system/sql.ts";
 import type { RoleAccess } from "../../postgres/role-access.ts";
 import type { Superuser } from "../../postgres/superuser.ts";
 import { SCRATCH_PREFIX, type BackupSource } from "../source.ts";
+import type { WantedExtension } from "./statement.ts";
 
 /** The form of a database that is made. */
 export interface DatabaseForm {
@@ -45,9 +45,6 @@ const LOCK_CLASS = 0x0d00;
 /** Extensions that a superuser has to make, and that are safe in the hands of everybody. */
 const SAFE_EXTENSIONS = ["vector"];
 
-/** Trusted ones that are made before anything is loaded, because the dump may lack them or take them otherwise. */
-export const PREPARED_EXTENSIONS = ["pg_trgm", "unaccent"];
-
 /** Bytes of a database up to which a copy of it goes through the WAL. */
 const WAL_UP_TO = 128 * 1024 * 1024;
 
@@ -55,9 +52,12 @@ const WAL_UP_TO = 128 * 1024 * 1024;
  * Settings of sessions that load: nothing of it is worth waiting for the disk, because a failed load is thrown away.
  * With no more than two processors, two processes that load keep them busy: helpers of an index build would only add work.
  */
-export function loadOptions(processors: number): string {
-  const helpers = processors <= 2 ? " -c max_parallel_maintenance_workers=0" : "";
-  return `-c synchronous_commit=off -c maintenance_work_mem=256MB${helpers}`;
+export function loadSettings(processors: number): Record<string, string> {
+  return {
+    synchronous_commit: "off",
+    maintenance_work_mem: "256MB",
+    ...(processors <= 2 ? { max_parallel_maintenance_workers: "0" } : {}),
+  };
 }
 
 /**
@@ -168,56 +168,69 @@ export class NewDatabase {
   }
 
   /**
-   * Makes the extensions that the loader could not make, or not as Odoo needs them: unaccent(text) has to be IMMUTABLE.
-   * Others are left to what is loaded.
+   * Makes an extension: one that everybody may make belongs to the loader, others to the superuser. unaccent(text) is given
+   * to the loader, as Odoo makes it its own.
    * @param trusted whether extensions that only a superuser may make are taken on the dump's word
-   * @param immutableUnaccent whether unaccent(text) is made IMMUTABLE
-   * @throws OdooPgError dump_unusable for an extension that is not there or not safe.
+   * @param immutableUnaccent whether unaccent(text) is made IMMUTABLE, as Odoo needs it for its indexes
+   * @returns why it could not be made
    */
-  async createExtensions(
-    names: readonly string[],
+  async createExtension(
+    { name, schema }: WantedExtension,
     trusted: boolean,
     immutableUnaccent: boolean,
-  ): Promise<void> {
-    await this.superuser.use(async (session) => {
-      const rows = await session.query(
-        `SELECT e.name, bool_or(v.trusted) AS trusted, e.installed_version IS NOT NULL AS there
+  ): Promise<SqlError | undefined> {
+    return await this.superuser.use(async (session) => {
+      const [row] = await session.query(
+        `SELECT bool_or(v.trusted) AS trusted, e.installed_version IS NOT NULL AS there
          FROM pg_available_extensions e JOIN pg_available_extension_versions v ON v.name = e.name
-         WHERE e.name = ANY($1::text[]) GROUP BY 1, 3`,
-        [names],
+         WHERE e.name = $1 GROUP BY 2`,
+        [name],
       );
-      const found = new Map(
-        z
-          .object({ name: z.string(), trusted: z.boolean(), there: z.boolean() })
-          .array()
-          .parse(rows)
-          .map((row) => [row.name, row]),
-      );
-      for (const name of new Set(names)) {
-        const extension = found.get(name);
-        if (extension?.there === true) continue;
-        if (!extension) throw extensionProblem(name, "is not installed on this server");
-        if (!extension.trusted && !trusted && !SAFE_EXTENSIONS.includes(name))
-          throw extensionProblem(
-            name,
-            "may be made by a superuser only, and would be made on the dump's word",
-          );
-        if (extension.trusted && !PREPARED_EXTENSIONS.includes(name)) continue;
-        const create = `CREATE EXTENSION ${id(name)} SCHEMA public`;
+      if (row?.["there"] === true) return undefined;
+      if (!row) return new SqlError(`extension "${name}" is not installed on this server`, "0A000");
+      const everybodys = row["trusted"] === true;
+      if (!everybodys && !trusted && !SAFE_EXTENSIONS.includes(name))
+        return new SqlError(`extension "${name}" may be made by a superuser only`, "42501");
+      // A superuser's script is not to meet functions that somebody else wrote.
+      if (!everybodys && (await this.#holdsFunctions(session)))
+        return new SqlError(`extension "${name}" has to be made before the dump's own functions`, "42501");
+      try {
+        await session.query("SET client_min_messages = warning");
+        if (everybodys) await session.query(`SET ROLE ${id(this.loader)}`);
         await session.query(
-          [
-            "SET client_min_messages = warning",
-            ...(extension.trusted ? [`SET ROLE ${id(this.loader)}`, create, "RESET ROLE"] : [create]),
-            ...(name === "unaccent"
-              ? [
-                  ...(immutableUnaccent ? ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"] : []),
-                  `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(this.loader)}`,
-                ]
-              : []),
-          ].join("; "),
+          `CREATE EXTENSION ${id(name)}${schema === undefined ? " SCHEMA public" : ` SCHEMA ${id(schema)}`}`,
         );
+        await session.query("RESET ROLE");
+        if (name === "unaccent") await this.#giveUnaccent(session, immutableUnaccent);
+        return undefined;
+      } catch (error) {
+        if (error instanceof SqlError && !session.broken()) return error;
+        throw error;
       }
     });
+  }
+
+  async #holdsFunctions(session: Session): Promise<boolean> {
+    const rows = await session.query(
+      `SELECT FROM pg_proc WHERE proowner = $1::regrole UNION ALL SELECT FROM pg_operator WHERE oprowner = $1::regrole
+       UNION ALL SELECT FROM pg_class WHERE relowner = $1::regrole UNION ALL SELECT FROM pg_type WHERE typowner = $1::regrole`,
+      [id(this.loader)],
+    );
+    return rows.length > 0;
+  }
+
+  async #giveUnaccent(session: Session, immutable: boolean): Promise<void> {
+    const [row] = await session.query(
+      `SELECT p.oid::regprocedure::text AS function FROM pg_extension e
+       JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+         AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+       JOIN pg_proc p ON p.oid = d.objid AND p.proname = 'unaccent' AND p.pronargs = 1
+       WHERE e.extname = 'unaccent'`,
+    );
+    if (!row) return;
+    const named = String(row["function"]);
+    if (immutable) await session.query(`ALTER FUNCTION ${named} IMMUTABLE`);
+    await session.query(`ALTER FUNCTION ${named} OWNER TO ${id(this.loader)}`);
   }
 
   /**
@@ -312,14 +325,6 @@ async function removeRemains(session: Session, database: string, loader: string)
   await session.query("ROLLBACK");
   await session.query(`DROP DATABASE IF EXISTS ${id(database)} WITH (FORCE)`);
   await session.query(`DROP ROLE IF EXISTS ${id(loader)}`);
-}
-
-function extensionProblem(name: string, problem: string): OdooPgError {
-  return new OdooPgError("dump_unusable", {
-    message: `The dump needs extension "${name}", which ${problem}.`,
-    safe: "Nothing that existed was changed.",
-    next: `Install it, or load the dump by hand as a superuser if you trust it.`,
-  });
 }
 
 /** Marks of databases in the making that nobody works on any more: killed restores and copies. The locks are kept. */

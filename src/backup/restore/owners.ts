@@ -79,11 +79,6 @@ export async function ownersAfter(
   };
 }
 
-/** Extensions that are made before anything is loaded. Those in a schema of their own are left to the dump, which makes it. */
-export function extensionsOf({ extensions }: Contents): string[] {
-  return extensions.filter(({ schema }) => schema === "public").map(({ name }) => name);
-}
-
 async function ordinaryRoles(session: Session): Promise<Set<string>> {
   const rows = await session.query("SELECT rolname FROM pg_roles WHERE NOT rolsuper");
   return new Set(rows.map((row) => String(row["rolname"])));

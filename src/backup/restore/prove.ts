@@ -1,6 +1,8 @@
+import { SqlError, type Session } from "../../system/sql.ts";
 import { compareContents } from "../compare.ts";
 import type { Contents } from "../contents.ts";
 import { readDatabaseContents, readDefinitions } from "../read-contents.ts";
+import { SEARCH_ALL } from "../search-path.ts";
 import { trulyOther } from "./canonical.ts";
 import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
 import { giveBack, ownersAfter } from "./owners.ts";
@@ -32,7 +34,7 @@ export async function proveLoaded(
       if (differences.length) throw restoreFailed(differences.map(({ line }) => line));
       return found;
     }),
-    target.loading.use((session) => session.query("ANALYZE")),
+    target.loading.use((session) => makeStatistics(session)),
     attachments(),
   ]);
   if (compared.status === "rejected") throw compared.reason;
@@ -40,7 +42,7 @@ export async function proveLoaded(
   if (analyzed.status === "rejected") throw analyzed.reason;
   const found = compared.value;
   await target.dismissLoader(owner);
-  const notes = [...loaded.notes, ...attached.value];
+  const notes = [...loaded.notes, ...analyzed.value, ...attached.value];
   if (loaded.owners) notes.push(...(await giveBack(target, loaded.owners, owner)));
   await target.superuser.use(async (session) => {
     const expected = await ownersAfter(session, found, loaded.owners, owner, target.loader);
@@ -53,4 +55,17 @@ export async function proveLoaded(
   source.signal?.throwIfAborted();
   notes.push(...(await target.setDatabaseSettings(loaded.settings)));
   return { found, notes };
+}
+
+/** Makes the statistics. An expression that cannot be worked out costs them alone. */
+async function makeStatistics(session: Session): Promise<string[]> {
+  await session.query(SEARCH_ALL);
+  try {
+    await session.query("ANALYZE");
+    return [];
+  } catch (error) {
+    // 53: no room, 57: ended by somebody.
+    if (session.broken() || !(error instanceof SqlError) || /^(?:53|57)/.test(error.code ?? "")) throw error;
+    return [`ANALYZE did not come to its end: ${error.message}`];
+  }
 }

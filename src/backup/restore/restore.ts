@@ -21,6 +21,7 @@ import { sqlOf, type RestoreInput } from "./input.ts";
 import { NewDatabase } from "./new-database.ts";
 import { proveLoaded } from "./prove.ts";
 import { publish, tidyUp } from "./publish.ts";
+import { asideNotes, keepSetAside, type AsideReport } from "./set-aside.ts";
 
 export interface RestoreOrder {
   readonly input: RestoreInput;
@@ -41,6 +42,8 @@ export interface RestoreReport {
   readonly kept: string | null;
   /** Whether it is a database of Odoo that is not neutralised: an Odoo that may open it runs its scheduled actions. */
   readonly live: boolean;
+  /** What could not be made: its SQL lies in a file, to be read and run by a superuser. Null where nothing lacks. */
+  readonly set_aside: AsideReport | null;
   /** What is not as it was, and what to know. */
   readonly notes: readonly string[];
 }
@@ -73,6 +76,8 @@ export async function restoreDatabase(
     const { files } = filling;
     const like = replace ? database : undefined;
     const placement = { database, owner, replace, keepOld, files, like };
+    // Before the old one goes: without it something would be lost.
+    const setAside = await keepSetAside(source.restoresDir, database, loaded.setAside);
     const { kept } = await publish(source, target, placement, progress);
     await target.close();
     return {
@@ -84,7 +89,8 @@ export async function restoreDatabase(
       seconds: Math.round((monotonic() - begun) / 100) / 10,
       kept: kept ?? null,
       live,
-      notes,
+      set_aside: setAside,
+      notes: notes.filter((note) => !asideNotes(loaded.setAside).includes(note)),
     };
   } catch (error) {
     await filling.files?.discard();
@@ -180,7 +186,8 @@ async function load(filling: Filling, input: RestoreInput): Promise<Loaded> {
   const { source, database, progress } = filling;
   const total = await fileBytes(input.file);
   const onBytes = (bytes: number): void => progress.bytes(database, bytes, total);
-  return await loadForeignSql(filling, input.file, () => sqlOf(input, onBytes, source.signal));
+  const open = (): AsyncIterable<Buffer> => sqlOf(input, onBytes, source.signal);
+  return await loadForeignSql(filling, { name: input.file, open, converted: () => false }, undefined);
 }
 
 /** Looks as its loader: what the database holds may run functions. */

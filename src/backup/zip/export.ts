@@ -13,7 +13,8 @@ import { poolFile, type BackupPlace } from "../place.ts";
 import { readArchiveList } from "../restore/archive-list.ts";
 import { sqlOf } from "../restore/input.ts";
 import { listArchive } from "../restore/load.ts";
-import { SqlFilter } from "../restore/sql-filter.ts";
+import { SqlReader } from "../restore/sql-reader.ts";
+import { handlingOf } from "../restore/statement.ts";
 import type { BackupSource } from "../source.ts";
 
 /** Bytes of a database from which its SQL may become larger than a plain zip entry can be. */
@@ -144,10 +145,10 @@ async function* plainSql(
   const archive = dumps.find(({ format }) => format === "directory");
   if (archive) {
     const file = path.join(folder, archive.path);
-    const { load } = readArchiveList(await listArchive(source, file));
+    const { first, load } = readArchiveList(await listArchive(source, file));
     const list = `${unfinished}.list`;
     try {
-      await writeFileAtomic(list, load);
+      await writeFileAtomic(list, [...first, ...load].map(({ line }) => `${line}\n`).join(""));
       yield* pgRestoreToSql(source, file, list);
     } finally {
       await removeFile(list);
@@ -156,10 +157,22 @@ async function* plainSql(
   }
   const file = path.join(folder, dumps[0]?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
-  const filter = new SqlFilter(file, source.installation.major);
-  for await (const chunk of sqlOf({ file, compression }, undefined, source.signal)) yield* filter.push(chunk);
-  yield* filter.end().rest;
+  const reader = new SqlReader(file, source.installation.major);
+  for await (const piece of reader.read(sqlOf({ file, compression }, undefined, source.signal))) {
+    if (piece.kind === "rows") yield piece.bytes;
+    else if (piece.kind === "rows end") yield Buffer.from("\\.\n");
+    else if (piece.kind === "statement") {
+      const { text, copies } = piece.statement;
+      const { how } = handlingOf(piece.statement);
+      // What stands behind the semicolon of a COPY in its line is the line's end.
+      if (how !== "left out" && how !== "privilege")
+        yield copies === undefined ? text : Buffer.concat([text, NEWLINE]);
+    }
+  }
+  yield NEWLINE;
 }
+
+const NEWLINE = Buffer.from("\n");
 
 function pgRestoreToSql(source: BackupSource, file: string, list: string): AsyncGenerator<Buffer> {
   return outputOf({

@@ -1,0 +1,127 @@
+import type { Statement } from "./sql-reader.ts";
+
+/** What is done with a statement of a dump. */
+export type Handling =
+  /** Makes or describes an object: what cannot be made is set aside. */
+  | { readonly how: "object" }
+  /** Run as it is, and has to succeed: pg_dump writes none. */
+  | { readonly how: "other" }
+  /** Run as it is; it gives rows, without which the restore is none. */
+  | { readonly how: "rows"; readonly table: string | undefined }
+  /** A setting of the session that made the dump, or of the program that did. */
+  | { readonly how: "setting" }
+  /** Removes what the new database may not have. */
+  | { readonly how: "drop" }
+  /** Run when all is there, because the roles that it names may not be here. */
+  | { readonly how: "privilege" }
+  | { readonly how: "extension"; readonly extension: WantedExtension }
+  /** ALTER DATABASE … SET: what stands behind the name. */
+  | { readonly how: "database setting"; readonly words: string }
+  /** Done otherwise: the database itself, owners, roles, comments on extensions. */
+  | { readonly how: "left out" }
+  | { readonly how: "refused"; readonly problem: string; readonly next: string };
+
+export interface WantedExtension {
+  readonly name: string;
+  /** Undefined where the dump leaves it to the server. */
+  readonly schema: string | undefined;
+}
+
+const WORD = String.raw`[\w$\u0080-\u00ff]+`;
+const NAME = String.raw`(?:"(?:[^"]|"")+"|${WORD})`;
+const QUALIFIED = String.raw`${NAME}(?:\.${NAME})*`;
+
+const EXTENSION = new RegExp(
+  String.raw`^CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(${NAME})(?:\s+WITH)?(?:\s+SCHEMA\s+(${NAME}))?(?:\s+VERSION\s+\S+)?(?:\s+CASCADE)?\s*;$`,
+  "i",
+);
+const DATABASE_SETTING = new RegExp(String.raw`^ALTER\s+DATABASE\s+${NAME}\s+((?:SET|RESET)\s.*)$`, "is");
+const INSERTED = new RegExp(String.raw`^INSERT\s+INTO\s+(?:ONLY\s+)?(${QUALIFIED})`, "i");
+const OWNER = new RegExp(String.raw`^ALTER\s[^;']+\sOWNER\s+TO\s+(?:"(?:[^"]|"")+"|${WORD})\s*;$`, "is");
+
+const LEFT_OUT = [
+  OWNER,
+  /^SET\s+(?:SESSION\s+AUTHORIZATION|ROLE)\b/i,
+  // It belongs to the server that the dump was made on; here everything lies where the database does.
+  /^SET\s+default_tablespace\b/i,
+  /^COMMENT\s+ON\s+(?:EXTENSION|DATABASE)\b/i,
+  /^(?:CREATE|DROP|ALTER)\s+DATABASE\b/i,
+  // The new database has it, and it is empty.
+  /^(?:CREATE|DROP)\s+SCHEMA\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:public|"public")(?![\w$."])/i,
+  /^COMMENT\s+ON\s+SCHEMA\s+(?:public|"public")\s/i,
+  // It is in every database (before PostgreSQL 9.1 dumps made it themselves).
+  /^CREATE\s+(?:OR\s+REPLACE\s+)?(?:PROCEDURAL\s+)?LANGUAGE\s+(?:plpgsql|"plpgsql")\s*;$/i,
+  /^(?:DROP|COMMENT\s+ON)\s+(?:PROCEDURAL\s+)?LANGUAGE\s+(?:IF\s+EXISTS\s+)?plpgsql\b/i,
+  /^DROP\s+EXTENSION\s+(?:IF\s+EXISTS\s+)?plpgsql\b/i,
+];
+
+/** Functions by which pg_dump gives values and large objects. */
+const GIVES_ROWS = /^SELECT\s+(?:pg_catalog\s*\.\s*)?(?:setval|lo_(?!unlink)\w+|lowrite|loread)\s*\(/i;
+
+const DROPS = [
+  /^DROP\b/i,
+  /^ALTER\s[^;']+\s(?:DROP|DETACH\s+PARTITION)\s/is,
+  /^SELECT\s+(?:pg_catalog\s*\.\s*)?lo_unlink\s*\(/i,
+];
+
+/** What does not lie in a database. */
+const OUTSIDE = /^(?:CREATE|ALTER|COMMENT\s+ON)\s+(?:ROLE|USER(?!\s+MAPPING\b)|GROUP|TABLESPACE|SYSTEM)\b/i;
+
+/** What a statement of a dump is, told from its words. Pure; whatever is not recognised is run as it is. */
+export function handlingOf({ words: written, copies }: Pick<Statement, "words" | "copies">): Handling {
+  const words = written.trimEnd();
+  if (/^COPY\b/i.test(words)) {
+    if (copies !== undefined) return { how: "rows", table: copies };
+    return {
+      how: "refused",
+      problem: "it copies from or to a program or a file of the server",
+      next: "Such a dump is not restored: remove the statement if you trust the rest.",
+    };
+  }
+  const setting = DATABASE_SETTING.exec(words)?.[1];
+  if (setting !== undefined) return { how: "database setting", words: setting };
+  if (LEFT_OUT.some((pattern) => pattern.test(words))) return { how: "left out" };
+  if (/^(?:GRANT|REVOKE|ALTER\s+DEFAULT\s+PRIVILEGES)\b/i.test(words)) return { how: "privilege" };
+  const [, name, schema] = EXTENSION.exec(words) ?? [];
+  if (name !== undefined)
+    return { how: "extension", extension: { name: unquoted(name), schema: schema && unquoted(schema) } };
+  if (/^(?:SET|RESET)\s/i.test(words) || /^SELECT\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(/i.test(words))
+    return { how: "setting" };
+  if (/^INSERT\b/i.test(words)) return { how: "rows", table: INSERTED.exec(words)?.[1] };
+  if (/^(?:UPDATE|DELETE|TRUNCATE)\b/i.test(words) || GIVES_ROWS.test(words))
+    return { how: "rows", table: undefined };
+  if (DROPS.some((pattern) => pattern.test(words))) return { how: "drop" };
+  if (OUTSIDE.test(words)) return { how: "other" };
+  return { how: /^(?:CREATE|ALTER|COMMENT|REFRESH|SECURITY\s+LABEL)\b/i.test(words) ? "object" : "other" };
+}
+
+/** Whether it says how the bytes of the dump are to be read. */
+export function saysHowToRead({ words }: Pick<Statement, "words">): boolean {
+  return /\b(?:client_encoding|standard_conforming_strings|NAMES)\b/i.test(words);
+}
+
+/** Whether it says in which encoding the dump is written. */
+export function setsEncoding({ words }: Pick<Statement, "words">): boolean {
+  return /^(?:SET\s+(?:SESSION\s+)?(?:client_encoding|NAMES)\b|SELECT\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(\s*'client_encoding')/i.test(
+    words,
+  );
+}
+
+/** A name as the server keeps it. */
+export function unquoted(name: string): string {
+  if (name.startsWith('"')) return name.slice(1, -1).replaceAll('""', '"');
+  return name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+/** The schema and name of a table as COPY and INSERT name it: `public."We ird"`; in public where they name no schema. */
+export function splitName(written: string): { schema: string; name: string } | undefined {
+  const parts = [...written.matchAll(/"(?:[^"]|"")+"|[^".]+/g)].map(([part]) => unquoted(part));
+  const [schema, name] = parts.length === 1 ? ["public", parts[0]] : parts;
+  return schema === undefined || name === undefined || parts.length > 2 ? undefined : { schema, name };
+}
+
+/** The beginning of a statement, for messages. */
+export function inOneLine(words: string, most = 120): string {
+  const line = words.replaceAll(/\s+/g, " ").trim();
+  return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+}

@@ -1,0 +1,278 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { RestoreReport } from "../../src/backup/restore/restore.ts";
+import { programOf } from "../../src/postgres/installation.ts";
+import { conninfo } from "../../src/postgres/quoting.ts";
+import { withSession } from "../../src/system/sql.ts";
+import { runningNode } from "../postgres/throwaway-node.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { restoring, type Restoring } from "./restoring.ts";
+
+let it: Restoring;
+let names = 0;
+
+beforeAll(async () => {
+  it = await restoring(await runningNode());
+});
+
+async function rows(database: string, sql: string) {
+  const settings = { search_path: "public, helpers" };
+  return await withSession({ ...it.node.superuser, database, settings }, (session) => session.query(sql));
+}
+
+/** As pg_dump 15 begins and ends; `set` are settings of other versions. */
+function dumpOf(body: string, { set = "", client = "15.6" } = {}): string {
+  return `--
+-- PostgreSQL database dump
+--
+
+-- Dumped from database version 13.14
+-- Dumped by pg_dump version ${client}
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+${set}
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET client_min_messages = warning;
+SET row_security = off;
+
+${body}
+--
+-- PostgreSQL database dump complete
+--
+`;
+}
+
+const TABLE = `CREATE TABLE public.t (id integer NOT NULL, name text);
+ALTER TABLE public.t OWNER TO somebody;
+COPY public.t (id, name) FROM stdin;
+1	Zoë
+2	b
+\\.
+`;
+
+/** Restores a text as a new database, whose name it tells. */
+async function restored(sql: string | Buffer): Promise<{ report: RestoreReport; database: string }> {
+  const file = join(temporaryFolder(), "d.sql");
+  writeFileSync(file, sql);
+  names += 1;
+  const database = `strange ${names}`;
+  const report = await it.as(file, database);
+  return { report, database };
+}
+
+describe("a preamble of another client:", () => {
+  test.each([
+    ["9.6", "SET default_with_oids = false;\nSELECT pg_catalog.set_config('search_path', '', false);", []],
+    [
+      "12",
+      "SET default_tablespace = '';\nSET default_table_access_method = heap;\nSET xmloption = content;",
+      [],
+    ],
+    [
+      "17.5",
+      "SET idle_in_transaction_session_timeout = 0;\nSET transaction_timeout = 0;",
+      ["transaction_timeout"],
+    ],
+    [
+      "99.1",
+      "SELECT pg_catalog.set_config('no_such_setting', 'off', false);\nSET client_min_messages = 'nonsense';\nSET default_table_access_method = columnar;",
+      ["no_such_setting", "nonsense", "columnar"],
+    ],
+  ])("of pg_dump %s", async (client, set, unknown) => {
+    const body = `\\restrict abcDEF123\n${TABLE}\\unrestrict abcDEF123\n`;
+    const { report, database } = await restored(dumpOf(body, { set, client }));
+    expect(report.notes).toEqual(unknown.map((name) => expect.stringMatching(`^left out: .*${name}`)));
+    expect(report.set_aside).toBeNull();
+    expect(await rows(database, "SELECT name FROM public.t ORDER BY id")).toEqual([
+      { name: "Zoë" },
+      { name: "b" },
+    ]);
+  });
+});
+
+describe("the database is prepared from what the dump says:", () => {
+  const INDEX = (schema: string) =>
+    `${TABLE}CREATE INDEX t_name ON public.t USING btree (${schema}.unaccent(name));\nCREATE INDEX t_trgm ON public.t USING gin (name ${schema}.gin_trgm_ops);\n`;
+  test.each([
+    [
+      "unaccent in another schema, with a function of its name in public",
+      `CREATE SCHEMA unaccent_schema;
+CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA unaccent_schema;
+COMMENT ON EXTENSION unaccent IS 'text search dictionary that removes accents';
+CREATE FUNCTION public.unaccent(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $_$ SELECT unaccent_schema.unaccent('unaccent_schema.unaccent', $1) $_$;
+${TABLE}CREATE INDEX t_name ON public.t USING btree (public.unaccent(name));
+`,
+    ],
+    [
+      "both in a schema of extensions",
+      `CREATE SCHEMA extensions;
+CREATE EXTENSION unaccent WITH SCHEMA extensions;
+CREATE EXTENSION pg_trgm SCHEMA extensions VERSION '1.6';
+${INDEX("extensions")}`,
+    ],
+    [
+      "dropped and made again",
+      `DROP EXTENSION IF EXISTS unaccent;
+DROP EXTENSION pg_trgm;
+DROP SCHEMA public;
+CREATE SCHEMA public;
+ALTER SCHEMA public OWNER TO pg_database_owner;
+COMMENT ON SCHEMA public IS 'standard public schema';
+CREATE EXTENSION unaccent WITH SCHEMA public;
+CREATE EXTENSION pg_trgm WITH SCHEMA public;
+${INDEX("public")}`,
+    ],
+    ["taken for granted, as in a dump of one schema", INDEX("public")],
+    [
+      "made where plpgsql is made too",
+      `CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;\n${TABLE}`,
+    ],
+  ])("extensions %s", async (_what, body) => {
+    const { report, database } = await restored(dumpOf(body));
+    expect(report).toMatchObject({ set_aside: null, notes: [], rows: 2 });
+    const indexes = await rows(database, "SELECT FROM pg_indexes WHERE schemaname = 'public'");
+    expect(indexes).toHaveLength(body.match(/CREATE INDEX/g)?.length ?? 0);
+  });
+});
+
+/** What an ordinary role cannot make, and what needs a search_path that a dump does not set. */
+const ODDITIES = `
+CREATE SCHEMA helpers;
+CREATE FUNCTION helpers.base(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+CREATE FUNCTION public.public_part(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT base($1)';
+CREATE FUNCTION public.calls(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT public_part($1)';
+CREATE TABLE public.t (id serial PRIMARY KEY, name text CHECK (public.calls(name) <> ''));
+INSERT INTO public.t (name) SELECT 'Name ' || n FROM generate_series(1, 200) n;
+CREATE INDEX t_calls ON public.t (public.calls(name));
+CREATE MATERIALIZED VIEW public.m AS SELECT public.calls(name) AS name FROM public.t;
+CREATE INDEX m_name ON public.m (name);
+CREATE TABLE public.u (t_id integer REFERENCES public.t);
+INSERT INTO public.u VALUES (1), (2);
+CREATE FUNCTION public.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN NULL; END';
+CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION public.on_ddl();
+COMMENT ON EVENT TRIGGER audit IS 'sees; all';
+CREATE PUBLICATION everything FOR ALL TABLES;
+CREATE PUBLICATION few FOR TABLE public.t;
+CREATE SUBSCRIPTION follows CONNECTION 'dbname=nowhere' PUBLICATION x WITH (connect = false, slot_name = NONE);
+CREATE FUNCTION public.in_c() RETURNS integer LANGUAGE internal AS 'int4um';
+CREATE VIEW public.uses_c AS SELECT public.in_c() AS c;
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw;
+CREATE FOREIGN TABLE public.far (a integer) SERVER other;
+CREATE CAST (bigint AS bytea) WITH FUNCTION public.in_c2(bigint);
+ALTER DATABASE odd SET search_path = public, helpers;
+`.replace(
+  "CREATE CAST",
+  "CREATE FUNCTION public.in_c2(bigint) RETURNS bytea LANGUAGE sql IMMUTABLE AS 'SELECT NULL::bytea';\nCREATE CAST",
+);
+
+describe("what a restore cannot make does not keep a database from coming back:", () => {
+  beforeAll(async () => {
+    await withSession(it.node.superuser, (session) => session.query("CREATE DATABASE odd OWNER odoo"));
+    await withSession(
+      { ...it.node.superuser, database: "odd", settings: { search_path: "public, helpers" } },
+      async (session) => {
+        await session.query(ODDITIES);
+      },
+    );
+    await it.backUpOne("odd");
+  });
+
+  const aside = [
+    "event trigger audit",
+    "publication everything",
+    "subscription follows",
+    "function public.in_c()",
+  ];
+
+  test.each([
+    ["plain", ["-Fp"]],
+    ["plain LATIN1", ["-Fp", "--encoding=LATIN1", "--no-owner", "--no-acl"]],
+    ["plain with --clean", ["-Fp", "--clean", "--if-exists"]],
+    ["custom", ["-Fc"]],
+    ["directory", ["-Fd"]],
+    ["tar", ["-Ft"]],
+    ["backup", undefined],
+  ])("a %s dump", async (kind, args) => {
+    const word =
+      args === undefined ? (await it.newest()).id : it.dump("odd", join(temporaryFolder(), "d"), ...args);
+    const database = `odd from ${kind}`;
+    const report = await it.as(word, database);
+    const objects = report.set_aside?.objects.map(({ object }) => object) ?? [];
+    expect(objects).toEqual(expect.arrayContaining(aside.map((name) => expect.stringContaining(name))));
+    // What depends on these, and nothing else.
+    for (const object of objects)
+      expect(object).toMatch(/audit|everything|follows|in_c|uses_c|postgres_fdw|other|far|cast/i);
+    expect(
+      await rows(
+        database,
+        `SELECT (SELECT count(*)::int FROM public.t) AS t, (SELECT count(*)::int FROM public.u) AS u,
+           (SELECT count(*)::int FROM public.m) AS m, to_regclass('public.t_calls')::text AS calls,
+           to_regclass('public.m_name')::text AS name, (SELECT string_agg(pubname, ',') FROM pg_publication) AS publications`,
+      ),
+    ).toEqual([{ t: 200, u: 2, m: 200, calls: "t_calls", name: "m_name", publications: "few" }]);
+    await it.nothingLeft();
+
+    const { file = "", next = "" } = report.set_aside ?? {};
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(next).toContain(file);
+    // What was set aside is what a superuser makes of it.
+    const { host, port, user } = it.node.superuser;
+    execFileSync(
+      programOf(it.node.installation, "psql"),
+      [
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-f",
+        file,
+        "-d",
+        conninfo({ host, port, user, dbname: database }),
+      ],
+      { env: { PGPASSWORD: it.node.passwords.postgres }, stdio: "pipe" },
+    );
+    expect(
+      await rows(
+        database,
+        `SELECT (SELECT count(*)::int FROM pg_event_trigger) AS e, (SELECT count(*)::int FROM pg_foreign_table) AS f,
+           (SELECT count(*)::int FROM pg_publication) AS p, (SELECT count(*)::int FROM pg_subscription WHERE subdbid =
+             (SELECT oid FROM pg_database WHERE datname = current_database())) AS s, to_regclass('uses_c')::text AS v`,
+      ),
+    ).toEqual([{ e: 1, f: 1, p: 2, s: 1, v: "uses_c" }]);
+    await rows(database, "DROP SUBSCRIPTION follows");
+  });
+
+  test("rows that cannot be had fail the restore, and the reason is named", async () => {
+    const sql = dumpOf(
+      `CREATE EXTENSION no_such_extension WITH SCHEMA public;
+CREATE TABLE public.places (id integer, at public.geometry);
+COPY public.places (id, at) FROM stdin;
+1	0101
+\\.
+`,
+    );
+    await expect(restored(sql)).rejects.toMatchObject({
+      code: "command_failed",
+      message: expect.stringMatching(/places.*no_such_extension/s),
+      next: expect.stringContaining("Install the extension"),
+    });
+    await it.nothingLeft();
+  });
+
+  test("the reasons and names of a hostile dump stay in their comment", async () => {
+    const { report } = await restored(
+      dumpOf(`CREATE EVENT TRIGGER "a\n\\! touch /tmp/x" ON ddl_command_end EXECUTE FUNCTION public.f();\n`),
+    );
+    const text = readFileSync(report.set_aside?.file ?? "", "utf8");
+    expect(text.split("\n").filter((line) => line.startsWith("\\"))).toEqual([
+      `\\! touch /tmp/x" ON ddl_command_end EXECUTE FUNCTION public.f();`,
+    ]);
+  });
+});
