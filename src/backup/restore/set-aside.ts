@@ -3,7 +3,7 @@ import { shellWord } from "../../cluster/shell-word.ts";
 import { conninfo } from "../../postgres/quoting.ts";
 import { now } from "../../system/clock.ts";
 import { ensureDirectory, writeFileAtomic } from "../../system/files.ts";
-import type { Contents } from "../contents.ts";
+import type { Contents, definitionKinds } from "../contents.ts";
 import { encodeDatabaseName, timeStamp } from "../naming.ts";
 import type { DumpEntry } from "./sql-reader.ts";
 
@@ -24,6 +24,20 @@ export function asideNotes(setAside: readonly SetAside[]): string[] {
   return setAside.map(({ object, reason }) => `set aside: ${object} (${reason})`);
 }
 
+/** What pg_dump calls that to which a definition belongs. */
+const ENTRY_TYPES: Readonly<Record<(typeof definitionKinds)[number], readonly string[]>> = {
+  default: ["DEFAULT"],
+  "generated column": ["TABLE"],
+  "view definition": ["VIEW", "MATERIALIZED VIEW"],
+  policy: ["POLICY"],
+  rule: ["RULE"],
+  "partition key": ["TABLE"],
+  "partition bound": ["TABLE", "TABLE ATTACH"],
+  statistics: ["STATISTICS"],
+  "domain constraint": ["DOMAIN", "CHECK CONSTRAINT"],
+  "function body": ["FUNCTION", "PROCEDURE", "AGGREGATE"],
+};
+
 /** What was expected, without what was set aside: that is told by itself. */
 export function withoutSetAside(contents: Contents, setAside: readonly SetAside[]): Contents {
   if (!setAside.length) return contents;
@@ -31,6 +45,14 @@ export function withoutSetAside(contents: Contents, setAside: readonly SetAside[
     setAside.some(
       ({ entry }) =>
         entry !== undefined && types.includes(entry.type) && entry.schema === schema && entry.name === name,
+    );
+  const isFunction = (schema: string, signature: string): boolean =>
+    setAside.some(
+      ({ entry }) =>
+        entry !== undefined &&
+        ENTRY_TYPES["function body"].includes(entry.type) &&
+        entry.schema === schema &&
+        sameFunction(signature, entry.name),
     );
   const constraints = ["CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT"];
   const unaccent = is(["EXTENSION"], undefined, "unaccent") ? null : contents.unaccent;
@@ -50,16 +72,16 @@ export function withoutSetAside(contents: Contents, setAside: readonly SetAside[
     triggers: contents.triggers.filter(
       ({ schema, table, name }) => !is(["TRIGGER"], schema, `${table} ${name}`),
     ),
-    functions: contents.functions.filter(
-      ({ schema, signature }) =>
-        !setAside.some(
-          ({ entry }) =>
-            entry !== undefined &&
-            ["FUNCTION", "PROCEDURE", "AGGREGATE"].includes(entry.type) &&
-            entry.schema === schema &&
-            sameFunction(signature, entry.name),
-        ),
-    ),
+    functions: contents.functions.filter(({ schema, signature }) => !isFunction(schema, signature)),
+    ...(contents.definitions
+      ? {
+          definitions: contents.definitions.filter(({ kind, schema, table, name }) => {
+            const types = ENTRY_TYPES[kind];
+            if (kind === "function body") return !isFunction(schema, name);
+            return !is(types, schema, name) && !is(types, schema, `${table} ${name}`);
+          }),
+        }
+      : {}),
     sequences: contents.sequences.filter(({ schema, name }) => !is(["SEQUENCE"], schema, name)),
     extensions: contents.extensions.filter(({ name }) => !is(["EXTENSION"], undefined, name)),
   };
