@@ -108,7 +108,7 @@ export function setsEncoding({ words }: Pick<Statement, "words">): boolean {
 }
 
 /** A name as the server keeps it. */
-export function unquoted(name: string): string {
+function unquoted(name: string): string {
   if (name.startsWith('"')) return name.slice(1, -1).replaceAll('""', '"');
   return name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
