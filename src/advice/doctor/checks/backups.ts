@@ -84,11 +84,14 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
   });
 }
 
-/** Databases of which no backup was ever proven, in a sentence; undefined where there is none. */
+/**
+ * Databases of which no backup was ever proven, in a sentence; undefined where there is none. One whose drill failed is
+ * told as that.
+ */
 function neverProven(record: BackupStatus | undefined): string | undefined {
   if (!record) return undefined;
   const known = knownProofs(record);
-  const never = known.filter(({ proven }) => !proven).map(({ database }) => database);
+  const never = known.filter(({ proven, failed }) => !proven && !failed).map(({ database }) => database);
   if (never.length < known.length) {
     if (!never.length) return undefined;
     return `${never.length} of ${known.length} databases ${never.length === 1 ? "was" : "were"} never proven by restoring a backup: ${listed(never)}.`;
