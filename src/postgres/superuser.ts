@@ -5,7 +5,7 @@ import { passwordProblem } from "../config/passwords.ts";
 import { OdooPgError } from "../errors.ts";
 import { readTextIfAny, writeFileIfChanged } from "../system/files.ts";
 import { readTextOfOthers } from "../system/folder.ts";
-import { connect, startupOptions, type SuperuserSession } from "../system/sql.ts";
+import { connect, SqlError, startupOptions, type SuperuserSession } from "../system/sql.ts";
 import { SUPERUSER } from "./initialise.ts";
 import { conninfo, quotePassfileField } from "./quoting.ts";
 import { CONNECT_LIMIT, RoleAccess, type ServerPlace, type SessionOptions } from "./role-access.ts";
@@ -13,6 +13,9 @@ import { findPostmaster } from "./server.ts";
 
 /** A setting that begins every session, and the major version from which on servers know it. */
 type Fixed = readonly [name: string, value: string, since?: number];
+
+/** Schemas where names and operators are looked for. */
+const SEARCH_PATH = "pg_catalog, pg_temp";
 
 /**
  * What sessions and client programs of the superuser begin with. Settings of the startup packet go before those that a
@@ -22,7 +25,7 @@ type Fixed = readonly [name: string, value: string, since?: number];
  * things come last. PostgreSQL manual, "Client Connection Defaults".
  */
 const FIXED: readonly Fixed[] = [
-  ["search_path", "pg_catalog, pg_temp"],
+  ["search_path", SEARCH_PATH],
   ["role", "none"],
   // Libraries are loaded before the first statement.
   ["session_preload_libraries", ""],
@@ -79,11 +82,14 @@ const PROOF = `SELECT CURRENT_USER::pg_catalog.text AS "current", SESSION_USER::
    WHERE s.source OPERATOR(pg_catalog.=) ANY (ARRAY['database', 'user', 'database user'])
      AND s.context OPERATOR(pg_catalog.=) ANY (ARRAY['user', 'superuser'])) AS set_back`;
 
+/** SQLSTATE insufficient_privilege: the proof asks what a superuser alone may know. */
+const NOT_ALLOWED = "42501";
+
 const proofRow = z.object({
   current: z.literal(SUPERUSER),
   session: z.literal(SUPERUSER),
   superuser: z.literal(true),
-  search_path: z.string(),
+  search_path: z.literal(SEARCH_PATH),
   set_back: z.record(z.string(), z.string()).nullable(),
 });
 
@@ -156,11 +162,11 @@ export class Superuser {
     try {
       const [row] = await session.query(PROOF);
       const proof = proofRow.safeParse(row);
-      if (!proof.success) throw this.#notOwn(row);
+      if (!proof.success) throw this.#notOwn(JSON.stringify(row));
       return { ...session, rights: "superuser", byPassword, setBack: proof.data.set_back ?? {} };
     } catch (error) {
       await session.close();
-      throw error;
+      throw error instanceof SqlError && error.code === NOT_ALLOWED ? this.#notOwn(error.message) : error;
     }
   }
 
@@ -208,9 +214,9 @@ export class Superuser {
     return { ...access, environment: { ...access.environment, PGOPTIONS: startupOptions(own) } };
   }
 
-  #notOwn(row: unknown): OdooPgError {
+  #notOwn(words: string): OdooPgError {
     return new OdooPgError("refused", {
-      message: `A session in database ${JSON.stringify(this.#database)} would not be the superuser's own: ${JSON.stringify(row)}.`,
+      message: `A session in database ${JSON.stringify(this.#database)} would not be the superuser's own: ${words}.`,
       safe: "Nothing was done in it.",
       next: `Look what is set there: odoo-pg psql -- -c 'SELECT * FROM pg_db_role_setting'`,
     });
