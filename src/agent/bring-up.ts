@@ -10,7 +10,7 @@ import { ensureTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { initialiseDataDirectory } from "../postgres/initialise.ts";
-import { dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
+import { closeSchemaPublic, dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import { diskSpace, ensureDirectory, kindOf, passableFor, readTextIfAny } from "../system/files.ts";
@@ -325,6 +325,7 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
     await primary.use(async (session) => {
       await ensureRoles(session, config.odoo.role, passwords);
       await storePasswords(runtime.layout, passwords, runtime.owner);
+      await closeSchemaPublic(session);
       const tell = (text: string): void => progress.step(primary.node.name, text);
       await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role, tell);
       await settleRights(primary.superuser, session, launch ? () => {} : tell);

@@ -19,6 +19,12 @@ const HELPER = "odoo_pg_adopts";
 function superuserStatements(verifier: string): string[] {
   const rename = `DO $do$ DECLARE first text := (SELECT rolname FROM pg_authid WHERE oid = 10); BEGIN IF first <> '${SUPERUSER}' THEN IF EXISTS (SELECT FROM pg_authid WHERE rolname = '${SUPERUSER}') THEN ALTER ROLE ${SUPERUSER} RENAME TO postgres_before; END IF; EXECUTE format('ALTER ROLE %I RENAME TO ${SUPERUSER}', first); END IF; END $do$`;
   return [
+    // What is set for database postgres, or for the role, counts here too.
+    "SET ROLE NONE",
+    "SET search_path = pg_catalog, pg_temp",
+    "SET default_transaction_read_only = off",
+    "SET statement_timeout = 0",
+    "SET lock_timeout = 0",
     "SET log_statement = 'none'",
     "SET log_min_duration_statement = -1",
     "SET log_min_error_statement = 'panic'",
@@ -65,23 +71,20 @@ export async function adoptDataDirectory(
 }
 
 /**
- * Gives what the superuser owns in a database to a role: in the official image Odoo's role was the superuser. What
- * belongs to an extension stays with it.
+ * The statements that give what the superuser owns in a database to a role: in the official image Odoo's role was the
+ * superuser. What belongs to an extension stays with it, and so does what a trigger for events calls: that is run by
+ * every superuser.
  */
-const GIVE_ALL = (role: string): string => `
-DO $do$
-DECLARE statement text;
-BEGIN
-  FOR statement IN
+const GIVE_ALL = `
     WITH mine AS (SELECT oid FROM pg_roles WHERE rolname = '${SUPERUSER}'),
       extension AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
-    SELECT format('ALTER SCHEMA %I OWNER TO ${role}', nspname) FROM pg_namespace n
+    SELECT format('ALTER SCHEMA %I OWNER TO %I', nspname, $1::text) AS statement FROM pg_namespace n
       WHERE nspowner = (SELECT oid FROM mine) AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public')
         AND (2615, n.oid) NOT IN (SELECT classid, objid FROM extension)
     UNION ALL
-    SELECT format('ALTER %s %I.%I OWNER TO ${role}',
+    SELECT format('ALTER %s %I.%I OWNER TO %I',
         CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
-        nspname, relname)
+        nspname, relname, $1::text)
       FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
       WHERE relowner = (SELECT oid FROM mine) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         AND nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -89,25 +92,32 @@ BEGIN
         -- A sequence of a column goes with its table.
         AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 1259 AND objid = c.oid AND refclassid = 1259 AND deptype IN ('a', 'i'))
     UNION ALL
-    SELECT format('ALTER ROUTINE %s OWNER TO ${role}', p.oid::regprocedure) FROM pg_proc p
+    SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $1::text) FROM pg_proc p
       JOIN pg_namespace n ON n.oid = pronamespace
-      WHERE proowner = (SELECT oid FROM mine) AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+      WHERE proowner = (SELECT oid FROM mine) AND prorettype <> 'event_trigger'::regtype AND nspname !~ '^pg_' AND nspname <> 'information_schema'
         AND (1255, p.oid) NOT IN (SELECT classid, objid FROM extension)
     UNION ALL
-    SELECT format('ALTER TYPE %s OWNER TO ${role}', t.oid::regtype) FROM pg_type t
+    SELECT format('ALTER TYPE %s OWNER TO %I', t.oid::regtype, $1::text) FROM pg_type t
       JOIN pg_namespace n ON n.oid = typnamespace
       WHERE typowner = (SELECT oid FROM mine) AND nspname !~ '^pg_' AND nspname <> 'information_schema'
         AND typtype IN ('c', 'd', 'e', 'r') AND (1247, t.oid) NOT IN (SELECT classid, objid FROM extension)
-        AND NOT EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind <> 'c')
-  LOOP EXECUTE statement; END LOOP;
-END $do$`;
+        AND NOT EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind <> 'c')`;
+
+const TURN_OFF = `SELECT format('ALTER EVENT TRIGGER %I DISABLE', evtname) AS statement
+  FROM pg_event_trigger WHERE evtenabled <> 'D'`;
 
 /**
  * Gives the databases that the superuser owns, with all that is in them, to a role; of a database that is the role's
  * already, what the superuser made in it. May be repeated. Returns the databases that change their owner.
+ * @param theirs whether the data was another PostgreSQL's: then triggers for events, which every superuser would run, are
+ *   turned off
  * @throws SqlError
  */
-export async function giveDatabases(superuser: Superuser, newOwner: string): Promise<string[]> {
+export async function giveDatabases(
+  superuser: Superuser,
+  newOwner: string,
+  theirs: boolean,
+): Promise<string[]> {
   const role = quoteSqlIdentifier(newOwner);
   const found = await superuser.use(async (session) => {
     const rows = await session.query(
@@ -120,7 +130,13 @@ export async function giveDatabases(superuser: Superuser, newOwner: string): Pro
   });
   for (const { name, isGiven } of found) {
     await superuser.in(name).use(async (inside) => {
-      await inside.query(GIVE_ALL(role));
+      await inside.query("BEGIN");
+      if (theirs) {
+        for (const { statement } of await inside.query(TURN_OFF)) await inside.query(String(statement));
+      }
+      for (const { statement } of await inside.query(GIVE_ALL, [newOwner]))
+        await inside.query(String(statement));
+      await inside.query("COMMIT");
       if (isGiven) await inside.query(`ALTER DATABASE ${quoteSqlIdentifier(name)} OWNER TO ${role}`);
     });
   }

@@ -65,7 +65,7 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
   const record = await readFirstLaunch(layout);
   if (!record || record.complete) return;
   if (record.adopted) {
-    await giveToRole(options);
+    await giveToRole(options, true);
     return await recordFirstLaunch(layout, { ...record, complete: true });
   }
   if (options.database !== undefined) await ensureDatabase(options, options.database);
@@ -79,23 +79,27 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
     await recordFirstLaunch(layout, { ...record, done });
   }
   // In the official image the role that Odoo connects as is the one that the scripts work as.
-  if (done.length) await giveToRole(options);
+  await giveToRole(options, false);
   await recordFirstLaunch(layout, { ...record, complete: true, done });
 }
 
-async function giveToRole({ superuser, owner, log }: FirstLaunchOptions): Promise<void> {
-  for (const name of await giveDatabases(superuser, owner))
+async function giveToRole({ superuser, owner, log }: FirstLaunchOptions, theirs: boolean): Promise<void> {
+  for (const name of await giveDatabases(superuser, owner, theirs))
     log("info", `database ${name} belongs to role ${owner} now`);
 }
 
-async function ensureDatabase(
-  { superuser, owner, template }: FirstLaunchOptions,
-  name: string,
-): Promise<void> {
+/**
+ * Until the scripts have run, the database is the superuser's, and nobody else comes in: what somebody had put there by
+ * then would run with the rights of the scripts.
+ */
+async function ensureDatabase({ superuser, template }: FirstLaunchOptions, name: string): Promise<void> {
   await superuser.use(async (session) => {
     const found = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
     if (!found.length)
-      await session.query(`CREATE DATABASE ${id(name)} OWNER ${id(owner)} TEMPLATE ${id(template)}`);
+      await session.query(`CREATE DATABASE ${id(name)} TEMPLATE ${id(template)} ALLOW_CONNECTIONS false`);
+    await session.query(
+      `REVOKE ALL ON DATABASE ${id(name)} FROM PUBLIC; ALTER DATABASE ${id(name)} ALLOW_CONNECTIONS true`,
+    );
   });
 }
 

@@ -50,39 +50,34 @@ function fieldsOf(line: string): (string | null)[] {
   );
 }
 
-/** Reads one column of each table that the setting names: one of fixed length, where there is one, for it is small. */
-const COUNT = `DO $count$
-DECLARE
-  tables jsonb := pg_catalog.current_setting('odoo_pg.tables')::jsonb;
-  counts bigint[] := '{}';
-  item jsonb;
-  relation text;
-  columns text;
-  counted bigint;
-BEGIN
-  FOR item IN SELECT value FROM pg_catalog.jsonb_array_elements(tables) LOOP
-    relation := pg_catalog.format('%I.%I', item->>0, item->>1);
-    columns := (SELECT pg_catalog.format('(%I)', a.attname) FROM pg_catalog.pg_attribute a
-      WHERE a.attrelid = relation::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-      ORDER BY a.attlen < 0, a.attnum LIMIT 1);
-    EXECUTE pg_catalog.format('COPY %s %s TO ''/dev/null'' (FORMAT binary)', relation, columns);
-    GET DIAGNOSTICS counted = ROW_COUNT;
-    counts := counts || counted;
-  END LOOP;
-  PERFORM pg_catalog.set_config('odoo_pg.rows', pg_catalog.to_jsonb(counts)::text, false);
-END $count$`;
-
 /**
- * The rows of each table, without those of tables that inherit from it. Nothing is planned: see copyOut.
- * A superuser may have the server write to /dev/null.
+ * The rows of each table, without those of tables that inherit from it. Nothing is planned: see copyOut. One column of
+ * each is read: one of fixed length, where there is one, for it is small. A superuser may have the server write to /dev/null.
  */
 export async function countByCopy(
   session: SuperuserSession,
   tables: readonly { readonly schema: string; readonly name: string }[],
 ): Promise<number[]> {
-  const names = JSON.stringify(tables.map(({ schema, name }) => [schema, name]));
-  await session.query("SELECT pg_catalog.set_config('odoo_pg.tables', $1, false)", [names]);
-  await session.query(COUNT);
-  const [row] = await session.query("SELECT pg_catalog.current_setting('odoo_pg.rows')::jsonb AS rows");
-  return z.number().array().parse(row?.["rows"]);
+  const rows = await session.query(
+    `SELECT n.nspname AS schema, c.relname AS name,
+       (SELECT a.attname FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+        ORDER BY a.attlen < 0, a.attnum LIMIT 1) AS column
+     FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) WITH ORDINALITY AS given (schema, name, place)
+     JOIN pg_catalog.pg_namespace n ON n.nspname = given.schema
+     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = given.name
+     ORDER BY given.place`,
+    [tables.map(({ schema }) => schema), tables.map(({ name }) => name)],
+  );
+  const columns = z
+    .object({ schema: z.string(), name: z.string(), column: z.string().nullable() })
+    .array()
+    .length(tables.length)
+    .parse(rows);
+  return await session.counts(
+    columns.map(
+      ({ schema, name, column }) =>
+        `COPY ${id(schema)}.${id(name)}${column === null ? "" : ` (${id(column)})`} TO '/dev/null' (FORMAT binary)`,
+    ),
+  );
 }

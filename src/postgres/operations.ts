@@ -2,7 +2,10 @@ import * as z from "zod";
 import { formatLsn, parseLsn, type Lsn } from "../cluster/lsn.ts";
 import type { Session } from "../system/sql.ts";
 
-/** Named operations on a server. SQL stands here and in observe.ts, src/odoo, nowhere else. */
+/**
+ * Named operations on a server. Whoever asks as superuser does so by src/postgres/superuser.ts: names and operators
+ * without a schema are then the system's own in every database.
+ */
 
 /** Makes sure that a physical slot exists and keeps WAL from now on. */
 export async function ensureSlot(session: Session, slot: string): Promise<void> {
@@ -115,6 +118,18 @@ export async function shownSettings(
       .parse(rows)
       .map(({ name, shown, altered }) => [name, { shown, altered }]),
   );
+}
+
+/**
+ * Has nobody but the superuser make anything in schema public of the session's database. PostgreSQL 13 and 14 let
+ * everybody who may connect do so: PostgreSQL 15 release notes, "Migration".
+ */
+export async function closeSchemaPublic(session: Session): Promise<void> {
+  const open = await session.query(
+    `SELECT FROM pg_namespace, aclexplode(nspacl)
+     WHERE nspname = 'public' AND grantee = 0 AND privilege_type = 'CREATE'`,
+  );
+  if (open.length > 0) await session.query("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
 }
 
 /** Settings whose new value waits for a restart. */

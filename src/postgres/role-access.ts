@@ -1,5 +1,5 @@
 import { RawSession } from "../system/raw-session.ts";
-import { connect, type Credentials, type OrdinarySession } from "../system/sql.ts";
+import { connect, type Credentials, type OrdinarySession, type Settings } from "../system/sql.ts";
 import { SUPERUSER } from "./initialise.ts";
 import { conninfo } from "./quoting.ts";
 
@@ -14,8 +14,8 @@ export interface SessionOptions {
   readonly connectLimit?: number;
   /** Milliseconds for each statement, on the client; default none. */
   readonly statementLimit?: number;
-  /** Settings that the session begins with. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Settings that the session begins with. Undefined: as the server has it. */
+  readonly settings?: Settings;
 }
 
 /** Where a server is reached. */

@@ -74,6 +74,11 @@ const NO_TRIGGERS: readonly Fixed[] = [
 const PROOF = `SELECT CURRENT_USER::pg_catalog.text AS "current", SESSION_USER::pg_catalog.text AS "session",
   (SELECT a.rolsuper FROM pg_catalog.pg_authid a WHERE a.rolname OPERATOR(pg_catalog.=) CURRENT_USER) AS superuser,
   pg_catalog.current_setting('search_path') AS search_path,
+  (SELECT pg_catalog.array_agg(e.evtname::pg_catalog.text) FROM pg_catalog.pg_event_trigger e
+   JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) e.evtfoid
+   JOIN pg_catalog.pg_authid o ON o.oid OPERATOR(pg_catalog.=) p.proowner
+   WHERE NOT o.rolsuper AND e.evtenabled OPERATOR(pg_catalog.=) ANY ('{A,R}'::pg_catalog."char"[])
+     AND pg_catalog.current_setting('event_triggers', true) IS DISTINCT FROM 'off') AS triggers,
   (SELECT pg_catalog.jsonb_object_agg(s.name, pg_catalog.set_config(s.name, COALESCE(
       (SELECT f.setting FROM pg_catalog.pg_file_settings f
        WHERE f.applied AND pg_catalog.lower(f.name) OPERATOR(pg_catalog.=) pg_catalog.lower(s.name)
@@ -90,6 +95,8 @@ const proofRow = z.object({
   session: z.literal(SUPERUSER),
   superuser: z.literal(true),
   search_path: z.literal(SEARCH_PATH),
+  /** Those of others that are run for a session of whatever kind. */
+  triggers: z.null(),
   set_back: z.record(z.string(), z.string()).nullable(),
 });
 

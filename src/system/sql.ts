@@ -1,6 +1,9 @@
 import { Client, escapeIdentifier, escapeLiteral, Query, type QueryConfig } from "pg";
 import { OdooPgError } from "../errors.ts";
 
+/** Settings of a session, such as synchronous_commit. */
+export type Settings = Readonly<Record<string, string | undefined>>;
+
 /**
  * How to reach a server and as whom. The password is never logged nor part of an error. In src/ only
  * src/postgres/superuser.ts and src/postgres/role-access.ts open sessions with them.
@@ -19,8 +22,8 @@ export interface Credentials {
   readonly connectLimit?: number;
   /** Milliseconds for each statement, on the client; default none. */
   readonly statementLimit?: number;
-  /** Settings that the session begins with: they go before those of the database and of the role. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Settings that the session begins with: they go before those of the database and of the role. Undefined: as they are there. */
+  readonly settings?: Settings;
   /** `prefer`: TLS where the server offers it, whatever its certificate, as libpq's sslmode=prefer. Default: none. */
   readonly encryption?: "prefer";
 }
@@ -34,6 +37,8 @@ interface Asking {
   readonly prepared: (name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
   /** Runs COPY … TO STDOUT in its text format; `onRow` is given each line as it comes, without its end. */
   readonly copyOut: (text: string, onRow: (row: string) => void) => Promise<void>;
+  /** Runs statements that take no values, in one text and one transaction; returns how many rows each went over. */
+  readonly counts: (statements: readonly string[]) => Promise<number[]>;
   readonly close: () => Promise<void>;
   /** True once the connection is known to be broken. */
   readonly broken: () => boolean;
@@ -101,8 +106,9 @@ async function open(
 }
 
 /** Settings as words of a command line: for the startup packet, and for PGOPTIONS. */
-export function startupOptions(settings: Readonly<Record<string, string>>): string {
+export function startupOptions(settings: Settings): string {
   return Object.entries(settings)
+    .flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
     .map(([name, value]) => `-c ${name}=${value.replaceAll("\\", "\\\\").replaceAll(" ", "\\ ")}`)
     .join(" ");
 }
@@ -164,6 +170,12 @@ export async function connect(credentials: Credentials): Promise<OrdinarySession
     query: async (text, values = []) =>
       await asking(values.length ? { text, values: [...values] } : { text }),
     prepared: async (name, text, values) => await asking({ name, text, values: [...values] }),
+    counts: async (statements) => {
+      const results: unknown = await client.query(statements.join(";")).catch((error: unknown) => {
+        throw toSqlError(error);
+      });
+      return (Array.isArray(results) ? results : [results]).map(({ rowCount }) => Number(rowCount));
+    },
     copyOut: async (text, onRow) => await copyingOut(client, text, onRow),
     async close() {
       if (broken) destroy(client);

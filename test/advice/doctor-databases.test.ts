@@ -110,8 +110,8 @@ test("indexes that are the same are told, and stay", async () => {
   );
   const found = only(await look(cluster), "index_duplicate");
   expect(found.evidence["indexes"]).toBe(2);
-  expect(found.message).toContain("partner_ref_two is the same as partner_ref_one");
-  expect(found.message).toContain("partner_id is the same as res_partner_pkey");
+  expect(found.message).toContain("public.partner_ref_two is the same as public.partner_ref_one");
+  expect(found.message).toContain("public.partner_id is the same as public.res_partner_pkey");
   await follow(cluster, found);
   expect(only(await look(cluster), "index_duplicate").evidence["indexes"]).toBe(2);
   await say(

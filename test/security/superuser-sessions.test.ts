@@ -179,7 +179,12 @@ describe("a session of the superuser in a database of somebody else", () => {
       await session.query(
         "CREATE EVENT TRIGGER seizing ON ddl_command_start EXECUTE FUNCTION public.seize_event()",
       );
-      await session.query("CREATE SCHEMA made; DROP SCHEMA made; DROP EVENT TRIGGER seizing");
+      await session.query("CREATE SCHEMA made; DROP SCHEMA made");
+      if (node.installation.major < 17) {
+        await session.query("ALTER EVENT TRIGGER seizing ENABLE ALWAYS");
+        await expect(evil.session()).rejects.toMatchObject({ code: "refused", message: /seizing/ });
+      }
+      await session.query("DROP EVENT TRIGGER seizing");
     });
     await expectOdooIsNoMore();
   });
@@ -267,7 +272,7 @@ describe("a session of the superuser in a database of somebody else", () => {
   /** Has the server ask whoever comes by the socket in this way. */
   async function askForPassword(method: "scram-sha-256" | "trust"): Promise<void> {
     const session = await node.access.session();
-    await node.writeHba(`local all all ${method}\n${renderHba([])}`);
+    await node.writeHba(`local all all ${method}\n${renderHba({ networks: [], source: undefined })}`);
     await session.query("SELECT pg_reload_conf()");
     await waitFor("the server has read its rules", async () => {
       const [row] = await session.query(
@@ -343,6 +348,13 @@ describe("the ways by which Odoo's role became a superuser are closed", () => {
     );
     await cluster.up();
     await expectOdooIsNoMore();
+  });
+
+  test("schema public of database postgres, which is open up to PostgreSQL 14: up closes it", async () => {
+    const open = ["psql", "pg1", "--", "-qc", "GRANT CREATE ON SCHEMA public TO PUBLIC"];
+    expect(await cluster.run(open)).toMatchObject({ exitCode: 0 });
+    await cluster.up();
+    await expect(asOdoo("postgres", SEIZE)).rejects.toThrow(/permission denied for schema public/);
   });
 
   test("psql searches the system's schema alone, whatever its caller and the database say", async () => {

@@ -1,4 +1,3 @@
-import { newHandle } from "../../agent/runtime.ts";
 import { readApplied, readState, type Applied } from "../../agent/state.ts";
 import { nodeLayoutOf, type Layout } from "../../cluster/layout.ts";
 import type { Origins } from "../../config/origins.ts";
@@ -6,6 +5,7 @@ import type { Config } from "../../config/schema.ts";
 import { shownSettings } from "../../postgres/operations.ts";
 import { configuredParameters } from "../../postgres/render.ts";
 import { findPostmaster } from "../../postgres/server.ts";
+import { Superuser } from "../../postgres/superuser.ts";
 import { within } from "../../system/clock.ts";
 import { diskKindOf } from "../../system/disk-kind.ts";
 import { diskSpace } from "../../system/files.ts";
@@ -130,9 +130,12 @@ export async function seeSettings(
   let silence: string | undefined;
   if ((await readState(layout)) === undefined) silence = "the cluster was never started";
   else {
-    const handle = newHandle(layout, seen.node);
+    const superuser = Superuser.of(layout, seen.node);
     try {
-      const asked = handle.use(async (session) => await shownSettings(session, names));
+      const asked = superuser.use(async (session) => await shownSettings(session, names), {
+        // What is asked for is not set for the session.
+        settings: Object.fromEntries(names.map((name) => [name, undefined])),
+      });
       running = await within(ASK_LIMIT, seen.node.name, asked);
     } catch {
       silence = `${seen.node.name} does not answer`;

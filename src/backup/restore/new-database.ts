@@ -195,12 +195,9 @@ export class NewDatabase {
       if (!everybodys && (await this.#holdsFunctions(session)))
         return new SqlError(`extension "${name}" has to be made before the dump's own functions`, "42501");
       try {
-        await session.query("SET client_min_messages = warning");
-        if (everybodys) await session.query(`SET ROLE ${id(this.loader)}`);
-        await session.query(
-          `CREATE EXTENSION ${id(name)}${schema === undefined ? " SCHEMA public" : ` SCHEMA ${id(schema)}`}`,
-        );
-        await session.query("RESET ROLE");
+        const create = `CREATE EXTENSION ${id(name)} SCHEMA ${id(schema ?? "public")}`;
+        if (everybodys) await this.loading.use((own) => own.query(create));
+        else await session.query(create);
         if (name === "unaccent") await this.#giveUnaccent(session, immutableUnaccent);
         return undefined;
       } catch (error) {

@@ -274,7 +274,7 @@ function unaccent(
         database: name,
         message: `unaccent(text) in ${name} is not IMMUTABLE: no index can use it.`,
         evidence: { volatility: odoo.unaccent_volatility === "s" ? "STABLE" : "VOLATILE" },
-        next: next.psql(node, ["ALTER FUNCTION unaccent(text) IMMUTABLE"], name),
+        next: next.psql(node, ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"], name),
       }),
     ];
   }
@@ -292,10 +292,10 @@ function unaccent(
         node,
         lacking.flatMap(({ table, is_json, index }) => [
           // It has the name that Odoo gives, and would be taken for the right one.
-          ...(index === null ? [] : [`DROP INDEX CONCURRENTLY ${quoteIdentifier(index)}`]),
-          `CREATE INDEX CONCURRENTLY ${index === null ? `${table}__name_index` : quoteIdentifier(index)} ON ${table} USING gin (unaccent(${
+          ...(index === null ? [] : [`DROP INDEX CONCURRENTLY public.${quoteIdentifier(index)}`]),
+          `CREATE INDEX CONCURRENTLY ${index === null ? `${table}__name_index` : quoteIdentifier(index)} ON public.${table} USING gin (public.unaccent(${
             is_json ? "(jsonb_path_query_array(name, '$.*'))::text" : "name"
-          }) gin_trgm_ops)`,
+          }) public.gin_trgm_ops)`,
         ]),
         name,
       ),

@@ -7,14 +7,14 @@ import { authorityPath } from "../../../postgres/render.ts";
 import { Superuser } from "../../../postgres/superuser.ts";
 import { monotonic, now, within } from "../../../system/clock.ts";
 import { diskSpace, kindOf } from "../../../system/files.ts";
-import type { Session, SuperuserSession } from "../../../system/sql.ts";
+import type { Session, Settings, SuperuserSession } from "../../../system/sql.ts";
 import { unseen, type Evidence, type Look, type NodeSeen } from "../evidence.ts";
 import type { OdooConf } from "../odoo-conf.ts";
 import { lookAtCatalog } from "./catalog.ts";
 import { firstEnd } from "./certificate.ts";
 import { knownForecasts } from "./days-left.ts";
 import { piece } from "./piece.ts";
-import { lookAtServer } from "./server.ts";
+import { ASKED_SETTINGS, lookAtServer } from "./server.ts";
 
 /** Milliseconds for a connection, for a statement, for a server, and until no further database is begun with. */
 const CONNECT_LIMIT = 1500;
@@ -22,6 +22,9 @@ const STATEMENT_LIMIT = 3000;
 const SERVER_LIMIT = 10_000;
 const DATABASES_LIMIT = 30_000;
 const DISK_LIMIT = 1000;
+
+/** What a server is asked for is as others get it. */
+const AS_SERVER: Settings = Object.fromEntries(ASKED_SETTINGS.map((name) => [name, undefined]));
 
 export interface GatherInput {
   readonly config: Config;
@@ -61,17 +64,17 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   };
 }
 
-type Opener = (database: string) => Promise<SuperuserSession>;
+type Opener = (database: string, settings?: Settings) => Promise<SuperuserSession>;
 
 function opener(layout: Layout, node: NodeConfig, wasStarted: boolean): Opener {
   const superuser = Superuser.of(layout, node);
-  return async (database) => {
+  return async (database, settings) => {
     if (!wasStarted) throw new Error("it was never started");
     return await superuser.in(database).session({
       applicationName: "odoo-pg doctor",
       connectLimit: CONNECT_LIMIT,
       statementLimit: STATEMENT_LIMIT + 500,
-      settings: { jit: "off", statement_timeout: String(STATEMENT_LIMIT) },
+      settings: { jit: "off", statement_timeout: String(STATEMENT_LIMIT), ...settings },
     });
   };
 }
@@ -79,7 +82,7 @@ function opener(layout: Layout, node: NodeConfig, wasStarted: boolean): Opener {
 async function lookAtNode(layout: Layout, node: NodeConfig, open: Opener): Promise<NodeSeen> {
   const files = nodeLayoutOf(layout, node);
   const server = async (): Promise<NodeSeen["server"]> =>
-    await piece(() => within(SERVER_LIMIT, node.name, use(open, "postgres", lookAtServer)));
+    await piece(() => within(SERVER_LIMIT, node.name, use(open, "postgres", lookAtServer, AS_SERVER)));
   return {
     name: node.name,
     dataDir: files.dataDir,
@@ -90,8 +93,13 @@ async function lookAtNode(layout: Layout, node: NodeConfig, open: Opener): Promi
   };
 }
 
-async function use<T>(open: Opener, database: string, act: (session: Session) => Promise<T>): Promise<T> {
-  const session = await open(database);
+async function use<T>(
+  open: Opener,
+  database: string,
+  act: (session: Session) => Promise<T>,
+  settings: Settings = {},
+): Promise<T> {
+  const session = await open(database, settings);
   try {
     return await act(session);
   } finally {

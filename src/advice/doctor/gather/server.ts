@@ -29,7 +29,8 @@ export async function lookAtServer(session: Session): Promise<ServerSeen> {
   };
 }
 
-const SETTINGS = [
+/** What is asked of a server's settings. A session that asks has none of them set for itself. */
+export const ASKED_SETTINGS = [
   "archive_command",
   "archive_library",
   "archive_mode",
@@ -72,7 +73,7 @@ async function settings(session: Session): Promise<ReadonlyMap<string, SettingSe
     `SELECT name, CASE WHEN source IN ('session', 'client', 'user', 'database', 'database user') THEN boot_val
        ELSE setting END AS value, sourcefile AS file
      FROM pg_settings WHERE name = ANY($1::text[])`,
-    [SETTINGS],
+    [ASKED_SETTINGS],
   );
   return new Map(
     settingRow
