@@ -3,8 +3,10 @@ import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { pageInProgram } from "./page.mjs";
+import { bundledFiles, licencesOf } from "./licences.mjs";
+import { filesInPage, pageInProgram } from "./page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
@@ -33,7 +35,8 @@ const builtinsWhenUsed = {
   },
 };
 
-await build({
+const built = await build({
+  metafile: true,
   plugins: [pageInProgram, builtinsWhenUsed],
   entryPoints: [`${root}src/main.ts`],
   outfile: unfinished,
@@ -62,6 +65,8 @@ await build({
   },
   logLevel: "warning",
 }).catch(() => process.exit(1)); // esbuild has printed what is wrong.
+const licences = licencesOf([...bundledFiles(built.metafile), ...filesInPage]);
+writeFileSync(path.join(path.dirname(out), "THIRD_PARTY_LICENSES"), licences);
 try {
   const text = readFileSync(unfinished, "utf8");
   if (!text.includes(MARK)) throw new Error("the program does not say which build it is");

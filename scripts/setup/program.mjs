@@ -9,9 +9,14 @@ export function programIsStale(folder = root) {
   const sources = readdirSync(`${folder}src`, { recursive: true, encoding: "utf8" }).map(
     (path) => `src/${path}`,
   );
-  return ["package.json", "package-lock.json", "scripts/build.mjs", "scripts/page.mjs", ...sources].some(
-    (path) => (statSync(folder + path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > built,
-  );
+  return [
+    "package.json",
+    "package-lock.json",
+    "scripts/build.mjs",
+    "scripts/page.mjs",
+    "scripts/licences.mjs",
+    ...sources,
+  ].some((path) => (statSync(folder + path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > built);
 }
 
 export async function buildProgram() {

@@ -190,7 +190,7 @@ export class ConsoleServer {
       host: door.address,
       port: config.console.port,
       tls: door.secure ? certificate : undefined,
-      answer: (request, remote) => app.fetch(request, { remote }),
+      answer: (request, caller) => app.fetch(request, { ...caller }),
     });
   }
 

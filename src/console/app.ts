@@ -5,6 +5,7 @@ import * as z from "zod";
 import { OdooPgError } from "../errors.ts";
 import { now } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import type { Caller } from "../system/web.ts";
 import type { OneTimeKeys } from "./access/one-time-keys.ts";
 import { isFromHere, mayBearHost, type Door } from "./access/doors.ts";
 import { isPasswordOf, sameSecret, type ConsolePasswords } from "./access/passwords.ts";
@@ -39,12 +40,6 @@ export interface ConsoleParts {
   readonly log: Log;
 }
 
-/** What the server knows of a request beside it. */
-export interface Caller {
-  /** Address of the other side. */
-  readonly remote: string;
-}
-
 type Env = { Bindings: Caller };
 
 /** Who asks: signed in, or on loopback without. */
@@ -53,9 +48,11 @@ interface Asker {
   readonly signIn: SignIn | undefined;
 }
 
-/** Bytes of what is sent to us, and pages that may be open at the same time. */
+/** Bytes of what is sent to us. */
 const BODY_LIMIT = 16 * 1024;
+/** Pages that may be open at the same time, and of those the ones of who has not signed in. */
 const STREAMS = 32;
+const STREAMS_OF_STRANGERS = 24;
 
 const TOKEN_HEADER = "x-odoo-pg-token";
 /** By them a proxy says that the request is not from this host, whatever its address is. */
@@ -79,7 +76,9 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
 
   const signInOf = (context: Context<Env>): SignIn | undefined => {
     const id = getCookie(context, cookie);
-    return id === undefined ? undefined : signIns.find(id, now());
+    const found = id === undefined ? undefined : signIns.find(id, now());
+    if (found) context.env.known();
+    return found;
   };
   const askerOf = (context: Context<Env>): Asker | undefined => {
     const signIn = signInOf(context);
@@ -216,9 +215,10 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
   });
   app.get("/api/stream", (context) => {
     const { role, signIn } = asker(context);
-    if (feed.followers >= STREAMS) {
+    const most = signIn ? STREAMS : STREAMS_OF_STRANGERS;
+    if (feed.followers >= most) {
       throw new OdooPgError("refused", {
-        message: `${STREAMS} pages are open already.`,
+        message: `${most} pages are open already.`,
         next: "Close one of them.",
       });
     }

@@ -46,6 +46,18 @@ export function replicaNames(replicas: number): string[] {
   return Array.from({ length: replicas }, (_, index) => (index === 0 ? "replica" : `replica${index + 1}`));
 }
 
+/**
+ * What a container may: nothing that its start does not need. As root it gives volumes and secrets to the servers' user
+ * (CHOWN, DAC_OVERRIDE, FOWNER), becomes that user (SETUID, SETGID), and passes on the engine's signals (KILL).
+ */
+const HARDENED = {
+  security_opt: ["no-new-privileges:true"],
+  cap_drop: ["ALL"],
+  cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
+};
+/** What is written lies on volumes; the rest is gone with the container. */
+const READ_ONLY = { read_only: true, tmpfs: ["/tmp", "/run", "/var/log"] };
+
 /** A replica gets all passwords too: it is the one that gives them to the roles when it is promoted. */
 function node(name: string, nodeName: string, port: number, environment: Record<string, string>): object {
   return {
@@ -56,7 +68,7 @@ function node(name: string, nodeName: string, port: number, environment: Record<
     stop_grace_period: "2m",
     // PostgreSQL's parallel queries share memory there; 64 MB is the engine's default.
     shm_size: "256m",
-    security_opt: ["no-new-privileges:true"],
+    ...HARDENED,
     environment: {
       ODOO_PG_NODE: nodeName,
       POSTGRES_USER: ODOO_ROLE,
@@ -81,6 +93,9 @@ export function renderCompose(options: ComposeOptions): string {
       image: IMAGE,
       command: ["odoo-pg", "container-setup"],
       network_mode: "none",
+      security_opt: HARDENED.security_opt,
+      cap_drop: HARDENED.cap_drop,
+      cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
       // In the place of a volume without a name, of which each start would leave one.
       tmpfs: ["/var/lib/postgresql"],
       environment: {
@@ -125,7 +140,8 @@ export function renderCompose(options: ComposeOptions): string {
       image: IMAGE,
       hostname: "endpoints",
       restart: "unless-stopped",
-      security_opt: ["no-new-privileges:true"],
+      ...HARDENED,
+      ...READ_ONLY,
       environment: {
         ENDPOINTS_FOR: ["primary", ...replicas].join(" "),
         COLLECTD_PGSQL_PASSWD_FILE: secret(SECRET_FILES.collectd),
@@ -139,6 +155,8 @@ export function renderCompose(options: ComposeOptions): string {
       ...(options.odoo ? {} : { profiles: ["odoo"] }),
       restart: "unless-stopped",
       user: `${SERVERS_USER.uid}:${SERVERS_USER.gid}`,
+      security_opt: HARDENED.security_opt,
+      cap_drop: HARDENED.cap_drop,
       // That user has no name there: Odoo asks for one when it starts.
       environment: { HOME: "/var/lib/odoo", LOGNAME: "odoo" },
       ports: [published(8069, 8069), published(8072, 8072)],
@@ -174,5 +192,5 @@ export function renderCompose(options: ComposeOptions): string {
 # Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, pgAdmin 5050: on this host alone, unless
 # ODOO_PG_ADDRESS in .env names another of its addresses. Changes of yours belong in compose.override.yaml: this file is
 # written anew by odoo-pg compose.
-${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0 })}`;
+${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }

@@ -1,5 +1,7 @@
 import http from "node:http";
 import https from "node:https";
+import type { Socket } from "node:net";
+import { Crowd } from "./crowd.ts";
 
 export interface WebServer {
   /** Takes no more connections and cuts those that are open. */
@@ -12,14 +14,25 @@ export interface WebOptions {
   readonly port: number;
   /** Certificate and key (PEM) for https; undefined for http. */
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
-  /** @param remote address of the other side */
-  readonly answer: (request: Request, remote: string) => Response | Promise<Response>;
+  readonly answer: (request: Request, caller: Caller) => Response | Promise<Response>;
 }
 
-/** Connections at the same time. */
-const CONNECTIONS = 200;
-/** Milliseconds: for a whole request to come, and without any byte on a connection. Streams ping more often. */
+/** What is known of who asks, beside the request. */
+export interface Caller {
+  /** Address of the other side. */
+  readonly remote: string;
+  /** Says that they have shown who they are: their connection is not ended for that of a stranger. */
+  readonly known: () => void;
+}
+
+/** Connections of those who have not shown who they are; and of all, so that memory stays bounded. */
+const STRANGERS = { fromOne: 64, fromAll: 128 };
+const CONNECTIONS = 1000;
+/** Milliseconds: for the head of a request or TLS to come, for all of it, and how often that is looked at. */
+const HEAD_LIMIT = 5000;
 const REQUEST_LIMIT = 15_000;
+const CHECK_EVERY = 1000;
+/** Milliseconds without any byte on a connection. Streams ping more often. */
 const SILENT_LIMIT = 60_000;
 
 /** Serves http or https. @throws the system's error, such as EADDRINUSE, or that of an unfit certificate. */
@@ -27,16 +40,34 @@ export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise
   // Loaded when it is needed: a command that only asks must not pay for it.
   const { getRequestListener } = await import("@hono/node-server");
   const listener = getRequestListener(async (request, { incoming }) =>
-    answer(request, incoming.socket.remoteAddress ?? ""),
+    answer(request, {
+      remote: incoming.socket.remoteAddress ?? "",
+      known: () => crowd.know(incoming.socket),
+    }),
   );
-  const limits = { requestTimeout: REQUEST_LIMIT, headersTimeout: REQUEST_LIMIT };
+  const crowd = new Crowd(STRANGERS);
+  const limits = {
+    requestTimeout: REQUEST_LIMIT,
+    headersTimeout: HEAD_LIMIT,
+    connectionsCheckingInterval: CHECK_EVERY,
+  };
   const onRequest = (incoming: http.IncomingMessage, outgoing: http.ServerResponse): void =>
     void listener(incoming, outgoing);
   const server = tls
-    ? https.createServer({ ...limits, cert: tls.certificate, key: tls.key, minVersion: "TLSv1.2" }, onRequest)
+    ? https.createServer(
+        {
+          ...limits,
+          handshakeTimeout: HEAD_LIMIT,
+          cert: tls.certificate,
+          key: tls.key,
+          minVersion: "TLSv1.2",
+        },
+        onRequest,
+      )
     : http.createServer(limits, onRequest);
   server.maxConnections = CONNECTIONS;
   server.setTimeout(SILENT_LIMIT);
+  server.on("connection", (socket: Socket) => crowd.enter(socket));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ port, ...(host === "*" ? {} : { host }), ipv6Only: host === "::" }, resolve);

@@ -44,6 +44,16 @@ describe("the compose file", () => {
     expect([...new Set(used)].sort()).toEqual(Object.keys(volumes).sort());
   });
 
+  it("gives containers no right that their start does not need", () => {
+    const { setup, primary, replica, endpoints, odoo } = rendered().services;
+    for (const service of [setup, primary, replica, endpoints, odoo])
+      expect(service).toMatchObject({ cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] });
+    // Odoo does not begin as root.
+    expect(odoo).not.toHaveProperty("cap_add");
+    expect(primary?.["cap_add"]).toEqual(["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]);
+    expect(endpoints).toMatchObject({ read_only: true });
+  });
+
   it("hands no password to a container's environment: the engine would tell it", () => {
     const environments = Object.values(rendered().services).map((service) =>
       z.record(z.string(), z.string()).parse(service["environment"] ?? {}),

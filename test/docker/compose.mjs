@@ -216,6 +216,37 @@ export function composeScenarios(project) {
         await nothingLost();
       },
     ],
+    [
+      "containers have no right that their start does not need, and what runs as root's has none",
+      async () => {
+        for (const service of ["primary", "replica", "endpoints"]) {
+          const container = await project.container(service);
+          const look = `for p in /proc/[0-9]*; do
+            case "$(tr '\\0' ' ' <$p/cmdline)" in *odoo-pg.mjs*container*|*postgres*-D*|haproxy*|*/haproxy*) grep -h -E '^(Uid|CapEff|NoNewPrivs)' $p/status | tr '\\n' ' '; echo;; esac
+          done`;
+          const seen = (await docker("exec", container, "sh", "-c", look)).split("\n").filter(Boolean);
+          if (!seen.length) throw new Error(`nothing was seen in ${service}`);
+          for (const line of seen)
+            holds(line, /^Uid:\s+999 .*CapEff:\s+0{16}\s+NoNewPrivs:\s+1/s, `rights in ${service}`);
+          lacks(
+            await docker("exec", container, "grep", "CapBnd", "/proc/1/status"),
+            "3fffffffff",
+            "what root of a container may",
+          );
+        }
+        const scripts = await docker(
+          "exec",
+          await project.container("primary"),
+          "stat",
+          "-c",
+          "%a %U",
+          "/docker-entrypoint-initdb.d",
+        );
+        equal(scripts, "755 root", "whose the scripts of a first launch are");
+        const write = await run("docker", ["exec", await project.container("endpoints"), "touch", "/etc/x"]);
+        if (write.status === 0) throw new Error("the root file system of the endpoints can be written");
+      },
+    ],
     ["the origin's commands work by their names", async () => await originCommands(project)],
     [
       "scaling to three replicas keeps the data and uses all of them",

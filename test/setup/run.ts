@@ -37,7 +37,9 @@ export default async function setUpRun(project: TestProject): Promise<() => Prom
 
   return async () => {
     const leaked = await endProcesses(() => processesUsing(folder));
-    const leftOver = readdirSync(folder).filter((name) => name !== ownerFile && name !== "odoo-pg.mjs");
+    const leftOver = readdirSync(folder).filter(
+      (name) => ![ownerFile, "odoo-pg.mjs", "THIRD_PARTY_LICENSES"].includes(name),
+    );
     rmSync(folder, { recursive: true, force: true });
     if (leaked.length > 0 || leftOver.length > 0) {
       throw new Error(
