@@ -12,7 +12,7 @@ export function bundledFiles({ outputs }) {
 /** Folders of the packages that hold these files, by the last node_modules in their path. */
 export function packagesOf(files) {
   const folders = files.flatMap((file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []);
-  return [...new Set(folders)].sort();
+  return [...new Set(folders)].sort((one, other) => (one < other ? -1 : 1));
 }
 
 /** Source: opensource.org/license/mit, without its first lines. */

@@ -40,7 +40,9 @@ export async function asApplied(
   ) => Promise<number>,
 ): Promise<number> {
   if (flags.whileInputOpen) whenInputEnds(() => endSelf("SIGTERM"));
-  const args = invocation.args.slice(invocation.args.indexOf("--") + 1);
+  const dashes = invocation.args.indexOf("--");
+  if (dashes === -1) throw new OdooPgError("usage", { message: "The command stands behind --." });
+  const args = invocation.args.slice(dashes + 1);
   return await runProgram(
     { ...invocation, args },
     async (inner, output) => await appliedContext(inner, output, flags.stateDir),

@@ -1,5 +1,5 @@
 import type { Invocation } from "../system/terminal.ts";
-import { newCommandLine } from "./command-line.ts";
+import { newCommandLine, type CommandLine } from "./command-line.ts";
 import { addBackupCommands } from "./commands/backups.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
 import { addHiddenCommands } from "./commands/hidden.ts";
@@ -10,15 +10,8 @@ import { addWatchCommands } from "./commands/watch.ts";
 import { loadContext } from "./context.ts";
 import { VERSION } from "./version.ts";
 
-/**
- * Runs one command line and returns its exit status. Commands are loaded when they are called: `status` must not pay
- * for what `up` needs.
- */
-export async function runProgram(
-  invocation: Invocation,
-  /** In the place of the configuration's file and environment. */
-  load: typeof loadContext = loadContext,
-): Promise<number> {
+/** Every command there is. */
+export function commandLine(invocation: Invocation, load: typeof loadContext = loadContext): CommandLine {
   const line = newCommandLine(invocation, VERSION, load);
   line.group("Cluster");
   addClusterCommands(line);
@@ -33,6 +26,19 @@ export async function runProgram(
   line.group("Set up");
   addSetUpCommands(line);
   addHiddenCommands(line, runProgram);
+  return line;
+}
+
+/**
+ * Runs one command line and returns its exit status. Commands are loaded when they are called: `status` must not pay
+ * for what `up` needs.
+ */
+export async function runProgram(
+  invocation: Invocation,
+  /** In the place of the configuration's file and environment. */
+  load: typeof loadContext = loadContext,
+): Promise<number> {
+  const line = commandLine(invocation, load);
   if (invocation.args[0] === "complete" || invocation.args[0] === "completion") {
     const { addCompletion } = await import("./completion.ts");
     addCompletion(line.root);
