@@ -14,6 +14,7 @@ import {
 import { inFolder, refuseChangesBy, type Folder } from "../system/folder.ts";
 import { currentUser } from "../system/machine.ts";
 import { ownPid } from "../system/process.ts";
+import { parseJson } from "../system/json-file.ts";
 import { releaseLock, takeLock } from "./lock.ts";
 
 /**
@@ -183,11 +184,8 @@ async function takeApplied(folder: Folder, { us, given }: Taking): Promise<void>
 }
 
 function parseFormer(text: string | undefined): z.output<typeof formerSchema> | undefined {
-  try {
-    return formerSchema.safeParse(JSON.parse(text ?? "")).data;
-  } catch {
-    return undefined;
-  }
+  const parsed = parseJson(text ?? "", formerSchema);
+  return parsed.ok ? parsed.value : undefined;
 }
 
 /** The last agent's socket in the folder that stays the servers'. */
