@@ -131,7 +131,7 @@ describe("roles", () => {
   test("a password kept as MD5, and a role of Odoo that is kept out of database postgres", async () => {
     await say(
       "pg1",
-      "CREATE ROLE odoo17 LOGIN IN ROLE openerp",
+      "CREATE ROLE odoo17 LOGIN CREATEDB",
       "SET password_encryption = 'md5'",
       "ALTER ROLE odoo17 PASSWORD 'not-a-secret'",
       "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC",
