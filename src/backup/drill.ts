@@ -56,7 +56,7 @@ async function restoreAndDrop(
   const { database } = backup.manifest;
   const target = await NewDatabase.begin(source);
   try {
-    const filling: Filling = { source, database, target, progress, files: undefined };
+    const filling: Filling = { source, database, target, progress, files: undefined, unpacked: 0 };
     progress.step(database, "restore into a scratch database");
     const loaded = await loadBackup(filling, backup, { pool: undefined, checked: true });
     const owner = await ownerOfRestored(source, backup);

@@ -56,7 +56,7 @@ export async function dbCopy(
     return status;
   }
   for (const note of report.notes) output.err(`  Note: ${note}`);
-  if (report.set_aside !== null) printSetAside(output, report.set_aside);
+  if (report.set_aside !== null) printSetAside(context, report.set_aside);
   if (report.kept !== null) output.err(`  The old database is kept as "${report.kept}".`);
   const scripts = report.neutralized
     ? `, neutralised (${report.neutralize_files.length} neutralize.sql of modules, and what every Odoo has)`

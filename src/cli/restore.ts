@@ -12,6 +12,8 @@ export interface RestoreFlags {
   readonly replace: string | undefined;
   readonly confirm: string | undefined;
   readonly keepOld: boolean;
+  /** The database that is meant, where the file holds several. */
+  readonly database: string | undefined;
   readonly json: boolean;
 }
 
@@ -39,7 +41,13 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
     { kind: "restore", database },
     async (source, progress) => {
       const input = await findInput(source.place, context.invocation.cwd, word);
-      const order = { input, database, replace: flags.replace !== undefined, keepOld: flags.keepOld };
+      const order = {
+        input,
+        database,
+        replace: flags.replace !== undefined,
+        keepOld: flags.keepOld,
+        part: flags.database,
+      };
       return await restoreDatabase(source, order, progress);
     },
     ({ seconds }) =>
@@ -49,7 +57,8 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
   return report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
 }
 
-function print({ output }: Context, report: RestoreReport, flags: RestoreFlags): void {
+function print(context: Context, report: RestoreReport, flags: RestoreFlags): void {
+  const { output } = context;
   if (flags.json) return output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
   for (const note of report.notes) output.err(`  Note: ${note}`);
   if (report.kept !== null) {
@@ -64,7 +73,7 @@ function print({ output }: Context, report: RestoreReport, flags: RestoreFlags):
       `  Note: ${name} is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: odoo-pg db copy ${name} ${staging} --neutralize && odoo-pg db drop ${name} --confirm ${name}`,
     );
   }
-  if (report.set_aside !== null) printSetAside(output, report.set_aside);
+  if (report.set_aside !== null) printSetAside(context, report.set_aside);
   const files = report.files === null ? "" : `, ${report.files} attachments`;
   output.out(
     printableLine(

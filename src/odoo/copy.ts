@@ -86,7 +86,7 @@ export async function copyDatabase(
   const folder = filestoreFor(source.config, order.from);
   const withFiles = root !== undefined && folder !== undefined && (await hasFilestore(root, folder));
   const target = await NewDatabase.begin(source);
-  const filling: Filling = { source, database: order.to, target, progress, files: undefined };
+  const filling: Filling = { source, database: order.to, target, progress, files: undefined, unpacked: 0 };
   try {
     if (withFiles && root !== undefined) filling.files = new NewFilestore(path.join(root, target.name));
     const copying: Copying = { source, order, target, filling, folder, progress };

@@ -132,6 +132,18 @@ export async function createExclusive(file: string, text: string): Promise<boole
   }
 }
 
+/** Writes a new file of mode 0600 from pieces, as they come. */
+export async function writeStream(file: string, pieces: AsyncIterable<Buffer>): Promise<void> {
+  await explained(file, async () => {
+    const handle = await fs.open(file, "wx", 0o600);
+    try {
+      for await (const piece of pieces) await handle.writeFile(piece);
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
 /** Makes a directory with all its parents (0755 for the parents), the last with the given mode and owner. */
 export async function ensureDirectory(directory: string, options: WriteOptions = {}): Promise<void> {
   await explained(directory, async () => {

@@ -2,7 +2,7 @@ import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { filestoreOf } from "../../odoo/filestore.ts";
 import type { Config } from "../../config/schema.ts";
-import { kindOf } from "../../system/files.ts";
+import { kindOf, removeFile } from "../../system/files.ts";
 import {
   copyChecked,
   likenessOf,
@@ -30,6 +30,7 @@ export class NewFilestore {
   readonly #made = new Set<string>();
   readonly #problems: string[] = [];
   #problemCount = 0;
+  readonly #altered = new Set<string>();
   files = 0;
   bytes = 0;
 
@@ -72,14 +73,20 @@ export class NewFilestore {
     else this.#count(bytes);
   }
 
-  /** A file of a zip. Its name has to be its SHA-1. */
+  /** A file of a zip. Its name has to be its SHA-1; of several of one name, the one that is right is taken. */
   async addFromZip(storeFname: string, content: AsyncIterable<Buffer>): Promise<void> {
     if (!isSafeStoreFname(storeFname)) return this.#problem(`${JSON.stringify(storeFname)} is not a name`);
     const to = this.#target(storeFname);
-    if (regularFileBytes(to) !== undefined) return this.#problem(`${storeFname} is there twice`);
+    const hash = /^[0-9a-f]{40}$/.exec(path.posix.basename(storeFname))?.[0];
+    if (regularFileBytes(to) !== undefined) {
+      // One that is its own checksum is what any other of that name would have to be.
+      if (hash === undefined) return this.#problem(`${storeFname} is there twice`);
+      if (!this.#altered.has(storeFname)) return;
+      await removeFile(to);
+      this.#altered.delete(storeFname);
+    }
     const written = await writeHashed(content, to, this.#like);
-    const name = path.posix.basename(storeFname);
-    if (/^[0-9a-f]{40}$/.test(name) && written.sha1 !== name) this.#problem(`${storeFname} is altered`);
+    if (hash !== undefined && written.sha1 !== hash) this.#altered.add(storeFname);
     else this.#count(written.bytes);
   }
 
@@ -105,6 +112,7 @@ export class NewFilestore {
 
   /** Makes it durable. @throws OdooPgError backup_damaged with what was missing or altered. */
   async finish(): Promise<void> {
+    for (const name of this.#altered) this.#problem(`${name} is altered`);
     if (this.#problemCount) {
       throw new OdooPgError("backup_damaged", {
         message: `${this.#problemCount} attachments are not as they were: ${this.#problems.join(", ")}${this.#problemCount > this.#problems.length ? ", …" : ""}.`,

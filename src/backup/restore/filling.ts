@@ -17,6 +17,8 @@ export interface Filling {
   readonly progress: Progress;
   /** Set once there are files to put there. */
   files: NewFilestore | undefined;
+  /** How many archives were unpacked, one inside of the other. */
+  unpacked: number;
 }
 
 /** What was loaded, and what it has to be held against. */

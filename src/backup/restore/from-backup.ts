@@ -10,7 +10,7 @@ import { verifyFolder } from "../verify.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { neededFilestore, NewFilestore } from "./attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
-import { sqlOf } from "./input.ts";
+import { piecesOf } from "./input.ts";
 import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
 import { ownedBy } from "./owners.ts";
 import { asideNotes, withoutSetAside } from "./set-aside.ts";
@@ -133,7 +133,7 @@ async function loadDump(
   const file = path.join(folder, plain?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
   const order = { name: file, part: undefined, converted: () => false, ...how };
-  return await SqlLoader.load(filling, order, sqlOf({ file, compression }, undefined, source.signal));
+  return await SqlLoader.load(filling, order, piecesOf({ file, compression }, undefined, source.signal));
 }
 
 /** Whether a backup was made from this cluster, or from one that it is a copy of. */

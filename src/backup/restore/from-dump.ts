@@ -3,7 +3,6 @@ import { OdooPgError } from "../../errors.ts";
 import { fileBytes } from "../../system/files.ts";
 import { bytesOf, firstBytes } from "../../system/pipeline.ts";
 import { tarFiles } from "../../system/tar.ts";
-import { zipEntries } from "../../system/zip.ts";
 import type { Contents } from "../contents.ts";
 import { isOdooDatabase } from "../read-contents.ts";
 import type { BackupSource } from "../source.ts";
@@ -13,14 +12,15 @@ import {
   missingOfArchive,
   readArchiveList,
 } from "./archive-list.ts";
-import { neededFilestore, NewFilestore } from "./attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
 import type { RestoreInput } from "./input.ts";
 import { listArchive, loadArchive } from "./load.ts";
 import { ODOO_FORM, type NewDatabase } from "./new-database.ts";
+import { choosePart } from "./parts.ts";
 import { asideNotes } from "./set-aside.ts";
 import { SqlLoader } from "./sql-loader.ts";
 import { splitName } from "./statement.ts";
+import type { SqlText } from "./text.ts";
 
 /** Loads an archive of pg_dump that nothing is known of. @throws OdooPgError dump_unusable, disk_full … */
 export async function loadForeignArchive(
@@ -109,38 +109,41 @@ async function completeForOdoo(target: NewDatabase): Promise<void> {
   }
 }
 
-/** SQL of a dump, that can be read more than once. */
-export interface SqlText {
-  /** For messages. */
-  readonly name: string;
-  readonly open: () => AsyncIterable<Buffer>;
-  /** Whether it was made UTF-8 on the way, known once it was opened. */
-  readonly converted: () => boolean;
-}
-
-/** Loads SQL that nothing is known of. @param part the database whose part is loaded, where it holds several */
+/** Loads SQL that nothing is known of. @param part the database that is meant, where it holds several */
 export async function loadForeignSql(
   filling: Filling,
-  { name, open, converted }: SqlText,
+  text: SqlText,
   part: string | undefined,
 ): Promise<Loaded> {
-  const { database, target, progress } = filling;
+  const { source, database, target, progress } = filling;
+  const { name, open, converted } = text;
+  const chosen = await choosePart(text, part, source.installation.major);
   progress.step(database, "create the database");
   await target.createEmpty(ODOO_FORM);
   progress.step(database, "load");
   const beforeRetry = async (): Promise<void> => await completeForOdoo(target);
-  const order = { name, part, converted, trusted: false, immutableUnaccent: true, beforeRetry };
+  const order = {
+    name,
+    part: chosen.database,
+    converted,
+    trusted: false,
+    immutableUnaccent: true,
+    beforeRetry,
+  };
   const { rows, setAside, notes } = await SqlLoader.load(filling, order, open());
   if (await target.loading.use(isOdooDatabase)) await completeForOdoo(target);
   return {
     differences: (found) => missingRows(rows, found).map((line) => ({ line })),
-    notes: [...notes, ...asideNotes(setAside)],
+    notes: [...chosen.notes, ...(converted() ? [CONVERTED] : []), ...notes, ...asideNotes(setAside)],
     setAside,
     owners: undefined,
     settings: [],
     knownMissing: undefined,
   };
 }
+
+const CONVERTED =
+  "the dump was UTF-16, as PowerShell writes it, which may have changed letters with accents before: look at some";
 
 /** Tables whose rows are not as many as the dump gave, one line each. */
 function missingRows(given: ReadonlyMap<string, number>, found: Contents): string[] {
@@ -152,56 +155,4 @@ function missingRows(given: ReadonlyMap<string, number>, found: Contents): strin
     if (there === wanted || there === null) return [];
     return [`table ${written} has ${there ?? "no"} rows, not ${wanted}`];
   });
-}
-
-/** Loads a zip of Odoo's database manager, with its attachments. @throws OdooPgError dump_unusable, disk_full … */
-export async function loadZip(filling: Filling, file: string): Promise<Loaded> {
-  const { source, database, progress, target } = filling;
-  let sqlBytes: number | undefined;
-  let filesBytes = 0;
-  for await (const { name, bytes } of zipEntries(file)) {
-    if (name === "dump.sql") sqlBytes = bytes;
-    else if (isAttachment(name)) filesBytes += bytes;
-  }
-  if (sqlBytes === undefined) {
-    throw new OdooPgError("dump_unusable", {
-      message: `${file} is not a backup of Odoo's database manager: it holds no dump.sql.`,
-      safe: "Nothing was changed.",
-    });
-  }
-  await assertRoom(source, sqlBytes, filesBytes);
-  const total = sqlBytes;
-  let done = 0;
-  async function* open(): AsyncGenerator<Buffer> {
-    done = 0;
-    for await (const entry of zipEntries(file)) {
-      if (entry.name !== "dump.sql") continue;
-      for await (const chunk of entry.content()) {
-        done += chunk.length;
-        progress.bytes(database, done, total);
-        yield chunk;
-      }
-      return;
-    }
-  }
-  const text = { name: `dump.sql in ${file}`, open, converted: () => false };
-  const loaded = await loadForeignSql(filling, text, undefined);
-  if (filesBytes > 0) {
-    progress.step(database, "restore the attachments");
-    const files = new NewFilestore(path.join(await neededFilestore(source.config), target.name));
-    filling.files = files;
-    for await (const entry of zipEntries(file)) {
-      source.signal?.throwIfAborted();
-      if (!isAttachment(entry.name)) continue;
-      await files.addFromZip(entry.name.slice("filestore/".length), entry.content());
-      progress.bytes(database, files.bytes, filesBytes);
-    }
-    await files.finish();
-  }
-  return loaded;
-}
-
-/** Odoo's list of files to collect comes along in the zip; a new database has nothing to collect. */
-function isAttachment(name: string): boolean {
-  return name.startsWith("filestore/") && !name.startsWith("filestore/checklist/");
 }

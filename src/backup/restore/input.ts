@@ -3,19 +3,35 @@ import { shellWord } from "../../cluster/shell-word.ts";
 import { OdooPgError } from "../../errors.ts";
 import { kindOf } from "../../system/files.ts";
 import { bytesOf, firstBytes, gunzipped, outputOf } from "../../system/pipeline.ts";
+import { HEAD, kindOfFile, type Compression } from "./file-kind.ts";
 import { findBackup, readBackupFolder, unknownBackup, type CataloguedBackup } from "../catalogue.ts";
 import { isBackupId } from "../naming.ts";
 import { MANIFEST_FILE, TOC_FILE } from "../manifest.ts";
 import { placeOf, type BackupPlace } from "../place.ts";
 
-export type Compression = "none" | "gzip" | "zstd";
+/** Files in one: `folder` is what somebody unpacked, `other` what bsdtar reads. */
+export interface BundleInput {
+  readonly kind: "bundle";
+  readonly file: string;
+  readonly form: "zip" | "tar" | "other" | "folder";
+  /** Of a tar. */
+  readonly compression: Compression;
+}
+
+/** What has to be unpacked before it can be read. */
+export interface PackedInput {
+  readonly kind: "packed";
+  readonly file: string;
+  readonly compression: Compression;
+}
 
 /** What is restored. */
 export type RestoreInput =
   | { readonly kind: "backup"; readonly backup: CataloguedBackup; readonly place: BackupPlace }
   | { readonly kind: "archive"; readonly file: string; readonly format: "custom" | "directory" | "tar" }
   | { readonly kind: "sql"; readonly file: string; readonly compression: Compression }
-  | { readonly kind: "zip"; readonly file: string };
+  | BundleInput
+  | PackedInput;
 
 /**
  * Finds what a word on the command line means: a path when it holds a slash or names something that is there, else the
@@ -62,59 +78,87 @@ async function directoryInput(folder: string): Promise<RestoreInput> {
   }
   if ((await kindOf(path.join(folder, TOC_FILE))) === "file")
     return { kind: "archive", file: folder, format: "directory" };
+  if ((await kindOf(path.join(folder, "dump.sql"))) === "file")
+    return { kind: "bundle", file: folder, form: "folder", compression: "none" };
   throw notADump(folder, `it holds neither ${MANIFEST_FILE} nor ${TOC_FILE}`);
 }
 
-async function fileInput(file: string): Promise<RestoreInput> {
-  const head = await firstBytes(file, 512);
-  const starts = (text: string): boolean => head.toString("latin1", 0, text.length) === text;
-  if (starts("PGDMP")) return { kind: "archive", file, format: "custom" };
-  if (starts("PK\u0003\u0004") || starts("PK\u0005\u0006")) return { kind: "zip", file };
-  if (starts("\u001f\u008b")) return { kind: "sql", file, compression: "gzip" };
-  if (starts("\u0028\u00b5\u002f\u00fd")) return { kind: "sql", file, compression: "zstd" };
-  if (head.toString("latin1", 257, 262) === "ustar" && starts(TOC_FILE))
-    return { kind: "archive", file, format: "tar" };
-  if (head.length === 0) throw notADump(file, "it is empty");
-  if (head.includes(0)) throw notADump(file, "it is neither SQL nor an archive of pg_dump nor a zip");
-  return { kind: "sql", file, compression: "none" };
+/** @throws OdooPgError dump_unusable for what cannot be restored. */
+export async function fileInput(file: string): Promise<RestoreInput> {
+  await assertWhole(file);
+  let kind = kindOfFile(await firstBytes(file, HEAD));
+  let compression: Compression = "none";
+  if (kind.is === "compressed") {
+    compression = kind.by;
+    kind = kindOfFile(await headOf(piecesOf({ file, compression })));
+  }
+  if (kind.is === "none") throw notADump(file, kind.problem);
+  if (kind.is === "sql") return { kind: "sql", file, compression };
+  if (kind.is === "bundle" && (compression === "none" || kind.form === "tar"))
+    return { kind: "bundle", file, form: kind.form, compression };
+  if (kind.is === "archive" && compression === "none") return { kind: "archive", file, format: kind.format };
+  return { kind: "packed", file, compression };
 }
 
-function notADump(file: string, problem: string): OdooPgError {
+async function headOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  for await (const piece of pieces) {
+    head = Buffer.concat([head, piece.subarray(0, HEAD)]);
+    if (head.length >= HEAD) break;
+  }
+  return head;
+}
+
+/** One part of several holds no end: `x.zip.001`, `x.zip.002` …, or `x.z01` beside `x.zip`. */
+async function assertWhole(file: string): Promise<void> {
+  const { dir, name, ext } = path.parse(file);
+  const numbered = /^\.0*1$/.test(ext);
+  const second = path.join(dir, `${name}${ext.replace("1", "2")}`);
+  if (numbered && (await kindOf(second)) === "file") {
+    throw notADump(
+      file,
+      "it is the first of several parts",
+      `Put them together: cat ${shellWord(path.join(dir, name))}.[0-9]* > ${shellWord(path.join(dir, `whole_${name}`))}`,
+    );
+  }
+  if (/^\.(?:zip|z\d\d)$/i.test(ext) && (await kindOf(path.join(dir, `${name}.z01`))) === "file") {
+    throw notADump(
+      file,
+      "it is one of several parts of a zip",
+      `Put them together: zip -s 0 ${shellWord(path.join(dir, `${name}.zip`))} --out ${shellWord(path.join(dir, `${name}_whole.zip`))}`,
+    );
+  }
+}
+
+function notADump(
+  file: string,
+  problem: string,
+  next = "Give a backup of odoo-pg, a file of pg_dump, or a zip of Odoo's database manager.",
+): OdooPgError {
   return new OdooPgError("dump_unusable", {
     message: `${file} cannot be restored: ${problem}.`,
     safe: "Nothing was changed.",
-    next: "Give a backup of odoo-pg, a file of pg_dump, or a zip of Odoo's database manager.",
+    next,
   });
 }
 
 /**
- * The SQL in a file, as it is read.
- * @throws OdooPgError program_missing when it needs zstd, dump_unusable when it is cut or holds no SQL.
+ * What a file holds, decompressed as it is read.
+ * @throws OdooPgError program_missing when it needs a program that is not here, dump_unusable when it is cut.
  */
-export async function* sqlOf(
+export async function* piecesOf(
   { file, compression }: { readonly file: string; readonly compression: Compression },
   onBytes?: (bytes: number) => void,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const pieces =
-    compression === "gzip"
-      ? gunzipped(file, onBytes)
-      : compression === "zstd"
-        ? unzstd(file, signal)
-        : bytesOf(file, onBytes);
-  let first = true;
-  for await (const piece of pieces) {
-    if (first && piece.toString("latin1", 0, 5) === "PGDMP")
-      throw notADump(file, "it is a compressed archive of pg_dump: decompress it first");
-    first = false;
-    yield piece;
-  }
-}
-
-async function* unzstd(file: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
   try {
-    // Node has zstd from version 22 on only.
-    yield* outputOf({ program: "zstd", args: ["--decompress", "--stdout", "--quiet", file], signal });
+    if (compression === "none") yield* bytesOf(file, onBytes);
+    else if (compression === "gzip") yield* gunzipped(file, onBytes);
+    else {
+      // Node has none of them, or only from version 22 on.
+      const args = ["--decompress", "--stdout", "--quiet", file];
+      yield* outputOf({ program: compression, args, signal });
+    }
   } catch (error) {
     if (!(error instanceof OdooPgError) || error.code !== "command_failed") throw error;
     throw notADump(file, `it is cut off or damaged: ${error.message}`);

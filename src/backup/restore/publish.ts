@@ -4,7 +4,7 @@ import * as z from "zod";
 import type { Progress } from "../../agent/events.ts";
 import { OdooPgError } from "../../errors.ts";
 import { now, pause, waitUntil } from "../../system/clock.ts";
-import { isBelievable, kindOf, namesIn, removeFile } from "../../system/files.ts";
+import { isBelievable, kindOf, namesIn, removeFile, removeTree } from "../../system/files.ts";
 import { removeIn, renameIn, writeIn } from "../../system/folder.ts";
 import { lookAtJsonFile } from "../../system/json-file.ts";
 import { moveIfThere } from "../../system/filestore-files.ts";
@@ -313,6 +313,11 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
       const folder = filestoreFor(source.config, name);
       if (folder !== undefined && isNewName(name)) await removeIn(folder);
       await removeFile(path.join(source.secretsDir, `odoo_pg_loader_${mark}.pgpass`));
+    }
+    for (const name of await namesIn(source.restoresDir)) {
+      const mark = /^unpacked_([0-9a-f]{8})_\d$/.exec(name)?.[1];
+      if (mark !== undefined && (await lockMark(session, mark)))
+        await removeTree(path.join(source.restoresDir, name));
     }
     // Folders whose databases are gone already.
     for (const name of root === undefined ? [] : await namesIn(root)) {

@@ -16,11 +16,13 @@ import { filestoreFor, freeFilestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName, reserved } from "./database-name.ts";
 import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
 import { isOwnCluster, loadBackup } from "./from-backup.ts";
-import { loadForeignArchive, loadForeignSql, loadZip } from "./from-dump.ts";
-import { sqlOf, type RestoreInput } from "./input.ts";
+import { loadBundle, loadPacked } from "./from-bundle.ts";
+import { loadForeignArchive, loadForeignSql } from "./from-dump.ts";
+import { piecesOf, type RestoreInput } from "./input.ts";
 import { NewDatabase } from "./new-database.ts";
 import { proveLoaded } from "./prove.ts";
 import { publish, tidyUp } from "./publish.ts";
+import { sqlText } from "./text.ts";
 import { asideNotes, keepSetAside, type AsideReport } from "./set-aside.ts";
 
 export interface RestoreOrder {
@@ -28,6 +30,8 @@ export interface RestoreOrder {
   readonly database: string;
   readonly replace: boolean;
   readonly keepOld: boolean;
+  /** The database that is meant, where the input holds several (pg_dumpall). */
+  readonly part?: string | undefined;
 }
 
 export interface RestoreReport {
@@ -64,10 +68,10 @@ export async function restoreDatabase(
   const present = await presentOf(source, database);
   await assertName(source, order, present);
   const target = await NewDatabase.begin(source);
-  const filling: Filling = { source, database, target, progress, files: undefined };
+  const filling: Filling = { source, database, target, progress, files: undefined, unpacked: 0 };
   try {
     const owner = present?.owner ?? (await ownerWanted(source, order.input));
-    const loaded = await load(filling, order.input);
+    const loaded = await load(filling, order.input, order.part);
     let live = false;
     const { found, notes } = await proveLoaded(filling, loaded, owner, async () => {
       live = await isLive(filling);
@@ -178,16 +182,29 @@ export async function ownerOfRestored(source: BackupSource, backup: CataloguedBa
   });
 }
 
-async function load(filling: Filling, input: RestoreInput): Promise<Loaded> {
-  if (input.kind === "backup")
-    return await loadBackup(filling, input.backup, { pool: input.place, checked: false });
+/** @param part the database that is meant, where the input holds several */
+async function load(filling: Filling, input: RestoreInput, part: string | undefined): Promise<Loaded> {
+  if (input.kind === "packed") return await loadPacked(filling, input, part, load);
+  if (input.kind === "bundle") return await loadBundle(filling, input, part, load);
+  if (input.kind === "sql") {
+    const { source, database, progress } = filling;
+    const total = await fileBytes(input.file);
+    const onBytes = (bytes: number): void => progress.bytes(database, bytes, total);
+    const open = (): AsyncIterable<Buffer> => piecesOf(input, onBytes, source.signal);
+    return await loadForeignSql(filling, sqlText(input.file, open), part);
+  }
+  const only = input.kind === "backup" ? input.backup.manifest.database : undefined;
+  if (part !== undefined && part !== only) throw oneOnly(part);
   if (input.kind === "archive") return await loadForeignArchive(filling, input);
-  if (input.kind === "zip") return await loadZip(filling, input.file);
-  const { source, database, progress } = filling;
-  const total = await fileBytes(input.file);
-  const onBytes = (bytes: number): void => progress.bytes(database, bytes, total);
-  const open = (): AsyncIterable<Buffer> => sqlOf(input, onBytes, source.signal);
-  return await loadForeignSql(filling, { name: input.file, open, converted: () => false }, undefined);
+  return await loadBackup(filling, input.backup, { pool: input.place, checked: false });
+}
+
+function oneOnly(part: string): OdooPgError {
+  return new OdooPgError("usage", {
+    message: `What is restored holds one database, and does not say that it is "${part}".`,
+    safe: "Nothing was changed.",
+    next: "The same command without --database.",
+  });
 }
 
 /** Looks as its loader: what the database holds may run functions. */

@@ -80,8 +80,8 @@ const LETTERS: Readonly<Record<string, (first: number, second: number) => number
  * Reads the SQL of pg_dump as psql does (psqlscan.l), piece by piece, holding no more than one statement. Whoever runs the
  * pieces tells it what the server makes of them: `escapes` and `encoding` change what the next bytes mean.
  *
- * Of psql's own commands `\connect` becomes a piece, `\restrict` and `\unrestrict` are left out, and all others are
- * refused: nothing but SQL ever leaves this reader.
+ * Of psql's own commands `\connect` becomes a piece, what pg_dump writes besides is left out, and all others are refused:
+ * nothing but SQL ever leaves this reader.
  */
 export class SqlReader {
   /** standard_conforming_strings is off: a backslash escapes in every string. */
@@ -405,7 +405,9 @@ export class SqlReader {
     const line = held.toString("utf8", this.#at, end < 0 ? this.#at + LINE : end).trimEnd();
     const atStart = this.#wordsLength === 0 && (this.#at === 0 || held[this.#at - 1] === NEWLINE);
     const database = connectsTo(line);
-    const harmless = database !== undefined || /^\\(?:un)?restrict [A-Za-z0-9]+$/.test(line);
+    // pg_dump writes the second in front of a \connect whose name has more than letters.
+    const harmless =
+      database !== undefined || /^\\(?:(?:un)?restrict [A-Za-z0-9]+|encoding SQL_ASCII)$/.test(line);
     if (!atStart || end < 0 || !harmless) {
       const [command = "\\"] = /^\\\S*/.exec(line) ?? [];
       throw this.unusable(

@@ -11,7 +11,7 @@ import type { Contents } from "../contents.ts";
 import { readFilestoreList } from "../filestore-list.ts";
 import { poolFile, type BackupPlace } from "../place.ts";
 import { readArchiveList } from "../restore/archive-list.ts";
-import { sqlOf } from "../restore/input.ts";
+import { piecesOf } from "../restore/input.ts";
 import { listArchive } from "../restore/load.ts";
 import { SqlReader } from "../restore/sql-reader.ts";
 import { handlingOf } from "../restore/statement.ts";
@@ -158,7 +158,7 @@ async function* plainSql(
   const file = path.join(folder, dumps[0]?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
   const reader = new SqlReader(file, source.installation.major);
-  for await (const piece of reader.read(sqlOf({ file, compression }, undefined, source.signal))) {
+  for await (const piece of reader.read(piecesOf({ file, compression }, undefined, source.signal))) {
     if (piece.kind === "rows") yield piece.bytes;
     else if (piece.kind === "rows end") yield Buffer.from("\\.\n");
     else if (piece.kind === "statement") {

@@ -63,7 +63,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
       }),
     );
   command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
-    .argument("<backup>", "id of a backup, or a path: backup, file of pg_dump (.gz, .zst), Odoo's zip")
+    .argument("<backup>", "id of a backup, or a path: backup, file of pg_dump, Odoo's zip; packed or not")
     .option("--as <database>", "into a new database")
     .option(
       "--replace <database>",
@@ -71,6 +71,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     )
     .option("--confirm <database>", "the name of the replaced database, typed")
     .option("--keep-old", "keep the replaced database under another name")
+    .option("--database <name>", "the database that is meant, where the file holds several (pg_dumpall)")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {
@@ -80,6 +81,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
           replace: text("replace"),
           confirm: text("confirm"),
           keepOld: on("keepOld"),
+          database: text("database"),
           json,
         });
       }),
