@@ -107,7 +107,7 @@ export async function asItsUser(context: Context, options: { taking?: boolean } 
       : await ownerOf(`/proc/${agent}`)
     : await ownerOf(layout.stateDir);
   if (!user || user.uid === 0) return context;
-  takeRightsOf(user);
+  await takeRightsOf(user);
   return { ...context, machine: readMachine() };
 }
 

@@ -1,6 +1,7 @@
+import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
-import type { Owner } from "./files.ts";
+import { isErrno, type Owner } from "./files.ts";
 import { hasIpv6 } from "./network.ts";
 import { run } from "./process.ts";
 
@@ -40,11 +41,34 @@ export function currentUser(): Owner {
   return { name: username, uid, gid };
 }
 
-/** Goes on with another user's rights, for good: as root, so that no link of that user's leads root anywhere. */
-export function takeRightsOf({ uid, gid }: Owner): void {
-  process.setgroups?.([gid]);
+/**
+ * Goes on with another user's rights, for good: as root, so that no link of that user's leads root anywhere. Node with a
+ * libuv of the system's, as in Debian 13, changes no rights of its own process (CVE-2024-22017): there the same command
+ * line is run by a child with those rights, and this process ends as it does.
+ */
+export async function takeRightsOf({ uid, gid }: Owner): Promise<void> {
+  try {
+    process.setgroups?.([gid]);
+  } catch (error) {
+    if (!isErrno(error, "ERR_INVALID_STATE")) throw error;
+    await endAsChildOf(uid, gid);
+  }
   process.setgid?.(gid);
   process.setuid?.(uid);
+}
+
+/** The child has none of root's groups (uv_spawn: setgroups). Signals reach it. */
+async function endAsChildOf(uid: number, gid: number): Promise<never> {
+  const args = [...process.execArgv, ...process.argv.slice(1)];
+  const child = spawn(process.execPath, args, { uid, gid, stdio: "inherit" });
+  // Ctrl-C reaches both from the terminal.
+  process.on("SIGINT", () => {});
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => void child.kill(signal));
+  const status = await new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => resolve(code ?? 128));
+  });
+  process.exit(status);
 }
 
 /** Set for the commands that the console starts: for whom. */
