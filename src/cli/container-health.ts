@@ -1,6 +1,7 @@
 import { agentReport } from "../agent/ask.ts";
 import { readFirstLaunch } from "../container/first-launch.ts";
 import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { FIXED } from "../container/place.ts";
 import { observeServer } from "../postgres/observe.ts";
 import { writeMark } from "../postgres/operations.ts";
 import { readTextIfAny } from "../system/files.ts";
@@ -56,8 +57,9 @@ async function askNode({ layout, config }: Context): Promise<string> {
 async function askEndpoint({ config, invocation }: Context): Promise<string> {
   const { environment } = invocation;
   const file = environment["COLLECTD_PGSQL_PASSWD_FILE"];
-  const password =
-    environment["COLLECTD_PGSQL_PASSWD"] || (file ? await readTextIfAny(file) : undefined) || "";
+  const inFile = async (): Promise<string | undefined> =>
+    file ? ((await readTextIfAny(FIXED.givenCollectdPassword)) ?? (await readTextIfAny(file))) : undefined;
+  const password = environment["COLLECTD_PGSQL_PASSWD"] || (await inFile()) || "";
   const { port } = config.endpoints.read;
   const endpoint = {
     host: "127.0.0.1",

@@ -11,6 +11,8 @@ export const FIXED = {
   ownFile: "/etc/odoo-pg/odoo-pg.yaml",
   /** A copy of the mounted pg_backup.config, made where only root may read that. */
   givenBackupConfig: path.join(HOME, "given", "pg_backup.config"),
+  /** A copy of the same kind of what COLLECTD_PGSQL_PASSWD_FILE names. */
+  givenCollectdPassword: path.join(HOME, "given", "COLLECTD_PGSQL_PASSWD"),
   backupsDir: "/usr/local/openerp/backups",
   initScriptsDir: "/docker-entrypoint-initdb.d",
   logDir: "/var/log",
