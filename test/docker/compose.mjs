@@ -227,7 +227,7 @@ export function composeScenarios(project) {
           const seen = (await docker("exec", container, "sh", "-c", look)).split("\n").filter(Boolean);
           if (!seen.length) throw new Error(`nothing was seen in ${service}`);
           for (const line of seen)
-            holds(line, /^Uid:\s+999 .*CapEff:\s+0{16}\s+NoNewPrivs:\s+1/s, `rights in ${service}`);
+            holds(line, /^Uid:\s+999\s.*CapEff:\s+0{16}\s+NoNewPrivs:\s+1/s, `rights in ${service}`);
           lacks(
             await docker("exec", container, "grep", "CapBnd", "/proc/1/status"),
             "3fffffffff",
