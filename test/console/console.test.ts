@@ -226,7 +226,7 @@ describe("acting", () => {
   });
 
   test("a backup of one database runs with the configuration that was applied", async () => {
-    const session = await cluster.session("pg1");
+    const session = await cluster.onPrimary();
     await session.rows("CREATE DATABASE shop");
     const { visitor, headers } = await signedIn();
     const backup = { kind: "backup", database: "shop" };
@@ -316,7 +316,7 @@ describe("the stream", () => {
 
 describe("sessions by their number", () => {
   test("that are odoo-pg's, the server's, nobody's or no number are refused", async () => {
-    const session = await cluster.session("pg1");
+    const session = await cluster.onPrimary();
     const pidOf = async (condition: string): Promise<string> =>
       String(
         await session.value(
@@ -388,9 +388,9 @@ describe("the listener", () => {
     cluster.configure({});
     await cluster.up();
     const { visitor, headers } = await signedIn();
-    const session = await cluster.session("pg1");
+    const session = await cluster.onPrimary();
     await session.rows("CREATE DATABASE big");
-    const holder = await cluster.session("pg1", "postgres", "big");
+    const holder = await cluster.onPrimary("postgres", "big");
     await holder.rows("CREATE TABLE t (); BEGIN; LOCK TABLE t");
     // It waits for the lock: a job that would run for long.
     const action = { kind: "backup", database: "big" };

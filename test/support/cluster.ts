@@ -51,6 +51,8 @@ export interface ThrowawayCluster {
    * endpoint as Odoo's role, when no role is named.
    */
   session(target: ClusterTarget, role?: Role, database?: string): Promise<Session>;
+  /** A session on the node that is the primary now; as superuser when no role is named. */
+  onPrimary(role?: Role, database?: string): Promise<Session>;
   /** Process id of a node's postmaster, from its postmaster.pid. */
   postmaster(node: string): number;
   /** Process id of the agent, from its lock. */
@@ -169,6 +171,11 @@ export async function throwawayCluster(
     session: async (target, role, database = "postgres") => {
       const user = role ?? (target === "read" || target === "write" ? "odoo" : "postgres");
       return await connect({ port: portOf(target), user, database, password: password(user) });
+    },
+    async onPrimary(role, database) {
+      const primary = (await cluster.status()).nodes.find((node) => node.role === "primary");
+      const number = nodes.findIndex((_, index) => primary?.name === `pg${index + 1}`) + 1;
+      return await cluster.session(`pg${number}`, role, database);
     },
     postmaster: (node) => firstNumber("nodes", node, "data", "postmaster.pid"),
     agent: () => firstNumber("agent.lock"),

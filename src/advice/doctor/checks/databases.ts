@@ -55,14 +55,18 @@ function ofDatabase(
   next: NextCommands,
 ): Finding[] {
   const inside = whatWasSeen(catalog.each.get(database.name)).flatMap((each) => whatWasSeen(each.odoo));
+  const wrongOwners = inside.flatMap((odoo) =>
+    odoo === undefined ? [] : owners(evidence, catalog, database, odoo, next),
+  );
   return [
-    ...rights(evidence, catalog, database, next),
+    ...rights(evidence, database, next),
+    ...others(evidence, catalog, database, wrongOwners, next),
     ...libraryVersion(catalog, database, next),
+    ...wrongOwners,
     ...inside.flatMap((odoo) =>
       odoo === undefined
         ? []
         : [
-            ...owners(evidence, catalog, database, odoo, next),
             ...collation(database, next),
             ...extensions(evidence, catalog, database, odoo, next),
             ...unaccent(evidence, catalog, database, odoo, next),
@@ -74,8 +78,7 @@ function ofDatabase(
 /** What lets another role than a database's owner act in it. Where the primary is somebody else's, so are its rights. */
 function rights(
   { config, follows }: Evidence,
-  { target: node }: CatalogSeen,
-  { name, owner, open_to_all, others }: DatabaseListed,
+  { name, owner, open_to_all }: DatabaseListed,
   next: NextCommands,
 ): Finding[] {
   if (follows) return [];
@@ -103,15 +106,30 @@ function rights(
           }),
         ]
       : []),
-    ...others.map((other) =>
+  ];
+}
+
+/** Roles that own something in a database of another's, but for those that are told of as wrong owners already. */
+function others(
+  { follows }: Evidence,
+  { target: node }: CatalogSeen,
+  { name, owner: right, others: roles }: DatabaseListed,
+  wrongOwners: readonly Finding[],
+  next: NextCommands,
+): Finding[] {
+  // Whose the things in it should be is only known once the database's own owner is right.
+  if (follows || wrongOwners.some(({ code }) => code === "database_owner_wrong")) return [];
+  const told = new Set(wrongOwners.map(({ evidence }) => evidence["owner"]));
+  return roles
+    .filter((other) => !told.has(other))
+    .map((other) =>
       finding("others_in_database", {
         database: name,
-        message: `Role ${other} owns something in ${name}, which belongs to ${owner}: what it puts there may run with the rights of ${owner}.`,
-        evidence: { owner, other },
+        message: `Role ${other} owns something in ${name}, which belongs to ${right}: what it puts there may run with the rights of ${right}.`,
+        evidence: { owner: right, other },
         next: `look what it is: ${next.psql(node, [`SELECT classid::regclass, pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND deptype = 'o' AND refobjid = ${literal(quoteIdentifier(other))}::regrole`], name)}`,
       }),
-    ),
-  ];
+    );
 }
 
 function libraryVersion(
