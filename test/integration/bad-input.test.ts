@@ -1,12 +1,14 @@
 import { execa } from "execa";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -120,6 +122,9 @@ describe("data directories of a cluster that exists", () => {
     // The replica's place holds the data directory of another cluster.
     renameSync(pg2, kept.pg2);
     const { stdout: bin } = await execa("pg_config", ["--bindir"]);
+    const { uid, gid } = statSync(kept.pg2);
+    mkdirSync(pg2, { mode: 0o700 });
+    chownSync(pg2, uid, gid);
     await asServerUser(`${bin}/initdb`, ["-D", pg2, "-U", "postgres", "--auth=trust", "--no-sync"]);
     const foreign = filesBelow(pg2);
     await refused(cluster, 1, "data_directory_unusable", "belongs to another cluster");

@@ -69,7 +69,7 @@ test("an initdb that is killed leaves nothing that could start, and the next one
   await ensureRoles(session, "odoo", primary.passwords);
 });
 
-test("a new cluster has checksums, UTF8, C collation, and no way in but SCRAM", async () => {
+test("a new cluster has checksums, UTF8, C collation, and no way in but SCRAM and, on the socket, who one is", async () => {
   session = await primary.session();
   const [row] = await session.query(
     `SELECT current_setting('data_checksums') AS checksums, current_setting('password_encryption') AS passwords,
@@ -80,7 +80,7 @@ test("a new cluster has checksums, UTF8, C collation, and no way in but SCRAM", 
     checksums: "on",
     passwords: "scram-sha-256",
     locale: "UTF8 C C",
-    methods: "scram-sha-256",
+    methods: "peer,reject,scram-sha-256",
   });
 });
 

@@ -2,6 +2,7 @@ import path from "node:path";
 import * as z from "zod";
 import { OdooPgError } from "../../errors.ts";
 import { diskSpace, ensureDirectory, removeTree, writeStream } from "../../system/files.ts";
+import { parseJson } from "../../system/json-file.ts";
 import { outputOf } from "../../system/pipeline.ts";
 import { tarFiles, type ArchivedFile } from "../../system/tar.ts";
 import { zipEntries } from "../../system/zip.ts";
@@ -140,12 +141,8 @@ async function textOf(content: AsyncIterable<Buffer>): Promise<string> {
 
 /** The database that Odoo's manifest.json names. */
 function databaseIn(manifest: string): string | undefined {
-  try {
-    const parsed: unknown = JSON.parse(manifest);
-    return z.object({ db_name: z.string() }).safeParse(parsed).data?.db_name;
-  } catch {
-    return undefined;
-  }
+  const parsed = parseJson(manifest, z.object({ db_name: z.string() }));
+  return "value" in parsed ? parsed.value.db_name : undefined;
 }
 
 /** A file of an archive: SQL is read as it comes, all else is unpacked first. */
