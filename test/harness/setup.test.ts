@@ -31,6 +31,11 @@ function install(folder: string, programs: readonly string[], version = "15.4"):
   return folder;
 }
 
+/** As the real one does, it says which build it is. */
+function writeProgram(folder: string, source: string): void {
+  writeFileSync(join(folder, "src", "main.ts"), `export const build = ODOO_PG_BUILD;\n${source}`);
+}
+
 /** A clone with one line of source, whose packages are there already. */
 function smallClone(source: string): string {
   const folder = temporaryFolder();
@@ -43,7 +48,7 @@ function smallClone(source: string): string {
   const lock = JSON.stringify({ packages: {} });
   writeFileSync(join(folder, "package-lock.json"), lock);
   writeFileSync(join(folder, "node_modules", ".package-lock.json"), lock);
-  writeFileSync(join(folder, "src", "main.ts"), source);
+  writeProgram(folder, source);
   return folder;
 }
 
@@ -58,7 +63,7 @@ test("the set-up builds the program when its source is newer, and else says noth
   expect(await odooPg()).toBe("first");
   expect(await setUp()).toBe("");
 
-  writeFileSync(join(folder, "src", "main.ts"), 'console.log("second")');
+  writeProgram(folder, 'console.log("second")');
   expect(await setUp()).toBe("Building odoo-pg …");
   expect(await odooPg()).toBe("second");
 });

@@ -86,7 +86,7 @@ describe("a tablespace that is made while a replica streams", () => {
     expect(await sumOf("pg2", "t")).toEqual(ALL);
 
     expect((await cluster.run(["switchover"])).exitCode).toBe(0);
-    const next = await cluster.session("write", "postgres");
+    const next = await cluster.onPrimary();
     await next.rows(`INSERT INTO t ${FILL}`);
     await next.rows(`DELETE FROM t WHERE ctid IN (SELECT max(ctid) FROM t GROUP BY i)`);
     await cluster.healthy();

@@ -102,7 +102,7 @@ test("a role for another Odoo may make databases, and is dropped when it owns no
     createdb: true,
     superuser: false,
     has_password: true,
-    member_of: ["openerp"],
+    member_of: [],
     databases: [],
   });
   await withSession({ ...node.superuser, user: "odoo two", password: "pass word" }, (own) =>
