@@ -207,9 +207,11 @@ export class NewDatabase {
     });
   }
 
+  /** What the loader made; of C is only what a superuser wrote, such as the unaccent(text) that was given to it. */
   async #holdsFunctions(session: Session): Promise<boolean> {
     const rows = await session.query(
-      `SELECT FROM pg_proc WHERE proowner = $1::regrole UNION ALL SELECT FROM pg_operator WHERE oprowner = $1::regrole
+      `SELECT FROM pg_proc WHERE proowner = $1::regrole AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
+       UNION ALL SELECT FROM pg_operator WHERE oprowner = $1::regrole
        UNION ALL SELECT FROM pg_class WHERE relowner = $1::regrole UNION ALL SELECT FROM pg_type WHERE typowner = $1::regrole`,
       [id(this.loader)],
     );
