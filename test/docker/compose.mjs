@@ -413,7 +413,7 @@ async function originCommands(project) {
       primary,
       "SELECT rolcreatedb, pg_has_role('second', 'openerp', 'member') FROM pg_roles WHERE rolname = 'second'",
     ),
-    "t|t",
+    "t|f",
     "the role",
   );
   holds(await call(primary, "pgKillSessions.sh", "shop"), /sessions ended/, "pgKillSessions.sh");
