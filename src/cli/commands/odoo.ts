@@ -65,7 +65,7 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
 
 function addRoles({ command, add, withContext }: CommandLine): void {
   const role = command("role", "roles for more Odoos: create, list, drop");
-  add(role, "create", "a role with login and CREATEDB, member of openerp, never a superuser")
+  add(role, "create", "a role for another Odoo: login and CREATEDB, never a superuser")
     .argument("<name>", "the role")
     .option("--password-file <file>", "file with its password (else generated and printed once)")
     .option("--password-stdin", "its password comes on standard input")
