@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentIdle } from "./agent-idle.ts";
+import { beforeAndNow } from "./earlier.ts";
 import { backupTime, manyBackups } from "./backup.ts";
 import { describeMachine } from "./machine.ts";
 import { poolLeave } from "./pool-leave.ts";
@@ -29,6 +30,7 @@ const benchmarks: readonly Benchmark[] = [
   readThroughput,
   reseedTime,
   restoreTime,
+  beforeAndNow,
 ];
 
 /**

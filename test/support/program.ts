@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** User to run as; default the present one. */
   readonly user?: User;
+  /** Another program than the one of this run, such as an earlier version. */
+  readonly program?: string;
 }
 
 export interface User {
@@ -42,7 +44,7 @@ export async function runProgram(
   options: RunOptions & { readonly home: string },
 ): Promise<Ran> {
   const timeout = options.timeout ?? 60_000;
-  const result = await execa(process.execPath, [program(), ...args], {
+  const result = await execa(process.execPath, [options.program ?? program(), ...args], {
     ...surroundings(options),
     timeout,
     ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),

@@ -1,0 +1,123 @@
+import { execa } from "execa";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { earlierProgram } from "../scripts/earlier.mjs";
+import { makeOdooDatabase } from "./odoo-data.ts";
+import { type Benchmark, median, table, timed } from "./table.ts";
+import { freePorts, inFolder, withCluster } from "./throwaway.ts";
+
+const RUNS = 9;
+
+/** What least rights cost: this program beside that of 0.1.0, in turns, on data of the same making. */
+export const beforeAndNow: Benchmark = {
+  name: "earlier",
+  title: "Beside version 0.1.0",
+  async measure(program) {
+    const earlier = earlierProgram();
+    const ups: Sides = { earlier: [], now: [] };
+    for (let run = 0; run < RUNS; run += 1) {
+      for (const [side, one] of inTurns(run, earlier, program)) {
+        await withCluster(one, async (cluster) => {
+          ups[side].push(await timed(async () => void (await cluster.run("up"))));
+        });
+      }
+    }
+    const backups = await backupTimes(earlier, program);
+    return [
+      "The bar: not slower by more than 5 %. One node for the backups: a database of 330 MB with 2,000 attachments.",
+      "",
+      table(
+        [`${RUNS} runs each, medians`, "0.1.0", "now", "ratio", "bar"],
+        [row("up, from an empty directory, two nodes", ups), row("backup create", backups)],
+      ),
+    ].join("\n");
+  },
+};
+
+type Sides = Readonly<Record<"earlier" | "now", number[]>>;
+
+function inTurns(run: number, earlier: string, now: string) {
+  const both = [
+    ["earlier", earlier],
+    ["now", now],
+  ] as const;
+  return run % 2 === 0 ? both : both.toReversed();
+}
+
+function row(what: string, { earlier, now }: Sides): readonly string[] {
+  const seconds = (times: readonly number[]): string => `${(median(times) / 1000).toFixed(2)} s`;
+  return [what, seconds(earlier), seconds(now), (median(now) / median(earlier)).toFixed(2), "1.05"];
+}
+
+/** Milliseconds of `backup create` of one and the same database: made under 0.1.0, then taken over. */
+async function backupTimes(earlier: string, program: string): Promise<Sides> {
+  return await inFolder(async (folder) => {
+    const sides = {
+      earlier: await clusterOf(earlier, folder, "e"),
+      now: await clusterOf(program, folder, "n"),
+    };
+    try {
+      const times: Sides = { earlier: [], now: [] };
+      for (let run = -1; run < RUNS; run += 1) {
+        for (const [side] of inTurns(run, earlier, program)) {
+          const time = await timed(async () => await sides[side]("backup", "create", "prod"));
+          // The first takes all attachments.
+          if (run >= 0) times[side].push(time);
+        }
+      }
+      return times;
+    } finally {
+      await sides.earlier("down");
+      await sides.now("down");
+    }
+  });
+}
+
+async function clusterOf(program: string, parent: string, name: string) {
+  const folder = join(parent, name);
+  const filestore = join(folder, "filestore");
+  mkdirSync(filestore, { recursive: true });
+  const [port, read, write] = await freePorts(3);
+  const configuration = join(folder, "odoo-pg.yaml");
+  writeFileSync(
+    configuration,
+    `cluster: bench
+state_dir: ${folder}/s
+nodes: [{ name: pg1, port: ${port} }]
+endpoints: { read: { port: ${read} }, write: { port: ${write} } }
+console: { enabled: false }
+odoo: { filestore: ${filestore} }
+backup: { enabled: false, dir: ${folder}/backups }
+`,
+  );
+  const odooPg = async (...args: readonly string[]): Promise<void> =>
+    void (await execa(process.execPath, [program, ...args, "--config", configuration], { stdin: "ignore" }));
+  await odooPg("up");
+  const password = readFileSync(`${folder}/s/secrets/postgres.password`, "utf8").trim();
+  await makeOdooDatabase(
+    async (database, text) => {
+      await execa(
+        "psql",
+        [
+          "-h",
+          "127.0.0.1",
+          "-p",
+          String(port),
+          "-U",
+          "postgres",
+          "-q",
+          "-X",
+          "-v",
+          "ON_ERROR_STOP=1",
+          "-d",
+          database,
+        ],
+        { env: { PGPASSWORD: password }, input: text, stdout: "ignore" },
+      );
+    },
+    "prod",
+    filestore,
+    { scale: 0.3, attachments: 2000 },
+  );
+  return odooPg;
+}
