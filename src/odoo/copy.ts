@@ -19,6 +19,7 @@ import { NewDatabase } from "../backup/restore/new-database.ts";
 import { ownedBy } from "../backup/restore/owners.ts";
 import { proveLoaded } from "../backup/restore/prove.ts";
 import { publish, tidyUp } from "../backup/restore/publish.ts";
+import { assertReplaceable } from "../backup/restore/slots.ts";
 import {
   asideNotes,
   keepSetAside,
@@ -79,6 +80,7 @@ export async function copyDatabase(
   if (order.replace) {
     assertDatabaseName(source.config, order.to);
     await needDatabase(source, order.to);
+    if (!order.keepOld) await assertReplaceable(source.superuser, order.to);
   } else await assertFree(source, order.to);
   if (order.from === order.to)
     throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
@@ -279,7 +281,7 @@ async function dumpInto(
     const first = await loadAsSql(filling, frame, list.first);
     const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, ["--section=pre-data"]);
     // What rows need has to be there before them; what is set aside is told in the end.
-    const tables = await loadAsSql(filling, frame, before);
+    const tables = await loadAsSql(filling, frame, before, { again: true });
     const rows = produce({ program, args: argsOf("--section=data"), environment, signal });
     try {
       await pgRestore(filling, ["--section=data", "--exit-on-error"], { input: rows.output });
@@ -288,7 +290,7 @@ async function dumpInto(
     }
     await rows.ended;
     const after = await restoreEntries(filling, frame, list.load, ["--section=post-data"]);
-    const rest = await loadAsSql(filling, frame, [...after, ...list.privileges]);
+    const rest = await loadAsSql(filling, frame, [...after, ...list.privileges], { again: true });
     return bothOf(bothOf(first, tables), rest);
   });
 }

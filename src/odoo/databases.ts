@@ -2,6 +2,7 @@ import path from "node:path";
 import * as z from "zod";
 import { filestoreFor, freeFilestoreFor } from "../backup/restore/attachments.ts";
 import { changeName, tidyUp } from "../backup/restore/publish.ts";
+import { assertNoSlots } from "../backup/restore/slots.ts";
 import { assertDatabaseName } from "../backup/restore/database-name.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { namesThatAre } from "../config/suggestion.ts";
@@ -88,6 +89,7 @@ export async function assertFree(source: BackupSource, name: string): Promise<vo
 export async function dropDatabase(source: BackupSource, name: string): Promise<void> {
   assertDatabaseName(source.config, name);
   await needDatabase(source, name);
+  await source.superuser.use((session) => assertNoSlots(session, name));
   try {
     await source.superuser.use((session) => session.query(`DROP DATABASE ${id(name)} WITH (FORCE)`));
   } catch (error) {

@@ -8,6 +8,8 @@ import { ownedBy } from "../../src/backup/restore/owners.ts";
 import { restoreDatabase } from "../../src/backup/restore/restore.ts";
 import { exportOdooZip } from "../../src/backup/zip/export.ts";
 import { programOf } from "../../src/postgres/installation.ts";
+import { copyDatabase } from "../../src/odoo/copy.ts";
+import { dropDatabase } from "../../src/odoo/databases.ts";
 import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
 import { silent } from "../backup/backup-source.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
@@ -21,7 +23,7 @@ let it: Restoring;
 let backup: string;
 
 beforeAll(async () => {
-  it = await restoring(await runningNode());
+  it = await restoring(await runningNode({ wal_level: "logical" }));
   await it.make("shop");
   await withSession({ ...it.node.superuser, database: "shop" }, async (session) => {
     await session.query(
@@ -312,6 +314,46 @@ describe("in the place of a database", () => {
     await expect(rows(kept ?? "", "SELECT 1")).rejects.toThrow("not currently accepting connections");
     await withSession(it.node.superuser, (session) => session.query(`DROP DATABASE ${id(kept ?? "")}`));
     renameSync(join(it.filestore, kept ?? ""), join(temporaryFolder(), "gone"));
+  });
+
+  test("whoever follows it by a logical slot keeps the stream: it is neither replaced nor dropped, unless it is kept", async () => {
+    await it.as(backup, "followed");
+    await rows("followed", "SELECT pg_create_logical_replication_slot('warehouse', 'pgoutput')");
+    const slots = () =>
+      rows("postgres", "SELECT slot_name FROM pg_replication_slots WHERE database = 'followed'");
+    const order = { from: "kept", to: "followed", neutralize: false, replace: true, keepOld: false };
+    const refused = { code: "refused", message: expect.stringContaining('"warehouse"') };
+    await expect(it.replace(backup, "followed")).rejects.toMatchObject({
+      ...refused,
+      next: expect.stringMatching(/--keep-old, or .*pg_drop_replication_slot\(.*warehouse/),
+    });
+    await expect(copyDatabase(it.source, order, silent)).rejects.toMatchObject(refused);
+    await expect(dropDatabase(it.source, "followed")).rejects.toMatchObject(refused);
+    expect(await slots()).toEqual([{ slot_name: "warehouse" }]);
+    // Made while the new one was filled.
+    await rows("followed", "SELECT pg_drop_replication_slot('warehouse')");
+    const meanwhile = {
+      ...silent,
+      step: (_database: string | null, step: string) => {
+        if (step === "compare")
+          made = rows("followed", "SELECT pg_create_logical_replication_slot('warehouse', 'pgoutput')");
+      },
+    };
+    let made: Promise<unknown> | undefined;
+    await expect(it.replace(backup, "followed", { progress: meanwhile })).rejects.toMatchObject({
+      code: "refused",
+      message: expect.stringContaining('Database "followed" has a logical replication slot'),
+    });
+    await made;
+    expect(await slots()).toEqual([{ slot_name: "warehouse" }]);
+    await it.nothingLeft();
+
+    const { kept } = await it.replace(backup, "followed", { keepOld: true });
+    expect(await rows("postgres", "SELECT slot_name, database FROM pg_replication_slots")).toEqual([
+      { slot_name: "warehouse", database: kept },
+    ]);
+    await rows("postgres", "SELECT pg_drop_replication_slot('warehouse')");
+    await dropDatabase(it.source, kept ?? "");
   });
 
   test("a dump without attachments keeps those of the old one that it names", async () => {

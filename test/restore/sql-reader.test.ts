@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { withoutPlace } from "../../src/backup/restore/placement.ts";
 import { SqlReader, type SqlPiece, type Statement } from "../../src/backup/restore/sql-reader.ts";
 import { handlingOf, splitName } from "../../src/backup/restore/statement.ts";
 
@@ -181,6 +182,55 @@ describe("is refused:", () => {
   });
 });
 
+describe("the place of an object", () => {
+  test.each([
+    [
+      "CREATE TABLE t (id int, tablespace text) TABLESPACE fast;",
+      "CREATE TABLE t (id int, tablespace text) ;",
+    ],
+    [
+      'CREATE TABLE t (id int PRIMARY KEY USING INDEX TABLESPACE "f"";", n int DEFAULT 1)\nTABLESPACE "f x";',
+      "CREATE TABLE t (id int PRIMARY KEY , n int DEFAULT 1)\n;",
+    ],
+    [
+      "CREATE UNIQUE INDEX i ON t USING btree (id) TABLESPACE fast WHERE tablespace > 'TABLESPACE x';",
+      "CREATE UNIQUE INDEX i ON t USING btree (id)  WHERE tablespace > 'TABLESPACE x';",
+    ],
+    [
+      "CREATE MATERIALIZED VIEW v TABLESPACE fast AS SELECT tablespace x FROM t;",
+      "CREATE MATERIALIZED VIEW v  AS SELECT tablespace x FROM t;",
+    ],
+    [
+      "ALTER TABLE t ADD CONSTRAINT c UNIQUE (id) USING INDEX TABLESPACE fast;",
+      "ALTER TABLE t ADD CONSTRAINT c UNIQUE (id) ;",
+    ],
+    ["CREATE TABLE tablespace (a text DEFAULT E'\\' TABLESPACE x');", undefined],
+    ["CREATE INDEX tablespace ON tablespace USING gin (tablespace);", undefined],
+    ["CREATE TABLE t (a text, tablespace text);", undefined],
+    ["CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ TABLESPACE x $$;", undefined],
+  ])("%s", async (sql, rest) => {
+    const [statement] = statementsOf(await read(sql));
+    const unplaced = statement && withoutPlace(statement, "tablespace");
+    expect(unplaced?.statement.text.toString()).toBe(rest);
+  });
+
+  test.each([
+    [
+      "CREATE TABLE t (a int, EXCLUDE USING gist (a WITH =)) USING columnar WITH (x = 1);",
+      "CREATE TABLE t (a int, EXCLUDE USING gist (a WITH =))  WITH (x = 1);",
+    ],
+    [
+      "CREATE MATERIALIZED VIEW v USING columnar AS SELECT 1 FROM a JOIN b USING (c);",
+      "CREATE MATERIALIZED VIEW v  AS SELECT 1 FROM a JOIN b USING (c);",
+    ],
+    ["CREATE INDEX i ON t USING bloom (a);", undefined],
+  ])("%s is told from an access method", async (sql, rest) => {
+    const [statement] = statementsOf(await read(sql));
+    const unplaced = statement && withoutPlace(statement, "access method");
+    expect(unplaced?.statement.text.toString()).toBe(rest);
+  });
+});
+
 describe("what is done with a statement:", () => {
   test.each([
     ["CREATE TABLE public.t (a int);", "object"],
@@ -188,6 +238,9 @@ describe("what is done with a statement:", () => {
     ['ALTER FUNCTION public.f(a text, "b" int) OWNER TO "Od""oo";', "left out"],
     ["COMMENT ON EXTENSION pg_trgm IS 'x; y';", "left out"],
     ["SET SESSION AUTHORIZATION 'odoo';", "left out"],
+    ["SET default_tablespace = '';", "left out"],
+    ["SET default_tablespace = fast;", "left out"],
+    ["ALTER INDEX public.i SET TABLESPACE fast;", "left out"],
     ["CREATE SCHEMA public;", "left out"],
     ["CREATE SCHEMA public_shop;", "object"],
     ['CREATE SCHEMA "public.x";', "object"],

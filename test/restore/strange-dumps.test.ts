@@ -141,6 +141,60 @@ ${INDEX("public")}`,
   });
 });
 
+describe("what the other server laid elsewhere lies where the database does, and that is told:", () => {
+  test("tablespaces and access methods that are not here, as pg_dump and as people write them", async () => {
+    const body = `SET default_tablespace = fast;
+SET default_table_access_method = columnar;
+${TABLE}
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+CREATE TABLE public.u (id integer PRIMARY KEY USING INDEX TABLESPACE "f x") USING columnar TABLESPACE fast;
+INSERT INTO public.u VALUES (1);
+CREATE INDEX t_name ON public.t (name) TABLESPACE fast;
+ALTER TABLE public.u SET TABLESPACE pg_default;
+`;
+    const { report, database } = await restored(dumpOf(body));
+    expect(report).toMatchObject({ set_aside: null, rows: 3 });
+    expect(report.notes).toEqual([
+      "left out: SET default_tablespace = fast;",
+      expect.stringMatching(/^left out: SET default_table_access_method = columnar; \(.*columnar/),
+      'left out: USING INDEX TABLESPACE "f x"',
+      "left out: TABLESPACE fast",
+      expect.stringMatching(/^left out: USING columnar \(.*columnar/),
+      "left out: ALTER TABLE public.u SET TABLESPACE pg_default;",
+    ]);
+    expect(
+      await rows(
+        database,
+        "SELECT count(*)::int AS n FROM pg_class WHERE reltablespace <> 0 AND relnamespace = 'public'::regnamespace",
+      ),
+    ).toEqual([{ n: 0 }]);
+    expect(
+      await rows(database, "SELECT FROM pg_indexes WHERE indexname IN ('t_name', 'u_pkey')"),
+    ).toHaveLength(2);
+  });
+
+  test.each(["-Fp", "-Fc", "-Fd", "-Ft"])("of a database that has them, dumped by %s", async (format) => {
+    const database = `placed${format}`;
+    await withSession(it.node.superuser, (session) =>
+      session.query(`CREATE DATABASE "${database}" OWNER odoo`),
+    );
+    await rows(
+      database,
+      `CREATE ACCESS METHOD columnar TYPE TABLE HANDLER heap_tableam_handler;
+       CREATE TABLE public.c (id integer) USING columnar; INSERT INTO public.c SELECT generate_series(1, 9);
+       CREATE MATERIALIZED VIEW public.m USING columnar AS SELECT id FROM public.c;
+       CREATE INDEX c_id ON public.c (id)`,
+    );
+    const word = it.dump(database, join(temporaryFolder(), "d"), format);
+    const report = await it.as(word, `${database} again`);
+    expect(report.set_aside?.objects.map(({ object }) => object)).toEqual(["access method columnar"]);
+    expect(await rows(`${database} again`, "SELECT FROM public.m")).toHaveLength(9);
+    expect(report.rows).toBe(9);
+    expect(report.notes).toEqual([expect.stringMatching(/^left out: .*columnar/)]);
+  });
+});
+
 /** What an ordinary role cannot make, and what needs a search_path that a dump does not set. */
 const ODDITIES = `
 CREATE SCHEMA helpers;

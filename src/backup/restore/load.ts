@@ -62,7 +62,7 @@ export async function loadArchive(
   const first = await loadAsSql(filling, archive, list.first);
   const failed = await restoreEntries(filling, archive, list.load, ["--verbose"], { onLine });
   if (failed.length) await archive.beforeRetry?.();
-  const rest = await loadAsSql(filling, archive, [...failed, ...list.privileges]);
+  const rest = await loadAsSql(filling, archive, [...failed, ...list.privileges], { again: true });
   return bothOf(first, rest);
 }
 
@@ -73,11 +73,15 @@ export function bothOf(first: ArchiveLoaded, second: ArchiveLoaded): ArchiveLoad
   };
 }
 
-/** Loads entries of an archive statement by statement: what pg_restore cannot do, or not as it has to be. */
+/**
+ * Loads entries of an archive statement by statement: what pg_restore cannot do, or not as it has to be.
+ * @param how.again whether pg_restore has tried them
+ */
 export async function loadAsSql(
   filling: Filling,
   { file, trusted, immutableUnaccent, beforeRetry }: Archive,
   entries: readonly ArchiveEntry[],
+  how: { readonly again: boolean } = { again: false },
 ): Promise<SqlLoaded> {
   if (!entries.length) return { rows: new Map(), setAside: [], notes: [] };
   const { installation, signal } = filling.source;
@@ -87,6 +91,7 @@ export async function loadAsSql(
     converted: () => false,
     trusted,
     immutableUnaccent,
+    ...how,
     ...(beforeRetry ? { beforeRetry } : {}),
   };
   return await withList(entries, async (useList) => {

@@ -12,6 +12,7 @@ import { explainSql, quoteSqlIdentifier as id, type Session } from "../../system
 import { timeStamp } from "../naming.ts";
 import type { BackupSource } from "../source.ts";
 import { filestoreFor, type NewFilestore } from "./attachments.ts";
+import { assertNoSlots } from "./slots.ts";
 import {
   abandonedMarks,
   isNewName,
@@ -72,6 +73,8 @@ export async function publish(
     await session.query("BEGIN");
     if (kept !== undefined) {
       await renameBusy(source, session, database, kept);
+      // Made while the new one was filled; from here on nobody comes in.
+      if (!placement.keepOld) await assertNoSlots(session, kept, { called: database });
       // Neither Odoo nor its crons are to take it for one of theirs.
       await session.query(`ALTER DATABASE ${id(kept)} ALLOW_CONNECTIONS false`);
     }

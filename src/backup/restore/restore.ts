@@ -22,6 +22,7 @@ import { piecesOf, type RestoreInput } from "./input.ts";
 import { NewDatabase } from "./new-database.ts";
 import { proveLoaded } from "./prove.ts";
 import { publish, tidyUp } from "./publish.ts";
+import { assertReplaceable } from "./slots.ts";
 import { sqlText } from "./text.ts";
 import { asideNotes, keepSetAside, type AsideReport } from "./set-aside.ts";
 
@@ -140,7 +141,7 @@ async function presentOf(source: BackupSource, database: string): Promise<Presen
 /** @throws OdooPgError for a name that cannot be, that is taken, or that is not there to be replaced. */
 async function assertName(
   source: BackupSource,
-  { database, replace }: RestoreOrder,
+  { database, replace, keepOld }: RestoreOrder,
   present: Present | undefined,
 ): Promise<void> {
   const { config } = source;
@@ -155,6 +156,7 @@ async function assertName(
       next: `Correct the name, or restore into a new database: --as ${shellWord(database)}`,
     });
   }
+  if (replace && !keepOld) await assertReplaceable(source.superuser, database);
   if (!replace && present !== undefined) {
     throw new OdooPgError("database_exists", {
       message: `Database "${database}" is there already.`,

@@ -4,6 +4,7 @@ import { explainSql, quoteSqlIdentifier as id, quoteSqlLiteral, SqlError } from 
 import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../search-path.ts";
 import type { Filling } from "./filling.ts";
 import { loadSettings } from "./new-database.ts";
+import { withoutPlace } from "./placement.ts";
 import type { SetAside } from "./set-aside.ts";
 import { SqlReader, type Statement } from "./sql-reader.ts";
 import { handlingOf, inOneLine, saysHowToRead, setsEncoding, type Handling } from "./statement.ts";
@@ -19,6 +20,8 @@ export interface SqlOrder {
   readonly trusted: boolean;
   /** Whether unaccent(text) is made IMMUTABLE, as Odoo does and pg_dump does not say. */
   readonly immutableUnaccent: boolean;
+  /** These were tried before: a table that is there already was made then, but not quite as it says. */
+  readonly again?: boolean;
   /** Makes what it may take for granted, before what failed is tried again. */
   readonly beforeRetry?: () => Promise<void>;
 }
@@ -56,6 +59,9 @@ const ROUNDS = 10;
  * Source: PostgreSQL manual, "PostgreSQL Error Codes".
  */
 const NOT_OF_THE_DUMP = /^(?:08|53|57|58|XX|timeout)/;
+const DUPLICATE_TABLE = "42P07";
+/** Also of an access method that is not there. */
+const UNDEFINED_OBJECT = "42704";
 /** What a DROP meets in a database that is empty. */
 const NOT_THERE = /^(?:42P01|42704|42883|3F000|42703)$/;
 
@@ -128,8 +134,9 @@ export class SqlLoader {
   /** The COPY whose rows are read; undefined when they are read over. */
   #copying: { statement: Statement; table: string } | undefined;
 
-  async #take(statement: Statement): Promise<void> {
-    if (statement.entry !== undefined) this.#described = true;
+  async #take(written: Statement): Promise<void> {
+    if (written.entry !== undefined) this.#described = true;
+    const statement = this.#unplaced(written);
     const handling = handlingOf(statement);
     const { part } = this.#order;
     if (part !== undefined && part !== this.#part) {
@@ -148,6 +155,7 @@ export class SqlLoader {
     await this.#searchAsDump();
     switch (handling.how) {
       case "left out":
+        if (handling.told) this.#notes.add(`left out: ${inOneLine(statement.words)}`);
         return;
       case "refused":
         throw this.#reader.unusable(handling.problem, handling.next, statement.line);
@@ -169,6 +177,13 @@ export class SqlLoader {
       case "extension":
         return await this.#mayRun(statement, handling);
     }
+  }
+
+  #unplaced(written: Statement): Statement {
+    const unplaced = withoutPlace(written, "tablespace");
+    if (!unplaced) return written;
+    for (const clause of unplaced.left) this.#notes.add(`left out: ${inOneLine(clause)}`);
+    return unplaced.statement;
   }
 
   async #set(statement: Statement): Promise<void> {
@@ -199,10 +214,25 @@ export class SqlLoader {
       throw this.#failure(statement, error);
   }
 
-  async #try({ text }: Statement, handling: Handling): Promise<SqlError | undefined> {
-    if (handling.how !== "extension") return (await this.#session.run(text)).error;
+  async #try(statement: Statement, handling: Handling): Promise<SqlError | undefined> {
+    if (handling.how !== "extension") {
+      const { error } = await this.#session.run(statement.text);
+      return error && (await this.#tryAsUsual(statement, error));
+    }
     const { trusted, immutableUnaccent } = this.#order;
     return await this.#filling.target.createExtension(handling.extension, trusted, immutableUnaccent);
+  }
+
+  /** A table that was to have an access method of another server gets the usual one: its rows are what counts. */
+  async #tryAsUsual(statement: Statement, error: SqlError): Promise<SqlError | undefined> {
+    if (error.code === DUPLICATE_TABLE && this.#order.again === true) return undefined;
+    if (error.code !== UNDEFINED_OBJECT || this.#session.transaction === "E") return error;
+    const usual = withoutPlace(statement, "access method");
+    if (!usual) return error;
+    const again = await this.#session.run(usual.statement.text);
+    if (again.error) return error;
+    for (const clause of usual.left) this.#notes.add(`left out: ${inOneLine(clause)} (${error.message})`);
+    return undefined;
   }
 
   /** Runs what gives rows. What it needs may be among what failed. */

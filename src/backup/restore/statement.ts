@@ -17,8 +17,8 @@ export type Handling =
   | { readonly how: "extension"; readonly extension: WantedExtension }
   /** ALTER DATABASE … SET: what stands behind the name. */
   | { readonly how: "database setting"; readonly words: string }
-  /** Done otherwise: the database itself, owners, roles, comments on extensions. */
-  | { readonly how: "left out" }
+  /** Done otherwise: the database itself, owners, roles, comments on extensions. Told where something is lost by it. */
+  | { readonly how: "left out"; readonly told: boolean }
   | { readonly how: "refused"; readonly problem: string; readonly next: string };
 
 export interface WantedExtension {
@@ -42,8 +42,7 @@ const OWNER = new RegExp(String.raw`^ALTER\s[^;']+\sOWNER\s+TO\s+(?:"(?:[^"]|"")
 const LEFT_OUT = [
   OWNER,
   /^SET\s+(?:SESSION\s+AUTHORIZATION|ROLE)\b/i,
-  // It belongs to the server that the dump was made on; here everything lies where the database does.
-  /^SET\s+default_tablespace\b/i,
+  /^SET\s+(?:SESSION\s+|LOCAL\s+)?default_tablespace\s*(?:=|TO)\s*(?:''|""|DEFAULT)\s*;$/i,
   /^COMMENT\s+ON\s+(?:EXTENSION|DATABASE)\b/i,
   /^(?:CREATE|DROP|ALTER)\s+DATABASE\b/i,
   // The new database has it, and it is empty.
@@ -54,6 +53,9 @@ const LEFT_OUT = [
   /^(?:DROP|COMMENT\s+ON)\s+(?:PROCEDURAL\s+)?LANGUAGE\s+(?:IF\s+EXISTS\s+)?plpgsql\b/i,
   /^DROP\s+EXTENSION\s+(?:IF\s+EXISTS\s+)?plpgsql\b/i,
 ];
+
+/** It belongs to the server that the dump was made on; here everything lies where the database does. */
+const TOLD = [/^SET\s+(?:SESSION\s+|LOCAL\s+)?default_tablespace\b/i, /^ALTER\s[^;']+\sSET\s+TABLESPACE\s/is];
 
 /** Functions by which pg_dump gives values and large objects. */
 const GIVES_ROWS = /^SELECT\s+(?:pg_catalog\s*\.\s*)?(?:setval|lo_(?!unlink)\w+|lowrite|loread)\s*\(/i;
@@ -80,7 +82,8 @@ export function handlingOf({ words: written, copies }: Pick<Statement, "words" |
   }
   const setting = DATABASE_SETTING.exec(words)?.[1];
   if (setting !== undefined) return { how: "database setting", words: setting };
-  if (LEFT_OUT.some((pattern) => pattern.test(words))) return { how: "left out" };
+  if (LEFT_OUT.some((pattern) => pattern.test(words))) return { how: "left out", told: false };
+  if (TOLD.some((pattern) => pattern.test(words))) return { how: "left out", told: true };
   if (/^(?:GRANT|REVOKE|ALTER\s+DEFAULT\s+PRIVILEGES)\b/i.test(words)) return { how: "privilege" };
   const [, name, schema] = EXTENSION.exec(words) ?? [];
   if (name !== undefined)
