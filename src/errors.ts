@@ -106,6 +106,8 @@ export interface ErrorText {
   readonly safe?: string;
   /** What to do next, best an exact command. */
   readonly next?: string;
+  /** What the message sums up, one line each, such as every difference: shown folded, and never part of a sentence. */
+  readonly details?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -114,6 +116,7 @@ export class OdooPgError extends Error {
   readonly code: ErrorCode;
   readonly safe: string | undefined;
   readonly next: string | undefined;
+  readonly details: readonly string[];
 
   constructor(code: ErrorCode, text: ErrorText) {
     super(text.message, text.cause === undefined ? undefined : { cause: text.cause });
@@ -121,6 +124,7 @@ export class OdooPgError extends Error {
     this.code = code;
     this.safe = text.safe;
     this.next = text.next;
+    this.details = text.details ?? [];
   }
 
   get exit(): ExitStatus {
@@ -128,14 +132,24 @@ export class OdooPgError extends Error {
   }
 
   /** The form in which an error crosses the control socket and appears in --json output. */
-  toJSON(): { code: ErrorCode; message: string; safe?: string; next?: string } {
+  toJSON(): { code: ErrorCode; message: string; safe?: string; next?: string; details?: readonly string[] } {
     return {
       code: this.code,
       message: this.message,
       ...(this.safe === undefined ? {} : { safe: this.safe }),
       ...(this.next === undefined ? {} : { next: this.next }),
+      ...(this.details.length ? { details: this.details } : {}),
     };
   }
+}
+
+/** Lines of details that are shown with a message. */
+export const DETAILS_SHOWN = 20;
+
+/** Details as they are shown below a message: the first of them, and how many more there are. */
+export function folded(details: readonly string[]): string[] {
+  const more = details.length - DETAILS_SHOWN;
+  return more > 0 ? [...details.slice(0, DETAILS_SHOWN), `… and ${more} more`] : [...details];
 }
 
 /** Turns whatever was thrown into an OdooPgError. */

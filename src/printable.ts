@@ -20,6 +20,16 @@ export function printableLine(text: string): string {
   return text.replace(ACTING, escaped);
 }
 
+/** Characters of a sentence that is kept, sent or shown among others. */
+const SENTENCE = 400;
+
+/** A text of any length as one line of at most `limit` characters: of what is longer, the beginning. */
+export function oneLine(text: string, limit = SENTENCE): string {
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  // Never half of a character of two code units.
+  return line.length > limit ? `${line.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, "")}…` : line;
+}
+
 function escaped(character: string): string {
   if (character === "\n") return "\\n";
   if (character === "\t") return "\\t";

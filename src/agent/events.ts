@@ -8,6 +8,7 @@ export const errorSchema = z.object({
   message: z.string(),
   safe: z.string().optional(),
   next: z.string().optional(),
+  details: z.string().array().optional(),
 });
 
 /** What the agent tells while it works on a request: one JSON object a line. */
@@ -42,5 +43,6 @@ export function errorFromEvent(error: z.output<typeof errorSchema>): OdooPgError
     message: error.message,
     ...(error.safe === undefined ? {} : { safe: error.safe }),
     ...(error.next === undefined ? {} : { next: error.next }),
+    ...(error.details === undefined ? {} : { details: error.details }),
   });
 }

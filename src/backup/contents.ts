@@ -102,3 +102,21 @@ export const contentsSchema = z.object({
     .nullable(),
 });
 export type Contents = z.output<typeof contentsSchema>;
+
+/** How many things are compared with each other. */
+export function objectsIn(contents: Contents): number {
+  const { schemas, tables, views, indexes, constraints, triggers, definitions = [] } = contents;
+  const { functions, sequences, extensions } = contents;
+  return [
+    schemas,
+    tables,
+    views,
+    indexes,
+    constraints,
+    triggers,
+    definitions,
+    functions,
+    sequences,
+    extensions,
+  ].reduce((sum, list) => sum + list.length, 0);
+}

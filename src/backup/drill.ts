@@ -1,8 +1,11 @@
 import type { Progress } from "../agent/events.ts";
-import { OdooPgError } from "../errors.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { storeFnames } from "../odoo/filestore.ts";
+import { oneLine } from "../printable.ts";
 import { now } from "../system/clock.ts";
+import { explainSql, SqlError } from "../system/sql.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
+import { keepDifferences } from "./differences.ts";
 import { readFilestoreList } from "./filestore-list.ts";
 import { isOdooDatabase } from "./read-contents.ts";
 import { restoreFailed, type Filling } from "./restore/filling.ts";
@@ -12,6 +15,11 @@ import { proveLoaded } from "./restore/prove.ts";
 import { ownerOfRestored } from "./restore/restore.ts";
 import type { BackupSource } from "./source.ts";
 import { verifyBackup, type SoundFiles, type Verified } from "./verify.ts";
+
+export interface Drilled extends Verified {
+  /** Why it cannot be restored, in full. */
+  readonly failure?: OdooPgError | undefined;
+}
 
 /**
  * Proves a backup: checks all of its checksums, then does with it what a restore does, up to the moment where the restored
@@ -23,24 +31,38 @@ export async function drillBackup(
   backup: CataloguedBackup,
   sound: SoundFiles,
   progress: Progress,
-): Promise<Verified | undefined> {
+): Promise<Drilled | undefined> {
   const { owner, signal } = source;
   const verified = await verifyBackup(backup, sound, { owner, progress, signal });
   if (!verified?.ok) return verified;
-  const problems: string[] = [];
-  try {
-    await restoreAndDrop(source, backup, progress);
-  } catch (error) {
-    if (signal?.aborted === true || isDiskFull(error)) throw error;
-    problems.push(`it cannot be restored: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const failure = await failureOf(source, backup, progress);
   const at = new Date(now()).toISOString();
+  const problems = failure ? [oneLine(failure.message)] : [];
+  await keepDifferences(backup.folder, failure?.details ?? [], owner);
   await writeChecks(
     backup.folder,
-    { version: 1, verified_at: at, drilled_at: problems.length ? null : at, problems },
+    { version: 1, verified_at: at, drilled_at: failure ? null : at, problems },
     owner,
   );
-  return { ...verified, ok: problems.length === 0, problems };
+  return { ...verified, ok: !failure, problems, failure };
+}
+
+/** Why a backup cannot be restored; undefined where it can. @throws what says nothing about the backup */
+async function failureOf(
+  source: BackupSource,
+  backup: CataloguedBackup,
+  progress: Progress,
+): Promise<OdooPgError | undefined> {
+  try {
+    await restoreAndDrop(source, backup, progress);
+    return undefined;
+  } catch (error) {
+    if (source.signal?.aborted === true || isDiskFull(error)) throw error;
+    const known = error instanceof SqlError ? explainSql(error, backup.id) : toOdooPgError(error);
+    if (known.code === "restore_failed") return known;
+    const { code, message, details } = known;
+    return new OdooPgError(code, { message: `it cannot be restored: ${message}`, details, cause: error });
+  }
 }
 
 /** That this host has no room says nothing about the backup. */

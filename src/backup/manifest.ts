@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { oneLine } from "../printable.ts";
 
 /**
  * A backup is one folder, `NAME_YYYYMMDD_HHMM[SS][-weekly|-monthly].dump`, which pg_restore reads as it is:
@@ -12,7 +13,10 @@ import * as z from "zod";
  * | `filestore.tsv` | one line for each attachment: SHA-1, bytes, store_fname; the files lie in the pool |
  * | `manifest.json` | this document: small, because a catalogue reads all of them |
  * | `SHA256SUMS` | checksums of all of the above, as `sha256sum --check` reads them |
- * | `checks.json` | what was found when the backup was looked at later; the only file that changes |
+ * | `checks.json` | what was found when the backup was looked at later |
+ * | `differences.txt` | where the last restore came out otherwise: what differs, one line each |
+ *
+ * Only the last two change.
  *
  * The pool `filestore/<2 hex>/<sha1>` lies beside the backups and is shared by all of them.
  */
@@ -22,8 +26,12 @@ export const FILESTORE_LIST_FILE = "filestore.tsv";
 export const GLOBALS_FILE = "globals.sql";
 export const SUMS_FILE = "SHA256SUMS";
 export const CHECKS_FILE = "checks.json";
+export const DIFFERENCES_FILE = "differences.txt";
 /** pg_dump's table of contents in a directory dump. */
 export const TOC_FILE = "toc.dat";
+
+/** Records of odoo-pg 0.1.0 hold lists of lines where one sentence belongs. */
+export const sentence = z.string().transform((text) => oneLine(text));
 
 /** A moment in UTC, ISO 8601. */
 const moment = z.iso.datetime();
@@ -111,7 +119,7 @@ export const checksSchema = z.object({
   /** When it was last restored into a scratch database and compared without a difference. */
   drilled_at: moment.nullable(),
   /** What the last look found wrong; empty when all is well. */
-  problems: z.string().array(),
+  problems: sentence.array(),
 });
 export type Checks = z.output<typeof checksSchema>;
 

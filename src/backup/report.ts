@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { sentence } from "./manifest.ts";
 
 const moment = z.iso.datetime();
 
@@ -12,7 +13,8 @@ const databaseResult = z.object({
   size_bytes: z.number().int(),
   /** Of attachments that were not in the pool yet. */
   copied_bytes: z.number().int(),
-  error: z.string().nullable(),
+  /** One line; the log of the backups has all of it. */
+  error: sentence.nullable(),
   /** What is safe, and what to do next, of one that failed. */
   safe: z.string().optional(),
   next: z.string().optional(),
@@ -47,7 +49,7 @@ const databaseProof = z.object({
   /** The last time that one of its backups was restored and compared without a difference. */
   proven: z.object({ at: moment, id: z.string() }).nullable(),
   /** The last drill that failed, until a backup of the same database that is no older is proven. */
-  failed: z.object({ at: moment, id: z.string(), error: z.string() }).nullable(),
+  failed: z.object({ at: moment, id: z.string(), error: sentence }).nullable(),
 });
 /** What is known of how far one database can be brought back. */
 export type DatabaseProof = z.output<typeof databaseProof>;

@@ -1,6 +1,8 @@
 import type { Progress } from "../agent/events.ts";
 import { releaseLock, takeLock } from "../agent/lock.ts";
+import { shellWord } from "../cluster/shell-word.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
+import { oneLine } from "../printable.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
 import { ensureDirectory, kindOf } from "../system/files.ts";
 import { ownPid } from "../system/process.ts";
@@ -15,7 +17,10 @@ import type { DatabaseResult, RunReport } from "./report.ts";
 import { tidyUp } from "./restore/publish.ts";
 import { kindsAt } from "./retention.ts";
 import type { BackupSource } from "./source.ts";
-import { SoundFiles } from "./verify.ts";
+import { PROBLEMS_NOTED, SoundFiles, type Verified } from "./verify.ts";
+
+/** Told of a database or a backup why it failed, in full: a report holds one line of it. */
+type TellFailure = (subject: string, failure: OdooPgError) => void;
 
 /**
  * Holds the lock of a place: one run at a time makes or removes backups there.
@@ -53,6 +58,7 @@ export async function backUpDatabases(
   source: BackupSource,
   databases: readonly DatabaseSize[],
   progress: Progress,
+  tell: TellFailure = () => {},
 ): Promise<RunReport> {
   const startedAt = now();
   await removeLeftOvers(source.place);
@@ -65,6 +71,7 @@ export async function backUpDatabases(
         name,
         backups.filter(({ manifest }) => manifest.database === name),
         progress,
+        tell,
       ),
     );
   };
@@ -94,7 +101,7 @@ export async function backUpDatabases(
       removed = pruned.removed;
       if (pruned.pool_kept !== null) warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
     } catch (error) {
-      warnings.push(`rotation: ${toOdooPgError(error).message}`);
+      warnings.push(`rotation: ${oneLine(toOdooPgError(error).message)}`);
     }
   }
   const { config, requestedBy } = source;
@@ -124,6 +131,7 @@ async function backUpOne(
   database: string,
   earlier: readonly CataloguedBackup[],
   progress: Progress,
+  tell: TellFailure,
 ): Promise<DatabaseResult> {
   const start = monotonic();
   const seconds = (): number => Math.round((monotonic() - start) / 10) / 100;
@@ -152,12 +160,12 @@ async function backUpOne(
     }
     if (source.signal?.aborted) throw error;
     const told = error instanceof SqlError ? explainSql(error, database) : toOdooPgError(error);
-    progress.note(`${database} FAILED: ${told.message}`);
+    tell(database, told);
     return {
       ...nothing,
       outcome: "failed",
       seconds: seconds(),
-      error: told.message,
+      error: oneLine(told.message),
       ...(told.safe === undefined ? {} : { safe: told.safe }),
       ...(told.next === undefined ? {} : { next: told.next }),
     };
@@ -222,6 +230,25 @@ function warningsOf({ manifest: { filestore }, folderMissing }: MadeBackup): str
   return warnings;
 }
 
+/** What a look at all files of a backup found, as an error of one sentence. */
+function damaged({ problems }: Verified): OdooPgError {
+  const [first = "", ...more] = problems;
+  return new OdooPgError("backup_damaged", {
+    message: more.length
+      ? oneLine(
+          `${problems.length} ${problems.length < PROBLEMS_NOTED ? "" : "or more "}things are wrong, first: ${first}`,
+        )
+      : oneLine(first),
+    details: more.length ? problems : [],
+  });
+}
+
+/** Where the rest is. */
+function nextOf({ id }: CataloguedBackup, { code, details }: OdooPgError): Pick<DatabaseResult, "next"> {
+  if (!details.length) return {};
+  return { next: `odoo-pg backup show ${shellWord(id)}${code === "backup_damaged" ? "" : " --differences"}` };
+}
+
 /**
  * Proves backups by restoring them, one after the other, one failing without the others. The caller holds the lock of
  * drills.
@@ -230,6 +257,7 @@ export async function drillBackups(
   source: BackupSource,
   backups: readonly CataloguedBackup[],
   progress: Progress,
+  tell: TellFailure = () => {},
 ): Promise<RunReport> {
   const startedAt = now();
   await tidyUp(source, progress.note);
@@ -238,17 +266,20 @@ export async function drillBackups(
   for (const backup of backups) {
     const start = monotonic();
     const { database, size_bytes } = backup.manifest;
-    const outcome = async (): Promise<Pick<DatabaseResult, "outcome" | "error">> => {
+    const outcome = async (): Promise<Pick<DatabaseResult, "outcome" | "error" | "next">> => {
       try {
         source.signal?.throwIfAborted();
         const found = await drillBackup(source, backup, sound, progress);
         if (!found) return { outcome: "dropped", error: null };
-        return found.ok
-          ? { outcome: "ok", error: null }
-          : { outcome: "failed", error: found.problems.join("; ") };
+        if (found.ok) return { outcome: "ok", error: null };
+        const failure = found.failure ?? damaged(found);
+        tell(backup.id, failure);
+        return { outcome: "failed", error: oneLine(failure.message), ...nextOf(backup, failure) };
       } catch (error) {
         if (source.signal?.aborted) throw error;
-        return { outcome: "failed", error: toOdooPgError(error).message };
+        const told = toOdooPgError(error);
+        tell(backup.id, told);
+        return { outcome: "failed", error: oneLine(told.message) };
       }
     };
     results.push({

@@ -6,7 +6,7 @@ import { filesBelow, regularFileBytes } from "../system/pool-files.ts";
 import { hashFile, linesOf } from "../system/streams.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
 import { readFilestoreList } from "./filestore-list.ts";
-import { CHECKS_FILE, MANIFEST_FILE, SUMS_FILE } from "./manifest.ts";
+import { CHECKS_FILE, DIFFERENCES_FILE, MANIFEST_FILE, SUMS_FILE } from "./manifest.ts";
 import { placeOf, poolFile } from "./place.ts";
 import { setAside } from "./pool.ts";
 
@@ -18,7 +18,7 @@ export interface Verified {
   readonly problems: readonly string[];
 }
 
-const NOTED = 100;
+export const PROBLEMS_NOTED = 100;
 const TOLD_EVERY = 200;
 
 export interface VerifyOptions {
@@ -41,7 +41,7 @@ export async function verifyBackup(
   const { id, folder, manifest, checks } = backup;
   const problems: string[] = [];
   const note = (problem: string): void => {
-    if (problems.length < NOTED) problems.push(problem);
+    if (problems.length < PROBLEMS_NOTED) problems.push(problem);
   };
   options.progress.step(manifest.database, `verify ${id}`);
   const total = manifest.size_bytes + (manifest.filestore.included ? manifest.filestore.bytes : 0);
@@ -87,7 +87,7 @@ export async function verifyFolder(
 ): Promise<void> {
   const sums = path.join(folder, SUMS_FILE);
   if ((await kindOf(sums)) !== "file") return note(`${SUMS_FILE} is missing`);
-  const named = new Set<string>([SUMS_FILE, CHECKS_FILE]);
+  const named = new Set<string>([SUMS_FILE, CHECKS_FILE, DIFFERENCES_FILE]);
   for await (const line of linesOf(sums)) {
     const [, digest, name] = /^([0-9a-f]{64}) {2}([^/\0]+)$/.exec(line) ?? [];
     if (digest === undefined || name === undefined) {

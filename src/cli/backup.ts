@@ -4,6 +4,7 @@ import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../backup/
 import { tellHooks } from "../backup/hooks.ts";
 import { lacksAttachments } from "../backup/manifest.ts";
 import { openBackupSource } from "../backup/open-source.ts";
+import { readDifferences } from "../backup/differences.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { prune } from "../backup/prune.ts";
 import type { RunReport } from "../backup/report.ts";
@@ -12,16 +13,17 @@ import { findNamedBackup } from "../backup/restore/input.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { writeBackupStatus } from "../backup/status-file.ts";
 import { SoundFiles, verifyBackup, type Verified } from "../backup/verify.ts";
-import { progressTo } from "../agent/events.ts";
+import { progressTo, type Progress } from "../agent/events.ts";
 import { showBytes } from "../cluster/quantities.ts";
-import { OdooPgError, type ExitStatus } from "../errors.ts";
+import { shellWord } from "../cluster/shell-word.ts";
+import { folded, OdooPgError, type ExitStatus } from "../errors.ts";
 import { recorded } from "../events/journal.ts";
 import { runEvent } from "../events/of-backups.ts";
 import { now } from "../system/clock.ts";
 import { openLog, type Log } from "../system/log.ts";
 import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process.ts";
-import { installHint, searchPath, serverOwner, suggest, type Context } from "./context.ts";
+import { installHint, nextFor, searchPath, serverOwner, suggest, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { VERSION } from "./version.ts";
 import { printableLine } from "../printable.ts";
@@ -102,13 +104,26 @@ export async function createNow(
       const all = await databasesToBackUp(source.superuser, context.config.backup.only_filter);
       const wanted = names.length ? await databasesNamed(source.superuser, names) : all;
       return await withBackupLock(source, async () => {
-        const run = await backUpDatabases(source, wanted, progressTo(show.event));
+        const progress = progressTo(show.event);
+        const run = await backUpDatabases(source, wanted, progress, failuresTo(progress, log));
         return await finishRun(context, source, log, all, run);
       });
     });
   } finally {
     show.end();
   }
+}
+
+/** The log keeps the whole of a failure; who waits is shown as much as can be read. */
+function failuresTo({ note }: Progress, log: Log) {
+  return (subject: string, { message, details }: OdooPgError): void => {
+    log(
+      "error",
+      [`${subject}: ${message}`, ...details.map((detail) => `- ${printableLine(detail)}`)].join("\n"),
+    );
+    for (const line of `${subject} FAILED: ${message}`.split("\n")) note(line);
+    for (const detail of folded(details)) note(`- ${detail}`);
+  };
 }
 
 /** Writes what came of a run into the journal of events. */
@@ -229,10 +244,15 @@ function checked({ verified_at, drilled_at, problems }: CataloguedBackup["checks
   return verified_at === null ? "" : `verified ${verified_at.slice(0, 10)}`;
 }
 
-/** All that a backup says of itself. */
-export async function backupShow(context: Context, id: string, options: JsonOption): Promise<ExitStatus> {
+/** All that a backup says of itself, or in what it differed when it was last restored. */
+export async function backupShow(
+  context: Context,
+  id: string,
+  options: JsonOption & { differences: boolean },
+): Promise<ExitStatus> {
   const { output, config } = context;
   const backup = await findNamedBackup(backupPlaceOf(config), context.invocation.cwd, id);
+  if (options.differences) return await showDifferences(context, backup, options);
   if (options.json) {
     output.out(JSON.stringify({ version: 1, backup: listed(backup) }, undefined, 2));
     return 0;
@@ -268,6 +288,56 @@ export async function backupShow(context: Context, id: string, options: JsonOpti
   return 0;
 }
 
+async function showDifferences(
+  context: Context,
+  { id, folder, checks }: CataloguedBackup,
+  { json }: JsonOption,
+): Promise<ExitStatus> {
+  const { output } = context;
+  const differences = await readDifferences(folder);
+  if (json) {
+    output.out(JSON.stringify({ version: 1, id, drilled_at: checks.drilled_at, differences }, undefined, 2));
+    return 0;
+  }
+  for (const difference of differences) output.out(printableLine(difference));
+  if (differences.length) return 0;
+  const prove = suggest(context, `backup restore-check ${shellWord(id)}`);
+  const [problem] = checks.problems;
+  output.err(
+    checks.drilled_at !== null
+      ? `There is no difference: it was restored and compared at ${checks.drilled_at}.`
+      : problem === undefined
+        ? `It was never restored and compared. To do it: ${prove}`
+        : `No list of differences is kept. What the last look found: ${problem}`,
+  );
+  return 0;
+}
+
+/**
+ * Proves backups by restoring them into a scratch database: those named, else the newest of every database. 0 when all
+ * came back as they were, 1 when one did not.
+ * @throws OdooPgError usage, locked, backup_unknown, not_running, primary_unreachable.
+ */
+export async function backupRestoreCheck(
+  context: Context,
+  ids: readonly string[],
+  options: JsonOption & { all: boolean },
+): Promise<ExitStatus> {
+  const { output, config } = context;
+  if (options.all && ids.length) {
+    throw new OdooPgError("usage", {
+      message: "--all and ids exclude each other.",
+      next: suggest(context, "backup restore-check --all"),
+    });
+  }
+  const every = options.all ? (await readCatalogue(backupPlaceOf(config))).backups.map(({ id }) => id) : ids;
+  const report = await interruptible(
+    async (signal) => await drillNow(context, every, "command", showProgress(output), signal),
+  );
+  printDrill(context, report, options);
+  return report.ok ? 0 : 1;
+}
+
 /**
  * Reads backups whole and holds them against their checksums. 0 when all is well, 1 when something is damaged.
  * @throws OdooPgError usage, backup_unknown.
@@ -278,16 +348,7 @@ export async function backupVerify(
   options: JsonOption & { all: boolean; restore: boolean },
 ): Promise<ExitStatus> {
   const { output, config } = context;
-  if (options.restore) {
-    const every = options.all
-      ? (await readCatalogue(backupPlaceOf(config))).backups.map(({ id }) => id)
-      : ids;
-    const report = await interruptible(
-      async (signal) => await drillNow(context, every, "command", showProgress(output), signal),
-    );
-    printDrill(context, report, options);
-    return report.ok ? 0 : 1;
-  }
+  if (options.restore) return await backupRestoreCheck(context, ids, options);
   if (options.all === ids.length > 0) {
     throw new OdooPgError("usage", {
       message: options.all ? "--all and ids exclude each other." : "Which backup?",
@@ -353,7 +414,8 @@ export async function drillNow(
         }
       }
       return await withLock(place, place.drillLockFile, source.owner, async () => {
-        const run = await drillBackups(source, backups, progressTo(show.event));
+        const progress = progressTo(show.event);
+        const run = await drillBackups(source, backups, progress, failuresTo(progress, log));
         return await finishRun(context, source, log, all, run);
       });
     });
@@ -362,15 +424,16 @@ export async function drillNow(
   }
 }
 
-function printDrill({ output }: Context, report: RunReport, { json }: JsonOption): void {
+function printDrill({ output, configFile }: Context, report: RunReport, { json }: JsonOption): void {
   if (json) return output.out(JSON.stringify(report, undefined, 2));
-  for (const { id, outcome, error, seconds } of report.databases) {
+  for (const { id, outcome, error, seconds, next } of report.databases) {
     if (outcome === "ok")
       output.out(printableLine(`${id ?? ""}  restored and compared: the same  ${seconds} s`));
     else
       output.out(
         `${id ?? ""}  ${outcome === "dropped" ? "was removed meanwhile" : `FAILED: ${error ?? ""}`}`,
       );
+    if (next !== undefined) output.err(`  Next: ${nextFor(configFile, next)}`);
   }
   if (!report.databases.length) output.err("There is no backup to try.");
   for (const warning of report.warnings) output.err(`  Warning: ${warning}`);

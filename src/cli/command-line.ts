@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help } from "commander";
-import { type OdooPgError, toOdooPgError } from "../errors.ts";
+import { folded, type OdooPgError, toOdooPgError } from "../errors.ts";
+import { printableLine } from "../printable.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
 import { asItsUser, loadContext, nextFor, refuseForeignConfig, type Context } from "./context.ts";
 import { EXAMPLES } from "./examples.ts";
@@ -143,6 +144,7 @@ function printError(output: Output, error: OdooPgError, json: boolean, configFil
     return;
   }
   output.err(`Error (${error.code}): ${error.message}`);
+  for (const detail of folded(error.details)) output.err(`  - ${printableLine(detail)}`);
   if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
   if (error.next === undefined) return;
   output.err(`  Next: ${nextFor(configFile, error.next)}`);

@@ -135,13 +135,13 @@ function drillWarnings({ settings, record, launchedAt, now, suggest }: BackupVie
     found.push(
       warning("drill_failed", {
         message: `A backup could not be proven by restoring it${others}: ${first.id}: ${first.error}`,
-        next: suggest("backup verify --restore"),
+        next: suggest("backup restore-check"),
       }),
     );
   }
   const late = lateProofs(record, settings, launchedAt, now);
   if (late !== undefined) {
-    found.push(warning("drill_too_old", { message: late, next: suggest("backup verify --restore") }));
+    found.push(warning("drill_too_old", { message: late, next: suggest("backup restore-check") }));
   }
   return found;
 }

@@ -1,10 +1,12 @@
 import path from "node:path";
 import type { Progress } from "../agent/events.ts";
 import { findDifferences } from "../backup/compare.ts";
+import { objectsIn } from "../backup/contents.ts";
 import { isOdooDatabase, readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
 import { readArchiveList } from "../backup/restore/archive-list.ts";
 import { filestoreFor, NewFilestore } from "../backup/restore/attachments.ts";
 import { assertDatabaseName } from "../backup/restore/database-name.ts";
+import { tellFailure } from "../backup/restore/failure.ts";
 import { jobsOf, type Filling, type Loaded } from "../backup/restore/filling.ts";
 import {
   bothOf,
@@ -36,7 +38,7 @@ import { monotonic } from "../system/clock.ts";
 import { temporaryDirectory } from "../system/files.ts";
 import { FilestoreReader } from "../system/filestore-reader.ts";
 import { produce } from "../system/pipeline.ts";
-import { explainSql, SqlError, type Session, type SuperuserSession } from "../system/sql.ts";
+import { SqlError, type Session, type SuperuserSession } from "../system/sql.ts";
 import { assertFree, needDatabase } from "./databases.ts";
 import { hasFilestore, storeFnames } from "./filestore.ts";
 import { neutralizeCopy } from "./neutralize-copy.ts";
@@ -132,14 +134,10 @@ export async function copyDatabase(
   } catch (error) {
     await filling.files?.discard();
     await target.discard();
-    const explained =
-      error instanceof SqlError ? explainSql(error, `The copy of "${order.from}" failed`) : error;
-    if (!(explained instanceof OdooPgError) || explained.safe !== undefined) throw explained;
-    throw new OdooPgError(explained.code, {
-      message: explained.message,
+    throw await tellFailure(source, error, {
+      what: `The copy of "${order.from}" failed`,
+      database: order.to,
       safe: "The copy is removed; nothing that existed was changed.",
-      ...(explained.next === undefined ? {} : { next: explained.next }),
-      cause: error,
     });
   }
 }
@@ -231,6 +229,7 @@ async function copyByDump(copying: Copying): Promise<Copied> {
     const { setAside, notes: told } = await dumpInto(copying, session, snapshot, immutableUnaccent);
     const expected = withoutSetAside(await counting, setAside);
     const loaded: Loaded = {
+      objects: objectsIn(expected),
       differences: (found) =>
         findDifferences(ownedBy(expected, target.loader, found), found, { owners: true, definitions: true }),
       notes: [...told, ...asideNotes(setAside)],

@@ -418,11 +418,11 @@ describe("warnings", () => {
     },
     drill_failed: {
       when: { backups: backups({ last_drill: run("drill", "failed", hoursAgo(1)) }) },
-      next: "odoo-pg backup verify --restore",
+      next: "odoo-pg backup restore-check",
     },
     drill_too_old: {
       when: { backups: backups({ last_drill: run("drill", "ok", hoursAgo(9 * 24)) }) },
-      next: "odoo-pg backup verify --restore",
+      next: "odoo-pg backup restore-check",
     },
     cluster_not_running: {
       when: {

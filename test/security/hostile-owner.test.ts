@@ -280,6 +280,7 @@ const ROWS: readonly Tried[] = [
   row("backup list"),
   row("backup show", async () => [await newestBackup("shop")]),
   row("backup verify", async () => [await newestBackup("shop")]),
+  row("backup restore-check"),
   row("backup export", async () => [
     await newestBackup("shop"),
     "--odoo-zip",

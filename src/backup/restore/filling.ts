@@ -1,5 +1,6 @@
 import type { Progress } from "../../agent/events.ts";
 import { OdooPgError } from "../../errors.ts";
+import { oneLine } from "../../printable.ts";
 import { diskSpace } from "../../system/files.ts";
 import type { Difference } from "../compare.ts";
 import type { Contents } from "../contents.ts";
@@ -24,6 +25,8 @@ export interface Filling {
 /** What was loaded, and what it has to be held against. */
 export interface Loaded {
   readonly differences: (found: Contents) => readonly Difference[];
+  /** How many things are promised; undefined where nobody knows. */
+  readonly objects: number | undefined;
   readonly notes: readonly string[];
   /** What could not be made; it is in `notes` too. */
   readonly setAside: readonly SetAside[];
@@ -34,10 +37,22 @@ export interface Loaded {
   readonly knownMissing: number | undefined;
 }
 
-export function restoreFailed(differences: readonly string[]): OdooPgError {
-  const more = differences.length > 10 ? `\n  … and ${differences.length - 10} more` : "";
+/** Characters of the one difference that is told in a sentence. */
+const FIRST = 160;
+
+/**
+ * Differences in one sentence: how many, and the first; all of them are its details.
+ * @param objects how many were compared; undefined where something else was
+ */
+export function restoreFailed(differences: readonly string[], objects?: number): OdooPgError {
+  const first = oneLine(differences[0] ?? "", FIRST);
+  const all = Math.max(objects ?? 0, differences.length).toLocaleString("en-US");
+  const count = differences.length.toLocaleString("en-US");
+  const differ = differences.length === 1 ? "differs:" : "differ, first:";
+  const told = differences.length === 1 && first === differences[0];
   return new OdooPgError("restore_failed", {
-    message: `What was restored is not what the backup holds:\n  ${differences.slice(0, 10).join("\n  ")}${more}`,
+    message: `What was restored is not what the backup holds: ${objects === undefined ? "" : `${count} of ${all} objects ${differ} `}${first}.`,
+    details: told ? [] : differences,
   });
 }
 

@@ -3,6 +3,7 @@ import { OdooPgError } from "../../errors.ts";
 import { pause } from "../../system/clock.ts";
 import { readContents, type CataloguedBackup } from "../catalogue.ts";
 import { findDifferences } from "../compare.ts";
+import { objectsIn } from "../contents.ts";
 import { readFilestoreList } from "../filestore-list.ts";
 import type { BackupPlace } from "../place.ts";
 import type { BackupSource } from "../source.ts";
@@ -92,9 +93,11 @@ async function loadUnchecked(
     immutableUnaccent: expected.unaccent?.immutable === true,
   });
   await copying;
+  const promised = withoutSetAside(expected, setAside);
   return {
+    objects: objectsIn(promised),
     differences: (found) =>
-      findDifferences(ownedBy(withoutSetAside(expected, setAside), target.loader, found), found, {
+      findDifferences(ownedBy(promised, target.loader, found), found, {
         owners: true,
         definitions: manifest.server_major === source.installation.major,
       }),
@@ -110,7 +113,7 @@ async function loadUnchecked(
           ]),
     ],
     setAside,
-    owners: own ? withoutSetAside(expected, setAside) : undefined,
+    owners: own ? promised : undefined,
     settings: expected.database.settings,
     knownMissing: filestore.included ? filestore.missing.count : undefined,
   };

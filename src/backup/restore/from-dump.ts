@@ -61,6 +61,7 @@ export async function loadForeignArchive(
   );
   if (list.odoo) await completeForOdoo(target);
   return {
+    objects: undefined,
     differences: (found) => missingOfArchive(list, setAside, found).map((line) => ({ line })),
     notes: [...notes, ...asideNotes(setAside)],
     setAside,
@@ -133,6 +134,7 @@ export async function loadForeignSql(
   const { rows, setAside, notes } = await SqlLoader.load(filling, order, open());
   if (await target.loading.use(isOdooDatabase)) await completeForOdoo(target);
   return {
+    objects: undefined,
     differences: (found) => missingRows(rows, found).map((line) => ({ line })),
     notes: [...chosen.notes, ...(converted() ? [CONVERTED] : []), ...notes, ...asideNotes(setAside)],
     setAside,

@@ -1,6 +1,6 @@
 import { SqlError, type Session } from "../../system/sql.ts";
 import { compareContents } from "../compare.ts";
-import type { Contents } from "../contents.ts";
+import { objectsIn, type Contents } from "../contents.ts";
 import { readDatabaseContents, readDefinitions } from "../read-contents.ts";
 import { SEARCH_ALL } from "../search-path.ts";
 import { trulyOther } from "./canonical.ts";
@@ -31,7 +31,11 @@ export async function proveLoaded(
     target.loading.use(async (session) => {
       const found = await readDatabaseContents(session);
       const differences = await trulyOther(session, loaded.differences(found));
-      if (differences.length) throw restoreFailed(differences.map(({ line }) => line));
+      if (differences.length)
+        throw restoreFailed(
+          differences.map(({ line }) => line),
+          loaded.objects ?? objectsIn(found),
+        );
       return found;
     }),
     target.loading.use((session) => makeStatistics(session)),
@@ -50,7 +54,7 @@ export async function proveLoaded(
       owners: true,
       definitions: true,
     });
-    if (differences.length) throw restoreFailed(differences);
+    if (differences.length) throw restoreFailed(differences, objectsIn(expected));
   });
   source.signal?.throwIfAborted();
   notes.push(...(await target.setDatabaseSettings(loaded.settings)));

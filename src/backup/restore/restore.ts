@@ -8,12 +8,12 @@ import { assertFilestores, storeFnames } from "../../odoo/filestore.ts";
 import { monotonic } from "../../system/clock.ts";
 import { FilestoreReader } from "../../system/filestore-reader.ts";
 import { fileBytes } from "../../system/files.ts";
-import { explainSql, SqlError } from "../../system/sql.ts";
 import { readContents, type CataloguedBackup } from "../catalogue.ts";
 import { isOdooDatabase } from "../read-contents.ts";
 import type { BackupSource } from "../source.ts";
 import { filestoreFor, freeFilestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName, reserved } from "./database-name.ts";
+import { tellFailure } from "./failure.ts";
 import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
 import { isOwnCluster, loadBackup } from "./from-backup.ts";
 import { loadBundle, loadPacked } from "./from-bundle.ts";
@@ -100,23 +100,19 @@ export async function restoreDatabase(
   } catch (error) {
     await filling.files?.discard();
     await target.discard();
-    throw withSafe(
-      error instanceof SqlError ? explainSql(error, `The restore of "${database}" failed`) : error,
-      order,
-    );
+    throw await tellFailure(source, error, {
+      what: `The restore of "${database}" failed`,
+      database,
+      safe: whatIsSafe(order),
+    });
   }
 }
 
-function withSafe(error: unknown, { replace, database }: RestoreOrder): unknown {
-  if (!(error instanceof OdooPgError) || error.safe !== undefined) return error;
-  return new OdooPgError(error.code, {
-    message: error.message,
-    safe: replace
-      ? `Database "${database}" and its filestore are as they were; what was restored is removed.`
-      : "What was restored until then is removed; nothing that existed was changed.",
-    ...(error.next === undefined ? {} : { next: error.next }),
-    cause: error,
-  });
+/** What is safe when a restore has come to nothing. */
+function whatIsSafe({ replace, database }: RestoreOrder): string {
+  return replace
+    ? `Database "${database}" and its filestore are as they were; what was restored is removed.`
+    : "What was restored until then is removed; nothing that existed was changed.";
 }
 
 interface Present {

@@ -1,3 +1,4 @@
+import { oneLine } from "../../printable.ts";
 import type { Statement } from "./sql-reader.ts";
 
 /** What is done with a statement of a dump. */
@@ -125,6 +126,5 @@ export function splitName(written: string): { schema: string; name: string } | u
 
 /** The beginning of a statement, for messages. */
 export function inOneLine(words: string, most = 120): string {
-  const line = words.replaceAll(/\s+/g, " ").trim();
-  return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+  return oneLine(words, most);
 }

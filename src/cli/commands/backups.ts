@@ -25,22 +25,37 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     );
   add(backup, "show", "all that a backup says of itself")
     .argument("<id>", "as backup list prints it, or its path")
+    .option("--differences", "in what it differed when it was last restored, one line each")
     .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { args, json }) => {
+      withContext(async (context, { args, on, json }) => {
         const { backupShow } = await import("../backup.ts");
-        return await backupShow(context, args[0] ?? "", { json });
+        return await backupShow(context, args[0] ?? "", { differences: on("differences"), json });
       }),
     );
   add(backup, "verify", "read backups whole and check every checksum")
     .argument("[ids...]", "as backup list prints them, or paths")
     .option("--all", "every backup")
-    .option("--restore", "restore into a scratch database too, compare, and drop it")
+    .option("--restore", "as backup restore-check")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
         const { backupVerify } = await import("../backup.ts");
         return await backupVerify(context, args, { all: on("all"), restore: on("restore"), json });
+      }),
+    );
+  add(
+    backup,
+    "restore-check",
+    "restore backups into a scratch database, compare, drop it: as the schedule does",
+  )
+    .argument("[ids...]", "as backup list prints them, or paths; else the newest of each database")
+    .option("--all", "every backup")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, on, json }) => {
+        const { backupRestoreCheck } = await import("../backup.ts");
+        return await backupRestoreCheck(context, args, { all: on("all"), json });
       }),
     );
   add(backup, "prune", "remove backups that have had their time, and attachments that none names")

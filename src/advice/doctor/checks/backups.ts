@@ -77,7 +77,7 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
       finding("never_drilled", {
         message: `${never}${planned}`,
         evidence,
-        next: next.run("backup verify --restore"),
+        next: next.run("backup restore-check"),
       }),
     );
     return found;
