@@ -1,5 +1,5 @@
 import { runProgram } from "./cli/program.ts";
-import { endQuietlyWhenReaderLeaves, exitNow, readInvocation } from "./system/terminal.ts";
+import { endQuietlyWhenReaderLeaves, exitAfterLastWord, readInvocation } from "./system/terminal.ts";
 
 endQuietlyWhenReaderLeaves();
-exitNow(await runProgram(readInvocation()));
+await exitAfterLastWord(await runProgram(readInvocation()));

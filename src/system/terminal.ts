@@ -66,8 +66,14 @@ export function endQuietlyWhenReaderLeaves(): void {
   });
 }
 
-/** Ends at once, whatever is still open: after the last word was written. */
-export function exitNow(status: number): never {
+/**
+ * Ends, whatever is still open, as soon as the last word was written. A pipe that is full takes no more until its reader
+ * has read: what waits for that would be lost.
+ */
+export async function exitAfterLastWord(status: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.writableLength > 0) await new Promise<void>((done) => void stream.write("", () => done()));
+  }
   process.exit(status);
 }
 

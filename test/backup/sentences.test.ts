@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { assert, integer, property, string } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checksSchema } from "../../src/backup/manifest.ts";
 import { backupStatusSchema } from "../../src/backup/report.ts";
@@ -8,8 +8,8 @@ import { oneLine } from "../../src/printable.ts";
 
 describe("a text as one line", () => {
   test("has no end of line, is no longer than its limit, and is the text where that is one line", () => {
-    fc.assert(
-      fc.property(fc.string({ unit: "binary" }), fc.integer({ min: 1, max: 50 }), (text, limit) => {
+    assert(
+      property(string({ unit: "binary" }), integer({ min: 1, max: 50 }), (text, limit) => {
         const line = oneLine(text, limit);
         expect(line).not.toMatch(/[\n\r\u2028\u2029]/);
         expect(line.length).toBeLessThanOrEqual(limit);
