@@ -79,7 +79,10 @@ function scheduleOf({ backup }: Config, kind: Kind): string | undefined {
 /** When a kind was last begun as far as is recorded; before the first time, when the cluster was first launched. */
 async function lastBegun({ layout, state }: Runtime, kind: Kind): Promise<number> {
   const { record: status } = await readBackupStatus(layout.stateDir);
-  const run = kind === "backup" ? status?.last_run : status?.last_drill;
-  const since = run?.started_at ?? state.history[0]?.at;
+  const begun =
+    kind === "backup"
+      ? status?.last_run?.started_at
+      : (status?.drills_begun_at ?? status?.last_drill?.started_at);
+  const since = begun ?? state.history[0]?.at;
   return since === undefined ? now() : Date.parse(since);
 }

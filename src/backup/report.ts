@@ -72,6 +72,8 @@ export const backupStatusSchema = z.object({
   size_bytes: z.number().int(),
   last_run: runReportSchema.nullable(),
   last_drill: runReportSchema.nullable(),
+  /** When drills were last begun, also where none was due. Absent in a record of version 0.1.0. */
+  drills_begun_at: moment.optional(),
   /** One for each database that is backed up, by name. Absent in a record of version 0.1.0. */
   proofs: databaseProof.array().optional(),
 });

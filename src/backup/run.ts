@@ -252,19 +252,22 @@ function nextOf({ id }: CataloguedBackup, { code, details }: OdooPgError): Pick<
 /**
  * Proves backups by restoring them, one after the other, one failing without the others. The caller holds the lock of
  * drills.
+ * @param how budget: milliseconds after which none is begun but the first
  */
 export async function drillBackups(
   source: BackupSource,
   backups: readonly CataloguedBackup[],
   progress: Progress,
-  tell: TellFailure = () => {},
+  { tell = () => {}, budget = Infinity }: { tell?: TellFailure; budget?: number } = {},
 ): Promise<RunReport> {
   const startedAt = now();
+  const begun = monotonic();
   await tidyUp(source, progress.note);
   const sound = new SoundFiles();
   const results: DatabaseResult[] = [];
   for (const backup of backups) {
     const start = monotonic();
+    if (results.length && start - begun >= budget) break;
     const { database, size_bytes } = backup.manifest;
     const outcome = async (): Promise<Pick<DatabaseResult, "outcome" | "error" | "next">> => {
       try {
@@ -302,6 +305,17 @@ export async function drillBackups(
     ok: results.every(({ outcome }) => outcome !== "failed"),
     databases: results,
     removed: [],
-    warnings: [],
+    warnings: waiting(backups.slice(results.length)),
   };
+}
+
+/** That the time was too short for some. */
+function waiting(backups: readonly CataloguedBackup[]): string[] {
+  if (!backups.length) return [];
+  const names = backups.map(({ manifest }) => manifest.database).join(", ");
+  return [
+    oneLine(
+      `the time for drills was over: the next run begins with ${backups.length === 1 ? "" : `${backups.length} databases that wait: `}${names}`,
+    ),
+  ];
 }

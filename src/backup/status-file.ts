@@ -38,6 +38,7 @@ export async function writeBackupStatus(
     size_bytes: bytes,
     last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
     last_drill: provesSomething(run) ? run : (before?.last_drill ?? null),
+    drills_begun_at: run.kind === "drill" ? run.started_at : before?.drills_begun_at,
     proofs: proofsAfter({ databases, backups, before, run, now: at }),
   };
   await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {

@@ -5,9 +5,11 @@ import { tellHooks } from "../backup/hooks.ts";
 import { lacksAttachments } from "../backup/manifest.ts";
 import { openBackupSource } from "../backup/open-source.ts";
 import { readDifferences } from "../backup/differences.ts";
-import { backupPlaceOf } from "../backup/place.ts";
+import { backupPlaceOf, type BackupPlace } from "../backup/place.ts";
 import { prune } from "../backup/prune.ts";
+import { readBackupStatus } from "../backup/read-status.ts";
 import type { RunReport } from "../backup/report.ts";
+import { roundOf, type Round } from "../backup/round.ts";
 import { backUpDatabases, drillBackups, withBackupLock, withLock } from "../backup/run.ts";
 import { findNamedBackup } from "../backup/restore/input.ts";
 import type { BackupSource } from "../backup/source.ts";
@@ -16,6 +18,7 @@ import { SoundFiles, verifyBackup, type Verified } from "../backup/verify.ts";
 import { progressTo, type Progress } from "../agent/events.ts";
 import { showBytes } from "../cluster/quantities.ts";
 import { shellWord } from "../cluster/shell-word.ts";
+import { nextTime, parseSchedule } from "../config/cron.ts";
 import { folded, OdooPgError, type ExitStatus } from "../errors.ts";
 import { recorded } from "../events/journal.ts";
 import { runEvent } from "../events/of-backups.ts";
@@ -147,7 +150,9 @@ async function finishRun(
   all: readonly DatabaseSize[],
   run: RunReport,
 ): Promise<RunReport> {
-  const report = { ...run, warnings: [...run.warnings, ...(await tellHooks(config, run))] };
+  // A night on which no database is due is no news.
+  const unheard = run.kind === "drill" && !run.databases.length ? [] : await tellHooks(config, run);
+  const report = { ...run, warnings: [...run.warnings, ...unheard] };
   for (const { database, outcome, id, seconds, error, warnings } of report.databases) {
     const words = `${run.kind} of ${database}: ${outcome}${id === null ? "" : ` ${id}`} in ${seconds} s`;
     log(outcome === "failed" ? "error" : "info", error === null ? words : `${words}: ${error}`);
@@ -388,8 +393,8 @@ export async function backupVerify(
 }
 
 /**
- * Proves backups by restoring them: those named, else the newest of every database. Keeps the record for monitoring, and
- * tells the hooks.
+ * Proves backups by restoring them: those named, else the newest of every database, or of those that are due where the
+ * schedule asks. Keeps the record for monitoring, and tells the hooks.
  */
 export async function drillNow(
   context: Context,
@@ -403,25 +408,47 @@ export async function drillNow(
     return await recordedRun(context, "drill", requestedBy, async () => {
       const { source, log } = await openSource(context, requestedBy, signal);
       const { place } = source;
-      const backups: CataloguedBackup[] = [];
-      for (const id of ids) backups.push(await findNamedBackup(place, context.invocation.cwd, id));
+      const named: CataloguedBackup[] = [];
+      for (const id of ids) named.push(await findNamedBackup(place, context.invocation.cwd, id));
       const all = await databasesToBackUp(source.superuser, config.backup.only_filter);
-      if (!ids.length) {
-        const catalogue = await readCatalogue(place);
-        for (const { name } of all) {
-          const newest = catalogue.backups.findLast(({ manifest }) => manifest.database === name);
-          if (newest) backups.push(newest);
-        }
-      }
       return await withLock(place, place.drillLockFile, source.owner, async () => {
         const progress = progressTo(show.event);
-        const run = await drillBackups(source, backups, progress, failuresTo(progress, log));
+        const tell = failuresTo(progress, log);
+        const round = requestedBy === "schedule" ? await scheduledRound(context, place, all) : undefined;
+        const { backups, budget } = round ?? {
+          backups: named.length ? named : await newestOfEach(place, all),
+          budget: Infinity,
+        };
+        const run = await drillBackups(source, backups, progress, { tell, budget });
         return await finishRun(context, source, log, all, run);
       });
     });
   } finally {
     show.end();
   }
+}
+
+async function newestOfEach(
+  place: BackupPlace,
+  databases: readonly DatabaseSize[],
+): Promise<CataloguedBackup[]> {
+  const { backups } = await readCatalogue(place);
+  return databases.flatMap(
+    ({ name }) => backups.findLast(({ manifest }) => manifest.database === name) ?? [],
+  );
+}
+
+async function scheduledRound(
+  { config, layout }: Context,
+  place: BackupPlace,
+  databases: readonly DatabaseSize[],
+): Promise<Round> {
+  const { backups } = await readCatalogue(place);
+  const { record } = await readBackupStatus(layout.stateDir);
+  const schedule = parseSchedule(config.backup.drill_schedule);
+  const at = now();
+  const nextAt = typeof schedule === "string" ? undefined : nextTime(schedule, at);
+  return roundOf({ databases: databases.map(({ name }) => name), backups, record, now: at, nextAt });
 }
 
 function printDrill({ output, configFile }: Context, report: RunReport, { json }: JsonOption): void {

@@ -7,6 +7,7 @@ import { backupStatusSchema, runReportSchema } from "../../src/backup/report.ts"
 import type { Credentials } from "../../src/system/sql.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase, type OdooDatabase } from "../support/odoo-database.ts";
+import { runProgram } from "../support/program.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
@@ -234,21 +235,32 @@ describe("backup commands", () => {
   });
 });
 
-/** Notes that the last run and the last drill were long ago. */
+/** Given to the hook of what the agent begins. */
+let scheduled: string;
+
+/** Notes that the last run and the last drill were long ago, and that nothing was proven since. */
 function makeDue(): void {
-  const record = status();
+  const { drills_begun_at: _, proofs: __, ...record } = status();
   const at = "2020-01-01T00:00:00.000Z";
-  if (record.last_run) record.last_run.started_at = at;
-  if (record.last_drill) record.last_drill.started_at = at;
+  for (const run of [record.last_run, record.last_drill])
+    if (run) Object.assign(run, { started_at: at, finished_at: at });
+  for (const name of readdirSync(dir)) rmSync(join(dir, name, "checks.json"), { force: true });
   writeFileSync(join(cluster.stateDir, "backup-status.json"), JSON.stringify(record));
 }
 
 test("the agent backs up what is due, and makes up for what was missed; BACKUPS=false turns that off", async () => {
   const before = (await list()).length;
+  scheduled = join(cluster.folder, "scheduled");
   await cluster.down();
   makeDue();
   cluster.configure({
-    backup: { dir, enabled: true, schedule: "daily", drill_schedule: "weekly" },
+    backup: {
+      dir,
+      enabled: true,
+      schedule: "daily",
+      drill_schedule: "daily",
+      on_success: ["tee", scheduled],
+    },
     odoo: { filestore: join(cluster.folder, "filestore") },
   });
   await cluster.up({ env: { BACKUPS: "false" } });
@@ -263,6 +275,18 @@ test("the agent backs up what is due, and makes up for what was missed; BACKUPS=
   expect(readFileSync(join(cluster.stateDir, "agent.log"), "utf8").match(/backup is due/g)).toHaveLength(1);
   expect(readFileSync(join(cluster.stateDir, "pg_backup.log"), "utf8")).toMatch(/backup of shop: ok shop_/);
   expect(odoo.files.length).toBe(20);
+});
+
+test("a scheduled drill leaves alone what was proven a short while ago, and tells no hook of that", async () => {
+  const before = status();
+  expect(existsSync(scheduled)).toBe(true);
+  rmSync(scheduled);
+  const args = ["scheduled-backup", "--state-dir", cluster.stateDir, "--kind", "drill"];
+  expect((await runProgram(args, { home: cluster.folder })).exitCode).toBe(0);
+  expect(existsSync(scheduled)).toBe(false);
+  const { drills_begun_at, last_drill, proofs } = status();
+  expect([last_drill, proofs]).toEqual([before.last_drill, before.proofs]);
+  expect((drills_begun_at ?? "") > (before.drills_begun_at ?? "9")).toBe(true);
 });
 
 test("kill -9 of the agent does not end the backup that it began", async () => {

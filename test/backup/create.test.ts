@@ -417,6 +417,17 @@ describe("a drill", () => {
     expect(report.databases.map(({ outcome, error }) => [outcome, error])).toEqual([["ok", null]]);
   });
 
+  test("begins none but the first when its time is over, and says which wait", async () => {
+    const { backUpOne, database, newest, source } = await odooBackups();
+    await backUpOne(database);
+    const backup = await newest();
+    const report = await drillBackups(source, [backup, backup, backup], silent, { budget: 0 });
+    expect([report.databases.map(({ outcome }) => outcome), report.warnings]).toEqual([
+      ["ok"],
+      [expect.stringContaining("the next run begins with 2 databases that wait")],
+    ]);
+  });
+
   test("removes what a killed drill left behind", async () => {
     const { source } = backupsOf(node);
     await withSession(node.superuser, async (session) => {

@@ -16,10 +16,10 @@ export const backup = z
         examples: ["30 */4 * * *"],
       }),
     drill_schedule: textWithout(scheduleProblem)
-      .default("30 3 * * 0")
+      .default("30 3 * * *")
       .register(docs, {
         description:
-          "When the agent proves a backup of each database by restoring it into a scratch database, which it compares and drops: five fields, in UTC, or `off`. It needs as much room as the database.",
+          "When the agent proves backups by restoring them into a scratch database, which it compares and drops: five fields, in UTC, or `off`. A run takes the databases whose last proof would else get older than a week, the oldest first; after a sixth of the time to the next run it begins no more. It needs as much room as the largest of them.",
         examples: ["off"],
       }),
     dir: absolutePath()
