@@ -1,4 +1,4 @@
-import { WARNINGS } from "../src/cluster/warnings.ts";
+import { WARNINGS } from "../src/model/warnings.ts";
 import { configurationPage } from "../src/config/document.ts";
 import { exampleFile } from "../src/config/example.ts";
 import { configJsonSchema } from "../src/config/json-schema.ts";
@@ -27,7 +27,7 @@ function errorsPage(): string {
   const errors = Object.entries(ERRORS);
   const warnings = Object.entries(WARNINGS);
   return `${[
-    "<!-- Made from src/errors.ts and src/cluster/warnings.ts by `npm run docs`: change it there. -->",
+    "<!-- Made from src/errors.ts and src/model/warnings.ts by `npm run docs`: change it there. -->",
     "",
     "# Errors",
     "",

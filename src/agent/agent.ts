@@ -1,47 +1,52 @@
 import path from "node:path";
 import type * as z from "zod";
-import { layoutOf, UPSTREAM, type Layout } from "../cluster/layout.ts";
-import { factsOf } from "../cluster/observation.ts";
+import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
+import { factsOf } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { Metrics } from "../metrics/gather.ts";
 import { OdooFactsKeeper } from "../odoo/facts-keeper.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { databaseBytes } from "../postgres/observe.ts";
+import { databaseBytes } from "../postgres/sql/facts.ts";
 import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
-import type { Owner } from "../system/files.ts";
-import { serveOnSocket, serveTexts } from "../system/http.ts";
+import type { Owner } from "../system/files/files.ts";
+import { serveOnSocket, serveTexts } from "../system/network/http.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
-import { ownPid } from "../system/process.ts";
+import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/keeper.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
-import { ConsoleServer } from "./console.ts";
+import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { Diary } from "./diary.ts";
-import { ForeignPrimary } from "./foreign-primary.ts";
-import { Endpoints } from "./endpoints.ts";
-import { controlAnswers, healthAnswers, type Orders } from "./control.ts";
-import type { Progress } from "./events.ts";
-import { factsAccess } from "./facts-node.ts";
-import { finishChange } from "./finish-change.ts";
-import { releaseLock, takeLock } from "./lock.ts";
-import { PoolKeeper } from "./pool-keeper.ts";
-import { prepareStateDirectory } from "./possession.ts";
-import { refuseNodeChanges } from "./removed-nodes.ts";
+import { ForeignPrimary } from "../members/foreign-primary.ts";
+import { Endpoints } from "../services/endpoints.ts";
+import { controlAnswers, healthAnswers, type Orders } from "./server.ts";
+import type { Progress } from "../progress.ts";
+import { factsAccess } from "../members/facts-node.ts";
+import { finishChange } from "../failover/manual/finish-change.ts";
+import { releaseLock, takeLock } from "../store/lock.ts";
+import { PoolKeeper } from "../services/read-pool.ts";
+import { prepareStateDirectory } from "../store/possession.ts";
+import { refuseNodeChanges } from "../failover/manual/removed-nodes.ts";
 import { carryOut } from "./operations.ts";
-import type { AgentReport, ApplyRequest, operationSchema, Outcome } from "./report.ts";
+import type {
+  AgentReport,
+  ApplyRequest,
+  operationSchema,
+  Outcome,
+} from "../cluster/documents/agent-report.ts";
 import { RightsKeeper } from "./rights-keeper.ts";
 import { ReplicationLog } from "./replication-log.ts";
-import { lookAround } from "./looks.ts";
-import { Recent } from "./recent.ts";
-import { lookWhetherStranded } from "./stranded.ts";
-import { lookAtTablespaces } from "./tablespaces.ts";
-import { loadState, primaryOf, syncHandles, type Runtime } from "./runtime.ts";
-import { ensurePasswords, readPassword, type GivenPasswords } from "./secrets.ts";
+import { lookAround } from "../members/observations.ts";
+import { Recent } from "../system/cached.ts";
+import { lookWhetherStranded } from "../members/stranded.ts";
+import { lookAtTablespaces } from "../members/tablespaces.ts";
+import { loadState, primaryOf, syncHandles, type Runtime } from "../members/runtime.ts";
+import { ensurePasswords, readPassword, type GivenPasswords } from "../store/secrets.ts";
 import {
   readApplied,
   readState,
@@ -49,12 +54,12 @@ import {
   writeState,
   type Applied,
   type ClusterState,
-} from "./state.ts";
-import { keepRunning } from "./supervise.ts";
+} from "../store/state.ts";
+import { keepRunning } from "../services/supervise.ts";
 import { takeDownServers } from "./take-down.ts";
-import { Samples } from "./samples.ts";
+import { Samples } from "../observe/samples.ts";
 import { Turns } from "./turns.ts";
-import { Watch } from "./watch.ts";
+import { Watch } from "../observe/watch.ts";
 
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
 const LOOK_EVERY = 500;

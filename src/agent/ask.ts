@@ -1,8 +1,8 @@
 import type * as z from "zod";
-import type { Layout } from "../cluster/layout.ts";
-import { getJson } from "../system/local-request.ts";
-import { looksSchema } from "./looks.ts";
-import { agentReportSchema, type AgentReport } from "./report.ts";
+import type { Layout } from "../config/layout.ts";
+import { getJson } from "../system/network/local-request.ts";
+import { looksSchema } from "../members/observations.ts";
+import { agentReportSchema, type AgentReport } from "../cluster/documents/agent-report.ts";
 
 /** The agent's own account, or undefined when none answers within `limit` milliseconds. */
 export async function agentReport(layout: Layout, limit: number): Promise<AgentReport | undefined> {

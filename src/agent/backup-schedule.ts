@@ -1,10 +1,10 @@
 import path from "node:path";
-import { readBackupStatus } from "../backup/read-status.ts";
+import { readBackupStatus } from "../store/backup-status.ts";
 import { nextTime, parseSchedule } from "../config/cron.ts";
 import type { Config } from "../config/schema.ts";
 import { now } from "../system/clock.ts";
-import { startDetached } from "../system/process.ts";
-import type { Runtime } from "./runtime.ts";
+import { startDetached } from "../system/process/process.ts";
+import type { Runtime } from "../members/runtime.ts";
 
 type Kind = "backup" | "drill";
 

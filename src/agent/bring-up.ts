@@ -1,6 +1,6 @@
 import path from "node:path";
-import { factsOf } from "../cluster/observation.ts";
-import { isCopySlot, slotName } from "../cluster/layout.ts";
+import { factsOf } from "../model/observation.ts";
+import { isCopySlot, slotName } from "../config/layout.ts";
 import { decideStart, type StartDecision } from "../cluster/start.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
@@ -10,13 +10,19 @@ import { ensureTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { initialiseDataDirectory } from "../postgres/initialise.ts";
-import { closeSchemaPublic, dropSlot, ensureSlot, listSlots, releaseSlot } from "../postgres/operations.ts";
+import {
+  closeSchemaPublic,
+  dropSlot,
+  ensureSlot,
+  listSlots,
+  releaseSlot,
+} from "../postgres/sql/operations.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
-import { diskSpace, ensureDirectory, kindOf, passableFor, readTextIfAny } from "../system/files.ts";
-import { makeFolder, renameIn } from "../system/folder.ts";
-import { isPortFree, portHolder } from "../system/network.ts";
-import { explainSql } from "../system/sql.ts";
+import { diskSpace, ensureDirectory, kindOf, passableFor, readTextIfAny } from "../system/files/files.ts";
+import { makeFolder, renameIn } from "../system/files/folder.ts";
+import { requirePort } from "../services/ports.ts";
+import { explainSql } from "../system/sql/sql.ts";
 import {
   applyConfiguration,
   reopenLocalAccess,
@@ -24,13 +30,14 @@ import {
   startOrGoBack,
   validateParameters,
   writeNodeFiles,
-} from "./configure.ts";
-import { dropReplicaSlots, followNewPrimary, makePrimary } from "./change-primary.ts";
-import { copyOfPrimary } from "./copy-of-primary.ts";
-import type { Progress } from "./events.ts";
-import type { ForeignPrimary } from "./foreign-primary.ts";
-import type { NodeHandle } from "./node-handle.ts";
+} from "../services/configure.ts";
+import { dropReplicaSlots, followNewPrimary, makePrimary } from "../failover/manual/change-primary.ts";
+import { copyOfPrimary } from "../failover/manual/copy-of-primary.ts";
+import type { Progress } from "../progress.ts";
+import type { ForeignPrimary } from "../members/foreign-primary.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
 import {
+  anotherPrimary,
   recordedFor,
   followedSlot,
   primaryOf,
@@ -38,13 +45,13 @@ import {
   recordHistory,
   replicasOf,
   type Runtime,
-} from "./runtime.ts";
-import { removeGoneNodes } from "./removed-nodes.ts";
-import { lookWhetherStranded } from "./stranded.ts";
-import { storePasswords } from "./secrets.ts";
-import { writeState } from "./state.ts";
-import { guardTablespaces, tablespaceTroubles } from "./tablespaces.ts";
-import { waitingForReseed } from "../cluster/tablespaces.ts";
+} from "../members/runtime.ts";
+import { removeGoneNodes } from "../failover/manual/removed-nodes.ts";
+import { lookWhetherStranded } from "../members/stranded.ts";
+import { storePasswords } from "../store/secrets.ts";
+import { writeState } from "../store/state.ts";
+import { guardTablespaces, tablespaceTroubles } from "../members/tablespaces.ts";
+import { waitingForReseed } from "../model/tablespaces.ts";
 
 /** Room that a first launch needs for one node, with WAL: measured 40 MB after initdb, plus one WAL segment cycle. */
 const LEAST_ROOM = 200 * 1024 * 1024;
@@ -219,16 +226,6 @@ async function checkPorts(runtime: Runtime, decisions: ReadonlyMap<string, Start
   }
 }
 
-export async function requirePort(port: number, whose: string, key: string): Promise<void> {
-  if (await isPortFree(port)) return;
-  const holder = await portHolder(port);
-  throw new OdooPgError("port_in_use", {
-    message: `Port ${port} of ${whose} is in use by ${holder ? `${holder.command} (process ${holder.pid})` : "another program"}.`,
-    safe: "Nothing was changed.",
-    next: `Stop that program, or set another ${key} in odoo-pg.yaml.`,
-  });
-}
-
 /** @throws OdooPgError disk_full before anything is made. */
 async function checkRoom(runtime: Runtime, decisions: ReadonlyMap<string, StartDecision>): Promise<void> {
   for (const handle of runtime.nodes.values()) {
@@ -355,14 +352,6 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
       writes_paused_ms: null,
     });
   }
-}
-
-/** Whether a node that is recorded as a replica answers as a primary. */
-export async function anotherPrimary(runtime: Runtime): Promise<boolean> {
-  for (const handle of replicasOf(runtime)) {
-    if (factsOf(await handle.observe())?.in_recovery === false) return true;
-  }
-  return false;
 }
 
 /** Names of nodes that the cluster once had and has no more; kept so that only their slots are ever dropped. */

@@ -1,17 +1,17 @@
 import * as z from "zod";
-import type { Layout } from "../cluster/layout.ts";
+import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, waitUntil } from "../system/clock.ts";
-import { readTail, type Owner } from "../system/files.ts";
+import { readTail, type Owner } from "../system/files/files.ts";
 import { requester } from "../system/machine.ts";
-import { requestJson, requestLines } from "../system/http.ts";
-import { parseJson } from "../system/json-file.ts";
-import { startDetached } from "../system/process.ts";
+import { requestJson, requestLines } from "../system/network/http.ts";
+import { parseJson } from "../system/files/json-file.ts";
+import { startDetached } from "../system/process/process.ts";
 import { agentReport, isUnreached } from "./ask.ts";
-import { lockHolder } from "./lock.ts";
-import { prepareStateDirectory, takePossession } from "./possession.ts";
-import { errorFromEvent, errorSchema, eventSchema, type AgentEvent } from "./events.ts";
+import { lockHolder } from "../store/lock.ts";
+import { prepareStateDirectory, takePossession } from "../store/possession.ts";
+import { errorFromEvent, errorSchema, eventSchema, type AgentEvent } from "../progress.ts";
 
 const linkSchema = z.union([
   z.object({ link: z.string(), until: z.string() }),

@@ -1,9 +1,9 @@
-import type { Layout } from "../cluster/layout.ts";
+import type { Layout } from "../config/layout.ts";
 import type { NewEvent } from "../events/event.ts";
 import { recorded, recordEvent } from "../events/journal.ts";
 import { nodeEvents, type NodePast } from "../events/of-nodes.ts";
-import type { Owner } from "../system/files.ts";
-import type { NodeHandle } from "./node-handle.ts";
+import type { Owner } from "../system/files/files.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
 
 /** What the agent writes into the journal of events: what it was asked for, and what it sees of its nodes. */
 export class Diary {

@@ -1,10 +1,10 @@
 import type * as z from "zod";
-import { promoteNode, switchover } from "./change-primary.ts";
-import type { Progress } from "./events.ts";
-import type { PoolKeeper } from "./pool-keeper.ts";
-import { reseed, rejoin } from "./renew-node.ts";
-import type { operationSchema, Outcome } from "./report.ts";
-import type { Runtime } from "./runtime.ts";
+import { promoteNode, switchover } from "../failover/manual/change-primary.ts";
+import type { Progress } from "../progress.ts";
+import type { PoolKeeper } from "../services/read-pool.ts";
+import { reseed, rejoin } from "../failover/manual/rebuild.ts";
+import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
+import type { Runtime } from "../members/runtime.ts";
 
 /** Leads a request to the operation that it names. */
 export async function carryOut(

@@ -2,7 +2,7 @@ import path from "node:path";
 import { replicationLogLine, replicationReport } from "../cluster/replication.ts";
 import { now } from "../system/clock.ts";
 import { appendRotating } from "../system/log.ts";
-import { primaryOf, replicasOf, type Runtime } from "./runtime.ts";
+import { primaryOf, replicasOf, type Runtime } from "../members/runtime.ts";
 
 /** One line a minute for each replica. */
 const EVERY = 60_000;

@@ -1,11 +1,11 @@
-import { factsOf } from "../cluster/observation.ts";
+import { factsOf } from "../model/observation.ts";
 import { closeOpen } from "../odoo/closing.ts";
 import { giveToOwners } from "../odoo/ownership.ts";
-import { keepPassing } from "../postgres/passing.ts";
+import { keepPassing } from "../postgres/sql/passing.ts";
 import { monotonic } from "../system/clock.ts";
-import type { SuperuserSession } from "../system/sql.ts";
-import type { NodeHandle } from "./node-handle.ts";
-import { primaryOf, type Runtime } from "./runtime.ts";
+import type { SuperuserSession } from "../system/sql/sql.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
+import { primaryOf, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for each statement: it waits for nobody's long transaction. */
 const LIMIT = 5000;

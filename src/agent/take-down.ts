@@ -1,6 +1,6 @@
 import { stopServer } from "../postgres/server.ts";
-import type { Progress } from "./events.ts";
-import { handleOf, replicasOf, type Runtime } from "./runtime.ts";
+import type { Progress } from "../progress.ts";
+import { handleOf, replicasOf, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for one server's shutdown checkpoint. */
 const STOP_LIMIT = 300_000;

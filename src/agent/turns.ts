@@ -1,8 +1,8 @@
 import type * as z from "zod";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import type { Log } from "../system/log.ts";
-import type { Progress } from "./events.ts";
-import type { operationSchema, Outcome } from "./report.ts";
+import type { Progress } from "../progress.ts";
+import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
 
 /** What changes the cluster goes one after another: each order waits for its turn. */
 export class Turns {

@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
-import { readTextIfAny } from "../system/files.ts";
-import { postJson, postText } from "../system/http.ts";
-import { run } from "../system/process.ts";
+import { readTextIfAny } from "../system/files/files.ts";
+import { postJson, postText } from "../system/network/http.ts";
+import { run } from "../system/process/process.ts";
 import { healthchecksSignal, mail, pingAddress, plainText, slackBody, telegramBody } from "./forms.ts";
 import type { AlarmMessage } from "./message.ts";
 
@@ -136,7 +136,7 @@ function mailChannel(mailing: NonNullable<Config["alarms"]["mail"]>): Channel {
           : { user, password: await secretIn(password_file) };
       const ca = ca_file === undefined ? undefined : await secretIn(ca_file);
       // Loaded when it is needed: an agent without mail must not pay for it.
-      const { sendMail } = await import("../system/smtp.ts");
+      const { sendMail } = await import("../system/network/smtp.ts");
       const refused = await sendMail(
         { host, port: port ?? usual[security], security, login, ca },
         { from, to },

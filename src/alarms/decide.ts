@@ -9,8 +9,8 @@ import {
   ruleOf,
   type RuleName,
   type RuleSettings,
-} from "./rules.ts";
-import { showSeconds } from "../cluster/quantities.ts";
+} from "../model/alarm-rules.ts";
+import { showSeconds } from "../model/quantities.ts";
 import { printable, printableLine } from "../printable.ts";
 
 /** Times are milliseconds since the epoch by our clock. */

@@ -1,9 +1,9 @@
-import { primaryOf, type Runtime } from "../agent/runtime.ts";
-import { factsOf } from "../cluster/observation.ts";
-import type { StatusDocument } from "../cluster/status-document.ts";
+import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { factsOf } from "../model/observation.ts";
+import type { StatusDocument } from "../cluster/documents/status.ts";
 import { OdooPgError } from "../errors.ts";
 import { recordEvent } from "../events/journal.ts";
-import { readPressure } from "../postgres/pressure.ts";
+import { readPressure } from "../postgres/sql/pressure.ts";
 import { monotonic, now, within } from "../system/clock.ts";
 import { channelsOf, wordsOf } from "./channels.ts";
 import { countOf, decide, NO_ALARMS, type AlarmsState, type PrimaryChange } from "./decide.ts";

@@ -1,7 +1,7 @@
-import { showSeconds, showShare } from "../cluster/quantities.ts";
-import type { NodeStatus, StatusDocument } from "../cluster/status-document.ts";
+import { showSeconds, showShare } from "../model/quantities.ts";
+import type { NodeStatus, StatusDocument } from "../cluster/documents/status.ts";
 import type { Sighting } from "./decide.ts";
-import { edgesOf, ruleNames, ruleOf, type RuleName, type RuleSettings } from "./rules.ts";
+import { edgesOf, ruleNames, ruleOf, type RuleName, type RuleSettings } from "../model/alarm-rules.ts";
 
 /** Figures of the primary that a status lacks. */
 export interface Pressure {

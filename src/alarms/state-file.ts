@@ -1,7 +1,7 @@
 import path from "node:path";
 import * as z from "zod";
-import { move, writeFileAtomic } from "../system/files.ts";
-import { readJsonFile } from "../system/json-file.ts";
+import { move, writeFileAtomic } from "../system/files/files.ts";
+import { readJsonFile } from "../system/files/json-file.ts";
 import { alarmsStateSchema } from "./decide.ts";
 import { queueStateSchema } from "./queue.ts";
 

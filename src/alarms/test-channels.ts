@@ -1,6 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { monotonic, now, within } from "../system/clock.ts";
-import { permissionsOf } from "../system/files.ts";
+import { permissionsOf } from "../system/files/files.ts";
 import { channelsOf, DELIVERY_LIMIT, secretFilesOf, wordsOf, type ChannelName } from "./channels.ts";
 import type { AlarmMessage } from "./message.ts";
 

@@ -1,8 +1,8 @@
 import path from "node:path";
 import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import { kindOf, namesIn, writeFileAtomic, type Owner } from "../system/files.ts";
-import { lookAtJsonFile, readJsonFile } from "../system/json-file.ts";
+import { kindOf, namesIn, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { lookAtJsonFile, readJsonFile } from "../system/files/json-file.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 import {
   CHECKS_FILE,

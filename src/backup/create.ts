@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { Progress } from "../agent/events.ts";
+import type { Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
 import {
   attachmentBytes,
@@ -18,10 +18,10 @@ import {
   removeTree,
   treeBytes,
   writeFileAtomic,
-} from "../system/files.ts";
-import { closeToOthers, filesBelow, syncPath } from "../system/pool-files.ts";
-import { explainSql, type SuperuserSession } from "../system/sql.ts";
-import { hashFile, openLineWriter } from "../system/streams.ts";
+} from "../system/files/files.ts";
+import { closeToOthers, filesBelow, syncPath } from "../system/files/pool-files.ts";
+import { explainSql, type SuperuserSession } from "../system/sql/sql.ts";
+import { hashFile, openLineWriter } from "../system/process/streams.ts";
 import type { Contents } from "./contents.ts";
 import { dump, gaveWay } from "./dump.ts";
 import { renderGlobals } from "./globals.ts";

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { oneLine } from "../printable.ts";
-import { readTextIfAny, removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
+import { readTextIfAny, removeFile, writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { DIFFERENCES_FILE } from "./manifest.ts";
 
 /** Differences that a file holds, and characters of each: bodies of functions are among them. */

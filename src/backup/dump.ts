@@ -1,7 +1,7 @@
 import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
-import { removeTree } from "../system/files.ts";
-import type { SuperuserSession } from "../system/sql.ts";
+import { removeTree } from "../system/files/files.ts";
+import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
 

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import { linesOf } from "../system/streams.ts";
+import { linesOf } from "../system/process/streams.ts";
 import { FILESTORE_LIST_FILE } from "./manifest.ts";
 
 /** One attachment of a backup. */

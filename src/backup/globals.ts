@@ -1,4 +1,4 @@
-import { quoteSqlIdentifier as id, quoteSqlLiteral as literal } from "../system/sql.ts";
+import { quoteSqlIdentifier as id, quoteSqlLiteral as literal } from "../system/sql/sql.ts";
 import type { Role } from "./contents.ts";
 
 /**

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { oneLine } from "../printable.ts";
+import { sentence } from "../model/sentence.ts";
 
 /**
  * A backup is one folder, `NAME_YYYYMMDD_HHMM[SS][-weekly|-monthly].dump`, which pg_restore reads as it is:
@@ -29,9 +29,6 @@ export const CHECKS_FILE = "checks.json";
 export const DIFFERENCES_FILE = "differences.txt";
 /** pg_dump's table of contents in a directory dump. */
 export const TOC_FILE = "toc.dat";
-
-/** Records of odoo-pg 0.1.0 hold lists of lines where one sentence belongs. */
-export const sentence = z.string().transform((text) => oneLine(text));
 
 /** A moment in UTC, ISO 8601. */
 const moment = z.iso.datetime();

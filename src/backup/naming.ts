@@ -1,3 +1,4 @@
+import { timeStamp } from "../model/time-stamp.ts";
 import type { BackupKind } from "./manifest.ts";
 
 const SUFFIX = ".dump";
@@ -27,13 +28,6 @@ export function decodeDatabaseName(encoded: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** `YYYYMMDD_HHMM` in UTC, with the seconds when asked for. */
-export function timeStamp(at: number, withSeconds: boolean): string {
-  const text = new Date(at).toISOString();
-  const [date = "", time = ""] = text.split("T");
-  return `${date.replaceAll("-", "")}_${time.replaceAll(":", "").slice(0, withSeconds ? 6 : 4)}`;
 }
 
 /**

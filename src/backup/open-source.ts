@@ -1,12 +1,12 @@
 import path from "node:path";
-import { readState } from "../agent/state.ts";
-import type { Layout } from "../cluster/layout.ts";
+import { readState } from "../store/state.ts";
+import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { Superuser } from "../postgres/superuser.ts";
-import type { Owner } from "../system/files.ts";
-import { takeFolders } from "../system/folder.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
+import type { Owner } from "../system/files/files.ts";
+import { takeFolders } from "../system/files/folder.ts";
 import { currentUser, findUser, processors, type Machine } from "../system/machine.ts";
 import type { Manifest } from "./manifest.ts";
 import { backupPlaceOf } from "./place.ts";

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { ensureDirectory, move, namesIn, removeFile, removeTree, type Owner } from "../system/files.ts";
-import { FilestoreReader } from "../system/filestore-reader.ts";
-import { copyHashed, filesIn, renameNow, syncPath } from "../system/pool-files.ts";
-import { hashFile, type LineWriter } from "../system/streams.ts";
+import { ensureDirectory, move, namesIn, removeFile, removeTree, type Owner } from "../system/files/files.ts";
+import { FilestoreReader } from "../system/files/filestore-reader.ts";
+import { copyHashed, filesIn, renameNow, syncPath } from "../system/files/pool-files.ts";
+import { hashFile, type LineWriter } from "../system/process/streams.ts";
 import { formatListedFile, isSafeStoreFname } from "./filestore-list.ts";
 import { poolFile, type BackupPlace } from "./place.ts";
 

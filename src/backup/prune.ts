@@ -1,6 +1,6 @@
 import path from "node:path";
-import { kindOf, move, namesIn, removeTree } from "../system/files.ts";
-import { eachLineStart } from "../system/streams.ts";
+import { kindOf, move, namesIn, removeTree } from "../system/files/files.ts";
+import { eachLineStart } from "../system/process/streams.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { FILESTORE_LIST_FILE } from "./manifest.ts";
 import { folderName, idOfFolder, isLeftOverName, removingName } from "./naming.ts";

@@ -1,6 +1,6 @@
-import { copyOut, countByCopy } from "../postgres/copy-out.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "../postgres/passing.ts";
-import { quoteSqlIdentifier as id, type OrdinarySession, type Session } from "../system/sql.ts";
+import { copyOut, countByCopy } from "../postgres/sql/copy-out.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../postgres/sql/passing.ts";
+import { quoteSqlIdentifier as id, type OrdinarySession, type Session } from "../system/sql/sql.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 import { SEARCH_ALL, SEARCH_AS_BEFORE } from "./search-path.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { explainSql, type Session } from "../system/sql.ts";
+import { explainSql, type Session } from "../system/sql/sql.ts";
 import { holdOffCollector } from "../odoo/filestore.ts";
 import { OdooPgError } from "../errors.ts";
 import { isOdooDatabase } from "./read-contents.ts";

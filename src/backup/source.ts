@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Installation } from "../postgres/installation.ts";
-import type { Superuser } from "../postgres/superuser.ts";
-import type { Owner } from "../system/files.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Owner } from "../system/files/files.ts";
 import type { Manifest } from "./manifest.ts";
 import type { BackupPlace } from "./place.ts";
 

@@ -1,9 +1,9 @@
 import path from "node:path";
-import type { Progress } from "../agent/events.ts";
+import type { Progress } from "../progress.ts";
 import { monotonic, now } from "../system/clock.ts";
-import { kindOf, type Owner } from "../system/files.ts";
-import { filesBelow, regularFileBytes } from "../system/pool-files.ts";
-import { hashFile, linesOf } from "../system/streams.ts";
+import { kindOf, type Owner } from "../system/files/files.ts";
+import { filesBelow, regularFileBytes } from "../system/files/pool-files.ts";
+import { hashFile, linesOf } from "../system/process/streams.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
 import { readFilestoreList } from "./filestore-list.ts";
 import { CHECKS_FILE, DIFFERENCES_FILE, MANIFEST_FILE, SUMS_FILE } from "./manifest.ts";

@@ -1,8 +1,8 @@
-import { readApplied } from "../agent/state.ts";
-import { layoutOf } from "../cluster/layout.ts";
+import { readApplied } from "../store/state.ts";
+import { layoutOf } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { readMachine } from "../system/machine.ts";
-import { endSelf, whenInputEnds } from "../system/process.ts";
+import { endSelf, whenInputEnds } from "../system/process/process.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
 import type { Context } from "./context.ts";
 

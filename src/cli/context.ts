@@ -1,15 +1,15 @@
 import path from "node:path";
-import { lockHolder } from "../agent/lock.ts";
-import type { GivenPasswords } from "../agent/secrets.ts";
-import { shellWord } from "../cluster/shell-word.ts";
-import { layoutOf, type Layout } from "../cluster/layout.ts";
+import { lockHolder } from "../store/lock.ts";
+import type { GivenPasswords } from "../store/secrets.ts";
+import { shellWord } from "../model/shell-word.ts";
+import { layoutOf, type Layout } from "../config/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { givenPasswordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
 import { resolveConfig, type ConfigSources } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import { ownerOf, readTextIfAny, type Owner } from "../system/files.ts";
-import { refuseChangesBy } from "../system/folder.ts";
+import { ownerOf, readTextIfAny, type Owner } from "../system/files/files.ts";
+import { refuseChangesBy } from "../system/files/folder.ts";
 import { findUser, readMachine, takeRightsOf, type Machine } from "../system/machine.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
 

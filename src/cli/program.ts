@@ -8,7 +8,7 @@ import { addReplicationCommands } from "./commands/replication.ts";
 import { addSetUpCommands } from "./commands/set-up.ts";
 import { addWatchCommands } from "./commands/watch.ts";
 import { loadContext } from "./context.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "./setup/version.ts";
 
 /** Every command there is. */
 export function commandLine(invocation: Invocation, load: typeof loadContext = loadContext): CommandLine {
@@ -40,7 +40,7 @@ export async function runProgram(
 ): Promise<number> {
   const line = commandLine(invocation, load);
   if (invocation.args[0] === "complete" || invocation.args[0] === "completion") {
-    const { addCompletion } = await import("./completion.ts");
+    const { addCompletion } = await import("./setup/completion.ts");
     addCompletion(line.root);
   }
   return await line.run();

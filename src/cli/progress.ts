@@ -1,5 +1,5 @@
-import type { AgentEvent } from "../agent/events.ts";
-import { showBytes, showSeconds } from "../cluster/quantities.ts";
+import type { AgentEvent } from "../progress.ts";
+import { showBytes, showSeconds } from "../model/quantities.ts";
 import { monotonic } from "../system/clock.ts";
 import { printableLine } from "../printable.ts";
 import { overwriteLine, type Output } from "../system/terminal.ts";

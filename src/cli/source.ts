@@ -1,14 +1,14 @@
 import { openBackupSource } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
-import { progressTo, type Progress } from "../agent/events.ts";
+import { progressTo, type Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
 import type { EventKind, NewEvent } from "../events/event.ts";
 import { recorded } from "../events/journal.ts";
 import { requester } from "../system/machine.ts";
-import { onSignals } from "../system/process.ts";
+import { onSignals } from "../system/process/process.ts";
 import { installHint, searchPath, serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "./setup/version.ts";
 
 /**
  * Finds the primary and runs `act` on it, with its progress shown; Ctrl-C ends it in order. The agent need not run.

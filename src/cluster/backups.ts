@@ -1,9 +1,9 @@
 import * as z from "zod";
 import type { Config } from "../config/schema.ts";
-import { knownProofs } from "../backup/proofs.ts";
-import type { BackupStatus, DatabaseProof } from "../backup/report.ts";
-import { showSeconds } from "./quantities.ts";
-import { warning, type Warning } from "./warnings.ts";
+import { knownProofs } from "./proofs.ts";
+import type { BackupStatus, DatabaseProof } from "../model/backup-report.ts";
+import { showSeconds } from "../model/quantities.ts";
+import { warning, type Warning } from "../model/warnings.ts";
 
 export const backupsSchema = z.strictObject({
   /** Up to this moment every database is backed up, ISO 8601. Null while one has no backup at all. */

@@ -1,6 +1,6 @@
-import { showBytes } from "./quantities.ts";
-import { bytesBehind, type Lsn } from "./lsn.ts";
-import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "./observation.ts";
+import { showBytes } from "../model/quantities.ts";
+import { bytesBehind, type Lsn } from "../model/lsn.ts";
+import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../model/observation.ts";
 
 /**
  * A replica further behind than this is not switched to: its catching up would be a pause of all writes.

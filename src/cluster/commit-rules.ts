@@ -1,5 +1,5 @@
 import type { ClusterView } from "./view.ts";
-import { warning, type Warning } from "./warnings.ts";
+import { warning, type Warning } from "../model/warnings.ts";
 
 /** A setting by which commits do not wait as read-your-writes needs: for everybody by a file, else for a role or database. */
 export interface OverruledCommits {

@@ -2,10 +2,10 @@ import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
-import { showBytes, showSeconds, showShare } from "./quantities.ts";
+import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
 import { fullness, isFilling, type ClusterView, type KeptAside, type NodeView } from "./view.ts";
-import { warning, type Warning } from "./warnings.ts";
-import { shellWord } from "./shell-word.ts";
+import { warning, type Warning } from "../model/warnings.ts";
+import { shellWord } from "../model/shell-word.ts";
 
 const NEARLY_FULL = 0.95;
 /** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. */

@@ -1,6 +1,6 @@
 import type { Consistency } from "../config/schema.ts";
-import type { Lsn } from "./lsn.ts";
-import { factsOf, lagOf, type NodeObservation } from "./observation.ts";
+import type { Lsn } from "../model/lsn.ts";
+import { factsOf, lagOf, type NodeObservation } from "../model/observation.ts";
 
 /** A past look at the primary's end of WAL, by our own clock (milliseconds). */
 export interface PrimaryMark {

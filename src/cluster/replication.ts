@@ -1,6 +1,6 @@
-import { formatLsn, type Lsn } from "./lsn.ts";
-import { factsOf, lagOf, type NodeObservation } from "./observation.ts";
-import { slotName } from "./layout.ts";
+import { formatLsn, type Lsn } from "../model/lsn.ts";
+import { factsOf, lagOf, type NodeObservation } from "../model/observation.ts";
+import { slotName } from "../config/layout.ts";
 
 /** What `replication status` tells of one replica: its own view, and the primary's view of it. */
 export interface ReplicaReport {

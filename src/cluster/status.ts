@@ -1,8 +1,8 @@
 import { backupsOf } from "./backups.ts";
 import { findWarnings } from "./diagnosis.ts";
-import type { NodeStatus, StatusDocument } from "./status-document.ts";
+import type { NodeStatus, StatusDocument } from "./documents/status.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
-import { verdictOf } from "./warnings.ts";
+import { verdictOf } from "../model/warnings.ts";
 
 /** Brings what was seen into one document with a verdict. Pure: the same observations always give the same status. */
 export function statusOf(input: StatusInput): StatusDocument {

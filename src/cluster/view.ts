@@ -1,11 +1,11 @@
-import type { BackupStatus } from "../backup/report.ts";
+import type { BackupStatus } from "../model/backup-report.ts";
 import type { Config } from "../config/schema.ts";
-import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "./layout.ts";
-import { bytesBehind } from "./lsn.ts";
-import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "./observation.ts";
+import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
+import { bytesBehind } from "../model/lsn.ts";
+import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "../model/observation.ts";
 import type { OverruledCommits } from "./commit-rules.ts";
-import type { TablespaceTrouble } from "./tablespaces.ts";
-import type { SlotStatus } from "./status-document.ts";
+import type { TablespaceTrouble } from "../model/tablespaces.ts";
+import type { SlotStatus } from "./documents/status.ts";
 
 /** What the agent says of one node, beside what anybody can see by asking the server. */
 export interface NodeAccount {

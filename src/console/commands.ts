@@ -1,6 +1,6 @@
 import { isBackupId } from "../backup/naming.ts";
-import { shellWord } from "../cluster/shell-word.ts";
-import type { Action } from "./actions.ts";
+import { shellWord } from "../model/shell-word.ts";
+import type { Action } from "../model/console-actions.ts";
 
 /** What an action shows before it is done: by the dry run of its command, or in words where that has none. */
 export type Plan =

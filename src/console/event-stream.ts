@@ -1,5 +1,5 @@
 import { monotonic, pause } from "../system/clock.ts";
-import type { Sample } from "./document.ts";
+import type { Sample } from "../cluster/documents/console.ts";
 import type { Feed } from "./feed.ts";
 
 /** Milliseconds between two documents at least, and between two pings. */

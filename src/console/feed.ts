@@ -1,4 +1,4 @@
-import type { ConsoleDocument, Job, Sample } from "./document.ts";
+import type { ConsoleDocument, Job, Sample } from "../cluster/documents/console.ts";
 import { forVisitor } from "./for-visitor.ts";
 import type { ConsoleSource, GatheredDocument } from "./source.ts";
 

@@ -1,4 +1,4 @@
-import type { ConsoleDocument, Job } from "./document.ts";
+import type { ConsoleDocument, Job } from "../cluster/documents/console.ts";
 
 /**
  * A document as somebody may see it. Statements and the lines of commands may hold data: they are for operators who

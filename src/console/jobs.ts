@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
 import { now } from "../system/clock.ts";
 import { ASKED_BY } from "../system/machine.ts";
-import { startCompanion, type Companion } from "../system/process.ts";
-import type { Action } from "./actions.ts";
+import { startCompanion, type Companion } from "../system/process/process.ts";
+import type { Action } from "../model/console-actions.ts";
 import { argumentsOf, planOf, problemOf, typed } from "./commands.ts";
-import type { Job } from "./document.ts";
+import type { Job } from "../cluster/documents/console.ts";
 
 /** Jobs that are kept, the newest; lines of each; and how many may run at the same time. */
 const KEPT = 30;

@@ -1,4 +1,4 @@
-import type { ConsoleDocument, Sample } from "./document.ts";
+import type { ConsoleDocument, Sample } from "../cluster/documents/console.ts";
 
 /** All that the page shows but the jobs: these the server knows. */
 export type GatheredDocument = Omit<ConsoleDocument, "jobs">;

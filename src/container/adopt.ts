@@ -1,12 +1,12 @@
 import { OdooPgError } from "../errors.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
-import { scramVerifier } from "../postgres/scram.ts";
+import { scramVerifier } from "../postgres/sql/scram.ts";
 import { disarmStaleLocks } from "../postgres/server.ts";
-import type { NodeLayout } from "../cluster/layout.ts";
-import { runOrFail } from "../system/process.ts";
-import type { Superuser } from "../postgres/superuser.ts";
-import { quoteSqlLiteral, quoteSqlIdentifier } from "../system/sql.ts";
+import type { NodeLayout } from "../config/layout.ts";
+import { runOrFail } from "../system/process/process.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import { quoteSqlLiteral, quoteSqlIdentifier } from "../system/sql/sql.ts";
 
 /** A role that lives for a moment: nobody can rename the role that he is. */
 const HELPER = "odoo_pg_adopts";

@@ -1,4 +1,4 @@
-import { factsOf, type NodeObservation } from "../cluster/observation.ts";
+import { factsOf, type NodeObservation } from "../model/observation.ts";
 
 /** The primary that writes go to. */
 export interface Chosen {

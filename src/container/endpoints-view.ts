@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { factsOf, type NodeObservation } from "../cluster/observation.ts";
+import { factsOf, type NodeObservation } from "../model/observation.ts";
 import type { Standing } from "../cluster/pool.ts";
 
 /** What the agent of the endpoints saw last: it keeps that in a file, which `status` reads there. */

@@ -1,14 +1,14 @@
 import path from "node:path";
 import * as z from "zod";
-import type { Layout } from "../cluster/layout.ts";
+import type { Layout } from "../config/layout.ts";
 import type { Environment } from "../config/environment.ts";
 import { OdooPgError } from "../errors.ts";
-import { isExecutable, kindOf, namesIn, writeFileAtomic } from "../system/files.ts";
-import { readJsonFile } from "../system/json-file.ts";
+import { isExecutable, kindOf, namesIn, writeFileAtomic } from "../system/files/files.ts";
+import { readJsonFile } from "../system/files/json-file.ts";
 import type { Log } from "../system/log.ts";
-import { runOrFail } from "../system/process.ts";
-import type { Superuser } from "../postgres/superuser.ts";
-import { quoteSqlIdentifier as id } from "../system/sql.ts";
+import { runOrFail } from "../system/process/process.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import { quoteSqlIdentifier as id } from "../system/sql/sql.ts";
 import { giveDatabases } from "./adopt.ts";
 import { FIXED } from "./place.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Layout } from "../cluster/layout.ts";
+import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { waitUntil } from "../system/clock.ts";
 import {
@@ -11,10 +11,16 @@ import {
   removeFile,
   writeFileAtomic,
   type Owner,
-} from "../system/files.ts";
-import { readJsonFile } from "../system/json-file.ts";
-import { askSocket, portHolder } from "../system/network.ts";
-import { isAlive, processIdentity, sendSignal, startDetached, waitForEnd } from "../system/process.ts";
+} from "../system/files/files.ts";
+import { readJsonFile } from "../system/files/json-file.ts";
+import { askSocket, portHolder } from "../system/network/network.ts";
+import {
+  isAlive,
+  processIdentity,
+  sendSignal,
+  startDetached,
+  waitForEnd,
+} from "../system/process/process.ts";
 import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
 import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
 import { planEndpoints, type Action, type Wanted } from "./plan.ts";

@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { Layout } from "../cluster/layout.ts";
+import type { Layout } from "../config/layout.ts";
 
 /**
  * What HAProxy reads and writes. It runs in the state directory and is given paths relative to it: so no path needs

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import { isExecutable, type Owner } from "../system/files.ts";
-import { run } from "../system/process.ts";
+import { isExecutable, type Owner } from "../system/files/files.ts";
+import { run } from "../system/process/process.ts";
 
 /** Lowest version that works: Ubuntu 22.04 has it. */
 const OLDEST = { major: 2, minor: 4 };

@@ -1,7 +1,7 @@
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "../system/clock.ts";
-import { askSocket } from "../system/network.ts";
-import { sendSignal } from "../system/process.ts";
+import { askSocket } from "../system/network/network.ts";
+import { sendSignal } from "../system/process/process.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
 import {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseJson } from "../system/json-file.ts";
+import { parseJson } from "../system/files/json-file.ts";
 
 /** What happens to a cluster, for who asks afterwards. */
 export const EVENT_KINDS = [

@@ -1,8 +1,8 @@
 import path from "node:path";
 import { toOdooPgError } from "../errors.ts";
-import { appendBounded, readBounded } from "../system/bounded-lines.ts";
+import { appendBounded, readBounded } from "../system/files/bounded-lines.ts";
 import { now } from "../system/clock.ts";
-import { modifiedAt, type Owner } from "../system/files.ts";
+import { modifiedAt, type Owner } from "../system/files/files.ts";
 import { failedEvent } from "./of-operations.ts";
 import { eventOf, lineOf, type NewEvent, type RecordedEvent } from "./event.ts";
 

@@ -1,4 +1,4 @@
-import { showBytes } from "../cluster/quantities.ts";
+import { showBytes } from "../model/quantities.ts";
 import type { NewEvent } from "./event.ts";
 
 /** What an event tells of a run of backups or drills. */

@@ -1,4 +1,4 @@
-import { factsOf, type NodeObservation } from "../cluster/observation.ts";
+import { factsOf, type NodeObservation } from "../model/observation.ts";
 import type { NewEvent } from "./event.ts";
 
 /** Milliseconds of silence from which on a node is down: one look may fail. */

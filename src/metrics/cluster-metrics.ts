@@ -1,7 +1,7 @@
-import type { BackupStatus } from "../backup/report.ts";
-import type { StatusDocument } from "../cluster/status-document.ts";
+import type { BackupStatus } from "../model/backup-report.ts";
+import type { StatusDocument } from "../cluster/documents/status.ts";
 import type { DiskUse } from "../cluster/view.ts";
-import { WARNINGS } from "../cluster/warnings.ts";
+import { WARNINGS } from "../model/warnings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Labels, Sample } from "./exposition.ts";
 import { sample } from "./server-metrics.ts";

@@ -1,15 +1,15 @@
-import { Recent } from "../agent/recent.ts";
-import { factsNode } from "../agent/facts-node.ts";
-import type { Runtime } from "../agent/runtime.ts";
-import type { NodeHandle } from "../agent/node-handle.ts";
-import type { Watch } from "../agent/watch.ts";
-import { factsOf } from "../cluster/observation.ts";
+import { Recent } from "../system/cached.ts";
+import { factsNode } from "../members/facts-node.ts";
+import type { Runtime } from "../members/runtime.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
+import type { Watch } from "../observe/watch.ts";
+import { factsOf } from "../model/observation.ts";
 import type { DiskUse } from "../cluster/view.ts";
 import type { OdooFactsKeeper } from "../odoo/facts-keeper.ts";
-import { databaseSizes } from "../postgres/observe.ts";
-import { readStatistics, type ServerStatistics } from "../postgres/statistics.ts";
+import { databaseSizes } from "../postgres/sql/facts.ts";
+import { readStatistics, type ServerStatistics } from "../postgres/sql/statistics.ts";
 import { monotonic, now } from "../system/clock.ts";
-import { readOwnProcess } from "../system/own-process.ts";
+import { readOwnProcess } from "../system/process/own-process.ts";
 import type { ClusterFigures } from "./cluster-metrics.ts";
 import { metricsText, type NodeFigures } from "./metrics-text.ts";
 

@@ -1,6 +1,6 @@
 import type { KnownFacts } from "../odoo/facts-keeper.ts";
-import type { ServerStatistics } from "../postgres/statistics.ts";
-import type { OwnProcess } from "../system/own-process.ts";
+import type { ServerStatistics } from "../postgres/sql/statistics.ts";
+import type { OwnProcess } from "../system/process/own-process.ts";
 import { clusterMetrics, type ClusterFigures } from "./cluster-metrics.ts";
 import { renderExposition, type Metric, type Sample } from "./exposition.ts";
 import { odooMetrics } from "./odoo-metrics.ts";

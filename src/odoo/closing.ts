@@ -1,4 +1,4 @@
-import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql.ts";
+import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
 import { GROUP_ROLE } from "./roles.ts";
 
 /**

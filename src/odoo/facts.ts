@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { parseJson } from "../system/json-file.ts";
-import type { Session } from "../system/sql.ts";
+import { parseJson } from "../system/files/json-file.ts";
+import type { Session } from "../system/sql/sql.ts";
 
 const count = z.number().int().nonnegative();
 

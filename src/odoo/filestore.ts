@@ -1,8 +1,8 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import { copyOut } from "../postgres/copy-out.ts";
-import { kindOf } from "../system/files.ts";
-import type { Session } from "../system/sql.ts";
+import { copyOut } from "../postgres/sql/copy-out.ts";
+import { kindOf } from "../system/files/files.ts";
+import type { Session } from "../system/sql/sql.ts";
 
 /** The folder of a database's attachments; undefined where its name cannot be that of a folder. Source: Odoo `tools/config.py`, filestore(). */
 export function filestoreOf(filestores: string, database: string): string | undefined {

@@ -1,15 +1,15 @@
 import * as z from "zod";
-import { shellWord } from "../cluster/shell-word.ts";
+import { shellWord } from "../model/shell-word.ts";
 import { OdooPgError } from "../errors.ts";
-import { scramVerifier } from "../postgres/scram.ts";
+import { scramVerifier } from "../postgres/sql/scram.ts";
 import {
   explainSql,
   quoteSqlIdentifier as id,
   quoteSqlLiteral as literal,
   SqlError,
   type Session,
-} from "../system/sql.ts";
-import { BARRED_ROLE, keepPassing, PASSING_ROLE } from "../postgres/passing.ts";
+} from "../system/sql/sql.ts";
+import { BARRED_ROLE, keepPassing, PASSING_ROLE } from "../postgres/sql/passing.ts";
 import { inSilence } from "./roles.ts";
 
 const roleSchema = z.object({

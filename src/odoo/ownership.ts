@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Superuser } from "../postgres/superuser.ts";
-import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
 import { GROUP_ROLE } from "./roles.ts";
 
 const strayRow = z.object({ database: z.string(), holder: z.string(), owner: z.string() });

@@ -1,6 +1,6 @@
-import { keepPassing } from "../postgres/passing.ts";
-import type { Superuser } from "../postgres/superuser.ts";
-import type { Session } from "../system/sql.ts";
+import { keepPassing } from "../postgres/sql/passing.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Session } from "../system/sql/sql.ts";
 import { closeOpen } from "./closing.ts";
 import { giveToOwners, leaveGroup } from "./ownership.ts";
 

@@ -1,6 +1,6 @@
-import { keepPassing } from "../postgres/passing.ts";
-import { scramVerifier, verifierFits } from "../postgres/scram.ts";
-import { quoteSqlIdentifier as id, quoteSqlLiteral as literal, type Session } from "../system/sql.ts";
+import { keepPassing } from "../postgres/sql/passing.ts";
+import { scramVerifier, verifierFits } from "../postgres/sql/scram.ts";
+import { quoteSqlIdentifier as id, quoteSqlLiteral as literal, type Session } from "../system/sql/sql.ts";
 
 /** Passwords of the cluster's roles; openerp has one only when it was given. */
 export interface RolePasswords {

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { waitUntil } from "../system/clock.ts";
-import type { Session } from "../system/sql.ts";
+import type { Session } from "../system/sql/sql.ts";
 
 const sessionSchema = z.object({
   pid: z.number(),

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { SUPERUSER } from "../postgres/initialise.ts";
-import type { Superuser } from "../postgres/superuser.ts";
-import { timeStamp } from "../backup/naming.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import { timeStamp } from "../model/time-stamp.ts";
 import { now } from "../system/clock.ts";
-import { quoteSqlIdentifier as id, type Session } from "../system/sql.ts";
+import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
 import { shut } from "./closing.ts";
 
 /** A template in the making, and one that was replaced and held nothing but what every template has. */

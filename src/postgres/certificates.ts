@@ -1,6 +1,6 @@
 import { X509Certificate, randomBytes } from "node:crypto";
 import path from "node:path";
-import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import {
@@ -13,9 +13,9 @@ import {
   writeFileAtomic,
   writeFileIfChanged,
   type Owner,
-} from "../system/files.ts";
-import { damagedFile } from "../system/json-file.ts";
-import { runOrFail } from "../system/process.ts";
+} from "../system/files/files.ts";
+import { damagedFile } from "../system/files/json-file.ts";
+import { runOrFail } from "../system/process/process.ts";
 import { authorityPath } from "./render.ts";
 
 /** Ten years: a certificate that ends while nobody looks stops replication. */

@@ -1,5 +1,5 @@
 import { OdooPgError } from "../errors.ts";
-import { run, type Ran, type RunOptions } from "../system/process.ts";
+import { run, type Ran, type RunOptions } from "../system/process/process.ts";
 
 /** Lines with which PostgreSQL's programs tell what went wrong, among the many of --verbose. */
 const TELLING = /^\S+: (?:error|fatal|detail|hint|warning)|^(?:DETAIL|HINT|ERROR|FATAL):|^Command was:/;

@@ -1,7 +1,7 @@
 import path from "node:path";
-import { isMountPoint, kindOf, type Owner } from "../system/files.ts";
-import { inFolder, type Folder } from "../system/folder.ts";
-import { run } from "../system/process.ts";
+import { isMountPoint, kindOf, type Owner } from "../system/files/files.ts";
+import { inFolder, type Folder } from "../system/files/folder.ts";
+import { run } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
 /** What a data directory turns out to be. */

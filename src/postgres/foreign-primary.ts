@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { parseLsn, type Lsn } from "../cluster/lsn.ts";
-import type { RoleAccess } from "./role-access.ts";
-import { askReplication, SqlError, type Credentials } from "../system/sql.ts";
+import { parseLsn, type Lsn } from "../model/lsn.ts";
+import type { RoleAccess } from "./sql/role-access.ts";
+import { askReplication, SqlError, type Credentials } from "../system/sql/sql.ts";
 
 /** What a primary tells anybody who may replicate from it. */
 export interface Identity {

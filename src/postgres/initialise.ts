@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import type { NodeLayout } from "../cluster/layout.ts";
+import type { NodeLayout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
-import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
-import { inFolder, renameIn } from "../system/folder.ts";
-import { runOrFail } from "../system/process.ts";
+import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { inFolder, renameIn } from "../system/files/folder.ts";
+import { runOrFail } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { removePlaceOf } from "./tablespaces.ts";
 

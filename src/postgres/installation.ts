@@ -1,7 +1,7 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import { isExecutable, namesIn } from "../system/files.ts";
-import { run } from "../system/process.ts";
+import { isExecutable, namesIn } from "../system/files/files.ts";
+import { run } from "../system/process/process.ts";
 
 /** Lowest major version that works. Source: Odoo 19.0 `release.py`, MIN_PG_VERSION. */
 const OLDEST_MAJOR = 13;

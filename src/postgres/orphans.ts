@@ -1,7 +1,7 @@
 import { OdooPgError } from "../errors.ts";
-import { realPath } from "../system/files.ts";
-import { sendSignal, waitForEnd } from "../system/process.ts";
-import { processesWorkingIn } from "../system/working-directory.ts";
+import { realPath } from "../system/files/files.ts";
+import { sendSignal, waitForEnd } from "../system/process/process.ts";
+import { processesWorkingIn } from "../system/files/working-directory.ts";
 
 /** Milliseconds for a process to be gone after it was killed: one that waits for a dead disk is not. */
 const END_LIMIT = 5000;

@@ -1,6 +1,6 @@
 import { waitUntil } from "../system/clock.ts";
-import type { Session } from "../system/sql.ts";
-import { configurationLoadedAt } from "./operations.ts";
+import type { Session } from "../system/sql/sql.ts";
+import { configurationLoadedAt } from "./sql/operations.ts";
 import { reloadServer } from "./server.ts";
 
 /** Milliseconds for a server to read its configuration again. */

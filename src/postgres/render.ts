@@ -1,9 +1,9 @@
 import { forwardingAddress } from "../config/addresses.ts";
 import type { Config } from "../config/schema.ts";
-import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
-import { foreignSlotName, slotName } from "../cluster/layout.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "./passing.ts";
-import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./quoting.ts";
+import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
+import { foreignSlotName, slotName } from "../config/layout.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "./sql/passing.ts";
+import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./sql/quoting.ts";
 
 /** What the machine gives; read once by the caller so that rendering stays pure. */
 export interface MachineFacts {

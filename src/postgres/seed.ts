@@ -1,9 +1,9 @@
-import type { Layout, NodeConfig, NodeLayout } from "../cluster/layout.ts";
+import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { writeFileAtomic, type Owner } from "../system/files.ts";
-import { inFolder } from "../system/folder.ts";
-import { runOrFail } from "../system/process.ts";
-import { forgetOwnSettings } from "./altered-settings.ts";
+import { writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { inFolder } from "../system/files/folder.ts";
+import { runOrFail } from "../system/process/process.ts";
+import { forgetOwnSettings } from "./sql/altered-settings.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { copyConninfo } from "./render.ts";

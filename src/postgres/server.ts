@@ -1,6 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import type { NodeLayout } from "../cluster/layout.ts";
+import type { NodeLayout } from "../config/layout.ts";
 import {
   ensureDirectory,
   readTail,
@@ -8,8 +8,8 @@ import {
   removeFile,
   writeFileAtomic,
   type Owner,
-} from "../system/files.ts";
-import { inFolder, readTextOfOthers, tailOfOthers, type Folder } from "../system/folder.ts";
+} from "../system/files/files.ts";
+import { inFolder, readTextOfOthers, tailOfOthers, type Folder } from "../system/files/folder.ts";
 import {
   isAlive,
   ownPid,
@@ -17,8 +17,8 @@ import {
   sendSignal,
   startDetached,
   waitForEnd,
-} from "../system/process.ts";
-import { runsAsOwnerOf, workingDirectory } from "../system/working-directory.ts";
+} from "../system/process/process.ts";
+import { runsAsOwnerOf, workingDirectory } from "../system/files/working-directory.ts";
 import { monotonic, pause, waitUntil } from "../system/clock.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { endOrphans } from "./orphans.ts";

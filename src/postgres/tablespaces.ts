@@ -1,9 +1,9 @@
 import path from "node:path";
-import type { NodeLayout } from "../cluster/layout.ts";
-import type { Tablespaces } from "../cluster/tablespaces.ts";
-import { linkTarget, namesIn, permissionsOf, realPath, type Owner } from "../system/files.ts";
-import { makeFolder, removeIn } from "../system/folder.ts";
-import { runOrFail } from "../system/process.ts";
+import type { NodeLayout } from "../config/layout.ts";
+import type { Tablespaces } from "../model/tablespaces.ts";
+import { linkTarget, namesIn, permissionsOf, realPath, type Owner } from "../system/files/files.ts";
+import { makeFolder, removeIn } from "../system/files/folder.ts";
+import { runOrFail } from "../system/process/process.ts";
 
 /** Tablespaces as the links in a data directory lead to them, by object id. Those that lie in it have no link. */
 export async function tablespaceLinks(dataDir: string): Promise<Map<string, string>> {

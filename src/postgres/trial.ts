@@ -1,8 +1,8 @@
 import path from "node:path";
-import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files.ts";
-import { inFolder, makeFolder, removeIn } from "../system/folder.ts";
-import { run, runOrFail } from "../system/process.ts";
-import { ALTERED_FILE, alteredLines, type AlteredLine } from "./altered-settings.ts";
+import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { inFolder, makeFolder, removeIn } from "../system/files/folder.ts";
+import { run, runOrFail } from "../system/process/process.ts";
+import { ALTERED_FILE, alteredLines, type AlteredLine } from "./sql/altered-settings.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { tellingLines } from "./server.ts";
 

@@ -1,6 +1,6 @@
 import { OdooPgError } from "../errors.ts";
-import { readableBy, removeFile, writeFileAtomic, type Owner } from "../system/files.ts";
-import { run } from "../system/process.ts";
+import { readableBy, removeFile, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { run } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
 /**

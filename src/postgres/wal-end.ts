@@ -1,7 +1,7 @@
 import path from "node:path";
-import { formatLsn, parseLsn, type Lsn } from "../cluster/lsn.ts";
-import type { Owner } from "../system/files.ts";
-import { run } from "../system/process.ts";
+import { formatLsn, parseLsn, type Lsn } from "../model/lsn.ts";
+import type { Owner } from "../system/files/files.ts";
+import { run } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
 /**

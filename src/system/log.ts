@@ -9,9 +9,9 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { printable } from "../printable.ts";
-import { openOurs } from "./append.ts";
-import { Folder } from "./folder.ts";
-import type { Owner } from "./rights.ts";
+import { openOurs } from "./files/append.ts";
+import { Folder } from "./files/folder.ts";
+import type { Owner } from "./files/rights.ts";
 
 export type Level = "info" | "warn" | "error";
 export type Log = (level: Level, text: string) => void;

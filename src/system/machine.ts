@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
-import { isErrno, type Owner } from "./files.ts";
-import { hasIpv6 } from "./network.ts";
-import { run } from "./process.ts";
+import { isErrno, type Owner } from "./files/files.ts";
+import { hasIpv6 } from "./network/network.ts";
+import { run } from "./process/process.ts";
 
 /** What the machine and the process are: read once, at the edge. */
 export interface Machine {

@@ -4,7 +4,7 @@ import { doctorDocument, doctorDocumentSchema } from "../../src/advice/doctor/do
 import { seen, unseen, type Evidence, type ServerSeen } from "../../src/advice/doctor/evidence.ts";
 import { FINDINGS, type FindingCode } from "../../src/advice/doctor/findings.ts";
 import { nextCommands } from "../../src/advice/doctor/next-commands.ts";
-import { doctorSheet } from "../../src/cli/doctor-sheet.ts";
+import { doctorSheet } from "../../src/cli/watch/doctor-sheet.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import {

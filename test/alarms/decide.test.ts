@@ -9,7 +9,7 @@ import {
   type Sighting,
 } from "../../src/alarms/decide.ts";
 import type { AlarmMessage } from "../../src/alarms/message.ts";
-import type { RuleName } from "../../src/alarms/rules.ts";
+import type { RuleName } from "../../src/model/alarm-rules.ts";
 
 const START = Date.UTC(2026, 10, 22, 3);
 

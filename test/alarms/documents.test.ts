@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ruleNames, ruleOf } from "../../src/alarms/rules.ts";
+import { ruleNames, ruleOf } from "../../src/model/alarm-rules.ts";
 
 test("docs/operations.md has every alarm with its defaults, and no other", () => {
   const text = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { ALARM_RULES, ruleNames, ruleOf, type RuleSettings } from "../../src/alarms/rules.ts";
+import { ALARM_RULES, ruleNames, ruleOf, type RuleSettings } from "../../src/model/alarm-rules.ts";
 import { sightingsOf, type Pressure } from "../../src/alarms/sightings.ts";
-import type { StatusDocument } from "../../src/cluster/status-document.ts";
+import type { StatusDocument } from "../../src/cluster/documents/status.ts";
 import { statusOf } from "../../src/cluster/status.ts";
-import { WARNINGS } from "../../src/cluster/warnings.ts";
+import { WARNINGS } from "../../src/model/warnings.ts";
 import {
   account,
   agentOf,

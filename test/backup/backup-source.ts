@@ -1,11 +1,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Progress } from "../../src/agent/events.ts";
+import type { Progress } from "../../src/progress.ts";
 import { type CataloguedBackup, readCatalogue } from "../../src/backup/catalogue.ts";
 import { databasesNamed } from "../../src/backup/databases.ts";
 import { placeOf } from "../../src/backup/place.ts";
-import type { DatabaseResult, RunReport } from "../../src/backup/report.ts";
-import { backUpDatabases, withBackupLock } from "../../src/backup/run.ts";
+import type { DatabaseResult, RunReport } from "../../src/model/backup-report.ts";
+import { backUpDatabases, withBackupLock } from "../../src/runs/run.ts";
 import type { BackupSource } from "../../src/backup/source.ts";
 import { SoundFiles, type Verified, verifyBackup } from "../../src/backup/verify.ts";
 import type { Config } from "../../src/config/schema.ts";

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
 import type { Contents } from "../../src/backup/contents.ts";
 import { readDatabaseContents } from "../../src/backup/read-contents.ts";
-import { withSession } from "../../src/system/sql.ts";
+import { withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { messageSchema } from "../../src/alarms/message.ts";
 import { contentsSchema, objectsIn } from "../../src/backup/contents.ts";
-import { runReportSchema } from "../../src/backup/report.ts";
+import { runReportSchema } from "../../src/model/backup-report.ts";
 import { look } from "../advice/following.ts";
 import { Visitor } from "../console/visitor.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
@@ -12,7 +12,7 @@ import { httpReceiver, type HttpReceiver } from "../support/http-receiver.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { freePort } from "../support/ports.ts";
 import type { Ran } from "../support/program.ts";
-import { runOrFail } from "../../src/system/process.ts";
+import { runOrFail } from "../../src/system/process/process.ts";
 import { waitFor } from "../support/wait.ts";
 
 let cluster: ThrowawayCluster;

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { drillBackups } from "../../src/backup/run.ts";
-import { copyDatabase } from "../../src/odoo/copy.ts";
-import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
+import { drillBackups } from "../../src/runs/run.ts";
+import { copyDatabase } from "../../src/restore/copy.ts";
+import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { restoring, type Restoring } from "../restore/restoring.ts";
 import { silent } from "./backup-source.ts";

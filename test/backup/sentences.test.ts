@@ -1,8 +1,8 @@
 import { assert, integer, property, string } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checksSchema } from "../../src/backup/manifest.ts";
-import { backupStatusSchema } from "../../src/backup/report.ts";
-import { restoreFailed } from "../../src/backup/restore/filling.ts";
+import { backupStatusSchema } from "../../src/model/backup-report.ts";
+import { restoreFailed } from "../../src/restore/filling.ts";
 import { folded, OdooPgError } from "../../src/errors.ts";
 import { oneLine } from "../../src/printable.ts";
 

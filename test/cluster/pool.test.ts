@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../../src/cluster/observation.ts";
+import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../../src/model/observation.ts";
 import { decidePool, lateAfter, type PoolInput, rememberMark } from "../../src/cluster/pool.ts";
 import type { Consistency } from "../../src/config/schema.ts";
 import { MB, NOW, primaryFacts, replicaFacts, seen, silent, slot } from "../support/observations.ts";

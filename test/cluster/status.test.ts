@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { BackupStatus, DatabaseProof, RunReport } from "../../src/backup/report.ts";
-import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/status-document.ts";
+import type { BackupStatus, DatabaseProof, RunReport } from "../../src/model/backup-report.ts";
+import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/documents/status.ts";
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import type { StatusInput } from "../../src/cluster/view.ts";
-import { WARNINGS, verdictOf, type WarningCode } from "../../src/cluster/warnings.ts";
+import { WARNINGS, verdictOf, type WarningCode } from "../../src/model/warnings.ts";
 import {
   account,
   agentOf,

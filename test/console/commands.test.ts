@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { actionSchema, confirmationOf, type Action } from "../../src/console/actions.ts";
+import { actionSchema, confirmationOf, type Action } from "../../src/model/console-actions.ts";
 import { argumentsOf, planOf, problemOf, typed } from "../../src/console/commands.ts";
 import { forVisitor } from "../../src/console/for-visitor.ts";
 import { gathered } from "./gathered.ts";
-import type { ConsoleDocument } from "../../src/console/document.ts";
+import type { ConsoleDocument } from "../../src/cluster/documents/console.ts";
 
 test.each<[Action, string, string | undefined]>([
   [{ kind: "backup" }, "odoo-pg backup create --all", undefined],

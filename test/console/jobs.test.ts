@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Jobs } from "../../src/console/jobs.ts";
-import type { Job } from "../../src/console/document.ts";
+import type { Job } from "../../src/cluster/documents/console.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ServerFacts } from "../../src/cluster/observation.ts";
+import type { ServerFacts } from "../../src/model/observation.ts";
 import { choosePrimary } from "../../src/container/choose-primary.ts";
 import { primaryFacts, seen as seenAs, silent as silentAs } from "../support/observations.ts";
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { WARNINGS } from "../../src/cluster/warnings.ts";
+import { WARNINGS } from "../../src/model/warnings.ts";
 import { ERRORS } from "../../src/errors.ts";
 import { commandsIn } from "../support/help.ts";
 import { runProgram } from "../support/program.ts";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Balancer } from "../../src/endpoints/balancer.ts";
 import { cutSessions, readProcesses, setServerState } from "../../src/endpoints/runtime.ts";
 import { fallbackServer, nameOf, poolServer, writeServer } from "../../src/endpoints/servers.ts";
-import { isAlive } from "../../src/system/process.ts";
+import { isAlive } from "../../src/system/process/process.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 import { answering, bench, keepVisiting, visit, type Bench } from "./standins.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Balancer } from "../../src/endpoints/balancer.ts";
 import { findHaproxy, type HaproxyProgram } from "../../src/endpoints/haproxy.ts";
 import type { HaproxyInput } from "../../src/endpoints/render.ts";
-import type { Owner } from "../../src/system/files.ts";
+import type { Owner } from "../../src/system/files/files.ts";
 import { findUser } from "../../src/system/machine.ts";
 import { freePorts } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";

@@ -9,7 +9,7 @@ import { nodeEvents, type NodePast } from "../../src/events/of-nodes.ts";
 import { changedSettings, operationEvent, upEvent } from "../../src/events/of-operations.ts";
 import { momentOf } from "../../src/events/since.ts";
 import { OdooPgError } from "../../src/errors.ts";
-import type { NodeObservation } from "../../src/cluster/observation.ts";
+import type { NodeObservation } from "../../src/model/observation.ts";
 import { NOW, primaryFacts, seen } from "../support/observations.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

@@ -5,7 +5,7 @@ import { parse, stringify } from "yaml";
 import { beforeAll, describe, expect, test } from "vitest";
 import { METRICS } from "../../src/metrics/registry.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
-import { connect } from "../../src/system/sql.ts";
+import { connect } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

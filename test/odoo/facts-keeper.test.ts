@@ -1,7 +1,7 @@
 import { beforeAll, expect, test, vi } from "vitest";
 import { OdooFactsKeeper } from "../../src/odoo/facts-keeper.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
-import { type Session } from "../../src/system/sql.ts";
+import { type Session } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -3,7 +3,7 @@ import { execa } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { odooFactsSettings, readOdooFacts, type OdooFacts } from "../../src/odoo/facts.ts";
 import { programOf } from "../../src/postgres/installation.ts";
-import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
+import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { odooDump } from "../support/odoo-dump.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

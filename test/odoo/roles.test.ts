@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { ensureRoles, type RolePasswords } from "../../src/odoo/roles.ts";
-import { type Row, type Session, withSession } from "../../src/system/sql.ts";
+import { type Row, type Session, withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 let node: ThrowawayNode;

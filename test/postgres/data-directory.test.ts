@@ -11,7 +11,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { type DataDirectory, inspectDataDirectory } from "../../src/postgres/data-directory.ts";
-import { run } from "../../src/system/process.ts";
+import { run } from "../../src/system/process/process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { type ThrowawayNode, throwawayNodes } from "./throwaway-node.ts";
 

@@ -1,9 +1,9 @@
 import { readdirSync, existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { lagOf, type ServerFacts } from "../../src/cluster/observation.ts";
+import { lagOf, type ServerFacts } from "../../src/model/observation.ts";
 import { inspectDataDirectory } from "../../src/postgres/data-directory.ts";
-import { observeServer } from "../../src/postgres/observe.ts";
+import { observeServer } from "../../src/postgres/sql/facts.ts";
 import {
   dropSlot,
   ensureSlot,
@@ -12,11 +12,11 @@ import {
   standbyHasAll,
   standbysFlushed,
   writeMark,
-} from "../../src/postgres/operations.ts";
-import { move } from "../../src/system/files.ts";
+} from "../../src/postgres/sql/operations.ts";
+import { move } from "../../src/system/files/files.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
 import { seedDataDirectory } from "../../src/postgres/seed.ts";
-import type { Session } from "../../src/system/sql.ts";
+import type { Session } from "../../src/system/sql/sql.ts";
 import { processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";

@@ -11,9 +11,9 @@ import {
   startServer,
   stopServer,
 } from "../../src/postgres/server.ts";
-import { removeFile } from "../../src/system/files.ts";
-import { isAlive, processState } from "../../src/system/process.ts";
-import { withSession } from "../../src/system/sql.ts";
+import { removeFile } from "../../src/system/files/files.ts";
+import { isAlive, processState } from "../../src/system/process/process.ts";
+import { withSession } from "../../src/system/sql/sql.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 import { type ThrowawayNode, throwawayNodes } from "./throwaway-node.ts";

@@ -1,5 +1,5 @@
-import { prepareStateDirectory } from "../../src/agent/possession.ts";
-import { ensurePasswords } from "../../src/agent/secrets.ts";
+import { prepareStateDirectory } from "../../src/store/possession.ts";
+import { ensurePasswords } from "../../src/store/secrets.ts";
 import {
   type Layout,
   layoutOf,
@@ -7,7 +7,7 @@ import {
   type NodeLayout,
   nodeLayoutOf,
   slotName,
-} from "../../src/cluster/layout.ts";
+} from "../../src/config/layout.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { Config } from "../../src/config/schema.ts";
 import type { RolePasswords } from "../../src/odoo/roles.ts";
@@ -21,7 +21,7 @@ import {
   renderSynchronous,
 } from "../../src/postgres/render.ts";
 import { type Postmaster, startServer, stopServer } from "../../src/postgres/server.ts";
-import { Superuser } from "../../src/postgres/superuser.ts";
+import { Superuser } from "../../src/postgres/sql/superuser.ts";
 import { now } from "../../src/system/clock.ts";
 import {
   ensureDirectory,
@@ -29,9 +29,9 @@ import {
   passableFor,
   readableBy,
   writeFileAtomic,
-} from "../../src/system/files.ts";
+} from "../../src/system/files/files.ts";
 import { currentUser, findUser } from "../../src/system/machine.ts";
-import { connect, type Credentials, type Session } from "../../src/system/sql.ts";
+import { connect, type Credentials, type Session } from "../../src/system/sql/sql.ts";
 import { freePorts } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

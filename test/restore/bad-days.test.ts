@@ -15,8 +15,8 @@ import { ZipFile } from "yazl";
 import { compareContents } from "../../src/backup/compare.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { readFilestoreList } from "../../src/backup/filestore-list.ts";
-import { withSession } from "../../src/system/sql.ts";
-import { writeZip } from "../../src/system/zip.ts";
+import { withSession } from "../../src/system/sql/sql.ts";
+import { writeZip } from "../../src/system/files/zip.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { filesBelow } from "../support/files.ts";
@@ -424,8 +424,8 @@ describe("the death of what loads leaves nothing of the restore:", () => {
 });
 
 test("what a killed restore left is removed by the next one, and a running one is left alone", async () => {
-  const { NewDatabase, ODOO_FORM } = await import("../../src/backup/restore/new-database.ts");
-  const { tidyUp } = await import("../../src/backup/restore/publish.ts");
+  const { NewDatabase, ODOO_FORM } = await import("../../src/restore/new-database.ts");
+  const { tidyUp } = await import("../../src/restore/publish.ts");
   const running = await NewDatabase.begin(it.source);
   await running.createEmpty(ODOO_FORM);
   await withSession(it.node.superuser, (session) =>

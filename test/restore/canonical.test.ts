@@ -5,8 +5,8 @@ import { beforeAll, expect, test } from "vitest";
 import { type DefinitionKind, type Difference, findDifferences } from "../../src/backup/compare.ts";
 import type { Contents } from "../../src/backup/contents.ts";
 import { readDatabaseContents } from "../../src/backup/read-contents.ts";
-import { trulyOther } from "../../src/backup/restore/canonical.ts";
-import { withSession } from "../../src/system/sql.ts";
+import { trulyOther } from "../../src/restore/canonical.ts";
+import { withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 const PASSWORD = "loader-of-the-test";

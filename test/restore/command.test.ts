@@ -6,7 +6,7 @@ import * as z from "zod";
 import { compareContents } from "../../src/backup/compare.ts";
 import type { Contents } from "../../src/backup/contents.ts";
 import { readDatabaseContents } from "../../src/backup/read-contents.ts";
-import { type Credentials, withSession } from "../../src/system/sql.ts";
+import { type Credentials, withSession } from "../../src/system/sql/sql.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { filesBelow } from "../support/files.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";

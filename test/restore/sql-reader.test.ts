@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { withoutPlace } from "../../src/backup/restore/placement.ts";
-import { SqlReader, type SqlPiece, type Statement } from "../../src/backup/restore/sql-reader.ts";
-import { handlingOf, splitName } from "../../src/backup/restore/statement.ts";
+import { withoutPlace } from "../../src/restore/reading/placement.ts";
+import { SqlReader, type SqlPiece, type Statement } from "../../src/restore/reading/sql-reader.ts";
+import { handlingOf, splitName } from "../../src/restore/reading/statement.ts";
 
 interface Told {
   readonly escapes?: boolean;

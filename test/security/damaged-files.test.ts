@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { lockHolder } from "../../src/agent/lock.ts";
-import { readApplied, readState } from "../../src/agent/state.ts";
+import { lockHolder } from "../../src/store/lock.ts";
+import { readApplied, readState } from "../../src/store/state.ts";
 import { readAlarms } from "../../src/alarms/state-file.ts";
-import { layoutOf } from "../../src/cluster/layout.ts";
+import { layoutOf } from "../../src/config/layout.ts";
 import { readFirstLaunch } from "../../src/container/first-launch.ts";
 import { Balancer } from "../../src/endpoints/balancer.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
@@ -244,5 +244,5 @@ test("no text becomes a value but through the one reader that holds it against a
     .filter((file) => /\.tsx?$/.test(file) && /JSON\.parse/.test(readFileSync(file, "utf8")))
     // The page reads what its own console sent.
     .filter((file) => !file.startsWith("src/console/page/"));
-  expect(parsing).toEqual(["src/system/json-file.ts"]);
+  expect(parsing).toEqual(["src/system/files/json-file.ts"]);
 });

@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { NewFilestore } from "../../src/backup/restore/attachments.ts";
-import { FilestoreReader } from "../../src/system/filestore-reader.ts";
-import { copyHashed } from "../../src/system/pool-files.ts";
+import { NewFilestore } from "../../src/restore/attachments.ts";
+import { FilestoreReader } from "../../src/system/files/filestore-reader.ts";
+import { copyHashed } from "../../src/system/files/pool-files.ts";
 import { ordinaryUser } from "../support/ordinary-user.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { commandLine } from "../../src/cli/program.ts";
-import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql.ts";
+import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql/sql.ts";
 import { Visitor } from "../console/visitor.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";

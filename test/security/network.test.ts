@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { run } from "../../src/system/process.ts";
+import { run } from "../../src/system/process/process.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { connect } from "../support/pg.ts";
 import { waitFor } from "../support/wait.ts";

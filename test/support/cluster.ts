@@ -1,8 +1,8 @@
 import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/status-document.ts";
-import type { Credentials } from "../../src/system/sql.ts";
+import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/documents/status.ts";
+import type { Credentials } from "../../src/system/sql/sql.ts";
 import { connect, type Session } from "./pg.ts";
 import { freePorts } from "./ports.ts";
 import { processesUsing } from "./processes.ts";

@@ -1,4 +1,4 @@
-import type { NodeObservation, ServerFacts } from "../../src/cluster/observation.ts";
+import type { NodeObservation, ServerFacts } from "../../src/model/observation.ts";
 import type { AgentAccount, NodeAccount, StatusInput } from "../../src/cluster/view.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Credentials, quoteSqlIdentifier as id, withSession } from "../../src/system/sql.ts";
+import { type Credentials, quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
 
 export interface OdooDatabaseOptions {
   /** A superuser's way in; its database is not looked at. */

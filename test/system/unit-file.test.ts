@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { quoteUnitWord, renderUnit } from "../../src/cli/systemd.ts";
-import { run } from "../../src/system/process.ts";
+import { quoteUnitWord, renderUnit } from "../../src/cli/setup/systemd.ts";
+import { run } from "../../src/system/process/process.ts";
 import { anyText } from "../support/texts.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

@@ -1,4 +1,4 @@
-import type { BackupStatus } from "../../backup/report.ts";
+import type { BackupStatus } from "../../model/backup-report.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Forecast } from "../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../cluster/view.ts";

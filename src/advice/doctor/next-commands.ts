@@ -1,6 +1,6 @@
 import path from "node:path";
-import { shellWord } from "../../cluster/shell-word.ts";
-import { conninfo } from "../../postgres/quoting.ts";
+import { shellWord } from "../../model/shell-word.ts";
+import { conninfo } from "../../postgres/sql/quoting.ts";
 import { settingOf, type Server } from "./evidence.ts";
 
 /** Writes the commands that somebody types next. */

@@ -9,7 +9,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
-        const { backupCreate } = await import("../backup.ts");
+        const { backupCreate } = await import("../backup/backup.ts");
         return await backupCreate(context, args, { all: on("all"), json });
       }),
     );
@@ -18,7 +18,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { text, json }) => {
-        const { backupList } = await import("../backup.ts");
+        const { backupList } = await import("../backup/backup.ts");
         const database = text("database");
         return await backupList(context, { json, ...(database === undefined ? {} : { database }) });
       }),
@@ -29,7 +29,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
-        const { backupShow } = await import("../backup.ts");
+        const { backupShow } = await import("../backup/backup.ts");
         return await backupShow(context, args[0] ?? "", { differences: on("differences"), json });
       }),
     );
@@ -40,7 +40,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
-        const { backupVerify } = await import("../backup.ts");
+        const { backupVerify } = await import("../backup/backup.ts");
         return await backupVerify(context, args, { all: on("all"), restore: on("restore"), json });
       }),
     );
@@ -54,7 +54,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
-        const { backupRestoreCheck } = await import("../backup.ts");
+        const { backupRestoreCheck } = await import("../backup/backup.ts");
         return await backupRestoreCheck(context, args, { all: on("all"), json });
       }),
     );
@@ -63,7 +63,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { on, json }) => {
-        const { backupPrune } = await import("../backup.ts");
+        const { backupPrune } = await import("../backup/backup.ts");
         return await backupPrune(context, { dryRun: on("dryRun"), json });
       }),
     );
@@ -73,7 +73,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, json }) => {
-        const { exportBackup } = await import("../export.ts");
+        const { exportBackup } = await import("../backup/export.ts");
         return await exportBackup(context, args[0] ?? "", { odooZip: text("odooZip"), json });
       }),
     );
@@ -90,7 +90,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {
-        const { restore } = await import("../restore.ts");
+        const { restore } = await import("../backup/restore.ts");
         return await restore(context, args[0] ?? "", {
           as: text("as"),
           replace: text("replace"),

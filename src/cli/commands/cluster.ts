@@ -7,7 +7,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     .action(
       withContext(
         async (context, { on }) => {
-          const { up } = await import("../up.ts");
+          const { up } = await import("../cluster/up.ts");
           return await up(context, { foreground: on("foreground") });
         },
         invocation,
@@ -15,7 +15,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
       ),
     );
   command("down", "stop endpoints and servers; the data stays").action(
-    withContext(async (context) => await (await import("../down.ts")).down(context), invocation, {
+    withContext(async (context) => await (await import("../cluster/down.ts")).down(context), invocation, {
       taking: true,
     }),
   );
@@ -24,7 +24,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     .action(
       withContext(
         async (context, { text }) => {
-          const { destroy } = await import("../down.ts");
+          const { destroy } = await import("../cluster/down.ts");
           const confirm = text("confirm");
           return await destroy(context, confirm === undefined ? {} : { confirm });
         },
@@ -38,7 +38,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     .showHelpAfterError("(what psql itself is to get stands behind --: odoo-pg psql pg1 -- -c 'SELECT 1')")
     .action(
       withContext(async (context, { args }) => {
-        const { psql } = await import("../psql.ts");
+        const { psql } = await import("../cluster/psql.ts");
         const { target, rest } = separate(invocation.args, args);
         return await psql(context, target, rest);
       }),
@@ -48,7 +48,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     .option("-f, --follow", "go on with what is added, until Ctrl-C")
     .action(
       withContext(async (context, { args, on }) => {
-        const { logs } = await import("../logs.ts");
+        const { logs } = await import("../cluster/logs.ts");
         return await logs(context, args[0], { follow: on("follow") });
       }),
     );

@@ -16,7 +16,7 @@ function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: typeof 
     .option("--user <name>")
     .action(
       plainly(async (_output, { text }) => {
-        const { runAgent } = await import("../agent.ts");
+        const { runAgent } = await import("../cluster/agent.ts");
         const user = text("user");
         return await runAgent(invocation, {
           stateDir: text("stateDir") ?? "",
@@ -42,7 +42,7 @@ function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: typeof 
     .requiredOption("--kind <kind>")
     .action(
       plainly(async (output, { text }) => {
-        const { scheduledBackup } = await import("../scheduled-backup.ts");
+        const { scheduledBackup } = await import("../backup/scheduled-backup.ts");
         const flags = { stateDir: text("stateDir") ?? "", kind: text("kind") ?? "" };
         return await scheduledBackup(invocation, output, flags);
       }),
@@ -54,7 +54,7 @@ function addContainersOwn({ root, withContext, plainly, invocation }: CommandLin
     .command("container-setup", { hidden: true })
     .action(
       withContext(
-        async (context) => await (await import("../compose.ts")).containerSetup(context),
+        async (context) => await (await import("../setup/compose.ts")).containerSetup(context),
         beforeCluster(invocation),
       ),
     );
@@ -64,7 +64,7 @@ function addContainersOwn({ root, withContext, plainly, invocation }: CommandLin
     .argument("[args...]")
     .action(
       plainly(async (output, { args }) => {
-        const { namedBackupConfig, originCommand } = await import("../origin.ts");
+        const { namedBackupConfig, originCommand } = await import("../setup/origin.ts");
         const [name = "", ...rest] = args;
         const context = await loadContext(invocation, output, undefined, namedBackupConfig(name, rest));
         return await originCommand(await asItsUser(context), name, rest);
@@ -76,12 +76,14 @@ function addContainersOwn({ root, withContext, plainly, invocation }: CommandLin
     .action(
       plainly(
         async (output, { args }) =>
-          await (await import("../container.ts")).container(invocation, output, args),
+          await (await import("../setup/container.ts")).container(invocation, output, args),
       ),
     );
   root
     .command("container-health", { hidden: true })
     .action(
-      withContext(async (context) => await (await import("../container-health.ts")).containerHealth(context)),
+      withContext(
+        async (context) => await (await import("../setup/container-health.ts")).containerHealth(context),
+      ),
     );
 }

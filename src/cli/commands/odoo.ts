@@ -7,7 +7,7 @@ export function addOdooCommands(line: CommandLine): void {
     .option("--json", "one JSON document")
     .action(
       withContext(
-        async (context, { json }) => await (await import("../odoo-conf.ts")).odooConf(context, { json }),
+        async (context, { json }) => await (await import("../odoo/odoo-conf.ts")).odooConf(context, { json }),
       ),
     );
   addDatabases(line);
@@ -20,7 +20,9 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
   add(db, "list", "databases, owners, sizes, sessions")
     .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { json }) => await (await import("../db.ts")).dbList(context, { json })),
+      withContext(
+        async (context, { json }) => await (await import("../odoo/db.ts")).dbList(context, { json }),
+      ),
     );
   add(db, "copy", "copy a database with its attachments, while others work in it")
     .argument("<source>", "the database")
@@ -32,7 +34,7 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, text, json }) => {
-        const { dbCopy } = await import("../db.ts");
+        const { dbCopy } = await import("../odoo/db.ts");
         return await dbCopy(context, args[0] ?? "", args[1] ?? "", {
           neutralize: on("neutralize"),
           replace: on("replace"),
@@ -48,7 +50,7 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
     .option("--yes", "end the sessions in it")
     .action(
       withContext(async (context, { args, on }) => {
-        const { dbRename } = await import("../db.ts");
+        const { dbRename } = await import("../odoo/db.ts");
         return await dbRename(context, args[0] ?? "", args[1] ?? "", { yes: on("yes") });
       }),
     );
@@ -57,7 +59,7 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
     .option("--confirm <database>", "its name, typed")
     .action(
       withContext(async (context, { args, text }) => {
-        const { dbDrop } = await import("../db.ts");
+        const { dbDrop } = await import("../odoo/db.ts");
         return await dbDrop(context, args[0] ?? "", { confirm: text("confirm") });
       }),
     );
@@ -72,7 +74,7 @@ function addRoles({ command, add, withContext }: CommandLine): void {
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {
-        const { roleCreate } = await import("../role.ts");
+        const { roleCreate } = await import("../odoo/role.ts");
         return await roleCreate(context, args[0] ?? "", {
           passwordFile: text("passwordFile"),
           passwordStdin: on("passwordStdin"),
@@ -84,7 +86,7 @@ function addRoles({ command, add, withContext }: CommandLine): void {
     .option("--json", "one JSON document")
     .action(
       withContext(
-        async (context, { json }) => await (await import("../role.ts")).roleList(context, { json }),
+        async (context, { json }) => await (await import("../odoo/role.ts")).roleList(context, { json }),
       ),
     );
   add(role, "drop", "drop a role that owns nothing")
@@ -92,7 +94,7 @@ function addRoles({ command, add, withContext }: CommandLine): void {
     .option("--confirm <name>", "its name, typed")
     .action(
       withContext(async (context, { args, text }) => {
-        const { roleDrop } = await import("../role.ts");
+        const { roleDrop } = await import("../odoo/role.ts");
         return await roleDrop(context, args[0] ?? "", { confirm: text("confirm") });
       }),
     );
@@ -105,7 +107,7 @@ function addSessions({ command, add, withContext }: CommandLine): void {
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, json }) => {
-        const { sessionsList } = await import("../sessions.ts");
+        const { sessionsList } = await import("../cluster/sessions.ts");
         return await sessionsList(context, args[0], { json });
       }),
     );
@@ -115,7 +117,7 @@ function addSessions({ command, add, withContext }: CommandLine): void {
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
-        const { sessionsKill } = await import("../sessions.ts");
+        const { sessionsKill } = await import("../cluster/sessions.ts");
         return await sessionsKill(context, args[0] ?? "", { cancel: on("cancel"), json });
       }),
     );
@@ -129,7 +131,7 @@ function addSessions({ command, add, withContext }: CommandLine): void {
       .option("--json", "one JSON document")
       .action(
         withContext(async (context, { args, on, json }) => {
-          const { sessionsEnd } = await import("../sessions.ts");
+          const { sessionsEnd } = await import("../cluster/sessions.ts");
           return await sessionsEnd(context, name, args[0] ?? "", { dryRun: on("dryRun"), json });
         }),
       );

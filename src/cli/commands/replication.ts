@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { OperationRequest } from "../../agent/report.ts";
+import type { OperationRequest } from "../../cluster/documents/agent-report.ts";
 import type { Call, CommandLine } from "../command-line.ts";
 
 /** Who is primary, and how the others follow. */
@@ -12,7 +12,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     withContext(async (context, call) => {
       const names = context.config.nodes.map(({ name }) => name);
       const asked = request(call, names);
-      return await (await import("../operate.ts")).operate(context, asked, { json: call.json });
+      return await (await import("../cluster/operate.ts")).operate(context, asked, { json: call.json });
     });
 
   operation("switchover", "hand the part of the primary over to a replica; nothing is lost")
@@ -76,7 +76,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { json }) => {
-        const { replicationStatus } = await import("../replication.ts");
+        const { replicationStatus } = await import("../cluster/replication.ts");
         return await replicationStatus(context, { json });
       }),
     );
@@ -84,7 +84,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     .option("--json", "one JSON document")
     .action(
       withContext(
-        async (context, { json }) => await (await import("../history.ts")).history(context, { json }),
+        async (context, { json }) => await (await import("../cluster/history.ts")).history(context, { json }),
       ),
     );
 }

@@ -8,7 +8,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--json", "one JSON document")
     .action(
       plainly(async (output, { text, json }) => {
-        const { configCheck } = await import("../config.ts");
+        const { configCheck } = await import("../setup/config.ts");
         return await configCheck(invocation, output, text("config"), { json });
       }),
     );
@@ -16,7 +16,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { json }) => {
-        const { configShow } = await import("../config.ts");
+        const { configShow } = await import("../setup/config.ts");
         return configShow(context, { json });
       }),
     );
@@ -34,7 +34,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { text, on, json }) => {
-        const { tune } = await import("../tune.ts");
+        const { tune } = await import("../watch/tune.ts");
         return await tune(context, {
           memory: text("memory"),
           cpus: text("cpus"),
@@ -48,7 +48,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
       }),
     );
   command("systemd", "print a unit that keeps the agent running").action(
-    withContext(async (context) => (await import("../systemd.ts")).systemd(context)),
+    withContext(async (context) => (await import("../setup/systemd.ts")).systemd(context)),
   );
   command("compose", "write a compose.yaml for containers, with generated passwords beside it")
     .option("--replicas <number>", "replicas, each a service with a volume of its own", "1")
@@ -58,7 +58,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--print", "print it, write nothing")
     .action(
       withContext(async (context, { text, on }) => {
-        const { compose } = await import("../compose.ts");
+        const { compose } = await import("../setup/compose.ts");
         return await compose(context, {
           replicas: text("replicas") ?? "",
           odoo: on("odoo"),

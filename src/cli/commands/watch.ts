@@ -9,8 +9,8 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
       withContext(async (context, { on, json }) => {
         // A container that has the endpoints alone.
         if (invocation.environment["ENDPOINTS_FOR"])
-          return await (await import("../endpoints-status.ts")).endpointsStatus(context, { json });
-        const { status } = await import("../status.ts");
+          return await (await import("../cluster/endpoints-status.ts")).endpointsStatus(context, { json });
+        const { status } = await import("../cluster/status.ts");
         return await status(context, { json, watch: on("watch") }, context.output);
       }),
     );
@@ -22,7 +22,7 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { text, json }) => {
-        const { doctor } = await import("../doctor.ts");
+        const { doctor } = await import("../watch/doctor.ts");
         return await doctor(context, { odooConf: text("odooConf"), json });
       }),
     );
@@ -31,7 +31,7 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { on, json }) => {
-        const { consoleLink } = await import("../console.ts");
+        const { consoleLink } = await import("../watch/console.ts");
         return await consoleLink(context, { passwords: on("passwords"), json });
       }),
     );
@@ -40,14 +40,14 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
     .option("--json", "one JSON document")
     .action(
       withContext(
-        async (context, { json }) => await (await import("../alerts.ts")).alertsTest(context, { json }),
+        async (context, { json }) => await (await import("../watch/alerts.ts")).alertsTest(context, { json }),
       ),
     );
   add(alerts, "list", "which alarms are on, and since when")
     .option("--json", "one JSON document")
     .action(
       withContext(
-        async (context, { json }) => await (await import("../alerts.ts")).alertsList(context, { json }),
+        async (context, { json }) => await (await import("../watch/alerts.ts")).alertsList(context, { json }),
       ),
     );
   command("events", "what happened to the cluster, and who asked for it")
@@ -56,7 +56,7 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
     .option("--json", "one JSON document; with --follow one object a line")
     .action(
       withContext(async (context, { text, on, json }) => {
-        const { events } = await import("../events.ts");
+        const { events } = await import("../cluster/events.ts");
         return await events(context, { since: text("since"), follow: on("follow"), json });
       }),
     );

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { isRuleName, ruleNames, ruleProblem } from "../../alarms/rules.ts";
+import { isRuleName, ruleNames, ruleProblem } from "../../model/alarm-rules.ts";
 import { hostProblem } from "../addresses.ts";
 import { didYouMean, nearest } from "../suggestion.ts";
 import { absolutePath, docs, pathProblem, pathWithout, textWithout, wholeNumber } from "../fields.ts";

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Visitor } from "../document.ts";
+import type { Visitor } from "../../cluster/documents/console.ts";
 
 export type Role = Visitor["role"];
 

@@ -6,10 +6,10 @@ import {
   type ActiveSession,
   type ServerActivity,
   type StatementRow,
-} from "../../postgres/activity.ts";
+} from "../../postgres/sql/activity.ts";
 import { now } from "../../system/clock.ts";
-import { Recent } from "../../agent/recent.ts";
-import type { Activity } from "../document.ts";
+import { Recent } from "../../system/cached.ts";
+import type { Activity } from "../../cluster/documents/console.ts";
 import { blockingOf, longTransactionsOf } from "./activity.ts";
 import type { PrimarySession } from "./primary-session.ts";
 

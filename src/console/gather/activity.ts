@@ -1,5 +1,5 @@
-import { LONG_TRANSACTION, type ActiveSession } from "../../postgres/activity.ts";
-import type { Blocking, LongTransaction } from "../document.ts";
+import { LONG_TRANSACTION, type ActiveSession } from "../../postgres/sql/activity.ts";
+import type { Blocking, LongTransaction } from "../../cluster/documents/console.ts";
 import { lastingFor } from "./durations.ts";
 
 /** The name of a table of a database; undefined where it is not known. */

@@ -1,5 +1,5 @@
 import type { OdooFacts } from "../../odoo/facts.ts";
-import type { OdooDatabase } from "../document.ts";
+import type { OdooDatabase } from "../../cluster/documents/console.ts";
 
 interface DatabasesInput {
   /** Those that can be connected to, without templates. */

@@ -1,6 +1,6 @@
-import type { NodeHandle } from "../../agent/node-handle.ts";
-import { primaryOf, type Runtime } from "../../agent/runtime.ts";
-import type { SuperuserSession } from "../../system/sql.ts";
+import type { NodeHandle } from "../../members/node-handle.ts";
+import { primaryOf, type Runtime } from "../../members/runtime.ts";
+import type { SuperuserSession } from "../../system/sql/sql.ts";
 
 /** Milliseconds for a connection and for each statement: what takes longer is not shown. */
 const LIMIT = 2000;

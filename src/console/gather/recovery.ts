@@ -1,6 +1,6 @@
-import { knownProofs } from "../../backup/proofs.ts";
-import type { BackupStatus, DatabaseProof } from "../../backup/report.ts";
-import type { Recovery } from "../document.ts";
+import { knownProofs } from "../../cluster/proofs.ts";
+import type { BackupStatus, DatabaseProof } from "../../model/backup-report.ts";
+import type { Recovery } from "../../cluster/documents/console.ts";
 import { ago } from "./durations.ts";
 
 /** What the console needs of a backup that lies in the folder. */

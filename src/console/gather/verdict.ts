@@ -1,7 +1,7 @@
-import type { StatusDocument } from "../../cluster/status-document.ts";
-import type { Warning } from "../../cluster/warnings.ts";
-import type { Action } from "../actions.ts";
-import type { Verdict } from "../document.ts";
+import type { StatusDocument } from "../../cluster/documents/status.ts";
+import type { Warning } from "../../model/warnings.ts";
+import type { Action } from "../../model/console-actions.ts";
+import type { Verdict } from "../../cluster/documents/console.ts";
 
 /** One plain sentence for a status: the worst of what is wrong, else that all is well. And what to do about it. */
 export function verdictOf(status: StatusDocument): Verdict {

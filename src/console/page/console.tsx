@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { ConsoleDocument, Job, Visitor } from "../document.ts";
+import type { ConsoleDocument, Job, Visitor } from "../../cluster/documents/console.ts";
 import type { Live } from "./live.ts";
 import { outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
 import type { Liveness } from "./model/connection.ts";

@@ -1,4 +1,4 @@
-import type { ConsoleDocument, Sample, Visitor } from "../document.ts";
+import type { ConsoleDocument, Sample, Visitor } from "../../cluster/documents/console.ts";
 import { LONGEST_SILENCE, livenessOf, type Liveness } from "./model/connection.ts";
 import { failureOf, type Failure } from "./model/failure.ts";
 import { SPAN } from "./model/graphs.ts";

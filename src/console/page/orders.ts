@@ -1,5 +1,5 @@
-import type { Action } from "../actions.ts";
-import type { Job } from "../document.ts";
+import type { Action } from "../../model/console-actions.ts";
+import type { Job } from "../../cluster/documents/console.ts";
 import { failureOf, silence, type Failure } from "./model/failure.ts";
 
 export type Answer =

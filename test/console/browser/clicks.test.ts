@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
-import type { Job } from "../../../src/console/document.ts";
+import type { Job } from "../../../src/cluster/documents/console.ts";
 import { keepPicture, openPage, startBrowser } from "../../support/browser.ts";
 import { fixturesAt, OPERATOR, VIEWER } from "../page/fixtures.ts";
 import { type Reply, type StandIn, standIn } from "../page/stand-in.ts";

@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
-import type { ConsoleDocument, Visitor } from "../../../src/console/document.ts";
+import type { ConsoleDocument, Visitor } from "../../../src/cluster/documents/console.ts";
 import { keepPicture, openPage, type Sight, startBrowser } from "../../support/browser.ts";
 import { fixturesAt, OPERATOR, VIEWER } from "../page/fixtures.ts";
 import { standIn } from "../page/stand-in.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { BackupStatus, RunReport } from "../../../src/backup/report.ts";
+import type { BackupStatus, RunReport } from "../../../src/model/backup-report.ts";
 import { statusOf } from "../../../src/cluster/status.ts";
-import type { Warning } from "../../../src/cluster/warnings.ts";
+import type { Warning } from "../../../src/model/warnings.ts";
 import { databasesOf } from "../../../src/console/gather/databases.ts";
 import { lastBackups, recoveryOf, type KnownBackup } from "../../../src/console/gather/recovery.ts";
 import { essenceOf } from "../../../src/console/gather/same-document.ts";

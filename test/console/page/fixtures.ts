@@ -1,5 +1,5 @@
-import type { StatusDocument } from "../../../src/cluster/status-document.ts";
-import { verdictOf, warning, type Warning } from "../../../src/cluster/warnings.ts";
+import type { StatusDocument } from "../../../src/cluster/documents/status.ts";
+import { verdictOf, warning, type Warning } from "../../../src/model/warnings.ts";
 import type {
   ClusterEvent,
   ConsoleDocument,
@@ -7,7 +7,7 @@ import type {
   OdooDatabase,
   Sample,
   Visitor,
-} from "../../../src/console/document.ts";
+} from "../../../src/cluster/documents/console.ts";
 import { NO_ACTIVITY } from "../../../src/console/gather/activity-look.ts";
 
 const MB = 1024 * 1024;

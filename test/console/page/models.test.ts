@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { actionSchema, type Action, confirmationOf } from "../../../src/console/actions.ts";
+import { actionSchema, type Action, confirmationOf } from "../../../src/model/console-actions.ts";
 import { argumentsOf } from "../../../src/console/commands.ts";
 import {
   outcomeOf,

@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import type { Action } from "../../../src/console/actions.ts";
-import type { ConsoleDocument, Job, Sample, Visitor } from "../../../src/console/document.ts";
+import type { Action } from "../../../src/model/console-actions.ts";
+import type { ConsoleDocument, Job, Sample, Visitor } from "../../../src/cluster/documents/console.ts";
 import { PAGE_POLICY, pageFiles } from "../../../src/console/page-files.ts";
 import { atEnd } from "../../support/scope.ts";
 

@@ -1,7 +1,7 @@
-import { knownProofs } from "../../../backup/proofs.ts";
-import type { BackupStatus } from "../../../backup/report.ts";
+import { knownProofs } from "../../../cluster/proofs.ts";
+import type { BackupStatus } from "../../../model/backup-report.ts";
 import { backupWarnings } from "../../../cluster/backups.ts";
-import type { WarningCode } from "../../../cluster/warnings.ts";
+import type { WarningCode } from "../../../model/warnings.ts";
 import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
 import { finding, type Finding, type FindingCode, type Figures } from "../findings.ts";
 import type { NextCommands } from "../next-commands.ts";

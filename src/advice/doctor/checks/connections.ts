@@ -1,4 +1,4 @@
-import { showSeconds, showShare } from "../../../cluster/quantities.ts";
+import { showSeconds, showShare } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
 import { finding, type Finding } from "../findings.ts";
 import type { NextCommands } from "../next-commands.ts";

@@ -1,4 +1,4 @@
-import { quoteIdentifier } from "../../../postgres/quoting.ts";
+import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import {
   whatWasSeen,
   type CatalogSeen,

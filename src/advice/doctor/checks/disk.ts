@@ -1,7 +1,7 @@
 import type { Forecast } from "../../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../../cluster/view.ts";
-import { showBytes, showShare } from "../../../cluster/quantities.ts";
-import { shellWord } from "../../../cluster/shell-word.ts";
+import { showBytes, showShare } from "../../../model/quantities.ts";
+import { shellWord } from "../../../model/shell-word.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { whatWasSeen, type Evidence } from "../evidence.ts";
 import { finding, type Finding } from "../findings.ts";

@@ -1,4 +1,4 @@
-import { shellWord } from "../../../cluster/shell-word.ts";
+import { shellWord } from "../../../model/shell-word.ts";
 import { serversSeen, settingOf, whatWasSeen, type Evidence } from "../evidence.ts";
 import { finding, type Finding } from "../findings.ts";
 import type { NextCommands } from "../next-commands.ts";

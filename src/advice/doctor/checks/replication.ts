@@ -1,5 +1,5 @@
-import { isCopySlot, slotName } from "../../../cluster/layout.ts";
-import { showBytes, showSeconds } from "../../../cluster/quantities.ts";
+import { isCopySlot, slotName } from "../../../config/layout.ts";
+import { showBytes, showSeconds } from "../../../model/quantities.ts";
 import { STANDBY_SENSITIVE } from "../../../postgres/render.ts";
 import {
   numberOf,

@@ -1,4 +1,4 @@
-import { quoteIdentifier } from "../../../postgres/quoting.ts";
+import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import { whatWasSeen, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
 import { finding, type Finding } from "../findings.ts";
 import type { NextCommands } from "../next-commands.ts";

@@ -1,4 +1,4 @@
-import { showShare } from "../../../cluster/quantities.ts";
+import { showShare } from "../../../model/quantities.ts";
 import { whatWasSeen, type Evidence } from "../evidence.ts";
 import { finding, type Finding } from "../findings.ts";
 import type { NextCommands } from "../next-commands.ts";

@@ -1,4 +1,4 @@
-import { showSeconds } from "../../../cluster/quantities.ts";
+import { showSeconds } from "../../../model/quantities.ts";
 import { serversSeen, whatWasSeen, type Evidence, type IdleSession } from "../evidence.ts";
 import { finding, type Finding } from "../findings.ts";
 import type { NextCommands } from "../next-commands.ts";

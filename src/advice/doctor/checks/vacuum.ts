@@ -1,4 +1,4 @@
-import { showSeconds } from "../../../cluster/quantities.ts";
+import { showSeconds } from "../../../model/quantities.ts";
 import {
   serversSeen,
   settingOf,

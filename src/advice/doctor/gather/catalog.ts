@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Session } from "../../../system/sql.ts";
+import type { Session } from "../../../system/sql/sql.ts";
 import {
   unseen,
   whatWasSeen,
@@ -10,7 +10,7 @@ import {
   type RoleSeen,
   type TemplateSeen,
 } from "../evidence.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/passing.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/sql/passing.ts";
 import { lookAtDatabase } from "./database.ts";
 import { piece } from "./piece.ts";
 

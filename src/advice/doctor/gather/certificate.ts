@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { readTextIfAny } from "../../../system/files.ts";
+import { readTextIfAny } from "../../../system/files/files.ts";
 
 /** When the first of these certificates (PEM files) ends: milliseconds since the epoch. @throws Error when one is not there. */
 export async function firstEnd(files: readonly string[]): Promise<number> {

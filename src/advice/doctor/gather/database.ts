@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Session } from "../../../system/sql.ts";
+import type { Session } from "../../../system/sql/sql.ts";
 import {
   unseen,
   type DatabaseSeen,

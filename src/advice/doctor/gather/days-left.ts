@@ -1,7 +1,7 @@
 import path from "node:path";
-import { forecastsOf, sampleRecordOf } from "../../../agent/sample-record.ts";
+import { forecastsOf, sampleRecordOf } from "../../../observe/sample-record.ts";
 import type { Forecast } from "../../../cluster/disk-growth.ts";
-import { readBounded } from "../../../system/bounded-lines.ts";
+import { readBounded } from "../../../system/files/bounded-lines.ts";
 import { now } from "../../../system/clock.ts";
 
 const DAY = 86_400_000;

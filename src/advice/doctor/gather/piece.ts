@@ -1,4 +1,4 @@
-import { SqlError } from "../../../system/sql.ts";
+import { SqlError } from "../../../system/sql/sql.ts";
 import { seen, unseen, type Look } from "../evidence.ts";
 
 /** Looks at one thing; that it cannot be looked at is an answer. */

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { now } from "../../../system/clock.ts";
-import type { Session } from "../../../system/sql.ts";
+import type { Session } from "../../../system/sql/sql.ts";
 import type {
   ArchiverSeen,
   ClockSeen,

@@ -1,5 +1,5 @@
-import type { Action } from "../../actions.ts";
-import type { Job } from "../../document.ts";
+import type { Action } from "../../../model/console-actions.ts";
+import type { Job } from "../../../cluster/documents/console.ts";
 import { UNKNOWN } from "./show.ts";
 
 /** What a button says that leads to it. */

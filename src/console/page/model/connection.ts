@@ -1,4 +1,4 @@
-import { showSeconds } from "../../../cluster/quantities.ts";
+import { showSeconds } from "../../../model/quantities.ts";
 
 /** How long the server may be silent, milliseconds: it sends a ping every 15 s. */
 export const LONGEST_SILENCE = 20_000;

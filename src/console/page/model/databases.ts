@@ -1,4 +1,4 @@
-import type { ConsoleDocument, OdooDatabase } from "../../document.ts";
+import type { ConsoleDocument, OdooDatabase } from "../../../cluster/documents/console.ts";
 import { ago, bytes, count, many, NOTHING, UNKNOWN } from "./show.ts";
 import type { Level } from "./verdict.ts";
 

@@ -1,4 +1,4 @@
-import type { ClusterEvent, Sample } from "../../document.ts";
+import type { ClusterEvent, Sample } from "../../../cluster/documents/console.ts";
 import { bytes, count, millisecondsOf, seconds, UNKNOWN } from "./show.ts";
 
 const HOUR = 3600;

@@ -1,6 +1,6 @@
-import type { ConsoleDocument, NodeDisk } from "../../document.ts";
-import type { NodeStatus, StatusDocument } from "../../../cluster/status-document.ts";
-import { showShare } from "../../../cluster/quantities.ts";
+import type { ConsoleDocument, NodeDisk } from "../../../cluster/documents/console.ts";
+import type { NodeStatus, StatusDocument } from "../../../cluster/documents/status.ts";
+import { showShare } from "../../../model/quantities.ts";
 import { bytes, clock, listing, many, NOTHING, seconds, UNKNOWN } from "./show.ts";
 import type { Level } from "./verdict.ts";
 

@@ -1,4 +1,4 @@
-import type { Recovery } from "../../document.ts";
+import type { Recovery } from "../../../cluster/documents/console.ts";
 import { ago, bytes, clock, millisecondsOf, UNKNOWN } from "./show.ts";
 
 export interface RecoveryTrack {

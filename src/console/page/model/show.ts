@@ -1,4 +1,4 @@
-import { showBytes, showSeconds } from "../../../cluster/quantities.ts";
+import { showBytes, showSeconds } from "../../../model/quantities.ts";
 
 /** Not known: never blank. */
 export const UNKNOWN = "?";

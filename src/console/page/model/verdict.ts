@@ -1,5 +1,5 @@
-import type { ConsoleDocument, Verdict } from "../../document.ts";
-import type { Warning } from "../../../cluster/warnings.ts";
+import type { ConsoleDocument, Verdict } from "../../../cluster/documents/console.ts";
+import type { Warning } from "../../../model/warnings.ts";
 
 /** What a mark says: its shape and its colour say the same. */
 export type Level = "ok" | "warning" | "critical" | "off" | "unknown";

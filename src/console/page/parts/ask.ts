@@ -1,4 +1,4 @@
-import type { Action } from "../../actions.ts";
+import type { Action } from "../../../model/console-actions.ts";
 
 /** What a button asks for: an action, or a choice that has to be made first. */
 export type Request =

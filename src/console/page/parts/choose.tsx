@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Action } from "../../actions.ts";
-import type { ConsoleDocument } from "../../document.ts";
+import type { Action } from "../../../model/console-actions.ts";
+import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import { successors } from "../model/nodes.ts";
 import { copyName } from "../model/recovery.ts";
 import { clock } from "../model/show.ts";

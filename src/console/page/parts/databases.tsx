@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { ConsoleDocument } from "../../document.ts";
+import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import { databaseRows, databasesSummary, matching, type DatabaseRow } from "../model/databases.ts";
 import type { Ask } from "./ask.ts";
 import { Mark } from "./mark.tsx";

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Action } from "../../actions.ts";
-import type { ConsoleDocument, Job } from "../../document.ts";
+import type { Action } from "../../../model/console-actions.ts";
+import type { ConsoleDocument, Job } from "../../../cluster/documents/console.ts";
 import { outcomeOf, stateOfJob, titleOf, wordToType } from "../model/actions.ts";
 import type { Failure } from "../model/failure.ts";
 import { askForPlan, order } from "../orders.ts";

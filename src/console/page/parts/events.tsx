@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { ClusterEvent, Job } from "../../document.ts";
+import type { ClusterEvent, Job } from "../../../cluster/documents/console.ts";
 import { type JobState, outcomeOf, startedJobs, stateOfJob } from "../model/actions.ts";
 import { clock, dayName } from "../model/show.ts";
 import type { Level } from "../model/verdict.ts";

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import type { ClusterEvent, Sample } from "../../document.ts";
+import type { ClusterEvent, Sample } from "../../../cluster/documents/console.ts";
 import {
   type EventMark,
   eventMarks,

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { ConsoleDocument } from "../../document.ts";
+import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import { endpointLines, nodeRows, nodesSummary, successors, type NodeRow } from "../model/nodes.ts";
 import type { Ask } from "./ask.ts";
 import { Mark } from "./mark.tsx";

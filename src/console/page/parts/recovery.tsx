@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { Recovery as Document } from "../../document.ts";
+import type { Recovery as Document } from "../../../cluster/documents/console.ts";
 import { recoveryFacts, trackOf } from "../model/recovery.ts";
 import type { Ask } from "./ask.ts";
 import { Section } from "./section.tsx";

@@ -1,6 +1,11 @@
 import type { JSX } from "preact";
-import type { Activity, Blocking, LongTransaction, SlowStatement } from "../../document.ts";
-import { showSeconds } from "../../../cluster/quantities.ts";
+import type {
+  Activity,
+  Blocking,
+  LongTransaction,
+  SlowStatement,
+} from "../../../cluster/documents/console.ts";
+import { showSeconds } from "../../../model/quantities.ts";
 import { ago, count, many, UNKNOWN } from "../model/show.ts";
 import type { Ask } from "./ask.ts";
 import { Mark } from "./mark.tsx";

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { ConsoleDocument } from "../../document.ts";
+import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import type { Liveness } from "../model/connection.ts";
 import { titleOf } from "../model/actions.ts";
 import { inOneLook, otherWarnings } from "../model/verdict.ts";

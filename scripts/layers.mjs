@@ -1,0 +1,130 @@
+// Which folder of src/ may import which: node scripts/layers.mjs. Part of `npm run lint`.
+// A folder stands on those that its line names, types included, and on nothing else. The lines stand in the order of the
+// house, from the ground up, and each names only lines above it: so there is no ring.
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Files beside the folders that everything may import: errors, how progress is told, how names are shown. */
+const GROUND = ["errors.ts", "progress.ts", "printable.ts"];
+
+/** What the long-running processes stand on. */
+const RUNNING = "system model config cluster postgres odoo store endpoints members services".split(" ");
+
+const LAYERS = {
+  // The outside world: processes, files, network, SQL sessions, clock. Knows nothing of clusters.
+  system: [],
+  // Words of the trade as types and schemas: observation, LSN, warnings, alarm rules, reports of backups.
+  model: [],
+  // The configuration: schema, sources, validation; names and places that follow from it.
+  config: ["model"],
+  // What decides and does nothing: read pool, start, change of the primary, status, diagnosis; the documents that result.
+  cluster: ["model", "config"],
+  // PostgreSQL: its programs, files, settings; sql/ are the statements.
+  postgres: ["system", "model", "config"],
+  // What is Odoo's: roles, template, filestore, sessions, odoo.conf.
+  odoo: ["system", "model", "config", "postgres"],
+  // The state directory: state, secrets, lock, records.
+  store: ["system", "model", "config", "postgres", "odoo"],
+  // HAProxy.
+  endpoints: ["system", "config"],
+  // The nodes as the agent knows them, and how each is looked at.
+  members: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
+  // What runs: servers and HAProxy are configured, started, watched; the read pool.
+  services: ["system", "model", "config", "cluster", "postgres", "endpoints", "members"],
+  // Who is primary: switchover, promote, rejoin, reseed.
+  failover: ["system", "model", "config", "cluster", "postgres", "odoo", "store", "members", "services"],
+  // What status and console are told: newest observations, samples, disks.
+  observe: ["system", "model", "config", "cluster", "postgres", "store", "members"],
+  // Backups: making, listing, checking, pruning.
+  backup: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
+  // Bringing back, copying, comparing.
+  restore: ["system", "model", "config", "postgres", "odoo", "backup"],
+  // Runs of backups and drills, recorded, with hooks.
+  runs: ["system", "model", "config", "cluster", "odoo", "store", "backup", "restore"],
+  events: ["system", "model"],
+  alarms: ["system", "model", "config", "cluster", "postgres", "members", "events"],
+  metrics: ["system", "model", "config", "cluster", "postgres", "odoo", "members", "observe"],
+  // doctor and tune.
+  advice: ["system", "model", "config", "cluster", "postgres", "odoo", "store", "observe", "backup"],
+  // The page, its server and its access.
+  console: [
+    "system",
+    "model",
+    "config",
+    "cluster",
+    "postgres",
+    "odoo",
+    "store",
+    "members",
+    "observe",
+    "backup",
+    "events",
+  ],
+  // The long-running process and its use cases: up, down, operations.
+  agent: [...RUNNING, "failover", "observe", "events", "alarms", "metrics", "console"],
+  // The image: the contract of its variables, adoption, first launch.
+  container: [...RUNNING, "agent"],
+};
+// Reads arguments, calls use cases, prints.
+LAYERS.cli = Object.keys(LAYERS);
+
+const src = fileURLToPath(new URL("../src", import.meta.url));
+
+/** @returns {string[]} what breaks the table, a line each */
+export function brokenLayers() {
+  const names = Object.keys(LAYERS);
+  const upward = names.flatMap((name, index) =>
+    LAYERS[name]
+      .filter((below) => names.indexOf(below) >= index || !names.includes(below))
+      .map((below) => `the table: ${name} names ${below}, which does not stand above it`),
+  );
+  const used = new Map(names.map((name) => [name, new Set()]));
+  const broken = sources().flatMap((file) => {
+    const own = folderOf(file);
+    if (own !== undefined && !names.includes(own)) return [`${file}: its folder has no line in the table`];
+    return importsOf(file).flatMap((imported) => {
+      const other = folderOf(imported);
+      if (own === undefined)
+        return GROUND.includes(file) && other !== undefined ? [`${file} imports ${imported}`] : [];
+      if (other === undefined) return GROUND.includes(imported) ? [] : [`${file} imports ${imported}`];
+      if (other === own) return [];
+      used.get(own)?.add(other);
+      return LAYERS[own].includes(other)
+        ? []
+        : [`${file} imports ${imported}: ${own} may not import ${other}`];
+    });
+  });
+  const idle = names
+    .filter((name) => name !== "cli")
+    .flatMap((name) =>
+      LAYERS[name]
+        .filter((below) => !used.get(name)?.has(below))
+        .map((below) => `the table: ${name} imports no ${below}`),
+    );
+  return [...upward, ...broken, ...idle];
+}
+
+function sources() {
+  return readdirSync(src, { recursive: true, encoding: "utf8" })
+    .map((file) => file.split(path.sep).join("/"))
+    .filter((file) => /\.tsx?$/.test(file))
+    .toSorted();
+}
+
+function importsOf(file) {
+  const text = readFileSync(path.join(src, file), "utf8");
+  return [...text.matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\(\s*)"(\.{1,2}\/[^"]+)"/g)].map(
+    ([, specifier]) => path.posix.join(path.posix.dirname(file), specifier),
+  );
+}
+
+function folderOf(file) {
+  return file.includes("/") ? file.slice(0, file.indexOf("/")) : undefined;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const broken = brokenLayers();
+  for (const line of broken) console.error(line);
+  process.exitCode = broken.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,83 @@
+import path from "node:path";
+import { findInput } from "../../restore/reading/input.ts";
+import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
+import { ERRORS, OdooPgError, type ExitStatus } from "../../errors.ts";
+import { suggest, type Context } from "../context.ts";
+import { printSetAside } from "./set-aside.ts";
+import { assertConfirmed, recordedOnPrimary } from "../source.ts";
+import { printableLine } from "../../printable.ts";
+
+export interface RestoreFlags {
+  readonly as: string | undefined;
+  readonly replace: string | undefined;
+  readonly confirm: string | undefined;
+  readonly keepOld: boolean;
+  /** The database that is meant, where the file holds several. */
+  readonly database: string | undefined;
+  readonly json: boolean;
+}
+
+/** Restores a backup, a dump or a zip of Odoo into a new database, or in the place of one. */
+export async function restore(context: Context, word: string, flags: RestoreFlags): Promise<ExitStatus> {
+  const database = flags.as ?? flags.replace;
+  if (database === undefined || (flags.as !== undefined && flags.replace !== undefined)) {
+    throw new OdooPgError("usage", {
+      message: "Say where to: --as NEW_DATABASE, or --replace DATABASE --confirm DATABASE.",
+      safe: "Nothing was changed.",
+      next: suggest(context, `restore ${JSON.stringify(word)} --as NEW_DATABASE`),
+    });
+  }
+  if (flags.keepOld && flags.replace === undefined) {
+    throw new OdooPgError("usage", {
+      message: "--keep-old belongs to --replace: with --as no database is replaced.",
+      safe: "Nothing was changed.",
+      next: "The same command without --keep-old.",
+    });
+  }
+  if (flags.replace !== undefined)
+    assertConfirmed(database, flags.confirm, `To replace database "${database}"`);
+  const report = await recordedOnPrimary(
+    context,
+    { kind: "restore", database },
+    async (source, progress) => {
+      const input = await findInput(source.place, context.invocation.cwd, word);
+      const order = {
+        input,
+        database,
+        replace: flags.replace !== undefined,
+        keepOld: flags.keepOld,
+        part: flags.database,
+      };
+      return await restoreDatabase(source, order, progress);
+    },
+    ({ seconds }) =>
+      `${database} was restored from ${path.basename(word)}${flags.replace === undefined ? "" : ", in the place of the old one"} (${seconds} s)`,
+  );
+  print(context, report, flags);
+  return report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
+}
+
+function print(context: Context, report: RestoreReport, flags: RestoreFlags): void {
+  const { output } = context;
+  if (flags.json) return output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
+  for (const note of report.notes) output.err(`  Note: ${note}`);
+  if (report.kept !== null) {
+    output.err(
+      `  The old database is kept as "${report.kept}"; nobody can connect to it. Drop it: odoo-pg db drop ${JSON.stringify(report.kept)} --confirm ${JSON.stringify(report.kept)}`,
+    );
+  }
+  if (report.live && flags.as !== undefined) {
+    const name = JSON.stringify(report.database);
+    const staging = JSON.stringify(`${report.database}_staging`);
+    output.err(
+      `  Note: ${name} is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: odoo-pg db copy ${name} ${staging} --neutralize && odoo-pg db drop ${name} --confirm ${name}`,
+    );
+  }
+  if (report.set_aside !== null) printSetAside(context, report.set_aside);
+  const files = report.files === null ? "" : `, ${report.files} attachments`;
+  output.out(
+    printableLine(
+      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, compared and complete, in ${report.seconds} s`,
+    ),
+  );
+}

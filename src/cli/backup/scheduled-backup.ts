@@ -1,0 +1,37 @@
+import path from "node:path";
+import { toOdooPgError, type ExitStatus } from "../../errors.ts";
+import { openLog } from "../../system/log.ts";
+import { onSignals } from "../../system/process/process.ts";
+import type { Invocation, Output } from "../../system/terminal.ts";
+import { appliedContext } from "../as-applied.ts";
+import { createNow, drillNow } from "./backup.ts";
+import { serverOwner } from "../context.ts";
+
+/**
+ * What the agent starts when a schedule is due: a process of its own, so that the agent goes on looking twice a second.
+ * It works from the configuration that was applied last.
+ */
+export async function scheduledBackup(
+  invocation: Invocation,
+  output: Output,
+  flags: { stateDir: string; kind: string },
+): Promise<ExitStatus> {
+  const context = await appliedContext(invocation, output, flags.stateDir);
+  const { layout } = context;
+  const log = openLog(path.join(layout.stateDir, "pg_backup.log"), await serverOwner(context), false);
+  const abort = new AbortController();
+  onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => abort.abort());
+  const quiet = { event: () => {}, end: () => {} };
+  try {
+    const report =
+      flags.kind === "drill"
+        ? await drillNow(context, [], "schedule", quiet, abort.signal)
+        : await createNow(context, [], "schedule", quiet, abort.signal);
+    return report.ok ? 0 : 1;
+  } catch (thrown) {
+    const error = toOdooPgError(thrown);
+    // A run that another one keeps out is no failure: runs do not pile up.
+    log(error.code === "locked" ? "info" : "error", `scheduled ${flags.kind}: ${error.message}`);
+    return error.exit;
+  }
+}

@@ -1,0 +1,36 @@
+import { Agent } from "../../agent/agent.ts";
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { layoutOf } from "../../config/layout.ts";
+import { openLog } from "../../system/log.ts";
+import { findUser, readMachine } from "../../system/machine.ts";
+import { onSignals } from "../../system/process/process.ts";
+import type { Invocation } from "../../system/terminal.ts";
+import { installHint, searchPath } from "../context.ts";
+import { BUILD, VERSION } from "../setup/version.ts";
+
+/** The detached agent that `up` starts. A signal ends the agent alone: the servers outlive it. */
+export async function runAgent(
+  invocation: Invocation,
+  options: { stateDir: string; user?: string },
+): Promise<ExitStatus> {
+  const machine = readMachine();
+  const owner = options.user === undefined ? undefined : await findUser(options.user);
+  if (options.user !== undefined && !owner) {
+    throw new OdooPgError("no_unprivileged_user", { message: `There is no user "${options.user}".` });
+  }
+  const agent = new Agent({
+    stateDir: options.stateDir,
+    owner,
+    machine,
+    searchPath: searchPath(invocation),
+    installHint: installHint(machine),
+    version: VERSION,
+    build: BUILD,
+    program: invocation.program,
+    log: openLog(layoutOf(options.stateDir).agentLog, owner, false),
+  });
+  onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => agent.stop());
+  await agent.open();
+  await agent.run();
+  return 0;
+}

@@ -1,0 +1,112 @@
+import { agentReport } from "../../agent/ask.ts";
+import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
+import { lockHolder } from "../../store/lock.ts";
+import { takePossession } from "../../store/possession.ts";
+import { readApplied, readState } from "../../store/state.ts";
+import { backupPlaceOf } from "../../backup/place.ts";
+import { nodeLayoutOf } from "../../config/layout.ts";
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { findPostmaster } from "../../postgres/server.ts";
+import { waitUntil } from "../../system/clock.ts";
+import { isBelievable, kindOf } from "../../system/files/files.ts";
+import { removeIn } from "../../system/files/folder.ts";
+import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { showProgress } from "../progress.ts";
+import { BUILD, VERSION } from "../setup/version.ts";
+
+/** Stops endpoints and servers in an order that loses nothing. The data stays. */
+export async function down(context: Context): Promise<ExitStatus> {
+  const { layout, output } = context;
+  const owner = await serverOwner(context);
+  // Without an agent one is started: the order is always carried out by the same code, under the same lock.
+  const start: AgentStart = {
+    layout,
+    owner,
+    user: owner ? (context.config.user ?? "postgres") : undefined,
+    program: context.invocation.program,
+    searchPath: searchPath(context.invocation),
+    version: VERSION,
+    build: BUILD,
+    config: context.config,
+  };
+  if (!(await isBelievable(layout.appliedFile))) await ensureAgent(start);
+  const applied = await readApplied(layout);
+  const running = await agentReport(layout, 1000);
+  if (!applied && (!running || running.ending)) {
+    output.err(`Cluster ${context.config.cluster} was never started in ${layout.stateDir}: nothing to stop.`);
+    return 0;
+  }
+  if (applied && applied.config.cluster !== context.config.cluster) {
+    throw new OdooPgError("refused", {
+      message: `In ${layout.stateDir} is cluster "${applied.config.cluster}", and the configuration is that of "${context.config.cluster}".`,
+      safe: "Nothing was stopped.",
+      next: `Name the configuration of "${applied.config.cluster}" with --config FILE, or set "cluster" in it to that name.`,
+    });
+  }
+  if (running?.build !== BUILD || running.ending) await ensureAgent(start);
+  const show = showProgress(output);
+  try {
+    await orderEvenIfItLeft(start, "/down", {}, show.event);
+  } finally {
+    show.end();
+  }
+  await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
+    what: "the agent to leave",
+    limit: 10_000,
+  });
+  output.err(`Cluster ${context.config.cluster} is stopped; its data stays in ${layout.stateDir}.`);
+  output.err(`Start it again: ${suggest(context, "up")}`);
+  return 0;
+}
+
+/** Removes all that a stopped cluster left in its state directory, data included. The name must be typed. */
+export async function destroy(context: Context, options: { confirm?: string }): Promise<ExitStatus> {
+  const { layout, output } = context;
+  const owner = await serverOwner(context);
+  if ((await lockHolder(layout.lockFile)) === undefined) await takePossession(layout, owner, context.config);
+  const applied = await readApplied(layout);
+  const state = await readState(layout);
+  const name = applied?.config.cluster ?? state?.cluster;
+  if (name === undefined) {
+    throw new OdooPgError("refused", {
+      message: `${layout.stateDir} ${(await kindOf(layout.stateDir)) ? "is not a state directory of odoo-pg" : "does not exist"}.`,
+      safe: "Nothing was removed.",
+      next: "Name the right configuration with --config FILE.",
+    });
+  }
+  if (options.confirm !== name) {
+    throw new OdooPgError("confirmation_missing", {
+      message: `This removes cluster "${name}" with all its data in ${layout.stateDir}${options.confirm === undefined ? "" : `; "${options.confirm}" is not its name`}.`,
+      safe: "Nothing was removed.",
+      next: suggest(context, `destroy --confirm ${name}`),
+    });
+  }
+  const nodes = new Map(
+    [...context.config.nodes, ...(applied?.config.nodes ?? [])].map((node) => [node.name, node]),
+  );
+  const holder = await lockHolder(layout.lockFile);
+  let live: string | undefined = holder === undefined ? undefined : `the agent (process ${holder})`;
+  for (const node of nodes.values()) {
+    const server = await findPostmaster(nodeLayoutOf(layout, node).dataDir);
+    if (server) live ??= `node ${node.name} (process ${server.pid})`;
+  }
+  if (live !== undefined) {
+    throw new OdooPgError("still_running", {
+      message: `Cluster "${name}" is running: ${live}.`,
+      safe: "Nothing was removed.",
+      next: `${suggest(context, "down")}, then the same command again.`,
+    });
+  }
+  for (const node of nodes.values()) {
+    // A data directory elsewhere goes only when it was this cluster's own: named by what was applied.
+    if (node.data_dir !== undefined && applied?.config.nodes.some((own) => own.data_dir === node.data_dir)) {
+      await removeIn(node.data_dir);
+    }
+  }
+  await removeIn(layout.stateDir);
+  output.err(`Cluster ${name} and its data are removed.`);
+  const { dir } = backupPlaceOf(applied?.config ?? context.config);
+  if ((await kindOf(dir)) === "directory")
+    output.err(`Its backups stay in ${dir}: remove them by hand when you are sure.`);
+  return 0;
+}

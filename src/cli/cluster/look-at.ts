@@ -1,0 +1,61 @@
+import { reasonOf } from "../../members/node-handle.ts";
+import { readState } from "../../store/state.ts";
+import { type Layout, type NodeConfig } from "../../config/layout.ts";
+import type { NodeObservation } from "../../model/observation.ts";
+import { databaseBytes, observeServer } from "../../postgres/sql/facts.ts";
+import { Superuser } from "../../postgres/sql/superuser.ts";
+import { now, within } from "../../system/clock.ts";
+import { SqlError } from "../../system/sql/sql.ts";
+
+/** Milliseconds for a look, for each answer in it, and for the size of the databases. */
+const LOOK_LIMIT = 1500;
+const ANSWER_LIMIT = 1000;
+const SIZE_LIMIT = 400;
+
+/** SQLSTATE cannot_connect_now: starting up, shutting down, or recovering. */
+const CANNOT_CONNECT_NOW = "57P03";
+
+export interface Look {
+  readonly observation: NodeObservation;
+  /** Bytes of all databases; undefined where nobody asked, or where it takes too long. */
+  readonly size: number | undefined;
+}
+
+/** One look at a server, by one session. Never throws: that it does not answer is an answer. */
+export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean): Promise<Look> {
+  const silent = (reason: string, starting = false): Look => ({
+    observation: {
+      name: node.name,
+      at: now(),
+      answer: { kind: "none", reason, starting },
+      lastSeen: undefined,
+    },
+    size: undefined,
+  });
+  if ((await readState(layout)) === undefined) return silent("was never started");
+  const look = async (): Promise<Look> => {
+    const session = await Superuser.of(layout, node).session({
+      applicationName: "odoo-pg status",
+      connectLimit: ANSWER_LIMIT,
+      statementLimit: ANSWER_LIMIT,
+      settings: { jit: "off", statement_timeout: String(ANSWER_LIMIT) },
+    });
+    try {
+      const facts = await observeServer(session);
+      const at = now();
+      const size = askSize
+        ? await within(SIZE_LIMIT, node.name, databaseBytes(session)).catch(() => undefined)
+        : undefined;
+      return { observation: { name: node.name, at, answer: { kind: "facts", facts }, lastSeen: at }, size };
+    } finally {
+      // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.
+      void session.close();
+    }
+  };
+  try {
+    return await within(LOOK_LIMIT, node.name, look());
+  } catch (error) {
+    const starting = error instanceof SqlError && error.code === CANNOT_CONNECT_NOW;
+    return silent(reasonOf(error), starting);
+  }
+}

@@ -1,0 +1,127 @@
+import { endpointHost } from "../../config/addresses.ts";
+import { agentReport } from "../../agent/ask.ts";
+import { readState } from "../../store/state.ts";
+import { nodeLayoutOf, UPSTREAM, type NodeConfig } from "../../config/layout.ts";
+import { OdooPgError } from "../../errors.ts";
+import { findInstallation, programOf } from "../../postgres/installation.ts";
+import { SUPERUSER } from "../../postgres/initialise.ts";
+import { Superuser } from "../../postgres/sql/superuser.ts";
+import { findPostmaster } from "../../postgres/server.ts";
+import { accepts } from "../../system/network/network.ts";
+import { runInTerminal } from "../../system/process/process.ts";
+import { installHint, searchPath, suggest, type Context } from "../context.ts";
+
+/** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
+const ENDPOINT_LIMIT = 1000;
+
+/** Shown to who types: psql itself would say no more than that there is no such table. */
+const SEARCHED =
+  "As superuser, psql searches schema pg_catalog alone: the owner of a database may have put anything into the others. Name what is in them in full, such as public.res_partner.";
+
+/**
+ * Opens psql as superuser on a node, or on the one that an endpoint leads to: the superuser does not pass the endpoints.
+ * What follows `--` goes to psql.
+ */
+export async function psql(
+  context: Context,
+  target: string | undefined,
+  args: readonly string[],
+): Promise<number> {
+  const { config, layout } = context;
+  const state = await readState(layout);
+  if (state === undefined) {
+    throw new OdooPgError("not_running", {
+      message: `Cluster ${config.cluster} was not started yet.`,
+      next: suggest(context, "up"),
+    });
+  }
+  const endpoint =
+    target === undefined ? "write" : target === "read" || target === "write" ? target : undefined;
+  const follows = endpoint !== undefined && state.primary === UPSTREAM;
+  const node = nodeOf(
+    context,
+    endpoint === undefined ? target : await ledTo(context, endpoint, state.primary),
+  );
+  if (follows) await assertEndpointAnswers(context, endpoint);
+  else await assertRuns(context, node);
+  const installation = await findInstallation(config.postgres, {
+    searchPath: searchPath(context.invocation),
+    installHint: installHint(context.machine),
+  });
+  if (follows) {
+    // Its roles and passwords are not ours: psql logs in as its user says.
+    const { PGUSER: user = SUPERUSER, PGDATABASE: database = "postgres" } = context.invocation.environment;
+    context.output.err(
+      `The cluster follows a primary that odoo-pg does not run. psql logs in there as role "${user}", with a password of that primary (PGUSER, PGPASSWORD, ~/.pgpass).`,
+    );
+    return await runInTerminal(
+      programOf(installation, "psql"),
+      args,
+      {
+        PGHOST: endpointHost(config.listen),
+        PGPORT: String(config.endpoints[endpoint].port),
+        PGUSER: user,
+        PGDATABASE: database,
+      },
+      () => true,
+    );
+  }
+  const access = await Superuser.of(layout, node).clientOfOperator();
+  if (args.length === 0) context.output.err(SEARCHED);
+  return await runInTerminal(
+    programOf(installation, "psql"),
+    args,
+    {
+      ...access.environment,
+      PGHOST: access.host,
+      PGPORT: String(access.port),
+      PGUSER: access.user,
+      PGDATABASE: "postgres",
+    },
+    (name) => !name.startsWith("PG"),
+  );
+}
+
+/** The node that an endpoint leads to: the primary, or a replica that serves reads. */
+async function ledTo(
+  { config, layout }: Context,
+  endpoint: "read" | "write",
+  primary: string,
+): Promise<string | undefined> {
+  if (primary === UPSTREAM) return config.nodes[0]?.name;
+  const report = endpoint === "read" ? await agentReport(layout, ENDPOINT_LIMIT) : undefined;
+  return report?.pool.find((name) => config.nodes.some((node) => node.name === name)) ?? primary;
+}
+
+function nodeOf(context: Context, name: string | undefined): NodeConfig {
+  const { nodes } = context.config;
+  const found = nodes.find((node) => node.name === name);
+  if (found) return found;
+  throw new OdooPgError("node_unknown", {
+    message: `There is no node "${name ?? ""}". Say one of: ${[...nodes.map((node) => node.name), "read", "write"].join(", ")}.`,
+    next: `${suggest(context, "psql")}; arguments for psql itself follow after --`,
+  });
+}
+
+/** psql's own words about a server that is not there do not say what to do. @throws OdooPgError not_running. */
+async function assertRuns({ layout, configFile }: Context, node: NodeConfig): Promise<void> {
+  if ((await findPostmaster(nodeLayoutOf(layout, node).dataDir)) !== undefined) return;
+  throw new OdooPgError("not_running", {
+    message: `Node ${node.name} is not running.`,
+    next: suggest({ configFile }, "up"),
+  });
+}
+
+/** The same for an endpoint. @throws OdooPgError not_running. */
+async function assertEndpointAnswers(
+  { config, configFile }: Context,
+  endpoint: "read" | "write",
+): Promise<void> {
+  const host = endpointHost(config.listen);
+  const { port } = config.endpoints[endpoint];
+  if (await accepts(host, port, ENDPOINT_LIMIT)) return;
+  throw new OdooPgError("not_running", {
+    message: `The ${endpoint} endpoint (${host}:${port}) takes no connections.`,
+    next: suggest({ configFile }, "up"),
+  });
+}

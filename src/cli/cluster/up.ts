@@ -1,0 +1,132 @@
+import { Agent } from "../../agent/agent.ts";
+import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
+import { progressTo } from "../../progress.ts";
+import { takePossession } from "../../store/possession.ts";
+import type { ApplyRequest } from "../../cluster/documents/agent-report.ts";
+import { findHaproxy } from "../../endpoints/haproxy.ts";
+import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
+import { findInstallation } from "../../postgres/installation.ts";
+import { openLog, type Log } from "../../system/log.ts";
+import { requester } from "../../system/machine.ts";
+import { onSignals } from "../../system/process/process.ts";
+import {
+  givenPasswords,
+  installHint,
+  loadContext,
+  searchPath,
+  serverOwner,
+  type Context,
+} from "../context.ts";
+import { printOdooLines } from "../odoo/odoo-conf.ts";
+import { showProgress } from "../progress.ts";
+import { status } from "./status.ts";
+import { BUILD, VERSION } from "../setup/version.ts";
+
+/** What a container adds to an agent in the foreground. */
+export interface Foreground {
+  /** Takes what the agent says; default: its own log and standard error. */
+  readonly log?: Log;
+  /** Called when the cluster is up for the first time; when it fails, everything is stopped again. */
+  readonly afterUp?: (log: Log) => Promise<void>;
+}
+
+/** Brings this host's part of the cluster to the wanted state, by the agent, and prints status and Odoo's lines. */
+export async function up(
+  context: Context,
+  options: { foreground?: boolean | Foreground },
+): Promise<ExitStatus> {
+  const request: ApplyRequest = { config: context.config, passwords: await givenPasswords(context.secrets) };
+  const owner = await serverOwner(context);
+  // What is missing is said before anything is made.
+  const tools = { searchPath: searchPath(context.invocation), installHint: installHint(context.machine) };
+  await Promise.all([
+    findInstallation(context.config.postgres, tools),
+    findHaproxy(context.config.haproxy.program, tools),
+  ]);
+  if (options.foreground)
+    return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);
+  const start: AgentStart = {
+    layout: context.layout,
+    owner,
+    user: owner ? (context.config.user ?? "postgres") : undefined,
+    program: context.invocation.program,
+    searchPath: tools.searchPath,
+    version: VERSION,
+    build: BUILD,
+    config: context.config,
+  };
+  await ensureAgent(start);
+  const show = showProgress(context.output);
+  const abort = new AbortController();
+  const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
+  try {
+    await orderEvenIfItLeft(start, "/apply", request, show.event, abort.signal);
+  } finally {
+    unhook();
+    show.end();
+  }
+  const result = await status(context, {}, context.output);
+  // Where the primary is somebody else's, so are its roles.
+  if (context.config.upstream) return result;
+  context.output.out("");
+  await printOdooLines(context);
+  return result;
+}
+
+/** The same agent as a child of systemd or of a container: a signal to end stops the servers too. */
+async function stayInForeground(
+  context: Context,
+  request: ApplyRequest,
+  options: Foreground,
+): Promise<ExitStatus> {
+  const owner = await serverOwner(context);
+  const log = options.log ?? openLog(context.layout.agentLog, owner, true);
+  const agent = new Agent({
+    stateDir: context.layout.stateDir,
+    owner,
+    machine: context.machine,
+    searchPath: searchPath(context.invocation),
+    installHint: installHint(context.machine),
+    version: VERSION,
+    build: BUILD,
+    program: context.invocation.program,
+    log,
+  });
+  const progress = progressTo((event) => {
+    if (event.kind === "step") log("info", `${event.node ?? ""} ${event.text}`.trim());
+    if (event.kind === "note") log("info", event.text);
+  });
+  await takePossession(context.layout, owner, context.config);
+  await agent.open();
+  let failure: OdooPgError | undefined;
+  const unhook = onSignals(["SIGTERM", "SIGINT"], () => {
+    agent.down(progress, requester()).catch((error: unknown) => log("error", toOdooPgError(error).message));
+  });
+  const unhookReload = onSignals(["SIGHUP"], () => {
+    const apply = async (): Promise<void> => {
+      const fresh = await loadContext(context.invocation, context.output, context.configFile);
+      const passwords = await givenPasswords(fresh.secrets);
+      await agent.apply({ config: fresh.config, passwords }, progress, requester());
+    };
+    apply().catch((error: unknown) => log("error", toOdooPgError(error).message));
+  });
+  const running = agent.run();
+  try {
+    await agent.apply(request, progress, requester());
+  } catch (error) {
+    failure = toOdooPgError(error);
+    // A replica that fails does not end what runs; a cluster that never came up leaves with its error.
+    if (!(await agent.report()).keeping) agent.stop();
+  }
+  if (!failure || (await agent.report()).keeping) {
+    await options.afterUp?.(log).catch(async (error: unknown) => {
+      failure = toOdooPgError(error);
+      await agent.down(progress, requester());
+    });
+  }
+  await running;
+  unhook();
+  unhookReload();
+  if (failure && !(await agent.report()).keeping) throw failure;
+  return 0;
+}

@@ -1,0 +1,57 @@
+import { readPassword } from "../../store/secrets.ts";
+import { passwordFile } from "../../store/secrets.ts";
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { odooOptions, type OdooOption } from "../../odoo/conf.ts";
+import { DEFAULT_MAX_CONNECTIONS } from "../../postgres/render.ts";
+import { endpointHost } from "../../config/addresses.ts";
+import { suggest, type Context } from "../context.ts";
+
+function maxConnections(context: Context): number {
+  const own = Number(context.config.postgres.parameters["max_connections"]);
+  return Number.isInteger(own) && own > 0 ? own : DEFAULT_MAX_CONNECTIONS;
+}
+
+async function options(context: Context): Promise<OdooOption[]> {
+  const password = await readPassword(context.layout, "odoo");
+  if (password === undefined) {
+    throw new OdooPgError("not_running", {
+      message: `Cluster ${context.config.cluster} was not started yet: there is no password for role ${context.config.odoo.role}.`,
+      next: suggest(context, "up"),
+    });
+  }
+  return odooOptions(context.config, endpointHost(context.config.listen), password, maxConnections(context));
+}
+
+function iniLines(lines: readonly OdooOption[]): string[] {
+  return ["[options]", ...lines.flatMap(({ name, value, reason }) => [`; ${reason}`, `${name} = ${value}`])];
+}
+
+/** The lines of odoo.conf. This is the one command that prints a password: it is what it is asked for. */
+export async function odooConf(context: Context, flags: { json?: boolean }): Promise<ExitStatus> {
+  const lines = await options(context);
+  if (flags.json) {
+    const document = {
+      version: 1,
+      options: Object.fromEntries(lines.map(({ name, value }) => [name, value])),
+      reasons: Object.fromEntries(lines.map(({ name, reason }) => [name, reason])),
+    };
+    context.output.out(JSON.stringify(document, undefined, 2));
+    return 0;
+  }
+  context.output.out(iniLines(lines).join("\n"));
+  return 0;
+}
+
+/** As `odooConf`, for the end of `up`. Off a terminal the password stays in its file: such output ends up in logs. */
+export async function printOdooLines(context: Context): Promise<void> {
+  const lines = await options(context);
+  const shown = context.output.terminal
+    ? lines
+    : lines.map((line) =>
+        line.name === "db_password"
+          ? { ...line, value: `(in ${passwordFile(context.layout, "odoo")})` }
+          : line,
+      );
+  context.output.out(`; for odoo.conf (again: ${suggest(context, "odoo-conf")})`);
+  context.output.out(iniLines(shown).join("\n"));
+}

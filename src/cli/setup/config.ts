@@ -1,0 +1,93 @@
+import { findHaproxy } from "../../endpoints/haproxy.ts";
+import { toOdooPgError, type ExitStatus, type OdooPgError } from "../../errors.ts";
+import { configSheet, formatConfigSheet } from "../../config/show.ts";
+import { findInstallation } from "../../postgres/installation.ts";
+import { renderPostgresqlConf } from "../../postgres/render.ts";
+import { validateConfiguration } from "../../postgres/validate.ts";
+import { nodeLayoutOf } from "../../config/layout.ts";
+import { diskSpace, temporaryDirectory } from "../../system/files/files.ts";
+import {
+  givenPasswords,
+  installHint,
+  loadContext,
+  searchPath,
+  serverOwner,
+  nextFor,
+  suggest,
+  type Context,
+} from "../context.ts";
+import type { Invocation, Output } from "../../system/terminal.ts";
+
+/** Prints every value with its origin. */
+export function configShow(context: Context, options: { json?: boolean }): ExitStatus {
+  const sheet = configSheet(context);
+  const { output } = context;
+  output.out(
+    options.json ? JSON.stringify({ version: 1, ...sheet }, undefined, 2) : formatConfigSheet(sheet),
+  );
+  return 0;
+}
+
+/** Checks all that can be checked without touching the cluster: the file, programs, users, passwords, parameters. */
+export async function configCheck(
+  invocation: Invocation,
+  output: Output,
+  flag: string | undefined,
+  options: { json?: boolean },
+): Promise<ExitStatus> {
+  const errors: OdooPgError[] = [];
+  const attempt = async (act: () => Promise<unknown>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      errors.push(toOdooPgError(error));
+    }
+  };
+  await attempt(async () => {
+    const context = await loadContext(invocation, output, flag);
+    const tools = { searchPath: searchPath(invocation), installHint: installHint(context.machine) };
+    await attempt(async () => await givenPasswords(context.secrets));
+    await attempt(async () => await findHaproxy(context.config.haproxy.program, tools));
+    await attempt(async () => await checkParameters(context, tools));
+    if (!options.json && !errors.length) {
+      output.err(
+        `The configuration${context.configFile === undefined ? " (defaults)" : ` ${context.configFile}`} is valid.`,
+      );
+      output.err(`Apply it: ${suggest(context, "up")}`);
+    }
+  });
+  if (options.json) {
+    output.out(JSON.stringify({ version: 1, valid: errors.length === 0, errors }, undefined, 2));
+  } else {
+    for (const error of errors) {
+      output.err(`${error.code}: ${error.message}`);
+      if (error.next !== undefined) output.err(`  Next: ${nextFor(flag, error.next)}`);
+    }
+  }
+  return errors[0]?.exit ?? 0;
+}
+
+/** Has PostgreSQL's own parser read the configuration of a node. @throws OdooPgError parameter_invalid, postgres_missing */
+export async function checkParameters(
+  context: Context,
+  tools: { searchPath: string; installHint: string },
+): Promise<void> {
+  const { config, layout, machine } = context;
+  const installation = await findInstallation(config.postgres, tools);
+  const owner = await serverOwner(context);
+  const [node] = config.nodes;
+  if (!node) return;
+  await temporaryDirectory(owner, async (directory) => {
+    const disk = await diskSpace(layout.stateDir);
+    const text = renderPostgresqlConf({
+      config,
+      layout,
+      node,
+      files: nodeLayoutOf(layout, node),
+      facts: { ...machine, diskBytes: disk.totalBytes },
+      upstream: undefined,
+      floor: {},
+    });
+    await validateConfiguration(installation, text, `${directory}/postgresql.conf`, owner);
+  });
+}

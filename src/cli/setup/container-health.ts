@@ -1,0 +1,74 @@
+import { agentReport } from "../../agent/ask.ts";
+import { readFirstLaunch } from "../../container/first-launch.ts";
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { FIXED } from "../../container/place.ts";
+import { observeServer } from "../../postgres/sql/facts.ts";
+import { writeMark } from "../../postgres/sql/operations.ts";
+import { readTextIfAny } from "../../system/files/files.ts";
+import { RoleAccess } from "../../postgres/sql/role-access.ts";
+import { Superuser } from "../../postgres/sql/superuser.ts";
+import type { Context } from "../context.ts";
+
+/** Milliseconds for each question: the engine waits 15 s for the whole, with the start of this program. */
+const LIMIT = 2000;
+const LIMITS = { connectLimit: LIMIT, statementLimit: LIMIT };
+
+/**
+ * What the engine asks every few seconds. A primary is healthy when it takes a write, a replica when it streams, the
+ * endpoints when a read through them is answered. @throws OdooPgError node_not_ready, with the reason
+ */
+export async function containerHealth(context: Context): Promise<ExitStatus> {
+  const { environment } = context.invocation;
+  try {
+    context.output.out(environment["ENDPOINTS_FOR"] ? await askEndpoint(context) : await askNode(context));
+    return 0;
+  } catch (error) {
+    throw new OdooPgError("node_not_ready", {
+      message: error instanceof Error ? error.message : String(error),
+      cause: error,
+    });
+  }
+}
+
+async function askNode({ layout, config }: Context): Promise<string> {
+  const report = await agentReport(layout, LIMIT);
+  if (!report?.keeping) throw new Error(`the agent is at: ${report?.operation ?? "its start"}`);
+  const first = await readFirstLaunch(layout);
+  if (first && !first.complete) throw new Error("the first launch is not complete");
+  const [node] = config.nodes;
+  if (!node) throw new Error("there is no node");
+  return await Superuser.of(layout, node).use(async (session) => {
+    const facts = await observeServer(session);
+    if (!facts.in_recovery) {
+      // Not of this session: of those that Odoo gets.
+      const [row] = await session.query(
+        "SELECT setting::bool AS refused FROM pg_file_settings WHERE name = 'default_transaction_read_only' AND applied",
+      );
+      if (row?.["refused"] === true)
+        throw new Error("a primary that takes no writes: default_transaction_read_only is on");
+      await writeMark(session);
+      return "primary, takes writes";
+    }
+    if (facts.receiver_status === "streaming") return "replica, streams";
+    throw new Error("a replica that does not stream");
+  }, LIMITS);
+}
+
+async function askEndpoint({ config, invocation }: Context): Promise<string> {
+  const { environment } = invocation;
+  const file = environment["COLLECTD_PGSQL_PASSWD_FILE"];
+  const inFile = async (): Promise<string | undefined> =>
+    file ? ((await readTextIfAny(FIXED.givenCollectdPassword)) ?? (await readTextIfAny(file))) : undefined;
+  const password = environment["COLLECTD_PGSQL_PASSWD"] || (await inFile()) || "";
+  const { port } = config.endpoints.read;
+  const endpoint = {
+    host: "127.0.0.1",
+    port: async () => await Promise.resolve(port),
+    encryption: "prefer",
+  } as const;
+  const access = new RoleAccess(endpoint, "collectd", password.replace(/\r?\n$/, ""));
+  return await access.use(async (session) => {
+    await session.query("SELECT 1");
+    return "answers reads";
+  }, LIMITS);
+}

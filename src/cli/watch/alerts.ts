@@ -1,0 +1,99 @@
+import { countOf } from "../../alarms/decide.ts";
+import { ruleOf } from "../../model/alarm-rules.ts";
+import { readAlarms } from "../../alarms/state-file.ts";
+import { openSecretFiles, tryChannels } from "../../alarms/test-channels.ts";
+import { shellWord } from "../../model/shell-word.ts";
+import type { ExitStatus } from "../../errors.ts";
+import { suggest, type Context } from "../context.ts";
+import { showTable } from "../table.ts";
+
+/** The alarms that are on, since when, and the channels by which nothing arrives. Works with the agent stopped. */
+export async function alertsList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
+  const { output, config, layout } = context;
+  const saved = await readAlarms(layout.stateDir);
+  const on = (saved?.alarms ?? [])
+    .filter(({ told_at }) => told_at !== null)
+    .map(({ rule, subject, text, next, since, told_at }) => ({
+      rule,
+      severity: ruleOf(rule).severity,
+      subject,
+      text,
+      next,
+      since: new Date(since).toISOString(),
+      told_at: told_at === null ? null : new Date(told_at).toISOString(),
+    }))
+    .sort((a, b) => (a.severity === b.severity ? 0 : a.severity === "critical" ? -1 : 1));
+  const failing = Object.entries(saved?.channels ?? {}).flatMap(([channel, { failing, waiting }]) =>
+    failing
+      ? [
+          {
+            channel,
+            since: new Date(failing.since).toISOString(),
+            error: failing.error,
+            waiting: waiting.length,
+          },
+        ]
+      : [],
+  );
+  if (flags.json) {
+    output.out(
+      JSON.stringify(
+        { version: 1, cluster: config.cluster, alarms: on, failing_channels: failing },
+        undefined,
+        2,
+      ),
+    );
+    return 0;
+  }
+  if (on.length) {
+    showTable(
+      output,
+      ["SINCE", "SEVERITY", "ALARM", "ABOUT", "WHAT"],
+      on.map(({ since, severity, rule, subject, text }) => [
+        `${since.slice(0, 19)}Z`,
+        severity,
+        rule,
+        subject ?? config.cluster,
+        text,
+      ]),
+    );
+  }
+  for (const { channel, since, error, waiting } of failing)
+    output.err(`Nothing arrives by ${channel} since ${since.slice(0, 19)}Z (${waiting} wait): ${error}`);
+  const { critical, warning } = countOf(saved?.alarms ?? []);
+  output.err(
+    on.length
+      ? `${critical} critical, ${warning} ${warning === 1 ? "warning" : "warnings"}. What to do: ${suggest(context, "status")}`
+      : "No alarm is on.",
+  );
+  return 0;
+}
+
+/**
+ * Sends a test through each channel of the configuration file, whether the agent runs or not.
+ * @returns 1 when one failed, or when there is none: then nobody would be told of anything
+ */
+export async function alertsTest(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
+  const { output, config, machine } = context;
+  const [tried, open] = await Promise.all([tryChannels(config, machine.hostname), openSecretFiles(config)]);
+  const ok = tried.length > 0 && tried.every((one) => one.ok);
+  if (flags.json) {
+    output.out(JSON.stringify({ version: 1, ok, channels: tried, readable_by_others: open }, undefined, 2));
+    return ok ? 0 : 1;
+  }
+  for (const { channel, ok: arrived, seconds, error, remark } of tried) {
+    const how = arrived ? `delivered in ${seconds.toFixed(1)} s` : `FAILED: ${error ?? "?"}`;
+    output.out(`${channel.padEnd(12)}  ${how}${remark === null ? "" : ` (${remark})`}`);
+  }
+  for (const file of open)
+    output.err(`Others may read ${file}, which holds a secret: chmod 600 ${shellWord(file)}`);
+  const failed = tried.filter((one) => !one.ok).length;
+  output.err(
+    tried.length === 0
+      ? `No channel is configured: nobody is told of anything. Set one under "alarms" in odoo-pg.yaml, such as alarms.mail.`
+      : failed
+        ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, "alerts test")}`
+        : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, "up")}`,
+  );
+  return ok ? 0 : 1;
+}

@@ -1,0 +1,39 @@
+import { agentReport } from "../../agent/ask.ts";
+import { newConsoleLink } from "../../agent/client.ts";
+import { passwordFile } from "../../store/secrets.ts";
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { suggest, type Context } from "../context.ts";
+
+/** Prints the address of the console and a link that signs in once, as operator. */
+export async function consoleLink(
+  context: Context,
+  options: { readonly passwords: boolean; readonly json: boolean },
+): Promise<ExitStatus> {
+  const { layout, output } = context;
+  const report = await agentReport(layout, 2000);
+  if (!report) {
+    throw new OdooPgError("not_running", {
+      message: `The agent of cluster ${context.config.cluster} is not running: it serves the console.`,
+      safe: "Nothing was changed.",
+      next: suggest(context, "up"),
+    });
+  }
+  const { link, until } = await newConsoleLink(layout);
+  const url = report.console?.url ?? "";
+  const files = {
+    viewer: passwordFile(layout, "console_viewer"),
+    operator: passwordFile(layout, "console_operator"),
+  };
+  if (options.json) {
+    const passwords = options.passwords ? { password_files: files } : {};
+    output.out(JSON.stringify({ version: 1, url, link, until, ...passwords }, undefined, 2));
+    return 0;
+  }
+  output.err(`The console is at ${url}. This link signs in as operator, once, within 10 minutes:`);
+  output.out(link);
+  if (options.passwords) {
+    output.err("Passwords for the sign-in by hand:");
+    for (const [role, file] of Object.entries(files)) output.out(`${role}: ${file}`);
+  }
+  return 0;
+}

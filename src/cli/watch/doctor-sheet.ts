@@ -1,0 +1,93 @@
+import { createColors } from "picocolors";
+import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
+import type { DoctorDocument } from "../../advice/doctor/document.ts";
+import type { Figures, Finding, Severity } from "../../advice/doctor/findings.ts";
+import { clean, wrap, type SheetStyle } from "../cluster/sheet.ts";
+
+const NARROWEST = 60;
+const WIDEST = 100;
+const MARKS = { critical: "✖", warning: "▲", advice: "◆" } as const satisfies Record<Severity, string>;
+
+/** What doctor found, for people: the worst first, then what it did not look at, and a last line that sums up. Pure. */
+export function doctorSheet(document: DoctorDocument, style: SheetStyle): string {
+  const { bold, cyan, dim, green, red, yellow } = createColors(style.colours);
+  const width = Math.min(WIDEST, Math.max(NARROWEST, style.width));
+  const paint = { critical: red, warning: yellow, advice: cyan };
+  const { cluster, findings, not_looked_at: gaps } = document;
+
+  const findingLines = ({ code, severity, message, evidence, next }: Finding): string[] => {
+    const [first = "", ...more] = wrap(clean(message), width - 2, "");
+    const figures = figuresText(evidence);
+    return [
+      `${paint[severity](MARKS[severity])} ${first}`,
+      ...more.map((text) => `  ${text}`),
+      ...wrap(`  ${code}${figures === "" ? "" : `: ${clean(figures)}`}`, width, "  ").map(dim),
+      `  Next: ${clean(next)}`,
+    ];
+  };
+  const colour = findings[0] ? paint[findings[0].severity] : green;
+  const mark = findings[0] ? MARKS[findings[0].severity] : "●";
+  return [
+    ...wrap(`${cluster}  ${lookedAt(document)}`, width, "  ").map((line, index) =>
+      index === 0 ? line.replace(cluster, bold(cluster)) : line,
+    ),
+    ...findings.flatMap(findingLines),
+    ...(gaps.length ? [dim("Not looked at:")] : []),
+    ...gaps.flatMap(({ what, why }) => wrap(`  ${clean(what)}: ${clean(why)}`, width, "    ").map(dim)),
+    `${colour(mark)} ${summary(document)}`,
+  ].join("\n");
+}
+
+function lookedAt({ nodes, databases, odoo_conf: file }: DoctorDocument): string {
+  const seen = [
+    ...(nodes.length ? [nodes.join(", ")] : []),
+    ...(databases.length ? [count(databases.length, "database", "databases")] : []),
+    ...(file === null ? [] : [clean(file)]),
+  ];
+  return seen.length ? `looked at ${seen.join(" · ")}` : "nothing could be looked at";
+}
+
+/** The last line: how much of what, and never more than was seen. */
+function summary({ findings, nodes, odoo_conf: file, not_looked_at: gaps }: DoctorDocument): string {
+  const of = (severity: Severity): number => findings.filter((found) => found.severity === severity).length;
+  const parts = [
+    ...(of("critical") ? [`${of("critical")} critical`] : []),
+    ...(of("warning") ? [count(of("warning"), "warning", "warnings")] : []),
+    ...(of("advice") ? [count(of("advice"), "piece of advice", "pieces of advice")] : []),
+  ];
+  const blind = nodes.length === 0 && file === null;
+  const found = parts.length
+    ? `${parts.join(", ")}.`
+    : blind
+      ? "Nothing was looked at."
+      : "Nothing is wrong with what was looked at.";
+  const open =
+    gaps.length && !blind ? ` ${count(gaps.length, "thing was", "things were")} not looked at.` : "";
+  return `${found}${open}${parts.length ? " What each means: docs/advice.md" : ""}`;
+}
+
+function count(number: number, one: string, more: string): string {
+  return `${number} ${number === 1 ? one : more}`;
+}
+
+function figuresText(evidence: Figures): string {
+  return Object.entries(evidence)
+    .map(([name, value]) => figure(name, value))
+    .join(" · ");
+}
+
+/** `kept_bytes` 16777216 as `kept 16 MB`: the end of a name tells the unit. */
+function figure(name: string, value: Figures[string]): string {
+  if (value === null || value === undefined) return `${name} –`;
+  if (typeof value !== "number") return `${name} ${String(value)}`;
+  const [, base = name, unit] = /^(.*)_(bytes|seconds|ratio)$/.exec(name) ?? [];
+  const shown =
+    unit === "bytes"
+      ? showBytes(value)
+      : unit === "seconds"
+        ? `${value < 0 ? "-" : ""}${showSeconds(Math.abs(value))}`
+        : unit === "ratio"
+          ? showShare(value)
+          : String(value);
+  return `${base} ${shown}`;
+}

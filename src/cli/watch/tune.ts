@@ -1,0 +1,297 @@
+import path from "node:path";
+import { compareSettings, type Row } from "../../advice/tune/advice.ts";
+import { seeFigures, seeSettings, type GivenFigures, type SeenFigures } from "../../advice/tune/gather.ts";
+import { changedLines } from "../../advice/tune/line-diff.ts";
+import { planLoad, showCpus, type Load, type Wish } from "../../advice/tune/load.ts";
+import { odooLines, type OdooLine } from "../../advice/tune/odoo-lines.ts";
+import { claimedBytes, tunedSettings } from "../../advice/tune/settings.ts";
+import { withParameters } from "../../advice/tune/written.ts";
+import { stamp } from "../../failover/manual/removed-nodes.ts";
+import { parseBytes } from "../../config/postgres-units.ts";
+import { showBytes } from "../../model/quantities.ts";
+import { shellWord } from "../../model/shell-word.ts";
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { now } from "../../system/clock.ts";
+import {
+  permissionsOf,
+  readTextIfAny,
+  realPath,
+  removeFile,
+  writeFileAtomic,
+} from "../../system/files/files.ts";
+import { checkParameters } from "../setup/config.ts";
+import { DEFAULT_FILE, installHint, loadContext, searchPath, suggest, type Context } from "../context.ts";
+import { showTable } from "../table.ts";
+
+/** The flags as they were written. */
+export interface TuneFlags {
+  readonly memory: string | undefined;
+  readonly cpus: string | undefined;
+  readonly disk: string | undefined;
+  readonly workers: string | undefined;
+  readonly users: string | undefined;
+  readonly apply: boolean;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+}
+
+/** What `--apply` did, or with `--dry-run` would do. */
+interface Applied {
+  readonly file: string;
+  /** The old file; null where there was none, and in a dry run. */
+  readonly copy: string | null;
+  readonly lines: readonly string[];
+}
+
+/**
+ * PostgreSQL settings and lines of odoo.conf for this machine and load, as a difference to what runs. With `apply` the
+ * settings go into the configuration file; `up` then applies them as any change.
+ * @throws OdooPgError usage, config_invalid, parameter_invalid, config_unwritable.
+ */
+export async function tune(context: Context, flags: TuneFlags): Promise<ExitStatus> {
+  const { given, wish } = readFlags(flags);
+  const { config, layout, origins, machine } = context;
+  const place = {
+    config,
+    layout,
+    origins,
+    platform: machine.platform,
+    memoryBytes: machine.memoryBytes,
+  };
+  const seen = await seeFigures(place, given);
+  const load = planLoad(seen.figures, wish);
+  const tuned = tunedSettings(seen.figures, load, seen.major);
+  const { present, silence } = await seeSettings(place, seen, tuned);
+  const settings = compareSettings(tuned, present);
+  const odoo = odooLines(seen.figures, load);
+  const comparedWith = silence === undefined ? `what runs on ${seen.node.name}` : "the configuration";
+
+  const applied = flags.apply ? await apply(context, settings, flags.dryRun) : undefined;
+  const next = nextStep(context, flags, settings, silence, applied);
+  if (flags.json) {
+    const document = {
+      version: 1,
+      cluster: config.cluster,
+      machine: {
+        ...seen.figures,
+        memoryFrom: seen.memoryFrom,
+        cpusFrom: seen.cpusFrom,
+        diskFrom: seen.diskFrom,
+      },
+      load,
+      compared_with: { what: comparedWith, why: silence ?? null },
+      settings,
+      odoo,
+      applied: applied ? { ...applied, dry_run: flags.dryRun } : null,
+      next: next ?? null,
+    };
+    context.output.out(JSON.stringify(snakeCase(document), undefined, 2));
+    return 0;
+  }
+  show(context, seen, load, settings, odoo, silence);
+  if (applied) showApplied(context, applied, flags.dryRun);
+  context.output.err(next === undefined ? "Nothing is to be changed." : `Next: ${next}`);
+  return 0;
+}
+
+function readFlags(flags: TuneFlags): { given: GivenFigures; wish: Wish } {
+  const usage = (flag: string, message: string): OdooPgError =>
+    new OdooPgError("usage", {
+      message: `--${flag} ${message}`,
+      safe: "Nothing was changed.",
+      next: "odoo-pg tune --help",
+    });
+  const number = (
+    flag: string,
+    text: string | undefined,
+    { least, most, whole }: { least: number; most: number; whole: boolean },
+  ): number | undefined => {
+    if (text === undefined) return undefined;
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
+    throw usage(flag, `must be a ${whole ? "whole " : ""}number from ${least} to ${most}, not "${text}".`);
+  };
+  const memory = flags.memory === undefined ? undefined : parseBytes(flags.memory);
+  if (typeof memory === "string") throw usage("memory", `${memory}.`);
+  if (memory !== undefined && (memory < LEAST_MEMORY || memory > MOST_MEMORY))
+    throw usage("memory", `must be from 512MB to 64TB, not "${flags.memory}".`);
+  const { disk } = flags;
+  if (disk !== undefined && disk !== "ssd" && disk !== "hdd")
+    throw usage("disk", `must be ssd or hdd, not "${disk}".`);
+  return {
+    given: {
+      memoryBytes: memory,
+      cpus: number("cpus", flags.cpus, { least: 0.1, most: 1024, whole: false }),
+      disk,
+    },
+    wish: {
+      workers: number("workers", flags.workers, { least: 0, most: 1000, whole: true }),
+      users: number("users", flags.users, { least: 1, most: 100_000, whole: true }),
+    },
+  };
+}
+
+const LEAST_MEMORY = 512 * 1024 ** 2;
+const MOST_MEMORY = 64 * 1024 ** 4;
+
+/**
+ * Writes the settings that the file lacks into it. Nothing else of it changes. The new text is read by the same schema
+ * and PostgreSQL's own parser before it takes the place of the old one, of which a copy stays.
+ */
+async function apply(
+  context: Context,
+  settings: readonly Row[],
+  dryRun: boolean,
+): Promise<Applied | undefined> {
+  const wanted = new Map(
+    settings.flatMap(({ name, tuned, to_write }) => (to_write ? [[name, tuned] as const] : [])),
+  );
+  if (!wanted.size) return undefined;
+  const { invocation, output, configFile } = context;
+  const named = configFile ?? DEFAULT_FILE;
+  // A link stays a link.
+  const written = path.resolve(invocation.cwd, named);
+  const file = (await realPath(written)) ?? written;
+  const before = await readTextIfAny(file);
+  const after = withParameters(before ?? "", wanted);
+  const unwritable = (why: string, cause?: unknown): OdooPgError =>
+    new OdooPgError("config_unwritable", {
+      message: `${named} cannot be changed: ${why} These lines belong below postgres.parameters:\n${[...wanted].map(([name, value]) => `  ${name}: ${value}`).join("\n")}`,
+      safe: "Nothing was changed.",
+      next: `Write them yourself, then: ${suggest(context, "up")}`,
+      cause,
+    });
+  if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
+  const draft = await loadContext(invocation, output, configFile, undefined, after);
+  if (!saysOnly(context, draft, wanted)) throw unwritable("other values would change with it.");
+  await checkParameters(draft, {
+    searchPath: searchPath(invocation),
+    installHint: installHint(context.machine),
+  });
+  const lines = changedLines(before ?? "", after);
+  if (dryRun) return { file: named, copy: null, lines };
+
+  const permissions = (await permissionsOf(file)) ?? { mode: 0o644 };
+  const copy = before === undefined ? null : `${file}.before-${stamp(now())}`;
+  try {
+    if (before !== undefined && copy !== null) await writeFileAtomic(copy, before, permissions);
+    await writeFileAtomic(file, after, permissions);
+  } catch (error) {
+    if (copy !== null) await removeFile(copy).catch(() => {});
+    throw unwritable(error instanceof Error ? error.message : String(error), error);
+  }
+  return { file: named, copy, lines };
+}
+
+/** Whether a draft differs from the present configuration in these parameters alone. */
+function saysOnly(context: Context, draft: Context, wanted: ReadonlyMap<string, string>): boolean {
+  const { parameters } = context.config.postgres;
+  const expected = Object.entries({ ...parameters, ...Object.fromEntries(wanted) });
+  const found = Object.entries(draft.config.postgres.parameters);
+  const sorted = (entries: [string, string][]): string =>
+    JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  const rest = ({ config }: Context): string =>
+    JSON.stringify({ ...config, postgres: { ...config.postgres, parameters: {} } });
+  return sorted(expected) === sorted(found) && rest(context) === rest(draft);
+}
+
+/** The command that comes next; undefined when all is as it should be. */
+function nextStep(
+  context: Context,
+  flags: TuneFlags,
+  settings: readonly Row[],
+  silence: string | undefined,
+  applied: Applied | undefined,
+): string | undefined {
+  const toWrite = settings.some(({ to_write }) => to_write);
+  const differing = settings.filter(({ differs, obstacle }) => differs && obstacle === null);
+  if (toWrite && (!applied || flags.dryRun)) {
+    const given = (["memory", "cpus", "disk", "workers", "users"] as const).flatMap((name) => {
+      const value = flags[name];
+      return value === undefined ? [] : [`--${name} ${shellWord(value)}`];
+    });
+    return suggest(context, ["tune", ...given, "--apply"].join(" "));
+  }
+  if (!applied && (silence !== undefined || !differing.length)) return undefined;
+  const restarts = differing.filter(({ restart }) => restart).map(({ name }) => name);
+  const how =
+    silence === undefined && restarts.length
+      ? `restarts each server for ${restarts.join(", ")}, in the order that replicas need`
+      : "applies them";
+  return `${suggest(context, "up")}   (${how})`;
+}
+
+function show(
+  context: Context,
+  { figures, memoryFrom, cpusFrom, diskFrom, node }: SeenFigures,
+  load: Load,
+  settings: readonly Row[],
+  odoo: readonly OdooLine[],
+  silence: string | undefined,
+): void {
+  const { out, err } = context.output;
+  const disk = figures.disk === "ssd" ? "SSD" : "disk that rotates";
+  const where = figures.odooHere
+    ? `on this host, with ${showBytes(load.odooBytes)}`
+    : "on other hosts, because `networks` lets them in";
+  const workers = load.workers === 0 ? "Odoo with threads" : `${load.workers} Odoo workers`;
+  const nodes = figures.nodes === 1 ? "1 node with" : `${figures.nodes} nodes with each`;
+  err(
+    `Machine  ${showBytes(figures.memoryBytes)} memory (${memoryFrom}), ${showCpus(figures.cpus)} (${cpusFrom}), ${disk} (${diskFrom})`,
+  );
+  err(`Odoo     ${workers} (${load.workersReason}), ${where}`);
+  err(
+    `Memory   ${nodes} ${showBytes(load.nodeBytes)}, of which at most ${showBytes(claimedBytes(load))} are claimed at once`,
+  );
+  for (const note of load.notes) err(`▲ ${note}`);
+  err(
+    silence === undefined
+      ? `Compared with what runs on ${node.name}.`
+      : `Compared with what is configured, because ${silence}.`,
+  );
+  const differing = settings.filter(({ differs }) => differs);
+  const kept = settings.filter(({ differs }) => !differs);
+  if (differing.length) {
+    out("");
+    showTable(
+      context.output,
+      ["SETTING", "NOW", "TUNED", "WHY"],
+      differing.map(({ name, now: value, tuned, restart, reason }) => [
+        `${name}${restart ? " *" : ""}`,
+        value,
+        tuned,
+        reason,
+      ]),
+    );
+    if (differing.some(({ restart }) => restart)) out("* needs a restart of the servers");
+  }
+  if (kept.length)
+    out(`\nAs they should be: ${kept.map(({ name, now: value }) => `${name} ${value}`).join(", ")}`);
+  for (const { name, obstacle } of differing) if (obstacle !== null) err(`▲ ${name}: ${obstacle}`);
+  out("\n; for odoo.conf, which odoo-pg does not change");
+  for (const { name, value, reason } of odoo) out(`; ${reason}\n${name} = ${value}`);
+}
+
+function showApplied(context: Context, { file, copy, lines }: Applied, dryRun: boolean): void {
+  const { out, err } = context.output;
+  out(`\n${file}:`);
+  for (const line of lines) out(`  ${line}`);
+  if (dryRun) {
+    err("Dry run: nothing was changed.");
+    return;
+  }
+  err(copy === null ? `Written: ${file}` : `Written: ${file}; the old one is ${copy}`);
+  err(copy === null ? `To undo: rm ${shellWord(file)}` : `To undo: cp ${shellWord(copy)} ${shellWord(file)}`);
+}
+
+/** Keys as all documents of odoo-pg have them. */
+function snakeCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(snakeCase);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      snakeCase(inner),
+    ]),
+  );
+}

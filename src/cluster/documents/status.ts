@@ -1,0 +1,83 @@
+import * as z from "zod";
+import { backupsSchema } from "../backups.ts";
+import { warningSchema } from "../../model/warnings.ts";
+
+const slotStatus = z.strictObject({
+  /** ok, inactive (nobody streams from it), unreserved (may be lost at any moment), lost, missing. */
+  state: z.enum(["ok", "inactive", "unreserved", "lost", "missing"]),
+  /** WAL that the primary keeps for it. */
+  kept_bytes: z.number().nullable(),
+});
+export type SlotStatus = z.output<typeof slotStatus>;
+
+const nodeStatus = z.strictObject({
+  name: z.string(),
+  /** What the server says; where it does not answer, what is recorded. */
+  role: z.enum(["primary", "replica"]),
+  /** running, streaming, starting, unreachable, stopped, needs rejoin …: words for people. Never empty. */
+  state: z.string().min(1),
+  host: z.string(),
+  port: z.number(),
+  timeline: z.number().nullable(),
+  /** Null on a primary, and where it cannot be known. */
+  lag_bytes: z.number().nullable(),
+  lag_seconds: z.number().nullable(),
+  /** A replica's slot on the primary; null where there is nothing to say. */
+  slot: slotStatus.nullable(),
+  /** From 0 to 1. */
+  disk_used_ratio: z.number().nullable(),
+  /** Whether the read endpoint uses it as a replica. */
+  in_pool: z.boolean(),
+  /** Why it is not as it should be, or not in the pool. */
+  reason: z.string().nullable(),
+  /** When it last answered, ISO 8601. */
+  last_seen: z.string().nullable(),
+});
+export type NodeStatus = z.output<typeof nodeStatus>;
+
+const endpoint = {
+  host: z.string(),
+  port: z.number(),
+  /** Whether it takes connections. */
+  answers: z.boolean().nullable(),
+};
+
+/** What `status --json` prints. Fields are only ever added within a version. Bytes and seconds are plain numbers. */
+export const statusDocumentSchema = z.strictObject({
+  version: z.literal(1),
+  cluster: z.string(),
+  /** When this was looked at, ISO 8601. */
+  at: z.string(),
+  verdict: z.enum(["ok", "warning", "critical"]),
+  postgres_version: z.string().nullable(),
+  timeline: z.number().nullable(),
+  /** All databases of the primary. */
+  database_bytes: z.number().nullable(),
+  nodes: nodeStatus.array(),
+  endpoints: z.strictObject({
+    read: z.strictObject({
+      ...endpoint,
+      consistency: z.enum(["eventual", "bounded", "read-your-writes"]),
+      /** Replicas that it uses; with none, reads go to the primary. */
+      pool: z.string().array(),
+    }),
+    write: z.strictObject({
+      ...endpoint,
+      /** The node that it leads to; null when no primary answers there. */
+      node: z.string().nullable(),
+    }),
+  }),
+  agent: z.strictObject({
+    running: z.boolean(),
+    pid: z.number().nullable(),
+    /** What it works on now, such as `up`. */
+    operation: z.string().nullable(),
+  }),
+  /** The page that shows this, and more; null where the agent serves none. */
+  console: z.strictObject({ url: z.string(), answers: z.boolean() }).nullable().default(null),
+  /** Null when this host never made one. */
+  backups: backupsSchema.nullable(),
+  /** The worst first. */
+  warnings: warningSchema.array(),
+});
+export type StatusDocument = z.output<typeof statusDocumentSchema>;

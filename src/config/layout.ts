@@ -1,0 +1,116 @@
+import path from "node:path";
+import type { Config } from "./schema.ts";
+
+export type NodeConfig = Config["nodes"][number];
+
+/** Where everything of one cluster lies, below its state directory. */
+export interface Layout {
+  readonly stateDir: string;
+  /** What was applied last: the mark by which a state directory is recognised. */
+  readonly appliedFile: string;
+  /** Who is primary, and what happened. */
+  readonly stateFile: string;
+  readonly lockFile: string;
+  readonly agentLog: string;
+  /** The agent's control socket. */
+  readonly agentDir: string;
+  readonly agentSocket: string;
+  /** Where agents up to 0.1 have their control socket. */
+  readonly formerAgentSocket: string;
+  /** What the servers' user listens on: Unix sockets of PostgreSQL and of HAProxy's master. */
+  readonly runDir: string;
+  readonly secretsDir: string;
+  readonly tlsDir: string;
+  readonly haproxyDir: string;
+  readonly nodesDir: string;
+  /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
+  readonly asideDir: string;
+}
+
+export function layoutOf(stateDir: string): Layout {
+  const at = (...parts: string[]): string => path.join(stateDir, ...parts);
+  return {
+    stateDir,
+    appliedFile: at("cluster.json"),
+    stateFile: at("state.json"),
+    lockFile: at("agent.lock"),
+    agentLog: at("agent.log"),
+    agentDir: at("agent"),
+    agentSocket: at("agent", "agent.sock"),
+    formerAgentSocket: at("run", "agent.sock"),
+    runDir: at("run"),
+    secretsDir: at("secrets"),
+    tlsDir: at("tls"),
+    haproxyDir: at("haproxy"),
+    nodesDir: at("nodes"),
+    asideDir: at("aside"),
+  };
+}
+
+/** Where one node's files lie. */
+export interface NodeLayout {
+  readonly dir: string;
+  readonly dataDir: string;
+  /**
+   * Start of the names of data directories in the making. They are never started, and renamed to `dataDir` when whole.
+   * Each attempt has a name of its own, so that a copy whose odoo-pg was killed cannot write into the next one's.
+   */
+  readonly newDataPrefix: string;
+  /** Start of the names of the directories that hold the tablespaces of a data directory that was copied. */
+  readonly tablespacesPrefix: string;
+  readonly configFile: string;
+  readonly hbaFile: string;
+  readonly identFile: string;
+  readonly synchronousFile: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly logDir: string;
+  /** Its Unix socket and the lock file beside it. */
+  readonly socketDir: string;
+  /** What the server says before its own log is open. */
+  readonly startLog: string;
+}
+
+export function nodeLayoutOf(layout: Layout, node: Pick<NodeConfig, "name" | "data_dir">): NodeLayout {
+  const dir = path.join(layout.nodesDir, node.name);
+  const dataDir = node.data_dir ?? path.join(dir, "data");
+  return {
+    dir,
+    dataDir,
+    newDataPrefix: `${dataDir}.new.`,
+    tablespacesPrefix: `${dataDir}.tablespaces.`,
+    configFile: path.join(dir, "postgresql.conf"),
+    hbaFile: path.join(dir, "pg_hba.conf"),
+    identFile: path.join(dir, "pg_ident.conf"),
+    synchronousFile: path.join(dir, "synchronous.conf"),
+    certificateFile: path.join(dir, "server.crt"),
+    keyFile: path.join(dir, "server.key"),
+    logDir: path.join(dir, "log"),
+    socketDir: layout.runDir,
+    startLog: path.join(dir, "start.log"),
+  };
+}
+
+/** The name by which records and reports call a primary that odoo-pg does not run. */
+export const UPSTREAM = "upstream";
+
+/** The physical slot of a node on somebody else's primary: other clusters may have nodes of the same name there. */
+export function foreignSlotName(cluster: string, node: string): string {
+  return `odoo_pg_${cluster.replaceAll("-", "_")}_${node}`.slice(0, 63);
+}
+
+/** The physical slot of a replica on its primary. */
+export function slotName(node: string): string {
+  return node;
+}
+
+const COPY_SLOT = "odoo_pg_copy_";
+
+/** The slot that a reseed copies through: the replica's own stays where its old data needs it, until the copy is whole. */
+export function copySlotName(node: string): string {
+  return `${COPY_SLOT}${node}`;
+}
+
+export function isCopySlot(slot: string): boolean {
+  return slot.startsWith(COPY_SLOT);
+}

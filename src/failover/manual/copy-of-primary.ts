@@ -1,0 +1,44 @@
+import { OdooPgError } from "../../errors.ts";
+import { seedDataDirectory } from "../../postgres/seed.ts";
+import { tablespaceLinks } from "../../postgres/tablespaces.ts";
+import type { Progress } from "../../progress.ts";
+import type { NodeHandle } from "../../members/node-handle.ts";
+import { addressOf, primaryOf, type Runtime } from "../../members/runtime.ts";
+
+/**
+ * Copies the primary into a directory beside the node's data directory, and resolves with its path.
+ * @throws OdooPgError what pg_basebackup says; interrupted when the cluster is to go down meanwhile
+ */
+export async function copyOfPrimary(
+  runtime: Runtime,
+  handle: NodeHandle,
+  slot: string,
+  progress: Progress,
+): Promise<string> {
+  const primary = primaryOf(runtime);
+  const tablespaces = await (runtime.upstream?.tablespacesThere() ?? tablespaceLinks(primary.files.dataDir));
+  const copy = seedDataDirectory({
+    config: runtime.config,
+    layout: runtime.layout,
+    node: handle.node,
+    files: handle.files,
+    installation: runtime.installation,
+    owner: runtime.owner,
+    // Its port may be about to change; it runs with the old one still.
+    upstream: { ...addressOf(primary.node), port: await primary.port() },
+    follows: runtime.upstream ? "foreign" : "own",
+    slot,
+    tablespaces,
+    signal: runtime.interruption.signal,
+    onProgress: (done, total) => progress.bytes(handle.node.name, done, total),
+  });
+  return await copy.catch((error: unknown) => {
+    if (!runtime.interruption.signal.aborted) throw error;
+    throw new OdooPgError("interrupted", {
+      message: `The copy of ${primary.node.name} for ${handle.node.name} was given up: the cluster goes down.`,
+      safe: "What existed before is unchanged. A half copy is never started.",
+      next: `When the cluster is to run again: odoo-pg up, then odoo-pg reseed ${handle.node.name} if that was asked for.`,
+      cause: error,
+    });
+  });
+}

@@ -1,0 +1,72 @@
+import path from "node:path";
+import { nodeLayoutOf, slotName, type NodeConfig } from "../../config/layout.ts";
+import type { Config } from "../../config/schema.ts";
+import { OdooPgError } from "../../errors.ts";
+import { dropSlot } from "../../postgres/sql/operations.ts";
+import { stopServer } from "../../postgres/server.ts";
+import { openTablespaces } from "../../postgres/tablespaces.ts";
+import { now } from "../../system/clock.ts";
+import { ensureDirectory, kindOf, move } from "../../system/files/files.ts";
+import type { Progress } from "../../progress.ts";
+import { primaryOf, type Runtime } from "../../members/runtime.ts";
+import { writeState } from "../../store/state.ts";
+
+/** A time as part of a file name: 20261122T013000Z. */
+export function stamp(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace(/[-:]|\.\d+/g, "");
+}
+
+/** @throws OdooPgError refused when the configuration leaves out the primary, or moves the data of a node. */
+export function refuseNodeChanges(runtime: Runtime, before: Config | undefined): void {
+  const present = new Map(runtime.config.nodes.map((node) => [node.name, node]));
+  const { primary } = runtime.state;
+  if (!runtime.upstream && !present.has(primary)) {
+    throw new OdooPgError("refused", {
+      message: `Node ${primary} is the primary, and the configuration no longer has it.`,
+      safe: "Nothing was changed.",
+      next: `Put ${primary} back into odoo-pg.yaml, make another node primary (odoo-pg switchover), then remove it.`,
+    });
+  }
+  for (const node of before?.nodes ?? []) {
+    const kept = present.get(node.name);
+    if (kept && kept.data_dir !== node.data_dir) {
+      throw new OdooPgError("refused", {
+        message: `data_dir of node ${node.name} was changed; odoo-pg does not move data.`,
+        safe: "Nothing was changed.",
+        next: `Run odoo-pg down, move ${nodeLayoutOf(runtime.layout, node).dataDir} to the new place yourself, then run odoo-pg up. Or set data_dir back.`,
+      });
+    }
+  }
+}
+
+/** Nodes that the configuration no longer has: stopped, their slots dropped, their data kept aside. */
+export async function removeGoneNodes(
+  runtime: Runtime,
+  before: Config | undefined,
+  progress: Progress,
+): Promise<void> {
+  const present = new Set(runtime.config.nodes.map(({ name }) => name));
+  const gone = before?.nodes.filter(({ name }) => !present.has(name)) ?? [];
+  if (!gone.length) return;
+  // Written first: an `up` that is cut off here still knows whose slots to drop.
+  const removed = [...new Set([...runtime.state.removed, ...gone.map(({ name }) => name)])];
+  runtime.state = { ...runtime.state, removed };
+  await writeState(runtime.layout, runtime.state);
+  for (const node of gone) await removeNode(runtime, node, progress);
+}
+
+async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress): Promise<void> {
+  const files = nodeLayoutOf(runtime.layout, node);
+  progress.step(node.name, "remove: stop, drop its slot, keep its data aside");
+  await stopServer(files.dataDir, node.name, "fast");
+  await openTablespaces(files.dataDir, runtime.owner);
+  // When the primary does not run yet, its slots are looked through after its start.
+  await primaryOf(runtime)
+    .use(async (session) => await dropSlot(session, slotName(node.name)))
+    .catch((error: unknown) => runtime.log("warn", `slot of ${node.name} not dropped yet: ${String(error)}`));
+  if ((await kindOf(files.dir)) === undefined) return;
+  await ensureDirectory(runtime.layout.asideDir);
+  const aside = path.join(runtime.layout.asideDir, `${node.name}-${stamp(now())}`);
+  await move(files.dir, aside);
+  progress.note(`The data of ${node.name} is kept in ${node.data_dir ?? aside}`);
+}

@@ -1,0 +1,24 @@
+import { factsOf } from "../model/observation.ts";
+import { OdooPgError } from "../errors.ts";
+import type { RoleAccess } from "../postgres/sql/role-access.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import { primaryOf, type Runtime } from "./runtime.ts";
+
+/** The node on which Odoo's databases are looked at: the primary, or a replica of a primary that odoo-pg does not run. */
+export function factsNode(runtime: Runtime): NodeHandle | undefined {
+  if (!runtime.upstream) return primaryOf(runtime);
+  return [...runtime.nodes.values()].find(({ observation }) => factsOf(observation) !== undefined);
+}
+
+/**
+ * As Odoo's role, which owns its databases: as a superuser one would run what their owner hung on his tables. On a
+ * primary that odoo-pg does not run, its password is not known.
+ * @throws OdooPgError not_running where no such node answers.
+ */
+export function factsAccess(runtime: Runtime | undefined): RoleAccess {
+  if (!runtime || runtime.upstream) {
+    throw new OdooPgError("not_running", { message: "odoo-pg runs no primary.", next: "odoo-pg up" });
+  }
+  const { config, passwords } = runtime;
+  return primaryOf(runtime).superuser.as(config.odoo.role, passwords.odoo);
+}

@@ -1,0 +1,205 @@
+import type { NodeConfig, NodeLayout } from "../config/layout.ts";
+import type { Lsn } from "../model/lsn.ts";
+import type { NodeObservation } from "../model/observation.ts";
+import type { TablespaceTrouble } from "../model/tablespaces.ts";
+import { askServer, type Told } from "../postgres/sql/facts.ts";
+import { OdooPgError } from "../errors.ts";
+import { findPostmaster, refusedTablespace } from "../postgres/server.ts";
+import { now } from "../system/clock.ts";
+import type { RoleAccess } from "../postgres/sql/role-access.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
+import { SqlError, type Session } from "../system/sql/sql.ts";
+
+/** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
+const LOOK_LIMIT = 1000;
+
+/** Milliseconds to connect for the agent's own statements. */
+const CONNECT_LIMIT = 2000;
+
+/** SQLSTATE 57P03 cannot_connect_now: starting up, shutting down, or recovering. */
+const NOT_YET = "57P03";
+
+/** A node that this agent looks after: its session for looking, and what was last seen. */
+export class NodeHandle {
+  readonly node: NodeConfig;
+  readonly files: NodeLayout;
+  observation: NodeObservation;
+  /** What an operation is doing with the node now; supervision keeps its hands off meanwhile. */
+  operation: string | undefined;
+  /** Why the node is not run: it waits for a decision of the user. */
+  waiting: { state: string; reason: string; next: string } | undefined;
+  /** Starts that failed one after another, and when the next may be tried (our clock, milliseconds). */
+  failures = 0;
+  retryAt = 0;
+  /** Why the last start failed, and what is to be done about it where that is known. */
+  failure: { readonly reason: string; readonly next: string | undefined } | undefined;
+  /** What the words of a start that failed were found to mean. */
+  explained: { readonly words: string; readonly as: unknown } | undefined;
+  /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
+  standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
+  /** Whether the primary has no longer the WAL that this replica needs next. */
+  stranded = false;
+  /** In the primary's words, why it does not let a replica that does not stream replicate; undefined where it would. */
+  refusal: string | undefined;
+  /** Tablespaces of the primary for which this replica has no place of its own. */
+  tablespaces: readonly TablespaceTrouble[] = [];
+  /** The tablespace at whose making its last start ended. */
+  refusedTablespace: string | undefined;
+  /** The start that supervision is at. */
+  starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  /** What the server told at the last look; undefined where it did not answer. */
+  told: Told | undefined;
+  /** The look that is under way, and the one that begins when it has ended. */
+  #looking: Promise<NodeObservation> | undefined;
+  #next: Promise<NodeObservation> | undefined;
+  #session: Session | undefined;
+  readonly #access: Superuser | RoleAccess | undefined;
+
+  /** @param access undefined for a node that is only asked by the replication protocol */
+  constructor(node: NodeConfig, files: NodeLayout, access: Superuser | RoleAccess | undefined) {
+    this.node = node;
+    this.files = files;
+    this.#access = access;
+    this.observation = {
+      name: node.name,
+      at: 0,
+      answer: { kind: "none", reason: "was not looked at yet", starting: false },
+      lastSeen: undefined,
+    };
+  }
+
+  startedWell(): void {
+    this.failures = 0;
+    this.failure = undefined;
+    this.refusedTablespace = undefined;
+  }
+
+  startFailed(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.failure = { reason, next: error instanceof OdooPgError ? error.next : undefined };
+    this.refusedTablespace = refusedTablespace(reason);
+  }
+
+  /**
+   * Takes the node for an operation. A start by supervision is ended first: it must not bring back what the operation
+   * stops, nor overwrite who works on the node.
+   */
+  async take(operation: string): Promise<void> {
+    while (this.starting) {
+      this.starting.abort.abort();
+      await this.starting.ended;
+    }
+    this.operation = operation;
+  }
+
+  /**
+   * A look at the server that begins now: one that is under way may have begun before what the caller wants to see, so
+   * it is waited for. Each takes LOOK_LIMIT at most. Never throws: that it does not answer is an answer.
+   */
+  async observe(): Promise<NodeObservation> {
+    if (!this.#looking) return await this.#look();
+    this.#next ??= this.#looking.then(async () => {
+      this.#next = undefined;
+      return await this.#look();
+    });
+    return await this.#next;
+  }
+
+  /** The look that is under way, else a new one: for who looks again soon. Never throws. */
+  async glance(): Promise<NodeObservation> {
+    return await (this.#looking ?? this.observe());
+  }
+
+  async #look(): Promise<NodeObservation> {
+    const looking = this.#ask().finally(() => {
+      this.#looking = undefined;
+    });
+    this.#looking = looking;
+    return await looking;
+  }
+
+  async #ask(): Promise<NodeObservation> {
+    try {
+      // A session that the server ended says nothing of the server now.
+      if (this.#session?.broken()) await this.disconnect();
+      this.#session ??= await this.#way.session({
+        applicationName: "odoo-pg agent",
+        connectLimit: LOOK_LIMIT,
+        statementLimit: LOOK_LIMIT,
+        // Its own statements must never wait for a replica.
+        settings: { synchronous_commit: "local", jit: "off" },
+      });
+      this.told = await askServer(this.#session, this.told);
+      const { facts } = this.told;
+      const at = now();
+      this.observation = { name: this.node.name, at, answer: { kind: "facts", facts }, lastSeen: at };
+    } catch (error) {
+      this.told = undefined;
+      await this.disconnect();
+      this.observation = {
+        name: this.node.name,
+        at: now(),
+        answer: {
+          kind: "none",
+          reason: reasonOf(error),
+          starting: error instanceof SqlError && error.code === NOT_YET,
+        },
+        lastSeen: this.observation.lastSeen,
+      };
+    }
+    return this.observation;
+  }
+
+  /**
+   * Opens a session for the agent's own statements and closes it afterwards.
+   * @param statementLimit milliseconds for each statement; none when undefined
+   * @throws SqlError
+   */
+  async use<T>(act: (session: Session) => Promise<T>, statementLimit?: number): Promise<T> {
+    const session = await this.#way.session({
+      applicationName: "odoo-pg agent",
+      connectLimit: CONNECT_LIMIT,
+      ...(statementLimit === undefined ? {} : { statementLimit }),
+      settings: { synchronous_commit: "local" },
+    });
+    try {
+      return await act(session);
+    } finally {
+      await session.close();
+    }
+  }
+
+  get superuser(): Superuser {
+    if (this.#access instanceof Superuser) return this.#access;
+    throw new Error(`${this.node.name} is not run by odoo-pg`);
+  }
+
+  get #way(): Superuser | RoleAccess {
+    if (this.#access) return this.#access;
+    throw new Error(`${this.node.name} is not asked by SQL`);
+  }
+
+  /** A server whose configured port was changed is reached at the old one until its restart. */
+  async port(): Promise<number> {
+    return (await findPostmaster(this.files.dataDir))?.port ?? this.node.port;
+  }
+
+  async disconnect(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+}
+
+/** Why a server does not answer, in a few words. */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof SqlError ? error.code : undefined;
+  if (code === "ENOENT" || code === "ECONNREFUSED") return "is not running";
+  if (code === "timeout" || code === "ETIMEDOUT") return `does not answer within ${LOOK_LIMIT / 1000} s`;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/Connection terminated|not queryable|ECONNRESET|EPIPE/.test(`${message} ${code ?? ""}`))
+    return "ended the connection";
+  if (/timeout/i.test(message)) return `does not answer within ${LOOK_LIMIT / 1000} s`;
+  if (code === NOT_YET) return message;
+  return message;
+}

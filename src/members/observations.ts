@@ -1,0 +1,50 @@
+import * as z from "zod";
+import { serverFactsSchema, type NodeObservation } from "../model/observation.ts";
+import type { NodeHandle } from "./node-handle.ts";
+
+/** What the agent answers who wants to see the servers: a new look at each, by the sessions that it has anyway. */
+export const looksSchema = z.object({
+  nodes: z
+    .object({
+      name: z.string(),
+      /** Our clock, milliseconds, as `last_seen`. */
+      at: z.number(),
+      last_seen: z.number().nullable(),
+      /** What the server told, as it told it; null when it did not answer. */
+      told: serverFactsSchema.nullable(),
+      /** Why it did not answer, and whether it is on its way. */
+      reason: z.string(),
+      starting: z.boolean(),
+    })
+    .array(),
+  /** Bytes of all databases of the primary, as of the last seconds; null where that is not known. */
+  database_bytes: z.number().nullable(),
+});
+
+/** Looks at every node now: the `nodes` of what `looksSchema` reads. Takes as long as the slowest, at most two seconds for one that hangs. */
+export async function lookAround(handles: Iterable<NodeHandle>): Promise<readonly object[]> {
+  return await Promise.all(
+    [...handles].map(async (handle) => {
+      const { name, at, answer, lastSeen } = await handle.observe();
+      const none = answer.kind === "none" ? answer : { reason: "", starting: false };
+      return {
+        name,
+        at,
+        last_seen: lastSeen ?? null,
+        told: handle.told?.json ?? null,
+        reason: none.reason,
+        starting: none.starting,
+      };
+    }),
+  );
+}
+
+/** The same, as it arrives. */
+export function observationsOf({ nodes }: z.output<typeof looksSchema>): NodeObservation[] {
+  return nodes.map(({ name, at, last_seen: lastSeen, told, reason, starting }) => ({
+    name,
+    at,
+    answer: told ? { kind: "facts", facts: told } : { kind: "none", reason, starting },
+    lastSeen: lastSeen ?? undefined,
+  }));
+}

@@ -1,0 +1,170 @@
+import { factsOf } from "../model/observation.ts";
+import path from "node:path";
+import {
+  foreignSlotName,
+  nodeLayoutOf,
+  slotName,
+  UPSTREAM,
+  type Layout,
+  type NodeConfig,
+} from "../config/layout.ts";
+import type { PrimaryMark } from "../cluster/pool.ts";
+import type { StartInput } from "../cluster/start.ts";
+import type { Config } from "../config/schema.ts";
+import { namesThatAre } from "../config/suggestion.ts";
+import { OdooPgError } from "../errors.ts";
+import type { RolePasswords } from "../odoo/roles.ts";
+import type { Installation } from "../postgres/installation.ts";
+import type { MachineFacts } from "../postgres/render.ts";
+import type { StartOptions } from "../postgres/server.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
+import { diskSpace, type Owner } from "../system/files/files.ts";
+import type { Log } from "../system/log.ts";
+import type { Machine } from "../system/machine.ts";
+import { NodeHandle } from "./node-handle.ts";
+import type { ForeignPrimary } from "./foreign-primary.ts";
+import { readState, writeState, type ClusterState, type HistoryEntry } from "../store/state.ts";
+
+/** What the agent and its operations share about the cluster of this host. */
+export interface Runtime {
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly log: Log;
+  config: Config;
+  installation: Installation;
+  passwords: RolePasswords;
+  state: ClusterState;
+  readonly nodes: Map<string, NodeHandle>;
+  /** The primary that odoo-pg does not run, while the cluster follows one. */
+  upstream: ForeignPrimary | undefined;
+  /** Looks at the primary's end of WAL, for how late a replica is. */
+  marks: PrimaryMark[];
+  /** Where the write endpoint leads: the primary, or nobody while it changes. */
+  routedPrimary: string | undefined;
+  /** Replicas that an operation keeps out of the pool. */
+  readonly held: Set<string>;
+  /** What was last tried and found to start: nodes share their parameters, and one trial stands for all. */
+  startable: string | undefined;
+  /** Ends copies that may take hours, when the cluster is to go down. */
+  interruption: AbortController;
+}
+
+export function handleOf(runtime: Runtime, name: string): NodeHandle {
+  const handle = runtime.nodes.get(name);
+  if (handle) return handle;
+  throw new OdooPgError("node_unknown", {
+    message: `No node is named "${name}". ${namesThatAre(name, [...runtime.nodes.keys()])}`,
+    safe: "Nothing was changed.",
+    next: "The same command with one of these names. Who is what: odoo-pg status",
+  });
+}
+
+export function primaryOf(runtime: Runtime): NodeHandle {
+  if (runtime.upstream) return runtime.upstream;
+  return handleOf(runtime, runtime.state.primary);
+}
+
+export function replicasOf(runtime: Runtime): NodeHandle[] {
+  return [...runtime.nodes.values()].filter((handle) => handle.node.name !== runtime.state.primary);
+}
+
+/** Whether a node that is recorded as a replica answers as a primary. */
+export async function anotherPrimary(runtime: Runtime): Promise<boolean> {
+  for (const handle of replicasOf(runtime)) {
+    if (factsOf(await handle.observe())?.in_recovery === false) return true;
+  }
+  return false;
+}
+
+/** Any node: where one stands for all. */
+export function firstOf(runtime: Runtime): NodeHandle {
+  const [first] = runtime.nodes.values();
+  if (first) return first;
+  throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
+}
+
+/** Handles for the configured nodes: kept where a node is still reached in the same way, else made anew. */
+export async function syncHandles(runtime: Runtime): Promise<void> {
+  const wanted = new Map(runtime.config.nodes.map((node) => [node.name, node]));
+  for (const [name, handle] of runtime.nodes) {
+    const node = wanted.get(name);
+    if (node && JSON.stringify(node) === JSON.stringify(handle.node)) continue;
+    // Nobody asks this handle any more: a start that it is at would go on unseen.
+    await handle.take("remove");
+    await handle.disconnect();
+    runtime.nodes.delete(name);
+  }
+  const ordered = [...wanted.values()].map((node): [string, NodeHandle] => [
+    node.name,
+    runtime.nodes.get(node.name) ?? newHandle(runtime.layout, node),
+  ]);
+  runtime.nodes.clear();
+  for (const [name, handle] of ordered) runtime.nodes.set(name, handle);
+}
+
+/** A node of this host, which the superuser looks at. */
+export function newHandle(layout: Layout, node: NodeConfig): NodeHandle {
+  return new NodeHandle(node, nodeLayoutOf(layout, node), Superuser.of(layout, node));
+}
+
+/** A server may replay its log for long after a crash: milliseconds until a wait for it is given up. It goes on by itself. */
+const START_LIMIT = 600_000;
+
+/** How a node's server is started. */
+export function startOptions(runtime: Runtime, handle: NodeHandle): StartOptions {
+  const { installation, owner, config } = runtime;
+  const warm = runtime.upstream !== undefined && config.upstream?.hot_standby === false;
+  return { installation, files: handle.files, owner, node: handle.node.name, warm, limit: START_LIMIT };
+}
+
+/** The slot by which a node follows its primary. */
+export function followedSlot(runtime: Runtime, handle: NodeHandle): string {
+  const { name } = handle.node;
+  return runtime.upstream ? foreignSlotName(runtime.config.cluster, name) : slotName(name);
+}
+
+/** The address at which other nodes reach a node. */
+export function addressOf(node: NodeConfig): { host: string; port: number } {
+  return { host: node.host, port: node.port };
+}
+
+/** What rendering needs to know of the machine for one node. */
+export async function factsFor(runtime: Runtime, handle: NodeHandle): Promise<MachineFacts> {
+  const { memoryBytes, hasLoopbackNetwork } = runtime.machine;
+  const disk = await diskSpace(path.dirname(handle.files.dataDir));
+  return { memoryBytes, hasLoopbackNetwork, diskBytes: disk.totalBytes };
+}
+
+/** The cluster's record, or the one of a cluster that is about to be launched. */
+export async function loadState(layout: Layout, config: Config): Promise<ClusterState> {
+  const known = await readState(layout);
+  if (known) return known;
+  const first = config.upstream ? { name: UPSTREAM } : config.nodes[0];
+  if (!first) throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
+  return {
+    format: 1,
+    cluster: config.cluster,
+    system_identifier: null,
+    primary: first.name,
+    history: [],
+    removed: [],
+  };
+}
+
+export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {
+  runtime.state = { ...runtime.state, history: [...runtime.state.history, entry].slice(-200) };
+  await writeState(runtime.layout, runtime.state);
+}
+
+/** What the cluster's record says, for the decision how a node starts. */
+export function recordedFor(
+  runtime: Runtime,
+): Pick<StartInput, "primary" | "cluster" | "systemIdentifier" | "foreign"> {
+  return {
+    primary: runtime.state.primary,
+    cluster: runtime.config.cluster,
+    systemIdentifier: runtime.state.system_identifier ?? undefined,
+    foreign: runtime.upstream !== undefined,
+  };
+}

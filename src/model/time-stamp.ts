@@ -1,0 +1,6 @@
+/** `YYYYMMDD_HHMM` in UTC, with the seconds when asked for. */
+export function timeStamp(at: number, withSeconds: boolean): string {
+  const text = new Date(at).toISOString();
+  const [date = "", time = ""] = text.split("T");
+  return `${date.replaceAll("-", "")}_${time.replaceAll(":", "").slice(0, withSeconds ? 6 : 4)}`;
+}

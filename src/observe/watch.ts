@@ -1,0 +1,167 @@
+import { readBackupStatus, type BackupRecord } from "../store/backup-status.ts";
+import type { BackupStatus } from "../model/backup-report.ts";
+import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
+import type { StatusDocument } from "../cluster/documents/status.ts";
+import { statusOf } from "../cluster/status.ts";
+import { withUpstream, type DiskUse } from "../cluster/view.ts";
+import { endpointHost } from "../config/addresses.ts";
+import { OdooPgError } from "../errors.ts";
+import { databaseSizes } from "../postgres/sql/facts.ts";
+import { monotonic, now } from "../system/clock.ts";
+import { accepts } from "../system/network/network.ts";
+import { factsOf } from "../model/observation.ts";
+import { diskUseOf } from "./disk-use.ts";
+import { Recent } from "../system/cached.ts";
+import type { AgentReport } from "../cluster/documents/agent-report.ts";
+import { primaryOf, type Runtime } from "../members/runtime.ts";
+
+/** Milliseconds for which a status is given again. */
+const KEPT = 500;
+
+/** Milliseconds between two looks, and for each: what the agent does not look at by itself. */
+const ENDPOINT = { every: 5000, limit: 300 };
+const DISK = { every: 10_000, limit: 300 };
+/** Less than for the disk: that must be known also while what is kept aside is being counted. */
+const ASIDE_LIMIT = 150;
+const BACKUPS = { every: 3000, limit: 300 };
+/** pg_database_size() looks at every file of a database. */
+const SIZES = { every: 300_000, limit: 30_000 };
+const NEW_DATABASE = 30_000;
+
+/** What the watch is told by the agent. */
+export interface Watched {
+  readonly layout: Layout;
+  readonly runtime: () => Runtime | undefined;
+  /** Why there is no runtime, where something was applied. */
+  readonly failure: () => OdooPgError | undefined;
+  readonly report: () => Promise<AgentReport>;
+}
+
+const NOTHING_KNOWN: BackupRecord = { record: undefined };
+
+/**
+ * The status as the agent sees it: from what it has just seen anyway. Nothing is looked at while nobody asks.
+ * It is made by the same rules as the status of the command line.
+ */
+export class Watch {
+  readonly #watched: Watched;
+  readonly #endpoints = new Map<string, Recent<boolean>>();
+  readonly #disks = new Map<string, Recent<DiskUse>>();
+  readonly #backups: Recent<BackupRecord>;
+  readonly #sizes: Recent<ReadonlyMap<string, number>>;
+  #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
+
+  constructor(watched: Watched) {
+    this.#watched = watched;
+    this.#backups = new Recent({
+      ...BACKUPS,
+      look: async () => await readBackupStatus(watched.layout.stateDir),
+    });
+    this.#sizes = new Recent({ ...SIZES, look: async () => await this.#lookAtSizes() });
+  }
+
+  /**
+   * How the cluster is, at most half a second old. Takes at most 300 ms.
+   * @throws OdooPgError not_running while nothing was applied; why what was applied cannot be taken up.
+   */
+  async status(): Promise<StatusDocument> {
+    const at = monotonic();
+    if (this.#kept && at - this.#kept.at < KEPT) return await this.#kept.status;
+    const status = this.#look();
+    this.#kept = { at, status };
+    return await status;
+  }
+
+  /**
+   * Bytes of each database of the primary, as last looked at: at most every five minutes, sooner where one of `names` was
+   * not there yet. Undefined before.
+   */
+  databaseSizes(names: readonly string[] = []): ReadonlyMap<string, number> | undefined {
+    const runtime = this.#watched.runtime();
+    const answers = runtime && !runtime.upstream && factsOf(primaryOf(runtime).observation);
+    // Without a primary a look would only fail.
+    if (!answers) return undefined;
+    const known = this.#sizes.last();
+    if (known && names.some((name) => !known.has(name))) this.#sizes.lookAgainAfter(NEW_DATABASE);
+    return known;
+  }
+
+  /** The disk of a node's data directory; undefined where its file system does not answer. */
+  async disk(node: NodeConfig): Promise<DiskUse | undefined> {
+    const { dataDir } = nodeLayoutOf(this.#watched.layout, node);
+    return await among(this.#disks, dataDir, {
+      ...DISK,
+      look: async () => await diskUseOf(this.#watched.layout, node, ASIDE_LIMIT),
+    }).now();
+  }
+
+  /** What the last run of backups left; undefined where there was none. */
+  async backups(): Promise<BackupStatus | undefined> {
+    return (await this.#backups.now())?.record;
+  }
+
+  async #look(): Promise<StatusDocument> {
+    const runtime = this.#watched.runtime();
+    if (!runtime) {
+      throw (
+        this.#watched.failure() ??
+        new OdooPgError("not_running", { message: "Nothing was started here yet.", next: "odoo-pg up" })
+      );
+    }
+    const { config, state, upstream } = runtime;
+    const host = endpointHost(config.listen);
+    const accepted = async (port: number): Promise<boolean | undefined> =>
+      await among(this.#endpoints, `${host} ${port}`, {
+        ...ENDPOINT,
+        look: async () => await accepts(host, port, ENDPOINT.limit),
+      }).now();
+    const [report, readAnswers, writeAnswers, backups, disks] = await Promise.all([
+      this.#watched.report(),
+      accepted(config.endpoints.read.port),
+      accepted(config.endpoints.write.port),
+      this.#backups.now(),
+      Promise.all(
+        config.nodes.map(async (node): Promise<[string, DiskUse | undefined]> => [
+          node.name,
+          await this.disk(node),
+        ]),
+      ),
+    ]);
+    const looked = [...(upstream ? [upstream] : []), ...runtime.nodes.values()];
+    return statusOf({
+      config: upstream ? withUpstream(config, upstream.node) : config,
+      // The agent knows what was applied, and no file.
+      configChanged: false,
+      record: { primary: state.primary, systemIdentifier: state.system_identifier },
+      observations: looked.map(({ observation }) => observation),
+      agent: report,
+      databaseBytes: sum(this.databaseSizes()),
+      disks: new Map(disks.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
+      endpoints: { host, readAnswers, writeAnswers },
+      backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
+      now: now(),
+      suggest: (command) => `odoo-pg ${command}`,
+    });
+  }
+
+  async #lookAtSizes(): Promise<ReadonlyMap<string, number>> {
+    const runtime = this.#watched.runtime();
+    if (!runtime) throw new Error("nothing runs");
+    return await primaryOf(runtime).use(databaseSizes);
+  }
+}
+
+/** The look of a name, made at the first time. */
+function among<T>(
+  looks: Map<string, Recent<T>>,
+  name: string,
+  looking: ConstructorParameters<typeof Recent<T>>[0],
+): Recent<T> {
+  const present = looks.get(name) ?? new Recent(looking);
+  looks.set(name, present);
+  return present;
+}
+
+function sum(sizes: ReadonlyMap<string, number> | undefined): number | undefined {
+  return sizes && [...sizes.values()].reduce((all, bytes) => all + bytes, 0);
+}

@@ -1,0 +1,48 @@
+import * as z from "zod";
+import { ERRORS, OdooPgError, type ErrorCode } from "./errors.ts";
+
+const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
+
+export const errorSchema = z.object({
+  code: z.string().refine(isErrorCode),
+  message: z.string(),
+  safe: z.string().optional(),
+  next: z.string().optional(),
+  details: z.string().array().optional(),
+});
+
+/** What the agent tells while it works on a request: one JSON object a line. */
+export const eventSchema = z.discriminatedUnion("kind", [
+  /** A phase began. */
+  z.object({ kind: z.literal("step"), node: z.string().nullable(), text: z.string() }),
+  /** Bytes copied so far and in all. */
+  z.object({ kind: z.literal("bytes"), node: z.string(), done: z.number(), total: z.number() }),
+  z.object({ kind: z.literal("note"), text: z.string() }),
+  z.object({ kind: z.literal("done"), result: z.unknown() }),
+  z.object({ kind: z.literal("error"), error: errorSchema }),
+]);
+export type AgentEvent = z.output<typeof eventSchema>;
+
+/** Where a running request reports to. */
+export interface Progress {
+  readonly step: (node: string | null, text: string) => void;
+  readonly bytes: (node: string, done: number, total: number) => void;
+  readonly note: (text: string) => void;
+}
+
+export function progressTo(emit: (event: AgentEvent) => void): Progress {
+  return {
+    step: (node, text) => emit({ kind: "step", node, text }),
+    bytes: (node, done, total) => emit({ kind: "bytes", node, done, total }),
+    note: (text) => emit({ kind: "note", text }),
+  };
+}
+
+export function errorFromEvent(error: z.output<typeof errorSchema>): OdooPgError {
+  return new OdooPgError(error.code, {
+    message: error.message,
+    ...(error.safe === undefined ? {} : { safe: error.safe }),
+    ...(error.next === undefined ? {} : { next: error.next }),
+    ...(error.details === undefined ? {} : { details: error.details }),
+  });
+}

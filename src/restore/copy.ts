@@ -1,0 +1,302 @@
+import path from "node:path";
+import type { Progress } from "../progress.ts";
+import { findDifferences } from "../backup/compare.ts";
+import { objectsIn } from "../backup/contents.ts";
+import { isOdooDatabase, readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
+import { readArchiveList } from "./archive-list.ts";
+import { filestoreFor, NewFilestore } from "./attachments.ts";
+import { assertDatabaseName } from "./database-name.ts";
+import { tellFailure } from "./failure.ts";
+import { jobsOf, type Filling, type Loaded } from "./filling.ts";
+import {
+  bothOf,
+  listArchive,
+  loadAsSql,
+  pgRestore,
+  restoreEntries,
+  type Archive,
+  type ArchiveLoaded,
+} from "./load.ts";
+import { NewDatabase } from "./new-database.ts";
+import { ownedBy } from "./owners.ts";
+import { proveLoaded } from "./prove.ts";
+import { publish, tidyUp } from "./publish.ts";
+import { assertReplaceable } from "./slots.ts";
+import { asideNotes, keepSetAside, withoutSetAside, type AsideReport, type SetAside } from "./set-aside.ts";
+import { beginSnapshot, endSnapshot, type Snapshot } from "../backup/snapshot.ts";
+import type { BackupSource } from "../backup/source.ts";
+import { OdooPgError } from "../errors.ts";
+import { runClientProgram } from "../postgres/client-program.ts";
+import { programOf } from "../postgres/installation.ts";
+import { monotonic } from "../system/clock.ts";
+import { temporaryDirectory } from "../system/files/files.ts";
+import { FilestoreReader } from "../system/files/filestore-reader.ts";
+import { produce } from "../system/process/pipeline.ts";
+import { SqlError, type Session, type SuperuserSession } from "../system/sql/sql.ts";
+import { assertFree, needDatabase } from "./databases.ts";
+import { hasFilestore, storeFnames } from "../odoo/filestore.ts";
+import { neutralizeCopy } from "./neutralize-copy.ts";
+
+export interface CopyOrder {
+  readonly from: string;
+  readonly to: string;
+  readonly neutralize: boolean;
+  readonly replace: boolean;
+  readonly keepOld: boolean;
+}
+
+export interface CopyReport {
+  readonly database: string;
+  readonly from: string;
+  /** `template`: by the server itself; `dump`: by a dump of one moment, because somebody was connected. */
+  readonly how: "template" | "dump";
+  readonly neutralized: boolean;
+  /** neutralize.sql of Odoo's modules that were run. */
+  readonly neutralize_files: readonly string[];
+  readonly files: number | null;
+  readonly seconds: number;
+  readonly kept: string | null;
+  /** What could not be made: its SQL lies in a file. Null where nothing lacks. */
+  readonly set_aside: AsideReport | null;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Copies a database with its filestore. Sessions in the source are not disturbed. The copy gets its name when it is
+ * whole, and neutralised if that was asked for; until then nobody can connect to it, and when a step fails it is gone.
+ */
+export async function copyDatabase(
+  source: BackupSource,
+  order: CopyOrder,
+  progress: Progress,
+): Promise<CopyReport> {
+  const begun = monotonic();
+  await tidyUp(source, progress.note);
+  const { owner } = await needDatabase(source, order.from);
+  if (order.replace) {
+    assertDatabaseName(source.config, order.to);
+    await needDatabase(source, order.to);
+    if (!order.keepOld) await assertReplaceable(source.superuser, order.to);
+  } else await assertFree(source, order.to);
+  if (order.from === order.to)
+    throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
+  const root = source.config.odoo.filestore;
+  const folder = filestoreFor(source.config, order.from);
+  const withFiles = root !== undefined && folder !== undefined && (await hasFilestore(root, folder));
+  const target = await NewDatabase.begin(source);
+  const filling: Filling = { source, database: order.to, target, progress, files: undefined, unpacked: 0 };
+  try {
+    if (withFiles && root !== undefined) filling.files = new NewFilestore(path.join(root, target.name));
+    const copying: Copying = { source, order, target, filling, folder, progress };
+    const copied = (await copyByTemplate(copying)) ?? (await copyByDump(copying));
+    const notes = [...copied.notes, ...(await completeFiles(copying))];
+    if (!withFiles && root === undefined)
+      notes.push('attachments were not copied: "odoo.filestore" is not set');
+    if (!withFiles && folder !== undefined && (await namesFiles(target)))
+      notes.push(`attachments were not copied: there is no ${folder}`);
+    if (order.neutralize && source.config.odoo.addons_path.length === 0)
+      notes.push("odoo.addons_path is not set: modules of your own may still talk to others");
+    if (order.neutralize) progress.step(order.to, "neutralise");
+    const scripts = order.neutralize ? await neutralizeCopy(source, target, order.from) : [];
+    const aside = await keepSetAside(source.restoresDir, order.to, copied.setAside);
+    const { kept } = await publish(
+      source,
+      target,
+      {
+        database: order.to,
+        owner,
+        replace: order.replace,
+        keepOld: order.keepOld,
+        files: filling.files,
+        like: order.from,
+      },
+      progress,
+    );
+    await target.close();
+    return {
+      database: order.to,
+      from: order.from,
+      how: copied.how,
+      neutralized: order.neutralize,
+      neutralize_files: scripts,
+      files: filling.files?.files ?? null,
+      seconds: Math.round((monotonic() - begun) / 100) / 10,
+      kept: kept ?? null,
+      set_aside: aside,
+      notes: notes.filter((note) => !asideNotes(copied.setAside).includes(note)),
+    };
+  } catch (error) {
+    await filling.files?.discard();
+    await target.discard();
+    throw await tellFailure(source, error, {
+      what: `The copy of "${order.from}" failed`,
+      database: order.to,
+      safe: "The copy is removed; nothing that existed was changed.",
+    });
+  }
+}
+
+/** Whether a copy names attachments in a filestore. */
+async function namesFiles(target: NewDatabase): Promise<boolean> {
+  return await target.superuser.use(async (session) => {
+    if (!(await isOdooDatabase(session))) return false;
+    await session.query("BEGIN READ ONLY");
+    const { done } = await storeFnames(session).next();
+    return done !== true;
+  });
+}
+
+interface Copying {
+  readonly source: BackupSource;
+  readonly order: CopyOrder;
+  readonly target: NewDatabase;
+  readonly filling: Filling;
+  /** Where the attachments of the source lie. */
+  readonly folder: string | undefined;
+  readonly progress: Progress;
+}
+
+interface Copied {
+  readonly how: CopyReport["how"];
+  readonly notes: readonly string[];
+  readonly setAside: readonly SetAside[];
+}
+
+/** Shares the files that a session's transaction names; says how many are not there. */
+async function shareFiles(copying: Copying, session: Session): Promise<number> {
+  const { source, folder } = copying;
+  const { files } = copying.filling;
+  if (!files || folder === undefined || !(await isOdooDatabase(session))) return 0;
+  let missing = 0;
+  const reader = new FilestoreReader(folder);
+  try {
+    for await (const names of storeFnames(session)) {
+      source.signal?.throwIfAborted();
+      for (const name of names) if (!(await files.share(reader, name))) missing += 1;
+    }
+  } finally {
+    reader.close();
+  }
+  return missing;
+}
+
+/** The server copies by itself, as long as nobody is connected. Undefined when somebody is. */
+async function copyByTemplate(copying: Copying): Promise<Copied | undefined> {
+  const { source, order, target, progress } = copying;
+  const { sessions, connectable } = await needDatabase(source, order.from);
+  if (sessions > 0) return undefined;
+  if (connectable && copying.filling.files) {
+    // First the files: one that the collector deletes meanwhile is then there all the same.
+    progress.step(order.to, "share the attachments");
+    await source.superuser.in(order.from).use(async (session) => {
+      await session.query("BEGIN READ ONLY");
+      await shareFiles(copying, session);
+    });
+  }
+  progress.step(order.to, `copy ${order.from} inside the server`);
+  try {
+    await target.createCopy(order.from);
+    return { how: "template", notes: [], setAside: [] };
+  } catch (error) {
+    // 55006 object_in_use: somebody came meanwhile.
+    if (error instanceof SqlError && error.code === "55006") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A dump of one moment goes straight into a restore, while others work in the source. It is loaded by a role that may do
+ * nothing else: functions of the source, in a CHECK for one, run with the rights of who loads.
+ */
+async function copyByDump(copying: Copying): Promise<Copied> {
+  const { source, order, target, progress, filling } = copying;
+  const session = await source.superuser.in(order.from).session({ settings: { lock_timeout: "30s" } });
+  try {
+    const snapshot = await beginSnapshot(session);
+    const definitions = await readDefinitions(session);
+    progress.step(order.to, `copy ${order.from} by a dump: somebody is connected`);
+    await target.createEmpty(definitions.database);
+    const counting = readDatabaseContents(session);
+    // Its error is looked at when the load has ended.
+    counting.catch(() => {});
+    const immutableUnaccent = definitions.unaccent?.immutable === true;
+    const { setAside, notes: told } = await dumpInto(copying, session, snapshot, immutableUnaccent);
+    const expected = withoutSetAside(await counting, setAside);
+    const loaded: Loaded = {
+      objects: objectsIn(expected),
+      differences: (found) =>
+        findDifferences(ownedBy(expected, target.loader, found), found, { owners: true, definitions: true }),
+      notes: [...told, ...asideNotes(setAside)],
+      setAside,
+      owners: expected,
+      settings: [],
+      knownMissing: undefined,
+    };
+    const { notes } = await proveLoaded(filling, loaded, expected.database.owner, async () => []);
+    // While the collector is held off.
+    if (filling.files) progress.step(order.to, "share the attachments");
+    await shareFiles(copying, session);
+    await endSnapshot(session);
+    return { how: "dump", notes, setAside };
+  } finally {
+    await session.close();
+  }
+}
+
+async function dumpInto(
+  { source, order, filling }: Copying,
+  session: SuperuserSession,
+  { snapshot, encoding }: Snapshot,
+  immutableUnaccent: boolean,
+): Promise<ArchiveLoaded> {
+  const { signal } = source;
+  const { connection, environment } = await source.superuser.in(order.from).client("odoo-pg copy", session);
+  const program = programOf(source.installation, "pg_dump");
+  const argsOf = (...args: readonly string[]): string[] => [
+    "--format=custom",
+    "--compress=0",
+    `--snapshot=${snapshot}`,
+    `--encoding=${encoding}`,
+    "--lock-wait-timeout=120000",
+    "--no-password",
+    `--dbname=${connection}`,
+    ...args,
+  ];
+  return await temporaryDirectory(undefined, async (folder) => {
+    // What is small goes through a file, of which parts can be taken; the rows are never on the disk twice.
+    const file = path.join(folder, "frame");
+    await runClientProgram(program, argsOf("--section=pre-data", "--section=post-data", `--file=${file}`), {
+      environment,
+      signal,
+    });
+    const list = readArchiveList(await listArchive(source, file));
+    const frame: Archive = { file, list, jobs: jobsOf(filling), trusted: true, immutableUnaccent };
+    const first = await loadAsSql(filling, frame, list.first);
+    const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, ["--section=pre-data"]);
+    // What rows need has to be there before them; what is set aside is told in the end.
+    const tables = await loadAsSql(filling, frame, before, { again: true });
+    const rows = produce({ program, args: argsOf("--section=data"), environment, signal });
+    try {
+      await pgRestore(filling, ["--section=data", "--exit-on-error"], { input: rows.output });
+    } finally {
+      rows.kill();
+    }
+    await rows.ended;
+    const after = await restoreEntries(filling, frame, list.load, ["--section=post-data"]);
+    const rest = await loadAsSql(filling, frame, [...after, ...list.privileges], { again: true });
+    return bothOf(bothOf(first, tables), rest);
+  });
+}
+
+/** Files that came into the source between its files and its copy. */
+async function completeFiles(copying: Copying): Promise<string[]> {
+  const { target } = copying;
+  const { files } = copying.filling;
+  if (!files) return [];
+  const missing = await target.superuser.use(async (session) => {
+    await session.query("BEGIN READ ONLY");
+    return await shareFiles(copying, session);
+  });
+  await files.finish();
+  return missing ? [`${missing} attachments have no file: the source lacks them too`] : [];
+}

@@ -1,0 +1,204 @@
+import { createHash } from "node:crypto";
+import path from "node:path";
+import type { Progress } from "../progress.ts";
+import { OdooPgError } from "../errors.ts";
+import { programOf } from "../postgres/installation.ts";
+import { kindOf, move, removeFile, writeFileAtomic, fileBytes } from "../system/files/files.ts";
+import { bytesOf, outputOf } from "../system/process/pipeline.ts";
+import { writeZip, type ZipPart } from "../system/files/zip.ts";
+import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
+import type { Contents } from "../backup/contents.ts";
+import { readFilestoreList } from "../backup/filestore-list.ts";
+import { poolFile, type BackupPlace } from "../backup/place.ts";
+import { readArchiveList } from "./archive-list.ts";
+import { piecesOf } from "./reading/input.ts";
+import { listArchive } from "./load.ts";
+import { SqlReader } from "./reading/sql-reader.ts";
+import { handlingOf } from "./reading/statement.ts";
+import type { BackupSource } from "../backup/source.ts";
+
+/** Bytes of a database from which its SQL may become larger than a plain zip entry can be. */
+const LARGE = 1024 ** 3;
+
+export interface ExportReport {
+  readonly id: string;
+  readonly file: string;
+  readonly size_bytes: number;
+  readonly files: number;
+}
+
+/**
+ * Writes a backup as a zip that Odoo's own database manager restores: `dump.sql` without owners, `manifest.json`,
+ * `filestore/`. The file appears when it is whole.
+ * @throws OdooPgError refused for a database that is not Odoo's or a file that is there, backup_damaged, disk_full.
+ */
+export async function exportOdooZip(
+  source: BackupSource,
+  backup: CataloguedBackup,
+  place: BackupPlace,
+  file: string,
+  progress: Progress,
+): Promise<ExportReport> {
+  const contents = await readContents(backup.folder);
+  if (!contents.odoo) throw refused(`${backup.id} is not of a database of Odoo.`);
+  if ((await kindOf(file)) !== undefined) throw refused(`${file} is there already.`);
+  if ((await kindOf(path.dirname(file))) === undefined)
+    throw refused(`There is no directory ${path.dirname(file)}.`);
+  const unfinished = `${file}.in_progress`;
+  await removeFile(unfinished);
+  progress.step(backup.manifest.database, `export ${backup.id}`);
+  let files = 0;
+  const { filestore } = backup.manifest;
+  const all = filestore.included ? filestore.bytes : 0;
+  async function* parts(): AsyncGenerator<ZipPart> {
+    yield { name: "manifest.json", text: odooManifest(backup, contents) };
+    yield {
+      name: "dump.sql",
+      content: dumpSql(source, backup, contents, unfinished),
+      large: backup.manifest.database_bytes > LARGE,
+    };
+    if (!filestore.included) return;
+    let done = 0;
+    for await (const { sha1, bytes, storeFname } of readFilestoreList(backup.folder)) {
+      source.signal?.throwIfAborted();
+      files += 1;
+      done += bytes;
+      progress.bytes(backup.manifest.database, done, all);
+      yield { name: `filestore/${storeFname}`, content: checked(place, sha1), large: bytes >= 2 ** 32 - 1 };
+    }
+  }
+  try {
+    await writeZip(unfinished, parts());
+    await move(unfinished, file);
+  } catch (error) {
+    await removeFile(unfinished);
+    throw error;
+  }
+  return { id: backup.id, file, size_bytes: await fileBytes(file), files };
+}
+
+function refused(message: string): OdooPgError {
+  return new OdooPgError("refused", { message, safe: "Nothing was changed." });
+}
+
+/** A file of the pool; an altered one is an error at its end. */
+async function* checked(place: BackupPlace, sha1: string): AsyncGenerator<Buffer> {
+  const hash = createHash("sha1");
+  try {
+    for await (const chunk of bytesOf(poolFile(place, sha1))) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  } catch (error) {
+    throw damaged(sha1, error);
+  }
+  if (hash.digest("hex") !== sha1) throw damaged(sha1);
+}
+
+function damaged(sha1: string, cause?: unknown): OdooPgError {
+  return new OdooPgError("backup_damaged", {
+    message: `The attachment ${sha1} of the backup is missing or altered.`,
+    safe: "No zip was written.",
+    next: "Take another backup: odoo-pg backup list",
+    cause,
+  });
+}
+
+/** The dump as Odoo writes it, `pg_dump --no-owner`; grants name roles of this server and are left out. */
+async function* dumpSql(
+  source: BackupSource,
+  { folder, manifest }: CataloguedBackup,
+  { unaccent }: Contents,
+  unfinished: string,
+): AsyncGenerator<Buffer> {
+  const made = Buffer.from("CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA public;\n");
+  // pg_dump does not say that it is IMMUTABLE, and without that an index on it is lost.
+  const immutable = Buffer.from("\nALTER FUNCTION public.unaccent(text) IMMUTABLE;\n");
+  let held: Buffer | undefined = unaccent?.immutable === true ? Buffer.alloc(0) : undefined;
+  for await (const chunk of plainSql(source, folder, manifest, unfinished)) {
+    if (held === undefined) {
+      yield chunk;
+      continue;
+    }
+    held = Buffer.concat([held, chunk]);
+    const at = held.indexOf(made);
+    if (at >= 0) {
+      yield Buffer.concat([held.subarray(0, at + made.length), immutable, held.subarray(at + made.length)]);
+      held = undefined;
+    } else if (held.length > LOOKED_AT) {
+      yield held;
+      held = undefined;
+    }
+  }
+  if (held !== undefined) yield held;
+}
+
+/** Extensions stand at the beginning of a dump. */
+const LOOKED_AT = 4 * 1024 * 1024;
+
+async function* plainSql(
+  source: BackupSource,
+  folder: string,
+  { dumps }: CataloguedBackup["manifest"],
+  unfinished: string,
+): AsyncGenerator<Buffer> {
+  const archive = dumps.find(({ format }) => format === "directory");
+  if (archive) {
+    const file = path.join(folder, archive.path);
+    const { first, load } = readArchiveList(await listArchive(source, file));
+    const list = `${unfinished}.list`;
+    try {
+      await writeFileAtomic(list, [...first, ...load].map(({ line }) => `${line}\n`).join(""));
+      yield* pgRestoreToSql(source, file, list);
+    } finally {
+      await removeFile(list);
+    }
+    return;
+  }
+  const file = path.join(folder, dumps[0]?.path ?? "");
+  const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
+  const reader = new SqlReader(file, source.installation.major);
+  for await (const piece of reader.read(piecesOf({ file, compression }, undefined, source.signal))) {
+    if (piece.kind === "rows") yield piece.bytes;
+    else if (piece.kind === "rows end") yield Buffer.from("\\.\n");
+    else if (piece.kind === "statement") {
+      const { text, copies } = piece.statement;
+      const { how } = handlingOf(piece.statement);
+      // What stands behind the semicolon of a COPY in its line is the line's end.
+      if (how !== "left out" && how !== "privilege")
+        yield copies === undefined ? text : Buffer.concat([text, NEWLINE]);
+    }
+  }
+  yield NEWLINE;
+}
+
+const NEWLINE = Buffer.from("\n");
+
+function pgRestoreToSql(source: BackupSource, file: string, list: string): AsyncGenerator<Buffer> {
+  return outputOf({
+    program: programOf(source.installation, "pg_restore"),
+    args: ["--no-owner", "--no-privileges", `--use-list=${list}`, "--file=-", file],
+    signal: source.signal,
+  });
+}
+
+/** As `odoo/service/db.py`, dump_db_manifest writes it. */
+function odooManifest({ manifest }: CataloguedBackup, { odoo }: Contents): string {
+  // `19.0.1.3` and `saas~18.2.1.3`: the version of the module stands behind that of Odoo.
+  const [major = "", minor = "0"] = (odoo?.version ?? "").split(".");
+  const version = `${major}.${minor}`;
+  const number = /^\d+$/.test(major) ? Number(major) : major;
+  return JSON.stringify(
+    {
+      odoo_dump: "1",
+      db_name: manifest.database,
+      version,
+      version_info: [number, Number(minor), 0, "final", 0, ""],
+      major_version: version,
+      pg_version: `${manifest.server_major}.0`,
+      modules: odoo?.modules ?? {},
+    },
+    undefined,
+    4,
+  );
+}

@@ -1,0 +1,89 @@
+import type { Progress } from "../progress.ts";
+import { OdooPgError } from "../errors.ts";
+import { oneLine } from "../printable.ts";
+import { diskSpace } from "../system/files/files.ts";
+import type { Difference } from "../backup/compare.ts";
+import type { Contents } from "../backup/contents.ts";
+import type { BackupSource } from "../backup/source.ts";
+import { neededFilestore, type NewFilestore } from "./attachments.ts";
+import type { NewDatabase } from "./new-database.ts";
+import type { SetAside } from "./set-aside.ts";
+
+/** A database in the making and its files, while they are filled. */
+export interface Filling {
+  readonly source: BackupSource;
+  /** Whose progress is told. */
+  readonly database: string;
+  readonly target: NewDatabase;
+  readonly progress: Progress;
+  /** Set once there are files to put there. */
+  files: NewFilestore | undefined;
+  /** How many archives were unpacked, one inside of the other. */
+  unpacked: number;
+}
+
+/** What was loaded, and what it has to be held against. */
+export interface Loaded {
+  readonly differences: (found: Contents) => readonly Difference[];
+  /** How many things are promised; undefined where nobody knows. */
+  readonly objects: number | undefined;
+  readonly notes: readonly string[];
+  /** What could not be made; it is in `notes` too. */
+  readonly setAside: readonly SetAside[];
+  /** Owners of single things that are not the database's, where they are to stay. */
+  readonly owners: Contents | undefined;
+  readonly settings: readonly string[];
+  /** Attachments that the database names and the input is known to lack. */
+  readonly knownMissing: number | undefined;
+}
+
+/** Characters of the one difference that is told in a sentence. */
+const FIRST = 160;
+
+/**
+ * Differences in one sentence: how many, and the first; all of them are its details.
+ * @param objects how many were compared; undefined where something else was
+ */
+export function restoreFailed(differences: readonly string[], objects?: number): OdooPgError {
+  const first = oneLine(differences[0] ?? "", FIRST);
+  const all = Math.max(objects ?? 0, differences.length).toLocaleString("en-US");
+  const count = differences.length.toLocaleString("en-US");
+  const differ = differences.length === 1 ? "differs:" : "differ, first:";
+  const told = differences.length === 1 && first === differences[0];
+  return new OdooPgError("restore_failed", {
+    message: `What was restored is not what the backup holds: ${objects === undefined ? "" : `${count} of ${all} objects ${differ} `}${first}.`,
+    details: told ? [] : differences,
+  });
+}
+
+/** Processes that load at the same time. */
+export function jobsOf({ source }: Filling): number {
+  return Math.max(1, Math.min(source.processors, 8));
+}
+
+/** Tells of tables that are done. */
+export function tableProgress({ progress, database }: Filling): (done: number, total: number) => void {
+  return (done, total) => progress.bytes(database, done, total);
+}
+
+/** Room for what is restored: the data directory for the database, the filestore for the files. */
+export async function assertRoom(
+  source: BackupSource,
+  databaseBytes: number,
+  fileBytes: number,
+): Promise<void> {
+  const [row] = await source.superuser.use((session) =>
+    session.query("SELECT current_setting('data_directory') AS dir"),
+  );
+  const needs: [string, number][] = [[String(row?.["dir"]), databaseBytes]];
+  if (fileBytes > 0) needs.push([await neededFilestore(source.config), fileBytes]);
+  for (const [place, bytes] of needs) {
+    const { freeBytes } = await diskSpace(place);
+    if (bytes <= freeBytes) continue;
+    throw new OdooPgError("disk_full", {
+      message: `The restore needs ${Math.ceil(bytes / 2 ** 20)} MB in ${place}, and ${Math.floor(freeBytes / 2 ** 20)} MB are free.`,
+      safe: "Nothing was changed.",
+      next: "Make room, then run the same command again.",
+    });
+  }
+}

@@ -1,0 +1,165 @@
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import { pause } from "../system/clock.ts";
+import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
+import { findDifferences } from "../backup/compare.ts";
+import { objectsIn } from "../backup/contents.ts";
+import { readFilestoreList } from "../backup/filestore-list.ts";
+import type { BackupPlace } from "../backup/place.ts";
+import type { BackupSource } from "../backup/source.ts";
+import { verifyFolder } from "../backup/verify.ts";
+import { readArchiveList } from "./archive-list.ts";
+import { neededFilestore, NewFilestore } from "./attachments.ts";
+import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
+import { piecesOf } from "./reading/input.ts";
+import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
+import { ownedBy } from "./owners.ts";
+import { asideNotes, withoutSetAside } from "./set-aside.ts";
+import { SqlLoader } from "./sql-loader.ts";
+
+export interface BackupLoading {
+  /** Where the attachments come from; undefined when they are not restored. */
+  readonly pool: BackupPlace | undefined;
+  /** Whether the checksums of the backup were checked a moment ago. */
+  readonly checked: boolean;
+}
+
+/**
+ * Loads a backup of odoo-pg. Its checksums are checked while it is loaded: what is loaded counts for nothing until it has
+ * been compared.
+ * @throws OdooPgError backup_damaged, dump_unusable, disk_full …
+ */
+export async function loadBackup(
+  filling: Filling,
+  backup: CataloguedBackup,
+  how: BackupLoading,
+): Promise<Loaded> {
+  const checking = how.checked ? Promise.resolve() : checkFolder(filling.source, backup);
+  // Its error is looked at when the load has ended.
+  checking.catch(() => {});
+  try {
+    const loaded = await loadUnchecked(filling, backup, how);
+    await checking;
+    return loaded;
+  } catch (error) {
+    // That the backup is damaged tells more than what its damage led to.
+    if (filling.source.signal?.aborted !== true) await checking;
+    throw error;
+  }
+}
+
+async function checkFolder(source: BackupSource, { id, folder, manifest }: CataloguedBackup): Promise<void> {
+  const problems: string[] = [];
+  await verifyFolder(
+    folder,
+    (problem) => problems.push(problem),
+    () => source.signal?.throwIfAborted(),
+  );
+  if (!problems.length) return;
+  throw new OdooPgError("backup_damaged", {
+    message: `Backup ${id} is damaged: ${problems.slice(0, 5).join(", ")}.`,
+    safe: "Nothing that existed was changed.",
+    next: `Take another one: odoo-pg backup list --database ${manifest.database}`,
+  });
+}
+
+async function loadUnchecked(
+  filling: Filling,
+  backup: CataloguedBackup,
+  { pool }: BackupLoading,
+): Promise<Loaded> {
+  const { source, database, target, progress } = filling;
+  const { manifest, folder } = backup;
+  if (manifest.server_major > source.installation.major) {
+    throw new OdooPgError("dump_unusable", {
+      message: `${backup.id} was made from PostgreSQL ${manifest.server_major}, and this server is PostgreSQL ${source.installation.major}.`,
+      safe: "Nothing was changed.",
+      next: "Restore it into a cluster of that version or later.",
+    });
+  }
+  const expected = await readContents(folder);
+  const own = await isOwnCluster(source, backup);
+  const { filestore } = manifest;
+  const files = pool !== undefined && filestore.included ? filestore.bytes : 0;
+  await assertRoom(source, manifest.database_bytes, files);
+  progress.step(database, "create the database");
+  await target.createEmpty(expected.database);
+  progress.step(database, "load");
+  const copying = pool !== undefined && filestore.included ? fillFromPool(filling, folder, pool) : undefined;
+  // Its error is looked at when the load has ended.
+  copying?.catch(() => {});
+  const { setAside, notes } = await loadDump(filling, backup, {
+    trusted: own,
+    immutableUnaccent: expected.unaccent?.immutable === true,
+  });
+  await copying;
+  const promised = withoutSetAside(expected, setAside);
+  return {
+    objects: objectsIn(promised),
+    differences: (found) =>
+      findDifferences(ownedBy(promised, target.loader, found), found, {
+        owners: true,
+        definitions: manifest.server_major === source.installation.major,
+      }),
+    notes: [
+      ...notes,
+      ...asideNotes(setAside),
+      ...(filestore.included || filestore.reason === "not_odoo"
+        ? []
+        : [
+            filestore.reason === "not_configured"
+              ? "the backup holds no attachments: no filestore was configured where it was made"
+              : "the backup holds no attachments: the database had no folder in the filestore when it was made",
+          ]),
+    ],
+    setAside,
+    owners: own ? promised : undefined,
+    settings: expected.database.settings,
+    knownMissing: filestore.included ? filestore.missing.count : undefined,
+  };
+}
+
+async function loadDump(
+  filling: Filling,
+  { manifest, folder }: CataloguedBackup,
+  how: { readonly trusted: boolean; readonly immutableUnaccent: boolean },
+): Promise<ArchiveLoaded> {
+  const { source } = filling;
+  const dump = manifest.dumps.find(({ format }) => format === "directory");
+  if (dump) {
+    const file = path.join(folder, dump.path);
+    const list = readArchiveList(await listArchive(source, file));
+    const archive = { file, list, jobs: jobsOf(filling), ...how };
+    return await loadArchive(filling, archive, tableProgress(filling));
+  }
+  const [plain] = manifest.dumps;
+  const file = path.join(folder, plain?.path ?? "");
+  const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
+  const order = { name: file, part: undefined, converted: () => false, ...how };
+  return await SqlLoader.load(filling, order, piecesOf({ file, compression }, undefined, source.signal));
+}
+
+/** Whether a backup was made from this cluster, or from one that it is a copy of. */
+export async function isOwnCluster(source: BackupSource, { manifest }: CataloguedBackup): Promise<boolean> {
+  const [row] = await source.superuser.use((session) =>
+    session.query("SELECT system_identifier::text AS own FROM pg_control_system()"),
+  );
+  return row?.["own"] === manifest.system_identifier;
+}
+
+/** Files after which others get their turn: what the load says has to be read, or it stands still. */
+const FILES_AT_ONCE = 64;
+
+async function fillFromPool(filling: Filling, folder: string, pool: BackupPlace): Promise<void> {
+  const { source } = filling;
+  const files = new NewFilestore(path.join(await neededFilestore(source.config), filling.target.name));
+  filling.files = files;
+  let count = 0;
+  for await (const listed of readFilestoreList(folder)) {
+    source.signal?.throwIfAborted();
+    await files.addFromPool(pool, listed);
+    count += 1;
+    if (count % FILES_AT_ONCE === 0) await pause(0);
+  }
+  await files.finish();
+}

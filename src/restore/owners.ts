@@ -1,0 +1,137 @@
+import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
+import type { Contents } from "../backup/contents.ts";
+import { OF_TYPE } from "../backup/read-contents.ts";
+import type { NewDatabase } from "./new-database.ts";
+
+const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;
+
+/** The same contents, all of it owned by one role. Extensions keep the owner that they have. */
+export function ownedBy(contents: Contents, owner: string, found: Contents): Contents {
+  const all = <T extends { owner: string }>(items: readonly T[]): T[] =>
+    items.map((item) => ({ ...item, owner }));
+  const owners = new Map(found.extensions.map((extension) => [extension.name, extension.owner]));
+  const ownerless = new Set(found.functions.filter((fn) => fn.owner === "").map(routine));
+  return {
+    ...contents,
+    schemas: all(contents.schemas),
+    tables: all(contents.tables),
+    views: all(contents.views),
+    functions: contents.functions.map((fn) => ({ ...fn, owner: ownerless.has(routine(fn)) ? "" : owner })),
+    sequences: all(contents.sequences),
+    extensions: contents.extensions.map((extension) => ({
+      ...extension,
+      owner: owners.get(extension.name) ?? extension.owner,
+    })),
+  };
+}
+
+/**
+ * What was loaded, with the owners that it has to have in the end.
+ * @param loaded as it was when its loader owned all of it; rows are not looked at again
+ * @param owners as they were at the source; undefined when everything goes to `owner`
+ */
+export async function ownersAfter(
+  session: Session,
+  loaded: Contents,
+  owners: Contents | undefined,
+  owner: string,
+  loader: string,
+): Promise<Contents> {
+  const roles = await ordinaryRoles(session);
+  const wanted = (of: readonly { schema: string; name: string; owner: string }[]): Map<string, string> =>
+    new Map(of.map((thing) => [`${thing.schema}.${thing.name}`, thing.owner]));
+  const ownedAs = <T extends { owner: string }>(
+    items: readonly T[],
+    source: Map<string, string>,
+    key: (item: T) => string,
+  ): T[] =>
+    items.map((item) => {
+      const before = source.get(key(item));
+      const kept = before !== undefined && before !== owners?.database.owner && roles.has(before);
+      return { ...item, owner: kept ? before : owner };
+    });
+  const relation = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`;
+  const schemas = new Map(owners?.schemas.map((schema) => [schema.name, schema.owner]));
+  const functions = new Map(owners?.functions.map((fn) => [routine(fn), fn.owner]));
+  return {
+    ...loaded,
+    schemas: ownedAs(loaded.schemas, schemas, ({ name }) => name),
+    tables: ownedAs(loaded.tables, wanted(owners?.tables ?? []), relation).map((table) => ({
+      ...table,
+      rows: null,
+    })),
+    views: ownedAs(loaded.views, wanted(owners?.views ?? []), relation),
+    sequences: ownedAs(loaded.sequences, wanted(owners?.sequences ?? []), relation),
+    functions: [
+      ...ownedAs(
+        loaded.functions.filter((fn) => fn.owner !== ""),
+        functions,
+        routine,
+      ),
+      ...loaded.functions.filter((fn) => fn.owner === ""),
+    ],
+    extensions: loaded.extensions.map((extension) => ({
+      ...extension,
+      owner: extension.owner === loader ? owner : extension.owner,
+    })),
+    attachments: null,
+    odoo: null,
+  };
+}
+
+async function ordinaryRoles(session: Session): Promise<Set<string>> {
+  const rows = await session.query("SELECT rolname FROM pg_roles WHERE NOT rolsuper");
+  return new Set(rows.map((row) => String(row["rolname"])));
+}
+
+/** Gives single things back to the roles that owned them, as far as these are here and ordinary. */
+export async function giveBack(target: NewDatabase, contents: Contents, owner: string): Promise<string[]> {
+  const wanted = [
+    ...contents.schemas.map(({ name, owner }) => ({ kind: "SCHEMA", schema: "", name, owner })),
+    ...contents.tables.map(({ schema, name, owner }) => ({ kind: "TABLE", schema, name, owner })),
+    ...contents.views.map(({ schema, name, owner, materialized }) => ({
+      kind: materialized ? "MATERIALIZED VIEW" : "VIEW",
+      schema,
+      name,
+      owner,
+    })),
+    ...contents.sequences.map(({ schema, name, owner }) => ({ kind: "SEQUENCE", schema, name, owner })),
+  ].filter(
+    ({ owner, kind, name }) => owner !== contents.database.owner && !(kind === "SCHEMA" && name === "public"),
+  );
+  const functions = contents.functions.filter(
+    (fn) => fn.owner !== "" && fn.owner !== contents.database.owner,
+  );
+  if (!wanted.length && !functions.length) return [];
+  return await target.superuser.use(async (session) => {
+    const roles = await ordinaryRoles(session);
+    const left = new Set<string>();
+    const give = async (thing: string, to: string): Promise<void> => {
+      if (roles.has(to)) await session.query(`ALTER ${thing} OWNER TO ${id(to)}`);
+      else left.add(to);
+    };
+    for (const { kind, schema, name, owner: to } of wanted) {
+      const named = kind === "SCHEMA" ? id(name) : `${id(schema)}.${id(name)}`;
+      if (kind === "SEQUENCE" && (await isOfColumn(session, named))) continue;
+      await give(`${kind} ${named}`, to);
+    }
+    for (const { schema, signature, owner: to } of functions) {
+      const [row] = await session.query(
+        `SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE n.nspname = $1 AND NOT ${OF_TYPE} AND p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' = $2`,
+        [schema, signature],
+      );
+      if (row) await give(`ROUTINE ${String(row["name"])}`, to);
+    }
+    return [...left].map((role) => `what role ${role} owned belongs to ${owner} now`);
+  });
+}
+
+/** A sequence of a serial column goes with its table. */
+async function isOfColumn(session: Session, sequence: string): Promise<boolean> {
+  const rows = await session.query(
+    "SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = $1::regclass AND deptype IN ('a', 'i') AND refobjsubid > 0",
+    [sequence],
+  );
+  return rows.length > 0;
+}

@@ -1,0 +1,75 @@
+import { SqlError, type Session } from "../system/sql/sql.ts";
+import { compareContents } from "../backup/compare.ts";
+import { objectsIn, type Contents } from "../backup/contents.ts";
+import { readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
+import { SEARCH_ALL } from "../backup/search-path.ts";
+import { trulyOther } from "./canonical.ts";
+import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
+import { giveBack, ownersAfter } from "./owners.ts";
+
+export interface Proven {
+  readonly found: Contents;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Holds what was loaded against what it has to be, makes its statistics, and gives everything to its owners: what a restore
+ * and a drill have in common.
+ * @param owner of the database and of what has no owner of its own
+ * @param attachments looks at the attachments that the database names, as its loader; returns what to know of them
+ * @throws OdooPgError restore_failed with the differences.
+ */
+export async function proveLoaded(
+  { source, database, target, progress }: Filling,
+  loaded: Loaded,
+  owner: string,
+  attachments: () => Promise<readonly string[]>,
+): Promise<Proven> {
+  progress.step(database, "compare");
+  // At the same time: each is one process of the server.
+  const [compared, analyzed, attached] = await Promise.allSettled([
+    target.loading.use(async (session) => {
+      const found = await readDatabaseContents(session);
+      const differences = await trulyOther(session, loaded.differences(found));
+      if (differences.length)
+        throw restoreFailed(
+          differences.map(({ line }) => line),
+          loaded.objects ?? objectsIn(found),
+        );
+      return found;
+    }),
+    target.loading.use((session) => makeStatistics(session)),
+    attachments(),
+  ]);
+  if (compared.status === "rejected") throw compared.reason;
+  if (attached.status === "rejected") throw attached.reason;
+  if (analyzed.status === "rejected") throw analyzed.reason;
+  const found = compared.value;
+  await target.dismissLoader(owner);
+  const notes = [...loaded.notes, ...analyzed.value, ...attached.value];
+  if (loaded.owners) notes.push(...(await giveBack(target, loaded.owners, owner)));
+  await target.superuser.use(async (session) => {
+    const expected = await ownersAfter(session, found, loaded.owners, owner, target.loader);
+    const differences = compareContents(expected, await readDefinitions(session), {
+      owners: true,
+      definitions: true,
+    });
+    if (differences.length) throw restoreFailed(differences, objectsIn(expected));
+  });
+  source.signal?.throwIfAborted();
+  notes.push(...(await target.setDatabaseSettings(loaded.settings)));
+  return { found, notes };
+}
+
+/** Makes the statistics. An expression that cannot be worked out costs them alone. */
+async function makeStatistics(session: Session): Promise<string[]> {
+  await session.query(SEARCH_ALL);
+  try {
+    await session.query("ANALYZE");
+    return [];
+  } catch (error) {
+    // 53: no room, 57: ended by somebody.
+    if (session.broken() || !(error instanceof SqlError) || /^(?:53|57)/.test(error.code ?? "")) throw error;
+    return [`ANALYZE did not come to its end: ${error.message}`];
+  }
+}

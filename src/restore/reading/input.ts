@@ -1,0 +1,171 @@
+import path from "node:path";
+import { shellWord } from "../../model/shell-word.ts";
+import { OdooPgError } from "../../errors.ts";
+import { kindOf } from "../../system/files/files.ts";
+import { bytesOf, firstBytes, gunzipped, outputOf } from "../../system/process/pipeline.ts";
+import { HEAD, kindOfFile, type Compression } from "./file-kind.ts";
+import {
+  findBackup,
+  readBackupFolder,
+  unknownBackup,
+  type CataloguedBackup,
+} from "../../backup/catalogue.ts";
+import { isBackupId } from "../../backup/naming.ts";
+import { MANIFEST_FILE, TOC_FILE } from "../../backup/manifest.ts";
+import { placeOf, type BackupPlace } from "../../backup/place.ts";
+
+/** Files in one: `folder` is what somebody unpacked, `other` what bsdtar reads. */
+export interface BundleInput {
+  readonly kind: "bundle";
+  readonly file: string;
+  readonly form: "zip" | "tar" | "other" | "folder";
+  /** Of a tar. */
+  readonly compression: Compression;
+}
+
+/** What has to be unpacked before it can be read. */
+export interface PackedInput {
+  readonly kind: "packed";
+  readonly file: string;
+  readonly compression: Compression;
+}
+
+/** What is restored. */
+export type RestoreInput =
+  | { readonly kind: "backup"; readonly backup: CataloguedBackup; readonly place: BackupPlace }
+  | { readonly kind: "archive"; readonly file: string; readonly format: "custom" | "directory" | "tar" }
+  | { readonly kind: "sql"; readonly file: string; readonly compression: Compression }
+  | BundleInput
+  | PackedInput;
+
+/**
+ * Finds what a word on the command line means: a path when it holds a slash or names something that is there, else the
+ * id of a backup.
+ * @throws OdooPgError backup_unknown, dump_unusable, backup_damaged.
+ */
+export async function findInput(place: BackupPlace, cwd: string, word: string): Promise<RestoreInput> {
+  const file = path.resolve(cwd, word);
+  if (!word.includes("/") && isBackupId(word.replace(/\.dump$/, "")) && (await kindOf(file)) === undefined)
+    return { kind: "backup", backup: await findBackup(place, word), place };
+  const kind = await kindOf(file);
+  if (kind === "directory") return await directoryInput(file);
+  if (kind === "file") return await fileInput(file);
+  if (!word.includes("/")) throw await unknownBackup(place, word);
+  throw new OdooPgError("backup_unknown", {
+    message: `There is no file or folder ${file}.`,
+    safe: "Nothing was changed.",
+    next: "Look which backups there are: odoo-pg backup list",
+  });
+}
+
+/**
+ * The backup that a word on the command line means, by its id or by its path.
+ * @throws OdooPgError as `findInput`; dump_unusable for what somebody else made: it has no checksums.
+ */
+export async function findNamedBackup(
+  place: BackupPlace,
+  cwd: string,
+  word: string,
+): Promise<CataloguedBackup> {
+  const input = await findInput(place, cwd, word);
+  if (input.kind === "backup") return input.backup;
+  throw new OdooPgError("dump_unusable", {
+    message: `${word} is no backup of odoo-pg: nothing says what should be in it.`,
+    safe: "Nothing was changed.",
+    next: `Try it by restoring: odoo-pg restore ${shellWord(word)} --as NEW_DATABASE`,
+  });
+}
+
+async function directoryInput(folder: string): Promise<RestoreInput> {
+  if ((await kindOf(path.join(folder, MANIFEST_FILE))) === "file") {
+    const backup = await readBackupFolder(folder);
+    if (backup) return { kind: "backup", backup, place: placeOf(path.dirname(folder)) };
+  }
+  if ((await kindOf(path.join(folder, TOC_FILE))) === "file")
+    return { kind: "archive", file: folder, format: "directory" };
+  if ((await kindOf(path.join(folder, "dump.sql"))) === "file")
+    return { kind: "bundle", file: folder, form: "folder", compression: "none" };
+  throw notADump(folder, `it holds neither ${MANIFEST_FILE} nor ${TOC_FILE}`);
+}
+
+/** @throws OdooPgError dump_unusable for what cannot be restored. */
+export async function fileInput(file: string): Promise<RestoreInput> {
+  await assertWhole(file);
+  let kind = kindOfFile(await firstBytes(file, HEAD));
+  let compression: Compression = "none";
+  if (kind.is === "compressed") {
+    compression = kind.by;
+    kind = kindOfFile(await headOf(piecesOf({ file, compression })));
+  }
+  if (kind.is === "none") throw notADump(file, kind.problem);
+  if (kind.is === "sql") return { kind: "sql", file, compression };
+  if (kind.is === "bundle" && (compression === "none" || kind.form === "tar"))
+    return { kind: "bundle", file, form: kind.form, compression };
+  if (kind.is === "archive" && compression === "none") return { kind: "archive", file, format: kind.format };
+  return { kind: "packed", file, compression };
+}
+
+async function headOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  for await (const piece of pieces) {
+    head = Buffer.concat([head, piece.subarray(0, HEAD)]);
+    if (head.length >= HEAD) break;
+  }
+  return head;
+}
+
+/** One part of several holds no end: `x.zip.001`, `x.zip.002` …, or `x.z01` beside `x.zip`. */
+async function assertWhole(file: string): Promise<void> {
+  const { dir, name, ext } = path.parse(file);
+  const numbered = /^\.0*1$/.test(ext);
+  const second = path.join(dir, `${name}${ext.replace("1", "2")}`);
+  if (numbered && (await kindOf(second)) === "file") {
+    throw notADump(
+      file,
+      "it is the first of several parts",
+      `Put them together: cat ${shellWord(path.join(dir, name))}.[0-9]* > ${shellWord(path.join(dir, `whole_${name}`))}`,
+    );
+  }
+  if (/^\.(?:zip|z\d\d)$/i.test(ext) && (await kindOf(path.join(dir, `${name}.z01`))) === "file") {
+    throw notADump(
+      file,
+      "it is one of several parts of a zip",
+      `Put them together: zip -s 0 ${shellWord(path.join(dir, `${name}.zip`))} --out ${shellWord(path.join(dir, `${name}_whole.zip`))}`,
+    );
+  }
+}
+
+function notADump(
+  file: string,
+  problem: string,
+  next = "Give a backup of odoo-pg, a file of pg_dump, or a zip of Odoo's database manager.",
+): OdooPgError {
+  return new OdooPgError("dump_unusable", {
+    message: `${file} cannot be restored: ${problem}.`,
+    safe: "Nothing was changed.",
+    next,
+  });
+}
+
+/**
+ * What a file holds, decompressed as it is read.
+ * @throws OdooPgError program_missing when it needs a program that is not here, dump_unusable when it is cut.
+ */
+export async function* piecesOf(
+  { file, compression }: { readonly file: string; readonly compression: Compression },
+  onBytes?: (bytes: number) => void,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  try {
+    if (compression === "none") yield* bytesOf(file, onBytes);
+    else if (compression === "gzip") yield* gunzipped(file, onBytes);
+    else {
+      // Node has none of them, or only from version 22 on.
+      const args = ["--decompress", "--stdout", "--quiet", file];
+      yield* outputOf({ program: compression, args, signal });
+    }
+  } catch (error) {
+    if (!(error instanceof OdooPgError) || error.code !== "command_failed") throw error;
+    throw notADump(file, `it is cut off or damaged: ${error.message}`);
+  }
+}

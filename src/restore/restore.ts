@@ -1,0 +1,268 @@
+import path from "node:path";
+import type { Progress } from "../progress.ts";
+import { shellWord } from "../model/shell-word.ts";
+import { namesThatAre } from "../config/suggestion.ts";
+import { OdooPgError } from "../errors.ts";
+import { listDatabases } from "./databases.ts";
+import { assertFilestores, storeFnames } from "../odoo/filestore.ts";
+import { monotonic } from "../system/clock.ts";
+import { FilestoreReader } from "../system/files/filestore-reader.ts";
+import { fileBytes } from "../system/files/files.ts";
+import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
+import { isOdooDatabase } from "../backup/read-contents.ts";
+import type { BackupSource } from "../backup/source.ts";
+import { filestoreFor, freeFilestoreFor, NewFilestore } from "./attachments.ts";
+import { assertDatabaseName, reserved } from "./database-name.ts";
+import { tellFailure } from "./failure.ts";
+import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
+import { isOwnCluster, loadBackup } from "./from-backup.ts";
+import { loadBundle, loadPacked } from "./from-bundle.ts";
+import { loadForeignArchive, loadForeignSql } from "./from-dump.ts";
+import { piecesOf, type RestoreInput } from "./reading/input.ts";
+import { NewDatabase } from "./new-database.ts";
+import { proveLoaded } from "./prove.ts";
+import { publish, tidyUp } from "./publish.ts";
+import { assertReplaceable } from "./slots.ts";
+import { sqlText } from "./reading/text.ts";
+import { asideNotes, keepSetAside, type AsideReport } from "./set-aside.ts";
+
+export interface RestoreOrder {
+  readonly input: RestoreInput;
+  readonly database: string;
+  readonly replace: boolean;
+  readonly keepOld: boolean;
+  /** The database that is meant, where the input holds several (pg_dumpall). */
+  readonly part?: string | undefined;
+}
+
+export interface RestoreReport {
+  readonly database: string;
+  readonly owner: string;
+  readonly tables: number;
+  readonly rows: number;
+  /** Files of attachments that were restored; null where the input holds none. */
+  readonly files: number | null;
+  readonly seconds: number;
+  /** Where the replaced database is kept. */
+  readonly kept: string | null;
+  /** Whether it is a database of Odoo that is not neutralised: an Odoo that may open it runs its scheduled actions. */
+  readonly live: boolean;
+  /** What could not be made: its SQL lies in a file, to be read and run by a superuser. Null where nothing lacks. */
+  readonly set_aside: AsideReport | null;
+  /** What is not as it was, and what to know. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Restores into a database in the making, compares, and gives it its name. Whatever fails before, nothing that existed
+ * is touched and nothing of the new one is left.
+ * @throws OdooPgError database_exists, database_unknown, dump_unusable, backup_damaged, restore_failed, disk_full …
+ */
+export async function restoreDatabase(
+  source: BackupSource,
+  order: RestoreOrder,
+  progress: Progress,
+): Promise<RestoreReport> {
+  const begun = monotonic();
+  const { database, replace, keepOld } = order;
+  await tidyUp(source, progress.note);
+  const present = await presentOf(source, database);
+  await assertName(source, order, present);
+  const target = await NewDatabase.begin(source);
+  const filling: Filling = { source, database, target, progress, files: undefined, unpacked: 0 };
+  try {
+    const owner = present?.owner ?? (await ownerWanted(source, order.input));
+    const loaded = await load(filling, order.input, order.part);
+    let live = false;
+    const { found, notes } = await proveLoaded(filling, loaded, owner, async () => {
+      live = await isLive(filling);
+      return await attachmentNotes(filling, order, loaded);
+    });
+    const { files } = filling;
+    const like = replace ? database : undefined;
+    const placement = { database, owner, replace, keepOld, files, like };
+    // Before the old one goes: without it something would be lost.
+    const setAside = await keepSetAside(source.restoresDir, database, loaded.setAside);
+    const { kept } = await publish(source, target, placement, progress);
+    await target.close();
+    return {
+      database,
+      owner,
+      tables: found.tables.length,
+      rows: found.tables.reduce((sum, { rows }) => sum + (rows ?? 0), 0),
+      files: files?.files ?? null,
+      seconds: Math.round((monotonic() - begun) / 100) / 10,
+      kept: kept ?? null,
+      live,
+      set_aside: setAside,
+      notes: notes.filter((note) => !asideNotes(loaded.setAside).includes(note)),
+    };
+  } catch (error) {
+    await filling.files?.discard();
+    await target.discard();
+    throw await tellFailure(source, error, {
+      what: `The restore of "${database}" failed`,
+      database,
+      safe: whatIsSafe(order),
+    });
+  }
+}
+
+/** What is safe when a restore has come to nothing. */
+function whatIsSafe({ replace, database }: RestoreOrder): string {
+  return replace
+    ? `Database "${database}" and its filestore are as they were; what was restored is removed.`
+    : "What was restored until then is removed; nothing that existed was changed.";
+}
+
+interface Present {
+  /** Undefined when a superuser owns it: what a dump holds is never given to one. */
+  readonly owner: string | undefined;
+}
+
+/** The database that has the name already; undefined when there is none. */
+async function presentOf(source: BackupSource, database: string): Promise<Present | undefined> {
+  return await source.superuser.use(async (session) => {
+    const [row] = await session.query(
+      `SELECT rolname AS owner, rolsuper AS superuser, datistemplate AS template
+       FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = $1`,
+      [database],
+    );
+    if (row?.["template"] === true) throw reserved(database);
+    if (row === undefined) return undefined;
+    return { owner: row["superuser"] === true ? undefined : String(row["owner"]) };
+  });
+}
+
+/** @throws OdooPgError for a name that cannot be, that is taken, or that is not there to be replaced. */
+async function assertName(
+  source: BackupSource,
+  { database, replace, keepOld }: RestoreOrder,
+  present: Present | undefined,
+): Promise<void> {
+  const { config } = source;
+  assertDatabaseName(config, database);
+  // Also for what holds no attachments: the change of names is noted there.
+  if (config.odoo.filestore !== undefined) await assertFilestores(config.odoo.filestore);
+  if (replace && present === undefined) {
+    const names = (await listDatabases(source)).map((listed) => listed.database);
+    throw new OdooPgError("database_unknown", {
+      message: `There is no database "${database}" to replace. ${namesThatAre(database, names)}`,
+      safe: "Nothing was changed.",
+      next: `Correct the name, or restore into a new database: --as ${shellWord(database)}`,
+    });
+  }
+  if (replace && !keepOld) await assertReplaceable(source.superuser, database);
+  if (!replace && present !== undefined) {
+    throw new OdooPgError("database_exists", {
+      message: `Database "${database}" is there already.`,
+      safe: "Nothing was changed.",
+      next: `Choose another name, or replace it: --replace ${JSON.stringify(database)} --confirm ${JSON.stringify(database)}`,
+    });
+  }
+  if (!replace) await freeFilestoreFor(config, database);
+}
+
+async function ownerWanted(source: BackupSource, input: RestoreInput): Promise<string> {
+  return input.kind === "backup" ? await ownerOfRestored(source, input.backup) : source.config.odoo.role;
+}
+
+/** Who shall own a restored backup: of this cluster who owned it, as long as he is here and ordinary, else Odoo's role. */
+export async function ownerOfRestored(source: BackupSource, backup: CataloguedBackup): Promise<string> {
+  const { role } = source.config.odoo;
+  if (!(await isOwnCluster(source, backup))) return role;
+  const { database } = await readContents(backup.folder);
+  return await source.superuser.use(async (session) => {
+    const rows = await session.query("SELECT FROM pg_roles WHERE rolname = $1 AND NOT rolsuper", [
+      database.owner,
+    ]);
+    return rows.length ? database.owner : role;
+  });
+}
+
+/** @param part the database that is meant, where the input holds several */
+async function load(filling: Filling, input: RestoreInput, part: string | undefined): Promise<Loaded> {
+  if (input.kind === "packed") return await loadPacked(filling, input, part, load);
+  if (input.kind === "bundle") return await loadBundle(filling, input, part, load);
+  if (input.kind === "sql") {
+    const { source, database, progress } = filling;
+    const total = await fileBytes(input.file);
+    const onBytes = (bytes: number): void => progress.bytes(database, bytes, total);
+    const open = (): AsyncIterable<Buffer> => piecesOf(input, onBytes, source.signal);
+    return await loadForeignSql(filling, sqlText(input.file, open), part);
+  }
+  const only = input.kind === "backup" ? input.backup.manifest.database : undefined;
+  if (part !== undefined && part !== only) throw oneOnly(part);
+  if (input.kind === "archive") return await loadForeignArchive(filling, input);
+  return await loadBackup(filling, input.backup, { pool: input.place, checked: false });
+}
+
+function oneOnly(part: string): OdooPgError {
+  return new OdooPgError("usage", {
+    message: `What is restored holds one database, and does not say that it is "${part}".`,
+    safe: "Nothing was changed.",
+    next: "The same command without --database.",
+  });
+}
+
+/** Looks as its loader: what the database holds may run functions. */
+async function isLive({ target }: Filling): Promise<boolean> {
+  return await target.loading.use(async (session) => {
+    if (!(await isOdooDatabase(session))) return false;
+    const [table] = await session.query("SELECT to_regclass('public.ir_config_parameter') AS there");
+    if (table?.["there"] === null) return true;
+    const rows = await session.query(
+      "SELECT FROM public.ir_config_parameter WHERE key = 'database.is_neutralized' AND lower(value) = 'true'",
+    );
+    return rows.length === 0;
+  });
+}
+
+/**
+ * Holds the database's attachments against the files. A dump without files that replaces a database keeps the files of
+ * the old one that it names.
+ * @throws OdooPgError restore_failed when a backup lacks more than it is known to lack.
+ */
+async function attachmentNotes(
+  filling: Filling,
+  order: RestoreOrder,
+  { knownMissing }: Loaded,
+): Promise<string[]> {
+  const { source, target } = filling;
+  const root = source.config.odoo.filestore;
+  const old =
+    order.replace && filling.files === undefined ? filestoreFor(source.config, order.database) : undefined;
+  return await target.loading.use(async (session) => {
+    if (!(await isOdooDatabase(session))) return [];
+    if (old !== undefined && root !== undefined)
+      filling.files = new NewFilestore(path.join(root, target.name));
+    let named = 0;
+    let missing = 0;
+    await session.query("BEGIN READ ONLY");
+    const reader = old === undefined ? undefined : new FilestoreReader(old);
+    try {
+      for await (const names of storeFnames(session)) {
+        named += names.length;
+        for (const name of names) {
+          const there = reader
+            ? (await filling.files?.share(reader, name)) === true
+            : filling.files?.has(name) === true;
+          if (!there) missing += 1;
+        }
+      }
+    } finally {
+      reader?.close();
+    }
+    await session.query("COMMIT");
+    if (old !== undefined) await filling.files?.finish();
+    if (missing === 0) return [];
+    if (knownMissing !== undefined) {
+      if (missing === knownMissing)
+        return [`${missing} attachments were missing already when the backup was made`];
+      throw restoreFailed([`${missing} attachments have no file, not ${knownMissing}`]);
+    }
+    return [
+      `${missing} of ${named} attachments have no file: ${filling.files ? "the source lacks them" : "a dump alone holds none"}`,
+    ];
+  });
+}

@@ -1,0 +1,415 @@
+import { OdooPgError } from "../errors.ts";
+import type { RawSession, Ran } from "../system/sql/raw-session.ts";
+import { explainSql, quoteSqlIdentifier as id, quoteSqlLiteral, SqlError } from "../system/sql/sql.ts";
+import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../backup/search-path.ts";
+import type { Filling } from "./filling.ts";
+import { loadSettings } from "./new-database.ts";
+import { withoutPlace } from "./reading/placement.ts";
+import type { SetAside } from "./set-aside.ts";
+import { SqlReader, type Statement } from "./reading/sql-reader.ts";
+import { handlingOf, inOneLine, saysHowToRead, setsEncoding, type Handling } from "./reading/statement.ts";
+
+export interface SqlOrder {
+  /** Name of the file, for messages. */
+  readonly name: string;
+  /** The database whose part is loaded, where the file holds several. */
+  readonly part: string | undefined;
+  /** Whether the text was made UTF-8 on the way: what it says of its encoding is then wrong. */
+  readonly converted: () => boolean;
+  /** Whether extensions that only a superuser may make are taken on the dump's word. */
+  readonly trusted: boolean;
+  /** Whether unaccent(text) is made IMMUTABLE, as Odoo does and pg_dump does not say. */
+  readonly immutableUnaccent: boolean;
+  /** These were tried before: a table that is there already was made then, but not quite as it says. */
+  readonly again?: boolean;
+  /** Makes what it may take for granted, before what failed is tried again. */
+  readonly beforeRetry?: () => Promise<void>;
+}
+
+export interface SqlLoaded {
+  /** Rows that were taken, by the table's name as the dump writes it. */
+  readonly rows: ReadonlyMap<string, number>;
+  readonly setAside: readonly SetAside[];
+  /** What was left out, one line each. */
+  readonly notes: readonly string[];
+}
+
+/** A statement that failed, to be tried again. */
+interface Pending {
+  readonly statement: Statement;
+  readonly handling: Handling;
+  readonly encoding: string;
+  readonly escapes: boolean;
+  error: SqlError;
+}
+
+/** Bytes and number of statements that are kept to be tried again. */
+const PENDING_BYTES = 64 * 1024 * 1024;
+const PENDING = 20_000;
+/** Statements about privileges that are kept. */
+const LATER = 100_000;
+/** INSERTs that go to the server as one text. */
+const TOGETHER = 100;
+const TOGETHER_BYTES = 256 * 1024;
+/** How often what failed is tried again: an object may wait for another that waits too. */
+const ROUNDS = 10;
+
+/**
+ * Classes of SQLSTATE that say nothing of the dump: connection, resources, operator, system, defect.
+ * Source: PostgreSQL manual, "PostgreSQL Error Codes".
+ */
+const NOT_OF_THE_DUMP = /^(?:08|53|57|58|XX|timeout)/;
+const DUPLICATE_TABLE = "42P07";
+/** Also of an access method that is not there. */
+const UNDEFINED_OBJECT = "42704";
+/** What a DROP meets in a database that is empty. */
+const NOT_THERE = /^(?:42P01|42704|42883|3F000|42703)$/;
+
+/**
+ * Loads the SQL of a dump as the loader, statement by statement. Rows have to arrive, all of them. An object that cannot be
+ * made is tried again when all is there, then with a search_path, and is set aside in the end.
+ */
+export class SqlLoader {
+  readonly #filling: Filling;
+  readonly #order: SqlOrder;
+  readonly #session: RawSession;
+  readonly #reader: SqlReader;
+  #part: string | undefined;
+  #pending: Pending[] = [];
+  #pendingBytes = 0;
+  readonly #later: Buffer[] = [];
+  #together: { statement: Statement; table: string | undefined }[] = [];
+  #togetherBytes = 0;
+  readonly #rows = new Map<string, number>();
+  readonly #notes = new Set<string>();
+  /** Whether rows are read with the search_path of SEARCH_ALL; undefined when the dump's own has to be asked for. */
+  #searches: "as the dump" | "all" | undefined;
+  #dumpSearchesNone = false;
+  #described = false;
+
+  private constructor(filling: Filling, order: SqlOrder, session: RawSession) {
+    this.#filling = filling;
+    this.#order = order;
+    this.#session = session;
+    this.#reader = new SqlReader(order.name, filling.source.installation.major);
+  }
+
+  /** @throws OdooPgError dump_unusable, command_failed, disk_full. */
+  static async load(filling: Filling, order: SqlOrder, sql: AsyncIterable<Buffer>): Promise<SqlLoaded> {
+    const { source, target } = filling;
+    const settings = loadSettings(source.processors);
+    const session = await target.loading.rawSession({ applicationName: "odoo-pg restore", settings });
+    const abort = (): void => session.abort();
+    source.signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await new SqlLoader(filling, order, session).#load(sql);
+    } catch (error) {
+      source.signal?.throwIfAborted();
+      throw error instanceof SqlError ? explainSql(error, `Loading ${order.name}`) : error;
+    } finally {
+      source.signal?.removeEventListener("abort", abort);
+      await session.close();
+    }
+  }
+
+  async #load(sql: AsyncIterable<Buffer>): Promise<SqlLoaded> {
+    for await (const piece of this.#reader.read(sql)) {
+      this.#filling.source.signal?.throwIfAborted();
+      if (piece.kind === "connect") {
+        await this.#flush();
+        this.#part = piece.database;
+      } else if (piece.kind === "statement") await this.#take(piece.statement);
+      else if (piece.kind === "rows") await this.#session.rows(piece.bytes);
+      else await this.#endRows();
+      this.#reader.escapes = this.#session.parameter("standard_conforming_strings") === "off";
+      this.#reader.encoding = this.#session.parameter("client_encoding");
+    }
+    await this.#flush();
+    await this.#searchAsDump();
+    await this.#retry();
+    await this.#runLater();
+    return await this.#result();
+  }
+
+  /** The COPY whose rows are read; undefined when they are read over. */
+  #copying: { statement: Statement; table: string } | undefined;
+
+  async #take(written: Statement): Promise<void> {
+    if (written.entry !== undefined) this.#described = true;
+    const statement = this.#unplaced(written);
+    const handling = handlingOf(statement);
+    const { part } = this.#order;
+    if (part !== undefined && part !== this.#part) {
+      // How the bytes that follow are to be read has to be known all the same.
+      if (handling.how === "setting" && saysHowToRead(statement)) await this.#set(statement);
+      return;
+    }
+    if (handling.how === "rows" && statement.copies === undefined && /^INSERT\b/i.test(statement.words)) {
+      this.#together.push({ statement, table: handling.table });
+      this.#togetherBytes += statement.text.length;
+      if (this.#together.length >= TOGETHER || this.#togetherBytes >= TOGETHER_BYTES) await this.#flush();
+      return;
+    }
+    await this.#flush();
+    if (statement.copies !== undefined) return await this.#beginRows(statement, statement.copies);
+    await this.#searchAsDump();
+    switch (handling.how) {
+      case "left out":
+        if (handling.told) this.#notes.add(`left out: ${inOneLine(statement.words)}`);
+        return;
+      case "refused":
+        throw this.#reader.unusable(handling.problem, handling.next, statement.line);
+      case "setting":
+        return await this.#set(statement);
+      case "privilege":
+        return this.#keepForLater(statement.text);
+      case "database setting": {
+        const words = Buffer.from(handling.words, "latin1");
+        const target = id(this.#filling.target.name);
+        return this.#keepForLater(Buffer.concat([Buffer.from(`ALTER DATABASE ${target} `), words]));
+      }
+      case "rows":
+      case "other":
+        await this.#mustRun(statement);
+        return;
+      case "drop":
+      case "object":
+      case "extension":
+        return await this.#mayRun(statement, handling);
+    }
+  }
+
+  #unplaced(written: Statement): Statement {
+    const unplaced = withoutPlace(written, "tablespace");
+    if (!unplaced) return written;
+    for (const clause of unplaced.left) this.#notes.add(`left out: ${inOneLine(clause)}`);
+    return unplaced.statement;
+  }
+
+  async #set(statement: Statement): Promise<void> {
+    if (setsEncoding(statement) && this.#order.converted()) return;
+    const { error } = await this.#session.run(statement.text);
+    if (/search_path|^RESET/i.test(statement.words)) this.#searches = undefined;
+    if (!error) return;
+    this.#assertOfDump(statement, error);
+    this.#notes.add(`left out: ${inOneLine(statement.words)} (${error.message})`);
+  }
+
+  #keepForLater(text: Buffer): void {
+    if (this.#later.length >= LATER) throw this.#reader.unusable("it holds too many GRANT");
+    this.#later.push(text);
+  }
+
+  async #mayRun(statement: Statement, handling: Handling): Promise<void> {
+    const error = await this.#try(statement, handling);
+    if (!error) return;
+    this.#assertOfDump(statement, error);
+    if (handling.how === "drop" && NOT_THERE.test(error.code ?? "")) return;
+    // pg_dump --clean: before a view is dropped, it is made one that depends on nothing.
+    if (!this.#described && /^CREATE\s+OR\s+REPLACE\s+VIEW\b/i.test(statement.words)) return;
+    const { encoding, escapes } = this.#reader;
+    this.#pending.push({ statement, handling, encoding, escapes, error });
+    this.#pendingBytes += statement.text.length;
+    if (this.#pending.length > PENDING || this.#pendingBytes > PENDING_BYTES)
+      throw this.#failure(statement, error);
+  }
+
+  async #try(statement: Statement, handling: Handling): Promise<SqlError | undefined> {
+    if (handling.how !== "extension") {
+      const { error } = await this.#session.run(statement.text);
+      return error && (await this.#tryAsUsual(statement, error));
+    }
+    const { trusted, immutableUnaccent } = this.#order;
+    return await this.#filling.target.createExtension(handling.extension, trusted, immutableUnaccent);
+  }
+
+  /** A table that was to have an access method of another server gets the usual one: its rows are what counts. */
+  async #tryAsUsual(statement: Statement, error: SqlError): Promise<SqlError | undefined> {
+    if (error.code === DUPLICATE_TABLE && this.#order.again === true) return undefined;
+    if (error.code !== UNDEFINED_OBJECT || this.#session.transaction === "E") return error;
+    const usual = withoutPlace(statement, "access method");
+    if (!usual) return error;
+    const again = await this.#session.run(usual.statement.text);
+    if (again.error) return error;
+    for (const clause of usual.left) this.#notes.add(`left out: ${inOneLine(clause)} (${error.message})`);
+    return undefined;
+  }
+
+  /** Runs what gives rows. What it needs may be among what failed. */
+  async #mustRun(statement: Statement): Promise<Ran> {
+    const ran = await this.#session.run(statement.text);
+    if (!ran.error) return ran;
+    this.#assertOfDump(statement, ran.error);
+    await this.#retry();
+    const again = await this.#searchingAll(async () => await this.#session.run(statement.text));
+    if (!again.error) return again;
+    throw this.#failure(statement, ran.error);
+  }
+
+  async #flush(): Promise<void> {
+    const together = this.#together;
+    if (!together.length) return;
+    this.#together = [];
+    this.#togetherBytes = 0;
+    await this.#searchAsDump();
+    const ran = await this.#session.run(Buffer.concat(together.map(({ statement }) => statement.text)));
+    if (!ran.error) {
+      for (const [at, { table }] of together.entries()) this.#count(table, ran.tags[at]);
+      return;
+    }
+    // The server took none of them.
+    const [first] = together;
+    if (first) this.#assertOfDump(first.statement, ran.error);
+    for (const { statement, table } of together) this.#count(table, (await this.#mustRun(statement)).tags[0]);
+  }
+
+  #count(table: string | undefined, tag = ""): void {
+    const rows = Number(/ (\d+)$/.exec(tag)?.[1] ?? Number.NaN);
+    if (table === undefined || Number.isNaN(rows)) return;
+    this.#rows.set(table, (this.#rows.get(table) ?? 0) + rows);
+  }
+
+  async #beginRows(statement: Statement, table: string): Promise<void> {
+    await this.#searchForRows();
+    let { copies, error } = await this.#session.run(statement.text);
+    if (error) {
+      this.#assertOfDump(statement, error);
+      await this.#searchAsDump();
+      await this.#retry();
+      await this.#searchForRows();
+      ({ copies, error } = await this.#session.run(statement.text));
+    }
+    if (error) throw this.#failure(statement, error);
+    if (!copies)
+      throw this.#reader.unusable("the server takes no rows for a COPY", undefined, statement.line);
+    this.#copying = { statement, table };
+  }
+
+  async #endRows(): Promise<void> {
+    const copying = this.#copying;
+    if (!copying) return;
+    this.#copying = undefined;
+    const { error, tags } = await this.#session.endRows();
+    if (error) {
+      this.#assertOfDump(copying.statement, error);
+      throw this.#failure(copying.statement, error);
+    }
+    this.#count(copying.table, tags[0]);
+  }
+
+  /** Functions of CHECKs and generated columns find what they name, as they did in the sessions of Odoo. */
+  async #searchForRows(): Promise<void> {
+    if (this.#searches === "all") return;
+    if (this.#searches === undefined) {
+      const { rows } = await this.#session.run("SELECT pg_catalog.current_setting('search_path')");
+      this.#dumpSearchesNone = ["", '""'].includes(rows[0]?.[0] ?? "");
+      this.#searches = "as the dump";
+    }
+    if (!this.#dumpSearchesNone) return;
+    await this.#session.run(SEARCH_ALL);
+    this.#searches = "all";
+  }
+
+  async #searchAsDump(): Promise<void> {
+    if (this.#searches !== "all") return;
+    await this.#session.run(SEARCH_AS_BEFORE);
+    this.#searches = "as the dump";
+  }
+
+  async #searchingAll<T>(act: () => Promise<T>): Promise<T> {
+    await this.#session.run(SEARCH_ALL);
+    try {
+      return await act();
+    } finally {
+      await this.#session.run(SEARCH_AS_BEFORE);
+    }
+  }
+
+  /** Tries again what failed, in its order, as long as that helps. */
+  async #retry(): Promise<void> {
+    if (this.#pending.length) await this.#order.beforeRetry?.();
+    for (let round = 0; round < ROUNDS && this.#pending.length; round++) {
+      const left: Pending[] = [];
+      for (const pending of this.#pending) {
+        const { statement, handling } = pending;
+        const error =
+          (await this.#try(statement, handling)) &&
+          (await this.#searchingAll(async () => await this.#try(statement, handling)));
+        if (!error) continue;
+        this.#assertOfDump(statement, error);
+        left.push(pending);
+      }
+      const helped = left.length < this.#pending.length;
+      this.#pending = left;
+      if (!helped) return;
+    }
+  }
+
+  async #runLater(): Promise<void> {
+    for (const text of this.#later) {
+      const { error } = await this.#session.run(text);
+      if (!error) continue;
+      if (NOT_OF_THE_DUMP.test(error.code ?? "08")) throw error;
+      const words = inOneLine(text.toString("utf8").replaceAll(/^--.*$/gm, ""), 500);
+      const kind = words.startsWith("ALTER DATABASE") ? "not set" : "not granted";
+      this.#notes.add(`${kind}: ${words} (${error.message})`);
+    }
+  }
+
+  async #result(): Promise<SqlLoaded> {
+    await this.#session.run("SET client_encoding = 'UTF8'");
+    const rows = new Map<string, number>();
+    for (const [table, count] of this.#rows)
+      rows.set(await this.#decode(Buffer.from(table, "latin1"), this.#reader.encoding), count);
+    const setAside: SetAside[] = [];
+    for (const { statement, encoding, escapes, error } of this.#pending) {
+      const sql = (await this.#decode(statement.text, encoding)).trim();
+      setAside.push({
+        entry: statement.entry,
+        object: objectOf(statement),
+        sql: `SET standard_conforming_strings = ${escapes ? "off" : "on"};\n${sql}\n`,
+        reason: error.message,
+      });
+    }
+    return { rows, setAside, notes: [...this.#notes] };
+  }
+
+  /** Bytes of the dump as text. */
+  async #decode(bytes: Buffer, encoding: string): Promise<string> {
+    if (encoding === "UTF8" || bytes.every((byte) => byte < 0x80)) return bytes.toString("utf8");
+    const asked = `SELECT pg_catalog.convert_from('\\x${bytes.toString("hex")}'::pg_catalog.bytea, ${quoteSqlLiteral(encoding)})`;
+    const { rows, error } = await this.#session.run(asked);
+    return error ? bytes.toString("latin1") : (rows[0]?.[0] ?? "");
+  }
+
+  /** @throws an error that is none of the dump's, or that leaves nothing to go on with */
+  #assertOfDump(statement: Statement, error: SqlError): void {
+    if (NOT_OF_THE_DUMP.test(error.code ?? "08")) throw this.#failure(statement, error);
+    // Inside of a transaction of the dump itself nothing can be tried again.
+    if (this.#session.transaction === "E") throw this.#failure(statement, error);
+  }
+
+  /** Why the restore cannot go on: what failed first is mostly the reason. */
+  #failure(statement: Statement, error: SqlError): OdooPgError {
+    const failure = explainSql(error, `${this.#order.name}, line ${statement.line}: ${objectOf(statement)}`);
+    const [first] = this.#pending;
+    if (!first || first.statement === statement || failure.code === "disk_full") return failure;
+    return new OdooPgError(failure.code, {
+      message: `${failure.message}, after ${objectOf(first.statement)}: ${first.error.message}.`,
+      ...(first.handling.how === "extension"
+        ? { next: "Install the extension, or load the dump by hand as a superuser if you trust it." }
+        : {}),
+      cause: error,
+    });
+  }
+}
+
+/** What a statement makes, in one line; rows are never shown. */
+function objectOf({ entry, words, copies }: Statement): string {
+  if (copies !== undefined) return `rows of ${inOneLine(copies)}`;
+  if (/^INSERT\b/i.test(words))
+    return inOneLine(/^[^(]*?(?=\s*(?:\(|VALUES|$))/i.exec(words)?.[0] ?? "INSERT");
+  if (entry === undefined) return inOneLine(words);
+  const { type, schema, name } = entry;
+  return inOneLine(`${type.toLowerCase()} ${schema === undefined ? "" : `${schema}.`}${name}`, 200);
+}

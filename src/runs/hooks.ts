@@ -1,0 +1,39 @@
+import type { Config } from "../config/schema.ts";
+import { readTextIfAny } from "../system/files/files.ts";
+import { postJson } from "../system/network/http.ts";
+import { run } from "../system/process/process.ts";
+import type { RunReport } from "../model/backup-report.ts";
+
+/** Milliseconds that a hook may take. */
+const HOOK_LIMIT = 60_000;
+const WEBHOOK_LIMIT = 15_000;
+
+/** Tells what happened to those who asked for it. A hook that fails is no failed backup: its words come back as warnings. */
+export async function tellHooks(config: Config, report: RunReport): Promise<string[]> {
+  const warnings: string[] = [];
+  const attempt = async (what: string, act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      warnings.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  const name = report.ok ? "on_success" : "on_failure";
+  const [program, ...args] = config.backup[name];
+  if (program !== undefined) {
+    await attempt(`backup.${name}`, async () => {
+      const ran = await run(program, args, { input: `${JSON.stringify(report)}\n`, limit: HOOK_LIMIT });
+      if (ran.exitCode !== 0)
+        throw new Error(`exit status ${ran.exitCode}: ${ran.stderr.trim().split("\n").slice(-3).join(" ")}`);
+    });
+  }
+  const file = config.backup.webhook_file;
+  if (file !== undefined) {
+    await attempt("backup.webhook_file", async () => {
+      const address = (await readTextIfAny(file))?.trim();
+      if (address === undefined) throw new Error(`there is no file ${file}`);
+      await postJson(address, report, WEBHOOK_LIMIT);
+    });
+  }
+  return warnings;
+}

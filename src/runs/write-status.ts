@@ -1,0 +1,48 @@
+import { now } from "../system/clock.ts";
+import { writeFileAtomic } from "../system/files/files.ts";
+import { readCatalogue } from "../backup/catalogue.ts";
+import type { BackupPlace } from "../backup/place.ts";
+import { proofsAfter } from "../cluster/proofs.ts";
+import { filesOfPrefix, poolPrefixes } from "../backup/pool.ts";
+import { backupStatusFile, readBackupStatus } from "../store/backup-status.ts";
+import type { BackupStatus, RunReport } from "../model/backup-report.ts";
+
+/** A drill that found nothing to restore proves nothing. */
+function provesSomething({ kind, databases }: RunReport): boolean {
+  return kind === "drill" && databases.some(({ outcome }) => outcome !== "dropped");
+}
+
+/** Writes how the backups are after a run, from what lies in the place. Readable by everyone: it holds no secret. */
+export async function writeBackupStatus(
+  stateDir: string,
+  place: BackupPlace,
+  databases: readonly string[],
+  run: RunReport,
+): Promise<BackupStatus> {
+  const { record: before } = await readBackupStatus(stateDir);
+  const { backups } = await readCatalogue(place);
+  const newest = new Map(backups.map(({ manifest }) => [manifest.database, manifest.finished_at]));
+  const without = databases.filter((name) => !newest.has(name));
+  const times = databases.flatMap((name) => newest.get(name) ?? []).sort();
+  let bytes = backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, 0);
+  for (const prefix of await poolPrefixes(place))
+    for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
+  const at = now();
+  const status: BackupStatus = {
+    version: 1,
+    written_at: new Date(at).toISOString(),
+    last_good_at: without.length ? null : (times[0] ?? null),
+    databases: databases.length,
+    without_backup: without,
+    backups: backups.length,
+    size_bytes: bytes,
+    last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
+    last_drill: provesSomething(run) ? run : (before?.last_drill ?? null),
+    drills_begun_at: run.kind === "drill" ? run.started_at : before?.drills_begun_at,
+    proofs: proofsAfter({ databases, backups, before, run, now: at }),
+  };
+  await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
+    mode: 0o644,
+  });
+  return status;
+}

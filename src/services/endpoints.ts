@@ -1,0 +1,231 @@
+import { endpointHost, forwardingAddress } from "../config/addresses.ts";
+import { Balancer } from "../endpoints/balancer.ts";
+import type { HaproxyProgram } from "../endpoints/haproxy.ts";
+import type { HaproxyInput } from "../endpoints/render.ts";
+import { OdooPgError } from "../errors.ts";
+import type { Layout } from "../config/layout.ts";
+import { DEFAULT_MAX_CONNECTIONS } from "../postgres/render.ts";
+import { monotonic, waitUntil, within } from "../system/clock.ts";
+import type { Owner } from "../system/files/files.ts";
+import { rotateOpenLog, type Log } from "../system/log.ts";
+import { accepts } from "../system/network/network.ts";
+import { requirePort } from "./ports.ts";
+import type { Progress } from "../progress.ts";
+import type { Routing } from "./read-pool.ts";
+import type { Runtime } from "../members/runtime.ts";
+
+/** Milliseconds after which HAProxy is asked again although nothing is to be changed. */
+const LOOK_AGAIN = 5000;
+
+/** What the endpoints need to know: of a host's cluster, or of nodes that others run. */
+export type Served = Pick<Runtime, "config" | "machine" | "upstream"> & {
+  /** Whether the nodes are on other hosts: their pg_hba.conf knows this one by its own address. */
+  readonly elsewhere?: boolean;
+};
+
+/** Milliseconds without an answer after which HAProxy counts as hung, and milliseconds between two questions. */
+const HUNG_AFTER = 10_000;
+const ASK_EVERY = 2000;
+
+/** Milliseconds after a reload until sessions on replicas move from the old worker to the new one. */
+const MOVE_AFTER = 60_000;
+
+/** The endpoints of this host: one HAProxy, kept running and led to where the pool keeper says. */
+export class Endpoints {
+  /** Found anew at each `up`. */
+  program: HaproxyProgram | undefined;
+  readonly #balancer: Balancer;
+  readonly #log: Log;
+  /** What was last brought up: a configuration that is still being looked at, or was refused, must not be started. */
+  #input: HaproxyInput | undefined;
+
+  constructor(layout: Layout, owner: Owner | undefined, log: Log) {
+    this.#balancer = new Balancer(layout, owner);
+    this.#log = log;
+  }
+
+  /** Whether HAProxy answers within `limit` milliseconds. */
+  async answer(limit: number): Promise<boolean> {
+    return await within(limit, "haproxy", this.#balancer.answers()).catch(() => false);
+  }
+
+  /** Whether HAProxy answers, from when it was last asked, seconds ago; asked within `limit` milliseconds where nobody has. */
+  async answered(limit: number): Promise<boolean> {
+    if (this.#askedAt === 0 || monotonic() - this.#askedAt > 2 * ASK_EVERY) return await this.answer(limit);
+    return this.#silentSince === undefined && this.#balancer.isServing();
+  }
+
+  /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */
+  async check(runtime: Served, before: Runtime["config"] | undefined): Promise<void> {
+    // Also one that hangs holds the ports: `ensure` ends it.
+    const running = (await this.#balancer.presence()).state !== "absent";
+    for (const name of ["read", "write"] as const) {
+      const { port } = runtime.config.endpoints[name];
+      const own = running && [before?.endpoints.read.port, before?.endpoints.write.port].includes(port);
+      if (!own) await requirePort(port, `the ${name} endpoint`, `endpoints.${name}.port`);
+    }
+  }
+
+  /** Starts HAProxy, adopts it, or has it take up a changed configuration without cutting sessions. */
+  async ensure(runtime: Served, progress: Progress): Promise<void> {
+    if (!this.program) throw new Error("HAProxy was not looked for");
+    this.#led = undefined;
+    const input = haproxyInput(runtime);
+    await this.#endHung(progress);
+    const outcome = await this.#balancer.ensure(this.program, input);
+    this.#input = input;
+    if (outcome !== "unchanged") progress.step("haproxy", outcome === "started" ? "start" : "reload");
+  }
+
+  /** Waits for a HAProxy that does not answer, and ends it when it hangs. */
+  async #endHung(progress: Progress): Promise<void> {
+    const answers = async (): Promise<boolean> => (await this.#balancer.silent()).length === 0;
+    if (await answers()) return;
+    const waited = waitUntil(answers, { what: "HAProxy to answer", limit: HUNG_AFTER, interval: 500 });
+    if (await waited.catch(() => false)) return;
+    const ended = await this.#balancer.endSilent();
+    if (ended.length) progress.step("haproxy", `end: it hangs (${named(ended)})`);
+  }
+
+  /** When HAProxy was last asked whether all its processes answer, and since when one does not (monotonic). */
+  #askedAt = 0;
+  #silentSince: number | undefined;
+  #asking = false;
+
+  /**
+   * Ends a HAProxy that does not answer for HUNG_AFTER: as long as it hangs no replica can leave the pool, so that in
+   * read-your-writes all writes wait. The next look starts it anew.
+   */
+  async #lookForHung(runtime: Served): Promise<void> {
+    if (this.#asking || monotonic() - this.#askedAt < ASK_EVERY) return;
+    this.#asking = true;
+    try {
+      const silent = await this.#balancer.silent();
+      this.#askedAt = monotonic();
+      this.#silentSince = silent.length ? (this.#silentSince ?? this.#askedAt) : undefined;
+      if (this.#silentSince === undefined) await this.#moveOldReads(runtime);
+      if (this.#silentSince === undefined || this.#askedAt - this.#silentSince < HUNG_AFTER) return;
+      this.#silentSince = undefined;
+      const ended = await this.#balancer.endSilent();
+      if (!ended.length) return;
+      this.#led = undefined;
+      this.#log("error", `haproxy did not answer for ${HUNG_AFTER / 1000} s: killed ${named(ended)}`);
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** Since when workers from before a reload were seen (monotonic). */
+  readonly #oldSince = new Map<number, number>();
+
+  /**
+   * A worker from before a reload makes no health checks: if the agent died, its sessions would stay on a replica
+   * however old that got. So they are ended after a while, and come back by the new worker. In read-your-writes no read
+   * gets old by that, in eventual any may.
+   */
+  async #moveOldReads(runtime: Served): Promise<void> {
+    const { oldWorkers } = this.#balancer;
+    for (const pid of this.#oldSince.keys()) if (!oldWorkers.includes(pid)) this.#oldSince.delete(pid);
+    for (const pid of oldWorkers) if (!this.#oldSince.has(pid)) this.#oldSince.set(pid, monotonic());
+    if (runtime.config.endpoints.read.consistency !== "bounded") return;
+    const due = oldWorkers.filter((pid) => monotonic() - (this.#oldSince.get(pid) ?? 0) > MOVE_AFTER);
+    const ended = due.length ? await this.#balancer.endReadsOf(due) : 0;
+    if (ended)
+      this.#log("info", `haproxy: ended ${ended} sessions on replicas that were older than its reload`);
+  }
+
+  /** Starts HAProxy again when it is gone, and ends it when it hangs. */
+  async keepRunning(runtime: Served): Promise<void> {
+    if (!this.program) return;
+    // Not waited for: one that hangs must not hold up the looks at the servers.
+    this.#lookForHung(runtime).catch((error: unknown) =>
+      this.#log("error", `haproxy: ${error instanceof Error ? error.message : String(error)}`),
+    );
+    if (this.#balancer.isServing()) return;
+    if ((await this.#balancer.presence()).state !== "absent") return;
+    this.#log("warn", "haproxy is not running: starting it again");
+    await this.#balancer.ensure(this.program, this.#input ?? haproxyInput(runtime));
+    // Whatever was led meanwhile, the new HAProxy leads nowhere yet.
+    this.#led = undefined;
+  }
+
+  /** What HAProxy was last led to, and when. */
+  #led: { routing: string; at: number } | undefined;
+
+  /**
+   * Leads the endpoints. Returns when the sessions of all that left are gone; a HAProxy that is gone has none.
+   * Where nothing is to be changed HAProxy is asked only now and then: it changes nothing by itself.
+   */
+  async route(routing: Routing): Promise<void> {
+    const text = JSON.stringify(routing);
+    if (this.#led?.routing === text && monotonic() - this.#led.at < LOOK_AGAIN) return;
+    this.#led = undefined;
+    try {
+      await this.#balancer.route({ ...routing });
+      this.#led = { routing: text, at: monotonic() };
+      rotateOpenLog(this.#balancer.files.log);
+    } catch (error) {
+      const gone = error instanceof OdooPgError && error.code === "not_running";
+      if (!gone || (await this.#balancer.presence()).state !== "absent") throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#balancer.stop();
+  }
+
+  /** Waits until both endpoints take connections, and the read endpoint uses the replicas that are in the pool. */
+  async waitUntilAnswering(runtime: Served, members: ReadonlySet<string>): Promise<void> {
+    const { listen, endpoints } = runtime.config;
+    const host = endpointHost(listen);
+    for (const name of ["read", "write"] as const) {
+      await waitUntil(async () => await accepts(host, endpoints[name].port, 500), {
+        what: `the ${name} endpoint to take connections on ${host}:${endpoints[name].port}`,
+        limit: 10_000,
+        next: "odoo-pg logs haproxy",
+      });
+    }
+    await waitUntil(
+      async () => {
+        const servers = await this.#balancer.servers();
+        const up = servers.filter(
+          (server) => server.backend === "read" && server.admin === "ready" && server.up,
+        );
+        return [...members].every((name) => up.some(({ server }) => server === name));
+      },
+      {
+        what: `the read endpoint to use ${[...members].join(", ")}`,
+        limit: 10_000,
+        next: "odoo-pg logs haproxy",
+      },
+    );
+  }
+}
+
+function named(pids: readonly number[]): string {
+  return `${pids.length > 1 ? "processes" : "process"} ${pids.join(", ")}`;
+}
+
+function haproxyInput(runtime: Served): HaproxyInput {
+  const { config, machine } = runtime;
+  const each = Number(config.postgres.parameters["max_connections"] ?? DEFAULT_MAX_CONNECTIONS);
+  const source =
+    runtime.elsewhere === true ? undefined : forwardingAddress(config.nodes, machine.hasLoopbackNetwork);
+  return {
+    nodes: [
+      ...config.nodes.map(({ name, host, port }) => ({ name, host, port, source })),
+      ...(runtime.upstream ? [runtime.upstream.node] : []).map(({ name, host, port }) => ({
+        name,
+        host,
+        port,
+      })),
+    ],
+    read: { port: config.endpoints.read.port, consistency: config.endpoints.read.consistency },
+    write: { port: config.endpoints.write.port },
+    listen: config.listen,
+    networks: config.networks,
+    hasIpv6: machine.hasIpv6,
+    // Above what the servers take: their own refusal ("too many clients") says more than a full balancer.
+    maxSessions: config.nodes.length * each + 200,
+  };
+}

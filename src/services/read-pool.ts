@@ -1,0 +1,354 @@
+import type { Lsn } from "../model/lsn.ts";
+import { factsOf, type ServerFacts } from "../model/observation.ts";
+import { whereSet } from "../cluster/commit-rules.ts";
+import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
+import {
+  checkpoint,
+  type CommitOverride,
+  commitOverrides,
+  configurationLoadedAt,
+  hasOlderStatements,
+  standbysFlushed,
+  writeMark,
+} from "../postgres/sql/operations.ts";
+import { reloadAndWait } from "../postgres/reload.ts";
+import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
+import { now, waitUntil, within } from "../system/clock.ts";
+import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
+import { primaryOf, replicasOf, type Runtime } from "../members/runtime.ts";
+
+/** Where the endpoints lead. */
+export interface Routing {
+  /** The node of the write endpoint, also the fallback of the read endpoint. */
+  readonly primary: string | undefined;
+  readonly pool: readonly string[];
+}
+
+/** Brings HAProxy to a routing and returns only when the sessions of what left are gone. A HAProxy that is not running has none. */
+export type Route = (routing: Routing) => Promise<void>;
+
+/** Milliseconds for standbys to answer to a mark; one that does not is let go by the next decision. */
+const ANSWER_LIMIT = 5000;
+/** Looks at the primary older than this say nothing more, unless max_lag_seconds asks for more. */
+const MARK_SPAN = 60_000;
+/** Milliseconds between two looks at what ALTER ROLE and its kin have set: they say nothing when they are changed. */
+const OVERRIDES_EVERY = 60_000;
+/** Milliseconds for such a look. */
+const OVERRIDES_LIMIT = 1000;
+
+/**
+ * Keeps the pool of the read endpoint: decides at each look, then acts in the order that the promise needs.
+ *
+ * read-your-writes, for each replica: leaving is out of the pool, sessions confirmed cut, only then off the list that
+ * commits wait for. Coming back is the opposite: on the list, the list proven in force, everything that was
+ * acknowledged before then replayed, only then into the pool.
+ */
+export class PoolKeeper {
+  /** What the health answers say; a replica that is not in here gets no session. */
+  readonly members = new Set<string>();
+  /** How often each node left the pool and its sessions were cut, since the agent was started. */
+  readonly leaves = new Map<string, number>();
+  /** Where the endpoints were last led. */
+  #routed: readonly string[] = [];
+  standings: Standing[] = [];
+  /** Settings by which commits do not wait for the pool, although its consistency is read-your-writes. */
+  overrides: readonly CommitOverride[] = [];
+  readonly #runtime: Runtime;
+  readonly #route: Route;
+  /** Replicas that the primary's file lists; undefined before the file was read. */
+  #listed: Set<string> | undefined;
+  /** From which position on commits provably wait for a listed replica. */
+  readonly #inForce = new Map<string, Lsn>();
+  /** Which start of which primary the above was proven for. */
+  #provenFor = "";
+  /** When this start of the primary first read that commits wait (its clock, milliseconds). */
+  #ruleSince: number | undefined;
+  /** Which reading of which primary's configuration `overrides` is of, and when it was looked at (our clock). */
+  #overridesOf = { configuration: "", at: 0 };
+  #enlisting: Promise<void> | undefined;
+  #closed = false;
+  #last: Promise<void> = Promise.resolve();
+  #listTurn: Promise<unknown> = Promise.resolve();
+  /** Whether sessions may be left on a replica that is no member: so at the start, and after a cut that was not confirmed. */
+  #cutPending = true;
+
+  constructor(runtime: Runtime, route: Route) {
+    this.#runtime = runtime;
+    this.#route = route;
+  }
+
+  /** One decision over the newest observations, acted upon. @throws what HAProxy or the primary answer; the next look goes on. */
+  async step(): Promise<void> {
+    await this.#inTurn(async () => await this.#step());
+  }
+
+  async #step(): Promise<void> {
+    const runtime = this.#runtime;
+    const { read } = runtime.config.endpoints;
+    const primary = primaryOf(runtime);
+    const primaryFacts = factsOf(primary.observation);
+    if (primaryFacts?.current_lsn) {
+      const mark = { at: primary.observation.at, lsn: primaryFacts.current_lsn };
+      runtime.marks = rememberMark(
+        runtime.marks,
+        mark,
+        Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000),
+      );
+    }
+    await this.#lookForOverrides(primary, primaryFacts);
+    const overruled = this.overrides.find(({ file }) => file !== null);
+    const before = new Map(this.standings.map((standing) => [standing.name, standing.eligible]));
+    this.standings = decidePool({
+      consistency: read.consistency,
+      maxLag: read.max_lag,
+      maxLagSeconds: read.max_lag_seconds,
+      maxCommitWait: read.max_commit_wait_seconds * 1000,
+      primary: primary.observation,
+      replicas: replicasOf(runtime).map((handle) => handle.observation),
+      members: this.members,
+      marks: runtime.marks,
+      now: now(),
+    }).map((standing) =>
+      runtime.held.has(standing.name)
+        ? { ...standing, eligible: false, reason: "is being worked on" }
+        : overruled && standing.eligible
+          ? {
+              ...standing,
+              eligible: false,
+              reason: `is not waited for: ${whereSet(overruled)} sets ${overruled.setting}`,
+            }
+          : standing,
+    );
+    for (const { name, eligible, reason } of this.standings) {
+      if (before.get(name) === eligible) continue;
+      runtime.log(
+        eligible ? "info" : "warn",
+        eligible ? `${name} may serve reads` : `${name} may not serve reads: ${reason ?? ""}`,
+      );
+    }
+    if (this.#closed) {
+      this.members.clear();
+      await this.#routeNow();
+      return;
+    }
+    const eligible = new Set(this.standings.filter((standing) => standing.eligible).map(({ name }) => name));
+    if (read.consistency === "read-your-writes") await this.#stepReadYourWrites(eligible);
+    else await this.#stepPlain(eligible);
+  }
+
+  /**
+   * Whether somebody has overruled how commits wait: at once when the primary has read its files again, else once a
+   * minute. In another consistency nothing is promised.
+   */
+  async #lookForOverrides(primary: NodeHandle, facts: ServerFacts | undefined): Promise<void> {
+    const ryw = this.#runtime.config.endpoints.read.consistency === "read-your-writes";
+    if (!ryw) this.overrides = [];
+    if (!ryw || !facts || facts.in_recovery) return;
+    const configuration = `${primary.node.name} ${facts.configuration_read_at}`;
+    const { configuration: before, at } = this.#overridesOf;
+    if (configuration === before && now() - at < OVERRIDES_EVERY) return;
+    const looked = primary.use(
+      async (session) => await commitOverrides(session, primary.files.synchronousFile),
+    );
+    // A primary that hangs must not hold up what comes next: the next look asks again.
+    const found = await within(OVERRIDES_LIMIT, primary.node.name, looked).catch(() => undefined);
+    if (!found) return;
+    for (const one of found) {
+      if (this.overrides.some((known) => JSON.stringify(known) === JSON.stringify(one))) continue;
+      this.#runtime.log("warn", `commits may not wait for the pool: ${whereSet(one)} sets ${one.setting}`);
+    }
+    this.overrides = found;
+    this.#overridesOf = { configuration, at: now() };
+  }
+
+  /** Takes every replica out of the pool and off the list, in that order: before the primary changes. */
+  async empty(): Promise<void> {
+    for (const { node } of this.#runtime.nodes.values()) this.#runtime.held.add(node.name);
+    await this.#enlisting?.catch(() => {});
+    await this.#inTurn(async () => {
+      await this.#leave([...this.members]);
+      await this.#list(() => []);
+    });
+  }
+
+  /**
+   * Takes every replica out of the pool until `reopen`, and leaves the list that commits wait for as it is: while a
+   * primary is given up, nothing may be acknowledged that the replica lacks which is to be promoted.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#enlisting?.catch(() => {});
+    await this.#inTurn(async () => await this.#step());
+  }
+
+  reopen(): void {
+    this.#closed = false;
+  }
+
+  /**
+   * The position from which on commits on the present primary provably waited for this node, until now: once it has
+   * that, it has all that was ever acknowledged. Undefined when there is no such proof.
+   */
+  provenFrom(name: string): Lsn | undefined {
+    if (this.overrides.length) return undefined;
+    return this.#listed?.has(name) === true ? this.#inForce.get(name) : undefined;
+  }
+
+  /** One step at a time: the looks of the agent and an operation may ask at once. */
+  async #inTurn(act: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(act);
+    this.#last = turn.catch(() => {});
+    await turn;
+  }
+
+  async #stepPlain(eligible: ReadonlySet<string>): Promise<void> {
+    this.#ruleSince = undefined;
+    this.members.clear();
+    for (const name of eligible) this.members.add(name);
+    await this.#routeNow();
+    if (this.#runtime.upstream) return;
+    const facts = factsOf(primaryOf(this.#runtime).observation);
+    // Only after a change of consistency is there something to shorten: nothing was promised to anybody any more.
+    if ((await this.#readListed()).size || quotedNames(facts?.synchronous_standby_names ?? "").length) {
+      await this.#list(() => []);
+    }
+  }
+
+  async #stepReadYourWrites(eligible: ReadonlySet<string>): Promise<void> {
+    const facts = factsOf(primaryOf(this.#runtime).observation);
+    if (facts) {
+      const proof = `${this.#runtime.state.primary} ${facts.started_at} ${facts.processes_since}`;
+      // A primary that was restarted, be it by the crash of a session, began with another shared memory and other WAL
+      // senders than the proof is of; another primary has a list of its own.
+      if (proof !== this.#provenFor) {
+        this.#inForce.clear();
+        this.#listed = undefined;
+        this.#ruleSince = undefined;
+      }
+      this.#provenFor = proof;
+    }
+    const inForce = new Set(facts ? awaitedNames(facts.synchronous_standby_names) : []);
+    // Somebody may have overruled the list under which they came in.
+    const unlisted = facts ? [...this.members].filter((name) => !inForce.has(name)) : [];
+    for (const name of unlisted) this.#inForce.delete(name);
+    await this.#leave([...this.members].filter((name) => !eligible.has(name) || !this.#inForce.has(name)));
+    const listed = await this.#readListed();
+    // Also where the file says what it should, but the primary was never told: an agent may have died in between.
+    const told = this.overrides.some(({ setting }) => setting === "synchronous_standby_names")
+      ? []
+      : quotedNames(facts?.synchronous_standby_names ?? "");
+    const dead = [...listed, ...told].some((name) => !eligible.has(name));
+    if (dead) await this.#list((names) => names.filter((name) => eligible.has(name)));
+    const unproven = [...eligible].filter((name) => !this.#inForce.has(name));
+    if (facts && unproven.length) {
+      this.#enlisting ??= this.#enlist(unproven)
+        .catch((error: unknown) =>
+          this.#runtime.log("warn", `${unproven.join(", ")} not in the pool yet: ${String(error)}`),
+        )
+        .finally(() => {
+          this.#enlisting = undefined;
+        });
+    }
+    for (const name of eligible) {
+      const from = this.#inForce.get(name);
+      const replayed = factsOf(this.#runtime.nodes.get(name)?.observation)?.replay_lsn;
+      if (from === undefined || replayed === null || replayed === undefined || replayed < from) continue;
+      if (inForce.has(name)) this.members.add(name);
+    }
+    await this.#routeNow();
+  }
+
+  /** Returns when the sessions of all that left are confirmed gone. An error keeps them on the list; the next look tries again. */
+  async #leave(names: readonly string[]): Promise<void> {
+    for (const name of names) this.members.delete(name);
+    if (names.length) this.#cutPending = true;
+    if (!this.#cutPending) return;
+    await this.#routeNow();
+    this.#cutPending = false;
+  }
+
+  async #routeNow(): Promise<void> {
+    const runtime = this.#runtime;
+    const pool = [...this.members].sort();
+    await this.#route({ primary: runtime.routedPrimary, pool });
+    for (const name of this.#routed)
+      if (!pool.includes(name)) this.leaves.set(name, (this.leaves.get(name) ?? 0) + 1);
+    this.#routed = pool;
+  }
+
+  async #readListed(): Promise<Set<string>> {
+    if (this.#listed) return this.#listed;
+    const text = await readTextIfAny(primaryOf(this.#runtime).files.synchronousFile);
+    this.#listed = new Set(synchronousNames(text ?? ""));
+    return this.#listed;
+  }
+
+  /** Writes the list that commits wait for and has the primary read it. Commits that wait under the old list are released. */
+  async #list(change: (names: readonly string[]) => readonly string[]): Promise<void> {
+    const turn = this.#listTurn.then(async () => await this.#listNow(change));
+    this.#listTurn = turn.catch(() => {});
+    await turn;
+  }
+
+  async #listNow(change: (names: readonly string[]) => readonly string[]): Promise<void> {
+    const runtime = this.#runtime;
+    const primary = primaryOf(runtime);
+    const names = new Set(change([...(await this.#readListed())]));
+    for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
+    const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
+    const text = renderSynchronous(ryw, [...names]);
+    // A write that fails may have been done all the same: then the file is read anew.
+    this.#listed = undefined;
+    const changed = await writeFileIfChanged(primary.files.synchronousFile, text, readableBy(runtime.owner));
+    this.#listed = names;
+    if (changed) runtime.log("info", `commits wait for: ${[...names].sort().join(", ") || "no replica"}`);
+    await primary.use(async (session) => {
+      await reloadAndWait(session, primary.files.dataDir, primary.node.name);
+      await writeMark(session);
+    });
+  }
+
+  /**
+   * Puts replicas on the list and proves it in force for everyone.
+   * 1. The primary's reload has reached all its processes once our own session has seen it (the postmaster signals all
+   *    in one pass).
+   * 2. Two marks, one after the other, are answered by every listed replica. A WAL sender takes a new configuration
+   *    before it reads answers, and the second mark is sent only after the first was answered: so its answer was read
+   *    under the new list.
+   * 3. Commits only wait at all once the checkpointer has read the list. A checkpoint that begins after the reload
+   *    proves that it has.
+   * 4. A statement takes synchronous_commit when it begins: none that began before the reload may be left.
+   * What was acknowledged before lies below the position taken then; what comes after waits for the replica.
+   */
+  async #enlist(names: readonly string[]): Promise<void> {
+    const runtime = this.#runtime;
+    const primary = primaryOf(runtime);
+    const listed = await this.#readListed();
+    const alreadyProven = [...listed].some((name) => this.#inForce.has(name));
+    const proof = this.#provenFor;
+    await this.#list((before) => [...before, ...names]);
+    await primary.use(async (session) => {
+      for (const round of ["first", "second"]) {
+        const mark = await writeMark(session);
+        const all = [...(this.#listed ?? names)];
+        await waitUntil(async () => await standbysFlushed(session, all, mark), {
+          what: `the ${round} answer of ${all.join(", ")}`,
+          limit: ANSWER_LIMIT,
+        });
+      }
+      if (!alreadyProven) {
+        // Taken once for this start of the primary: a later reload does not change synchronous_commit again.
+        const since = (this.#ruleSince ??= await configurationLoadedAt(session));
+        await checkpoint(session);
+        await waitUntil(async () => !(await hasOlderStatements(session, since)), {
+          what: "statements that began before the list was in force",
+          limit: ANSWER_LIMIT,
+        });
+      }
+      const from = await writeMark(session);
+      if (this.#provenFor !== proof) return;
+      for (const name of names) if (this.#listed?.has(name)) this.#inForce.set(name, from);
+    });
+  }
+}

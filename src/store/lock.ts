@@ -1,0 +1,83 @@
+import { createHash } from "node:crypto";
+import { OdooPgError } from "../errors.ts";
+import { shellWord } from "../model/shell-word.ts";
+import { createExclusive, readTextIfAny, removeFile, writeFileAtomic } from "../system/files/files.ts";
+import { damagedFile } from "../system/files/json-file.ts";
+import { processIdentity } from "../system/process/process.ts";
+
+interface Holder {
+  readonly pid: number;
+  readonly identity: string;
+}
+
+/** @throws OdooPgError state_dir_unusable: who holds a lock that cannot be read may still live. */
+function holderIn(lockFile: string, text: string): Holder {
+  const [, pid, identity] = /^(\d{1,10}) (.*)\n$/.exec(text) ?? [];
+  if (pid !== undefined && identity !== undefined) return { pid: Number(pid), identity };
+  throw damagedFile(lockFile, "it names no process", {
+    code: "state_dir_unusable",
+    safe: "Nothing was changed.",
+    next: `It says which odoo-pg works here. Look whether one does (pgrep -af odoo-pg) and end it; then: rm ${shellWord(lockFile)}`,
+  });
+}
+
+async function livingHolder(lockFile: string, text: string): Promise<number | undefined> {
+  const { pid, identity } = holderIn(lockFile, text);
+  return (await processIdentity(pid)) === identity ? pid : undefined;
+}
+
+/** The process that holds the lock and still lives; undefined when nobody does. @throws OdooPgError state_dir_unusable when it cannot be read */
+export async function lockHolder(lockFile: string): Promise<number | undefined> {
+  const text = await readTextIfAny(lockFile);
+  return text === undefined ? undefined : await livingHolder(lockFile, text);
+}
+
+async function lockText(pid: number): Promise<string> {
+  return `${pid} ${(await processIdentity(pid)) ?? ""}\n`;
+}
+
+/**
+ * Takes the lock of a state directory for a process, for as long as it lives: a lock of a dead process counts for nothing.
+ * @throws OdooPgError locked when another process has it, or is just taking it over from a dead one;
+ *   state_dir_unusable when the lock cannot be read.
+ */
+export async function takeLock(lockFile: string, pid: number): Promise<void> {
+  const own = await lockText(pid);
+  for (;;) {
+    if (await createExclusive(lockFile, own)) return;
+    const text = await readTextIfAny(lockFile);
+    // Given back in this moment.
+    if (text === undefined) continue;
+    const holder = await livingHolder(lockFile, text);
+    if (holder !== undefined) {
+      throw new OdooPgError("locked", {
+        message: `Another odoo-pg (process ${holder}) holds ${lockFile}.`,
+        safe: "Nothing was changed.",
+        next: "Wait for it to end, or look: odoo-pg status",
+      });
+    }
+    if (await takeOver(lockFile, text, own, pid)) return;
+  }
+}
+
+/**
+ * Puts our own lock in the place of a dead process's; false when somebody else did so before.
+ * The right to do that is itself a lock, named after the dead holder. While we have it nobody else can replace that
+ * very text, so that looking and replacing are one step; and the lock file is there all the time.
+ */
+async function takeOver(lockFile: string, dead: string, own: string, pid: number): Promise<boolean> {
+  const right = `${lockFile}.${createHash("sha256").update(dead).digest("hex").slice(0, 16)}`;
+  await takeLock(right, pid);
+  try {
+    if ((await readTextIfAny(lockFile)) !== dead) return false;
+    await writeFileAtomic(lockFile, own);
+    return true;
+  } finally {
+    await removeFile(right);
+  }
+}
+
+/** Gives the lock back if this process has it. */
+export async function releaseLock(lockFile: string, pid: number): Promise<void> {
+  if ((await readTextIfAny(lockFile)) === (await lockText(pid))) await removeFile(lockFile);
+}

@@ -1,0 +1,76 @@
+import * as z from "zod";
+import type { Layout } from "../config/layout.ts";
+import { resolvedConfigSchema, type Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { isBelievable, writeFileAtomic } from "../system/files/files.ts";
+import { readJsonFile, type DamageText } from "../system/files/json-file.ts";
+
+/** What was applied last. Its presence marks a directory as a state directory of odoo-pg. */
+const appliedSchema = z.object({
+  format: z.literal(1),
+  config: resolvedConfigSchema,
+  major: z.number().int(),
+});
+export type Applied = z.output<typeof appliedSchema>;
+
+const historySchema = z.object({
+  at: z.string(),
+  kind: z.enum(["first launch", "switchover", "promote", "rejoin", "reseed"]),
+  from: z.string().nullable(),
+  to: z.string(),
+  why: z.string(),
+  timeline: z.number().int().nullable(),
+  /** Milliseconds during which no write could be made, where it was measured. */
+  writes_paused_ms: z.number().nullable(),
+});
+export type HistoryEntry = z.output<typeof historySchema>;
+
+const stateSchema = z.object({
+  format: z.literal(1),
+  /** 64-bit number as text. */
+  cluster: z.string(),
+  system_identifier: z.string().nullable(),
+  primary: z.string(),
+  history: historySchema.array(),
+  /** Nodes that were taken out of the configuration: their slots go. */
+  removed: z.string().array().default([]),
+});
+export type ClusterState = z.output<typeof stateSchema>;
+
+const DAMAGED = {
+  code: "state_dir_unusable",
+  safe: "Nothing was changed; the data directories are not concerned.",
+  next: "Put the file back from a copy. It names the primary, so it is never guessed anew.",
+} as const;
+
+/** @throws OdooPgError state_dir_unusable for what is damaged, or what as root somebody else could have written */
+async function readOurs<T>(file: string, schema: z.ZodType<T>, told: DamageText): Promise<T | undefined> {
+  if (await isBelievable(file)) return await readJsonFile(file, schema, told);
+  throw new OdooPgError("state_dir_unusable", {
+    message: `${file} does not belong to root: what it says is not believed. The state directory is as odoo-pg up to 0.1 made it, or somebody changed its owner.`,
+    safe: "Nothing was changed; what runs goes on.",
+    next: "odoo-pg up makes it root's, without a restart.",
+  });
+}
+
+/** @throws OdooPgError state_dir_unusable when it is damaged */
+export async function readApplied(layout: Layout): Promise<Applied | undefined> {
+  return await readOurs(layout.appliedFile, appliedSchema, {
+    ...DAMAGED,
+    next: "Put the file back from a copy. It says which settings the servers run with.",
+  });
+}
+
+export async function writeApplied(layout: Layout, config: Config, major: number): Promise<void> {
+  const applied: Applied = { format: 1, config, major };
+  await writeFileAtomic(layout.appliedFile, `${JSON.stringify(applied, undefined, 2)}\n`);
+}
+
+/** @throws OdooPgError state_dir_unusable when it is damaged */
+export async function readState(layout: Layout): Promise<ClusterState | undefined> {
+  return await readOurs(layout.stateFile, stateSchema, DAMAGED);
+}
+
+export async function writeState(layout: Layout, state: ClusterState): Promise<void> {
+  await writeFileAtomic(layout.stateFile, `${JSON.stringify(state, undefined, 2)}\n`);
+}

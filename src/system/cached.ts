@@ -1,0 +1,81 @@
+import { monotonic, within } from "./clock.ts";
+
+/** Milliseconds until a look that failed is tried again, where looks are rarer than that. */
+const AGAIN_AFTER = 10_000;
+
+export interface Looking<T> {
+  readonly look: () => Promise<T>;
+  /** Milliseconds between two looks at most. */
+  readonly every: number;
+  /** Milliseconds that anybody waits for a look. One that hangs is waited for once only, and no second one is begun. */
+  readonly limit: number;
+}
+
+/** Something that costs a look, looked at only while somebody asks, and not more often than need be. */
+export class Recent<T> {
+  readonly #looking: Looking<T>;
+  #last: T | undefined;
+  #failed = false;
+  /** When the last look was begun (monotonic). */
+  #begun: number | undefined;
+  #underWay: Promise<void> | undefined;
+
+  constructor(looking: Looking<T>) {
+    this.#looking = looking;
+  }
+
+  /** What is so now. Undefined when the look failed, or takes longer than its limit. Never throws. */
+  async now(): Promise<T | undefined> {
+    this.#lookIfDue();
+    if (this.#underWay && this.#begun !== undefined) {
+      const rest = this.#looking.limit - (monotonic() - this.#begun);
+      if (rest <= 0) return undefined;
+      const ended = await within(rest, "a look", this.#underWay).then(
+        () => true,
+        () => false,
+      );
+      if (!ended) return undefined;
+    }
+    return this.#failed ? undefined : this.#last;
+  }
+
+  /** What was seen last, at once; a look that is due is begun. Undefined before the first one ended well. */
+  last(): T | undefined {
+    this.#lookIfDue();
+    return this.#last;
+  }
+
+  /** What was seen last; before anything was, the first look is waited for, at most `milliseconds`. Never throws. */
+  async lastOrFirst(milliseconds: number): Promise<T | undefined> {
+    const seen = this.last();
+    if (seen !== undefined || !this.#underWay) return seen;
+    await within(milliseconds, "a first look", this.#underWay).catch(() => {});
+    return this.#last;
+  }
+
+  /** Has the next question begin a look, unless one was begun within `milliseconds`. */
+  lookAgainAfter(milliseconds: number): void {
+    if (this.#begun !== undefined && monotonic() - this.#begun > milliseconds) this.#begun = undefined;
+  }
+
+  #lookIfDue(): void {
+    if (this.#underWay) return;
+    const { every, look } = this.#looking;
+    const wait = this.#failed ? Math.min(every, AGAIN_AFTER) : every;
+    if (this.#begun !== undefined && monotonic() - this.#begun < wait) return;
+    this.#begun = monotonic();
+    this.#underWay = look()
+      .then(
+        (seen) => {
+          this.#last = seen;
+          this.#failed = false;
+        },
+        () => {
+          this.#failed = true;
+        },
+      )
+      .finally(() => {
+        this.#underWay = undefined;
+      });
+  }
+}

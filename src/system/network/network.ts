@@ -1,0 +1,109 @@
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import net from "node:net";
+import { networkInterfaces } from "node:os";
+import { run } from "../process/process.ts";
+
+/** Whether this machine has an IPv6 address, be it only the loopback one. */
+export function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((addresses) =>
+    addresses?.some(({ family }) => family === "IPv6"),
+  );
+}
+
+/** Whether a server could listen on this address and port now. */
+export async function isPortFree(port: number, host = "127.0.0.1"): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const probe = net.createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)));
+  });
+}
+
+export interface PortHolder {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Who listens on a TCP port, as far as this user may know. */
+export async function portHolder(port: number): Promise<PortHolder | undefined> {
+  if (process.platform === "linux") return linuxPortHolder(port);
+  const lsof = await run("lsof", ["-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpc"]).catch(() => undefined);
+  const pid = /^p(\d+)$/m.exec(lsof?.stdout ?? "")?.[1];
+  const command = /^c(.+)$/m.exec(lsof?.stdout ?? "")?.[1];
+  return pid === undefined ? undefined : { pid: Number(pid), command: command ?? "?" };
+}
+
+/** proc(5): /proc/net/tcp names the socket's inode of each listener (state 0A); /proc/PID/fd links to it. */
+function linuxPortHolder(port: number): PortHolder | undefined {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const inodes = new Set<string>();
+  for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
+    let text = "";
+    try {
+      text = readFileSync(table, "utf8");
+    } catch {
+      continue;
+    }
+    for (const line of text.split("\n").slice(1)) {
+      const fields = line.trim().split(/\s+/);
+      if (fields[1]?.endsWith(`:${hex}`) && fields[3] === "0A" && fields[9])
+        inodes.add(`socket:[${fields[9]}]`);
+    }
+  }
+  if (inodes.size === 0) return undefined;
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+        if (inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`))) {
+          return { pid: Number(pid), command: readFileSync(`/proc/${pid}/comm`, "utf8").trim() };
+        }
+      }
+    } catch {
+      // Another user's process, or one that ended meanwhile.
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Sends a text to a Unix socket and returns all that comes back until the other side closes.
+ * @throws Error when nobody listens or no whole answer came within `limit` milliseconds.
+ */
+export async function askSocket(socketPath: string, text: string, limit = 2000): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = net.createConnection({ path: socketPath });
+    const timer = setTimeout(() => {
+      socket.destroy();
+      reject(new Error(`no answer from ${socketPath} within ${limit} ms`));
+    }, limit);
+    socket.setEncoding("utf8");
+    // Half closed: HAProxy answers, then closes its side too.
+    socket.once("connect", () => socket.end(text));
+    socket.on("data", (chunk: string) => {
+      answer += chunk;
+    });
+    socket.once("error", (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    socket.once("end", () => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+  });
+}
+
+/** Whether something accepts connections on this address within `limit` milliseconds. */
+export async function accepts(host: string, port: number, limit: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = net.createConnection({ host, port, timeout: limit });
+    const done = (answer: boolean) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", done(true));
+    socket.once("timeout", done(false));
+    socket.once("error", done(false));
+  });
+}
