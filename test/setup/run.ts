@@ -1,11 +1,20 @@
 // Once per run: a folder for everything that tests make, and the program built into it, so that a change of the
 // sources meanwhile, or another run, does not change what is tested.
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { endProcesses, processesUsing } from "../support/processes.ts";
 import { forgetEndedRuns, ownerFile } from "./ended-runs.ts";
+import { runPlace, runPlaces } from "./run-place.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -18,12 +27,9 @@ declare module "vitest" {
   }
 }
 
-/** Short, because the path of a Unix socket has at most 107 bytes; /tmp is open to all users. */
-const parent = realpathSync("/tmp");
-
 export default async function setUpRun(project: TestProject): Promise<() => Promise<void>> {
-  await forgetEndedRuns(parent);
-  const folder = mkdtempSync(join(parent, "opg-"));
+  for (const place of runPlaces) if (existsSync(place)) await forgetEndedRuns(realpathSync(place));
+  const folder = mkdtempSync(join(runPlace(), "opg-"));
   chmodSync(folder, 0o755);
   writeFileSync(join(folder, ownerFile), String(process.pid));
   const program = join(folder, "odoo-pg.mjs");
