@@ -14,6 +14,9 @@ const words = process.argv.slice(2);
 const installed = await installForIntegration();
 if (installed.length) console.log(`installed ${installed.join(", ")}`);
 const engine = await findEngine();
+/** Whoever interrupts this waits for the end of the present scenario: then all that was started is cleared away. */
+const interruption = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => interruption.abort());
 let passed = 0;
 let failed = 0;
 
@@ -21,7 +24,7 @@ let failed = 0;
 const TRIES = process.env.CI === "true" ? 2 : 1;
 
 async function attempt(name, act) {
-  for (let left = TRIES; left > 0; left -= 1) {
+  for (let left = TRIES; left > 0 && !interruption.signal.aborted; left -= 1) {
     const begun = performance.now();
     const took = () => `(${((performance.now() - begun) / 1000).toFixed(1)} s)`;
     try {
@@ -31,7 +34,9 @@ async function attempt(name, act) {
       return true;
     } catch (error) {
       const words = String(error?.stack ?? error).replaceAll("\n", "\n        ");
-      console.log(`${left > 1 ? "again   " : "FAILED  "}${name} ${took()}\n        ${words}`);
+      console.log(
+        `${left > 1 && !interruption.signal.aborted ? "again   " : "FAILED  "}${name} ${took()}\n        ${words}`,
+      );
     }
   }
   failed += 1;
