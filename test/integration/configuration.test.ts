@@ -60,31 +60,47 @@ describe("a parameter", () => {
     }
   });
 
-  test("that needs a restart restarts both servers, the replica first", async () => {
+  test("that needs a restart restarts both servers, the replica first, and goes back to its default when it is no longer given", async () => {
     const before = await servers();
-    cluster.configure(parameters({ shared_buffers: "24MB" }));
+    const otherwise = await setting("pg1", "max_files_per_process");
+    cluster.configure(parameters({ shared_buffers: "24MB", max_files_per_process: 900 }));
     await cluster.up();
     const after = await servers();
-    expect(await setting("pg1", "shared_buffers")).toBe("24MB");
-    expect(await setting("pg2", "shared_buffers")).toBe("24MB");
+    for (const node of ["pg1", "pg2"] as const) {
+      expect(await setting(node, "shared_buffers")).toBe("24MB");
+      expect(await setting(node, "max_files_per_process")).toBe("900");
+    }
     expect(after.pg2.started > before.pg2.started).toBe(true);
     expect(after.pg1.started > after.pg2.started).toBe(true);
     await cluster.healthy();
+
+    cluster.configure({});
+    await cluster.up();
+    expect(otherwise).toBe("1000");
+    for (const node of ["pg1", "pg2"] as const)
+      expect(await setting(node, "max_files_per_process")).toBe(otherwise);
   });
 
-  test("that a replica may not have below its primary goes up at the replica first, and down last", async () => {
-    cluster.configure(parameters({ max_connections: 320 }));
+  test("that a replica may not have below its primary goes up at the replica first, and down last, to its default too", async () => {
+    const names = ["max_connections", "max_locks_per_transaction"] as const;
+    const both = async (node: ClusterTarget): Promise<unknown[]> =>
+      await Promise.all(names.map(async (name) => await setting(node, name)));
+    const byDefault = await both("pg1");
+    expect(byDefault[1]).toBe("256");
+    cluster.configure(parameters({ max_connections: 320, max_locks_per_transaction: 300 }));
     await cluster.up();
     const raised = await servers();
-    expect(await setting("pg1", "max_connections")).toBe("320");
-    expect(await setting("pg2", "max_connections")).toBe("320");
+    expect([await both("pg1"), await both("pg2")]).toEqual([
+      ["320", "300"],
+      ["320", "300"],
+    ]);
     expect(raised.pg1.started > raised.pg2.started).toBe(true);
 
-    cluster.configure(parameters({ max_connections: 310 }));
+    // One is lowered, the other no longer given.
+    cluster.configure(parameters({ max_connections: Number(byDefault[0]) }));
     await cluster.up();
     const lowered = await servers();
-    expect(await setting("pg1", "max_connections")).toBe("310");
-    expect(await setting("pg2", "max_connections")).toBe("310");
+    expect([await both("pg1"), await both("pg2")]).toEqual([byDefault, byDefault]);
     expect(lowered.pg1.started > raised.pg1.started).toBe(true);
     expect(lowered.pg2.started > lowered.pg1.started).toBe(true);
     await cluster.healthy();
@@ -136,18 +152,6 @@ describe("a parameter", () => {
     expect(confTexts()).toEqual(texts);
     cluster.configure({});
     await cluster.healthy();
-  });
-
-  test("that needs a restart is taken back to its default when it is no longer given", async () => {
-    cluster.configure(parameters({ max_files_per_process: 900, max_locks_per_transaction: 300 }));
-    await cluster.up();
-    expect(await setting("pg1", "max_files_per_process")).toBe("900");
-    cluster.configure({});
-    await cluster.up();
-    for (const node of ["pg1", "pg2"] as const) {
-      expect(await setting(node, "max_files_per_process")).toBe("1000");
-      expect(await setting(node, "max_locks_per_transaction")).toBe("256");
-    }
   });
 });
 
