@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { readApplied } from "../../src/store/state.ts";
 import { diagnose } from "../../src/advice/doctor/diagnose.ts";
 import { type Evidence, type IdleSession, unseen, whatWasSeen } from "../../src/advice/doctor/evidence.ts";
+import { doctorDocument } from "../../src/advice/doctor/document.ts";
 import { gatherEvidence } from "../../src/advice/doctor/gather/gather.ts";
 import { nextCommands } from "../../src/advice/doctor/next-commands.ts";
 import { layoutOf } from "../../src/config/layout.ts";
@@ -36,7 +37,17 @@ async function say(database: string, ...statements: readonly string[]): Promise<
   await session.close();
 }
 
-const codes = async (): Promise<string[]> => timeless(await look(cluster)).map(({ code }) => code);
+/** What the command gathers, without the start of a program: for looks that only wait, or see the end of something. */
+async function gathered(): Promise<Evidence> {
+  const applied = await readApplied(layoutOf(cluster.stateDir));
+  if (!applied) throw new Error("nothing was applied");
+  return await gatherEvidence({ config: applied.config, odooConf: unseen("not named") });
+}
+
+async function codes(): Promise<string[]> {
+  const commands = nextCommands((command) => `odoo-pg ${command}`);
+  return timeless(doctorDocument(await gathered(), commands)).map(({ code }) => code);
+}
 
 test("a healthy database of Odoo has no findings", async () => {
   const document = await look(cluster);
@@ -197,9 +208,7 @@ test("a template that was spoilt is found, and up makes it whole", async () => {
 describe("transactions in which nothing happens", () => {
   /** What is seen now, as if so many seconds had passed. */
   const later = async (seconds: number): Promise<Evidence> => {
-    const applied = await readApplied(layoutOf(cluster.stateDir));
-    if (!applied) throw new Error("nothing was applied");
-    const evidence = await gatherEvidence({ config: applied.config, odooConf: unseen("not named") });
+    const evidence = await gathered();
     const aged = (session: IdleSession): IdleSession => ({ ...session, seconds: session.seconds + seconds });
     return {
       ...evidence,
