@@ -1,5 +1,5 @@
 import path from "node:path";
-import { oneLine } from "../printable.ts";
+import { oneLine, printableLine } from "../printable.ts";
 import { readTextIfAny, removeFile, writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { DIFFERENCES_FILE } from "./manifest.ts";
 
@@ -7,9 +7,11 @@ import { DIFFERENCES_FILE } from "./manifest.ts";
 const KEPT = 10_000;
 const LENGTH = 4000;
 
-/** Differences as a file holds them: one line each. */
+/** Differences as a file holds them: one line each, harmless on a terminal. */
 export function differencesText(differences: readonly string[]): string {
-  const lines = differences.slice(0, KEPT).map((difference) => `${oneLine(difference, LENGTH)}\n`);
+  const lines = differences
+    .slice(0, KEPT)
+    .map((difference) => `${printableLine(oneLine(difference, LENGTH))}\n`);
   const more = differences.length - lines.length;
   return `${lines.join("")}${more > 0 ? `… and ${more} more\n` : ""}`;
 }

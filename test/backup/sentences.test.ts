@@ -1,5 +1,6 @@
 import { assert, integer, property, string } from "fast-check";
 import { describe, expect, test } from "vitest";
+import { differencesText } from "../../src/backup/differences.ts";
 import { checksSchema } from "../../src/backup/manifest.ts";
 import { backupStatusSchema } from "../../src/model/backup-report.ts";
 import { restoreFailed } from "../../src/restore/filling.ts";
@@ -57,6 +58,15 @@ describe("differences in a sentence", () => {
     expect(folded(lines)).toEqual([...lines.slice(0, 20), "… and 40 more"]);
     expect(new OdooPgError("restore_failed", { message: "x" }).toJSON()).not.toHaveProperty("details");
   });
+});
+
+test("a file of differences has one line for each, with nothing that a terminal would act upon", () => {
+  const text = differencesText(["table a\u001b[2Jb is missing", "function body f() is: x\ny"]);
+  expect(text).toBe("table a\\u001b[2Jb is missing\nfunction body f() is: x y\n");
+  const lines = differencesText(Array.from({ length: 10_003 }, String))
+    .trimEnd()
+    .split("\n");
+  expect([lines.length, lines.at(-1)]).toEqual([10_001, "… and 3 more"]);
 });
 
 test("what odoo-pg 0.1.0 recorded in many lines is read as one", () => {
