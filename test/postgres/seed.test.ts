@@ -87,16 +87,16 @@ test("a new cluster has checksums, UTF8, C collation, and no way in but SCRAM an
 test("a base backup that is killed leaves nothing that could start, and the next one succeeds", async () => {
   session = await primary.session();
   await ensureSlot(session, "pg2");
-  const interrupted = expect(
-    seedDataDirectory({
-      ...seedOptions(replica, primary),
-      onProgress: () => {
-        // Its helper, which streams the WAL, is its child and lives on by itself.
-        const pids = processesNaming(replica.files.newDataPrefix).map(({ pid }) => pid);
-        if (pids.length > 0) process.kill(Math.min(...pids), "SIGKILL");
-      },
-    }),
-  ).rejects.toMatchObject({ code: "command_failed" });
+  const interrupted = expect(seedDataDirectory(seedOptions(replica, primary))).rejects.toMatchObject({
+    code: "command_failed",
+  });
+  // Its helper, which streams the WAL, is its child and lives on by itself.
+  let copying: readonly number[] = [];
+  await waitFor("the copy to be begun", () => {
+    copying = processesNaming(replica.files.newDataPrefix).map(({ pid }) => pid);
+    return attempts(replica).length === 1 && copying.length > 0;
+  });
+  process.kill(Math.min(...copying), "SIGKILL");
   await interrupted;
   expect(await kindOfData(replica)).toBe("absent");
   expect(attempts(replica)).toHaveLength(1);
