@@ -458,7 +458,7 @@ function alarmChannels({ input: { agent, suggest } }: ClusterView): Warning[] {
   return [
     warning("alarm_channel_failing", {
       message: `Alarms do not arrive by ${each.join("; ")}.`,
-      next: suggest("alerts test"),
+      next: suggest("alarms test"),
     }),
   ];
 }

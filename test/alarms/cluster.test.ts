@@ -31,7 +31,7 @@ describe("the alarms of a running cluster", () => {
       .filter((message) => message.rule === rule)
       .map(({ event, subject }) => `${event} ${subject}`);
   const list = async (): Promise<string[]> => {
-    const { alarms } = listed.parse(await cluster.json(["alerts", "list"]));
+    const { alarms } = listed.parse(await cluster.json(["alarms", "list"]));
     return alarms.map(({ rule, subject }) => `${rule} ${subject}`);
   };
 
@@ -144,14 +144,14 @@ describe("the alarms of a running cluster", () => {
   });
 });
 
-describe("odoo-pg alerts", () => {
+describe("odoo-pg alarms", () => {
   test("test sends one through each channel and says of each how it went, with nothing running", async () => {
     const cluster = await throwawayCluster();
     const receiver = await httpReceiver();
     const told = join(cluster.folder, "told");
     const webhook_file = secretFile(cluster, "webhook", `${receiver.address}/hook-s3cret`);
     cluster.configure({ alarms: { webhook_file, command: ["tee", told] } });
-    const good = await cluster.run(["alerts", "test"]);
+    const good = await cluster.run(["alarms", "test"]);
     expect(good.exitCode, good.stderr).toBe(0);
     expect(good.stdout).toMatch(/^webhook +delivered in \d+\.\d s\ncommand +delivered in \d+\.\d s\n$/);
     expect(messageSchema.parse(JSON.parse(receiver.received[0]?.body ?? ""))).toMatchObject({
@@ -163,12 +163,12 @@ describe("odoo-pg alerts", () => {
 
     const nobody = secretFile(cluster, "slack", `http://127.0.0.1:${await freePort()}/s3cret`, 0o644);
     cluster.configure({ alarms: { webhook_file, slack_file: nobody } });
-    const bad = await cluster.run(["alerts", "test"]);
+    const bad = await cluster.run(["alarms", "test"]);
     expect(bad.exitCode).toBe(1);
     expect(bad.stdout).toContain(`FAILED: ${nobody}: the address does not answer (ECONNREFUSED)`);
     expect(bad.stderr).toContain(`Others may read ${nobody}, which holds a secret: chmod 600 ${nobody}`);
     expect(bad.stdout + bad.stderr).not.toContain("s3cret");
-    expect(await cluster.json(["alerts", "test"])).toMatchObject({
+    expect(await cluster.json(["alarms", "test"])).toMatchObject({
       version: 1,
       ok: false,
       channels: [
@@ -181,10 +181,14 @@ describe("odoo-pg alerts", () => {
 
   test("test without any channel fails and says what to set; list says that nothing is on", async () => {
     const cluster = await throwawayCluster();
-    const none = await cluster.run(["alerts", "test"]);
+    const none = await cluster.run(["alarms", "test"]);
     expect(none.exitCode).toBe(1);
     expect(none.stderr).toContain("No channel is configured: nobody is told of anything.");
-    const list = await cluster.run(["alerts", "list"]);
+    const list = await cluster.run(["alarms", "list"]);
     expect([list.exitCode, list.stderr.trim()]).toEqual([0, "No alarm is on."]);
+    // The name of 0.1.
+    const former = await cluster.run(["alerts", "list"]);
+    expect(former.exitCode).toBe(0);
+    expect(former.stderr).toMatch(/^odoo-pg alerts is called odoo-pg alarms now.*\nNo alarm is on\.$/m);
   });
 });

@@ -394,7 +394,7 @@ describe("warnings", () => {
           failing_channels: [{ name: "mail", since: NOW - 60_000, error: "smtp.example.com:587: no answer" }],
         }),
       },
-      next: "odoo-pg alerts test",
+      next: "odoo-pg alarms test",
     },
     rights_not_kept: {
       when: { agent: agentOf(["pg1", "pg2"], { rights: { problem: "no answer", by_password: null } }) },

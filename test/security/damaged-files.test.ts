@@ -134,7 +134,7 @@ describe("records of the state directory", () => {
     const file = join(cluster.stateDir, "alarms.json");
     await cluster.down();
     writeFileSync(file, `{"version":1,"al${SECRET}`);
-    expect((await errorOf(["alerts", "list"])).message).toContain(file);
+    expect((await errorOf(["alarms", "list"])).message).toContain(file);
     await cluster.up();
     await waitFor("a new record", () => existsSync(file) && existsSync(`${file}.damaged`));
     await waitFor("a word of it in the log", () =>

@@ -305,6 +305,8 @@ const ROWS: readonly Tried[] = [
   row("history"),
   row("replication status"),
   row("console"),
+  row("alarms list"),
+  row("alarms test", [], MAY_BE_REFUSED),
   row("alerts list"),
   row("alerts test", [], MAY_BE_REFUSED),
   row("events"),

@@ -1,7 +1,9 @@
+import type { Command } from "commander";
 import type { CommandLine } from "../command-line.ts";
+import type { Context } from "../context.ts";
 
 /** Whether all is well, what is not, and what happened. */
-export function addWatchCommands({ command, add, withContext, invocation }: CommandLine): void {
+export function addWatchCommands({ command, add, withContext, invocation, root }: CommandLine): void {
   command("status", "is all well: nodes, lag, slots, disks, endpoints, and what to do next")
     .option("--json", "one JSON document")
     .option("--watch", "again every 2 s, until Ctrl-C")
@@ -35,21 +37,7 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
         return await consoleLink(context, { passwords: on("passwords"), json });
       }),
     );
-  const alerts = command("alerts", "alarms: try the channels, list what is on");
-  add(alerts, "test", "send a test through each channel of `alarms`")
-    .option("--json", "one JSON document")
-    .action(
-      withContext(
-        async (context, { json }) => await (await import("../watch/alerts.ts")).alertsTest(context, { json }),
-      ),
-    );
-  add(alerts, "list", "which alarms are on, and since when")
-    .option("--json", "one JSON document")
-    .action(
-      withContext(
-        async (context, { json }) => await (await import("../watch/alerts.ts")).alertsList(context, { json }),
-      ),
-    );
+  addAlarms(command("alarms", "which are on; try the channels by which they are told"));
   command("events", "what happened to the cluster, and who asked for it")
     .option("--since <time>", "24h, 30m, 7d or a date; default 7d")
     .option("-f, --follow", "go on printing what happens")
@@ -60,4 +48,30 @@ export function addWatchCommands({ command, add, withContext, invocation }: Comm
         return await events(context, { since: text("since"), follow: on("follow"), json });
       }),
     );
+
+  // Up to 0.1 the command was called so.
+  addAlarms(root.command("alerts", { hidden: true }), (context) =>
+    context.output.err(
+      "odoo-pg alerts is called odoo-pg alarms now; the old name goes with the next version.",
+    ),
+  );
+
+  function addAlarms(group: Command, note: (context: Context) => void = () => {}): void {
+    add(group, "list", "which alarms are on, and since when")
+      .option("--json", "one JSON document")
+      .action(
+        withContext(async (context, { json }) => {
+          note(context);
+          return await (await import("../watch/alarms.ts")).alarmsList(context, { json });
+        }),
+      );
+    add(group, "test", "send a test through each channel of `alarms`")
+      .option("--json", "one JSON document")
+      .action(
+        withContext(async (context, { json }) => {
+          note(context);
+          return await (await import("../watch/alarms.ts")).alarmsTest(context, { json });
+        }),
+      );
+  }
 }

@@ -130,5 +130,5 @@ export const alarms = z
   .prefault({})
   .register(docs, {
     description:
-      "Alarms: what is told when something begins to be wrong, and when it is over. Without any channel they are only listed (`odoo-pg alerts list`) and logged. Try the channels with `odoo-pg alerts test`.",
+      "Alarms: what is told when something begins to be wrong, and when it is over. Without any channel they are only listed (`odoo-pg alarms list`) and logged. Try the channels with `odoo-pg alarms test`.",
   });

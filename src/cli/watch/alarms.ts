@@ -8,7 +8,7 @@ import { suggest, type Context } from "../context.ts";
 import { showTable } from "../table.ts";
 
 /** The alarms that are on, since when, and the channels by which nothing arrives. Works with the agent stopped. */
-export async function alertsList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
+export async function alarmsList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
   const { output, config, layout } = context;
   const saved = await readAlarms(layout.stateDir);
   const on = (saved?.alarms ?? [])
@@ -73,7 +73,7 @@ export async function alertsList(context: Context, flags: { readonly json: boole
  * Sends a test through each channel of the configuration file, whether the agent runs or not.
  * @returns 1 when one failed, or when there is none: then nobody would be told of anything
  */
-export async function alertsTest(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
+export async function alarmsTest(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
   const { output, config, machine } = context;
   const [tried, open] = await Promise.all([tryChannels(config, machine.hostname), openSecretFiles(config)]);
   const ok = tried.length > 0 && tried.every((one) => one.ok);
@@ -92,7 +92,7 @@ export async function alertsTest(context: Context, flags: { readonly json: boole
     tried.length === 0
       ? `No channel is configured: nobody is told of anything. Set one under "alarms" in odoo-pg.yaml, such as alarms.mail.`
       : failed
-        ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, "alerts test")}`
+        ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, "alarms test")}`
         : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, "up")}`,
   );
   return ok ? 0 : 1;
