@@ -17,6 +17,35 @@ export const definitionKinds = [
   "function body",
 ] as const;
 
+/** What rights are on. `default` are those that new objects of a role get (ALTER DEFAULT PRIVILEGES). */
+const rightKinds = [
+  "table",
+  "sequence",
+  "column",
+  "schema",
+  "routine",
+  "type",
+  "large object",
+  "default",
+] as const;
+
+const rightSchema = z.object({
+  kind: z.enum(rightKinds),
+  /** Empty where it lies in none. */
+  schema: z.string(),
+  /** Of a column; the role of a default. */
+  table: z.string(),
+  /** The kind of objects of a default, such as TABLES. */
+  name: z.string(),
+  /** Null: everybody. */
+  to: z.string().nullable(),
+  /** Whether `to` owns it. */
+  own: z.boolean(),
+  /** Such as `INSERT,SELECT*`; `*` with grant option. Empty for none. */
+  privileges: z.string(),
+});
+export type Right = z.output<typeof rightSchema>;
+
 const roleSchema = z.object({
   name: z.string(),
   superuser: z.boolean(),
@@ -78,6 +107,13 @@ export const contentsSchema = z.object({
       last_value: z.string().nullable(),
     })
     .array(),
+  /**
+   * All rights on what somebody granted or revoked any on; not of what belongs to an extension. Backups of odoo-pg 0.1.0 have
+   * none, nor the next.
+   */
+  rights: rightSchema.array().optional(),
+  /** What is in no list with an owner and is not the database owner's, as pg_identify_object names it. */
+  owned_otherwise: z.object({ type: z.string(), identity: z.string(), owner: z.string() }).array().optional(),
   extensions: z
     .object({ name: z.string(), version: z.string(), schema: z.string(), owner: z.string() })
     .array(),

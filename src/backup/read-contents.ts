@@ -1,6 +1,11 @@
 import { copyOut, countByCopy } from "../postgres/sql/copy-out.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "../postgres/sql/passing.ts";
-import { quoteSqlIdentifier as id, type OrdinarySession, type Session } from "../system/sql/sql.ts";
+import {
+  quoteSqlIdentifier as id,
+  type OrdinarySession,
+  type Session,
+  type SuperuserSession,
+} from "../system/sql/sql.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 import { SEARCH_ALL, SEARCH_AS_BEFORE } from "./search-path.ts";
 
@@ -30,6 +35,8 @@ export function definitionsIn(schemas: string): string {
   UNION ALL SELECT 'policy', n.nspname, t.relname, p.polname,
       'AS ' || CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END || ' FOR ' ||
       CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END ||
+      ' TO ' || (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ' ORDER BY pg_get_userbyid(r))
+        FROM unnest(p.polroles) r) ||
       coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '') ||
       coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
     FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid ${ofRelation}
@@ -56,6 +63,54 @@ export function definitionsIn(schemas: string): string {
  */
 export const OF_TYPE = `EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i')`;
+
+/**
+ * Rows of kind, schema, table, name, to, own, privileges: what who may do.
+ * @param all whether also of objects on which nobody granted or revoked anything
+ */
+export function rightsIn(all: boolean): string {
+  const inSchema = (catalogue: string, of: string) =>
+    `JOIN pg_namespace n ON n.oid = ${of} WHERE ${OWN_SCHEMA} AND ${notOfExtension(catalogue, "x.oid")}`;
+  const objects = `
+  SELECT CASE x.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind, n.nspname AS schema, '' AS "table", x.relname AS name,
+      x.relowner AS owner, x.relacl AS acl, acldefault(CASE x.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", x.relowner) AS usual
+    FROM pg_class x ${inSchema("pg_class", "x.relnamespace")} AND x.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  UNION ALL SELECT 'column', n.nspname, x.relname, a.attname, x.relowner, a.attacl, '{}'
+    FROM pg_attribute a JOIN pg_class x ON x.oid = a.attrelid ${inSchema("pg_class", "x.relnamespace")} AND a.attacl IS NOT NULL
+      AND NOT a.attisdropped
+  UNION ALL SELECT 'schema', '', '', n.nspname, n.nspowner, n.nspacl, acldefault('n', n.nspowner)
+    FROM pg_namespace n WHERE ${OWN_SCHEMA} AND ${notOfExtension("pg_namespace", "n.oid")}
+  UNION ALL SELECT 'routine', n.nspname, '', x.proname || '(' || pg_get_function_identity_arguments(x.oid) || ')', x.proowner,
+      x.proacl, acldefault('f', x.proowner)
+    FROM pg_proc x ${inSchema("pg_proc", "x.pronamespace")}
+  UNION ALL SELECT 'type', n.nspname, '', x.typname, x.typowner, x.typacl, acldefault('T', x.typowner)
+    FROM pg_type x ${inSchema("pg_type", "x.typnamespace")} AND x.typtype IN ('b', 'c', 'd', 'e', 'r')
+      AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = x.typrelid AND c.relkind <> 'c')
+  UNION ALL SELECT 'large object', '', '', x.oid::text, x.lomowner, x.lomacl, acldefault('L', x.lomowner)
+    FROM pg_largeobject_metadata x WHERE ${all} OR x.lomacl IS NOT NULL
+  UNION ALL SELECT 'default', coalesce(n.nspname, ''), pg_get_userbyid(x.defaclrole), CASE x.defaclobjtype WHEN 'r' THEN 'TABLES'
+      WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END, x.defaclrole, x.defaclacl, '{}'
+    FROM pg_default_acl x LEFT JOIN pg_namespace n ON n.oid = x.defaclnamespace`;
+  return `
+  SELECT o.kind, o.schema, o."table", o.name, CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END AS "to",
+    coalesce(a.grantee = o.owner, false) AS own,
+    coalesce(string_agg(a.privilege || CASE WHEN a.grantable THEN '*' ELSE '' END, ',' ORDER BY a.privilege), '') AS privileges
+  FROM (${objects}) o LEFT JOIN LATERAL (
+    SELECT grantee, privilege_type AS privilege, bool_or(is_grantable) AND grantee <> o.owner AS grantable
+    FROM aclexplode(${all ? "coalesce(o.acl, o.usual)" : "o.acl"}) GROUP BY 1, 2) a ON true
+  WHERE ${all} OR o.acl IS NOT NULL
+  GROUP BY o.kind, o.schema, o."table", o.name, o.owner, a.grantee`;
+}
+
+/** Rows of type, identity, owner: of what has an owner, and is in no list of the contents with it. */
+export const OWNED_OTHERWISE = `
+  SELECT i.type, i.identity, pg_get_userbyid(s.refobjid) AS owner
+  FROM pg_shdepend s, pg_identify_object(s.classid, s.objid, 0) i
+  WHERE s.deptype = 'o' AND s.objsubid = 0 AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND s.classid NOT IN ('pg_namespace'::regclass, 'pg_proc'::regclass, 'pg_extension'::regclass, 'pg_foreign_server'::regclass,
+      'pg_foreign_data_wrapper'::regclass, 'pg_event_trigger'::regclass)
+    AND NOT EXISTS (SELECT FROM pg_class c WHERE s.classid = 'pg_class'::regclass AND c.oid = s.objid AND c.relkind <> 'c')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = s.classid AND d.objid = s.objid AND d.deptype = 'e')`;
 
 /**
  * One row, one column `contents`: everything but rows, attachments, Odoo. NOT NULL is left out of the constraints:
@@ -119,6 +174,9 @@ const CATALOGUE = `SELECT jsonb_build_object(
     AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
   JOIN pg_proc p ON p.oid = d.objid AND p.proname = 'unaccent' AND p.pronargs = 1 JOIN pg_namespace n ON n.oid = p.pronamespace
   WHERE e.extname = 'unaccent'),
+'rights', (SELECT coalesce(jsonb_agg(r ORDER BY r.kind, r.schema, r."table", r.name, r."to"), '[]') FROM (${rightsIn(false)}) r),
+'owned_otherwise', (SELECT coalesce(jsonb_agg(o ORDER BY o.type, o.identity), '[]') FROM (${OWNED_OTHERWISE}) o
+  WHERE o.owner <> (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())),
 'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
 'roles', (
   WITH RECURSIVE named AS (
@@ -163,6 +221,24 @@ export async function readDefinitions(session: Session): Promise<Contents> {
 
 function withRows(tables: Contents["tables"], rows: ReadonlyMap<number, number>): Contents["tables"] {
   return tables.map((table, index) => ({ ...table, rows: rows.get(index) ?? null }));
+}
+
+/**
+ * The same contents with all rows of tables whose row level security binds their owner too: he saw but those that it lets
+ * him see.
+ */
+export async function withUnseenRows(session: SuperuserSession, contents: Contents): Promise<Contents> {
+  const rows = await session.query(
+    `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relrowsecurity AND c.relforcerowsecurity`,
+  );
+  const bound = new Set(rows.map((row) => JSON.stringify([row["schema"], row["name"]])));
+  const unseen = contents.tables.map((table) =>
+    bound.has(JSON.stringify([table.schema, table.name])) ? table : { ...table, rows: null },
+  );
+  const counted = await countRows(session, unseen);
+  const tables = contents.tables.map((table, at) => ({ ...table, rows: counted.get(at) ?? table.rows }));
+  return { ...contents, tables };
 }
 
 /** Tables that have rows of their own have -1 of them as yet. */

@@ -42,12 +42,14 @@ export function readArchiveList(text: string): ArchiveList {
     const [, id, kind, rest = ""] = KINDS.exec(line) ?? [];
     if (id === undefined || kind === undefined) continue;
     const entry = { id: Number(id), line };
-    if (kind === "ACL" || kind === "DEFAULT ACL") {
+    // Its comment is mostly the usual one, which is left out.
+    const ofPublic = kind === "COMMENT" && rest.startsWith("- SCHEMA public ");
+    if (kind === "ACL" || kind === "DEFAULT ACL" || ofPublic) {
       privileges.push(entry);
       continue;
     }
     if (kind === "DATABASE" || kind === "DATABASE PROPERTIES") continue;
-    if (kind === "COMMENT" && /^- (?:EXTENSION|DATABASE|SCHEMA public) /.test(rest)) continue;
+    if (kind === "COMMENT" && /^- (?:EXTENSION|DATABASE) /.test(rest)) continue;
     // The new database has it.
     if (kind === "SCHEMA" && rest.startsWith("- public ")) continue;
     if (kind === "TABLE" && /^public (?:ir_attachment|ir_module_module) /.test(rest)) odoo += 1;

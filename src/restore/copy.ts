@@ -7,6 +7,7 @@ import { readArchiveList } from "./archive-list.ts";
 import { filestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName } from "./database-name.ts";
 import { tellFailure } from "./failure.ts";
+import { rightsOf } from "./from-backup.ts";
 import { jobsOf, type Filling, type Loaded } from "./filling.ts";
 import {
   bothOf,
@@ -229,6 +230,7 @@ async function copyByDump(copying: Copying): Promise<Copied> {
       notes: [...told, ...asideNotes(setAside)],
       setAside,
       owners: expected,
+      rights: rightsOf(expected),
       settings: [],
       knownMissing: undefined,
     };
@@ -270,7 +272,14 @@ async function dumpInto(
       signal,
     });
     const list = readArchiveList(await listArchive(source, file));
-    const frame: Archive = { file, list, jobs: jobsOf(filling), trusted: true, immutableUnaccent };
+    const frame: Archive = {
+      file,
+      list,
+      jobs: jobsOf(filling),
+      trusted: true,
+      immutableUnaccent,
+      rightsKnown: true,
+    };
     const first = await loadAsSql(filling, frame, list.first);
     const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, ["--section=pre-data"]);
     // What rows need has to be there before them; what is set aside is told in the end.

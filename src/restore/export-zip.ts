@@ -145,10 +145,10 @@ async function* plainSql(
   const archive = dumps.find(({ format }) => format === "directory");
   if (archive) {
     const file = path.join(folder, archive.path);
-    const { first, load } = readArchiveList(await listArchive(source, file));
+    const { first, load, privileges } = readArchiveList(await listArchive(source, file));
     const list = `${unfinished}.list`;
     try {
-      await writeFileAtomic(list, [...first, ...load].map(({ line }) => `${line}\n`).join(""));
+      await writeFileAtomic(list, [...first, ...load, ...privileges].map(({ line }) => `${line}\n`).join(""));
       yield* pgRestoreToSql(source, file, list);
     } finally {
       await removeFile(list);
@@ -177,7 +177,7 @@ const NEWLINE = Buffer.from("\n");
 function pgRestoreToSql(source: BackupSource, file: string, list: string): AsyncGenerator<Buffer> {
   return outputOf({
     program: programOf(source.installation, "pg_restore"),
-    args: ["--no-owner", "--no-privileges", `--use-list=${list}`, "--file=-", file],
+    args: ["--no-owner", "--no-privileges", "--no-tablespaces", `--use-list=${list}`, "--file=-", file],
     signal: source.signal,
   });
 }

@@ -3,7 +3,7 @@ import { OdooPgError } from "../errors.ts";
 import { oneLine } from "../printable.ts";
 import { diskSpace } from "../system/files/files.ts";
 import type { Difference } from "../backup/compare.ts";
-import type { Contents } from "../backup/contents.ts";
+import type { Contents, Right } from "../backup/contents.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { neededFilestore, type NewFilestore } from "./attachments.ts";
 import type { NewDatabase } from "./new-database.ts";
@@ -32,6 +32,8 @@ export interface Loaded {
   readonly setAside: readonly SetAside[];
   /** Owners of single things that are not the database's, where they are to stay. */
   readonly owners: Contents | undefined;
+  /** Who may do what, where it is known; and to whom the database belonged. */
+  readonly rights?: { readonly all: readonly Right[]; readonly owner: string } | undefined;
   readonly settings: readonly string[];
   /** Attachments that the database names and the input is known to lack. */
   readonly knownMissing: number | undefined;

@@ -3,7 +3,7 @@ import { OdooPgError } from "../errors.ts";
 import { pause } from "../system/clock.ts";
 import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
 import { findDifferences } from "../backup/compare.ts";
-import { objectsIn } from "../backup/contents.ts";
+import { objectsIn, type Contents } from "../backup/contents.ts";
 import { readFilestoreList } from "../backup/filestore-list.ts";
 import type { BackupPlace } from "../backup/place.ts";
 import type { BackupSource } from "../backup/source.ts";
@@ -15,7 +15,7 @@ import { piecesOf } from "./reading/input.ts";
 import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
 import { ownedBy } from "./owners.ts";
 import { asideNotes, withoutSetAside } from "./set-aside.ts";
-import { SqlLoader } from "./sql-loader.ts";
+import { SqlLoader, type SqlOrder } from "./sql-loader.ts";
 
 export interface BackupLoading {
   /** Where the attachments come from; undefined when they are not restored. */
@@ -91,6 +91,7 @@ async function loadUnchecked(
   const { setAside, notes } = await loadDump(filling, backup, {
     trusted: own,
     immutableUnaccent: expected.unaccent?.immutable === true,
+    rightsKnown: expected.rights !== undefined,
   });
   await copying;
   const promised = withoutSetAside(expected, setAside);
@@ -114,15 +115,21 @@ async function loadUnchecked(
     ],
     setAside,
     owners: own ? promised : undefined,
+    rights: rightsOf(expected),
     settings: expected.database.settings,
     knownMissing: filestore.included ? filestore.missing.count : undefined,
   };
 }
 
+/** Undefined where the backup does not know them. */
+export function rightsOf({ rights, database }: Contents): Loaded["rights"] {
+  return rights && { all: rights, owner: database.owner };
+}
+
 async function loadDump(
   filling: Filling,
   { manifest, folder }: CataloguedBackup,
-  how: { readonly trusted: boolean; readonly immutableUnaccent: boolean },
+  how: Pick<SqlOrder, "trusted" | "immutableUnaccent" | "rightsKnown">,
 ): Promise<ArchiveLoaded> {
   const { source } = filling;
   const dump = manifest.dumps.find(({ format }) => format === "directory");

@@ -23,6 +23,8 @@ export interface Archive {
   /** Whether extensions that only a superuser may make are taken on its word. */
   readonly trusted: boolean;
   readonly immutableUnaccent: boolean;
+  /** As in SqlOrder. */
+  readonly rightsKnown?: boolean;
   /** Makes what it may take for granted, before what failed is tried again. */
   readonly beforeRetry?: () => Promise<void>;
 }
@@ -79,7 +81,7 @@ export function bothOf(first: ArchiveLoaded, second: ArchiveLoaded): ArchiveLoad
  */
 export async function loadAsSql(
   filling: Filling,
-  { file, trusted, immutableUnaccent, beforeRetry }: Archive,
+  { file, trusted, immutableUnaccent, rightsKnown = false, beforeRetry }: Archive,
   entries: readonly ArchiveEntry[],
   how: { readonly again: boolean } = { again: false },
 ): Promise<SqlLoaded> {
@@ -91,6 +93,7 @@ export async function loadAsSql(
     converted: () => false,
     trusted,
     immutableUnaccent,
+    rightsKnown,
     ...how,
     ...(beforeRetry ? { beforeRetry } : {}),
   };

@@ -1,6 +1,6 @@
 import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
 import type { Contents } from "../backup/contents.ts";
-import { OF_TYPE } from "../backup/read-contents.ts";
+import { OF_TYPE, OWNED_OTHERWISE } from "../backup/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 
 const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;
@@ -74,6 +74,8 @@ export async function ownersAfter(
       ...extension,
       owner: extension.owner === loader ? owner : extension.owner,
     })),
+    // They are given back by the same names, or told.
+    owned_otherwise: undefined,
     attachments: null,
     odoo: null,
   };
@@ -102,7 +104,8 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
   const functions = contents.functions.filter(
     (fn) => fn.owner !== "" && fn.owner !== contents.database.owner,
   );
-  if (!wanted.length && !functions.length) return [];
+  const otherwise = (contents.owned_otherwise ?? []).filter(({ type }) => Object.hasOwn(KEYWORDS, type));
+  if (!wanted.length && !functions.length && !otherwise.length) return [];
   return await target.superuser.use(async (session) => {
     const roles = await ordinaryRoles(session);
     const left = new Set<string>();
@@ -123,8 +126,34 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
       );
       if (row) await give(`ROUTINE ${String(row["name"])}`, to);
     }
+    if (otherwise.length) {
+      await session.query("SET search_path = ''");
+      // Named as the server names what is here: a backup's text never becomes part of a statement.
+      const here = new Set(
+        (await session.query(OWNED_OTHERWISE)).map((row) => keyOf(row["type"], row["identity"])),
+      );
+      for (const { type, identity, owner: to } of otherwise)
+        if (here.has(keyOf(type, identity))) await give(`${KEYWORDS[type] ?? ""} ${identity}`, to);
+    }
     return [...left].map((role) => `what role ${role} owned belongs to ${owner} now`);
   });
+}
+
+/** How ALTER calls what pg_identify_object calls so. */
+const KEYWORDS: Readonly<Record<string, string>> = {
+  type: "TYPE",
+  collation: "COLLATION",
+  conversion: "CONVERSION",
+  operator: "OPERATOR",
+  "text search configuration": "TEXT SEARCH CONFIGURATION",
+  "text search dictionary": "TEXT SEARCH DICTIONARY",
+  "statistics object": "STATISTICS",
+  publication: "PUBLICATION",
+  "large object": "LARGE OBJECT",
+};
+
+function keyOf(type: unknown, identity: unknown): string {
+  return JSON.stringify([type, identity]);
 }
 
 /** A sequence of a serial column goes with its table. */

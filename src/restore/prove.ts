@@ -1,9 +1,10 @@
 import { SqlError, type Session } from "../system/sql/sql.ts";
 import { compareContents } from "../backup/compare.ts";
 import { objectsIn, type Contents } from "../backup/contents.ts";
-import { readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
+import { readDatabaseContents, readDefinitions, withUnseenRows } from "../backup/read-contents.ts";
 import { SEARCH_ALL } from "../backup/search-path.ts";
 import { trulyOther } from "./canonical.ts";
+import { settleRights } from "./rights.ts";
 import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
 import { giveBack, ownersAfter } from "./owners.ts";
 
@@ -29,7 +30,8 @@ export async function proveLoaded(
   // At the same time: each is one process of the server.
   const [compared, analyzed, attached] = await Promise.allSettled([
     target.loading.use(async (session) => {
-      const found = await readDatabaseContents(session);
+      const seen = await readDatabaseContents(session);
+      const found = await target.superuser.use((superuser) => withUnseenRows(superuser, seen));
       const differences = await trulyOther(session, loaded.differences(found));
       if (differences.length)
         throw restoreFailed(
@@ -48,6 +50,10 @@ export async function proveLoaded(
   await target.dismissLoader(owner);
   const notes = [...loaded.notes, ...analyzed.value, ...attached.value];
   if (loaded.owners) notes.push(...(await giveBack(target, loaded.owners, owner)));
+  if (loaded.rights)
+    notes.push(
+      ...(await settleRights(target, loaded.rights.all, { before: loaded.rights.owner, now: owner })),
+    );
   await target.superuser.use(async (session) => {
     const expected = await ownersAfter(session, found, loaded.owners, owner, target.loader);
     const differences = compareContents(expected, await readDefinitions(session), {

@@ -20,6 +20,8 @@ export interface SqlOrder {
   readonly trusted: boolean;
   /** Whether unaccent(text) is made IMMUTABLE, as Odoo does and pg_dump does not say. */
   readonly immutableUnaccent: boolean;
+  /** Whether it is known from elsewhere what new objects' rights are: the loader cannot speak for other roles. */
+  readonly rightsKnown?: boolean;
   /** These were tried before: a table that is there already was made then, but not quite as it says. */
   readonly again?: boolean;
   /** Makes what it may take for granted, before what failed is tried again. */
@@ -162,6 +164,7 @@ export class SqlLoader {
       case "setting":
         return await this.#set(statement);
       case "privilege":
+        if (this.#order.rightsKnown === true && /^ALTER\b/i.test(statement.words)) return;
         return this.#keepForLater(statement.text);
       case "database setting": {
         const words = Buffer.from(handling.words, "latin1");

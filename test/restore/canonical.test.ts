@@ -43,6 +43,7 @@ const CHANGED = {
   default: `ALTER TABLE t ALTER COLUMN note SET DEFAULT CASE WHEN current_user::varchar IN ('a', 'b') THEN 'yours' END`,
   "generated column": `ALTER TABLE t DROP COLUMN chosen; ALTER TABLE t ADD COLUMN chosen boolean GENERATED ALWAYS AS (state IN ('b', 'a')) STORED`,
   "view definition": `CREATE OR REPLACE VIEW v AS SELECT id, state FROM t WHERE state IN ('a', 'b') OR id = 0`,
+  // Its roles are part of it.
   policy: `DROP POLICY p ON t; CREATE POLICY p ON t AS RESTRICTIVE FOR UPDATE USING (state IN ('a', 'b')) WITH CHECK (state NOT IN ('a', 'b', ''))`,
   rule: `CREATE OR REPLACE RULE r AS ON INSERT TO t WHERE new.state IN ('a', 'b') DO INSTEAD NOTHING`,
   "partition key": `DROP TABLE parted; CREATE TABLE parted (state varchar, n integer) PARTITION BY LIST ((state IN ('a')));

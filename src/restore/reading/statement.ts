@@ -48,7 +48,7 @@ const LEFT_OUT = [
   /^(?:CREATE|DROP|ALTER)\s+DATABASE\b/i,
   // The new database has it, and it is empty.
   /^(?:CREATE|DROP)\s+SCHEMA\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:public|"public")(?![\w$."])/i,
-  /^COMMENT\s+ON\s+SCHEMA\s+(?:public|"public")\s/i,
+  /^COMMENT\s+ON\s+SCHEMA\s+(?:public|"public")\s+IS\s+(?:'standard public schema'|''|NULL)\s*;$/i,
   // It is in every database (before PostgreSQL 9.1 dumps made it themselves).
   /^CREATE\s+(?:OR\s+REPLACE\s+)?(?:PROCEDURAL\s+)?LANGUAGE\s+(?:plpgsql|"plpgsql")\s*;$/i,
   /^(?:DROP|COMMENT\s+ON)\s+(?:PROCEDURAL\s+)?LANGUAGE\s+(?:IF\s+EXISTS\s+)?plpgsql\b/i,
