@@ -38,6 +38,7 @@ import {
 import { backupId, folderName, inProgressName } from "./naming.ts";
 import { PoolWriter } from "./pool.ts";
 import { readDatabaseContents } from "./read-contents.ts";
+import { readLacks } from "./restorable.ts";
 import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
 
@@ -182,6 +183,7 @@ async function fill(
     throw explainSql(error, `Counting the rows of ${database}`);
   });
 
+  const lacks = await readLacks(session, snapshot.major);
   const files = await copyAttachments(source, session, snapshot, folder, progress);
   const roles = contents.roles.map(({ name }) => name);
   const verifiers = config.backup.role_passwords
@@ -215,6 +217,7 @@ async function fill(
     tables: contents.tables.length,
     rows: rowsOf(contents),
     filestore: files.part,
+    lacks,
     started_at: new Date(startedAt).toISOString(),
     snapshot_at: snapshot.at.toISOString(),
     finished_at: new Date(finishedAt).toISOString(),

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { lackSchema } from "../model/lack.ts";
 import { sentence } from "../model/sentence.ts";
 
 /**
@@ -99,6 +100,8 @@ export const manifestSchema = z.object({
   tables: z.number().int(),
   rows: z.number().int(),
   filestore: filestoreSchema,
+  /** What a restore cannot make of it, or not as it was. */
+  lacks: lackSchema.array().default([]),
   started_at: moment,
   /** When the snapshot was taken: the moment that the backup shows. */
   snapshot_at: moment,

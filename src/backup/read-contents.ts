@@ -9,11 +9,11 @@ import {
 import { contentsSchema, type Contents } from "./contents.ts";
 import { SEARCH_ALL, SEARCH_AS_BEFORE } from "./search-path.ts";
 
-/** Schemas of the system and of other sessions. */
-const OWN_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
+/** Schemas that are not of the system or of other sessions, as a condition on n. */
+export const OWN_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
 /** What belongs to an extension comes with the extension, and is not compared by itself. */
-function notOfExtension(catalogue: string, oid: string): string {
+export function notOfExtension(catalogue: string, oid: string): string {
   return `NOT EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
 }

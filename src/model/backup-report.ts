@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { lackSchema } from "./lack.ts";
 import { sentence } from "./sentence.ts";
 
 const moment = z.iso.datetime();
@@ -20,6 +21,8 @@ const databaseResult = z.object({
   next: z.string().optional(),
   /** True when it names attachments and has no folder in the filestore. */
   filestore_missing: z.boolean().optional(),
+  /** What a restore cannot make of it, or not as it was; each has its line in the warnings too. */
+  lacks: lackSchema.array().optional(),
   /** What is not as it should be, although the backup was made. */
   warnings: z.string().array(),
 });
@@ -74,6 +77,8 @@ export const backupStatusSchema = z.object({
   last_drill: runReportSchema.nullable(),
   /** When drills were last begun, also where none was due. Absent in a record of version 0.1.0. */
   drills_begun_at: moment.optional(),
+  /** Databases of whose newest backup a restore could not make all, or not as it was. Absent in a record of version 0.1.0. */
+  lacking: z.object({ database: z.string(), id: z.string(), lacks: lackSchema.array() }).array().optional(),
   /** One for each database that is backed up, by name. Absent in a record of version 0.1.0. */
   proofs: databaseProof.array().optional(),
 });

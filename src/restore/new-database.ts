@@ -12,6 +12,7 @@ import {
 } from "../system/sql/sql.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
+import { SAFE_EXTENSIONS } from "../backup/restorable.ts";
 import { SCRATCH_PREFIX, type BackupSource } from "../backup/source.ts";
 import type { WantedExtension } from "./reading/statement.ts";
 
@@ -41,9 +42,6 @@ const NAME = new RegExp(`^${NEW_PREFIX}([0-9a-f]{8})$`);
 
 /** First key of the advisory locks that tell that somebody works on a database in the making. */
 const LOCK_CLASS = 0x0d00;
-
-/** Extensions that a superuser has to make, and that are safe in the hands of everybody. */
-const SAFE_EXTENSIONS = ["vector"];
 
 /** Bytes of a database up to which a copy of it goes through the WAL. */
 const WAL_UP_TO = 128 * 1024 * 1024;

@@ -1,5 +1,6 @@
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
+import { wordsOfLack } from "../model/lack.ts";
 import { shellWord } from "../model/shell-word.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { oneLine } from "../printable.ts";
@@ -150,7 +151,8 @@ async function backUpOne(
       size_bytes,
       copied_bytes: made.copiedBytes,
       error: null,
-      warnings: warningsOf(made),
+      warnings: [...warningsOf(made), ...made.manifest.lacks.map(wordsOfLack)],
+      ...(made.manifest.lacks.length ? { lacks: made.manifest.lacks } : {}),
       ...(made.folderMissing ? { filestore_missing: true } : {}),
     };
   } catch (error) {

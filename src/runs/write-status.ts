@@ -21,9 +21,9 @@ export async function writeBackupStatus(
 ): Promise<BackupStatus> {
   const { record: before } = await readBackupStatus(stateDir);
   const { backups } = await readCatalogue(place);
-  const newest = new Map(backups.map(({ manifest }) => [manifest.database, manifest.finished_at]));
+  const newest = new Map(backups.map(({ manifest }) => [manifest.database, manifest]));
   const without = databases.filter((name) => !newest.has(name));
-  const times = databases.flatMap((name) => newest.get(name) ?? []).sort();
+  const times = databases.flatMap((name) => newest.get(name)?.finished_at ?? []).sort();
   let bytes = backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, 0);
   for (const prefix of await poolPrefixes(place))
     for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
@@ -39,6 +39,10 @@ export async function writeBackupStatus(
     last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
     last_drill: provesSomething(run) ? run : (before?.last_drill ?? null),
     drills_begun_at: run.kind === "drill" ? run.started_at : before?.drills_begun_at,
+    lacking: databases.flatMap((database) => {
+      const { id = "", lacks = [] } = newest.get(database) ?? {};
+      return lacks.length ? [{ database, id, lacks }] : [];
+    }),
     proofs: proofsAfter({ databases, backups, before, run, now: at }),
   };
   await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {

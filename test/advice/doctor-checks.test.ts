@@ -143,6 +143,7 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   }),
   drill_late: evidence({ backups: backups({ drillDays: 30 }) }),
   drill_failed: evidence({ backups: backups({ failed: "drill" }) }),
+  not_restorable: evidence({ backups: backups({ lacks: true }) }),
   archiver_failing: withPrimary({
     settings: settings({ archive_mode: "on", archive_command: "cp %p /mnt/%f" }),
     archiver: seen({

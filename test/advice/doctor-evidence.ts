@@ -244,15 +244,18 @@ const run = (kind: "backup" | "drill", daysAgo: number) => ({
 });
 
 /** The record of backups: one good backup, and one proof, as many days old. */
+const EVENT_TRIGGER = { code: "superuser_only" as const, of: "event trigger", count: 1, objects: ["audit"] };
+
 export function backups(
   changes: {
     backupDays?: number;
     drillDays?: number | null;
     failed?: "backup" | "drill";
     lacking?: boolean;
+    lacks?: boolean;
   } = {},
 ): Evidence["backups"] {
-  const { backupDays = 0.01, drillDays = 1, failed, lacking = false } = changes;
+  const { backupDays = 0.01, drillDays = 1, failed, lacking = false, lacks = false } = changes;
   const wrong = (kind: "backup" | "drill", days: number) => {
     const good = run(kind, days);
     return {
@@ -273,6 +276,7 @@ export function backups(
       last_good_at: new Date(NOW - backupDays * DAY_MS).toISOString(),
       databases: 1,
       without_backup: [],
+      ...(lacks ? { lacking: [{ database: "shop", id: "shop_1", lacks: [EVENT_TRIGGER] }] } : {}),
       backups: 3,
       size_bytes: 3000,
       last_run: wrong("backup", backupDays),

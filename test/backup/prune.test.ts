@@ -44,6 +44,7 @@ function backup(
     database_bytes: 1,
     tables: 0,
     rows: 0,
+    lacks: [],
     filestore: {
       included: true,
       files: files.length,

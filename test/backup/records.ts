@@ -26,6 +26,7 @@ export function backupOf(database: string, made: number, drilled?: number): Cata
       database_bytes: 1,
       tables: 1,
       rows: 1,
+      lacks: [],
       filestore: { included: false, reason: "not_odoo" },
       started_at: day(made),
       snapshot_at: day(made),

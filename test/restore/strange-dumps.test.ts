@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { Lack } from "../../src/model/lack.ts";
 import type { RestoreReport } from "../../src/restore/restore.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";
@@ -195,6 +196,12 @@ ALTER TABLE public.u SET TABLESPACE pg_default;
   });
 });
 
+const KIND_WORDS = new Set(
+  `access aggregate as cast class configuration data dictionary event family foreign function in index language mapping method
+   namespace on operator parser procedural publication schema search server shell subscription table tables template text trigger type
+   user using btree view wrapper`.split(/\s+/),
+);
+
 /** What an ordinary role cannot make, and what needs a search_path that a dump does not set. */
 const ODDITIES = `
 CREATE SCHEMA helpers;
@@ -220,6 +227,37 @@ CREATE EXTENSION postgres_fdw;
 CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw;
 CREATE FOREIGN TABLE public.far (a integer) SERVER other;
 CREATE CAST (bigint AS bytea) WITH FUNCTION public.in_c2(bigint);
+CREATE PUBLICATION schema_wide FOR TABLES IN SCHEMA helpers;
+CREATE USER MAPPING FOR odoo SERVER other;
+CREATE FOREIGN DATA WRAPPER wrapped;
+CREATE FUNCTION public.leak(integer) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true';
+CREATE FUNCTION public.quiet() RETURNS integer LANGUAGE sql SET log_statement = 'none' AS 'SELECT 1';
+CREATE AGGREGATE public.agg_internal(numeric) (sfunc = numeric_avg_accum, stype = internal, finalfunc = numeric_avg);
+CREATE OPERATOR FAMILY public.fam USING btree;
+CREATE OPERATOR CLASS public.ops FOR TYPE int4 USING btree FAMILY public.fam AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,
+  OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int4, int4);
+CREATE INDEX t_ops ON public.t (id public.ops);
+CREATE ACCESS METHOD hold TYPE INDEX HANDLER bthandler;
+CREATE TEXT SEARCH PARSER public.parse (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
+CREATE TEXT SEARCH TEMPLATE public.templ (LEXIZE = dsimple_lexize, INIT = dsimple_init);
+CREATE TEXT SEARCH DICTIONARY public.dict (TEMPLATE = public.templ);
+CREATE TEXT SEARCH CONFIGURATION public.conf (PARSER = public.parse);
+CREATE FUNCTION public.other_handler() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler';
+CREATE LANGUAGE plother HANDLER public.other_handler;
+CREATE TYPE public.shell;
+CREATE FUNCTION public.shell_in(cstring) RETURNS public.shell LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION public.shell_out(public.shell) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE public.shell (input = public.shell_in, output = public.shell_out, like = int4);
+-- As near to these as an ordinary role may come.
+CREATE FUNCTION public.own_setting() RETURNS integer LANGUAGE sql SET work_mem = '1MB' AS 'SELECT 1';
+CREATE AGGREGATE public.mean(float8) (sfunc = float8_accum, stype = float8[], finalfunc = float8_avg, initcond = '{0,0,0}');
+CREATE TYPE public.span AS RANGE (subtype = float8);
+CREATE TYPE public.own AS (a integer);
+CREATE FUNCTION public.own_number(public.own) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE CAST (public.own AS integer) WITH FUNCTION public.own_number(public.own);
+CREATE CAST (public.own AS text) WITH INOUT;
+CREATE FUNCTION public.follows_own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER own BEFORE INSERT ON public.u FOR EACH ROW EXECUTE FUNCTION public.follows_own();
 ALTER DATABASE odd SET search_path = public, helpers;
 `.replace(
   "CREATE CAST",
@@ -235,9 +273,40 @@ describe("what a restore cannot make does not keep a database from coming back:"
         await session.query(ODDITIES);
       },
     );
-    await it.backUpOne("odd");
+    const { warnings, lacks = [] } = await it.backUpOne("odd");
+    odd = { warnings, lacks };
   });
 
+  /** What a thing is called, whether the restore or the backup names it. */
+  function called(text: string): string {
+    const words = text
+      .toLowerCase()
+      .split(/[^a-z0-9_.]+/)
+      .map((word) => word.replace(/^(?:public|helpers)\./, ""));
+    return words
+      .filter((word) => word !== "" && !KIND_WORDS.has(word))
+      .toSorted((a, b) => (a < b ? -1 : 1))
+      .join(" ");
+  }
+
+  test("what the backup warned of is what the restore sets aside, and nothing else", async () => {
+    const report = await it.as((await it.newest()).id, "odd as warned");
+    // A comment goes with what it is on.
+    const aside = report.set_aside?.objects
+      .map(({ object }) => object)
+      .filter((object) => !object.startsWith("comment"));
+    const warned = odd.lacks
+      .filter(({ code }) => code === "superuser_only" || code === "depends")
+      .flatMap(({ of, objects }) => objects.map((object) => `${of} ${object}`));
+    expect(new Set(warned.map(called))).toEqual(new Set(aside?.map(called)));
+    expect(odd.lacks.filter(({ code }) => code === "extension")).toEqual([
+      { code: "extension", of: "extension", count: 1, objects: ["postgres_fdw"] },
+    ]);
+    expect(odd.warnings).toHaveLength(odd.lacks.length);
+    expect(odd.warnings).toContain("a restore sets aside event trigger audit: only a superuser may make it");
+  });
+
+  let odd: { warnings: readonly string[]; lacks: readonly Lack[] };
   const aside = [
     "event trigger audit",
     "publication everything",
@@ -262,7 +331,9 @@ describe("what a restore cannot make does not keep a database from coming back:"
     expect(objects).toEqual(expect.arrayContaining(aside.map((name) => expect.stringContaining(name))));
     // What depends on these, and nothing else.
     for (const object of objects)
-      expect(object).toMatch(/audit|everything|follows|in_c|uses_c|postgres_fdw|other|far|cast/i);
+      expect(object).toMatch(
+        /audit|everything|schema_wide|follows|in_c|uses_c|postgres_fdw|wrapped|other|far|cast|leak|quiet|internal|fam|ops|hold|parse|templ|dict|conf|shell/i,
+      );
     expect(
       await rows(
         database,
@@ -270,7 +341,7 @@ describe("what a restore cannot make does not keep a database from coming back:"
            (SELECT count(*)::int FROM public.m) AS m, to_regclass('public.t_calls')::text AS calls,
            to_regclass('public.m_name')::text AS name, (SELECT string_agg(pubname, ',') FROM pg_publication) AS publications`,
       ),
-    ).toEqual([{ t: 200, u: 2, m: 200, calls: "t_calls", name: "m_name", publications: "few" }]);
+    ).toEqual([{ t: 200, u: 2, m: 200, calls: "t_calls", name: "m_name", publications: "few,schema_wide" }]);
     await it.nothingLeft();
 
     const { file = "", next = "" } = report.set_aside ?? {};
@@ -299,7 +370,7 @@ describe("what a restore cannot make does not keep a database from coming back:"
            (SELECT count(*)::int FROM pg_publication) AS p, (SELECT count(*)::int FROM pg_subscription WHERE subdbid =
              (SELECT oid FROM pg_database WHERE datname = current_database())) AS s, to_regclass('uses_c')::text AS v`,
       ),
-    ).toEqual([{ e: 1, f: 1, p: 2, s: 1, v: "uses_c" }]);
+    ).toEqual([{ e: 1, f: 1, p: 3, s: 1, v: "uses_c" }]);
     await rows(database, "DROP SUBSCRIPTION follows");
   });
 

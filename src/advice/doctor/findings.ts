@@ -219,6 +219,11 @@ export const FINDINGS = {
     meaning: "A backup could not be restored, or what was restored is not what the backup promises.",
     why: "It would fail you on the day you need it.",
   },
+  not_restorable: {
+    severity: "advice",
+    meaning: "A restore could not make all that is in a database, or not as it was.",
+    why: "A restore makes nothing as a superuser on a dump's word: event triggers, publications of all tables, functions in C, foreign servers and their kin are set aside as SQL, to be read and run by hand, and what belongs to a superuser goes to the owner of the database. Better known before the restore.",
+  },
   archiver_failing: {
     severity: "warning",
     meaning: "Archiving of WAL is on, and its last try failed, or there is no command for it.",

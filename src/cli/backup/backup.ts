@@ -16,6 +16,7 @@ import type { BackupSource } from "../../backup/source.ts";
 import { writeBackupStatus } from "../../runs/write-status.ts";
 import { SoundFiles, verifyBackup, type Verified } from "../../backup/verify.ts";
 import { progressTo, type Progress } from "../../progress.ts";
+import { wordsOfLack } from "../../model/lack.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { shellWord } from "../../model/shell-word.ts";
 import { nextTime, parseSchedule } from "../../config/cron.ts";
@@ -284,6 +285,7 @@ export async function backupShow(
         ? `${filestore.files}, ${showBytes(filestore.bytes)}${filestore.missing.count ? `, ${filestore.missing.count} missing` : ""}${filestore.altered.count ? `, ${filestore.altered.count} damaged at their source` : ""}${filestore.pool_only.count ? `, ${filestore.pool_only.count} lost at their source and taken from earlier backups` : ""}`
         : `not in the backup (${filestore.reason.replaceAll("_", " ")})`,
     ],
+    ...manifest.lacks.map((lack): [string, string] => ["restorable", wordsOfLack(lack)]),
     ["verified at", checks.verified_at ?? "never"],
     ["restored at", checks.drilled_at ?? "never"],
     ...checks.problems.map((problem): [string, string] => ["problem", problem]),

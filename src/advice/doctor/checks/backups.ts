@@ -1,6 +1,7 @@
 import { knownProofs } from "../../../cluster/proofs.ts";
 import type { BackupStatus } from "../../../model/backup-report.ts";
 import { backupWarnings } from "../../../cluster/backups.ts";
+import { wordsOfLack } from "../../../model/lack.ts";
 import type { WarningCode } from "../../../model/warnings.ts";
 import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
 import { finding, type Finding, type FindingCode, type Figures } from "../findings.ts";
@@ -67,6 +68,7 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
         ? []
         : [finding(code, { message: warning.message, evidence, next: warning.next })];
     });
+    found.push(...notRestorable(record, next));
     const never = neverProven(record);
     if (!record?.backups || never === undefined || found.some(({ code }) => code === "drill_late"))
       return found;
@@ -81,6 +83,23 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
       }),
     );
     return found;
+  });
+}
+
+/** What a restore elsewhere could not do is left to the backup itself to tell: here all would be well. */
+function notRestorable(record: BackupStatus | undefined, next: NextCommands): Finding[] {
+  return (record?.lacking ?? []).flatMap(({ database, id, lacks }) => {
+    const told = lacks.filter(({ code }) => code !== "owner" && code !== "extension");
+    const [first] = told;
+    if (!first) return [];
+    const more = told.length > 1 ? `, and ${told.length - 1} more ${told.length > 2 ? "kinds" : "kind"}` : "";
+    return [
+      finding("not_restorable", {
+        message: `${database}: ${wordsOfLack(first)}${more}.`,
+        evidence: { database, backup: id, objects: told.reduce((sum, { count }) => sum + count, 0) },
+        next: next.run(`backup show ${id}`),
+      }),
+    ];
   });
 }
 
