@@ -67,6 +67,28 @@ describe("a port in use is named with who has it, before anything is made:", () 
   });
 });
 
+test("a node of another machine is refused, by config check too, and one at any address of this machine is not", async () => {
+  const cluster = await throwawayCluster();
+  const [first, second] = cluster.ports.nodes;
+  const at = (host: string) => ({
+    nodes: [
+      { name: "pg1", port: first },
+      { name: "pg2", host, port: second },
+    ],
+  });
+  cluster.configure(at("192.0.2.12"));
+  const words = 'nodes[1].host (pg2): "192.0.2.12" is not an address of this machine';
+  await refused(cluster, 2, "config_invalid", quote(words), "127.0.0.1");
+  expectNothingMade(cluster);
+  const check = await cluster.run(["config", "check"]);
+  expect(check.exitCode).toBe(2);
+  expect(check.stderr).toContain(words);
+  for (const host of ["localhost", "127.0.0.1"]) {
+    cluster.configure(at(host));
+    expect(await cluster.json(["config", "check"]), host).toMatchObject({ valid: true });
+  }
+});
+
 describe("a data directory that is not this cluster's is never touched:", () => {
   test("one that holds other files", async () => {
     const cluster = await throwawayCluster();

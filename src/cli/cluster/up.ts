@@ -6,6 +6,7 @@ import type { ApplyRequest } from "../../cluster/documents/agent-report.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { findInstallation } from "../../postgres/installation.ts";
+import { requireOwnHosts } from "../../services/own-hosts.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
@@ -35,6 +36,7 @@ export async function up(
   context: Context,
   options: { foreground?: boolean | Foreground },
 ): Promise<ExitStatus> {
+  await requireOwnHosts(context.config);
   const request: ApplyRequest = { config: context.config, passwords: await givenPasswords(context.secrets) };
   const owner = await serverOwner(context);
   // What is missing is said before anything is made.
@@ -105,6 +107,7 @@ async function stayInForeground(
   const unhookReload = onSignals(["SIGHUP"], () => {
     const apply = async (): Promise<void> => {
       const fresh = await loadContext(context.invocation, context.output, context.configFile);
+      await requireOwnHosts(fresh.config);
       const passwords = await givenPasswords(fresh.secrets);
       await agent.apply({ config: fresh.config, passwords }, progress, requester());
     };

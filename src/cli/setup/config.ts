@@ -3,6 +3,7 @@ import { toOdooPgError, type ExitStatus, type OdooPgError } from "../../errors.t
 import { configSheet, formatConfigSheet } from "../../config/show.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { renderPostgresqlConf } from "../../postgres/render.ts";
+import { requireOwnHosts } from "../../services/own-hosts.ts";
 import { validateConfiguration } from "../../postgres/validate.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { diskSpace, temporaryDirectory } from "../../system/files/files.ts";
@@ -46,6 +47,7 @@ export async function configCheck(
   await attempt(async () => {
     const context = await loadContext(invocation, output, flag);
     const tools = { searchPath: searchPath(invocation), installHint: installHint(context.machine) };
+    await attempt(async () => await requireOwnHosts(context.config));
     await attempt(async () => await givenPasswords(context.secrets));
     await attempt(async () => await findHaproxy(context.config.haproxy.program, tools));
     await attempt(async () => await checkParameters(context, tools));

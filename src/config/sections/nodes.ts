@@ -16,8 +16,9 @@ const node = z.strictObject({
   host: textWithout(hostProblem)
     .default("127.0.0.1")
     .register(docs, {
-      description: "Address by which the endpoints and the other nodes reach this node.",
-      examples: ["10.0.0.11"],
+      description:
+        "Address by which the endpoints and the other nodes reach this node: one of this machine, or a name of it. All nodes run on the machine of the agent.",
+      examples: ["127.0.0.1"],
     }),
   port: port.meta({ description: "Port of this PostgreSQL server.", examples: [5433] }),
   data_dir: absolutePath()
