@@ -6,7 +6,14 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Files beside the folders that everything may import: errors, how progress is told, how names are shown. */
-const GROUND = ["errors.ts", "progress.ts", "printable.ts"];
+const GROUND = [
+  "errors.ts",
+  "progress.ts",
+  "printable.ts",
+  "next-step.ts",
+  "next-step-schema.ts",
+  "shell-word.ts",
+];
 
 /** What the long-running processes stand on. */
 const RUNNING = "system model config cluster postgres odoo store endpoints members services".split(" ");

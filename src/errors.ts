@@ -1,3 +1,5 @@
+import { asStep, nextInDocument, type NextStep, type NextText } from "./next-step.ts";
+
 /**
  * Every error that odoo-pg can end with, declared once: its exit status and what it means.
  * docs/errors.md is made from this table and a test keeps both in step.
@@ -105,7 +107,7 @@ export interface ErrorText {
   /** What is safe: the state of the data now. */
   readonly safe?: string;
   /** What to do next, best an exact command. */
-  readonly next?: string;
+  readonly next?: NextText;
   /** What the message sums up, one line each, such as every difference: shown folded, and never part of a sentence. */
   readonly details?: readonly string[];
   readonly cause?: unknown;
@@ -115,7 +117,7 @@ export interface ErrorText {
 export class OdooPgError extends Error {
   readonly code: ErrorCode;
   readonly safe: string | undefined;
-  readonly next: string | undefined;
+  readonly next: NextStep | undefined;
   readonly details: readonly string[];
 
   constructor(code: ErrorCode, text: ErrorText) {
@@ -123,7 +125,7 @@ export class OdooPgError extends Error {
     this.name = "OdooPgError";
     this.code = code;
     this.safe = text.safe;
-    this.next = text.next;
+    this.next = text.next === undefined ? undefined : asStep(text.next);
     this.details = text.details ?? [];
   }
 
@@ -131,16 +133,31 @@ export class OdooPgError extends Error {
     return ERRORS[this.code].exit;
   }
 
-  /** The form in which an error crosses the control socket and appears in --json output. */
-  toJSON(): { code: ErrorCode; message: string; safe?: string; next?: string; details?: readonly string[] } {
+  /** The form in which an error crosses the control socket: whoever asked knows by which configuration. */
+  toJSON(): ErrorDocument {
+    return this.toDocument(undefined);
+  }
+
+  /** The form in which an error appears in --json output. @param config the file that commands have to name */
+  toDocument(config: string | undefined): ErrorDocument {
     return {
       code: this.code,
       message: this.message,
       ...(this.safe === undefined ? {} : { safe: this.safe }),
-      ...(this.next === undefined ? {} : { next: this.next }),
+      ...(this.next === undefined ? {} : nextInDocument(this.next, config)),
       ...(this.details.length ? { details: this.details } : {}),
     };
   }
+}
+
+export interface ErrorDocument {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly safe?: string;
+  readonly next?: string;
+  /** The same by its parts. */
+  readonly next_step?: NextStep;
+  readonly details?: readonly string[];
 }
 
 /** Lines of details that are shown with a message. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { nextStepSchema } from "./next-step-schema.ts";
 import { ERRORS, OdooPgError, type ErrorCode } from "./errors.ts";
 
 const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
@@ -8,6 +9,8 @@ export const errorSchema = z.object({
   message: z.string(),
   safe: z.string().optional(),
   next: z.string().optional(),
+  /** Agents up to 0.1 do not tell it by its parts. */
+  next_step: nextStepSchema.optional(),
   details: z.string().array().optional(),
 });
 
@@ -39,10 +42,11 @@ export function progressTo(emit: (event: AgentEvent) => void): Progress {
 }
 
 export function errorFromEvent(error: z.output<typeof errorSchema>): OdooPgError {
+  const next = error.next_step ?? error.next;
   return new OdooPgError(error.code, {
     message: error.message,
     ...(error.safe === undefined ? {} : { safe: error.safe }),
-    ...(error.next === undefined ? {} : { next: error.next }),
+    ...(next === undefined ? {} : { next }),
     ...(error.details === undefined ? {} : { details: error.details }),
   });
 }

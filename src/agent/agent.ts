@@ -46,7 +46,7 @@ import { Recent } from "../system/cached.ts";
 import { lookWhetherStranded } from "../members/stranded.ts";
 import { lookAtTablespaces } from "../members/tablespaces.ts";
 import { loadState, primaryOf, syncHandles, type Runtime } from "../members/runtime.ts";
-import { ensurePasswords, readPassword, type GivenPasswords } from "../store/secrets.ts";
+import { ensurePasswords, readPassword } from "../store/secrets.ts";
 import {
   readApplied,
   readState,
@@ -166,7 +166,8 @@ export class Agent {
         ),
       );
       const applied = await readApplied(this.#layout);
-      if (applied) await this.#load(applied.config, {}).catch((error: unknown) => this.#notLoaded(error));
+      if (applied)
+        await this.#load({ ...applied, passwords: {} }).catch((error: unknown) => this.#notLoaded(error));
       this.#closers.push(await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders())));
       this.#closers.push(async () => await this.#console.close());
       this.#closers.push(async () => await this.#gatherer.close());
@@ -226,10 +227,11 @@ export class Agent {
   async #apply(request: ApplyRequest, before: Applied | undefined, progress: Progress): Promise<void> {
     const kept = this.#runtime && {
       config: this.#runtime.config,
+      configFile: this.#runtime.configFile,
       installation: this.#runtime.installation,
       passwords: this.#runtime.passwords,
     };
-    const runtime = await this.#load(request.config, request.passwords);
+    const runtime = await this.#load(request);
     const endpoints = this.#endpoints;
     if (!endpoints) throw new Error("endpoints were not loaded");
     const openEndpoints = async (): Promise<void> => {
@@ -255,7 +257,12 @@ export class Agent {
       }
       throw error;
     }
-    await writeApplied(this.#layout, runtime.config, runtime.installation.major);
+    await writeApplied(this.#layout, {
+      format: 1,
+      config: runtime.config,
+      major: runtime.installation.major,
+      config_file: request.config_file,
+    });
     await this.#console.apply(runtime.config);
     await openEndpoints();
     const late = await awaitStreaming(runtime, broughtUp.replicas);
@@ -319,7 +326,7 @@ export class Agent {
   }
 
   /** Finds programs and passwords for a configuration and makes what operations share. */
-  async #load(config: Config, given: GivenPasswords): Promise<Runtime> {
+  async #load({ config, passwords: given, config_file }: ApplyRequest): Promise<Runtime> {
     const { owner, machine, log } = this.#options;
     const installation = await findInstallation(config.postgres, this.#options);
     const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
@@ -335,6 +342,7 @@ export class Agent {
       machine,
       log,
       config,
+      configFile: config_file ?? undefined,
       installation,
       passwords,
       state,
@@ -347,6 +355,7 @@ export class Agent {
       interruption: new AbortController(),
     };
     runtime.config = config;
+    runtime.configFile = config_file ?? undefined;
     runtime.installation = installation;
     runtime.passwords = passwords;
     runtime.upstream = follows

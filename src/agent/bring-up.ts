@@ -204,12 +204,9 @@ async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> 
     decisions.set(name, decision);
     if (handle) {
       handle.tablespaces = troubles;
-      handle.waiting =
-        decision.action === "wait"
-          ? { state: decision.state, reason: decision.reason, next: decision.next }
-          : decision.action === "refuse"
-            ? { state: "refused", reason: decision.reason, next: decision.next }
-            : undefined;
+      handle.waiting = undefined;
+      if (decision.action === "wait") handle.waitFor(decision.state, decision.reason, decision.next);
+      if (decision.action === "refuse") handle.waitFor("refused", decision.reason, decision.next);
     }
   }
   return decisions;

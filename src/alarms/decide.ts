@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { nextInDocument, odooPg, type NextStep } from "../next-step.ts";
+import { nextStepOrWords } from "../next-step-schema.ts";
 import type { AlarmMessage } from "./message.ts";
 import {
   afterSeconds,
@@ -18,7 +20,7 @@ const alarmSchema = z.object({
   rule: z.string().refine(isRuleName),
   subject: z.string().nullable(),
   text: z.string(),
-  next: z.string().nullable(),
+  next: nextStepOrWords.nullable(),
   /** Since when it lasts. */
   since: z.number(),
   /** When its begin was told; null while it may still be a moment's trouble. */
@@ -49,7 +51,7 @@ export interface Sighting {
   /** `unclear`: between the two edges of a threshold, or not to be seen now. It changes nothing. */
   readonly is: "present" | "unclear";
   readonly text: string;
-  readonly next: string | null;
+  readonly next: NextStep | null;
 }
 
 /** A change of the primary, from the cluster's history. */
@@ -67,6 +69,8 @@ export interface Look {
   readonly sightings: readonly Sighting[];
   /** The oldest first. */
   readonly changes: readonly PrimaryChange[];
+  /** The configuration file that commands have to name to meet this cluster. */
+  readonly configFile?: string | undefined;
 }
 
 export interface Decision {
@@ -156,7 +160,7 @@ function awayOf({ looked_at: looked }: AlarmsState, rules: RuleSettings, now: nu
   return [
     {
       event: "happened",
-      alarm: { rule: "agent_away", subject: null, text, next: "odoo-pg logs agent", since: looked },
+      alarm: { rule: "agent_away", subject: null, text, next: [odooPg("logs", "agent")], since: looked },
     },
   ];
 }
@@ -168,14 +172,14 @@ function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: Look):
     .filter(({ at }) => at > seen)
     .map(({ at, to, text }) => ({
       event: "happened",
-      alarm: { rule: "switchover", subject: to, text, next: "odoo-pg history", since: Date.parse(at) },
+      alarm: { rule: "switchover", subject: to, text, next: [odooPg("history")], since: Date.parse(at) },
     }));
 }
 
 function messagesOf(
   told: readonly Told[],
   alarms: readonly Alarm[],
-  { cluster, host }: Look,
+  { cluster, host, configFile }: Look,
   now: number,
 ): AlarmMessage[] {
   const on = countOf(alarms);
@@ -190,11 +194,28 @@ function messagesOf(
     // Names and servers' words are in them, and go to mails, chats and logs.
     subject: subject === null ? null : printableLine(subject),
     text: printable(event === "ends" ? `Over after ${showSeconds((now - since) / 1000)}: ${text}` : text),
-    next: event === "ends" || next === null ? null : printableLine(next),
+    ...(event === "ends" || next === null ? NOTHING_TO_DO : nextInMessage(next, configFile)),
     at: new Date(now).toISOString(),
     since: new Date(since).toISOString(),
     on,
   }));
+}
+
+const NOTHING_TO_DO = { next: null, next_step: null };
+
+function nextInMessage(
+  next: NextStep,
+  configFile: string | undefined,
+): { next: string; next_step: NextStep } {
+  const shown = nextInDocument(next, configFile);
+  return {
+    next: printableLine(shown.next),
+    next_step: shown.next_step.map((part) =>
+      typeof part === "string"
+        ? printableLine(part)
+        : { ...part, arguments: part.arguments.map(printableLine) },
+    ),
+  };
 }
 
 /** How many alarms were told and are not over, by severity. */

@@ -113,6 +113,7 @@ export class Alarms {
         rules,
         sightings: sightingsOf(document, this.#knownPressure(), rules),
         changes: primaryChanges(runtime),
+        configFile: runtime.configFile,
       },
       now(),
     );

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { nextStepSchema } from "../next-step-schema.ts";
 
 /** What is told: that an alarm begins or ends, that something happened, or that this is a test. */
 export const messageSchema = z.object({
@@ -16,6 +17,8 @@ export const messageSchema = z.object({
   text: z.string(),
   /** What to do: an exact command, with words before it where it needs them. */
   next: z.string().nullable(),
+  /** The same by its parts: words as text, commands by program and arguments. */
+  next_step: nextStepSchema.nullable().default(null),
   /** When it was decided, and since when it is so, ISO 8601. */
   at: z.string(),
   since: z.string(),

@@ -1,3 +1,4 @@
+import { odooPg } from "../next-step.ts";
 import { showSeconds, showShare } from "../model/quantities.ts";
 import type { NodeStatus, StatusDocument } from "../cluster/documents/status.ts";
 import type { Sighting } from "./decide.ts";
@@ -61,7 +62,7 @@ export function sightingsOf(
 
 function ofWarnings(status: StatusDocument): Sighting[] {
   const copied = beingCopied(status);
-  return status.warnings.flatMap(({ code, node, message, next }) => {
+  return status.warnings.flatMap(({ code, node, message, next_step: next }) => {
     const rule = ruleNames().find((name) => ruleOf(name).codes.includes(code));
     if (!rule) return [];
     const ordered = rule === "node_down" && copied.some(({ name }) => name === node);
@@ -123,7 +124,7 @@ function ofDisks({ nodes }: StatusDocument, rules: RuleSettings): Sighting[] {
     const sighting = {
       subject: on[0]?.name ?? null,
       text: `The disk of ${names} is ${showShare(used)} full. Make room, or move the data to a larger disk.`,
-      next: "odoo-pg status",
+      next: [odooPg("status")],
     };
     found.push(
       ...against(rules, "disk_nearly_full", used * 100, sighting),
@@ -146,7 +147,7 @@ function ofPool(status: StatusDocument): Sighting[] {
       subject: null,
       is: copied.length > 0 && copied.length === nodes.length - 1 ? "unclear" : "present",
       text: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: all reads go to the primary.`,
-      next: "odoo-pg status",
+      next: [odooPg("status")],
     },
   ];
 }
@@ -159,18 +160,18 @@ function ofPressure(pressure: Pressure | undefined, rules: RuleSettings): Sighti
     ...against(rules, "connections", (100 * connections) / most, {
       subject: null,
       text: `${connections} of ${most} connections of the primary are in use. At the limit Odoo gets no more: lower db_maxconn or the workers in odoo.conf, or raise max_connections.`,
-      next: "odoo-pg sessions list",
+      next: [odooPg("sessions", "list")],
     }),
     ...against(rules, "wraparound", 100 * spent, {
       subject: null,
       text: `Transaction numbers are ${showShare(spent)} on the way to the wraparound, where PostgreSQL takes no more writes; the oldest are in ${oldest_database}. Look for a transaction that never ends or a vacuum that never does, then vacuum.`,
-      next: `odoo-pg psql write -- -d ${oldest_database} -c 'VACUUM (FREEZE)'`,
+      next: [odooPg("psql", "write", "--", "-d", oldest_database, "-c", "VACUUM (FREEZE)")],
     }),
     ...(blocked
       ? against(rules, "blocked", blocked.seconds, {
           subject: null,
           text: `Session ${blocked.pid} in ${blocked.database} has waited ${showSeconds(blocked.seconds)} for a lock that ${blocked.by.join(" and ") || "another session"} holds.`,
-          next: "odoo-pg sessions list",
+          next: [odooPg("sessions", "list")],
         })
       : []),
   ];

@@ -31,6 +31,7 @@ export async function tryChannels(config: Config, host: string): Promise<Tried[]
     subject: null,
     text: "This is a test of the alarms. Nothing is wrong.",
     next: null,
+    next_step: null,
     at,
     since: at,
     on: { critical: 0, warning: 0 },

@@ -2,7 +2,14 @@ import { Command, CommanderError, Help } from "commander";
 import { folded, type OdooPgError, toOdooPgError } from "../errors.ts";
 import { printableLine } from "../printable.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
-import { asItsUser, loadContext, nextFor, refuseForeignConfig, type Context } from "./context.ts";
+import {
+  asItsUser,
+  fileNamedBy,
+  loadContext,
+  suggest,
+  refuseForeignConfig,
+  type Context,
+} from "./context.ts";
 import { EXAMPLES } from "./examples.ts";
 
 /** How a command was called. Flags go by their names in camel case. */
@@ -130,7 +137,7 @@ export function newCommandLine(
         // Commander has already printed its own words: help and version end well, a mistake in the usage with 2.
         if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
         const error = toOdooPgError(thrown);
-        printError(output, error, json, configFlag);
+        printError(output, error, json, fileNamedBy(invocation, configFlag));
         return error.exit;
       }
     },
@@ -140,12 +147,12 @@ export function newCommandLine(
 /** What happened, what is safe, what to do next. With --json the error is the one document. */
 function printError(output: Output, error: OdooPgError, json: boolean, configFile: string | undefined): void {
   if (json) {
-    output.out(JSON.stringify({ version: 1, error: error.toJSON() }, undefined, 2));
+    output.out(JSON.stringify({ version: 1, error: error.toDocument(configFile) }, undefined, 2));
     return;
   }
   output.err(`Error (${error.code}): ${error.message}`);
   for (const detail of folded(error.details)) output.err(`  - ${printableLine(detail)}`);
   if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
   if (error.next === undefined) return;
-  output.err(`  Next: ${nextFor(configFile, error.next)}`);
+  output.err(`  Next: ${suggest({ configFile }, error.next)}`);
 }

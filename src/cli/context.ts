@@ -1,7 +1,7 @@
 import path from "node:path";
 import { lockHolder } from "../store/lock.ts";
 import type { GivenPasswords } from "../store/secrets.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { asStep, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
 import { layoutOf, type Layout } from "../config/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { givenPasswordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
@@ -178,15 +178,17 @@ export async function givenPasswords(secrets: Secrets): Promise<GivenPasswords> 
   };
 }
 
-/** `odoo-pg up`, with the configuration file named when it is not the one in this folder. */
-export function suggest(context: Pick<Context, "configFile">, command: string): string {
-  const named = context.configFile !== undefined && context.configFile !== DEFAULT_FILE;
-  if (!named || context.configFile === undefined) return `odoo-pg ${command}`;
-  return `odoo-pg ${command} --config ${shellWord(context.configFile)}`;
+/** The configuration file that commands have to name to meet the same cluster: none where it is the one in this folder. */
+export function namedFile({ configFile }: Pick<Context, "configFile">): string | undefined {
+  return configFile === DEFAULT_FILE ? undefined : configFile;
 }
 
-/** What to do next, with the configuration that was named: who wrote it may not know by which file odoo-pg is asked. */
-export function nextFor(configFile: string | undefined, next: string): string {
-  const isComplete = configFile === undefined || !next.includes("odoo-pg ") || next.includes("--config");
-  return isComplete ? next : `${next} (with --config ${shellWord(configFile)})`;
+/** The same, before there is a context. */
+export function fileNamedBy(invocation: Invocation, flag: string | undefined): string | undefined {
+  return namedFile({ configFile: flag ?? invocation.environment["ODOO_PG_CONFIG"] });
+}
+
+/** A next step with the configuration that was named: `odoo-pg up --config FILE`. */
+export function suggest(context: Pick<Context, "configFile">, next: Command | NextStep): string {
+  return printNext(withConfig(asStep(next), namedFile(context)));
 }

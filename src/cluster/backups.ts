@@ -2,8 +2,9 @@ import * as z from "zod";
 import type { Config } from "../config/schema.ts";
 import { knownProofs } from "./proofs.ts";
 import type { BackupStatus, DatabaseProof } from "../model/backup-report.ts";
+import { nextStep, odooPg } from "../next-step.ts";
 import { showSeconds } from "../model/quantities.ts";
-import { warning, type Warning } from "../model/warnings.ts";
+import { warning, type FoundWarning } from "../model/warnings.ts";
 
 export const backupsSchema = z.strictObject({
   /** Up to this moment every database is backed up, ISO 8601. Null while one has no backup at all. */
@@ -63,30 +64,22 @@ export interface BackupView {
   /** When the cluster was first launched, ISO 8601: before a first backup can be late. */
   readonly launchedAt: string | undefined;
   readonly now: number;
-  readonly suggest: (command: string) => string;
 }
 
 /** What is wrong with the backups; nothing where they are turned off. */
-export function backupWarnings({
-  settings,
-  record,
-  damage,
-  launchedAt,
-  now,
-  suggest,
-}: BackupView): Warning[] {
+export function backupWarnings({ settings, record, damage, launchedAt, now }: BackupView): FoundWarning[] {
   // What was recorded is not known: nothing is said of how old the backups are.
   if (damage !== undefined)
-    return [warning("record_damaged", { message: damage, next: suggest("backup create --all") })];
+    return [warning("record_damaged", { message: damage, next: odooPg("backup", "create", "--all") })];
   if (!settings.enabled) return [];
-  const found: Warning[] = [];
+  const found: FoundWarning[] = [];
   const run = record?.last_run;
   if (run && !run.ok) {
     const failed = run.databases.find(({ outcome }) => outcome === "failed");
     found.push(
       warning("backup_failed", {
         message: `The last backup failed: ${failed?.database ?? "?"}: ${failed?.error ?? "?"}`,
-        next: suggest("backup create --all"),
+        next: odooPg("backup", "create", "--all"),
       }),
     );
   }
@@ -95,7 +88,7 @@ export function backupWarnings({
     found.push(
       warning("backup_incomplete", {
         message: `The last backup found no folder in the filestore for ${lacking.map(({ database }) => database).join(", ")}: attachments are not in it.`,
-        next: `Look whether the disk of odoo.filestore is mounted, then: ${suggest("backup create --all")}`,
+        next: nextStep`Look whether the disk of odoo.filestore is mounted, then: ${odooPg("backup", "create", "--all")}`,
       }),
     );
   }
@@ -104,7 +97,7 @@ export function backupWarnings({
     found.push(
       warning("backup_too_old", {
         message: `No database is backed up: none has a name that contains ${JSON.stringify(settings.only_filter)} (backup.only_filter, BACKUP_ONLY_FILTER).`,
-        next: `Name a part of the names, which is no pattern, or take it out; then: ${suggest("backup create --all")}`,
+        next: nextStep`Name a part of the names, which is no pattern, or take it out; then: ${odooPg("backup", "create", "--all")}`,
       }),
     );
   }
@@ -115,19 +108,18 @@ export function backupWarnings({
         message: record?.last_good_at
           ? `The last good backup of all databases is ${showSeconds(secondsSince(goodAt, now))} old.`
           : `${record?.without_backup.join(", ") || "The cluster"} was never backed up.`,
-        next: suggest("backup create --all"),
+        next: odooPg("backup", "create", "--all"),
       }),
     );
   }
-  if (settings.drill_schedule !== "off")
-    found.push(...drillWarnings({ settings, record, launchedAt, now, suggest }));
+  if (settings.drill_schedule !== "off") found.push(...drillWarnings({ settings, record, launchedAt, now }));
   return found;
 }
 
 /** Which databases are not known to come back. */
-function drillWarnings({ settings, record, launchedAt, now, suggest }: BackupView): Warning[] {
+function drillWarnings({ settings, record, launchedAt, now }: BackupView): FoundWarning[] {
   const proofs = knownProofs(record);
-  const found: Warning[] = [];
+  const found: FoundWarning[] = [];
   const failed = proofs.flatMap(({ failed }) => failed ?? []);
   const [first] = failed;
   if (first) {
@@ -135,13 +127,13 @@ function drillWarnings({ settings, record, launchedAt, now, suggest }: BackupVie
     found.push(
       warning("drill_failed", {
         message: `A backup could not be proven by restoring it${others}: ${first.id}: ${first.error}`,
-        next: suggest("backup restore-check"),
+        next: odooPg("backup", "restore-check"),
       }),
     );
   }
   const late = lateProofs(record, settings, launchedAt, now);
   if (late !== undefined) {
-    found.push(warning("drill_too_old", { message: late, next: suggest("backup restore-check") }));
+    found.push(warning("drill_too_old", { message: late, next: odooPg("backup", "restore-check") }));
   }
   return found;
 }

@@ -1,5 +1,6 @@
 import type { ClusterView } from "./view.ts";
-import { warning, type Warning } from "../model/warnings.ts";
+import { warning, type FoundWarning } from "../model/warnings.ts";
+import { nextStep, odooPg } from "../next-step.ts";
 
 /** A setting by which commits do not wait as read-your-writes needs: for everybody by a file, else for a role or database. */
 export interface OverruledCommits {
@@ -47,10 +48,7 @@ export function passesAtStart(version: string): boolean {
 }
 
 /** What keeps read-your-writes from holding although the pool is kept as it should be. */
-export function commitWarnings(
-  { input, primary }: ClusterView,
-  shellWord: (text: string) => string,
-): Warning[] {
+export function commitWarnings({ input, primary }: ClusterView): FoundWarning[] {
   if (input.config.endpoints.read.consistency !== "read-your-writes") return [];
   const overruled = input.agent?.overrides ?? [];
   const version = primary?.facts?.version;
@@ -61,16 +59,14 @@ export function commitWarnings(
           one.file === null
             ? `Commits of ${whereSet(one)} do not wait for the replicas (${one.setting} = ${one.value}): reads may miss them.`
             : `${whereSet(one)} sets ${one.setting} = ${one.value || "''"}: commits do not wait for the replicas, so none serves reads.`,
-        next: `${input.suggest("psql")} -- ${undoOf(one)
-          .map((statement) => `-c ${shellWord(statement)}`)
-          .join(" ")}`,
+        next: odooPg("psql", "--", ...undoOf(one).flatMap((statement) => ["-c", statement])),
       }),
     ),
     ...(version !== undefined && passesAtStart(version)
       ? [
           warning("postgres_update_needed", {
             message: `PostgreSQL ${version} may acknowledge a commit before the replicas have it, in the first moment after a restart or the crash of a session; later minor versions do not.`,
-            next: `update PostgreSQL, then restart: ${input.suggest("down")} && ${input.suggest("up")}`,
+            next: nextStep`update PostgreSQL, then restart: ${odooPg("down")} && ${odooPg("up")}`,
           }),
         ]
       : []),

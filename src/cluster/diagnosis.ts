@@ -4,8 +4,9 @@ import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
 import { fullness, isFilling, type ClusterView, type KeptAside, type NodeView } from "./view.ts";
-import { warning, type Warning } from "../model/warnings.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { warning, type FoundWarning } from "../model/warnings.ts";
+import { command, nextStep, odooPg, type NextText } from "../next-step.ts";
+import { shellWord } from "../shell-word.ts";
 
 const NEARLY_FULL = 0.95;
 /** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. */
@@ -13,11 +14,11 @@ const KEPT_OF_LIMIT = 0.5;
 const KEPT_OF_DISK = 0.1;
 
 /** Everything that is not as it should be, the worst first. One cause gives one warning, with what to do next. */
-export function findWarnings(view: ClusterView): Warning[] {
+export function findWarnings(view: ClusterView): FoundWarning[] {
   const ofNodes = view.nodes.flatMap((node) => ofNode(node, view));
-  const ofCommits = commitWarnings(view, shellWord);
+  const ofCommits = commitWarnings(view);
   const found = view.nothingAnswers
-    ? [notRunning(view), ...view.nodes.flatMap((node) => held(node, view)), ...disks(view)]
+    ? [notRunning(view), ...view.nodes.flatMap((node) => held(node)), ...disks(view)]
     : [
         ...primaries(view),
         ...waitingWrites(view),
@@ -33,28 +34,28 @@ export function findWarnings(view: ClusterView): Warning[] {
         ...consolePage(view),
         ...rights(view),
       ];
-  const rank = ({ severity }: Warning): number => (severity === "critical" ? 0 : 1);
+  const rank = ({ severity }: FoundWarning): number => (severity === "critical" ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b));
 }
 
-function backups({ input }: ClusterView): Warning[] {
+function backups({ input }: ClusterView): FoundWarning[] {
   if (!input.backups) return [];
-  const { config, now, suggest } = input;
-  return backupWarnings({ settings: config.backup, ...input.backups, now, suggest });
+  const { config, now } = input;
+  return backupWarnings({ settings: config.backup, ...input.backups, now });
 }
 
-function consolePage({ input: { agent, suggest } }: ClusterView): Warning[] {
+function consolePage({ input: { agent } }: ClusterView): FoundWarning[] {
   const problem = agent?.console?.problem ?? undefined;
   if (problem === undefined) return [];
   return [
     warning("console_not_served", {
       message: `The console is not served: ${problem}.`,
-      next: `Free the port, or set another "console.port" (or "console.listen") and run: ${suggest("up")}`,
+      next: nextStep`Free the port, or set another "console.port" (or "console.listen") and run: ${odooPg("up")}`,
     }),
   ];
 }
 
-function rights({ input: { agent, suggest } }: ClusterView): Warning[] {
+function rights({ input: { agent } }: ClusterView): FoundWarning[] {
   const { problem = null, by_password = null } = agent?.rights ?? {};
   return [
     ...(problem === null
@@ -62,7 +63,7 @@ function rights({ input: { agent, suggest } }: ClusterView): Warning[] {
       : [
           warning("rights_not_kept", {
             message: `New databases stay open to every role, and new roles do not pass the endpoints: ${oneLine(problem)}.`,
-            next: suggest("logs agent"),
+            next: odooPg("logs", "agent"),
           }),
         ]),
     ...(by_password === null
@@ -71,14 +72,14 @@ function rights({ input: { agent, suggest } }: ClusterView): Warning[] {
           warning("superuser_by_password", {
             node: by_password,
             message: `${by_password} lets the superuser in on its own host by password only: with a lost one odoo-pg would be locked out.`,
-            next: suggest("up"),
+            next: odooPg("up"),
           }),
         ]),
   ];
 }
 
-function notRunning({ input, nodes }: ClusterView): Warning {
-  const { config, record, suggest } = input;
+function notRunning({ input, nodes }: ClusterView): FoundWarning {
+  const { config, record } = input;
   const stopped = nodes.every(({ silence, state }) => silence === undefined || state === "stopped");
   return warning("cluster_not_running", {
     message: !record
@@ -86,13 +87,13 @@ function notRunning({ input, nodes }: ClusterView): Warning {
       : stopped
         ? `Cluster ${config.cluster} is not running.`
         : `Nothing of cluster ${config.cluster} answers.`,
-    next: suggest("up"),
+    next: odooPg("up"),
   });
 }
 
-function primaries(view: ClusterView): Warning[] {
-  const { input, expectedPrimary, primary } = view;
-  const found: Warning[] = [];
+function primaries(view: ClusterView): FoundWarning[] {
+  const { expectedPrimary, primary } = view;
+  const found: FoundWarning[] = [];
   const expected = view.nodes.find(({ name }) => name === expectedPrimary);
   const answering = view.nodes.filter(({ facts }) => facts?.in_recovery === false);
   if (expected && primary !== expected) {
@@ -122,7 +123,7 @@ function primaries(view: ClusterView): Warning[] {
       warning("unexpected_primary", {
         node: primary.name,
         message: `${primary.name} answers as a primary, but ${expectedPrimary} is the primary by record: no endpoint leads writes to ${primary.name}. Somebody promoted it outside odoo-pg.`,
-        next: input.suggest(`logs ${primary.name}`),
+        next: odooPg("logs", primary.name),
       }),
     );
   }
@@ -130,7 +131,7 @@ function primaries(view: ClusterView): Warning[] {
 }
 
 /** Commits wait for every replica that is named: also for one that is not there. */
-function waitingWrites({ primary, nodes, input }: ClusterView): Warning[] {
+function waitingWrites({ primary, nodes, input }: ClusterView): FoundWarning[] {
   const named = [...(primary?.facts?.synchronous_standby_names ?? "").matchAll(/"([^"]+)"/g)];
   const absent = named.flatMap(([, name = ""]) => {
     const sender = primary?.facts?.standbys.find((one) => one.application_name === name);
@@ -141,7 +142,7 @@ function waitingWrites({ primary, nodes, input }: ClusterView): Warning[] {
   return [
     warning("writes_wait", {
       message: `Commits on ${primary?.name ?? "?"} wait for ${absent.join(", ")}, which ${absent.length > 1 ? "do" : "does"} not answer as a replica: no write returns until the agent lets go of ${absent.length > 1 ? "them" : "it"}.`,
-      next: input.agent?.keeping ? input.suggest("status --watch") : input.suggest("up"),
+      next: input.agent?.keeping ? odooPg("status", "--watch") : odooPg("up"),
     }),
   ];
 }
@@ -160,30 +161,30 @@ function oneLine(text: string): string {
 }
 
 /** What to do about a node that does not answer. */
-function afterSilence({ name, account, facts, state }: NodeView, { input }: ClusterView): string {
-  const { agent, suggest } = input;
-  if (facts) return suggest(`logs ${name}`);
+function afterSilence({ name, account, facts, state }: NodeView, { input }: ClusterView): NextText {
+  const { agent } = input;
+  if (facts) return odooPg("logs", name);
   if (account?.waiting) return account.waiting.next;
   if (account?.failure_next && account.operation === null) return account.failure_next;
-  if (agent && (agent.operation !== null || account?.operation)) return suggest("status --watch");
-  if (state === "starting") return `${suggest(`logs ${name}`)} -f`;
-  return agent?.keeping ? suggest(`logs ${name}`) : suggest("up");
+  if (agent && (agent.operation !== null || account?.operation)) return odooPg("status", "--watch");
+  if (state === "starting") return odooPg("logs", name, "-f");
+  return agent?.keeping ? odooPg("logs", name) : odooPg("up");
 }
 
-function ofNode(node: NodeView, view: ClusterView): Warning[] {
+function ofNode(node: NodeView, view: ClusterView): FoundWarning[] {
   const { facts, name } = node;
-  const { record, suggest } = view.input;
+  const { record } = view.input;
   const identifier = record?.systemIdentifier ?? view.primary?.facts?.system_identifier;
   if (facts && identifier !== undefined && facts.system_identifier !== identifier) {
     return [
       warning("other_system_identifier", {
         node: name,
         message: `${name} holds the data of another cluster (system identifier ${facts.system_identifier}, this cluster has ${identifier}). See which data directory it runs on:`,
-        next: `${suggest(`psql ${name}`)} -- -c 'SHOW data_directory'`,
+        next: odooPg("psql", name, "--", "-c", "SHOW data_directory"),
       }),
     ];
   }
-  const found = facts ? [] : held(node, view);
+  const found = facts ? [] : held(node);
   if (node.role === "primary" || node.name === view.expectedPrimary) return found;
   if (!facts && found.length === 0) {
     found.push(
@@ -200,7 +201,7 @@ function ofNode(node: NodeView, view: ClusterView): Warning[] {
 }
 
 /** Why a node is not started: it waits for a decision, or its start fails. */
-function held({ name, account, dataDir, facts }: NodeView, { input }: ClusterView): Warning[] {
+function held({ name, account, dataDir, facts }: NodeView): FoundWarning[] {
   if (facts) return [];
   if (account?.waiting) {
     const { state, reason, next } = account.waiting;
@@ -213,7 +214,7 @@ function held({ name, account, dataDir, facts }: NodeView, { input }: ClusterVie
       warning(code, {
         node: name,
         message: reason || `${name} waits.`,
-        next: next || input.suggest(`logs ${name}`),
+        next: next.length ? next : odooPg("logs", name),
       }),
     ];
   }
@@ -226,21 +227,20 @@ function held({ name, account, dataDir, facts }: NodeView, { input }: ClusterVie
         ? account.failure
         : `${name} does not start: ${account.failure}`,
       next: full
-        ? `make room, and odoo-pg starts it by itself: df -h ${shellWord(dataDir)}`
-        : (account.failure_next ?? input.suggest(`logs ${name}`)),
+        ? nextStep`make room, and odoo-pg starts it by itself: ${command("df", "-h", dataDir)}`
+        : (account.failure_next ?? odooPg("logs", name)),
     }),
   ];
 }
 
-function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Warning[] {
+function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): FoundWarning[] {
   const { name, facts, slot } = replica;
-  const { suggest } = view.input;
   if (slot?.state === "lost") {
     return [
       warning("slot_lost", {
         node: name,
         message: `${name} cannot catch up any more: ${primary.name} removed WAL that it still needs. Have it made anew (its data is kept aside):`,
-        next: suggest(`reseed ${name}`),
+        next: odooPg("reseed", name),
       }),
     ];
   }
@@ -255,7 +255,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
       warning("replica_not_streaming", {
         node: name,
         message: `${name} does not stream from ${primary.name}: its data gets older. ${primary.name} refuses the role "replicator" (${oneLine(refusal)}).`,
-        next: `${suggest("up")} gives the role its password and rights back`,
+        next: nextStep`${odooPg("up")} gives the role its password and rights back`,
       }),
     );
   } else if (facts.timeline > theirs || (facts.timeline < theirs && !streams)) {
@@ -264,7 +264,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
       warning("wrong_timeline", {
         node: name,
         message: `${name} is on timeline ${facts.timeline}, ${primary.name} on ${theirs}: it does not follow.${diverged ? " Have it made anew (its data is kept aside):" : ""}`,
-        next: diverged ? suggest(`reseed ${name}`) : suggest(`logs ${name}`),
+        next: diverged ? odooPg("reseed", name) : odooPg("logs", name),
       }),
     );
   } else if (!streams && replica.account?.stranded) {
@@ -272,7 +272,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
       warning("needs_reseed", {
         node: name,
         message: `${name} cannot catch up: ${primary.name} has no longer the WAL that it needs. Have it made anew (its data is kept aside):`,
-        next: suggest(`reseed ${name}`),
+        next: odooPg("reseed", name),
       }),
     );
   } else if (!streams) {
@@ -280,7 +280,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
       warning("replica_not_streaming", {
         node: name,
         message: `${name} does not stream from ${primary.name}: its data gets older.`,
-        next: suggest(`logs ${name}`),
+        next: odooPg("logs", name),
       }),
     );
   } else if (facts.replay_paused) {
@@ -288,7 +288,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
       warning("replay_paused", {
         node: name,
         message: `Replay is paused on ${name}${behindBy(replica)}: somebody called pg_wal_replay_pause().`,
-        next: `${suggest(`psql ${name}`)} -- -c 'SELECT pg_wal_replay_resume()'`,
+        next: odooPg("psql", name, "--", "-c", "SELECT pg_wal_replay_resume()"),
       }),
     );
   } else if (isBehind(replica, view.input.config)) {
@@ -296,23 +296,22 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): War
       warning("replica_behind", {
         node: name,
         message: `${name}${behindBy(replica, " is ")} (limit ${limitOf(view.input.config)})${replica.pooled ? "" : ": it serves no reads until it has caught up"}.`,
-        next: suggest("status --watch"),
+        next: odooPg("status", "--watch"),
       }),
     );
   }
   return found;
 }
 
-function ofSlot(replica: NodeView, primary: NodeView, view: ClusterView): Warning[] {
+function ofSlot(replica: NodeView, primary: NodeView, view: ClusterView): FoundWarning[] {
   const { name, slot } = replica;
-  const { suggest } = view.input;
   // A replica that is being made gets its slot on the way.
   if (slot?.state === "missing" && replica.facts) {
     return [
       warning("slot_missing", {
         node: name,
         message: `${name} has no slot on ${primary.name}: WAL that it needs may be removed at any time.`,
-        next: suggest("up"),
+        next: odooPg("up"),
       }),
     ];
   }
@@ -335,7 +334,7 @@ function ofSlot(replica: NodeView, primary: NodeView, view: ClusterView): Warnin
         slot?.state === "unreserved"
           ? `The slot of ${name} is beyond its limit: ${primary.name} may remove WAL that ${name} needs at any moment.`
           : `${primary.name} keeps ${showBytes(kept)} of WAL for ${name}, ${beyond}.`,
-      next: replica.facts ? suggest(`logs ${name}`) : afterSilence(replica, view),
+      next: replica.facts ? odooPg("logs", name) : afterSilence(replica, view),
     }),
   ];
 }
@@ -370,15 +369,15 @@ function slotLimit(config: Config, primary: NodeView): number | undefined {
   return typeof bytes === "number" ? bytes : undefined;
 }
 
-function endpoints({ input }: ClusterView): Warning[] {
-  const { agent, config, suggest } = input;
+function endpoints({ input }: ClusterView): FoundWarning[] {
+  const { agent, config } = input;
   const { host, readAnswers, writeAnswers } = input.endpoints;
-  const next = agent?.keeping ? suggest("logs haproxy") : suggest("up");
+  const next = agent?.keeping ? odooPg("logs", "haproxy") : odooPg("up");
   if (agent?.operation === "up" && !agent.haproxy) {
     return [
       warning("haproxy_down", {
         message: "The endpoints are not open yet: the cluster is being started.",
-        next: suggest("status --watch"),
+        next: odooPg("status", "--watch"),
       }),
     ];
   }
@@ -402,14 +401,14 @@ function endpoints({ input }: ClusterView): Warning[] {
   );
 }
 
-function agent({ input }: ClusterView): Warning[] {
-  const { agent, suggest } = input;
+function agent({ input }: ClusterView): FoundWarning[] {
+  const { agent } = input;
   if (!agent) {
     return [
       warning("agent_not_running", {
         message:
           "The agent does not answer: reads go to the primary, and nobody starts again a server that dies.",
-        next: suggest("up"),
+        next: odooPg("up"),
       }),
     ];
   }
@@ -417,7 +416,7 @@ function agent({ input }: ClusterView): Warning[] {
     return [
       warning("agent_of_other_build", {
         message: `The agent is another odoo-pg (version ${input.otherAgent}) than the one that asks.`,
-        next: suggest("up"),
+        next: odooPg("up"),
       }),
     ];
   }
@@ -425,12 +424,12 @@ function agent({ input }: ClusterView): Warning[] {
   return [
     warning("agent_waiting", {
       message: "The agent runs, but nobody told it to keep the servers running.",
-      next: suggest("up"),
+      next: odooPg("up"),
     }),
   ];
 }
 
-function pool({ input, nodes, primary }: ClusterView, causes: readonly Warning[]): Warning[] {
+function pool({ input, nodes, primary }: ClusterView, causes: readonly FoundWarning[]): FoundWarning[] {
   const { agent, config } = input;
   // Without the agent, or without a primary, another warning says where reads go.
   if (!primary || !agent?.keeping || agent.pool.length > 0 || config.nodes.length < 2) return [];
@@ -444,12 +443,12 @@ function pool({ input, nodes, primary }: ClusterView, causes: readonly Warning[]
   return [
     warning("pool_empty", {
       message: `No replica serves reads${reasons.length ? ` (${reasons.join("; ")})` : ""}: they go to ${primary.name}.`,
-      next: agent.operation === null ? input.suggest("logs agent") : input.suggest("status --watch"),
+      next: agent.operation === null ? odooPg("logs", "agent") : odooPg("status", "--watch"),
     }),
   ];
 }
 
-function alarmChannels({ input: { agent, suggest } }: ClusterView): Warning[] {
+function alarmChannels({ input: { agent } }: ClusterView): FoundWarning[] {
   const failing = agent?.failing_channels ?? [];
   if (!failing.length) return [];
   const each = failing.map(
@@ -458,13 +457,13 @@ function alarmChannels({ input: { agent, suggest } }: ClusterView): Warning[] {
   return [
     warning("alarm_channel_failing", {
       message: `Alarms do not arrive by ${each.join("; ")}.`,
-      next: suggest("alarms test"),
+      next: odooPg("alarms", "test"),
     }),
   ];
 }
 
 /** One warning for each disk, however many nodes are on it. */
-function disks({ nodes }: ClusterView): Warning[] {
+function disks({ nodes }: ClusterView): FoundWarning[] {
   const groups = new Map<string, { used: number; on: NodeView[] }>();
   for (const node of nodes) {
     if (!node.disk || !isFilling(node.disk)) continue;
@@ -483,21 +482,21 @@ function disks({ nodes }: ClusterView): Warning[] {
       ...(on.length === 1 && first ? { node: first.name } : {}),
       message: `The disk of ${on.map(({ name }) => name).join(", ")} is ${showShare(used)} full: ${free} left. Make room, or move the data to a larger disk.${sayKept(kept)}`,
       next: kept.length
-        ? `rm -r ${kept.map(({ path }) => shellWord(path)).join(" ")}`
-        : `df -h ${shellWord(first?.dataDir ?? "/")}`,
+        ? command("rm", "-r", ...kept.map(({ path }) => path))
+        : command("df", "-h", first?.dataDir ?? "/"),
     });
   });
   return [...ofData, ...otherDisks(nodes)];
 }
 
 /** Disks of tablespaces, or of a WAL that lies elsewhere. */
-function otherDisks(nodes: readonly NodeView[]): Warning[] {
+function otherDisks(nodes: readonly NodeView[]): FoundWarning[] {
   return nodes.flatMap(({ name, disk }) =>
     (disk?.others ?? []).filter(isFilling).map((other) =>
       warning(fullness(other) >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
         node: name,
         message: `The disk of ${other.path}, which ${name} writes to, is ${showShare(fullness(other))} full: ${showBytes(other.freeBytes)} left. Make room, or give it a larger disk.`,
-        next: `df -h ${shellWord(other.path)}`,
+        next: command("df", "-h", other.path),
       }),
     ),
   );
@@ -517,8 +516,7 @@ function sayKept(kept: readonly KeptAside[]): string {
   return ` Old data is kept aside on it, and is yours to remove once you are sure that nobody needs it: ${each.join(", ")}.`;
 }
 
-function settings({ input, nodes }: ClusterView): Warning[] {
-  const { suggest } = input;
+function settings({ input, nodes }: ClusterView): FoundWarning[] {
   const pending = nodes.filter(({ facts }) => facts?.pending_restart.length);
   const names = [...new Set(pending.flatMap(({ facts }) => facts?.pending_restart ?? []))].sort();
   return [
@@ -526,7 +524,7 @@ function settings({ input, nodes }: ClusterView): Warning[] {
       ? [
           warning("settings_pending_restart", {
             message: `${pending.map(({ name }) => name).join(", ")}: a restart is needed for ${names.join(", ")}.`,
-            next: suggest("up"),
+            next: odooPg("up"),
           }),
         ]
       : []),
@@ -534,7 +532,7 @@ function settings({ input, nodes }: ClusterView): Warning[] {
       ? [
           warning("configuration_not_applied", {
             message: "The configuration was changed after it was last applied; what runs is shown here.",
-            next: suggest("up"),
+            next: odooPg("up"),
           }),
         ]
       : []),

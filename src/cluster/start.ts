@@ -1,7 +1,9 @@
+import { nextStep, odooPg, type NextText } from "../next-step.ts";
+
 /** What is known of a node's data directory; a subset of postgres/data-directory.ts, so that this part stays pure. */
 export type DataSeen =
   | { readonly kind: "absent" | "empty" }
-  | { readonly kind: "unusable"; readonly reason: string; readonly next: string }
+  | { readonly kind: "unusable"; readonly reason: string; readonly next: NextText }
   | { readonly kind: "whole"; readonly systemIdentifier: string; readonly standby: boolean };
 
 export interface StartInput {
@@ -28,9 +30,9 @@ export type StartDecision =
       readonly action: "wait";
       readonly state: "needs rejoin" | "needs reseed";
       readonly reason: string;
-      readonly next: string;
+      readonly next: NextText;
     }
-  | { readonly action: "refuse"; readonly reason: string; readonly safe: string; readonly next: string };
+  | { readonly action: "refuse"; readonly reason: string; readonly safe: string; readonly next: NextText };
 
 /** Decides from a node's data directory what makes it run. Nothing existing is ever initialised over. */
 export function decideStart(input: StartInput): StartDecision {
@@ -54,7 +56,7 @@ export function decideStart(input: StartInput): StartDecision {
         action: "wait",
         state: "needs rejoin",
         reason: `${node} was a primary; ${primary} is the primary now. Starting ${node} as it is would make two.`,
-        next: `odoo-pg rejoin ${node}`,
+        next: odooPg("rejoin", node),
       };
     }
     return { action: "start" };
@@ -69,7 +71,7 @@ export function decideStart(input: StartInput): StartDecision {
     next:
       other === undefined
         ? "Put the data directory back (is its disk mounted?), or restore a backup."
-        : `Put the data directory back (is its disk mounted?), or go on with ${other}: odoo-pg promote ${other}`,
+        : nextStep`Put the data directory back (is its disk mounted?), or go on with ${other}: ${odooPg("promote", other)}`,
   };
 }
 
@@ -84,6 +86,6 @@ function decideFollow({ node, data, systemIdentifier }: StartInput): StartDecisi
     reason: other
       ? `The data of ${node} is not from the primary that it shall follow (system identifier ${data.systemIdentifier}, the primary has ${systemIdentifier}).`
       : `The data of ${node} is not that of a standby: it was written to on its own.`,
-    next: `Keep it aside and copy the primary: odoo-pg reseed ${node}`,
+    next: nextStep`Keep it aside and copy the primary: ${odooPg("reseed", node)}`,
   };
 }

@@ -2,7 +2,7 @@ import { backupsOf } from "./backups.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
-import { verdictOf } from "../model/warnings.ts";
+import { verdictOf, warningInDocument } from "../model/warnings.ts";
 
 /** Brings what was seen into one document with a verdict. Pure: the same observations always give the same status. */
 export function statusOf(input: StatusInput): StatusDocument {
@@ -43,7 +43,7 @@ export function statusOf(input: StatusInput): StatusDocument {
     },
     console: agent?.console ? { url: agent.console.url, answers: agent.console.problem === null } : null,
     backups: backupsOf(input.backups?.record, input.now),
-    warnings,
+    warnings: warnings.map((found) => warningInDocument(found, input.configFile)),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import { bytesBehind } from "../model/lsn.ts";
 import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "../model/observation.ts";
+import type { NextStep } from "../next-step.ts";
 import type { OverruledCommits } from "./commit-rules.ts";
 import type { TablespaceTrouble } from "../model/tablespaces.ts";
 import type { SlotStatus } from "./documents/status.ts";
@@ -14,11 +15,11 @@ export interface NodeAccount {
   /** What it does with the node now: start, restart, seed, stop, remove. */
   readonly operation: string | null;
   /** Why the node is not started: it waits for a decision. */
-  readonly waiting: { readonly state: string; readonly reason: string; readonly next: string } | null;
+  readonly waiting: { readonly state: string; readonly reason: string; readonly next: NextStep } | null;
   /** Why the last start failed, in the server's words. */
   readonly failure: string | null;
   /** What is to be done about that, where it is known. */
-  readonly failure_next: string | null;
+  readonly failure_next: NextStep | null;
   /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
   readonly stranded: boolean;
   /** Why the primary does not let it replicate, in the server's words; null where it would. */
@@ -118,8 +119,8 @@ export interface StatusInput {
     | undefined;
   /** Our clock, milliseconds since the epoch. */
   readonly now: number;
-  /** Makes an exact command of `up`: with the configuration file named where that is needed. */
-  readonly suggest: (command: string) => string;
+  /** The configuration file that a command has to name to meet this cluster; undefined where it is found without. */
+  readonly configFile: string | undefined;
 }
 
 /** One node, with all that is known of it brought together. */

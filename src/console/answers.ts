@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { odooPg } from "../next-step.ts";
 import { OdooPgError, toOdooPgError, type ErrorCode } from "../errors.ts";
 
 const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
@@ -16,10 +17,13 @@ export function errorAnswer(context: Context, thrown: unknown, status?: Contentf
   const error = toOdooPgError(thrown);
   const told =
     error.code === "internal"
-      ? { code: error.code, message: "Unexpected: the agent's log says more.", next: "odoo-pg logs agent" }
-      : error.toJSON();
+      ? new OdooPgError("internal", {
+          message: "Unexpected: the agent's log says more.",
+          next: odooPg("logs", "agent"),
+        })
+      : error;
   return context.json(
-    { version: 1, error: told },
+    { version: 1, error: told.toJSON() },
     status ?? STATUS[error.code] ?? (error.exit === 2 ? 400 : 500),
   );
 }

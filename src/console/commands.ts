@@ -1,5 +1,5 @@
 import { isBackupId } from "../backup/naming.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import type { Action } from "../model/console-actions.ts";
 
 /** What an action shows before it is done: by the dry run of its command, or in words where that has none. */

@@ -1,3 +1,4 @@
+import { asStep, type NextStep, type NextText } from "../next-step.ts";
 import type { NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Lsn } from "../model/lsn.ts";
 import type { NodeObservation } from "../model/observation.ts";
@@ -27,12 +28,12 @@ export class NodeHandle {
   /** What an operation is doing with the node now; supervision keeps its hands off meanwhile. */
   operation: string | undefined;
   /** Why the node is not run: it waits for a decision of the user. */
-  waiting: { state: string; reason: string; next: string } | undefined;
+  waiting: { state: string; reason: string; next: NextStep } | undefined;
   /** Starts that failed one after another, and when the next may be tried (our clock, milliseconds). */
   failures = 0;
   retryAt = 0;
   /** Why the last start failed, and what is to be done about it where that is known. */
-  failure: { readonly reason: string; readonly next: string | undefined } | undefined;
+  failure: { readonly reason: string; readonly next: NextStep | undefined } | undefined;
   /** What the words of a start that failed were found to mean. */
   explained: { readonly words: string; readonly as: unknown } | undefined;
   /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
@@ -66,6 +67,11 @@ export class NodeHandle {
       answer: { kind: "none", reason: "was not looked at yet", starting: false },
       lastSeen: undefined,
     };
+  }
+
+  /** Leaves the node alone until somebody has decided. */
+  waitFor(state: string, reason: string, next: NextText): void {
+    this.waiting = { state, reason, next: asStep(next) };
   }
 
   startedWell(): void {

@@ -32,6 +32,8 @@ export interface Runtime {
   readonly machine: Machine;
   readonly log: Log;
   config: Config;
+  /** The file that it was applied from; undefined where there was none. */
+  configFile: string | undefined;
   installation: Installation;
   passwords: RolePasswords;
   state: ClusterState;

@@ -57,8 +57,9 @@ export async function lookAtTablespaces(runtime: Runtime, handle: NodeHandle): P
     if (known) handle.waiting = undefined;
     return;
   }
-  handle.waiting = waitingForReseed(name, runtime.state.primary, troubles);
-  if (!known) runtime.log("error", `${name}: ${handle.waiting.reason}`);
+  const { state, reason, next } = waitingForReseed(name, runtime.state.primary, troubles);
+  handle.waitFor(state, reason, next);
+  if (!known) runtime.log("error", `${name}: ${reason}`);
   if (!troubles.some(({ shared }) => shared) || !(await findPostmaster(handle.files.dataDir))) return;
   await handle.take("stop");
   try {

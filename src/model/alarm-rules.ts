@@ -65,7 +65,7 @@ export const ALARM_RULES = {
     severity: "warning",
     after_seconds: 60,
     ends_after_seconds: 60,
-    codes: ["replica_down", "start_failing", "node_refused", "needs_rejoin"],
+    codes: ["replica_down", "start_failing", "node_refused", "needs_rejoin", "tablespace_shared"],
     meaning: "A replica does not answer, or a node does not start or waits for a decision.",
   },
   replica_behind: {

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { lackSchema } from "./lack.ts";
+import { nextStepSchema } from "../next-step-schema.ts";
 import { sentence } from "./sentence.ts";
 
 const moment = z.iso.datetime();
@@ -19,6 +20,8 @@ const databaseResult = z.object({
   /** What is safe, and what to do next, of one that failed. */
   safe: z.string().optional(),
   next: z.string().optional(),
+  /** The same by its parts. Absent in a record of version 0.1.0. */
+  next_step: nextStepSchema.optional(),
   /** True when it names attachments and has no folder in the filestore. */
   filestore_missing: z.boolean().optional(),
   /** What a restore cannot make of it, or not as it was; each has its line in the warnings too. */

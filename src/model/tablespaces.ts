@@ -1,3 +1,5 @@
+import { odooPg, type Command } from "../next-step.ts";
+
 /** A tablespace that a replica has no place of its own for: the files of its primary are those that it would write. */
 export interface TablespaceTrouble {
   /** The directory that the primary was told, as CREATE TABLESPACE names it. */
@@ -38,7 +40,7 @@ export function waitingForReseed(
   node: string,
   primary: string,
   troubles: readonly TablespaceTrouble[],
-): { state: "needs reseed"; reason: string; next: string } {
+): { state: "needs reseed"; reason: string; next: Command } {
   const places = (shared: boolean): string =>
     troubles.flatMap((one) => (one.shared === shared ? [one.location] : [])).join(", ");
   const shared = places(true);
@@ -55,5 +57,5 @@ export function waitingForReseed(
         ]
       : []),
   ];
-  return { state: "needs reseed", reason: reasons.join(" "), next: `odoo-pg reseed ${node}` };
+  return { state: "needs reseed", reason: reasons.join(" "), next: odooPg("reseed", node) };
 }

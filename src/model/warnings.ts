@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { asStep, nextInDocument, type NextText } from "../next-step.ts";
+import { nextStepSchema } from "../next-step-schema.ts";
 
 /** How bad: with a warning the cluster serves, and something needs care; critical means it does not serve, or is in danger. */
 export type Severity = "warning" | "critical";
@@ -198,26 +200,36 @@ export const warningSchema = z.strictObject({
   message: z.string().min(1),
   /** What to do: an exact command, with words before it where it needs them. */
   next: z.string().min(1),
+  /** The same by its parts: words as text, commands by program and arguments. */
+  next_step: nextStepSchema,
 });
+/** A warning as documents hold it. */
 export type Warning = z.output<typeof warningSchema>;
+
+/** A warning as it is found: nobody has said yet by which configuration its commands meet the cluster. */
+export type FoundWarning = Omit<Warning, "next">;
 
 export function warning(
   code: WarningCode,
-  text: { readonly node?: string; readonly message: string; readonly next: string },
-): Warning {
+  text: { readonly node?: string; readonly message: string; readonly next: NextText },
+): FoundWarning {
   return {
     code,
     severity: WARNINGS[code].severity,
     node: text.node ?? null,
     message: text.message,
-    next: text.next,
+    next_step: asStep(text.next),
   };
+}
+
+export function warningInDocument(found: FoundWarning, config: string | undefined): Warning {
+  return { ...found, ...nextInDocument(found.next_step, config) };
 }
 
 export type Verdict = "ok" | Severity;
 
 /** The worst of them. */
-export function verdictOf(warnings: readonly Warning[]): Verdict {
+export function verdictOf(warnings: readonly Pick<Warning, "severity">[]): Verdict {
   if (warnings.some(({ severity }) => severity === "critical")) return "critical";
   return warnings.length ? "warning" : "ok";
 }

@@ -6,6 +6,7 @@ import { statusOf } from "../cluster/status.ts";
 import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import { endpointHost } from "../config/addresses.ts";
 import { OdooPgError } from "../errors.ts";
+import { odooPg } from "../next-step.ts";
 import { databaseSizes } from "../postgres/sql/facts.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { accepts } from "../system/network/network.ts";
@@ -105,10 +106,10 @@ export class Watch {
     if (!runtime) {
       throw (
         this.#watched.failure() ??
-        new OdooPgError("not_running", { message: "Nothing was started here yet.", next: "odoo-pg up" })
+        new OdooPgError("not_running", { message: "Nothing was started here yet.", next: odooPg("up") })
       );
     }
-    const { config, state, upstream } = runtime;
+    const { config, configFile, state, upstream } = runtime;
     const host = endpointHost(config.listen);
     const accepted = async (port: number): Promise<boolean | undefined> =>
       await among(this.#endpoints, `${host} ${port}`, {
@@ -140,7 +141,7 @@ export class Watch {
       endpoints: { host, readAnswers, writeAnswers },
       backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
       now: now(),
-      suggest: (command) => `odoo-pg ${command}`,
+      configFile,
     });
   }
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { OdooPgError } from "../errors.ts";
 import { scramVerifier } from "../postgres/sql/scram.ts";
 import {

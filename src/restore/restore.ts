@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Progress } from "../progress.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { listDatabases } from "./databases.ts";

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { shellWord } from "../model/shell-word.ts";
+import { odooPg, printCommand, type Command } from "../next-step.ts";
 import { conninfo } from "../postgres/sql/quoting.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, writeFileAtomic } from "../system/files/files.ts";
@@ -98,7 +98,7 @@ function sameFunction(signature: string, named: string): boolean {
 /** What was set aside, where its SQL lies, and the command that runs it. */
 export interface AsideReport {
   readonly file: string;
-  readonly next: string;
+  readonly next: Command;
   readonly objects: readonly { readonly object: string; readonly reason: string }[];
 }
 
@@ -116,7 +116,7 @@ export async function keepSetAside(
   if (!setAside.length) return null;
   const file = path.join(directory, `${encodeDatabaseName(database)}_${timeStamp(now(), true)}.sql`);
   const named = /^[A-Za-z0-9_]+$/.test(database) ? database : conninfo({ dbname: database });
-  const next = `odoo-pg psql -- -X -d ${shellWord(named)} -f ${shellWord(file)}`;
+  const next = odooPg("psql", "--", "-X", "-d", named, "-f", file);
   const parts = setAside.map(
     ({ object, reason, sql }) => `-- ${oneLine(object)}: ${oneLine(reason)}\n${sql}`,
   );
@@ -126,7 +126,7 @@ export async function keepSetAside(
     `-- What a restore could not make in database ${oneLine(database)}.
 -- This SQL comes from what was restored, and nobody has read it. Read it, remove what you do not want, and run it as a
 -- superuser, to whom it then belongs:
---   ${oneLine(next)}
+--   ${oneLine(printCommand(next))}
 SET client_encoding = 'UTF8';
 SET check_function_bodies = false;
 SELECT pg_catalog.set_config('search_path', '', false);

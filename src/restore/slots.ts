@@ -1,4 +1,4 @@
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { OdooPgError } from "../errors.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import type { Session } from "../system/sql/sql.ts";

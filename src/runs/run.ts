@@ -1,7 +1,8 @@
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { wordsOfLack } from "../model/lack.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
+import { nextInDocument } from "../next-step.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { oneLine } from "../printable.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
@@ -169,7 +170,7 @@ async function backUpOne(
       seconds: seconds(),
       error: oneLine(told.message),
       ...(told.safe === undefined ? {} : { safe: told.safe }),
-      ...(told.next === undefined ? {} : { next: told.next }),
+      ...(told.next === undefined ? {} : nextInDocument(told.next, undefined)),
     };
   }
 }

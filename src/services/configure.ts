@@ -1,5 +1,5 @@
 import path from "node:path";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { forwardingAddress } from "../config/addresses.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { bytesBehind } from "../model/lsn.ts";

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { ALTERED_FILE, alteredLines } from "../postgres/sql/altered-settings.ts";
 import { tryConfiguration, type StartFault } from "../postgres/trial.ts";
 import { readTextIfAny } from "../system/files/files.ts";

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { findPostmaster, startServer } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
@@ -62,18 +63,17 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
       othersWithData: data.kind === "whole" ? [] : await othersWithData(runtime, handle),
     });
     if (decision.action === "wait") {
-      handle.waiting = { state: decision.state, reason: decision.reason, next: decision.next };
+      handle.waitFor(decision.state, decision.reason, decision.next);
       return;
     }
     if (decision.action !== "start") {
-      const [reason, next] =
-        decision.action === "refuse"
-          ? [decision.reason, decision.next]
-          : [
-              `The data directory of ${name} is gone.`,
-              `Mount its disk, if it has one of its own. Then: odoo-pg up (it makes anew what is gone)`,
-            ];
-      handle.waiting = { state: "refused", reason, next };
+      if (decision.action === "refuse") handle.waitFor("refused", decision.reason, decision.next);
+      else
+        handle.waitFor(
+          "refused",
+          `The data directory of ${name} is gone.`,
+          nextStep`Mount its disk, if it has one of its own. Then: ${odooPg("up")} (it makes anew what is gone)`,
+        );
       return;
     }
     if (signal.aborted) return;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { createExclusive, readTextIfAny, removeFile, writeFileAtomic } from "../system/files/files.ts";
 import { damagedFile } from "../system/files/json-file.ts";
 import { processIdentity } from "../system/process/process.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
-import { shellWord } from "../model/shell-word.ts";
+import { shellWord } from "../shell-word.ts";
 import { passwordProblem } from "../config/passwords.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
-import { resolvedConfigSchema, type Config } from "../config/schema.ts";
+import { resolvedConfigSchema } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { isBelievable, writeFileAtomic } from "../system/files/files.ts";
 import { readJsonFile, type DamageText } from "../system/files/json-file.ts";
@@ -10,6 +10,8 @@ const appliedSchema = z.object({
   format: z.literal(1),
   config: resolvedConfigSchema,
   major: z.number().int(),
+  /** The configuration file that was applied, by its absolute path. */
+  config_file: z.string().nullable().default(null),
 });
 export type Applied = z.output<typeof appliedSchema>;
 
@@ -61,8 +63,7 @@ export async function readApplied(layout: Layout): Promise<Applied | undefined> 
   });
 }
 
-export async function writeApplied(layout: Layout, config: Config, major: number): Promise<void> {
-  const applied: Applied = { format: 1, config, major };
+export async function writeApplied(layout: Layout, applied: Applied): Promise<void> {
   await writeFileAtomic(layout.appliedFile, `${JSON.stringify(applied, undefined, 2)}\n`);
 }
 

@@ -3,7 +3,8 @@ import { diagnose } from "../../src/advice/doctor/diagnose.ts";
 import { doctorDocument, doctorDocumentSchema } from "../../src/advice/doctor/document.ts";
 import { seen, unseen, type Evidence, type ServerSeen } from "../../src/advice/doctor/evidence.ts";
 import { FINDINGS, type FindingCode } from "../../src/advice/doctor/findings.ts";
-import { nextCommands } from "../../src/advice/doctor/next-commands.ts";
+import { psqlOn } from "../../src/advice/doctor/next-commands.ts";
+import { printCommand, printNext } from "../../src/next-step.ts";
 import { doctorSheet } from "../../src/cli/watch/doctor-sheet.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -25,7 +26,6 @@ import {
   settings,
 } from "./doctor-evidence.ts";
 
-const next = nextCommands((command) => `odoo-pg ${command}`);
 const DAY = 86_400;
 
 const withPrimary = (changes: Partial<ServerSeen>): Evidence =>
@@ -231,12 +231,12 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
 };
 
 test("nothing is found in a healthy cluster", () => {
-  expect(diagnose(evidence(), next)).toEqual([]);
+  expect(diagnose(evidence())).toEqual([]);
 });
 
 describe("every finding of the registry", () => {
   test.each(Object.entries(FAULTS))("%s is found where it is, and nothing else", (code, fault) => {
-    const found = diagnose(fault, next);
+    const found = diagnose(fault);
     expect(found.map((one) => one.code)).toEqual([code]);
     expect(Object.keys(found[0]?.evidence ?? {})).not.toEqual([]);
   });
@@ -248,8 +248,9 @@ describe("every finding of the registry", () => {
 
 describe("what to do next", () => {
   const commands = Object.values(FAULTS)
-    .flatMap((fault) => diagnose(fault, next))
-    .flatMap((found) => [...found.next.matchAll(/odoo-pg ((?:[a-z-]+ ?)+)(.*)$/g)].map((match) => match[0]));
+    .flatMap((fault) => diagnose(fault))
+    .flatMap(({ next_step }) => next_step)
+    .flatMap((part) => (typeof part !== "string" && part.program === "odoo-pg" ? [printCommand(part)] : []));
 
   /** `psql pg1`, `backup create`: the words of a command, then its options. */
   const wordsOf = (command: string): string[] =>
@@ -276,22 +277,24 @@ describe("what to do next", () => {
   });
 
   test("is a command by which a name may hold spaces, quotes and an equals sign", () => {
-    expect(next.psql("pg1", [`SELECT 'it''s'`], "dbname=x y")).toBe(
+    expect(printCommand(psqlOn("pg1", [`SELECT 'it''s'`], "dbname=x y"))).toBe(
       `odoo-pg psql pg1 -- -d 'dbname='\\''dbname=x y'\\''' -c 'SELECT '\\''it'\\'''\\''s'\\'''`,
     );
-    expect(next.psql("pg1", ["SELECT 1"], "shop")).toBe("odoo-pg psql pg1 -- -d shop -c 'SELECT 1'");
+    expect(printCommand(psqlOn("pg1", ["SELECT 1"], "shop"))).toBe(
+      "odoo-pg psql pg1 -- -d shop -c 'SELECT 1'",
+    );
   });
 
   test("names the configuration where a setting stands there", () => {
     const inFile = seen(new Map([["fsync", { value: "off", file: "/state/nodes/pg1/postgresql.conf" }]]));
-    const [found] = diagnose(withPrimary({ settings: inFile }), next);
-    expect(found?.next).toContain("postgres.parameters");
-    expect(found?.next).toMatch(/odoo-pg up$/);
+    const [found] = diagnose(withPrimary({ settings: inFile }));
+    expect(printNext(found?.next_step ?? [])).toContain("postgres.parameters");
+    expect(printNext(found?.next_step ?? [])).toMatch(/odoo-pg up$/);
   });
 });
 
 describe("limits", () => {
-  const codes = (fault: Evidence): string[] => diagnose(fault, next).map(({ code }) => code);
+  const codes = (fault: Evidence): string[] => diagnose(fault).map(({ code }) => code);
 
   test("connections are reckoned as Odoo opens them", () => {
     // 297 for all but superusers. Four workers, two for scheduled actions, one for long polling: 7 × 40 + 1 + 15 = 296.
@@ -305,8 +308,8 @@ describe("limits", () => {
   });
 
   test("what it says of db_maxconn fits", () => {
-    const [found] = diagnose(evidence({ odooConf: odooConf({ db_maxconn: "64" }) }), next);
-    const proposed = /db_maxconn = (\d+)/.exec(found?.next ?? "")?.[1];
+    const [found] = diagnose(evidence({ odooConf: odooConf({ db_maxconn: "64" }) }));
+    const proposed = /db_maxconn = (\d+)/.exec(printNext(found?.next_step ?? []))?.[1];
     expect(codes(evidence({ odooConf: odooConf({ db_maxconn: proposed }) }))).toEqual([]);
   });
 
@@ -353,7 +356,7 @@ describe("limits", () => {
 
   test("nodes on one disk give one finding", () => {
     const disk = seen({ totalBytes: 100 * GB, freeBytes: 4 * GB });
-    const found = diagnose(evidence({ nodes: [node("pg1", { disk }), node("pg2", { disk })] }), next);
+    const found = diagnose(evidence({ nodes: [node("pg1", { disk }), node("pg2", { disk })] }));
     expect(found.map(({ code }) => code)).toEqual(["disk_nearly_full"]);
     expect(found[0]?.message).toContain("pg1, pg2");
   });
@@ -382,7 +385,7 @@ describe("what was not looked at", () => {
   });
 
   test("is told with its reason, each part by itself", () => {
-    const document = doctorDocumentSchema.parse(doctorDocument(blind, next));
+    const document = doctorDocumentSchema.parse(doctorDocument(blind, undefined));
     expect(document).toMatchObject({ worst: "none", nodes: ["pg1"], databases: [], odoo_conf: null });
     expect(document.not_looked_at).toEqual([
       { what: "odoo.conf", why: "name it" },
@@ -396,7 +399,7 @@ describe("what was not looked at", () => {
   });
 
   test("is never called well", () => {
-    const sheet = doctorSheet(doctorDocument(blind, next), { colours: false, width: 100 });
+    const sheet = doctorSheet(doctorDocument(blind, undefined), { colours: false, width: 100 });
     expect(sheet).toMatch(/Nothing is wrong with what was looked at\. 7 things were not looked at\.$/);
     expect(sheet).not.toMatch(/\bok\b|all is well/i);
   });
@@ -409,7 +412,7 @@ describe("what was not looked at", () => {
         catalog({ node: "pg2", target: "write", databases: seen([listed("shop", { owner: "postgres" })]) }),
       ),
     });
-    const document = doctorDocument(followed, next);
+    const document = doctorDocument(followed, undefined);
     expect(document.not_looked_at.map(({ what }) => what)).toEqual(["the primary"]);
     expect(document.findings.map(({ code }) => code)).toEqual(["database_owner_wrong"]);
     expect(document.findings[0]?.next).toMatch(/^odoo-pg psql write -- /);
@@ -422,7 +425,7 @@ describe("what was not looked at", () => {
       odooConf: unseen("name it"),
       backups: unseen("turned off"),
     });
-    const sheet = doctorSheet(doctorDocument(nothing, next), { colours: false, width: 100 });
+    const sheet = doctorSheet(doctorDocument(nothing, undefined), { colours: false, width: 100 });
     expect(sheet.split("\n").at(-1)).toBe("● Nothing was looked at.");
   });
 });
@@ -442,7 +445,7 @@ describe("the sheet", () => {
         }),
       ],
     });
-    expect(doctorSheet(doctorDocument(fault, next), { colours: false, width: 100 })).toBe(
+    expect(doctorSheet(doctorDocument(fault, undefined), { colours: false, width: 100 })).toBe(
       [
         "prod  looked at pg1, pg2 · 1 database · /etc/odoo/odoo.conf",
         "✖ pg1 runs with fsync off: after a power cut its data may be beyond repair.",
@@ -462,7 +465,7 @@ describe("the sheet", () => {
   test("has colours where they are wanted, and never words of a server that take over the terminal", () => {
     const fault = withRole(role("bo\u001b[31mss", { superuser: true }));
     const style = { width: 100, colours: true };
-    const sheet = doctorSheet(doctorDocument(fault, next), style);
+    const sheet = doctorSheet(doctorDocument(fault, undefined), style);
     expect(sheet).toContain("\u001b[36m◆");
     expect(sheet).not.toContain("bo\u001b");
   });

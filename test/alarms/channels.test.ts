@@ -1,6 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import { channelsOf, type Channel, type ChannelName } from "../../src/alarms/channels.ts";
 import { messageSchema, type AlarmMessage } from "../../src/alarms/message.ts";
 import { configSchema } from "../../src/config/schema.ts";
@@ -20,6 +21,7 @@ const message: AlarmMessage = {
   subject: "pg1",
   text: "pg1, the primary, is not running: nothing can be written.",
   next: "odoo-pg logs pg1",
+  next_step: [odooPg("logs", "pg1")],
   at: "2026-11-22T03:00:15.000Z",
   since: "2026-11-22T03:00:00.000Z",
   on: { critical: 1, warning: 0 },

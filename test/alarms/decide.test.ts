@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import {
   alarmsStateSchema,
   decide,
@@ -14,7 +15,7 @@ import type { RuleName } from "../../src/model/alarm-rules.ts";
 const START = Date.UTC(2026, 10, 22, 3);
 
 function sighting(rule: RuleName, is: Sighting["is"] = "present", subject: string | null = "pg2"): Sighting {
-  return { rule, subject, is, text: `${rule} of ${subject ?? "all"}`, next: "odoo-pg status" };
+  return { rule, subject, is, text: `${rule} of ${subject ?? "all"}`, next: [odooPg("status")] };
 }
 
 /** A cluster that is looked at, second by second. */
@@ -101,6 +102,7 @@ describe("an alarm", () => {
       subject: null,
       text: "backup_failed of all",
       next: "odoo-pg status",
+      next_step: [odooPg("status")],
       at: "2026-11-22T03:00:00.000Z",
       since: "2026-11-22T03:00:00.000Z",
       on: { critical: 0, warning: 1 },
@@ -116,6 +118,7 @@ describe("an alarm", () => {
       rule: "primary_down",
       text: "Over after 50 s: primary_down of pg2",
       next: null,
+      next_step: null,
       on: { critical: 0, warning: 1 },
     });
   });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import {
   headline,
   healthchecksSignal,
@@ -21,6 +22,7 @@ const message: AlarmMessage = {
   subject: "pg1",
   text: "pg1, the primary, is not running: nothing can be written.",
   next: "odoo-pg logs pg1",
+  next_step: [odooPg("logs", "pg1")],
   at: "2026-11-22T03:00:15.000Z",
   since: "2026-11-22T03:00:00.000Z",
   on: { critical: 1, warning: 2 },

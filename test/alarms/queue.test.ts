@@ -16,6 +16,7 @@ function message(id: string, at = new Date().toISOString()): AlarmMessage {
     subject: "pg2",
     text: "pg2, a replica, is not running.",
     next: null,
+    next_step: null,
     at,
     since: at,
     on: { critical: 0, warning: 1 },

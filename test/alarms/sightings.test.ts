@@ -97,7 +97,7 @@ describe("what is sighted", () => {
       subject: "pg2",
       is: "present",
       text: warned?.message,
-      next: warned?.next,
+      next: warned?.next_step,
     });
     expect(found.map(({ rule }) => rule)).toContain("slot_filling");
   });

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import { decide, NO_ALARMS } from "../../src/alarms/decide.ts";
 import { headline, plainText } from "../../src/alarms/forms.ts";
 import { printable, printableLine, printableWithColours } from "../../src/printable.ts";
@@ -50,7 +51,7 @@ test("an alarm tells names in mails, chats, logs and documents so that they do n
       subject,
       is: "present",
       text: `${name} is down`,
-      next: `odoo-pg logs ${name}`,
+      next: [odooPg("logs", name)],
     } as const;
     const look = { cluster: "prod", host: "db1", rules: {}, sightings: [seen], changes: [] };
     const first = decide(NO_ALARMS, look, 0);
@@ -60,6 +61,7 @@ test("an alarm tells names in mails, chats, logs and documents so that they do n
     for (const message of told) {
       expect(headline(message)).not.toMatch(ACTS);
       expect(message.next).not.toMatch(ACTS);
+      expect(JSON.stringify(message.next_step)).not.toMatch(ACTS);
       expect(plainText(message).replaceAll("\n", "")).not.toMatch(ACTS);
     }
   }

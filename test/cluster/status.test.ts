@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import type { BackupStatus, DatabaseProof, RunReport } from "../../src/model/backup-report.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/documents/status.ts";
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
@@ -124,8 +125,8 @@ describe("the state of a node", () => {
     ["seeding", [primary, silence], { operation: "seed" }],
     ["stopping", [primary, silence], { operation: "stop" }],
     ["stopping", [primary, silence], { operation: "remove" }],
-    ["needs rejoin", [primary, silence], { waiting: { state: "needs rejoin", reason: "r", next: "n" } }],
-    ["refused", [primary, silence], { waiting: { state: "refused", reason: "r", next: "n" } }],
+    ["needs rejoin", [primary, silence], { waiting: { state: "needs rejoin", reason: "r", next: ["n"] } }],
+    ["refused", [primary, silence], { waiting: { state: "refused", reason: "r", next: ["n"] } }],
     ["start fails", [primary, silence], { failure: "FATAL: x" }],
     ["unreachable", [primary, silence], undefined],
     ["unreachable", [primary, silent("pg2", "does not answer within 1 s")], undefined],
@@ -227,7 +228,7 @@ describe("a cluster that is stopped", () => {
     const waiting = {
       state: "refused",
       reason: "Node pg1: it belongs to another cluster.",
-      next: "Move it.",
+      next: ["Move it."],
     };
     const agent = agentOf(["pg1", "pg2"], {
       keeping: false,
@@ -496,7 +497,7 @@ describe("warnings", () => {
         agent: agentOf(["pg1", "pg2"], {
           nodes: [
             account("pg1"),
-            account("pg2", { waiting: { state: "refused", reason: "Node pg2: no.", next: "odoo-pg up" } }),
+            account("pg2", { waiting: { state: "refused", reason: "Node pg2: no.", next: [odooPg("up")] } }),
           ],
         }),
       },
@@ -510,7 +511,7 @@ describe("warnings", () => {
           nodes: [
             account("pg1"),
             account("pg2", {
-              waiting: { state: "needs reseed", reason: "A tablespace.", next: "odoo-pg reseed pg2" },
+              waiting: { state: "needs reseed", reason: "A tablespace.", next: [odooPg("reseed", "pg2")] },
               tablespaces: [{ location: "/srv/fast", shared: false }],
             }),
           ],
@@ -526,7 +527,11 @@ describe("warnings", () => {
           nodes: [
             account("pg1"),
             account("pg2", {
-              waiting: { state: "needs rejoin", reason: "pg2 was a primary.", next: "odoo-pg rejoin pg2" },
+              waiting: {
+                state: "needs rejoin",
+                reason: "pg2 was a primary.",
+                next: [odooPg("rejoin", "pg2")],
+              },
             }),
           ],
         }),
@@ -719,7 +724,7 @@ describe("warnings", () => {
     const status = statusWith({
       observations: [primary, dead],
       agent: undefined,
-      suggest: (command) => `odoo-pg ${command} --config /etc/prod.yaml`,
+      configFile: "/etc/prod.yaml",
     });
     for (const { next } of status.warnings) expect(next).toBe("odoo-pg up --config /etc/prod.yaml");
   });

@@ -10,7 +10,14 @@ export function gathered(at: string): GatheredDocument {
     version: 1,
     at,
     cluster: "prod",
-    verdict: { level: "ok", sentence: "All is well.", next: null, action: null },
+    verdict: {
+      level: "ok",
+      sentence: "All is well.",
+      warning: null,
+      next: null,
+      next_step: null,
+      action: null,
+    },
     recovery: {
       sentence: "Yes.",
       last_backup_at: null,

@@ -24,6 +24,7 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     machine: readMachine(),
     log: () => {},
     config,
+    configFile: undefined,
     installation,
     passwords,
     state: { format: 1, cluster: "test", system_identifier: null, primary: "pg1", history: [], removed: [] },

@@ -150,7 +150,7 @@ interface Changes {
   readonly consistency?: "bounded" | "read-your-writes";
   readonly stateDir?: string;
   readonly backups?: StatusInput["backups"];
-  readonly suggest?: (command: string) => string;
+  readonly configFile?: string;
 }
 
 /** All that a status is made from: of a healthy cluster with pg1 and pg2, unless changed. */
@@ -191,6 +191,6 @@ export function cluster(changes: Changes = {}): StatusInput {
     },
     backups: changes.backups,
     now: NOW,
-    suggest: changes.suggest ?? ((command) => `odoo-pg ${command}`),
+    configFile: changes.configFile,
   };
 }

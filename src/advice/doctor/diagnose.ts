@@ -15,11 +15,10 @@ import { checkTlsAndHba } from "./checks/tls-and-hba.ts";
 import { checkVacuum } from "./checks/vacuum.ts";
 import { checkVersions } from "./checks/versions.ts";
 import type { Evidence } from "./evidence.ts";
-import type { Finding, Severity } from "./findings.ts";
-import type { NextCommands } from "./next-commands.ts";
+import type { FoundFinding, Severity } from "./findings.ts";
 
 /** One subject: what is wrong with it, by what was seen. What was not seen is no reason to find, nor to be content. */
-type Check = (evidence: Evidence, next: NextCommands) => Finding[];
+type Check = (evidence: Evidence) => FoundFinding[];
 
 const CHECKS: readonly Check[] = [
   checkSettings,
@@ -43,6 +42,6 @@ const CHECKS: readonly Check[] = [
 const RANK: Readonly<Record<Severity, number>> = { critical: 0, warning: 1, advice: 2 };
 
 /** Everything that is not as it should be, the worst first. Pure: the same evidence always gives the same findings. */
-export function diagnose(evidence: Evidence, next: NextCommands): Finding[] {
-  return CHECKS.flatMap((check) => check(evidence, next)).sort((a, b) => RANK[a.severity] - RANK[b.severity]);
+export function diagnose(evidence: Evidence): FoundFinding[] {
+  return CHECKS.flatMap((check) => check(evidence)).sort((a, b) => RANK[a.severity] - RANK[b.severity]);
 }

@@ -1,8 +1,8 @@
 import * as z from "zod";
+import { nextInDocument } from "../../next-step.ts";
 import { diagnose } from "./diagnose.ts";
 import { whatWasSeen, type Evidence } from "./evidence.ts";
 import { findingSchema } from "./findings.ts";
-import type { NextCommands } from "./next-commands.ts";
 import { notLookedAt } from "./not-looked-at.ts";
 
 /** What `doctor --json` prints. Fields are only ever added within a version. */
@@ -26,9 +26,15 @@ export const doctorDocumentSchema = z.strictObject({
 });
 export type DoctorDocument = z.output<typeof doctorDocumentSchema>;
 
-/** Judges what was gathered. Pure. */
-export function doctorDocument(evidence: Evidence, next: NextCommands): DoctorDocument {
-  const findings = diagnose(evidence, next);
+/**
+ * Judges what was gathered. Pure.
+ * @param config the configuration file that a command has to name to meet this cluster
+ */
+export function doctorDocument(evidence: Evidence, config: string | undefined): DoctorDocument {
+  const findings = diagnose(evidence).map((found) => ({
+    ...found,
+    ...nextInDocument(found.next_step, config),
+  }));
   const each = whatWasSeen(evidence.catalog).flatMap((catalog) => [...catalog.each]);
   return {
     version: 1,

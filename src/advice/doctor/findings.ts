@@ -1,3 +1,5 @@
+import { asStep, type NextText } from "../../next-step.ts";
+import { nextStepSchema } from "../../next-step-schema.ts";
 import * as z from "zod";
 
 /**
@@ -415,8 +417,14 @@ export const findingSchema = z.strictObject({
   evidence: figuresSchema,
   /** What to do: an exact command, with words before it where it needs them. */
   next: z.string().min(1),
+  /** The same by its parts: words as text, commands by program and arguments. */
+  next_step: nextStepSchema,
 });
+/** A finding as documents hold it. */
 export type Finding = z.output<typeof findingSchema>;
+
+/** A finding as it is made: nobody has said yet by which configuration its commands meet the cluster. */
+export type FoundFinding = Omit<Finding, "next">;
 
 export function finding(
   code: FindingCode,
@@ -425,9 +433,9 @@ export function finding(
     readonly database?: string;
     readonly message: string;
     readonly evidence: Figures;
-    readonly next: string;
+    readonly next: NextText;
   },
-): Finding {
+): FoundFinding {
   return {
     code,
     severity: FINDINGS[code].severity,
@@ -435,6 +443,6 @@ export function finding(
     database: found.database ?? null,
     message: found.message,
     evidence: found.evidence,
-    next: found.next,
+    next_step: asStep(found.next),
   };
 }

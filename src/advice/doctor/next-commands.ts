@@ -1,37 +1,25 @@
 import path from "node:path";
-import { shellWord } from "../../model/shell-word.ts";
+import { nextStep, odooPg, type Command, type NextText } from "../../next-step.ts";
 import { conninfo } from "../../postgres/sql/quoting.ts";
 import { settingOf, type Server } from "./evidence.ts";
 
-/** Writes the commands that somebody types next. */
-export interface NextCommands {
-  /** `odoo-pg COMMAND`, for this cluster. */
-  readonly run: (command: string) => string;
-  /** Statements as superuser on a node, in a database. */
-  readonly psql: (node: string, statements: readonly string[], database?: string) => string;
-  /** What brings a setting back to what odoo-pg or PostgreSQL chooses, wherever it was set. */
-  readonly unset: (server: Server, name: string) => string;
+/** Statements as superuser on a node, in a database. */
+export function psqlOn(node: string, statements: readonly string[], database?: string): Command {
+  return odooPg(
+    "psql",
+    node,
+    "--",
+    ...(database === undefined ? [] : ["-d", databaseWord(database)]),
+    ...statements.flatMap((statement) => ["-c", statement]),
+  );
 }
 
-/** @param suggest gives `odoo-pg COMMAND` with the configuration's file where that is needed */
-export function nextCommands(suggest: (command: string) => string): NextCommands {
-  const psql: NextCommands["psql"] = (node, statements, database) =>
-    [
-      suggest(`psql ${node}`),
-      "--",
-      ...(database === undefined ? [] : ["-d", shellWord(databaseWord(database))]),
-      ...statements.flatMap((statement) => ["-c", shellWord(statement)]),
-    ].join(" ");
-  return {
-    run: suggest,
-    psql,
-    unset(server, name) {
-      const file = server.settings.seen ? server.settings.value.get(name)?.file : undefined;
-      if (file === undefined || file === null || path.basename(file) === "postgresql.auto.conf")
-        return psql(server.name, [`ALTER SYSTEM RESET ${name}`, "SELECT pg_reload_conf()"]);
-      return `take ${name} out of postgres.parameters, or choose a better value, then: ${suggest("up")}`;
-    },
-  };
+/** What brings a setting back to what odoo-pg or PostgreSQL chooses, wherever it was set. */
+export function unset(server: Server, name: string): NextText {
+  const file = server.settings.seen ? server.settings.value.get(name)?.file : undefined;
+  if (file === undefined || file === null || path.basename(file) === "postgresql.auto.conf")
+    return psqlOn(server.name, [`ALTER SYSTEM RESET ${name}`, "SELECT pg_reload_conf()"]);
+  return nextStep`take ${name} out of postgres.parameters, or choose a better value, then: ${odooPg("up")}`;
 }
 
 /** psql reads a name that holds `=`, or looks like an address, as a connection string (manual of psql, dbname). */

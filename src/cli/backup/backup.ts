@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { readCatalogue, type CataloguedBackup } from "../../backup/catalogue.ts";
 import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../../backup/databases.ts";
@@ -18,7 +19,6 @@ import { SoundFiles, verifyBackup, type Verified } from "../../backup/verify.ts"
 import { progressTo, type Progress } from "../../progress.ts";
 import { wordsOfLack } from "../../model/lack.ts";
 import { showBytes } from "../../model/quantities.ts";
-import { shellWord } from "../../model/shell-word.ts";
 import { nextTime, parseSchedule } from "../../config/cron.ts";
 import { folded, OdooPgError, type ExitStatus } from "../../errors.ts";
 import { recorded } from "../../events/journal.ts";
@@ -27,7 +27,7 @@ import { now } from "../../system/clock.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { installHint, nextFor, searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { installHint, searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 import { VERSION } from "../setup/version.ts";
 import { printableLine } from "../../printable.ts";
@@ -67,7 +67,7 @@ export async function backupCreate(
   if (options.all === names.length > 0) {
     throw new OdooPgError("usage", {
       message: options.all ? "--all and names of databases exclude each other." : "Which databases?",
-      next: `${suggest(context, "backup create --all")}, or name them.`,
+      next: nextStep`${odooPg("backup", "create", "--all")}, or name them.`,
     });
   }
   const report = await interruptible(
@@ -308,7 +308,7 @@ async function showDifferences(
   }
   for (const difference of differences) output.out(printableLine(difference));
   if (differences.length) return 0;
-  const prove = suggest(context, `backup restore-check ${shellWord(id)}`);
+  const prove = suggest(context, odooPg("backup", "restore-check", id));
   const [problem] = checks.problems;
   output.err(
     checks.drilled_at !== null
@@ -334,7 +334,7 @@ export async function backupRestoreCheck(
   if (options.all && ids.length) {
     throw new OdooPgError("usage", {
       message: "--all and ids exclude each other.",
-      next: suggest(context, "backup restore-check --all"),
+      next: odooPg("backup", "restore-check", "--all"),
     });
   }
   const every = options.all ? (await readCatalogue(backupPlaceOf(config))).backups.map(({ id }) => id) : ids;
@@ -359,7 +359,7 @@ export async function backupVerify(
   if (options.all === ids.length > 0) {
     throw new OdooPgError("usage", {
       message: options.all ? "--all and ids exclude each other." : "Which backup?",
-      next: `${suggest(context, "backup verify --all")}, or an id of: ${suggest(context, "backup list")}`,
+      next: nextStep`${odooPg("backup", "verify", "--all")}, or an id of: ${odooPg("backup", "list")}`,
     });
   }
   const place = backupPlaceOf(config);
@@ -455,14 +455,14 @@ async function scheduledRound(
 
 function printDrill({ output, configFile }: Context, report: RunReport, { json }: JsonOption): void {
   if (json) return output.out(JSON.stringify(report, undefined, 2));
-  for (const { id, outcome, error, seconds, next } of report.databases) {
+  for (const { id, outcome, error, seconds, next = "", next_step = [next] } of report.databases) {
     if (outcome === "ok")
       output.out(printableLine(`${id ?? ""}  restored and compared: the same  ${seconds} s`));
     else
       output.out(
         `${id ?? ""}  ${outcome === "dropped" ? "was removed meanwhile" : `FAILED: ${error ?? ""}`}`,
       );
-    if (next !== undefined) output.err(`  Next: ${nextFor(configFile, next)}`);
+    if (next !== "") output.err(`  Next: ${suggest({ configFile }, next_step)}`);
   }
   if (!report.databases.length) output.err("There is no backup to try.");
   for (const warning of report.warnings) output.err(`  Warning: ${warning}`);

@@ -1,8 +1,9 @@
+import { odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { findInput } from "../../restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
 import { ERRORS, OdooPgError, type ExitStatus } from "../../errors.ts";
-import { suggest, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 import { printSetAside } from "./set-aside.ts";
 import { assertConfirmed, recordedOnPrimary } from "../source.ts";
 import { printableLine } from "../../printable.ts";
@@ -24,7 +25,7 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
     throw new OdooPgError("usage", {
       message: "Say where to: --as NEW_DATABASE, or --replace DATABASE --confirm DATABASE.",
       safe: "Nothing was changed.",
-      next: suggest(context, `restore ${JSON.stringify(word)} --as NEW_DATABASE`),
+      next: odooPg("restore", word, "--as", "NEW_DATABASE"),
     });
   }
   if (flags.keepOld && flags.replace === undefined) {

@@ -1,5 +1,5 @@
 import type { AsideReport } from "../../restore/set-aside.ts";
-import { nextFor, type Context } from "../context.ts";
+import { suggest, type Context } from "../context.ts";
 
 /** Objects that are named one by one; the file has them all. */
 const NAMED = 10;
@@ -13,5 +13,5 @@ export function printSetAside(
   for (const { object, reason } of objects.slice(0, NAMED)) err(`  ${object}: ${reason}`);
   if (objects.length > NAMED) err(`  … and ${objects.length - NAMED} more`);
   err(`  Safe: all rows are there. The SQL of what lacks was set aside in ${file}.`);
-  err(`  Next: read that file, and run it if you trust it: ${nextFor(configFile, next)}`);
+  err(`  Next: read that file, and run it if you trust it: ${suggest({ configFile }, next)}`);
 }

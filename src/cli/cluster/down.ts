@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import { agentReport } from "../../agent/ask.ts";
 import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
 import { lockHolder } from "../../store/lock.ts";
@@ -55,7 +56,7 @@ export async function down(context: Context): Promise<ExitStatus> {
     limit: 10_000,
   });
   output.err(`Cluster ${context.config.cluster} is stopped; its data stays in ${layout.stateDir}.`);
-  output.err(`Start it again: ${suggest(context, "up")}`);
+  output.err(`Start it again: ${suggest(context, odooPg("up"))}`);
   return 0;
 }
 
@@ -78,7 +79,7 @@ export async function destroy(context: Context, options: { confirm?: string }): 
     throw new OdooPgError("confirmation_missing", {
       message: `This removes cluster "${name}" with all its data in ${layout.stateDir}${options.confirm === undefined ? "" : `; "${options.confirm}" is not its name`}.`,
       safe: "Nothing was removed.",
-      next: suggest(context, `destroy --confirm ${name}`),
+      next: odooPg("destroy", "--confirm", name),
     });
   }
   const nodes = new Map(
@@ -94,7 +95,7 @@ export async function destroy(context: Context, options: { confirm?: string }): 
     throw new OdooPgError("still_running", {
       message: `Cluster "${name}" is running: ${live}.`,
       safe: "Nothing was removed.",
-      next: `${suggest(context, "down")}, then the same command again.`,
+      next: nextStep`${odooPg("down")}, then the same command again.`,
     });
   }
   for (const node of nodes.values()) {

@@ -1,9 +1,10 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import { agentReport } from "../../agent/ask.ts";
 import { order } from "../../agent/client.ts";
 import { outcomeSchema, type OperationRequest } from "../../cluster/documents/agent-report.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { suggest, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 
 /** Has the agent carry out an operation, shows its plan and progress, and says how to undo it. */
@@ -17,7 +18,7 @@ export async function operate(
     throw new OdooPgError("not_running", {
       message: `The agent of cluster ${context.config.cluster} is not running.`,
       safe: "Nothing was changed.",
-      next: `${suggest(context, "up")}, then the same command again.`,
+      next: nextStep`${odooPg("up")}, then the same command again.`,
     });
   }
   const show = showProgress(output);

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import { endpointHost } from "../../config/addresses.ts";
 import { agentReport } from "../../agent/ask.ts";
 import { readState } from "../../store/state.ts";
@@ -9,7 +10,7 @@ import { Superuser } from "../../postgres/sql/superuser.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { accepts } from "../../system/network/network.ts";
 import { runInTerminal } from "../../system/process/process.ts";
-import { installHint, searchPath, suggest, type Context } from "../context.ts";
+import { installHint, searchPath, type Context } from "../context.ts";
 
 /** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
 const ENDPOINT_LIMIT = 1000;
@@ -32,7 +33,7 @@ export async function psql(
   if (state === undefined) {
     throw new OdooPgError("not_running", {
       message: `Cluster ${config.cluster} was not started yet.`,
-      next: suggest(context, "up"),
+      next: odooPg("up"),
     });
   }
   const endpoint =
@@ -99,29 +100,26 @@ function nodeOf(context: Context, name: string | undefined): NodeConfig {
   if (found) return found;
   throw new OdooPgError("node_unknown", {
     message: `There is no node "${name ?? ""}". Say one of: ${[...nodes.map((node) => node.name), "read", "write"].join(", ")}.`,
-    next: `${suggest(context, "psql")}; arguments for psql itself follow after --`,
+    next: nextStep`${odooPg("psql")}; arguments for psql itself follow after --`,
   });
 }
 
 /** psql's own words about a server that is not there do not say what to do. @throws OdooPgError not_running. */
-async function assertRuns({ layout, configFile }: Context, node: NodeConfig): Promise<void> {
+async function assertRuns({ layout }: Context, node: NodeConfig): Promise<void> {
   if ((await findPostmaster(nodeLayoutOf(layout, node).dataDir)) !== undefined) return;
   throw new OdooPgError("not_running", {
     message: `Node ${node.name} is not running.`,
-    next: suggest({ configFile }, "up"),
+    next: odooPg("up"),
   });
 }
 
 /** The same for an endpoint. @throws OdooPgError not_running. */
-async function assertEndpointAnswers(
-  { config, configFile }: Context,
-  endpoint: "read" | "write",
-): Promise<void> {
+async function assertEndpointAnswers({ config }: Context, endpoint: "read" | "write"): Promise<void> {
   const host = endpointHost(config.listen);
   const { port } = config.endpoints[endpoint];
   if (await accepts(host, port, ENDPOINT_LIMIT)) return;
   throw new OdooPgError("not_running", {
     message: `The ${endpoint} endpoint (${host}:${port}) takes no connections.`,
-    next: suggest({ configFile }, "up"),
+    next: odooPg("up"),
   });
 }

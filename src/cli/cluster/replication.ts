@@ -1,3 +1,4 @@
+import { odooPg } from "../../next-step.ts";
 import { newHandle } from "../../members/runtime.ts";
 import { readApplied, readState } from "../../store/state.ts";
 import { factsOf, type NodeObservation } from "../../model/observation.ts";
@@ -5,7 +6,7 @@ import { replicationReport, type ReplicaReport } from "../../cluster/replication
 import { showBytes } from "../../model/quantities.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { now } from "../../system/clock.ts";
-import { suggest, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 
 /** What each replica says of itself, and the primary of it. Works with any of the nodes dead. */
 export async function replicationStatus(context: Context, options: { json: boolean }): Promise<ExitStatus> {
@@ -14,7 +15,7 @@ export async function replicationStatus(context: Context, options: { json: boole
   if (!applied || !state) {
     throw new OdooPgError("not_running", {
       message: `Cluster ${context.config.cluster} was not started yet.`,
-      next: suggest(context, "up"),
+      next: odooPg("up"),
     });
   }
   const looks = await Promise.all(

@@ -14,7 +14,8 @@ import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { now, pause, within } from "../../system/clock.ts";
 import { accepts } from "../../system/network/network.ts";
 import { clearScreen, type Output } from "../../system/terminal.ts";
-import { suggest, type Context } from "../context.ts";
+import { odooPg } from "../../next-step.ts";
+import { namedFile, type Context } from "../context.ts";
 import type { Look } from "./look-at.ts";
 import { sheet } from "./sheet.ts";
 import { BUILD } from "../setup/version.ts";
@@ -49,7 +50,7 @@ export async function status(
     if (!options.json) return await watch(context, output);
     throw new OdooPgError("usage", {
       message: "--json prints one document, and --watch prints again and again: use one of them.",
-      next: suggest(context, "status --json"),
+      next: odooPg("status", "--json"),
     });
   }
   const document = await gatherStatus(context);
@@ -120,7 +121,7 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
     endpoints: { host, readAnswers, writeAnswers },
     backups: { ...backups, launchedAt: record?.history[0]?.at },
     now: now(),
-    suggest: (command) => suggest(context, command),
+    configFile: namedFile(context),
   });
 }
 

@@ -1,3 +1,4 @@
+import path from "node:path";
 import { Agent } from "../../agent/agent.ts";
 import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
 import { progressTo } from "../../progress.ts";
@@ -37,7 +38,7 @@ export async function up(
   options: { foreground?: boolean | Foreground },
 ): Promise<ExitStatus> {
   await requireOwnHosts(context.config);
-  const request: ApplyRequest = { config: context.config, passwords: await givenPasswords(context.secrets) };
+  const request = await applyRequest(context);
   const owner = await serverOwner(context);
   // What is missing is said before anything is made.
   const tools = { searchPath: searchPath(context.invocation), installHint: installHint(context.machine) };
@@ -75,6 +76,14 @@ export async function up(
   return result;
 }
 
+async function applyRequest({ config, configFile, invocation, secrets }: Context): Promise<ApplyRequest> {
+  return {
+    config,
+    passwords: await givenPasswords(secrets),
+    config_file: configFile === undefined ? null : path.resolve(invocation.cwd, configFile),
+  };
+}
+
 /** The same agent as a child of systemd or of a container: a signal to end stops the servers too. */
 async function stayInForeground(
   context: Context,
@@ -108,8 +117,7 @@ async function stayInForeground(
     const apply = async (): Promise<void> => {
       const fresh = await loadContext(context.invocation, context.output, context.configFile);
       await requireOwnHosts(fresh.config);
-      const passwords = await givenPasswords(fresh.secrets);
-      await agent.apply({ config: fresh.config, passwords }, progress, requester());
+      await agent.apply(await applyRequest(fresh), progress, requester());
     };
     apply().catch((error: unknown) => log("error", toOdooPgError(error).message));
   });

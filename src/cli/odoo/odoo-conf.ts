@@ -1,3 +1,4 @@
+import { odooPg } from "../../next-step.ts";
 import { readPassword } from "../../store/secrets.ts";
 import { passwordFile } from "../../store/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
@@ -16,7 +17,7 @@ async function options(context: Context): Promise<OdooOption[]> {
   if (password === undefined) {
     throw new OdooPgError("not_running", {
       message: `Cluster ${context.config.cluster} was not started yet: there is no password for role ${context.config.odoo.role}.`,
-      next: suggest(context, "up"),
+      next: odooPg("up"),
     });
   }
   return odooOptions(context.config, endpointHost(context.config.listen), password, maxConnections(context));
@@ -52,6 +53,6 @@ export async function printOdooLines(context: Context): Promise<void> {
           ? { ...line, value: `(in ${passwordFile(context.layout, "odoo")})` }
           : line,
       );
-  context.output.out(`; for odoo.conf (again: ${suggest(context, "odoo-conf")})`);
+  context.output.out(`; for odoo.conf (again: ${suggest(context, odooPg("odoo-conf"))})`);
   context.output.out(iniLines(shown).join("\n"));
 }

@@ -1,6 +1,6 @@
 import { generatePassword } from "../../store/secrets.ts";
 import { givenPasswordProblem } from "../../config/passwords.ts";
-import { shellWord } from "../../model/shell-word.ts";
+import { shellWord } from "../../shell-word.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { createRole, dropRole, listRoles } from "../../odoo/more-roles.ts";
 import { GROUP_ROLE } from "../../odoo/roles.ts";

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { generatePassword } from "../../store/secrets.ts";
-import { shellWord } from "../../model/shell-word.ts";
+import { shellWord } from "../../shell-word.ts";
 import { givenPasswordProblem } from "../../config/passwords.ts";
 import {
   COMPOSE_HEAD,

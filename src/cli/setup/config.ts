@@ -1,3 +1,4 @@
+import { odooPg } from "../../next-step.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { toOdooPgError, type ExitStatus, type OdooPgError } from "../../errors.ts";
 import { configSheet, formatConfigSheet } from "../../config/show.ts";
@@ -13,7 +14,7 @@ import {
   loadContext,
   searchPath,
   serverOwner,
-  nextFor,
+  fileNamedBy,
   suggest,
   type Context,
 } from "../context.ts";
@@ -36,6 +37,7 @@ export async function configCheck(
   flag: string | undefined,
   options: { json?: boolean },
 ): Promise<ExitStatus> {
+  const configFile = fileNamedBy(invocation, flag);
   const errors: OdooPgError[] = [];
   const attempt = async (act: () => Promise<unknown>): Promise<void> => {
     try {
@@ -55,15 +57,25 @@ export async function configCheck(
       output.err(
         `The configuration${context.configFile === undefined ? " (defaults)" : ` ${context.configFile}`} is valid.`,
       );
-      output.err(`Apply it: ${suggest(context, "up")}`);
+      output.err(`Apply it: ${suggest(context, odooPg("up"))}`);
     }
   });
   if (options.json) {
-    output.out(JSON.stringify({ version: 1, valid: errors.length === 0, errors }, undefined, 2));
+    output.out(
+      JSON.stringify(
+        {
+          version: 1,
+          valid: errors.length === 0,
+          errors: errors.map((error) => error.toDocument(configFile)),
+        },
+        undefined,
+        2,
+      ),
+    );
   } else {
     for (const error of errors) {
       output.err(`${error.code}: ${error.message}`);
-      if (error.next !== undefined) output.err(`  Next: ${nextFor(flag, error.next)}`);
+      if (error.next !== undefined) output.err(`  Next: ${suggest({ configFile }, error.next)}`);
     }
   }
   return errors[0]?.exit ?? 0;

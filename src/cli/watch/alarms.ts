@@ -1,8 +1,9 @@
+import { odooPg } from "../../next-step.ts";
 import { countOf } from "../../alarms/decide.ts";
 import { ruleOf } from "../../model/alarm-rules.ts";
 import { readAlarms } from "../../alarms/state-file.ts";
 import { openSecretFiles, tryChannels } from "../../alarms/test-channels.ts";
-import { shellWord } from "../../model/shell-word.ts";
+import { shellWord } from "../../shell-word.ts";
 import type { ExitStatus } from "../../errors.ts";
 import { suggest, type Context } from "../context.ts";
 import { showTable } from "../table.ts";
@@ -63,7 +64,7 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
   const { critical, warning } = countOf(saved?.alarms ?? []);
   output.err(
     on.length
-      ? `${critical} critical, ${warning} ${warning === 1 ? "warning" : "warnings"}. What to do: ${suggest(context, "status")}`
+      ? `${critical} critical, ${warning} ${warning === 1 ? "warning" : "warnings"}. What to do: ${suggest(context, odooPg("status"))}`
       : "No alarm is on.",
   );
   return 0;
@@ -92,8 +93,8 @@ export async function alarmsTest(context: Context, flags: { readonly json: boole
     tried.length === 0
       ? `No channel is configured: nobody is told of anything. Set one under "alarms" in odoo-pg.yaml, such as alarms.mail.`
       : failed
-        ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, "alarms test")}`
-        : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, "up")}`,
+        ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, odooPg("alarms", "test"))}`
+        : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, odooPg("up"))}`,
   );
   return ok ? 0 : 1;
 }

@@ -1,8 +1,9 @@
+import { odooPg } from "../../next-step.ts";
 import { agentReport } from "../../agent/ask.ts";
 import { newConsoleLink } from "../../agent/client.ts";
 import { passwordFile } from "../../store/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
-import { suggest, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 
 /** Prints the address of the console and a link that signs in once, as operator. */
 export async function consoleLink(
@@ -15,7 +16,7 @@ export async function consoleLink(
     throw new OdooPgError("not_running", {
       message: `The agent of cluster ${context.config.cluster} is not running: it serves the console.`,
       safe: "Nothing was changed.",
-      next: suggest(context, "up"),
+      next: odooPg("up"),
     });
   }
   const { link, until } = await newConsoleLink(layout);

@@ -2,12 +2,12 @@ import path from "node:path";
 import { doctorDocument, type DoctorDocument } from "../../advice/doctor/document.ts";
 import { seen, unseen, type Look } from "../../advice/doctor/evidence.ts";
 import { gatherEvidence } from "../../advice/doctor/gather/gather.ts";
-import { nextCommands } from "../../advice/doctor/next-commands.ts";
+import { odooPg } from "../../next-step.ts";
 import { readOdooConf, type OdooConf } from "../../advice/doctor/odoo-conf.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { fileBytes, kindOf, readTextIfAny } from "../../system/files/files.ts";
 import { doctorSheet } from "./doctor-sheet.ts";
-import { suggest, type Context } from "../context.ts";
+import { namedFile, suggest, type Context } from "../context.ts";
 
 /** Bytes; an odoo.conf has a few thousand. */
 const LARGEST_CONF = 1024 * 1024;
@@ -25,10 +25,7 @@ export async function doctor(
     config: context.config,
     odooConf: await odooConf(context, flags.odooConf),
   });
-  const document = doctorDocument(
-    evidence,
-    nextCommands((command) => suggest(context, command)),
-  );
+  const document = doctorDocument(evidence, namedFile(context));
   const { output } = context;
   output.out(flags.json ? JSON.stringify(document, undefined, 2) : doctorSheet(document, output));
   return doctorExit(document);
@@ -44,7 +41,7 @@ async function odooConf(
   named: string | undefined,
 ): Promise<Look<OdooConf>> {
   if (named === undefined)
-    return unseen(`name it: ${suggest(context, "doctor --odoo-conf /etc/odoo/odoo.conf")}`);
+    return unseen(`name it: ${suggest(context, odooPg("doctor", "--odoo-conf", "/etc/odoo/odoo.conf"))}`);
   const file = path.resolve(context.invocation.cwd, named);
   const problem = await unreadable(file);
   const text = problem === undefined ? await readTextIfAny(file) : undefined;

@@ -9,7 +9,8 @@ import { withParameters } from "../../advice/tune/written.ts";
 import { stamp } from "../../failover/manual/removed-nodes.ts";
 import { parseBytes } from "../../config/postgres-units.ts";
 import { showBytes } from "../../model/quantities.ts";
-import { shellWord } from "../../model/shell-word.ts";
+import { shellWord } from "../../shell-word.ts";
+import { nextInDocument, nextStep, odooPg, type NextStep } from "../../next-step.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { now } from "../../system/clock.ts";
 import {
@@ -20,7 +21,15 @@ import {
   writeFileAtomic,
 } from "../../system/files/files.ts";
 import { checkParameters } from "../setup/config.ts";
-import { DEFAULT_FILE, installHint, loadContext, searchPath, suggest, type Context } from "../context.ts";
+import {
+  DEFAULT_FILE,
+  installHint,
+  loadContext,
+  namedFile,
+  searchPath,
+  suggest,
+  type Context,
+} from "../context.ts";
 import { showTable } from "../table.ts";
 
 /** The flags as they were written. */
@@ -67,7 +76,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
   const comparedWith = silence === undefined ? `what runs on ${seen.node.name}` : "the configuration";
 
   const applied = flags.apply ? await apply(context, settings, flags.dryRun) : undefined;
-  const next = nextStep(context, flags, settings, silence, applied);
+  const next = stepAfter(flags, settings, silence, applied);
   if (flags.json) {
     const document = {
       version: 1,
@@ -83,14 +92,14 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
       settings,
       odoo,
       applied: applied ? { ...applied, dry_run: flags.dryRun } : null,
-      next: next ?? null,
+      ...(next === undefined ? { next: null, next_step: null } : nextInDocument(next, namedFile(context))),
     };
     context.output.out(JSON.stringify(snakeCase(document), undefined, 2));
     return 0;
   }
   show(context, seen, load, settings, odoo, silence);
   if (applied) showApplied(context, applied, flags.dryRun);
-  context.output.err(next === undefined ? "Nothing is to be changed." : `Next: ${next}`);
+  context.output.err(next === undefined ? "Nothing is to be changed." : `Next: ${suggest(context, next)}`);
   return 0;
 }
 
@@ -158,7 +167,7 @@ async function apply(
     new OdooPgError("config_unwritable", {
       message: `${named} cannot be changed: ${why} These lines belong below postgres.parameters:\n${[...wanted].map(([name, value]) => `  ${name}: ${value}`).join("\n")}`,
       safe: "Nothing was changed.",
-      next: `Write them yourself, then: ${suggest(context, "up")}`,
+      next: nextStep`Write them yourself, then: ${odooPg("up")}`,
       cause,
     });
   if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
@@ -196,21 +205,20 @@ function saysOnly(context: Context, draft: Context, wanted: ReadonlyMap<string, 
 }
 
 /** The command that comes next; undefined when all is as it should be. */
-function nextStep(
-  context: Context,
+function stepAfter(
   flags: TuneFlags,
   settings: readonly Row[],
   silence: string | undefined,
   applied: Applied | undefined,
-): string | undefined {
+): NextStep | undefined {
   const toWrite = settings.some(({ to_write }) => to_write);
   const differing = settings.filter(({ differs, obstacle }) => differs && obstacle === null);
   if (toWrite && (!applied || flags.dryRun)) {
     const given = (["memory", "cpus", "disk", "workers", "users"] as const).flatMap((name) => {
       const value = flags[name];
-      return value === undefined ? [] : [`--${name} ${shellWord(value)}`];
+      return value === undefined ? [] : [`--${name}`, value];
     });
-    return suggest(context, ["tune", ...given, "--apply"].join(" "));
+    return [odooPg("tune", ...given, "--apply")];
   }
   if (!applied && (silence !== undefined || !differing.length)) return undefined;
   const restarts = differing.filter(({ restart }) => restart).map(({ name }) => name);
@@ -218,7 +226,7 @@ function nextStep(
     silence === undefined && restarts.length
       ? `restarts each server for ${restarts.join(", ")}, in the order that replicas need`
       : "applies them";
-  return `${suggest(context, "up")}   (${how})`;
+  return nextStep`${odooPg("up")}   (${how})`;
 }
 
 function show(

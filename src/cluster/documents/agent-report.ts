@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { nextStepOrWords } from "../../next-step-schema.ts";
 import { resolvedConfigSchema } from "../../config/schema.ts";
 
 const passwordsSchema = z.object({
@@ -10,7 +11,12 @@ const passwordsSchema = z.object({
 });
 
 /** What `up` asks of the agent. Passwords cross the socket (mode 0600), never an argument or the environment. */
-export const applyRequestSchema = z.object({ config: resolvedConfigSchema, passwords: passwordsSchema });
+export const applyRequestSchema = z.object({
+  config: resolvedConfigSchema,
+  passwords: passwordsSchema,
+  /** The configuration file, by its absolute path, that commands name to meet this cluster; null where there is none. */
+  config_file: z.string().nullable().default(null),
+});
 export type ApplyRequest = z.output<typeof applyRequestSchema>;
 
 /** What the agent says of itself, beside what anybody can see by asking the servers. */
@@ -53,9 +59,9 @@ export const agentReportSchema = z.object({
       pooled: z.boolean(),
       out_of_pool: z.string().nullable(),
       operation: z.string().nullable(),
-      waiting: z.object({ state: z.string(), reason: z.string(), next: z.string() }).nullable(),
+      waiting: z.object({ state: z.string(), reason: z.string(), next: nextStepOrWords }).nullable(),
       failure: z.string().nullable(),
-      failure_next: z.string().nullable().default(null),
+      failure_next: nextStepOrWords.nullable().default(null),
       stranded: z.boolean().default(false),
       /** Why the primary does not let it replicate, in the server's words. */
       refusal: z.string().nullable().default(null),

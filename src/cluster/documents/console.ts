@@ -1,4 +1,5 @@
 import type { StatusDocument } from "./status.ts";
+import type { NextStep } from "../../next-step.ts";
 import type { Action } from "../../model/console-actions.ts";
 
 /**
@@ -25,8 +26,12 @@ export interface ConsoleDocument {
 export interface Verdict {
   readonly level: "ok" | "warning" | "critical";
   readonly sentence: string;
+  /** The warning that it tells, by its place in `status.warnings`; null when all is well. */
+  readonly warning: number | null;
   /** An exact command, with words before it where it needs them; null when there is nothing to do. */
   readonly next: string | null;
+  /** The same by its parts. */
+  readonly next_step: NextStep | null;
   /** The same as a button, where the page has one for it. */
   readonly action: Action | null;
 }

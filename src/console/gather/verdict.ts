@@ -1,3 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
+import { onlyCommand } from "../../next-step.ts";
+import { argumentsOf } from "../commands.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
 import type { Warning } from "../../model/warnings.ts";
 import type { Action } from "../../model/console-actions.ts";
@@ -6,12 +9,22 @@ import type { Verdict } from "../../cluster/documents/console.ts";
 /** One plain sentence for a status: the worst of what is wrong, else that all is well. And what to do about it. */
 export function verdictOf(status: StatusDocument): Verdict {
   const [worst, ...others] = status.warnings;
-  if (!worst) return { level: "ok", sentence: allIsWell(status), next: null, action: null };
+  if (!worst)
+    return {
+      level: "ok",
+      sentence: allIsWell(status),
+      warning: null,
+      next: null,
+      next_step: null,
+      action: null,
+    };
   const more = others.length ? ` (and ${others.length} more)` : "";
   return {
     level: status.verdict,
     sentence: `${asSentence(worst.message)}${more}.`,
+    warning: 0,
     next: worst.next,
+    next_step: worst.next_step,
     action: actionOf(worst, status),
   };
 }
@@ -37,10 +50,16 @@ function allIsWell({ nodes, endpoints, backups }: StatusDocument): string {
 }
 
 /** The button for a warning: where what to do next is exactly a command for which the page has one. */
-function actionOf({ next }: Warning, { nodes }: StatusDocument): Action | null {
-  const [command, node = ""] = /^odoo-pg (\w+)(?: ([\w-]+))?$/.exec(next)?.slice(1) ?? [];
-  const known = nodes.some(({ name }) => name === node);
-  if ((command === "reseed" || command === "rejoin") && known) return { kind: command, node };
-  if (command === "switchover" && node === "") return { kind: "switchover" };
-  return next === "odoo-pg backup create --all" ? { kind: "backup" } : null;
+function actionOf({ next_step: step }: Warning, { nodes }: StatusDocument): Action | null {
+  const command = onlyCommand(step);
+  if (command?.program !== "odoo-pg") return null;
+  const actions: readonly Action[] = [
+    { kind: "backup" },
+    { kind: "switchover" },
+    ...nodes.flatMap(({ name: node }): Action[] => [
+      { kind: "reseed", node },
+      { kind: "rejoin", node },
+    ]),
+  ];
+  return actions.find((action) => isDeepStrictEqual(argumentsOf(action), command.arguments)) ?? null;
 }

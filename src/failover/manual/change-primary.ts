@@ -1,3 +1,4 @@
+import { odooPg } from "../../next-step.ts";
 import {
   decidePromote,
   decideSwitchover,
@@ -238,11 +239,11 @@ export async function promoteNode(
     await makePrimary(runtime, next);
     if (foreign) await takeOver(runtime, next);
     else
-      old.waiting = {
-        state: "needs rejoin",
-        reason: `${old.node.name} was a primary; ${next.node.name} is the primary now.`,
-        next: `odoo-pg rejoin ${old.node.name}`,
-      };
+      old.waitFor(
+        "needs rejoin",
+        `${old.node.name} was a primary; ${next.node.name} is the primary now.`,
+        odooPg("rejoin", old.node.name),
+      );
     runtime.routedPrimary = next.node.name;
   } catch (error) {
     // Before the record named the next one, nothing had changed: supervision starts the old primary again.

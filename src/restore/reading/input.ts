@@ -1,5 +1,5 @@
 import path from "node:path";
-import { shellWord } from "../../model/shell-word.ts";
+import { shellWord } from "../../shell-word.ts";
 import { OdooPgError } from "../../errors.ts";
 import { kindOf } from "../../system/files/files.ts";
 import { bytesOf, firstBytes, gunzipped, outputOf } from "../../system/process/pipeline.ts";

@@ -1,4 +1,4 @@
-import { shellWord } from "../../model/shell-word.ts";
+import { shellWord } from "../../shell-word.ts";
 import { OdooPgError } from "../../errors.ts";
 import { SqlReader } from "./sql-reader.ts";
 import type { SqlText } from "./text.ts";

@@ -4,7 +4,7 @@ import { sheet } from "../../../src/cli/cluster/sheet.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../../src/cluster/documents/status.ts";
 import { statusOf } from "../../../src/cluster/status.ts";
 import { showBytes, showSeconds, showShare } from "../../../src/model/quantities.ts";
-import { WARNINGS, warning, type WarningCode } from "../../../src/model/warnings.ts";
+import { WARNINGS, warning, warningInDocument, type WarningCode } from "../../../src/model/warnings.ts";
 import {
   account,
   agentOf,
@@ -311,7 +311,9 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
   warnings: fc.array(
     fc
       .record({ code: fc.constantFrom(...codes), message: words, next: words })
-      .map(({ code, message, next }) => warning(code, { message: `m ${message}`, next: `n ${next}` })),
+      .map(({ code, message, next }) =>
+        warningInDocument(warning(code, { message: `m ${message}`, next: `n ${next}` }), undefined),
+      ),
     { maxLength: 4 },
   ),
 });

@@ -1,5 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
+import { nextStep, odooPg } from "../../../src/next-step.ts";
 import type { Job } from "../../../src/cluster/documents/console.ts";
 import { keepPicture, openPage, startBrowser } from "../../support/browser.ts";
 import { fixturesAt, OPERATOR, VIEWER } from "../page/fixtures.ts";
@@ -132,6 +133,7 @@ test("an error is told with what is safe and what to do next", async () => {
       message: "Another odoo-pg works on this cluster: backup create (process 4711).",
       safe: "Nothing was changed.",
       next: "Wait for it: odoo-pg status",
+      next_step: nextStep`Wait for it: ${odooPg("status")}`,
     },
   }));
   await page.getByRole("button", { name: "Back up now" }).click();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { command, nextStep, odooPg, printNext, withConfig } from "../../../src/next-step.ts";
 import type { BackupStatus, RunReport } from "../../../src/model/backup-report.ts";
 import { statusOf } from "../../../src/cluster/status.ts";
 import type { Warning } from "../../../src/model/warnings.ts";
@@ -24,7 +25,8 @@ describe("the verdict", () => {
         severity: "warning",
         node: "pg2",
         message: "pg2 cannot catch up. Have it made anew:",
-        next: "odoo-pg reseed pg2",
+        next: "printed",
+        next_step: [odooPg("reseed", "pg2")],
         ...warning,
       })),
     });
@@ -33,7 +35,9 @@ describe("the verdict", () => {
     expect(verdictOf(healthy)).toEqual({
       level: "ok",
       sentence: "All is well: pg1 takes writes, its replica serves reads.",
+      warning: null,
       next: null,
+      next_step: null,
       action: null,
     });
   });
@@ -51,16 +55,20 @@ describe("the verdict", () => {
 
   test("has a button exactly where the next step is a command of the page", () => {
     expect(warned({}).action).toEqual({ kind: "reseed", node: "pg2" });
-    expect(warned({ next: "odoo-pg rejoin pg1" }).action).toEqual({ kind: "rejoin", node: "pg1" });
-    expect(warned({ next: "odoo-pg backup create --all" }).action).toEqual({ kind: "backup" });
-    for (const next of [
-      "Mount the disk, then: odoo-pg backup create --all",
-      "odoo-pg reseed pg9",
-      "odoo-pg reseed pg2 --discard-old",
-      "odoo-pg up",
-      "odoo-pg logs pg2",
+    expect(warned({ next_step: [odooPg("rejoin", "pg1")] }).action).toEqual({ kind: "rejoin", node: "pg1" });
+    expect(warned({ next_step: [odooPg("backup", "create", "--all")] }).action).toEqual({ kind: "backup" });
+    const inFile = withConfig([odooPg("rejoin", "pg1")], "/etc/prod.yaml");
+    expect(warned({ next_step: inFile }).action).toEqual({ kind: "rejoin", node: "pg1" });
+    for (const step of [
+      nextStep`Mount the disk, then: ${odooPg("backup", "create", "--all")}`,
+      ["odoo-pg reseed pg2"],
+      [odooPg("reseed", "pg9")],
+      [odooPg("reseed", "pg2", "--discard-old")],
+      [odooPg("up")],
+      [odooPg("logs", "pg2")],
+      [command("reseed", "pg2")],
     ])
-      expect(warned({ next }).action, next).toBeNull();
+      expect(warned({ next_step: step }).action, printNext(step)).toBeNull();
   });
 });
 

@@ -1,5 +1,6 @@
+import { nextStep, odooPg } from "../../../src/next-step.ts";
 import type { StatusDocument } from "../../../src/cluster/documents/status.ts";
-import { verdictOf, warning, type Warning } from "../../../src/model/warnings.ts";
+import { verdictOf, warning, warningInDocument, type Warning } from "../../../src/model/warnings.ts";
 import type {
   ClusterEvent,
   ConsoleDocument,
@@ -7,6 +8,7 @@ import type {
   OdooDatabase,
   Sample,
   Visitor,
+  Verdict,
 } from "../../../src/cluster/documents/console.ts";
 import { NO_ACTIVITY } from "../../../src/console/gather/activity-look.ts";
 
@@ -136,7 +138,9 @@ export function fixturesAt(now: number) {
     verdict: {
       level: "ok",
       sentence: "All is well: pg1 takes writes, all 2 replicas serve reads, and every database is backed up.",
+      warning: null,
       next: null,
+      next_step: null,
       action: null,
     },
     recovery: {
@@ -196,19 +200,19 @@ export function fixturesAt(now: number) {
     events,
   };
 
-  const behind = warning("replay_paused", {
+  const behind = warningOf("replay_paused", {
     node: "pg3",
     message: "pg3 is 212 MB behind, because somebody paused its replay. Reads go to pg2.",
-    next: "odoo-pg replication resume pg3",
+    next: odooPg("replication", "resume", "pg3"),
   });
-  const diskFilling = warning("disk_filling", {
+  const diskFilling = warningOf("disk_filling", {
     node: "pg1",
     message: "The disk of pg1 is 88 % full.",
-    next: "Make room, or give it a larger disk: odoo-pg backup prune",
+    next: nextStep`Make room, or give it a larger disk: ${odooPg("backup", "prune")}`,
   });
   const warned: ConsoleDocument = {
     ...normal,
-    verdict: { level: "warning", sentence: behind.message, next: behind.next, action: null },
+    verdict: { level: "warning", ...toldOf(behind) },
     status: status({
       warnings: [behind, diskFilling],
       nodes: [
@@ -252,18 +256,18 @@ export function fixturesAt(now: number) {
     events: [event(3 * MINUTE, "alarm_began", "agent", "pg3 is behind"), ...events],
   };
 
-  const down = warning("primary_down", {
+  const down = warningOf("primary_down", {
     node: "pg1",
     message: "The primary pg1 does not answer since 09:38: nothing can be written.",
-    next: "If it does not come back by itself: odoo-pg promote pg2",
+    next: nextStep`If it does not come back by itself: ${odooPg("promote", "pg2")}`,
   });
-  const noBackup = warning("backup_too_old", {
+  const noBackup = warningOf("backup_too_old", {
     message: "shop has no backup that is younger than 26 hours.",
-    next: "odoo-pg backup create shop",
+    next: odooPg("backup", "create", "shop"),
   });
   const critical: ConsoleDocument = {
     ...normal,
-    verdict: { level: "critical", sentence: down.message, next: down.next, action: null },
+    verdict: { level: "critical", ...toldOf(down) },
     recovery: {
       ...normal.recovery,
       sentence: "Partly: shop has no backup of the last 26 hours. The others have.",
@@ -401,4 +405,13 @@ function samplesUntil(now: number): Sample[] {
     const ago = (now - Date.parse(at)) / 1000;
     return ago < 15 * HOUR || ago > 16 * HOUR;
   });
+}
+
+function warningOf(...found: Parameters<typeof warning>): Warning {
+  return warningInDocument(warning(...found), undefined);
+}
+
+/** The verdict that tells a warning. */
+function toldOf({ message, next, next_step }: Warning): Omit<Verdict, "level"> {
+  return { sentence: message, warning: 0, next, next_step, action: null };
 }

@@ -24,15 +24,7 @@ import {
 } from "../../../src/console/page/model/graphs.ts";
 import { endpointLines, nodeRows, nodesSummary, successors } from "../../../src/console/page/model/nodes.ts";
 import { copyName, recoveryFacts, trackOf } from "../../../src/console/page/model/recovery.ts";
-import {
-  ago,
-  clock,
-  commandIn,
-  count,
-  dayName,
-  listing,
-  many,
-} from "../../../src/console/page/model/show.ts";
+import { ago, clock, count, dayName, listing, many } from "../../../src/console/page/model/show.ts";
 import { inOneLook, otherWarnings, pageTitle } from "../../../src/console/page/model/verdict.ts";
 import { fixturesAt } from "./fixtures.ts";
 
@@ -75,17 +67,6 @@ describe("words and figures", () => {
     expect(clock(before(60), now)).toMatch(/^\d\d:\d\d$/);
     expect(clock(before(3 * 86_400), now)).toMatch(/^\d+ Nov \d\d:\d\d$/);
     expect([dayName(before(60), now), dayName(before(86_400), now)]).toEqual(["Today", "Yesterday"]);
-  });
-
-  test("the command of a next step is told apart from its words", () => {
-    expect(commandIn("Wait, or lose 41 s: odoo-pg promote pg2 --confirm prod")).toEqual({
-      words: "Wait, or lose 41 s:",
-      command: "odoo-pg promote pg2 --confirm prod",
-    });
-    expect(commandIn("Make room on the disk.")).toEqual({
-      words: "Make room on the disk.",
-      command: undefined,
-    });
   });
 });
 
@@ -325,8 +306,13 @@ describe("actions", () => {
     expect(startedJobs([run, { ...run, plan: true }])).toEqual([run]);
   });
   test("an error is told with all its parts; whatever else comes, by its status", () => {
-    const error = { code: "locked", message: "m", safe: "s", next: "n" };
-    expect(failureOf({ version: 1, error }, 409)).toEqual(error);
+    const error = { code: "locked", message: "m", safe: "s" };
+    const next = ["n: ", { program: "odoo-pg", arguments: ["status"] }];
+    expect(failureOf({ version: 1, error: { ...error, next: "n", next_step: next } }, 409)).toEqual({
+      ...error,
+      next,
+    });
+    expect(failureOf({ error: { ...error, next_step: [{ program: 1 }] } }, 409).next).toBeUndefined();
     expect(failureOf("<html>", 502).message).toBe("The console answered with status 502.");
   });
 });

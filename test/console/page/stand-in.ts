@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
+import type { NextStep } from "../../../src/next-step.ts";
 import type { Action } from "../../../src/model/console-actions.ts";
 import type { ConsoleDocument, Job, Sample, Visitor } from "../../../src/cluster/documents/console.ts";
 import { PAGE_POLICY, pageFiles } from "../../../src/console/page-files.ts";
@@ -12,7 +13,9 @@ export interface Order {
 }
 
 /** What a stand-in answers to an order: a job, or an error with its status. */
-export type Reply = Job | { readonly status: number; readonly error: Readonly<Record<string, string>> };
+export type Reply =
+  | Job
+  | { readonly status: number; readonly error: Readonly<Record<string, string | NextStep>> };
 
 export interface StandIn {
   readonly url: string;

@@ -1,11 +1,11 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
 import { knownProofs } from "../../../cluster/proofs.ts";
 import type { BackupStatus } from "../../../model/backup-report.ts";
 import { backupWarnings } from "../../../cluster/backups.ts";
 import { wordsOfLack } from "../../../model/lack.ts";
 import type { WarningCode } from "../../../model/warnings.ts";
 import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
-import { finding, type Finding, type FindingCode, type Figures } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding, type FindingCode, type Figures } from "../findings.ts";
 
 /** Finished segments that may wait: half a gigabyte of the usual ones. */
 const WAITING_SEGMENTS = 32;
@@ -20,10 +20,10 @@ const CODES: Partial<Record<WarningCode, FindingCode>> = {
 };
 
 /** Whether there are backups, young enough and proven, and whether WAL gets to its archive. */
-export function checkBackups(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkBackups(evidence: Evidence): FoundFinding[] {
   return [
-    ...whatWasSeen(evidence.backups).flatMap(() => [...off(evidence, next), ...ofRecord(evidence, next)]),
-    ...serversSeen(evidence).flatMap((server) => archiver(server, next)),
+    ...whatWasSeen(evidence.backups).flatMap(() => [...off(evidence), ...ofRecord(evidence)]),
+    ...serversSeen(evidence).flatMap((server) => archiver(server)),
   ];
 }
 
@@ -36,19 +36,19 @@ function databasesOf({ catalog, config }: Evidence): string[] {
     .map(({ name }) => name);
 }
 
-function off(evidence: Evidence, next: NextCommands): Finding[] {
+function off(evidence: Evidence): FoundFinding[] {
   const databases = databasesOf(evidence);
   if (evidence.config.backup.enabled || databases.length === 0) return [];
   return [
     finding("backups_off", {
       message: `Backups are turned off, and there ${databases.length === 1 ? "is 1 database" : `are ${databases.length} databases`}.`,
       evidence: { "backup.enabled": false, databases: databases.length },
-      next: `take backup.enabled out of the configuration (and BACKUPS out of the environment), then: ${next.run("up")}`,
+      next: nextStep`take backup.enabled out of the configuration (and BACKUPS out of the environment), then: ${odooPg("up")}`,
     }),
   ];
 }
 
-function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Finding[] {
+function ofRecord({ config, backups, now }: Evidence): FoundFinding[] {
   return whatWasSeen(backups).flatMap(({ record, launchedAt }) => {
     const evidence: Figures = {
       last_good_at: record?.last_good_at ?? null,
@@ -61,14 +61,13 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
       record,
       launchedAt,
       now,
-      suggest: next.run,
     }).flatMap((warning) => {
       const code = CODES[warning.code];
       return code === undefined
         ? []
-        : [finding(code, { message: warning.message, evidence, next: warning.next })];
+        : [finding(code, { message: warning.message, evidence, next: warning.next_step })];
     });
-    found.push(...notRestorable(record, next));
+    found.push(...notRestorable(record));
     const never = neverProven(record);
     if (!record?.backups || never === undefined || found.some(({ code }) => code === "drill_late"))
       return found;
@@ -79,7 +78,7 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
       finding("never_drilled", {
         message: `${never}${planned}`,
         evidence,
-        next: next.run("backup restore-check"),
+        next: odooPg("backup", "restore-check"),
       }),
     );
     return found;
@@ -87,7 +86,7 @@ function ofRecord({ config, backups, now }: Evidence, next: NextCommands): Findi
 }
 
 /** What a restore elsewhere could not do is left to the backup itself to tell: here all would be well. */
-function notRestorable(record: BackupStatus | undefined, next: NextCommands): Finding[] {
+function notRestorable(record: BackupStatus | undefined): FoundFinding[] {
   return (record?.lacking ?? []).flatMap(({ database, id, lacks }) => {
     const told = lacks.filter(({ code }) => code !== "owner" && code !== "extension");
     const [first] = told;
@@ -97,7 +96,7 @@ function notRestorable(record: BackupStatus | undefined, next: NextCommands): Fi
       finding("not_restorable", {
         message: `${database}: ${wordsOfLack(first)}${more}.`,
         evidence: { database, backup: id, objects: told.reduce((sum, { count }) => sum + count, 0) },
-        next: next.run(`backup show ${id}`),
+        next: odooPg("backup", "show", id),
       }),
     ];
   });
@@ -127,7 +126,7 @@ function listed(names: readonly string[]): string {
   return `${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
 }
 
-function archiver(server: Server, next: NextCommands): Finding[] {
+function archiver(server: Server): FoundFinding[] {
   const mode = settingOf(server, "archive_mode");
   if (mode === undefined || mode === "off" || server.in_recovery) return [];
   const means = settingOf(server, "archive_command") || settingOf(server, "archive_library");
@@ -140,14 +139,14 @@ function archiver(server: Server, next: NextCommands): Finding[] {
       last_archived_at: last_archived_at === null ? null : new Date(last_archived_at).toISOString(),
       last_failed_at: last_failed_at === null ? null : new Date(last_failed_at).toISOString(),
     };
-    const logs = next.run(`logs ${server.name}`);
+    const logs = odooPg("logs", server.name);
     if (!means || means === "(disabled)") {
       return [
         finding("archiver_failing", {
           node: server.name,
           message: `${server.name} keeps its WAL for an archive, and no archive_command takes it there: its disk fills.`,
           evidence,
-          next: `set archive_command, or archive_mode to off, in postgres.parameters, then: ${next.run("up")}`,
+          next: nextStep`set archive_command, or archive_mode to off, in postgres.parameters, then: ${odooPg("up")}`,
         }),
       ];
     }
@@ -157,7 +156,7 @@ function archiver(server: Server, next: NextCommands): Finding[] {
           node: server.name,
           message: `${server.name} cannot archive ${last_failed_wal ?? "its WAL"}; ${waiting} ${waiting === 1 ? "segment waits" : "segments wait"}.`,
           evidence,
-          next: `its own words stand in the log: ${logs}`,
+          next: nextStep`its own words stand in the log: ${logs}`,
         }),
       ];
     }

@@ -1,13 +1,12 @@
 import { serversSeen, whatWasSeen, type Evidence } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /** Seconds by which a server's clock may differ from ours, and from its primary's: there the network counts too. */
 const FROM_OURS = 2;
 const FROM_PRIMARY = 5;
 
 /** Whether clocks agree. */
-export function checkClock(evidence: Evidence, _next: NextCommands): Finding[] {
+export function checkClock(evidence: Evidence): FoundFinding[] {
   return serversSeen(evidence).flatMap(({ name, clock }) =>
     whatWasSeen(clock).flatMap(({ ahead_seconds: ahead, since_sent_seconds: sent }) => {
       if (Math.abs(ahead) > FROM_OURS) return [skew(name, ahead, "this host's")];
@@ -16,7 +15,7 @@ export function checkClock(evidence: Evidence, _next: NextCommands): Finding[] {
   );
 }
 
-function skew(name: string, seconds: number, whose: string): Finding {
+function skew(name: string, seconds: number, whose: string): FoundFinding {
   return finding("clock_skew", {
     node: name,
     message: `The clock of ${name} is ${Math.abs(seconds).toFixed(1)} s ${seconds > 0 ? "ahead of" : "behind"} ${whose}.`,

@@ -1,7 +1,8 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
+import { psqlOn, unset } from "../next-commands.ts";
 import { showSeconds, showShare } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooOptions } from "../odoo-conf.ts";
 
 /** Of all connections, from which share on it is said. */
@@ -10,13 +11,13 @@ const NEARLY_USED = 0.8;
 const OTHERS = 15;
 
 /** Whether there are connections enough, now and when all of Odoo is busy. */
-export function checkConnections(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkConnections(evidence: Evidence): FoundFinding[] {
   const servers = serversSeen(evidence);
   return [
-    ...servers.flatMap((server) => used(server, next)),
+    ...servers.flatMap((server) => used(server)),
     // Any node may be the primary, or the only one that is left: the one that takes least decides.
-    ...least(servers, available).flatMap((server) => ceiling(evidence, server, next)),
-    ...least(servers, idleTimeoutOf).flatMap((server) => idleTimeout(evidence, server, next)),
+    ...least(servers, available).flatMap((server) => ceiling(evidence, server)),
+    ...least(servers, idleTimeoutOf).flatMap((server) => idleTimeout(evidence, server)),
   ];
 }
 
@@ -45,7 +46,7 @@ function available(server: Server): number | undefined {
   return most - kept - (numberOf(server, "reserved_connections") ?? 0);
 }
 
-function used(server: Server, next: NextCommands): Finding[] {
+function used(server: Server): FoundFinding[] {
   const most = available(server);
   const [sessions] = whatWasSeen(server.sessions);
   if (most === undefined || !sessions || sessions.used <= most * NEARLY_USED) return [];
@@ -54,7 +55,7 @@ function used(server: Server, next: NextCommands): Finding[] {
       node: server.name,
       message: `${server.name}: ${sessions.used} of ${most} connections are in use (${showShare(sessions.used / most)}).`,
       evidence: { connections: sessions.used, available: most },
-      next: next.psql(server.name, [
+      next: psqlOn(server.name, [
         "SELECT application_name, state, count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY 1, 2 ORDER BY 3 DESC",
       ]),
     }),
@@ -73,7 +74,7 @@ function odooCeiling(options: OdooOptions, each = options.db_maxconn): number {
   return processesOf(options) * each + polling + 1;
 }
 
-function ceiling(evidence: Evidence, server: Server, next: NextCommands): Finding[] {
+function ceiling(evidence: Evidence, server: Server): FoundFinding[] {
   const [conf] = whatWasSeen(evidence.odooConf);
   const most = available(server);
   if (!conf || most === undefined) return [];
@@ -96,13 +97,13 @@ function ceiling(evidence: Evidence, server: Server, next: NextCommands): Findin
       },
       next:
         fitting >= 4
-          ? `set db_maxconn = ${fitting} in ${file} (and db_maxconn_gevent no higher), restart Odoo, then look again: ${next.run(`doctor --odoo-conf ${file}`)}`
-          : `set postgres.parameters.max_connections to ${max + needed - most} or more, then: ${next.run("up")}`,
+          ? nextStep`set db_maxconn = ${fitting} in ${file} (and db_maxconn_gevent no higher), restart Odoo, then look again: ${odooPg("doctor", "--odoo-conf", file)}`
+          : nextStep`set postgres.parameters.max_connections to ${max + needed - most} or more, then: ${odooPg("up")}`,
     }),
   ];
 }
 
-function idleTimeout(evidence: Evidence, server: Server, next: NextCommands): Finding[] {
+function idleTimeout(evidence: Evidence, server: Server): FoundFinding[] {
   const [conf] = whatWasSeen(evidence.odooConf);
   const milliseconds = idleTimeoutOf(server);
   if (!conf || milliseconds === undefined) return [];
@@ -118,7 +119,7 @@ function idleTimeout(evidence: Evidence, server: Server, next: NextCommands): Fi
         idle_in_transaction_session_timeout_seconds: milliseconds / 1000,
         limit_time_real_cron_seconds: limit,
       },
-      next: next.unset(server, "idle_in_transaction_session_timeout"),
+      next: unset(server, "idle_in_transaction_session_timeout"),
     }),
   ];
 }

@@ -1,3 +1,5 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
+import { psqlOn } from "../next-commands.ts";
 import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import {
   whatWasSeen,
@@ -7,23 +9,22 @@ import {
   type OdooDatabaseSeen,
   type RoleSeen,
 } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /** Collations that order by the bytes or code points of UTF-8, as no library update can change. */
 const PLAIN_COLLATIONS = new Set(["C", "POSIX", "C.UTF-8", "C.utf8"]);
 
 /** Whether Odoo's databases, and the template for new ones, are as Odoo needs them. */
-export function checkDatabases(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkDatabases(evidence: Evidence): FoundFinding[] {
   return whatWasSeen(evidence.catalog).flatMap((catalog) => [
-    ...template(evidence, catalog, next),
+    ...template(evidence, catalog),
     ...whatWasSeen(catalog.databases)
       .flat()
-      .flatMap((database) => ofDatabase(evidence, catalog, database, next)),
+      .flatMap((database) => ofDatabase(evidence, catalog, database)),
   ]);
 }
 
-function template(evidence: Evidence, catalog: CatalogSeen, next: NextCommands): Finding[] {
+function template(evidence: Evidence, catalog: CatalogSeen): FoundFinding[] {
   const name = evidence.config.odoo.template;
   // Where the primary is somebody else's, so is the template.
   if (evidence.follows) return [];
@@ -42,45 +43,36 @@ function template(evidence: Evidence, catalog: CatalogSeen, next: NextCommands):
         database: name,
         message: `The template ${name} for new databases lacks ${lacks.join(", ")}.`,
         evidence: { lacks: lacks.join(", ") },
-        next: next.run("up"),
+        next: odooPg("up"),
       }),
     ];
   });
 }
 
-function ofDatabase(
-  evidence: Evidence,
-  catalog: CatalogSeen,
-  database: DatabaseListed,
-  next: NextCommands,
-): Finding[] {
+function ofDatabase(evidence: Evidence, catalog: CatalogSeen, database: DatabaseListed): FoundFinding[] {
   const inside = whatWasSeen(catalog.each.get(database.name)).flatMap((each) => whatWasSeen(each.odoo));
   const wrongOwners = inside.flatMap((odoo) =>
-    odoo === undefined ? [] : owners(evidence, catalog, database, odoo, next),
+    odoo === undefined ? [] : owners(evidence, catalog, database, odoo),
   );
   return [
-    ...rights(evidence, database, next),
-    ...others(evidence, catalog, database, wrongOwners, next),
-    ...libraryVersion(catalog, database, next),
+    ...rights(evidence, database),
+    ...others(evidence, catalog, database, wrongOwners),
+    ...libraryVersion(catalog, database),
     ...wrongOwners,
     ...inside.flatMap((odoo) =>
       odoo === undefined
         ? []
         : [
-            ...collation(database, next),
-            ...extensions(evidence, catalog, database, odoo, next),
-            ...unaccent(evidence, catalog, database, odoo, next),
+            ...collation(database),
+            ...extensions(evidence, catalog, database, odoo),
+            ...unaccent(evidence, catalog, database, odoo),
           ],
     ),
   ];
 }
 
 /** What lets another role than a database's owner act in it. Where the primary is somebody else's, so are its rights. */
-function rights(
-  { config, follows }: Evidence,
-  { name, owner, open_to_all }: DatabaseListed,
-  next: NextCommands,
-): Finding[] {
+function rights({ config, follows }: Evidence, { name, owner, open_to_all }: DatabaseListed): FoundFinding[] {
   if (follows) return [];
   const ofTemplate = name === config.odoo.template && owner !== "postgres";
   // In database postgres all Odoos call each other.
@@ -92,7 +84,7 @@ function rights(
             database: name,
             message: `The template ${name} belongs to ${owner}, who can put anything into every new database.`,
             evidence: { owner },
-            next: next.run("up"),
+            next: odooPg("up"),
           }),
         ]
       : []),
@@ -102,7 +94,7 @@ function rights(
             database: name,
             message: `Every role may connect to ${name}.`,
             evidence: { owner },
-            next: next.run("up"),
+            next: odooPg("up"),
           }),
         ]
       : []),
@@ -114,9 +106,8 @@ function others(
   { follows }: Evidence,
   { target: node }: CatalogSeen,
   { name, owner: right, others: roles }: DatabaseListed,
-  wrongOwners: readonly Finding[],
-  next: NextCommands,
-): Finding[] {
+  wrongOwners: readonly FoundFinding[],
+): FoundFinding[] {
   // Whose the things in it should be is only known once the database's own owner is right.
   if (follows || wrongOwners.some(({ code }) => code === "database_owner_wrong")) return [];
   const told = new Set(wrongOwners.map(({ evidence }) => evidence["owner"]));
@@ -127,7 +118,7 @@ function others(
         database: name,
         message: `Role ${other} owns something in ${name}, which belongs to ${right}: what it puts there may run with the rights of ${right}.`,
         evidence: { owner: right, other },
-        next: `look what it is: ${next.psql(node, [`SELECT classid::regclass, pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND deptype = 'o' AND refobjid = ${literal(quoteIdentifier(other))}::regrole`], name)}`,
+        next: nextStep`look what it is: ${psqlOn(node, [`SELECT classid::regclass, pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND deptype = 'o' AND refobjid = ${literal(quoteIdentifier(other))}::regrole`], name)}`,
       }),
     );
 }
@@ -135,8 +126,7 @@ function others(
 function libraryVersion(
   { target: node }: CatalogSeen,
   { name, collation_version, library_version }: DatabaseListed,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   if (collation_version === null || library_version === null || collation_version === library_version)
     return [];
   return [
@@ -144,7 +134,7 @@ function libraryVersion(
       database: name,
       message: `The library that sorts for ${name} is now of version ${library_version}; its indexes were made with ${collation_version}.`,
       evidence: { recorded: collation_version, library: library_version },
-      next: `at a quiet hour (tables are locked): ${next.psql(
+      next: nextStep`at a quiet hour (tables are locked): ${psqlOn(
         node,
         [
           `REINDEX DATABASE ${quoteIdentifier(name)}`,
@@ -162,18 +152,16 @@ function owners(
   catalog: CatalogSeen,
   database: DatabaseListed,
   odoo: OdooDatabaseSeen,
-  next: NextCommands,
-): Finding[] {
-  const wrong = owner(evidence, catalog, database, next);
-  return wrong.length ? wrong : objects(catalog, database, odoo, next);
+): FoundFinding[] {
+  const wrong = owner(evidence, catalog, database);
+  return wrong.length ? wrong : objects(catalog, database, odoo);
 }
 
 function owner(
   { config, follows }: Evidence,
   catalog: CatalogSeen,
   database: DatabaseListed,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   return whatWasSeen(catalog.roles).flatMap((roles) => {
     const role = roles.find(({ name }) => name === database.owner);
     if (role && mayOwn(role, config.odoo.role, follows)) return [];
@@ -182,7 +170,7 @@ function owner(
         database: database.name,
         message: `${database.name} belongs to ${database.owner}${role && !role.login ? ", which may not log in" : ""}: Odoo as ${config.odoo.role} does not see it.`,
         evidence: { owner: database.owner, odoo_role: config.odoo.role },
-        next: next.psql(catalog.target, [
+        next: psqlOn(catalog.target, [
           `ALTER DATABASE ${quoteIdentifier(database.name)} OWNER TO ${quoteIdentifier(config.odoo.role)}`,
         ]),
       }),
@@ -200,14 +188,13 @@ function objects(
   { target: node }: CatalogSeen,
   { name, owner: right }: DatabaseListed,
   { foreign_objects }: OdooDatabaseSeen,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   return foreign_objects.map(({ owner: wrong, objects: count, example }) =>
     finding("objects_owner_wrong", {
       database: name,
       message: `${name}: ${count} ${count === 1 ? "table or view belongs" : "tables and views belong"} to ${wrong}, such as ${example}: Odoo cannot update the modules that they are part of.`,
       evidence: { owner: wrong, objects: count, example },
-      next: next.psql(
+      next: psqlOn(
         node,
         [
           "DO $do$ DECLARE named regclass; BEGIN FOR named IN SELECT oid FROM pg_class " +
@@ -225,14 +212,14 @@ function literal(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
-function collation({ name, encoding, collation: order }: DatabaseListed, next: NextCommands): Finding[] {
+function collation({ name, encoding, collation: order }: DatabaseListed): FoundFinding[] {
   if (encoding === "UTF8" && PLAIN_COLLATIONS.has(order)) return [];
   return [
     finding("database_collation", {
       database: name,
       message: `${name} is sorted by ${order} in ${encoding}; Odoo makes its databases with C in UTF8.`,
       evidence: { collation: order, encoding },
-      next: `a zip of Odoo is restored with C; make one of a backup, and restore that --as a new name: ${next.run("backup list")}`,
+      next: nextStep`a zip of Odoo is restored with C; make one of a backup, and restore that --as a new name: ${odooPg("backup", "list")}`,
     }),
   ];
 }
@@ -242,8 +229,7 @@ function extensions(
   { target: node }: CatalogSeen,
   { name, owner: right }: DatabaseListed,
   odoo: OdooDatabaseSeen,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   const missing = ["pg_trgm", ...(usesUnaccent(evidence) ? ["unaccent"] : [])].filter(
     (extension) => !odoo.extensions.includes(extension),
   );
@@ -253,7 +239,7 @@ function extensions(
       database: name,
       message: `${name} lacks ${missing.join(" and ")}: searches by part of a name read whole tables.`,
       evidence: { missing: missing.join(", ") },
-      next: next.psql(
+      next: psqlOn(
         node,
         [
           // A dump of it says COMMENT ON EXTENSION, which only the extension's owner may.
@@ -283,8 +269,7 @@ function unaccent(
   { target: node }: CatalogSeen,
   { name }: DatabaseListed,
   odoo: OdooDatabaseSeen,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   if (odoo.unaccent_volatility === null || !usesUnaccent(evidence)) return [];
   if (odoo.unaccent_volatility !== "i") {
     return [
@@ -292,7 +277,7 @@ function unaccent(
         database: name,
         message: `unaccent(text) in ${name} is not IMMUTABLE: no index can use it.`,
         evidence: { volatility: odoo.unaccent_volatility === "s" ? "STABLE" : "VOLATILE" },
-        next: next.psql(node, ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"], name),
+        next: psqlOn(node, ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"], name),
       }),
     ];
   }
@@ -306,7 +291,7 @@ function unaccent(
       database: name,
       message: `${name} has no trigram index on the unaccented names of ${lacking.map(({ table }) => table).join(", ")}.`,
       evidence: { tables: lacking.map(({ table }) => table).join(", ") },
-      next: next.psql(
+      next: psqlOn(
         node,
         lacking.flatMap(({ table, is_json, index }) => [
           // It has the name that Odoo gives, and would be taken for the right one.

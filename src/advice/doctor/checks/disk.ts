@@ -1,11 +1,10 @@
 import type { Forecast } from "../../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../../cluster/view.ts";
 import { showBytes, showShare } from "../../../model/quantities.ts";
-import { shellWord } from "../../../model/shell-word.ts";
+import { command, nextStep } from "../../../next-step.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { whatWasSeen, type Evidence } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /** As in status. */
 const FILLING = 0.85;
@@ -24,7 +23,7 @@ interface Disk extends DiskUse {
 }
 
 /** How full the disks are, and when they will be. */
-export function checkDisk(evidence: Evidence, _next: NextCommands): Finding[] {
+export function checkDisk(evidence: Evidence): FoundFinding[] {
   return disksOf(evidence).flatMap((disk) => [...full(disk), ...soonFull(disk)]);
 }
 
@@ -56,7 +55,7 @@ function disksOf(evidence: Evidence): Disk[] {
   return disks;
 }
 
-function full({ totalBytes, freeBytes, on, nodes: [node], directory }: Disk): Finding[] {
+function full({ totalBytes, freeBytes, on, nodes: [node], directory }: Disk): FoundFinding[] {
   const used = 1 - freeBytes / totalBytes;
   if (used < FILLING) return [];
   return [
@@ -64,12 +63,12 @@ function full({ totalBytes, freeBytes, on, nodes: [node], directory }: Disk): Fi
       ...(node !== undefined && on.length === 1 ? { node } : {}),
       message: `The disk of ${on.join(", ")} is ${showShare(used)} full: ${showBytes(freeBytes)} left.`,
       evidence: { used_ratio: used, free_bytes: freeBytes, total_bytes: totalBytes },
-      next: `make room, or move to a larger disk: df -h ${shellWord(directory)}`,
+      next: nextStep`make room, or move to a larger disk: ${command("df", "-h", directory)}`,
     }),
   ];
 }
 
-function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): Finding[] {
+function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): FoundFinding[] {
   if (!forecast || forecast.days >= DAYS) return [];
   const { days, hours, perDay } = forecast;
   const [node] = nodes;
@@ -85,7 +84,7 @@ function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): Finding[
         growth_bytes_per_day: perDay,
         databases_bytes_per_day: forecast.databasesPerDay,
       },
-      next: `make room, or move to a larger disk: df -h ${shellWord(directory)}`,
+      next: nextStep`make room, or move to a larger disk: ${command("df", "-h", directory)}`,
     }),
   ];
 }

@@ -1,12 +1,13 @@
+import { nextStep } from "../../../next-step.ts";
+import { psqlOn } from "../next-commands.ts";
 import { whatWasSeen, type Evidence } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /** Names in a message. */
 const NAMED = 3;
 
 /** Indexes that do not work, or that do what another does. */
-export function checkIndexes({ catalog }: Evidence, next: NextCommands): Finding[] {
+export function checkIndexes({ catalog }: Evidence): FoundFinding[] {
   return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
     [...each].flatMap(([database, look]) => [
       ...whatWasSeen(look)
@@ -18,8 +19,8 @@ export function checkIndexes({ catalog }: Evidence, next: NextCommands): Finding
             message: `${database}: the index ${name} of ${table} is invalid: its making was cut off.`,
             evidence: { index: name, table, size_bytes: bytes },
             next: isLeftover(name)
-              ? `it is what a REINDEX left behind, and may go: ${next.psql(node, [`DROP INDEX CONCURRENTLY ${name}`], database)}`
-              : next.psql(node, [`REINDEX INDEX CONCURRENTLY ${name}`], database),
+              ? nextStep`it is what a REINDEX left behind, and may go: ${psqlOn(node, [`DROP INDEX CONCURRENTLY ${name}`], database)}`
+              : psqlOn(node, [`REINDEX INDEX CONCURRENTLY ${name}`], database),
           }),
         ),
       ...duplicates(
@@ -28,7 +29,6 @@ export function checkIndexes({ catalog }: Evidence, next: NextCommands): Finding
         whatWasSeen(look)
           .flatMap((seen) => whatWasSeen(seen.duplicate_indexes))
           .flat(),
-        next,
       ),
     ]),
   );
@@ -48,8 +48,7 @@ function duplicates(
     readonly bytes: number;
     readonly same_as: string;
   }[],
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   if (all.length === 0) return [];
   const bytes = all.reduce((sum, index) => sum + index.bytes, 0);
   const shown = all.slice(0, NAMED).map(({ name, same_as }) => `${name} is the same as ${same_as}`);
@@ -59,7 +58,7 @@ function duplicates(
       database,
       message: `${database}: ${shown.join("; ")}${more}.`,
       evidence: { indexes: all.length, size_bytes: bytes },
-      next: `see whose they are before you let one go (Odoo makes its own again): ${next.psql(
+      next: nextStep`see whose they are before you let one go (Odoo makes its own again): ${psqlOn(
         node,
         [
           `SELECT indexrelid::regclass, idx_scan, pg_get_indexdef(indexrelid) FROM pg_stat_user_indexes WHERE indexrelid IN (${all

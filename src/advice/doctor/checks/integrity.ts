@@ -1,15 +1,16 @@
-import { shellWord } from "../../../model/shell-word.ts";
+import { nextStep, odooPg } from "../../../next-step.ts";
+import { unset } from "../next-commands.ts";
+import { shellWord } from "../../../shell-word.ts";
 import { serversSeen, settingOf, whatWasSeen, type Evidence } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 const IGNORING = ["zero_damaged_pages", "ignore_checksum_failure", "ignore_system_indexes"] as const;
 
 /** Whether damage to the data would be noticed, and whether there is any. */
-export function checkIntegrity(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkIntegrity(evidence: Evidence): FoundFinding[] {
   return [
     ...serversSeen(evidence).flatMap((server) => {
-      const found: Finding[] = [];
+      const found: FoundFinding[] = [];
       if (settingOf(server, "data_checksums") === "off") {
         found.push(
           finding("checksums_off", {
@@ -17,7 +18,7 @@ export function checkIntegrity(evidence: Evidence, next: NextCommands): Finding[
             message: `The data pages of ${server.name} have no checksums: damage by the disk is not noticed.`,
             evidence: { data_checksums: "off" },
             // It refuses while the server runs, and goes through all data: on every node, while all are stopped.
-            next: `stop the cluster, run pg_checksums --enable -D ${shellWord(server.dataDir)} as the servers' user (on every node without them), and start it again; first: ${next.run("down")}`,
+            next: nextStep`stop the cluster, run pg_checksums --enable -D ${shellWord(server.dataDir)} as the servers' user (on every node without them), and start it again; first: ${odooPg("down")}`,
           }),
         );
       }
@@ -28,17 +29,17 @@ export function checkIntegrity(evidence: Evidence, next: NextCommands): Finding[
             node: server.name,
             message: `${server.name} runs with ${name} on.`,
             evidence: { [name]: "on" },
-            next: next.unset(server, name),
+            next: unset(server, name),
           }),
         );
       }
       return found;
     }),
-    ...failures(evidence, next),
+    ...failures(evidence),
   ];
 }
 
-function failures({ catalog }: Evidence, next: NextCommands): Finding[] {
+function failures({ catalog }: Evidence): FoundFinding[] {
   return whatWasSeen(catalog)
     .flatMap(({ databases }) => whatWasSeen(databases))
     .flat()
@@ -48,7 +49,7 @@ function failures({ catalog }: Evidence, next: NextCommands): Finding[] {
         database: name,
         message: `${checksum_failures} ${checksum_failures === 1 ? "page" : "pages"} of ${name} had a wrong checksum when read: data is damaged.`,
         evidence: { checksum_failures },
-        next: `keep every backup, and go over to a replica on another disk: ${next.run("switchover --dry-run")}`,
+        next: nextStep`keep every backup, and go over to a replica on another disk: ${odooPg("switchover", "--dry-run")}`,
       }),
     );
 }

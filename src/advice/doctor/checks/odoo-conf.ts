@@ -1,26 +1,26 @@
+import { nextStep, odooPg, type NextText } from "../../../next-step.ts";
 import type { Evidence } from "../evidence.ts";
 import { whatWasSeen } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooConf } from "../odoo-conf.ts";
 
 /** Whether odoo.conf leads Odoo to the endpoints of this cluster, as a role that is there. */
-export function checkOdooConf(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkOdooConf(evidence: Evidence): FoundFinding[] {
   return whatWasSeen(evidence.odooConf).flatMap((conf) => [
-    ...writes(evidence, conf, next),
-    ...reads(evidence, conf, next),
-    ...template(evidence, conf, next),
-    ...user(evidence, conf, next),
-    ...encryption(conf, next),
+    ...writes(evidence, conf),
+    ...reads(evidence, conf),
+    ...template(evidence, conf),
+    ...user(evidence, conf),
+    ...encryption(conf),
   ]);
 }
 
 /** The right lines, and where they belong. */
-function lines(conf: OdooConf, next: NextCommands, names: string): string {
-  return `take ${names} from here into ${conf.file}, then restart Odoo: ${next.run("odoo-conf")}`;
+function lines(conf: OdooConf, names: string): NextText {
+  return nextStep`take ${names} from here into ${conf.file}, then restart Odoo: ${odooPg("odoo-conf")}`;
 }
 
-function writes({ config }: Evidence, conf: OdooConf, next: NextCommands): Finding[] {
+function writes({ config }: Evidence, conf: OdooConf): FoundFinding[] {
   const { db_port: port } = conf.options;
   const { read, write } = config.endpoints;
   const node = config.nodes.find((candidate) => candidate.port === port);
@@ -32,15 +32,15 @@ function writes({ config }: Evidence, conf: OdooConf, next: NextCommands): Findi
         ? `db_port = ${port} leads Odoo straight to ${node.name}: after a switchover its writes fail.`
         : `db_port = ${port} is the read endpoint: Odoo's writes fail there.`,
       evidence: { db_port: port, write_endpoint: write.port },
-      next: lines(conf, next, "db_host and db_port"),
+      next: lines(conf, "db_host and db_port"),
     }),
   ];
 }
 
-function reads({ config, follows }: Evidence, conf: OdooConf, next: NextCommands): Finding[] {
+function reads({ config, follows }: Evidence, conf: OdooConf): FoundFinding[] {
   const { db_replica_host: host, db_replica_port: port } = conf.options;
   const { read, write } = config.endpoints;
-  const right = lines(conf, next, "db_replica_host and db_replica_port");
+  const right = lines(conf, "db_replica_host and db_replica_port");
   if (host === undefined && port === undefined) {
     if (config.nodes.length < 2 && !follows) return [];
     return [
@@ -74,19 +74,19 @@ function reads({ config, follows }: Evidence, conf: OdooConf, next: NextCommands
   ];
 }
 
-function template({ config }: Evidence, conf: OdooConf, next: NextCommands): Finding[] {
+function template({ config }: Evidence, conf: OdooConf): FoundFinding[] {
   const { unaccent, db_template = "template0" } = conf.options;
   if (!unaccent || db_template === config.odoo.template) return [];
   return [
     finding("odoo_template_other", {
       message: `Odoo makes new databases from ${db_template}, with unaccent on: they will have neither pg_trgm nor an unaccent that indexes can use.`,
       evidence: { unaccent, db_template, template: config.odoo.template },
-      next: lines(conf, next, "db_template"),
+      next: lines(conf, "db_template"),
     }),
   ];
 }
 
-function user(evidence: Evidence, conf: OdooConf, next: NextCommands): Finding[] {
+function user(evidence: Evidence, conf: OdooConf): FoundFinding[] {
   const { db_user: name } = conf.options;
   const roles = whatWasSeen(evidence.catalog).flatMap((catalog) => whatWasSeen(catalog.roles));
   if (name === undefined) return [];
@@ -97,13 +97,13 @@ function user(evidence: Evidence, conf: OdooConf, next: NextCommands): Finding[]
       finding("odoo_role_unknown", {
         message: `Odoo connects as ${name}, a role that ${role ? "may not log in" : "does not exist"}.`,
         evidence: { db_user: name, exists: role !== undefined },
-        next: lines(conf, next, "db_user and db_password"),
+        next: lines(conf, "db_user and db_password"),
       }),
     ];
   });
 }
 
-function encryption(conf: OdooConf, next: NextCommands): Finding[] {
+function encryption(conf: OdooConf): FoundFinding[] {
   const { db_sslmode: mode, db_host: host } = conf.options;
   const here = host === undefined || /^(?:localhost|127\.|::1$|\/)/.test(host);
   if ((mode !== "disable" && mode !== "allow") || here) return [];
@@ -111,7 +111,7 @@ function encryption(conf: OdooConf, next: NextCommands): Finding[] {
     finding("odoo_tls_off", {
       message: `db_sslmode = ${mode}: Odoo talks to ${host} without TLS.`,
       evidence: { db_sslmode: mode, db_host: host },
-      next: lines(conf, next, "db_sslmode"),
+      next: lines(conf, "db_sslmode"),
     }),
   ];
 }

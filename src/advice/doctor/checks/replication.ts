@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
 import { isCopySlot, slotName } from "../../../config/layout.ts";
 import { showBytes, showSeconds } from "../../../model/quantities.ts";
 import { STANDBY_SENSITIVE } from "../../../postgres/render.ts";
@@ -10,8 +11,8 @@ import {
   type Server,
   type SlotSeen,
 } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import { shownSetting, type NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
+import { psqlOn, unset, shownSetting } from "../next-commands.ts";
 
 /** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. As in status. */
 const KEPT_OF_LIMIT = 0.5;
@@ -22,22 +23,18 @@ const DAY = 86_400;
 const MB = 1024 * 1024;
 
 /** Whether replicas can go on replaying, serve reads in peace, and cannot fill the primary's disk. */
-export function checkReplication(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkReplication(evidence: Evidence): FoundFinding[] {
   const servers = serversSeen(evidence);
   const primary = servers.find(({ in_recovery }) => !in_recovery);
   return servers.flatMap((server) => [
     ...(server.in_recovery
-      ? [
-          ...(primary ? settingsBelow(server, primary, next) : []),
-          ...reads(server, next),
-          ...conflicts(server, next),
-        ]
+      ? [...(primary ? settingsBelow(server, primary) : []), ...reads(server), ...conflicts(server)]
       : []),
-    ...slots(evidence, server, next),
+    ...slots(evidence, server),
   ]);
 }
 
-function settingsBelow(replica: Server, primary: Server, next: NextCommands): Finding[] {
+function settingsBelow(replica: Server, primary: Server): FoundFinding[] {
   return STANDBY_SENSITIVE.flatMap((name) => {
     const [own, theirs] = [numberOf(replica, name), numberOf(primary, name)];
     if (own === undefined || theirs === undefined || own >= theirs) return [];
@@ -46,21 +43,21 @@ function settingsBelow(replica: Server, primary: Server, next: NextCommands): Fi
         node: replica.name,
         message: `${replica.name} has ${name} = ${own}, below the ${theirs} of its primary ${primary.name}: it stops replaying.`,
         evidence: { setting: name, replica: own, primary: theirs },
-        next: next.run("up"),
+        next: odooPg("up"),
       }),
     ];
   });
 }
 
-function reads(replica: Server, next: NextCommands): Finding[] {
-  const found: Finding[] = [];
+function reads(replica: Server): FoundFinding[] {
+  const found: FoundFinding[] = [];
   if (settingOf(replica, "hot_standby_feedback") === "off") {
     found.push(
       finding("standby_feedback_off", {
         node: replica.name,
         message: `${replica.name} does not tell its primary which rows its reads still need: vacuum cancels them.`,
         evidence: { hot_standby_feedback: "off" },
-        next: next.unset(replica, "hot_standby_feedback"),
+        next: unset(replica, "hot_standby_feedback"),
       }),
     );
   }
@@ -78,13 +75,13 @@ function reads(replica: Server, next: NextCommands): Finding[] {
               seconds < SHORTEST_DELAY ? "reads are cancelled at once" : "others see old data meanwhile"
             }.`,
       evidence: { max_standby_streaming_delay: delay < 0 ? "-1" : `${seconds} s` },
-      next: next.unset(replica, "max_standby_streaming_delay"),
+      next: unset(replica, "max_standby_streaming_delay"),
     }),
   );
   return found;
 }
 
-function conflicts(replica: Server, next: NextCommands): Finding[] {
+function conflicts(replica: Server): FoundFinding[] {
   return whatWasSeen(replica.conflicts).flatMap(({ by_reason, counted_seconds }) => {
     const total = Object.values(by_reason).reduce((sum, count) => sum + count, 0);
     const days = Math.max(1, (counted_seconds ?? 0) / DAY);
@@ -94,7 +91,7 @@ function conflicts(replica: Server, next: NextCommands): Finding[] {
         node: replica.name,
         message: `${replica.name} has cancelled ${total} ${total === 1 ? "read" : "reads"} in ${showSeconds(counted_seconds)}, because replay needed what ${total === 1 ? "it" : "they"} used.`,
         evidence: { ...by_reason, counted_seconds },
-        next: next.psql(replica.name, [
+        next: psqlOn(replica.name, [
           "SELECT * FROM pg_stat_database_conflicts WHERE confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock + confl_tablespace > 0",
           "SHOW max_standby_streaming_delay",
         ]),
@@ -103,28 +100,28 @@ function conflicts(replica: Server, next: NextCommands): Finding[] {
   });
 }
 
-function slots(evidence: Evidence, server: Server, next: NextCommands): Finding[] {
+function slots(evidence: Evidence, server: Server): FoundFinding[] {
   return whatWasSeen(server.slots).flatMap((all) => [
-    ...uncapped(server, all, next),
-    ...all.flatMap((slot) => ofSlot(evidence, server, slot, next)),
+    ...uncapped(server, all),
+    ...all.flatMap((slot) => ofSlot(evidence, server, slot)),
   ]);
 }
 
-function uncapped(server: Server, all: readonly SlotSeen[], next: NextCommands): Finding[] {
+function uncapped(server: Server, all: readonly SlotSeen[]): FoundFinding[] {
   if (all.length === 0 || numberOf(server, "max_slot_wal_keep_size") !== -1) return [];
   return [
     finding("slot_without_cap", {
       node: server.name,
       message: `The ${all.length === 1 ? "slot" : `${all.length} slots`} on ${server.name} may keep WAL until the disk is full.`,
       evidence: { max_slot_wal_keep_size: shownSetting(server, "max_slot_wal_keep_size"), slots: all.length },
-      next: next.unset(server, "max_slot_wal_keep_size"),
+      next: unset(server, "max_slot_wal_keep_size"),
     }),
   ];
 }
 
-function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen, next: NextCommands): Finding[] {
+function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFinding[] {
   const replica = evidence.config.nodes.find(({ name }) => slotName(name) === slot.name);
-  const drop = next.psql(server.name, [`SELECT pg_drop_replication_slot('${slot.name}')`]);
+  const drop = psqlOn(server.name, [`SELECT pg_drop_replication_slot('${slot.name}')`]);
   const figures = {
     slot: slot.name,
     type: slot.type,
@@ -138,7 +135,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen, next: NextCo
         node: server.name,
         message: `The slot ${slot.name} on ${server.name} is lost: who uses it can never catch up.`,
         evidence: figures,
-        next: replica ? next.run(`reseed ${replica.name}`) : drop,
+        next: replica ? odooPg("reseed", replica.name) : drop,
       }),
     ];
   }
@@ -149,7 +146,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen, next: NextCo
         node: server.name,
         message: `The ${slot.type} slot ${slot.name} on ${server.name} is not in use, and belongs to no node of this cluster. It keeps ${slot.kept_bytes === null ? "WAL" : `${showBytes(slot.kept_bytes)} of WAL`}.`,
         evidence: figures,
-        next: `if nobody will come back for it: ${drop}`,
+        next: nextStep`if nobody will come back for it: ${drop}`,
       }),
     ];
   }
@@ -168,7 +165,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen, next: NextCo
       node: server.name,
       message: `${server.name} keeps ${showBytes(kept)} of WAL for the slot ${slot.name}${limit >= 0 ? `, of ${showBytes(limit * MB)} at most` : ", without a limit"}.`,
       evidence: { ...figures, limit_bytes: limit >= 0 ? limit * MB : null },
-      next: replica ? next.run(`logs ${replica.name}`) : next.run("replication status"),
+      next: replica ? odooPg("logs", replica.name) : odooPg("replication", "status"),
     }),
   ];
 }

@@ -1,17 +1,18 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
+import { psqlOn } from "../next-commands.ts";
 import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import { whatWasSeen, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /** What roles may do that they should not, and what Odoo's may not do that it needs. */
-export function checkRoles(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkRoles(evidence: Evidence): FoundFinding[] {
   return whatWasSeen(evidence.catalog).flatMap((catalog) =>
     whatWasSeen(catalog.roles).flatMap((roles) => {
       const odoo = odooRoles(evidence, catalog, roles);
       return [
-        ...superusers(catalog, roles, odoo, next),
-        ...cutOff(catalog, roles, odoo, next),
-        ...hashes(catalog, roles, next),
+        ...superusers(catalog, roles, odoo),
+        ...cutOff(catalog, roles, odoo),
+        ...hashes(catalog, roles),
       ];
     }),
   );
@@ -40,8 +41,7 @@ function superusers(
   { target: node }: CatalogSeen,
   roles: readonly RoleSeen[],
   odoo: ReadonlySet<string>,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   return roles.flatMap(({ name, superuser, login }) => {
     if (!superuser || !(login || odoo.has(name))) return [];
     if (name === "postgres") {
@@ -50,7 +50,7 @@ function superusers(
         finding("odoo_role_superuser", {
           message: "Odoo connects as postgres, the superuser: a hole in Odoo becomes a hole in this host.",
           evidence: { role: name },
-          next: `give Odoo its own role; the lines for odoo.conf: ${next.run("odoo-conf")}`,
+          next: nextStep`give Odoo its own role; the lines for odoo.conf: ${odooPg("odoo-conf")}`,
         }),
       ];
     }
@@ -60,7 +60,7 @@ function superusers(
           ? `${name}, a role of Odoo, is a superuser: a hole in Odoo becomes a hole in this host.`
           : `${name} is a superuser that may log in.`,
         evidence: { role: name },
-        next: next.psql(node, [`ALTER ROLE ${quoteIdentifier(name)} NOSUPERUSER`]),
+        next: psqlOn(node, [`ALTER ROLE ${quoteIdentifier(name)} NOSUPERUSER`]),
       }),
     ];
   });
@@ -70,27 +70,26 @@ function cutOff(
   { target: node }: CatalogSeen,
   roles: readonly RoleSeen[],
   odoo: ReadonlySet<string>,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   return roles
     .filter(({ name, login, reaches_postgres }) => odoo.has(name) && login && !reaches_postgres)
     .map(({ name }) =>
       finding("odoo_role_cut_off", {
         message: `${name}, a role of Odoo, may not connect to the database postgres: scheduled actions start late, and chat is not live.`,
         evidence: { role: name },
-        next: next.psql(node, [`GRANT CONNECT ON DATABASE postgres TO ${quoteIdentifier(name)}`]),
+        next: psqlOn(node, [`GRANT CONNECT ON DATABASE postgres TO ${quoteIdentifier(name)}`]),
       }),
     );
 }
 
-function hashes({ target: node }: CatalogSeen, roles: readonly RoleSeen[], next: NextCommands): Finding[] {
+function hashes({ target: node }: CatalogSeen, roles: readonly RoleSeen[]): FoundFinding[] {
   return roles
     .filter(({ password }) => password === "md5")
     .map(({ name }) =>
       finding("password_md5", {
         message: `The password of ${name} is kept as MD5.`,
         evidence: { role: name },
-        next: `give it a new one, at the prompt of psql: \\password ${name}; psql is started by: ${next.run(`psql ${node}`)}`,
+        next: nextStep`give it a new one, at the prompt of psql: \\password ${name}; psql is started by: ${odooPg("psql", node)}`,
       }),
     );
 }

@@ -1,12 +1,13 @@
+import { nextStep } from "../../../next-step.ts";
+import { psqlOn } from "../next-commands.ts";
 import { showShare } from "../../../model/quantities.ts";
 import { whatWasSeen, type Evidence } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 const HALF = 0.5;
 
 /** Whether numbers of 32 bits run out. */
-export function checkSequences({ catalog }: Evidence, next: NextCommands): Finding[] {
+export function checkSequences({ catalog }: Evidence): FoundFinding[] {
   return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
     [...each].flatMap(([database, look]) =>
       whatWasSeen(look)
@@ -18,7 +19,7 @@ export function checkSequences({ catalog }: Evidence, next: NextCommands): Findi
             database,
             message: `${database}: ${name}${column === null ? "" : `, which numbers ${column},`} is at ${last}: ${showShare(last / most)} of what fits.`,
             evidence: { sequence: name, last, most, used_ratio: last / most },
-            next: `see how fast it goes, again tomorrow: ${next.psql(node, [`SELECT last_value, now() FROM ${name}`], database)}`,
+            next: nextStep`see how fast it goes, again tomorrow: ${psqlOn(node, [`SELECT last_value, now() FROM ${name}`], database)}`,
           }),
         ),
     ),

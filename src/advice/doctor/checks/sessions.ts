@@ -1,14 +1,15 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
+import { psqlOn } from "../next-commands.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import { serversSeen, whatWasSeen, type Evidence, type IdleSession } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /** Seconds for which a transaction may be idle, and for which that of a scheduled action may. */
 const IDLE = 300;
 const SCHEDULED_ACTION = 3600;
 
 /** Transactions in which nothing happens. */
-export function checkSessions(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkSessions(evidence: Evidence): FoundFinding[] {
   const crons = cronRelations(evidence);
   return serversSeen(evidence).flatMap((server) =>
     whatWasSeen(server.sessions).flatMap(({ idle }) =>
@@ -30,8 +31,8 @@ export function checkSessions(evidence: Evidence, next: NextCommands): Finding[]
               cron_cursor: cron,
             },
             next: cron
-              ? `see what it waits for: ${next.run(`sessions list ${session.database}`)}`
-              : next.psql(server.name, [`SELECT pg_terminate_backend(${session.pid})`]),
+              ? nextStep`see what it waits for: ${odooPg("sessions", "list", session.database)}`
+              : psqlOn(server.name, [`SELECT pg_terminate_backend(${session.pid})`]),
           }),
         ];
       }),

@@ -1,6 +1,6 @@
+import { unset } from "../next-commands.ts";
 import { serversSeen, settingOf, type Evidence } from "../evidence.ts";
-import { finding, type Finding, type FindingCode } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding, type FindingCode } from "../findings.ts";
 
 const UNSAFE: readonly { readonly name: string; readonly code: FindingCode; readonly so: string }[] = [
   { name: "fsync", code: "fsync_off", so: "after a power cut its data may be beyond repair" },
@@ -17,14 +17,14 @@ const UNSAFE: readonly { readonly name: string; readonly code: FindingCode; read
 ];
 
 /** Settings that trade the data for speed. */
-export function checkSettings(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkSettings(evidence: Evidence): FoundFinding[] {
   return serversSeen(evidence).flatMap((server) =>
     UNSAFE.filter(({ name }) => settingOf(server, name) === "off").map(({ name, code, so }) =>
       finding(code, {
         node: server.name,
         message: `${server.name} runs with ${name} off: ${so}.`,
         evidence: { [name]: "off" },
-        next: next.unset(server, name),
+        next: unset(server, name),
       }),
     ),
   );

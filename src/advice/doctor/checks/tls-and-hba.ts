@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import {
   serversSeen,
@@ -7,8 +8,8 @@ import {
   type HbaRule,
   type Server,
 } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import { shownSetting, type NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
+import { unset, shownSetting } from "../next-commands.ts";
 
 /** Seconds before its end from which on a certificate is said. */
 const CERTIFICATE_SOON = 30 * 86_400;
@@ -17,17 +18,17 @@ const CERTIFICATE_SOON = 30 * 86_400;
 const LOOPBACK = /^(?:127\.|::1(?:\/|$)|localhost$|samehost$)/;
 
 /** Who gets in, how, and whether others can listen in. */
-export function checkTlsAndHba(evidence: Evidence, next: NextCommands): Finding[] {
+export function checkTlsAndHba(evidence: Evidence): FoundFinding[] {
   return [
     ...serversSeen(evidence).flatMap((server) => [
-      ...encryption(server, next),
-      ...whatWasSeen(server.hba).flatMap((rules) => hba(server, rules, next)),
+      ...encryption(server),
+      ...whatWasSeen(server.hba).flatMap((rules) => hba(server, rules)),
     ]),
-    ...certificates(evidence, next),
+    ...certificates(evidence),
   ];
 }
 
-function encryption(server: Server, next: NextCommands): Finding[] {
+function encryption(server: Server): FoundFinding[] {
   const listens = settingOf(server, "listen_addresses");
   const others =
     listens !== undefined &&
@@ -39,7 +40,7 @@ function encryption(server: Server, next: NextCommands): Finding[] {
         node: server.name,
         message: `${server.name} listens on ${listens} with TLS off.`,
         evidence: { ssl: "off", listen_addresses: listens },
-        next: next.unset(server, "ssl"),
+        next: unset(server, "ssl"),
       }),
     ];
   }
@@ -50,7 +51,7 @@ function encryption(server: Server, next: NextCommands): Finding[] {
       node: server.name,
       message: `${server.name} takes ${least || "every version of TLS"}.`,
       evidence: { ssl_min_protocol_version: shownSetting(server, "ssl_min_protocol_version") },
-      next: next.unset(server, "ssl_min_protocol_version"),
+      next: unset(server, "ssl_min_protocol_version"),
     }),
   ];
 }
@@ -60,7 +61,7 @@ interface Hole {
   readonly text: string;
 }
 
-function hba(server: Server, rules: readonly HbaRule[], next: NextCommands): Finding[] {
+function hba(server: Server, rules: readonly HbaRule[]): FoundFinding[] {
   const lines = (those: readonly HbaRule[]): Hole[] =>
     those.map((rule) => ({ line: rule.line, text: ruleText(rule) }));
   const rejected = rules.filter(({ method }) => method === "reject");
@@ -86,35 +87,25 @@ function hba(server: Server, rules: readonly HbaRule[], next: NextCommands): Fin
       server,
       lines(letsIn.filter(({ method }) => method === "trust")),
       "lets in without a password",
-      next,
     ),
     ...holes(
       "hba_weak_password",
       server,
       lines(letsIn.filter(({ method }) => ["password", "md5", "ident"].includes(method ?? ""))),
       "asks for a proof that others can steal",
-      next,
     ),
     ...holes(
       "hba_without_tls",
       server,
       lines(remote.filter(({ type }) => type === "host" || type === "hostnossl" || type === "hostnogssenc")),
       "lets other hosts in without TLS",
-      next,
     ),
-    ...holes(
-      "hba_superuser_remote",
-      server,
-      lines(superuser),
-      "lets the superuser in from other hosts",
-      next,
-    ),
+    ...holes("hba_superuser_remote", server, lines(superuser), "lets the superuser in from other hosts"),
     ...holes(
       "hba_error",
       server,
       rules.flatMap(({ line, error }) => (error === null ? [] : [{ line, text: error }])),
       "cannot be read",
-      next,
     ),
   ];
 }
@@ -134,8 +125,7 @@ function holes(
   server: Server,
   those: readonly Hole[],
   does: string,
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   const [first] = those;
   if (!first) return [];
   const more = those.length > 1 ? ` (and ${those.length - 1} more)` : "";
@@ -148,19 +138,19 @@ function holes(
         hba_file: shownSetting(server, "hba_file"),
       },
       // odoo-pg writes that file anew from its configuration.
-      next: next.run("up"),
+      next: odooPg("up"),
     }),
   ];
 }
 
-function certificates({ nodes, now }: Evidence, next: NextCommands): Finding[] {
+function certificates({ nodes, now }: Evidence): FoundFinding[] {
   return nodes.flatMap(({ name, certificateEnds }) =>
     whatWasSeen(certificateEnds).flatMap((ends) => {
       const left = (ends - now) / 1000;
       if (left > CERTIFICATE_SOON) return [];
       const evidence = { ends_at: new Date(ends).toISOString() };
       // Its own certificates odoo-pg renews; others it takes from where the configuration says.
-      const renew = `renew it, if it is your own (tls in the configuration), then: ${next.run("up")}`;
+      const renew = nextStep`renew it, if it is your own (tls in the configuration), then: ${odooPg("up")}`;
       if (left <= 0) {
         return [
           finding("certificate_expired", {

@@ -1,3 +1,4 @@
+import { nextStep } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import {
   serversSeen,
@@ -7,8 +8,8 @@ import {
   type Evidence,
   type TableSeen,
 } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import { shownSetting, type NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
+import { psqlOn, unset, shownSetting } from "../next-commands.ts";
 
 /** PostgreSQL's failsafe (vacuum_failsafe_age); at 2^31 minus a little it takes no more writes. */
 const NEAR = 1_600_000_000;
@@ -28,11 +29,11 @@ const HOT = new Set([
 const HOUR = 3600;
 
 /** Whether vacuum does its work: for the ids of transactions, and for the size of tables. */
-export function checkVacuum(evidence: Evidence, next: NextCommands): Finding[] {
-  return [...switchedOff(evidence, next), ...wraparound(evidence, next), ...tables(evidence, next)];
+export function checkVacuum(evidence: Evidence): FoundFinding[] {
+  return [...switchedOff(evidence), ...wraparound(evidence), ...tables(evidence)];
 }
 
-function switchedOff(evidence: Evidence, next: NextCommands): Finding[] {
+function switchedOff(evidence: Evidence): FoundFinding[] {
   return serversSeen(evidence).flatMap((server) =>
     ["autovacuum", "track_counts"]
       .filter((name) => settingOf(server, name) === "off")
@@ -41,13 +42,13 @@ function switchedOff(evidence: Evidence, next: NextCommands): Finding[] {
           node: server.name,
           message: `${server.name} runs with ${name} off: nothing cleans up after changes.`,
           evidence: { [name]: shownSetting(server, name) },
-          next: next.unset(server, name),
+          next: unset(server, name),
         }),
       ),
   );
 }
 
-function wraparound({ catalog, nodes }: Evidence, next: NextCommands): Finding[] {
+function wraparound({ catalog, nodes }: Evidence): FoundFinding[] {
   return whatWasSeen(catalog).flatMap(({ node, target, databases }) => {
     const settings = nodes
       .filter(({ name }) => name === node)
@@ -63,7 +64,7 @@ function wraparound({ catalog, nodes }: Evidence, next: NextCommands): Finding[]
     };
     return whatWasSeen(databases)
       .flat()
-      .flatMap((database) => ofAge(target, database, limits, next));
+      .flatMap((database) => ofAge(target, database, limits));
   });
 }
 
@@ -71,13 +72,12 @@ function ofAge(
   node: string,
   { name, xid_age, mxid_age, open }: DatabaseListed,
   limits: { readonly xid: number; readonly mxid: number },
-  next: NextCommands,
-): Finding[] {
+): FoundFinding[] {
   const near = xid_age > NEAR || mxid_age > NEAR;
   if (!near && xid_age <= limits.xid && mxid_age <= limits.mxid) return [];
   const vacuum = open
-    ? next.psql(node, ["VACUUM (FREEZE, VERBOSE)"], name)
-    : `open it first (a template that autovacuum cannot freeze): ${next.psql(node, [
+    ? psqlOn(node, ["VACUUM (FREEZE, VERBOSE)"], name)
+    : nextStep`open it first (a template that autovacuum cannot freeze): ${psqlOn(node, [
         `SELECT datname, datallowconn, age(datfrozenxid) FROM pg_database ORDER BY 3 DESC`,
       ])}`;
   return [
@@ -85,7 +85,7 @@ function ofAge(
       database: name,
       message: `The oldest transaction id of ${name} is ${millions(xid_age)} transactions old, its oldest multixact ${millions(mxid_age)}: at 2147 million PostgreSQL takes no more writes.`,
       evidence: { xid_age, mxid_age },
-      next: `end what holds vacuum back (old transactions, unused slots), then: ${vacuum}`,
+      next: nextStep`end what holds vacuum back (old transactions, unused slots), then: ${vacuum}`,
     }),
   ];
 }
@@ -94,7 +94,7 @@ function millions(count: number): string {
   return `${Math.round(count / 1_000_000)} million`;
 }
 
-function tables({ catalog }: Evidence, next: NextCommands): Finding[] {
+function tables({ catalog }: Evidence): FoundFinding[] {
   return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
     [...each].flatMap(([database, look]) => {
       const late = whatWasSeen(look)
@@ -119,7 +119,7 @@ function tables({ catalog }: Evidence, next: NextCommands): Finding[] {
             live_rows: worst.live,
             vacuumed_seconds: worst.vacuumed_seconds,
           },
-          next: next.psql(
+          next: psqlOn(
             node,
             [
               ...late

@@ -1,7 +1,7 @@
+import { nextStep, odooPg } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, settingOf, type Evidence } from "../evidence.ts";
-import { finding, type Finding } from "../findings.ts";
-import type { NextCommands } from "../next-commands.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 /**
  * The day of the last release of each major version.
@@ -20,11 +20,11 @@ const DAY_MS = 86_400_000;
 const SOON_DAYS = 183;
 
 /** Whether PostgreSQL is still cared for, and the same on all nodes. */
-export function checkVersions(evidence: Evidence, next: NextCommands): Finding[] {
-  return [...endOfLife(evidence, next), ...differences(evidence, next)];
+export function checkVersions(evidence: Evidence): FoundFinding[] {
+  return [...endOfLife(evidence), ...differences(evidence)];
 }
 
-function endOfLife(evidence: Evidence, next: NextCommands): Finding[] {
+function endOfLife(evidence: Evidence): FoundFinding[] {
   const majors = new Set(
     serversSeen(evidence).flatMap((server) => {
       const version = numberOf(server, "server_version_num");
@@ -37,7 +37,7 @@ function endOfLife(evidence: Evidence, next: NextCommands): Finding[] {
     const left = (Date.parse(last) - evidence.now) / DAY_MS;
     if (left > SOON_DAYS) return [];
     const figures = { major_version: major, final_release: last };
-    const upgrade = `make a backup, and restore it into a cluster of a newer version (docs/operations.md, “Upgrade”): ${next.run("backup create --all")}`;
+    const upgrade = nextStep`make a backup, and restore it into a cluster of a newer version (docs/operations.md, “Upgrade”): ${odooPg("backup", "create", "--all")}`;
     if (left <= 0) {
       return [
         finding("major_version_ended", {
@@ -57,7 +57,7 @@ function endOfLife(evidence: Evidence, next: NextCommands): Finding[] {
   });
 }
 
-function differences(evidence: Evidence, next: NextCommands): Finding[] {
+function differences(evidence: Evidence): FoundFinding[] {
   const versions = serversSeen(evidence).flatMap((server) => {
     const version = settingOf(server, "server_version");
     return version === undefined ? [] : [{ name: server.name, version: version.split(" ")[0] ?? version }];
@@ -67,7 +67,7 @@ function differences(evidence: Evidence, next: NextCommands): Finding[] {
     finding("node_versions_differ", {
       message: `The nodes run different versions: ${versions.map(({ name, version }) => `${name} ${version}`).join(", ")}.`,
       evidence: Object.fromEntries(versions.map(({ name, version }) => [name, version])),
-      next: `install the newest minor version on all hosts, then stop and start: ${next.run("down")}`,
+      next: nextStep`install the newest minor version on all hosts, then stop and start: ${odooPg("down")}`,
     }),
   ];
 }

@@ -1,9 +1,11 @@
+import { nextStep, odooPg, type NextStep } from "../../../next-step.ts";
+
 /** An error as it is told: what happened, what is safe, what to do next. */
 export interface Failure {
   readonly code: string;
   readonly message: string;
   readonly safe: string | undefined;
-  readonly next: string | undefined;
+  readonly next: NextStep | undefined;
 }
 
 /** The form in which the server tells errors; anything else is told as what it is. */
@@ -15,7 +17,7 @@ export function failureOf(answer: unknown, status: number): Failure {
     code: text("code") ?? "unexpected_answer",
     message: text("message") ?? `The console answered with status ${status}.`,
     safe: text("safe"),
-    next: text("next"),
+    next: isStep(error["next_step"]) ? error["next_step"] : undefined,
   };
 }
 
@@ -27,8 +29,23 @@ export function silence(started: boolean): Failure {
     safe: started
       ? "It is not known whether the step began. If it did, it is listed below as soon as the page is live again."
       : "Nothing was started.",
-    next: "On the server: odoo-pg status",
+    next: nextStep`On the server: ${odooPg("status")}`,
   };
+}
+
+function isStep(value: unknown): value is NextStep {
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (part: unknown) =>
+        typeof part === "string" ||
+        (isRecord(part) && typeof part["program"] === "string" && isTexts(part["arguments"])),
+    )
+  );
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((text: unknown) => typeof text === "string");
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -72,11 +72,3 @@ export function millisecondsOf(instant: string | null): number | undefined {
   const milliseconds = Date.parse(instant);
   return Number.isNaN(milliseconds) ? undefined : milliseconds;
 }
-
-/** Words and the command that they lead to, apart: only a command is worth copying. */
-export function commandIn(next: string): { readonly words: string; readonly command: string | undefined } {
-  const at = next.search(/(?:sudo )?\bodoo-pg \w/);
-  return at === -1
-    ? { words: next, command: undefined }
-    : { words: next.slice(0, at).trimEnd(), command: next.slice(at).trimEnd() };
-}

@@ -23,10 +23,7 @@ export const LEVEL_WORDS: Readonly<Record<Level, string>> = {
 
 /** What else is wrong: the verdict's own sentence is not said twice. */
 export function otherWarnings({ verdict, status }: ConsoleDocument): readonly Warning[] {
-  const said = status.warnings.findIndex(
-    ({ message, next }) => verdict.sentence.includes(message) || next === verdict.next,
-  );
-  return status.warnings.filter((_, index) => index !== said);
+  return status.warnings.filter((_, index) => index !== verdict.warning);
 }
 
 /** What is read first, and what follows it: when all is well, these words say it, and the rest can wait. */

@@ -252,7 +252,7 @@ export function Told(props: { readonly failure: Failure; readonly close?: () => 
         <Mark level="critical" silent /> {failure.message}
       </p>
       {failure.safe !== undefined && <p>{failure.safe}</p>}
-      {failure.next !== undefined && <Next text={failure.next} />}
+      {failure.next !== undefined && <Next step={failure.next} />}
       {close && (
         <p class="buttons">
           <button type="button" class="main" onClick={close}>

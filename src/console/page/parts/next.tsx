@@ -1,20 +1,23 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { commandIn } from "../model/show.ts";
+import { printCommand, type Command, type NextStep } from "../../../next-step.ts";
 
-/** What to do, its command apart and ready to be copied. */
-export function Next({ text }: { readonly text: string }): JSX.Element {
-  const { words, command } = commandIn(text);
+/** What to do, each of its commands apart and ready to be copied. */
+export function Next({ step }: { readonly step: NextStep }): JSX.Element {
   return (
     <p class="next">
-      <span class="label">Next:</span> {words}
-      {command !== undefined && (
-        <>
-          {" "}
-          <code>{command}</code> <Copy text={command} />
-        </>
-      )}
+      <span class="label">Next:</span>{" "}
+      {step.map((part, index) => (typeof part === "string" ? part : <Typed key={index} command={part} />))}
     </p>
+  );
+}
+
+function Typed({ command }: { readonly command: Command }): JSX.Element {
+  const text = printCommand(command);
+  return (
+    <>
+      <code>{text}</code> <Copy text={text} />
+    </>
   );
 }
 

@@ -14,7 +14,7 @@ export function Verdict(props: {
   readonly ask: Ask | undefined;
 }): JSX.Element {
   const { document, liveness, ask } = props;
-  const { level, next, action } = document.verdict;
+  const { level, next_step: next, action } = document.verdict;
   const shown = liveness.live ? level : "unknown";
   const { head, rest } = inOneLook(document.verdict);
   return (
@@ -28,7 +28,7 @@ export function Verdict(props: {
             <span class="rest">{rest}</span>
           </h1>
         </div>
-        {next !== null && <Next text={next} />}
+        {next !== null && <Next step={next} />}
         {action && ask && (
           <p class="buttons">
             <button type="button" class="main" onClick={() => ask(action)}>
@@ -47,12 +47,12 @@ function Others({ document }: { readonly document: ConsoleDocument }): JSX.Eleme
   if (others.length === 0) return null;
   return (
     <ul class="others" aria-label="Also">
-      {others.map(({ code, node, severity, message, next }) => (
+      {others.map(({ code, node, severity, message, next_step: next }) => (
         <li key={`${code} ${node ?? ""}`}>
           <Mark level={severity} />
           <div>
             <p>{message}</p>
-            <Next text={next} />
+            <Next step={next} />
           </div>
         </li>
       ))}

@@ -1,0 +1,53 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { OdooPgError } from "../src/errors.ts";
+import { command, nextStep, odooPg, onlyCommand, printNext, withConfig } from "../src/next-step.ts";
+import { nextStepOrWords } from "../src/next-step-schema.ts";
+import { errorFromEvent, errorSchema } from "../src/progress.ts";
+
+const back = nextStep`Bring ${"pg2"} back (${odooPg("up")}), or accept the loss: ${odooPg("promote", "pg2")}`;
+
+describe("a next step", () => {
+  test("is printed as it reads, each command for the configuration that was named", () => {
+    expect(printNext(back)).toBe("Bring pg2 back (odoo-pg up), or accept the loss: odoo-pg promote pg2");
+    expect(printNext(withConfig(back, "/etc/my prod.yaml"))).toBe(
+      "Bring pg2 back (odoo-pg up --config '/etc/my prod.yaml'), or accept the loss: odoo-pg promote pg2 --config '/etc/my prod.yaml'",
+    );
+  });
+
+  test("names the configuration before what is for another program, and for odoo-pg alone", () => {
+    const psql = nextStep`${odooPg("psql", "pg1", "--", "-c", "SELECT 1")}, or ${command("df", "-h", "/a b")}`;
+    expect(printNext(withConfig(psql, "x.yaml"))).toBe(
+      "odoo-pg psql pg1 --config x.yaml -- -c 'SELECT 1', or df -h '/a b'",
+    );
+  });
+
+  test("is one command only where there is no word beside it", () => {
+    expect(onlyCommand(nextStep`${odooPg("up")}`)).toEqual(odooPg("up"));
+    expect(onlyCommand(nextStep`${odooPg("up")}.`)).toBeUndefined();
+    expect(onlyCommand(nextStep`${odooPg("down")} && ${odooPg("up")}`)).toBeUndefined();
+    expect(onlyCommand(["odoo-pg up"])).toBeUndefined();
+  });
+
+  test("takes another as a part of its own", () => {
+    expect(nextStep`Then: ${back}!`).toEqual(["Then: Bring pg2 back (", ...back.slice(1), "!"]);
+  });
+
+  test("crosses a socket as what it is, and as plain words from the version before", () => {
+    const parts = fc.oneof(
+      fc.string(),
+      fc.array(fc.string()).map((args) => odooPg(...args)),
+    );
+    fc.assert(
+      fc.property(fc.array(parts, { minLength: 1 }), (step) => {
+        const error = new OdooPgError("refused", { message: "m", next: step });
+        const arrived = errorFromEvent(errorSchema.parse(JSON.parse(JSON.stringify(error))));
+        expect(arrived.next).toEqual(step);
+      }),
+    );
+    expect(errorFromEvent({ code: "refused", message: "m", next: "odoo-pg up" }).next).toEqual([
+      "odoo-pg up",
+    ]);
+    expect(nextStepOrWords.parse("odoo-pg up")).toEqual(["odoo-pg up"]);
+  });
+});
