@@ -4,7 +4,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+/** The checkout that is worked in: this file may be part of a bundle, which lies elsewhere. */
+const root = `${process.cwd()}/`;
 
 /** Version 0.1.0, the last before what root believes lay where only root writes. */
 export const VERSION_0_1 = "1fea884";
@@ -12,7 +13,7 @@ export const VERSION_0_1 = "1fea884";
 /** @returns {boolean} whether the history is here; a shallow clone or an archive has none */
 export function hasHistory(commit = VERSION_0_1) {
   try {
-    execFileSync("git", ["-C", root, "cat-file", "-e", `${commit}^{commit}`], { stdio: "ignore" });
+    execFileSync("git", ["cat-file", "-e", `${commit}^{commit}`], { stdio: "ignore" });
     return true;
   } catch {
     return false;
@@ -28,7 +29,7 @@ export function earlierProgram(commit = VERSION_0_1) {
   const checkout = `${cache}/${commit}.${process.pid}`;
   try {
     mkdirSync(checkout);
-    const archive = execFileSync("git", ["-C", root, "archive", commit], { maxBuffer: 2 ** 28 });
+    const archive = execFileSync("git", ["archive", commit], { maxBuffer: 2 ** 28 });
     execFileSync("tar", ["-x", "-C", checkout], { input: archive });
     // Its own dependencies were the same libraries.
     symlinkSync(`${root}node_modules`, `${checkout}/node_modules`);

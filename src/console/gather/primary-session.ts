@@ -21,7 +21,8 @@ const OPTIONS = {
 /** A session on the primary of the moment, kept while somebody looks. */
 export class PrimarySession {
   readonly #runtime: () => Runtime | undefined;
-  #session: SuperuserSession | undefined;
+  /** Two that ask at once wait for the same one. */
+  #session: Promise<SuperuserSession> | undefined;
   /** The node of the session. */
   #node = "";
 
@@ -31,11 +32,11 @@ export class PrimarySession {
 
   /** Asks by the kept session. @throws SqlError; Error where there is no primary that may be asked */
   async ask<T>(question: (session: SuperuserSession) => Promise<T>): Promise<T> {
-    const primary = this.#primary();
-    if (this.#session?.broken() || this.#node !== primary.node.name) await this.close();
-    this.#session ??= await primary.superuser.session(OPTIONS);
-    this.#node = primary.node.name;
-    return await question(this.#session);
+    const { node, superuser } = this.#primary();
+    if (this.#node !== node.name || (await this.#isBroken())) await this.close();
+    this.#node = node.name;
+    this.#session ??= superuser.session(OPTIONS);
+    return await question(await this.#session);
   }
 
   /** Asks in another database, by a session of its own. @throws as `ask` */
@@ -46,7 +47,19 @@ export class PrimarySession {
   async close(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
-    await session?.close();
+    // One that was never made needs no end.
+    await (await session?.catch(() => undefined))?.close();
+  }
+
+  async #isBroken(): Promise<boolean> {
+    const session = this.#session;
+    if (!session) return false;
+    const broken = await session.then(
+      (made) => made.broken(),
+      () => true,
+    );
+    // Somebody else has made a new one meanwhile.
+    return broken && session === this.#session;
   }
 
   #primary(): NodeHandle {
