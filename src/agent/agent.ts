@@ -45,7 +45,7 @@ import { lookAround } from "../members/observations.ts";
 import { Recent } from "../system/cached.ts";
 import { lookWhetherStranded } from "../members/stranded.ts";
 import { lookAtTablespaces } from "../members/tablespaces.ts";
-import { loadState, primaryOf, syncHandles, type Runtime } from "../members/runtime.ts";
+import { keepSettings, loadState, primaryOf, syncHandles, type Runtime } from "../members/runtime.ts";
 import { ensurePasswords, readPassword } from "../store/secrets.ts";
 import {
   readApplied,
@@ -346,6 +346,7 @@ export class Agent {
       installation,
       passwords,
       state,
+      kept: {},
       nodes: new Map(),
       upstream: undefined,
       marks: [],
@@ -358,6 +359,7 @@ export class Agent {
     runtime.configFile = config_file ?? undefined;
     runtime.installation = installation;
     runtime.passwords = passwords;
+    await keepSettings(runtime);
     runtime.upstream = follows
       ? new ForeignPrimary(runtime, follows, (await readPassword(this.#layout, "upstream")) ?? "")
       : undefined;

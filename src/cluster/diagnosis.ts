@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
+import { slotWalLimit } from "../config/settings/advised.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
@@ -360,10 +361,10 @@ function limitOf(config: Config): string {
     : `${showBytes(max_lag)} / ${showSeconds(max_lag_seconds)}`;
 }
 
-/** Bytes that slots may keep on the primary; undefined when there is no limit. As in the rendered postgresql.conf. */
+/** Bytes that slots may keep on the primary; undefined when there is no limit. */
 function slotLimit(config: Config, primary: NodeView): number | undefined {
   const set = config.postgres.parameters["max_slot_wal_keep_size"];
-  if (set === undefined) return primary.disk && primary.disk.totalBytes / 4;
+  if (set === undefined) return primary.disk && slotWalLimit(primary.disk.totalBytes);
   // Without a unit PostgreSQL reads megabytes.
   const bytes = parseBytes(/^\d+$/.test(set) ? `${set}MB` : set);
   return typeof bytes === "number" ? bytes : undefined;

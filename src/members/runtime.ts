@@ -14,6 +14,8 @@ import type { Config } from "../config/schema.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
+import type { Settings } from "../config/settings/table.ts";
+import { keptSettings } from "../store/kept-settings.ts";
 import type { Installation } from "../postgres/installation.ts";
 import type { MachineFacts } from "../postgres/render.ts";
 import type { StartOptions } from "../postgres/server.ts";
@@ -37,6 +39,8 @@ export interface Runtime {
   installation: Installation;
   passwords: RolePasswords;
   state: ClusterState;
+  /** PostgreSQL settings that were chosen when the cluster was made. */
+  kept: Settings;
   readonly nodes: Map<string, NodeHandle>;
   /** The primary that odoo-pg does not run, while the cluster follows one. */
   upstream: ForeignPrimary | undefined;
@@ -133,9 +137,9 @@ export function addressOf(node: NodeConfig): { host: string; port: number } {
 
 /** What rendering needs to know of the machine for one node. */
 export async function factsFor(runtime: Runtime, handle: NodeHandle): Promise<MachineFacts> {
-  const { memoryBytes, hasLoopbackNetwork } = runtime.machine;
+  const { hasLoopbackNetwork } = runtime.machine;
   const disk = await diskSpace(path.dirname(handle.files.dataDir));
-  return { memoryBytes, hasLoopbackNetwork, diskBytes: disk.totalBytes };
+  return { hasLoopbackNetwork, diskBytes: disk.totalBytes };
 }
 
 /** The cluster's record, or the one of a cluster that is about to be launched. */
@@ -152,6 +156,15 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
     history: [],
     removed: [],
   };
+}
+
+/** Has the record hold what is chosen for the cluster. */
+export async function keepSettings(runtime: Runtime): Promise<void> {
+  const { state, layout, installation } = runtime;
+  runtime.kept = await keptSettings(runtime, state, installation.major);
+  if (JSON.stringify(state.settings) === JSON.stringify(runtime.kept)) return;
+  runtime.state = { ...state, settings: runtime.kept };
+  await writeState(layout, runtime.state);
 }
 
 export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { OWN_CONNECTIONS, SHARED_POOL_SIZE } from "./pools.ts";
+import { OWN_CONNECTIONS, SHARED_POOL_SIZE } from "../config/settings/pools.ts";
 
 /** One line of odoo.conf's [options] with its reason. */
 export interface OdooOption {

@@ -1,5 +1,7 @@
 import { forwardingAddress } from "../config/addresses.ts";
 import type { Config } from "../config/schema.ts";
+import { MANAGED } from "../config/settings/managed.ts";
+import { defaultSettings, stockOf, type Chosen, type Settings } from "../config/settings/table.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import { foreignSlotName, slotName } from "../config/layout.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "./sql/passing.ts";
@@ -7,7 +9,6 @@ import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting }
 
 /** What the machine gives; read once by the caller so that rendering stays pure. */
 export interface MachineFacts {
-  readonly memoryBytes: number;
   /** Size of the disk that holds the node's data. */
   readonly diskBytes: number;
   /** Whether all of 127.0.0.0/8 is this machine; true where it does not matter. */
@@ -20,6 +21,8 @@ export interface NodeRenderInput {
   readonly node: NodeConfig;
   readonly files: NodeLayout;
   readonly facts: MachineFacts;
+  /** What was chosen for the cluster when it was made. */
+  readonly kept: Settings;
   /** The node that this one would follow: the primary, or undefined on the primary itself. */
   readonly upstream: { host: string; port: number } | undefined;
   /** Whose primary it is: odoo-pg's own (default), or somebody else's. */
@@ -31,135 +34,41 @@ export interface NodeRenderInput {
   readonly floor: Readonly<Record<string, number>>;
 }
 
-/** Settings that a replica must have at least as high as its primary (PostgreSQL manual, Hot Standby). */
-export const STANDBY_SENSITIVE = [
-  "max_connections",
-  "max_locks_per_transaction",
-  "max_prepared_transactions",
-  "max_wal_senders",
-  "max_worker_processes",
-] as const;
-
-/** Of those, what PostgreSQL itself chooses where no file says anything (13 to 18). */
-const STANDBY_DEFAULTS: Readonly<Record<string, string>> = {
-  max_prepared_transactions: "0",
-  max_worker_processes: "8",
-};
-
-/** Connections of each node unless postgres.parameters says otherwise. */
-export const DEFAULT_MAX_CONNECTIONS = 300;
-
-const MB = 1024 * 1024;
-const GB = 1024 * MB;
-
-function megabytes(bytes: number): string {
-  return `${Math.floor(bytes / MB)}MB`;
-}
-
-function clamp(low: number, value: number, high: number): number {
-  return Math.min(high, Math.max(low, value));
-}
-
-/** One setting and why it is there. */
-interface Setting {
-  readonly value: string;
-  readonly why: string;
-}
-
-/** What replication and Odoo need, before the user's own parameters are laid over it. Reasons: facts of Odoo and PostgreSQL. */
-function defaultParameters(input: NodeRenderInput): Record<string, Setting> {
-  const { memoryBytes, diskBytes } = input.facts;
-  return {
-    max_connections: {
-      value: String(DEFAULT_MAX_CONNECTIONS),
-      why: "db_maxconn counts per Odoo process and endpoint; the primary also takes the replica's reads",
-    },
-    shared_buffers: {
-      value: megabytes(clamp(128 * MB, memoryBytes / 8, 2 * GB)),
-      why: "an eighth of memory, at most 2 GB: nodes may share this host",
-    },
-    effective_cache_size: {
-      value: megabytes(Math.max(256 * MB, memoryBytes / 2)),
-      why: "half of memory is page cache",
-    },
-    work_mem: { value: "16MB", why: "more is risky with many connections" },
-    maintenance_work_mem: { value: "256MB", why: "index builds at restore and vacuum" },
-    jit: { value: "off", why: "short ORM queries lose more to compiling than they win" },
-    random_page_cost: { value: "1.1", why: "SSD" },
-    max_locks_per_transaction: { value: "256", why: "module updates lock hundreds of tables" },
-    idle_in_transaction_session_timeout: {
-      value: "1h",
-      why: "above Odoo's limit_time_real_cron: a cron cursor holds its row lock during a job",
-    },
-    wal_level: { value: "replica", why: "streaming replication" },
-    wal_log_hints: { value: "on", why: "pg_rewind" },
-    wal_compression: { value: "on", why: "full page images are most of Odoo's WAL" },
-    max_wal_size: { value: "2GB", why: "fewer checkpoints during imports and restores" },
-    checkpoint_completion_target: { value: "0.9", why: "spread the writing" },
-    max_wal_senders: { value: "16", why: "replicas, base backups and new nodes without a restart" },
-    max_replication_slots: { value: "16", why: "one for each replica, new ones without a restart" },
-    max_slot_wal_keep_size: {
-      value: megabytes(diskBytes / 4),
-      why: "a dead replica may not fill the disk: a quarter of it",
-    },
-    hot_standby: {
-      value: input.config.upstream?.hot_standby === false ? "off" : "on",
-      why: "replicas answer reads",
-    },
-    hot_standby_feedback: { value: "on", why: "vacuum on the primary may not cancel reads on a replica" },
-    max_standby_streaming_delay: { value: "30s", why: "a read may hold replay this long, not longer" },
-    wal_receiver_status_interval: {
-      value: "1s",
-      why: "bounds how long a waiting commit misses a changed list of synchronous replicas",
-    },
-    wal_receiver_timeout: { value: "10s", why: "a replica notices a dead primary" },
-    wal_sender_timeout: { value: "10s", why: "a primary notices a dead replica" },
-    wal_retrieve_retry_interval: { value: "500ms", why: "a replica comes back soon after its primary" },
-    password_encryption: { value: "scram-sha-256", why: "PostgreSQL 13 defaults to md5" },
-    ssl_min_protocol_version: { value: "TLSv1.2", why: "nothing older is safe" },
-    log_line_prefix: { value: "%m [%p] %q%u@%d/%a ", why: "who did it" },
-    log_checkpoints: { value: "on", why: "slow disks show here" },
-    log_lock_waits: { value: "on", why: "who waits for whom" },
-    log_temp_files: { value: "64MB", why: "queries that want more work_mem" },
-    log_autovacuum_min_duration: { value: "10s", why: "long vacuums" },
-    log_timezone: { value: "UTC", why: "one clock for all logs" },
-    timezone: { value: "UTC", why: "Odoo stores UTC" },
-    lc_messages: { value: "C", why: "messages that can be searched for" },
-  };
-}
-
 /** What belongs to odoo-pg alone; the configuration has keys of its own for it. */
-function managedParameters(input: NodeRenderInput): Record<string, Setting> {
-  const { config, layout, node, files, upstream } = input;
-  const managed: Record<string, Setting> = {
-    data_directory: { value: files.dataDir, why: "nodes[].data_dir" },
-    hba_file: { value: files.hbaFile, why: "made by odoo-pg" },
-    ident_file: { value: files.identFile, why: "made by odoo-pg" },
-    cluster_name: { value: `${config.cluster}/${node.name}`, why: "shown by ps" },
-    port: { value: String(node.port), why: "nodes[].port" },
-    listen_addresses: { value: config.listen.join(","), why: "listen" },
-    unix_socket_directories: { value: layout.runDir, why: "the agent's own way in" },
-    unix_socket_permissions: { value: "0700", why: "the agent's own way in" },
-    ssl: { value: "on", why: "other hosts must use it" },
-    ssl_cert_file: { value: files.certificateFile, why: "tls" },
-    ssl_key_file: { value: files.keyFile, why: "tls" },
-    logging_collector: { value: "on", why: "PostgreSQL rotates its own log" },
-    log_destination: { value: "stderr", why: "text" },
-    log_directory: { value: files.logDir, why: "odoo-pg logs reads it" },
-    log_filename: { value: "postgresql-%a.log", why: "seven days" },
-    log_file_mode: { value: "0600", why: "logs may hold data" },
-    log_rotation_age: { value: "1d", why: "seven days" },
-    log_rotation_size: { value: "0", why: "seven days" },
-    log_truncate_on_rotation: { value: "on", why: "seven days" },
+function managedSettings(input: NodeRenderInput): Record<string, Chosen> {
+  const values = { ...nodeSettings(input), ...followingSettings(input) };
+  return Object.fromEntries(
+    MANAGED.flatMap(({ name, instead, value = values[name] }) =>
+      value === undefined ? [] : [[name, { value, why: instead }] as const],
+    ),
+  );
+}
+
+function nodeSettings({ config, layout, node, files }: NodeRenderInput): Settings {
+  return {
+    data_directory: files.dataDir,
+    hba_file: files.hbaFile,
+    ident_file: files.identFile,
+    cluster_name: `${config.cluster}/${node.name}`,
+    port: String(node.port),
+    listen_addresses: config.listen.join(","),
+    unix_socket_directories: layout.runDir,
+    ssl_cert_file: files.certificateFile,
+    ssl_key_file: files.keyFile,
+    log_directory: files.logDir,
+    hot_standby: config.upstream?.hot_standby === false ? "off" : "on",
   };
-  if (upstream) {
-    managed["primary_conninfo"] = { value: upstreamConninfo(input, upstream), why: "follow the primary" };
-    managed["primary_slot_name"] = {
-      value: input.follows === "foreign" ? foreignSlotName(config.cluster, node.name) : slotName(node.name),
-      why: "the primary keeps what this replica still needs",
-    };
-  }
-  return managed;
+}
+
+function followingSettings(input: NodeRenderInput): Settings {
+  const { config, node, upstream, follows } = input;
+  if (!upstream) return {};
+  return {
+    primary_conninfo: upstreamConninfo(input, upstream),
+    // By it the primary keeps what this replica still needs.
+    primary_slot_name:
+      follows === "foreign" ? foreignSlotName(config.cluster, node.name) : slotName(node.name),
+  };
 }
 
 /**
@@ -235,12 +144,16 @@ export function authorityPath(layout: Layout): string {
   return `${layout.tlsDir}/ca.crt`;
 }
 
-function configuredSettings(input: NodeRenderInput): Record<string, Setting> {
-  const user: Record<string, Setting> = {};
-  for (const [name, value] of Object.entries(input.config.postgres.parameters)) {
-    user[name] = { value, why: "postgres.parameters" };
-  }
-  return { ...defaultParameters(input), ...user, ...managedParameters(input) };
+function configuredSettings(input: NodeRenderInput): Record<string, Chosen> {
+  const { config, kept, facts } = input;
+  const user = Object.entries(config.postgres.parameters).map(
+    ([name, value]) => [name, { value, why: "postgres.parameters" }] as const,
+  );
+  return {
+    ...defaultSettings(kept, facts.diskBytes),
+    ...Object.fromEntries(user),
+    ...managedSettings(input),
+  };
 }
 
 /** What a node is given, by name: for who compares. Everything else PostgreSQL decides. */
@@ -255,7 +168,7 @@ export function configuredParameters(input: NodeRenderInput): ReadonlyMap<string
 export function renderPostgresqlConf(input: NodeRenderInput): string {
   const all = configuredSettings(input);
   for (const [name, least] of Object.entries(input.floor)) {
-    const wanted = Number(all[name]?.value ?? STANDBY_DEFAULTS[name]);
+    const wanted = Number(all[name]?.value ?? stockOf(name));
     if (Number.isFinite(wanted) && wanted < least) {
       all[name] = { value: String(least), why: "not below the primary's running value" };
     }

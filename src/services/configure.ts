@@ -1,5 +1,6 @@
 import path from "node:path";
 import { shellWord } from "../shell-word.ts";
+import { REPLICA_SENSITIVE } from "../config/settings/table.ts";
 import { forwardingAddress } from "../config/addresses.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { bytesBehind } from "../model/lsn.ts";
@@ -12,13 +13,7 @@ import {
   runningSettings,
   settingsPendingRestart,
 } from "../postgres/sql/operations.ts";
-import {
-  renderHba,
-  renderIdent,
-  renderPostgresqlConf,
-  renderSynchronous,
-  STANDBY_SENSITIVE,
-} from "../postgres/render.ts";
+import { renderHba, renderIdent, renderPostgresqlConf, renderSynchronous } from "../postgres/render.ts";
 import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { ALTERED_FILE } from "../postgres/sql/altered-settings.ts";
@@ -60,6 +55,7 @@ async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Fl
     node: handle.node,
     files: handle.files,
     facts: await factsFor(runtime, handle),
+    kept: runtime.kept,
     upstream: handle === primary ? undefined : addressOf(primary.node),
     follows: runtime.upstream ? "foreign" : "own",
     floor,
@@ -158,7 +154,7 @@ export async function startingFloor(runtime: Runtime, handle: NodeHandle): Promi
 
 /** The primary's running values that no replica may stay below. */
 async function runningFloor(primary: NodeHandle): Promise<Floor> {
-  const running = await primary.use(async (session) => await runningSettings(session, STANDBY_SENSITIVE));
+  const running = await primary.use(async (session) => await runningSettings(session, REPLICA_SENSITIVE));
   return Object.fromEntries([...running].map(([name, { value }]) => [name, Number(value)]));
 }
 
@@ -196,7 +192,7 @@ export async function applyConfiguration(runtime: Runtime, progress: Progress): 
   await bringInLine(runtime, primary, {}, progress);
   const after = await runningFloor(primary);
   for (const replica of await answeringReplicas()) {
-    const lowered = STANDBY_SENSITIVE.some((name) => (after[name] ?? 0) < (before[name] ?? 0));
+    const lowered = REPLICA_SENSITIVE.some((name) => (after[name] ?? 0) < (before[name] ?? 0));
     // A replica reads the primary's lowered values from the WAL; before that it refuses to start with less.
     if (lowered) await waitForReplay(primary, replica);
     await bringInLine(runtime, replica, after, progress);

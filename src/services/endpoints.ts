@@ -4,7 +4,7 @@ import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import type { HaproxyInput } from "../endpoints/render.ts";
 import { OdooPgError } from "../errors.ts";
 import type { Layout } from "../config/layout.ts";
-import { DEFAULT_MAX_CONNECTIONS } from "../postgres/render.ts";
+import { maxConnections } from "../config/settings/table.ts";
 import { monotonic, waitUntil, within } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
@@ -18,7 +18,7 @@ import type { Runtime } from "../members/runtime.ts";
 const LOOK_AGAIN = 5000;
 
 /** What the endpoints need to know: of a host's cluster, or of nodes that others run. */
-export type Served = Pick<Runtime, "config" | "machine" | "upstream"> & {
+export type Served = Pick<Runtime, "config" | "machine" | "upstream" | "kept"> & {
   /** Whether the nodes are on other hosts: their pg_hba.conf knows this one by its own address. */
   readonly elsewhere?: boolean;
 };
@@ -208,7 +208,7 @@ function named(pids: readonly number[]): string {
 
 function haproxyInput(runtime: Served): HaproxyInput {
   const { config, machine } = runtime;
-  const each = Number(config.postgres.parameters["max_connections"] ?? DEFAULT_MAX_CONNECTIONS);
+  const each = maxConnections(config, runtime.kept);
   const source =
     runtime.elsewhere === true ? undefined : forwardingAddress(config.nodes, machine.hasLoopbackNetwork);
   return {

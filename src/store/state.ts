@@ -36,6 +36,8 @@ const stateSchema = z.object({
   history: historySchema.array(),
   /** Nodes that were taken out of the configuration: their slots go. */
   removed: z.string().array().default([]),
+  /** PostgreSQL settings that were chosen when the cluster was made. Up to 0.1 they were not kept. */
+  settings: z.record(z.string(), z.string()).optional(),
 });
 export type ClusterState = z.output<typeof stateSchema>;
 

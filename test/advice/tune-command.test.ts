@@ -119,31 +119,57 @@ test("tune --apply writes the difference into the file, up runs it, and a second
   expect(row("random_page_cost")).toMatchObject({ differs: false, to_write: false });
 }, 180_000);
 
+test("right after the first up of a configuration that sets nothing, tune finds nothing to change", async () => {
+  const cluster = await throwawayCluster({ nodes: 1 });
+  writeFileSync(
+    cluster.configFile,
+    readFileSync(cluster.configFile, "utf8").replace(/^postgres:\n.*\n.*\n/m, ""),
+  );
+  expect(readFileSync(cluster.configFile, "utf8")).not.toContain("shared_buffers");
+  await cluster.up();
+  const advice = await tuned(cluster, []);
+  expect(advice.compared_with.what).toBe("what runs on pg1");
+  expect(advice.settings.filter(({ differs, to_write }) => differs || to_write)).toEqual([]);
+  expect(advice.next).toBeNull();
+  // Another load is another matter.
+  expect(differing(await tuned(cluster, ["--workers", "60"]))).toContain("max_connections");
+
+  // The record says what was chosen: by the next up the machine may be another one.
+  const record = join(cluster.stateDir, "state.json");
+  const chosen = z.looseObject({ settings: z.record(z.string(), z.string()) });
+  expect(chosen.parse(JSON.parse(readFileSync(record, "utf8"))).settings).toMatchObject({
+    shared_buffers: advice.settings.find(({ name }) => name === "shared_buffers")?.tuned,
+  });
+}, 180_000);
+
 describe("without a cluster", () => {
-  test("tune reads the machine's own figures and makes the file where there is none", async () => {
+  test("tune has nothing to say to the defaults, which go by the machine's own figures, and makes the file for another machine", async () => {
     const { home, user } = await newcomer();
     const run = async (...args: string[]) => await runProgram(["tune", ...args], { home, user });
     const { stdout, stderr, exitCode } = await run();
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toMatch(
-      /^Machine {2}[\d.]+ [MG]B memory \((machine|limit of the container)\), [\d.]+ CPUs?/m,
+      /^Machine {2}[\d.]+ [MG]B memory \((machine|limit of the container)\b.*\), [\d.]+ CPUs?/m,
     );
-    expect(stdout).toMatch(/^shared_buffers \* /m);
+    expect(stderr).toContain("Nothing is to be changed.");
     expect(stdout).toContain("; for odoo.conf");
-    const applied = await run("--apply");
+    expect((await run("--memory", "1GB")).stdout).toMatch(/^shared_buffers \* /m);
+    const applied = await run("--memory", "1GB", "--apply");
     expect(applied.exitCode, applied.stderr).toBe(0);
     expect(applied.stderr).toContain("To undo: rm odoo-pg.yaml");
     expect(readFileSync(join(home, "odoo-pg.yaml"), "utf8")).toMatch(
       /^postgres:\n {2}parameters:\n {4}\w+: /,
     );
-    expect((await run("--apply")).stderr).toContain("Nothing is to be changed.");
+    expect((await run("--memory", "1GB", "--apply")).stderr).toContain("Nothing is to be changed.");
   });
 
   test("a parameter of the environment is not written: the environment goes over the file", async () => {
     const { home, user } = await newcomer();
     const env = { PGSQL_JIT: "on" };
     const document = documentSchema.parse(
-      JSON.parse((await runProgram(["tune", "--apply", "--json"], { home, user, env })).stdout),
+      JSON.parse(
+        (await runProgram(["tune", "--memory", "1GB", "--apply", "--json"], { home, user, env })).stdout,
+      ),
     );
     const jit = document.settings.find(({ name }) => name === "jit");
     expect(jit).toMatchObject({ differs: true, to_write: false });
@@ -156,7 +182,7 @@ describe("without a cluster", () => {
     const file = join(home, "odoo-pg.yaml");
     const text = "cluster: ended\n...\n";
     writeFileSync(file, text);
-    const { stderr, exitCode } = await runProgram(["tune", "--apply"], { home });
+    const { stderr, exitCode } = await runProgram(["tune", "--memory", "1GB", "--apply"], { home });
     expect(exitCode).not.toBe(0);
     expect(stderr).toMatch(/config_unwritable[\s\S]*shared_buffers: /);
     expect(readFileSync(file, "utf8")).toBe(text);
@@ -168,7 +194,7 @@ describe("without a cluster", () => {
     const file = join(home, "odoo-pg.yaml");
     writeFileSync(file, "cluster: prod\n");
     chmodSync(home, 0o555);
-    const { stderr, exitCode } = await runProgram(["tune", "--apply"], { home, user });
+    const { stderr, exitCode } = await runProgram(["tune", "--memory", "1GB", "--apply"], { home, user });
     chmodSync(home, 0o755);
     expect(stderr).toMatch(
       /config_unwritable[\s\S]*by this user[\s\S]*shared_buffers: [\s\S]*Next: Write them/,

@@ -4,9 +4,10 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compareSettings, type Present } from "../../src/advice/tune/advice.ts";
 import { isTuned, parseSetting } from "../../src/advice/tune/compare.ts";
-import { type Figures, planLoad, type Wish } from "../../src/advice/tune/load.ts";
+import { type Figures, planLoad, type Wish } from "../../src/config/settings/load.ts";
 import { odooLines } from "../../src/advice/tune/odoo-lines.ts";
-import { claimedBytes, tunedSettings } from "../../src/advice/tune/settings.ts";
+import { claimedBytes } from "../../src/config/settings/advised.ts";
+import { defaultSettings, settingsToKeep, tunedSettings } from "../../src/config/settings/table.ts";
 import { installation, serverOwner } from "../postgres/throwaway-node.ts";
 
 const MB = 1024 ** 2;
@@ -30,6 +31,10 @@ const anyFigures: fc.Arbitrary<Figures> = fc.record({
   nodes: fc.integer({ min: 1, max: 5 }),
   odooHere: fc.boolean(),
   readsAhead: fc.boolean(),
+  sharedBytes: fc.option(
+    fc.integer({ min: 1, max: 100_000 }).map((megabytes) => megabytes * MB),
+    { nil: undefined },
+  ),
 });
 const anyWish: fc.Arbitrary<Wish> = fc.record(
   { workers: fc.integer({ min: 0, max: 1000 }), users: fc.integer({ min: 1, max: 100_000 }) },
@@ -119,7 +124,7 @@ describe("the memory", () => {
         const load = planLoad(of, wish);
         expect(load.nodeBytes * of.nodes + load.odooBytes).toBeLessThan(of.memoryBytes);
         const short = load.notes.some((note) => note.includes("are short for"));
-        expect(short || claimedBytes(load) <= load.nodeBytes).toBe(true);
+        expect(short || claimedBytes(of, load) <= load.nodeBytes).toBe(true);
       }),
     );
   });
@@ -143,6 +148,16 @@ describe("the memory", () => {
       parseSetting(settingsOf({ ...figures, nodes }, {}).get("shared_buffers")?.value ?? "", "8kB") ?? 0;
     expect(buffers(2)).toBeLessThanOrEqual(buffers(1) / 2);
     expect(buffers(4)).toBeLessThanOrEqual(buffers(2) / 2);
+  });
+
+  test("of a container for parallel queries has room for the hash tables of one, with what PostgreSQL takes for each", () => {
+    const workMem = (sharedBytes: number): number =>
+      parseSetting(settingsOf({ ...figures, sharedBytes }, {}).get("work_mem")?.value ?? "", "kB") ?? 0;
+    // Two helpers and the statement's own process, twice work_mem each.
+    for (const shared of [64 * MB, 256 * MB, GB, 64 * GB])
+      expect(workMem(shared) * 3 * 2).toBeLessThanOrEqual(shared / 2);
+    expect(workMem(64 * GB)).toBe(workMem(Infinity));
+    expect(workMem(64 * MB)).toBeLessThan(workMem(GB));
   });
 
   test("goes to Odoo by half at most, and to nobody else where Odoo runs elsewhere", () => {
@@ -239,6 +254,19 @@ describe("a value that is there already", () => {
       "idle_in_transaction_session_timeout",
     ])
       expect(rows.get(name), name).toMatchObject({ differs: false, to_write: false });
+  });
+
+  test("is as it should be where up has chosen it on the same machine", () => {
+    fc.assert(
+      fc.property(anyFigures, anyMajor, (of, major) => {
+        const chosen = defaultSettings(settingsToKeep(of, major), of.diskBytes);
+        const configured = Object.fromEntries(
+          Object.entries(chosen).map(([name, { value }]) => [name, value] as const),
+        );
+        const rows = compareSettings(tunedSettings(of, planLoad(of, {}), major), present(configured));
+        expect(rows.filter(({ differs, to_write }) => differs || to_write)).toEqual([]);
+      }),
+    );
   });
 
   test("differs where it is a risk: no limit for slots, for idle transactions or for replay", () => {

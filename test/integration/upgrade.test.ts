@@ -30,6 +30,7 @@ describe.runIf(hasHistory())("a cluster that 0.1.0 runs", () => {
     const servers = names.map((name) => cluster.postmaster(name));
     const session = await cluster.session("write", "odoo", "ledger");
     const backend = await session.value("SELECT pg_backend_pid()");
+    const caches = await session.value("SHOW effective_cache_size");
 
     await cluster.up({ timeout: 120_000 });
 
@@ -41,6 +42,13 @@ describe.runIf(hasHistory())("a cluster that 0.1.0 runs", () => {
     await ledger.close();
     expect(ledger.unknown).toBe(0);
     await ledger.proveNothingLost();
+    // What 0.1 chose is kept: nothing waits for a restart that nobody asked for, and tune tells what is chosen now.
+    for (const name of ["pg1", "pg2", "pg3"] as const) {
+      const node = await cluster.session(name);
+      expect(await node.value("SELECT count(*)::int FROM pg_settings WHERE pending_restart")).toBe(0);
+      expect(await node.value("SHOW work_mem")).toBe("16MB");
+      expect(await node.value("SHOW effective_cache_size")).toBe(caches);
+    }
     expect((await cluster.status()).agent.running).toBe(true);
     const proof = await cluster.run(["backup", "verify", "--restore"], { timeout: 120_000 });
     expect(proof.exitCode, proof.stderr).toBe(0);

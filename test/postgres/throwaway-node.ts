@@ -108,7 +108,8 @@ export async function throwawayNodes(
       layout,
       node,
       files,
-      facts: { memoryBytes: 2 ** 30, diskBytes: 2 ** 33, hasLoopbackNetwork: true },
+      facts: { diskBytes: 2 ** 33, hasLoopbackNetwork: true },
+      kept: { max_connections: "100", wal_level: "replica", wal_log_hints: "on" },
       upstream:
         primary === undefined || node === primary ? undefined : { host: primary.host, port: primary.port },
       floor: {},

@@ -28,6 +28,7 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     installation,
     passwords,
     state: { format: 1, cluster: "test", system_identifier: null, primary: "pg1", history: [], removed: [] },
+    kept: {},
     nodes: new Map([["pg1", handle]]),
     upstream: undefined,
     marks: [],

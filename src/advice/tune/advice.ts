@@ -1,5 +1,5 @@
 import { isTuned } from "./compare.ts";
-import type { TunedSetting } from "./settings.ts";
+import type { TunedSetting } from "../../config/settings/table.ts";
 
 /** What a server runs with. */
 export interface RunningSetting {

@@ -1,4 +1,5 @@
-import type { TunedSetting, Unit } from "./settings.ts";
+import type { Unit } from "../../config/settings/setting.ts";
+import type { TunedSetting } from "../../config/settings/table.ts";
 
 /** Units of postgresql.conf: of memory in bytes, of time in milliseconds (PostgreSQL manual, "Parameter Names and Values"). */
 const FACTORS: Readonly<Record<string, number>> = {

@@ -1,5 +1,5 @@
-import { OWN_CONNECTIONS } from "../../odoo/pools.ts";
-import type { Figures, Load } from "./load.ts";
+import { OWN_CONNECTIONS } from "../../config/settings/pools.ts";
+import type { Figures, Load } from "../../config/settings/load.ts";
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;

@@ -3,14 +3,11 @@ import { readPassword } from "../../store/secrets.ts";
 import { passwordFile } from "../../store/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { odooOptions, type OdooOption } from "../../odoo/conf.ts";
-import { DEFAULT_MAX_CONNECTIONS } from "../../postgres/render.ts";
+import { maxConnections } from "../../config/settings/table.ts";
+import { keptSettings } from "../../store/kept-settings.ts";
+import { readState } from "../../store/state.ts";
 import { endpointHost } from "../../config/addresses.ts";
 import { suggest, type Context } from "../context.ts";
-
-function maxConnections(context: Context): number {
-  const own = Number(context.config.postgres.parameters["max_connections"]);
-  return Number.isInteger(own) && own > 0 ? own : DEFAULT_MAX_CONNECTIONS;
-}
 
 async function options(context: Context): Promise<OdooOption[]> {
   const password = await readPassword(context.layout, "odoo");
@@ -20,7 +17,9 @@ async function options(context: Context): Promise<OdooOption[]> {
       next: odooPg("up"),
     });
   }
-  return odooOptions(context.config, endpointHost(context.config.listen), password, maxConnections(context));
+  const { config, layout } = context;
+  const kept = await keptSettings(context, await readState(layout), undefined);
+  return odooOptions(config, endpointHost(config.listen), password, maxConnections(config, kept));
 }
 
 function iniLines(lines: readonly OdooOption[]): string[] {

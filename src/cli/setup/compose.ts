@@ -16,7 +16,8 @@ import { renderOdooConf } from "../../container/odoo-conf-file.ts";
 import { pgadminServers } from "../../container/pgadmin.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { odooOptions } from "../../odoo/conf.ts";
-import { DEFAULT_MAX_CONNECTIONS, renderPassfile } from "../../postgres/render.ts";
+import { LEAST_CONNECTIONS } from "../../config/settings/advised.ts";
+import { renderPassfile } from "../../postgres/render.ts";
 import {
   ensureDirectory,
   kindOf,
@@ -158,7 +159,7 @@ export async function containerSetup(context: Context): Promise<ExitStatus> {
   const servers = { owner: SERVERS_USER };
   await ensureDirectory("/setup/odoo", servers);
   const conf = renderOdooConf(await readTextIfAny("/setup/odoo/odoo.conf"), [
-    ...odooOptions(config, "endpoints", passwords.odoo, DEFAULT_MAX_CONNECTIONS),
+    ...odooOptions(config, "endpoints", passwords.odoo, LEAST_CONNECTIONS),
     {
       name: "admin_passwd",
       value: passwords.master,

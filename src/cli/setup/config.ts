@@ -5,6 +5,8 @@ import { configSheet, formatConfigSheet } from "../../config/show.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { renderPostgresqlConf } from "../../postgres/render.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";
+import { keptSettings } from "../../store/kept-settings.ts";
+import { readState } from "../../store/state.ts";
 import { validateConfiguration } from "../../postgres/validate.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { diskSpace, temporaryDirectory } from "../../system/files/files.ts";
@@ -49,7 +51,9 @@ export async function configCheck(
   await attempt(async () => {
     const context = await loadContext(invocation, output, flag);
     const tools = { searchPath: searchPath(invocation), installHint: installHint(context.machine) };
-    await attempt(async () => await requireOwnHosts(context.config));
+    // A container that has the endpoints alone leads to nodes elsewhere.
+    if (!invocation.environment["ENDPOINTS_FOR"])
+      await attempt(async () => await requireOwnHosts(context.config));
     await attempt(async () => await givenPasswords(context.secrets));
     await attempt(async () => await findHaproxy(context.config.haproxy.program, tools));
     await attempt(async () => await checkParameters(context, tools));
@@ -98,7 +102,13 @@ export async function checkParameters(
       layout,
       node,
       files: nodeLayoutOf(layout, node),
-      facts: { ...machine, diskBytes: disk.totalBytes },
+      facts: { hasLoopbackNetwork: machine.hasLoopbackNetwork, diskBytes: disk.totalBytes },
+      kept: await keptSettings(
+        context,
+        // As another user, or before a cluster of 0.1 was taken over: any record will do to check the rest.
+        await readState(layout).catch(() => undefined),
+        installation.major,
+      ),
       upstream: undefined,
       floor: {},
     });

@@ -4,6 +4,7 @@ import { parse, stringify } from "yaml";
 import { ensurePasswords, readPassword, type GivenPasswords } from "../../store/secrets.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { readApplied, readState } from "../../store/state.ts";
+import { keptSettings } from "../../store/kept-settings.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../../config/layout.ts";
 import { withoutUnset, type Environment } from "../../config/environment.ts";
 import { adoptDataDirectory } from "../../container/adopt.ts";
@@ -356,7 +357,14 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
     ]);
   }
   const agent = new EndpointsAgent({
-    served: { config: context.config, machine: context.machine, upstream: undefined, elsewhere: true },
+    served: {
+      config: context.config,
+      machine: context.machine,
+      upstream: undefined,
+      // The nodes are not asked: they are taken to run on machines like this one.
+      kept: await keptSettings(context, undefined, undefined),
+      elsewhere: true,
+    },
     layout: context.layout,
     haproxy: await findHaproxy(undefined, {
       searchPath: searchPath(invocation),

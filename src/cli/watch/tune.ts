@@ -1,10 +1,12 @@
 import path from "node:path";
 import { compareSettings, type Row } from "../../advice/tune/advice.ts";
-import { seeFigures, seeSettings, type GivenFigures, type SeenFigures } from "../../advice/tune/gather.ts";
+import { seeMachine, seeSettings, type Compared } from "../../advice/tune/gather.ts";
 import { changedLines } from "../../advice/tune/line-diff.ts";
-import { planLoad, showCpus, type Load, type Wish } from "../../advice/tune/load.ts";
+import { planLoad, showCpus, type Load, type Wish } from "../../config/settings/load.ts";
+import type { GivenFigures } from "../../postgres/figures.ts";
 import { odooLines, type OdooLine } from "../../advice/tune/odoo-lines.ts";
-import { claimedBytes, tunedSettings } from "../../advice/tune/settings.ts";
+import { claimedBytes } from "../../config/settings/advised.ts";
+import { tunedSettings } from "../../config/settings/table.ts";
 import { withParameters } from "../../advice/tune/written.ts";
 import { stamp } from "../../failover/manual/removed-nodes.ts";
 import { parseBytes } from "../../config/postgres-units.ts";
@@ -59,18 +61,11 @@ interface Applied {
  */
 export async function tune(context: Context, flags: TuneFlags): Promise<ExitStatus> {
   const { given, wish } = readFlags(flags);
-  const { config, layout, origins, machine } = context;
-  const place = {
-    config,
-    layout,
-    origins,
-    platform: machine.platform,
-    memoryBytes: machine.memoryBytes,
-  };
-  const seen = await seeFigures(place, given);
+  const { config } = context;
+  const seen = await seeMachine(context, given);
   const load = planLoad(seen.figures, wish);
   const tuned = tunedSettings(seen.figures, load, seen.major);
-  const { present, silence } = await seeSettings(place, seen, tuned);
+  const { present, silence } = await seeSettings(context, seen, tuned);
   const settings = compareSettings(tuned, present);
   const odoo = odooLines(seen.figures, load);
   const comparedWith = silence === undefined ? `what runs on ${seen.node.name}` : "the configuration";
@@ -231,7 +226,7 @@ function stepAfter(
 
 function show(
   context: Context,
-  { figures, memoryFrom, cpusFrom, diskFrom, node }: SeenFigures,
+  { figures, memoryFrom, cpusFrom, diskFrom, node }: Compared,
   load: Load,
   settings: readonly Row[],
   odoo: readonly OdooLine[],
@@ -249,7 +244,7 @@ function show(
   );
   err(`Odoo     ${workers} (${load.workersReason}), ${where}`);
   err(
-    `Memory   ${nodes} ${showBytes(load.nodeBytes)}, of which at most ${showBytes(claimedBytes(load))} are claimed at once`,
+    `Memory   ${nodes} ${showBytes(load.nodeBytes)}, of which at most ${showBytes(claimedBytes(figures, load))} are claimed at once`,
   );
   for (const note of load.notes) err(`▲ ${note}`);
   err(

@@ -1,6 +1,7 @@
 import * as fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { kindOf } from "../files/files.ts";
 
 /** What the control groups of a process allow; undefined where nothing is limited, or nobody can tell. */
 export interface Limits {
@@ -28,6 +29,15 @@ export async function capacityOf(pid: number | "self"): Promise<Capacity> {
     cpus: Math.min(cpus, limits.cpus ?? cpus),
     cpusLimited: limits.cpus !== undefined && limits.cpus < cpus,
   };
+}
+
+/** What Docker, Podman and Kubernetes leave in a container. */
+const MARKS = ["/.dockerenv", "/run/.containerenv", "/run/secrets/kubernetes.io"];
+
+/** Whether this process runs in a container, as far as containers tell. */
+export async function isInContainer(): Promise<boolean> {
+  const found = await Promise.all(MARKS.map(kindOf));
+  return found.some((kind) => kind !== undefined);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { isCopySlot, slotName } from "../../../config/layout.ts";
 import { showBytes, showSeconds } from "../../../model/quantities.ts";
-import { STANDBY_SENSITIVE } from "../../../postgres/render.ts";
+import { REPLICA_SENSITIVE } from "../../../config/settings/table.ts";
 import {
   numberOf,
   serversSeen,
@@ -35,7 +35,7 @@ export function checkReplication(evidence: Evidence): FoundFinding[] {
 }
 
 function settingsBelow(replica: Server, primary: Server): FoundFinding[] {
-  return STANDBY_SENSITIVE.flatMap((name) => {
+  return REPLICA_SENSITIVE.flatMap((name) => {
     const [own, theirs] = [numberOf(replica, name), numberOf(primary, name)];
     if (own === undefined || theirs === undefined || own >= theirs) return [];
     return [

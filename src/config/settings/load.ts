@@ -1,4 +1,4 @@
-import { OWN_CONNECTIONS, SHARED_POOL_SIZE, WORKER_POOL_SIZE } from "../../odoo/pools.ts";
+import { OWN_CONNECTIONS, SHARED_POOL_SIZE, WORKER_POOL_SIZE } from "./pools.ts";
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
@@ -16,6 +16,8 @@ export interface Figures {
   readonly nodes: number;
   /** Whether Odoo runs on this host too. */
   readonly odooHere: boolean;
+  /** Bytes that servers can share for parallel queries (/dev/shm); undefined where nothing limits them. */
+  readonly sharedBytes?: number | undefined;
   /** Whether the system can read ahead on demand (posix_fadvise): elsewhere PostgreSQL refuses to be told so. */
   readonly readsAhead: boolean;
 }
