@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
+import { keepsMuch } from "./slot-wal.ts";
 import { slotWalLimit } from "../config/settings/advised.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
@@ -10,9 +11,6 @@ import { command, nextStep, odooPg, type NextText } from "../next-step.ts";
 import { shellWord } from "../shell-word.ts";
 
 const NEARLY_FULL = 0.95;
-/** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. */
-const KEPT_OF_LIMIT = 0.5;
-const KEPT_OF_DISK = 0.1;
 
 /** Everything that is not as it should be, the worst first. One cause gives one warning, with what to do next. */
 export function findWarnings(view: ClusterView): FoundWarning[] {
@@ -319,10 +317,7 @@ function ofSlot(replica: NodeView, primary: NodeView, view: ClusterView): FoundW
   const kept = slot?.kept_bytes ?? 0;
   const limit = slotLimit(view.input.config, primary);
   const disk = primary.disk?.totalBytes;
-  const much =
-    slot?.state === "unreserved" ||
-    (limit !== undefined && kept > limit * KEPT_OF_LIMIT) ||
-    (disk !== undefined && kept > disk * KEPT_OF_DISK);
+  const much = slot?.state === "unreserved" || keepsMuch(kept, limit, disk);
   if (!much) return [];
   const beyond =
     limit === undefined

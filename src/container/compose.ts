@@ -66,8 +66,8 @@ function node(name: string, nodeName: string, port: number, environment: Record<
     restart: "unless-stopped",
     // A checkpoint of a large database takes its time; the engine would kill after 10 s.
     stop_grace_period: "2m",
-    // PostgreSQL's parallel queries share memory there; 64 MB is the engine's default.
-    shm_size: "256m",
+    // PostgreSQL's parallel queries share memory there, and work_mem goes by it; 64 MB is the engine's default.
+    shm_size: "1g",
     ...HARDENED,
     environment: {
       ODOO_PG_NODE: nodeName,

@@ -37,6 +37,13 @@ test("a cluster keeps what was chosen when it was made, whatever nodes it has by
     expect(await keptSettings(place(nodes), { ...made, settings }, 15)).toEqual(settings);
 });
 
+test("one whose machine has shrunk is chosen for anew, so that its servers start", async () => {
+  const settings = { shared_buffers: "8GB" };
+  const kept = await keptSettings(place(2), { ...made, settings }, 15);
+  expect(kept["shared_buffers"]).not.toBe("8GB");
+  expect(kept["max_connections"]).toBeDefined();
+});
+
 test("one of 0.1, which kept no record, keeps what 0.1 chose", async () => {
   expect(await keptSettings(place(2), made, 15)).toMatchObject({
     max_connections: "300",

@@ -5,7 +5,7 @@ import { PLAIN } from "./plain.ts";
 import { of, type AdvisedSetting, type DefaultSetting, type Sizing, type Unit } from "./setting.ts";
 
 /** All settings that odoo-pg chooses. Those that are its own alone: managed.ts. */
-const DEFAULTS: readonly Default[] = [...PLAIN, ...ADVISED];
+export const DEFAULTS: readonly Default[] = [...PLAIN, ...ADVISED];
 
 type Default = DefaultSetting & Pick<Partial<AdvisedSetting>, "ofDisk">;
 

@@ -1,6 +1,7 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { isCopySlot, slotName } from "../../../config/layout.ts";
 import { showBytes, showSeconds } from "../../../model/quantities.ts";
+import { keepsMuch } from "../../../cluster/slot-wal.ts";
 import { REPLICA_SENSITIVE } from "../../../config/settings/table.ts";
 import {
   numberOf,
@@ -14,9 +15,6 @@ import {
 import { finding, type FoundFinding } from "../findings.ts";
 import { psqlOn, unset, shownSetting } from "../next-commands.ts";
 
-/** Of what a slot may keep, the share from which on it is said; and the share of the whole disk. As in status. */
-const KEPT_OF_LIMIT = 0.5;
-const KEPT_OF_DISK = 0.1;
 const SHORTEST_DELAY = 5;
 const LONGEST_DELAY = 300;
 const DAY = 86_400;
@@ -157,8 +155,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
   const kept = slot.kept_bytes ?? 0;
   const much =
     slot.wal_status === "unreserved" ||
-    (limit >= 0 && kept > limit * MB * KEPT_OF_LIMIT) ||
-    (disk !== undefined && kept > disk.totalBytes * KEPT_OF_DISK);
+    keepsMuch(kept, limit >= 0 ? limit * MB : undefined, disk?.totalBytes);
   if (!much) return [];
   return [
     finding("slot_keeps_much", {
