@@ -157,7 +157,7 @@ async function* plainSql(
   }
   const file = path.join(folder, dumps[0]?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
-  const reader = new SqlReader(file, source.installation.major);
+  const reader = new SqlReader(file);
   for await (const piece of reader.read(piecesOf({ file, compression }, undefined, source.signal))) {
     if (piece.kind === "rows") yield piece.bytes;
     else if (piece.kind === "rows end") yield Buffer.from("\\.\n");

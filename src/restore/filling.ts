@@ -11,6 +11,8 @@ import type { SetAside } from "./set-aside.ts";
 
 /** A database in the making and its files, while they are filled. */
 export interface Filling {
+  /** Whether rows of a table that cannot be made here may be set aside with it: not where a database is replaced. */
+  readonly rowsMayLack?: boolean;
   readonly source: BackupSource;
   /** Whose progress is told. */
   readonly database: string;

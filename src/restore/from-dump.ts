@@ -116,9 +116,9 @@ export async function loadForeignSql(
   text: SqlText,
   part: string | undefined,
 ): Promise<Loaded> {
-  const { source, database, target, progress } = filling;
+  const { database, target, progress } = filling;
   const { name, open, converted } = text;
-  const chosen = await choosePart(text, part, source.installation.major);
+  const chosen = await choosePart(text, part);
   progress.step(database, "create the database");
   await target.createEmpty(ODOO_FORM);
   progress.step(database, "load");

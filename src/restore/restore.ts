@@ -69,7 +69,15 @@ export async function restoreDatabase(
   const present = await presentOf(source, database);
   await assertName(source, order, present);
   const target = await NewDatabase.begin(source);
-  const filling: Filling = { source, database, target, progress, files: undefined, unpacked: 0 };
+  const filling: Filling = {
+    source,
+    database,
+    target,
+    progress,
+    files: undefined,
+    unpacked: 0,
+    rowsMayLack: !replace,
+  };
   try {
     const owner = present?.owner ?? (await ownerWanted(source, order.input));
     const loaded = await load(filling, order.input, order.part);

@@ -14,6 +14,8 @@ export interface SetAside {
   readonly entry: DumpEntry | undefined;
   /** What it is, in one line. */
   readonly object: string;
+  /** Whether it is rows: of a table that could not be made. */
+  readonly rows: boolean;
   /** In UTF-8, with what tells it how to be read. */
   readonly sql: string;
   /** The server's words. */
@@ -100,6 +102,8 @@ export interface AsideReport {
   readonly file: string;
   readonly next: Command;
   readonly objects: readonly { readonly object: string; readonly reason: string }[];
+  /** Whether rows are among it. */
+  readonly rows: boolean;
 }
 
 /**
@@ -133,7 +137,8 @@ SELECT pg_catalog.set_config('search_path', '', false);
 
 ${parts.join("\n")}`,
   );
-  return { file, next, objects: setAside.map(({ object, reason }) => ({ object, reason })) };
+  const objects = setAside.map(({ object, reason }) => ({ object, reason }));
+  return { file, next, objects, rows: setAside.some(({ rows }) => rows) };
 }
 
 function oneLine(text: string): string {

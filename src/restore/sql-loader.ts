@@ -45,6 +45,19 @@ interface Pending {
   error: SqlError;
 }
 
+/** Rows that are set aside with a table that cannot be made, as a COPY or an INSERT of the dump. */
+interface RowsAside {
+  readonly statement: Statement;
+  readonly encoding: string;
+  readonly escapes: boolean;
+  /** Lines of a COPY. */
+  readonly lines: Buffer[];
+  readonly error: SqlError;
+}
+
+/** Bytes of rows that are set aside: a file of that size can still be read by somebody. */
+const ASIDE_BYTES = 64 * 1024 * 1024;
+
 /** Bytes and number of statements that are kept to be tried again. */
 const PENDING_BYTES = 64 * 1024 * 1024;
 const PENDING = 20_000;
@@ -62,6 +75,7 @@ const ROUNDS = 10;
  */
 const NOT_OF_THE_DUMP = /^(?:08|53|57|58|XX|timeout)/;
 const DUPLICATE_TABLE = "42P07";
+const UNDEFINED_TABLE = "42P01";
 /** Also of an access method that is not there. */
 const UNDEFINED_OBJECT = "42704";
 /** What a DROP meets in a database that is empty. */
@@ -79,6 +93,8 @@ export class SqlLoader {
   #part: string | undefined;
   #pending: Pending[] = [];
   #pendingBytes = 0;
+  readonly #rowsAside: RowsAside[] = [];
+  #asideBytes = 0;
   readonly #later: Buffer[] = [];
   #together: { statement: Statement; table: string | undefined }[] = [];
   #togetherBytes = 0;
@@ -93,7 +109,7 @@ export class SqlLoader {
     this.#filling = filling;
     this.#order = order;
     this.#session = session;
-    this.#reader = new SqlReader(order.name, filling.source.installation.major);
+    this.#reader = new SqlReader(order.name);
   }
 
   /** @throws OdooPgError dump_unusable, command_failed, disk_full. */
@@ -121,7 +137,7 @@ export class SqlLoader {
         await this.#flush();
         this.#part = piece.database;
       } else if (piece.kind === "statement") await this.#take(piece.statement);
-      else if (piece.kind === "rows") await this.#session.rows(piece.bytes);
+      else if (piece.kind === "rows") await this.#takeRows(piece.bytes);
       else await this.#endRows();
       this.#reader.escapes = this.#session.parameter("standard_conforming_strings") === "off";
       this.#reader.encoding = this.#session.parameter("client_encoding");
@@ -135,6 +151,8 @@ export class SqlLoader {
 
   /** The COPY whose rows are read; undefined when they are read over. */
   #copying: { statement: Statement; table: string } | undefined;
+  /** The COPY whose rows are set aside. */
+  #copyingAside: RowsAside | undefined;
 
   async #take(written: Statement): Promise<void> {
     if (written.entry !== undefined) this.#described = true;
@@ -246,7 +264,9 @@ export class SqlLoader {
     await this.#retry();
     const again = await this.#searchingAll(async () => await this.#session.run(statement.text));
     if (!again.error) return again;
-    throw this.#failure(statement, ran.error);
+    if (!this.#lacksTable(again.error)) throw this.#failure(statement, ran.error);
+    this.#putAside(statement, again.error);
+    return ran;
   }
 
   async #flush(): Promise<void> {
@@ -282,13 +302,43 @@ export class SqlLoader {
       await this.#searchForRows();
       ({ copies, error } = await this.#session.run(statement.text));
     }
+    if (error && this.#lacksTable(error)) {
+      this.#copyingAside = this.#putAside(statement, error);
+      return;
+    }
     if (error) throw this.#failure(statement, error);
     if (!copies)
       throw this.#reader.unusable("the server takes no rows for a COPY", undefined, statement.line);
     this.#copying = { statement, table };
   }
 
+  /** Whether rows have no table because it could not be made, and it is right to go on without it. */
+  #lacksTable({ code }: SqlError): boolean {
+    return this.#filling.rowsMayLack === true && code === UNDEFINED_TABLE && this.#pending.length > 0;
+  }
+
+  #putAside(statement: Statement, error: SqlError): RowsAside {
+    const { encoding, escapes } = this.#reader;
+    const aside = { statement, encoding, escapes, lines: [], error };
+    this.#rowsAside.push(aside);
+    this.#countAside(aside, statement.text.length);
+    return aside;
+  }
+
+  #countAside({ statement, error }: RowsAside, bytes: number): void {
+    this.#asideBytes += bytes;
+    if (this.#asideBytes > ASIDE_BYTES) throw this.#failure(statement, error);
+  }
+
+  async #takeRows(bytes: Buffer): Promise<void> {
+    const aside = this.#copyingAside;
+    if (!aside) return await this.#session.rows(bytes);
+    this.#countAside(aside, bytes.length);
+    aside.lines.push(Buffer.from(bytes));
+  }
+
   async #endRows(): Promise<void> {
+    this.#copyingAside = undefined;
     const copying = this.#copying;
     if (!copying) return;
     this.#copying = undefined;
@@ -365,16 +415,25 @@ export class SqlLoader {
     for (const [table, count] of this.#rows)
       rows.set(await this.#decode(Buffer.from(table, "latin1"), this.#reader.encoding), count);
     const setAside: SetAside[] = [];
-    for (const { statement, encoding, escapes, error } of this.#pending) {
-      const sql = (await this.#decode(statement.text, encoding)).trim();
+    const objects = this.#pending.map((one) => ({ ...one, lines: [], isRows: false }));
+    const ofTables = this.#rowsAside.map((one) => ({ ...one, isRows: true }));
+    const inOrder = [...objects, ...ofTables].sort((a, b) => a.statement.line - b.statement.line);
+    for (const { statement, encoding, escapes, lines, isRows, error } of inOrder) {
+      const text = (await this.#decode(statement.text, encoding)).trim();
+      const rows = await this.#decode(Buffer.concat(lines), encoding);
+      const sql = statement.copies === undefined ? text : `${text}\n${rows}\\.\n`;
       setAside.push({
         entry: statement.entry,
         object: objectOf(statement),
+        rows: isRows,
         sql: `SET standard_conforming_strings = ${escapes ? "off" : "on"};\n${sql}\n`,
         reason: error.message,
       });
     }
-    return { rows, setAside, notes: [...this.#notes] };
+    const { madeFrom = 0 } = this.#reader;
+    const { major } = this.#filling.source.installation;
+    const newer = `it was made from PostgreSQL ${madeFrom}, and this server is PostgreSQL ${major}: what this one does not know is left out or set aside, each told`;
+    return { rows, setAside, notes: [...(madeFrom > major ? [newer] : []), ...this.#notes] };
   }
 
   /** Bytes of the dump as text. */

@@ -155,11 +155,12 @@ describe("Switchover", () => {
     const first = cluster.start(["switchover"]);
     await until("its plan", () => first.stderr().includes("plan 6."));
     for (const pid of haproxy) process.kill(pid, "SIGSTOP");
+    // A HAProxy that hangs is ended after a while: until then the first one waits.
+    const second = cluster.start(["switchover"]);
     await step("Ctrl-C", async () => {
       first.signal("SIGINT");
       expect(await first.ended).toMatchObject({ exitCode: 130 });
     });
-    const second = cluster.start(["switchover"]);
     await until("it to wait", () => second.stderr().includes("under way already"));
     goOn();
     expect(await second.ended).toMatchObject({ exitCode: 0 });

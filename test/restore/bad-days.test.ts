@@ -135,18 +135,6 @@ describe("a dump of a newer PostgreSQL is told from its header:", () => {
       message: expect.stringContaining("archive format 1.99"),
     });
   });
-
-  test("plain SQL", async () => {
-    const file = join(temporaryFolder(), "d.sql");
-    writeFileSync(
-      file,
-      "--\n-- PostgreSQL database dump\n--\n-- Dumped from database version 99.1\n\nSET transaction_timeout = 0;\n",
-    );
-    await expect(it.as(file, "never")).rejects.toMatchObject({
-      message: expect.stringContaining("PostgreSQL 99"),
-    });
-    await nothingHappened();
-  });
 });
 
 describe("a dump runs no programs:", () => {

@@ -11,7 +11,7 @@ interface Told {
 
 /** Reads a dump in pieces of the given size. */
 async function read(sql: string | Buffer, size = 7, told: Told = {}): Promise<SqlPiece[]> {
-  const reader = new SqlReader("dump.sql", 15);
+  const reader = new SqlReader("dump.sql");
   reader.escapes = told.escapes ?? false;
   reader.encoding = told.encoding ?? "UTF8";
   const bytes = Buffer.isBuffer(sql) ? sql : Buffer.from(sql);
@@ -166,7 +166,6 @@ describe("is refused:", () => {
     ["a command right behind rows", "COPY t FROM stdin;\n1\n\\.\n\\copy t from program 'ls'\n", "\\copy"],
     ["a connection to another server", '\\connect "host=elsewhere" - x\n\\connect -\n', "\\connect"],
     ["a restriction that is something else", "\\restrict `ls`\n", "\\restrict"],
-    ["a newer PostgreSQL", "--\n-- Dumped from database version 17.2 (Debian)\nSELECT 1;", "PostgreSQL 17"],
     ["an end inside rows", "COPY public.t (a) FROM stdin;\n1\n2\n", "in the rows of public.t"],
     ["an end inside a string", "SELECT 'abc", "inside a string"],
     ["an end inside a body", "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1;", "inside a statement"],

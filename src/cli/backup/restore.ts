@@ -4,7 +4,7 @@ import { findInput } from "../../restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
 import { ERRORS, OdooPgError, type ExitStatus } from "../../errors.ts";
 import type { Context } from "../context.ts";
-import { printSetAside } from "./set-aside.ts";
+import { inDocument, printSetAside } from "./set-aside.ts";
 import { assertConfirmed, recordedOnPrimary } from "../source.ts";
 import { printableLine } from "../../printable.ts";
 
@@ -60,7 +60,7 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
 
 function print(context: Context, report: RestoreReport, flags: RestoreFlags): void {
   const { output } = context;
-  if (flags.json) return output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
+  if (flags.json) return output.out(JSON.stringify(inDocument(context, report), undefined, 2));
   for (const note of report.notes) output.err(`  Note: ${note}`);
   if (report.kept !== null) {
     output.err(

@@ -1,4 +1,5 @@
 import type { AsideReport } from "../../restore/set-aside.ts";
+import { nextInDocument } from "../../next-step.ts";
 import { suggest, type Context } from "../context.ts";
 
 /** Objects that are named one by one; the file has them all. */
@@ -7,11 +8,24 @@ const NAMED = 10;
 /** Tells of what a restore or a copy could not make. */
 export function printSetAside(
   { output: { err }, configFile }: Context,
-  { file, next, objects }: AsideReport,
+  { file, next, objects, rows }: AsideReport,
 ): void {
   err(`${objects.length === 1 ? "One object" : `${objects.length} objects`} could not be made:`);
   for (const { object, reason } of objects.slice(0, NAMED)) err(`  ${object}: ${reason}`);
   if (objects.length > NAMED) err(`  … and ${objects.length - NAMED} more`);
-  err(`  Safe: all rows are there. The SQL of what lacks was set aside in ${file}.`);
+  const safe = rows
+    ? "no row is lost: those of tables that could not be made were set aside with them"
+    : "all rows are there. The SQL of what lacks was set aside";
+  err(`  Safe: ${safe} in ${file}.`);
   err(`  Next: read that file, and run it if you trust it: ${suggest({ configFile }, next)}`);
+}
+
+/** A report as a document: its next command complete, as a sentence and by its parts. */
+export function inDocument<Report extends { readonly set_aside: AsideReport | null }>(
+  { configFile }: Context,
+  report: Report,
+) {
+  const aside = report.set_aside;
+  const set_aside = aside && { ...aside, ...nextInDocument([aside.next], configFile) };
+  return { version: 1, ...report, set_aside };
 }

@@ -3,7 +3,7 @@ import { dropDatabase, listDatabases, renameDatabase } from "../../restore/datab
 import { showBytes } from "../../model/quantities.ts";
 import { ERRORS, type ExitStatus } from "../../errors.ts";
 import type { Context } from "../context.ts";
-import { printSetAside } from "../backup/set-aside.ts";
+import { inDocument, printSetAside } from "../backup/set-aside.ts";
 import { assertConfirmed, onPrimary, recordedOnPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
 
@@ -52,7 +52,7 @@ export async function dbCopy(
   );
   const status = report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
   if (flags.json) {
-    output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
+    output.out(JSON.stringify(inDocument(context, report), undefined, 2));
     return status;
   }
   for (const note of report.notes) output.err(`  Note: ${note}`);

@@ -20,8 +20,8 @@ export interface Part {
  * @param wanted by name
  * @throws OdooPgError usage when it has to be said, or is not there; dump_unusable when the dump is cut off
  */
-export async function choosePart(text: SqlText, wanted: string | undefined, major: number): Promise<Part> {
-  const databases = (await makesDatabases(text)) ? await databasesIn(text, major) : [];
+export async function choosePart(text: SqlText, wanted: string | undefined): Promise<Part> {
+  const databases = (await makesDatabases(text)) ? await databasesIn(text) : [];
   const own = databases.filter((name) => !EVERYWHERE.has(name));
   const [only] = own;
   if (wanted === undefined && databases.length === 0) return { database: undefined, notes: [] };
@@ -56,8 +56,8 @@ async function makesDatabases({ open }: SqlText): Promise<boolean> {
 }
 
 /** All databases that it connects to, in its order. */
-async function databasesIn({ name, open }: SqlText, major: number): Promise<string[]> {
-  const reader = new SqlReader(name, major);
+async function databasesIn({ name, open }: SqlText): Promise<string[]> {
+  const reader = new SqlReader(name);
   const databases = new Set<string>();
   for await (const piece of reader.read(open())) {
     if (piece.kind === "connect") databases.add(piece.database);

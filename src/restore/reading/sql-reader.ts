@@ -88,8 +88,9 @@ export class SqlReader {
   escapes = false;
   /** client_encoding, in PostgreSQL's own spelling. */
   encoding = "UTF8";
+  /** Major version of the server that it was made from, where it says so. */
+  madeFrom: number | undefined;
   readonly #file: string;
-  readonly #serverMajor: number;
   readonly #held = new ByteQueue(LONGEST);
   /** Position in what is held up to which it was read. */
   #at = 0;
@@ -114,9 +115,8 @@ export class SqlReader {
   #wholeDumps = 0;
 
   /** @param file its name, for messages */
-  constructor(file: string, serverMajor: number) {
+  constructor(file: string) {
     this.#file = file;
-    this.#serverMajor = serverMajor;
   }
 
   /** The pieces of a dump. @throws OdooPgError dump_unusable when it is not whole, or holds what a dump must not hold. */
@@ -363,12 +363,7 @@ export class SqlReader {
     if (comment === "-- PostgreSQL database cluster dump") this.#begunDumps += 1;
     if (comment === "-- PostgreSQL database cluster dump complete") this.#wholeDumps += 1;
     const version = /^-- Dumped from database version (\d+)/.exec(comment)?.[1];
-    if (version !== undefined && Number(version) > this.#serverMajor) {
-      throw this.unusable(
-        `it was made from PostgreSQL ${version}, and this server is PostgreSQL ${this.#serverMajor}`,
-        "Restore it into a cluster of that version or later.",
-      );
-    }
+    if (version !== undefined) this.madeFrom = Number(version);
     const id = /^-- TOC entry (\d+) \(/.exec(comment)?.[1];
     if (id !== undefined) this.#entryId = Number(id);
     const entry = /^-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: /.exec(comment);
