@@ -14,7 +14,7 @@ beforeAll(async () => {
     config: {
       // On, as by default, but at no time at which a test may run.
       backup: { enabled: true, schedule: "0 0 1 1 *", drill_schedule: "0 0 1 1 *" },
-      postgres: { parameters: { archive_mode: "on", archive_command: "/bin/true" } },
+      postgres: { parameters: { archive_mode: "on", archive_command: "/bin/true", max_connections: 300 } },
     },
   });
   await cluster.up();
