@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import type * as z from "zod";
 import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
@@ -312,7 +313,7 @@ export class Agent {
         throw new OdooPgError("not_running", {
           message: `The agent does not keep the cluster running yet.`,
           safe: "Nothing was changed.",
-          next: "odoo-pg up",
+          next: odooPg("up"),
         });
       }
       if (request.dry_run) return await carryOut(request, runtime, pool, progress);
@@ -536,7 +537,7 @@ function requireFittingRecord(state: ClusterState, config: Config): void {
     throw new OdooPgError("refused", {
       message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
       safe,
-      next: 'Take "upstream" (and SLAVEHOST) out, then: odoo-pg up. To follow another primary, start with another state_dir.',
+      next: nextStep`Take "upstream" (and SLAVEHOST) out, then: ${odooPg("up")}. To follow another primary, start with another state_dir.`,
     });
   }
   if (!config.upstream && state.primary === UPSTREAM) {
@@ -545,7 +546,7 @@ function requireFittingRecord(state: ClusterState, config: Config): void {
       message:
         'The cluster follows a primary that odoo-pg does not run, and the configuration has no "upstream" any more.',
       safe,
-      next: `Put "upstream" back, then run odoo-pg up. To make ${node} the primary: put it back, stop the other primary, then: odoo-pg promote ${node}`,
+      next: nextStep`Put "upstream" back, then run ${odooPg("up")}. To make ${node} the primary: put it back, stop the other primary, then: ${odooPg("promote", node)}`,
     });
   }
 }

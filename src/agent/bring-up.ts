@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { factsOf } from "../model/observation.ts";
 import { isCopySlot, slotName } from "../config/layout.ts";
@@ -312,7 +313,7 @@ async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean)
     throw new OdooPgError("node_not_ready", {
       message: `Node ${primary.node.name} is recorded as primary, but it ${facts ? "runs as a replica" : "does not answer"}.`,
       safe: "Nothing was changed.",
-      next: `Look: odoo-pg logs ${primary.node.name}`,
+      next: nextStep`Look: ${odooPg("logs", primary.node.name)}`,
     });
   }
   try {
@@ -394,13 +395,13 @@ async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<v
       throw new OdooPgError("node_not_ready", {
         message: `Node ${name} needs reseed: ${runtime.state.primary} has no longer the WAL that it needs to catch up.`,
         safe: "Its data is untouched.",
-        next: `odoo-pg reseed ${name}`,
+        next: odooPg("reseed", name),
       });
     },
     {
       what: `${name} to stream from ${runtime.state.primary}`,
       limit: 60_000,
-      next: `Look: odoo-pg logs ${name}`,
+      next: nextStep`Look: ${odooPg("logs", name)}`,
     },
   );
 }

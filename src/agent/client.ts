@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
@@ -68,14 +69,14 @@ export async function order(
         safe: "Nothing is half made.",
         next:
           path === "/operate"
-            ? "Follow it: odoo-pg status --watch; how it ended: odoo-pg history. Once it has ended, the same command would do it a second time."
-            : "Follow it: odoo-pg status --watch. Wait for it: run the same command again. Stop the cluster once it has ended: odoo-pg down.",
+            ? nextStep`Follow it: ${odooPg("status", "--watch")}; how it ended: ${odooPg("history")}. Once it has ended, the same command would do it a second time.`
+            : nextStep`Follow it: ${odooPg("status", "--watch")}. Wait for it: run the same command again. Stop the cluster once it has ended: ${odooPg("down")}.`,
       });
     }
     if (lines === 0) {
       throw new OdooPgError("not_running", {
         message: `The agent does not answer: ${error instanceof Error ? error.message : String(error)}`,
-        next: "odoo-pg up",
+        next: odooPg("up"),
         cause: error,
       });
     }
@@ -83,7 +84,7 @@ export async function order(
   throw new OdooPgError("not_running", {
     message: "The agent ended before it was done.",
     safe: "The servers go on; every step can be repeated.",
-    next: "Run the same command again. Its last words: odoo-pg logs agent",
+    next: nextStep`Run the same command again. Its last words: ${odooPg("logs", "agent")}`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
 import { move, writeFileAtomic } from "../system/files/files.ts";
@@ -25,7 +26,7 @@ export async function readAlarms(stateDir: string): Promise<SavedAlarms | undefi
   return await readJsonFile(alarmsFile(stateDir), savedSchema, {
     code: "state_dir_unusable",
     safe: "Nothing was changed.",
-    next: "The agent sets it aside when it starts, and tells the alarms that are on again: odoo-pg up",
+    next: nextStep`The agent sets it aside when it starts, and tells the alarms that are on again: ${odooPg("up")}`,
   });
 }
 

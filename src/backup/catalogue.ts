@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
@@ -80,7 +81,7 @@ export async function readBackupFolder(folder: string): Promise<CataloguedBackup
 const DAMAGED = {
   code: "backup_damaged",
   safe: "Nothing was changed.",
-  next: "Look for another backup: odoo-pg backup list",
+  next: nextStep`Look for another backup: ${odooPg("backup", "list")}`,
 } as const;
 
 /** What was found when the backup was looked at after it was made. A damaged record proves nothing, and says so. */
@@ -105,7 +106,7 @@ export async function readContents(folder: string): Promise<Contents> {
   throw new OdooPgError("backup_damaged", {
     message: `There is no ${file}: the backup is not whole.`,
     safe: "Nothing was changed.",
-    next: "Look for another backup: odoo-pg backup list",
+    next: nextStep`Look for another backup: ${odooPg("backup", "list")}`,
   });
 }
 
@@ -140,6 +141,6 @@ export async function unknownBackup(place: BackupPlace, word: string): Promise<O
   return new OdooPgError("backup_unknown", {
     message: `There is no backup "${word}" in ${place.dir}.${hint}`,
     safe: "Nothing was changed.",
-    next: "Look which there are: odoo-pg backup list",
+    next: nextStep`Look which there are: ${odooPg("backup", "list")}`,
   });
 }

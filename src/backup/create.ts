@@ -1,3 +1,4 @@
+import { odooPg } from "../next-step.ts";
 import path from "node:path";
 import type { Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
@@ -130,7 +131,7 @@ function assertRight(snapshot: Snapshot, database: string): void {
     throw new OdooPgError("primary_unreachable", {
       message: "The server that answers is a replica; backups are made from the primary.",
       safe: "Nothing was changed; earlier backups are untouched.",
-      next: "odoo-pg status",
+      next: odooPg("status"),
     });
   }
   if (snapshot.database !== database)

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
@@ -39,7 +40,7 @@ export async function databasesNamed(
         all.map((database) => database.name),
       )}`,
       safe: "Nothing was changed.",
-      next: "Look which there are: odoo-pg db list",
+      next: nextStep`Look which there are: ${odooPg("db", "list")}`,
     });
   });
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { linesOf } from "../system/process/streams.ts";
@@ -44,7 +45,7 @@ export async function* readFilestoreList(folder: string): AsyncGenerator<ListedF
       throw new OdooPgError("backup_damaged", {
         message: `${file} holds a line that cannot be read: ${JSON.stringify(line.slice(0, 80))}.`,
         safe: "Nothing was changed.",
-        next: "Look for another backup: odoo-pg backup list",
+        next: nextStep`Look for another backup: ${odooPg("backup", "list")}`,
       });
     }
     yield listed;

@@ -1,3 +1,4 @@
+import { odooPg } from "../next-step.ts";
 import path from "node:path";
 import { readState } from "../store/state.ts";
 import type { Layout } from "../config/layout.ts";
@@ -40,7 +41,7 @@ export async function openBackupSource(wish: SourceWish): Promise<BackupSource> 
         ? `The primary (${state.primary}) is not on this host, and what is asked for is done where it runs.`
         : `Cluster ${config.cluster} was not started yet.`,
       safe: "Nothing was changed.",
-      next: elsewhere ? "Run the same command on the primary's host." : "odoo-pg up",
+      next: elsewhere ? "Run the same command on the primary's host." : odooPg("up"),
     });
   }
   const superuser = Superuser.of(layout, node);
@@ -85,7 +86,7 @@ async function serverMajor(node: string, superuser: Superuser): Promise<number> 
     throw new OdooPgError("primary_unreachable", {
       message: `The primary ${node} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
       safe: "Nothing was changed; earlier backups are untouched.",
-      next: "odoo-pg status",
+      next: odooPg("status"),
       cause: error,
     });
   }

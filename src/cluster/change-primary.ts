@@ -1,3 +1,4 @@
+import { nextStep, odooPg, type NextText } from "../next-step.ts";
 import { showBytes } from "../model/quantities.ts";
 import { bytesBehind, type Lsn } from "../model/lsn.ts";
 import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../model/observation.ts";
@@ -10,10 +11,10 @@ const SWITCHOVER_MAX_LAG = 16 * 1024 * 1024;
 
 /** Whether an action may go on, and with which steps, for the reader. */
 export type Decision =
-  | { readonly kind: "go"; readonly to: string; readonly steps: readonly string[]; readonly undo: string }
-  | { readonly kind: "refuse"; readonly message: string; readonly next: string };
+  | { readonly kind: "go"; readonly to: string; readonly steps: readonly string[]; readonly undo: NextText }
+  | { readonly kind: "refuse"; readonly message: string; readonly next: NextText };
 
-function refuse(message: string, next: string): Decision {
+function refuse(message: string, next: NextText): Decision {
   return { kind: "refuse", message, next };
 }
 
@@ -43,18 +44,21 @@ export function decideSwitchover(input: {
 }): Decision {
   const { primary, replicas } = input;
   const from = primary.name;
-  if (input.to === from) return refuse(`${from} is the primary already.`, "odoo-pg status");
+  if (input.to === from) return refuse(`${from} is the primary already.`, odooPg("status"));
   const facts = factsOf(primary);
   if (!facts || facts.in_recovery) {
     const reason = primary.answer.kind === "none" ? primary.answer.reason : "runs as a replica";
     return refuse(
       `The primary ${from} ${reason}; a switchover needs it to hand over.`,
-      `Bring it back (odoo-pg up), or promote a replica: odoo-pg promote ${replicas[0]?.name ?? "NODE"}`,
+      nextStep`Bring it back (${odooPg("up")}), or promote a replica: ${odooPg("promote", replicas[0]?.name ?? "NODE")}`,
     );
   }
   const candidates = replicas.filter((replica) => input.to === undefined || replica.name === input.to);
   if (!candidates.length)
-    return refuse("The cluster has no replica to switch to.", "Add a node to odoo-pg.yaml, then: odoo-pg up");
+    return refuse(
+      "The cluster has no replica to switch to.",
+      nextStep`Add a node to odoo-pg.yaml, then: ${odooPg("up")}`,
+    );
   const reasons = new Map(candidates.map((replica) => [replica.name, whyNotReady(replica, facts)]));
   const ready = candidates
     .filter((replica) => reasons.get(replica.name) === undefined)
@@ -64,7 +68,7 @@ export function decideSwitchover(input: {
     const all = [...reasons].map(([name, reason]) => `${name} ${reason ?? ""}`).join("; ");
     return refuse(
       `No switchover now: ${all}.`,
-      "Until a replica streams and has caught up: odoo-pg status --watch",
+      nextStep`Until a replica streams and has caught up: ${odooPg("status", "--watch")}`,
     );
   }
   return {
@@ -78,7 +82,7 @@ export function decideSwitchover(input: {
       `promote ${to}; the write endpoint leads to it`,
       `start ${from} as a replica of ${to}${replicas.length > 1 ? "; the other replicas follow" : ""}`,
     ],
-    undo: `odoo-pg switchover --to ${from}`,
+    undo: odooPg("switchover", "--to", from),
   };
 }
 
@@ -103,29 +107,29 @@ export function decidePromote(input: {
 }): Decision {
   const { node, primary, replicas, fence } = input;
   const from = primary.name;
-  if (node === from) return refuse(`${node} is the primary already.`, "odoo-pg status");
+  if (node === from) return refuse(`${node} is the primary already.`, odooPg("status"));
   const target = factsOf(replicas.find((replica) => replica.name === node));
   if (!target?.in_recovery) {
     return refuse(
       `${node} ${target ? "is not a replica" : "does not answer"}, so it cannot be promoted.`,
-      `odoo-pg logs ${node}`,
+      odooPg("logs", node),
     );
   }
   if (input.primaryRuns && fence === undefined) {
     if (input.foreign) {
       return refuse(
         "The primary that this cluster follows answers; two primaries would be the worst of all.",
-        `Stop it on its host, and keep it stopped; then: odoo-pg promote ${node}`,
+        nextStep`Stop it on its host, and keep it stopped; then: ${odooPg("promote", node)}`,
       );
     }
     return primary.answer.kind === "facts"
       ? refuse(
           `The primary ${from} answers; two primaries would be the worst of all.`,
-          `Planned: odoo-pg switchover --to ${node}. If ${from} must go: odoo-pg promote ${node} --fence fast`,
+          nextStep`Planned: ${odooPg("switchover", "--to", node)}. If ${from} must go: ${odooPg("promote", node, "--fence", "fast")}`,
         )
       : refuse(
           `The primary ${from} ${primary.answer.reason}, but its processes are there: they might go on later.`,
-          `odoo-pg promote ${node} --fence immediate`,
+          odooPg("promote", node, "--fence", "immediate"),
         );
   }
   const ahead = replicas
@@ -138,7 +142,7 @@ export function decidePromote(input: {
   if (ahead && ahead.bytes > 0 && !input.allowDataLoss) {
     return refuse(
       `${ahead.name} has received ${showBytes(ahead.bytes)} more than ${node}.`,
-      `odoo-pg promote ${ahead.name}`,
+      odooPg("promote", ahead.name),
     );
   }
   return {
@@ -156,7 +160,7 @@ export function decidePromote(input: {
     ],
     undo: input.foreign
       ? `none: take "upstream" out of odoo-pg.yaml`
-      : `odoo-pg rejoin ${from}, then odoo-pg switchover --to ${from}`,
+      : nextStep`${odooPg("rejoin", from)}, then ${odooPg("switchover", "--to", from)}`,
   };
 }
 

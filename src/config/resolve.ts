@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { OdooPgError } from "../errors.ts";
 import { conflicts } from "./conflicts.ts";
 import { ENVIRONMENT_ROLES, type EnvironmentReading, readEnvironment } from "./environment.ts";
@@ -179,6 +180,6 @@ function invalid(problems: readonly Problem[]): OdooPgError {
   return new OdooPgError("config_invalid", {
     message: sorted.map(formatProblem).join("\n"),
     safe: "Nothing was changed.",
-    next: "Correct it, then look again with: odoo-pg config check",
+    next: nextStep`Correct it, then look again with: ${odooPg("config", "check")}`,
   });
 }

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { odooPg } from "../next-step.ts";
+import { odooPg, nextStep, type NextText } from "../next-step.ts";
 import { OdooPgError, toOdooPgError, type ErrorCode } from "../errors.ts";
 
 const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
@@ -28,7 +28,7 @@ export function errorAnswer(context: Context, thrown: unknown, status?: Contentf
   );
 }
 
-export function notAllowed(message: string, next?: string): OdooPgError {
+export function notAllowed(message: string, next?: NextText): OdooPgError {
   return new OdooPgError("not_allowed", {
     message,
     safe: "Nothing was changed.",
@@ -39,6 +39,6 @@ export function notAllowed(message: string, next?: string): OdooPgError {
 export function signInNeeded(): OdooPgError {
   return new OdooPgError("sign_in_needed", {
     message: "Here everything needs a sign-in.",
-    next: "odoo-pg console prints a link that signs in.",
+    next: nextStep`${odooPg("console")} prints a link that signs in.`,
   });
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
@@ -109,7 +110,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
       context.header("retry-after", String(wait));
       throw new OdooPgError("too_many_tries", {
         message: `Too many wrong passwords. Try again in ${wait} s.`,
-        next: "odoo-pg console prints a link that signs in at once.",
+        next: nextStep`${odooPg("console")} prints a link that signs in at once.`,
       });
     }
     const passwords = await parts.passwords();
@@ -131,7 +132,10 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     const { req } = context;
     const host = req.header("host");
     if (!mayBearHost(door, host, certified))
-      throw notAllowed("This address is not one of the console's.", "odoo-pg console prints the right one.");
+      throw notAllowed(
+        "This address is not one of the console's.",
+        nextStep`${odooPg("console")} prints the right one.`,
+      );
     const provenance = {
       method: req.method,
       host,
@@ -233,7 +237,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     if (!signIn)
       throw notAllowed(
         "Only an operator who has signed in may do this.",
-        "odoo-pg console prints a link that signs in.",
+        nextStep`${odooPg("console")} prints a link that signs in.`,
       );
     if (!sameSecret(context.req.header(TOKEN_HEADER) ?? "", signIn.token))
       throw notAllowed("The page's token is missing or old.", "Load the page again.");
@@ -241,7 +245,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     if (parts.readOnly)
       throw notAllowed(
         "By the configuration nothing can be done from here.",
-        "odoo-pg config show (console.read_only)",
+        nextStep`${odooPg("config", "show")} (console.read_only)`,
       );
     return role;
   };

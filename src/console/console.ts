@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { X509Certificate } from "node:crypto";
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
@@ -98,8 +99,8 @@ export class ConsoleServer {
           ? `The console is not served: ${this.#problem ?? "it is just being opened"}.`
           : "The console is turned off (console.enabled is false).",
         next: this.#wanted
-          ? "odoo-pg status"
-          : 'Set "console: {enabled: true}" in odoo-pg.yaml, then: odoo-pg up',
+          ? odooPg("status")
+          : nextStep`Set "console: {enabled: true}" in odoo-pg.yaml, then: ${odooPg("up")}`,
       });
     }
     return {

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
@@ -241,7 +242,7 @@ export class Balancer {
     const record = await readJsonFile(this.files.process, recordSchema, {
       code: "state_dir_unusable",
       safe: "The sessions that HAProxy carries go on.",
-      next: "It says which processes are HAProxy's. End those that are left (ps -C haproxy), remove the file, then: odoo-pg up",
+      next: nextStep`It says which processes are HAProxy's. End those that are left (ps -C haproxy), remove the file, then: ${odooPg("up")}`,
     });
     if (!record) return [];
     const { workers, ...master } = record;
@@ -344,7 +345,7 @@ export class Balancer {
     return new OdooPgError("command_failed", {
       message: `${what}${words.length ? `:\n  ${words.join("\n  ")}` : "."}`,
       safe,
-      next: "Look at: odoo-pg logs haproxy",
+      next: nextStep`Look at: ${odooPg("logs", "haproxy")}`,
     });
   }
 }
@@ -366,6 +367,6 @@ function unresponsive(pid: number | undefined): OdooPgError {
   return new OdooPgError("timed_out", {
     message: `HAProxy${pid === undefined ? "" : ` (process ${pid})`} does not answer on its socket.`,
     safe: "The sessions that it carries may go on.",
-    next: `Look at: odoo-pg logs haproxy${pid === undefined ? "" : `. To have it started anew: kill -9 ${pid}`}`,
+    next: nextStep`Look at: ${odooPg("logs", "haproxy")}${pid === undefined ? "" : `. To have it started anew: kill -9 ${pid}`}`,
   });
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { OdooPgError } from "../errors.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network/network.ts";
@@ -36,14 +37,14 @@ async function ask(masterSocket: string, line: string, limit = ANSWER_LIMIT): Pr
     if (code === "ENOENT" || code === "ECONNREFUSED") {
       throw new OdooPgError("not_running", {
         message: "HAProxy is not running: nobody listens on its socket.",
-        next: "odoo-pg up",
+        next: odooPg("up"),
         cause,
       });
     }
     throw new OdooPgError("timed_out", {
       message: `HAProxy does not answer: ${cause instanceof Error ? cause.message : String(cause)}.`,
       safe: "The sessions that it carries go on.",
-      next: "Look at: odoo-pg logs haproxy",
+      next: nextStep`Look at: ${odooPg("logs", "haproxy")}`,
       cause,
     });
   }
@@ -62,7 +63,7 @@ export async function readProcesses(masterSocket: string): Promise<Processes> {
   if (processes) return processes;
   throw new OdooPgError("timed_out", {
     message: `HAProxy has no worker: ${firstLine(answer)}`,
-    next: "Look at: odoo-pg logs haproxy",
+    next: nextStep`Look at: ${odooPg("logs", "haproxy")}`,
   });
 }
 
@@ -101,7 +102,7 @@ function refused(command: string, answer: string): OdooPgError {
   return new OdooPgError("command_failed", {
     message: `HAProxy refused "${command}": ${firstLine(answer)}`,
     safe: "Nothing was changed by this order.",
-    next: "Look at: odoo-pg logs haproxy",
+    next: nextStep`Look at: ${odooPg("logs", "haproxy")}`,
   });
 }
 
@@ -180,7 +181,7 @@ export async function cutSessions(
       throw new OdooPgError("timed_out", {
         message: `Sessions on ${nameOf(ref)} are not gone after ${limit / 1000} s: ${left} are left.`,
         safe: "The server takes no new sessions.",
-        next: "It is tried again by itself. Look at: odoo-pg logs haproxy",
+        next: nextStep`It is tried again by itself. Look at: ${odooPg("logs", "haproxy")}`,
       });
     }
     await pause(CUT_INTERVAL);

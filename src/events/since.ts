@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { OdooPgError } from "../errors.ts";
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -14,6 +15,6 @@ export function momentOf(text: string, now: number): number {
   if (!Number.isNaN(date)) return date;
   throw new OdooPgError("usage", {
     message: `--since ${text}: that is no length of time and no date.`,
-    next: "odoo-pg events --since 24h (or 30m, 7d, 2026-03-01, 2026-03-01T09:00Z)",
+    next: nextStep`${odooPg("events", "--since", "24h")} (or 30m, 7d, 2026-03-01, 2026-03-01T09:00Z)`,
   });
 }

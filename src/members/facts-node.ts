@@ -1,3 +1,4 @@
+import { odooPg } from "../next-step.ts";
 import { factsOf } from "../model/observation.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
@@ -17,7 +18,7 @@ export function factsNode(runtime: Runtime): NodeHandle | undefined {
  */
 export function factsAccess(runtime: Runtime | undefined): RoleAccess {
   if (!runtime || runtime.upstream) {
-    throw new OdooPgError("not_running", { message: "odoo-pg runs no primary.", next: "odoo-pg up" });
+    throw new OdooPgError("not_running", { message: "odoo-pg runs no primary.", next: odooPg("up") });
   }
   const { config, passwords } = runtime;
   return primaryOf(runtime).superuser.as(config.odoo.role, passwords.odoo);

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { factsOf } from "../model/observation.ts";
 import path from "node:path";
 import {
@@ -62,7 +63,7 @@ export function handleOf(runtime: Runtime, name: string): NodeHandle {
   throw new OdooPgError("node_unknown", {
     message: `No node is named "${name}". ${namesThatAre(name, [...runtime.nodes.keys()])}`,
     safe: "Nothing was changed.",
-    next: "The same command with one of these names. Who is what: odoo-pg status",
+    next: nextStep`The same command with one of these names. Who is what: ${odooPg("status")}`,
   });
 }
 

@@ -1,5 +1,5 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
-import { shellWord } from "../shell-word.ts";
 import { OdooPgError } from "../errors.ts";
 import { scramVerifier } from "../postgres/sql/scram.ts";
 import {
@@ -46,7 +46,7 @@ function assertOrdinary(name: string, ofCluster: readonly string[]): void {
       ? `Role "${name}" is one that the cluster needs.`
       : `Names such as "${name}" are kept for PostgreSQL and odoo-pg.`,
     safe: "Nothing was changed.",
-    next: "Take another role: odoo-pg role list",
+    next: nextStep`Take another role: ${odooPg("role", "list")}`,
   });
 }
 
@@ -75,7 +75,7 @@ export async function createRole(
       throw new OdooPgError("refused", {
         message: `Role "${name}" is there already.`,
         safe: "The role and its password are as they were.",
-        next: `Choose another name (odoo-pg role list), or change its password: odoo-pg psql -- -c ${shellWord(`\\password ${id(name)}`)}`,
+        next: nextStep`Choose another name (${odooPg("role", "list")}), or change its password: ${odooPg("psql", "--", "-c", `\\password ${id(name)}`)}`,
       });
     }
     throw explainSql(error, `Role "${name}" cannot be made`);

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
@@ -51,7 +52,7 @@ async function assertThere(session: Session, database: string): Promise<void> {
   throw new OdooPgError("database_unknown", {
     message: `There is no database "${database}". ${namesThatAre(database, names)}`,
     safe: "No session was touched.",
-    next: "Look which there are: odoo-pg db list",
+    next: nextStep`Look which there are: ${odooPg("db", "list")}`,
   });
 }
 
@@ -84,7 +85,7 @@ async function findSession(session: Session, pid: number): Promise<SessionSeen> 
     [pid],
   );
   const safe = "No session was touched.";
-  const next = "Look which there are: odoo-pg sessions list";
+  const next = nextStep`Look which there are: ${odooPg("sessions", "list")}`;
   if (!other)
     throw new OdooPgError("session_unknown", { message: `There is no session ${pid}.`, safe, next });
   const what =
@@ -113,7 +114,7 @@ export async function sessionToEnd(
   throw new OdooPgError("refused", {
     message: `Session ${pid} runs nothing now (${seen.state ?? "?"}): there is nothing to cancel.`,
     safe: "No session was touched.",
-    next: `To end the session itself: odoo-pg sessions terminate ${pid}`,
+    next: nextStep`To end the session itself: ${odooPg("sessions", "terminate", String(pid))}`,
   });
 }
 
@@ -137,7 +138,7 @@ export async function endSession(
   if (how === "cancel") return seen;
   await waitUntil(
     async () => (await session.query("SELECT FROM pg_stat_activity WHERE pid = $1", [pid])).length === 0,
-    { what: `session ${pid} to end`, limit: END_LIMIT, next: "odoo-pg sessions list" },
+    { what: `session ${pid} to end`, limit: END_LIMIT, next: odooPg("sessions", "list") },
   );
   return seen;
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { X509Certificate, randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
@@ -150,7 +151,7 @@ async function isGood(
     throw damagedFile(authority, "it holds no certificate", {
       code: "state_dir_unusable",
       safe: "Nothing was changed; the servers go on with the certificates that they have.",
-      next: `Put it back from a copy. Without one: remove ${path.dirname(authority)}, then odoo-pg up makes another authority, which clients that verify it have to be given.`,
+      next: nextStep`Put it back from a copy. Without one: remove ${path.dirname(authority)}, then ${odooPg("up")} makes another authority, which clients that verify it have to be given.`,
     });
   }
   // It is made by this cluster for itself: a damaged one is made anew.

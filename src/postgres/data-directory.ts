@@ -1,3 +1,4 @@
+import { nextStep, odooPg, type NextText } from "../next-step.ts";
 import path from "node:path";
 import { isMountPoint, kindOf, type Owner } from "../system/files/files.ts";
 import { inFolder, type Folder } from "../system/files/folder.ts";
@@ -9,7 +10,7 @@ export type DataDirectory =
   | { readonly kind: "absent" }
   | { readonly kind: "empty" }
   /** Not a data directory, or not one that this server can run; `reason` says why. It is never touched. */
-  | { readonly kind: "unusable"; readonly reason: string; readonly next: string }
+  | { readonly kind: "unusable"; readonly reason: string; readonly next: NextText }
   | {
       readonly kind: "whole";
       /** 64-bit number as text: JSON numbers would corrupt it. */
@@ -110,7 +111,7 @@ async function inspectFolder(
     return {
       kind: "unusable",
       reason: `${directory} cannot be read by pg_controldata: ${(control.stderr || control.stdout).trim().split("\n")[0] ?? ""}`,
-      next: "Of the primary: leave it where it is, its log shows what a replica lacks, and go on with a replica: odoo-pg promote NODE. Of a replica: move it away, then odoo-pg up.",
+      next: nextStep`Of the primary: leave it where it is, its log shows what a replica lacks, and go on with a replica: ${odooPg("promote", "NODE")}. Of a replica: move it away, then ${odooPg("up")}.`,
     };
   }
   const standby = folder.look("standby.signal") !== undefined;

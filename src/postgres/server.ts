@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import type { NodeLayout } from "../config/layout.ts";
@@ -124,7 +125,7 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
     {
       what: `node ${node} to answer (it may be replaying its log after a crash)`,
       limit: options.limit ?? 60_000,
-      next: `Follow it: odoo-pg logs ${node} -f`,
+      next: nextStep`Follow it: ${odooPg("logs", node, "-f")}`,
       signal: options.signal,
     },
   ).catch(async (error: unknown) => {
@@ -199,10 +200,10 @@ async function startFailure(node: string, files: NodeLayout): Promise<OdooPgErro
   const next = /could not bind|Address already in use/.test(words)
     ? "Another program holds the port: stop it or give the node another port."
     : /No space left/.test(words)
-      ? "Make room on the disk, then run: odoo-pg up"
+      ? nextStep`Make room on the disk, then run: ${odooPg("up")}`
       : REFUSED_TABLESPACE.test(words)
-        ? `A tablespace was made that it has no place for. Made anew, it gets one: odoo-pg reseed ${node}`
-        : `Read the whole log: odoo-pg logs ${node}`;
+        ? nextStep`A tablespace was made that it has no place for. Made anew, it gets one: ${odooPg("reseed", node)}`
+        : nextStep`Read the whole log: ${odooPg("logs", node)}`;
   return new OdooPgError("node_failed", {
     message: `Node ${node} does not start. The server's last words:\n${words}`,
     safe: "Its data directory was not changed by odoo-pg.",
@@ -278,7 +279,7 @@ export async function stopServer(
     throw new OdooPgError("timed_out", {
       message: `Still stopping: node ${node} has not finished its shutdown after ${limit / 1000} s.`,
       safe: "Nothing is lost: it writes its checkpoint.",
-      next: `Run the same command again to go on waiting, or look: odoo-pg logs ${node}`,
+      next: nextStep`Run the same command again to go on waiting, or look: ${odooPg("logs", node)}`,
     });
   }
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { filestoreOf } from "../odoo/filestore.ts";
@@ -117,7 +118,7 @@ export class NewFilestore {
       throw new OdooPgError("backup_damaged", {
         message: `${this.#problemCount} attachments are not as they were: ${this.#problems.join(", ")}${this.#problemCount > this.#problems.length ? ", …" : ""}.`,
         safe: "Nothing that existed was changed; what was restored until then is removed.",
-        next: "Take another backup: odoo-pg backup list",
+        next: nextStep`Take another backup: ${odooPg("backup", "list")}`,
       });
     }
     await syncTree(this.folder, this.#held.place);

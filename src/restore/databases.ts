@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
 import { filestoreFor, freeFilestoreFor } from "./attachments.ts";
@@ -68,7 +69,7 @@ export async function needDatabase(source: BackupSource, name: string): Promise<
       all.map(({ database }) => database),
     )}`,
     safe: "Nothing was changed.",
-    next: "Look which there are: odoo-pg db list",
+    next: nextStep`Look which there are: ${odooPg("db", "list")}`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { pause } from "../system/clock.ts";
@@ -59,7 +60,7 @@ async function checkFolder(source: BackupSource, { id, folder, manifest }: Catal
   throw new OdooPgError("backup_damaged", {
     message: `Backup ${id} is damaged: ${problems.slice(0, 5).join(", ")}.`,
     safe: "Nothing that existed was changed.",
-    next: `Take another one: odoo-pg backup list --database ${manifest.database}`,
+    next: nextStep`Take another one: ${odooPg("backup", "list", "--database", manifest.database)}`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
 import { isOdooDatabase } from "../backup/read-contents.ts";
@@ -75,7 +76,7 @@ async function ownerOfTables(target: NewDatabase, from: string): Promise<string>
     if (row?.["superuser"] !== true) return owner;
     throw new OdooPgError("refused", {
       message: `The tables of "${from}" belong to ${owner}, a superuser, with whose rights its triggers would run.`,
-      next: `Give them to Odoo's role first: ALTER TABLE … OWNER TO, in odoo-pg psql ${from}`,
+      next: nextStep`Give them to Odoo's role first: ALTER TABLE … OWNER TO, in ${odooPg("psql", from)}`,
     });
   });
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import * as z from "zod";
@@ -192,7 +193,7 @@ async function renameBusy(
         throw new OdooPgError("refused", {
           message: `Database "${database}" stays in use: ${error.message}.`,
           safe: "It and its filestore are as they were.",
-          next: `Stop Odoo, look who is in it (odoo-pg sessions list ${database}), and run the same command again.`,
+          next: nextStep`Stop Odoo, look who is in it (${odooPg("sessions", "list", database)}), and run the same command again.`,
           cause: error,
         });
       }

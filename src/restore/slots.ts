@@ -1,4 +1,4 @@
-import { shellWord } from "../shell-word.ts";
+import { odooPg, nextStep } from "../next-step.ts";
 import { OdooPgError } from "../errors.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import type { Session } from "../system/sql/sql.ts";
@@ -25,11 +25,11 @@ export async function assertNoSlots(
   const [first, ...more] = rows.map((row) => String(row["name"]));
   if (first === undefined) return;
   const names = [first, ...more].map((name) => `"${name}"`).join(", ");
-  const drop = `odoo-pg psql -- -c ${shellWord(`SELECT pg_drop_replication_slot('${first}')`)}`;
+  const drop = odooPg("psql", "--", "-c", `SELECT pg_drop_replication_slot('${first}')`);
   throw new OdooPgError("refused", {
     message: `Database "${called}" has ${more.length ? `${more.length + 1} logical replication slots` : "a logical replication slot"}, ${names}: dropping it would drop ${more.length ? "them" : "it"} too, and whoever follows by ${more.length ? "them" : "it"} would lose the stream.`,
     safe: "Nothing was changed.",
-    next: `${next === undefined ? "" : `${next}, or `}${next === undefined ? "Drop" : "drop"} what nobody follows by any more, then the same command again: ${drop}`,
+    next: nextStep`${next === undefined ? "" : `${next}, or `}${next === undefined ? "Drop" : "drop"} what nobody follows by any more, then the same command again: ${drop}`,
   });
 }
 

@@ -1,8 +1,7 @@
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { wordsOfLack } from "../model/lack.ts";
-import { shellWord } from "../shell-word.ts";
-import { nextInDocument } from "../next-step.ts";
+import { nextInDocument, odooPg } from "../next-step.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { oneLine } from "../printable.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
@@ -247,9 +246,13 @@ function damaged({ problems }: Verified): OdooPgError {
 }
 
 /** Where the rest is. */
-function nextOf({ id }: CataloguedBackup, { code, details }: OdooPgError): Pick<DatabaseResult, "next"> {
+function nextOf(
+  { id }: CataloguedBackup,
+  { code, details }: OdooPgError,
+): Pick<DatabaseResult, "next" | "next_step"> {
   if (!details.length) return {};
-  return { next: `odoo-pg backup show ${shellWord(id)}${code === "backup_damaged" ? "" : " --differences"}` };
+  const show = odooPg("backup", "show", id, ...(code === "backup_damaged" ? [] : ["--differences"]));
+  return nextInDocument([show], undefined);
 }
 
 /**

@@ -1,5 +1,5 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
-import { shellWord } from "../shell-word.ts";
 import { REPLICA_SENSITIVE } from "../config/settings/table.ts";
 import { forwardingAddress } from "../config/addresses.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
@@ -141,7 +141,7 @@ export async function reopenLocalAccess(runtime: Runtime, handle: NodeHandle): P
   await waitUntil(async () => !(await isRefused()), {
     what: `${handle.node.name} to let the superuser in`,
     limit: 10_000,
-    next: `odoo-pg logs ${handle.node.name}`,
+    next: odooPg("logs", handle.node.name),
   });
 }
 
@@ -204,7 +204,7 @@ function notConfigured(node: string, reason: string): OdooPgError {
   return new OdooPgError("node_not_ready", {
     message: `Node ${node} ${reason}: it goes on with the configuration that it has.`,
     safe: "The other nodes have theirs.",
-    next: "odoo-pg status",
+    next: odooPg("status"),
   });
 }
 
@@ -284,8 +284,8 @@ function refusedLines(node: string, errors: readonly FileError[]): OdooPgError {
     safe: `${node} goes on with what it ran with before.`,
     next:
       altered === undefined
-        ? "Correct odoo-pg.yaml, then run: odoo-pg up"
-        : `odoo-pg psql ${node} -- -c ${shellWord(`ALTER SYSTEM RESET ${altered}`)}, then: odoo-pg up`,
+        ? nextStep`Correct odoo-pg.yaml, then run: ${odooPg("up")}`
+        : nextStep`${odooPg("psql", node, "--", "-c", `ALTER SYSTEM RESET ${altered}`)}, then: ${odooPg("up")}`,
   });
 }
 
@@ -339,7 +339,7 @@ export async function startOrGoBack(
     throw new OdooPgError("parameter_invalid", {
       message: error instanceof OdooPgError ? error.message : String(error),
       safe: `${node.name} runs again with its previous configuration; no other node was restarted after it.`,
-      next: "Correct postgres.parameters in odoo-pg.yaml, then run: odoo-pg up",
+      next: nextStep`Correct postgres.parameters in odoo-pg.yaml, then run: ${odooPg("up")}`,
       cause: error,
     });
   }

@@ -1,3 +1,4 @@
+import { odooPg } from "../next-step.ts";
 import { endpointHost, forwardingAddress } from "../config/addresses.ts";
 import { Balancer } from "../endpoints/balancer.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
@@ -182,7 +183,7 @@ export class Endpoints {
       await waitUntil(async () => await accepts(host, endpoints[name].port, 500), {
         what: `the ${name} endpoint to take connections on ${host}:${endpoints[name].port}`,
         limit: 10_000,
-        next: "odoo-pg logs haproxy",
+        next: odooPg("logs", "haproxy"),
       });
     }
     await waitUntil(
@@ -196,7 +197,7 @@ export class Endpoints {
       {
         what: `the read endpoint to use ${[...members].join(", ")}`,
         limit: 10_000,
-        next: "odoo-pg logs haproxy",
+        next: odooPg("logs", "haproxy"),
       },
     );
   }

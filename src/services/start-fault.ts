@@ -1,6 +1,6 @@
+import { command, nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import { shellWord } from "../shell-word.ts";
 import { ALTERED_FILE, alteredLines } from "../postgres/sql/altered-settings.ts";
 import { tryConfiguration, type StartFault } from "../postgres/trial.ts";
 import { readTextIfAny } from "../system/files/files.ts";
@@ -40,13 +40,13 @@ export async function requireStartable(
     throw new OdooPgError("parameter_invalid", {
       message: `${name} would not start again with what ALTER SYSTEM has set: ${sayLine(handle, fault.altered)}.\n${fault.words}`,
       safe,
-      next: `odoo-pg psql ${name} -- -c ${shellWord(`ALTER SYSTEM RESET ${fault.altered.name}`)}, then: odoo-pg up`,
+      next: nextStep`${odooPg("psql", name, "--", "-c", `ALTER SYSTEM RESET ${fault.altered.name}`)}, then: ${odooPg("up")}`,
     });
   }
   throw new OdooPgError("parameter_invalid", {
     message: `${name} would not start with its new configuration (a restart is needed for ${pending.join(", ")}):\n${fault.words}`,
     safe,
-    next: "Correct postgres.parameters in odoo-pg.yaml, then run: odoo-pg up",
+    next: nextStep`Correct postgres.parameters in odoo-pg.yaml, then run: ${odooPg("up")}`,
   });
 }
 
@@ -74,7 +74,7 @@ export async function explainFailedStart(
   return new OdooPgError("node_failed", {
     message: `Node ${handle.node.name} does not start with what ALTER SYSTEM has set: ${sayLine(handle, fault.altered)}.\n${fault.words}`,
     safe: "Its data is untouched.",
-    next: `sed -i ${fault.altered.line}d ${shellWord(file)}, then: odoo-pg up`,
+    next: nextStep`${command("sed", "-i", `${fault.altered.line}d`, file)}, then: ${odooPg("up")}`,
     cause: error,
   });
 }
@@ -95,7 +95,7 @@ export async function explainRefused(
   return new OdooPgError("parameter_invalid", {
     message: `PostgreSQL ${installation.major} refuses what ALTER SYSTEM has set for ${handle.node.name}: ${sayLine(handle, fault.altered)}.\n${fault.words}`,
     safe: "Nothing was changed or restarted.",
-    next: `sed -i ${fault.altered.line}d ${shellWord(file)}, then: odoo-pg up`,
+    next: nextStep`${command("sed", "-i", `${fault.altered.line}d`, file)}, then: ${odooPg("up")}`,
     cause: error,
   });
 }

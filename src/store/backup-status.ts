@@ -1,3 +1,4 @@
+import { odooPg } from "../next-step.ts";
 import path from "node:path";
 import { damagedFile, lookAtJsonFile } from "../system/files/json-file.ts";
 import { backupStatusSchema, type BackupStatus } from "../model/backup-report.ts";
@@ -26,5 +27,5 @@ export async function readBackupStatus(stateDir: string): Promise<BackupRecord> 
 const RENEWED = {
   code: "state_dir_unusable",
   safe: "The backups are not concerned.",
-  next: "odoo-pg backup create --all",
+  next: odooPg("backup", "create", "--all"),
 } as const;

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { createHash } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
 import { shellWord } from "../shell-word.ts";
@@ -53,7 +54,7 @@ export async function takeLock(lockFile: string, pid: number): Promise<void> {
       throw new OdooPgError("locked", {
         message: `Another odoo-pg (process ${holder}) holds ${lockFile}.`,
         safe: "Nothing was changed.",
-        next: "Wait for it to end, or look: odoo-pg status",
+        next: nextStep`Wait for it to end, or look: ${odooPg("status")}`,
       });
     }
     if (await takeOver(lockFile, text, own, pid)) return;

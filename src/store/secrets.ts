@@ -1,7 +1,7 @@
+import { nextStep, odooPg, command, type NextText } from "../next-step.ts";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
-import { shellWord } from "../shell-word.ts";
 import { passwordProblem } from "../config/passwords.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
@@ -63,14 +63,15 @@ async function kept(layout: Layout, role: KeptPassword): Promise<string | undefi
 }
 
 /** What is made anew when its file is gone, and what only its owner knows. */
-function wayOut(role: KeptPassword, file: string): string {
-  const remove = `rm ${shellWord(file)} && odoo-pg up`;
-  if (role === "upstream") return "Give its password again (SLAVEPASSWORD), then: odoo-pg up";
-  if (role === "openerp") return `Put the file back from a copy. For a role that does not log in: ${remove}`;
+function wayOut(role: KeptPassword, file: string): NextText {
+  const remove = nextStep`${command("rm", file)} && ${odooPg("up")}`;
+  if (role === "upstream") return nextStep`Give its password again (SLAVEPASSWORD), then: ${odooPg("up")}`;
+  if (role === "openerp")
+    return nextStep`Put the file back from a copy. For a role that does not log in: ${remove}`;
   if (role === "odoo") {
-    return `Put the file back from a copy: the password stands in odoo.conf too. For a new one, which odoo.conf then needs: ${remove}`;
+    return nextStep`Put the file back from a copy: the password stands in odoo.conf too. For a new one, which odoo.conf then needs: ${remove}`;
   }
-  return `Have a new one made: ${remove}`;
+  return nextStep`Have a new one made: ${remove}`;
 }
 
 /**

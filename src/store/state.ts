@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
 import { resolvedConfigSchema } from "../config/schema.ts";
@@ -53,7 +54,7 @@ async function readOurs<T>(file: string, schema: z.ZodType<T>, told: DamageText)
   throw new OdooPgError("state_dir_unusable", {
     message: `${file} does not belong to root: what it says is not believed. The state directory is as odoo-pg up to 0.1 made it, or somebody changed its owner.`,
     safe: "Nothing was changed; what runs goes on.",
-    next: "odoo-pg up makes it root's, without a restart.",
+    next: nextStep`${odooPg("up")} makes it root's, without a restart.`,
   });
 }
 

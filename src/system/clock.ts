@@ -1,3 +1,4 @@
+import { nextStep, odooPg, type NextText } from "../next-step.ts";
 import { setTimeout as timer } from "node:timers/promises";
 import { OdooPgError } from "../errors.ts";
 
@@ -28,7 +29,7 @@ export interface Wait {
   readonly limit: number;
   /** Milliseconds between two looks; default 20. */
   readonly interval?: number;
-  readonly next?: string;
+  readonly next?: NextText;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,7 +49,7 @@ export async function waitUntil<T>(
       throw new OdooPgError("timed_out", {
         message: `Still waiting for ${wait.what} after ${Math.round(wait.limit / 1000)} s.`,
         safe: "Nothing is lost: what was begun goes on or can be begun again.",
-        next: wait.next ?? "Run the same command again, and look at: odoo-pg status",
+        next: wait.next ?? nextStep`Run the same command again, and look at: ${odooPg("status")}`,
       });
     }
     await pause(wait.interval ?? 20, wait.signal);

@@ -233,7 +233,7 @@ describe("a backup", () => {
         await expect(hasFilestore(filestore, odoo.filestore)).rejects.toMatchObject({
           code: "filestore_unusable",
           safe: expect.stringContaining("untouched"),
-          next: expect.stringContaining("sudo"),
+          next: [expect.stringContaining("sudo")],
         });
       });
     } finally {

@@ -107,7 +107,7 @@ describe("a backup that comes back with many differences", () => {
     expect(shown).toHaveLength(21);
     expect(shown.at(-1)).toBe("  - … and 981 more");
     expect(lines).toContainEqual(
-      expect.stringMatching(`^  Next: odoo-pg backup show ${id} --differences \\(with --config `),
+      expect.stringMatching(`^  Next: odoo-pg backup show ${id} --differences --config `),
     );
   });
 

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import { type DataSeen, decideStart, type StartDecision, type StartInput } from "../../src/cluster/start.ts";
 
 const ours = "7300000000000000001";
@@ -50,7 +51,7 @@ test("a primary whose data is gone is not made anew", () => {
   const missing = decide({ othersWithData: ["pg2"] });
   expect(missing).toMatchObject({ action: "refuse", reason: expect.stringContaining("is absent") });
   expect(missing).toMatchObject({
-    next: expect.stringMatching(/is its disk mounted\?.*odoo-pg promote pg2/),
+    next: [expect.stringContaining("is its disk mounted?"), odooPg("promote", "pg2")],
   });
   expect(decide({ data: { kind: "empty" } })).toMatchObject({
     action: "refuse",
@@ -66,7 +67,7 @@ test("an old primary waits for its rejoin instead of starting as a second one", 
   expect(decide({ node: "pg1", primary: "pg2", data: whole(false) })).toMatchObject({
     action: "wait",
     state: "needs rejoin",
-    next: "odoo-pg rejoin pg1",
+    next: odooPg("rejoin", "pg1"),
   });
 });
 

@@ -28,7 +28,7 @@ test("the program that is configured is used, and only that", async () => {
   await expect(findHaproxy("/nowhere/haproxy", machine)).rejects.toMatchObject({
     code: "haproxy_missing",
     message: expect.stringContaining("/nowhere/haproxy"),
-    next: expect.stringContaining("haproxy.program"),
+    next: [expect.stringContaining("haproxy.program")],
   });
 });
 

@@ -60,7 +60,7 @@ describe("a role", () => {
       ["role", "create", "odoo18"],
       'Role "odoo18" is there already.',
       "Safe: The role and its password are as they were.",
-      "Next: Choose another name (odoo-pg role list)",
+      "Next: Choose another name (odoo-pg role list --config",
       `'\\password "odoo18"'`,
     );
   });

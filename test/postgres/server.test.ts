@@ -232,7 +232,7 @@ test("a port in use is a failure with the server's own words", async () => {
   await expect(node.start()).rejects.toMatchObject({
     code: "node_failed",
     message: expect.stringMatching(/could not bind IPv4 address "127\.0\.0\.1": Address already in use/),
-    next: expect.stringContaining("Another program holds the port"),
+    next: [expect.stringContaining("Another program holds the port")],
   });
   expect(await findPostmaster(node.files.dataDir)).toBeUndefined();
 });

@@ -149,7 +149,7 @@ describe("a packed dump is told from its content:", () => {
       await expect(restored(join(folder, name))).rejects.toMatchObject({
         code: "dump_unusable",
         message: expect.stringContaining("parts"),
-        next: expect.stringContaining(next),
+        next: expect.arrayContaining([expect.stringContaining(next)]),
       });
   });
 
@@ -330,7 +330,7 @@ describe("a file of several databases:", () => {
     await expect(restored(all)).rejects.toMatchObject({
       code: "usage",
       message: expect.stringMatching(/"Bêta base".*"alpha"/),
-      next: expect.stringContaining("--database"),
+      next: expect.arrayContaining([expect.stringContaining("--database")]),
     });
     await expect(restored(all, "gamma")).rejects.toMatchObject({ code: "usage" });
     const before = await it.databases();

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import { every, monotonic, now, pause, waitUntil, within } from "../../src/system/clock.ts";
 
 test("a wait returns the first answer that is not undefined, false or null", async () => {
@@ -7,11 +8,11 @@ test("a wait returns the first answer that is not undefined, false or null", asy
 });
 
 test("a wait that reaches its limit says for what, and what to do next", async () => {
-  const wait = waitUntil(() => false, { what: "pg1 to answer", limit: 20, next: "odoo-pg logs pg1" });
+  const wait = waitUntil(() => false, { what: "pg1 to answer", limit: 20, next: odooPg("logs", "pg1") });
   await expect(wait).rejects.toMatchObject({
     code: "timed_out",
     message: expect.stringContaining("Still waiting for pg1 to answer"),
-    next: "odoo-pg logs pg1",
+    next: [odooPg("logs", "pg1")],
   });
 });
 

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import * as z from "zod";
 import { OdooPgError } from "../../errors.ts";
 
@@ -98,6 +99,6 @@ function invalid(file: string, problem: string): OdooPgError {
   return new OdooPgError("config_invalid", {
     message: `${file} is no odoo.conf that Odoo would read: ${problem}.`,
     safe: "Nothing was changed; doctor changes nothing.",
-    next: "Correct it, or name the file that Odoo is started with: odoo-pg doctor --odoo-conf FILE",
+    next: nextStep`Correct it, or name the file that Odoo is started with: ${odooPg("doctor", "--odoo-conf", "FILE")}`,
   });
 }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { findInput } from "../../restore/reading/input.ts";
 import { exportOdooZip } from "../../restore/export-zip.ts";
@@ -26,7 +27,7 @@ export async function exportBackup(
       throw new OdooPgError("usage", {
         message: `${word} is not a backup of odoo-pg.`,
         safe: "Nothing was changed.",
-        next: "Look which there are: odoo-pg backup list",
+        next: nextStep`Look which there are: ${odooPg("backup", "list")}`,
       });
     }
     const file = path.resolve(invocation.cwd, odooZip);

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import {
   endSession,
   endSessions,
@@ -81,7 +82,7 @@ export async function sessionsEnd(
     throw new OdooPgError("usage", {
       message: `${JSON.stringify(word)} is not the number of a session.`,
       safe: "No session was touched.",
-      next: "Look which there are: odoo-pg sessions list",
+      next: nextStep`Look which there are: ${odooPg("sessions", "list")}`,
     });
   }
   const seen = flags.dryRun

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { generatePassword } from "../../store/secrets.ts";
 import { shellWord } from "../../shell-word.ts";
@@ -88,7 +89,7 @@ function notOurs(message: string): OdooPgError {
   return new OdooPgError("refused", {
     message,
     safe: "Nothing was written.",
-    next: "Choose another folder (--directory), or print it: odoo-pg compose --print",
+    next: nextStep`Choose another folder (--directory), or print it: ${odooPg("compose", "--print")}`,
   });
 }
 

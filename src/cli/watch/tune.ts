@@ -103,7 +103,7 @@ function readFlags(flags: TuneFlags): { given: GivenFigures; wish: Wish } {
     new OdooPgError("usage", {
       message: `--${flag} ${message}`,
       safe: "Nothing was changed.",
-      next: "odoo-pg tune --help",
+      next: odooPg("tune", "--help"),
     });
   const number = (
     flag: string,

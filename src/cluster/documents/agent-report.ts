@@ -103,5 +103,9 @@ export const operationSchema = z.discriminatedUnion("operation", [
 export type OperationRequest = z.input<typeof operationSchema>;
 
 /** What an operation answers: its steps, and how to undo it. */
-export const outcomeSchema = z.object({ steps: z.string().array(), undo: z.string(), dry_run: z.boolean() });
+export const outcomeSchema = z.object({
+  steps: z.string().array(),
+  undo: nextStepOrWords,
+  dry_run: z.boolean(),
+});
 export type Outcome = z.output<typeof outcomeSchema>;

@@ -1,4 +1,4 @@
-import { odooPg } from "../../next-step.ts";
+import { odooPg, nextStep, asStep } from "../../next-step.ts";
 import {
   decidePromote,
   decideSwitchover,
@@ -82,7 +82,11 @@ export async function switchover(
     }),
     progress,
   );
-  const outcome: Outcome = { steps: [...decision.steps], undo: decision.undo, dry_run: request.dryRun };
+  const outcome: Outcome = {
+    steps: [...decision.steps],
+    undo: asStep(decision.undo),
+    dry_run: request.dryRun,
+  };
   if (request.dryRun) return outcome;
   const next = handleOf(runtime, decision.to);
 
@@ -173,7 +177,7 @@ export async function promoteNode(
     throw new OdooPgError("refused", {
       message: `${foreign.node.host}:${foreign.node.port} is not run by odoo-pg, so it cannot be stopped from here.`,
       safe: "Nothing was changed.",
-      next: `Stop it on its host, and keep it stopped; then: odoo-pg promote ${request.node}`,
+      next: nextStep`Stop it on its host, and keep it stopped; then: ${odooPg("promote", request.node)}`,
     });
   }
   const primaryRuns = foreign
@@ -183,7 +187,7 @@ export async function promoteNode(
     throw new OdooPgError("confirmation_missing", {
       message: `Losing data needs the cluster's name typed.`,
       safe: "Nothing was changed.",
-      next: `odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
+      next: odooPg("promote", request.node, "--allow-data-loss", "--confirm", runtime.config.cluster),
     });
   }
   const decision = goOn(
@@ -198,7 +202,11 @@ export async function promoteNode(
     }),
     progress,
   );
-  const outcome: Outcome = { steps: [...decision.steps], undo: decision.undo, dry_run: request.dryRun };
+  const outcome: Outcome = {
+    steps: [...decision.steps],
+    undo: asStep(decision.undo),
+    dry_run: request.dryRun,
+  };
   if (request.dryRun) return outcome;
 
   await old.take("fenced");
@@ -216,7 +224,7 @@ export async function promoteNode(
         throw new OdooPgError("refused", {
           message: `The primary ${old.node.name} came back in this moment.`,
           safe: "Nothing was changed.",
-          next: "odoo-pg status",
+          next: odooPg("status"),
         });
       }
       progress.step(old.node.name, `stop (${request.fence ?? "immediate"})`);
@@ -299,7 +307,7 @@ async function requireLossAccepted(
   throw new OdooPgError("refused", {
     message,
     safe: `${next.node.name} is still a replica; the data of ${old.node.name} is untouched.`,
-    next: `Bring ${old.node.name} back${runtime.upstream ? "" : " (odoo-pg up)"}, or accept the loss: odoo-pg promote ${request.node} --allow-data-loss --confirm ${runtime.config.cluster}`,
+    next: nextStep`Bring ${old.node.name} back${runtime.upstream ? "" : nextStep` (${odooPg("up")})`}, or accept the loss: ${odooPg("promote", request.node, "--allow-data-loss", "--confirm", runtime.config.cluster)}`,
   });
 }
 
@@ -321,7 +329,7 @@ async function requireEverything(runtime: Runtime, old: NodeHandle, next: NodeHa
       what: `${next.node.name} to replay the last of ${old.node.name}'s log`,
       limit: REPLAY_LIMIT,
       interval: 5,
-      next: `${old.node.name} is started again as the primary. Look: odoo-pg status`,
+      next: nextStep`${old.node.name} is started again as the primary. Look: ${odooPg("status")}`,
     },
   );
 }

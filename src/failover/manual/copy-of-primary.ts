@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import { OdooPgError } from "../../errors.ts";
 import { seedDataDirectory } from "../../postgres/seed.ts";
 import { tablespaceLinks } from "../../postgres/tablespaces.ts";
@@ -37,7 +38,7 @@ export async function copyOfPrimary(
     throw new OdooPgError("interrupted", {
       message: `The copy of ${primary.node.name} for ${handle.node.name} was given up: the cluster goes down.`,
       safe: "What existed before is unchanged. A half copy is never started.",
-      next: `When the cluster is to run again: odoo-pg up, then odoo-pg reseed ${handle.node.name} if that was asked for.`,
+      next: nextStep`When the cluster is to run again: ${odooPg("up")}, then ${odooPg("reseed", handle.node.name)} if that was asked for.`,
       cause: error,
     });
   });

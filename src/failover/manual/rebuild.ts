@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { copySlotName, slotName } from "../../config/layout.ts";
 import { factsOf } from "../../model/observation.ts";
@@ -67,8 +68,8 @@ export async function reseed(
       ...(request.discardOld ? ["remove the old data"] : []),
     ],
     undo: request.discardOld
-      ? "none: the old data is removed"
-      : `odoo-pg down, then rename the directory that is kept aside back`,
+      ? ["none: the old data is removed"]
+      : nextStep`${odooPg("down")}, then rename the directory that is kept aside back`,
     dry_run: request.dryRun,
   };
   outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
@@ -107,7 +108,7 @@ export async function rejoin(
   const observed = factsOf(await handle.observe());
   if (observed?.in_recovery && observed.receiver_status === "streaming") {
     progress.note(`${request.node} streams from ${runtime.state.primary} already: nothing is to be done.`);
-    return { steps: [], undo: "nothing was changed", dry_run: request.dryRun };
+    return { steps: [], undo: ["nothing was changed"], dry_run: request.dryRun };
   }
   const outcome: Outcome = {
     steps: [
@@ -117,7 +118,7 @@ export async function rejoin(
       `start ${request.node} as a replica and wait until it streams`,
       ...(request.discardOld ? ["remove the old data"] : []),
     ],
-    undo: `the old data is kept beside the new; what ${request.node} wrote alone is in it`,
+    undo: [`the old data is kept beside the new; what ${request.node} wrote alone is in it`],
     dry_run: request.dryRun,
   };
   outcome.steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
@@ -136,7 +137,7 @@ function whichReplica(runtime: Runtime): OdooPgError {
   return new OdooPgError("usage", {
     message: `Which node is to be made anew? ${first === undefined ? "There is no replica." : `The replicas are: ${names.join(", ")}.`}`,
     safe: "Nothing was changed.",
-    next: first === undefined ? "odoo-pg status" : `odoo-pg reseed ${first}`,
+    next: first === undefined ? odooPg("status") : odooPg("reseed", first),
   });
 }
 
@@ -148,7 +149,7 @@ async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandl
     throw new OdooPgError("refused", {
       message: `${name} is the primary: it has nobody to be made from.`,
       safe: "Nothing was changed.",
-      next: "To make another node primary first: odoo-pg switchover",
+      next: nextStep`To make another node primary first: ${odooPg("switchover")}`,
     });
   }
   const facts = factsOf(await primary.observe());
@@ -156,7 +157,7 @@ async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandl
   throw new OdooPgError("primary_unreachable", {
     message: `The primary ${primary.node.name} does not answer, so ${name} cannot be made from it.`,
     safe: `The data of ${name} is untouched.`,
-    next: "odoo-pg status",
+    next: odooPg("status"),
   });
 }
 
@@ -247,7 +248,7 @@ async function renew(
     await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
       what: `${node.name} to stream from ${primary.node.name}`,
       limit: 60_000,
-      next: `odoo-pg logs ${node.name}`,
+      next: odooPg("logs", node.name),
     });
     if (discardOld && aside !== undefined) {
       progress.step(node.name, "remove the old data");
@@ -339,7 +340,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
     throw new OdooPgError("command_failed", {
       message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,
       safe: `Its data is untouched; it stays stopped.`,
-      next: `Make it anew, the old data kept aside: odoo-pg rejoin ${handle.node.name} --reseed`,
+      next: nextStep`Make it anew, the old data kept aside: ${odooPg("rejoin", handle.node.name, "--reseed")}`,
       cause: error,
     });
   }

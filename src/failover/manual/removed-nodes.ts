@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { nodeLayoutOf, slotName, type NodeConfig } from "../../config/layout.ts";
 import type { Config } from "../../config/schema.ts";
@@ -24,7 +25,7 @@ export function refuseNodeChanges(runtime: Runtime, before: Config | undefined):
     throw new OdooPgError("refused", {
       message: `Node ${primary} is the primary, and the configuration no longer has it.`,
       safe: "Nothing was changed.",
-      next: `Put ${primary} back into odoo-pg.yaml, make another node primary (odoo-pg switchover), then remove it.`,
+      next: nextStep`Put ${primary} back into odoo-pg.yaml, make another node primary (${odooPg("switchover")}), then remove it.`,
     });
   }
   for (const node of before?.nodes ?? []) {
@@ -33,7 +34,7 @@ export function refuseNodeChanges(runtime: Runtime, before: Config | undefined):
       throw new OdooPgError("refused", {
         message: `data_dir of node ${node.name} was changed; odoo-pg does not move data.`,
         safe: "Nothing was changed.",
-        next: `Run odoo-pg down, move ${nodeLayoutOf(runtime.layout, node).dataDir} to the new place yourself, then run odoo-pg up. Or set data_dir back.`,
+        next: nextStep`Run ${odooPg("down")}, move ${nodeLayoutOf(runtime.layout, node).dataDir} to the new place yourself, then run ${odooPg("up")}. Or set data_dir back.`,
       });
     }
   }

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../../config/layout.ts";
@@ -225,7 +226,7 @@ export class Superuser {
     return new OdooPgError("refused", {
       message: `A session in database ${JSON.stringify(this.#database)} would not be the superuser's own: ${words}.`,
       safe: "Nothing was done in it.",
-      next: `Look what is set there: odoo-pg psql -- -c 'SELECT * FROM pg_db_role_setting'`,
+      next: nextStep`Look what is set there: ${odooPg("psql", "--", "-c", "SELECT * FROM pg_db_role_setting")}`,
     });
   }
 

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { shellWord } from "../../shell-word.ts";
 import { OdooPgError } from "../../errors.ts";
@@ -54,7 +55,7 @@ export async function findInput(place: BackupPlace, cwd: string, word: string): 
   throw new OdooPgError("backup_unknown", {
     message: `There is no file or folder ${file}.`,
     safe: "Nothing was changed.",
-    next: "Look which backups there are: odoo-pg backup list",
+    next: nextStep`Look which backups there are: ${odooPg("backup", "list")}`,
   });
 }
 
@@ -72,7 +73,7 @@ export async function findNamedBackup(
   throw new OdooPgError("dump_unusable", {
     message: `${word} is no backup of odoo-pg: nothing says what should be in it.`,
     safe: "Nothing was changed.",
-    next: `Try it by restoring: odoo-pg restore ${shellWord(word)} --as NEW_DATABASE`,
+    next: nextStep`Try it by restoring: ${odooPg("restore", word, "--as", "NEW_DATABASE")}`,
   });
 }
 

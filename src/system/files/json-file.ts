@@ -1,3 +1,4 @@
+import type { NextText } from "../../next-step.ts";
 import type * as z from "zod";
 import { OdooPgError, type ErrorCode } from "../../errors.ts";
 import { readTextIfAny } from "./files.ts";
@@ -31,7 +32,7 @@ function placeName(part: PropertyKey): string {
 export interface DamageText {
   readonly code: ErrorCode;
   readonly safe: string;
-  readonly next: string;
+  readonly next: NextText;
 }
 
 /** The error about a file that is there but holds nothing that can be used. */

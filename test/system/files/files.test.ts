@@ -87,7 +87,7 @@ test.runIf(mayMount || !isRoot)(
       code,
       message: expect.stringContaining(file),
       safe: expect.any(String),
-      next: expect.any(String),
+      next: [expect.any(String)],
     });
     expect(readFileSync(file, "utf8")).toBe("old");
     expect(readdirSync(folder)).toEqual(before);
