@@ -1,3 +1,4 @@
+import { isBeingCopied } from "../model/node-state.ts";
 import { odooPg } from "../next-step.ts";
 import { showSeconds, showShare } from "../model/quantities.ts";
 import type { NodeStatus, StatusDocument } from "../cluster/documents/status.ts";
@@ -72,7 +73,7 @@ function ofWarnings(status: StatusDocument): Sighting[] {
 
 /** Nodes that are away because somebody has ordered it: a copy may take hours, and is no news to anybody. */
 function beingCopied({ nodes }: StatusDocument): NodeStatus[] {
-  return nodes.filter(({ state }) => ["seeding", "reseed", "rejoin"].includes(state));
+  return nodes.filter(({ state }) => isBeingCopied(state));
 }
 
 function primaryAnswers({ warnings }: StatusDocument): boolean {

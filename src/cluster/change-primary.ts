@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import { nextStep, odooPg, type NextText } from "../next-step.ts";
 import { showBytes } from "../model/quantities.ts";
 import { bytesBehind, type Lsn } from "../model/lsn.ts";
@@ -21,7 +22,7 @@ function refuse(message: string, next: NextText): Decision {
 /** Why a replica cannot become primary without loss, or undefined when it can. */
 function whyNotReady(replica: NodeObservation, primary: ServerFacts): string | undefined {
   const facts = factsOf(replica);
-  if (!facts) return replica.answer.kind === "none" ? replica.answer.reason : "does not answer";
+  if (!facts) return replica.answer.kind === "none" ? sayOf(replica.answer.silence) : "does not answer";
   if (!facts.in_recovery) return "is not a replica";
   if (facts.receiver_status !== "streaming") return "does not stream";
   if (facts.timeline !== primary.timeline)
@@ -47,7 +48,7 @@ export function decideSwitchover(input: {
   if (input.to === from) return refuse(`${from} is the primary already.`, odooPg("status"));
   const facts = factsOf(primary);
   if (!facts || facts.in_recovery) {
-    const reason = primary.answer.kind === "none" ? primary.answer.reason : "runs as a replica";
+    const reason = primary.answer.kind === "none" ? sayOf(primary.answer.silence) : "runs as a replica";
     return refuse(
       `The primary ${from} ${reason}; a switchover needs it to hand over.`,
       nextStep`Bring it back (${odooPg("up")}), or promote a replica: ${odooPg("promote", replicas[0]?.name ?? "NODE")}`,
@@ -128,7 +129,7 @@ export function decidePromote(input: {
           nextStep`Planned: ${odooPg("switchover", "--to", node)}. If ${from} must go: ${odooPg("promote", node, "--fence", "fast")}`,
         )
       : refuse(
-          `The primary ${from} ${primary.answer.reason}, but its processes are there: they might go on later.`,
+          `The primary ${from} ${sayOf(primary.answer.silence)}, but its processes are there: they might go on later.`,
           odooPg("promote", node, "--fence", "immediate"),
         );
   }

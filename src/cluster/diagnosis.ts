@@ -1,3 +1,5 @@
+import type { WaitingState } from "../model/node-state.ts";
+import { sayOf } from "../model/silence.ts";
 import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { keepsMuch } from "./slot-wal.ts";
@@ -6,7 +8,7 @@ import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
 import { fullness, isFilling, type ClusterView, type KeptAside, type NodeView } from "./view.ts";
-import { warning, type FoundWarning } from "../model/warnings.ts";
+import { warning, type FoundWarning, type WarningCode } from "../model/warnings.ts";
 import { command, nextStep, odooPg, type NextText } from "../next-step.ts";
 import { shellWord } from "../shell-word.ts";
 
@@ -146,13 +148,12 @@ function waitingWrites({ primary, nodes, input }: ClusterView): FoundWarning[] {
   ];
 }
 
-/** `is not running`, or `does not answer (the database system is shutting down)`. */
+/** What a node does that does not answer, as it follows its name. */
 function sayWhy({ state, silence, account }: NodeView): string {
   if (account?.waiting) return "is not started";
   if (state === "starting") return "is starting, perhaps replaying its log after a crash";
-  if (["restarting", "seeding", "stopping"].includes(state)) return `is ${state}`;
-  if (silence === undefined) return "does not answer as it should";
-  return /^(?:is|was|does) /.test(silence) ? silence : `does not answer (${oneLine(silence)})`;
+  if (state === "restarting" || state === "seeding" || state === "stopping") return `is ${state}`;
+  return silence === undefined ? "does not answer as it should" : sayOf(silence);
 }
 
 function oneLine(text: string): string {
@@ -204,33 +205,33 @@ function held({ name, account, dataDir, facts }: NodeView): FoundWarning[] {
   if (facts) return [];
   if (account?.waiting) {
     const { state, reason, next } = account.waiting;
-    const code = account.tablespaces.length
-      ? "tablespace_shared"
-      : state === "needs rejoin"
-        ? "needs_rejoin"
-        : "node_refused";
     return [
-      warning(code, {
+      warning(account.tablespaces.length ? "tablespace_shared" : WAITING[state], {
         node: name,
         message: reason || `${name} waits.`,
-        next: next.length ? next : odooPg("logs", name),
+        next,
       }),
     ];
   }
   if (!account?.failure) return [];
-  const full = /No space left|Disk quota exceeded/i.test(account.failure);
   return [
     warning("start_failing", {
       node: name,
-      message: account.failure.includes(name)
-        ? account.failure
-        : `${name} does not start: ${account.failure}`,
-      next: full
-        ? nextStep`make room, and odoo-pg starts it by itself: ${command("df", "-h", dataDir)}`
-        : (account.failure_next ?? odooPg("logs", name)),
+      message: account.failure,
+      next:
+        account.failure_cause === "disk_full"
+          ? nextStep`make room, and odoo-pg starts it by itself: ${command("df", "-h", dataDir)}`
+          : (account.failure_next ?? odooPg("logs", name)),
     }),
   ];
 }
+
+/** The warning about a node that waits for a decision. */
+const WAITING = {
+  "needs rejoin": "needs_rejoin",
+  "needs reseed": "needs_reseed",
+  refused: "node_refused",
+} as const satisfies Record<WaitingState, WarningCode>;
 
 function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): FoundWarning[] {
   const { name, facts, slot } = replica;

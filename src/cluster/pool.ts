@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import type { Consistency } from "../config/schema.ts";
 import type { Lsn } from "../model/lsn.ts";
 import { factsOf, lagOf, type NodeObservation } from "../model/observation.ts";
@@ -78,7 +79,7 @@ function standingOf(replica: NodeObservation, input: PoolInput): Standing {
 
 function whyNot(replica: NodeObservation, input: PoolInput): string | undefined {
   const facts = factsOf(replica);
-  if (!facts) return replica.answer.kind === "none" ? replica.answer.reason : "does not answer";
+  if (!facts) return replica.answer.kind === "none" ? sayOf(replica.answer.silence) : "does not answer";
   if (!facts.in_recovery) return "is not a replica";
   if (input.consistency === "eventual") return undefined;
   if (facts.receiver_status !== "streaming") return "does not stream";

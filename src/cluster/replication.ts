@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import { formatLsn, type Lsn } from "../model/lsn.ts";
 import { factsOf, lagOf, type NodeObservation } from "../model/observation.ts";
 import { slotName } from "../config/layout.ts";
@@ -73,7 +74,7 @@ export function replicationReport(
       return {
         name: replica.name,
         answers: facts !== undefined,
-        reason: replica.answer.kind === "none" ? replica.answer.reason : null,
+        reason: replica.answer.kind === "none" ? sayOf(replica.answer.silence) : null,
         last_replayed_at: instant(facts?.last_replay_at),
         delay_seconds: lag.seconds ?? null,
         received_lsn: place(facts?.receive_lsn),

@@ -1,3 +1,4 @@
+import type { WaitingState } from "../model/node-state.ts";
 import { nextStep, odooPg, type NextText } from "../next-step.ts";
 
 /** What is known of a node's data directory; a subset of postgres/data-directory.ts, so that this part stays pure. */
@@ -28,7 +29,7 @@ export type StartDecision =
   /** An old primary that must not start as one; the cluster goes on without it. */
   | {
       readonly action: "wait";
-      readonly state: "needs rejoin" | "needs reseed";
+      readonly state: Exclude<WaitingState, "refused">;
       readonly reason: string;
       readonly next: NextText;
     }

@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import { backupsOf } from "./backups.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
@@ -76,6 +77,6 @@ function round(value: number, parts: number): number {
 }
 
 function reasonOf({ account, silence, role, pooled }: NodeView): string | null {
-  if (silence !== undefined) return account?.waiting?.reason ?? account?.failure ?? silence;
+  if (silence !== undefined) return account?.waiting?.reason ?? account?.failure ?? sayOf(silence);
   return role === "replica" && !pooled ? (account?.out_of_pool ?? null) : null;
 }

@@ -2,7 +2,22 @@ import type { BackupStatus } from "../model/backup-report.ts";
 import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import { bytesBehind } from "../model/lsn.ts";
-import { factsOf, lagOf, type Lag, type NodeObservation, type ServerFacts } from "../model/observation.ts";
+import {
+  STATE_DURING,
+  type NodeOperation,
+  type NodeState,
+  type StartFailure,
+  type WaitingState,
+} from "../model/node-state.ts";
+import { isStopped, type Silence } from "../model/silence.ts";
+import {
+  factsOf,
+  lagOf,
+  silenceIn,
+  type Lag,
+  type NodeObservation,
+  type ServerFacts,
+} from "../model/observation.ts";
 import type { NextStep } from "../next-step.ts";
 import type { OverruledCommits } from "./commit-rules.ts";
 import type { TablespaceTrouble } from "../model/tablespaces.ts";
@@ -13,11 +28,12 @@ export interface NodeAccount {
   readonly name: string;
   readonly out_of_pool: string | null;
   /** What it does with the node now: start, restart, seed, stop, remove. */
-  readonly operation: string | null;
+  readonly operation: NodeOperation | null;
   /** Why the node is not started: it waits for a decision. */
-  readonly waiting: { readonly state: string; readonly reason: string; readonly next: NextStep } | null;
-  /** Why the last start failed, in the server's words. */
+  readonly waiting: { readonly state: WaitingState; readonly reason: string; readonly next: NextStep } | null;
+  /** Why the last start failed: a sentence, with the server's words, and what they mean. */
   readonly failure: string | null;
+  readonly failure_cause: StartFailure | null;
   /** What is to be done about that, where it is known. */
   readonly failure_next: NextStep | null;
   /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
@@ -129,11 +145,11 @@ export interface NodeView {
   readonly node: NodeConfig;
   readonly dataDir: string;
   readonly role: "primary" | "replica";
-  readonly state: string;
+  readonly state: NodeState;
   readonly facts: ServerFacts | undefined;
   readonly account: NodeAccount | undefined;
   /** Why it does not answer; undefined when it does. */
-  readonly silence: string | undefined;
+  readonly silence: Silence | undefined;
   readonly lag: Lag;
   readonly slot: SlotStatus | undefined;
   readonly disk: DiskUse | undefined;
@@ -168,7 +184,8 @@ export function viewOf(input: StatusInput): ClusterView {
     : config.nodes.find(({ name }) => isPrimary(name))?.name;
   const primary = primaryName === undefined ? undefined : factsOf(observations.get(primaryName));
   const someServer = input.observations.some(
-    ({ name, answer }) => name !== UPSTREAM && (answer.kind === "facts" || answer.starting),
+    ({ name, answer }) =>
+      name !== UPSTREAM && (answer.kind === "facts" || answer.silence.kind === "starting"),
   );
   const someEndpoint = endpoints.readAnswers === true || endpoints.writeAnswers === true;
   const agentWorks = agent !== undefined && (agent.keeping || agent.operation !== null);
@@ -190,7 +207,7 @@ export function viewOf(input: StatusInput): ClusterView {
       state: stateOf(name, observation, primary, account, nothingAnswers),
       facts,
       account,
-      silence: silenceOf(observation),
+      silence: silenceIn(observation),
       lag: facts && replica ? lagOf(facts, primary) : { bytes: undefined, seconds: undefined },
       // A primary that odoo-pg does not run is not asked for its slots.
       slot: primary && replica && expectedPrimary !== UPSTREAM ? slotOf(name, primary) : undefined,
@@ -208,43 +225,26 @@ export function viewOf(input: StatusInput): ClusterView {
   };
 }
 
-function silenceOf(observation: NodeObservation | undefined): string | undefined {
-  if (!observation) return "was not looked at";
-  return observation.answer.kind === "none" ? observation.answer.reason || "does not answer" : undefined;
-}
-
-/** What the agent's operations look like from outside, while the server does not answer. */
-const OPERATION_STATES: ReadonlyMap<string, string> = new Map([
-  ["start", "starting"],
-  ["restart", "restarting"],
-  ["seed", "seeding"],
-  ["stop", "stopping"],
-  ["remove", "stopping"],
-]);
-
-/** Reasons of a look that say for certain that no server runs. */
-const NOT_RUNNING: readonly string[] = ["is not running", "was never started"];
-
 function stateOf(
   name: string,
   observation: NodeObservation | undefined,
   primary: ServerFacts | undefined,
   account: NodeAccount | undefined,
   nothingAnswers: boolean,
-): string {
+): NodeState {
   const facts = factsOf(observation);
   if (facts?.in_recovery && account?.stranded) return "needs reseed";
   if (facts) return runningState(name, facts, primary);
-  const operation = account?.operation;
-  if (operation) return OPERATION_STATES.get(operation) ?? operation;
-  if (account?.waiting) return account.waiting.state || "waiting";
-  if (observation?.answer.kind === "none" && observation.answer.starting) return "starting";
+  if (account?.operation) return STATE_DURING[account.operation];
+  if (account?.waiting) return account.waiting.state;
+  const silence = silenceIn(observation);
+  if (silence?.kind === "starting") return "starting";
   if (account?.failure) return "start fails";
   // In a cluster that runs, a server that is not there is missed; in one that is stopped it is not.
-  return nothingAnswers && NOT_RUNNING.includes(silenceOf(observation) ?? "") ? "stopped" : "unreachable";
+  return nothingAnswers && silence && isStopped(silence) ? "stopped" : "unreachable";
 }
 
-function runningState(name: string, facts: ServerFacts, primary: ServerFacts | undefined): string {
+function runningState(name: string, facts: ServerFacts, primary: ServerFacts | undefined): NodeState {
   if (!facts.in_recovery) return "running";
   if (facts.receiver_status !== "streaming") return "not streaming";
   if (facts.replay_paused) return "replay paused";

@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import * as z from "zod";
 import { factsOf, type NodeObservation } from "../model/observation.ts";
 import type { Standing } from "../cluster/pool.ts";
@@ -32,7 +33,7 @@ export function viewOfEndpoints(
     nodes: observations.map((observation) => {
       const facts = factsOf(observation);
       const standing = standings.find(({ name }) => name === observation.name);
-      const silence = observation.answer.kind === "none" ? observation.answer.reason : undefined;
+      const silence = observation.answer.kind === "none" ? sayOf(observation.answer.silence) : undefined;
       const state = facts ? (facts.in_recovery ? "replica" : "primary") : "unreachable";
       const old = state === "primary" && observation.name !== primary ? "an old primary: stop it" : undefined;
       return { name: observation.name, state, reason: old ?? silence ?? standing?.reason ?? null };

@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import { factsOf, type NodeObservation } from "../model/observation.ts";
 import type { NewEvent } from "./event.ts";
 
@@ -35,7 +36,7 @@ export function nodeEvents(
   }
   if (!past) return { past: { startedAt: undefined, down: true }, event: undefined };
   if (past.down || (lastSeen !== undefined && at - lastSeen < SILENT_FOR)) return { past, event: undefined };
-  const reason = answer.kind === "none" ? answer.reason : "does not answer";
+  const reason = answer.kind === "none" ? sayOf(answer.silence) : "does not answer";
   return {
     past: { ...past, down: true },
     event: { kind: "node_down", by: "agent", node: name, text: `${name} was lost: ${reason}` },

@@ -1,3 +1,4 @@
+import { silenceOf } from "../postgres/sql/silence.ts";
 import { foreignSlotName, nodeLayoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
 import type { NodeObservation, ServerFacts } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
@@ -12,7 +13,7 @@ import { SUPERUSER } from "../postgres/initialise.ts";
 import { RoleAccess } from "../postgres/sql/role-access.ts";
 import { now } from "../system/clock.ts";
 import type { Credentials, Session } from "../system/sql/sql.ts";
-import { NodeHandle, reasonOf } from "./node-handle.ts";
+import { NodeHandle } from "./node-handle.ts";
 
 /** Milliseconds between two looks at somebody else's primary: each is a connection of its own. */
 const LOOK_EVERY = 2000;
@@ -56,7 +57,7 @@ export class ForeignPrimary extends NodeHandle {
       this.observation = {
         ...this.observation,
         at: now(),
-        answer: { kind: "none", reason: reasonOf(error), starting: false },
+        answer: { kind: "none", silence: silenceOf(error) },
       };
     }
     return this.observation;

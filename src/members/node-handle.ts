@@ -1,3 +1,5 @@
+import type { NodeOperation, StartFailure, WaitingState } from "../model/node-state.ts";
+import { silenceOf } from "../postgres/sql/silence.ts";
 import { asStep, type NextStep, type NextText } from "../next-step.ts";
 import type { NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Lsn } from "../model/lsn.ts";
@@ -5,11 +7,11 @@ import type { NodeObservation } from "../model/observation.ts";
 import type { TablespaceTrouble } from "../model/tablespaces.ts";
 import { askServer, type Told } from "../postgres/sql/facts.ts";
 import { OdooPgError } from "../errors.ts";
-import { findPostmaster, refusedTablespace } from "../postgres/server.ts";
+import { findPostmaster, StartError } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
-import { SqlError, type Session } from "../system/sql/sql.ts";
+import type { Session } from "../system/sql/sql.ts";
 
 /** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
 const LOOK_LIMIT = 1000;
@@ -17,23 +19,22 @@ const LOOK_LIMIT = 1000;
 /** Milliseconds to connect for the agent's own statements. */
 const CONNECT_LIMIT = 2000;
 
-/** SQLSTATE 57P03 cannot_connect_now: starting up, shutting down, or recovering. */
-const NOT_YET = "57P03";
-
 /** A node that this agent looks after: its session for looking, and what was last seen. */
 export class NodeHandle {
   readonly node: NodeConfig;
   readonly files: NodeLayout;
   observation: NodeObservation;
   /** What an operation is doing with the node now; supervision keeps its hands off meanwhile. */
-  operation: string | undefined;
+  operation: NodeOperation | undefined;
   /** Why the node is not run: it waits for a decision of the user. */
-  waiting: { state: string; reason: string; next: NextStep } | undefined;
+  waiting: { state: WaitingState; reason: string; next: NextStep } | undefined;
   /** Starts that failed one after another, and when the next may be tried (our clock, milliseconds). */
   failures = 0;
   retryAt = 0;
-  /** Why the last start failed, and what is to be done about it where that is known. */
-  failure: { readonly reason: string; readonly next: NextStep | undefined } | undefined;
+  /** Why the last start failed, as a sentence, and what is to be done about it where that is known. */
+  failure:
+    | { readonly why: StartFailure; readonly text: string; readonly next: NextStep | undefined }
+    | undefined;
   /** What the words of a start that failed were found to mean. */
   explained: { readonly words: string; readonly as: unknown } | undefined;
   /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
@@ -64,13 +65,13 @@ export class NodeHandle {
     this.observation = {
       name: node.name,
       at: 0,
-      answer: { kind: "none", reason: "was not looked at yet", starting: false },
+      answer: { kind: "none", silence: { kind: "not_looked_at" } },
       lastSeen: undefined,
     };
   }
 
   /** Leaves the node alone until somebody has decided. */
-  waitFor(state: string, reason: string, next: NextText): void {
+  waitFor(state: WaitingState, reason: string, next: NextText): void {
     this.waiting = { state, reason, next: asStep(next) };
   }
 
@@ -81,16 +82,23 @@ export class NodeHandle {
   }
 
   startFailed(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    this.failure = { reason, next: error instanceof OdooPgError ? error.next : undefined };
-    this.refusedTablespace = refusedTablespace(reason);
+    const { name } = this.node;
+    const message = error instanceof Error ? error.message : String(error);
+    const known = error instanceof OdooPgError ? error : undefined;
+    this.failure = {
+      why: error instanceof StartError ? error.why : "other",
+      // Those about a server say themselves whose start it is.
+      text: known?.code === "node_failed" ? message : `${name} does not start: ${message}`,
+      next: known?.next,
+    };
+    this.refusedTablespace = error instanceof StartError ? error.tablespace : undefined;
   }
 
   /**
    * Takes the node for an operation. A start by supervision is ended first: it must not bring back what the operation
    * stops, nor overwrite who works on the node.
    */
-  async take(operation: string): Promise<void> {
+  async take(operation: NodeOperation): Promise<void> {
     while (this.starting) {
       this.starting.abort.abort();
       await this.starting.ended;
@@ -145,11 +153,7 @@ export class NodeHandle {
       this.observation = {
         name: this.node.name,
         at: now(),
-        answer: {
-          kind: "none",
-          reason: reasonOf(error),
-          starting: error instanceof SqlError && error.code === NOT_YET,
-        },
+        answer: { kind: "none", silence: silenceOf(error, LOOK_LIMIT) },
         lastSeen: this.observation.lastSeen,
       };
     }
@@ -195,17 +199,4 @@ export class NodeHandle {
     this.#session = undefined;
     await session?.close();
   }
-}
-
-/** Why a server does not answer, in a few words. */
-export function reasonOf(error: unknown): string {
-  const code = error instanceof SqlError ? error.code : undefined;
-  if (code === "ENOENT" || code === "ECONNREFUSED") return "is not running";
-  if (code === "timeout" || code === "ETIMEDOUT") return `does not answer within ${LOOK_LIMIT / 1000} s`;
-  const message = error instanceof Error ? error.message : String(error);
-  if (/Connection terminated|not queryable|ECONNRESET|EPIPE/.test(`${message} ${code ?? ""}`))
-    return "ended the connection";
-  if (/timeout/i.test(message)) return `does not answer within ${LOOK_LIMIT / 1000} s`;
-  if (code === NOT_YET) return message;
-  return message;
 }

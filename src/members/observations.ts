@@ -1,3 +1,4 @@
+import { silenceSchema } from "../model/silence.ts";
 import * as z from "zod";
 import { serverFactsSchema, type NodeObservation } from "../model/observation.ts";
 import type { NodeHandle } from "./node-handle.ts";
@@ -12,9 +13,8 @@ export const looksSchema = z.object({
       last_seen: z.number().nullable(),
       /** What the server told, as it told it; null when it did not answer. */
       told: serverFactsSchema.nullable(),
-      /** Why it did not answer, and whether it is on its way. */
-      reason: z.string(),
-      starting: z.boolean(),
+      /** Why it did not answer; null when it did. */
+      silence: silenceSchema.nullable(),
     })
     .array(),
   /** Bytes of all databases of the primary, as of the last seconds; null where that is not known. */
@@ -26,14 +26,12 @@ export async function lookAround(handles: Iterable<NodeHandle>): Promise<readonl
   return await Promise.all(
     [...handles].map(async (handle) => {
       const { name, at, answer, lastSeen } = await handle.observe();
-      const none = answer.kind === "none" ? answer : { reason: "", starting: false };
       return {
         name,
         at,
         last_seen: lastSeen ?? null,
         told: handle.told?.json ?? null,
-        reason: none.reason,
-        starting: none.starting,
+        silence: answer.kind === "none" ? answer.silence : null,
       };
     }),
   );
@@ -41,10 +39,10 @@ export async function lookAround(handles: Iterable<NodeHandle>): Promise<readonl
 
 /** The same, as it arrives. */
 export function observationsOf({ nodes }: z.output<typeof looksSchema>): NodeObservation[] {
-  return nodes.map(({ name, at, last_seen: lastSeen, told, reason, starting }) => ({
+  return nodes.map(({ name, at, last_seen: lastSeen, told, silence }) => ({
     name,
     at,
-    answer: told ? { kind: "facts", facts: told } : { kind: "none", reason, starting },
+    answer: told ? { kind: "facts", facts: told } : { kind: "none", silence: silence ?? { kind: "other" } },
     lastSeen: lastSeen ?? undefined,
   }));
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { parseLsn, type Lsn } from "./lsn.ts";
+import type { Silence } from "./silence.ts";
 
 const lsn = z.string().transform((text) => parseLsn(text));
 /** Seconds since the epoch, as PostgreSQL's extract(epoch …) gives them; kept as milliseconds. */
@@ -66,14 +67,19 @@ export interface NodeObservation {
   readonly at: number;
   readonly answer:
     | { readonly kind: "facts"; readonly facts: ServerFacts }
-    /** The server did not answer; `reason` is for the reader, `starting` when it said that it is not ready yet. */
-    | { readonly kind: "none"; readonly reason: string; readonly starting: boolean };
+    | { readonly kind: "none"; readonly silence: Silence };
   /** Our clock's time of the last look that brought facts. */
   readonly lastSeen: number | undefined;
 }
 
 export function factsOf(observation: NodeObservation | undefined): ServerFacts | undefined {
   return observation?.answer.kind === "facts" ? observation.answer.facts : undefined;
+}
+
+/** Why a node does not answer; undefined where it does. */
+export function silenceIn(observation: NodeObservation | undefined): Silence | undefined {
+  if (!observation) return { kind: "not_looked_at" };
+  return observation.answer.kind === "none" ? observation.answer.silence : undefined;
 }
 
 /** How far a replica is behind. Undefined where it cannot be known: no answer from it. */

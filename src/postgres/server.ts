@@ -1,4 +1,5 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import type { StartFailure } from "../model/node-state.ts";
+import { nextStep, odooPg, type NextText } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import type { NodeLayout } from "../config/layout.ts";
@@ -190,25 +191,43 @@ const WORDS_LIMIT = 1500;
 /** What a standby says that is kept from following the path of a tablespace (`closeTablespaces`). */
 const REFUSED_TABLESPACE = /could not create symbolic link "pg_tblspc\/\d+": Permission denied/;
 
-/** The tablespace that a standby did not follow, by its own last words; undefined where that is not why it ended. */
-export function refusedTablespace(words: string): string | undefined {
-  return REFUSED_TABLESPACE.exec(words)?.[0].split('"')[1];
+/** The start of a server that failed: its message holds the server's own words, `why` what they mean. */
+export class StartError extends OdooPgError {
+  readonly why: StartFailure;
+  /** The tablespace that a standby did not follow, where that is why. */
+  readonly tablespace: string | undefined;
+
+  constructor(node: string, words: string) {
+    const why = causeIn(words);
+    super("node_failed", {
+      message: `Node ${node} does not start. The server's last words:\n${words}`,
+      safe: "Its data directory was not changed by odoo-pg.",
+      next: afterFailure(why, node),
+    });
+    this.why = why;
+    this.tablespace = REFUSED_TABLESPACE.exec(words)?.[0].split('"')[1];
+  }
 }
 
-async function startFailure(node: string, files: NodeLayout): Promise<OdooPgError> {
-  const words = await finalWords(files);
-  const next = /could not bind|Address already in use/.test(words)
-    ? "Another program holds the port: stop it or give the node another port."
-    : /No space left/.test(words)
-      ? nextStep`Make room on the disk, then run: ${odooPg("up")}`
-      : REFUSED_TABLESPACE.test(words)
-        ? nextStep`A tablespace was made that it has no place for. Made anew, it gets one: ${odooPg("reseed", node)}`
-        : nextStep`Read the whole log: ${odooPg("logs", node)}`;
-  return new OdooPgError("node_failed", {
-    message: `Node ${node} does not start. The server's last words:\n${words}`,
-    safe: "Its data directory was not changed by odoo-pg.",
-    next,
-  });
+/** What the last words of PostgreSQL mean. */
+function causeIn(words: string): StartFailure {
+  if (/could not bind|Address already in use/.test(words)) return "port_in_use";
+  if (/No space left|Disk quota exceeded/.test(words)) return "disk_full";
+  return REFUSED_TABLESPACE.test(words) ? "tablespace_refused" : "other";
+}
+
+function afterFailure(why: StartFailure, node: string): NextText {
+  const next = {
+    port_in_use: "Another program holds the port: stop it or give the node another port.",
+    disk_full: nextStep`Make room on the disk, then run: ${odooPg("up")}`,
+    tablespace_refused: nextStep`A tablespace was made that it has no place for. Made anew, it gets one: ${odooPg("reseed", node)}`,
+    other: nextStep`Read the whole log: ${odooPg("logs", node)}`,
+  } satisfies Record<StartFailure, NextText>;
+  return next[why];
+}
+
+async function startFailure(node: string, files: NodeLayout): Promise<StartError> {
+  return new StartError(node, await finalWords(files));
 }
 
 /** The last lines that tell why a server ended: from its start log, else what its newest log holds of its last start. */

@@ -1,3 +1,4 @@
+import { sayOf } from "../model/silence.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { REPLICA_SENSITIVE } from "../config/settings/table.ts";
@@ -181,7 +182,7 @@ export async function applyConfiguration(runtime: Runtime, progress: Progress): 
       if (!(await findPostmaster(replica.files.dataDir))) continue;
       const { name, answer } = await replica.observe();
       if (answer.kind === "facts") answering.push(replica);
-      else problems.set(name, notConfigured(name, answer.reason));
+      else problems.set(name, notConfigured(name, sayOf(answer.silence)));
     }
     return answering;
   };

@@ -88,7 +88,7 @@ async function startIfGone(runtime: Runtime, handle: NodeHandle, signal: AbortSi
     handle.failures += 1;
     handle.startFailed(await explainOnce(runtime, handle, error));
     handle.retryAt = now() + retryDelay(handle.failures);
-    runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure?.reason}`);
+    runtime.log("error", `${name} does not start (try ${handle.failures}): ${handle.failure?.text}`);
   } finally {
     if (handle.operation === "start") handle.operation = undefined;
   }

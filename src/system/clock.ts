@@ -56,11 +56,14 @@ export async function waitUntil<T>(
   }
 }
 
-/** Ends a promise that takes longer than `limit` milliseconds by rejecting with an Error that says so. */
+/** An answer that did not come in time. */
+export class LateError extends Error {}
+
+/** Ends a promise that takes longer than `limit` milliseconds. @throws LateError that says so */
 export async function within<T>(limit: number, what: string, promise: Promise<T>): Promise<T> {
   let handle: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    handle = setTimeout(() => reject(new Error(`no answer within ${limit} ms from ${what}`)), limit);
+    handle = setTimeout(() => reject(new LateError(`no answer within ${limit} ms from ${what}`)), limit);
   });
   try {
     return await Promise.race([promise, late]);

@@ -61,7 +61,7 @@ test("no warning is told by two alarms", () => {
 describe("what is sighted", () => {
   test("of a replica that does not answer is that alone: nobody can judge its lag and slot", () => {
     const status = statusWith({
-      observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")],
+      observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")],
       agent: agentOf(["pg1", "pg2"], { pool: [] }),
     });
     expect(sighted(status)).toEqual([
@@ -75,7 +75,7 @@ describe("what is sighted", () => {
 
   test("without a primary leaves open what only a primary tells", () => {
     const status = statusWith({
-      observations: [silent("pg1", "is not running"), seen("pg2", replicaFacts())],
+      observations: [silent("pg1", "not_running"), seen("pg2", replicaFacts())],
     });
     expect(sighted(status)).toEqual(
       expect.arrayContaining(["primary_down pg1", "replica_behind pg2?", "pool_empty -?"]),
@@ -151,7 +151,7 @@ describe("what is sighted", () => {
 
   test("of a replica that is being copied by order changes nothing", () => {
     const status = statusWith({
-      observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")],
+      observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")],
       agent: agentOf(["pg1", "pg2"], {
         pool: [],
         nodes: [account("pg1"), account("pg2", { operation: "seed" })],

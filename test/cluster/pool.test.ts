@@ -6,7 +6,7 @@ import type { Consistency } from "../../src/config/schema.ts";
 import { MB, NOW, primaryFacts, replicaFacts, seen, silent, slot } from "../support/observations.ts";
 
 const END = primaryFacts().current_lsn ?? 0n;
-const gone = silent("pg1", "is not running");
+const gone = silent("pg1", "not_running");
 
 function decide(changes: Partial<PoolInput>, facts: Parameters<typeof replicaFacts>[0] = {}) {
   const [standing] = decidePool({
@@ -67,7 +67,7 @@ describe.each(["bounded", "read-your-writes"] as const)("%s", (consistency) => {
   });
 
   test("one that does not answer does not, for the reason that it gave", () => {
-    expect(decide({ consistency, replicas: [silent("pg2", "is not running")] })).toEqual(
+    expect(decide({ consistency, replicas: [silent("pg2", "not_running")] })).toEqual(
       servesNot("is not running"),
     );
   });
@@ -185,7 +185,7 @@ const replicas: fc.Arbitrary<NodeObservation[]> = fc
   .tuple(...nodes.map(() => fc.option(facts)))
   .map((each) =>
     each.map((found, index) =>
-      found ? seen(nodes[index] ?? "", found) : silent(nodes[index] ?? "", "gone"),
+      found ? seen(nodes[index] ?? "", found) : silent(nodes[index] ?? "", "not_running"),
     ),
   );
 const input = (

@@ -107,7 +107,7 @@ describe("a healthy cluster", () => {
 describe("the state of a node", () => {
   const pg2 = (observation: Parameters<typeof cluster>[0]): string =>
     nodeOf(statusWith(observation), "pg2").state;
-  const silence = silent("pg2", "is not running");
+  const silence = silent("pg2", "not_running");
   const primary = seen("pg1", primaryFacts());
 
   test.each([
@@ -119,17 +119,18 @@ describe("the state of a node", () => {
       [seen("pg1", primaryFacts({ standbys: [standby("pg2", "catchup")] })), seen("pg2", replicaFacts())],
       undefined,
     ],
-    ["starting", [primary, silent("pg2", "the database system is starting up", true)], undefined],
+    ["starting", [primary, silent("pg2", "starting", "the database system is starting up")], undefined],
     ["starting", [primary, silence], { operation: "start" }],
     ["restarting", [primary, silence], { operation: "restart" }],
     ["seeding", [primary, silence], { operation: "seed" }],
     ["stopping", [primary, silence], { operation: "stop" }],
     ["stopping", [primary, silence], { operation: "remove" }],
     ["needs rejoin", [primary, silence], { waiting: { state: "needs rejoin", reason: "r", next: ["n"] } }],
+    ["needs reseed", [primary, silence], { waiting: { state: "needs reseed", reason: "r", next: ["n"] } }],
     ["refused", [primary, silence], { waiting: { state: "refused", reason: "r", next: ["n"] } }],
     ["start fails", [primary, silence], { failure: "FATAL: x" }],
     ["unreachable", [primary, silence], undefined],
-    ["unreachable", [primary, silent("pg2", "does not answer within 1 s")], undefined],
+    ["unreachable", [primary, silent("pg2", "timeout", "1 s")], undefined],
     ["unreachable", [primary], undefined],
   ] as const)("is %s", (state, observations, changes) => {
     const agent = agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", changes)] });
@@ -190,7 +191,7 @@ describe("the state of a node", () => {
 
 describe("a cluster that is stopped", () => {
   const stopped = {
-    observations: [silent("pg1", "is not running"), silent("pg2", "is not running")],
+    observations: [silent("pg1", "not_running"), silent("pg2", "not_running")],
     agent: undefined,
     databaseBytes: undefined,
     answers: false,
@@ -208,7 +209,7 @@ describe("a cluster that is stopped", () => {
   });
 
   test("that never ran says so, and has the roles of the configuration", () => {
-    const observations = [silent("pg1", "was never started"), silent("pg2", "was never started")];
+    const observations = [silent("pg1", "never_started"), silent("pg2", "never_started")];
     const status = statusWith({ ...stopped, observations, record: undefined });
     expect(warningOf(status, "cluster_not_running").message).toMatch(/never started/);
     expect(status.nodes.map(({ role, state }) => [role, state])).toEqual([
@@ -218,7 +219,7 @@ describe("a cluster that is stopped", () => {
   });
 
   test("is told from one whose servers hang", () => {
-    const observations = [silent("pg1", "does not answer within 1 s"), silent("pg2", "is not running")];
+    const observations = [silent("pg1", "timeout", "1 s"), silent("pg2", "not_running")];
     const status = statusWith({ ...stopped, observations });
     expect(status.nodes.map(({ state }) => state)).toEqual(["unreachable", "stopped"]);
     expect(warningOf(status, "cluster_not_running").message).toMatch(/^Nothing of cluster prod answers/);
@@ -226,7 +227,7 @@ describe("a cluster that is stopped", () => {
 
   test("says what keeps a node from starting", () => {
     const waiting = {
-      state: "refused",
+      state: "refused" as const,
       reason: "Node pg1: it belongs to another cluster.",
       next: ["Move it."],
     };
@@ -250,7 +251,7 @@ describe("a cluster that is stopped", () => {
 describe("warnings", () => {
   const primary = seen("pg1", primaryFacts());
   const replica = seen("pg2", replicaFacts());
-  const dead = silent("pg2", "is not running");
+  const dead = silent("pg2", "not_running");
 
   const hoursAgo = (hours: number): string => new Date(NOW - hours * 3_600_000).toISOString();
   const run = (kind: "backup" | "drill", outcome: "ok" | "failed", finished_at: string): RunReport => ({
@@ -427,14 +428,14 @@ describe("warnings", () => {
     },
     cluster_not_running: {
       when: {
-        observations: [silent("pg1", "is not running"), dead],
+        observations: [silent("pg1", "not_running"), dead],
         agent: undefined,
         answers: false,
       },
       next: "odoo-pg up",
     },
     primary_down: {
-      when: { observations: [silent("pg1", "is not running"), replica] },
+      when: { observations: [silent("pg1", "not_running"), replica] },
       next: "odoo-pg logs pg1",
       node: "pg1",
     },
@@ -442,7 +443,7 @@ describe("warnings", () => {
       when: {
         observations: [
           seen("pg1", primaryFacts({ synchronous_standby_names: '1 ("pg2")', standbys: [] })),
-          silent("pg2", "does not answer within 1 s"),
+          silent("pg2", "timeout", "1 s"),
         ],
         agent: undefined,
       },
@@ -454,7 +455,7 @@ describe("warnings", () => {
       node: "pg2",
     },
     unexpected_primary: {
-      when: { observations: [silent("pg1", "is not running"), seen("pg2", primaryFacts())] },
+      when: { observations: [silent("pg1", "not_running"), seen("pg2", primaryFacts())] },
       next: "odoo-pg logs pg2",
       node: "pg2",
     },
@@ -633,10 +634,7 @@ describe("warnings", () => {
   });
 
   test("name one cause once: a dead primary explains why nobody streams", () => {
-    const observations = [
-      silent("pg1", "is not running"),
-      seen("pg2", replicaFacts({ receiver_status: null })),
-    ];
+    const observations = [silent("pg1", "not_running"), seen("pg2", replicaFacts({ receiver_status: null }))];
     const agent = agentOf(["pg1", "pg2"], { pool: [] });
     expect(codes(statusWith({ observations, agent }))).toEqual(["primary_down"]);
   });
@@ -676,9 +674,25 @@ describe("warnings", () => {
     );
   });
 
+  test("tell a node that waits to be made anew as that", () => {
+    const waiting = {
+      state: "needs reseed",
+      reason: "The data of pg2 is not that of a standby.",
+      next: [odooPg("reseed", "pg2")],
+    } as const;
+    const agent = agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", { waiting })] });
+    const status = statusWith({ observations: [primary, dead], agent });
+    expect(codes(status)).toContain("needs_reseed");
+    expect(codes(status)).not.toContain("node_refused");
+    expect(warningOf(status, "needs_reseed")).toMatchObject({ node: "pg2", next: "odoo-pg reseed pg2" });
+  });
+
   test("lead to the disk when there is no room to start", () => {
     const agent = agentOf(["pg1", "pg2"], {
-      nodes: [account("pg1"), account("pg2", { failure: "FATAL: could not write: No space left on device" })],
+      nodes: [
+        account("pg1"),
+        account("pg2", { failure: "pg2 does not start: FATAL: x", failure_cause: "disk_full" }),
+      ],
     });
     const status = statusWith({ observations: [primary, dead], agent });
     expect(warningOf(status, "start_failing").next).toContain("df -h");

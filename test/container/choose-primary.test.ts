@@ -5,7 +5,7 @@ import { primaryFacts, seen as seenAs, silent as silentAs } from "../support/obs
 
 const SYSTEM = primaryFacts().system_identifier;
 const seen = (name: string, changes: Partial<ServerFacts>) => seenAs(name, primaryFacts(changes));
-const silent = (name: string) => silentAs(name, "is not running");
+const silent = (name: string) => silentAs(name, "not_running");
 
 const first = { name: "a", timeline: 1, systemIdentifier: SYSTEM };
 

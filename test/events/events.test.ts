@@ -106,7 +106,7 @@ describe("the coming and going of a node", () => {
   const silentSince = (lastSeen: number, at: number): NodeObservation => ({
     name: "pg1",
     at,
-    answer: { kind: "none", reason: "is not running", starting: false },
+    answer: { kind: "none", silence: { kind: "not_running" } },
     lastSeen,
   });
   const story = (looks: readonly NodeObservation[]): string[] => {

@@ -103,7 +103,7 @@ describe("backups", () => {
 });
 
 test("every code of a warning is told, those that are on with how often, beside the verdict", () => {
-  const found = told({ observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")] });
+  const found = told({ observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")] });
   expect(found.get("odoo_pg_warnings code=primary_down severity=critical")).toBe(0);
   const on = [...found].filter(([name, value]) => name.startsWith("odoo_pg_warnings ") && value > 0);
   expect(on.length).toBeGreaterThan(0);
@@ -123,7 +123,7 @@ test("how reads are protected is told with the bounds that count in that consist
 });
 
 test("without a primary the write endpoint is told as down, whatever its port answers", () => {
-  const found = told({ observations: [silent("pg1", "is not running")] });
+  const found = told({ observations: [silent("pg1", "not_running")] });
   expect(found.get("odoo_pg_write_endpoint_up")).toBe(0);
   expect(found.has("odoo_pg_node_lag_bytes instance=127.0.0.1:5434 node=pg2")).toBe(false);
 });

@@ -60,7 +60,7 @@ test("lag is never negative, and 0 bytes always go with 0 seconds", () => {
 test("only a node that answers has facts", () => {
   const facts = primaryFacts();
   expect(factsOf(seen("pg1", facts))).toBe(facts);
-  expect(factsOf(silent("pg1", "is not running"))).toBeUndefined();
+  expect(factsOf(silent("pg1", "not_running"))).toBeUndefined();
   expect(factsOf(undefined)).toBeUndefined();
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { odooPg } from "../../src/next-step.ts";
 import { refusesTablespaces, troubleBetween, waitingForReseed } from "../../src/model/tablespaces.ts";
 
 const primary = new Map([
@@ -25,7 +26,7 @@ describe("a replica's tablespaces", () => {
     const stopped = troubleBetween(primary, new Map([["16384", "/own"]]), false);
     expect(stopped).toEqual([{ location: "/srv/more", shared: false }]);
     const { reason, next } = waitingForReseed("pg2", "pg1", stopped);
-    expect(next).toBe("odoo-pg reseed pg2");
+    expect(next).toEqual(odooPg("reseed", "pg2"));
     expect(reason).toContain("/srv/more");
     expect(reason).toContain("Nothing is lost");
   });

@@ -1,3 +1,4 @@
+import type { Silence } from "../../src/model/silence.ts";
 import type { NodeObservation, ServerFacts } from "../../src/model/observation.ts";
 import type { AgentAccount, NodeAccount, StatusInput } from "../../src/cluster/view.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
@@ -94,8 +95,9 @@ export function seen(name: string, facts: ServerFacts): NodeObservation {
   return { name, at: NOW, answer: { kind: "facts", facts }, lastSeen: NOW };
 }
 
-export function silent(name: string, reason: string, starting = false): NodeObservation {
-  return { name, at: NOW, answer: { kind: "none", reason, starting }, lastSeen: undefined };
+export function silent(name: string, kind: Silence["kind"], detail?: string): NodeObservation {
+  const silence = { kind, ...(detail === undefined ? {} : { detail }) };
+  return { name, at: NOW, answer: { kind: "none", silence }, lastSeen: undefined };
 }
 
 export function account(name: string, changes: Partial<NodeAccount> = {}): NodeAccount {
@@ -105,6 +107,7 @@ export function account(name: string, changes: Partial<NodeAccount> = {}): NodeA
     operation: null,
     waiting: null,
     failure: null,
+    failure_cause: null,
     failure_next: null,
     stranded: false,
     refusal: null,

@@ -1,19 +1,16 @@
-import { reasonOf } from "../../members/node-handle.ts";
+import type { Silence } from "../../model/silence.ts";
+import { silenceOf } from "../../postgres/sql/silence.ts";
 import { readState } from "../../store/state.ts";
 import { type Layout, type NodeConfig } from "../../config/layout.ts";
 import type { NodeObservation } from "../../model/observation.ts";
 import { databaseBytes, observeServer } from "../../postgres/sql/facts.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
 import { now, within } from "../../system/clock.ts";
-import { SqlError } from "../../system/sql/sql.ts";
 
 /** Milliseconds for a look, for each answer in it, and for the size of the databases. */
 const LOOK_LIMIT = 1500;
 const ANSWER_LIMIT = 1000;
 const SIZE_LIMIT = 400;
-
-/** SQLSTATE cannot_connect_now: starting up, shutting down, or recovering. */
-const CANNOT_CONNECT_NOW = "57P03";
 
 export interface Look {
   readonly observation: NodeObservation;
@@ -23,16 +20,16 @@ export interface Look {
 
 /** One look at a server, by one session. Never throws: that it does not answer is an answer. */
 export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean): Promise<Look> {
-  const silent = (reason: string, starting = false): Look => ({
+  const silent = (silence: Silence): Look => ({
     observation: {
       name: node.name,
       at: now(),
-      answer: { kind: "none", reason, starting },
+      answer: { kind: "none", silence },
       lastSeen: undefined,
     },
     size: undefined,
   });
-  if ((await readState(layout)) === undefined) return silent("was never started");
+  if ((await readState(layout)) === undefined) return silent({ kind: "never_started" });
   const look = async (): Promise<Look> => {
     const session = await Superuser.of(layout, node).session({
       applicationName: "odoo-pg status",
@@ -55,7 +52,6 @@ export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean)
   try {
     return await within(LOOK_LIMIT, node.name, look());
   } catch (error) {
-    const starting = error instanceof SqlError && error.code === CANNOT_CONNECT_NOW;
-    return silent(reasonOf(error), starting);
+    return silent(silenceOf(error, ANSWER_LIMIT));
   }
 }

@@ -29,7 +29,7 @@ export async function replicationStatus(context: Context, options: { json: boole
   const nobody: NodeObservation = {
     name: state.primary,
     at: now(),
-    answer: { kind: "none", reason: "is not run by odoo-pg", starting: false },
+    answer: { kind: "none", silence: { kind: "not_run_here" } },
     lastSeen: undefined,
   };
   const primary = looks.find(({ name }) => name === state.primary) ?? nobody;

@@ -176,7 +176,7 @@ async function showReplica({ layout, config, output }: Context): Promise<ExitSta
   const nobody: NodeObservation = {
     name: "upstream",
     at: now(),
-    answer: { kind: "none", reason: "was not asked", starting: false },
+    answer: { kind: "none", silence: { kind: "not_looked_at" } },
     lastSeen: undefined,
   };
   const at = new Date(now()).toISOString();

@@ -1,3 +1,4 @@
+import { nodeOperationSchema, startFailureSchema, waitingStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
 import { nextStepOrWords } from "../../next-step-schema.ts";
 import { resolvedConfigSchema } from "../../config/schema.ts";
@@ -58,9 +59,14 @@ export const agentReportSchema = z.object({
       /** In the pool, or why not. */
       pooled: z.boolean(),
       out_of_pool: z.string().nullable(),
-      operation: z.string().nullable(),
-      waiting: z.object({ state: z.string(), reason: z.string(), next: nextStepOrWords }).nullable(),
+      // Of an agent of another version this one may not know every word.
+      operation: nodeOperationSchema.nullable().catch(null),
+      waiting: z
+        .object({ state: waitingStateSchema.catch("refused"), reason: z.string(), next: nextStepOrWords })
+        .nullable(),
       failure: z.string().nullable(),
+      /** What the words of the failure mean. Agents up to 0.1 do not say. */
+      failure_cause: startFailureSchema.nullable().default(null),
       failure_next: nextStepOrWords.nullable().default(null),
       stranded: z.boolean().default(false),
       /** Why the primary does not let it replicate, in the server's words. */

@@ -1,3 +1,4 @@
+import { nodeStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
 import { backupsSchema } from "../backups.ts";
 import { warningSchema } from "../../model/warnings.ts";
@@ -14,8 +15,7 @@ const nodeStatus = z.strictObject({
   name: z.string(),
   /** What the server says; where it does not answer, what is recorded. */
   role: z.enum(["primary", "replica"]),
-  /** running, streaming, starting, unreachable, stopped, needs rejoin …: words for people. Never empty. */
-  state: z.string().min(1),
+  state: nodeStateSchema,
   host: z.string(),
   port: z.number(),
   timeline: z.number().nullable(),

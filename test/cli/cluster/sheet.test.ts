@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { nodeStateSchema } from "../../../src/model/node-state.ts";
 import { sheet } from "../../../src/cli/cluster/sheet.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../../src/cluster/documents/status.ts";
 import { statusOf } from "../../../src/cluster/status.ts";
@@ -86,13 +87,11 @@ describe("the sheet", () => {
     const lastSeen = (time: number): string =>
       sheet(
         {
-          ...statusOf(
-            cluster({ observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")] }),
-          ),
+          ...statusOf(cluster({ observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")] })),
           at: new Date(at).toISOString(),
           nodes: statusOf(
             cluster({
-              observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")],
+              observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")],
               agent: agentOf(["pg1", "pg2"], { nodes: [account("pg2", { last_seen: time })] }),
             }),
           ).nodes,
@@ -105,7 +104,7 @@ describe("the sheet", () => {
 
   test("marks what is not known with a question mark", () => {
     const text = drawn({
-      observations: [silent("pg1", "was never started"), silent("pg2", "was never started")],
+      observations: [silent("pg1", "never_started"), silent("pg2", "never_started")],
       record: undefined,
       agent: undefined,
       databaseBytes: undefined,
@@ -208,7 +207,7 @@ describe("the sheet", () => {
     const failure = "Node pg2 does not start. The server's last words:\n  \u001b[2JFATAL:\u0007 no";
     const agent = agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", { failure })] });
     const text = drawn({
-      observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")],
+      observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")],
       agent,
     });
     expect(text).toContain(
@@ -240,7 +239,7 @@ const codes = Object.keys(WARNINGS).filter((code): code is WarningCode => Object
 const node = fc.record({
   name,
   role: fc.constantFrom("primary" as const, "replica" as const),
-  state: fc.constantFrom("running", "streaming", "unreachable", "stopped", "needs rejoin", "x".repeat(200)),
+  state: fc.constantFrom(...nodeStateSchema.options),
   host: fc.constant("127.0.0.1"),
   port: fc.nat({ max: 65_535 }),
   timeline: fc.option(fc.nat()),

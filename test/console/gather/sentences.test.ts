@@ -44,7 +44,7 @@ describe("the verdict", () => {
 
   test("is the worst of what is wrong, with its next step, and how much more there is", () => {
     const down = statusOf(
-      cluster({ observations: [seen("pg1", primaryFacts()), silent("pg2", "is not running")] }),
+      cluster({ observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")] }),
     );
     const { level, sentence, next } = verdictOf(down);
     expect(level).toBe(down.verdict);

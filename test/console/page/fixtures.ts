@@ -26,7 +26,7 @@ export function fixturesAt(now: number) {
   const node = (name: string, changes: Partial<StatusDocument["nodes"][number]> = {}) => ({
     name,
     role: "replica" as const,
-    state: "streaming",
+    state: "streaming" as const,
     host: "127.0.0.1",
     port: 5432 + Number(name.slice(2)),
     timeline: 4,
