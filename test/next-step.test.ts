@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { OdooPgError } from "../src/errors.ts";
@@ -51,3 +53,25 @@ describe("a next step", () => {
     expect(nextStepOrWords.parse("odoo-pg up")).toEqual(["odoo-pg up"]);
   });
 });
+
+test("no next step of the program hides a command in its words", () => {
+  const hidden = sources("src").flatMap((file) =>
+    [
+      ...readFileSync(file, "utf8").matchAll(
+        /\bnext: *(?:nextStep)?(["'`])(?:(?!\1).)*odoo-pg (?:[a-z]+ )*[a-z]+/g,
+      ),
+    ]
+      .map(([text]) => `${file}: ${text}`)
+      .filter((text) => COMMANDS.test(text)),
+  );
+  expect(hidden).toEqual([]);
+});
+
+const COMMANDS =
+  /odoo-pg (?:up|down|status|logs|psql|switchover|promote|rejoin|reseed|destroy|doctor|tune|history|events|console|backup|restore|db|role|sessions|config|replication|alarms|compose)\b/;
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.tsx?$/.test(file))
+    .map((file) => path.join(folder, file));
+}

@@ -1,3 +1,4 @@
+import { nextStep, odooPg } from "../next-step.ts";
 import { createHash } from "node:crypto";
 import path from "node:path";
 import type { Progress } from "../progress.ts";
@@ -99,7 +100,7 @@ function damaged(sha1: string, cause?: unknown): OdooPgError {
   return new OdooPgError("backup_damaged", {
     message: `The attachment ${sha1} of the backup is missing or altered.`,
     safe: "No zip was written.",
-    next: "Take another backup: odoo-pg backup list",
+    next: nextStep`Take another backup: ${odooPg("backup", "list")}`,
     cause,
   });
 }

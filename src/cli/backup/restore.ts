@@ -1,9 +1,9 @@
-import { odooPg } from "../../next-step.ts";
+import { odooPg, nextStep } from "../../next-step.ts";
 import path from "node:path";
 import { findInput } from "../../restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
 import { ERRORS, OdooPgError, type ExitStatus } from "../../errors.ts";
-import type { Context } from "../context.ts";
+import { suggest, type Context } from "../context.ts";
 import { inDocument, printSetAside } from "./set-aside.ts";
 import { assertConfirmed, recordedOnPrimary } from "../source.ts";
 import { printableLine } from "../../printable.ts";
@@ -64,14 +64,14 @@ function print(context: Context, report: RestoreReport, flags: RestoreFlags): vo
   for (const note of report.notes) output.err(`  Note: ${note}`);
   if (report.kept !== null) {
     output.err(
-      `  The old database is kept as "${report.kept}"; nobody can connect to it. Drop it: odoo-pg db drop ${JSON.stringify(report.kept)} --confirm ${JSON.stringify(report.kept)}`,
+      `  The old database is kept as "${report.kept}"; nobody can connect to it. Drop it: ${suggest(context, odooPg("db", "drop", report.kept, "--confirm", report.kept))}`,
     );
   }
   if (report.live && flags.as !== undefined) {
-    const name = JSON.stringify(report.database);
-    const staging = JSON.stringify(`${report.database}_staging`);
+    const name = report.database;
+    const trial = nextStep`${odooPg("db", "copy", name, `${name}_staging`, "--neutralize")} && ${odooPg("db", "drop", name, "--confirm", name)}`;
     output.err(
-      `  Note: ${name} is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: odoo-pg db copy ${name} ${staging} --neutralize && odoo-pg db drop ${name} --confirm ${name}`,
+      `  Note: "${name}" is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: ${suggest(context, trial)}`,
     );
   }
   if (report.set_aside !== null) printSetAside(context, report.set_aside);

@@ -1,6 +1,6 @@
 import type { AsideReport } from "../../restore/set-aside.ts";
 import { nextInDocument } from "../../next-step.ts";
-import { suggest, type Context } from "../context.ts";
+import { namedFile, suggest, type Context } from "../context.ts";
 
 /** Objects that are named one by one; the file has them all. */
 const NAMED = 10;
@@ -22,10 +22,10 @@ export function printSetAside(
 
 /** A report as a document: its next command complete, as a sentence and by its parts. */
 export function inDocument<Report extends { readonly set_aside: AsideReport | null }>(
-  { configFile }: Context,
+  context: Context,
   report: Report,
 ) {
   const aside = report.set_aside;
-  const set_aside = aside && { ...aside, ...nextInDocument([aside.next], configFile) };
+  const set_aside = aside && { ...aside, ...nextInDocument([aside.next], namedFile(context)) };
   return { version: 1, ...report, set_aside };
 }

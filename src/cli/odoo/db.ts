@@ -1,8 +1,9 @@
+import { odooPg } from "../../next-step.ts";
 import { copyDatabase } from "../../restore/copy.ts";
 import { dropDatabase, listDatabases, renameDatabase } from "../../restore/databases.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { ERRORS, type ExitStatus } from "../../errors.ts";
-import type { Context } from "../context.ts";
+import { suggest, type Context } from "../context.ts";
 import { inDocument, printSetAside } from "../backup/set-aside.ts";
 import { assertConfirmed, onPrimary, recordedOnPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
@@ -80,7 +81,7 @@ export async function dbRename(
     () => `${from} was renamed to ${to}`,
   );
   noteFilestoreLeft(context);
-  context.output.err(`Done. To undo: odoo-pg db rename ${JSON.stringify(to)} ${JSON.stringify(from)}`);
+  context.output.err(`Done. To undo: ${suggest(context, odooPg("db", "rename", to, from))}`);
   return 0;
 }
 
