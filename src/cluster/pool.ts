@@ -1,3 +1,5 @@
+import { slotName } from "../config/layout.ts";
+import { showBytes } from "../model/quantities.ts";
 import { sayOf } from "../model/silence.ts";
 import type { Consistency } from "../config/schema.ts";
 import type { Lsn } from "../model/lsn.ts";
@@ -88,12 +90,13 @@ function whyNot(replica: NodeObservation, input: PoolInput): string | undefined 
   if (facts.timeline !== primary.timeline) {
     return `is on timeline ${facts.timeline}, the primary on ${primary.timeline}`;
   }
-  const slot = primary.slots.find((candidate) => candidate.slot_name === replica.name);
+  const slot = primary.slots.find((candidate) => candidate.slot_name === slotName(replica.name));
   if (slot?.wal_status === "lost") return "its slot is lost: the WAL that it needs is gone";
   const lag = lagOf(facts, primary);
   if (lag.bytes === undefined) return "its lag is unknown";
   const share = input.members.has(replica.name) ? 1 : 0.5;
-  if (lag.bytes > input.maxLag * share) return `is ${lag.bytes} bytes behind (limit ${input.maxLag})`;
+  if (lag.bytes > input.maxLag * share)
+    return `is ${showBytes(lag.bytes)} behind (limit ${showBytes(input.maxLag)})`;
   const late = lateness(facts.replay_lsn, input);
   if (input.maxLagSeconds !== undefined && late > input.maxLagSeconds * 1000 * share) {
     return `is more than ${Math.round(late / 100) / 10} s behind (limit ${input.maxLagSeconds} s)`;
