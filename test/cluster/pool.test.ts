@@ -44,9 +44,7 @@ describe.each(["bounded", "read-your-writes"] as const)("%s", (consistency) => {
   });
 
   test("one that left comes back only below half the bound", () => {
-    expect(decide({ consistency, members: nobody }, { behind: 8 * MB + 1 })).toEqual(
-      servesNot(/MB behind/),
-    );
+    expect(decide({ consistency, members: nobody }, { behind: 8 * MB + 1 })).toEqual(servesNot(/MB behind/));
     expect(decide({ consistency, members: nobody }, { behind: 8 * MB })).toEqual(serves);
   });
 

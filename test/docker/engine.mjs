@@ -84,11 +84,29 @@ export async function findEngine() {
   try {
     await until("the engine to answer", async () => ended || (await answers()), 60_000);
     if (ended) throw new Error("it ended at once");
+    await forgetEndedRuns();
     return { stop };
   } catch {
     const words = readFileSync(log, "utf8").trim().split("\n").at(-1) ?? "";
     await stop();
     return { reason: `the Docker engine does not start here: ${words.slice(0, 300)}` };
+  }
+}
+
+/** Names of what a run makes: of single containers, and of the projects of compose. */
+const OF_A_RUN = ["odoo-pg-test-", "odoopgtest"];
+
+/** In an engine that nobody else uses: clears away what runs left that were killed. Their containers start with it. */
+async function forgetEndedRuns() {
+  for (const name of OF_A_RUN) {
+    const left = async (...list) =>
+      (await docker(...list, "--filter", `name=${name}`)).split("\n").filter(Boolean);
+    const containers = await left("ps", "-aq");
+    if (containers.length) await docker("rm", "-f", "-v", ...containers);
+    const volumes = await left("volume", "ls", "-q");
+    if (volumes.length) await docker("volume", "rm", "-f", ...volumes);
+    const networks = await left("network", "ls", "-q");
+    if (networks.length) await docker("network", "rm", ...networks);
   }
 }
 
