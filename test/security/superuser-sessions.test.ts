@@ -374,9 +374,9 @@ test("nothing but the two constructors opens sessions, and nothing else names th
       .filter(({ text }) => pattern.test(text))
       .map(({ name }) => name)
       .sort();
-  expect(holding(/\bconnect\b[^;]*from "[./]*system\/sql\.ts"/)).toEqual([
-    "postgres/role-access.ts",
-    "postgres/superuser.ts",
+  expect(holding(/\bconnect\b[^;]*from "[./]*system\/sql\/sql\.ts"/)).toEqual([
+    "postgres/sql/role-access.ts",
+    "postgres/sql/superuser.ts",
   ]);
-  expect(holding(/postgres\.pgpass|SUPERUSER\}\.(?:password|pgpass)/)).toEqual(["postgres/superuser.ts"]);
+  expect(holding(/postgres\.pgpass|SUPERUSER\}\.(?:password|pgpass)/)).toEqual(["postgres/sql/superuser.ts"]);
 });
