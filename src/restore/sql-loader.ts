@@ -45,15 +45,26 @@ interface Pending {
   error: SqlError;
 }
 
-/** Rows that are set aside with a table that cannot be made, as a COPY or an INSERT of the dump. */
+/** Rows that are set aside with a table that cannot be made. */
 interface RowsAside {
   readonly statement: Statement;
   readonly encoding: string;
   readonly escapes: boolean;
-  /** Lines of a COPY. */
-  readonly lines: Buffer[];
+  /** The dump's statements, with their rows. */
+  readonly pieces: Buffer[];
   readonly error: SqlError;
 }
+
+/**
+ * psql reads rows as commands when it could not begin their COPY: it has to end there.
+ * Source: PostgreSQL manual, psql, ON_ERROR_STOP.
+ */
+const BEGIN_COPY = Buffer.from("\\set ON_ERROR_STOP on\n");
+const END_COPY = Buffer.from("\\.\n\\set ON_ERROR_STOP off\n");
+const NEWLINE = Buffer.from("\n");
+
+/** The only letter of all client encodings that PostgreSQL makes a character of ASCII that means something to psql. */
+const BACKSLASH = Buffer.from([0x81, 0x5f]);
 
 /** Bytes of rows that are set aside: a file of that size can still be read by somebody. */
 const ASIDE_BYTES = 64 * 1024 * 1024;
@@ -93,7 +104,8 @@ export class SqlLoader {
   #part: string | undefined;
   #pending: Pending[] = [];
   #pendingBytes = 0;
-  readonly #rowsAside: RowsAside[] = [];
+  /** By table, and by how its bytes are to be read. */
+  readonly #rowsAside = new Map<string, RowsAside>();
   #asideBytes = 0;
   readonly #later: Buffer[] = [];
   #together: { statement: Statement; table: string | undefined }[] = [];
@@ -257,7 +269,13 @@ export class SqlLoader {
   }
 
   /** Runs what gives rows. What it needs may be among what failed. */
-  async #mustRun(statement: Statement): Promise<Ran> {
+  async #mustRun(statement: Statement, table?: string): Promise<Ran | undefined> {
+    const what = table ?? objectOf(statement);
+    const known = this.#asideOf(what);
+    if (known) {
+      this.#putAside(known, statement.text);
+      return undefined;
+    }
     const ran = await this.#session.run(statement.text);
     if (!ran.error) return ran;
     this.#assertOfDump(statement, ran.error);
@@ -265,8 +283,8 @@ export class SqlLoader {
     const again = await this.#searchingAll(async () => await this.#session.run(statement.text));
     if (!again.error) return again;
     if (!this.#lacksTable(again.error)) throw this.#failure(statement, ran.error);
-    this.#putAside(statement, again.error);
-    return ran;
+    this.#putAside(this.#beginAside(what, statement, again.error), statement.text);
+    return undefined;
   }
 
   async #flush(): Promise<void> {
@@ -283,7 +301,8 @@ export class SqlLoader {
     // The server took none of them.
     const [first] = together;
     if (first) this.#assertOfDump(first.statement, ran.error);
-    for (const { statement, table } of together) this.#count(table, (await this.#mustRun(statement)).tags[0]);
+    for (const { statement, table } of together)
+      this.#count(table, (await this.#mustRun(statement, table))?.tags[0]);
   }
 
   #count(table: string | undefined, tag = ""): void {
@@ -293,6 +312,8 @@ export class SqlLoader {
   }
 
   async #beginRows(statement: Statement, table: string): Promise<void> {
+    const known = this.#asideOf(table);
+    if (known) return this.#copyAside(known, statement);
     await this.#searchForRows();
     let { copies, error } = await this.#session.run(statement.text);
     if (error) {
@@ -302,10 +323,8 @@ export class SqlLoader {
       await this.#searchForRows();
       ({ copies, error } = await this.#session.run(statement.text));
     }
-    if (error && this.#lacksTable(error)) {
-      this.#copyingAside = this.#putAside(statement, error);
-      return;
-    }
+    if (error && this.#lacksTable(error))
+      return this.#copyAside(this.#beginAside(table, statement, error), statement);
     if (error) throw this.#failure(statement, error);
     if (!copies)
       throw this.#reader.unusable("the server takes no rows for a COPY", undefined, statement.line);
@@ -317,27 +336,40 @@ export class SqlLoader {
     return this.#filling.rowsMayLack === true && code === UNDEFINED_TABLE && this.#pending.length > 0;
   }
 
-  #putAside(statement: Statement, error: SqlError): RowsAside {
+  #asideOf(table: string): RowsAside | undefined {
+    return this.#rowsAside.get(this.#asideKey(table));
+  }
+
+  #asideKey(table: string): string {
+    return JSON.stringify([table, this.#reader.encoding, this.#reader.escapes]);
+  }
+
+  #beginAside(table: string, statement: Statement, error: SqlError): RowsAside {
     const { encoding, escapes } = this.#reader;
-    const aside = { statement, encoding, escapes, lines: [], error };
-    this.#rowsAside.push(aside);
-    this.#countAside(aside, statement.text.length);
+    const aside = { statement, encoding, escapes, pieces: [], error };
+    this.#rowsAside.set(this.#asideKey(table), aside);
     return aside;
   }
 
-  #countAside({ statement, error }: RowsAside, bytes: number): void {
-    this.#asideBytes += bytes;
+  #putAside({ statement, error, pieces }: RowsAside, bytes: Buffer): void {
+    this.#asideBytes += bytes.length;
     if (this.#asideBytes > ASIDE_BYTES) throw this.#failure(statement, error);
+    pieces.push(Buffer.from(bytes));
+  }
+
+  #copyAside(aside: RowsAside, { text }: Statement): void {
+    this.#copyingAside = aside;
+    this.#putAside(aside, Buffer.concat([BEGIN_COPY, text, NEWLINE]));
   }
 
   async #takeRows(bytes: Buffer): Promise<void> {
     const aside = this.#copyingAside;
     if (!aside) return await this.#session.rows(bytes);
-    this.#countAside(aside, bytes.length);
-    aside.lines.push(Buffer.from(bytes));
+    this.#putAside(aside, bytes);
   }
 
   async #endRows(): Promise<void> {
+    if (this.#copyingAside) this.#putAside(this.#copyingAside, END_COPY);
     this.#copyingAside = undefined;
     const copying = this.#copying;
     if (!copying) return;
@@ -415,17 +447,15 @@ export class SqlLoader {
     for (const [table, count] of this.#rows)
       rows.set(await this.#decode(Buffer.from(table, "latin1"), this.#reader.encoding), count);
     const setAside: SetAside[] = [];
-    const objects = this.#pending.map((one) => ({ ...one, lines: [], isRows: false }));
-    const ofTables = this.#rowsAside.map((one) => ({ ...one, isRows: true }));
+    const objects = this.#pending.map((one) => ({ ...one, pieces: [one.statement.text], rows: false }));
+    const ofTables = [...this.#rowsAside.values()].map((one) => ({ ...one, rows: true }));
     const inOrder = [...objects, ...ofTables].sort((a, b) => a.statement.line - b.statement.line);
-    for (const { statement, encoding, escapes, lines, isRows, error } of inOrder) {
-      const text = (await this.#decode(statement.text, encoding)).trim();
-      const rows = await this.#decode(Buffer.concat(lines), encoding);
-      const sql = statement.copies === undefined ? text : `${text}\n${rows}\\.\n`;
+    for (const { statement, encoding, escapes, pieces, error, rows: areRows } of inOrder) {
+      const sql = (await this.#decode(Buffer.concat(pieces), encoding)).trim();
       setAside.push({
         entry: statement.entry,
         object: objectOf(statement),
-        rows: isRows,
+        rows: areRows,
         sql: `SET standard_conforming_strings = ${escapes ? "off" : "on"};\n${sql}\n`,
         reason: error.message,
       });
@@ -439,6 +469,8 @@ export class SqlLoader {
   /** Bytes of the dump as text. */
   async #decode(bytes: Buffer, encoding: string): Promise<string> {
     if (encoding === "UTF8" || bytes.every((byte) => byte < 0x80)) return bytes.toString("utf8");
+    if (encoding === "SHIFT_JIS_2004" && bytes.includes(BACKSLASH))
+      throw this.#reader.unusable("it holds a letter that becomes a backslash in UTF-8");
     const asked = `SELECT pg_catalog.convert_from('\\x${bytes.toString("hex")}'::pg_catalog.bytea, ${quoteSqlLiteral(encoding)})`;
     const { rows, error } = await this.#session.run(asked);
     return error ? bytes.toString("latin1") : (rows[0]?.[0] ?? "");

@@ -1,5 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Lack } from "../../src/model/lack.ts";
@@ -123,7 +123,6 @@ ALTER TABLE ONLY public.embedding ADD CONSTRAINT embedding_t FOREIGN KEY (of) RE
       expect.stringContaining("CREATE TABLE public.embedding"),
       expect.stringContaining("CREATE VIEW public.embedded"),
       "rows of public.embedding",
-      expect.stringContaining("INSERT INTO public.embedding"),
       expect.stringContaining("CREATE INDEX embedding_v"),
       expect.stringContaining("embedding_t"),
     ]);
@@ -145,6 +144,54 @@ ALTER TABLE ONLY public.embedding ADD CONSTRAINT embedding_t FOREIGN KEY (of) RE
       { id: 2, v: "é\tb" },
       { id: 3, v: "[7,8,9]" },
     ]);
+  });
+
+  test("has rows that psql never takes for commands, as long as the table is not there", async () => {
+    const mark = join(temporaryFolder(), "mark");
+    const { report, database } = await restored(
+      dumpOf(`CREATE TABLE public.x (a public.no_such_type);
+COPY public.x (a) FROM stdin;
+\\! touch ${mark}
+\\.
+INSERT INTO public.x VALUES ('1');
+INSERT INTO public.x VALUES ('2');
+COPY public.x (a) FROM stdin;
+\\! touch ${mark}
+\\.
+`),
+    );
+    expect(report.set_aside?.objects).toHaveLength(2);
+    const { host, port, user } = it.node.superuser;
+    const ran = spawnSync(
+      programOf(it.node.installation, "psql"),
+      [
+        "-X",
+        "-q",
+        "-f",
+        report.set_aside?.file ?? "",
+        "-d",
+        conninfo({ host, port, user, dbname: database }),
+      ],
+      { env: { PGPASSWORD: it.node.passwords.postgres, PATH: process.env["PATH"] ?? "" }, encoding: "utf8" },
+    );
+    expect(ran.stderr).toMatch(/no_such_type[\s\S]*"public\.x" does not exist/);
+    expect(ran.status).toBe(3);
+    expect(existsSync(mark)).toBe(false);
+  });
+
+  test("is refused where its letters would become backslashes for psql", async () => {
+    const sql = dumpOf(`CREATE TABLE public.x (a public.no_such_type);
+COPY public.x (a) FROM stdin;
+LETTER.
+\\! touch /tmp/x
+\\.
+`).replace("client_encoding = 'UTF8'", "client_encoding = 'SHIFT_JIS_2004'");
+    const bytes = Buffer.from(sql.replace("LETTER", "\u0081_"), "latin1");
+    await expect(restored(bytes)).rejects.toMatchObject({
+      code: "dump_unusable",
+      message: expect.stringContaining("backslash"),
+    });
+    await it.nothingLeft();
   });
 
   test("keeps a database from being replaced by one that lacks rows", async () => {
