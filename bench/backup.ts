@@ -1,9 +1,9 @@
 import { execa } from "execa";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { addAttachments, makeOdooDatabase, type RunSql } from "./odoo-data.ts";
 import { type Benchmark, median, table, timed } from "./table.ts";
-import { freePorts, inFolder } from "./throwaway.ts";
+import { inFolder, oneNode } from "./throwaway.ts";
 
 const RUNS = 3;
 const ATTACHMENTS = 20_000;
@@ -24,22 +24,7 @@ interface Server {
 /** A cluster of one node with a filestore and backups. */
 async function withServer<T>(program: string, use: (server: Server) => Promise<T>): Promise<T> {
   return await inFolder(async (folder) => {
-    const [port, read, write] = await freePorts(3);
-    const filestore = join(folder, "filestore");
-    const backups = join(folder, "backups");
-    mkdirSync(filestore);
-    const configuration = join(folder, "odoo-pg.yaml");
-    writeFileSync(
-      configuration,
-      `cluster: bench
-state_dir: ${folder}/s
-nodes: [{ name: pg1, port: ${port} }]
-endpoints: { read: { port: ${read} }, write: { port: ${write} } }
-console: { enabled: false }
-odoo: { filestore: ${filestore} }
-backup: { enabled: false, dir: ${backups} }
-`,
-    );
+    const { configuration, filestore, backups, port } = await oneNode(folder);
     const usage = join(folder, "usage");
     const odooPg = async (...args: readonly string[]): Promise<string> =>
       (

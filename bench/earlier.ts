@@ -1,10 +1,10 @@
 import { execa } from "execa";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { earlierProgram } from "../scripts/earlier.mjs";
 import { makeOdooDatabase } from "./odoo-data.ts";
 import { type Benchmark, median, table, timed } from "./table.ts";
-import { freePorts, inFolder, withCluster } from "./throwaway.ts";
+import { inFolder, oneNode, withCluster } from "./throwaway.ts";
 
 const RUNS = 9;
 
@@ -75,21 +75,7 @@ async function backupTimes(earlier: string, program: string): Promise<Sides> {
 
 async function clusterOf(program: string, parent: string, name: string) {
   const folder = join(parent, name);
-  const filestore = join(folder, "filestore");
-  mkdirSync(filestore, { recursive: true });
-  const [port, read, write] = await freePorts(3);
-  const configuration = join(folder, "odoo-pg.yaml");
-  writeFileSync(
-    configuration,
-    `cluster: bench
-state_dir: ${folder}/s
-nodes: [{ name: pg1, port: ${port} }]
-endpoints: { read: { port: ${read} }, write: { port: ${write} } }
-console: { enabled: false }
-odoo: { filestore: ${filestore} }
-backup: { enabled: false, dir: ${folder}/backups }
-`,
-  );
+  const { configuration, filestore, port } = await oneNode(folder);
   const odooPg = async (...args: readonly string[]): Promise<void> =>
     void (await execa(process.execPath, [program, ...args, "--config", configuration], { stdin: "ignore" }));
   await odooPg("up");

@@ -1,6 +1,6 @@
 import { execa } from "execa";
 import { randomInt } from "node:crypto";
-import { chmodSync, chownSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
@@ -64,6 +64,27 @@ console: { port: ${page} }
       await run("down");
     }
   });
+}
+
+/** Configures a cluster of one node with a filestore and backups, all below a folder. */
+export async function oneNode(folder: string) {
+  const [port = 0, read = 0, write = 0] = await freePorts(3);
+  const filestore = join(folder, "filestore");
+  const backups = join(folder, "backups");
+  mkdirSync(filestore, { recursive: true });
+  const configuration = join(folder, "odoo-pg.yaml");
+  writeFileSync(
+    configuration,
+    `cluster: bench
+state_dir: ${folder}/s
+nodes: [{ name: pg1, port: ${port} }]
+endpoints: { read: { port: ${read} }, write: { port: ${write} } }
+console: { enabled: false }
+odoo: { filestore: ${filestore} }
+backup: { enabled: false, dir: ${backups} }
+`,
+  );
+  return { configuration, filestore, backups, port };
 }
 
 /** The user that servers are run as: as root an unprivileged one. */

@@ -13,6 +13,7 @@ export function gathered(at: string): GatheredDocument {
     verdict: {
       level: "ok",
       sentence: "All is well.",
+      head: "All is well",
       warning: null,
       next: null,
       next_step: null,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
@@ -6,9 +6,11 @@ import * as z from "zod";
 import { compareContents } from "../../src/backup/compare.ts";
 import type { Contents } from "../../src/backup/contents.ts";
 import { readDatabaseContents } from "../../src/backup/read-contents.ts";
+import { ERRORS } from "../../src/errors.ts";
 import { type Credentials, withSession } from "../../src/system/sql/sql.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { filesBelow } from "../support/files.ts";
+import { runProgram } from "../support/program.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -89,6 +91,45 @@ test("a zip of Odoo is restored, backed up, drilled, copied, exported and restor
     filesBelow(join(filestore, database)).map((file) => [file.slice(-43), readFileSync(file, "latin1")]);
   expect(files("again")).toEqual(files("sales"));
 }, 600_000);
+
+test("what could not be made is told with a status of its own, and its next step runs as it is printed", async () => {
+  const file = join(cluster.folder, "vectors.sql");
+  writeFileSync(
+    file,
+    `-- PostgreSQL database dump
+SET client_encoding = 'UTF8';
+SELECT pg_catalog.set_config('search_path', '', false);
+CREATE TABLE public.res_partner (id integer);
+CREATE TABLE public.embedding (v public.no_such_vector);
+COPY public.embedding (v) FROM stdin;
+[1,2,3]
+\\.
+COPY public.res_partner (id) FROM stdin;
+1
+\\.
+-- PostgreSQL database dump complete
+`,
+  );
+  const { exitCode, stdout, stderr } = await cluster.run(["restore", file, "--as", "vectors"]);
+  expect(exitCode).toBe(ERRORS.objects_set_aside.exit);
+  expect(stdout).toMatch(/^vectors: 1 tables, 1 rows, .*compared, without the 2 set aside/);
+  expect(stdout).not.toContain("complete");
+  expect(stderr).toContain("rows of public.embedding");
+  const next = /if you trust it: odoo-pg (.*)$/m.exec(stderr)?.[1]?.split(" ") ?? [];
+  expect(next).toContain(cluster.configFile);
+  await withSession({ ...superuser, database: "vectors" }, (session) =>
+    session.query("CREATE DOMAIN public.no_such_vector AS text"),
+  );
+  const ran = await runProgram(next, { home: cluster.folder });
+  expect([ran.exitCode, ran.stderr]).toEqual([0, ""]);
+  await withSession({ ...superuser, database: "vectors" }, async (session) =>
+    expect(await session.query("SELECT v FROM public.embedding")).toEqual([{ v: "[1,2,3]" }]),
+  );
+  const again = await cluster.json(["restore", file, "--as", "again"]);
+  expect(again).toMatchObject({
+    set_aside: { rows: true, next: expect.stringContaining(`--config ${cluster.configFile}`) },
+  });
+});
 
 test("kill -9 of odoo-pg in the middle leaves the old database, and the next command clears away the rest", async () => {
   await makeOdooDatabase({ superuser, database: "victim", filestore, partners: 50_000 });

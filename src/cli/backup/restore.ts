@@ -76,9 +76,11 @@ function print(context: Context, report: RestoreReport, flags: RestoreFlags): vo
   }
   if (report.set_aside !== null) printSetAside(context, report.set_aside);
   const files = report.files === null ? "" : `, ${report.files} attachments`;
+  const aside = report.set_aside?.objects.length ?? 0;
+  const whole = aside === 0 ? "compared and complete" : `compared, without the ${aside} set aside`;
   output.out(
     printableLine(
-      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, compared and complete, in ${report.seconds} s`,
+      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, ${whole}, in ${report.seconds} s`,
     ),
   );
 }

@@ -26,6 +26,8 @@ export interface ConsoleDocument {
 export interface Verdict {
   readonly level: "ok" | "warning" | "critical";
   readonly sentence: string;
+  /** The beginning of the sentence that says it in one look. */
+  readonly head: string;
   /** The warning that it tells, by its place in `status.warnings`; null when all is well. */
   readonly warning: number | null;
   /** An exact command, with words before it where it needs them; null when there is nothing to do. */

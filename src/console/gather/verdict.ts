@@ -9,19 +9,24 @@ import type { Verdict } from "../../cluster/documents/console.ts";
 /** One plain sentence for a status: the worst of what is wrong, else that all is well. And what to do about it. */
 export function verdictOf(status: StatusDocument): Verdict {
   const [worst, ...others] = status.warnings;
-  if (!worst)
+  if (!worst) {
+    const head = "All is well";
     return {
       level: "ok",
-      sentence: allIsWell(status),
+      sentence: `${head}: ${whatServes(status)}.`,
+      head,
       warning: null,
       next: null,
       next_step: null,
       action: null,
     };
+  }
   const more = others.length ? ` (and ${others.length} more)` : "";
+  const sentence = `${asSentence(worst.message)}${more}.`;
   return {
     level: status.verdict,
-    sentence: `${asSentence(worst.message)}${more}.`,
+    sentence,
+    head: sentence,
     warning: 0,
     next: worst.next,
     next_step: worst.next_step,
@@ -37,7 +42,7 @@ function asSentence(message: string): string {
     .replace(/[:;,.]$/, "");
 }
 
-function allIsWell({ nodes, endpoints, backups }: StatusDocument): string {
+function whatServes({ nodes, endpoints, backups }: StatusDocument): string {
   const primary = nodes.find(({ role }) => role === "primary");
   const replicas = nodes.filter(({ role }) => role === "replica").length;
   const reading = endpoints.read.pool.length;
@@ -46,7 +51,7 @@ function allIsWell({ nodes, endpoints, backups }: StatusDocument): string {
       ? "there is no replica"
       : `${reading === replicas ? (replicas === 1 ? "its replica serves" : `all ${replicas} replicas serve`) : `${reading} of ${replicas} replicas serve`} reads`;
   const backed = backups?.last_good_at ? ", and every database is backed up" : "";
-  return `All is well: ${primary?.name ?? "the primary"} takes writes, ${serving}${backed}.`;
+  return `${primary?.name ?? "the primary"} takes writes, ${serving}${backed}`;
 }
 
 /** The button for a warning: where what to do next is exactly a command for which the page has one. */

@@ -64,6 +64,10 @@ function goOn(decision: Decision, progress: Progress): Extract<Decision, { kind:
   return decision;
 }
 
+function outcomeOf({ steps, undo }: Extract<Decision, { kind: "go" }>, dryRun: boolean): Outcome {
+  return { steps: [...steps], undo: asStep(undo), dry_run: dryRun };
+}
+
 /** Hands the part of the primary over to a replica; nothing is lost, writes wait for about a second. */
 export async function switchover(
   runtime: Runtime,
@@ -82,11 +86,7 @@ export async function switchover(
     }),
     progress,
   );
-  const outcome: Outcome = {
-    steps: [...decision.steps],
-    undo: asStep(decision.undo),
-    dry_run: request.dryRun,
-  };
+  const outcome = outcomeOf(decision, request.dryRun);
   if (request.dryRun) return outcome;
   const next = handleOf(runtime, decision.to);
 
@@ -202,11 +202,7 @@ export async function promoteNode(
     }),
     progress,
   );
-  const outcome: Outcome = {
-    steps: [...decision.steps],
-    undo: asStep(decision.undo),
-    dry_run: request.dryRun,
-  };
+  const outcome = outcomeOf(decision, request.dryRun);
   if (request.dryRun) return outcome;
 
   await old.take("fenced");

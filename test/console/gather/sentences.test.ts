@@ -35,6 +35,7 @@ describe("the verdict", () => {
     expect(verdictOf(healthy)).toEqual({
       level: "ok",
       sentence: "All is well: pg1 takes writes, its replica serves reads.",
+      head: "All is well",
       warning: null,
       next: null,
       next_step: null,

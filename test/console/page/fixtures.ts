@@ -138,6 +138,7 @@ export function fixturesAt(now: number) {
     verdict: {
       level: "ok",
       sentence: "All is well: pg1 takes writes, all 2 replicas serve reads, and every database is backed up.",
+      head: "All is well",
       warning: null,
       next: null,
       next_step: null,
@@ -413,5 +414,5 @@ function warningOf(...found: Parameters<typeof warning>): Warning {
 
 /** The verdict that tells a warning. */
 function toldOf({ message, next, next_step }: Warning): Omit<Verdict, "level"> {
-  return { sentence: message, warning: 0, next, next_step, action: null };
+  return { sentence: message, head: message, warning: 0, next, next_step, action: null };
 }

@@ -26,10 +26,9 @@ export function otherWarnings({ verdict, status }: ConsoleDocument): readonly Wa
   return status.warnings.filter((_, index) => index !== verdict.warning);
 }
 
-/** What is read first, and what follows it: when all is well, these words say it, and the rest can wait. */
-export function inOneLook({ level, sentence }: Verdict): { readonly head: string; readonly rest: string } {
-  const at = level === "ok" ? sentence.indexOf(":") : -1;
-  return at === -1 ? { head: sentence, rest: "" } : { head: sentence.slice(0, at), rest: sentence.slice(at) };
+/** What is read first, and what follows it: when all is well, the first words say it, and the rest can wait. */
+export function inOneLook({ head, sentence }: Verdict): { readonly head: string; readonly rest: string } {
+  return { head, rest: sentence.slice(head.length) };
 }
 
 /** What the tab of the browser shows. */
