@@ -73,7 +73,7 @@ export const ERRORS = {
   objects_set_aside: {
     exit: 3,
     meaning:
-      "All rows are restored, and some objects could not be made: their SQL lies in the file that is named, to be read and run by a superuser.",
+      "Some objects could not be made, and all else is restored: their SQL lies in the file that is named, with the rows of tables that are among them, to be read and run by a superuser.",
   },
   backup_unknown: { exit: 2, meaning: "No backup has this id." },
   backup_damaged: {
