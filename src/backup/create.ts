@@ -21,8 +21,9 @@ import {
   writeFileAtomic,
 } from "../system/files/files.ts";
 import { closeToOthers, filesBelow, syncPath } from "../system/files/pool-files.ts";
-import { explainSql, type SuperuserSession } from "../system/sql/sql.ts";
+import type { SuperuserSession } from "../system/sql/sql.ts";
 import { hashFile, openLineWriter } from "../system/process/streams.ts";
+import { contentsBeside } from "./contents-beside.ts";
 import type { Contents } from "./contents.ts";
 import { dump, gaveWay } from "./dump.ts";
 import { renderGlobals } from "./globals.ts";
@@ -38,7 +39,6 @@ import {
 } from "./manifest.ts";
 import { backupId, folderName, inProgressName } from "./naming.ts";
 import { PoolWriter } from "./pool.ts";
-import { readDatabaseContents } from "./read-contents.ts";
 import { readLacks } from "./restorable.ts";
 import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
@@ -161,8 +161,6 @@ async function fill(
   const jobs = parallel && snapshot.bytes >= PARALLEL_FROM ? Math.max(1, Math.min(source.processors, 8)) : 1;
   const onTable = tableProgress(database, await tableBytes(session), progress);
   const request = { source, session, snapshot, onTable };
-  // Rows are counted while pg_dump reads: both see the same snapshot.
-  const counting = readDatabaseContents(session);
   const dumps: Manifest["dumps"] = [];
   const dumping = async (): Promise<void> => {
     if (config.backup.custom) {
@@ -177,12 +175,8 @@ async function fill(
     await move(target, path.join(folder, file));
     dumps.push({ format: "plain", path: file, compression });
   };
-  // Its error is looked at when the dump has ended: it must not be the first that is heard.
-  counting.catch(() => {});
-  await dumping();
-  const contents = await counting.catch((error: unknown) => {
-    throw explainSql(error, `Counting the rows of ${database}`);
-  });
+  // Rows are counted while pg_dump reads: both see the same snapshot.
+  const { contents } = await contentsBeside(session, dumping);
 
   const lacks = await readLacks(session, snapshot.major);
   const files = await copyAttachments(source, session, snapshot, folder, progress);

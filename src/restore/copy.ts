@@ -2,7 +2,8 @@ import path from "node:path";
 import type { Progress } from "../progress.ts";
 import { findDifferences } from "../backup/compare.ts";
 import { objectsIn } from "../backup/contents.ts";
-import { isOdooDatabase, readDatabaseContents, readDefinitions } from "../backup/read-contents.ts";
+import { contentsBeside } from "../backup/contents-beside.ts";
+import { isOdooDatabase, readDefinitions } from "../backup/read-contents.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { filestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName } from "./database-name.ts";
@@ -217,12 +218,13 @@ async function copyByDump(copying: Copying): Promise<Copied> {
     const definitions = await readDefinitions(session);
     progress.step(order.to, `copy ${order.from} by a dump: somebody is connected`);
     await target.createEmpty(definitions.database);
-    const counting = readDatabaseContents(session);
-    // Its error is looked at when the load has ended.
-    counting.catch(() => {});
     const immutableUnaccent = definitions.unaccent?.immutable === true;
-    const { setAside, notes: told } = await dumpInto(copying, session, snapshot, immutableUnaccent);
-    const expected = withoutSetAside(await counting, setAside);
+    const { contents, result } = await contentsBeside(
+      session,
+      async () => await dumpInto(copying, session, snapshot, immutableUnaccent),
+    );
+    const { setAside, notes: told } = result;
+    const expected = withoutSetAside(contents, setAside);
     const loaded: Loaded = {
       objects: objectsIn(expected),
       differences: (found) =>

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/compare.ts";
 import type { Contents } from "../../src/backup/contents.ts";
+import { contentsBeside } from "../../src/backup/contents-beside.ts";
 import { readDatabaseContents } from "../../src/backup/read-contents.ts";
 import { withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
@@ -153,4 +154,25 @@ test("rows are known whatever the owner made of a table, and attachments of its 
   });
   expect(found.attachments).toBe(3);
   expect(found.odoo).toEqual({ version: "19.0.1.3", modules: { base: "19.0.1.3", "o\\d\td\n雪": "\\N" } });
+});
+
+test("a sequence is noted where it was at most when it was dumped, however it is used meanwhile", async () => {
+  const session = await node.session("odoo");
+  const other = await node.session("odoo");
+  await other.query("CREATE SEQUENCE used; CREATE SEQUENCE restarted; CREATE SEQUENCE fresh");
+  await other.query("SELECT nextval('used'), setval('restarted', 90)");
+  const valueNow = async (name: string): Promise<string> =>
+    String((await other.query(`SELECT last_value::text AS value FROM ${name}`))[0]?.["value"]);
+  const { contents: found, result: dumped } = await contentsBeside(session, async () => {
+    const used = await valueNow("used");
+    await other.query("SELECT nextval('used'), nextval('fresh')");
+    await other.query("ALTER SEQUENCE restarted RESTART WITH 7");
+    await other.query("SELECT nextval('restarted')");
+    return { used, restarted: await valueNow("restarted") };
+  });
+  const noted = (sequence: string): string | null | undefined =>
+    found.sequences.find(({ name }) => name === sequence)?.last_value;
+  expect(dumped).toEqual({ used: "1", restarted: "7" });
+  expect([noted("used"), noted("restarted"), noted("fresh")]).toEqual(["1", "7", null]);
+  await other.query("DROP SEQUENCE used, restarted, fresh");
 });

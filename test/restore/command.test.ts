@@ -125,7 +125,7 @@ COPY public.res_partner (id) FROM stdin;
   await withSession({ ...superuser, database: "vectors" }, async (session) =>
     expect(await session.query("SELECT v FROM public.embedding")).toEqual([{ v: "[1,2,3]" }]),
   );
-  const again = await cluster.json(["restore", file, "--as", "again"]);
+  const again = await cluster.json(["restore", file, "--as", "vectors_json"]);
   expect(again).toMatchObject({
     set_aside: { rows: true, next: expect.stringContaining(`--config ${cluster.configFile}`) },
   });

@@ -1,0 +1,52 @@
+import { explainSql, type Session } from "../system/sql/sql.ts";
+import type { Contents } from "./contents.ts";
+import { readDatabaseContents } from "./read-contents.ts";
+
+/**
+ * What is in the database of a session, read while `work` dumps the same snapshot, and what `work` gave. Sequences know no
+ * snapshot: of each the lower of its values before and after is noted, so what was dumped in between is never behind it.
+ * @throws what `work` throws, before anything of its own.
+ */
+export async function contentsBeside<T>(
+  session: Session,
+  work: () => Promise<T>,
+): Promise<{ readonly contents: Contents; readonly result: T }> {
+  const before = await sequenceValues(session);
+  const reading = readDatabaseContents(session);
+  // Its error is looked at when the work has ended: it must not be the first that is heard.
+  reading.catch(() => {});
+  const result = await work();
+  try {
+    const contents = await reading;
+    const after = await sequenceValues(session);
+    const sequences = contents.sequences.map((sequence) => {
+      const name = nameOf(sequence);
+      return { ...sequence, last_value: lower(before.get(name) ?? null, after.get(name) ?? null) };
+    });
+    return { contents: { ...contents, sequences }, result };
+  } catch (error) {
+    throw explainSql(error, "Counting the rows of the database");
+  }
+}
+
+const nameOf = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
+  JSON.stringify([schema, name]);
+
+/** By schema and name. As text: a bigint. Null before the first use. */
+async function sequenceValues(session: Session): Promise<Map<string, string | null>> {
+  const rows = await session.query(
+    `SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_sequence_last_value(c.oid)::text AS last_value
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'`,
+  );
+  return new Map(
+    rows.map((row) => [
+      nameOf({ schema: String(row["schema"]), name: String(row["name"]) }),
+      typeof row["last_value"] === "string" ? row["last_value"] : null,
+    ]),
+  );
+}
+
+function lower(one: string | null, other: string | null): string | null {
+  if (one === null || other === null) return null;
+  return BigInt(one) < BigInt(other) ? one : other;
+}
