@@ -34,7 +34,7 @@ const LAYERS = {
   // The state directory: state, secrets, lock, records.
   store: ["system", "model", "config", "postgres", "odoo"],
   // HAProxy.
-  endpoints: ["system", "config"],
+  endpoints: ["system", "model", "config"],
   // The nodes as the agent knows them, and how each is looked at.
   members: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
   // What runs: servers and HAProxy are configured, started, watched; the read pool.

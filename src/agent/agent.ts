@@ -502,6 +502,7 @@ export class Agent {
       primary: runtime?.state.primary ?? null,
       haproxy,
       pool: [...(this.#pool?.members ?? [])].sort(),
+      waiting_clients: this.#endpoints?.waiting ?? null,
       console: this.#console.account,
       overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { lockHolder } from "../store/lock.ts";
+import { keptConsistency } from "../store/state.ts";
 import type { GivenPasswords } from "../store/secrets.ts";
 import { asStep, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
 import { layoutOf, type Layout } from "../config/layout.ts";
@@ -59,7 +60,7 @@ export async function loadContext(
   const { environment } = invocation;
   const read = await readConfigFile(invocation, flag);
   const file = draft === undefined ? read : { path: read?.path ?? DEFAULT_FILE, text: draft };
-  const sources: ConfigSources = {
+  let sources: ConfigSources = {
     file,
     env: environment,
     defaults: {
@@ -70,6 +71,12 @@ export async function loadContext(
     },
   };
   let resolved = resolveConfig(sources);
+  // Which cluster it is, is only known from the configuration.
+  const kept = await keptConsistency(layoutOf(resolved.config.state_dir));
+  if (kept) {
+    sources = { ...sources, kept: { consistency: kept } };
+    resolved = resolveConfig(sources);
+  }
   // Which file that is, is only known from the configuration without it.
   const backupFile = namedBackupFile ?? resolved.config.backup.config_file;
   const backupText = await readTextIfAny(backupFile);

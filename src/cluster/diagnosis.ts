@@ -1,3 +1,4 @@
+import { LONG_WAIT_SECONDS } from "../model/waiting.ts";
 import type { WaitingState } from "../model/node-state.ts";
 import { sayOf } from "../model/silence.ts";
 import type { Config } from "../config/schema.ts";
@@ -390,12 +391,31 @@ function endpoints({ input }: ClusterView): FoundWarning[] {
     ...(readAnswers === false ? [{ name: "read", port: config.endpoints.read.port }] : []),
     ...(writeAnswers === false ? [{ name: "write", port: config.endpoints.write.port }] : []),
   ];
-  return closed.map(({ name, port }) =>
-    warning("endpoint_down", {
-      message: `The ${name} endpoint (${host}:${port}) takes no connections.`,
-      next,
-    }),
-  );
+  return [
+    ...closed.map(({ name, port }) =>
+      warning("endpoint_down", {
+        message: `The ${name} endpoint (${host}:${port}) takes no connections.`,
+        next,
+      }),
+    ),
+    ...waitingClients(input),
+  ];
+}
+
+/** A restart is over before this is said; what stays is a server that is full, or not there. */
+function waitingClients({ agent, config }: ClusterView["input"]): FoundWarning[] {
+  return (["write", "read"] as const).flatMap((name) => {
+    const waiting = agent?.waiting_clients?.[name];
+    if (!waiting || waiting.longest_seconds < LONG_WAIT_SECONDS) return [];
+    const { clients, longest_seconds } = waiting;
+    const who = clients === 1 ? "1 client waits" : `${clients} clients wait`;
+    return [
+      warning("clients_waiting", {
+        message: `${who} at the ${name} endpoint for a server, for up to ${Math.round(longest_seconds)} s: it is full, or not there. After ${config.endpoints.wait_seconds} s they are refused.`,
+        next: odooPg("doctor"),
+      }),
+    ];
+  });
 }
 
 function agent({ input }: ClusterView): FoundWarning[] {

@@ -1,6 +1,8 @@
 /** Where a value comes from. */
 export type Origin =
   | { readonly kind: "default" }
+  /** As the cluster was made, although the default is another one by now. */
+  | { readonly kind: "kept" }
   | { readonly kind: "file"; readonly path: string; readonly line: number }
   | { readonly kind: "environment"; readonly name: string };
 
@@ -19,7 +21,8 @@ export function formatPath(path: Path): string {
 
 export function formatOrigin(origin: Origin): string {
   if (origin.kind === "file") return `${origin.path}:${origin.line}`;
-  return origin.kind === "environment" ? `environment ${origin.name}` : "default";
+  if (origin.kind === "environment") return `environment ${origin.name}`;
+  return origin.kind === "kept" ? "kept from when the cluster was made" : "default";
 }
 
 /** One value of a configuration: a scalar, a list of scalars, or an empty section. */

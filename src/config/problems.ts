@@ -16,7 +16,7 @@ export interface Problem {
 export function formatProblem({ origin, column, path, message }: Problem): string {
   const what = path === undefined || path.length === 0 ? message : `${formatPath(path)}: ${message}`;
   if (origin.kind === "environment") return `${origin.name}: ${message}`;
-  if (origin.kind === "default") return what;
+  if (origin.kind === "default" || origin.kind === "kept") return what;
   const position = column === undefined ? `${origin.line}` : `${origin.line}:${column}`;
   return `${origin.path}:${position}: ${what}`;
 }

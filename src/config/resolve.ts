@@ -5,7 +5,7 @@ import { ENVIRONMENT_ROLES, type EnvironmentReading, readEnvironment } from "./e
 import { formatPath, leaves, type Origin, type Origins, type Path } from "./origins.ts";
 import type { PasswordRole, PasswordSource, Secrets } from "./passwords.ts";
 import { formatProblem, mayBeEmpty, type Problem, problemsOf } from "./problems.ts";
-import { type Config, configSchema, resolvedConfigSchema } from "./schema.ts";
+import { type Config, configSchema, type Consistency, resolvedConfigSchema } from "./schema.ts";
 import { type PgBackupConfigReading, readPgBackupConfig } from "./sources/pg-backup-config.ts";
 import { lineOf, readYaml, type YamlFile, type YamlReading } from "./sources/yaml.ts";
 import { defaultStateDir, stateDirProblem, type Surroundings } from "./state-dir.ts";
@@ -17,6 +17,8 @@ export interface ConfigSources {
   readonly pgBackupConfig?: YamlFile | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly defaults: Surroundings;
+  /** What the cluster was made with, where it is there. */
+  readonly kept?: { readonly consistency: Consistency } | undefined;
 }
 
 export interface ResolvedConfig {
@@ -26,13 +28,15 @@ export interface ResolvedConfig {
 }
 
 const DEFAULT: Origin = { kind: "default" };
+const KEPT: Origin = { kind: "kept" };
+const CONSISTENCY: Path = ["endpoints", "read", "consistency"];
 const NOTHING_READ: YamlReading = { value: {}, lines: new Map(), problems: [] };
 
 /**
  * The configuration from its sources: defaults, over them the file, over that pg_backup.config, over that the environment.
  * Throws `config_invalid`, whose message lists all mistakes, one a line.
  */
-export function resolveConfig({ file, pgBackupConfig, env, defaults }: ConfigSources): ResolvedConfig {
+export function resolveConfig({ file, pgBackupConfig, env, defaults, kept }: ConfigSources): ResolvedConfig {
   const environment = readEnvironment(env);
   const backupFile: PgBackupConfigReading =
     pgBackupConfig === undefined ? { settings: [], problems: [] } : readPgBackupConfig(pgBackupConfig);
@@ -50,10 +54,14 @@ export function resolveConfig({ file, pgBackupConfig, env, defaults }: ConfigSou
     (path) => nearestPlace(path, setPlaceOf),
   );
   problems.push(...backupFile.problems);
+  const consistencyIsSet = setPlaceOf(CONSISTENCY) !== undefined;
   const originAt = (path: Path): Origin =>
-    environmentOrigin(path, environment) ?? setPlaceOf(path) ?? DEFAULT;
+    environmentOrigin(path, environment) ??
+    setPlaceOf(path) ??
+    (kept && formatPath(path) === formatPath(CONSISTENCY) ? KEPT : DEFAULT);
 
-  const merged = draft === undefined ? undefined : withEnvironment(draft, environment);
+  const given = draft === undefined ? undefined : withEnvironment(draft, environment);
+  const merged = given && !consistencyIsSet ? withConsistency(given, kept?.consistency) : given;
   if (merged === undefined) throw invalid([...problems, ...environment.problems]);
   for (const { about, path, message } of conflicts(merged)) {
     if (about.every(sound)) problems.push({ origin: originAt(path), path, message });
@@ -73,6 +81,14 @@ export function resolveConfig({ file, pgBackupConfig, env, defaults }: ConfigSou
 }
 
 type Draft = ReturnType<typeof configSchema.parse>;
+
+/** What reads may miss where nobody has said it. */
+function withConsistency(draft: Draft, kept: Consistency | undefined): Draft {
+  const { endpoints, upstream, postgres } = draft;
+  const promises = !upstream && postgres.parameters["synchronous_commit"] === undefined;
+  const consistency = promises ? (kept ?? endpoints.read.consistency) : "bounded";
+  return { ...draft, endpoints: { ...endpoints, read: { ...endpoints.read, consistency } } };
+}
 
 const YAML_RULES = {
   mayBeEmpty: (path: Path) => mayBeEmpty(configSchema, path),

@@ -154,4 +154,8 @@ export const resolvedConfigSchema = configSchema.required({ state_dir: true, lis
 export type Config = z.output<typeof resolvedConfigSchema>;
 
 /** What a read may miss. */
-export type Consistency = Config["endpoints"]["read"]["consistency"];
+export const consistencySchema = resolvedConfigSchema.shape.endpoints
+  .unwrap()
+  .shape.read.unwrap()
+  .shape.consistency.unwrap();
+export type Consistency = z.output<typeof consistencySchema>;

@@ -1,11 +1,14 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import path from "node:path";
 import * as z from "zod";
+import { nextStep, odooPg } from "../next-step.ts";
 import type { Layout } from "../config/layout.ts";
+import type { WaitingClients } from "../model/waiting.ts";
 import { OdooPgError } from "../errors.ts";
 import { waitUntil } from "../system/clock.ts";
 import {
   fileBytes,
   move,
+  namesIn,
   readableBy,
   readFrom,
   readTextIfAny,
@@ -23,10 +26,19 @@ import {
   waitForEnd,
 } from "../system/process/process.ts";
 import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
+import { GATE_FILES, gateFile, renderGate } from "./gate.ts";
 import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
 import { planEndpoints, type Action, type Wanted } from "./plan.ts";
 import { fingerprintOf, renderHaproxy, type HaproxyInput } from "./render.ts";
-import { endReads, perform, readFingerprint, readProcesses, readServers, silentWorkers } from "./runtime.ts";
+import {
+  endReads,
+  perform,
+  readFingerprint,
+  readProcesses,
+  readServers,
+  readWaiting,
+  silentWorkers,
+} from "./runtime.ts";
 import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
 
@@ -178,6 +190,11 @@ export class Balancer {
     });
   }
 
+  /** Clients that wait at each endpoint for a server. @throws OdooPgError not_running, timed_out */
+  async waiting(): Promise<WaitingClients> {
+    return await readWaiting(this.files.masterSocket);
+  }
+
   /** Ends the sessions on replicas of workers from before a reload; says how many there were. @throws OdooPgError timed_out */
   async endReadsOf(workers: readonly number[]): Promise<number> {
     return await this.#inTurn(async () => {
@@ -253,13 +270,14 @@ export class Balancer {
   }
 
   /** Writes a configuration beside the present one and has HAProxy look at it. */
-  async #propose(program: HaproxyProgram, text: string): Promise<void> {
+  async #propose(program: HaproxyProgram, input: HaproxyInput, text: string): Promise<void> {
+    await writeFileAtomic(this.#at(gateFile(input.gate)), renderGate(input.gate), readableBy(this.#owner));
     await writeFileAtomic(this.files.candidate, text, readableBy(this.#owner));
     await checkConfiguration(program, this.#directory, RELATIVE.candidate, this.#owner);
   }
 
   async #start(program: HaproxyProgram, input: HaproxyInput): Promise<void> {
-    await this.#propose(program, renderHaproxy(input));
+    await this.#propose(program, input, renderHaproxy(input));
     await move(this.files.candidate, this.files.config);
     const logStart = await fileBytes(this.files.log);
     const { pid } = await startDetached(
@@ -273,6 +291,7 @@ export class Balancer {
     const outcome = await this.#awaitWorker(wanted, () => !isAlive(pid));
     if (outcome === "answers") {
       await this.#processes();
+      await this.#removeOtherGates(input);
       return;
     }
     if (isAlive(pid)) sendSignal(pid, "SIGKILL");
@@ -283,7 +302,7 @@ export class Balancer {
     const { masterSocket, config, candidate } = this.files;
     const processes = await readProcesses(masterSocket);
     const membership = membershipOf(await readServers(masterSocket));
-    await this.#propose(program, renderHaproxy(input, membership));
+    await this.#propose(program, input, renderHaproxy(input, membership));
     const before = await readTextIfAny(config);
     await move(candidate, config);
     const logStart = await fileBytes(this.files.log);
@@ -294,6 +313,7 @@ export class Balancer {
       : await this.#awaitWorker(fingerprintOf(input), async () => await this.#reloadFailed(processes));
     if (outcome === "answers") {
       await this.#processes();
+      await this.#removeOtherGates(input);
       return;
     }
     if (before !== undefined) await writeFileAtomic(config, before, readableBy(this.#owner));
@@ -302,6 +322,18 @@ export class Balancer {
       logStart,
       "The old configuration goes on, with all its sessions.",
     );
+  }
+
+  #at(relative: string): string {
+    return path.join(this.#directory, relative);
+  }
+
+  /** A worker has read its file when it answers. */
+  async #removeOtherGates({ gate }: HaproxyInput): Promise<void> {
+    const folder = path.dirname(this.files.config);
+    for (const name of await namesIn(folder))
+      if (GATE_FILES.test(name) && name !== path.basename(gateFile(gate)))
+        await removeFile(path.join(folder, name));
   }
 
   /** After a reload that failed, the newest worker is the one from before, and a reload older. */

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { isAddress } from "../config/addresses.ts";
+import { endpointHost, isAddress } from "../config/addresses.ts";
 import type { Consistency } from "../config/schema.ts";
 import { RELATIVE } from "./files.ts";
+import { gateFile, type GateInput } from "./gate.ts";
 import {
   fallbackServer,
   frontendOf,
+  nextWorker,
   NOBODY,
   poolServer,
   WAITING_LINE,
@@ -32,6 +34,8 @@ export interface HaproxyInput {
   readonly hasIpv6: boolean;
   /** Sessions at once, over both endpoints: above the sum of the nodes' max_connections. */
   readonly maxSessions: number;
+  /** How clients wait for a server. */
+  readonly gate: GateInput;
   /** Sources that count as this host; default 127.0.0.0/8 and ::1. */
   readonly loopback?: readonly string[];
 }
@@ -40,8 +44,8 @@ const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
 
 /** Milliseconds for one attempt to reach a server, and between two attempts. */
 const ATTEMPT_MS = 250;
-/** Milliseconds that a client waits for a server before it is refused: a switchover or a restart of the primary. */
-const PATIENCE_MS = 10_000;
+/** Seconds for a client to say what it wants, beside the time that it waits for a server. */
+const WORD_SECONDS = 15;
 /**
  * How PostgreSQL's clients open a connection that is encrypted, or one that only asks to cancel (which has no
  * encryption in older clients and carries no data).
@@ -78,6 +82,7 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
     ...section("global", [
       `description ${DESCRIPTION_PREFIX}${fingerprint}`,
       `maxconn ${input.maxSessions}`,
+      `lua-load ${gateFile(input.gate)}`,
       // Where the limit of open files is too low, fewer sessions are better than no start.
       "no strict-limits",
       "log stdout format iso local0 notice",
@@ -92,7 +97,8 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       // Sessions last for hours: a member that comes back gets its share.
       "balance leastconn",
       `timeout connect ${ATTEMPT_MS}ms`,
-      `retries ${PATIENCE_MS / ATTEMPT_MS}`,
+      // Whom the gate let through and whose server went away in that moment waits here.
+      `retries ${Math.ceil((input.gate.waitSeconds * 1000) / ATTEMPT_MS)}`,
       "option redispatch 1",
       // Pooled connections are idle for hours; keepalive finds the peers that are gone.
       "timeout client 24d",
@@ -110,9 +116,11 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
     ]),
     ...(asksForNames(input) ? section("resolvers names", RESOLVERS) : []),
     ...section(`frontend ${frontendOf("write")}`, frontend(input, "write")),
-    ...section("backend write", [...writeServers(input, membership), waitingLine()]),
+    ...section("backend write", [...chosenServer, ...writeServers(input, membership), waitingLine()]),
+    ...section(`backend ${nextWorker("write")}`, nextServer(input, "write")),
     ...section(`frontend ${frontendOf("read")}`, frontend(input, "read")),
-    ...section("backend read", [...readServers(input, membership), waitingLine()]),
+    ...section("backend read", [...chosenServer, ...readServers(input, membership), waitingLine()]),
+    ...section(`backend ${nextWorker("read")}`, nextServer(input, "read")),
   ]
     .join("\n")
     .trimEnd()}\n`;
@@ -148,19 +156,32 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
   const binds = listen.flatMap((address) => bindings(address, input[backend].port, input.hasIpv6));
   return [
     ...[...new Set(binds)].sort().map((binding) => `bind ${binding}`),
+    `tcp-request connection reject unless { src ${[loopback, networks].join(" ").trim()} }`,
+    `tcp-request inspect-delay ${Math.ceil(input.gate.waitSeconds) + WORD_SECONDS}s`,
+    // Who asks to cancel does not wait for a server.
+    `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
+    // Who says nothing is no client of PostgreSQL.
+    "tcp-request content reject unless { req.payload(0,8) -m found }",
+    // PostgreSQL sees HAProxy's address, not the client's: that other hosts use TLS is enforced here.
     ...(networks === ""
-      ? [`tcp-request connection reject unless { src ${loopback} }`]
+      ? []
       : [
-          `tcp-request connection reject unless { src ${loopback} } || { src ${networks} }`,
-          // PostgreSQL sees HAProxy's address, not the client's: that other hosts use TLS is enforced here.
-          "tcp-request inspect-delay 5s",
-          `tcp-request content accept if { src ${loopback} }`,
-          `tcp-request content accept if { req.payload(0,1) -m bin ${TLS_HANDSHAKE} }`,
-          `tcp-request content accept if { req.payload(0,8) -m bin ${SSL_REQUEST} ${CANCEL_REQUEST} }`,
-          "tcp-request content reject",
+          `tcp-request content reject unless { src ${loopback} } || { req.payload(0,1) -m bin ${TLS_HANDSHAKE} } || { req.payload(0,8) -m bin ${SSL_REQUEST} }`,
         ]),
+    `tcp-request content lua.gate ${backend}`,
+    "tcp-request content reject if { var(txn.gone) -m found }",
+    "tcp-request content use-service lua.refuse if { var(txn.late) -m found }",
+    `use_backend ${nextWorker(backend)} if { var(txn.next) -m found }`,
     `default_backend ${backend}`,
   ];
+}
+
+/** The server that the gate has asked. */
+const chosenServer: readonly string[] = ["use-server %[var(txn.server)] if { var(txn.server) -m found }"];
+
+/** Who waits when HAProxy is reloaded goes on waiting in the new worker, which knows who is primary now. */
+function nextServer(input: HaproxyInput, backend: Backend): string[] {
+  return [`server next-worker ${hostAndPort(endpointHost([...input.listen].sort()), input[backend].port)}`];
 }
 
 /** `*` and `::` mean what they mean in PostgreSQL's listen_addresses. */

@@ -1,8 +1,10 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import { OdooPgError } from "../errors.ts";
+import type { WaitingClients } from "../model/waiting.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network/network.ts";
 import { sendSignal } from "../system/process/process.ts";
+import { WAITING_COMMAND } from "./gate.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
 import {
@@ -14,7 +16,14 @@ import {
   type ServerRef,
   type ServerState,
 } from "./servers.ts";
-import { parseProcesses, parseServers, parseSessions, type Processes, type Session } from "./show-output.ts";
+import {
+  parseProcesses,
+  parseServers,
+  parseSessions,
+  parseWaiting,
+  type Processes,
+  type Session,
+} from "./show-output.ts";
 
 /** Milliseconds for one answer of HAProxy. */
 const ANSWER_LIMIT = 1500;
@@ -131,6 +140,11 @@ export async function readServers(masterSocket: string): Promise<ServerState[]> 
   }));
 }
 
+/** Clients that wait at each endpoint for a server. @throws OdooPgError not_running, timed_out */
+export async function readWaiting(masterSocket: string): Promise<WaitingClients> {
+  return parseWaiting(await askCurrent(masterSocket, WAITING_COMMAND));
+}
+
 /** Sessions of one worker, as far as they belong to an endpoint; none when it is gone. */
 async function sessionsOfWorker(masterSocket: string, pid: number): Promise<Session[]> {
   const sessions = parseSessions((await askWorker(masterSocket, pid, "show sess")) ?? "");
@@ -207,7 +221,7 @@ async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef)
   // A worker that has not begun to stop yet obeys; one that has refuses, and takes no new sessions anyway.
   await askWorker(masterSocket, pid, `set server ${nameOf(ref)} state maint`);
   const doomed = (await sessionsOfWorker(masterSocket, pid)).filter(
-    (session) => isOn(session, ref) || (session.frontend === frontendOf(ref.backend) && !session.settled),
+    (session) => isOn(session, ref) || (session.backend === ref.backend && !session.settled),
   );
   for (const some of batches(doomed, 50)) {
     // Each command of a line needs the worker's name anew.

@@ -9,6 +9,11 @@ export function frontendOf(backend: Backend): string {
   return `${backend}_endpoint`;
 }
 
+/** The backend that leads to the worker that has taken over at a reload. */
+export function nextWorker(backend: Backend): string {
+  return `${backend}_next_worker`;
+}
+
 /** One server line of a backend. */
 export interface ServerRef {
   readonly backend: Backend;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Waiting, WaitingClients } from "../model/waiting.ts";
 import { nodeOf, WAITING_LINE, type ServerState } from "./servers.ts";
 
 /** HAProxy's processes: the master, which takes orders, and workers, which carry sessions. */
@@ -47,6 +48,8 @@ const statRow = z.object({
   addr: z.string(),
 });
 
+const BACKENDS: readonly string[] = statRow.shape.pxname.options;
+
 const COLUMNS = [...Object.keys(statRow.shape), "type"];
 
 /** Source: HAProxy management guide, 9.1 "CSV format": type 2 is a server. */
@@ -66,7 +69,12 @@ export function parseServers(text: string): ServerState[] {
       const fields = line.includes('"') ? splitCsv(line) : line.split(",");
       return Object.fromEntries(columns.map(([name, index]) => [name, fields[index] ?? ""]));
     })
-    .filter((row) => row["type"] === SERVER_TYPE && row["svname"] !== WAITING_LINE)
+    .filter(
+      (row) =>
+        row["type"] === SERVER_TYPE &&
+        BACKENDS.includes(row["pxname"] ?? "") &&
+        row["svname"] !== WAITING_LINE,
+    )
     .map((row) => {
       const { pxname, svname, scur, status, addr } = statRow.parse(row);
       const ref = { backend: pxname, server: svname };
@@ -112,4 +120,19 @@ export function parseSessions(text: string): Session[] {
     const side = /\b(?:s1|csb|scb)=\[(\d+),/.exec(line)?.[1];
     return [{ id, frontend, backend, server, settled: side !== undefined && Number(side) >= ESTABLISHED }];
   });
+}
+
+const waitingRow = z.tuple([z.enum(["read", "write"]), z.coerce.number().int(), z.coerce.number().int()]);
+
+/** Reads what the gate says of who waits. @throws Error when it is something else */
+export function parseWaiting(text: string): WaitingClients {
+  const rows = text
+    .split("\n")
+    .filter((line) => line.includes(","))
+    .map((line) => waitingRow.parse(line.split(",")));
+  const of = (endpoint: "read" | "write"): Waiting => {
+    const [, clients = 0, milliseconds = 0] = rows.find(([name]) => name === endpoint) ?? [];
+    return { clients, longest_seconds: milliseconds / 1000 };
+  };
+  return { read: of("read"), write: of("write") };
 }

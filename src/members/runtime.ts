@@ -163,8 +163,11 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
 export async function keepSettings(runtime: Runtime): Promise<void> {
   const { state, layout, installation } = runtime;
   runtime.kept = await keptSettings(runtime, state, installation.major);
-  if (JSON.stringify(state.settings) === JSON.stringify(runtime.kept)) return;
-  runtime.state = { ...state, settings: runtime.kept };
+  const made = state.system_identifier !== null;
+  const consistency = made ? state.consistency : runtime.config.endpoints.read.consistency;
+  if (JSON.stringify(state.settings) === JSON.stringify(runtime.kept) && state.consistency === consistency)
+    return;
+  runtime.state = { ...state, settings: runtime.kept, ...(consistency ? { consistency } : {}) };
   await writeState(layout, runtime.state);
 }
 

@@ -40,6 +40,14 @@ function endpoints({ config, status, poolLeaves }: ClusterFigures, labels: Label
       labels,
       write.answers === null ? null : write.answers && write.node !== null,
     ),
+    ...(["read", "write"] as const).flatMap((endpoint) => {
+      const { waiting } = status.endpoints[endpoint];
+      const of = { ...labels, endpoint };
+      return [
+        ...sample("odoo_pg_endpoint_waiting_clients", of, waiting?.clients ?? null),
+        ...sample("odoo_pg_endpoint_longest_wait_seconds", of, waiting?.longest_seconds ?? null),
+      ];
+    }),
     ...sample("odoo_pg_pool_size", labels, read.pool.length),
     ...sample("odoo_pg_read_consistency", { ...labels, consistency: read.consistency }, 1),
     ...(read.consistency === "eventual"

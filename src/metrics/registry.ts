@@ -93,6 +93,8 @@ export const METRICS = {
   odoo_pg_agent_busy: gauge("Whether the agent is at an operation, such as a switchover."),
   odoo_pg_read_endpoint_up: gauge("Whether the read endpoint takes connections."),
   odoo_pg_write_endpoint_up: gauge("Whether the write endpoint takes connections and leads to a primary."),
+  odoo_pg_endpoint_waiting_clients: gauge("Clients that wait at the endpoint for a server that takes them."),
+  odoo_pg_endpoint_longest_wait_seconds: gauge("How long the one of them has waited who waits longest."),
   odoo_pg_pool_size: gauge("Replicas that serve reads; with none, reads go to the primary."),
   odoo_pg_pool_leaves_total: counter(
     "Times that a replica left the pool and its sessions were cut, since the agent was started.",

@@ -45,6 +45,13 @@ export const ALARM_RULES = {
     codes: ["haproxy_down", "endpoint_down"],
     meaning: "An endpoint takes no connections.",
   },
+  clients_waiting: {
+    severity: "warning",
+    after_seconds: 15,
+    ends_after_seconds: 60,
+    codes: ["clients_waiting"],
+    meaning: "Clients wait at an endpoint: the server has no connection left for them, or is not there.",
+  },
   disk_nearly_full: {
     severity: "critical",
     after_seconds: 30,

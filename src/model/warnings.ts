@@ -52,6 +52,11 @@ export const WARNINGS = {
     meaning: "HAProxy is not running: neither endpoint takes connections. The servers themselves go on.",
   },
   endpoint_down: { severity: "critical", meaning: "One endpoint takes no connections." },
+  clients_waiting: {
+    severity: "warning",
+    meaning:
+      "Clients have waited for 5 s or more at an endpoint, because no server takes them: all connections are in use, or the server is down or recovering. They are refused after `endpoints.wait_seconds`.",
+  },
   disk_nearly_full: {
     severity: "critical",
     meaning: "A disk is 95 % full or more. PostgreSQL stops when there is no room for its WAL.",

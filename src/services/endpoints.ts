@@ -4,6 +4,7 @@ import { Balancer } from "../endpoints/balancer.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import type { HaproxyInput } from "../endpoints/render.ts";
 import { OdooPgError } from "../errors.ts";
+import type { WaitingClients } from "../model/waiting.ts";
 import type { Layout } from "../config/layout.ts";
 import { maxConnections } from "../config/settings/table.ts";
 import { monotonic, waitUntil, within } from "../system/clock.ts";
@@ -28,6 +29,15 @@ export type Served = Pick<Runtime, "config" | "machine" | "upstream" | "kept"> &
 const HUNG_AFTER = 10_000;
 const ASK_EVERY = 2000;
 
+/** Clients that can wait at once: each is a socket, and the limit of open files is in the thousands. */
+const WAITING_CLIENTS = 1000;
+
+/**
+ * Connections of a server that the endpoints leave to others: the three that PostgreSQL keeps for superusers, the agent,
+ * a backup, the next question of the gate.
+ */
+const KEPT_FREE = 10;
+
 /** Milliseconds after a reload until sessions on replicas move from the old worker to the new one. */
 const MOVE_AFTER = 60_000;
 
@@ -37,6 +47,8 @@ export class Endpoints {
   program: HaproxyProgram | undefined;
   readonly #balancer: Balancer;
   readonly #log: Log;
+  /** Clients that waited for a server when HAProxy was last asked; undefined where it did not say. */
+  waiting: WaitingClients | undefined;
   /** What was last brought up: a configuration that is still being looked at, or was refused, must not be started. */
   #input: HaproxyInput | undefined;
 
@@ -102,6 +114,7 @@ export class Endpoints {
     this.#asking = true;
     try {
       const silent = await this.#balancer.silent();
+      this.waiting = silent.length ? undefined : await this.#balancer.waiting();
       this.#askedAt = monotonic();
       this.#silentSince = silent.length ? (this.#silentSince ?? this.#askedAt) : undefined;
       if (this.#silentSince === undefined) await this.#moveOldReads(runtime);
@@ -226,7 +239,16 @@ function haproxyInput(runtime: Served): HaproxyInput {
     listen: config.listen,
     networks: config.networks,
     hasIpv6: machine.hasIpv6,
-    // Above what the servers take: their own refusal ("too many clients") says more than a full balancer.
-    maxSessions: config.nodes.length * each + 200,
+    // Above what the servers take: who finds them full waits at the gate.
+    maxSessions: config.nodes.length * each + WAITING_CLIENTS,
+    gate: {
+      waitSeconds: config.endpoints.wait_seconds,
+      role: config.odoo.role,
+      // What a server elsewhere takes is not known here: it says itself when it is full.
+      sessions:
+        runtime.elsewhere === true
+          ? {}
+          : Object.fromEntries(config.nodes.map(({ name }) => [name, Math.max(1, each - KEPT_FREE)])),
+    },
   };
 }

@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
-import { resolvedConfigSchema } from "../config/schema.ts";
+import { consistencySchema, resolvedConfigSchema, type Consistency } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { isBelievable, writeFileAtomic } from "../system/files/files.ts";
 import { readJsonFile, type DamageText } from "../system/files/json-file.ts";
@@ -39,6 +39,8 @@ const stateSchema = z.object({
   removed: z.string().array().default([]),
   /** PostgreSQL settings that were chosen when the cluster was made. Up to 0.1 they were not kept. */
   settings: z.record(z.string(), z.string()).optional(),
+  /** What reads may miss where the configuration does not say it. Up to 0.1 it was not kept: `bounded`. */
+  consistency: consistencySchema.optional(),
 });
 export type ClusterState = z.output<typeof stateSchema>;
 
@@ -78,3 +80,20 @@ export async function readState(layout: Layout): Promise<ClusterState | undefine
 export async function writeState(layout: Layout, state: ClusterState): Promise<void> {
   await writeFileAtomic(layout.stateFile, `${JSON.stringify(state, undefined, 2)}\n`);
 }
+
+/**
+ * What reads may miss in a cluster that was made before, where its configuration does not say it; undefined where there
+ * is none yet, or where it is another user's.
+ */
+export async function keptConsistency(layout: Layout): Promise<Consistency | undefined> {
+  try {
+    const state = await readState(layout);
+    return state && state.system_identifier !== null ? (state.consistency ?? EARLIER) : undefined;
+  } catch (error) {
+    // As odoo-pg up to 0.1 made it, or damaged: who acts on it says so.
+    return error instanceof OdooPgError ? EARLIER : undefined;
+  }
+}
+
+/** The default up to 0.1. */
+const EARLIER: Consistency = "bounded";

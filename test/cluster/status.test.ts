@@ -84,8 +84,15 @@ describe("a healthy cluster", () => {
         },
       ],
       endpoints: {
-        read: { host: "127.0.0.1", port: 5435, answers: true, consistency: "bounded", pool: ["pg2"] },
-        write: { host: "127.0.0.1", port: 5436, answers: true, node: "pg1" },
+        read: {
+          host: "127.0.0.1",
+          port: 5435,
+          answers: true,
+          waiting: null,
+          consistency: "bounded",
+          pool: ["pg2"],
+        },
+        write: { host: "127.0.0.1", port: 5436, answers: true, waiting: null, node: "pg1" },
       },
       agent: { running: true, pid: 4711, operation: null },
       console: null,
@@ -448,6 +455,17 @@ describe("warnings", () => {
         agent: undefined,
       },
       next: "odoo-pg up",
+    },
+    clients_waiting: {
+      when: {
+        agent: agentOf(["pg1", "pg2"], {
+          waiting_clients: {
+            read: { clients: 9, longest_seconds: 4.9 },
+            write: { clients: 1, longest_seconds: 5 },
+          },
+        }),
+      },
+      next: "odoo-pg doctor",
     },
     two_primaries: {
       when: { observations: [primary, seen("pg2", primaryFacts())] },

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { stringify } from "yaml";
 import { expect, test } from "vitest";
-import { formatPath, leaves } from "../../src/config/origins.ts";
+import { formatOrigin, formatPath, leaves } from "../../src/config/origins.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { LINUX_USER, problemsIn, resolveEnvironment, resolveText } from "./sources.ts";
@@ -19,7 +19,7 @@ test("without a file there is a primary, a replica and both endpoints on loopbac
       { name: "pg2", host: "127.0.0.1", port: 5434 },
     ],
     endpoints: {
-      read: { port: 5435, consistency: "bounded", max_lag: 16 * 1024 * 1024 },
+      read: { port: 5435, consistency: "read-your-writes", max_lag: 16 * 1024 * 1024 },
       write: { port: 5436 },
     },
     odoo: { role: "odoo", template: "odoo_template", addons_path: [] },
@@ -142,4 +142,28 @@ test("whatever is written: it is taken, every value has an origin, and it reads 
       expect([...again.origins.values()].every(({ kind }) => kind === "file")).toBe(true);
     }),
   );
+});
+
+test("a cluster keeps the consistency that it was made with, until the file names one", () => {
+  const read = (text: string, kept?: "bounded"): readonly [string, string] => {
+    const { config, origins } = resolveConfig({
+      file: { path: "odoo-pg.yaml", text },
+      env: {},
+      defaults: LINUX_USER,
+      ...(kept ? { kept: { consistency: kept } } : {}),
+    });
+    const name = "endpoints.read.consistency";
+    return [config.endpoints.read.consistency, formatOrigin(origins.get(name) ?? { kind: "default" })];
+  };
+  expect(read("")).toEqual(["read-your-writes", "default"]);
+  expect(read("", "bounded")).toEqual(["bounded", "kept from when the cluster was made"]);
+  const named = "endpoints: {read: {consistency: read-your-writes}}";
+  expect(read(named, "bounded")).toEqual(["read-your-writes", "odoo-pg.yaml:1"]);
+});
+
+test.each([
+  "upstream: {host: 10.0.0.1, password_file: /etc/up}",
+  "postgres: {parameters: {synchronous_commit: local}}",
+])("commits wait for replicas by default only where nobody else says what they wait for: %s", (text) => {
+  expect(resolveText(text).config.endpoints.read.consistency).toBe("bounded");
 });

@@ -10,6 +10,7 @@ function rendered(host: string): string {
     networks: [],
     hasIpv6: false,
     maxSessions: 100,
+    gate: { waitSeconds: 60, role: "odoo", sessions: {} },
   });
 }
 

@@ -8,7 +8,7 @@ import { fallbackServer, nameOf, poolServer, writeServer } from "../../src/endpo
 import { isAlive } from "../../src/system/process/process.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
-import { answering, bench, keepVisiting, visit, type Bench } from "./standins.ts";
+import { answering, bench, keepVisiting, STARTUP, visit, type Bench } from "./standins.ts";
 
 const usual = { primary: "pg1", pool: ["pg2", "pg3"] };
 
@@ -171,6 +171,7 @@ describe("a replica that leaves the pool", () => {
     await balancer.route({ primary: "pg1", pool: ["pg2"] });
     const client = net.connect(input.read.port, "127.0.0.1");
     client.on("error", () => {});
+    client.write(STARTUP);
     await waitFor("the client to be connected", () => sessions > 0);
     client.destroy();
     await balancer.route({ primary: "pg1", pool: ["pg3"] });
@@ -178,26 +179,19 @@ describe("a replica that leaves the pool", () => {
     expect(left.find((server) => nameOf(server) === "read/pg2")?.sessions).toBe(0);
   });
 
-  test("is not reached any more by a client that an old worker has not sent to a server yet", async () => {
+  test("is not reached by a client that waited in a worker from before a reload: the new one leads it", async () => {
     const made = await bench();
     const { balancer, program, input } = made;
     await balancer.ensure(program, input);
-    const socket = net.connect(input.read.port, "127.0.0.1");
-    atEnd(() => {
-      socket.destroy();
-    });
-    socket.on("error", () => {});
-    socket.resume();
-    const closed = once(socket, "close");
-    await once(socket, "connect");
-    await waitFor("HAProxy has the client in its waiting line", async () => {
-      const { current } = await workers(made);
-      const sessions = await ask(made, `@!${current} show sess`);
-      return sessions.includes("fe=read_endpoint");
-    });
+    const waiting = visit(input.read.port);
+    await waitFor("HAProxy has the client wait", async () => (await balancer.waiting()).read.clients === 1);
     await balancer.ensure(program, { ...input, maxSessions: 501 });
     await cutSessions(balancer.files.masterSocket, poolServer("pg2"));
-    await closed;
+    await waitFor("the new worker has it", async () => (await balancer.waiting()).read.clients === 1);
+    await balancer.route({ primary: "pg1", pool: ["pg3"] });
+    const { node, close } = await waiting;
+    expect(node).toBe("pg3");
+    close();
     await waitFor("the old worker ends", async () => (await workers(made)).old.length === 0);
   });
 });
@@ -279,9 +273,7 @@ describe("no connection is refused", () => {
     const { balancer, program, input, nodes } = await running();
     await nodes[0].kill();
     const waiting = Array.from({ length: 5 }, async () => await visit(input.write.port));
-    await waitFor("they wait", async () =>
-      (await balancer.servers()).some((server) => nameOf(server) === "write/pg1" && server.sessions > 0),
-    ).catch(() => {});
+    await waitFor("they wait", async () => (await balancer.waiting()).write.clients === 5);
     await balancer.ensure(program, { ...input, maxSessions: 501 });
     await nodes[0].start();
     expect(new Set((await Promise.all(waiting)).map(({ node }) => node))).toEqual(new Set(["pg1"]));
@@ -299,6 +291,83 @@ describe("no connection is refused", () => {
     expect(new Set(reads)).toEqual(new Set(["pg2", "pg3"]));
     expect(new Set(writes)).toEqual(new Set(["pg1"]));
     for (const session of sessions) expect(await session.echoes()).toBe(true);
+  });
+});
+
+describe("a client waits", () => {
+  test.each(["starting", "full", "hanging"] as const)(
+    "while the primary is %s, and is then served",
+    async (state) => {
+      const { balancer, input, nodes } = await running();
+      nodes[0].answer(state);
+      const waiting = Array.from({ length: 20 }, async () => await visit(input.write.port));
+      await waitFor("they wait", async () => (await balancer.waiting()).write.clients === 20);
+      expect(nodes[0].sessions()).toBe(0);
+      nodes[0].answer("accepting");
+      expect(new Set((await Promise.all(waiting)).map(({ node }) => node))).toEqual(new Set(["pg1"]));
+      expect(await balancer.waiting()).toMatchObject({ write: { clients: 0, longest_seconds: 0 } });
+    },
+  );
+
+  test("for no server that refuses for another reason: that is the client's to be told", async () => {
+    const { input, nodes } = await running();
+    nodes[0].answer("refusing");
+    expect(await answering(input.write.port, 1)).toEqual(["pg1"]);
+  });
+
+  test("for another session to end where the endpoints may have no more, the first first", async () => {
+    const { balancer, program, input, nodes } = await bench();
+    await balancer.ensure(program, { ...input, gate: { ...input.gate, sessions: { pg1: 2 } } });
+    await balancer.route({ primary: "pg1", pool: [] });
+    const inside = [await visit(input.write.port), await visit(input.read.port)];
+    const order: number[] = [];
+    const coming: Promise<unknown>[] = [];
+    for (const place of [1, 2, 3]) {
+      coming.push(visit(input.write.port).then((visited) => (order.push(place), visited.close())));
+      await waitFor("it waits", async () => (await balancer.waiting()).write.clients === place);
+    }
+    expect(nodes[0].sessions()).toBe(2);
+    inside[0]?.close();
+    await Promise.all(coming);
+    expect(order).toEqual([1, 2, 3]);
+  });
+
+  test("and is told in PostgreSQL's protocol when it has waited too long, encrypted or not", async () => {
+    const { balancer, program, input, nodes } = await bench();
+    await balancer.ensure(program, { ...input, gate: { ...input.gate, waitSeconds: 1 } });
+    await balancer.route({ primary: "pg1", pool: [] });
+    nodes[0].answer("starting");
+    const said = (await visit(input.write.port)).said();
+    expect(said[0]).toBe("E");
+    expect(said).toContain("C08001\0MNo server took this connection within 1 s");
+    const encrypted = await visit(input.write.port, {
+      say: Buffer.concat([Buffer.from("0000000804d2162f", "hex"), STARTUP]),
+    });
+    expect(encrypted.said()[0]).toBe("N");
+  });
+
+  test("no longer when it has gone away, and keeps nobody behind it", async () => {
+    const { balancer, input, nodes } = await running();
+    nodes[0].answer("starting");
+    const first = net.connect(input.write.port, "127.0.0.1");
+    first.on("error", () => {});
+    first.write(STARTUP);
+    await waitFor("it waits", async () => (await balancer.waiting()).write.clients === 1);
+    const second = visit(input.write.port);
+    await waitFor("both wait", async () => (await balancer.waiting()).write.clients === 2);
+    first.destroy();
+    await waitFor("one waits", async () => (await balancer.waiting()).write.clients === 1);
+    nodes[0].answer("accepting");
+    expect((await second).node).toBe("pg1");
+  });
+
+  test("for reads less than for a replica that hangs: the others, or the primary, take them", async () => {
+    const { balancer, input, nodes } = await running();
+    nodes[1].answer("starting");
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg3"]));
+    nodes[2].answer("full");
+    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg1"]));
+    expect((await balancer.servers()).filter(({ up }) => up).length).toBeGreaterThan(3);
   });
 });
 
@@ -537,12 +606,3 @@ describe("the process", () => {
     ).toEqual([]);
   });
 });
-
-/** Asks HAProxy's master directly. */
-async function ask({ balancer }: Bench, line: string): Promise<string> {
-  const socket = net.connect(balancer.files.masterSocket);
-  socket.end(`${line}\n`);
-  let answer = "";
-  for await (const chunk of socket) answer += String(chunk);
-  return answer;
-}

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { checkConfiguration, type HaproxyProgram } from "../../src/endpoints/haproxy.ts";
+import { gateFile, renderGate } from "../../src/endpoints/gate.ts";
 import { fingerprintOf, renderHaproxy, type HaproxyInput } from "../../src/endpoints/render.ts";
 import { stateDirectory, testedHaproxy } from "./standins.ts";
 
@@ -17,6 +18,7 @@ const plain: HaproxyInput = {
   networks: [],
   hasIpv6: true,
   maxSessions: 400,
+  gate: { waitSeconds: 60, role: "odoo", sessions: { pg1: 90, pg2: 90 } },
 };
 
 test("the order of nodes, addresses and networks does not change a byte", () => {
@@ -40,7 +42,9 @@ test("who is in the pool changes the text but not the fingerprint, everything el
 test("nobody serves anything when HAProxy starts", () => {
   const servers = renderHaproxy(plain)
     .split("\n")
-    .filter((line) => /^ {2}server /.test(line) && !line.includes("waiting-line"));
+    .filter(
+      (line) => /^ {2}server /.test(line) && !line.includes("waiting-line") && !line.includes("next-worker"),
+    );
   expect(servers).toHaveLength(6);
   expect(servers.filter((line) => !line.endsWith(" disabled"))).toEqual([]);
 });
@@ -78,8 +82,14 @@ describe("HAProxy accepts", () => {
   const accepted = async (input: HaproxyInput): Promise<void> => {
     const { stateDir, owner } = await stateDirectory();
     const file = join(stateDir, "haproxy", "haproxy.cfg");
-    writeFileSync(file, renderHaproxy(input));
-    if (owner) chownSync(file, owner.uid, owner.gid);
+    const gate = join(stateDir, gateFile(input.gate));
+    for (const [path, text] of [
+      [file, renderHaproxy(input)],
+      [gate, renderGate(input.gate)],
+    ] as const) {
+      writeFileSync(path, text);
+      if (owner) chownSync(path, owner.uid, owner.gid);
+    }
     await checkConfiguration(program, stateDir, "haproxy/haproxy.cfg", owner);
   };
 
@@ -107,6 +117,11 @@ describe("HAProxy accepts", () => {
     ),
     hasIpv6: fc.boolean(),
     maxSessions: fc.integer({ min: 1, max: 5000 }),
+    gate: fc.record({
+      waitSeconds: fc.integer({ min: 1, max: 600 }),
+      role: fc.oneof(fc.string(), fc.string({ unit: "binary" })),
+      sessions: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9_]{0,30}$/), fc.integer({ min: 1, max: 5000 })),
+    }),
   });
 
   test("the configuration of any cluster that the schema lets through", async () => {

@@ -4,6 +4,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { Balancer } from "../../src/endpoints/balancer.ts";
 import { findHaproxy, type HaproxyProgram } from "../../src/endpoints/haproxy.ts";
+import { GATE_APPLICATION } from "../../src/endpoints/gate.ts";
 import type { HaproxyInput } from "../../src/endpoints/render.ts";
 import type { Owner } from "../../src/system/files/files.ts";
 import { findUser } from "../../src/system/machine.ts";
@@ -14,6 +15,25 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 /** Milliseconds that a login takes. */
 const LOGIN_MS = 30;
 
+/** What PostgreSQL's clients say first: a startup packet, here without parameters. */
+export const STARTUP = Buffer.from("000000090003000000", "hex");
+
+function refusal(code: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0C${code}\0Mno\0\0`, "latin1");
+  const head = Buffer.alloc(5, "E");
+  head.writeUInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
+}
+
+/** What the gate is told: a request for a password, or why not; a server that hangs says nothing. */
+const ANSWERS = {
+  accepting: Buffer.from("520000000c0000000500000000", "hex"),
+  starting: refusal("57P03"),
+  full: refusal("53300"),
+  refusing: refusal("28000"),
+  hanging: Buffer.alloc(0),
+};
+
 /** A node as the endpoints see it: a TCP server that says its name when a client has logged in, then echoes. */
 export interface Standin {
   readonly name: string;
@@ -21,23 +41,44 @@ export interface Standin {
   start(): Promise<void>;
   /** Ends it like kill -9 does: its sessions are reset, new ones are refused. */
   kill(): Promise<void>;
+  /** From now on the gate's questions are answered so. */
+  answer(how: keyof typeof ANSWERS): void;
+  /** Sessions now. */
+  sessions(): number;
 }
 
 function standin(name: string, port: number): Standin {
   const sockets = new Set<net.Socket>();
+  const clients = new Set<net.Socket>();
   let server: net.Server | undefined;
+  let answer: keyof typeof ANSWERS = "accepting";
   return {
     name,
     port,
+    answer(how) {
+      answer = how;
+    },
+    sessions: () => clients.size,
     async start() {
       const started = net.createServer((socket) => {
         sockets.add(socket);
         socket.on("error", () => {});
-        socket.on("close", () => sockets.delete(socket));
-        const login = setTimeout(() => {
-          socket.write(`${name}\n`);
-          socket.on("data", (data) => socket.write(data));
-        }, LOGIN_MS);
+        socket.on("close", () => {
+          sockets.delete(socket);
+          clients.delete(socket);
+        });
+        let login: NodeJS.Timeout | undefined;
+        socket.once("data", (word) => {
+          if (word.includes(GATE_APPLICATION)) {
+            socket.write(ANSWERS[answer]);
+            return;
+          }
+          clients.add(socket);
+          login = setTimeout(() => {
+            socket.write(`${name}\n`);
+            socket.on("data", (data) => socket.write(data));
+          }, LOGIN_MS);
+        });
         socket.on("close", () => clearTimeout(login));
       });
       await listening(started, { host: "127.0.0.1", port });
@@ -148,6 +189,7 @@ export async function bench(options: { stateDirName?: string } = {}): Promise<Be
       networks: [],
       hasIpv6: false,
       maxSessions: 500,
+      gate: { waitSeconds: 10, role: "odoo", sessions: {} },
     },
     balancer,
     sparePort,
@@ -162,6 +204,8 @@ export interface Visit {
   /** Whether the other side still answers. */
   readonly echoes: () => Promise<boolean>;
   readonly close: () => void;
+  /** What was heard until now, a letter for each byte. */
+  readonly said: () => string;
 }
 
 /** Connects and waits until it is logged in on a node, which says its name, or the session is closed. */
@@ -207,11 +251,12 @@ export async function visit(
     heard += data.toString("latin1");
     changed();
   });
-  if (options.say) socket.write(options.say);
+  socket.write(options.say ?? STARTUP);
   await until(() => !open || heard.includes("\n"));
   const name = heard.split("\n")[0];
   return {
     node: name === "" ? undefined : name,
+    said: () => heard,
     isOpen: () => open,
     echoes: async () => {
       const before = heard.length;

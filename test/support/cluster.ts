@@ -89,7 +89,8 @@ export async function throwawayCluster(
     cluster: "test",
     state_dir: stateDir,
     nodes: nodes.map((port, index) => ({ name: `pg${index + 1}`, port })),
-    endpoints: { read: { port: read }, write: { port: write } },
+    // Most tests hold replicas back and go on writing: what waits for replicas has tests of its own.
+    endpoints: { read: { port: read, consistency: "bounded" }, write: { port: write } },
     postgres: { parameters: { shared_buffers: "16MB" } },
     // At the full hour the agent would begin one.
     backup: { enabled: false },

@@ -125,6 +125,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     operation: null,
     haproxy: true,
     pool: names.slice(1),
+    waiting_clients: null,
     overrides: [],
     failing_channels: [],
     rights: { problem: null, by_password: null },

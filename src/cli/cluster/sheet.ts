@@ -197,14 +197,20 @@ function openness(answers: boolean | null): string {
 }
 
 function writeLine({ endpoints: { write } }: StatusDocument): string {
-  return `${address(write)}${openness(write.answers)} → ${write.node ?? "nobody"}`;
+  return `${address(write)}${openness(write.answers)} → ${write.node ?? "nobody"}${line(write.waiting)}`;
+}
+
+/** Who waits there, where anybody does. */
+function line(waiting: StatusDocument["endpoints"]["read"]["waiting"]): string {
+  if (!waiting?.clients) return "";
+  return `; ${waiting.clients} waiting, up to ${Math.ceil(waiting.longest_seconds)} s`;
 }
 
 function readLine({ endpoints: { read, write }, nodes }: StatusDocument): string {
   const why = nodes.length === 1 ? "the only node here" : "as no replica is in the pool";
   const fallback = write.node === null ? "nobody" : `${write.node}, ${why}`;
   const to = read.pool.length ? read.pool.join(", ") : fallback;
-  return `${address(read)}${openness(read.answers)} → ${to} (${read.consistency})`;
+  return `${address(read)}${openness(read.answers)} → ${to} (${read.consistency})${line(read.waiting)}`;
 }
 
 function warningLines(

@@ -334,6 +334,8 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
     listen: ["*"],
     networks: ["0.0.0.0/0", "::/0"],
     nodes: watchedNodes(nodes),
+    // Who only looks at the servers cannot have commits wait.
+    endpoints: { read: { consistency: "bounded" } },
     backup: { enabled: false },
   };
   const own = await readOwnFile(invocation, output);

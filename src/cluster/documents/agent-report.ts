@@ -1,5 +1,6 @@
 import { nodeOperationSchema, startFailureSchema, waitingStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
+import { waitingClientsSchema } from "../../model/waiting.ts";
 import { nextStepOrWords } from "../../next-step-schema.ts";
 import { resolvedConfigSchema } from "../../config/schema.ts";
 
@@ -35,6 +36,8 @@ export const agentReportSchema = z.object({
   primary: z.string().nullable(),
   haproxy: z.boolean(),
   pool: z.string().array(),
+  /** Who waits at the endpoints. Agents up to 0.1 do not say. */
+  waiting_clients: waitingClientsSchema.nullable().default(null),
   overrides: z
     .object({
       setting: z.string(),

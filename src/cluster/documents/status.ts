@@ -1,5 +1,6 @@
 import { nodeStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
+import { waitingSchema } from "../../model/waiting.ts";
 import { backupsSchema } from "../backups.ts";
 import { warningSchema } from "../../model/warnings.ts";
 
@@ -40,6 +41,8 @@ const endpoint = {
   port: z.number(),
   /** Whether it takes connections. */
   answers: z.boolean().nullable(),
+  /** Clients that wait for a server that takes them; null where that is not known. */
+  waiting: waitingSchema.nullable().default(null),
 };
 
 /** What `status --json` prints. Fields are only ever added within a version. Bytes and seconds are plain numbers. */

@@ -18,15 +18,28 @@ const maxLag = z
 
 export const endpoints = z
   .strictObject({
+    wait_seconds: z
+      .number()
+      .min(1)
+      .max(600)
+      .default(60)
+      .register(docs, {
+        description:
+          "How long a new connection waits at an endpoint, in seconds, while no server takes it: the primary is down, starting, recovering or changing, or has all its connections in use. Then it is refused, and told so.",
+        examples: [120],
+      }),
     read: z
       .strictObject({
         port: port
           .default(5435)
           .register(docs, { description: "Port of the read endpoint: Odoo's `db_replica_port`." }),
-        consistency: z.enum(["eventual", "bounded", "read-your-writes"]).default("bounded").register(docs, {
-          description:
-            "What a read may miss. `bounded`: a replica serves reads only while it streams and is behind by no more than `max_lag`; otherwise its sessions are cut and reads go elsewhere. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `eventual`: replicas serve reads however far they are behind.",
-        }),
+        consistency: z
+          .enum(["eventual", "bounded", "read-your-writes"])
+          .default("read-your-writes")
+          .register(docs, {
+            description:
+              "What a read may miss. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `bounded`: a replica serves reads only while it streams and is behind by no more than `max_lag`; otherwise its sessions are cut and reads go elsewhere. `eventual`: replicas serve reads however far they are behind. When not set, a cluster keeps what it was made with: up to 0.1 that was `bounded`. `bounded` it is also with `upstream`, or where `postgres.parameters` says itself what a commit waits for.",
+          }),
         max_lag: maxLag.prefault("16MB").register(docs, {
           description:
             "How far a replica may be behind the primary, in bytes of WAL, before it leaves the pool. Units as in PostgreSQL: B, kB, MB, GB, TB.",

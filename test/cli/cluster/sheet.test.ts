@@ -263,6 +263,10 @@ const node = fc.record({
   last_seen: fc.option(moment),
 });
 
+const waiting = fc.option(
+  fc.record({ clients: fc.nat(), longest_seconds: fc.double({ min: 0, max: 600, noNaN: true }) }),
+);
+
 const documents: fc.Arbitrary<StatusDocument> = fc.record({
   version: fc.constant(1 as const),
   cluster: name,
@@ -277,6 +281,7 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       host: fc.constantFrom("127.0.0.1", "::1"),
       port: fc.nat({ max: 65_535 }),
       answers: fc.option(fc.boolean()),
+      waiting,
       consistency: fc.constantFrom("eventual" as const, "bounded" as const, "read-your-writes" as const),
       pool: fc.array(name, { maxLength: 5 }),
     }),
@@ -284,6 +289,7 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       host: fc.constantFrom("127.0.0.1", "::1"),
       port: fc.nat({ max: 65_535 }),
       answers: fc.option(fc.boolean()),
+      waiting,
       node: fc.option(name),
     }),
   }),

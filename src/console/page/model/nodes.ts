@@ -152,16 +152,23 @@ export function endpointLines({ endpoints: { read, write } }: StatusDocument): r
       address: addressOf(write),
       leadsTo: write.node ?? "nobody",
       level: write.node === null ? "critical" : level(write.answers),
-      note: note(write.answers),
+      note: [note(write.answers), queue(write.waiting)].filter((text) => text !== "").join(", "),
     },
     {
       name: "Read",
       address: addressOf(read),
       leadsTo: read.pool.length > 0 ? read.pool.join(", ") : fallback,
       level: level(read.answers),
-      note: [read.consistency, note(read.answers)].filter((text) => text !== "").join(", "),
+      note: [read.consistency, note(read.answers), queue(read.waiting)]
+        .filter((text) => text !== "")
+        .join(", "),
     },
   ];
+}
+
+/** Who waits there for a server, where anybody does. */
+function queue(waiting: StatusDocument["endpoints"]["read"]["waiting"]): string {
+  return waiting?.clients ? `${waiting.clients} waiting, up to ${Math.ceil(waiting.longest_seconds)} s` : "";
 }
 
 function addressOf({ host, port }: { readonly host: string; readonly port: number }): string {

@@ -1,0 +1,201 @@
+import { createHash } from "node:crypto";
+import { WAITING_LINE } from "./servers.ts";
+
+/** What the gate of HAProxy is made from. */
+export interface GateInput {
+  /** Seconds that a client waits for a server that takes it. */
+  readonly waitSeconds: number;
+  /** Who asks a server whether it accepts. No password is sent: the question ends before. */
+  readonly role: string;
+  /** Sessions that a node takes from both endpoints together; no limit for a node that is not named. */
+  readonly sessions: Readonly<Record<string, number>>;
+}
+
+/** The application name by which a server's log tells the gate's questions from clients. */
+export const GATE_APPLICATION = "odoo-pg endpoint";
+
+/** The order that tells how many clients wait, one line for each endpoint: name, clients, milliseconds of who waits longest. */
+export const WAITING_COMMAND = "show odoo-pg waiting";
+
+/** Clients that try at the same time after a server has accepted again, milliseconds between two tries, seconds for one. */
+const AT_ONCE = 16;
+const EVERY_MS = 50;
+const ANSWER_SECONDS = 3;
+/** Milliseconds without a sign of a client that waits: more than one question can take. */
+const FORGOTTEN_MS = 15_000;
+
+/** Relative to the state directory. Named by its text, so that a worker that runs never meets another's. */
+export function gateFile(input: GateInput): string {
+  const hash = createHash("sha256").update(renderGate(input)).digest("hex").slice(0, 16);
+  return `haproxy/gate-${hash}.lua`;
+}
+
+/** Matches the names of such files in their folder. */
+export const GATE_FILES = /^gate-[0-9a-f]{16}\.lua$/;
+
+/**
+ * What HAProxy does with a new connection before it chooses a server (Lua, HAProxy 2.4 and later). A server that is
+ * starting, recovering, shutting down or full accepts the connection and then refuses the client (57P03, 53300), which
+ * HAProxy cannot take back. So the gate asks first, by a startup packet of its own: until a server asks for the password,
+ * the client waits. Who waited longest goes first.
+ *
+ * It sets one variable of the transaction: `server` to be used, `next` where a newer worker has taken over, `gone` when the
+ * client went away, `late` at the limit.
+ */
+export function renderGate(input: GateInput): string {
+  const sessions = Object.entries(input.sessions)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([node, count]) => `[${luaString(node)}] = ${count}`);
+  return `-- Made by odoo-pg. Changes are lost: change odoo-pg.yaml and run odoo-pg up.
+local LIMIT_MS = ${Math.round(input.waitSeconds * 1000)}
+local SESSIONS = { ${sessions.join(", ")} }
+local QUESTION = "user\\0" .. ${luaString(input.role)} .. "\\0database\\0postgres\\0application_name\\0${GATE_APPLICATION}\\0\\0"
+QUESTION = string.pack(">I4I4", #QUESTION + 8, 196608) .. QUESTION
+
+local waiting = { write = {}, read = {} }
+local answered = { write = true, read = true }
+local chosen, turn = {}, 0
+
+local function milliseconds()
+  local now = core.now()
+  return now.sec * 1000 + now.usec // 1000
+end
+
+local function node_of(server)
+  return (server:gsub("%-fallback$", ""))
+end
+
+-- All servers of both endpoints, looked at once: each look at one is dear.
+local function look()
+  local servers, sessions = { write = {}, read = {} }, {}
+  for backend, found in pairs(servers) do
+    for name, server in pairs(core.backends[backend].servers) do
+      if name ~= ${luaString(WAITING_LINE)} then
+        local stats, node = server:get_stats(), node_of(name)
+        sessions[node] = (sessions[node] or 0) + stats.scur
+        if stats.status:sub(1, 2) == "UP" or stats.status == "no check" then
+          table.insert(found, { name = name, node = node, server = server, sessions = stats.scur })
+        end
+      end
+    end
+  end
+  return servers, sessions
+end
+
+-- Who has the fewest sessions first, then who was chosen longest ago; the primary for reads last.
+local function in_order(servers)
+  local function before(a, b)
+    if (a.name == a.node) ~= (b.name == b.node) then return a.name == a.node end
+    if a.sessions ~= b.sessions then return a.sessions < b.sessions end
+    return (chosen[a.name] or 0) < (chosen[b.name] or 0)
+  end
+  table.sort(servers, before)
+  return servers
+end
+
+local function ask(tcp, host, port)
+  if not tcp:connect(host, port) or not tcp:send(QUESTION) then return false end
+  local kind = tcp:receive(1)
+  if kind ~= "E" then return kind ~= nil end
+  local length = tcp:receive(4)
+  local fields = length and tcp:receive(string.unpack(">I4", length) - 4) or "C57P03\\0"
+  return not (fields:find("C57P03\\0", 1, true) or fields:find("C53300\\0", 1, true))
+end
+
+local function accepts(server)
+  local host, port = (server:get_addr() or ""):match("^%[?(.-)%]?:(%d+)$")
+  if not host or host == "" then return false end
+  local tcp = core.tcp()
+  tcp:settimeout(${ANSWER_SECONDS})
+  local accepted = ask(tcp, host, tonumber(port))
+  tcp:close()
+  return accepted
+end
+
+-- HAProxy may end a connection while it waits here, without a word: who is not heard of for a while waits no longer.
+local function place_of(queue, ticket, now)
+  for place = #queue, 1, -1 do
+    if queue[place].heard + ${FORGOTTEN_MS} < now then table.remove(queue, place) end
+  end
+  for place, other in ipairs(queue) do
+    if other == ticket then return place end
+  end
+  table.insert(queue, ticket)
+  return #queue
+end
+
+local function try(backend)
+  local servers, sessions = look()
+  for _, found in ipairs(in_order(servers[backend])) do
+    if sessions[found.node] < (SESSIONS[found.node] or math.huge) then
+      -- Before it is asked: others may choose meanwhile.
+      turn = turn + 1
+      chosen[found.name] = turn
+      answered[backend] = accepts(found.server)
+      if answered[backend] then return found.name end
+    end
+  end
+end
+
+local function wait(txn, backend, queue, ticket)
+  while true do
+    local now = milliseconds()
+    ticket.heard = now
+    if core.get_info().Stopping == 1 then return "next", "1" end
+    if txn.req.may_recv and not txn.req:may_recv() then return "gone", "1" end
+    if place_of(queue, ticket, now) <= (answered[backend] and ${AT_ONCE} or 1) then
+      local server = try(backend)
+      if server then return "server", server end
+    end
+    if milliseconds() - ticket.since >= LIMIT_MS then return "late", "1" end
+    core.msleep(${EVERY_MS})
+  end
+end
+
+core.register_action("gate", { "tcp-req" }, function(txn, backend)
+  local queue, now = waiting[backend], milliseconds()
+  local ticket = { since = now, heard = now }
+  local name, value = wait(txn, backend, queue, ticket)
+  now = milliseconds()
+  ticket.heard = now
+  table.remove(queue, place_of(queue, ticket, now))
+  txn:set_var("txn." .. name, value)
+end, 1)
+
+-- The client is told in its own protocol. A request for encryption is answered with no: the words are no secret.
+core.register_service("refuse", "tcp", function(applet)
+  local first = applet:receive(8)
+  local code = #first == 8 and select(2, string.unpack(">I4I4", first)) or 0
+  if code == 80877103 or code == 80877104 then
+    applet:send("N")
+    applet:receive(8)
+  end
+  local fields = "SFATAL\\0VFATAL\\0C08001\\0MNo server took this connection within " .. LIMIT_MS // 1000
+    .. " s: it was down, starting, or full.\\0HAsk who runs the database to look at: odoo-pg status\\0\\0"
+  applet:send("E" .. string.pack(">I4", #fields + 4) .. fields)
+end)
+
+core.register_cli({ "show", "odoo-pg", "waiting" }, "${WAITING_COMMAND}: clients that wait for a server", function(applet)
+  local now = milliseconds()
+  for _, endpoint in ipairs({ "write", "read" }) do
+    local clients, longest = 0, 0
+    for _, ticket in ipairs(waiting[endpoint]) do
+      if ticket.heard + ${FORGOTTEN_MS} >= now then
+        clients = clients + 1
+        longest = math.max(longest, now - ticket.since)
+      end
+    end
+    applet:send(endpoint .. "," .. clients .. "," .. longest .. "\\n")
+  end
+end)
+`;
+}
+
+/** Any text as a string of Lua: each byte that is not a plain letter or digit by its number. */
+function luaString(text: string): string {
+  const bytes = [...Buffer.from(text, "utf8")].map((byte) => {
+    const letter = String.fromCharCode(byte);
+    return /[A-Za-z0-9_-]/.test(letter) ? letter : `\\${String(byte).padStart(3, "0")}`;
+  });
+  return `"${bytes.join("")}"`;
+}

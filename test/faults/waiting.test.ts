@@ -1,0 +1,116 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { childrenOf } from "./node-processes.ts";
+import { comers, type Comers } from "./comers.ts";
+import { figure, seconds } from "./figures.ts";
+import { scenario, type Scenario } from "./scenario.ts";
+import { waitFor } from "../support/wait.ts";
+
+const CLIENTS = 8;
+
+let shared: Scenario;
+beforeAll(async () => {
+  shared = await scenario({ parameters: { max_connections: "30", checkpoint_timeout: "30min" } });
+}, 120_000);
+
+/** Until every one of them has been served that came after now. */
+async function goOn({ served }: Comers, count = CLIENTS): Promise<void> {
+  const now = performance.now();
+  await waitFor(
+    "every client to be served",
+    () => new Set(served.filter(({ at }) => at >= now).map(({ client }) => client)).size === count,
+    { limit: 60_000 },
+  );
+}
+
+/**
+ * What happens to the primary is seen only by those who are connected, or just being connected, when it happens: each
+ * client is cut once at most, and comes back without a refusal.
+ */
+async function outage(title: string, happen: (postmaster: number) => void): Promise<void> {
+  const { cluster, node, healthy } = shared;
+  const clients = comers(cluster, "write", CLIENTS);
+  await goOn(clients);
+  happen(node("pg1").pid());
+  await goOn(clients);
+  await goOn(clients);
+  await clients.stop();
+  const { failures, served } = clients;
+  const each = new Set(failures.map(({ client }) => client));
+  expect(failures, JSON.stringify(failures)).toHaveLength(each.size);
+  expect(failures.filter(({ code }) => ["53300", "ECONNREFUSED", "08001"].includes(code))).toEqual([]);
+  figure(
+    title,
+    "each client is cut once at most, and comes back without a refusal",
+    `${failures.length} of ${CLIENTS} clients cut; the longest waited ${seconds(Math.max(...served.map(({ took }) => took)))}`,
+  );
+  await healthy();
+}
+
+const CONNECT_ANEW = `${CLIENTS} clients that connect anew for each transaction`;
+
+describe("the primary is not there for a while", () => {
+  test("kill -9 of its postmaster", async () => {
+    await outage(`kill -9 of the primary's postmaster, ${CONNECT_ANEW}`, (pid) =>
+      process.kill(pid, "SIGKILL"),
+    );
+  });
+
+  test("immediate stop by somebody else", async () => {
+    await outage(`Immediate stop of the primary, ${CONNECT_ANEW}`, (pid) => process.kill(pid, "SIGQUIT"));
+  });
+
+  test("fast stop by somebody else", async () => {
+    await outage(`Fast stop of the primary, ${CONNECT_ANEW}`, (pid) => process.kill(pid, "SIGINT"));
+  });
+
+  test("kill -9 of one of its processes, as for want of memory: all restart", async () => {
+    await outage(`kill -9 of one process of the primary, ${CONNECT_ANEW}`, (pid) => {
+      const [first] = childrenOf(pid);
+      if (first === undefined) throw new Error("The primary has no processes");
+      process.kill(first, "SIGKILL");
+    });
+  });
+
+  test("a long recovery", async () => {
+    const session = await shared.cluster.session("pg1");
+    await session.rows("CREATE TABLE much AS SELECT i, repeat('x', 100) FROM generate_series(1, 1500000) i");
+    await session.rows("DROP TABLE much");
+    await session.close();
+    await outage(`kill -9 with 200 MB of WAL to recover, ${CONNECT_ANEW}`, (pid) =>
+      process.kill(pid, "SIGKILL"),
+    );
+  });
+});
+
+test("with more clients than the server takes nobody is refused, and status shows the line", async () => {
+  const { cluster, until, warned } = shared;
+  const clients = comers(cluster, "write", 5);
+  const held = await Promise.all(
+    Array.from({ length: 20 }, async () => await cluster.session("write", "odoo")),
+  );
+  await until(
+    "status shows who waits",
+    async () => (await cluster.status()).endpoints.write.waiting?.clients === 5,
+  );
+  await warned("clients_waiting", null);
+  for (const session of held) await session.close();
+  await goOn(clients, 5);
+  await clients.stop();
+  expect(clients.failures).toEqual([]);
+});
+
+test("who waits when HAProxy is reloaded is served by the new one, and who is connected stays so", async () => {
+  const { cluster, until, succeeds, healthy } = shared;
+  const held = await Promise.all(
+    Array.from({ length: 20 }, async () => await cluster.session("write", "odoo")),
+  );
+  const clients = comers(cluster, "write", 5);
+  await until("they wait", async () => (await cluster.status()).endpoints.write.waiting?.clients === 5);
+  cluster.configure({ endpoints: { wait_seconds: 50 } });
+  await succeeds("up");
+  await goOn(clients, 5);
+  await clients.stop();
+  expect(clients.failures).toEqual([]);
+  for (const session of held) expect(await session.value("SELECT 1")).toBe(1);
+  await healthy();
+});
