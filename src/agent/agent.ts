@@ -32,7 +32,7 @@ import { finishChange } from "../failover/manual/finish-change.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { PoolKeeper } from "../services/read-pool.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
-import { refuseNodeChanges } from "../failover/manual/removed-nodes.ts";
+import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type {
   AgentReport,

@@ -33,7 +33,7 @@ import {
   writeNodeFiles,
 } from "../services/configure.ts";
 import { dropReplicaSlots, followNewPrimary, makePrimary } from "../failover/manual/change-primary.ts";
-import { copyOfPrimary } from "../failover/manual/copy-of-primary.ts";
+import { copyOfPrimary } from "../services/copy-of-primary.ts";
 import type { Progress } from "../progress.ts";
 import type { ForeignPrimary } from "../members/foreign-primary.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
@@ -47,7 +47,7 @@ import {
   replicasOf,
   type Runtime,
 } from "../members/runtime.ts";
-import { removeGoneNodes } from "../failover/manual/removed-nodes.ts";
+import { removeGoneNodes } from "./removed-nodes.ts";
 import { lookWhetherStranded } from "../members/stranded.ts";
 import { storePasswords } from "../store/secrets.ts";
 import { writeState } from "../store/state.ts";

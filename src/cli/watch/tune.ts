@@ -8,7 +8,7 @@ import { odooLines, type OdooLine } from "../../advice/tune/odoo-lines.ts";
 import { claimedBytes } from "../../config/settings/advised.ts";
 import { tunedSettings } from "../../config/settings/table.ts";
 import { withParameters } from "../../advice/tune/written.ts";
-import { stamp } from "../../failover/manual/removed-nodes.ts";
+import { stamp } from "../../model/time-stamp.ts";
 import { parseBytes } from "../../config/postgres-units.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { shellWord } from "../../shell-word.ts";

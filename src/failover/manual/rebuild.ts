@@ -30,11 +30,11 @@ import { bytesBelow, removeIn, renameIn } from "../../system/files/folder.ts";
 import { runOrFail } from "../../system/process/process.ts";
 import { becomeStandby } from "./change-primary.ts";
 import { startingFloor, writeNodeFiles } from "../../services/configure.ts";
-import { copyOfPrimary } from "./copy-of-primary.ts";
+import { copyOfPrimary } from "../../services/copy-of-primary.ts";
 import type { Progress } from "../../progress.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
 import type { PoolKeeper } from "../../services/read-pool.ts";
-import { stamp } from "./removed-nodes.ts";
+import { stamp } from "../../model/time-stamp.ts";
 import type { Outcome } from "../../cluster/documents/agent-report.ts";
 import {
   followedSlot,

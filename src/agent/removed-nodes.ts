@@ -1,21 +1,17 @@
-import { nextStep, odooPg } from "../../next-step.ts";
+import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
-import { nodeLayoutOf, slotName, type NodeConfig } from "../../config/layout.ts";
-import type { Config } from "../../config/schema.ts";
-import { OdooPgError } from "../../errors.ts";
-import { dropSlot } from "../../postgres/sql/operations.ts";
-import { stopServer } from "../../postgres/server.ts";
-import { openTablespaces } from "../../postgres/tablespaces.ts";
-import { now } from "../../system/clock.ts";
-import { ensureDirectory, kindOf, move } from "../../system/files/files.ts";
-import type { Progress } from "../../progress.ts";
-import { primaryOf, type Runtime } from "../../members/runtime.ts";
-import { writeState } from "../../store/state.ts";
-
-/** A time as part of a file name: 20261122T013000Z. */
-export function stamp(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace(/[-:]|\.\d+/g, "");
-}
+import { stamp } from "../model/time-stamp.ts";
+import { nodeLayoutOf, slotName, type NodeConfig } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { dropSlot } from "../postgres/sql/operations.ts";
+import { stopServer } from "../postgres/server.ts";
+import { openTablespaces } from "../postgres/tablespaces.ts";
+import { now } from "../system/clock.ts";
+import { ensureDirectory, kindOf, move } from "../system/files/files.ts";
+import type { Progress } from "../progress.ts";
+import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { writeState } from "../store/state.ts";
 
 /** @throws OdooPgError refused when the configuration leaves out the primary, or moves the data of a node. */
 export function refuseNodeChanges(runtime: Runtime, before: Config | undefined): void {

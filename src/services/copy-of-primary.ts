@@ -1,10 +1,10 @@
-import { nextStep, odooPg } from "../../next-step.ts";
-import { OdooPgError } from "../../errors.ts";
-import { seedDataDirectory } from "../../postgres/seed.ts";
-import { tablespaceLinks } from "../../postgres/tablespaces.ts";
-import type { Progress } from "../../progress.ts";
-import type { NodeHandle } from "../../members/node-handle.ts";
-import { addressOf, primaryOf, type Runtime } from "../../members/runtime.ts";
+import { nextStep, odooPg } from "../next-step.ts";
+import { OdooPgError } from "../errors.ts";
+import { seedDataDirectory } from "../postgres/seed.ts";
+import { tablespaceLinks } from "../postgres/tablespaces.ts";
+import type { Progress } from "../progress.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
+import { addressOf, primaryOf, type Runtime } from "../members/runtime.ts";
 
 /**
  * Copies the primary into a directory beside the node's data directory, and resolves with its path.
