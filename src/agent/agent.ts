@@ -23,12 +23,14 @@ import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { Diary } from "./diary.ts";
+import { Holds } from "../members/holds.ts";
 import { ForeignPrimary } from "../members/foreign-primary.ts";
 import { Endpoints } from "../services/endpoints.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
-import { finishChange } from "../failover/manual/finish-change.ts";
+import type { Failover } from "../failover/failover.ts";
+import { ManualFailover } from "../failover/manual/manual-failover.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { PoolKeeper } from "../services/read-pool.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
@@ -100,6 +102,7 @@ export class Agent {
   #runtime: Runtime | undefined;
   #endpoints: Endpoints | undefined;
   #pool: PoolKeeper | undefined;
+  #failover: Failover | undefined;
   #keeping = false;
   readonly #turns: Turns;
   readonly #diary: Diary;
@@ -234,7 +237,8 @@ export class Agent {
     };
     const runtime = await this.#load(request);
     const endpoints = this.#endpoints;
-    if (!endpoints) throw new Error("endpoints were not loaded");
+    const failover = this.#failover;
+    if (!endpoints || !failover) throw new Error("endpoints were not loaded");
     const openEndpoints = async (): Promise<void> => {
       runtime.routedPrimary = runtime.state.primary;
       // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
@@ -249,7 +253,7 @@ export class Agent {
       await endpoints.check(runtime, before?.config);
       refuseNodeChanges(runtime, before?.config);
       await syncHandles(runtime);
-      broughtUp = await bringUpServers(runtime, before?.config, progress, openEndpoints);
+      broughtUp = await bringUpServers(runtime, failover, before?.config, progress, openEndpoints);
     } catch (error) {
       // What was refused must not rule what is kept running.
       if (before && kept) {
@@ -266,7 +270,7 @@ export class Agent {
     });
     await this.#console.apply(runtime.config);
     await openEndpoints();
-    const late = await awaitStreaming(runtime, broughtUp.replicas);
+    const late = await awaitStreaming(runtime, failover, broughtUp.replicas, progress);
     await this.#pool?.step();
     const [problem] = [...broughtUp.problems, ...late];
     if (problem) throw problem;
@@ -308,19 +312,19 @@ export class Agent {
   async operate(request: z.output<typeof operationSchema>, progress: Progress, by: string): Promise<Outcome> {
     return await this.#turns.operate(request, progress, async () => {
       const runtime = this.#runtime;
-      const pool = this.#pool;
-      if (!runtime || !pool || !this.#keeping) {
+      const failover = this.#failover;
+      if (!runtime || !failover || !this.#keeping) {
         throw new OdooPgError("not_running", {
           message: `The agent does not keep the cluster running yet.`,
           safe: "Nothing was changed.",
           next: odooPg("up"),
         });
       }
-      if (request.dry_run) return await carryOut(request, runtime, pool, progress);
+      if (request.dry_run) return await carryOut(request, failover, progress);
       const node = request.operation === "switchover" ? request.to : request.node;
       return await this.#diary.of(
         { kind: request.operation, by, node },
-        async () => await carryOut(request, runtime, pool, progress),
+        async () => await carryOut(request, failover, progress),
         () => operationEvent(request, by, runtime.state.history.at(-1)),
       );
     });
@@ -352,7 +356,7 @@ export class Agent {
       upstream: undefined,
       marks: [],
       routedPrimary: state.primary,
-      held: new Set(),
+      held: new Holds(),
       startable: undefined,
       interruption: new AbortController(),
     };
@@ -370,6 +374,7 @@ export class Agent {
     this.#endpoints.program = haproxy;
     const endpoints = this.#endpoints;
     this.#pool ??= new PoolKeeper(runtime, async (routing) => await endpoints.route(routing));
+    this.#failover ??= new ManualFailover(runtime, this.#pool);
     return runtime;
   }
 
@@ -413,9 +418,9 @@ export class Agent {
 
   /** A change of the primary that failed after it was recorded has left writes nowhere: nobody else would finish it. */
   #finishChange(runtime: Runtime): void {
-    const pool = this.#pool;
-    const failed = runtime.routedPrimary === undefined && this.#turns.empty;
-    if (!pool || !failed || !factsOf(primaryOf(runtime).observation)) return;
+    const failover = this.#failover;
+    const failed = failover?.topology().unfinished === true && this.#turns.empty;
+    if (!failover || !failed || !factsOf(primaryOf(runtime).observation)) return;
     const { log } = this.#options;
     const progress: Progress = {
       step: (node, text) => log("warn", `${node ?? "cluster"}: ${text}`),
@@ -424,9 +429,10 @@ export class Agent {
     };
     this.#turns
       .take("finish the change of the primary", progress, async () => {
-        await finishChange(runtime, pool, progress);
-        const { primary } = runtime.state;
-        if (runtime.routedPrimary !== primary) return;
+        const plan = await failover.plan({ kind: "finish", route: true });
+        await failover.carryOut(plan, progress);
+        const { primary, writes } = failover.topology();
+        if (writes !== primary) return;
         const text = `the change of the primary was finished: ${primary} is the primary now`;
         this.#diary.write({ kind: "promote", by: "agent", node: primary, text });
       })

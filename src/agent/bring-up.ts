@@ -32,13 +32,13 @@ import {
   validateParameters,
   writeNodeFiles,
 } from "../services/configure.ts";
-import { dropReplicaSlots, followNewPrimary, makePrimary } from "../failover/manual/change-primary.ts";
+import type { Failover } from "../failover/failover.ts";
+import { finishChange } from "./operations.ts";
 import { copyOfPrimary } from "../services/copy-of-primary.ts";
 import type { Progress } from "../progress.ts";
 import type { ForeignPrimary } from "../members/foreign-primary.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import {
-  anotherPrimary,
   recordedFor,
   followedSlot,
   primaryOf,
@@ -71,6 +71,7 @@ interface BroughtUp {
  */
 export async function bringUpServers(
   runtime: Runtime,
+  failover: Failover,
   before: Config | undefined,
   progress: Progress,
   beforeSeeding: () => Promise<void>,
@@ -113,7 +114,7 @@ export async function bringUpServers(
       async (handle) => await attempt(handle, async () => await start(runtime, handle, progress)),
     ),
   ]);
-  if (!runtime.upstream) await keepInStep(runtime, progress, launch);
+  if (!runtime.upstream) await keepInStep(runtime, failover, progress, launch);
   const seeds = replicasOf(runtime).some(({ node }) => decisions.get(node.name)?.action === "seed");
   if (seeds && before && sameAddresses(before, runtime.config)) await beforeSeeding();
   await Promise.all(
@@ -139,7 +140,9 @@ function sameAddresses(before: Config, config: Config): boolean {
 /** Waits until replicas stream; returns the problems of those that do not within a minute. */
 export async function awaitStreaming(
   runtime: Runtime,
+  failover: Failover,
   replicas: readonly NodeHandle[],
+  progress: Progress,
 ): Promise<OdooPgError[]> {
   const problems: OdooPgError[] = [];
   await Promise.all(
@@ -152,7 +155,7 @@ export async function awaitStreaming(
     }),
   );
   // A switchover that was cut off may have left its slots on what is a replica now.
-  if (!runtime.upstream) await dropReplicaSlots(runtime);
+  await finishChange(failover, progress);
   return problems;
 }
 
@@ -297,16 +300,19 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
 }
 
 /** What the primary holds for the cluster: roles, the template, one slot for each replica and none for others. */
-async function keepInStep(runtime: Runtime, progress: Progress, launch: boolean): Promise<void> {
+async function keepInStep(
+  runtime: Runtime,
+  failover: Failover,
+  progress: Progress,
+  launch: boolean,
+): Promise<void> {
   const primary = primaryOf(runtime);
   const { config, passwords } = runtime;
   if (launch) progress.step(primary.node.name, "make roles and the template database");
   let facts = factsOf(await primary.observe());
-  if (facts?.in_recovery && !(await anotherPrimary(runtime))) {
+  if (facts?.in_recovery) {
     // The record is written before a promotion: one that was cut off is finished here.
-    progress.step(primary.node.name, "finish its promotion");
-    await makePrimary(runtime, primary);
-    await followNewPrimary(runtime, progress);
+    await finishChange(failover, progress);
     facts = factsOf(primary.observation);
   }
   if (!facts || facts.in_recovery) {

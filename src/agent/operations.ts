@@ -1,31 +1,35 @@
 import type * as z from "zod";
-import { promoteNode, switchover } from "../failover/manual/change-primary.ts";
+import { planWords } from "../cluster/changes/words.ts";
+import type { Failover, PrimaryChange } from "../failover/failover.ts";
+import { asStep } from "../next-step.ts";
 import type { Progress } from "../progress.ts";
-import type { PoolKeeper } from "../services/read-pool.ts";
-import { reseed, rejoin } from "../failover/manual/rebuild.ts";
 import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
-import type { Runtime } from "../members/runtime.ts";
 
-/** Leads a request to the operation that it names. */
+/** Plans what a request asks for, tells the plan, and carries it out, unless it is a dry run. */
 export async function carryOut(
   request: z.output<typeof operationSchema>,
-  runtime: Runtime,
-  pool: PoolKeeper,
+  failover: Failover,
   progress: Progress,
 ): Promise<Outcome> {
-  const dryRun = request.dry_run;
-  if (request.operation === "switchover")
-    return await switchover(runtime, pool, { to: request.to, dryRun }, progress);
+  const plan = await failover.plan(changeOf(request));
+  const steps = planWords(plan.steps);
+  if (plan.remark !== undefined) progress.note(plan.remark);
+  steps.forEach((step, index) => progress.note(`plan ${index + 1}. ${step}`));
+  if (!request.dry_run) await failover.carryOut(plan, progress);
+  return { steps, plan: [...plan.steps], undo: asStep(plan.undo), dry_run: request.dry_run };
+}
+
+/** Finishes at `up` what a change of the primary that was cut off has left; the endpoints are led afterwards. */
+export async function finishChange(failover: Failover, progress: Progress): Promise<void> {
+  await failover.carryOut(await failover.plan({ kind: "finish", route: false }), progress);
+}
+
+function changeOf(request: z.output<typeof operationSchema>): PrimaryChange {
+  if (request.operation === "switchover") return { kind: "switchover", to: request.to };
   if (request.operation === "promote") {
     const { node, fence, confirm } = request;
-    return await promoteNode(
-      runtime,
-      pool,
-      { node, fence, confirm, allowDataLoss: request.allow_data_loss, dryRun },
-      progress,
-    );
+    return { kind: "promote", node, fence, confirm, allowDataLoss: request.allow_data_loss };
   }
-  const renewal = { node: request.node, discardOld: request.discard_old, dryRun };
-  if (request.operation === "reseed") return await reseed(runtime, pool, renewal, progress);
-  return await rejoin(runtime, pool, { ...renewal, reseed: request.reseed }, progress);
+  const kind = request.operation === "rejoin" && request.reseed ? "reseed" : request.operation;
+  return { kind, node: request.node, discardOld: request.discard_old };
 }

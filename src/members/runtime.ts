@@ -1,5 +1,4 @@
 import { nextStep, odooPg } from "../next-step.ts";
-import { factsOf } from "../model/observation.ts";
 import path from "node:path";
 import {
   foreignSlotName,
@@ -24,6 +23,7 @@ import { Superuser } from "../postgres/sql/superuser.ts";
 import { diskSpace, type Owner } from "../system/files/files.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
+import type { Holds } from "./holds.ts";
 import { NodeHandle } from "./node-handle.ts";
 import type { ForeignPrimary } from "./foreign-primary.ts";
 import { readState, writeState, type ClusterState, type HistoryEntry } from "../store/state.ts";
@@ -50,7 +50,7 @@ export interface Runtime {
   /** Where the write endpoint leads: the primary, or nobody while it changes. */
   routedPrimary: string | undefined;
   /** Replicas that an operation keeps out of the pool. */
-  readonly held: Set<string>;
+  readonly held: Holds;
   /** What was last tried and found to start: nodes share their parameters, and one trial stands for all. */
   startable: string | undefined;
   /** Ends copies that may take hours, when the cluster is to go down. */
@@ -74,14 +74,6 @@ export function primaryOf(runtime: Runtime): NodeHandle {
 
 export function replicasOf(runtime: Runtime): NodeHandle[] {
   return [...runtime.nodes.values()].filter((handle) => handle.node.name !== runtime.state.primary);
-}
-
-/** Whether a node that is recorded as a replica answers as a primary. */
-export async function anotherPrimary(runtime: Runtime): Promise<boolean> {
-  for (const handle of replicasOf(runtime)) {
-    if (factsOf(await handle.observe())?.in_recovery === false) return true;
-  }
-  return false;
 }
 
 /** Any node: where one stands for all. */

@@ -1,5 +1,4 @@
-import { factsOf } from "../model/observation.ts";
-import { position } from "../cluster/change-primary.ts";
+import { factsOf, position } from "../model/observation.ts";
 import { replicationRefusal } from "../postgres/foreign-primary.ts";
 import { hasWal } from "../postgres/sql/operations.ts";
 import { now, within } from "../system/clock.ts";

@@ -106,3 +106,10 @@ export function lagOf(replica: ServerFacts, primary: ServerFacts | undefined): L
 function lsnBehind(ahead: Lsn, behind: Lsn): number {
   return ahead > behind ? Number(ahead - behind) : 0;
 }
+
+/** The end of what a replica has received, replayed or not. */
+export function position(facts: ServerFacts | undefined): Lsn {
+  const received = facts?.receive_lsn ?? 0n;
+  const replayed = facts?.replay_lsn ?? 0n;
+  return received > replayed ? received : replayed;
+}

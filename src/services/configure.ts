@@ -298,7 +298,7 @@ async function restartNode(
 ): Promise<void> {
   const { files, node } = handle;
   handle.operation = "restart";
-  runtime.held.add(node.name);
+  const release = runtime.held.hold(node.name);
   try {
     await stopServer(files.dataDir, node.name, "fast");
     await handle.disconnect();
@@ -306,7 +306,7 @@ async function restartNode(
     runtime.log("info", `${node.name}: restarted`);
   } finally {
     handle.operation = undefined;
-    runtime.held.delete(node.name);
+    release();
   }
 }
 

@@ -162,9 +162,11 @@ export class PoolKeeper {
     this.#overridesOf = { configuration, at: now() };
   }
 
-  /** Takes every replica out of the pool and off the list, in that order: before the primary changes. */
+  /**
+   * Takes every replica out of the pool and off the list, in that order: before the primary changes. Who calls holds
+   * them, so that none comes back meanwhile.
+   */
   async empty(): Promise<void> {
-    for (const { node } of this.#runtime.nodes.values()) this.#runtime.held.add(node.name);
     await this.#enlisting?.catch(() => {});
     await this.#inTurn(async () => {
       await this.#leave([...this.members]);

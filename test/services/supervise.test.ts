@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { Holds } from "../../src/members/holds.ts";
 import { newHandle, type Runtime } from "../../src/members/runtime.ts";
 import { keepRunning, retryDelay } from "../../src/services/supervise.ts";
 import { findPostmaster } from "../../src/postgres/server.ts";
@@ -33,7 +34,7 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     upstream: undefined,
     marks: [],
     routedPrimary: "pg1",
-    held: new Set(),
+    held: new Holds(),
     startable: undefined,
     interruption: new AbortController(),
   };

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { waitingClientsSchema } from "../../model/waiting.ts";
 import { nextStepOrWords } from "../../next-step-schema.ts";
 import { resolvedConfigSchema } from "../../config/schema.ts";
+import { planStepSchema } from "../../model/plan.ts";
 
 const passwordsSchema = z.object({
   odoo: z.string().optional(),
@@ -113,7 +114,10 @@ export type OperationRequest = z.input<typeof operationSchema>;
 
 /** What an operation answers: its steps, and how to undo it. */
 export const outcomeSchema = z.object({
+  /** For people. */
   steps: z.string().array(),
+  /** The same by their types. Agents up to 0.1 do not say, and those of another version may know others. */
+  plan: planStepSchema.array().catch([]),
   undo: nextStepOrWords,
   dry_run: z.boolean(),
 });

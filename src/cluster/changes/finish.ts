@@ -1,0 +1,65 @@
+import { copySlotName, slotName } from "../../config/layout.ts";
+import type { PlanStep } from "../../model/plan.ts";
+import { factsOf, type NodeObservation } from "../../model/observation.ts";
+import { becomePrimary, type Plan } from "./planned.ts";
+
+/**
+ * Plans what is left of a change that was cut off or failed after the record named the next primary: the old one never
+ * starts as a primary again, so until then writes lead nowhere. Nothing is planned while the recorded primary does not
+ * answer, nor beside another node that answers as a primary.
+ */
+export function planFinish(input: {
+  /** The recorded primary. */
+  readonly primary: NodeObservation;
+  readonly replicas: readonly NodeObservation[];
+  /** Whether odoo-pg does not run the primary. */
+  readonly foreign: boolean;
+  /** Whether the endpoints lead writes nowhere, and are to lead them to the primary. */
+  readonly route: boolean;
+  /** Whether a change failed after its record, and those that follow may not know of it. */
+  readonly unfinished: boolean;
+  /** Which node the history names as the newest primary. */
+  readonly lastPrimary: string | undefined;
+}): Plan {
+  const { primary, replicas, route, lastPrimary } = input;
+  const node = primary.name;
+  const facts = factsOf(primary);
+  const another = replicas.some((replica) => factsOf(replica)?.in_recovery === false);
+  const undo = "none";
+  if (!facts || another) return { steps: [], undo };
+  const names = replicas.map(({ name }) => name);
+  const strays = input.foreign ? [] : straySlots(replicas, [node, ...names]);
+  const left = route || input.unfinished;
+  if (!facts.in_recovery && !left) return { steps: strays, undo };
+  const recorded = lastPrimary === node || (!left && lastPrimary === undefined);
+  const why = "a change of the primary that had failed was finished";
+  const steps: PlanStep[] = [
+    ...(facts.in_recovery ? becomePrimary(node) : []),
+    ...(route ? [{ kind: "route" as const, node }] : []),
+    ...(recorded
+      ? []
+      : [
+          {
+            kind: "record_change" as const,
+            change: "promote" as const,
+            from: lastPrimary ?? null,
+            to: node,
+            why,
+            paused: "unknown" as const,
+          },
+        ]),
+    // What is started later starts as its replica.
+    ...(left ? [{ kind: "prepare_start" as const, nodes: names }] : []),
+    { kind: "settle", primary: node, replicas: names },
+  ];
+  return { steps, undo };
+}
+
+/** A switchover that was cut off may have left its slots on what is a replica: the WAL that they hold back fills its disk. */
+function straySlots(replicas: readonly NodeObservation[], nodes: readonly string[]): PlanStep[] {
+  return replicas.flatMap((replica): PlanStep[] => {
+    const there = new Set(factsOf(replica)?.slots.map(({ slot_name }) => slot_name));
+    const followers = nodes.filter((name) => there.has(slotName(name)) || there.has(copySlotName(name)));
+    return followers.length === 0 ? [] : [{ kind: "drop_slots", node: replica.name, followers }];
+  });
+}

@@ -1,0 +1,90 @@
+import { sayOf } from "../../model/silence.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
+import { showBytes } from "../../model/quantities.ts";
+import { bytesBehind } from "../../model/lsn.ts";
+import { factsOf, position, type NodeObservation } from "../../model/observation.ts";
+import type { Fence } from "../../model/plan.ts";
+import { becomePrimary, refuse, type Planned } from "./planned.ts";
+
+/** Plans the promotion of a replica although nothing hands over to it. What is lost is decided after fencing. */
+export function planPromote(input: {
+  readonly node: string;
+  readonly primary: NodeObservation;
+  /** Whether the primary's process is there, answering or not. */
+  readonly primaryRuns: boolean;
+  /** Whether odoo-pg runs the primary, and so could stop it. */
+  readonly foreign: boolean;
+  readonly replicas: readonly NodeObservation[];
+  readonly fence: Fence | undefined;
+  readonly allowDataLoss: boolean;
+}): Planned {
+  const { node, primary, replicas, fence } = input;
+  const from = primary.name;
+  if (node === from) return refuse(`${node} is the primary already.`, odooPg("status"));
+  const target = factsOf(replicas.find((replica) => replica.name === node));
+  if (!target?.in_recovery) {
+    return refuse(
+      `${node} ${target ? "is not a replica" : "does not answer"}, so it cannot be promoted.`,
+      odooPg("logs", node),
+    );
+  }
+  if (input.primaryRuns && fence === undefined) {
+    if (input.foreign) {
+      return refuse(
+        "The primary that this cluster follows answers; two primaries would be the worst of all.",
+        nextStep`Stop it on its host, and keep it stopped; then: ${odooPg("promote", node)}`,
+      );
+    }
+    return primary.answer.kind === "facts"
+      ? refuse(
+          `The primary ${from} answers; two primaries would be the worst of all.`,
+          nextStep`Planned: ${odooPg("switchover", "--to", node)}. If ${from} must go: ${odooPg("promote", node, "--fence", "fast")}`,
+        )
+      : refuse(
+          `The primary ${from} ${sayOf(primary.answer.silence)}, but its processes are there: they might go on later.`,
+          odooPg("promote", node, "--fence", "immediate"),
+        );
+  }
+  const others = replicas.filter((replica) => replica.name !== node);
+  const ahead = others
+    .map((replica) => ({
+      name: replica.name,
+      bytes: bytesBehind(position(factsOf(replica)), position(target)),
+    }))
+    .toSorted((a, b) => b.bytes - a.bytes)[0];
+  if (ahead && ahead.bytes > 0 && !input.allowDataLoss) {
+    return refuse(
+      `${ahead.name} has received ${showBytes(ahead.bytes)} more than ${node}.`,
+      odooPg("promote", ahead.name),
+    );
+  }
+  const why = input.allowDataLoss ? "data loss accepted" : "asked for";
+  return {
+    kind: "go",
+    plan: {
+      steps: [
+        { kind: "hold", node: from, operation: "fenced" },
+        { kind: "hold", node, operation: "promote" },
+        { kind: "close_endpoints", node: from },
+        {
+          kind: "fence",
+          node: from,
+          running: input.primaryRuns && !input.foreign,
+          ...(fence === undefined ? {} : { mode: fence }),
+        },
+        { kind: "limit_loss", node, of: from, accepted: input.allowDataLoss },
+        ...becomePrimary(node),
+        input.foreign ? { kind: "take_over", node } : { kind: "needs_rejoin", node: from, primary: node },
+        { kind: "reopen_pool" },
+        { kind: "release", node: from },
+        { kind: "release", node },
+        { kind: "route", node },
+        { kind: "record_change", change: "promote", from, to: node, why, paused: "since_last_answer" },
+        { kind: "settle", primary: node, replicas: others.map(({ name }) => name) },
+      ],
+      undo: input.foreign
+        ? `none: take "upstream" out of odoo-pg.yaml`
+        : nextStep`${odooPg("rejoin", from)}, then ${odooPg("switchover", "--to", from)}`,
+    },
+  };
+}

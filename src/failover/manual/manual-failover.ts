@@ -1,0 +1,54 @@
+import type { Plan } from "../../cluster/changes/planned.ts";
+import { factsOf } from "../../model/observation.ts";
+import { primaryOf, type Runtime } from "../../members/runtime.ts";
+import type { Progress } from "../../progress.ts";
+import type { PoolKeeper } from "../../services/read-pool.ts";
+import { carryOutSteps } from "../carry-out.ts";
+import type { Failover, PrimaryChange, Topology } from "../failover.ts";
+import { ManualEffects } from "./effects.ts";
+import { planOf } from "./planning.ts";
+
+/** One host, and a person who decides. Who is primary stands in the record, which is written before each promotion. */
+export class ManualFailover implements Failover {
+  readonly kind = "manual";
+  readonly #runtime: Runtime;
+  readonly #pool: PoolKeeper;
+  #unfinished = false;
+
+  constructor(runtime: Runtime, pool: PoolKeeper) {
+    this.#runtime = runtime;
+    this.#pool = pool;
+  }
+
+  topology(): Topology {
+    const { state, routedPrimary } = this.#runtime;
+    return {
+      primary: state.primary,
+      timeline: factsOf(primaryOf(this.#runtime).observation)?.timeline,
+      writes: routedPrimary,
+      unfinished: this.#unfinished || routedPrimary === undefined,
+      authority: { kind: "record" },
+    };
+  }
+
+  async plan(change: PrimaryChange): Promise<Plan> {
+    return await planOf(this.#runtime, change, this.#unfinished);
+  }
+
+  async carryOut({ steps }: Plan, progress: Progress): Promise<void> {
+    if (steps.length === 0) return;
+    const { log } = this.#runtime;
+    const effects = new ManualEffects(this.#runtime, this.#pool, progress);
+    const before = effects.recorded();
+    // Another try is made once: one that fails again and again is for the next `up`.
+    this.#unfinished = false;
+    try {
+      await carryOutSteps(steps, effects, progress, (step, error) =>
+        log("error", `${"node" in step ? `${step.node}: ` : ""}${step.kind} failed: ${String(error)}`),
+      );
+    } catch (error) {
+      this.#unfinished = effects.recorded() !== before;
+      throw error;
+    }
+  }
+}

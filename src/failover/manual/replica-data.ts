@@ -1,0 +1,269 @@
+import { nextStep, odooPg } from "../../next-step.ts";
+import path from "node:path";
+import { copySlotName, slotName } from "../../config/layout.ts";
+import { factsOf } from "../../model/observation.ts";
+import type { PlanStep } from "../../model/plan.ts";
+import { stamp } from "../../model/time-stamp.ts";
+import { OdooPgError } from "../../errors.ts";
+import { freshDirectory } from "../../postgres/initialise.ts";
+import { programOf } from "../../postgres/installation.ts";
+import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../../postgres/sql/operations.ts";
+import { forgetOwnSettings } from "../../postgres/sql/altered-settings.ts";
+import { endOrphans } from "../../postgres/orphans.ts";
+import { findPostmaster, stopServer } from "../../postgres/server.ts";
+import {
+  closeTablespaces,
+  openTablespaces,
+  ownPlacesOf,
+  partFromOriginal,
+  removePlaceOf,
+  tablespacesOf,
+} from "../../postgres/tablespaces.ts";
+import { now, pause, waitUntil } from "../../system/clock.ts";
+import {
+  diskSpace,
+  isMountPoint,
+  kindOf,
+  readTextIfAny,
+  temporaryDirectory,
+  writeFileAtomic,
+} from "../../system/files/files.ts";
+import { bytesBelow, removeIn, renameIn } from "../../system/files/folder.ts";
+import { runOrFail } from "../../system/process/process.ts";
+import { copyOfPrimary } from "../../services/copy-of-primary.ts";
+import type { Progress } from "../../progress.ts";
+import type { NodeHandle } from "../../members/node-handle.ts";
+import { followedSlot, handleOf, primaryOf, type Runtime } from "../../members/runtime.ts";
+
+/** Tries of a base backup before the reseed gives up, and milliseconds between them. */
+const TRIES = 3;
+const BETWEEN_TRIES = 2000;
+
+/** Steps at the data of a replica. */
+type DataStep = Extract<
+  PlanStep,
+  {
+    kind:
+      | "require_room"
+      | "base_backup"
+      | "stop_replica"
+      | "renew_slot"
+      | "take_slot_of_copy"
+      | "rewind"
+      | "keep_aside"
+      | "put_in_place"
+      | "await_streaming"
+      | "discard_old";
+  }
+>;
+
+/** The exchange of a replica's data for a copy. One that was cut off leaves a copy that is never started. */
+export class ReplicaData {
+  readonly #runtime: Runtime;
+  readonly #progress: Progress;
+  /** The whole copy, beside the data directory. */
+  #fresh: string | undefined;
+  /** What was replaced. */
+  #aside: string | undefined;
+
+  constructor(runtime: Runtime, progress: Progress) {
+    this.#runtime = runtime;
+    this.#progress = progress;
+  }
+
+  async act(step: DataStep, handle: NodeHandle): Promise<void> {
+    const runtime = this.#runtime;
+    const progress = this.#progress;
+    switch (step.kind) {
+      case "require_room":
+        return await requireRoom(
+          step.source === runtime.state.primary ? primaryOf(runtime) : handleOf(runtime, step.source),
+          handle,
+        );
+      case "base_backup":
+        this.#fresh = await copyFromPrimary(runtime, handle, progress);
+        return;
+      case "stop_replica":
+        return await stopReplica(handle, progress);
+      case "renew_slot":
+        return await renewSlot(runtime, handle);
+      case "take_slot_of_copy":
+        return await primaryOf(runtime).use(
+          async (session) => await replaceSlot(session, slotName(step.node), copySlotName(step.node)),
+        );
+      case "rewind":
+        this.#fresh = await rewindCopy(runtime, handle, progress);
+        return;
+      case "keep_aside":
+        return await this.#keepAside(handle);
+      case "put_in_place":
+        return await this.#putInPlace(handle);
+      case "await_streaming":
+        return await awaitStreaming(handle, step.primary);
+      case "discard_old":
+        return await this.#discardOld(handle);
+    }
+  }
+
+  async #keepAside({ files, node }: NodeHandle): Promise<void> {
+    if ((await kindOf(files.dataDir)) === undefined) return;
+    this.#aside = `${files.dataDir}.aside-${stamp(now())}`;
+    // Whoever removes it needs no right that its owner has not.
+    await openTablespaces(files.dataDir, this.#runtime.owner);
+    await renameIn(files.dataDir, this.#aside);
+    this.#progress.note(`the old data of ${node.name} is kept in ${this.#aside}`);
+  }
+
+  async #putInPlace(handle: NodeHandle): Promise<void> {
+    if (this.#fresh === undefined) throw new Error("there is no copy to put in place");
+    await renameIn(this.#fresh, handle.files.dataDir);
+    // What kept the old data from being started says nothing of the new.
+    handle.waiting = undefined;
+    handle.tablespaces = [];
+    handle.refusedTablespace = undefined;
+  }
+
+  async #discardOld({ files }: NodeHandle): Promise<void> {
+    if (this.#aside === undefined) return;
+    for (const place of await ownPlacesOf(files, this.#aside)) await removeIn(place);
+    await removeIn(this.#aside);
+  }
+}
+
+async function stopReplica(handle: NodeHandle, progress: Progress): Promise<void> {
+  const { dataDir } = handle.files;
+  const { name } = handle.node;
+  await handle.disconnect();
+  if (await findPostmaster(dataDir)) {
+    progress.step(name, "stop");
+    await stopServer(dataDir, name, "fast").catch(async () => await stopServer(dataDir, name, "immediate"));
+  }
+  // What outlived a killed postmaster may still write into data that is about to be copied or put aside.
+  await endOrphans(dataDir, name);
+}
+
+async function awaitStreaming(handle: NodeHandle, primary: string): Promise<void> {
+  await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
+    what: `${handle.node.name} to stream from ${primary}`,
+    limit: 60_000,
+    next: odooPg("logs", handle.node.name),
+  });
+}
+
+/** @throws OdooPgError refused, disk_full: before anything is stopped or copied. */
+async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void> {
+  const { dataDir } = target.files;
+  if ((await kindOf(dataDir)) === "directory" && (await isMountPoint(dataDir))) {
+    throw new OdooPgError("refused", {
+      message: `${dataDir} is a mount point: it cannot be renamed to keep it while the copy takes its place.`,
+      safe: "Nothing was changed.",
+      next: "Mount the volume one directory higher, so that the data directory is an ordinary one in it.",
+    });
+  }
+  const needed = await bytesWithTablespaces(source.files.dataDir);
+  const { freeBytes } = await diskSpace(path.dirname(target.files.dataDir));
+  if (freeBytes > needed * 1.05) return;
+  const mb = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
+  throw new OdooPgError("disk_full", {
+    message: `The copy needs ${mb(needed * 1.05)} MB in ${path.dirname(target.files.dataDir)}, and there are ${mb(freeBytes)} MB: the old data is kept until the new streams.`,
+    safe: "Nothing was changed.",
+    next: "Make room (old copies end in .aside-TIME), then run the same command again.",
+  });
+}
+
+async function bytesWithTablespaces(dataDir: string): Promise<number> {
+  const places = [dataDir, ...(await tablespacesOf(dataDir)).values()];
+  const each = await Promise.all(places.map(bytesBelow));
+  return each.reduce((all, bytes) => all + bytes, 0);
+}
+
+/** The node's own slot on the primary. One that was lost never comes back to life: it is made anew. */
+async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
+  const slot = slotName(handle.node.name);
+  if (runtime.upstream) return await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
+  const primary = primaryOf(runtime);
+  await primary.use(async (session) => {
+    const found = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slot);
+    if (found?.wal_status === "lost") await dropSlot(session, slot);
+    await ensureSlot(session, slot);
+  });
+}
+
+/**
+ * A base backup beside the old data. Its slot is not the replica's own, which the old data streams through: a copy moves
+ * its slot forward.
+ */
+async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
+  const primary = primaryOf(runtime);
+  const slot = runtime.upstream ? followedSlot(runtime, handle) : copySlotName(handle.node.name);
+  for (let attempt = 1; ; attempt += 1) {
+    progress.step(
+      handle.node.name,
+      `copy from ${primary.node.name}${attempt > 1 ? ` (try ${attempt} of ${TRIES})` : ""}`,
+    );
+    try {
+      if (!runtime.upstream)
+        await primary.use(async (session) => {
+          await dropSlot(session, slot);
+          await ensureSlot(session, slot);
+        });
+      return await copyOfPrimary(runtime, handle, slot, progress);
+    } catch (error) {
+      if (attempt >= TRIES || runtime.interruption.signal.aborted) {
+        if (!runtime.upstream)
+          await primary.use(async (session) => await dropSlot(session, slot)).catch(() => {});
+        throw error;
+      }
+      runtime.log(
+        "warn",
+        `copy for ${handle.node.name} failed (try ${attempt} of ${TRIES}): ${String(error)}`,
+      );
+      await pause(BETWEEN_TRIES, runtime.interruption.signal).catch(() => {});
+    }
+  }
+}
+
+/** Copies the node's data (sharing blocks where the file system can) and rewinds the copy to the primary's history. */
+async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
+  const { owner, installation } = runtime;
+  const primary = primaryOf(runtime);
+  const fresh = await freshDirectory(handle.files, owner);
+  progress.step(handle.node.name, "copy its data");
+  const sharing = runtime.machine.platform === "linux" ? ["--reflink=auto"] : [];
+  const copy = async (from: string, to: string): Promise<void> => {
+    await runOrFail("cp", ["-a", ...sharing, `${from}/.`, to], { owner, limit: 0 });
+  };
+  await copy(handle.files.dataDir, fresh);
+  await partFromOriginal(handle.files, fresh, owner, copy);
+  // A tablespace that only the primary has would be given the primary's path.
+  await closeTablespaces(fresh, owner);
+  // pg_rewind reads the timeline from the control file, which a promotion updates with its first checkpoint.
+  await primary.use(checkpoint);
+  const access = await primary.superuser.client("odoo-pg rejoin");
+  progress.step(handle.node.name, `pg_rewind against ${primary.node.name}`);
+  try {
+    await temporaryDirectory(owner, async (folder) => {
+      // It works as the servers' user, whom our own password file is closed to.
+      const passfile = path.join(folder, "pgpass");
+      const { PGPASSFILE: own = "" } = access.environment;
+      await writeFileAtomic(passfile, (await readTextIfAny(own)) ?? "", { owner });
+      await runOrFail(
+        programOf(installation, "pg_rewind"),
+        [`--target-pgdata=${fresh}`, `--source-server=${access.connection} connect_timeout=5`],
+        { owner, limit: 0, environment: { ...access.environment, PGPASSFILE: passfile } },
+      );
+    });
+  } catch (error) {
+    await removePlaceOf(handle.files, fresh);
+    await removeIn(fresh);
+    throw new OdooPgError("command_failed", {
+      message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,
+      safe: `Its data is untouched; it stays stopped.`,
+      next: nextStep`Make it anew, the old data kept aside: ${odooPg("rejoin", handle.node.name, "--reseed")}`,
+      cause: error,
+    });
+  }
+  // It takes over the primary's.
+  await forgetOwnSettings(fresh, owner);
+  return fresh;
+}
