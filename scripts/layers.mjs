@@ -40,7 +40,7 @@ const LAYERS = {
   // What runs: servers and HAProxy are configured, started, watched; the read pool.
   services: ["system", "model", "config", "cluster", "postgres", "endpoints", "members"],
   // Who is primary: switchover, promote, rejoin, reseed.
-  failover: ["system", "model", "config", "cluster", "postgres", "odoo", "store", "members", "services"],
+  failover: ["system", "model", "config", "cluster", "postgres", "odoo", "members", "services"],
   // What status and console are told: newest observations, samples, disks.
   observe: ["system", "model", "config", "cluster", "postgres", "store", "members"],
   // Backups: making, listing, checking, pruning.

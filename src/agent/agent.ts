@@ -240,7 +240,7 @@ export class Agent {
     const failover = this.#failover;
     if (!endpoints || !failover) throw new Error("endpoints were not loaded");
     const openEndpoints = async (): Promise<void> => {
-      runtime.routedPrimary = runtime.state.primary;
+      this.#pool?.leadWrites(runtime.state.primary);
       // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
       await this.#pool?.step().catch(() => {});
       await endpoints.ensure(runtime, progress);
@@ -355,7 +355,6 @@ export class Agent {
       nodes: new Map(),
       upstream: undefined,
       marks: [],
-      routedPrimary: state.primary,
       held: new Holds(),
       startable: undefined,
       interruption: new AbortController(),

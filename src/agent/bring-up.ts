@@ -39,6 +39,7 @@ import type { Progress } from "../progress.ts";
 import type { ForeignPrimary } from "../members/foreign-primary.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import {
+  changeState,
   recordedFor,
   followedSlot,
   primaryOf,
@@ -50,7 +51,6 @@ import {
 import { removeGoneNodes } from "./removed-nodes.ts";
 import { lookWhetherStranded } from "../members/stranded.ts";
 import { storePasswords } from "../store/secrets.ts";
-import { writeState } from "../store/state.ts";
 import { guardTablespaces, tablespaceTroubles } from "../members/tablespaces.ts";
 import { waitingForReseed } from "../model/tablespaces.ts";
 
@@ -180,8 +180,7 @@ async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Pr
   try {
     const { systemIdentifier } = await upstream.identify();
     if (systemIdentifier === runtime.state.system_identifier) return;
-    runtime.state = { ...runtime.state, system_identifier: systemIdentifier };
-    await writeState(runtime.layout, runtime.state);
+    await changeState(runtime, { system_identifier: systemIdentifier });
   } catch (error) {
     if (runtime.state.system_identifier === null) throw error;
     runtime.log("warn", error instanceof Error ? error.message : String(error));
@@ -342,8 +341,7 @@ async function keepInStep(
     throw explainSql(error, `Preparing ${primary.node.name}`);
   }
   if (runtime.state.system_identifier !== facts.system_identifier) {
-    runtime.state = { ...runtime.state, system_identifier: facts.system_identifier };
-    await writeState(runtime.layout, runtime.state);
+    await changeState(runtime, { system_identifier: facts.system_identifier });
   }
   if (!runtime.state.history.length) {
     await recordHistory(runtime, {

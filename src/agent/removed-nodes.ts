@@ -10,8 +10,7 @@ import { openTablespaces } from "../postgres/tablespaces.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, kindOf, move } from "../system/files/files.ts";
 import type { Progress } from "../progress.ts";
-import { primaryOf, type Runtime } from "../members/runtime.ts";
-import { writeState } from "../store/state.ts";
+import { changeState, primaryOf, type Runtime } from "../members/runtime.ts";
 
 /** @throws OdooPgError refused when the configuration leaves out the primary, or moves the data of a node. */
 export function refuseNodeChanges(runtime: Runtime, before: Config | undefined): void {
@@ -47,8 +46,7 @@ export async function removeGoneNodes(
   if (!gone.length) return;
   // Written first: an `up` that is cut off here still knows whose slots to drop.
   const removed = [...new Set([...runtime.state.removed, ...gone.map(({ name }) => name)])];
-  runtime.state = { ...runtime.state, removed };
-  await writeState(runtime.layout, runtime.state);
+  await changeState(runtime, { removed });
   for (const node of gone) await removeNode(runtime, node, progress);
 }
 

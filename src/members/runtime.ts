@@ -39,7 +39,8 @@ export interface Runtime {
   configFile: string | undefined;
   installation: Installation;
   passwords: RolePasswords;
-  state: ClusterState;
+  /** The cluster's record; changed by `changeState` alone. */
+  readonly state: ClusterState;
   /** PostgreSQL settings that were chosen when the cluster was made. */
   kept: Settings;
   readonly nodes: Map<string, NodeHandle>;
@@ -47,8 +48,6 @@ export interface Runtime {
   upstream: ForeignPrimary | undefined;
   /** Looks at the primary's end of WAL, for how late a replica is. */
   marks: PrimaryMark[];
-  /** Where the write endpoint leads: the primary, or nobody while it changes. */
-  routedPrimary: string | undefined;
   /** Replicas that an operation keeps out of the pool. */
   readonly held: Holds;
   /** What was last tried and found to start: nodes share their parameters, and one trial stands for all. */
@@ -151,21 +150,29 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
   };
 }
 
+/** The one way by which the cluster's record changes: it is on the disk before anybody acts by it. */
+export async function changeState(
+  runtime: Runtime,
+  changes: Partial<Omit<ClusterState, "format" | "cluster">>,
+): Promise<void> {
+  const state = { ...runtime.state, ...changes };
+  await writeState(runtime.layout, state);
+  Object.assign(runtime, { state } satisfies Pick<Runtime, "state">);
+}
+
 /** Has the record hold what is chosen for the cluster. */
 export async function keepSettings(runtime: Runtime): Promise<void> {
-  const { state, layout, installation } = runtime;
+  const { state, installation } = runtime;
   runtime.kept = await keptSettings(runtime, state, installation.major);
   const made = state.system_identifier !== null;
   const consistency = made ? state.consistency : runtime.config.endpoints.read.consistency;
   if (JSON.stringify(state.settings) === JSON.stringify(runtime.kept) && state.consistency === consistency)
     return;
-  runtime.state = { ...state, settings: runtime.kept, ...(consistency ? { consistency } : {}) };
-  await writeState(layout, runtime.state);
+  await changeState(runtime, { settings: runtime.kept, ...(consistency ? { consistency } : {}) });
 }
 
 export async function recordHistory(runtime: Runtime, entry: HistoryEntry): Promise<void> {
-  runtime.state = { ...runtime.state, history: [...runtime.state.history, entry].slice(-200) };
-  await writeState(runtime.layout, runtime.state);
+  await changeState(runtime, { history: [...runtime.state.history, entry].slice(-200) });
 }
 
 /** What the cluster's record says, for the decision how a node starts. */

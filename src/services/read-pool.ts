@@ -49,8 +49,10 @@ export class PoolKeeper {
   readonly members = new Set<string>();
   /** How often each node left the pool and its sessions were cut, since the agent was started. */
   readonly leaves = new Map<string, number>();
-  /** Where the endpoints were last led. */
+  /** Where reads were last led. */
   #routed: readonly string[] = [];
+  /** Where writes are led from the next step on. */
+  #writes: string | undefined;
   standings: Standing[] = [];
   /** Settings by which commits do not wait for the pool, although its consistency is read-your-writes. */
   overrides: readonly CommitOverride[] = [];
@@ -76,6 +78,17 @@ export class PoolKeeper {
   constructor(runtime: Runtime, route: Route) {
     this.#runtime = runtime;
     this.#route = route;
+    this.#writes = runtime.state.primary;
+  }
+
+  /** Where the write endpoint is led, and the read endpoint where no replica may serve: the primary, or nowhere while it changes. */
+  get writes(): string | undefined {
+    return this.#writes;
+  }
+
+  /** Leads writes to a node, or nowhere; the next step does it. */
+  leadWrites(node: string | undefined): void {
+    this.#writes = node;
   }
 
   /** One decision over the newest observations, acted upon. @throws what HAProxy or the primary answer; the next look goes on. */
@@ -271,9 +284,8 @@ export class PoolKeeper {
   }
 
   async #routeNow(): Promise<void> {
-    const runtime = this.#runtime;
     const pool = [...this.members].sort();
-    await this.#route({ primary: runtime.routedPrimary, pool });
+    await this.#route({ primary: this.#writes, pool });
     for (const name of this.#routed)
       if (!pool.includes(name)) this.leaves.set(name, (this.leaves.get(name) ?? 0) + 1);
     this.#routed = pool;

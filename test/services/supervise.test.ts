@@ -33,7 +33,6 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     nodes: new Map([["pg1", handle]]),
     upstream: undefined,
     marks: [],
-    routedPrimary: "pg1",
     held: new Holds(),
     startable: undefined,
     interruption: new AbortController(),

@@ -84,7 +84,7 @@ export class ManualEffects implements Effects {
         return await this.#pool.close();
       case "reopen_writes":
         // The next look leads there: a HAProxy that does not answer now must not hold up what else is given back.
-        runtime.routedPrimary = step.node;
+        this.#pool.leadWrites(step.node);
         return;
       case "route":
         return await this.#route(step);
@@ -175,11 +175,11 @@ export class ManualEffects implements Effects {
 
   #closeWrites(primary: string): void {
     this.#closed = { at: monotonic(), lastAnswer: this.#node(primary).observation.lastSeen };
-    this.#runtime.routedPrimary = undefined;
+    this.#pool.leadWrites(undefined);
   }
 
   async #route({ node }: StepOf<"route">): Promise<void> {
-    this.#runtime.routedPrimary = node;
+    this.#pool.leadWrites(node);
     await this.#pool.step();
     this.#progress.note(`writes lead to ${node}`);
     if (this.#closed) this.#paused = Math.round(monotonic() - this.#closed.at);

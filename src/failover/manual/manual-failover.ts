@@ -21,18 +21,19 @@ export class ManualFailover implements Failover {
   }
 
   topology(): Topology {
-    const { state, routedPrimary } = this.#runtime;
+    const { state } = this.#runtime;
+    const { writes } = this.#pool;
     return {
       primary: state.primary,
       timeline: factsOf(primaryOf(this.#runtime).observation)?.timeline,
-      writes: routedPrimary,
-      unfinished: this.#unfinished || routedPrimary === undefined,
+      writes,
+      unfinished: this.#unfinished || writes === undefined,
       authority: { kind: "record" },
     };
   }
 
   async plan(change: PrimaryChange): Promise<Plan> {
-    return await planOf(this.#runtime, change, this.#unfinished);
+    return await planOf(this.#runtime, change, { unfinished: this.#unfinished, writes: this.#pool.writes });
   }
 
   async carryOut({ steps }: Plan, progress: Progress): Promise<void> {

@@ -9,19 +9,21 @@ import { factsOf } from "../../model/observation.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
 import { handleOf, primaryOf, replicasOf, type Runtime } from "../../members/runtime.ts";
-import type { PrimaryChange } from "../failover.ts";
+import type { PrimaryChange, Topology } from "../failover.ts";
+
+/** Whether a change failed after its record, and where writes are led. */
+type Now = Pick<Topology, "unfinished" | "writes">;
 
 type Change<Kind extends PrimaryChange["kind"]> = Extract<PrimaryChange, { kind: Kind }>;
 
 /**
  * Looks at the nodes and plans; changes nothing.
- * @param unfinished whether a change failed after its record
  * @throws OdooPgError as `Failover.plan` says
  */
-export async function planOf(runtime: Runtime, change: PrimaryChange, unfinished: boolean): Promise<Plan> {
+export async function planOf(runtime: Runtime, change: PrimaryChange, now: Now): Promise<Plan> {
   if (change.kind === "switchover") return await switchover(runtime, change);
   if (change.kind === "promote") return await promote(runtime, change);
-  if (change.kind === "finish") return await finish(runtime, change, unfinished);
+  if (change.kind === "finish") return await finish(runtime, change, now);
   return await (change.kind === "rejoin" ? rejoin : reseed)(runtime, change);
 }
 
@@ -101,16 +103,19 @@ async function reseed(runtime: Runtime, { node, discardOld }: Change<"rejoin" | 
   return planReseed({ node, primary, discardOld, foreign: runtime.upstream !== undefined });
 }
 
-async function finish(runtime: Runtime, { route }: Change<"finish">, unfinished: boolean): Promise<Plan> {
+async function finish(
+  runtime: Runtime,
+  { route }: Change<"finish">,
+  { unfinished, writes }: Now,
+): Promise<Plan> {
   const primary = await primaryOf(runtime).observe();
   const replicas = await Promise.all(replicasOf(runtime).map(async (handle) => await handle.observe()));
   const became = runtime.state.history.filter(({ kind }) => kind !== "rejoin" && kind !== "reseed");
-  const lost = runtime.routedPrimary === undefined;
   return planFinish({
     primary,
     replicas,
     foreign: runtime.upstream !== undefined,
-    route: route && lost,
+    route: route && writes === undefined,
     unfinished,
     lastPrimary: became.at(-1)?.to,
   });

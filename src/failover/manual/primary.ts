@@ -21,8 +21,7 @@ import { inFolder } from "../../system/files/folder.ts";
 import { applyConfiguration, startingFloor, writeNodeFiles } from "../../services/configure.ts";
 import type { Progress } from "../../progress.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
-import { primaryOf, replicasOf, type Runtime, startOptions } from "../../members/runtime.ts";
-import { writeState } from "../../store/state.ts";
+import { changeState, primaryOf, replicasOf, type Runtime, startOptions } from "../../members/runtime.ts";
 import { guardTablespaces } from "../../members/tablespaces.ts";
 
 /** Milliseconds for the shutdown of a primary whose checkpoint was made just before. */
@@ -155,9 +154,7 @@ export async function releaseCommits(runtime: Runtime, next: NodeHandle): Promis
 
 /** From here on an agent that dies finishes the promotion when it is back, and never starts another node as the primary. */
 export async function recordPrimary(runtime: Runtime, name: string): Promise<void> {
-  const state = { ...runtime.state, primary: name };
-  await writeState(runtime.layout, state);
-  runtime.state = state;
+  await changeState(runtime, { primary: name });
   // The cluster has a primary of its own now.
   runtime.upstream = undefined;
 }
