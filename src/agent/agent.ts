@@ -58,7 +58,8 @@ import {
   type Applied,
   type ClusterState,
 } from "../store/state.ts";
-import { keepRunning } from "../services/supervise.ts";
+import { Servers } from "../services/postgres.ts";
+import { Supervisor } from "../services/supervisor.ts";
 import { takeDownServers } from "./take-down.ts";
 import { Samples } from "../observe/samples.ts";
 import { Turns } from "./turns.ts";
@@ -100,6 +101,8 @@ export class Agent {
   readonly #backups: BackupSchedule;
   readonly #alarms = new Alarms();
   #runtime: Runtime | undefined;
+  readonly #supervisor: Supervisor;
+  #servers: Servers | undefined;
   #endpoints: Endpoints | undefined;
   #pool: PoolKeeper | undefined;
   #failover: Failover | undefined;
@@ -121,6 +124,7 @@ export class Agent {
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(options.program);
     this.#turns = new Turns(options.log);
+    this.#supervisor = new Supervisor(options.log);
     this.#diary = new Diary(this.#layout, options.owner);
     this.watch = new Watch({
       layout: this.#layout,
@@ -301,11 +305,21 @@ export class Agent {
       if (!runtime) return;
       runtime.interruption = new AbortController();
       progress.step("haproxy", "stop");
-      await this.#endpoints?.stop();
+      await this.#takeDownEndpoints();
       await takeDownServers(runtime, progress);
       this.#diary.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
     });
     this.stop();
+  }
+
+  async #takeDownEndpoints(): Promise<void> {
+    const endpoints = this.#endpoints;
+    await endpoints?.hold.take("stop");
+    try {
+      await endpoints?.stop("fast");
+    } finally {
+      endpoints?.hold.release();
+    }
   }
 
   /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
@@ -369,6 +383,7 @@ export class Agent {
       : undefined;
     if (!this.#runtime) await syncHandles(runtime);
     this.#runtime = runtime;
+    this.#servers ??= new Servers(runtime);
     this.#endpoints ??= new Endpoints(this.#layout, owner, log);
     this.#endpoints.program = haproxy;
     const endpoints = this.#endpoints;
@@ -390,7 +405,7 @@ export class Agent {
         this.#complain(handle.node.name, error),
       );
       // Not waited for: a start may take minutes, and the pool must be looked after meanwhile.
-      keepRunning(runtime, handle).catch((error: unknown) => this.#complain(handle.node.name, error));
+      if (this.#servers && this.#keeping) void this.#supervisor.look(this.#servers.of(handle));
     }
     try {
       this.#replicationLog.tick(runtime);
@@ -398,8 +413,7 @@ export class Agent {
       this.#complain("replication log", error);
     }
     // Also while a long operation goes on, such as the copy of a large node.
-    if (this.#turns.current !== "down")
-      await this.#endpoints?.keepRunning(runtime).catch((error: unknown) => this.#complain("haproxy", error));
+    if (this.#endpoints && this.#keeping) await this.#supervisor.look(this.#endpoints);
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
     for (const handle of runtime.nodes.values()) {
       await lookWhetherStranded(runtime, handle).catch((error: unknown) =>
@@ -516,7 +530,7 @@ export class Agent {
         name: handle.node.name,
         pooled: this.#pool?.members.has(handle.node.name) ?? false,
         out_of_pool: standings.get(handle.node.name)?.reason ?? null,
-        operation: handle.operation ?? null,
+        operation: handle.hold.operation ?? null,
         waiting: handle.waiting ?? null,
         failure: handle.failure?.text ?? null,
         failure_cause: handle.failure?.why ?? null,

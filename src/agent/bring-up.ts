@@ -286,7 +286,7 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
   const previous = await readTextIfAny(handle.files.configFile);
   if (!running) await writeNodeFiles(runtime, handle, await startingFloor(runtime, handle));
   progress.step(handle.node.name, running ? "wait until it answers" : "start");
-  handle.operation = "start";
+  handle.hold.join("start");
   try {
     await startOrGoBack(runtime, handle, previous);
     handle.startedWell();
@@ -294,7 +294,7 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
     handle.startFailed(error);
     throw error;
   } finally {
-    handle.operation = undefined;
+    handle.hold.release();
   }
 }
 
@@ -365,7 +365,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
   const primary = primaryOf(runtime);
   const slot = followedSlot(runtime, handle);
   progress.step(handle.node.name, `copy from ${primary.node.name}`);
-  handle.operation = "seed";
+  handle.hold.join("seed");
   try {
     await ensurePlace(runtime, handle);
     if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
@@ -373,7 +373,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
     const fresh = await copyOfPrimary(runtime, handle, slot, progress);
     await renameIn(fresh, handle.files.dataDir);
   } finally {
-    handle.operation = undefined;
+    handle.hold.release();
   }
   await start(runtime, handle, progress);
 }

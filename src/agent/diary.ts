@@ -32,9 +32,9 @@ export class Diary {
 
   /** Which nodes came or went since the last look. Called at every look of the agent. */
   look(handles: Iterable<NodeHandle>): void {
-    for (const { node, observation, operation } of handles) {
+    for (const { node, observation, hold } of handles) {
       // What an operation stops is not lost; that it was restarted shows afterwards.
-      const stopped = operation !== undefined && operation !== "start";
+      const stopped = hold.operation !== undefined && hold.operation !== "start";
       if (stopped && observation.answer.kind === "none") continue;
       const { past, event } = nodeEvents(this.#nodes.get(node.name), observation);
       this.#nodes.set(node.name, past);

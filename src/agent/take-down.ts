@@ -12,14 +12,14 @@ const STOP_LIMIT = 300_000;
 export async function takeDownServers(runtime: Runtime, progress: Progress): Promise<void> {
   const stop = async (name: string): Promise<void> => {
     const handle = handleOf(runtime, name);
-    await handle.take("stop");
+    await handle.hold.take("stop");
     progress.step(name, "stop");
     await handle.disconnect();
     try {
       await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);
     } finally {
       // Nobody starts it again meanwhile: the agent no longer keeps the cluster running.
-      handle.operation = undefined;
+      handle.hold.release();
     }
   };
   if (!runtime.upstream) await stop(runtime.state.primary);

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { prepareStateDirectory } from "../store/possession.ts";
 import { healthAnswers } from "../agent/server.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
+import { Supervisor } from "../services/supervisor.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { NodeHandle } from "../members/node-handle.ts";
 import { factsOf } from "../model/observation.ts";
@@ -58,6 +59,7 @@ export class EndpointsAgent {
   readonly #options: EndpointsAgentOptions;
   readonly #nodes: readonly NodeHandle[];
   readonly #endpoints: Endpoints;
+  readonly #supervisor: Supervisor;
   readonly #members = new Set<string>();
   readonly #complaints = new Map<string, string>();
   #marks: PrimaryMark[] = [];
@@ -73,6 +75,7 @@ export class EndpointsAgent {
       (node) => new NodeHandle(node, nodeLayoutOf(layout, node), accessOf(node, password)),
     );
     this.#endpoints = new Endpoints(layout, undefined, options.log);
+    this.#supervisor = new Supervisor(options.log);
     this.#endpoints.program = options.haproxy;
   }
 
@@ -106,7 +109,7 @@ export class EndpointsAgent {
       await this.#look().catch((error: unknown) => this.#complain("look", error));
       await pause(Math.max(50, LOOK_EVERY - (monotonic() - start)));
     }
-    await this.#endpoints.stop();
+    await this.#endpoints.stop("fast");
     await this.#closeHealth?.();
     for (const handle of this.#nodes) await handle.disconnect();
     await releaseLock(this.#options.layout.lockFile, ownPid);
@@ -149,7 +152,7 @@ export class EndpointsAgent {
     for (const { name, eligible } of standings) if (eligible) this.#members.add(name);
     const view = viewOfEndpoints(observations, chosen?.name, standings);
     await writeFileIfChanged(endpointsViewFile(this.#options.layout), `${JSON.stringify(view)}\n`);
-    await this.#endpoints.keepRunning(served);
+    await this.#supervisor.look(this.#endpoints);
     await this.#endpoints.route({ primary: chosen?.name, pool: [...this.#members].sort() });
     this.#complaints.clear();
   }

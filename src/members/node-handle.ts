@@ -9,6 +9,7 @@ import { askServer, type Told } from "../postgres/sql/facts.ts";
 import { OdooPgError } from "../errors.ts";
 import { findPostmaster, StartError } from "../postgres/server.ts";
 import { now } from "../system/clock.ts";
+import { Hold } from "./hold.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
 import type { Session } from "../system/sql/sql.ts";
@@ -24,19 +25,14 @@ export class NodeHandle {
   readonly node: NodeConfig;
   readonly files: NodeLayout;
   observation: NodeObservation;
-  /** What an operation is doing with the node now; supervision keeps its hands off meanwhile. */
-  operation: NodeOperation | undefined;
+  /** Who works on its server. */
+  readonly hold = new Hold();
   /** Why the node is not run: it waits for a decision of the user. */
   waiting: { state: WaitingState; reason: string; next: NextStep } | undefined;
-  /** Starts that failed one after another, and when the next may be tried (our clock, milliseconds). */
-  failures = 0;
-  retryAt = 0;
   /** Why the last start failed, as a sentence, and what is to be done about it where that is known. */
   failure:
     | { readonly why: StartFailure; readonly text: string; readonly next: NextStep | undefined }
     | undefined;
-  /** What the words of a start that failed were found to mean. */
-  explained: { readonly words: string; readonly as: unknown } | undefined;
   /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
   standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
   /** Whether the primary has no longer the WAL that this replica needs next. */
@@ -47,8 +43,6 @@ export class NodeHandle {
   tablespaces: readonly TablespaceTrouble[] = [];
   /** The tablespace at whose making its last start ended. */
   refusedTablespace: string | undefined;
-  /** The start that supervision is at. */
-  starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   /** What the server told at the last look; undefined where it did not answer. */
   told: Told | undefined;
   /** The look that is under way, and the one that begins when it has ended. */
@@ -75,8 +69,12 @@ export class NodeHandle {
     this.waiting = { state, reason, next: asStep(next) };
   }
 
+  /** Takes its server for an operation. */
+  async take(operation: NodeOperation): Promise<void> {
+    await this.hold.take(operation);
+  }
+
   startedWell(): void {
-    this.failures = 0;
     this.failure = undefined;
     this.refusedTablespace = undefined;
   }
@@ -92,18 +90,6 @@ export class NodeHandle {
       next: known?.next,
     };
     this.refusedTablespace = error instanceof StartError ? error.tablespace : undefined;
-  }
-
-  /**
-   * Takes the node for an operation. A start by supervision is ended first: it must not bring back what the operation
-   * stops, nor overwrite who works on the node.
-   */
-  async take(operation: NodeOperation): Promise<void> {
-    while (this.starting) {
-      this.starting.abort.abort();
-      await this.starting.ended;
-    }
-    this.operation = operation;
   }
 
   /**

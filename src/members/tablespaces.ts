@@ -42,7 +42,7 @@ export async function tablespaceTroubles(
  * anew, and one that writes into its primary's files, as before this was looked at, is stopped.
  */
 export async function lookAtTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
-  if (handle.operation !== undefined || handle.starting) return;
+  if (!handle.hold.isFree) return;
   const seen = await tablespaceTroubles(runtime, handle);
   const { refusedTablespace } = handle;
   const troubles =
@@ -61,12 +61,12 @@ export async function lookAtTablespaces(runtime: Runtime, handle: NodeHandle): P
   handle.waitFor(state, reason, next);
   if (!known) runtime.log("error", `${name}: ${reason}`);
   if (!troubles.some(({ shared }) => shared) || !(await findPostmaster(handle.files.dataDir))) return;
-  await handle.take("stop");
+  await handle.hold.take("stop");
   try {
     await handle.disconnect();
     // What it still holds in memory must not be written.
     await stopServer(handle.files.dataDir, name, "immediate");
   } finally {
-    handle.operation = undefined;
+    handle.hold.release();
   }
 }

@@ -297,7 +297,7 @@ async function restartNode(
   previous: string | undefined,
 ): Promise<void> {
   const { files, node } = handle;
-  handle.operation = "restart";
+  await handle.hold.take("restart");
   const release = runtime.held.hold(node.name);
   try {
     await stopServer(files.dataDir, node.name, "fast");
@@ -305,7 +305,7 @@ async function restartNode(
     await startOrGoBack(runtime, handle, previous);
     runtime.log("info", `${node.name}: restarted`);
   } finally {
-    handle.operation = undefined;
+    handle.hold.release();
     release();
   }
 }

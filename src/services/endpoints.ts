@@ -8,6 +8,8 @@ import type { WaitingClients } from "../model/waiting.ts";
 import type { Layout } from "../config/layout.ts";
 import { maxConnections } from "../config/settings/table.ts";
 import { monotonic, waitUntil, within } from "../system/clock.ts";
+import { Hold } from "../members/hold.ts";
+import type { StopMode } from "../postgres/server.ts";
 import type { Owner } from "../system/files/files.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
 import { accepts } from "../system/network/network.ts";
@@ -15,6 +17,8 @@ import { requirePort } from "./ports.ts";
 import type { Progress } from "../progress.ts";
 import type { Routing } from "./read-pool.ts";
 import type { Runtime } from "../members/runtime.ts";
+import type { Answer, Found, Service } from "./service.ts";
+import { ASK_EVERY, HUNG_AFTER, named } from "./supervisor.ts";
 
 /** Milliseconds after which HAProxy is asked again although nothing is to be changed. */
 const LOOK_AGAIN = 5000;
@@ -24,10 +28,6 @@ export type Served = Pick<Runtime, "config" | "machine" | "upstream" | "kept"> &
   /** Whether the nodes are on other hosts: their pg_hba.conf knows this one by its own address. */
   readonly elsewhere?: boolean;
 };
-
-/** Milliseconds without an answer after which HAProxy counts as hung, and milliseconds between two questions. */
-const HUNG_AFTER = 10_000;
-const ASK_EVERY = 2000;
 
 /** Clients that can wait at once: each is a socket, and the limit of open files is in the thousands. */
 const WAITING_CLIENTS = 1000;
@@ -42,14 +42,16 @@ const KEPT_FREE = 10;
 const MOVE_AFTER = 60_000;
 
 /** The endpoints of this host: one HAProxy, kept running and led to where the pool keeper says. */
-export class Endpoints {
+export class Endpoints implements Service {
+  readonly name = "haproxy";
+  readonly hold = new Hold();
   /** Found anew at each `up`. */
   program: HaproxyProgram | undefined;
   readonly #balancer: Balancer;
   readonly #log: Log;
   /** Clients that waited for a server when HAProxy was last asked; undefined where it did not say. */
   waiting: WaitingClients | undefined;
-  /** What was last brought up: a configuration that is still being looked at, or was refused, must not be started. */
+  /** What was last brought up. */
   #input: HaproxyInput | undefined;
 
   constructor(layout: Layout, owner: Owner | undefined, log: Log) {
@@ -65,7 +67,7 @@ export class Endpoints {
   /** Whether HAProxy answers, from when it was last asked, seconds ago; asked within `limit` milliseconds where nobody has. */
   async answered(limit: number): Promise<boolean> {
     if (this.#askedAt === 0 || monotonic() - this.#askedAt > 2 * ASK_EVERY) return await this.answer(limit);
-    return this.#silentSince === undefined && this.#balancer.isServing();
+    return !this.#isSilent && this.#balancer.isServing();
   }
 
   /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */
@@ -100,33 +102,22 @@ export class Endpoints {
     if (ended.length) progress.step("haproxy", `end: it hangs (${named(ended)})`);
   }
 
-  /** When HAProxy was last asked whether all its processes answer, and since when one does not (monotonic). */
+  /** When HAProxy was last asked whether all its processes answer (monotonic), and whether one did not. */
   #askedAt = 0;
-  #silentSince: number | undefined;
-  #asking = false;
+  #isSilent = false;
 
   /**
-   * Ends a HAProxy that does not answer for HUNG_AFTER: as long as it hangs no replica can leave the pool, so that in
-   * read-your-writes all writes wait. The next look starts it anew.
+   * As long as one of its processes hangs no replica can leave the pool, so that in read-your-writes all writes wait:
+   * `silent` is not only the one that takes new sessions.
    */
-  async #lookForHung(runtime: Served): Promise<void> {
-    if (this.#asking || monotonic() - this.#askedAt < ASK_EVERY) return;
-    this.#asking = true;
-    try {
-      const silent = await this.#balancer.silent();
-      this.waiting = silent.length ? undefined : await this.#balancer.waiting();
-      this.#askedAt = monotonic();
-      this.#silentSince = silent.length ? (this.#silentSince ?? this.#askedAt) : undefined;
-      if (this.#silentSince === undefined) await this.#moveOldReads(runtime);
-      if (this.#silentSince === undefined || this.#askedAt - this.#silentSince < HUNG_AFTER) return;
-      this.#silentSince = undefined;
-      const ended = await this.#balancer.endSilent();
-      if (!ended.length) return;
-      this.#led = undefined;
-      this.#log("error", `haproxy did not answer for ${HUNG_AFTER / 1000} s: killed ${named(ended)}`);
-    } finally {
-      this.#asking = false;
-    }
+  async probe(): Promise<Answer> {
+    const silent = await this.#balancer.silent();
+    this.waiting = silent.length ? undefined : await this.#balancer.waiting();
+    this.#askedAt = monotonic();
+    this.#isSilent = silent.length > 0;
+    if (this.#isSilent) return "silent";
+    await this.#moveOldReads();
+    return this.#balancer.isServing() ? "answers" : "absent";
   }
 
   /** Since when workers from before a reload were seen (monotonic). */
@@ -137,30 +128,36 @@ export class Endpoints {
    * however old that got. So they are ended after a while, and come back by the new worker. In read-your-writes no read
    * gets old by that, in eventual any may.
    */
-  async #moveOldReads(runtime: Served): Promise<void> {
+  async #moveOldReads(): Promise<void> {
     const { oldWorkers } = this.#balancer;
     for (const pid of this.#oldSince.keys()) if (!oldWorkers.includes(pid)) this.#oldSince.delete(pid);
     for (const pid of oldWorkers) if (!this.#oldSince.has(pid)) this.#oldSince.set(pid, monotonic());
-    if (runtime.config.endpoints.read.consistency !== "bounded") return;
+    if (this.#input?.read.consistency !== "bounded") return;
     const due = oldWorkers.filter((pid) => monotonic() - (this.#oldSince.get(pid) ?? 0) > MOVE_AFTER);
     const ended = due.length ? await this.#balancer.endReadsOf(due) : 0;
     if (ended)
       this.#log("info", `haproxy: ended ${ended} sessions on replicas that were older than its reload`);
   }
 
-  /** Starts HAProxy again when it is gone, and ends it when it hangs. */
-  async keepRunning(runtime: Served): Promise<void> {
-    if (!this.program) return;
-    // Not waited for: one that hangs must not hold up the looks at the servers.
-    this.#lookForHung(runtime).catch((error: unknown) =>
-      this.#log("error", `haproxy: ${error instanceof Error ? error.message : String(error)}`),
-    );
-    if (this.#balancer.isServing()) return;
-    if ((await this.#balancer.presence()).state !== "absent") return;
-    this.#log("warn", "haproxy is not running: starting it again");
-    await this.#balancer.ensure(this.program, this.#input ?? haproxyInput(runtime));
+  async find(): Promise<Found> {
+    if (this.#balancer.isServing()) return "running";
+    return (await this.#balancer.presence()).state === "absent" ? "stopped" : "running";
+  }
+
+  async start(): Promise<void> {
+    await this.#takeUp();
     // Whatever was led meanwhile, the new HAProxy leads nowhere yet.
     this.#led = undefined;
+  }
+
+  async reload(): Promise<void> {
+    await this.#takeUp();
+  }
+
+  /** What was last brought up: one that is still being looked at, or was refused, must not be started. */
+  async #takeUp(): Promise<void> {
+    if (!this.program || !this.#input) throw new Error("HAProxy was not brought up yet");
+    await this.#balancer.ensure(this.program, this.#input);
   }
 
   /** What HAProxy was last led to, and when. */
@@ -184,8 +181,13 @@ export class Endpoints {
     }
   }
 
-  async stop(): Promise<void> {
+  async stop(mode: StopMode): Promise<readonly number[]> {
+    if (mode === "immediate") {
+      this.#led = undefined;
+      return await this.#balancer.endSilent();
+    }
     await this.#balancer.stop();
+    return [];
   }
 
   /** Waits until both endpoints take connections, and the read endpoint uses the replicas that are in the pool. */
@@ -214,10 +216,6 @@ export class Endpoints {
       },
     );
   }
-}
-
-function named(pids: readonly number[]): string {
-  return `${pids.length > 1 ? "processes" : "process"} ${pids.join(", ")}`;
 }
 
 function haproxyInput(runtime: Served): HaproxyInput {

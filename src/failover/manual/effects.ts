@@ -62,9 +62,9 @@ export class ManualEffects implements Effects {
     switch (step.kind) {
       case "hold":
         this.#taken.set(step.node, this.#node(step.node));
-        return await this.#node(step.node).take(step.operation);
+        return await this.#node(step.node).hold.take(step.operation);
       case "release":
-        this.#node(step.node).operation = undefined;
+        this.#node(step.node).hold.release();
         return;
       case "leave_pool":
         return await this.#leavePool(step);

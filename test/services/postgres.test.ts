@@ -1,17 +1,12 @@
 import { expect, test } from "vitest";
 import { Holds } from "../../src/members/holds.ts";
 import { newHandle, type Runtime } from "../../src/members/runtime.ts";
-import { keepRunning, retryDelay } from "../../src/services/supervise.ts";
+import { PostgresService } from "../../src/services/postgres.ts";
+import { Supervisor } from "../../src/services/supervisor.ts";
 import { findPostmaster } from "../../src/postgres/server.ts";
 import { readMachine } from "../../src/system/machine.ts";
 import { waitFor } from "../support/wait.ts";
 import { throwawayNodes } from "../postgres/throwaway-node.ts";
-
-test("a server that fails to start is tried again at once, then ever more slowly, and never given up", () => {
-  expect([0, 1, 2, 3, 4, 5, 6, 7, 1000, 1e6].map(retryDelay)).toEqual([
-    0, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000,
-  ]);
-});
 
 test("an operation that takes a node ends its start by supervision, at whatever point that is", async () => {
   const [node] = await throwawayNodes(1);
@@ -37,24 +32,26 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     startable: undefined,
     interruption: new AbortController(),
   };
+  const server = new PostgresService(runtime, handle);
+  const supervisor = new Supervisor(runtime.log);
   const points: (() => Promise<boolean> | boolean)[] = [
     () => true,
-    () => handle.operation === "start",
+    () => handle.hold.operation === "start",
     async () => (await findPostmaster(files.dataDir)) !== undefined,
   ];
   for (const reached of points) {
-    const start = keepRunning(runtime, handle);
+    const start = supervisor.look(server);
     await waitFor("the start is that far", reached);
-    await handle.take("fenced");
-    expect(handle.operation).toBe("fenced");
+    await handle.hold.take("fenced");
+    expect(handle.hold.operation).toBe("fenced");
     await start;
-    expect(handle.operation).toBe("fenced");
+    expect(handle.hold.operation).toBe("fenced");
     await node.stop();
-    await keepRunning(runtime, handle);
+    await supervisor.look(server);
     expect(await findPostmaster(files.dataDir)).toBeUndefined();
-    handle.operation = undefined;
+    handle.hold.release();
   }
-  await keepRunning(runtime, handle);
+  await supervisor.look(server);
   expect((await findPostmaster(files.dataDir))?.status).toBe("ready");
-  expect(handle.operation).toBeUndefined();
+  expect(handle.hold.operation).toBeUndefined();
 });
