@@ -129,9 +129,10 @@ export function addressOf(node: NodeConfig): { host: string; port: number } {
 
 /** What rendering needs to know of the machine for one node. */
 export async function factsFor(runtime: Runtime, handle: NodeHandle): Promise<MachineFacts> {
-  const { hasLoopbackNetwork } = runtime.machine;
+  const { hasLoopbackNetwork, platform } = runtime.machine;
+  const { major } = runtime.installation;
   const disk = await diskSpace(path.dirname(handle.files.dataDir));
-  return { hasLoopbackNetwork, diskBytes: disk.totalBytes };
+  return { hasLoopbackNetwork, platform, major, diskBytes: disk.totalBytes };
 }
 
 /** The cluster's record, or the one of a cluster that is about to be launched. */

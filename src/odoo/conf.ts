@@ -62,3 +62,36 @@ export function odooOptions(
     },
   ];
 }
+
+/** One line for the service that runs Odoo, with its reason: Odoo has no option for it. */
+export interface ServiceLine {
+  readonly line: string;
+  readonly reason: string;
+}
+
+/** Seconds beyond the wait at an endpoint: its refusal, which says why, comes before the client gives up. */
+const BEYOND_WAIT = 5;
+
+/**
+ * What helps Odoo through an outage of the database and is no option of its own. libpq reads PGCONNECT_TIMEOUT from the
+ * environment. Its keepalives follow the system's: https://www.postgresql.org/docs/current/libpq-connect.html.
+ */
+export function serviceLines({ endpoints }: Pick<Config, "endpoints">): ServiceLine[] {
+  const wait = Math.ceil(endpoints.wait_seconds);
+  return [
+    {
+      line: `Environment=PGCONNECT_TIMEOUT=${wait + BEYOND_WAIT}`,
+      reason: `Odoo sets no limit of its own: for a host that is gone it would wait minutes. Longer than the ${wait} s that a connection waits at an endpoint, so that it is served or told why`,
+    },
+    {
+      line: "Restart=always",
+      reason: "a server with workers ends when it cannot reach the database while it starts one",
+    },
+    { line: "RestartSec=2", reason: "so that it is back soon" },
+    {
+      line: "ExecStartPre=+-/sbin/sysctl -q net.ipv4.tcp_keepalive_time=60 net.ipv4.tcp_keepalive_intvl=10",
+      reason:
+        "only where Odoo runs on another host: finds within two minutes that the database's host is gone; the default is two hours",
+    },
+  ];
+}

@@ -13,6 +13,10 @@ export interface MachineFacts {
   readonly diskBytes: number;
   /** Whether all of 127.0.0.0/8 is this machine; true where it does not matter. */
   readonly hasLoopbackNetwork: boolean;
+  /** As Node.js names it. */
+  readonly platform: string;
+  /** Of the servers that run here, where it is known. */
+  readonly major: number | undefined;
 }
 
 export interface NodeRenderInput {
@@ -150,7 +154,7 @@ function configuredSettings(input: NodeRenderInput): Record<string, Chosen> {
     ([name, value]) => [name, { value, why: "postgres.parameters" }] as const,
   );
   return {
-    ...defaultSettings(kept, facts.diskBytes),
+    ...defaultSettings(kept, facts),
     ...Object.fromEntries(user),
     ...managedSettings(input),
   };

@@ -259,7 +259,11 @@ describe("a value that is there already", () => {
   test("is as it should be where up has chosen it on the same machine", () => {
     fc.assert(
       fc.property(anyFigures, anyMajor, (of, major) => {
-        const chosen = defaultSettings(settingsToKeep(of, major), of.diskBytes);
+        const chosen = defaultSettings(settingsToKeep(of, major), {
+          diskBytes: of.diskBytes,
+          platform: "linux",
+          major,
+        });
         const configured = Object.fromEntries(
           Object.entries(chosen).map(([name, { value }]) => [name, value] as const),
         );

@@ -108,7 +108,7 @@ export async function throwawayNodes(
       layout,
       node,
       files,
-      facts: { diskBytes: 2 ** 33, hasLoopbackNetwork: true },
+      facts: { diskBytes: 2 ** 33, hasLoopbackNetwork: true, platform: "linux", major: undefined },
       kept: { max_connections: "100", wal_level: "replica", wal_log_hints: "on" },
       upstream:
         primary === undefined || node === primary ? undefined : { host: primary.host, port: primary.port },

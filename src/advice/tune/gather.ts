@@ -72,7 +72,7 @@ export async function seeSettings(
     layout,
     node: seen.node,
     files: nodeLayoutOf(layout, seen.node),
-    facts: { diskBytes: seen.figures.diskBytes, hasLoopbackNetwork: machine.hasLoopbackNetwork },
+    facts: { ...machine, diskBytes: seen.figures.diskBytes, major: seen.major },
     kept: await keptSettings(place, state, seen.major),
     upstream: undefined,
     floor: {},

@@ -2,7 +2,7 @@ import { odooPg } from "../../next-step.ts";
 import { readPassword } from "../../store/secrets.ts";
 import { passwordFile } from "../../store/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
-import { odooOptions, type OdooOption } from "../../odoo/conf.ts";
+import { odooOptions, serviceLines, type OdooOption } from "../../odoo/conf.ts";
 import { maxConnections } from "../../config/settings/table.ts";
 import { keptSettings } from "../../store/kept-settings.ts";
 import { readState } from "../../store/state.ts";
@@ -26,6 +26,16 @@ function iniLines(lines: readonly OdooOption[]): string[] {
   return ["[options]", ...lines.flatMap(({ name, value, reason }) => [`; ${reason}`, `${name} = ${value}`])];
 }
 
+/** As comments: what stands beside odoo.conf may be pasted into it, too. */
+function beside(context: Context): string[] {
+  return [
+    "",
+    "; Beside odoo.conf, for the service that runs Odoo (systemctl edit odoo):",
+    "; [Service]",
+    ...serviceLines(context.config).flatMap(({ line, reason }) => [`; # ${reason}`, `; ${line}`]),
+  ];
+}
+
 /** The lines of odoo.conf. This is the one command that prints a password: it is what it is asked for. */
 export async function odooConf(context: Context, flags: { json?: boolean }): Promise<ExitStatus> {
   const lines = await options(context);
@@ -34,11 +44,12 @@ export async function odooConf(context: Context, flags: { json?: boolean }): Pro
       version: 1,
       options: Object.fromEntries(lines.map(({ name, value }) => [name, value])),
       reasons: Object.fromEntries(lines.map(({ name, reason }) => [name, reason])),
+      service: serviceLines(context.config),
     };
     context.output.out(JSON.stringify(document, undefined, 2));
     return 0;
   }
-  context.output.out(iniLines(lines).join("\n"));
+  context.output.out([...iniLines(lines), ...beside(context)].join("\n"));
   return 0;
 }
 

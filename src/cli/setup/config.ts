@@ -102,7 +102,7 @@ export async function checkParameters(
       layout,
       node,
       files: nodeLayoutOf(layout, node),
-      facts: { hasLoopbackNetwork: machine.hasLoopbackNetwork, diskBytes: disk.totalBytes },
+      facts: { ...machine, diskBytes: disk.totalBytes, major: installation.major },
       kept: await keptSettings(
         context,
         // As another user, or before a cluster of 0.1 was taken over: any record will do to check the rest.

@@ -29,6 +29,15 @@ export interface DefaultSetting extends Setting {
   readonly reason: Of<string>;
   /** What PostgreSQL takes when nobody sets it, where that matters. */
   readonly stock?: Of<string>;
+  /** Whether a server on this machine takes the value; where it is left out, every one does. */
+  readonly taken?: (by: Server) => boolean;
+}
+
+/** What a setting's value may need of a server. */
+export interface Server {
+  readonly major: number | undefined;
+  /** As Node.js names it. */
+  readonly platform: string;
 }
 
 /** One that `tune` compares with what runs. */

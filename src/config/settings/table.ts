@@ -2,7 +2,14 @@ import type { Config } from "../schema.ts";
 import { ADVISED, LEAST_CONNECTIONS } from "./advised.ts";
 import { planLoad, type Figures, type Load } from "./load.ts";
 import { PLAIN } from "./plain.ts";
-import { of, type AdvisedSetting, type DefaultSetting, type Sizing, type Unit } from "./setting.ts";
+import {
+  of,
+  type AdvisedSetting,
+  type DefaultSetting,
+  type Server,
+  type Sizing,
+  type Unit,
+} from "./setting.ts";
 
 /** All settings that odoo-pg chooses. Those that are its own alone: managed.ts. */
 export const DEFAULTS: readonly Default[] = [...PLAIN, ...ADVISED];
@@ -93,12 +100,16 @@ export interface Chosen {
 /**
  * What odoo-pg chooses for a node before the user's own parameters are laid over it.
  * @param kept as the cluster's record has it
- * @param diskBytes size of the disk that holds the node's data
+ * @param server what it is, and the size of the disk that holds its data
  */
-export function defaultSettings(kept: Settings, diskBytes: number): Record<string, Chosen> {
+export function defaultSettings(
+  kept: Settings,
+  server: Server & { readonly diskBytes: number },
+): Record<string, Chosen> {
   const chosen = DEFAULTS.flatMap((setting): [string, Chosen][] => {
     const { name, reason } = setting;
-    const value = isKept(setting) ? kept[name] : nodeValue(setting, diskBytes);
+    if (setting.taken?.(server) === false) return [];
+    const value = isKept(setting) ? kept[name] : nodeValue(setting, server.diskBytes);
     if (value === undefined) return [];
     return [[name, { value, why: typeof reason === "string" ? reason : SIZED }]];
   });
