@@ -19,7 +19,10 @@ describe("odoo-conf", () => {
   test("prints the lines with a reason each, for Odoo to read", async () => {
     const { exitCode, stdout, stderr } = await cluster.run(["odoo-conf"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    const lines = stdout.trimEnd().split("\n");
+    const [lines = [], beside = []] = stdout
+      .trimEnd()
+      .split("\n\n")
+      .map((part) => part.split("\n"));
     expect(lines[0]).toBe("[options]");
     const options = lines.slice(1).filter((line) => !line.startsWith(";"));
     expect(options).toEqual(
@@ -34,6 +37,9 @@ describe("odoo-conf", () => {
       ]),
     );
     expect(lines.filter((line) => line.startsWith("; "))).toHaveLength(options.length);
+    // Comments: all of it may be pasted.
+    expect(beside).toContain("; Environment=PGCONNECT_TIMEOUT=65");
+    expect(beside.filter((line) => !line.startsWith("; "))).toEqual([]);
   });
 
   test("gives the same as one JSON document", async () => {
