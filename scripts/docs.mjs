@@ -1,7 +1,7 @@
-// Writes the files that are made from the source: docs/configuration.md, docs/errors.md, the example
-// configuration and its JSON Schema.
+// Writes what is made from the source: docs/configuration.md, docs/errors.md, the example configuration and its JSON
+// Schema, the rules for Prometheus, and the parts about warnings, alarms, findings and rules of other documents.
 import { build } from "esbuild";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { pageInProgram } from "./page.mjs";
 
@@ -22,7 +22,7 @@ await build({
   logLevel: "warning",
 });
 const { documents } = await import(bundle);
-for (const [path, content] of documents()) {
+for (const [path, content] of documents((path) => readFileSync(`${root}${path}`, "utf8"))) {
   writeFileSync(`${root}${path}`, content);
   console.log(path);
 }

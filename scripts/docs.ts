@@ -1,16 +1,22 @@
-import { WARNINGS } from "../src/model/warnings.ts";
 import { configurationPage } from "../src/config/document.ts";
 import { exampleFile } from "../src/config/example.ts";
 import { configJsonSchema } from "../src/config/json-schema.ts";
 import { ERRORS } from "../src/errors.ts";
+import { troubleOf, warningCodes } from "../src/model/troubles/troubles.ts";
+import { severityOf } from "../src/model/warnings.ts";
+import { troubleDocuments } from "./trouble-docs.ts";
 
-/** Every file that is made from the source: its path in the repository, and its text. */
-export function documents(): ReadonlyMap<string, string> {
+/**
+ * Every file that is made from the source, wholly or in part: its path in the repository, and its text.
+ * @param read gives the text of a file as it is, by its path in the repository
+ */
+export function documents(read: (path: string) => string): ReadonlyMap<string, string> {
   return new Map([
     ["docs/configuration.md", configurationPage()],
     ["docs/errors.md", errorsPage()],
     ["odoo-pg.example.yaml", exampleFile()],
     ["odoo-pg.schema.json", `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`],
+    ...troubleDocuments(read),
   ]);
 }
 
@@ -25,9 +31,8 @@ const EXIT_STATUS: ReadonlyMap<number, string> = new Map([
 
 function errorsPage(): string {
   const errors = Object.entries(ERRORS);
-  const warnings = Object.entries(WARNINGS);
   return `${[
-    "<!-- Made from src/errors.ts and src/model/warnings.ts by `npm run docs`: change it there. -->",
+    "<!-- Made from src/errors.ts and src/model/troubles/ by `npm run docs`: change it there. -->",
     "",
     "# Errors",
     "",
@@ -56,6 +61,6 @@ function errorsPage(): string {
     "",
     "| code | severity | meaning |",
     "|---|---|---|",
-    ...warnings.map(([code, { severity, meaning }]) => `| \`${code}\` | ${severity} | ${meaning} |`),
+    ...warningCodes().map((code) => `| \`${code}\` | ${severityOf(code)} | ${troubleOf(code).meaning} |`),
   ].join("\n")}\n`;
 }

@@ -7,17 +7,20 @@ import {
   edgesOf,
   endsAfterSeconds,
   isEnabled,
-  isRuleName,
-  ruleOf,
-  type RuleName,
   type RuleSettings,
-} from "../model/alarm-rules.ts";
+} from "../model/alarm-settings.ts";
+import { isAlarmName, renamedAlarm, type AlarmName } from "../model/troubles/troubles.ts";
+import { severityOf } from "../model/warnings.ts";
 import { showSeconds } from "../model/quantities.ts";
 import { printable, printableLine } from "../printable.ts";
 
 /** Times are milliseconds since the epoch by our clock. */
 const alarmSchema = z.object({
-  rule: z.string().refine(isRuleName),
+  // An agent of version 0.1 wrote it by the name that it had then.
+  rule: z.preprocess(
+    (name) => (typeof name === "string" ? (renamedAlarm(name) ?? name) : name),
+    z.string().refine(isAlarmName),
+  ),
   subject: z.string().nullable(),
   text: z.string(),
   next: nextStepOrWords.nullable(),
@@ -45,7 +48,7 @@ export const NO_ALARMS: AlarmsState = { alarms: [], history_at: null, looked_at:
 
 /** One look at what a rule is about. What is not sighted at all is well. */
 export interface Sighting {
-  readonly rule: RuleName;
+  readonly rule: AlarmName;
   /** The node or channel; null for the cluster. */
   readonly subject: string | null;
   /** `unclear`: between the two edges of a threshold, or not to be seen now. It changes nothing. */
@@ -190,7 +193,7 @@ function messagesOf(
     cluster,
     host,
     rule,
-    severity: ruleOf(rule).severity,
+    severity: severityOf(rule),
     // Names and servers' words are in them, and go to mails, chats and logs.
     subject: subject === null ? null : printableLine(subject),
     text: printable(event === "ends" ? `Over after ${showSeconds((now - since) / 1000)}: ${text}` : text),
@@ -221,7 +224,7 @@ function nextInMessage(
 /** How many alarms were told and are not over, by severity. */
 export function countOf(alarms: readonly Alarm[]): { critical: number; warning: number } {
   const on = alarms.filter(({ told_at }) => told_at !== null);
-  const critical = on.filter(({ rule }) => ruleOf(rule).severity === "critical").length;
+  const critical = on.filter(({ rule }) => severityOf(rule) === "critical").length;
   return { critical, warning: on.length - critical };
 }
 

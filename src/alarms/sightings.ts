@@ -3,7 +3,8 @@ import { odooPg } from "../next-step.ts";
 import { showSeconds, showShare } from "../model/quantities.ts";
 import type { NodeStatus, StatusDocument } from "../cluster/documents/status.ts";
 import type { Sighting } from "./decide.ts";
-import { edgesOf, ruleNames, ruleOf, type RuleName, type RuleSettings } from "../model/alarm-rules.ts";
+import { edgesOf, type RuleSettings } from "../model/alarm-settings.ts";
+import { alarmFor, type AlarmName } from "../model/troubles/troubles.ts";
 
 /** Figures of the primary that a status lacks. */
 export interface Pressure {
@@ -31,7 +32,10 @@ export interface Pressure {
 const LAST_AGE = 2 ** 31 - 3_000_000;
 
 /** Rules about a replica that nobody can judge while the node, or the primary, does not answer. */
-const UNSEEN_IN_SILENCE: readonly RuleName[] = ["replica_behind", "replica_lost", "slot_filling"];
+const UNSEEN_IN_SILENCE: readonly AlarmName[] = ["replica_behind", "replica_lost", "slot_filling"];
+
+/** Alarms that are judged by figures here, with thresholds of the configuration, and not by the warnings of status. */
+const BY_FIGURES: readonly AlarmName[] = ["disk_nearly_full", "disk_filling", "pool_empty"];
 
 /** Two nodes whose disks are as full as this close together are taken to be on one disk. */
 const SAME_DISK = 0.005;
@@ -64,8 +68,8 @@ export function sightingsOf(
 function ofWarnings(status: StatusDocument): Sighting[] {
   const copied = beingCopied(status);
   return status.warnings.flatMap(({ code, node, message, next_step: next }) => {
-    const rule = ruleNames().find((name) => ruleOf(name).codes.includes(code));
-    if (!rule) return [];
+    const rule = alarmFor(code);
+    if (!rule || BY_FIGURES.includes(rule)) return [];
     const ordered = rule === "node_down" && copied.some(({ name }) => name === node);
     return [{ rule, subject: node, is: ordered ? "unclear" : "present", text: message, next }];
   });
@@ -91,14 +95,14 @@ function ofSilence(status: StatusDocument): Sighting[] {
   ];
 }
 
-function unclear(rule: RuleName, subject: string | null): Sighting {
+function unclear(rule: AlarmName, subject: string | null): Sighting {
   return { rule, subject, is: "unclear", text: "", next: null };
 }
 
 /** A figure against the two edges of its threshold. */
 function against(
   rules: RuleSettings,
-  rule: RuleName,
+  rule: AlarmName,
   value: number,
   sighting: Pick<Sighting, "subject" | "text" | "next">,
 ): Sighting[] {
@@ -154,16 +158,21 @@ function ofPool(status: StatusDocument): Sighting[] {
 }
 
 function ofPressure(pressure: Pressure | undefined, rules: RuleSettings): Sighting[] {
-  if (!pressure) return [unclear("connections", null), unclear("wraparound", null), unclear("blocked", null)];
+  if (!pressure)
+    return [
+      unclear("connections_nearly_used", null),
+      unclear("wraparound_approaching", null),
+      unclear("blocked", null),
+    ];
   const { connections, max_connections: most, oldest_age: age, oldest_database, blocked } = pressure;
   const spent = age / LAST_AGE;
   return [
-    ...against(rules, "connections", (100 * connections) / most, {
+    ...against(rules, "connections_nearly_used", (100 * connections) / most, {
       subject: null,
       text: `${connections} of ${most} connections of the primary are in use. At the limit Odoo gets no more: lower db_maxconn or the workers in odoo.conf, or raise max_connections.`,
       next: [odooPg("sessions", "list")],
     }),
-    ...against(rules, "wraparound", 100 * spent, {
+    ...against(rules, "wraparound_approaching", 100 * spent, {
       subject: null,
       text: `Transaction numbers are ${showShare(spent)} on the way to the wraparound, where PostgreSQL takes no more writes; the oldest are in ${oldest_database}. Look for a transaction that never ends or a vacuum that never does, then vacuum.`,
       next: [odooPg("psql", "write", "--", "-d", oldest_database, "-c", "VACUUM (FREEZE)")],

@@ -95,7 +95,7 @@ export function backupWarnings({ settings, record, damage, launchedAt, now }: Ba
   // A pattern, such as the image odoo/pgsql took, or a typing error: nobody wants that.
   if (record?.databases === 0 && settings.only_filter !== undefined) {
     found.push(
-      warning("backup_too_old", {
+      warning("backup_filter_matches_nothing", {
         message: `No database is backed up: none has a name that contains ${JSON.stringify(settings.only_filter)} (backup.only_filter, BACKUP_ONLY_FILTER).`,
         next: nextStep`Name a part of the names, which is no pattern, or take it out; then: ${odooPg("backup", "create", "--all")}`,
       }),

@@ -9,11 +9,10 @@ import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
 import { fullness, isFilling, type ClusterView, type KeptAside, type NodeView } from "./view.ts";
-import { warning, type FoundWarning, type WarningCode } from "../model/warnings.ts";
+import { shareOf, type WarningCode } from "../model/troubles/troubles.ts";
+import { warning, type FoundWarning } from "../model/warnings.ts";
 import { command, nextStep, odooPg, type NextText } from "../next-step.ts";
 import { shellWord } from "../shell-word.ts";
-
-const NEARLY_FULL = 0.95;
 
 /** Everything that is not as it should be, the worst first. One cause gives one warning, with what to do next. */
 export function findWarnings(view: ClusterView): FoundWarning[] {
@@ -495,7 +494,7 @@ function disks({ nodes }: ClusterView): FoundWarning[] {
     const [first] = on;
     const free = first?.disk ? showBytes(first.disk.freeBytes) : "?";
     const kept = keptOn(on);
-    return warning(used >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
+    return warning(used >= shareOf("disk_nearly_full") ? "disk_nearly_full" : "disk_filling", {
       ...(on.length === 1 && first ? { node: first.name } : {}),
       message: `The disk of ${on.map(({ name }) => name).join(", ")} is ${showShare(used)} full: ${free} left. Make room, or move the data to a larger disk.${sayKept(kept)}`,
       next: kept.length
@@ -510,7 +509,7 @@ function disks({ nodes }: ClusterView): FoundWarning[] {
 function otherDisks(nodes: readonly NodeView[]): FoundWarning[] {
   return nodes.flatMap(({ name, disk }) =>
     (disk?.others ?? []).filter(isFilling).map((other) =>
-      warning(fullness(other) >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
+      warning(fullness(other) >= shareOf("disk_nearly_full") ? "disk_nearly_full" : "disk_filling", {
         node: name,
         message: `The disk of ${other.path}, which ${name} writes to, is ${showShare(fullness(other))} full: ${showBytes(other.freeBytes)} left. Make room, or give it a larger disk.`,
         next: command("df", "-h", other.path),

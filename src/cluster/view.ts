@@ -3,6 +3,7 @@ import type { BackupStatus } from "../model/backup-report.ts";
 import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import { bytesBehind } from "../model/lsn.ts";
+import { shareOf } from "../model/troubles/troubles.ts";
 import {
   STATE_DURING,
   type NodeOperation,
@@ -93,8 +94,6 @@ export interface KeptAside {
   readonly bytes: number | undefined;
 }
 
-const FILLING = 0.85;
-
 /** How full a disk is, from 0 to 1. */
 export function fullness({ totalBytes, freeBytes }: DiskUse): number {
   return totalBytes > 0 ? 1 - freeBytes / totalBytes : 0;
@@ -102,7 +101,7 @@ export function fullness({ totalBytes, freeBytes }: DiskUse): number {
 
 /** Whether it is so full that somebody should know. */
 export function isFilling(disk: DiskUse): boolean {
-  return fullness(disk) >= FILLING;
+  return fullness(disk) >= shareOf("disk_filling");
 }
 
 /** Everything that a status is made from. */

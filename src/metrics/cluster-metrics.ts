@@ -1,7 +1,8 @@
 import type { BackupStatus } from "../model/backup-report.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import type { DiskUse } from "../cluster/view.ts";
-import { WARNINGS } from "../model/warnings.ts";
+import { warningCodes } from "../model/troubles/troubles.ts";
+import { severityOf } from "../model/warnings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Labels, Sample } from "./exposition.ts";
 import { sample } from "./server-metrics.ts";
@@ -20,11 +21,10 @@ const seconds = (at: string | null | undefined): number | null =>
   at === null || at === undefined ? null : Date.parse(at) / 1000;
 
 function warnings({ warnings }: StatusDocument, labels: Labels): Sample[] {
-  const codes = Object.entries(WARNINGS);
-  return codes.flatMap(([code, { severity }]) =>
+  return warningCodes().flatMap((code) =>
     sample(
       "odoo_pg_warnings",
-      { ...labels, code, severity },
+      { ...labels, code, severity: severityOf(code) },
       warnings.filter((warning) => warning.code === code).length,
     ),
   );

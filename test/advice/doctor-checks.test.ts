@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { diagnose } from "../../src/advice/doctor/diagnose.ts";
 import { doctorDocument, doctorDocumentSchema } from "../../src/advice/doctor/document.ts";
 import { seen, unseen, type Evidence, type ServerSeen } from "../../src/advice/doctor/evidence.ts";
-import { FINDINGS, type FindingCode } from "../../src/advice/doctor/findings.ts";
+import { findingCodes, type FindingCode } from "../../src/model/troubles/troubles.ts";
 import { psqlOn } from "../../src/advice/doctor/next-commands.ts";
 import { printCommand, printNext } from "../../src/next-step.ts";
 import { doctorSheet } from "../../src/cli/watch/doctor-sheet.ts";
@@ -96,7 +96,7 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   odoo_role_unknown: evidence({ odooConf: odooConf({ db_user: "oddo" }) }),
   odoo_tls_off: evidence({ odooConf: odooConf({ db_sslmode: "disable", db_host: "db.example.com" }) }),
   odoo_connections_exceed: evidence({ odooConf: odooConf({ db_maxconn: "64" }) }),
-  connections_nearly_used: withPrimary({ sessions: seen({ used: 250, idle: [] }) }),
+  connections_nearly_used: withPrimary({ sessions: seen({ used: 260, idle: [] }) }),
   idle_timeout_below_cron: evidence({ odooConf: odooConf({ limit_time_real_cron: "7200" }) }),
   odoo_role_superuser: withRole(role("odoo", { createdb: true, superuser: true })),
   more_superusers: withRole(role("boss", { superuser: true })),
@@ -127,7 +127,7 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   standby_feedback_off: withReplica({ settings: settings({ hot_standby_feedback: "off" }) }),
   standby_delay_unfit: withReplica({ settings: settings({ max_standby_streaming_delay: "-1" }) }),
   slot_without_cap: setting("max_slot_wal_keep_size", "-1"),
-  slot_keeps_much: slot({ kept_bytes: 12 * GB }),
+  slot_keeps_wal: slot({ kept_bytes: 12 * GB }),
   slot_unused: slot({ name: "old_replica", active: false }),
   slot_lost: slot({ wal_status: "lost", active: false }),
   replica_conflicts: withReplica({
@@ -135,13 +135,17 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   }),
   backups_off: evidence({ config: { ...CONFIG, backup: { ...CONFIG.backup, enabled: false } } }),
   backup_failed: evidence({ backups: backups({ failed: "backup" }) }),
+  backup_filter_matches_nothing: evidence({
+    backups: backups({ databases: 0 }),
+    config: { ...CONFIG, backup: { ...CONFIG.backup, only_filter: "^prod$" } },
+  }),
   backup_incomplete: evidence({ backups: backups({ lacking: true }) }),
-  backup_late: evidence({ backups: backups({ backupDays: 3 }) }),
+  backup_too_old: evidence({ backups: backups({ backupDays: 3 }) }),
   never_drilled: evidence({
     backups: backups({ drillDays: null }),
     config: { ...CONFIG, backup: { ...CONFIG.backup, max_drill_age_days: 200 } },
   }),
-  drill_late: evidence({ backups: backups({ drillDays: 30 }) }),
+  drill_too_old: evidence({ backups: backups({ drillDays: 30 }) }),
   drill_failed: evidence({ backups: backups({ failed: "drill" }) }),
   not_restorable: evidence({ backups: backups({ lacks: true }) }),
   archiver_failing: withPrimary({
@@ -242,7 +246,7 @@ describe("every finding of the registry", () => {
   });
 
   test("stands in the table of faults above", () => {
-    expect(Object.keys(FAULTS).sort()).toEqual(Object.keys(FINDINGS).sort());
+    expect(Object.keys(FAULTS).sort()).toEqual(findingCodes().sort());
   });
 });
 

@@ -249,7 +249,7 @@ describe("connections and sessions", () => {
     const sessions = [];
     const session = await cluster.session("pg1");
     await session.rows("ALTER ROLE odoo CONNECTION LIMIT 260");
-    for (let number = 0; number < Math.ceil(most * 0.8); number++)
+    for (let number = 0; number < Math.ceil(most * 0.85); number++)
       sessions.push(
         await connect({
           port: cluster.ports.nodes[0] ?? 0,

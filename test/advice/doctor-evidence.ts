@@ -253,9 +253,10 @@ export function backups(
     failed?: "backup" | "drill";
     lacking?: boolean;
     lacks?: boolean;
+    databases?: number;
   } = {},
 ): Evidence["backups"] {
-  const { backupDays = 0.01, drillDays = 1, failed, lacking = false, lacks = false } = changes;
+  const { backupDays = 0.01, drillDays = 1, failed, lacking = false, lacks = false, databases = 1 } = changes;
   const wrong = (kind: "backup" | "drill", days: number) => {
     const good = run(kind, days);
     return {
@@ -274,7 +275,7 @@ export function backups(
       version: 1,
       written_at: new Date(NOW).toISOString(),
       last_good_at: new Date(NOW - backupDays * DAY_MS).toISOString(),
-      databases: 1,
+      databases,
       without_backup: [],
       ...(lacks ? { lacking: [{ database: "shop", id: "shop_1", lacks: [EVENT_TRIGGER] }] } : {}),
       backups: 3,

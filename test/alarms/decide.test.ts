@@ -10,11 +10,11 @@ import {
   type Sighting,
 } from "../../src/alarms/decide.ts";
 import type { AlarmMessage } from "../../src/alarms/message.ts";
-import type { RuleName } from "../../src/model/alarm-rules.ts";
+import type { AlarmName } from "../../src/model/troubles/troubles.ts";
 
 const START = Date.UTC(2026, 10, 22, 3);
 
-function sighting(rule: RuleName, is: Sighting["is"] = "present", subject: string | null = "pg2"): Sighting {
+function sighting(rule: AlarmName, is: Sighting["is"] = "present", subject: string | null = "pg2"): Sighting {
   return { rule, subject, is, text: `${rule} of ${subject ?? "all"}`, next: [odooPg("status")] };
 }
 
@@ -82,10 +82,20 @@ describe("an alarm", () => {
 
   test("neither begins nor ends while nobody can see clearly", () => {
     const story = new Story();
-    expect(story.look(600, sighting("connections", "unclear"))).toEqual([]);
-    story.look(70, sighting("connections"));
-    expect(story.look(600, sighting("connections", "unclear"))).toEqual([]);
-    expect(story.look(130)).toEqual(["connections ends"]);
+    expect(story.look(600, sighting("connections_nearly_used", "unclear"))).toEqual([]);
+    story.look(70, sighting("connections_nearly_used"));
+    expect(story.look(600, sighting("connections_nearly_used", "unclear"))).toEqual([]);
+    expect(story.look(130)).toEqual(["connections_nearly_used ends"]);
+  });
+
+  test("that an agent of version 0.1 told under its name of then is not told again", () => {
+    const story = new Story();
+    story.look(1, sighting("backup_too_old"));
+    const { alarms } = story.state;
+    const before = { ...story.state, alarms: alarms.map((alarm) => ({ ...alarm, rule: "backup_late" })) };
+    story.state = alarmsStateSchema.parse(before);
+    expect(story.look(60, sighting("backup_too_old"))).toEqual([]);
+    expect(story.look(60)).toEqual(["backup_too_old ends"]);
   });
 
   test("begins at once where its rule says so, and tells what to do", () => {
@@ -111,8 +121,8 @@ describe("an alarm", () => {
 
   test("that ends says for how long it was, and what is still on", () => {
     const story = new Story();
-    story.look(30, sighting("primary_down"), sighting("backup_late", "present", null));
-    story.look(600, sighting("backup_late", "present", null));
+    story.look(30, sighting("primary_down"), sighting("backup_too_old", "present", null));
+    story.look(600, sighting("backup_too_old", "present", null));
     expect(story.messages.at(-1)).toMatchObject({
       event: "ends",
       rule: "primary_down",
@@ -179,7 +189,7 @@ describe("an event", () => {
 });
 
 describe("whatever happens", () => {
-  const rules = ["primary_down", "node_down", "backup_failed", "connections"] as const;
+  const rules = ["primary_down", "node_down", "backup_failed", "connections_nearly_used"] as const;
   const seen = fc.record({
     rule: fc.constantFrom(...rules),
     subject: fc.constantFrom("pg1", "pg2", null),

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { ALARM_RULES, ruleNames, ruleOf, type RuleSettings } from "../../src/model/alarm-rules.ts";
+import type { RuleSettings } from "../../src/model/alarm-settings.ts";
 import { sightingsOf, type Pressure } from "../../src/alarms/sightings.ts";
 import type { StatusDocument } from "../../src/cluster/documents/status.ts";
 import { statusOf } from "../../src/cluster/status.ts";
-import { WARNINGS } from "../../src/model/warnings.ts";
 import {
   account,
   agentOf,
@@ -42,20 +41,6 @@ function sighted(
 
 test("a healthy cluster gives no alarm a reason", () => {
   expect(sighted(statusWith())).toEqual([]);
-});
-
-test("every critical warning is an alarm, but that of a cluster where no agent could tell it", () => {
-  const covered = new Set<string>(ruleNames().flatMap((name) => ruleOf(name).codes));
-  const critical = Object.entries(WARNINGS).filter(([, { severity }]) => severity === "critical");
-  const byFigure = ["disk_nearly_full"];
-  expect(
-    critical.map(([code]) => code).filter((code) => !covered.has(code) && !byFigure.includes(code)),
-  ).toEqual(["cluster_not_running"]);
-});
-
-test("no warning is told by two alarms", () => {
-  const codes = Object.values(ALARM_RULES).flatMap(({ codes }) => codes);
-  expect(new Set(codes).size).toBe(codes.length);
 });
 
 describe("what is sighted", () => {
@@ -115,10 +100,12 @@ describe("what is sighted", () => {
     const connections = (used: number, rules: RuleSettings = {}): string[] =>
       sighted(statusWith(), { ...calm, connections: used }, rules);
     expect(connections(70)).toEqual([]);
-    expect(connections(78)).toEqual(["connections -?"]);
-    expect(connections(83)).toEqual(["connections -"]);
-    expect(connections(83, { connections: { threshold: 95 } })).toEqual(["connections -?"]);
-    expect(connections(50, { connections: { threshold: 50 } })).toEqual(["connections -"]);
+    expect(connections(78)).toEqual(["connections_nearly_used -?"]);
+    expect(connections(83)).toEqual(["connections_nearly_used -"]);
+    expect(connections(83, { connections_nearly_used: { threshold: 95 } })).toEqual([
+      "connections_nearly_used -?",
+    ]);
+    expect(connections(50, { connections: { threshold: 50 } })).toEqual(["connections_nearly_used -"]);
   });
 
   test("of transaction numbers names the database, and of a lock who waits for whom", () => {
@@ -137,7 +124,7 @@ describe("what is sighted", () => {
       {},
     );
     expect(found.map(({ rule, text }) => [rule, text])).toEqual([
-      ["wraparound", expect.stringMatching(/56 % on the way .* the oldest are in shop\./)],
+      ["wraparound_approaching", expect.stringMatching(/56 % on the way .* the oldest are in shop\./)],
       [
         "blocked",
         "Session 4711 in shop has waited 4 min for a lock that session 4712 (Odoo, idle in transaction) holds.",
@@ -146,7 +133,9 @@ describe("what is sighted", () => {
   });
 
   test("is unclear where the figures are not known", () => {
-    expect(sighted(statusWith(), null)).toEqual(["connections -?", "blocked -?", "wraparound -?"].sort());
+    expect(sighted(statusWith(), null)).toEqual(
+      ["connections_nearly_used -?", "blocked -?", "wraparound_approaching -?"].sort(),
+    );
   });
 
   test("of a replica that is being copied by order changes nothing", () => {

@@ -5,7 +5,8 @@ import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/doc
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import type { StatusInput } from "../../src/cluster/view.ts";
-import { WARNINGS, verdictOf, type WarningCode } from "../../src/model/warnings.ts";
+import type { WarningCode } from "../../src/model/troubles/troubles.ts";
+import { severityOf, verdictOf } from "../../src/model/warnings.ts";
 import {
   account,
   agentOf,
@@ -358,7 +359,7 @@ describe("warnings", () => {
     const none = backups({ last_good_at: null, databases: 0, last_drill: null });
     expect(codes(statusWith({ backups: none }))).toEqual([]);
     const filtered = statusWith({ backups: none, backup: { only_filter: "^prod$" } });
-    expect(codes(filtered)).toEqual(["backup_too_old"]);
+    expect(codes(filtered)).toEqual(["backup_filter_matches_nothing"]);
     expect(filtered.warnings[0]?.message).toContain('contains "^prod$"');
   });
 
@@ -395,6 +396,13 @@ describe("warnings", () => {
     },
     backup_too_old: {
       when: { backups: backups({ last_good_at: hoursAgo(27) }) },
+      next: "odoo-pg backup create --all",
+    },
+    backup_filter_matches_nothing: {
+      when: {
+        backups: backups({ last_good_at: null, databases: 0, last_drill: null }),
+        backup: { only_filter: "^prod$" },
+      },
       next: "odoo-pg backup create --all",
     },
     alarm_channel_failing: {
@@ -641,7 +649,7 @@ describe("warnings", () => {
     expect(codes(status)).toContain(code);
     expect(found?.next).toContain(next);
     expect(found?.node).toBe(node ?? null);
-    expect(found?.severity).toBe(WARNINGS[found?.code ?? "primary_down"].severity);
+    expect(found?.severity).toBe(severityOf(found?.code ?? "primary_down"));
   });
 
   test("decide the verdict: the worst of them", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { formerNames, isEnabled } from "../../src/model/alarm-settings.ts";
 import { problemsIn, resolveText } from "./sources.ts";
 
 const mail = (changes: string): string =>
@@ -13,10 +14,21 @@ describe("the configuration of alarms", () => {
       'odoo-pg.yaml:1: alarms.rules.node_down: "node_down" has no threshold',
     ]);
     expect(problemsIn("alarms: { rules: { switchover: { after_seconds: 5 } } }")).toEqual([
-      'odoo-pg.yaml:1: alarms.rules.switchover: "switchover" is told when it happens: it does not last',
+      'odoo-pg.yaml:1: alarms.rules.switchover: "switchover" is reported when it happens: it does not last',
     ]);
-    expect(problemsIn("alarms: { rules: { connections: { threshold: 850 } } }")).toEqual([
-      "odoo-pg.yaml:1: alarms.rules.connections: the threshold is a share in %: it must be below 100",
+    expect(problemsIn("alarms: { rules: { connections_nearly_used: { threshold: 850 } } }")).toEqual([
+      "odoo-pg.yaml:1: alarms.rules.connections_nearly_used: the threshold is a share in %: it must be below 100",
+    ]);
+  });
+
+  test("takes an alarm by the name that it had in version 0.1, but not by both", () => {
+    const { rules } = resolveText("alarms: { rules: { backup_late: { enabled: false } } }").config.alarms;
+    expect(isEnabled(rules, "backup_too_old")).toBe(false);
+    expect(formerNames(rules)).toEqual([{ former: "backup_late", name: "backup_too_old" }]);
+    expect(
+      problemsIn("alarms: { rules: { wraparound: { threshold: 40 }, wraparound_approaching: {} } }"),
+    ).toEqual([
+      'odoo-pg.yaml:1: alarms.rules.wraparound: the same alarm as "wraparound_approaching", its name now',
     ]);
   });
 

@@ -2,7 +2,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { WARNINGS } from "../../src/model/warnings.ts";
 import { ERRORS } from "../../src/errors.ts";
 import { commandsIn } from "../support/help.ts";
 import { runProgram } from "../support/program.ts";
@@ -75,15 +74,6 @@ describe("docs/errors.md", () => {
   test.each(Object.keys(ERRORS))("explains the error %s", (code) => {
     expect(anchorsOf(text)).toContain(code);
   });
-
-  test.each(Object.keys(WARNINGS))("explains the warning %s", (code) => {
-    expect(text).toContain(`| \`${code}\` |`);
-  });
-});
-
-test("docs/operations.md says what to do about every warning", () => {
-  const text = read("docs/operations.md");
-  expect(Object.keys(WARNINGS).filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
 });
 
 test("every command of --help is told of in the README or in docs/operations.md", async () => {

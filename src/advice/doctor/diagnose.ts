@@ -15,7 +15,8 @@ import { checkTlsAndHba } from "./checks/tls-and-hba.ts";
 import { checkVacuum } from "./checks/vacuum.ts";
 import { checkVersions } from "./checks/versions.ts";
 import type { Evidence } from "./evidence.ts";
-import type { FoundFinding, Severity } from "./findings.ts";
+import type { TroubleSeverity } from "../../model/troubles/trouble.ts";
+import type { FoundFinding } from "./findings.ts";
 
 /** One subject: what is wrong with it, by what was seen. What was not seen is no reason to find, nor to be content. */
 type Check = (evidence: Evidence) => FoundFinding[];
@@ -39,7 +40,7 @@ const CHECKS: readonly Check[] = [
   checkVersions,
 ];
 
-const RANK: Readonly<Record<Severity, number>> = { critical: 0, warning: 1, advice: 2 };
+const RANK: Readonly<Record<TroubleSeverity, number>> = { critical: 0, warning: 1, advice: 2 };
 
 /** Everything that is not as it should be, the worst first. Pure: the same evidence always gives the same findings. */
 export function diagnose(evidence: Evidence): FoundFinding[] {

@@ -19,6 +19,7 @@ import {
   serverOwner,
   type Context,
 } from "../context.ts";
+import { noteFormerNames } from "../former-names.ts";
 import { printOdooLines } from "../odoo/odoo-conf.ts";
 import { showProgress } from "../progress.ts";
 import { status } from "./status.ts";
@@ -37,6 +38,7 @@ export async function up(
   context: Context,
   options: { foreground?: boolean | Foreground },
 ): Promise<ExitStatus> {
+  noteFormerNames(context);
   await requireOwnHosts(context.config);
   const request = await applyRequest(context);
   const owner = await serverOwner(context);

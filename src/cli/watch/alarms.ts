@@ -1,11 +1,12 @@
 import { odooPg } from "../../next-step.ts";
 import { countOf } from "../../alarms/decide.ts";
-import { ruleOf } from "../../model/alarm-rules.ts";
+import { severityOf } from "../../model/warnings.ts";
 import { readAlarms } from "../../alarms/state-file.ts";
 import { openSecretFiles, tryChannels } from "../../alarms/test-channels.ts";
 import { shellWord } from "../../shell-word.ts";
 import type { ExitStatus } from "../../errors.ts";
 import { suggest, type Context } from "../context.ts";
+import { noteFormerNames } from "../former-names.ts";
 import { showTable } from "../table.ts";
 
 /** The alarms that are on, since when, and the channels by which nothing arrives. Works with the agent stopped. */
@@ -16,7 +17,7 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
     .filter(({ told_at }) => told_at !== null)
     .map(({ rule, subject, text, next, since, told_at }) => ({
       rule,
-      severity: ruleOf(rule).severity,
+      severity: severityOf(rule),
       subject,
       text,
       next,
@@ -77,6 +78,7 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
 export async function alarmsTest(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
   const { output, config, machine } = context;
   const [tried, open] = await Promise.all([tryChannels(config, machine.hostname), openSecretFiles(config)]);
+  if (!flags.json) noteFormerNames(context);
   const ok = tried.length > 0 && tried.every((one) => one.ok);
   if (flags.json) {
     output.out(JSON.stringify({ version: 1, ok, channels: tried, readable_by_others: open }, undefined, 2));

@@ -1,12 +1,13 @@
 import { createColors } from "picocolors";
 import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
 import type { DoctorDocument } from "../../advice/doctor/document.ts";
-import type { Figures, Finding, Severity } from "../../advice/doctor/findings.ts";
+import type { TroubleSeverity } from "../../model/troubles/trouble.ts";
+import type { Figures, Finding } from "../../advice/doctor/findings.ts";
 import { clean, wrap, type SheetStyle } from "../cluster/sheet.ts";
 
 const NARROWEST = 60;
 const WIDEST = 100;
-const MARKS = { critical: "✖", warning: "▲", advice: "◆" } as const satisfies Record<Severity, string>;
+const MARKS = { critical: "✖", warning: "▲", advice: "◆" } as const satisfies Record<TroubleSeverity, string>;
 
 /** What doctor found, for people: the worst first, then what it did not look at, and a last line that sums up. Pure. */
 export function doctorSheet(document: DoctorDocument, style: SheetStyle): string {
@@ -49,7 +50,8 @@ function lookedAt({ nodes, databases, odoo_conf: file }: DoctorDocument): string
 
 /** The last line: how much of what, and never more than was seen. */
 function summary({ findings, nodes, odoo_conf: file, not_looked_at: gaps }: DoctorDocument): string {
-  const of = (severity: Severity): number => findings.filter((found) => found.severity === severity).length;
+  const of = (severity: TroubleSeverity): number =>
+    findings.filter((found) => found.severity === severity).length;
   const parts = [
     ...(of("critical") ? [`${of("critical")} critical`] : []),
     ...(of("warning") ? [count(of("warning"), "warning", "warnings")] : []),

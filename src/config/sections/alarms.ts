@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { isRuleName, ruleNames, ruleProblem } from "../../model/alarm-rules.ts";
+import { ruleProblem, type RuleSetting } from "../../model/alarm-settings.ts";
+import { alarmNames, isAlarmName, renamedAlarm } from "../../model/troubles/troubles.ts";
 import { hostProblem } from "../addresses.ts";
 import { didYouMean, nearest } from "../suggestion.ts";
 import { absolutePath, docs, pathProblem, pathWithout, textWithout, wholeNumber } from "../fields.ts";
@@ -16,9 +17,20 @@ function secretFile() {
   return secretPath.optional();
 }
 
+function ruleFault(
+  rules: Readonly<Record<string, unknown>>,
+  written: string,
+  setting: RuleSetting,
+): string | undefined {
+  const name = renamedAlarm(written) ?? written;
+  if (!isAlarmName(name)) return unknownRule(written);
+  if (name !== written && rules[name] !== undefined) return `the same alarm as "${name}", its name now`;
+  return ruleProblem(name, setting);
+}
+
 function unknownRule(name: string): string {
-  const near = nearest(name, ruleNames());
-  return `unknown alarm; ${near.length ? didYouMean(near) : `known: ${ruleNames().join(", ")}`}`;
+  const near = nearest(name, alarmNames());
+  return `unknown alarm; ${near.length ? didYouMean(near) : `known: ${alarmNames().join(", ")}`}`;
 }
 
 /** Plain addresses: they go into headers as they are. */
@@ -116,7 +128,7 @@ export const alarms = z
       )
       .superRefine((rules, context) => {
         for (const [name, setting] of Object.entries(rules)) {
-          const message = isRuleName(name) ? ruleProblem(name, setting) : unknownRule(name);
+          const message = ruleFault(rules, name, setting);
           if (message !== undefined) context.addIssue({ code: "custom", message, path: [name] });
         }
       })

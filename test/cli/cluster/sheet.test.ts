@@ -5,7 +5,8 @@ import { sheet } from "../../../src/cli/cluster/sheet.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../../src/cluster/documents/status.ts";
 import { statusOf } from "../../../src/cluster/status.ts";
 import { showBytes, showSeconds, showShare } from "../../../src/model/quantities.ts";
-import { WARNINGS, warning, warningInDocument, type WarningCode } from "../../../src/model/warnings.ts";
+import { warningCodes } from "../../../src/model/troubles/troubles.ts";
+import { warning, warningInDocument } from "../../../src/model/warnings.ts";
 import {
   account,
   agentOf,
@@ -234,7 +235,7 @@ const words = fc
 const moment = fc
   .date({ min: new Date(0), max: new Date(4e12), noInvalidDate: true })
   .map((date) => date.toISOString());
-const codes = Object.keys(WARNINGS).filter((code): code is WarningCode => Object.hasOwn(WARNINGS, code));
+const codes = warningCodes();
 
 const node = fc.record({
   name,

@@ -3,21 +3,12 @@ import { knownProofs } from "../../../cluster/proofs.ts";
 import type { BackupStatus } from "../../../model/backup-report.ts";
 import { backupWarnings } from "../../../cluster/backups.ts";
 import { wordsOfLack } from "../../../model/lack.ts";
-import type { WarningCode } from "../../../model/warnings.ts";
+import { isFindingCode } from "../../../model/troubles/troubles.ts";
 import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
-import { finding, type FoundFinding, type FindingCode, type Figures } from "../findings.ts";
+import { finding, type FoundFinding, type Figures } from "../findings.ts";
 
 /** Finished segments that may wait: half a gigabyte of the usual ones. */
 const WAITING_SEGMENTS = 32;
-
-/** What `status` warns of, and what doctor calls it. */
-const CODES: Partial<Record<WarningCode, FindingCode>> = {
-  backup_failed: "backup_failed",
-  backup_incomplete: "backup_incomplete",
-  backup_too_old: "backup_late",
-  drill_failed: "drill_failed",
-  drill_too_old: "drill_late",
-};
 
 /** Whether there are backups, young enough and proven, and whether WAL gets to its archive. */
 export function checkBackups(evidence: Evidence): FoundFinding[] {
@@ -62,14 +53,12 @@ function ofRecord({ config, backups, now }: Evidence): FoundFinding[] {
       launchedAt,
       now,
     }).flatMap((warning) => {
-      const code = CODES[warning.code];
-      return code === undefined
-        ? []
-        : [finding(code, { message: warning.message, evidence, next: warning.next_step })];
+      const { code, message, next_step: next } = warning;
+      return isFindingCode(code) ? [finding(code, { message, evidence, next })] : [];
     });
     found.push(...notRestorable(record));
     const never = neverProven(record);
-    if (!record?.backups || never === undefined || found.some(({ code }) => code === "drill_late"))
+    if (!record?.backups || never === undefined || found.some(({ code }) => code === "drill_too_old"))
       return found;
     const { drill_schedule, enabled } = config.backup;
     const planned =

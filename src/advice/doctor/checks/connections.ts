@@ -2,11 +2,10 @@ import { nextStep, odooPg } from "../../../next-step.ts";
 import { psqlOn, unset } from "../next-commands.ts";
 import { showSeconds, showShare } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
+import { shareOf } from "../../../model/troubles/troubles.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooOptions } from "../odoo-conf.ts";
 
-/** Of all connections, from which share on it is said. */
-const NEARLY_USED = 0.8;
 /** What monitoring, backups and people at psql take. */
 const OTHERS = 15;
 
@@ -49,7 +48,8 @@ function available(server: Server): number | undefined {
 function used(server: Server): FoundFinding[] {
   const most = available(server);
   const [sessions] = whatWasSeen(server.sessions);
-  if (most === undefined || !sessions || sessions.used <= most * NEARLY_USED) return [];
+  if (most === undefined || !sessions || sessions.used <= most * shareOf("connections_nearly_used"))
+    return [];
   return [
     finding("connections_nearly_used", {
       node: server.name,

@@ -4,11 +4,9 @@ import { showBytes, showShare } from "../../../model/quantities.ts";
 import { command, nextStep } from "../../../next-step.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { whatWasSeen, type Evidence } from "../evidence.ts";
+import { shareOf } from "../../../model/troubles/troubles.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
-/** As in status. */
-const FILLING = 0.85;
-const NEARLY_FULL = 0.95;
 /** Days within which a disk that grows full is said. */
 const DAYS = 14;
 
@@ -57,9 +55,9 @@ function disksOf(evidence: Evidence): Disk[] {
 
 function full({ totalBytes, freeBytes, on, nodes: [node], directory }: Disk): FoundFinding[] {
   const used = 1 - freeBytes / totalBytes;
-  if (used < FILLING) return [];
+  if (used < shareOf("disk_filling")) return [];
   return [
-    finding(used >= NEARLY_FULL ? "disk_nearly_full" : "disk_filling", {
+    finding(used >= shareOf("disk_nearly_full") ? "disk_nearly_full" : "disk_filling", {
       ...(node !== undefined && on.length === 1 ? { node } : {}),
       message: `The disk of ${on.join(", ")} is ${showShare(used)} full: ${showBytes(freeBytes)} left.`,
       evidence: { used_ratio: used, free_bytes: freeBytes, total_bytes: totalBytes },

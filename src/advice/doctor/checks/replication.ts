@@ -158,7 +158,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
     keepsMuch(kept, limit >= 0 ? limit * MB : undefined, disk?.totalBytes);
   if (!much) return [];
   return [
-    finding("slot_keeps_much", {
+    finding("slot_keeps_wal", {
       node: server.name,
       message: `${server.name} keeps ${showBytes(kept)} of WAL for the slot ${slot.name}${limit >= 0 ? `, of ${showBytes(limit * MB)} at most` : ", without a limit"}.`,
       evidence: { ...figures, limit_bytes: limit >= 0 ? limit * MB : null },

@@ -1,6 +1,7 @@
 import { unset } from "../next-commands.ts";
 import { serversSeen, settingOf, type Evidence } from "../evidence.ts";
-import { finding, type FoundFinding, type FindingCode } from "../findings.ts";
+import type { FindingCode } from "../../../model/troubles/troubles.ts";
+import { finding, type FoundFinding } from "../findings.ts";
 
 const UNSAFE: readonly { readonly name: string; readonly code: FindingCode; readonly so: string }[] = [
   { name: "fsync", code: "fsync_off", so: "after a power cut its data may be beyond repair" },

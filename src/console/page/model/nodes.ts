@@ -1,6 +1,7 @@
 import type { ConsoleDocument, NodeDisk } from "../../../cluster/documents/console.ts";
 import type { NodeStatus, StatusDocument } from "../../../cluster/documents/status.ts";
 import { showShare } from "../../../model/quantities.ts";
+import { DISKS } from "../../../model/troubles/disks.ts";
 import { bytes, clock, listing, many, NOTHING, seconds, UNKNOWN } from "./show.ts";
 import type { Level } from "./verdict.ts";
 
@@ -55,7 +56,13 @@ function rowOf(node: NodeStatus, status: StatusDocument, disk: NodeDisk | undefi
     disk: ratio === undefined ? UNKNOWN : showShare(ratio),
     diskUsed: ratio,
     diskLevel:
-      ratio === undefined ? "unknown" : ratio >= 0.95 ? "critical" : ratio >= 0.85 ? "warning" : "ok",
+      ratio === undefined
+        ? "unknown"
+        : ratio * 100 >= DISKS.disk_nearly_full.threshold.value
+          ? "critical"
+          : ratio * 100 >= DISKS.disk_filling.threshold.value
+            ? "warning"
+            : "ok",
     daysLeft: daysText(disk),
     reads: readsText(node, status),
     remedy: codes.includes("needs_rejoin")

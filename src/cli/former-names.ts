@@ -1,0 +1,8 @@
+import { formerNames } from "../model/alarm-settings.ts";
+import type { Context } from "./context.ts";
+
+/** Says which alarms the configuration calls by the names that they had in version 0.1. */
+export function noteFormerNames({ config, output }: Pick<Context, "config" | "output">): void {
+  for (const { former, name } of formerNames(config.alarms.rules))
+    output.err(`alarms.rules.${former} is called ${name} now; the old name goes with the next version.`);
+}

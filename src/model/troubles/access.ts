@@ -1,0 +1,73 @@
+import type { Trouble } from "./trouble.ts";
+
+export const ACCESS = {
+  hba_trust: {
+    severity: "critical",
+    meaning: "A line of pg_hba.conf lets clients in without a password (trust).",
+    why: "Anyone who reaches the server is whoever they say, including the superuser (PostgreSQL manual, “Trust Authentication”).",
+    remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
+    remark: "odoo-pg writes pg_hba.conf anew at each `up`, from `networks`.",
+    foundBy: ["doctor"],
+  },
+  hba_weak_password: {
+    severity: "warning",
+    meaning: "A line of pg_hba.conf asks for a clear-text password, MD5 or ident.",
+    why: "`password` is sent in clear text, md5 is broken, and ident trusts the other host (PostgreSQL manual, “Authentication Methods”).",
+    remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  hba_without_tls: {
+    severity: "warning",
+    meaning: "A line of pg_hba.conf lets other hosts in without TLS.",
+    why: "Data and password proofs can be read and changed in transit (PostgreSQL manual, “The pg_hba.conf File”).",
+    remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  hba_superuser_remote: {
+    severity: "warning",
+    meaning: "A line of pg_hba.conf lets the superuser in from other hosts.",
+    why: "Whoever guesses one password runs programs on this host.",
+    remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
+    remark: "Under a line that rejects the superuser from the same address nothing is said.",
+    foundBy: ["doctor"],
+  },
+  hba_error: {
+    severity: "warning",
+    meaning: "A line of pg_hba.conf cannot be read.",
+    why: "A running server keeps its old rules, and one that starts does not come up (PostgreSQL manual, “The pg_hba.conf File”).",
+    remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  tls_off: {
+    severity: "warning",
+    meaning: "A server listens to other hosts with TLS off.",
+    why: "Every connection from there is in clear text.",
+    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  tls_old_protocol: {
+    severity: "warning",
+    meaning: "A server takes TLS older than 1.2.",
+    why: "TLS 1.0 and 1.1 are deprecated (RFC 8996).",
+    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  certificate_expiring: {
+    severity: "warning",
+    meaning: "A server's certificate expires within 30 days.",
+    why: "Replicas that verify it can then no longer connect to it.",
+    remedy:
+      "`odoo-pg up` renews certificates that odoo-pg made; replace your own (`tls` in the configuration).",
+    remark:
+      "Certificates that odoo-pg makes itself live for ten years, and are made anew 90 days before their end by `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  certificate_expired: {
+    severity: "critical",
+    meaning: "A server's certificate has expired.",
+    why: "Replicas that verify it can no longer connect to it.",
+    remedy:
+      "`odoo-pg up` renews certificates that odoo-pg made; replace your own (`tls` in the configuration).",
+    foundBy: ["doctor"],
+  },
+} as const satisfies Record<string, Trouble>;

@@ -1,0 +1,129 @@
+import type { Trouble } from "./trouble.ts";
+
+export const BACKUPS = {
+  backups_off: {
+    severity: "warning",
+    meaning: "The cluster holds databases, and `backup.enabled` is false.",
+    why: "As far as odoo-pg knows, nothing backs them up. A replica is no backup: it repeats every mistake at once.",
+    remedy: "Take `backup.enabled` out of the configuration, then `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+  backup_filter_matches_nothing: {
+    severity: "warning",
+    meaning: "`backup.only_filter` matches no database: nothing is backed up.",
+    why: "`only_filter` is a part of a name, not a pattern: `*shop*` matches nothing.",
+    remedy:
+      "Name a part of the databases' names in `backup.only_filter` (`BACKUP_ONLY_FILTER`), or take it out; then `odoo-pg up`.",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
+  },
+  backup_failed: {
+    severity: "warning",
+    meaning: "The last backup run failed for at least one database. Earlier backups are untouched.",
+    why: "The newest good backup of that database gets older.",
+    remedy:
+      "`odoo-pg backup create --all` says why, by database: [When something is wrong](operations.md#when-something-is-wrong)",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
+    prometheus: {
+      expr: "odoo_pg_backup_last_run_ok == 0",
+      summary: "{{ $labels.cluster }}: the last backup run failed.",
+      description: "Why: odoo-pg status",
+    },
+  },
+  backup_incomplete: {
+    severity: "warning",
+    meaning:
+      "The last backup found no folder in the filestore for a database that names attachments, for example because a disk is not mounted.",
+    why: "Such a backup restores records without their files.",
+    remedy:
+      "Mount the disk of `odoo.filestore`, or put the database's folder back there; then `odoo-pg backup create --all`.",
+    foundBy: ["status", "doctor"],
+    alarm: "backup_failed",
+  },
+  backup_too_old: {
+    severity: "warning",
+    meaning: "A database has no backup younger than `backup.max_age_hours`.",
+    why: "That much work would be lost.",
+    remedy:
+      "`odoo-pg backup create --all` says why, by database: [When something is wrong](operations.md#when-something-is-wrong)",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0, formerly: "backup_late" },
+    prometheus: {
+      expr: "odoo_pg_backup_age_seconds > on (cluster) odoo_pg_backup_max_age_seconds",
+      for: "5m",
+      summary:
+        "{{ $labels.cluster }}: the last good backup of all databases is {{ $value | humanizeDuration }} old.",
+      description: "Make one: odoo-pg backup create --all",
+    },
+  },
+  backup_missing: {
+    severity: "critical",
+    meaning: "A database has had no backup at all for a day.",
+    remedy: "`odoo-pg backup create --all`",
+    foundBy: [],
+    prometheus: {
+      expr: "odoo_pg_backup_databases_without > 0 and on (cluster) odoo_pg_backup_enabled == 1",
+      for: "1d",
+      summary: "{{ $labels.cluster }}: {{ $value }} databases have no backup at all.",
+      description: "Make one: odoo-pg backup create --all",
+    },
+  },
+  never_drilled: {
+    severity: "advice",
+    meaning: "There are backups, but for one database none was ever proven by restoring it.",
+    why: "Only a restore proves a backup: listing an archive passed one that was cut by 60 % (geolens-io/geolens#710).",
+    remedy: "`odoo-pg backup restore-check`",
+    remark: "Without databases there is nothing to prove, and nothing is said.",
+    foundBy: ["doctor"],
+  },
+  drill_too_old: {
+    severity: "warning",
+    meaning:
+      "For one database, no backup has been proven by restoring it for longer than `backup.max_drill_age_days`.",
+    why: "Only a restore proves a backup.",
+    remedy: "`odoo-pg backup restore-check` tries the newest backup of each database and says what differs.",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0, formerly: "drill_late" },
+    prometheus: {
+      expr: "odoo_pg_drill_age_seconds > on (cluster) odoo_pg_drill_max_age_seconds",
+      for: "1h",
+      summary: "{{ $labels.cluster }}: the last proven restore is {{ $value | humanizeDuration }} old.",
+      description: "Prove one: odoo-pg backup restore-check",
+    },
+  },
+  drill_failed: {
+    severity: "warning",
+    meaning: "A backup could not be restored, or what was restored is not what the backup promises.",
+    why: "It would fail you on the day you need it.",
+    remedy: "`odoo-pg backup restore-check` tries the newest backup of each database and says what differs.",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
+    prometheus: {
+      expr: "odoo_pg_drill_last_ok == 0",
+      summary: "{{ $labels.cluster }}: a backup could not be restored.",
+      description: "Why: odoo-pg status. Try again: odoo-pg backup restore-check",
+    },
+  },
+  not_restorable: {
+    severity: "advice",
+    meaning: "A restore could not recreate everything in a database, or not as it was.",
+    why: "A restore creates nothing as a superuser on a dump's word: event triggers, publications of all tables, functions in C, foreign servers and the like are set aside as SQL, to be read and run by hand, and what belongs to a superuser goes to the database's owner. It is better to know before the restore.",
+    remedy: "`odoo-pg backup show ID` lists what it is.",
+    foundBy: ["doctor"],
+  },
+  archiver_failing: {
+    severity: "warning",
+    meaning: "WAL archiving is on, and its last attempt failed, or there is no command for it.",
+    why: "PostgreSQL keeps every segment until it is archived: the disk fills, and the archive has a gap (PostgreSQL manual, “Continuous Archiving”).",
+    remedy: "`odoo-pg logs NODE` quotes the command, which is `archive_command` in `postgres.parameters`.",
+    foundBy: ["doctor"],
+  },
+  archiver_late: {
+    severity: "warning",
+    meaning: "More than 32 finished WAL segments are waiting to be archived.",
+    why: "The archive is that far behind, and so is what can be restored from it.",
+    remedy: "`odoo-pg logs NODE`",
+    foundBy: ["doctor"],
+  },
+} as const satisfies Record<string, Trouble>;

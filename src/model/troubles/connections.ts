@@ -1,0 +1,38 @@
+import type { Trouble } from "./trouble.ts";
+
+export const CONNECTIONS = {
+  connections_nearly_used: {
+    severity: "warning",
+    meaning:
+      "More than 85 % of a server's connections are in use, not counting those reserved for superusers.",
+    why: "The next ones are refused, and one refused connection to the replica costs 20 minutes of reads on the primary (Odoo 19, `odoo/orm/registry.py`).",
+    remedy: "`odoo-pg sessions list` says who uses them; `odoo-pg tune` says what fits.",
+    foundBy: ["doctor"],
+    alarm: { afterSeconds: 60, endsAfterSeconds: 120, formerly: "connections" },
+    threshold: { value: 85, margin: 10, unit: "%" },
+    prometheus: {
+      expr: "sum by (cluster, instance) (pg_stat_database_numbackends) / (pg_settings_max_connections - pg_settings_superuser_reserved_connections) > 0.85",
+      for: "5m",
+      summary:
+        "{{ $labels.cluster }}: {{ $labels.instance }} has used {{ $value | humanizePercentage }} of its connections.",
+      description:
+        "Odoo says 'too many clients' at 100 %, and avoids a full replica for 20 minutes. What fits: odoo-pg tune",
+    },
+  },
+  odoo_connections_exceed: {
+    severity: "warning",
+    meaning: "Together, Odoo's processes may open more connections than a server takes.",
+    why: "`db_maxconn` counts for each process, and once for each endpoint: (workers + max_cron_threads) × db_maxconn + (db_maxconn_gevent or db_maxconn) + 1. Beyond max_connections users get “too many clients” (odoo/odoo#9204, odoo/odoo#87766).",
+    remedy: "Lower `db_maxconn`, or raise max_connections: the finding names the figure.",
+    remark:
+      "The least of all nodes counts: after the loss of the others one node serves everybody. Without workers Odoo is one process with one pool. 15 more are reckoned for monitoring, backups and people. Several Odoo hosts: add them up yourself.",
+    foundBy: ["doctor"],
+  },
+  idle_timeout_below_cron: {
+    severity: "warning",
+    meaning: "idle_in_transaction_session_timeout is shorter than Odoo's `limit_time_real_cron`.",
+    why: "The cursor of a scheduled action holds its row lock idle throughout the job (Odoo 19, `ir_cron.py`): PostgreSQL cuts it, and the job fails at its end.",
+    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    foundBy: ["doctor"],
+  },
+} as const satisfies Record<string, Trouble>;
