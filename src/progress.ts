@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { nextStepSchema } from "./next-step-schema.ts";
+import { asStep, type NextText } from "./next-step.ts";
 import { ERRORS, OdooPgError, type ErrorCode } from "./errors.ts";
 
 const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
@@ -20,7 +21,12 @@ export const eventSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("step"), node: z.string().nullable(), text: z.string() }),
   /** Bytes copied so far and in all. */
   z.object({ kind: z.literal("bytes"), node: z.string(), done: z.number(), total: z.number() }),
-  z.object({ kind: z.literal("note"), text: z.string() }),
+  z.object({
+    kind: z.literal("note"),
+    text: z.string(),
+    /** What to do about it, where there is something to do. */
+    next_step: nextStepSchema.optional(),
+  }),
   z.object({ kind: z.literal("done"), result: z.unknown() }),
   z.object({ kind: z.literal("error"), error: errorSchema }),
 ]);
@@ -30,14 +36,15 @@ export type AgentEvent = z.output<typeof eventSchema>;
 export interface Progress {
   readonly step: (node: string | null, text: string) => void;
   readonly bytes: (node: string, done: number, total: number) => void;
-  readonly note: (text: string) => void;
+  readonly note: (text: string, next?: NextText) => void;
 }
 
 export function progressTo(emit: (event: AgentEvent) => void): Progress {
   return {
     step: (node, text) => emit({ kind: "step", node, text }),
     bytes: (node, done, total) => emit({ kind: "bytes", node, done, total }),
-    note: (text) => emit({ kind: "note", text }),
+    note: (text, next) =>
+      emit({ kind: "note", text, ...(next === undefined ? {} : { next_step: asStep(next) }) }),
   };
 }
 

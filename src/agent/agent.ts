@@ -290,7 +290,7 @@ export class Agent {
       pool.standings.every(({ name, eligible }) => !eligible || pool.members.has(name));
     // A long statement on the primary may hold the proof up: the cluster is up all the same, and reads go to the primary.
     await waitUntil(settled, { what: "the replicas to join the read pool", limit: SETTLE_LIMIT }).catch(() =>
-      progress.note("not every replica is in the read pool yet: odoo-pg status --watch"),
+      progress.note("not every replica is in the read pool yet", odooPg("status", "--watch")),
     );
   }
 

@@ -23,7 +23,7 @@ export async function appliedContext(
     origins: new Map(),
     secrets: {},
     layout,
-    configFile: undefined,
+    configFile: applied.config_file ?? undefined,
   };
 }
 

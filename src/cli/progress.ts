@@ -2,10 +2,14 @@ import type { AgentEvent } from "../progress.ts";
 import { showBytes, showSeconds } from "../model/quantities.ts";
 import { monotonic } from "../system/clock.ts";
 import { printableLine } from "../printable.ts";
-import { overwriteLine, type Output } from "../system/terminal.ts";
+import { overwriteLine } from "../system/terminal.ts";
+import { suggest, type Context } from "./context.ts";
 
 /** Shows what the agent tells: a line for each phase; bytes on one line that is written over, on a terminal only. */
-export function showProgress(output: Output): { event: (event: AgentEvent) => void; end: () => void } {
+export function showProgress({ output, configFile }: Pick<Context, "output" | "configFile">): {
+  event: (event: AgentEvent) => void;
+  end: () => void;
+} {
   let open = false;
   /** When each node's bytes began to come, and how many there were then. */
   const begun = new Map<string, { at: number; done: number }>();
@@ -30,7 +34,10 @@ export function showProgress(output: Output): { event: (event: AgentEvent) => vo
       if (event.kind === "step") begun.delete(event.node ?? "");
       if (event.kind === "step")
         output.err(`  ${printableLine(event.node ?? "").padEnd(8)} ${printableLine(event.text)}`);
-      if (event.kind === "note") output.err(`  ${printableLine(event.text)}`);
+      if (event.kind === "note") {
+        const next = event.next_step ? `: ${suggest({ configFile }, event.next_step)}` : "";
+        output.err(`  ${printableLine(`${event.text}${next}`)}`);
+      }
     },
   };
 }

@@ -20,7 +20,7 @@ export async function onPrimary<T>(
 ): Promise<T> {
   const abort = new AbortController();
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
-  const show = showProgress(context.output);
+  const show = showProgress(context);
   try {
     const source = await openBackupSource({
       config: context.config,

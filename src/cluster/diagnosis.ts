@@ -179,8 +179,8 @@ function ofNode(node: NodeView, view: ClusterView): FoundWarning[] {
     return [
       warning("other_system_identifier", {
         node: name,
-        message: `${name} holds the data of another cluster (system identifier ${facts.system_identifier}, this cluster has ${identifier}). See which data directory it runs on:`,
-        next: odooPg("psql", name, "--", "-c", "SHOW data_directory"),
+        message: `${name} holds the data of another cluster (system identifier ${facts.system_identifier}, this cluster has ${identifier}).`,
+        next: nextStep`see which data directory it runs on: ${odooPg("psql", name, "--", "-c", "SHOW data_directory")}`,
       }),
     ];
   }
@@ -239,7 +239,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     return [
       warning("slot_lost", {
         node: name,
-        message: `${name} cannot catch up any more: ${primary.name} removed WAL that it still needs. Have it made anew (its data is kept aside):`,
+        message: `${name} can no longer catch up: ${primary.name} removed WAL that it still needs. Rebuild it; its present data is kept.`,
         next: odooPg("reseed", name),
       }),
     ];
@@ -263,7 +263,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     found.push(
       warning("wrong_timeline", {
         node: name,
-        message: `${name} is on timeline ${facts.timeline}, ${primary.name} on ${theirs}: it does not follow.${diverged ? " Have it made anew (its data is kept aside):" : ""}`,
+        message: `${name} is on timeline ${facts.timeline}, ${primary.name} on ${theirs}: it does not follow.${diverged ? " Rebuild it; its present data is kept." : ""}`,
         next: diverged ? odooPg("reseed", name) : odooPg("logs", name),
       }),
     );
@@ -271,7 +271,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     found.push(
       warning("needs_reseed", {
         node: name,
-        message: `${name} cannot catch up: ${primary.name} has no longer the WAL that it needs. Have it made anew (its data is kept aside):`,
+        message: `${name} cannot catch up: ${primary.name} no longer has the WAL it needs. Rebuild it; its present data is kept.`,
         next: odooPg("reseed", name),
       }),
     );

@@ -206,7 +206,7 @@ export function viewOf(input: StatusInput): ClusterView {
       node,
       dataDir: nodeLayoutOf(layout, node).dataDir,
       role,
-      state: stateOf(name, observation, primary, account, nothingAnswers),
+      state: stateOf(name, observation, primary, account),
       facts,
       account,
       silence: silenceIn(observation),
@@ -232,7 +232,6 @@ function stateOf(
   observation: NodeObservation | undefined,
   primary: ServerFacts | undefined,
   account: NodeAccount | undefined,
-  nothingAnswers: boolean,
 ): NodeState {
   const facts = factsOf(observation);
   if (facts?.in_recovery && account?.stranded) return "needs reseed";
@@ -242,8 +241,7 @@ function stateOf(
   const silence = silenceIn(observation);
   if (silence?.kind === "starting") return "starting";
   if (account?.failure) return "start fails";
-  // In a cluster that runs, a server that is not there is missed; in one that is stopped it is not.
-  return nothingAnswers && silence && isStopped(silence) ? "stopped" : "unreachable";
+  return silence && isStopped(silence) ? "stopped" : "unreachable";
 }
 
 function runningState(name: string, facts: ServerFacts, primary: ServerFacts | undefined): NodeState {

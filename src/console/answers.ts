@@ -12,8 +12,16 @@ const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   internal: 500,
 };
 
-/** Tells an error as every interface does. A defect is told without its trace, which may hold anything. */
-export function errorAnswer(context: Context, thrown: unknown, status?: ContentfulStatusCode): Response {
+/**
+ * Tells an error as every interface does. A defect is told without its trace, which may hold anything.
+ * @param configFile what commands have to name to meet this cluster
+ */
+export function errorAnswer(
+  context: Context,
+  thrown: unknown,
+  configFile: string | undefined,
+  status?: ContentfulStatusCode,
+): Response {
   const error = toOdooPgError(thrown);
   const told =
     error.code === "internal"
@@ -23,7 +31,7 @@ export function errorAnswer(context: Context, thrown: unknown, status?: Contentf
         })
       : error;
   return context.json(
-    { version: 1, error: told.toJSON() },
+    { version: 1, error: told.toDocument(configFile) },
     status ?? STATUS[error.code] ?? (error.exit === 2 ? 400 : 500),
   );
 }

@@ -122,10 +122,15 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
 
   app.onError((error, context) => {
     if (!(error instanceof OdooPgError)) parts.log("error", `console: ${error.stack ?? error.message}`);
-    return errorAnswer(context, error);
+    return errorAnswer(context, error, parts.source.configFile());
   });
   app.notFound((context) =>
-    errorAnswer(context, new OdooPgError("usage", { message: `There is no ${context.req.path} here.` }), 404),
+    errorAnswer(
+      context,
+      new OdooPgError("usage", { message: `There is no ${context.req.path} here.` }),
+      parts.source.configFile(),
+      404,
+    ),
   );
   app.use(async (context, next) => {
     secureHeaders(context, page.policy);

@@ -1,5 +1,4 @@
 import { isBackupId } from "../backup/naming.ts";
-import { shellWord } from "../shell-word.ts";
 import type { Action } from "../model/console-actions.ts";
 
 /** What an action shows before it is done: by the dry run of its command, or in words where that has none. */
@@ -60,11 +59,6 @@ export function problemOf(action: Action): string | undefined {
   if (action.kind === "restore_copy" && (action.backup.includes("/") || !isBackupId(action.backup)))
     return `"${action.backup}" is not the id of a backup`;
   return undefined;
-}
-
-/** A command as it would be typed. */
-export function typed(args: readonly string[]): string {
-  return ["odoo-pg", ...args.map(shellWord)].join(" ");
 }
 
 function words(...lines: readonly string[]): Plan {

@@ -68,6 +68,7 @@ export class ConsoleServer {
     this.#jobs = new Jobs({
       stateDir: options.layout.stateDir,
       program: options.program,
+      configFile: () => options.source.configFile(),
       changed: () => this.#feed.changed(),
     });
     this.#feed = new Feed(options.source, () => this.#jobs.list());

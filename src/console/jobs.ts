@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
+import { odooPg, printCommand } from "../next-step.ts";
 import { now } from "../system/clock.ts";
 import { ASKED_BY } from "../system/machine.ts";
 import { startCompanion, type Companion } from "../system/process/process.ts";
 import type { Action } from "../model/console-actions.ts";
-import { argumentsOf, planOf, problemOf, typed } from "./commands.ts";
+import { argumentsOf, planOf, problemOf } from "./commands.ts";
 import type { Job } from "../cluster/documents/console.ts";
 
 /** Jobs that are kept, the newest; lines of each; and how many may run at the same time. */
@@ -19,6 +20,8 @@ export interface JobsOptions {
   readonly stateDir: string;
   /** How to start odoo-pg again. */
   readonly program: readonly [string, string];
+  /** The configuration file that commands have to name to meet this cluster. */
+  readonly configFile: () => string | undefined;
   /** Called at each change of a job. */
   readonly changed: () => void;
 }
@@ -43,7 +46,7 @@ export class Jobs {
   plan(action: Action, by: string): Job {
     refuseUnfit(action);
     const plan = planOf(action);
-    const job = newJob(action, by, true, plan.kind === "words" ? plan.lines : []);
+    const job = this.#newJob(action, by, true, plan.kind === "words" ? plan.lines : []);
     if (plan.kind === "dry run") return this.#start(job, plan.args);
     const done: Job = { ...job, ended_at: job.started_at, exit_status: 0 };
     this.#keep(done);
@@ -53,7 +56,7 @@ export class Jobs {
   /** Starts the command of an action. @throws OdooPgError as `plan`. */
   act(action: Action, by: string): Job {
     refuseUnfit(action);
-    return this.#start(newJob(action, by, false, []), argumentsOf(action));
+    return this.#start(this.#newJob(action, by, false, []), argumentsOf(action));
   }
 
   /** Ends what still runs. */
@@ -92,6 +95,21 @@ export class Jobs {
     return job;
   }
 
+  #newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {
+    const command = { ...odooPg(...argumentsOf(action)), config: this.#options.configFile() };
+    return {
+      id: randomUUID(),
+      action,
+      command: printCommand(command),
+      plan,
+      by,
+      started_at: new Date(now()).toISOString(),
+      ended_at: null,
+      exit_status: null,
+      lines,
+    };
+  }
+
   #keep(job: Job): void {
     const old = this.#jobs.filter(({ id }) => !this.#running.has(id)).slice(KEPT - 1);
     this.#jobs = [job, ...this.#jobs.filter((kept) => !old.includes(kept))];
@@ -102,20 +120,6 @@ export class Jobs {
     this.#jobs = this.#jobs.map((job) => (job.id === id ? change(job) : job));
     this.#options.changed();
   }
-}
-
-function newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {
-  return {
-    id: randomUUID(),
-    action,
-    command: typed(argumentsOf(action)),
-    plan,
-    by,
-    started_at: new Date(now()).toISOString(),
-    ended_at: null,
-    exit_status: null,
-    lines,
-  };
 }
 
 function refuseUnfit(action: Action): void {

@@ -13,6 +13,8 @@ export interface ConsoleListener {
 
 /** Where the console's server gets what it shows. Nothing is looked at while nobody asks. */
 export interface ConsoleSource {
+  /** The configuration file that commands have to name to meet this cluster; undefined where it is found without. */
+  readonly configFile: () => string | undefined;
   /**
    * The present document, for everybody the same: what not everybody may see, the server takes out.
    * @throws OdooPgError not_running while nothing was applied.

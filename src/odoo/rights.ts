@@ -18,7 +18,7 @@ export async function settleRights(
   const { given, busy } = await giveToOwners(superuser, session);
   if (given.length) tell(`give what ${count(given, "database")} shared to their owners`);
   if (busy.length)
-    tell(`in use, so that something there is still shared: ${busy.join(", ")}; again: odoo-pg up`);
+    tell(`in use, so something there is still shared: ${busy.join(", ")}; the next up gives it to the owner`);
   const left = busy.length ? [] : await leaveGroup(session);
   if (left.length) tell(`take ${count(left, "role")} out of the group openerp`);
   const closed = await closeOpen(session);

@@ -137,7 +137,7 @@ describe("the state of a node", () => {
     ["needs reseed", [primary, silence], { waiting: { state: "needs reseed", reason: "r", next: ["n"] } }],
     ["refused", [primary, silence], { waiting: { state: "refused", reason: "r", next: ["n"] } }],
     ["start fails", [primary, silence], { failure: "FATAL: x" }],
-    ["unreachable", [primary, silence], undefined],
+    ["stopped", [primary, silence], undefined],
     ["unreachable", [primary, silent("pg2", "timeout", "1 s")], undefined],
     ["unreachable", [primary], undefined],
   ] as const)("is %s", (state, observations, changes) => {

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { actionSchema, confirmationOf, type Action } from "../../src/model/console-actions.ts";
-import { argumentsOf, planOf, problemOf, typed } from "../../src/console/commands.ts";
+import { odooPg, printCommand } from "../../src/next-step.ts";
+import { argumentsOf, planOf, problemOf } from "../../src/console/commands.ts";
 import { forVisitor } from "../../src/console/for-visitor.ts";
 import { gathered } from "./gathered.ts";
 import type { ConsoleDocument } from "../../src/cluster/documents/console.ts";
@@ -26,7 +27,7 @@ test.each<[Action, string, string | undefined]>([
   [{ kind: "cancel_session", pid: 7 }, "odoo-pg sessions cancel 7", "sessions cancel --dry-run 7"],
   [{ kind: "terminate_session", pid: 7 }, "odoo-pg sessions terminate 7", "sessions terminate --dry-run 7"],
 ])("%j is a command, with a plan", (action, command, dryRun) => {
-  expect(typed(argumentsOf(action))).toBe(command);
+  expect(printCommand(odooPg(...argumentsOf(action)))).toBe(command);
   const plan = planOf(action);
   expect(plan.kind === "dry run" ? plan.args.join(" ") : undefined).toBe(dryRun);
   if (plan.kind === "words") expect(plan.lines.length).toBeGreaterThan(1);

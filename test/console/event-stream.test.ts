@@ -7,6 +7,8 @@ import { gathered } from "./gathered.ts";
 
 /** A source of which the test says when there is something new. */
 class Source implements ConsoleSource {
+  configFile(): undefined {}
+
   readonly listeners = new Set<ConsoleListener>();
   asked = 0;
 

@@ -10,6 +10,7 @@ export function gathered(at: string): GatheredDocument {
     version: 1,
     at,
     cluster: "prod",
+    config_file: null,
     verdict: {
       level: "ok",
       sentence: "All is well.",

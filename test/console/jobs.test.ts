@@ -17,6 +17,7 @@ function jobsRunning(script: string): { readonly jobs: Jobs; readonly changes: (
   const jobs = new Jobs({
     stateDir: join(folder, "state"),
     program: [process.execPath, file],
+    configFile: () => "/etc/prod.yaml",
     changed: () => {
       changes += 1;
     },
@@ -41,7 +42,7 @@ test("a job is a process with the arguments of its command, who asked in its env
   );
   const job = jobs.act({ kind: "backup", database: "shop; rm -rf /" }, "operator");
   expect(job).toMatchObject({
-    command: "odoo-pg backup create 'shop; rm -rf /'",
+    command: "odoo-pg backup create 'shop; rm -rf /' --config /etc/prod.yaml",
     by: "operator",
     plan: false,
   });
@@ -93,8 +94,19 @@ test("eight may run; they end with the agent, also those that do not want to; th
   expect(() => jobs.act({ kind: "backup" }, "operator")).toThrow(/just ending/);
 });
 
+test("a job shows its command with the configuration that it needs", () => {
+  const { jobs } = jobsRunning("");
+  const { command } = jobs.plan({ kind: "copy_neutralized", source: "-a", copy: "b" }, "operator");
+  expect(command).toBe("odoo-pg db copy --neutralize --config /etc/prod.yaml -- -a b");
+});
+
 test("a program that cannot be started is a job that failed", async () => {
-  const jobs = new Jobs({ stateDir: "/nowhere", program: ["/nowhere/node", "x"], changed: () => {} });
+  const jobs = new Jobs({
+    stateDir: "/nowhere",
+    program: ["/nowhere/node", "x"],
+    configFile: () => undefined,
+    changed: () => {},
+  });
   const job = await ended(jobs, jobs.act({ kind: "backup" }, "operator"));
   expect(job.exit_status).toBe(128);
   expect(job.lines.join()).toContain("cannot be started");

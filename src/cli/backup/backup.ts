@@ -71,7 +71,7 @@ export async function backupCreate(
     });
   }
   const report = await interruptible(
-    async (signal) => await createNow(context, names, "command", showProgress(context.output), signal),
+    async (signal) => await createNow(context, names, "command", showProgress(context), signal),
   );
   printRun(context, report, options);
   return report.ok ? 0 : 1;
@@ -330,7 +330,7 @@ export async function backupRestoreCheck(
   ids: readonly string[],
   options: JsonOption & { all: boolean },
 ): Promise<ExitStatus> {
-  const { output, config } = context;
+  const { config } = context;
   if (options.all && ids.length) {
     throw new OdooPgError("usage", {
       message: "--all and ids exclude each other.",
@@ -339,7 +339,7 @@ export async function backupRestoreCheck(
   }
   const every = options.all ? (await readCatalogue(backupPlaceOf(config))).backups.map(({ id }) => id) : ids;
   const report = await interruptible(
-    async (signal) => await drillNow(context, every, "command", showProgress(output), signal),
+    async (signal) => await drillNow(context, every, "command", showProgress(context), signal),
   );
   printDrill(context, report, options);
   return report.ok ? 0 : 1;
@@ -366,7 +366,7 @@ export async function backupVerify(
   const catalogue = await readCatalogue(place);
   const backups: CataloguedBackup[] = options.all ? [...catalogue.backups] : [];
   for (const id of ids) backups.push(await findNamedBackup(place, context.invocation.cwd, id));
-  const show = showProgress(output);
+  const show = showProgress(context);
   const owner = await serverOwner(context);
   const results: Verified[] = options.all
     ? catalogue.unreadable.map(({ id, problem }) => ({ id, database: "", ok: false, problems: [problem] }))

@@ -45,7 +45,7 @@ export async function down(context: Context): Promise<ExitStatus> {
     });
   }
   if (running?.build !== BUILD || running.ending) await ensureAgent(start);
-  const show = showProgress(output);
+  const show = showProgress(context);
   try {
     await orderEvenIfItLeft(start, "/down", {}, show.event);
   } finally {

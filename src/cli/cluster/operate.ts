@@ -21,7 +21,7 @@ export async function operate(
       next: nextStep`${odooPg("up")}, then the same command again.`,
     });
   }
-  const show = showProgress(output);
+  const show = showProgress(context);
   const abort = new AbortController();
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
   try {

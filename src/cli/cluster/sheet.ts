@@ -145,7 +145,7 @@ function healthOf(node: NodeStatus, warnings: readonly Warning[]): Verdict | und
 
 function stateCell({ state, last_seen }: NodeStatus, at: string): string {
   const text = clean(state).slice(0, 24);
-  return state === "unreachable" && last_seen !== null
+  return (state === "unreachable" || state === "stopped") && last_seen !== null
     ? `${text} (last seen ${showTime(last_seen, at)})`
     : text;
 }

@@ -61,7 +61,7 @@ export async function up(
     config: context.config,
   };
   await ensureAgent(start);
-  const show = showProgress(context.output);
+  const show = showProgress(context);
   const abort = new AbortController();
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
   try {

@@ -83,7 +83,7 @@ async function backUp(context: Context, names: readonly string[]): Promise<ExitS
     context,
     names,
     "command",
-    showProgress(output),
+    showProgress(context),
     new AbortController().signal,
   );
   const { dir } = backupPlaceOf(config);

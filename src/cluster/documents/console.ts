@@ -17,6 +17,8 @@ export interface ConsoleDocument {
   readonly databases: readonly OdooDatabase[];
   readonly activity: Activity;
   /** The newest first. */
+  /** The configuration file that commands have to name to meet this cluster; null where it is found without. */
+  readonly config_file: string | null;
   readonly jobs: readonly Job[];
   /** The newest first. */
   readonly events: readonly ClusterEvent[];

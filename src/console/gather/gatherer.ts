@@ -63,6 +63,10 @@ export class Gatherer implements ConsoleSource {
     this.#events = new NewestEvents(parts.stateDir, EVENTS_SHOWN);
   }
 
+  configFile(): string | undefined {
+    return this.#parts.runtime()?.configFile;
+  }
+
   /** @throws OdooPgError not_running while nothing was applied */
   async document(): Promise<GatheredDocument> {
     this.#askedAt = monotonic();
@@ -81,6 +85,7 @@ export class Gatherer implements ConsoleSource {
       version: 1,
       at: new Date(time).toISOString(),
       cluster: status.cluster,
+      config_file: this.configFile() ?? null,
       verdict: verdictOf(status),
       recovery: recoveryOf({ enabled: this.#backupsEnabled(), backups, record, now: time }),
       status,

@@ -21,8 +21,7 @@ export function verdictOf(status: StatusDocument): Verdict {
       action: null,
     };
   }
-  const more = others.length ? ` (and ${others.length} more)` : "";
-  const sentence = `${asSentence(worst.message)}${more}.`;
+  const sentence = others.length ? `${worst.message} (And ${others.length} more.)` : worst.message;
   return {
     level: status.verdict,
     sentence,
@@ -32,14 +31,6 @@ export function verdictOf(status: StatusDocument): Verdict {
     next_step: worst.next_step,
     action: actionOf(worst, status),
   };
-}
-
-/** Warnings may end in a colon, where their next step completes them: on the page that stands by itself. */
-function asSentence(message: string): string {
-  return message
-    .replace(/\s+/g, " ")
-    .trim()
-    .replace(/[:;,.]$/, "");
 }
 
 function whatServes({ nodes, endpoints, backups }: StatusDocument): string {

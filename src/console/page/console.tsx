@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { ConsoleDocument, Job, Visitor } from "../../cluster/documents/console.ts";
+import { odooPg } from "../../next-step.ts";
 import type { Live } from "./live.ts";
 import { outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
 import type { Liveness } from "./model/connection.ts";
@@ -11,6 +12,7 @@ import { Databases } from "./parts/databases.tsx";
 import { Doing, Started, Told } from "./parts/doing.tsx";
 import { Events } from "./parts/events.tsx";
 import { Graphs } from "./parts/graphs.tsx";
+import { ConfigFile, InWords } from "./parts/next.tsx";
 import { Nodes } from "./parts/nodes.tsx";
 import { Recovery } from "./parts/recovery.tsx";
 import { Slow } from "./parts/slow.tsx";
@@ -47,7 +49,7 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
   };
   const dialog = { document, now, token: visitor?.token ?? "", ask: open, close };
   return (
-    <>
+    <ConfigFile.Provider value={document.config_file}>
       <Top document={document} liveness={liveness} visitor={visitor} />
       <main>
         <Verdict document={document} liveness={liveness} ask={ask} />
@@ -61,7 +63,7 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
       {request && <Doing key={JSON.stringify(request)} {...dialog} request={request} />}
       {!request && job && <Started {...dialog} job={job} />}
       {!request && !job && <Running document={document} now={now} openJob={setJob} />}
-    </>
+    </ConfigFile.Provider>
   );
 }
 
@@ -96,7 +98,7 @@ function Who({ visitor }: { readonly visitor: Visitor }): JSX.Element {
     return (
       <span class="who">
         <span>
-          You may look. To act: <code>odoo-pg console</code> or <a href="/sign-in">sign in</a>
+          You may look. To act: <InWords command={odooPg("console")} /> or <a href="/sign-in">sign in</a>
         </span>
       </span>
     );

@@ -99,8 +99,8 @@ describe("the sheet", () => {
         },
         PLAIN,
       );
-    expect(lastSeen(at - 3 * 60_000)).toContain("unreachable (last seen 09:38)  ?");
-    expect(lastSeen(at - 24 * 3_600_000)).toContain("unreachable (last seen 21 Nov 09:41)  ?");
+    expect(lastSeen(at - 3 * 60_000)).toContain("stopped (last seen 09:38)  ?");
+    expect(lastSeen(at - 24 * 3_600_000)).toContain("stopped (last seen 21 Nov 09:41)  ?");
   });
 
   test("marks what is not known with a question mark", () => {

@@ -24,7 +24,7 @@ describe("the verdict", () => {
         code: "slot_lost",
         severity: "warning",
         node: "pg2",
-        message: "pg2 cannot catch up. Have it made anew:",
+        message: "pg2 cannot catch up.",
         next: "printed",
         next_step: [odooPg("reseed", "pg2")],
         ...warning,
@@ -51,7 +51,7 @@ describe("the verdict", () => {
     expect(level).toBe(down.verdict);
     expect(sentence).toContain("pg2, a replica, is not running");
     expect(next).toBe(down.warnings[0]?.next);
-    expect(warned({}, {}, {}).sentence).toBe("pg2 cannot catch up. Have it made anew (and 2 more).");
+    expect(warned({}, {}, {}).sentence).toBe("pg2 cannot catch up. (And 2 more.)");
   });
 
   test("has a button exactly where the next step is a command of the page", () => {
@@ -206,6 +206,7 @@ test("a document is another one when something has changed, not when only the cl
       version: 1,
       at: new Date(at).toISOString(),
       cluster: "prod",
+      config_file: null,
       verdict: verdictOf(status),
       recovery: recoveryOf({ enabled: true, backups: [], record: undefined, now: NOW }),
       status: { ...status, at: new Date(at).toISOString(), backups },

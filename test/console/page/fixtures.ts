@@ -136,6 +136,7 @@ export function fixturesAt(now: number) {
     version: 1,
     at,
     cluster: "prod",
+    config_file: null,
     verdict: {
       level: "ok",
       sentence: "All is well: pg1 takes writes, all 2 replicas serve reads, and every database is backed up.",

@@ -81,7 +81,7 @@ function levelOf({ name, state }: NodeStatus, { warnings }: StatusDocument): Lev
 }
 
 function stateText({ state, last_seen }: NodeStatus, now: number): string {
-  return state === "unreachable" && last_seen !== null
+  return (state === "unreachable" || state === "stopped") && last_seen !== null
     ? `${state}, last seen ${clock(last_seen, now)}`
     : state;
 }

@@ -2,8 +2,10 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import { databaseRows, databasesSummary, matching, type DatabaseRow } from "../model/databases.ts";
+import { odooPg } from "../../../next-step.ts";
 import type { Ask } from "./ask.ts";
 import { Mark } from "./mark.tsx";
+import { InWords } from "./next.tsx";
 import { Section } from "./section.tsx";
 
 /** So many are read at a glance; more of them get a field to search in. */
@@ -25,7 +27,7 @@ export function Databases(props: {
       {rows.length === 0 && (
         <p>
           Odoo makes its first database itself, at <code>/web/database/manager</code>, or restore one:{" "}
-          <code>odoo-pg restore FILE</code>
+          <InWords command={odooPg("restore", "FILE")} />
         </p>
       )}
       {rows.length > FEW && (

@@ -1,6 +1,9 @@
-import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { printCommand, type Command, type NextStep } from "../../../next-step.ts";
+import { createContext, type JSX } from "preact";
+import { useContext, useState } from "preact/hooks";
+import { printNext, withConfig, type Command, type NextStep } from "../../../next-step.ts";
+
+/** The configuration file that commands have to name to meet the cluster; null where it is found without. */
+export const ConfigFile = createContext<string | null>(null);
 
 /** What to do, each of its commands apart and ready to be copied. */
 export function Next({ step }: { readonly step: NextStep }): JSX.Element {
@@ -12,8 +15,18 @@ export function Next({ step }: { readonly step: NextStep }): JSX.Element {
   );
 }
 
+/** A command among words, as it is typed. */
+export function InWords({ command }: { readonly command: Command }): JSX.Element {
+  return <code>{useTyped(command)}</code>;
+}
+
+function useTyped(command: Command): string {
+  const config = useContext(ConfigFile);
+  return printNext(withConfig([command], config ?? undefined));
+}
+
 function Typed({ command }: { readonly command: Command }): JSX.Element {
-  const text = printCommand(command);
+  const text = useTyped(command);
   return (
     <>
       <code>{text}</code> <Copy text={text} />

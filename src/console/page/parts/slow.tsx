@@ -5,10 +5,12 @@ import type {
   LongTransaction,
   SlowStatement,
 } from "../../../cluster/documents/console.ts";
+import { odooPg } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import { ago, count, many, UNKNOWN } from "../model/show.ts";
 import type { Ask } from "./ask.ts";
 import { Mark } from "./mark.tsx";
+import { InWords } from "./next.tsx";
 import { Section } from "./section.tsx";
 
 export function Slow(props: {
@@ -140,14 +142,14 @@ function Statements(props: {
       <p class="quiet">
         Not known: the server has not loaded <code>pg_stat_statements</code>. Set{" "}
         <code>shared_preload_libraries: pg_stat_statements</code> in <code>postgres.parameters</code>, then:{" "}
-        <code>odoo-pg up</code>
+        <InWords command={odooPg("up")} />
       </p>
     );
   if (missing === "extension")
     return (
       <p class="quiet">
         Not known: the server counts statements, and no database has the extension that shows them:{" "}
-        <code>{`odoo-pg psql -- -c 'CREATE EXTENSION pg_stat_statements'`}</code>
+        <InWords command={odooPg("psql", "--", "-c", "CREATE EXTENSION pg_stat_statements")} />
       </p>
     );
   if (statements === null || statements.length === 0) return <Quiet known={known} text="None yet." />;
