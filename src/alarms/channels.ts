@@ -139,7 +139,6 @@ function mailChannel(mailing: NonNullable<Config["alarms"]["mail"]>): Channel {
       const { sendMail } = await import("../system/network/smtp.ts");
       const refused = await sendMail(
         { host, port: port ?? usual[security], security, login, ca },
-        { from, to },
         mail(message, from, to),
         DELIVERY_LIMIT,
       ).catch((error: unknown) => {

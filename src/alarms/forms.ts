@@ -1,3 +1,4 @@
+import type { Mail } from "../system/network/smtp.ts";
 import type { AlarmMessage } from "./message.ts";
 
 /** What each kind of receiver is given. Pure. */
@@ -64,42 +65,16 @@ export function pingAddress(address: string, signal: string): string {
   return url.href;
 }
 
-/**
- * A whole message for SMTP: plain text in UTF-8. Addresses are ASCII, as the configuration checks.
- * Sources: RFC 5322 (headers), RFC 2047 (encoded words of 75 characters at most), RFC 3834 (Auto-Submitted).
- */
-export function mail(message: AlarmMessage, from: string, to: readonly string[]): string {
+/** What a mail says, with a Message-ID that no name of a node or channel can break. */
+export function mail(message: AlarmMessage, from: string, to: readonly string[]): Mail {
   const domain = from.slice(from.lastIndexOf("@") + 1);
-  // No two words in a Message-ID are joined by what the name of a node or a channel may hold.
   const id = Buffer.from(`${message.id}:${message.at}`).toString("base64url");
-  return [
-    `From: ${from}`,
-    `To: ${to.join(", ")}`,
-    `Subject: ${encodedWords(headline(message))}`,
-    `Date: ${new Date(message.at).toUTCString().replace("GMT", "+0000")}`,
-    `Message-ID: <${id}@${domain}>`,
-    "Auto-Submitted: auto-generated",
-    "MIME-Version: 1.0",
-    "Content-Type: text/plain; charset=utf-8",
-    "Content-Transfer-Encoding: base64",
-    "",
-    ...(Buffer.from(`${plainText(message).replaceAll("\n", "\r\n")}\r\n`)
-      .toString("base64")
-      .match(/.{1,76}/g) ?? []),
-    "",
-  ].join("\r\n");
-}
-
-function encodedWords(text: string): string {
-  if (/^[\x20-\x7e]*$/.test(text)) return text;
-  const words: string[] = [];
-  let word = "";
-  for (const character of text) {
-    if (Buffer.byteLength(word + character) > 42) {
-      words.push(word);
-      word = "";
-    }
-    word += character;
-  }
-  return [...words, word].map((part) => `=?UTF-8?B?${Buffer.from(part).toString("base64")}?=`).join("\r\n ");
+  return {
+    from,
+    to,
+    subject: headline(message),
+    text: plainText(message),
+    messageId: `<${id}@${domain}>`,
+    date: new Date(message.at),
+  };
 }

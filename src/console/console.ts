@@ -17,6 +17,7 @@ import { monotonic, now } from "../system/clock.ts";
 import { isErrno, readTextIfAny } from "../system/files/files.ts";
 import type { Log } from "../system/log.ts";
 import { portHolder } from "../system/network/network.ts";
+import { Mutex } from "../system/mutex.ts";
 import { serveWeb, type WebServer } from "../system/network/web.ts";
 import { ensureConsolePasswords } from "../store/secrets.ts";
 
@@ -61,7 +62,7 @@ export class ConsoleServer {
   #openedWith = "";
   #problem: string | undefined;
   #triedAt = -Infinity;
-  #queue: Promise<void> = Promise.resolve();
+  readonly #mutex = new Mutex();
 
   constructor(options: ConsoleServerOptions) {
     this.#options = options;
@@ -117,10 +118,9 @@ export class ConsoleServer {
   }
 
   async #inTurn(act: () => Promise<void>): Promise<void> {
-    this.#queue = this.#queue.then(act).catch((error: unknown) => {
+    await this.#mutex.run(act).catch((error: unknown) => {
       this.#tell(error instanceof Error ? error.message : String(error));
     });
-    await this.#queue;
   }
 
   #tell(problem: string | undefined): void {

@@ -286,7 +286,7 @@ async function dumpInto(
     const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, ["--section=pre-data"]);
     // What rows need has to be there before them; what is set aside is told in the end.
     const tables = await loadAsSql(filling, frame, before, { again: true });
-    const rows = produce({ program, args: argsOf("--section=data"), environment, signal });
+    const rows = await produce({ program, args: argsOf("--section=data"), environment, signal });
     try {
       await pgRestore(filling, ["--section=data", "--exit-on-error"], { input: rows.output });
     } finally {

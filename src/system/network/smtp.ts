@@ -1,3 +1,4 @@
+import MailComposer from "nodemailer/lib/mail-composer";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 
 export interface MailServer {
@@ -10,19 +11,46 @@ export interface MailServer {
   readonly ca: string | undefined;
 }
 
+/** A mail of plain text. Its addresses are ASCII. */
+export interface Mail {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly subject: string;
+  readonly text: string;
+  /** With its angle brackets. */
+  readonly messageId: string;
+  readonly date: Date;
+}
+
 /**
- * Sends one message. The password is in no error.
+ * A mail as it goes over the wire.
+ * Source of Auto-Submitted: RFC 3834; no server and no person answers such a mail automatically.
+ */
+export async function composed({ from, to, subject, text, messageId, date }: Mail): Promise<Buffer> {
+  const headers = { "Auto-Submitted": "auto-generated" };
+  return await new MailComposer({
+    from,
+    to: [...to],
+    subject,
+    text,
+    messageId,
+    date,
+    headers,
+    newline: "\r\n",
+  })
+    .compile()
+    .build();
+}
+
+/**
+ * Sends one mail. The password is in no error.
  * @param limit milliseconds for all of it
  * @returns addresses that the server refused, while it took others
  * @throws Error with the words of the server, or why it cannot be reached
  */
-export async function sendMail(
-  server: MailServer,
-  envelope: { readonly from: string; readonly to: readonly string[] },
-  message: string,
-  limit: number,
-): Promise<readonly string[]> {
+export async function sendMail(server: MailServer, mail: Mail, limit: number): Promise<readonly string[]> {
   const { host, port, security, login, ca } = server;
+  const message = await composed(mail);
   const connection = new SMTPConnection({
     host,
     port,
@@ -47,7 +75,7 @@ export async function sendMail(
         reject(new Error(`${host}:${port}: ${login ? text.replaceAll(login.password, "…") : text}`));
       };
       const send = (): void =>
-        connection.send({ from: envelope.from, to: [...envelope.to] }, message, (error, info) => {
+        connection.send({ from: mail.from, to: [...mail.to] }, message, (error, info) => {
           if (error) fail(error);
           else {
             clearTimeout(timer);

@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { createReadStream } from "node:fs";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { OdooPgError } from "../../errors.ts";
 import { isErrno } from "../files/files.ts";
+import { childEnvironment, loadExeca, programFailure } from "./child.ts";
 
 /** A program of a pipe. Nothing of our environment but PATH reaches it. */
 export interface PipedProgram {
@@ -22,65 +23,68 @@ const LAST_WORDS = 8000;
 const CHUNK = 256 * 1024;
 
 interface Running {
-  readonly child: ChildProcess;
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
   /** Rejects with an OdooPgError that holds the program's last words. */
   readonly ended: Promise<void>;
   readonly kill: () => void;
 }
 
-function start(piece: PipedProgram, stdin: "pipe" | "ignore", stdout: "pipe" | "ignore"): Running {
-  const child = spawn(piece.program, [...piece.args], {
-    stdio: [stdin, stdout, "pipe"],
+/** Lines in which a program says what went wrong. */
+const TELLING = { is: /error|fatal|detail|hint|invalid|cannot|could not/i, lines: 6 };
+
+async function start(
+  piece: PipedProgram,
+  stdin: "pipe" | "ignore",
+  stdout: "pipe" | "ignore",
+): Promise<Running> {
+  const { execa } = await loadExeca();
+  const { program, args, environment, signal, onStderr } = piece;
+  const child = execa(program, args, {
+    stdin,
+    stdout,
+    stderr: "pipe",
+    // What it gives is streamed, and held nowhere.
+    buffer: false,
     cwd: "/",
-    env: { PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C", ...piece.environment },
+    env: childEnvironment(environment),
+    extendEnv: false,
+    reject: false,
   });
   let words = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     words = (words + text).slice(-LAST_WORDS);
-    piece.onStderr?.(text);
+    onStderr?.(text);
   });
   const kill = (): void => void child.kill("SIGKILL");
-  piece.signal?.addEventListener("abort", kill, { once: true });
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once("error", (error) => reject(notStarted(piece.program, error)));
-    child.once("close", (code, signal) => {
-      piece.signal?.removeEventListener("abort", kill);
-      if (code === 0) resolve();
-      else if (piece.signal?.aborted === true)
-        reject(new OdooPgError("interrupted", { message: `${piece.program} was interrupted.` }));
-      else reject(programFailure(piece.program, signal ?? `exit status ${code}`, words));
-    });
+  signal?.addEventListener("abort", kill, { once: true });
+  const ended = child.then((result) => {
+    signal?.removeEventListener("abort", kill);
+    if (result.exitCode === 0) return;
+    if (signal?.aborted === true)
+      throw new OdooPgError("interrupted", { message: `${program} was interrupted.` });
+    if (result.exitCode === undefined && result.signal === undefined) throw notStarted(program, result.cause);
+    const end =
+      result.signal === undefined
+        ? `failed (exit status ${result.exitCode})`
+        : `was killed (${result.signal})`;
+    throw programFailure(program, end, words, TELLING);
   });
   // Whoever waits gets the error; nobody has to.
   ended.catch(() => {});
-  if (piece.signal?.aborted === true) kill();
-  return { child, ended, kill };
+  if (signal?.aborted === true) kill();
+  return { stdin: child.stdin, stdout: child.stdout, ended, kill };
 }
 
-function notStarted(program: string, error: Error): OdooPgError {
+function notStarted(program: string, cause: unknown): OdooPgError {
   return new OdooPgError("program_missing", {
-    message: isErrno(error, "ENOENT")
+    message: isErrno(cause, "ENOENT")
       ? `The program ${program} is not installed.`
-      : `${program} cannot be started: ${error.message}`,
+      : `${program} cannot be started: ${cause instanceof Error ? cause.message : String(cause)}`,
     safe: "Nothing was changed.",
     next: `apt-get install -y ${program.split("/").at(-1) ?? program}`,
-    cause: error,
+    cause,
   });
-}
-
-/** What a failed program said last, as an error; a full disk is told apart. */
-function programFailure(program: string, how: string, words: string): OdooPgError {
-  const lines = words.trim().split("\n");
-  const telling = lines.filter((line) => /error|fatal|detail|hint|invalid|cannot|could not/i.test(line));
-  const text = (telling.length ? telling : lines).slice(-6).join("\n  ");
-  if (/No space left on device|Disk quota exceeded/.test(words)) {
-    return new OdooPgError("disk_full", {
-      message: `${program} found no room left on the disk:\n  ${text}`,
-      safe: "What existed before is unchanged.",
-      next: "Make room, then run the same command again.",
-    });
-  }
-  return new OdooPgError("command_failed", { message: `${program} failed (${how}):\n  ${text}` });
 }
 
 /**
@@ -89,58 +93,41 @@ function programFailure(program: string, how: string, words: string): OdooPgErro
  * then the program is killed.
  */
 export async function feed(piece: PipedProgram, input: AsyncIterable<Buffer | string>): Promise<void> {
-  const { child, ended, kill } = start(piece, "pipe", "ignore");
-  const { stdin } = child;
-  let gone = false;
-  const left = ended.then(
-    () => {
-      gone = true;
-    },
-    () => {
-      gone = true;
-    },
-  );
-  // A program that ends early closes its input: its exit status tells more than EPIPE.
-  stdin?.on("error", () => {});
-  try {
-    for await (const chunk of input) {
-      if (gone || !stdin || stdin.destroyed) break;
-      if (!stdin.write(chunk)) {
-        let drained = (): void => {};
-        const drain = new Promise<void>((resolve) => {
-          drained = resolve;
-          stdin.once("drain", resolve);
-          stdin.once("close", resolve);
-        });
-        await Promise.race([drain, left]);
-        stdin.off("drain", drained);
-        stdin.off("close", drained);
-      }
+  const { stdin, ended, kill } = await start(piece, "pipe", "ignore");
+  const failed: { cause?: { readonly error: unknown } } = {};
+  const watched = async function* (): AsyncGenerator<Buffer | string> {
+    try {
+      yield* input;
+    } catch (error) {
+      // Before its input ends: it would take half of it for all.
+      kill();
+      failed.cause = { error };
+      throw error;
     }
-  } catch (error) {
-    kill();
-    await left;
-    throw error;
+  };
+  // A program that ends early closes its input: its exit status tells more than EPIPE.
+  if (stdin) await pipeline(watched, stdin).catch(() => {});
+  if (failed.cause) {
+    await ended.catch(() => {});
+    throw failed.cause.error;
   }
-  stdin?.end();
   await ended;
 }
 
 /** Starts a program whose output is read. The reader then awaits `ended`: a half output is none. */
-export function produce(piece: PipedProgram): {
+export async function produce(piece: PipedProgram): Promise<{
   readonly output: AsyncIterable<Buffer>;
   readonly ended: Promise<void>;
   readonly kill: () => void;
-} {
-  const { child, ended, kill } = start(piece, "ignore", "pipe");
-  const { stdout } = child;
+}> {
+  const { stdout, ended, kill } = await start(piece, "ignore", "pipe");
   if (!stdout) throw new Error("a program without an output");
   return { output: stdout, ended, kill };
 }
 
 /** The output of a program, whose failure becomes an error at the end of the output. */
 export async function* outputOf(piece: PipedProgram): AsyncGenerator<Buffer> {
-  const { output, ended, kill } = produce(piece);
+  const { output, ended, kill } = await produce(piece);
   try {
     yield* output;
     await ended;

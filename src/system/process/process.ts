@@ -1,13 +1,9 @@
 import { spawn } from "node:child_process";
+import { childEnvironment, loadExeca, programFailure } from "./child.ts";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { OdooPgError } from "../../errors.ts";
 import { monotonic, pause } from "../clock.ts";
 import type { Owner } from "../files/files.ts";
-
-/** Loaded when the first program is run: a command that runs none must not pay for it. */
-async function loadExeca(): Promise<typeof import("execa")> {
-  return await import("execa");
-}
 
 export interface RunOptions {
   /** User to run as; the present one when undefined. */
@@ -27,11 +23,6 @@ export interface Ran {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
-}
-
-/** What children see of our environment. PG* variables and secrets never pass on. */
-function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
-  return { PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C", TZ: "UTC", ...extra };
 }
 
 /** Ends what is left of the process group of a program that was killed. */
@@ -95,20 +86,8 @@ export async function runOrFail(
   options: RunOptions = {},
 ): Promise<Ran> {
   const ran = await run(program, args, options);
-  if (ran.exitCode !== 0) {
-    const words = (ran.stderr.trim() || ran.stdout.trim()).split("\n").slice(-6).join("\n  ");
-    if (/No space left on device/.test(words)) {
-      throw new OdooPgError("disk_full", {
-        message: `${program} found no room left on the disk:\n  ${words}`,
-        safe: "What existed before is unchanged.",
-        next: "Make room, then run the same command again.",
-      });
-    }
-    throw new OdooPgError("command_failed", {
-      message: `${program} failed (exit status ${ran.exitCode}):\n  ${words}`,
-    });
-  }
-  return ran;
+  if (ran.exitCode === 0) return ran;
+  throw programFailure(program, `failed (exit status ${ran.exitCode})`, ran.stderr.trim() || ran.stdout);
 }
 
 /**
@@ -160,6 +139,7 @@ export async function startDetached(
 ): Promise<Started> {
   const log = openSync(options.logFile, "a", 0o600);
   try {
+    // Not by execa: the log has to be the child's own file, not a stream that ends with this process.
     const child = spawn(program, args, {
       detached: true,
       stdio: ["ignore", log, log],
