@@ -34,36 +34,35 @@ export const ERRORS = {
     exit: 2,
     meaning: "Started as root, and there is no unprivileged user to run the servers as.",
   },
-  state_dir_unusable: { exit: 1, meaning: "The state directory cannot be made, written or read." },
+  state_dir_unusable: { exit: 1, meaning: "The state directory cannot be created, written or read." },
   filestore_unusable: {
     exit: 1,
     meaning:
-      "The directory of Odoo's filestores is not there, as when a disk is not mounted, or may not be read.",
+      "The directory of Odoo's filestores is missing, for example because a disk is not mounted, or may not be read.",
   },
-  disk_full: { exit: 1, meaning: "There is not enough room on a disk." },
+  disk_full: { exit: 1, meaning: "A disk does not have enough room." },
   port_in_use: { exit: 1, meaning: "A port that the cluster needs is taken by another program." },
   data_directory_unusable: {
     exit: 1,
     meaning:
-      "A data directory belongs to another cluster or major version, or is not one. It was not touched.",
+      "A data directory belongs to another cluster or major version, or is not one. It was left as it is.",
   },
   node_failed: { exit: 1, meaning: "A database server does not start or stops again; its log says why." },
   node_unknown: { exit: 2, meaning: "No node has this name." },
   node_not_ready: { exit: 1, meaning: "A node is not in the state that this action needs." },
   primary_unreachable: { exit: 69, meaning: "The primary does not answer." },
-  not_running: { exit: 69, meaning: "The cluster, or the part of it that is asked for, is not running." },
+  not_running: { exit: 69, meaning: "The cluster, or the part of it that is needed, is not running." },
   still_running: { exit: 75, meaning: "The cluster is running and must be stopped first." },
-  locked: { exit: 75, meaning: "Another odoo-pg works on this cluster; the message says which." },
-  timed_out: { exit: 75, meaning: "A wait reached its limit; the message says what it waited for." },
-  confirmation_missing: { exit: 2, meaning: "A severe action needs the name typed with --confirm." },
+  locked: { exit: 75, meaning: "Another odoo-pg is working on this cluster; the message says which." },
+  timed_out: { exit: 75, meaning: "A wait timed out; the message says what for." },
+  confirmation_missing: { exit: 2, meaning: "A drastic action needs the name typed out with --confirm." },
   refused: { exit: 1, meaning: "The action would not be safe now; the message says why." },
   command_failed: { exit: 1, meaning: "A program that odoo-pg ran ended with an error." },
   database_unknown: { exit: 2, meaning: "No database has this name." },
-  database_exists: { exit: 2, meaning: "A database, or a filestore, of this name is there already." },
+  database_exists: { exit: 2, meaning: "A database, or a filestore, of this name already exists." },
   dump_unusable: {
     exit: 1,
-    meaning:
-      "A file that was to be restored is cut off, damaged, unsafe, or not a dump; the message says which.",
+    meaning: "A file to restore is truncated, damaged, unsafe, or not a dump; the message says which.",
   },
   restore_failed: {
     exit: 1,
@@ -73,28 +72,28 @@ export const ERRORS = {
   objects_set_aside: {
     exit: 3,
     meaning:
-      "Some objects could not be made, and all else is restored: their SQL lies in the file that is named, with the rows of tables that are among them, to be read and run by a superuser.",
+      "Everything was restored but some objects that could not be created: their SQL, with the rows of tables among them, is in the file that is named, for a superuser to read and run.",
   },
   backup_unknown: { exit: 2, meaning: "No backup has this id." },
   backup_damaged: {
     exit: 1,
-    meaning: "A backup is not what it was when it was made; the message names what is wrong with it.",
+    meaning: "A backup is no longer what it was when it was made; the message says what is wrong with it.",
   },
   backup_failed: {
     exit: 1,
-    meaning: "A backup could not be made; the message says of which database and why.",
+    meaning: "A backup could not be made; the message says for which database and why.",
   },
-  session_unknown: { exit: 2, meaning: "No session of a client on the primary has this process id." },
+  session_unknown: { exit: 2, meaning: "No client session on the primary has this process ID." },
   sign_in_needed: { exit: 1, meaning: "The console needs a sign-in at this address." },
   not_allowed: {
     exit: 1,
     meaning:
-      "The console does not take this from who asks: no operator, a request of another site, or `console.read_only`.",
+      "The console refuses this: the client is not an operator, the request comes from another site, or `console.read_only` is set.",
   },
   too_many_tries: { exit: 75, meaning: "Too many wrong passwords at the console: try again later." },
   interrupted: {
     exit: 130,
-    meaning: "Interrupted. What was begun can be taken up again by the same command.",
+    meaning: "Interrupted. What was started can be resumed by the same command.",
   },
   internal: { exit: 1, meaning: "A defect in odoo-pg itself." },
 } as const satisfies Record<string, ErrorKind>;

@@ -565,7 +565,7 @@ function requireFittingRecord(state: ClusterState, config: Config): void {
     const node = config.nodes[0]?.name ?? "NODE";
     throw new OdooPgError("refused", {
       message:
-        'The cluster follows a primary that odoo-pg does not run, and the configuration has no "upstream" any more.',
+        'The cluster follows a primary that odoo-pg does not run, and the configuration no longer has "upstream".',
       safe,
       next: nextStep`Put "upstream" back, then run ${odooPg("up")}. To make ${node} the primary: put it back, stop the other primary, then: ${odooPg("promote", node)}`,
     });

@@ -397,7 +397,7 @@ async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<v
       if (streams) return false;
       if (!(await lookWhetherStranded(runtime, handle).catch(() => false))) return false;
       throw new OdooPgError("node_not_ready", {
-        message: `Node ${name} needs reseed: ${runtime.state.primary} has no longer the WAL that it needs to catch up.`,
+        message: `Node ${name} needs reseed: ${runtime.state.primary} no longer has the WAL that it needs to catch up.`,
         safe: "Its data is untouched.",
         next: odooPg("reseed", name),
       });

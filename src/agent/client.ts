@@ -65,8 +65,8 @@ export async function order(
     if (error instanceof OdooPgError) throw error;
     if (signal?.aborted) {
       throw new OdooPgError("interrupted", {
-        message: "Interrupted. The agent goes on in the background.",
-        safe: "Nothing is half made.",
+        message: "Interrupted. The agent continues in the background.",
+        safe: "Nothing is left half done.",
         next:
           path === "/operate"
             ? nextStep`Follow it: ${odooPg("status", "--watch")}; how it ended: ${odooPg("history")}. Once it has ended, the same command would do it a second time.`
@@ -83,7 +83,7 @@ export async function order(
   }
   throw new OdooPgError("not_running", {
     message: "The agent ended before it was done.",
-    safe: "The servers go on; every step can be repeated.",
+    safe: "The servers keep running; every step can be repeated.",
     next: nextStep`Run the same command again. Its last words: ${odooPg("logs", "agent")}`,
   });
 }
@@ -156,7 +156,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
       if (holder !== undefined) throw silentHolder(holder, layout);
       throw new OdooPgError("not_running", {
         message: `The agent does not start: ${(await readTail(`${layout.agentLog}.start`, 2000)).trim()}`,
-        safe: "Servers that run go on.",
+        safe: "Running servers are not affected.",
         next: `Read ${layout.agentLog}, then run the same command again.`,
       });
     },
@@ -193,7 +193,7 @@ export async function orderEvenIfItLeft(
 function silentHolder(holder: number, layout: Layout): OdooPgError {
   return new OdooPgError("locked", {
     message: `The agent (process ${holder}) holds ${layout.lockFile} and does not answer.`,
-    safe: "Servers that run go on.",
+    safe: "Running servers are not affected.",
     next: `End it (kill ${holder}; if that does not help, kill -9 ${holder}), then run the same command again: servers and endpoints outlive it.`,
   });
 }

@@ -42,7 +42,7 @@ export class Turns {
   async take<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
     if (this.#closed) {
       throw new OdooPgError("not_running", {
-        message: "The agent is just ending.",
+        message: "The agent is shutting down.",
         safe: "Nothing was changed.",
         next: "Run the same command again.",
       });

@@ -84,7 +84,9 @@ export async function createBackup(
       return await attemptBackup(source, database, kinds, progress, attempt === 1);
     } catch (error) {
       if (attempt >= ATTEMPTS || !gaveWay(error)) throw error;
-      progress.note(`${database}: the dump gave way to somebody's exclusive lock: again, by one process`);
+      progress.note(
+        `${database}: the dump lost to another session's exclusive lock: trying again with one process`,
+      );
     }
   }
 }

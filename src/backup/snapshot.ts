@@ -40,7 +40,7 @@ export async function beginSnapshot(session: Session): Promise<Snapshot> {
     // 55P03 lock_not_available: lock_timeout.
     if (!(error instanceof Error && "code" in error && error.code === "55P03")) throw error;
     throw new OdooPgError("timed_out", {
-      message: "Somebody keeps a table locked, such as an update of modules or a collection of attachments.",
+      message: "A table stays locked, for example by a module update or by Odoo's clean-up of attachments.",
       safe: "Nothing was changed; earlier backups are untouched.",
       next: "Back up again when it is done.",
       cause: error,

@@ -41,7 +41,7 @@ export async function asApplied(
 ): Promise<number> {
   if (flags.whileInputOpen) whenInputEnds(() => endSelf("SIGTERM"));
   const dashes = invocation.args.indexOf("--");
-  if (dashes === -1) throw new OdooPgError("usage", { message: "The command stands behind --." });
+  if (dashes === -1) throw new OdooPgError("usage", { message: "The command goes after --." });
   const args = invocation.args.slice(dashes + 1);
   return await runProgram(
     { ...invocation, args },

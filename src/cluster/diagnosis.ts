@@ -123,7 +123,7 @@ function primaries(view: ClusterView): FoundWarning[] {
     found.push(
       warning("unexpected_primary", {
         node: primary.name,
-        message: `${primary.name} answers as a primary, but ${expectedPrimary} is the primary by record: no endpoint leads writes to ${primary.name}. Somebody promoted it outside odoo-pg.`,
+        message: `${primary.name} answers as a primary, but ${expectedPrimary} is the primary by record: no endpoint leads writes to ${primary.name}. Someone promoted it without odoo-pg.`,
         next: odooPg("logs", primary.name),
       }),
     );
@@ -151,7 +151,7 @@ function waitingWrites({ primary, nodes, input }: ClusterView): FoundWarning[] {
 /** What a node does that does not answer, as it follows its name. */
 function sayWhy({ state, silence, account }: NodeView): string {
   if (account?.waiting) return "is not started";
-  if (state === "starting") return "is starting, perhaps replaying its log after a crash";
+  if (state === "starting") return "is starting, perhaps replaying its WAL after a crash";
   if (state === "restarting" || state === "seeding" || state === "stopping") return `is ${state}`;
   return silence === undefined ? "does not answer as it should" : sayOf(silence);
 }
@@ -254,7 +254,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     found.push(
       warning("replica_not_streaming", {
         node: name,
-        message: `${name} does not stream from ${primary.name}: its data gets older. ${primary.name} refuses the role "replicator" (${oneLine(refusal)}).`,
+        message: `${name} does not stream from ${primary.name}: its data grows stale. ${primary.name} refuses the role "replicator" (${oneLine(refusal)}).`,
         next: nextStep`${odooPg("up")} gives the role its password and rights back`,
       }),
     );
@@ -279,7 +279,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     found.push(
       warning("replica_not_streaming", {
         node: name,
-        message: `${name} does not stream from ${primary.name}: its data gets older.`,
+        message: `${name} does not stream from ${primary.name}: its data grows stale.`,
         next: odooPg("logs", name),
       }),
     );
@@ -287,7 +287,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     found.push(
       warning("replay_paused", {
         node: name,
-        message: `Replay is paused on ${name}${behindBy(replica)}: somebody called pg_wal_replay_pause().`,
+        message: `Replay is paused on ${name}${behindBy(replica)}: someone called pg_wal_replay_pause().`,
         next: odooPg("psql", name, "--", "-c", "SELECT pg_wal_replay_resume()"),
       }),
     );
@@ -323,7 +323,7 @@ function ofSlot(replica: NodeView, primary: NodeView, view: ClusterView): FoundW
   const beyond =
     limit === undefined
       ? "without any limit (max_slot_wal_keep_size)"
-      : `and no more than ${showBytes(limit)}: beyond that ${name} has to be made anew`;
+      : `and no more than ${showBytes(limit)}: beyond that ${name} has to be rebuilt`;
   return [
     warning("slot_keeps_wal", {
       node: name,
@@ -423,7 +423,7 @@ function agent({ input }: ClusterView): FoundWarning[] {
     return [
       warning("agent_not_running", {
         message:
-          "The agent does not answer: reads go to the primary, and nobody starts again a server that dies.",
+          "The agent does not answer: reads go to the primary, and a server that dies is not restarted.",
         next: odooPg("up"),
       }),
     ];
@@ -439,7 +439,7 @@ function agent({ input }: ClusterView): FoundWarning[] {
   if (agent.keeping || agent.operation !== null) return [];
   return [
     warning("agent_waiting", {
-      message: "The agent runs, but nobody told it to keep the servers running.",
+      message: "The agent runs, but was not told to keep the servers running.",
       next: odooPg("up"),
     }),
   ];
@@ -529,7 +529,7 @@ function sayKept(kept: readonly KeptAside[]): string {
   const each = kept.map(
     ({ path, bytes }) => `${path} (${bytes === undefined ? "size not known yet" : showBytes(bytes)})`,
   );
-  return ` Old data is kept aside on it, and is yours to remove once you are sure that nobody needs it: ${each.join(", ")}.`;
+  return ` Old data is kept on it, and is yours to remove once you are sure that it is not needed: ${each.join(", ")}.`;
 }
 
 function settings({ input, nodes }: ClusterView): FoundWarning[] {

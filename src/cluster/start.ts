@@ -38,7 +38,7 @@ export type StartDecision =
 /** Decides from a node's data directory what makes it run. Nothing existing is ever initialised over. */
 export function decideStart(input: StartInput): StartDecision {
   const { node, primary, data, systemIdentifier, othersWithData } = input;
-  const untouched = "It was not touched.";
+  const untouched = "It was left as it is.";
   if (data.kind === "unusable") {
     return { action: "refuse", reason: `Node ${node}: ${data.reason}.`, safe: untouched, next: data.next };
   }
@@ -49,7 +49,7 @@ export function decideStart(input: StartInput): StartDecision {
         action: "refuse",
         reason: `Node ${node}: its data directory belongs to another cluster (system identifier ${data.systemIdentifier}, this cluster has ${systemIdentifier}).`,
         safe: untouched,
-        next: "Move that data directory away so that the node is made anew, or set another data_dir.",
+        next: "Move that data directory away so that the node is rebuilt, or set another data_dir.",
       };
     }
     if (node !== primary && !data.standby) {

@@ -31,7 +31,7 @@ export function planOf(action: Action): Plan {
       action.database === undefined
         ? "Every database is backed up now, with its attachments, as the schedule does."
         : `Database "${action.database}" is backed up now, with its attachments.`,
-      "No database is changed. Backups that have had their time are removed afterwards, as after every run.",
+      "No database is changed. Expired backups are removed afterwards, as after every run.",
     );
   }
   if (action.kind === "restore_copy") {

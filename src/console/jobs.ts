@@ -69,7 +69,7 @@ export class Jobs {
     if (this.#closed || this.#running.size >= RUNNING) {
       throw new OdooPgError("refused", {
         message: this.#closed
-          ? "The agent is just ending."
+          ? "The agent is shutting down."
           : `${RUNNING} commands that were started from the page are still running.`,
         safe: "Nothing was changed.",
         next: "Wait until one has ended, then try again.",

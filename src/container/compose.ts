@@ -191,6 +191,6 @@ export function renderCompose(options: ComposeOptions): string {
 #
 # Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, pgAdmin 5050: on this host alone, unless
 # ODOO_PG_ADDRESS in .env names another of its addresses. Changes of yours belong in compose.override.yaml: this file is
-# written anew by odoo-pg compose.
+# rewritten by odoo-pg compose.
 ${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }

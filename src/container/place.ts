@@ -83,5 +83,5 @@ export function wayToOtherData(directory: string): string {
   if (directory === HOME || directory === path.join(HOME, "main"))
     return `Mount that volume at ${usual}, and another one at ${HOME}.`;
   if (directory === path.join(usual, "data")) return `Mount that volume at ${HOME}.`;
-  return `Set PGDATA=${directory} to use it, or mount an empty volume to begin anew.`;
+  return `Set PGDATA=${directory} to use it, or mount an empty volume to start afresh.`;
 }

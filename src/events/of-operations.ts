@@ -25,7 +25,7 @@ export function operationEvent(request: Request, by: string, entry: HistoryPart 
   const sentences = {
     switchover: `${node ?? "?"} is the primary now, after ${from}${paused}`,
     promote: `${node ?? "?"} was promoted: it is the primary now, after ${from}${paused}`,
-    reseed: `${node ?? "?"} was made anew as a copy of ${from}`,
+    reseed: `${node ?? "?"} was rebuilt from ${from}`,
     rejoin: `${node ?? "?"} follows ${from} again`,
   };
   return { kind: request.operation, by, node, text: sentences[request.operation] };

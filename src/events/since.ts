@@ -14,7 +14,7 @@ export function momentOf(text: string, now: number): number {
   const date = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(date)) return date;
   throw new OdooPgError("usage", {
-    message: `--since ${text}: that is no length of time and no date.`,
+    message: `--since ${text}: that is neither a duration nor a date.`,
     next: nextStep`${odooPg("events", "--since", "24h")} (or 30m, 7d, 2026-03-01, 2026-03-01T09:00Z)`,
   });
 }

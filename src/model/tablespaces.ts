@@ -53,7 +53,7 @@ export function waitingForReseed(
       : []),
     ...(refused
       ? [
-          `A tablespace was made at ${refused}, where ${node} would write the files of ${primary}: it stopped before it did. Nothing is lost; made anew, it gets a place of its own.`,
+          `A tablespace was created at ${refused}, where ${node} would write the files of ${primary}: it stopped before doing so. Nothing is lost; rebuilt, it gets a directory of its own.`,
         ]
       : []),
   ];

@@ -73,7 +73,7 @@ export async function createRole(
     // duplicate_object
     if (error instanceof SqlError && error.code === "42710") {
       throw new OdooPgError("refused", {
-        message: `Role "${name}" is there already.`,
+        message: `Role "${name}" already exists.`,
         safe: "The role and its password are as they were.",
         next: nextStep`Choose another name (${odooPg("role", "list")}), or change its password: ${odooPg("psql", "--", "-c", `\\password ${id(name)}`)}`,
       });

@@ -38,8 +38,8 @@ export async function ensureTemplate(
   if (found && !(found.ofSuperuser && (await isFit(place, template)))) {
     await make(place, IN_THE_MAKING);
     const kept = await replace(place, template);
-    tell(`the template ${template} is made anew, as the superuser's`);
-    if (kept !== undefined) tell(`what somebody added to the old one is kept in ${kept}`);
+    tell(`the template ${template} is recreated, owned by the superuser`);
+    if (kept !== undefined) tell(`what was added to the old one is kept in ${kept}`);
   } else await make(place, template, found !== undefined);
   const after = await lookFor(session, template);
   if (after?.isTemplate !== true) await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);

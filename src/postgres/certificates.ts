@@ -150,7 +150,7 @@ async function isGood(
   if (!issuedBy) {
     throw damagedFile(authority, "it holds no certificate", {
       code: "state_dir_unusable",
-      safe: "Nothing was changed; the servers go on with the certificates that they have.",
+      safe: "Nothing was changed; the servers keep the certificates that they have.",
       next: nextStep`Put it back from a copy. Without one: remove ${path.dirname(authority)}, then ${odooPg("up")} makes another authority, which clients that verify it have to be given.`,
     });
   }

@@ -23,7 +23,7 @@ export async function endOrphans(dataDir: string, node: string): Promise<number>
   const left = await processesWorkingIn(place, "postgres");
   if (left === undefined) {
     throw new OdooPgError("node_not_ready", {
-      message: `Whether processes of ${node} are left cannot be told: the system does not say where its processes work.`,
+      message: `It cannot be determined whether processes of ${node} are left: the system does not show where processes work.`,
       safe: "Nothing was changed.",
       next: "Run it as the user that owns the data directory; without /proc, install lsof.",
     });

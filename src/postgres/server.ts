@@ -220,7 +220,7 @@ function afterFailure(why: StartFailure, node: string): NextText {
   const next = {
     port_in_use: "Another program holds the port: stop it or give the node another port.",
     disk_full: nextStep`Make room on the disk, then run: ${odooPg("up")}`,
-    tablespace_refused: nextStep`A tablespace was made that it has no place for. Made anew, it gets one: ${odooPg("reseed", node)}`,
+    tablespace_refused: nextStep`A tablespace was created that it has no directory for. Rebuilt, it gets one: ${odooPg("reseed", node)}`,
     other: nextStep`Read the whole log: ${odooPg("logs", node)}`,
   } satisfies Record<StartFailure, NextText>;
   return next[why];

@@ -216,7 +216,7 @@ async function copyByDump(copying: Copying): Promise<Copied> {
   try {
     const snapshot = await beginSnapshot(session);
     const definitions = await readDefinitions(session);
-    progress.step(order.to, `copy ${order.from} by a dump: somebody is connected`);
+    progress.step(order.to, `copy ${order.from} by a dump: it is in use`);
     await target.createEmpty(definitions.database);
     const immutableUnaccent = definitions.unaccent?.immutable === true;
     const { contents, result } = await contentsBeside(

@@ -78,7 +78,7 @@ export async function assertFree(source: BackupSource, name: string): Promise<vo
   assertDatabaseName(source.config, name);
   if ((await listDatabases(source)).some(({ database }) => database === name)) {
     throw new OdooPgError("database_exists", {
-      message: `Database "${name}" is there already.`,
+      message: `Database "${name}" already exists.`,
       safe: "Nothing was changed.",
       next: "Choose another name.",
     });

@@ -133,7 +133,7 @@ async function layoutOf(filling: Filling, input: BundleInput): Promise<BundleLay
   const layout = reader.layout();
   if (typeof layout !== "string") return layout;
   throw new OdooPgError("dump_unusable", {
-    message: `It is not clear what is to be restored from ${input.file}: ${layout}.`,
+    message: `It is not clear what to restore from ${input.file}: ${layout}.`,
     safe: "Nothing was changed.",
     next: "Unpack it, and restore the file that is meant.",
   });

@@ -86,7 +86,7 @@ function unreadableArchive(file: string, error: unknown): unknown {
     /could not (?:read from input file|find block ID|read from|open input file|uncompress|close compress|open file)|unexpected end of file|corrupt|did not find magic string|input file (?:is too short|appears|does not appear)|unexpected block ID|error during file seek|invalid|out of memory/i;
   if (!cut.test(words)) return error;
   return new OdooPgError("dump_unusable", {
-    message: `${file} is cut off or damaged. ${words}`,
+    message: `${file} is truncated or damaged. ${words}`,
     next: "Take another copy of the file.",
     cause: error,
   });

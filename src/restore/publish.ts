@@ -116,7 +116,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
   await source.superuser.use(async (session) => {
     if (!(await lockMark(session, markOf(from)))) {
       throw new OdooPgError("locked", {
-        message: "Another odoo-pg renames a database at this moment.",
+        message: "Another odoo-pg is renaming a database.",
         safe: "Nothing was changed.",
         next: "Run the same command again in a moment.",
       });
@@ -151,7 +151,7 @@ async function oidOf(session: Session, database: string): Promise<string> {
   const [row] = await session.query("SELECT oid::text FROM pg_database WHERE datname = $1", [database]);
   if (row) return String(row["oid"]);
   throw new OdooPgError("database_unknown", {
-    message: `There is no database "${database}" any more.`,
+    message: `Database "${database}" no longer exists.`,
     safe: "What was restored is removed.",
     next: "Restore it with --as.",
   });

@@ -163,7 +163,7 @@ async function assertName(
   if (replace && !keepOld) await assertReplaceable(source.superuser, database);
   if (!replace && present !== undefined) {
     throw new OdooPgError("database_exists", {
-      message: `Database "${database}" is there already.`,
+      message: `Database "${database}" already exists.`,
       safe: "Nothing was changed.",
       next: `Choose another name, or replace it: --replace ${JSON.stringify(database)} --confirm ${JSON.stringify(database)}`,
     });

@@ -203,7 +203,7 @@ export async function applyConfiguration(runtime: Runtime, progress: Progress): 
 
 function notConfigured(node: string, reason: string): OdooPgError {
   return new OdooPgError("node_not_ready", {
-    message: `Node ${node} ${reason}: it goes on with the configuration that it has.`,
+    message: `Node ${node} ${reason}: it keeps its present configuration.`,
     safe: "The other nodes have theirs.",
     next: odooPg("status"),
   });
@@ -282,7 +282,7 @@ function refusedLines(node: string, errors: readonly FileError[]): OdooPgError {
   const altered = errors.find(({ file }) => path.basename(file) === ALTERED_FILE)?.name ?? undefined;
   return new OdooPgError("parameter_invalid", {
     message: `${node} refuses its new configuration:\n${lines.join("\n")}`,
-    safe: `${node} goes on with what it ran with before.`,
+    safe: `${node} keeps running with its previous configuration.`,
     next:
       altered === undefined
         ? nextStep`Correct odoo-pg.yaml, then run: ${odooPg("up")}`

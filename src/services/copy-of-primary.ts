@@ -36,7 +36,7 @@ export async function copyOfPrimary(
   return await copy.catch((error: unknown) => {
     if (!runtime.interruption.signal.aborted) throw error;
     throw new OdooPgError("interrupted", {
-      message: `The copy of ${primary.node.name} for ${handle.node.name} was given up: the cluster goes down.`,
+      message: `The copy of ${primary.node.name} for ${handle.node.name} was abandoned: the cluster is being stopped.`,
       safe: "What existed before is unchanged. A half copy is never started.",
       next: nextStep`When the cluster is to run again: ${odooPg("up")}, then ${odooPg("reseed", handle.node.name)} if that was asked for.`,
       cause: error,

@@ -24,7 +24,7 @@ export async function requireOwnHosts({ nodes }: Pick<Config, "nodes">): Promise
   if (!found.length) return;
   throw new OdooPgError("config_invalid", {
     message: `${found.join("\n")}\nAll nodes of a cluster run on the machine of its agent.`,
-    safe: "Nothing was changed; what runs goes on.",
+    safe: "Nothing was changed; what runs keeps running.",
     next: `Leave "host" out, or write an address of this machine (${["127.0.0.1", ...ownAddresses()].join(", ")}). For a replica on another machine, run odoo-pg there with "upstream".`,
   });
 }

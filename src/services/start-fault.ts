@@ -35,7 +35,7 @@ export async function requireStartable(
   });
   if (!fault) runtime.startable = tried;
   if (!fault) return;
-  const safe = `${name} was not restarted: it goes on with what it runs with.`;
+  const safe = `${name} was not restarted: it keeps its present settings.`;
   if (fault.altered) {
     throw new OdooPgError("parameter_invalid", {
       message: `${name} would not start again with what ALTER SYSTEM has set: ${sayLine(handle, fault.altered)}.\n${fault.words}`,

@@ -26,6 +26,6 @@ export async function readBackupStatus(stateDir: string): Promise<BackupRecord> 
 
 const RENEWED = {
   code: "state_dir_unusable",
-  safe: "The backups are not concerned.",
+  safe: "The backups are not affected.",
   next: odooPg("backup", "create", "--all"),
 } as const;

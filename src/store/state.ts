@@ -46,16 +46,16 @@ export type ClusterState = z.output<typeof stateSchema>;
 
 const DAMAGED = {
   code: "state_dir_unusable",
-  safe: "Nothing was changed; the data directories are not concerned.",
-  next: "Put the file back from a copy. It names the primary, so it is never guessed anew.",
+  safe: "Nothing was changed; the data directories are not affected.",
+  next: "Put the file back from a copy. It names the primary, so odoo-pg never guesses it.",
 } as const;
 
 /** @throws OdooPgError state_dir_unusable for what is damaged, or what as root somebody else could have written */
 async function readOurs<T>(file: string, schema: z.ZodType<T>, told: DamageText): Promise<T | undefined> {
   if (await isBelievable(file)) return await readJsonFile(file, schema, told);
   throw new OdooPgError("state_dir_unusable", {
-    message: `${file} does not belong to root: what it says is not believed. The state directory is as odoo-pg up to 0.1 made it, or somebody changed its owner.`,
-    safe: "Nothing was changed; what runs goes on.",
+    message: `${file} does not belong to root, so it is not trusted. The state directory was made by odoo-pg up to 0.1, or its owner was changed.`,
+    safe: "Nothing was changed; what runs keeps running.",
     next: nextStep`${odooPg("up")} makes it root's, without a restart.`,
   });
 }

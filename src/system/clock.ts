@@ -48,7 +48,7 @@ export async function waitUntil<T>(
     if (monotonic() - start > wait.limit) {
       throw new OdooPgError("timed_out", {
         message: `Still waiting for ${wait.what} after ${Math.round(wait.limit / 1000)} s.`,
-        safe: "Nothing is lost: what was begun goes on or can be begun again.",
+        safe: "Nothing is lost: what was started continues or can be started again.",
         next: wait.next ?? nextStep`Run the same command again, and look at: ${odooPg("status")}`,
       });
     }

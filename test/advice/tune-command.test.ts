@@ -104,7 +104,7 @@ test("tune --apply writes the difference into the file, up runs it, and a second
   expect(differing(after)).toEqual([]);
   expect(after.next).toBeNull();
   const again = await cluster.run(["tune", ...small, "--apply"]);
-  expect(again.stderr).toContain("Nothing is to be changed.");
+  expect(again.stderr).toContain("Nothing to change.");
   expect(readFileSync(cluster.configFile, "utf8")).toBe(written);
 
   // What goes over the file is named, and not written in vain.
@@ -151,7 +151,7 @@ describe("without a cluster", () => {
     expect(stderr).toMatch(
       /^Machine {2}[\d.]+ [MG]B memory \((machine|limit of the container)\b.*\), [\d.]+ CPUs?/m,
     );
-    expect(stderr).toContain("Nothing is to be changed.");
+    expect(stderr).toContain("Nothing to change.");
     expect(stdout).toContain("; for odoo.conf");
     expect((await run("--memory", "1GB")).stdout).toMatch(/^shared_buffers \* /m);
     const applied = await run("--memory", "1GB", "--apply");
@@ -160,7 +160,7 @@ describe("without a cluster", () => {
     expect(readFileSync(join(home, "odoo-pg.yaml"), "utf8")).toMatch(
       /^postgres:\n {2}parameters:\n {4}\w+: /,
     );
-    expect((await run("--memory", "1GB", "--apply")).stderr).toContain("Nothing is to be changed.");
+    expect((await run("--memory", "1GB", "--apply")).stderr).toContain("Nothing to change.");
   });
 
   test("a parameter of the environment is not written: the environment goes over the file", async () => {

@@ -183,7 +183,7 @@ describe("odoo-pg alarms", () => {
     const cluster = await throwawayCluster();
     const none = await cluster.run(["alarms", "test"]);
     expect(none.exitCode).toBe(1);
-    expect(none.stderr).toContain("No channel is configured: nobody is told of anything.");
+    expect(none.stderr).toContain("No channel is configured: nobody is notified.");
     const list = await cluster.run(["alarms", "list"]);
     expect([list.exitCode, list.stderr.trim()]).toEqual([0, "No alarm is on."]);
     // The name of 0.1.

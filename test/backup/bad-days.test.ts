@@ -218,7 +218,7 @@ test(
     const report = await running;
     await lock;
     expect(report.databases.map(({ outcome, error }) => [outcome, error])).toEqual([["ok", null]]);
-    expect(notes.some((text) => text.includes("again, by one process"))).toBe(true);
+    expect(notes.some((text) => text.includes("again with one process"))).toBe(true);
     expect((await verify(await newest())).ok).toBe(true);
   },
 );

@@ -75,7 +75,7 @@ test("data of another cluster is refused with both identifiers", () => {
   expect(decide({ data: whole(false, "42") })).toMatchObject({
     action: "refuse",
     reason: expect.stringMatching(/identifier 42, .*7300000000000000001/),
-    safe: "It was not touched.",
+    safe: "It was left as it is.",
   });
 });
 
@@ -83,7 +83,7 @@ test("what cannot be used is refused for its reason", () => {
   expect(decide({ data: { kind: "unusable", reason: "it is a cake", next: "Eat it." } })).toEqual({
     action: "refuse",
     reason: "Node pg1: it is a cake.",
-    safe: "It was not touched.",
+    safe: "It was left as it is.",
     next: "Eat it.",
   });
 });

@@ -689,7 +689,7 @@ describe("warnings", () => {
     ]);
     const { message, next } = warningOf(statusOf({ ...input, disks }), "disk_nearly_full");
     expect(message).toContain(
-      "yours to remove once you are sure that nobody needs it: /srv/pg/aside/pg3-20261122T023031Z (12 GB), /srv/pg/nodes/pg1/data.aside-1 (size not known yet).",
+      "yours to remove once you are sure that it is not needed: /srv/pg/aside/pg3-20261122T023031Z (12 GB), /srv/pg/nodes/pg1/data.aside-1 (size not known yet).",
     );
     expect(next).toBe("rm -r /srv/pg/aside/pg3-20261122T023031Z /srv/pg/nodes/pg1/data.aside-1");
   });

@@ -91,7 +91,7 @@ test("eight may run; they end with the agent, also those that do not want to; th
     .map(({ lines }) => Number(lines[0]));
   await jobs.close();
   expect(pids.filter(isAlive)).toEqual([]);
-  expect(() => jobs.act({ kind: "backup" }, "operator")).toThrow(/just ending/);
+  expect(() => jobs.act({ kind: "backup" }, "operator")).toThrow(/shutting down/);
 });
 
 test("a job shows its command with the configuration that it needs", () => {

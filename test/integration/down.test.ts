@@ -80,7 +80,7 @@ describe("down", () => {
     expect(ran.stderr).toContain("is stopped; its data stays");
     const given = await reseed.ended;
     expect(given.exitCode).toBe(130);
-    expect(reseed.stderr()).toContain("was given up: the cluster goes down");
+    expect(reseed.stderr()).toContain("was abandoned: the cluster is being stopped");
     await expectStopped();
     await cluster.up();
     await cluster.healthy();

@@ -32,7 +32,7 @@ describe("a node that is not there", () => {
   test("is answered with those that are, and with the one that was meant", async () => {
     await fails(
       ["reseed"],
-      "Which node is to be made anew? The replicas are: pg2.",
+      "Which node do you want to rebuild? The replicas are: pg2.",
       "Next: odoo-pg reseed pg2",
     );
     await fails(["reseed", "pg9"], 'No node is named "pg9".', 'Did you mean "pg1" or "pg2"?', "Next: ");
@@ -42,14 +42,14 @@ describe("a node that is not there", () => {
   test("rejoin of a node that streams says that nothing is to be done", async () => {
     const { stderr, exitCode } = await cluster.run(["rejoin", "pg2"]);
     expect(exitCode).toBe(0);
-    expect(stderr).toContain("pg2 streams from pg1 already: nothing is to be done.");
+    expect(stderr).toContain("pg2 streams from pg1 already: nothing to do.");
     expect(stderr.trimEnd().split("\n").at(-1)).toBe("Nothing was changed.");
   });
 });
 
 describe("psql", () => {
   test("with an argument of its own before the dashes hints at them", async () => {
-    await fails(["psql", "pg2", "-c", "SELECT 1"], "stands behind --", "odoo-pg psql pg1 -- -c 'SELECT 1'");
+    await fails(["psql", "pg2", "-c", "SELECT 1"], "go after --", "odoo-pg psql pg1 -- -c 'SELECT 1'");
   });
 });
 
@@ -58,7 +58,7 @@ describe("a role", () => {
     expect((await cluster.run(["role", "create", "odoo18"])).exitCode).toBe(0);
     await fails(
       ["role", "create", "odoo18"],
-      'Role "odoo18" is there already.',
+      'Role "odoo18" already exists.',
       "Safe: The role and its password are as they were.",
       "Next: Choose another name (odoo-pg role list --config",
       `'\\password "odoo18"'`,
@@ -119,7 +119,7 @@ test("a backup is found by its path as by its id, and a misspelt one is answered
   writeFileSync(dump, "SELECT 1;\n");
   await fails(
     ["backup", "verify", dump],
-    "is no backup of odoo-pg",
+    "is not a backup of odoo-pg",
     `Next: Try it by restoring: odoo-pg restore ${dump}`,
   );
   await fails(["backup", "show", "/nowhere/at/all"], "There is no file or folder /nowhere/at/all");

@@ -108,7 +108,7 @@ test("a role for another Odoo may make databases, and is dropped when it owns no
   await withSession({ ...node.superuser, user: "odoo two", password: "pass word" }, (own) =>
     own.query("CREATE DATABASE its_own"),
   );
-  await expect(createRole(session, "odoo two", "x", kept)).rejects.toThrow("is there already");
+  await expect(createRole(session, "odoo two", "x", kept)).rejects.toThrow("already exists");
   await expect(dropRole(session, "odoo two", kept)).rejects.toMatchObject({ code: "refused" });
   await session.query("DROP DATABASE its_own");
   await dropRole(session, "odoo two", kept);

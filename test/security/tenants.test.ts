@@ -197,7 +197,7 @@ test("a cluster of the version before is brought there by up, and nobody who wor
   const { stderr, stdout } = await old.up();
   const told = stdout + stderr;
   expect(told).toContain("give what 2 databases shared to their owners");
-  expect(told).toContain("the template odoo_template is made anew, as the superuser's");
+  expect(told).toContain("the template odoo_template is recreated, owned by the superuser");
   expect(told).toMatch(/close \d databases to all but/);
 
   expect(await shop.value("SELECT count(*)::int FROM sales")).toBe(0);
@@ -223,5 +223,5 @@ test("a cluster of the version before is brought there by up, and nobody who wor
   ).toEqual([]);
   // A second one has nothing to do.
   const again = await old.up();
-  expect(again.stdout + again.stderr).not.toMatch(/close|give what|made anew|group/);
+  expect(again.stdout + again.stderr).not.toMatch(/close|give what|recreated|group/);
 });

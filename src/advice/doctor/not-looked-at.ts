@@ -30,7 +30,7 @@ export function notLookedAt(evidence: Evidence): NotLookedAt[] {
     [
       "the primary",
       evidence.follows
-        ? unseen("somebody else runs it: its settings, slots and archive cannot be seen from here")
+        ? unseen("odoo-pg does not run it: its settings, slots and archive cannot be seen from here")
         : undefined,
     ],
     ["databases and roles", evidence.catalog],

@@ -97,7 +97,7 @@ function sectionOf(file: string, content: string): Map<string, string> {
 
 function invalid(file: string, problem: string): OdooPgError {
   return new OdooPgError("config_invalid", {
-    message: `${file} is no odoo.conf that Odoo would read: ${problem}.`,
+    message: `${file} is not an odoo.conf that Odoo can read: ${problem}.`,
     safe: "Nothing was changed; doctor changes nothing.",
     next: nextStep`Correct it, or name the file that Odoo is started with: ${odooPg("doctor", "--odoo-conf", "FILE")}`,
   });

@@ -159,7 +159,7 @@ async function finishRun(
     log(outcome === "failed" ? "error" : "info", error === null ? words : `${words}: ${error}`);
     for (const warning of warnings) log("warn", `${database}: ${warning}`);
   }
-  for (const id of report.removed) log("info", `removed ${id}: it had its time`);
+  for (const id of report.removed) log("info", `removed ${id}: it has expired`);
   for (const warning of report.warnings) log("warn", warning);
   const names = all.map(({ name }) => name);
   await writeBackupStatus(layout.stateDir, place, names, report);
@@ -192,7 +192,7 @@ function printRun({ output }: Context, report: RunReport, { json }: JsonOption):
     for (const warning of warnings) output.err(`  Warning: ${database}: ${warning}`);
   }
   if (!report.databases.length) output.err("There is no database to back up.");
-  for (const id of report.removed) output.err(`  Removed ${id}: it had its time.`);
+  for (const id of report.removed) output.err(`  Removed ${id}: it has expired.`);
   for (const warning of report.warnings) output.err(`  Warning: ${warning}`);
 }
 

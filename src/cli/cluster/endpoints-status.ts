@@ -13,8 +13,8 @@ export async function endpointsStatus(
 ): Promise<ExitStatus> {
   const view = await readJsonFile(endpointsViewFile(layout), endpointsViewSchema, {
     code: "state_dir_unusable",
-    safe: "The endpoints go on.",
-    next: "Their agent writes it anew twice a second: run the same command again.",
+    safe: "The endpoints keep running.",
+    next: "Their agent rewrites it twice a second: run the same command again.",
   });
   if (!view || (await lockHolder(layout.lockFile)) === undefined) {
     throw new OdooPgError("not_running", { message: "The agent of these endpoints is not running." });

@@ -50,7 +50,7 @@ async function logFile(context: Context, target: string): Promise<string | undef
   const node = config.nodes.find(({ name }) => name === target);
   if (!node) {
     throw new OdooPgError("node_unknown", {
-      message: `There is no log of "${target}". Say one of: agent, haproxy, ${config.nodes.map(({ name }) => name).join(", ")}.`,
+      message: `There is no log of "${target}". Use one of: agent, haproxy, ${config.nodes.map(({ name }) => name).join(", ")}.`,
     });
   }
   const files = nodeLayoutOf(layout, node);

@@ -99,7 +99,7 @@ function nodeOf(context: Context, name: string | undefined): NodeConfig {
   const found = nodes.find((node) => node.name === name);
   if (found) return found;
   throw new OdooPgError("node_unknown", {
-    message: `There is no node "${name ?? ""}". Say one of: ${[...nodes.map((node) => node.name), "read", "write"].join(", ")}.`,
+    message: `There is no node "${name ?? ""}". Use one of: ${[...nodes.map((node) => node.name), "read", "write"].join(", ")}.`,
     next: nextStep`${odooPg("psql")}; arguments for psql itself follow after --`,
   });
 }

@@ -2,7 +2,7 @@ import type { CommandLine } from "../command-line.ts";
 
 /** Copies for the day on which everything is gone, and the way back. */
 export function addBackupCommands({ command, add, withContext }: CommandLine): void {
-  const backup = command("backup", "backups: make, list, verify, prove by restoring, export, remove");
+  const backup = command("backup", "backups: create, list, verify, prove by restoring, export, remove");
   add(backup, "create", "back up databases now, with their attachments")
     .argument("[databases...]", "names of databases")
     .option("--all", "every database, as the schedule does")
@@ -23,9 +23,9 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupList(context, { json, ...(database === undefined ? {} : { database }) });
       }),
     );
-  add(backup, "show", "all that a backup says of itself")
+  add(backup, "show", "everything about one backup")
     .argument("<id>", "as backup list prints it, or its path")
-    .option("--differences", "in what it differed when it was last restored, one line each")
+    .option("--differences", "what differed when it was last restored, one line each")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
@@ -33,7 +33,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupShow(context, args[0] ?? "", { differences: on("differences"), json });
       }),
     );
-  add(backup, "verify", "read backups whole and check every checksum")
+  add(backup, "verify", "read backups in full and check every checksum")
     .argument("[ids...]", "as backup list prints them, or paths")
     .option("--all", "every backup")
     .option("--restore", "as backup restore-check")
@@ -58,7 +58,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupRestoreCheck(context, args, { all: on("all"), json });
       }),
     );
-  add(backup, "prune", "remove backups that have had their time, and attachments that none names")
+  add(backup, "prune", "remove expired backups, and attachments that no backup needs")
     .option("--dry-run", "show what would go, remove nothing")
     .option("--json", "one JSON document")
     .action(
@@ -67,7 +67,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupPrune(context, { dryRun: on("dryRun"), json });
       }),
     );
-  add(backup, "export", "a backup as a zip that Odoo's database manager restores")
+  add(backup, "export", "write a backup as a zip that Odoo's database manager can restore")
     .argument("<backup>", "id or path of the backup")
     .option("--odoo-zip <file>", "the file to write")
     .option("--json", "one JSON document")
@@ -80,13 +80,10 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
   command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
     .argument("<backup>", "id of a backup, or a path: backup, file of pg_dump, Odoo's zip; packed or not")
     .option("--as <database>", "into a new database")
-    .option(
-      "--replace <database>",
-      "in the place of a database, which stays as it is until the new one is proven",
-    )
-    .option("--confirm <database>", "the name of the replaced database, typed")
+    .option("--replace <database>", "in place of a database, which is kept until the new one is proven")
+    .option("--confirm <database>", "the name of the database to replace, typed out")
     .option("--keep-old", "keep the replaced database under another name")
-    .option("--database <name>", "the database that is meant, where the file holds several (pg_dumpall)")
+    .option("--database <name>", "which database, where the file holds several (pg_dumpall)")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {

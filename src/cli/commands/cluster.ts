@@ -3,7 +3,10 @@ import type { CommandLine } from "../command-line.ts";
 /** Start, stop, get to it. */
 export function addClusterCommands({ command, withContext, invocation }: CommandLine): void {
   command("up", "start the cluster of this host, or apply a changed configuration; returns when healthy")
-    .option("--foreground", "stay, and stop the cluster at SIGTERM: for systemd and containers")
+    .option(
+      "--foreground",
+      "stay in the foreground, and stop the cluster at SIGTERM: for systemd and containers",
+    )
     .action(
       withContext(
         async (context, { on }) => {
@@ -20,7 +23,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     }),
   );
   command("destroy", "remove a stopped cluster with all its data")
-    .option("--confirm <name>", "the cluster's name, typed")
+    .option("--confirm <name>", "the cluster's name, typed out")
     .action(
       withContext(
         async (context, { text }) => {
@@ -32,10 +35,10 @@ export function addClusterCommands({ command, withContext, invocation }: Command
         { taking: true },
       ),
     );
-  command("psql", "psql on a node, or where an endpoint leads; arguments for psql after --")
+  command("psql", "psql on a node, or on the node behind an endpoint; arguments for psql after --")
     .argument("[target]", "a node's name, read or write (default)")
     .argument("[args...]", "arguments for psql, after --")
-    .showHelpAfterError("(what psql itself is to get stands behind --: odoo-pg psql pg1 -- -c 'SELECT 1')")
+    .showHelpAfterError("(arguments for psql itself go after --: odoo-pg psql pg1 -- -c 'SELECT 1')")
     .action(
       withContext(async (context, { args }) => {
         const { psql } = await import("../cluster/psql.ts");
@@ -43,9 +46,9 @@ export function addClusterCommands({ command, withContext, invocation }: Command
         return await psql(context, target, rest);
       }),
     );
-  command("logs", "the end of a log")
+  command("logs", "show the end of a log")
     .argument("[target]", "a node's name, haproxy or agent (default)")
-    .option("-f, --follow", "go on with what is added, until Ctrl-C")
+    .option("-f, --follow", "keep printing what is added, until Ctrl-C")
     .action(
       withContext(async (context, { args, on }) => {
         const { logs } = await import("../cluster/logs.ts");

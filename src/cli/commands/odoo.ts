@@ -3,7 +3,7 @@ import type { CommandLine } from "../command-line.ts";
 /** Odoo's configuration, databases, roles and sessions. */
 export function addOdooCommands(line: CommandLine): void {
   const { command, withContext } = line;
-  command("odoo-conf", "the lines for odoo.conf, with the password")
+  command("odoo-conf", "print the lines for odoo.conf, with the password")
     .option("--json", "one JSON document")
     .action(
       withContext(
@@ -24,12 +24,12 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
         async (context, { json }) => await (await import("../odoo/db.ts")).dbList(context, { json }),
       ),
     );
-  add(db, "copy", "copy a database with its attachments, while others work in it")
+  add(db, "copy", "copy a database with its attachments, while it is in use")
     .argument("<source>", "the database")
     .argument("<copy>", "name of the copy")
     .option("--neutralize", "make the copy harmless before any Odoo can see it: for staging")
     .option("--replace", "replace a database of that name")
-    .option("--confirm <database>", "the name of the replaced database, typed")
+    .option("--confirm <database>", "the name of the database to replace, typed out")
     .option("--keep-old", "keep the replaced database under another name")
     .option("--json", "one JSON document")
     .action(
@@ -56,7 +56,7 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
     );
   add(db, "drop", "drop a database with its filestore")
     .argument("<database>", "the database")
-    .option("--confirm <database>", "its name, typed")
+    .option("--confirm <database>", "its name, typed out")
     .action(
       withContext(async (context, { args, text }) => {
         const { dbDrop } = await import("../odoo/db.ts");
@@ -66,7 +66,7 @@ function addDatabases({ command, add, withContext }: CommandLine): void {
 }
 
 function addRoles({ command, add, withContext }: CommandLine): void {
-  const role = command("role", "roles for more Odoos: create, list, drop");
+  const role = command("role", "roles for more Odoo instances: create, list, drop");
   add(role, "create", "a role for another Odoo: login and CREATEDB, never a superuser")
     .argument("<name>", "the role")
     .option("--password-file <file>", "file with its password (else generated and printed once)")
@@ -91,7 +91,7 @@ function addRoles({ command, add, withContext }: CommandLine): void {
     );
   add(role, "drop", "drop a role that owns nothing")
     .argument("<name>", "the role")
-    .option("--confirm <name>", "its name, typed")
+    .option("--confirm <name>", "its name, typed out")
     .action(
       withContext(async (context, { args, text }) => {
         const { roleDrop } = await import("../odoo/role.ts");
@@ -111,7 +111,7 @@ function addSessions({ command, add, withContext }: CommandLine): void {
         return await sessionsList(context, args[0], { json });
       }),
     );
-  add(sessions, "kill", "end the sessions in a database; never one's own, replication or odoo-pg's")
+  add(sessions, "kill", "end the sessions in a database; never your own, replication's or odoo-pg's")
     .argument("<database>", "the database")
     .option("--cancel", "only cancel what they run")
     .option("--json", "one JSON document")

@@ -15,7 +15,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
       return await (await import("../cluster/operate.ts")).operate(context, asked, { json: call.json });
     });
 
-  operation("switchover", "hand the part of the primary over to a replica; nothing is lost")
+  operation("switchover", "make a replica the primary; nothing is lost")
     .option("--to <node>", "the new primary (else the replica that is least behind)")
     .action(
       operate(({ text, on }) => {
@@ -32,8 +32,8 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     .addOption(
       new Option("--fence <mode>", "stop a primary that still runs, first").choices(["fast", "immediate"]),
     )
-    .option("--allow-data-loss", "go on although the replica lacks something; the refusal names how much")
-    .option("--confirm <name>", "the cluster's name, typed, with --allow-data-loss")
+    .option("--allow-data-loss", "proceed although the replica lacks data; the refusal says how much")
+    .option("--confirm <name>", "the cluster's name, typed out, with --allow-data-loss")
     .action(
       operate(({ args, text, on }) => {
         const fence = text("fence");
@@ -50,7 +50,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     );
   operation("rejoin", "make an old primary a replica again (pg_rewind on a copy; the old data is kept)")
     .argument("<node>", "the old primary")
-    .option("--reseed", "copy everything anew when pg_rewind cannot do it")
+    .option("--reseed", "copy everything again if pg_rewind cannot do it")
     .option("--discard-old", "remove the old data once the node streams")
     .action(
       operate(({ args, on }) => ({
@@ -61,7 +61,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
         dry_run: on("dryRun"),
       })),
     );
-  operation("reseed", "make a replica anew from the primary; the old data is kept")
+  operation("reseed", "rebuild a replica from the primary; the old data is kept")
     .argument("[node]", "the replica; may be left out where there is one node")
     .option("--discard-old", "remove the old data once the copy streams")
     .action(
@@ -72,7 +72,11 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
         dry_run: on("dryRun"),
       })),
     );
-  add(command("replication", "how replication is"), "status", "positions, lag and slots of each replica")
+  add(
+    command("replication", "the state of replication"),
+    "status",
+    "positions, lag and slots of each replica",
+  )
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { json }) => {

@@ -20,7 +20,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
         return configShow(context, { json });
       }),
     );
-  command("tune", "settings of PostgreSQL and Odoo for this machine and load, as a difference to what runs")
+  command("tune", "settings of PostgreSQL and Odoo for this machine and load, compared with what runs")
     .option(
       "--memory <size>",
       "memory of nodes (and Odoo, where it runs here), such as 16GB (else the machine's)",

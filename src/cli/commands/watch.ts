@@ -37,10 +37,10 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await consoleLink(context, { passwords: on("passwords"), json });
       }),
     );
-  addAlarms(command("alarms", "which are on; try the channels by which they are told"));
+  addAlarms(command("alarms", "which are active; test the channels that report them"));
   command("events", "what happened to the cluster, and who asked for it")
     .option("--since <time>", "24h, 30m, 7d or a date; default 7d")
-    .option("-f, --follow", "go on printing what happens")
+    .option("-f, --follow", "keep printing what happens")
     .option("--json", "one JSON document; with --follow one object a line")
     .action(
       withContext(async (context, { text, on, json }) => {

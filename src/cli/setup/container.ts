@@ -206,7 +206,7 @@ function refuseOtherMajor({ directory, version }: OtherData, major: number): voi
   if (version === String(major)) return;
   throw new OdooPgError("data_directory_unusable", {
     message: `${directory} was made by ${version === undefined ? "another PostgreSQL" : `PostgreSQL ${version}`}, and this image has PostgreSQL ${major}.`,
-    safe: "It was not touched.",
+    safe: "It was left as it is.",
     next: `Dump it with the image that made it and restore it here: docs/migrate.md, "Another major version".`,
   });
 }
@@ -223,7 +223,7 @@ async function refuseToPassBy(pgdata: string, dataDir: string, major: number): P
     refuseOtherMajor(found, major);
     throw new OdooPgError("data_directory_unusable", {
       message: `There is no data in ${dataDir}, where PGDATA has it, but there is in ${directory}: a new, empty cluster beside it is hardly what you want.`,
-      safe: "It was not touched, and nothing was made.",
+      safe: "It was left as it is, and nothing was created.",
       next: wayToOtherData(directory),
     });
   }

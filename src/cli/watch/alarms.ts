@@ -93,7 +93,7 @@ export async function alarmsTest(context: Context, flags: { readonly json: boole
   const failed = tried.filter((one) => !one.ok).length;
   output.err(
     tried.length === 0
-      ? `No channel is configured: nobody is told of anything. Set one under "alarms" in odoo-pg.yaml, such as alarms.mail.`
+      ? `No channel is configured: nobody is notified. Set one under "alarms" in odoo-pg.yaml, such as alarms.mail.`
       : failed
         ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, odooPg("alarms", "test"))}`
         : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, odooPg("up"))}`,

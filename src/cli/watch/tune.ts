@@ -94,7 +94,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
   }
   show(context, seen, load, settings, odoo, silence);
   if (applied) showApplied(context, applied, flags.dryRun);
-  context.output.err(next === undefined ? "Nothing is to be changed." : `Next: ${suggest(context, next)}`);
+  context.output.err(next === undefined ? "Nothing to change." : `Next: ${suggest(context, next)}`);
   return 0;
 }
 

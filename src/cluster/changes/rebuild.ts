@@ -26,7 +26,7 @@ export function planReseed(input: Rebuild & { readonly foreign: boolean }): Plan
     ],
     undo: input.discardOld
       ? "none: the old data is removed"
-      : nextStep`${odooPg("down")}, then rename the directory that is kept aside back`,
+      : nextStep`${odooPg("down")}, then rename the kept directory back`,
   };
 }
 

@@ -90,7 +90,7 @@ async function rejoin(runtime: Runtime, { node, discardOld }: Change<"rejoin" | 
     return {
       steps: [],
       undo: "nothing was changed",
-      remark: `${node} streams from ${primary} already: nothing is to be done.`,
+      remark: `${node} streams from ${primary} already: nothing to do.`,
     };
   }
   return planRejoin({ node, primary, discardOld });
@@ -125,7 +125,7 @@ function whichReplica(runtime: Runtime): OdooPgError {
   const names = replicasOf(runtime).map(({ node }) => node.name);
   const [first] = names;
   return new OdooPgError("usage", {
-    message: `Which node is to be made anew? ${first === undefined ? "There is no replica." : `The replicas are: ${names.join(", ")}.`}`,
+    message: `Which node do you want to rebuild? ${first === undefined ? "There is no replica." : `The replicas are: ${names.join(", ")}.`}`,
     safe: "Nothing was changed.",
     next: first === undefined ? odooPg("status") : odooPg("reseed", first),
   });
@@ -137,7 +137,7 @@ async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandl
   const primary = primaryOf(runtime);
   if (handle === primary) {
     throw new OdooPgError("refused", {
-      message: `${name} is the primary: it has nobody to be made from.`,
+      message: `${name} is the primary: there is nothing to rebuild it from.`,
       safe: "Nothing was changed.",
       next: nextStep`To make another node primary first: ${odooPg("switchover")}`,
     });
@@ -145,7 +145,7 @@ async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandl
   const facts = factsOf(await primary.observe());
   if (facts && !facts.in_recovery) return handle;
   throw new OdooPgError("primary_unreachable", {
-    message: `The primary ${primary.node.name} does not answer, so ${name} cannot be made from it.`,
+    message: `The primary ${primary.node.name} does not answer, so ${name} cannot be rebuilt from it.`,
     safe: `The data of ${name} is untouched.`,
     next: odooPg("status"),
   });

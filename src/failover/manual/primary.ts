@@ -50,7 +50,7 @@ export async function fence(
   if (await findPostmaster(dataDir)) {
     if (!running && mode === undefined) {
       throw new OdooPgError("refused", {
-        message: `The primary ${name} came back in this moment.`,
+        message: `The primary ${name} came back just now.`,
         safe: "Nothing was changed.",
         next: odooPg("status"),
       });

@@ -259,7 +259,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
     throw new OdooPgError("command_failed", {
       message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,
       safe: `Its data is untouched; it stays stopped.`,
-      next: nextStep`Make it anew, the old data kept aside: ${odooPg("rejoin", handle.node.name, "--reseed")}`,
+      next: nextStep`Rebuild it; its old data is kept: ${odooPg("rejoin", handle.node.name, "--reseed")}`,
       cause: error,
     });
   }

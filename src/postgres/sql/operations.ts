@@ -51,7 +51,7 @@ export async function dropSlot(session: Session, slot: string): Promise<void> {
       );
       return;
     } catch (error) {
-      // 55006 object_in_use: a standby came back in this moment.
+      // 55006 object_in_use: a standby came back just now.
       if (attempt >= 10 || !(error instanceof Error && "code" in error && error.code === "55006"))
         throw error;
     }

@@ -71,7 +71,7 @@ export async function findNamedBackup(
   const input = await findInput(place, cwd, word);
   if (input.kind === "backup") return input.backup;
   throw new OdooPgError("dump_unusable", {
-    message: `${word} is no backup of odoo-pg: nothing says what should be in it.`,
+    message: `${word} is not a backup of odoo-pg: nothing says what should be in it.`,
     safe: "Nothing was changed.",
     next: nextStep`Try it by restoring: ${odooPg("restore", word, "--as", "NEW_DATABASE")}`,
   });

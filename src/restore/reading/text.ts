@@ -45,7 +45,7 @@ function decode(name: string, decoder: InstanceType<typeof TextDecoder>, piece?:
     throw new OdooPgError("dump_unusable", {
       message: `${name} cannot be restored: it is UTF-16, and holds what is none.`,
       safe: "Nothing that existed was changed.",
-      next: "Make the dump anew with pg_dump --file=FILE, without > of PowerShell.",
+      next: "Create the dump again with pg_dump --file=FILE, without > of PowerShell.",
       cause: error,
     });
   }

@@ -17,7 +17,7 @@ export function openOurs(place: string, named: string, reader: Owner | undefined
   if (!stat.isFile() || stat.nlink !== 1) {
     closeSync(file);
     throw new OdooPgError("state_dir_unusable", {
-      message: `${named} is not a file of its own: somebody put something else there.`,
+      message: `${named} is not an ordinary file: something else was put there.`,
       safe: "It was not written to.",
       next: `Look at it (ls -l ${named}), and remove it.`,
     });

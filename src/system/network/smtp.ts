@@ -32,10 +32,12 @@ export async function composed({ from, to, subject, text, messageId, date }: Mai
     from,
     to: [...to],
     subject,
-    text,
+    // In base64 nothing else makes the ends of lines right (RFC 2045, 6.8).
+    text: `${text.replaceAll("\n", "\r\n")}\r\n`,
     messageId,
     date,
     headers,
+    textEncoding: "base64",
     newline: "\r\n",
   })
     .compile()

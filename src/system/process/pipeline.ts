@@ -163,7 +163,7 @@ export async function* gunzipped(file: string, onBytes?: (bytes: number) => void
   } catch (error) {
     if (!isErrno(error, "Z_BUF_ERROR", "Z_DATA_ERROR")) throw error;
     throw new OdooPgError("dump_unusable", {
-      message: `${file} is cut off or damaged: ${error instanceof Error ? error.message : String(error)}.`,
+      message: `${file} is truncated or damaged: ${error instanceof Error ? error.message : String(error)}.`,
       safe: "Nothing that existed was changed.",
       next: "Take another copy of the file.",
       cause: error,

@@ -169,7 +169,7 @@ test("who keeps others waiting is named with the table, and its statement is can
   expect(await slept).toMatch(/canceling statement/);
   await holder.rows("ROLLBACK");
   expect(await gone).toBe("went on");
-  await page.getByText("Nobody waits for anybody.").waitFor();
+  await page.getByText("No session waits for another.").waitFor();
   expect(problems).toEqual([]);
 });
 
@@ -185,7 +185,7 @@ test("where there is no statement to cancel the page says so, and the session is
   await page.getByRole("dialog", { name: `End session ${pid}` }).waitFor();
   await carryOut(page, /^End session/);
   expect(await gone).toBe("went on");
-  await page.getByText("Nobody waits for anybody.").waitFor();
+  await page.getByText("No session waits for another.").waitFor();
   expect(holder.isCut()).toBe(true);
   expect(problems).toEqual([]);
 });

@@ -16,7 +16,7 @@ export function checkIndexes({ catalog }: Evidence): FoundFinding[] {
         .map(({ name, table, bytes }) =>
           finding("index_invalid", {
             database,
-            message: `${database}: the index ${name} of ${table} is invalid: its making was cut off.`,
+            message: `${database}: the index ${name} of ${table} is invalid: its creation was interrupted.`,
             evidence: { index: name, table, size_bytes: bytes },
             next: isLeftover(name)
               ? nextStep`it is what a REINDEX left behind, and may go: ${psqlOn(node, [`DROP INDEX CONCURRENTLY ${name}`], database)}`

@@ -144,7 +144,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
         node: server.name,
         message: `The ${slot.type} slot ${slot.name} on ${server.name} is not in use, and belongs to no node of this cluster. It keeps ${slot.kept_bytes === null ? "WAL" : `${showBytes(slot.kept_bytes)} of WAL`}.`,
         evidence: figures,
-        next: nextStep`if nobody will come back for it: ${drop}`,
+        next: nextStep`if nothing will come back for it: ${drop}`,
       }),
     ];
   }

@@ -41,7 +41,7 @@ function endOfLife(evidence: Evidence): FoundFinding[] {
     if (left <= 0) {
       return [
         finding("major_version_ended", {
-          message: `PostgreSQL ${major} had its last release on ${last}: its holes are no longer mended.`,
+          message: `PostgreSQL ${major} had its last release on ${last}: its security holes are no longer fixed.`,
           evidence: figures,
           next: upgrade,
         }),

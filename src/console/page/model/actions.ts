@@ -16,7 +16,7 @@ export function titleOf(action: Action): string {
       title = action.to === undefined ? "Switch over" : `Switch over to ${action.to}`;
       break;
     case "reseed":
-      title = `Make ${action.node} anew`;
+      title = `Rebuild ${action.node}`;
       break;
     case "rejoin":
       title = `Bring ${action.node} back as a replica`;

@@ -72,7 +72,7 @@ function Node({ row, ask }: { readonly row: NodeRow; readonly ask: Ask | undefin
         {row.reason !== null && <small class="reason">{row.reason}</small>}
         {remedy !== undefined && ask && (
           <button type="button" class="small" onClick={() => ask({ kind: remedy, node: name })}>
-            {remedy === "rejoin" ? "Bring back …" : "Make anew …"}
+            {remedy === "rejoin" ? "Bring back …" : "Rebuild …"}
           </button>
         )}
       </td>

@@ -25,7 +25,7 @@ export function Slow(props: {
     <Section id="slow" title="What is slow now" summary={looked}>
       <h3>Who waits for whom</h3>
       {blocking.length === 0 ? (
-        <Quiet known={at !== null} text="Nobody waits for anybody." />
+        <Quiet known={at !== null} text="No session waits for another." />
       ) : (
         <ul class="rows">
           {blocking.map((one) => (
