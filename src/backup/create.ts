@@ -227,10 +227,10 @@ async function fill(
   await write(SUMS_FILE, [...sums, `${manifestSum.digest}  ${MANIFEST_FILE}`, ""].join("\n"));
   closeToOthers(folder, source.owner);
   syncPath(folder);
-  const place_ = path.join(place.dir, folderName(id));
-  await move(folder, place_);
+  const finished = path.join(place.dir, folderName(id));
+  await move(folder, finished);
   const { copied, copiedBytes, folderMissing } = files;
-  return { manifest, folder: place_, copied, copiedBytes, folderMissing };
+  return { manifest, folder: finished, copied, copiedBytes, folderMissing };
 }
 
 /** Lines as sha256sum writes them, for all files that are there by now. */

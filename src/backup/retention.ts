@@ -65,12 +65,12 @@ export function expired(backups: readonly Kept[], now: number, rotation: Rotatio
     }
   }
   return backups
-    .filter((backup) => !keep.has(backup.id) && !isDue(backup, time, rotation))
+    .filter((backup) => !keep.has(backup.id) && !isStillKept(backup, time, rotation))
     .map(({ id }) => id);
 }
 
-/** Whether its time is still running. */
-function isDue(backup: Kept, time: number, rotation: Rotation): boolean {
+/** Whether a rule of the rotation still keeps it. */
+function isStillKept(backup: Kept, time: number, rotation: Rotation): boolean {
   const at = finishedAt(backup);
   const { kinds } = backup.manifest;
   if (at > time - rotation.days_to_keep * DAY) return true;

@@ -255,13 +255,3 @@ export async function promote(session: Session): Promise<void> {
 export async function checkpoint(session: Session): Promise<void> {
   await session.query("CHECKPOINT");
 }
-
-/** Whether the primary's WAL up to now has reached the named standby and is flushed there. */
-export async function standbyHasAll(session: Session, applicationName: string): Promise<boolean> {
-  const [row] = await session.query(
-    `SELECT coalesce(bool_or(flush_lsn >= pg_current_wal_flush_lsn()), false) AS all_there
-     FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'`,
-    [applicationName],
-  );
-  return row?.["all_there"] === true;
-}
