@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import type * as z from "zod";
 import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
-import { factsOf } from "../model/observation.ts";
+import { identityOf } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
@@ -48,7 +48,14 @@ import { lookAround } from "../members/observations.ts";
 import { Recent } from "../system/cached.ts";
 import { lookWhetherStranded } from "../members/stranded.ts";
 import { lookAtTablespaces } from "../members/tablespaces.ts";
-import { keepSettings, loadState, primaryOf, syncHandles, type Runtime } from "../members/runtime.ts";
+import {
+  keepSettings,
+  loadState,
+  primaryOf,
+  requireOwnPrimary,
+  syncHandles,
+  type Runtime,
+} from "../members/runtime.ts";
 import { ensurePasswords, readPassword } from "../store/secrets.ts";
 import {
   readApplied,
@@ -379,7 +386,7 @@ export class Agent {
     runtime.passwords = passwords;
     await keepSettings(runtime);
     runtime.upstream = follows
-      ? new ForeignPrimary(runtime, follows, (await readPassword(this.#layout, "upstream")) ?? "")
+      ? new ForeignPrimary(follows, (await readPassword(this.#layout, "upstream")) ?? "")
       : undefined;
     if (!this.#runtime) await syncHandles(runtime);
     this.#runtime = runtime;
@@ -433,7 +440,7 @@ export class Agent {
   #finishChange(runtime: Runtime): void {
     const failover = this.#failover;
     const failed = failover?.topology().unfinished === true && this.#turns.empty;
-    if (!failover || !failed || !factsOf(primaryOf(runtime).observation)) return;
+    if (!failover || !failed || !identityOf(primaryOf(runtime).observation)) return;
     const { log } = this.#options;
     const progress: Progress = {
       step: (node, text) => log("warn", `${node ?? "cluster"}: ${text}`),
@@ -470,7 +477,7 @@ export class Agent {
     ...BYTES,
     look: async () => {
       const runtime = this.#runtime;
-      return runtime && (await primaryOf(runtime).use(databaseBytes));
+      return runtime && (await requireOwnPrimary(runtime).use(databaseBytes));
     },
   });
 

@@ -36,12 +36,13 @@ import type { Failover } from "../failover/failover.ts";
 import { finishChange } from "./operations.ts";
 import { copyOfPrimary } from "../services/copy-of-primary.ts";
 import type { Progress } from "../progress.ts";
-import type { ForeignPrimary } from "../members/foreign-primary.ts";
+import { ForeignPrimary } from "../members/foreign-primary.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import {
   changeState,
   recordedFor,
   followedSlot,
+  ownPrimary,
   primaryOf,
   startOptions,
   recordHistory,
@@ -78,8 +79,8 @@ export async function bringUpServers(
 ): Promise<BroughtUp> {
   if (runtime.upstream) await recogniseUpstream(runtime, runtime.upstream);
   const decisions = await decideAll(runtime);
-  const primary = primaryOf(runtime);
-  const decision = decisions.get(primary.node.name);
+  const primary = ownPrimary(runtime);
+  const decision = primary && decisions.get(primary.node.name);
   if (decision?.action === "refuse") throw refusal(decision);
   await checkPorts(runtime, decisions);
   await checkRoom(runtime, decisions);
@@ -90,7 +91,7 @@ export async function bringUpServers(
   const launch = decision?.action === "initialise";
   await Promise.all([
     prepareCertificates(runtime),
-    launch ? initialise(runtime, primary, progress) : Promise.resolve(),
+    primary && launch ? initialise(runtime, primary, progress) : Promise.resolve(),
   ]);
 
   const problems: OdooPgError[] = [];
@@ -109,12 +110,12 @@ export async function bringUpServers(
     (handle) => decisions.get(handle.node.name)?.action === "start",
   );
   await Promise.all([
-    ...(runtime.upstream ? [] : [start(runtime, primary, progress)]),
+    ...(primary ? [start(runtime, primary, progress)] : []),
     ...startable.map(
       async (handle) => await attempt(handle, async () => await start(runtime, handle, progress)),
     ),
   ]);
-  if (!runtime.upstream) await keepInStep(runtime, failover, progress, launch);
+  if (primary) await keepInStep(runtime, failover, primary, progress, launch);
   const seeds = replicasOf(runtime).some(({ node }) => decisions.get(node.name)?.action === "seed");
   if (seeds && before && sameAddresses(before, runtime.config)) await beforeSeeding();
   await Promise.all(
@@ -178,7 +179,7 @@ function waitingFor(handle: NodeHandle, decision: Extract<StartDecision, { actio
 /** Whose data the nodes must have. A primary that is not there now is no reason not to start replicas that are known. */
 async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Promise<void> {
   try {
-    const { systemIdentifier } = await upstream.identify();
+    const { system_identifier: systemIdentifier } = await upstream.identify();
     if (systemIdentifier === runtime.state.system_identifier) return;
     await changeState(runtime, { system_identifier: systemIdentifier });
   } catch (error) {
@@ -302,10 +303,10 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
 async function keepInStep(
   runtime: Runtime,
   failover: Failover,
+  primary: NodeHandle,
   progress: Progress,
   launch: boolean,
 ): Promise<void> {
-  const primary = primaryOf(runtime);
   const { config, passwords } = runtime;
   if (launch) progress.step(primary.node.name, "make roles and the template database");
   let facts = factsOf(await primary.observe());
@@ -368,7 +369,7 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
   handle.hold.join("seed");
   try {
     await ensurePlace(runtime, handle);
-    if (runtime.upstream) await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
+    if (primary instanceof ForeignPrimary) await primary.ensureSlot(runtime.config.cluster, handle.node.name);
     else await primary.use(async (session) => await releaseSlot(session, slot));
     const fresh = await copyOfPrimary(runtime, handle, slot, progress);
     await renameIn(fresh, handle.files.dataDir);

@@ -3,7 +3,8 @@ import type { NewEvent } from "../events/event.ts";
 import { recorded, recordEvent } from "../events/journal.ts";
 import { nodeEvents, type NodePast } from "../events/of-nodes.ts";
 import type { Owner } from "../system/files/files.ts";
-import type { NodeHandle } from "../members/node-handle.ts";
+import type { Member } from "../members/member.ts";
+import { NodeHandle } from "../members/node-handle.ts";
 
 /** What the agent writes into the journal of events: what it was asked for, and what it sees of its nodes. */
 export class Diary {
@@ -31,10 +32,12 @@ export class Diary {
   }
 
   /** Which nodes came or went since the last look. Called at every look of the agent. */
-  look(handles: Iterable<NodeHandle>): void {
-    for (const { node, observation, hold } of handles) {
+  look(members: Iterable<Member>): void {
+    for (const member of members) {
+      const { node, observation } = member;
       // What an operation stops is not lost; that it was restarted shows afterwards.
-      const stopped = hold.operation !== undefined && hold.operation !== "start";
+      const operation = member instanceof NodeHandle ? member.hold.operation : undefined;
+      const stopped = operation !== undefined && operation !== "start";
       if (stopped && observation.answer.kind === "none") continue;
       const { past, event } = nodeEvents(this.#nodes.get(node.name), observation);
       this.#nodes.set(node.name, past);

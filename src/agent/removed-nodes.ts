@@ -10,7 +10,7 @@ import { openTablespaces } from "../postgres/tablespaces.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, kindOf, move } from "../system/files/files.ts";
 import type { Progress } from "../progress.ts";
-import { changeState, primaryOf, type Runtime } from "../members/runtime.ts";
+import { changeState, ownPrimary, type Runtime } from "../members/runtime.ts";
 
 /** @throws OdooPgError refused when the configuration leaves out the primary, or moves the data of a node. */
 export function refuseNodeChanges(runtime: Runtime, before: Config | undefined): void {
@@ -56,8 +56,8 @@ async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress
   await stopServer(files.dataDir, node.name, "fast");
   await openTablespaces(files.dataDir, runtime.owner);
   // When the primary does not run yet, its slots are looked through after its start.
-  await primaryOf(runtime)
-    .use(async (session) => await dropSlot(session, slotName(node.name)))
+  await ownPrimary(runtime)
+    ?.use(async (session) => await dropSlot(session, slotName(node.name)))
     .catch((error: unknown) => runtime.log("warn", `slot of ${node.name} not dropped yet: ${String(error)}`));
   if ((await kindOf(files.dir)) === undefined) return;
   await ensureDirectory(runtime.layout.asideDir);

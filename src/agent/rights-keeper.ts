@@ -1,11 +1,11 @@
-import { factsOf } from "../model/observation.ts";
+import { isPrimary } from "../model/observation.ts";
 import { closeOpen } from "../odoo/closing.ts";
 import { giveToOwners } from "../odoo/ownership.ts";
 import { keepPassing } from "../postgres/sql/passing.ts";
 import { monotonic } from "../system/clock.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
-import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { ownPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for each statement: it waits for nobody's long transaction. */
 const LIMIT = 5000;
@@ -29,12 +29,11 @@ export class RightsKeeper {
 
   /** Looks, and puts right what is not so. Does nothing while the last look goes on. */
   async tick(runtime: Runtime): Promise<void> {
-    const isOwn =
-      runtime.upstream === undefined && factsOf(primaryOf(runtime).observation)?.in_recovery === false;
-    if (this.#busy || !isOwn) return;
+    const primary = ownPrimary(runtime);
+    if (this.#busy || !primary || !isPrimary(primary.observation)) return;
     this.#busy = true;
     try {
-      await this.#look(runtime, primaryOf(runtime));
+      await this.#look(runtime, primary);
       this.#failing = undefined;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { ownPrimary, type Runtime } from "../members/runtime.ts";
 import { factsOf } from "../model/observation.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import { OdooPgError } from "../errors.ts";
@@ -166,8 +166,8 @@ export class Alarms {
   /** Not waited for: what it finds counts at the next look. */
   #askForPressure(runtime: Runtime): void {
     // Somebody else's primary lets us see too little.
-    if (runtime.upstream || monotonic() - this.#askedAt < PRESSURE_EVERY) return;
-    const primary = primaryOf(runtime);
+    const primary = ownPrimary(runtime);
+    if (!primary || monotonic() - this.#askedAt < PRESSURE_EVERY) return;
     if (!factsOf(primary.observation)) return;
     this.#askedAt = monotonic();
     primary

@@ -96,12 +96,12 @@ function primaries(view: ClusterView): FoundWarning[] {
   const { expectedPrimary, primary } = view;
   const found: FoundWarning[] = [];
   const expected = view.nodes.find(({ name }) => name === expectedPrimary);
-  const answering = view.nodes.filter(({ facts }) => facts?.in_recovery === false);
+  const answering = view.nodes.filter(({ identity, role }) => identity && role === "primary");
   if (expected && primary !== expected) {
     found.push(
       warning("primary_down", {
         node: expectedPrimary,
-        message: expected.facts
+        message: expected.identity
           ? `${expectedPrimary}, the primary by record, runs as a replica: nothing can be written.`
           : `${expectedPrimary}, the primary, ${sayWhy(expected)}: nothing can be written.`,
         next: afterSilence(expected, view),
@@ -161,9 +161,9 @@ function oneLine(text: string): string {
 }
 
 /** What to do about a node that does not answer. */
-function afterSilence({ name, account, facts, state }: NodeView, { input }: ClusterView): NextText {
+function afterSilence({ name, account, identity, state }: NodeView, { input }: ClusterView): NextText {
   const { agent } = input;
-  if (facts) return odooPg("logs", name);
+  if (identity) return odooPg("logs", name);
   if (account?.waiting) return account.waiting.next;
   if (account?.failure_next && account.operation === null) return account.failure_next;
   if (agent && (agent.operation !== null || account?.operation)) return odooPg("status", "--watch");
@@ -172,21 +172,21 @@ function afterSilence({ name, account, facts, state }: NodeView, { input }: Clus
 }
 
 function ofNode(node: NodeView, view: ClusterView): FoundWarning[] {
-  const { facts, name } = node;
+  const { identity, name } = node;
   const { record } = view.input;
-  const identifier = record?.systemIdentifier ?? view.primary?.facts?.system_identifier;
-  if (facts && identifier !== undefined && facts.system_identifier !== identifier) {
+  const identifier = record?.systemIdentifier ?? view.primary?.identity?.system_identifier;
+  if (identity && identifier !== undefined && identity.system_identifier !== identifier) {
     return [
       warning("other_system_identifier", {
         node: name,
-        message: `${name} holds the data of another cluster (system identifier ${facts.system_identifier}, this cluster has ${identifier}).`,
+        message: `${name} holds the data of another cluster (system identifier ${identity.system_identifier}, this cluster has ${identifier}).`,
         next: nextStep`see which data directory it runs on: ${odooPg("psql", name, "--", "-c", "SHOW data_directory")}`,
       }),
     ];
   }
-  const found = facts ? [] : held(node);
+  const found = identity ? [] : held(node);
   if (node.role === "primary" || node.name === view.expectedPrimary) return found;
-  if (!facts && found.length === 0) {
+  if (!identity && found.length === 0) {
     found.push(
       warning("replica_down", {
         node: name,
@@ -201,8 +201,7 @@ function ofNode(node: NodeView, view: ClusterView): FoundWarning[] {
 }
 
 /** Why a node is not started: it waits for a decision, or its start fails. */
-function held({ name, account, dataDir, facts }: NodeView): FoundWarning[] {
-  if (facts) return [];
+function held({ name, account, dataDir }: NodeView): FoundWarning[] {
   if (account?.waiting) {
     const { state, reason, next } = account.waiting;
     return [
@@ -245,8 +244,8 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
     ];
   }
   const found = [...ofSlot(replica, primary, view)];
-  if (!facts || !primary.facts) return found;
-  const theirs = primary.facts.timeline;
+  if (!facts || !primary.identity) return found;
+  const theirs = primary.identity.timeline;
   const streams = facts.receiver_status === "streaming";
   const refusal = streams ? null : (replica.account?.refusal ?? null);
   // A replica that does not stream tells the timeline of its last checkpoint, which may be from before a change of the primary.

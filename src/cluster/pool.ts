@@ -3,7 +3,7 @@ import { showBytes } from "../model/quantities.ts";
 import { sayOf } from "../model/silence.ts";
 import type { Consistency } from "../config/schema.ts";
 import type { Lsn } from "../model/lsn.ts";
-import { factsOf, lagOf, type NodeObservation } from "../model/observation.ts";
+import { factsOf, fullFactsOf, identityOf, lagOf, type NodeObservation } from "../model/observation.ts";
 
 /** A past look at the primary's end of WAL, by our own clock (milliseconds). */
 export interface PrimaryMark {
@@ -52,7 +52,7 @@ export function lateAfter(maxCommitWait: number): number {
  */
 export function decidePool(input: PoolInput): Standing[] {
   const standings = input.replicas.map((replica) => standingOf(replica, input));
-  const primaryGone = factsOf(input.primary) === undefined;
+  const primaryGone = identityOf(input.primary) === undefined;
   if (!primaryGone || input.consistency === "eventual") return standings;
   if (input.consistency === "read-your-writes") {
     // Without the primary nothing new is acknowledged: members still have all that ever was, others may not.
@@ -85,12 +85,14 @@ function whyNot(replica: NodeObservation, input: PoolInput): string | undefined 
   if (!facts.in_recovery) return "is not a replica";
   if (input.consistency === "eventual") return undefined;
   if (facts.receiver_status !== "streaming") return "does not stream";
-  const primary = factsOf(input.primary);
+  const primary = identityOf(input.primary);
   if (!primary) return input.members.has(replica.name) ? undefined : "the primary does not answer";
   if (facts.timeline !== primary.timeline) {
     return `is on timeline ${facts.timeline}, the primary on ${primary.timeline}`;
   }
-  const slot = primary.slots.find((candidate) => candidate.slot_name === slotName(replica.name));
+  const slot = fullFactsOf(input.primary)?.slots.find(
+    (candidate) => candidate.slot_name === slotName(replica.name),
+  );
   if (slot?.wal_status === "lost") return "its slot is lost: the WAL that it needs is gone";
   const lag = lagOf(facts, primary);
   if (lag.bytes === undefined) return "its lag is unknown";

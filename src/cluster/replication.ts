@@ -1,6 +1,6 @@
 import { sayOf } from "../model/silence.ts";
 import { formatLsn, type Lsn } from "../model/lsn.ts";
-import { factsOf, lagOf, type NodeObservation } from "../model/observation.ts";
+import { factsOf, fullFactsOf, identityOf, lagOf, type NodeObservation } from "../model/observation.ts";
 import { slotName } from "../config/layout.ts";
 
 /** What `replication status` tells of one replica: its own view, and the primary's view of it. */
@@ -54,23 +54,24 @@ export function replicationReport(
   primary: NodeObservation,
   replicas: readonly NodeObservation[],
 ): ReplicationReport {
-  const above = factsOf(primary);
+  const end = identityOf(primary);
+  const above = fullFactsOf(primary);
   return {
     version: 1,
     cluster,
     primary: {
       name: primary.name,
-      answers: above !== undefined,
-      lsn: place(above?.current_lsn),
-      timeline: above?.timeline ?? null,
+      answers: end !== undefined,
+      lsn: place(end?.current_lsn),
+      timeline: end?.timeline ?? null,
     },
     replicas: replicas.map((replica): ReplicaReport => {
       const facts = factsOf(replica);
-      const lag = facts ? lagOf(facts, above) : { bytes: undefined, seconds: undefined };
+      const lag = facts ? lagOf(facts, end) : { bytes: undefined, seconds: undefined };
       const sender = above?.standbys.find(({ application_name }) => application_name === replica.name);
       const slot = above?.slots.find(({ slot_name }) => slot_name === slotName(replica.name));
       const behind = (lsn: Lsn | null | undefined): number | null =>
-        above?.current_lsn && lsn ? Math.max(0, Number(above.current_lsn - lsn)) : null;
+        end?.current_lsn && lsn ? Math.max(0, Number(end.current_lsn - lsn)) : null;
       return {
         name: replica.name,
         answers: facts !== undefined,
@@ -88,7 +89,7 @@ export function replicationReport(
         sync_state: sender?.sync_state ?? null,
         sent_lag_bytes: behind(sender?.sent_lsn),
         lag_segments:
-          lag.bytes === undefined || !above ? null : Math.ceil(lag.bytes / above.wal_segment_bytes),
+          lag.bytes === undefined || !facts ? null : Math.ceil(lag.bytes / facts.wal_segment_bytes),
         slot: slot
           ? { name: slot.slot_name, wal_status: slot.wal_status, kept_bytes: behind(slot.restart_lsn) }
           : null,

@@ -11,15 +11,15 @@ export function statusOf(input: StatusInput): StatusDocument {
   const warnings = findWarnings(view);
   const { config, agent, endpoints } = input;
   const { read, write } = config.endpoints;
-  const answering = view.primary ?? view.nodes.find(({ facts }) => facts);
+  const { facts } = view.primary?.facts ? view.primary : (view.nodes.find((node) => node.facts) ?? {});
   return {
     version: 1,
     cluster: config.cluster,
     at: new Date(input.now).toISOString(),
     verdict: verdictOf(warnings),
     // Debian's servers say `15.18 (Debian 15.18-0+deb12u1)`.
-    postgres_version: answering?.facts?.version.split(" ")[0] ?? null,
-    timeline: view.primary?.facts?.timeline ?? null,
+    postgres_version: facts?.version.split(" ")[0] ?? null,
+    timeline: view.primary?.identity?.timeline ?? null,
     database_bytes: input.databaseBytes ?? null,
     nodes: view.nodes.map(nodeStatusOf),
     endpoints: {
@@ -63,7 +63,7 @@ function nodeStatusOf(view: NodeView): NodeStatus {
     state: view.state,
     host: node.host,
     port: node.port,
-    timeline: view.facts?.timeline ?? null,
+    timeline: view.identity?.timeline ?? null,
     lag_bytes: view.lag.bytes ?? null,
     lag_seconds: view.lag.seconds === undefined ? null : round(view.lag.seconds, 1000),
     slot: view.slot ?? null,

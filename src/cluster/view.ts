@@ -14,8 +14,12 @@ import {
 import { isStopped, type Silence } from "../model/silence.ts";
 import {
   factsOf,
+  fullFactsOf,
+  identityOf,
+  isPrimary,
   lagOf,
   silenceIn,
+  type Identity,
   type Lag,
   type NodeObservation,
   type ServerFacts,
@@ -148,6 +152,9 @@ export interface NodeView {
   readonly dataDir: string;
   readonly role: "primary" | "replica";
   readonly state: NodeState;
+  /** What it says of itself; undefined where it does not answer. */
+  readonly identity: Identity | undefined;
+  /** All that a server of ours tells; undefined for a primary that somebody else runs. */
   readonly facts: ServerFacts | undefined;
   readonly account: NodeAccount | undefined;
   /** Why it does not answer; undefined when it does. */
@@ -180,14 +187,13 @@ export function viewOf(input: StatusInput): ClusterView {
   const { config, agent, endpoints } = input;
   const expectedPrimary = input.record?.primary ?? config.nodes[0]?.name ?? "";
   const observations = new Map(input.observations.map((observation) => [observation.name, observation]));
-  const isPrimary = (name: string): boolean => factsOf(observations.get(name))?.in_recovery === false;
-  const primaryName = isPrimary(expectedPrimary)
+  const primaryName = isPrimary(observations.get(expectedPrimary))
     ? expectedPrimary
-    : config.nodes.find(({ name }) => isPrimary(name))?.name;
-  const primary = primaryName === undefined ? undefined : factsOf(observations.get(primaryName));
+    : config.nodes.find(({ name }) => isPrimary(observations.get(name)))?.name;
+  const primary = primaryName === undefined ? undefined : observations.get(primaryName);
+  const primaryFacts = fullFactsOf(primary);
   const someServer = input.observations.some(
-    ({ name, answer }) =>
-      name !== UPSTREAM && (answer.kind === "facts" || answer.silence.kind === "starting"),
+    ({ name, answer }) => name !== UPSTREAM && (answer.kind !== "none" || answer.silence.kind === "starting"),
   );
   const someEndpoint = endpoints.readAnswers === true || endpoints.writeAnswers === true;
   const agentWorks = agent !== undefined && (agent.keeping || agent.operation !== null);
@@ -197,22 +203,24 @@ export function viewOf(input: StatusInput): ClusterView {
   const nodes = config.nodes.map((node): NodeView => {
     const { name } = node;
     const observation = observations.get(name);
+    const identity = identityOf(observation);
     const facts = factsOf(observation);
     const account = agent?.nodes.find((candidate) => candidate.name === name);
-    const role = (facts ? !facts.in_recovery : name === expectedPrimary) ? "primary" : "replica";
+    const role = (identity ? isPrimary(observation) : name === expectedPrimary) ? "primary" : "replica";
     const replica = role === "replica";
     return {
       name,
       node,
       dataDir: nodeLayoutOf(layout, node).dataDir,
       role,
-      state: stateOf(name, observation, primary, account),
+      state: stateOf(name, observation, primaryFacts, account),
+      identity,
       facts,
       account,
       silence: silenceIn(observation),
-      lag: facts && replica ? lagOf(facts, primary) : { bytes: undefined, seconds: undefined },
+      lag: facts && replica ? lagOf(facts, identityOf(primary)) : { bytes: undefined, seconds: undefined },
       // A primary that odoo-pg does not run is not asked for its slots.
-      slot: primary && replica && expectedPrimary !== UPSTREAM ? slotOf(name, primary) : undefined,
+      slot: primaryFacts && replica ? slotOf(name, primaryFacts) : undefined,
       disk: input.disks.get(name),
       pooled: agent?.pool.includes(name) ?? false,
       lastSeen: observation?.lastSeen ?? account?.last_seen ?? undefined,
@@ -236,6 +244,7 @@ function stateOf(
   const facts = factsOf(observation);
   if (facts?.in_recovery && account?.stranded) return "needs reseed";
   if (facts) return runningState(name, facts, primary);
+  if (observation?.answer.kind === "identity") return "running";
   if (account?.operation) return STATE_DURING[account.operation];
   if (account?.waiting) return account.waiting.state;
   const silence = silenceIn(observation);

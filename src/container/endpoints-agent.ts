@@ -5,12 +5,11 @@ import { healthAnswers } from "../agent/server.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
-import { NodeHandle } from "../members/node-handle.ts";
+import { RemoteServer } from "../members/remote-server.ts";
 import { factsOf } from "../model/observation.ts";
 import { decidePool, rememberMark, type PrimaryMark, type Standing } from "../cluster/pool.ts";
-import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
+import type { Layout } from "../config/layout.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
-import { RoleAccess } from "../postgres/sql/role-access.ts";
 import { monotonic, now, pause } from "../system/clock.ts";
 import { writeFileIfChanged } from "../system/files/files.ts";
 import { serveTexts } from "../system/network/http.ts";
@@ -32,15 +31,6 @@ export function endpointsViewFile(layout: Layout): string {
   return path.join(layout.stateDir, "endpoints.json");
 }
 
-/** The way to a node that another container runs. */
-function accessOf({ host, port }: NodeConfig, password: string): RoleAccess {
-  return new RoleAccess(
-    { host, port: async () => await Promise.resolve(port), encryption: "prefer" },
-    "collectd",
-    password,
-  );
-}
-
 export interface EndpointsAgentOptions {
   readonly served: Served;
   readonly layout: Layout;
@@ -57,7 +47,7 @@ export interface EndpointsAgentOptions {
  */
 export class EndpointsAgent {
   readonly #options: EndpointsAgentOptions;
-  readonly #nodes: readonly NodeHandle[];
+  readonly #nodes: readonly RemoteServer[];
   readonly #endpoints: Endpoints;
   readonly #supervisor: Supervisor;
   readonly #members = new Set<string>();
@@ -71,9 +61,7 @@ export class EndpointsAgent {
   constructor(options: EndpointsAgentOptions) {
     const { layout, served, password } = options;
     this.#options = options;
-    this.#nodes = served.config.nodes.map(
-      (node) => new NodeHandle(node, nodeLayoutOf(layout, node), accessOf(node, password)),
-    );
+    this.#nodes = served.config.nodes.map((node) => new RemoteServer(node, password));
     this.#endpoints = new Endpoints(layout, undefined, options.log);
     this.#supervisor = new Supervisor(options.log);
     this.#endpoints.program = options.haproxy;

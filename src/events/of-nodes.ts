@@ -1,5 +1,5 @@
 import { sayOf } from "../model/silence.ts";
-import { factsOf, type NodeObservation } from "../model/observation.ts";
+import { factsOf, identityOf, isPrimary, type NodeObservation } from "../model/observation.ts";
 import type { NewEvent } from "./event.ts";
 
 /** Milliseconds of silence from which on a node is down: one look may fail. */
@@ -20,15 +20,16 @@ export function nodeEvents(
   observation: NodeObservation,
 ): { readonly past: NodePast; readonly event: NewEvent | undefined } {
   const { name, answer, lastSeen, at } = observation;
-  const facts = factsOf(observation);
-  if (facts) {
-    const restarted = past?.startedAt !== undefined && past.startedAt !== facts.started_at;
+  if (identityOf(observation)) {
+    // Somebody else's primary does not say since when it runs.
+    const startedAt = factsOf(observation)?.started_at;
+    const restarted = past?.startedAt !== undefined && past.startedAt !== startedAt;
     const began = past !== undefined && (past.down || restarted);
-    const role = facts.in_recovery ? "replica" : "primary";
+    const role = isPrimary(observation) ? "primary" : "replica";
     const words =
-      past?.startedAt === facts.started_at ? "answers again" : restarted ? "was restarted" : "was started";
+      past?.startedAt === startedAt ? "answers again" : restarted ? "was restarted" : "was started";
     return {
-      past: { startedAt: facts.started_at, down: false },
+      past: { startedAt, down: false },
       event: began
         ? { kind: "node_started", by: "agent", node: name, text: `${name} (${role}) ${words}` }
         : undefined,

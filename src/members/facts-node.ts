@@ -3,12 +3,13 @@ import { factsOf } from "../model/observation.ts";
 import { OdooPgError } from "../errors.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { primaryOf, type Runtime } from "./runtime.ts";
+import { ownPrimary, type Runtime } from "./runtime.ts";
 
 /** The node on which Odoo's databases are looked at: the primary, or a replica of a primary that odoo-pg does not run. */
 export function factsNode(runtime: Runtime): NodeHandle | undefined {
-  if (!runtime.upstream) return primaryOf(runtime);
-  return [...runtime.nodes.values()].find(({ observation }) => factsOf(observation) !== undefined);
+  const replica = (): NodeHandle | undefined =>
+    [...runtime.nodes.values()].find(({ observation }) => factsOf(observation) !== undefined);
+  return ownPrimary(runtime) ?? replica();
 }
 
 /**
@@ -17,9 +18,10 @@ export function factsNode(runtime: Runtime): NodeHandle | undefined {
  * @throws OdooPgError not_running where no such node answers.
  */
 export function factsAccess(runtime: Runtime | undefined): RoleAccess {
-  if (!runtime || runtime.upstream) {
+  const primary = runtime && ownPrimary(runtime);
+  if (!primary) {
     throw new OdooPgError("not_running", { message: "odoo-pg runs no primary.", next: odooPg("up") });
   }
   const { config, passwords } = runtime;
-  return primaryOf(runtime).superuser.as(config.odoo.role, passwords.odoo);
+  return primary.superuser.as(config.odoo.role, passwords.odoo);
 }

@@ -1,34 +1,33 @@
 import { silenceOf } from "../postgres/sql/silence.ts";
-import { foreignSlotName, nodeLayoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
-import type { NodeObservation, ServerFacts } from "../model/observation.ts";
+import { foreignSlotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
+import type { Identity, NodeObservation } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import {
-  ensureForeignSlot,
-  foreignTablespaces,
-  identifyPrimary,
-  type Identity,
-} from "../postgres/foreign-primary.ts";
+import { ensureForeignSlot, foreignTablespaces, identifyPrimary } from "../postgres/foreign-primary.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { RoleAccess } from "../postgres/sql/role-access.ts";
 import { now } from "../system/clock.ts";
-import type { Credentials, Session } from "../system/sql/sql.ts";
-import { NodeHandle } from "./node-handle.ts";
+import type { Credentials } from "../system/sql/sql.ts";
+import type { Member } from "./member.ts";
 
 /** Milliseconds between two looks at somebody else's primary: each is a connection of its own. */
 const LOOK_EVERY = 2000;
 
 /** The primary of this cluster where odoo-pg does not run it: it can be asked who and where it is, and no more. */
-export class ForeignPrimary extends NodeHandle {
+export class ForeignPrimary implements Member {
+  readonly node: NodeConfig;
+  observation: NodeObservation = {
+    name: UPSTREAM,
+    at: 0,
+    answer: { kind: "none", silence: { kind: "not_looked_at" } },
+    lastSeen: undefined,
+  };
   readonly #credentials: Credentials;
 
-  constructor(
-    place: { readonly layout: Layout },
-    upstream: NonNullable<Config["upstream"]>,
-    password: string,
-  ) {
+  constructor(upstream: NonNullable<Config["upstream"]>, password: string) {
     const { host, port, user } = upstream;
-    const credentials: Credentials = {
+    this.node = { name: UPSTREAM, host, port };
+    this.#credentials = {
       host,
       port,
       user,
@@ -37,12 +36,10 @@ export class ForeignPrimary extends NodeHandle {
       connectLimit: 1000,
       encryption: "prefer",
     };
-    super({ name: UPSTREAM, host, port }, nodeLayoutOf(place.layout, { name: UPSTREAM }), undefined);
-    this.#credentials = credentials;
   }
 
-  override async observe(): Promise<NodeObservation> {
-    if (this.observation.answer.kind === "facts" && now() - this.observation.at < LOOK_EVERY)
+  async observe(): Promise<NodeObservation> {
+    if (this.observation.answer.kind === "identity" && now() - this.observation.at < LOOK_EVERY)
       return this.observation;
     try {
       const identity = await identifyPrimary(this.#credentials);
@@ -50,7 +47,7 @@ export class ForeignPrimary extends NodeHandle {
       this.observation = {
         name: UPSTREAM,
         at,
-        answer: { kind: "facts", facts: factsFrom(identity, at) },
+        answer: { kind: "identity", identity },
         lastSeen: at,
       };
     } catch (error) {
@@ -63,18 +60,20 @@ export class ForeignPrimary extends NodeHandle {
     return this.observation;
   }
 
+  async glance(): Promise<NodeObservation> {
+    return await this.observe();
+  }
+
   /** Has the next look be a new one. */
   forget(): void {
     this.observation = { ...this.observation, at: 0 };
   }
 
-  override async use<T>(_act: (session: Session) => Promise<T>): Promise<T> {
-    return await Promise.reject(
-      new OdooPgError("refused", {
-        message: `The primary ${this.node.host}:${this.node.port} is not run by odoo-pg: nothing is changed on it.`,
-        next: "Do it on that host.",
-      }),
-    );
+  /** Each look is a connection of its own: nothing is kept. */
+  async disconnect(): Promise<void> {}
+
+  async port(): Promise<number> {
+    return await Promise.resolve(this.node.port);
   }
 
   /** @throws OdooPgError primary_unreachable with the server's words. */
@@ -110,30 +109,4 @@ export class ForeignPrimary extends NodeHandle {
       });
     }
   }
-}
-
-function factsFrom(identity: Identity, at: number): ServerFacts {
-  return {
-    now: at,
-    started_at: 0,
-    processes_since: null,
-    configuration_read_at: 0,
-    version: "?",
-    system_identifier: identity.systemIdentifier,
-    in_recovery: false,
-    timeline: identity.timeline,
-    wal_segment_bytes: 16 * 1024 * 1024,
-    pending_restart: [],
-    synchronous_standby_names: "",
-    current_lsn: identity.lsn,
-    standbys: [],
-    slots: [],
-    receive_lsn: null,
-    replay_lsn: null,
-    last_replay_at: null,
-    receiver_status: null,
-    latest_end_lsn: null,
-    latest_end_at: null,
-    replay_paused: false,
-  };
 }

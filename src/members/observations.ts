@@ -42,7 +42,9 @@ export function observationsOf({ nodes }: z.output<typeof looksSchema>): NodeObs
   return nodes.map(({ name, at, last_seen: lastSeen, told, silence }) => ({
     name,
     at,
-    answer: told ? { kind: "facts", facts: told } : { kind: "none", silence: silence ?? { kind: "other" } },
+    answer: told
+      ? { kind: "facts", depth: "full", facts: told }
+      : { kind: "none", silence: silence ?? { kind: "other" } },
     lastSeen: lastSeen ?? undefined,
   }));
 }

@@ -66,9 +66,25 @@ export function handleOf(runtime: Runtime, name: string): NodeHandle {
   });
 }
 
-export function primaryOf(runtime: Runtime): NodeHandle {
-  if (runtime.upstream) return runtime.upstream;
-  return handleOf(runtime, runtime.state.primary);
+/** Who is primary: a node of this host, or the one that somebody else runs. */
+export function primaryOf(runtime: Runtime): NodeHandle | ForeignPrimary {
+  return runtime.upstream ?? handleOf(runtime, runtime.state.primary);
+}
+
+/** The primary where this host runs it. */
+export function ownPrimary(runtime: Runtime): NodeHandle | undefined {
+  return runtime.upstream ? undefined : handleOf(runtime, runtime.state.primary);
+}
+
+/** The same where there must be one. @throws OdooPgError refused where somebody else runs it */
+export function requireOwnPrimary(runtime: Runtime): NodeHandle {
+  const primary = primaryOf(runtime);
+  if (primary instanceof NodeHandle) return primary;
+  const { host, port } = primary.node;
+  throw new OdooPgError("refused", {
+    message: `The primary ${host}:${port} is not run by odoo-pg: nothing is changed on it.`,
+    next: "Do it on that host.",
+  });
 }
 
 export function replicasOf(runtime: Runtime): NodeHandle[] {
@@ -89,7 +105,7 @@ export async function syncHandles(runtime: Runtime): Promise<void> {
     const node = wanted.get(name);
     if (node && JSON.stringify(node) === JSON.stringify(handle.node)) continue;
     // Nobody asks this handle any more: a start that it is at would go on unseen.
-    await handle.take("remove");
+    await handle.hold.take("remove");
     await handle.disconnect();
     runtime.nodes.delete(name);
   }

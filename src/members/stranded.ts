@@ -1,9 +1,9 @@
-import { factsOf, position } from "../model/observation.ts";
+import { factsOf, isPrimary, position } from "../model/observation.ts";
 import { replicationRefusal } from "../postgres/foreign-primary.ts";
 import { hasWal } from "../postgres/sql/operations.ts";
 import { now, within } from "../system/clock.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { primaryOf, type Runtime } from "./runtime.ts";
+import { ownPrimary, type Runtime } from "./runtime.ts";
 import { readPassword } from "../store/secrets.ts";
 
 /** Milliseconds that a replica stands still, not streaming, before the primary is asked; it may be replaying what it has. */
@@ -19,10 +19,15 @@ const ANSWER_LIMIT = 1000;
  */
 export async function lookWhetherStranded(runtime: Runtime, handle: NodeHandle): Promise<boolean> {
   const facts = factsOf(handle.observation);
-  const primary = primaryOf(runtime);
-  const isOwn = runtime.upstream === undefined && factsOf(primary.observation)?.in_recovery === false;
+  const primary = ownPrimary(runtime);
   if (!facts) return handle.stranded;
-  if (!isOwn || !facts.in_recovery || facts.receiver_status === "streaming" || facts.replay_paused) {
+  if (
+    !primary ||
+    !isPrimary(primary.observation) ||
+    !facts.in_recovery ||
+    facts.receiver_status === "streaming" ||
+    facts.replay_paused
+  ) {
     handle.standing = undefined;
     handle.stranded = false;
     handle.refusal = undefined;

@@ -9,14 +9,14 @@ import { findPostmaster, stopServer } from "../postgres/server.ts";
 import { closeTablespaces, openTablespaces, tablespacesOf } from "../postgres/tablespaces.ts";
 import { kindOf } from "../system/files/files.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { primaryOf, replicasOf, type Runtime } from "./runtime.ts";
+import { ownPrimary, replicasOf, type Runtime } from "./runtime.ts";
 
 /** Keeps a replica from following a path in the WAL, and lets a primary make tablespaces where that harms nobody. */
 export async function guardTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner, installation } = runtime;
   const { dataDir } = handle.files;
   // A promotion that was cut off leaves a primary by record that still follows.
-  const follows = handle !== primaryOf(runtime) || (await kindOf(path.join(dataDir, "standby.signal")));
+  const follows = handle !== ownPrimary(runtime) || (await kindOf(path.join(dataDir, "standby.signal")));
   const closed =
     follows ||
     refusesTablespaces(installation.major, replicasOf(runtime).length, (await tablespacesOf(dataDir)).size);
@@ -28,8 +28,8 @@ export async function tablespaceTroubles(
   runtime: Runtime,
   handle: NodeHandle,
 ): Promise<readonly TablespaceTrouble[]> {
-  const primary = primaryOf(runtime);
-  if (runtime.upstream || handle === primary) return [];
+  const primary = ownPrimary(runtime);
+  if (!primary || handle === primary) return [];
   const theirs = await tablespacesOf(primary.files.dataDir);
   if (theirs.size === 0) return [];
   const { dataDir } = handle.files;

@@ -61,12 +61,27 @@ export const serverFactsSchema = z.object({
 
 export type ServerFacts = z.output<typeof serverFactsSchema>;
 
+/**
+ * What every primary says to whoever may replicate from it: whose data it has, and where its WAL ends. Enough to measure
+ * a replica by it.
+ */
+export type Identity = Pick<ServerFacts, "system_identifier" | "timeline" | "current_lsn">;
+
+/**
+ * How deep a look could go.
+ * - `identity`: by the replication protocol, into a primary that somebody else runs.
+ * - `monitoring`: as a role of monitoring, into a server whose cluster is not ours: the names there are somebody else's.
+ * - `full`: as the superuser of a server of ours.
+ */
+export type Depth = "identity" | "monitoring" | "full";
+
 /** One look at one node, at one moment of our own clock (milliseconds since the epoch). */
 export interface NodeObservation {
   readonly name: string;
   readonly at: number;
   readonly answer:
-    | { readonly kind: "facts"; readonly facts: ServerFacts }
+    | { readonly kind: "facts"; readonly depth: Exclude<Depth, "identity">; readonly facts: ServerFacts }
+    | { readonly kind: "identity"; readonly identity: Identity }
     | { readonly kind: "none"; readonly silence: Silence };
   /** Our clock's time of the last look that brought facts. */
   readonly lastSeen: number | undefined;
@@ -74,6 +89,23 @@ export interface NodeObservation {
 
 export function factsOf(observation: NodeObservation | undefined): ServerFacts | undefined {
   return observation?.answer.kind === "facts" ? observation.answer.facts : undefined;
+}
+
+/** The facts of a server whose slots and standbys have the names that this cluster gives them. */
+export function fullFactsOf(observation: NodeObservation | undefined): ServerFacts | undefined {
+  const answer = observation?.answer;
+  return answer?.kind === "facts" && answer.depth === "full" ? answer.facts : undefined;
+}
+
+/** What a node says of itself however deep the look went; undefined where it does not answer. */
+export function identityOf(observation: NodeObservation | undefined): Identity | undefined {
+  const answer = observation?.answer;
+  return answer?.kind === "identity" ? answer.identity : factsOf(observation);
+}
+
+/** Whether a node answers as a primary. One that is only known by its identity is followed as one. */
+export function isPrimary(observation: NodeObservation | undefined): boolean {
+  return observation?.answer.kind === "identity" || factsOf(observation)?.in_recovery === false;
 }
 
 /** Why a node does not answer; undefined where it does. */
@@ -93,7 +125,7 @@ export interface Lag {
  * The lag of a replica. 0 seconds when everything received is replayed and nothing is missing:
  * the age of the last transaction alone would show lag on an idle primary.
  */
-export function lagOf(replica: ServerFacts, primary: ServerFacts | undefined): Lag {
+export function lagOf(replica: ServerFacts, primary: Identity | undefined): Lag {
   const end = primary?.current_lsn ?? replica.latest_end_lsn ?? replica.receive_lsn;
   const replayed = replica.replay_lsn;
   if (end === null || end === undefined || replayed === null) return { bytes: undefined, seconds: undefined };

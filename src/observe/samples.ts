@@ -1,12 +1,13 @@
 import path from "node:path";
 import type { Forecast } from "../cluster/disk-growth.ts";
-import { factsOf } from "../model/observation.ts";
+import { factsOf, identityOf } from "../model/observation.ts";
 import type { Sample } from "../cluster/documents/console.ts";
 import { readLoad, type Load } from "../postgres/sql/load.ts";
 import { appendBounded, readBounded } from "../system/files/bounded-lines.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
-import { primaryOf, type Runtime } from "../members/runtime.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
+import { ownPrimary, primaryOf, type Runtime } from "../members/runtime.ts";
 import { forecastsOf, ratesBetween, sampleOf, sampleRecordOf, type SampleRecord } from "./sample-record.ts";
 import type { Watch } from "./watch.ts";
 
@@ -103,13 +104,15 @@ export class Samples {
         };
       }),
     );
+    const identity = identityOf(primary.observation);
     const facts = factsOf(primary.observation);
-    const at = new Date(facts ? primary.observation.at : now()).toISOString();
-    const load = facts && !runtime.upstream ? await loadOf(runtime) : undefined;
-    const counters = facts && {
-      of: `${primary.node.name} ${facts.processes_since ?? 0} ${load?.counters ?? ""}`,
+    const at = new Date(identity ? primary.observation.at : now()).toISOString();
+    const own = ownPrimary(runtime);
+    const load = own && facts ? await loadOf(own) : undefined;
+    const counters = identity && {
+      of: `${primary.node.name} ${facts?.processes_since ?? 0} ${load?.counters ?? ""}`,
       transactions: load?.transactions ?? null,
-      wal: facts.current_lsn === null ? null : String(facts.current_lsn),
+      wal: identity.current_lsn === null ? null : String(identity.current_lsn),
     };
     const record = {
       at,
@@ -124,10 +127,8 @@ export class Samples {
 }
 
 /** Undefined where the primary does not answer in time: the sample shows a gap. */
-async function loadOf(runtime: Runtime): Promise<Load | undefined> {
-  return await primaryOf(runtime)
-    .use(readLoad, LIMIT)
-    .catch(() => undefined);
+async function loadOf(primary: NodeHandle): Promise<Load | undefined> {
+  return await primary.use(readLoad, LIMIT).catch(() => undefined);
 }
 
 function isShown(at: string, time: number): boolean {

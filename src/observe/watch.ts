@@ -14,7 +14,7 @@ import { factsOf } from "../model/observation.ts";
 import { diskUseOf } from "./disk-use.ts";
 import { Recent } from "../system/cached.ts";
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
-import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { ownPrimary, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for which a status is given again. */
 const KEPT = 500;
@@ -79,7 +79,7 @@ export class Watch {
    */
   databaseSizes(names: readonly string[] = []): ReadonlyMap<string, number> | undefined {
     const runtime = this.#watched.runtime();
-    const answers = runtime && !runtime.upstream && factsOf(primaryOf(runtime).observation);
+    const answers = runtime && factsOf(ownPrimary(runtime)?.observation);
     // Without a primary a look would only fail.
     if (!answers) return undefined;
     const known = this.#sizes.last();
@@ -148,7 +148,7 @@ export class Watch {
   async #lookAtSizes(): Promise<ReadonlyMap<string, number>> {
     const runtime = this.#watched.runtime();
     if (!runtime) throw new Error("nothing runs");
-    return await primaryOf(runtime).use(databaseSizes);
+    return await requireOwnPrimary(runtime).use(databaseSizes);
   }
 }
 

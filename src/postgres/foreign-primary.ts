@@ -1,15 +1,8 @@
 import * as z from "zod";
-import { parseLsn, type Lsn } from "../model/lsn.ts";
+import { parseLsn } from "../model/lsn.ts";
+import type { Identity } from "../model/observation.ts";
 import type { RoleAccess } from "./sql/role-access.ts";
 import { askReplication, SqlError, type Credentials } from "../system/sql/sql.ts";
-
-/** What a primary tells anybody who may replicate from it. */
-export interface Identity {
-  readonly systemIdentifier: string;
-  readonly timeline: number;
-  /** The end of its WAL, flushed. */
-  readonly lsn: Lsn;
-}
 
 const identityRow = z.object({
   systemid: z.coerce.string(),
@@ -21,7 +14,7 @@ const identityRow = z.object({
 export async function identifyPrimary(credentials: Credentials): Promise<Identity> {
   const [row] = await askReplication(credentials, "IDENTIFY_SYSTEM");
   const { systemid, timeline, xlogpos } = identityRow.parse(row);
-  return { systemIdentifier: systemid, timeline, lsn: xlogpos };
+  return { system_identifier: systemid, timeline, current_lsn: xlogpos };
 }
 
 /**

@@ -39,6 +39,7 @@ import {
   addressOf,
   factsFor,
   firstOf,
+  ownPrimary,
   primaryOf,
   replicasOf,
   type Runtime,
@@ -68,7 +69,7 @@ async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Fl
  * they share their parameters and differ only in what odoo-pg itself fills in.
  */
 export async function validateParameters(runtime: Runtime): Promise<void> {
-  const handle = runtime.upstream ? firstOf(runtime) : primaryOf(runtime);
+  const handle = ownPrimary(runtime) ?? firstOf(runtime);
   await ensureDirectory(handle.files.dir, passableFor(runtime.owner));
   const text = await configurationText(runtime, handle, {});
   const { installation, owner } = runtime;
@@ -148,7 +149,7 @@ export async function reopenLocalAccess(runtime: Runtime, handle: NodeHandle): P
 
 /** A replica that was stopped starts with no less than the primary had when it last followed it. */
 export async function startingFloor(runtime: Runtime, handle: NodeHandle): Promise<Floor> {
-  if (handle === primaryOf(runtime)) return {};
+  if (handle === ownPrimary(runtime)) return {};
   const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
   return data.kind === "whole" ? data.floor : {};
 }
@@ -167,22 +168,22 @@ async function runningFloor(primary: NodeHandle): Promise<Floor> {
  * @returns what keeps replicas that run and do not answer from taking it: they hold up nobody else
  */
 export async function applyConfiguration(runtime: Runtime, progress: Progress): Promise<OdooPgError[]> {
-  if (runtime.upstream) {
+  const primary = ownPrimary(runtime);
+  if (!primary) {
     for (const replica of replicasOf(runtime)) {
       if (!(await findPostmaster(replica.files.dataDir))) continue;
       await bringInLine(runtime, replica, await startingFloor(runtime, replica), progress);
     }
     return [];
   }
-  const primary = primaryOf(runtime);
   const problems = new Map<string, OdooPgError>();
   const answeringReplicas = async (): Promise<NodeHandle[]> => {
     const answering: NodeHandle[] = [];
     for (const replica of replicasOf(runtime)) {
       if (!(await findPostmaster(replica.files.dataDir))) continue;
       const { name, answer } = await replica.observe();
-      if (answer.kind === "facts") answering.push(replica);
-      else problems.set(name, notConfigured(name, sayOf(answer.silence)));
+      if (answer.kind === "none") problems.set(name, notConfigured(name, sayOf(answer.silence)));
+      else answering.push(replica);
     }
     return answering;
   };

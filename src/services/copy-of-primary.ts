@@ -3,7 +3,7 @@ import { OdooPgError } from "../errors.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import { tablespaceLinks } from "../postgres/tablespaces.ts";
 import type { Progress } from "../progress.ts";
-import type { NodeHandle } from "../members/node-handle.ts";
+import { NodeHandle } from "../members/node-handle.ts";
 import { addressOf, primaryOf, type Runtime } from "../members/runtime.ts";
 
 /**
@@ -17,7 +17,8 @@ export async function copyOfPrimary(
   progress: Progress,
 ): Promise<string> {
   const primary = primaryOf(runtime);
-  const tablespaces = await (runtime.upstream?.tablespacesThere() ?? tablespaceLinks(primary.files.dataDir));
+  const isOwn = primary instanceof NodeHandle;
+  const tablespaces = await (isOwn ? tablespaceLinks(primary.files.dataDir) : primary.tablespacesThere());
   const copy = seedDataDirectory({
     config: runtime.config,
     layout: runtime.layout,
@@ -27,7 +28,7 @@ export async function copyOfPrimary(
     owner: runtime.owner,
     // Its port may be about to change; it runs with the old one still.
     upstream: { ...addressOf(primary.node), port: await primary.port() },
-    follows: runtime.upstream ? "foreign" : "own",
+    follows: isOwn ? "own" : "foreign",
     slot,
     tablespaces,
     signal: runtime.interruption.signal,

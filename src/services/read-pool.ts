@@ -1,5 +1,5 @@
 import type { Lsn } from "../model/lsn.ts";
-import { factsOf, type ServerFacts } from "../model/observation.ts";
+import { factsOf, identityOf } from "../model/observation.ts";
 import { whereSet } from "../cluster/commit-rules.ts";
 import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
 import {
@@ -16,7 +16,7 @@ import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "
 import { now, waitUntil, within } from "../system/clock.ts";
 import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
-import { primaryOf, replicasOf, type Runtime } from "../members/runtime.ts";
+import { ownPrimary, primaryOf, replicasOf, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Where the endpoints lead. */
 export interface Routing {
@@ -100,16 +100,16 @@ export class PoolKeeper {
     const runtime = this.#runtime;
     const { read } = runtime.config.endpoints;
     const primary = primaryOf(runtime);
-    const primaryFacts = factsOf(primary.observation);
-    if (primaryFacts?.current_lsn) {
-      const mark = { at: primary.observation.at, lsn: primaryFacts.current_lsn };
+    const end = identityOf(primary.observation)?.current_lsn;
+    if (end) {
+      const mark = { at: primary.observation.at, lsn: end };
       runtime.marks = rememberMark(
         runtime.marks,
         mark,
         Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000),
       );
     }
-    await this.#lookForOverrides(primary, primaryFacts);
+    await this.#lookForOverrides(ownPrimary(runtime));
     const overruled = this.overrides.find(({ file }) => file !== null);
     const before = new Map(this.standings.map((standing) => [standing.name, standing.eligible]));
     this.standings = decidePool({
@@ -154,10 +154,11 @@ export class PoolKeeper {
    * Whether somebody has overruled how commits wait: at once when the primary has read its files again, else once a
    * minute. In another consistency nothing is promised.
    */
-  async #lookForOverrides(primary: NodeHandle, facts: ServerFacts | undefined): Promise<void> {
+  async #lookForOverrides(primary: NodeHandle | undefined): Promise<void> {
+    const facts = factsOf(primary?.observation);
     const ryw = this.#runtime.config.endpoints.read.consistency === "read-your-writes";
     if (!ryw) this.overrides = [];
-    if (!ryw || !facts || facts.in_recovery) return;
+    if (!ryw || !primary || !facts || facts.in_recovery) return;
     const configuration = `${primary.node.name} ${facts.configuration_read_at}`;
     const { configuration: before, at } = this.#overridesOf;
     if (configuration === before && now() - at < OVERRIDES_EVERY) return;
@@ -222,8 +223,9 @@ export class PoolKeeper {
     this.members.clear();
     for (const name of eligible) this.members.add(name);
     await this.#routeNow();
-    if (this.#runtime.upstream) return;
-    const facts = factsOf(primaryOf(this.#runtime).observation);
+    const primary = ownPrimary(this.#runtime);
+    if (!primary) return;
+    const facts = factsOf(primary.observation);
     // Only after a change of consistency is there something to shorten: nothing was promised to anybody any more.
     if ((await this.#readListed()).size || quotedNames(facts?.synchronous_standby_names ?? "").length) {
       await this.#list(() => []);
@@ -293,7 +295,7 @@ export class PoolKeeper {
 
   async #readListed(): Promise<Set<string>> {
     if (this.#listed) return this.#listed;
-    const text = await readTextIfAny(primaryOf(this.#runtime).files.synchronousFile);
+    const text = await readTextIfAny(requireOwnPrimary(this.#runtime).files.synchronousFile);
     this.#listed = new Set(synchronousNames(text ?? ""));
     return this.#listed;
   }
@@ -307,7 +309,7 @@ export class PoolKeeper {
 
   async #listNow(change: (names: readonly string[]) => readonly string[]): Promise<void> {
     const runtime = this.#runtime;
-    const primary = primaryOf(runtime);
+    const primary = requireOwnPrimary(runtime);
     const names = new Set(change([...(await this.#readListed())]));
     for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
     const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
@@ -336,8 +338,7 @@ export class PoolKeeper {
    * What was acknowledged before lies below the position taken then; what comes after waits for the replica.
    */
   async #enlist(names: readonly string[]): Promise<void> {
-    const runtime = this.#runtime;
-    const primary = primaryOf(runtime);
+    const primary = requireOwnPrimary(this.#runtime);
     const listed = await this.#readListed();
     const alreadyProven = [...listed].some((name) => this.#inForce.has(name));
     const proof = this.#provenFor;

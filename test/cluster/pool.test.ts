@@ -3,7 +3,16 @@ import { describe, expect, test } from "vitest";
 import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../../src/model/observation.ts";
 import { decidePool, lateAfter, type PoolInput, rememberMark } from "../../src/cluster/pool.ts";
 import type { Consistency } from "../../src/config/schema.ts";
-import { MB, NOW, primaryFacts, replicaFacts, seen, silent, slot } from "../support/observations.ts";
+import {
+  identified,
+  MB,
+  NOW,
+  primaryFacts,
+  replicaFacts,
+  seen,
+  silent,
+  slot,
+} from "../support/observations.ts";
 
 const END = primaryFacts().current_lsn ?? 0n;
 const gone = silent("pg1", "not_running");
@@ -97,6 +106,23 @@ describe.each(["bounded", "read-your-writes"] as const)("%s", (consistency) => {
     expect(decide({ consistency, primary: gone })).toEqual(serves);
     expect(decide({ consistency, primary: gone }, { receiver_status: null })).toEqual(serves);
     expect(decide({ consistency, primary: undefined }, { receiver_status: null })).toEqual(serves);
+  });
+});
+
+describe("of a primary that somebody else runs, a replica", () => {
+  test("is measured by where that one's WAL ends and on which timeline", () => {
+    const primary = identified("upstream");
+    expect(decide({ primary }, { behind: 16 * MB })).toEqual(serves);
+    expect(decide({ primary }, { behind: 16 * MB + 1 })).toEqual(servesNot(/MB behind/));
+    expect(decide({ primary }, { timeline: 3 })).toEqual(servesNot("is on timeline 3, the primary on 4"));
+  });
+
+  test("is not judged by a slot that only has its name", () => {
+    const facts = primaryFacts({ slots: [slot("pg2", { wal_status: "lost" })] });
+    const primary = seen("pg1", facts);
+    const answer = { kind: "facts", depth: "monitoring", facts } as const;
+    expect(decide({ primary })).toEqual(servesNot(/slot is lost/));
+    expect(decide({ primary: { ...primary, answer } })).toEqual(serves);
   });
 });
 

@@ -12,6 +12,7 @@ import {
   agentOf,
   cluster,
   GB,
+  identified,
   MB,
   NOW,
   primaryFacts,
@@ -194,6 +195,38 @@ describe("the state of a node", () => {
       in_pool: false,
       reason: "is being worked on",
     });
+  });
+});
+
+describe("a primary that somebody else runs", () => {
+  const followed = {
+    nodes: ["upstream", "pg1"],
+    record: { primary: "upstream", systemIdentifier: null },
+    observations: [identified("upstream"), seen("pg1", replicaFacts({ behind: 1000, version: "16.4" }))],
+  };
+
+  test("runs and is the primary, with what it says of itself; nothing is said that it did not say", () => {
+    const status = statusWith(followed);
+    expect(codes(status)).toEqual([]);
+    expect(status).toMatchObject({ postgres_version: "16.4", timeline: 4 });
+    expect(nodeOf(status, "upstream")).toMatchObject({ role: "primary", state: "running", timeline: 4 });
+    expect(nodeOf(status, "pg1")).toMatchObject({ role: "replica", state: "streaming", lag_bytes: 1000 });
+    expect(nodeOf(status, "pg1").slot).toBeNull();
+  });
+
+  test("that holds another cluster's data is told", () => {
+    const record = { primary: "upstream", systemIdentifier: "42" };
+    expect(codes(statusWith({ ...followed, record }))).toContain("other_system_identifier");
+  });
+
+  test("that does not answer is down, and its replicas are read on", () => {
+    const observations = [
+      silent("upstream", "refused"),
+      followed.observations[1] ?? silent("pg1", "refused"),
+    ];
+    const status = statusWith({ ...followed, observations });
+    expect(codes(status)).toEqual(["primary_down"]);
+    expect(nodeOf(status, "pg1").role).toBe("replica");
   });
 });
 

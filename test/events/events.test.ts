@@ -10,7 +10,7 @@ import { changedSettings, operationEvent, upEvent } from "../../src/events/of-op
 import { momentOf } from "../../src/events/since.ts";
 import { OdooPgError } from "../../src/errors.ts";
 import type { NodeObservation } from "../../src/model/observation.ts";
-import { NOW, primaryFacts, seen } from "../support/observations.ts";
+import { identified, NOW, primaryFacts, seen } from "../support/observations.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const backup = (text: string): NewEvent => ({ kind: "backup", by: "schedule", text });
@@ -133,6 +133,15 @@ describe("the coming and going of a node", () => {
     expect(story([up(), silentSince(NOW, NOW + 2500), up()])).toEqual([
       "pg1 was lost: is not running",
       "pg1 (primary) answers again",
+    ]);
+  });
+
+  test("of somebody else's primary is told without knowing since when it runs", () => {
+    const there = identified("upstream");
+    expect(story([there, there])).toEqual([]);
+    expect(story([there, { ...silentSince(NOW, NOW + 2500), name: "upstream" }, there])).toEqual([
+      "upstream was lost: is not running",
+      "upstream (primary) answers again",
     ]);
   });
 

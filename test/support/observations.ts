@@ -1,5 +1,5 @@
 import type { Silence } from "../../src/model/silence.ts";
-import type { NodeObservation, ServerFacts } from "../../src/model/observation.ts";
+import type { Identity, NodeObservation, ServerFacts } from "../../src/model/observation.ts";
 import type { AgentAccount, NodeAccount, StatusInput } from "../../src/cluster/view.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 
@@ -92,7 +92,14 @@ export function replicaFacts({
 }
 
 export function seen(name: string, facts: ServerFacts): NodeObservation {
-  return { name, at: NOW, answer: { kind: "facts", facts }, lastSeen: NOW };
+  return { name, at: NOW, answer: { kind: "facts", depth: "full", facts }, lastSeen: NOW };
+}
+
+/** A primary that somebody else runs: it says who it is, and no more. */
+export function identified(name: string, changes: Partial<Identity> = {}): NodeObservation {
+  const { system_identifier, timeline, current_lsn } = primaryFacts();
+  const identity = { system_identifier, timeline, current_lsn, ...changes };
+  return { name, at: NOW, answer: { kind: "identity", identity }, lastSeen: NOW };
 }
 
 export function silent(name: string, kind: Silence["kind"], detail?: string): NodeObservation {

@@ -43,7 +43,10 @@ export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean)
       const size = askSize
         ? await within(SIZE_LIMIT, node.name, databaseBytes(session)).catch(() => undefined)
         : undefined;
-      return { observation: { name: node.name, at, answer: { kind: "facts", facts }, lastSeen: at }, size };
+      return {
+        observation: { name: node.name, at, answer: { kind: "facts", depth: "full", facts }, lastSeen: at },
+        size,
+      };
     } finally {
       // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.
       void session.close();

@@ -141,7 +141,7 @@ async function lookAtUpstream(
 ): Promise<NodeObservation> {
   const { ForeignPrimary } = await import("../../members/foreign-primary.ts");
   const { readPassword } = await import("../../store/secrets.ts");
-  const primary = new ForeignPrimary({ layout }, upstream, (await readPassword(layout, "upstream")) ?? "");
+  const primary = new ForeignPrimary(upstream, (await readPassword(layout, "upstream")) ?? "");
   return await primary.observe();
 }
 

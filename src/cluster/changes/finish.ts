@@ -1,6 +1,6 @@
 import { copySlotName, slotName } from "../../config/layout.ts";
 import type { PlanStep } from "../../model/plan.ts";
-import { factsOf, type NodeObservation } from "../../model/observation.ts";
+import { factsOf, identityOf, isPrimary, type NodeObservation } from "../../model/observation.ts";
 import { becomePrimary, type Plan } from "./planned.ts";
 
 /**
@@ -23,18 +23,17 @@ export function planFinish(input: {
 }): Plan {
   const { primary, replicas, route, lastPrimary } = input;
   const node = primary.name;
-  const facts = factsOf(primary);
-  const another = replicas.some((replica) => factsOf(replica)?.in_recovery === false);
+  const another = replicas.some(isPrimary);
   const undo = "none";
-  if (!facts || another) return { steps: [], undo };
+  if (!identityOf(primary) || another) return { steps: [], undo };
   const names = replicas.map(({ name }) => name);
   const strays = input.foreign ? [] : straySlots(replicas, [node, ...names]);
   const left = route || input.unfinished;
-  if (!facts.in_recovery && !left) return { steps: strays, undo };
+  if (isPrimary(primary) && !left) return { steps: strays, undo };
   const recorded = lastPrimary === node || (!left && lastPrimary === undefined);
   const why = "a change of the primary that had failed was finished";
   const steps: PlanStep[] = [
-    ...(facts.in_recovery ? becomePrimary(node) : []),
+    ...(isPrimary(primary) ? [] : becomePrimary(node)),
     ...(route ? [{ kind: "route" as const, node }] : []),
     ...(recorded
       ? []

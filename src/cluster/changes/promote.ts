@@ -3,7 +3,7 @@ import { nextStep, odooPg } from "../../next-step.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { bytesBehind } from "../../model/lsn.ts";
 import { factsOf, position, type NodeObservation } from "../../model/observation.ts";
-import type { Fence } from "../../model/plan.ts";
+import type { Fence, PlanStep } from "../../model/plan.ts";
 import { becomePrimary, refuse, type Planned } from "./planned.ts";
 
 /** Plans the promotion of a replica although nothing hands over to it. What is lost is decided after fencing. */
@@ -35,14 +35,14 @@ export function planPromote(input: {
         nextStep`Stop it on its host, and keep it stopped; then: ${odooPg("promote", node)}`,
       );
     }
-    return primary.answer.kind === "facts"
+    return primary.answer.kind === "none"
       ? refuse(
-          `The primary ${from} answers; two primaries would be the worst of all.`,
-          nextStep`Planned: ${odooPg("switchover", "--to", node)}. If ${from} must go: ${odooPg("promote", node, "--fence", "fast")}`,
-        )
-      : refuse(
           `The primary ${from} ${sayOf(primary.answer.silence)}, but its processes are there: they might go on later.`,
           odooPg("promote", node, "--fence", "immediate"),
+        )
+      : refuse(
+          `The primary ${from} answers; two primaries would be the worst of all.`,
+          nextStep`Planned: ${odooPg("switchover", "--to", node)}. If ${from} must go: ${odooPg("promote", node, "--fence", "fast")}`,
         );
   }
   const others = replicas.filter((replica) => replica.name !== node);
@@ -58,13 +58,18 @@ export function planPromote(input: {
       odooPg("promote", ahead.name),
     );
   }
+  // Nobody here starts what somebody else runs: nothing has to be kept from it.
+  const held = input.foreign ? [node] : [from, node];
   const why = input.allowDataLoss ? "data loss accepted" : "asked for";
   return {
     kind: "go",
     plan: {
       steps: [
-        { kind: "hold", node: from, operation: "fenced" },
-        { kind: "hold", node, operation: "promote" },
+        ...held.map((name): PlanStep => ({
+          kind: "hold",
+          node: name,
+          operation: name === node ? "promote" : "fenced",
+        })),
         { kind: "close_endpoints", node: from },
         {
           kind: "fence",
@@ -76,8 +81,7 @@ export function planPromote(input: {
         ...becomePrimary(node),
         input.foreign ? { kind: "take_over", node } : { kind: "needs_rejoin", node: from, primary: node },
         { kind: "reopen_pool" },
-        { kind: "release", node: from },
-        { kind: "release", node },
+        ...held.map((name): PlanStep => ({ kind: "release", node: name })),
         { kind: "route", node },
         { kind: "record_change", change: "promote", from, to: node, why, paused: "since_last_answer" },
         { kind: "settle", primary: node, replicas: others.map(({ name }) => name) },

@@ -1,5 +1,5 @@
 import type { NodeHandle } from "../../members/node-handle.ts";
-import { primaryOf, type Runtime } from "../../members/runtime.ts";
+import { ownPrimary, type Runtime } from "../../members/runtime.ts";
 import type { SuperuserSession } from "../../system/sql/sql.ts";
 
 /** Milliseconds for a connection and for each statement: what takes longer is not shown. */
@@ -64,7 +64,8 @@ export class PrimarySession {
 
   #primary(): NodeHandle {
     const runtime = this.#runtime();
-    if (!runtime || runtime.upstream) throw new Error("there is no primary that may be asked");
-    return primaryOf(runtime);
+    const primary = runtime && ownPrimary(runtime);
+    if (primary) return primary;
+    throw new Error("there is no primary that may be asked");
   }
 }

@@ -1,12 +1,13 @@
 import { slotName } from "../../config/layout.ts";
 import type { PlanStep } from "../../model/plan.ts";
-import { factsOf } from "../../model/observation.ts";
+import { factsOf, identityOf } from "../../model/observation.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { checkpoint, endSenders, ensureSlot } from "../../postgres/sql/operations.ts";
 import { odooPg } from "../../next-step.ts";
 import type { Progress } from "../../progress.ts";
 import type { Release } from "../../members/holds.ts";
-import type { NodeHandle } from "../../members/node-handle.ts";
+import type { Member } from "../../members/member.ts";
+import { NodeHandle } from "../../members/node-handle.ts";
 import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { PoolKeeper } from "../../services/read-pool.ts";
 import type { Effects } from "../carry-out.ts";
@@ -37,8 +38,6 @@ export class ManualEffects implements Effects {
   readonly #pool: PoolKeeper;
   readonly #progress: Progress;
   readonly #data: ReplicaData;
-  /** Nodes that the plan has, by name. A primary that odoo-pg does not run is a node no longer once another is recorded. */
-  readonly #taken = new Map<string, NodeHandle>();
   #outOfPool: Release[] = [];
   /** When writes were closed (monotonic), and when the primary had last answered then (our clock). */
   #closed: { readonly at: number; readonly lastAnswer: number | undefined } | undefined;
@@ -61,7 +60,6 @@ export class ManualEffects implements Effects {
     const progress = this.#progress;
     switch (step.kind) {
       case "hold":
-        this.#taken.set(step.node, this.#node(step.node));
         return await this.#node(step.node).hold.take(step.operation);
       case "release":
         this.#node(step.node).hold.release();
@@ -103,9 +101,9 @@ export class ManualEffects implements Effects {
       case "stop":
         return await stopPrimary(this.#node(step.node), step.mode);
       case "fence":
-        return await fence(runtime, this.#node(step.node), step, progress);
+        return await this.#fence(step);
       case "limit_loss":
-        return await limitLoss(runtime, this.#node(step.of), this.#node(step.node), {
+        return await limitLoss(runtime, this.#member(step.of), this.#node(step.node), {
           accepted: step.accepted,
           provenFrom: this.#pool.provenFrom(step.node),
         });
@@ -155,8 +153,19 @@ export class ManualEffects implements Effects {
   }
 
   #node(name: string): NodeHandle {
+    return handleOf(this.#runtime, name);
+  }
+
+  /** A node, or the primary that somebody else runs. */
+  #member(name: string): Member {
     const { upstream } = this.#runtime;
-    return this.#taken.get(name) ?? (upstream?.node.name === name ? upstream : handleOf(this.#runtime, name));
+    return upstream?.node.name === name ? upstream : this.#node(name);
+  }
+
+  /** What somebody else runs, a person keeps down. */
+  async #fence(step: StepOf<"fence">): Promise<void> {
+    const old = this.#member(step.node);
+    if (old instanceof NodeHandle) await fence(old, step, this.#progress);
   }
 
   #holdAllOutOfPool(): void {
@@ -174,7 +183,7 @@ export class ManualEffects implements Effects {
   }
 
   #closeWrites(primary: string): void {
-    this.#closed = { at: monotonic(), lastAnswer: this.#node(primary).observation.lastSeen };
+    this.#closed = { at: monotonic(), lastAnswer: this.#member(primary).observation.lastSeen };
     this.#pool.leadWrites(undefined);
   }
 
@@ -206,7 +215,7 @@ export class ManualEffects implements Effects {
       from: step.from,
       to: step.to,
       why: step.why,
-      timeline: factsOf(primaryOf(this.#runtime).observation)?.timeline ?? null,
+      timeline: identityOf(primaryOf(this.#runtime).observation)?.timeline ?? null,
       writes_paused_ms: paused,
     });
   }

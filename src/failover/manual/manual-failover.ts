@@ -1,5 +1,5 @@
 import type { Plan } from "../../cluster/changes/planned.ts";
-import { factsOf } from "../../model/observation.ts";
+import { identityOf } from "../../model/observation.ts";
 import { primaryOf, type Runtime } from "../../members/runtime.ts";
 import type { Progress } from "../../progress.ts";
 import type { PoolKeeper } from "../../services/read-pool.ts";
@@ -25,7 +25,7 @@ export class ManualFailover implements Failover {
     const { writes } = this.#pool;
     return {
       primary: state.primary,
-      timeline: factsOf(primaryOf(this.#runtime).observation)?.timeline,
+      timeline: identityOf(primaryOf(this.#runtime).observation)?.timeline,
       writes,
       unfinished: this.#unfinished || writes === undefined,
       authority: { kind: "record" },

@@ -5,9 +5,9 @@ import { planPromote } from "../../cluster/changes/promote.ts";
 import { planRejoin, planReseed } from "../../cluster/changes/rebuild.ts";
 import { planSwitchover } from "../../cluster/changes/switchover.ts";
 import { OdooPgError } from "../../errors.ts";
-import { factsOf } from "../../model/observation.ts";
+import { factsOf, identityOf, isPrimary } from "../../model/observation.ts";
 import { findPostmaster } from "../../postgres/server.ts";
-import type { NodeHandle } from "../../members/node-handle.ts";
+import { NodeHandle } from "../../members/node-handle.ts";
 import { handleOf, primaryOf, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { PrimaryChange, Topology } from "../failover.ts";
 
@@ -71,9 +71,10 @@ async function promote(runtime: Runtime, change: Change<"promote">): Promise<Pla
     planPromote({
       node,
       primary: primary.observation,
-      primaryRuns: foreign
-        ? foreign.observation.answer.kind === "facts"
-        : (await findPostmaster(primary.files.dataDir)) !== undefined,
+      primaryRuns:
+        primary instanceof NodeHandle
+          ? (await findPostmaster(primary.files.dataDir)) !== undefined
+          : identityOf(primary.observation) !== undefined,
       foreign: foreign !== undefined,
       replicas: replicasOf(runtime).map((handle) => handle.observation),
       fence,
@@ -142,8 +143,7 @@ async function requireReplica(runtime: Runtime, name: string): Promise<NodeHandl
       next: nextStep`To make another node primary first: ${odooPg("switchover")}`,
     });
   }
-  const facts = factsOf(await primary.observe());
-  if (facts && !facts.in_recovery) return handle;
+  if (isPrimary(await primary.observe())) return handle;
   throw new OdooPgError("primary_unreachable", {
     message: `The primary ${primary.node.name} does not answer, so ${name} cannot be rebuilt from it.`,
     safe: `The data of ${name} is untouched.`,

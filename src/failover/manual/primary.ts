@@ -20,8 +20,15 @@ import { readableBy, writeFileAtomic } from "../../system/files/files.ts";
 import { inFolder } from "../../system/files/folder.ts";
 import { applyConfiguration, startingFloor, writeNodeFiles } from "../../services/configure.ts";
 import type { Progress } from "../../progress.ts";
-import type { NodeHandle } from "../../members/node-handle.ts";
-import { changeState, primaryOf, replicasOf, type Runtime, startOptions } from "../../members/runtime.ts";
+import type { Member } from "../../members/member.ts";
+import { NodeHandle } from "../../members/node-handle.ts";
+import {
+  changeState,
+  replicasOf,
+  requireOwnPrimary,
+  type Runtime,
+  startOptions,
+} from "../../members/runtime.ts";
 import { guardTablespaces } from "../../members/tablespaces.ts";
 
 /** Milliseconds for the shutdown of a primary whose checkpoint was made just before. */
@@ -37,13 +44,11 @@ export async function stopPrimary(old: NodeHandle, mode: Fence): Promise<void> {
 
 /** Has nobody left who could commit on a primary that is given up. @throws OdooPgError refused where it came back */
 export async function fence(
-  runtime: Runtime,
   old: NodeHandle,
   { running, mode }: { readonly running: boolean; readonly mode?: Fence | undefined },
   progress: Progress,
 ): Promise<void> {
   await old.disconnect();
-  if (old === runtime.upstream) return;
   const { dataDir } = old.files;
   const { name } = old.node;
   // It may have come up since it was looked at.
@@ -66,7 +71,7 @@ export async function fence(
 /** @throws OdooPgError refused, naming how much would be lost, unless that was accepted. */
 export async function limitLoss(
   runtime: Runtime,
-  old: NodeHandle,
+  old: Member,
   next: NodeHandle,
   request: { readonly accepted: boolean; readonly provenFrom: Lsn | undefined },
 ): Promise<void> {
@@ -74,7 +79,11 @@ export async function limitLoss(
   const has = position(factsOf(await next.observe()));
   const { installation, owner } = runtime;
   const timeline = factsOf(next.observation)?.timeline ?? 1;
-  const end = await endOfWal(installation, old.files.dataDir, timeline, has, owner);
+  // Only of a server of this host there is WAL to read.
+  const end =
+    old instanceof NodeHandle
+      ? await endOfWal(installation, old.files.dataDir, timeline, has, owner)
+      : undefined;
   if (end !== undefined && bytesBehind(end, has) === 0) return;
   if (request.accepted) return;
   if (request.provenFrom !== undefined && has >= request.provenFrom) return;
@@ -198,7 +207,7 @@ export async function prepareStart(runtime: Runtime, replicas: readonly NodeHand
 
 /** Slots, configuration and a checkpoint for the time after: the replicas follow, and pg_rewind sees the new timeline. */
 export async function settle(runtime: Runtime, progress: Progress): Promise<void> {
-  const primary = primaryOf(runtime);
+  const primary = requireOwnPrimary(runtime);
   await primary.use(async (session) => {
     for (const { node } of replicasOf(runtime)) await ensureSlot(session, slotName(node.name));
     await dropSlot(session, slotName(primary.node.name));

@@ -32,8 +32,16 @@ import { bytesBelow, removeIn, renameIn } from "../../system/files/folder.ts";
 import { runOrFail } from "../../system/process/process.ts";
 import { copyOfPrimary } from "../../services/copy-of-primary.ts";
 import type { Progress } from "../../progress.ts";
+import { ForeignPrimary } from "../../members/foreign-primary.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
-import { followedSlot, handleOf, primaryOf, type Runtime } from "../../members/runtime.ts";
+import {
+  followedSlot,
+  handleOf,
+  ownPrimary,
+  primaryOf,
+  requireOwnPrimary,
+  type Runtime,
+} from "../../members/runtime.ts";
 
 /** Tries of a base backup before the reseed gives up, and milliseconds between them. */
 const TRIES = 3;
@@ -77,7 +85,7 @@ export class ReplicaData {
     switch (step.kind) {
       case "require_room":
         return await requireRoom(
-          step.source === runtime.state.primary ? primaryOf(runtime) : handleOf(runtime, step.source),
+          step.source === runtime.state.primary ? ownPrimary(runtime) : handleOf(runtime, step.source),
           handle,
         );
       case "base_backup":
@@ -88,7 +96,7 @@ export class ReplicaData {
       case "renew_slot":
         return await renewSlot(runtime, handle);
       case "take_slot_of_copy":
-        return await primaryOf(runtime).use(
+        return await requireOwnPrimary(runtime).use(
           async (session) => await replaceSlot(session, slotName(step.node), copySlotName(step.node)),
         );
       case "rewind":
@@ -151,7 +159,7 @@ async function awaitStreaming(handle: NodeHandle, primary: string): Promise<void
 }
 
 /** @throws OdooPgError refused, disk_full: before anything is stopped or copied. */
-async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void> {
+async function requireRoom(source: NodeHandle | undefined, target: NodeHandle): Promise<void> {
   const { dataDir } = target.files;
   if ((await kindOf(dataDir)) === "directory" && (await isMountPoint(dataDir))) {
     throw new OdooPgError("refused", {
@@ -160,7 +168,8 @@ async function requireRoom(source: NodeHandle, target: NodeHandle): Promise<void
       next: "Mount the volume one directory higher, so that the data directory is an ordinary one in it.",
     });
   }
-  const needed = await bytesWithTablespaces(source.files.dataDir);
+  // How large somebody else's primary is nobody tells.
+  const needed = source ? await bytesWithTablespaces(source.files.dataDir) : 0;
   const { freeBytes } = await diskSpace(path.dirname(target.files.dataDir));
   if (freeBytes > needed * 1.05) return;
   const mb = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
@@ -180,8 +189,9 @@ async function bytesWithTablespaces(dataDir: string): Promise<number> {
 /** The node's own slot on the primary. One that was lost never comes back to life: it is made anew. */
 async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const slot = slotName(handle.node.name);
-  if (runtime.upstream) return await runtime.upstream.ensureSlot(runtime.config.cluster, handle.node.name);
   const primary = primaryOf(runtime);
+  if (primary instanceof ForeignPrimary)
+    return await primary.ensureSlot(runtime.config.cluster, handle.node.name);
   await primary.use(async (session) => {
     const found = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slot);
     if (found?.wal_status === "lost") await dropSlot(session, slot);
@@ -195,23 +205,22 @@ async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
  */
 async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
   const primary = primaryOf(runtime);
-  const slot = runtime.upstream ? followedSlot(runtime, handle) : copySlotName(handle.node.name);
+  const own = ownPrimary(runtime);
+  const slot = own ? copySlotName(handle.node.name) : followedSlot(runtime, handle);
   for (let attempt = 1; ; attempt += 1) {
     progress.step(
       handle.node.name,
       `copy from ${primary.node.name}${attempt > 1 ? ` (try ${attempt} of ${TRIES})` : ""}`,
     );
     try {
-      if (!runtime.upstream)
-        await primary.use(async (session) => {
-          await dropSlot(session, slot);
-          await ensureSlot(session, slot);
-        });
+      await own?.use(async (session) => {
+        await dropSlot(session, slot);
+        await ensureSlot(session, slot);
+      });
       return await copyOfPrimary(runtime, handle, slot, progress);
     } catch (error) {
       if (attempt >= TRIES || runtime.interruption.signal.aborted) {
-        if (!runtime.upstream)
-          await primary.use(async (session) => await dropSlot(session, slot)).catch(() => {});
+        await own?.use(async (session) => await dropSlot(session, slot)).catch(() => {});
         throw error;
       }
       runtime.log(
@@ -226,7 +235,7 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
 /** Copies the node's data (sharing blocks where the file system can) and rewinds the copy to the primary's history. */
 async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string> {
   const { owner, installation } = runtime;
-  const primary = primaryOf(runtime);
+  const primary = requireOwnPrimary(runtime);
   const fresh = await freshDirectory(handle.files, owner);
   progress.step(handle.node.name, "copy its data");
   const sharing = runtime.machine.platform === "linux" ? ["--reflink=auto"] : [];

@@ -8,7 +8,7 @@ import { planSwitchover } from "../../../src/cluster/changes/switchover.ts";
 import { undoOf } from "../../../src/cluster/changes/undo.ts";
 import { planWords } from "../../../src/cluster/changes/words.ts";
 import type { PlanStep } from "../../../src/model/plan.ts";
-import { MB, primaryFacts, replicaFacts, seen, silent } from "../../support/observations.ts";
+import { identified, MB, primaryFacts, replicaFacts, seen, silent } from "../../support/observations.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 
 function stepsOf(planned: Planned): readonly PlanStep[] {
@@ -303,6 +303,32 @@ describe("A switchover is refused", () => {
     const replicas = [seen("pg2", replicaFacts())];
     const down = { primary: silent("pg1", "not_running"), replicas, to: "pg2", readYourWrites: false };
     expect(planSwitchover(down)).toMatchObject({ kind: "refuse" });
+  });
+});
+
+describe("Promoting instead of a primary that somebody else runs", () => {
+  const input = {
+    node: "pg1",
+    primary: silent("upstream", "refused"),
+    primaryRuns: false,
+    foreign: true,
+    replicas: [seen("pg1", replicaFacts())],
+    fence: undefined,
+    allowDataLoss: false,
+  };
+
+  test("holds nothing of it, and makes the replica a cluster of its own", () => {
+    const steps = stepsOf(planPromote(input));
+    expect(steps.filter(({ kind }) => kind === "hold" || kind === "release")).toEqual([
+      { kind: "hold", node: "pg1", operation: "promote" },
+      { kind: "release", node: "pg1" },
+    ]);
+    expect(steps.map(({ kind }) => kind)).toContain("take_over");
+  });
+
+  test("is refused while it answers", () => {
+    const planned = planPromote({ ...input, primary: identified("upstream"), primaryRuns: true });
+    expect(planned).toMatchObject({ kind: "refuse", message: expect.stringMatching(/follows answers/) });
   });
 });
 

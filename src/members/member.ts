@@ -1,0 +1,18 @@
+import type { NodeConfig } from "../config/layout.ts";
+import type { NodeObservation } from "../model/observation.ts";
+
+/**
+ * A server as those see it who watch it, wherever it runs: one of this host (`NodeHandle`), one of another host
+ * (`RemoteServer`), or a primary that somebody else runs (`ForeignPrimary`). Only the first can be started and stopped.
+ */
+export interface Member {
+  readonly node: NodeConfig;
+  /** What was last seen. */
+  readonly observation: NodeObservation;
+  /** A look that begins now. Never throws: that it does not answer is an answer. */
+  observe(): Promise<NodeObservation>;
+  /** The look that is under way, else a new one: for who looks again soon. Never throws. */
+  glance(): Promise<NodeObservation>;
+  /** Ends its sessions for looking. */
+  disconnect(): Promise<void>;
+}

@@ -1,0 +1,98 @@
+import { silenceOf } from "../postgres/sql/silence.ts";
+import type { NodeConfig } from "../config/layout.ts";
+import type { Depth, NodeObservation } from "../model/observation.ts";
+import { askServer, type Told } from "../postgres/sql/facts.ts";
+import { now } from "../system/clock.ts";
+import type { RoleAccess } from "../postgres/sql/role-access.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Session } from "../system/sql/sql.ts";
+import type { Member } from "./member.ts";
+
+/** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
+const LOOK_LIMIT = 1000;
+
+/** A member that is asked by SQL, in a session that is kept for it. */
+export abstract class SqlMember implements Member {
+  readonly node: NodeConfig;
+  observation: NodeObservation;
+  /** What the server told at the last look; undefined where it did not answer. */
+  told: Told | undefined;
+  readonly #access: Superuser | RoleAccess;
+  readonly #depth: Exclude<Depth, "identity">;
+  /** The look that is under way, and the one that begins when it has ended. */
+  #looking: Promise<NodeObservation> | undefined;
+  #next: Promise<NodeObservation> | undefined;
+  #session: Session | undefined;
+
+  constructor(node: NodeConfig, access: Superuser | RoleAccess, depth: Exclude<Depth, "identity">) {
+    this.node = node;
+    this.#access = access;
+    this.#depth = depth;
+    this.observation = {
+      name: node.name,
+      at: 0,
+      answer: { kind: "none", silence: { kind: "not_looked_at" } },
+      lastSeen: undefined,
+    };
+  }
+
+  /**
+   * A look at the server that begins now: one that is under way may have begun before what the caller wants to see, so
+   * it is waited for. Each takes LOOK_LIMIT at most.
+   */
+  async observe(): Promise<NodeObservation> {
+    if (!this.#looking) return await this.#look();
+    this.#next ??= this.#looking.then(async () => {
+      this.#next = undefined;
+      return await this.#look();
+    });
+    return await this.#next;
+  }
+
+  async glance(): Promise<NodeObservation> {
+    return await (this.#looking ?? this.observe());
+  }
+
+  async disconnect(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+
+  async #look(): Promise<NodeObservation> {
+    const looking = this.#ask().finally(() => {
+      this.#looking = undefined;
+    });
+    this.#looking = looking;
+    return await looking;
+  }
+
+  async #ask(): Promise<NodeObservation> {
+    const { name } = this.node;
+    try {
+      // A session that the server ended says nothing of the server now.
+      if (this.#session?.broken()) await this.disconnect();
+      this.#session ??= await this.#access.session({
+        applicationName: "odoo-pg agent",
+        connectLimit: LOOK_LIMIT,
+        statementLimit: LOOK_LIMIT,
+        // Its own statements must never wait for a replica.
+        settings: { synchronous_commit: "local", jit: "off" },
+      });
+      this.told = await askServer(this.#session, this.told);
+      const { facts } = this.told;
+      const at = now();
+      this.observation = { name, at, answer: { kind: "facts", depth: this.#depth, facts }, lastSeen: at };
+    } catch (error) {
+      this.told = undefined;
+      await this.disconnect();
+      this.observation = {
+        name,
+        at: now(),
+        answer: { kind: "none", silence: silenceOf(error, LOOK_LIMIT) },
+        lastSeen: this.observation.lastSeen,
+      };
+    }
+    return this.observation;
+  }
+}
