@@ -1,5 +1,5 @@
 // Sets up what is missing: npm packages, the built program, PostgreSQL, HAProxy, openssl; with --browser, Chromium;
-// with --tests, Prometheus, unzip and zstd.
+// with --tests, Prometheus, unzip, zstd, PgBouncer and psycopg2.
 // Silent when nothing is. This file keeps to syntax that old versions of Node can read.
 const needed = [20, 19];
 const have = process.versions.node.split(".").map(Number);

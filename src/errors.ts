@@ -29,6 +29,10 @@ export const ERRORS = {
   },
   postgres_missing: { exit: 69, meaning: "No PostgreSQL server and client programs of version 13 or later." },
   haproxy_missing: { exit: 69, meaning: "No HAProxy of version 2.4 or later." },
+  pgbouncer_missing: {
+    exit: 69,
+    meaning: "An endpoint has `pooling: transaction`, and there is no PgBouncer of version 1.18 or later.",
+  },
   program_missing: { exit: 69, meaning: "A program that this step needs is not installed." },
   no_unprivileged_user: {
     exit: 2,

@@ -32,6 +32,15 @@ export async function installPrograms(missing) {
       [...asRoot, "systemctl", "mask", "prometheus.service"],
     );
   }
+  if (missing.includes("pgbouncer") && existsSync("/run/systemd/system")) {
+    // Debian's package would start one of its own on port 6432.
+    await runPhase("Masking pgbouncer.service: only its program is used. Undo: systemctl unmask pgbouncer", [
+      ...asRoot,
+      "systemctl",
+      "mask",
+      "pgbouncer.service",
+    ]);
+  }
   const byHand = installAdvice(missing);
   const apt = [
     ...asRoot,

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { accessSync, constants, readdirSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Oldest PostgreSQL that odoo-pg works with. */
@@ -10,6 +10,9 @@ const postgresPrograms = ["postgres", "initdb", "pg_basebackup", "psql"];
 
 /** Chromium, or what is made from it: tests of the console's page need one. */
 const browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** Odoo's driver: tests of pooling are run with it. */
+const psycopg2Folders = ["/usr/lib/python3/dist-packages/psycopg2"];
 
 /** Where things are on this machine. */
 const machine = {
@@ -23,7 +26,8 @@ const machine = {
 
 /**
  * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and what only
- * tests need, where it is asked for: "chromium" (--browser); "prometheus" with its promtool, "unzip", "zstd" (--tests).
+ * tests need, where it is asked for: "chromium" (--browser); "prometheus" with its promtool, "unzip", "zstd", "pgbouncer" and
+ * "python3-psycopg2" (--tests).
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
@@ -36,7 +40,10 @@ export function missingPrograms(places = machine, asked = process.argv) {
   if (asked.includes("--tests")) {
     const isMissing = (name) => findInPath(name, places.path) === undefined;
     if (isMissing("prometheus") || isMissing("promtool")) missing.push("prometheus");
-    missing.push(...["unzip", "zstd"].filter(isMissing));
+    missing.push(...["unzip", "zstd", "pgbouncer"].filter(isMissing));
+    // Debian's own Python alone finds Debian's modules.
+    if (!psycopg2Folders.some(existsSync) && findInPath("apt-get", places.path) !== undefined)
+      missing.push("python3-psycopg2");
   }
   return missing;
 }

@@ -1,6 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import type * as z from "zod";
+import { isAnyPooled } from "../config/pooling.ts";
 import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
 import { identityOf } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
@@ -26,6 +27,8 @@ import { Diary } from "./diary.ts";
 import { Holds } from "../members/holds.ts";
 import { ForeignPrimary } from "../members/foreign-primary.ts";
 import { Endpoints } from "../services/endpoints.ts";
+import { findPgbouncer } from "../endpoints/pgbouncer/program.ts";
+import { Poolers } from "../services/poolers.ts";
 import { controlAnswers, healthAnswers, type Orders } from "./server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
@@ -111,6 +114,7 @@ export class Agent {
   readonly #supervisor: Supervisor;
   #servers: Servers | undefined;
   #endpoints: Endpoints | undefined;
+  #poolers: Poolers | undefined;
   #pool: PoolKeeper | undefined;
   #failover: Failover | undefined;
   #keeping = false;
@@ -247,14 +251,16 @@ export class Agent {
       passwords: this.#runtime.passwords,
     };
     const runtime = await this.#load(request);
-    const endpoints = this.#endpoints;
-    const failover = this.#failover;
-    if (!endpoints || !failover) throw new Error("endpoints were not loaded");
+    const [endpoints, poolers, failover] = [this.#endpoints, this.#poolers, this.#failover];
+    if (!endpoints || !poolers || !failover) throw new Error("endpoints were not loaded");
     const openEndpoints = async (): Promise<void> => {
       this.#pool?.leadWrites(runtime.state.primary);
       // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
       await this.#pool?.step().catch(() => {});
+      // Before HAProxy leads clients to them, and after it leads none there any more.
+      await poolers.ensure(runtime, progress);
       await endpoints.ensure(runtime, progress);
+      await poolers.retire(runtime.config, progress);
       this.#keeping = true;
       // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
       await this.#pool?.step();
@@ -262,6 +268,7 @@ export class Agent {
     let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
     try {
       await endpoints.check(runtime, before?.config);
+      await poolers.check(runtime.config);
       refuseNodeChanges(runtime, before?.config);
       await syncHandles(runtime);
       broughtUp = await bringUpServers(runtime, failover, before?.config, progress, openEndpoints);
@@ -313,6 +320,7 @@ export class Agent {
       runtime.interruption = new AbortController();
       progress.step("haproxy", "stop");
       await this.#takeDownEndpoints();
+      await this.#poolers?.stop();
       await takeDownServers(runtime, progress);
       this.#diary.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
     });
@@ -356,6 +364,9 @@ export class Agent {
     const { owner, machine, log } = this.#options;
     const installation = await findInstallation(config.postgres, this.#options);
     const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
+    const pgbouncer = isAnyPooled(config)
+      ? await findPgbouncer(config.pgbouncer.program, this.#options)
+      : undefined;
     const state = await loadState(this.#layout, config);
     requireFittingRecord(state, config);
     // Written before anything else is made: by it the directory is recognised, also by `destroy`.
@@ -393,9 +404,11 @@ export class Agent {
     this.#servers ??= new Servers(runtime);
     this.#endpoints ??= new Endpoints(this.#layout, owner, log);
     this.#endpoints.program = haproxy;
+    this.#poolers ??= new Poolers(runtime);
+    this.#poolers.program = pgbouncer;
     const endpoints = this.#endpoints;
     this.#pool ??= new PoolKeeper(runtime, async (routing) => await endpoints.route(routing));
-    this.#failover ??= new ManualFailover(runtime, this.#pool);
+    this.#failover ??= new ManualFailover(runtime, this.#pool, this.#poolers);
     return runtime;
   }
 
@@ -421,6 +434,8 @@ export class Agent {
     }
     // Also while a long operation goes on, such as the copy of a large node.
     if (this.#endpoints && this.#keeping) await this.#supervisor.look(this.#endpoints);
+    if (this.#keeping && this.#turns.current !== "down")
+      await this.#poolers?.keepRunning(runtime).catch((error: unknown) => this.#complain("pgbouncer", error));
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
     for (const handle of runtime.nodes.values()) {
       await lookWhetherStranded(runtime, handle).catch((error: unknown) =>
@@ -511,6 +526,12 @@ export class Agent {
     };
   }
 
+  /** Who waits: where PgBouncer stands behind an endpoint, they wait there. */
+  #waitingClients(): AgentReport["waiting_clients"] {
+    const waiting = this.#endpoints?.waiting;
+    return waiting ? { ...waiting, ...this.#poolers?.waiting() } : null;
+  }
+
   async report(): Promise<AgentReport> {
     return this.#reportWith((await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false);
   }
@@ -528,7 +549,8 @@ export class Agent {
       primary: runtime?.state.primary ?? null,
       haproxy,
       pool: [...(this.#pool?.members ?? [])].sort(),
-      waiting_clients: this.#endpoints?.waiting ?? null,
+      waiting_clients: this.#waitingClients(),
+      poolers: runtime && this.#poolers ? this.#poolers.status(runtime.config) : null,
       console: this.#console.account,
       overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,

@@ -396,8 +396,20 @@ function endpoints({ input }: ClusterView): FoundWarning[] {
         next,
       }),
     ),
+    ...silentPoolers(input),
     ...waitingClients(input),
   ];
+}
+
+function silentPoolers({ agent }: ClusterView["input"]): FoundWarning[] {
+  return (["write", "read"] as const)
+    .filter((name) => agent?.poolers?.[name]?.answers === false)
+    .map((name) =>
+      warning("endpoint_down", {
+        message: `PgBouncer does not answer: clients of the ${name} endpoint wait for it.`,
+        next: odooPg("logs", name === "write" ? "pgbouncer" : "pgbouncer-read"),
+      }),
+    );
 }
 
 /** A restart is over before this is said; what stays is a server that is full, or not there. */

@@ -1,3 +1,4 @@
+import type { PoolersStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 import type { Config } from "../config/schema.ts";
@@ -62,6 +63,8 @@ export interface AgentAccount {
   readonly pool: readonly string[];
   /** Who waits at the endpoints; null where that is not known. */
   readonly waiting_clients: WaitingClients | null;
+  /** PgBouncer at the endpoints; null where that is not known. */
+  readonly poolers: PoolersStatus | null;
   /** By what commits do not wait as read-your-writes needs. */
   readonly overrides: readonly OverruledCommits[];
   /** What keeps the agent from keeping rights in databases, and where the superuser needs a password on its own host. */

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { Path } from "./origins.ts";
+import { pooledEndpoints } from "./pooling.ts";
 import type { configSchema } from "./schema.ts";
 import type * as z from "zod";
 
@@ -18,12 +19,14 @@ export function conflicts(draft: Draft): Conflict[] {
   return [
     ...sameNames(draft),
     ...samePorts(draft),
+    ...poolerPorts(draft),
     ...consolePort(draft),
     ...sharedDataDirectories(draft),
     ...unheardLoopback(draft),
     ...brokenPromise(draft),
     ...emptyBackup(draft),
     ...foreignPromise(draft),
+    ...foreignPooling(draft),
     ...halfLogin(draft),
   ];
 }
@@ -64,6 +67,28 @@ function samePorts({ nodes, endpoints }: Draft): Conflict[] {
     }
   });
   return found;
+}
+
+/** A pooler that is not wanted needs no port. */
+function poolerPorts(draft: Draft): Conflict[] {
+  const { nodes, endpoints, console } = draft;
+  const pooled = pooledEndpoints(draft);
+  return pooled.flatMap((name): Conflict[] => {
+    const port = endpoints[name].pooler_port;
+    const owner = [
+      ...nodes.map((node, index) => ({ port: node.port, name: `nodes[${index}]` })),
+      { port: endpoints.read.port, name: "endpoints.read" },
+      { port: endpoints.write.port, name: "endpoints.write" },
+      ...(console.enabled ? [{ port: console.port, name: "console" }] : []),
+      ...(name === "write" && pooled.includes("read")
+        ? [{ port: endpoints.read.pooler_port, name: "endpoints.read.pooler_port" }]
+        : []),
+    ].find((other) => other.port === port);
+    if (owner === undefined) return [];
+    const message = `${port} is the port of ${owner.name} already: choose another one`;
+    const about: Section[] = ["endpoints", "nodes", "console"];
+    return [{ path: ["endpoints", name, "pooler_port"], message, about }];
+  });
 }
 
 /** A console that is turned off needs no port. */
@@ -127,6 +152,16 @@ function foreignPromise({ upstream, endpoints }: Draft): Conflict[] {
   const message =
     'read-your-writes needs a primary that odoo-pg runs, and "upstream" names a foreign one: choose bounded or eventual';
   return [{ path: ["endpoints", "read", "consistency"], message, about: ["endpoints", "upstream"] }];
+}
+
+/** Who may log in is read from the primary, as its superuser. */
+function foreignPooling(draft: Draft): Conflict[] {
+  if (!draft.upstream) return [];
+  return pooledEndpoints(draft).map((name) => ({
+    path: ["endpoints", name, "pooling"],
+    message: 'pooling needs a primary that odoo-pg runs, and "upstream" names a foreign one: choose none',
+    about: ["endpoints", "upstream"],
+  }));
 }
 
 function emptyBackup({ backup }: Draft): Conflict[] {

@@ -22,6 +22,7 @@ export interface Layout {
   readonly secretsDir: string;
   readonly tlsDir: string;
   readonly haproxyDir: string;
+  readonly pgbouncerDir: string;
   readonly nodesDir: string;
   /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
   readonly asideDir: string;
@@ -42,6 +43,7 @@ export function layoutOf(stateDir: string): Layout {
     secretsDir: at("secrets"),
     tlsDir: at("tls"),
     haproxyDir: at("haproxy"),
+    pgbouncerDir: at("pgbouncer"),
     nodesDir: at("nodes"),
     asideDir: at("aside"),
   };

@@ -75,6 +75,20 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .register(docs, { description: "HAProxy, which serves the endpoints." }),
+  pgbouncer: z
+    .strictObject({
+      program: absolutePath()
+        .optional()
+        .register(docs, {
+          description:
+            "Path of the program pgbouncer. When not set, it is looked for in PATH and in the usual directories.",
+          examples: ["/usr/sbin/pgbouncer"],
+        }),
+    })
+    .prefault({})
+    .register(docs, {
+      description: "PgBouncer, which endpoints with `pooling: transaction` need. Nothing else does.",
+    }),
   nodes,
   endpoints,
   upstream: z

@@ -6,6 +6,7 @@ import type { Layout } from "../config/layout.ts";
  * quoting in its configuration, and Unix sockets stay below the system's limit of 107 bytes.
  */
 export const RELATIVE = {
+  run: "run",
   config: "haproxy/haproxy.cfg",
   candidate: "haproxy/haproxy.cfg.new",
   masterSocket: "run/haproxy.sock",

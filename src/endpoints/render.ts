@@ -3,17 +3,26 @@ import { endpointHost, isAddress } from "../config/addresses.ts";
 import type { Consistency } from "../config/schema.ts";
 import { RELATIVE } from "./files.ts";
 import { gateFile, type GateInput } from "./gate.ts";
+import { POOLER_HOST } from "./pgbouncer/render.ts";
 import {
   fallbackServer,
   frontendOf,
   nextWorker,
   NOBODY,
+  pooledFrontendOf,
+  poolerBackendOf,
   poolServer,
   WAITING_LINE,
   writeServer,
   type Backend,
   type Membership,
 } from "./servers.ts";
+
+interface Listening {
+  readonly port: number;
+  /** The port of loopback on which PgBouncer serves this endpoint; undefined where none does. */
+  readonly poolerPort?: number | undefined;
+}
 
 /** What HAProxy's configuration is made from. */
 export interface HaproxyInput {
@@ -24,8 +33,8 @@ export interface HaproxyInput {
     /** The address to connect to it from, by which the server tells what comes this way. */
     readonly source?: string | undefined;
   }[];
-  readonly read: { readonly port: number; readonly consistency: Consistency };
-  readonly write: { readonly port: number };
+  readonly read: Listening & { readonly consistency: Consistency };
+  readonly write: Listening;
   /** Addresses to listen on, as in the configuration: `*`, `0.0.0.0`, `::`, IP addresses, host names. */
   readonly listen: readonly string[];
   /** Networks in CIDR form that may connect, with TLS. */
@@ -118,9 +127,11 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
     ...section(`frontend ${frontendOf("write")}`, frontend(input, "write")),
     ...section("backend write", [...chosenServer, ...writeServers(input, membership), waitingLine()]),
     ...section(`backend ${nextWorker("write")}`, nextServer(input, "write")),
+    ...poolerSections(input, "write"),
     ...section(`frontend ${frontendOf("read")}`, frontend(input, "read")),
     ...section("backend read", [...chosenServer, ...readServers(input, membership), waitingLine()]),
     ...section(`backend ${nextWorker("read")}`, nextServer(input, "read")),
+    ...poolerSections(input, "read"),
   ]
     .join("\n")
     .trimEnd()}\n`;
@@ -157,7 +168,7 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
   return [
     ...[...new Set(binds)].sort().map((binding) => `bind ${binding}`),
     `tcp-request connection reject unless { src ${[loopback, networks].join(" ").trim()} }`,
-    `tcp-request inspect-delay ${Math.ceil(input.gate.waitSeconds) + WORD_SECONDS}s`,
+    inspectDelay(input),
     // Who asks to cancel does not wait for a server.
     `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
     // Who says nothing is no client of PostgreSQL.
@@ -168,6 +179,16 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
       : [
           `tcp-request content reject unless { src ${loopback} } || { req.payload(0,1) -m bin ${TLS_HANDSHAKE} } || { req.payload(0,8) -m bin ${SSL_REQUEST} }`,
         ]),
+    ...(input[backend].poolerPort === undefined
+      ? gate(backend)
+      : // Who waits there waits in PgBouncer.
+        [`default_backend ${poolerBackendOf(backend)}`]),
+  ];
+}
+
+/** Where a connection waits for a server that takes it, and goes on to. */
+function gate(backend: Backend): string[] {
+  return [
     `tcp-request content lua.gate ${backend}`,
     "tcp-request content reject if { var(txn.gone) -m found }",
     "tcp-request content use-service lua.refuse if { var(txn.late) -m found }",
@@ -176,12 +197,48 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
   ];
 }
 
+/**
+ * PgBouncer stands between an endpoint and its servers: from the endpoint to its port, and back to a socket in a directory
+ * that the servers' user and root alone enter. So who is asked, and who waits, stays with the backend behind it.
+ */
+function poolerSections(input: HaproxyInput, backend: Backend): string[] {
+  const { poolerPort } = input[backend];
+  if (poolerPort === undefined) return [];
+  return [
+    ...section(`backend ${poolerBackendOf(backend)}`, [
+      `server pgbouncer ${POOLER_HOST}:${poolerPort}`,
+      waitingLine(),
+    ]),
+    ...section(`frontend ${pooledFrontendOf(backend)}`, [
+      `bind ${pooledSocket(input, backend)} mode 600`,
+      inspectDelay(input),
+      `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
+      "tcp-request content reject unless { req.payload(0,8) -m found }",
+      ...gate(backend),
+    ]),
+  ];
+}
+
 /** The server that the gate has asked. */
 const chosenServer: readonly string[] = ["use-server %[var(txn.server)] if { var(txn.server) -m found }"];
 
 /** Who waits when HAProxy is reloaded goes on waiting in the new worker, which knows who is primary now. */
 function nextServer(input: HaproxyInput, backend: Backend): string[] {
-  return [`server next-worker ${hostAndPort(endpointHost([...input.listen].sort()), input[backend].port)}`];
+  const { port, poolerPort } = input[backend];
+  const address =
+    poolerPort === undefined
+      ? hostAndPort(endpointHost([...input.listen].sort()), port)
+      : pooledSocket(input, backend);
+  return [`server next-worker ${address}`];
+}
+
+/** By its name PgBouncer finds it as that of a server on this port. */
+function pooledSocket(input: HaproxyInput, backend: Backend): string {
+  return `unix@${RELATIVE.run}/.s.PGSQL.${input[backend].port}`;
+}
+
+function inspectDelay({ gate: { waitSeconds } }: HaproxyInput): string {
+  return `tcp-request inspect-delay ${Math.ceil(waitSeconds) + WORD_SECONDS}s`;
 }
 
 /** `*` and `::` mean what they mean in PostgreSQL's listen_addresses. */

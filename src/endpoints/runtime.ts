@@ -8,8 +8,8 @@ import { WAITING_COMMAND } from "./gate.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
 import {
-  frontendOf,
   isFallback,
+  leadsTo,
   nameOf,
   WAITING_LINE,
   type AdminState,
@@ -148,9 +148,7 @@ export async function readWaiting(masterSocket: string): Promise<WaitingClients>
 /** Sessions of one worker, as far as they belong to an endpoint; none when it is gone. */
 async function sessionsOfWorker(masterSocket: string, pid: number): Promise<Session[]> {
   const sessions = parseSessions((await askWorker(masterSocket, pid, "show sess")) ?? "");
-  return sessions.filter(
-    ({ frontend }) => frontend === frontendOf("read") || frontend === frontendOf("write"),
-  );
+  return sessions.filter(({ frontend }) => leadsTo(frontend, "read") || leadsTo(frontend, "write"));
 }
 
 function isOn(session: Session, ref: ServerRef): boolean {

@@ -14,6 +14,21 @@ export function nextWorker(backend: Backend): string {
   return `${backend}_next_worker`;
 }
 
+/** The backend of an endpoint whose clients share sessions: its only server is PgBouncer. */
+export function poolerBackendOf(backend: Backend): string {
+  return `${backend}_pooler`;
+}
+
+/** Where PgBouncer goes on to the servers of a backend. */
+export function pooledFrontendOf(backend: Backend): string {
+  return `${backend}_pooled`;
+}
+
+/** Whether a frontend leads to servers of a backend, with PgBouncer before it or without. */
+export function leadsTo(frontend: string, backend: Backend): boolean {
+  return frontend === frontendOf(backend) || frontend === pooledFrontendOf(backend);
+}
+
 /** One server line of a backend. */
 export interface ServerRef {
   readonly backend: Backend;

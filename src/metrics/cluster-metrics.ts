@@ -1,3 +1,4 @@
+import type { PoolerStatus } from "../model/pooler.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import type { DiskUse } from "../cluster/view.ts";
@@ -30,6 +31,16 @@ function warnings({ warnings }: StatusDocument, labels: Labels): Sample[] {
   );
 }
 
+function pooler(seen: PoolerStatus | null, labels: Labels): Sample[] {
+  if (!seen) return [];
+  return [
+    ...sample("odoo_pg_pooler_up", labels, seen.answers),
+    ...sample("odoo_pg_pooler_clients", labels, seen.clients),
+    ...sample("odoo_pg_pooler_server_sessions", { ...labels, state: "active" }, seen.servers_active),
+    ...sample("odoo_pg_pooler_server_sessions", { ...labels, state: "idle" }, seen.servers_idle),
+  ];
+}
+
 function endpoints({ config, status, poolLeaves }: ClusterFigures, labels: Labels): Sample[] {
   const { read, write } = status.endpoints;
   const rules = config.endpoints.read;
@@ -46,6 +57,7 @@ function endpoints({ config, status, poolLeaves }: ClusterFigures, labels: Label
       return [
         ...sample("odoo_pg_endpoint_waiting_clients", of, waiting?.clients ?? null),
         ...sample("odoo_pg_endpoint_longest_wait_seconds", of, waiting?.longest_seconds ?? null),
+        ...pooler(status.endpoints[endpoint].pooler, of),
       ];
     }),
     ...sample("odoo_pg_pool_size", labels, read.pool.length),

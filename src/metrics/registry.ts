@@ -95,6 +95,11 @@ export const METRICS = {
   odoo_pg_write_endpoint_up: gauge("Whether the write endpoint takes connections and leads to a primary."),
   odoo_pg_endpoint_waiting_clients: gauge("Clients that wait at the endpoint for a server that takes them."),
   odoo_pg_endpoint_longest_wait_seconds: gauge("How long the one of them has waited who waits longest."),
+  odoo_pg_pooler_up: gauge("Whether the PgBouncer of the endpoint answers; only where it pools."),
+  odoo_pg_pooler_clients: gauge("Clients that are connected to the endpoint's PgBouncer."),
+  odoo_pg_pooler_server_sessions: gauge(
+    "Sessions of servers that the clients of the endpoint share, by state: active, idle.",
+  ),
   odoo_pg_pool_size: gauge("Replicas that serve reads; with none, reads go to the primary."),
   odoo_pg_pool_leaves_total: counter(
     "Times that a replica left the pool and its sessions were cut, since the agent was started.",

@@ -17,6 +17,9 @@ export const planStepSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("release"), node }),
 
   // The endpoints.
+  /** Clients of poolers wait, when their open transactions have come to their end. */
+  z.object({ kind: z.literal("pause_clients") }),
+  z.object({ kind: z.literal("resume_clients") }),
   z.object({ kind: z.literal("leave_pool"), node, required: z.boolean() }),
   /** Also off the list that commits wait for. */
   z.object({ kind: z.literal("empty_pool") }),

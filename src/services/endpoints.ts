@@ -1,5 +1,6 @@
 import { odooPg } from "../next-step.ts";
 import { endpointHost, forwardingAddress } from "../config/addresses.ts";
+import { isPooled, pooledEndpoints } from "../config/pooling.ts";
 import { Balancer } from "../endpoints/balancer.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import type { HaproxyInput } from "../endpoints/render.ts";
@@ -13,6 +14,8 @@ import type { StopMode } from "../postgres/server.ts";
 import type { Owner } from "../system/files/files.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
 import { accepts } from "../system/network/network.ts";
+import type { Backend } from "../endpoints/servers.ts";
+import { POOLED_CLIENTS } from "./pooler.ts";
 import { requirePort } from "./ports.ts";
 import type { Progress } from "../progress.ts";
 import type { Routing } from "./read-pool.ts";
@@ -221,6 +224,7 @@ export class Endpoints implements Service {
 function haproxyInput(runtime: Served): HaproxyInput {
   const { config, machine } = runtime;
   const each = maxConnections(config, runtime.kept);
+  const pooled = pooledEndpoints(config).length;
   const source =
     runtime.elsewhere === true ? undefined : forwardingAddress(config.nodes, machine.hasLoopbackNetwork);
   return {
@@ -232,13 +236,13 @@ function haproxyInput(runtime: Served): HaproxyInput {
         port,
       })),
     ],
-    read: { port: config.endpoints.read.port, consistency: config.endpoints.read.consistency },
-    write: { port: config.endpoints.write.port },
+    read: { ...listening(runtime, "read"), consistency: config.endpoints.read.consistency },
+    write: listening(runtime, "write"),
     listen: config.listen,
     networks: config.networks,
     hasIpv6: machine.hasIpv6,
     // Above what the servers take: who finds them full waits at the gate.
-    maxSessions: config.nodes.length * each + WAITING_CLIENTS,
+    maxSessions: config.nodes.length * each + WAITING_CLIENTS + pooled * POOLED_CLIENTS,
     gate: {
       waitSeconds: config.endpoints.wait_seconds,
       role: config.odoo.role,
@@ -249,4 +253,9 @@ function haproxyInput(runtime: Served): HaproxyInput {
           : Object.fromEntries(config.nodes.map(({ name }) => [name, Math.max(1, each - KEPT_FREE)])),
     },
   };
+}
+
+function listening({ config, elsewhere }: Served, endpoint: Backend): HaproxyInput["write"] {
+  const { port, pooler_port: poolerPort } = config.endpoints[endpoint];
+  return isPooled(config, endpoint) && elsewhere !== true ? { port, poolerPort } : { port };
 }

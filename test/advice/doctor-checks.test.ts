@@ -311,6 +311,23 @@ describe("limits", () => {
     expect(codes(evidence({ odooConf: odooConf({ db_maxconn: "46", db_maxconn_gevent: "4" }) }))).toEqual([]);
   });
 
+  test("clients that share sessions at both endpoints are none of the server's", () => {
+    const pooledAt = (...names: readonly ("read" | "write")[]): Evidence => {
+      const fault = evidence({ odooConf: odooConf({ db_maxconn: "64" }) });
+      const { read, write } = fault.config.endpoints;
+      const of = (name: "read" | "write") =>
+        ({ pooling: names.includes(name) ? "transaction" : "none" }) as const;
+      const endpoints = {
+        ...fault.config.endpoints,
+        read: { ...read, ...of("read") },
+        write: { ...write, ...of("write") },
+      };
+      return { ...fault, config: { ...fault.config, endpoints } };
+    };
+    expect(codes(pooledAt("read", "write"))).toEqual([]);
+    expect(codes(pooledAt("write"))).toEqual(["odoo_connections_exceed"]);
+  });
+
   test("what it says of db_maxconn fits", () => {
     const [found] = diagnose(evidence({ odooConf: odooConf({ db_maxconn: "64" }) }));
     const proposed = /db_maxconn = (\d+)/.exec(printNext(found?.next_step ?? []))?.[1];

@@ -87,6 +87,18 @@ test.each([
   ["listen: [10.0.0.1]", "does not hold 127.0.0.1, but that is the host of a node"],
   ["listen: []", "must have at least one entry"],
   ["endpoints: { write: { port: 5435 } }", "5435 is the port of endpoints.read already"],
+  [
+    "endpoints: { write: { pooling: transaction, pooler_port: 5433 } }",
+    "endpoints.write.pooler_port: 5433 is the port of nodes[0] already",
+  ],
+  [
+    "endpoints: { write: { pooling: transaction }, read: { pooling: transaction, pooler_port: 6436 } }",
+    "endpoints.write.pooler_port: 6436 is the port of endpoints.read.pooler_port already",
+  ],
+  [
+    "upstream: { host: db.example.org }\nendpoints: { read: { pooling: transaction } }",
+    "endpoints.read.pooling: pooling needs a primary that odoo-pg runs",
+  ],
   ["console: { port: 5435 }", "5435 is the port of endpoints.read already"],
   ["nodes: [{ name: a, port: 5050 }]", "5050 is the port of nodes[0] already"],
   ["console: { listen: ['10.0.0.1:5050'] }", "holds a port"],

@@ -133,6 +133,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     haproxy: true,
     pool: names.slice(1),
     waiting_clients: null,
+    poolers: null,
     overrides: [],
     failing_channels: [],
     rights: { problem: null, by_password: null },

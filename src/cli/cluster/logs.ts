@@ -1,5 +1,6 @@
 import path from "node:path";
 import { nodeLayoutOf } from "../../config/layout.ts";
+import { pgbouncerFiles } from "../../endpoints/pgbouncer/files.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { newestLog } from "../../postgres/server.ts";
 import { pause } from "../../system/clock.ts";
@@ -47,10 +48,16 @@ async function logFile(context: Context, target: string): Promise<string | undef
     (await kindOf(file)) === "file" ? file : undefined;
   if (target === "agent") return await there(layout.agentLog);
   if (target === "haproxy") return await there(path.join(layout.haproxyDir, "haproxy.log"));
+  const pooler = /^pgbouncer(?:-(read|write))?$/.exec(target);
+  if (pooler) {
+    const files = pgbouncerFiles(layout, pooler[1] === "read" ? "read" : "write");
+    const other = pgbouncerFiles(layout, "read");
+    return (await there(files.log)) ?? (pooler[1] === undefined ? await there(other.log) : undefined);
+  }
   const node = config.nodes.find(({ name }) => name === target);
   if (!node) {
     throw new OdooPgError("node_unknown", {
-      message: `There is no log of "${target}". Use one of: agent, haproxy, ${config.nodes.map(({ name }) => name).join(", ")}.`,
+      message: `There is no log of "${target}". Use one of: agent, haproxy, pgbouncer, ${config.nodes.map(({ name }) => name).join(", ")}.`,
     });
   }
   const files = nodeLayoutOf(layout, node);

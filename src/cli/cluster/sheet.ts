@@ -197,7 +197,17 @@ function openness(answers: boolean | null): string {
 }
 
 function writeLine({ endpoints: { write } }: StatusDocument): string {
-  return `${address(write)}${openness(write.answers)} → ${write.node ?? "nobody"}${line(write.waiting)}`;
+  return `${address(write)}${openness(write.answers)} → ${write.node ?? "nobody"}${pooled(write)}${line(write.waiting)}`;
+}
+
+/** How many share how many sessions, where they do. */
+function pooled({
+  pooler,
+}: StatusDocument["endpoints"]["read"] | StatusDocument["endpoints"]["write"]): string {
+  if (!pooler) return "";
+  if (pooler.clients === null) return "; PgBouncer does not answer";
+  const sessions = (pooler.servers_active ?? 0) + (pooler.servers_idle ?? 0);
+  return `; ${pooler.clients} clients share ${sessions} sessions`;
 }
 
 /** Who waits there, where anybody does. */
@@ -210,7 +220,7 @@ function readLine({ endpoints: { read, write }, nodes }: StatusDocument): string
   const why = nodes.length === 1 ? "the only node here" : "as no replica is in the pool";
   const fallback = write.node === null ? "nobody" : `${write.node}, ${why}`;
   const to = read.pool.length ? read.pool.join(", ") : fallback;
-  return `${address(read)}${openness(read.answers)} → ${to} (${read.consistency})${line(read.waiting)}`;
+  return `${address(read)}${openness(read.answers)} → ${to} (${read.consistency})${pooled(read)}${line(read.waiting)}`;
 }
 
 function warningLines(

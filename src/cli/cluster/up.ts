@@ -4,7 +4,9 @@ import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/cli
 import { progressTo } from "../../progress.ts";
 import { takePossession } from "../../store/possession.ts";
 import type { ApplyRequest } from "../../cluster/documents/agent-report.ts";
+import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
+import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";
@@ -47,6 +49,7 @@ export async function up(
   await Promise.all([
     findInstallation(context.config.postgres, tools),
     findHaproxy(context.config.haproxy.program, tools),
+    ...(isAnyPooled(context.config) ? [findPgbouncer(context.config.pgbouncer.program, tools)] : []),
   ]);
   if (options.foreground)
     return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);

@@ -47,7 +47,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
       }),
     );
   command("logs", "show the end of a log")
-    .argument("[target]", "a node's name, haproxy or agent (default)")
+    .argument("[target]", "a node's name, haproxy, pgbouncer, pgbouncer-read or agent (default)")
     .option("-f, --follow", "keep printing what is added, until Ctrl-C")
     .action(
       withContext(async (context, { args, on }) => {

@@ -1,5 +1,7 @@
 import { odooPg } from "../../next-step.ts";
+import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
+import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import { toOdooPgError, type ExitStatus, type OdooPgError } from "../../errors.ts";
 import { configSheet, formatConfigSheet } from "../../config/show.ts";
 import { findInstallation } from "../../postgres/installation.ts";
@@ -56,6 +58,8 @@ export async function configCheck(
       await attempt(async () => await requireOwnHosts(context.config));
     await attempt(async () => await givenPasswords(context.secrets));
     await attempt(async () => await findHaproxy(context.config.haproxy.program, tools));
+    if (isAnyPooled(context.config))
+      await attempt(async () => await findPgbouncer(context.config.pgbouncer.program, tools));
     await attempt(async () => await checkParameters(context, tools));
     if (!options.json && !errors.length) {
       output.err(

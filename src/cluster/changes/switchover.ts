@@ -2,6 +2,7 @@ import { sayOf } from "../../model/silence.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { factsOf, lagOf, type NodeObservation, type ServerFacts } from "../../model/observation.ts";
+import type { PlanStep } from "../../model/plan.ts";
 import { becomePrimary, refuse, type Plan, type Planned } from "./planned.ts";
 
 /**
@@ -35,6 +36,8 @@ export function planSwitchover(input: {
   readonly to: string | undefined;
   /** Whether commits wait for the replicas of the read pool. */
   readonly readYourWrites: boolean;
+  /** Whether clients of an endpoint come by a pooler, which can have them wait. */
+  readonly pooled?: boolean;
 }): Planned {
   const { primary, replicas } = input;
   const from = primary.name;
@@ -66,11 +69,17 @@ export function planSwitchover(input: {
     );
   }
   const others = replicas.map(({ name }) => name).filter((name) => name !== to);
-  return { kind: "go", plan: handOver(from, to, others, input.readYourWrites) };
+  return { kind: "go", plan: handOver(from, to, others, input) };
 }
 
 /** One primary at any time: the old one is down and a standby before the record names the next. */
-function handOver(from: string, to: string, others: readonly string[], readYourWrites: boolean): Plan {
+function handOver(
+  from: string,
+  to: string,
+  others: readonly string[],
+  { readYourWrites, pooled = false }: { readonly readYourWrites: boolean; readonly pooled?: boolean },
+): Plan {
+  const ofPoolers = (kind: "pause_clients" | "resume_clients"): PlanStep[] => (pooled ? [{ kind }] : []);
   return {
     steps: [
       { kind: "checkpoint", node: from, before: "shutdown" },
@@ -78,9 +87,10 @@ function handOver(from: string, to: string, others: readonly string[], readYourW
       { kind: "make_slots", node: to, followers: [from, ...others] },
       { kind: "hold", node: from, operation: "switchover" },
       { kind: "hold", node: to, operation: "switchover" },
+      // Before any session is cut, so that none of them has a transaction.
+      ...ofPoolers("pause_clients"),
       // While the list that commits wait for changes, no replica may serve reads.
       readYourWrites ? { kind: "empty_pool" } : { kind: "leave_pool", node: to, required: true },
-      // Here a pooler pauses: it waits for open transactions, so that the next step cuts none. Its undo is to resume.
       { kind: "close_writes", node: from },
       { kind: "end_silent_senders", node: from },
       { kind: "stop", node: from, mode: "fast" },
@@ -88,7 +98,7 @@ function handOver(from: string, to: string, others: readonly string[], readYourW
       { kind: "become_standby", node: from },
       ...becomePrimary(to),
       { kind: "route", node: to },
-      // Here a pooler resumes.
+      ...ofPoolers("resume_clients"),
       { kind: "record_change", change: "switchover", from, to, why: "asked for", paused: "measured" },
       { kind: "release", node: to },
       { kind: "follow", node: from, primary: to },

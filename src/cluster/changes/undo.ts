@@ -20,6 +20,10 @@ function undoOfOne(step: PlanStep, later: readonly PlanStep[], recorded: string)
     const released = later.some((other) => other.kind === "release" && other.node === step.node);
     return released ? [] : [{ kind: "release", node: step.node }];
   }
+  if (kind === "pause_clients") {
+    const resumed = later.some((other) => other.kind === "resume_clients");
+    return resumed ? [] : [{ kind: "resume_clients" }];
+  }
   if (kind === "leave_pool" || kind === "empty_pool") return reopenPool(later);
   if (kind === "close_endpoints") return [...reopenPool(later), ...takeBack("reopen_writes", step, recorded)];
   if (kind === "close_writes") return takeBack("reopen_writes", step, recorded);

@@ -1,5 +1,6 @@
 import { nodeOperationSchema, startFailureSchema, waitingStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
+import { poolersSchema } from "../../model/pooler.ts";
 import { waitingClientsSchema } from "../../model/waiting.ts";
 import { nextStepOrWords } from "../../next-step-schema.ts";
 import { resolvedConfigSchema } from "../../config/schema.ts";
@@ -39,6 +40,7 @@ export const agentReportSchema = z.object({
   pool: z.string().array(),
   /** Who waits at the endpoints. Agents up to 0.1 do not say. */
   waiting_clients: waitingClientsSchema.nullable().default(null),
+  poolers: poolersSchema.nullable().default(null),
   overrides: z
     .object({
       setting: z.string(),

@@ -1,5 +1,6 @@
 import { nodeStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
+import { poolerSchema } from "../../model/pooler.ts";
 import { waitingSchema } from "../../model/waiting.ts";
 import { backupsSchema } from "../backups.ts";
 import { warningSchema } from "../../model/warnings.ts";
@@ -43,6 +44,8 @@ const endpoint = {
   answers: z.boolean().nullable(),
   /** Clients that wait for a server that takes them; null where that is not known. */
   waiting: waitingSchema.nullable().default(null),
+  /** PgBouncer, where clients share sessions; null where they do not. */
+  pooler: poolerSchema.nullable().default(null),
 };
 
 /** What `status --json` prints. Fields are only ever added within a version. Bytes and seconds are plain numbers. */

@@ -16,6 +16,12 @@ const maxLag = z
     return z.NEVER;
   });
 
+const pooling = z.enum(["none", "transaction"]).default("none");
+
+/** What is said of it at both endpoints. */
+const POOLING =
+  "`none`: each session of a client is one of a server. `transaction`: PgBouncer lends a client a server's session for each transaction, so that many idle clients share few; database `postgres`, where Odoo listens, keeps its sessions. What clients must not do then: docs/operations.md.";
+
 export const endpoints = z
   .strictObject({
     wait_seconds: z
@@ -64,6 +70,14 @@ export const endpoints = z
               "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. With less than 3 a short stall of a replica is enough.",
             examples: [10],
           }),
+        pooling: pooling.register(docs, {
+          description: `Whether clients of the read endpoint share sessions of the servers. ${POOLING}`,
+          examples: ["transaction"],
+        }),
+        pooler_port: port.default(6435).register(docs, {
+          description:
+            "Port, on this host's loopback alone, of the PgBouncer behind the read endpoint. It counts with `pooling: transaction` only.",
+        }),
       })
       .prefault({})
       .register(docs, {
@@ -74,6 +88,14 @@ export const endpoints = z
         port: port
           .default(5436)
           .register(docs, { description: "Port of the write endpoint: Odoo's `db_port`." }),
+        pooling: pooling.register(docs, {
+          description: `Whether clients of the write endpoint share sessions of the primary. ${POOLING}`,
+          examples: ["transaction"],
+        }),
+        pooler_port: port.default(6436).register(docs, {
+          description:
+            "Port, on this host's loopback alone, of the PgBouncer behind the write endpoint. It counts with `pooling: transaction` only.",
+        }),
       })
       .prefault({})
       .register(docs, { description: "The address for writes: whichever node is primary." }),

@@ -11,6 +11,7 @@ import { NodeHandle } from "../../members/node-handle.ts";
 import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { PoolKeeper } from "../../services/read-pool.ts";
 import type { Effects } from "../carry-out.ts";
+import type { Clients } from "../failover.ts";
 import {
   awaitReplay,
   becomePrimaryAgain,
@@ -36,6 +37,7 @@ type StepOf<Kind extends PlanStep["kind"]> = Extract<PlanStep, { kind: Kind }>;
 export class ManualEffects implements Effects {
   readonly #runtime: Runtime;
   readonly #pool: PoolKeeper;
+  readonly #clients: Clients;
   readonly #progress: Progress;
   readonly #data: ReplicaData;
   #outOfPool: Release[] = [];
@@ -44,9 +46,10 @@ export class ManualEffects implements Effects {
   /** Milliseconds from then until the endpoint led writes again. */
   #paused: number | undefined;
 
-  constructor(runtime: Runtime, pool: PoolKeeper, progress: Progress) {
+  constructor(runtime: Runtime, pool: PoolKeeper, clients: Clients, progress: Progress) {
     this.#runtime = runtime;
     this.#pool = pool;
+    this.#clients = clients;
     this.#progress = progress;
     this.#data = new ReplicaData(runtime, progress);
   }
@@ -64,6 +67,10 @@ export class ManualEffects implements Effects {
       case "release":
         this.#node(step.node).hold.release();
         return;
+      case "pause_clients":
+        return await this.#clients.pause(progress);
+      case "resume_clients":
+        return await this.#clients.resume();
       case "leave_pool":
         return await this.#leavePool(step);
       case "empty_pool":

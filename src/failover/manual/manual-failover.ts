@@ -4,7 +4,7 @@ import { primaryOf, type Runtime } from "../../members/runtime.ts";
 import type { Progress } from "../../progress.ts";
 import type { PoolKeeper } from "../../services/read-pool.ts";
 import { carryOutSteps } from "../carry-out.ts";
-import type { Failover, PrimaryChange, Topology } from "../failover.ts";
+import type { Clients, Failover, PrimaryChange, Topology } from "../failover.ts";
 import { ManualEffects } from "./effects.ts";
 import { planOf } from "./planning.ts";
 
@@ -13,11 +13,13 @@ export class ManualFailover implements Failover {
   readonly kind = "manual";
   readonly #runtime: Runtime;
   readonly #pool: PoolKeeper;
+  readonly #clients: Clients;
   #unfinished = false;
 
-  constructor(runtime: Runtime, pool: PoolKeeper) {
+  constructor(runtime: Runtime, pool: PoolKeeper, clients: Clients) {
     this.#runtime = runtime;
     this.#pool = pool;
+    this.#clients = clients;
   }
 
   topology(): Topology {
@@ -39,7 +41,7 @@ export class ManualFailover implements Failover {
   async carryOut({ steps }: Plan, progress: Progress): Promise<void> {
     if (steps.length === 0) return;
     const { log } = this.#runtime;
-    const effects = new ManualEffects(this.#runtime, this.#pool, progress);
+    const effects = new ManualEffects(this.#runtime, this.#pool, this.#clients, progress);
     const before = effects.recorded();
     // Another try is made once: one that fails again and again is for the next `up`.
     this.#unfinished = false;

@@ -1,4 +1,5 @@
 import { nextStep, odooPg } from "../../next-step.ts";
+import { isAnyPooled } from "../../config/pooling.ts";
 import { planFinish } from "../../cluster/changes/finish.ts";
 import type { Plan, Planned } from "../../cluster/changes/planned.ts";
 import { planPromote } from "../../cluster/changes/promote.ts";
@@ -43,6 +44,7 @@ async function switchover(runtime: Runtime, { to }: Change<"switchover">): Promi
       replicas: replicasOf(runtime).map((handle) => handle.observation),
       to,
       readYourWrites: runtime.config.endpoints.read.consistency === "read-your-writes",
+      pooled: isAnyPooled(runtime.config),
     }),
   );
 }

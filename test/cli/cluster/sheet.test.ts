@@ -268,6 +268,15 @@ const waiting = fc.option(
   fc.record({ clients: fc.nat(), longest_seconds: fc.double({ min: 0, max: 600, noNaN: true }) }),
 );
 
+const pooler = fc.option(
+  fc.record({
+    answers: fc.boolean(),
+    clients: fc.option(fc.nat()),
+    servers_active: fc.option(fc.nat()),
+    servers_idle: fc.option(fc.nat()),
+  }),
+);
+
 const documents: fc.Arbitrary<StatusDocument> = fc.record({
   version: fc.constant(1 as const),
   cluster: name,
@@ -283,6 +292,7 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       port: fc.nat({ max: 65_535 }),
       answers: fc.option(fc.boolean()),
       waiting,
+      pooler,
       consistency: fc.constantFrom("eventual" as const, "bounded" as const, "read-your-writes" as const),
       pool: fc.array(name, { maxLength: 5 }),
     }),
@@ -291,6 +301,7 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       port: fc.nat({ max: 65_535 }),
       answers: fc.option(fc.boolean()),
       waiting,
+      pooler,
       node: fc.option(name),
     }),
   }),

@@ -27,7 +27,7 @@ const names = fc
   .map((count) => ["pg1", "pg2", "pg3", "pg4", "pg5"].slice(0, count));
 
 const switchovers = fc
-  .record({ names, readYourWrites: fc.boolean(), silentOthers: fc.boolean() })
+  .record({ names, readYourWrites: fc.boolean(), pooled: fc.boolean(), silentOthers: fc.boolean() })
   .map((input): Case => {
     const cluster = new SimulatedCluster(input.names);
     if (input.silentOthers)
@@ -35,8 +35,9 @@ const switchovers = fc
         Object.assign(cluster.node(name), { running: false, lost: true });
     const [primary, ...replicas] = cluster.observations();
     if (!primary) throw new Error("no primary");
-    const { readYourWrites } = input;
-    return { cluster, steps: stepsOf(planSwitchover({ primary, replicas, to: "pg2", readYourWrites })) };
+    const { readYourWrites, pooled } = input;
+    const planned = planSwitchover({ primary, replicas, to: "pg2", readYourWrites, pooled });
+    return { cluster, steps: stepsOf(planned) };
   });
 
 const promotions = fc
@@ -126,6 +127,7 @@ function atRest(cluster: SimulatedCluster): void {
   expect(cluster.node(record).complete).toBe(true);
   expect([...cluster.held]).toEqual([]);
   expect(cluster.poolOpen).toBe(true);
+  expect(cluster.paused).toBe(false);
   for (const [name, { slots, lost }] of cluster.nodes)
     if (name !== record && !lost && cluster.node(name).running) expect([...slots], name).toEqual([]);
 }
@@ -152,7 +154,11 @@ describe("A plan for another primary", () => {
   test("closes writes before the old primary goes, and has its slots on the next before that one follows", () => {
     fc.assert(
       fc.property(changes, ({ cluster, steps }) => {
+        const pooled = steps.some(({ kind }) => kind === "pause_clients");
         for (const step of steps) {
+          // Of pooled clients no session is cut that has a transaction.
+          const cuts = ["leave_pool", "empty_pool", "close_writes"].includes(step.kind);
+          if (pooled && cuts) expect(cluster.paused).toBe(true);
           if (step.kind === "stop" || step.kind === "fence") expect(cluster.writes).toBeUndefined();
           if (step.kind === "follow") expect(cluster.node(step.primary).slots).toContain(step.node);
           cluster.apply(step);

@@ -24,6 +24,8 @@ export class SimulatedCluster {
   record = "pg1";
   writes: string | undefined = "pg1";
   poolOpen = true;
+  /** Whether clients of poolers wait. */
+  paused = false;
   readonly held = new Set<string>();
   readonly nodes: Map<string, SimulatedNode>;
 
@@ -86,6 +88,8 @@ export class SimulatedCluster {
   loseAgent(): void {
     this.held.clear();
     this.poolOpen = true;
+    // The next one has its poolers go on.
+    this.paused = false;
     this.writes = this.record;
   }
 
@@ -106,6 +110,12 @@ export class SimulatedCluster {
       case "release":
         this.held.delete(step.node);
         return;
+      case "pause_clients":
+        this.paused = true;
+        break;
+      case "resume_clients":
+        this.paused = false;
+        break;
       case "leave_pool":
       case "empty_pool":
         this.poolOpen = false;

@@ -3,6 +3,7 @@ import { psqlOn, unset } from "../next-commands.ts";
 import { showSeconds, showShare } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
 import { shareOf } from "../../../model/troubles/troubles.ts";
+import { pooledEndpoints } from "../../../config/pooling.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooOptions } from "../odoo-conf.ts";
 
@@ -78,6 +79,8 @@ function ceiling(evidence: Evidence, server: Server): FoundFinding[] {
   const [conf] = whatWasSeen(evidence.odooConf);
   const most = available(server);
   if (!conf || most === undefined) return [];
+  // Clients of a pooler are none of the server's.
+  if (pooledEndpoints(evidence.config).length === 2) return [];
   const { options, file } = conf;
   const needed = odooCeiling(options) + OTHERS;
   if (needed <= most) return [];

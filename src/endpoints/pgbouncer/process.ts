@@ -1,0 +1,152 @@
+import { nextStep, odooPg } from "../../next-step.ts";
+import * as z from "zod";
+import { OdooPgError } from "../../errors.ts";
+import { waitUntil } from "../../system/clock.ts";
+import { fileBytes, readFrom, removeFile, writeFileAtomic, type Owner } from "../../system/files/files.ts";
+import { readJsonFile } from "../../system/files/json-file.ts";
+import {
+  isAlive,
+  processIdentity,
+  sendSignal,
+  startDetached,
+  waitForEnd,
+} from "../../system/process/process.ts";
+import { PoolerAdmin } from "./admin.ts";
+import type { PgbouncerFiles } from "./files.ts";
+import type { PgbouncerProgram } from "./program.ts";
+
+/** Milliseconds for a PgBouncer that was started to answer. */
+const START_LIMIT = 10_000;
+/** Milliseconds for one to end that was told to, which it does at once. */
+const STOP_LIMIT = 2000;
+
+/** The process that was started, what tells it from a later one with the same id, and the port of its sockets. */
+const recordSchema = z.object({
+  pid: z.int().positive(),
+  identity: z.string(),
+  port: z.int().positive(),
+});
+type ProcessRecord = z.output<typeof recordSchema>;
+
+/**
+ * - `running`: it answers on its console.
+ * - `absent`: the process that was started is gone.
+ * - `unresponsive`: the process is there and does not answer.
+ */
+export type PoolerPresence =
+  | { readonly state: "running"; readonly record: ProcessRecord }
+  | { readonly state: "absent" }
+  | { readonly state: "unresponsive"; readonly record: ProcessRecord };
+
+/**
+ * The PgBouncer of one endpoint. It outlives this process; another one takes it over by the recorded process and by its
+ * console, in a directory that only the servers' user and root enter.
+ */
+export class PgbouncerProcess {
+  readonly #files: PgbouncerFiles;
+  readonly #owner: Owner | undefined;
+  readonly #directory: string;
+  #record: ProcessRecord | undefined;
+
+  /** @param directory where it runs; @param owner the user that it runs as */
+  constructor(files: PgbouncerFiles, directory: string, owner: Owner | undefined) {
+    this.#files = files;
+    this.#directory = directory;
+    this.#owner = owner;
+  }
+
+  /** Whether it runs. Takes as long as one answer, at most 2 s. @throws OdooPgError state_dir_unusable */
+  async presence(): Promise<PoolerPresence> {
+    const record = await this.#living();
+    if (!record) return { state: "absent" };
+    const answers = await this.admin(record.port)
+      .order("SHOW VERSION")
+      .then(
+        () => true,
+        () => false,
+      );
+    return { state: answers ? "running" : "unresponsive", record };
+  }
+
+  /** Whether the process lives: costs no question. */
+  isAlive(): boolean {
+    return this.#record !== undefined && isAlive(this.#record.pid);
+  }
+
+  admin(port: number): PoolerAdmin {
+    return new PoolerAdmin(this.#files, port);
+  }
+
+  /** Starts it with the configuration that was written. @throws OdooPgError command_failed with its words */
+  async start(program: PgbouncerProgram, port: number): Promise<void> {
+    const logStart = (await fileBytes(this.#files.log).catch(() => undefined)) ?? 0;
+    const { pid } = await startDetached(program.path, [this.#files.config], {
+      owner: this.#owner,
+      logFile: this.#files.log,
+      cwd: this.#directory,
+    });
+    const identity = await processIdentity(pid);
+    if (identity !== undefined) await this.#remember({ pid, identity, port });
+    const answers = await waitUntil(
+      async () => {
+        const answered = this.admin(port).order("SHOW VERSION");
+        if (
+          await answered.then(
+            () => true,
+            () => false,
+          )
+        )
+          return "yes";
+        return isAlive(pid) ? false : "ended";
+      },
+      { what: "PgBouncer to answer", limit: START_LIMIT },
+    ).catch(() => "no");
+    if (answers === "yes") return;
+    sendSignal(pid, "SIGKILL");
+    await this.#forget();
+    throw await this.#explain(logStart);
+  }
+
+  /** Ends it with its clients' sessions, by force where it hangs. @throws OdooPgError timed_out */
+  async stop(): Promise<void> {
+    const record = await this.#living();
+    if (!record) return;
+    // At once: whoever stops it has let transactions end before.
+    sendSignal(record.pid, "SIGTERM");
+    if (!(await waitForEnd(record.pid, STOP_LIMIT))) sendSignal(record.pid, "SIGKILL");
+    if (!(await waitForEnd(record.pid, STOP_LIMIT)))
+      throw new OdooPgError("timed_out", { message: `PgBouncer (process ${record.pid}) cannot be ended.` });
+    await this.#forget();
+  }
+
+  /** The recorded process, where it is still there. @throws OdooPgError state_dir_unusable when the record is damaged */
+  async #living(): Promise<ProcessRecord | undefined> {
+    const record = await readJsonFile(this.#files.process, recordSchema, {
+      code: "state_dir_unusable",
+      safe: "The sessions that PgBouncer carries go on.",
+      next: nextStep`It says which process is PgBouncer's. End those that are left (ps -C pgbouncer), remove the file, then: ${odooPg("up")}`,
+    });
+    this.#record = record && (await processIdentity(record.pid)) === record.identity ? record : undefined;
+    return this.#record;
+  }
+
+  async #remember(record: ProcessRecord): Promise<void> {
+    this.#record = record;
+    await writeFileAtomic(this.#files.process, JSON.stringify(record));
+  }
+
+  async #forget(): Promise<void> {
+    this.#record = undefined;
+    await removeFile(this.#files.process);
+  }
+
+  async #explain(logStart: number): Promise<OdooPgError> {
+    const { text } = await readFrom(this.#files.log, logStart);
+    const words = text.trim().split("\n").slice(-4).join("\n  ");
+    return new OdooPgError("command_failed", {
+      message: `PgBouncer does not start${words === "" ? "." : `:\n  ${words}`}`,
+      safe: "Nothing else was changed.",
+      next: nextStep`Look at: ${odooPg("logs", "pgbouncer")}`,
+    });
+  }
+}

@@ -1,0 +1,63 @@
+import path from "node:path";
+import { OdooPgError } from "../../errors.ts";
+import { isExecutable } from "../../system/files/files.ts";
+import { run } from "../../system/process/process.ts";
+import { isAtLeast } from "./render.ts";
+
+/** Lowest version that works: Debian 12 has it. */
+const OLDEST = [1, 18] as const;
+
+/** The program pgbouncer. */
+export interface PgbouncerProgram {
+  readonly path: string;
+  readonly version: readonly [number, number];
+}
+
+async function look(program: string): Promise<PgbouncerProgram | undefined> {
+  if (!(await isExecutable(program))) return undefined;
+  const said = await run(program, ["--version"], { limit: 5000 }).catch(() => undefined);
+  const match = /^PgBouncer (?:version )?(\d+)\.(\d+)/im.exec(said?.stdout ?? "");
+  return match ? { path: program, version: [Number(match[1]), Number(match[2])] } : undefined;
+}
+
+function candidates(searchPath: string): string[] {
+  const directories = [
+    ...searchPath.split(":").filter((directory) => directory.startsWith("/")),
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/opt/homebrew/bin",
+    "/usr/local/bin",
+    "/home/linuxbrew/.linuxbrew/bin",
+  ];
+  return [...new Set(directories)].map((directory) => path.join(directory, "pgbouncer"));
+}
+
+/**
+ * Finds PgBouncer: the configured program, else PATH, /usr/sbin, Homebrew.
+ * @throws OdooPgError pgbouncer_missing
+ */
+export async function findPgbouncer(
+  configured: string | undefined,
+  machine: { readonly searchPath: string; readonly installHint: string },
+): Promise<PgbouncerProgram> {
+  const oldest = OLDEST.join(".");
+  const found: PgbouncerProgram[] = [];
+  for (const candidate of configured === undefined ? candidates(machine.searchPath) : [configured]) {
+    const program = await look(candidate);
+    if (program && isAtLeast(program.version, OLDEST)) return program;
+    if (program) found.push(program);
+  }
+  const others = found.map(({ version, path: where }) => `${version.join(".")} at ${where}`).join(", ");
+  const looked =
+    configured === undefined
+      ? `No PgBouncer ${oldest} or later was found`
+      : `pgbouncer.program ${configured} is no PgBouncer ${oldest} or later`;
+  throw new OdooPgError("pgbouncer_missing", {
+    message: `An endpoint has "pooling: transaction". ${looked}${others && `; found: ${others}`}.`,
+    safe: "Nothing was changed.",
+    next:
+      configured === undefined
+        ? machine.installHint.replace(/(install(?: -y)?) .*$/, "$1 pgbouncer")
+        : "Correct pgbouncer.program, or leave it out so that PgBouncer is looked for.",
+  });
+}

@@ -1,0 +1,121 @@
+import type { PgbouncerFiles } from "./files.ts";
+import type { PoolSizes } from "./sizes.ts";
+
+/** What the configuration of one PgBouncer is made from. */
+export interface PgbouncerInput {
+  /** On loopback, for HAProxy and programs of this host. */
+  readonly port: number;
+  /** HAProxy's way to the servers: the port in the name of its Unix socket. */
+  readonly serversPort: number;
+  readonly files: PgbouncerFiles;
+  readonly sizes: PoolSizes;
+  /** Clients at once. */
+  readonly maxClients: number;
+  /** Seconds that a client waits for a server. */
+  readonly waitSeconds: number;
+  /** Major and minor version of the program. */
+  readonly version: readonly [number, number];
+}
+
+/** Where PgBouncer listens. TCP, because it offers TLS nowhere else. */
+export const POOLER_HOST = "127.0.0.1";
+
+/** The role of PgBouncer's own console, and its database. No role of the servers' is meant by it. */
+export const CONSOLE_USER = "odoo_pg_pooler";
+export const CONSOLE_DATABASE = "pgbouncer";
+
+/** Seconds for a server's answer beyond what a client waits: who waits is told before the connection is given up. */
+const GRACE = 5;
+
+/** Version from which on PgBouncer follows prepared statements of the protocol through transactions. */
+const FOLLOWS_PREPARED = [1, 21] as const;
+
+/**
+ * PgBouncer's configuration (1.18 and later). Pure: the same input always gives the same bytes. It names HAProxy's socket
+ * and no server: who is primary, and which replicas serve reads, is HAProxy's alone, and never changes a byte here.
+ */
+export function renderPgbouncer(input: PgbouncerInput): string {
+  const { files, sizes } = input;
+  const servers = `host=${quoteConnection(files.runDir)} port=${input.serversPort}`;
+  return [
+    ";; Made by odoo-pg. Changes are lost: change odoo-pg.yaml and run odoo-pg up.",
+    "[databases]",
+    // Odoo listens here (LISTEN), which a transaction's end would forget.
+    `postgres = ${servers} pool_mode=session pool_size=${sizes.sessions} reserve_pool=0`,
+    `* = ${servers}`,
+    "",
+    "[pgbouncer]",
+    ...Object.entries(settings(input)).map(([name, value]) => `${name} = ${value}`),
+    "",
+  ].join("\n");
+}
+
+function settings({ port, files, sizes, maxClients, waitSeconds, version }: PgbouncerInput) {
+  return {
+    listen_addr: POOLER_HOST,
+    listen_port: port,
+    unix_socket_dir: files.runDir,
+    unix_socket_mode: "0700",
+    auth_type: "hba",
+    auth_hba_file: files.access,
+    auth_file: files.users,
+    admin_users: CONSOLE_USER,
+    client_tls_sslmode: "prefer",
+    client_tls_cert_file: files.certificateFile,
+    client_tls_key_file: files.keyFile,
+    // By a Unix socket.
+    server_tls_sslmode: "disable",
+    pool_mode: "transaction",
+    max_client_conn: maxClients,
+    default_pool_size: sizes.usual,
+    reserve_pool_size: sizes.reserve,
+    reserve_pool_timeout: 2,
+    max_user_connections: sizes.role,
+    // What a client sets must not meet another one: neither settings (pg_dump empties search_path) nor what it locked.
+    server_reset_query: "DISCARD ALL",
+    server_reset_query_always: 1,
+    // HAProxy holds a connection until its server accepts it.
+    server_connect_timeout: waitSeconds + GRACE,
+    server_login_retry: 1,
+    client_login_timeout: waitSeconds + GRACE,
+    query_wait_timeout: waitSeconds,
+    server_idle_timeout: 60,
+    // Replicas that come back get their share again.
+    server_lifetime: 600,
+    ...(isAtLeast(version, FOLLOWS_PREPARED) ? { max_prepared_statements: 200 } : {}),
+    // What drivers send and PostgreSQL has by itself. Others are refused: left out silently, they would do harm.
+    ignore_startup_parameters: "extra_float_digits",
+    application_name_add_host: 0,
+    log_connections: 0,
+    log_disconnections: 0,
+    log_stats: 0,
+  };
+}
+
+export function isAtLeast(
+  version: readonly [number, number],
+  [major, minor]: readonly [number, number],
+): boolean {
+  return version[0] > major || (version[0] === major && version[1] >= minor);
+}
+
+/** A value of a connection string. Source: PgBouncer, "Section [databases]", as in libpq but for backslashes. */
+function quoteConnection(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+/**
+ * Who may come in. The first line that fits decides. The console is open to whom the socket's directory is: the servers'
+ * user, whose process this is, and root. So it needs no secret that could be lost.
+ */
+export function renderAccess(): string {
+  return [
+    "# Made by odoo-pg.",
+    `local ${CONSOLE_DATABASE} ${CONSOLE_USER} trust`,
+    "local all all reject",
+    `host ${CONSOLE_DATABASE} all 0.0.0.0/0 reject`,
+    `host all ${CONSOLE_USER} 0.0.0.0/0 reject`,
+    `host all all ${POOLER_HOST}/32 scram-sha-256`,
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,153 @@
+import { isPooled } from "../config/pooling.ts";
+import type { Config } from "../config/schema.ts";
+import type { PgbouncerProgram } from "../endpoints/pgbouncer/program.ts";
+import type { Backend } from "../endpoints/servers.ts";
+import type { PoolersStatus, PoolerStatus } from "../model/pooler.ts";
+import type { WaitingClients } from "../model/waiting.ts";
+import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { passingRoles } from "../postgres/sql/pooled-roles.ts";
+import type { Progress } from "../progress.ts";
+import { monotonic } from "../system/clock.ts";
+import { PAUSE_LIMIT, Pooler, type PassingRoles } from "./pooler.ts";
+import { requirePort } from "./ports.ts";
+
+/** Milliseconds between two looks at who may log in. */
+const ROLES_EVERY = 2000;
+
+/** The agent's session in which it asks for the roles: it waits for nobody. */
+const ASKING = {
+  applicationName: "odoo-pg agent",
+  connectLimit: 2000,
+  statementLimit: 5000,
+  settings: { synchronous_commit: "local" },
+};
+
+/**
+ * The PgBouncers of this host: one for each endpoint with `pooling: transaction`, between HAProxy's endpoint and HAProxy's
+ * way to the servers. They let in whom the primary would let in through an endpoint.
+ */
+export class Poolers {
+  /** Found anew at each `up`; undefined where no endpoint pools. */
+  program: PgbouncerProgram | undefined;
+  readonly #poolers: readonly Pooler[];
+  readonly #log: Runtime["log"];
+  #roles: PassingRoles;
+  #rolesAt = 0;
+
+  constructor(place: Pick<Runtime, "layout" | "owner" | "log">) {
+    this.#poolers = [new Pooler(place, "write"), new Pooler(place, "read")];
+    this.#log = place.log;
+  }
+
+  #wanted(config: Pick<Config, "endpoints">): Pooler[] {
+    return this.#poolers.filter(({ endpoint }) => isPooled(config, endpoint));
+  }
+
+  /** @throws OdooPgError port_in_use when a port is taken by somebody else */
+  async check(config: Config): Promise<void> {
+    for (const pooler of this.#wanted(config)) {
+      const { endpoint } = pooler;
+      const port = config.endpoints[endpoint].pooler_port;
+      if (!(await pooler.holds(port)))
+        await requirePort(
+          port,
+          `the pooler of the ${endpoint} endpoint`,
+          `endpoints.${endpoint}.pooler_port`,
+        );
+    }
+  }
+
+  /** Brings those that are wanted to their configuration. HAProxy may lead clients to them afterwards. */
+  async ensure(runtime: Runtime, progress: Progress): Promise<void> {
+    const wanted = this.#wanted(runtime.config);
+    if (!wanted.length) return;
+    if (!this.program) throw new Error("PgBouncer was not looked for");
+    await this.#readRoles(runtime).catch((error: unknown) => this.#complain(error));
+    for (const pooler of wanted) await pooler.ensure(this.program, runtime, this.#roles, progress);
+  }
+
+  /** Ends those that are wanted no more. HAProxy must lead nobody there before. */
+  async retire(config: Config, progress: Progress): Promise<void> {
+    for (const pooler of this.#poolers) if (!isPooled(config, pooler.endpoint)) await pooler.retire(progress);
+  }
+
+  /** Starts what is gone, ends what hangs, and takes up changes of roles. Call it at each look. */
+  async keepRunning(runtime: Runtime): Promise<void> {
+    const { program } = this;
+    if (!program) return;
+    for (const pooler of this.#wanted(runtime.config))
+      await pooler.keepRunning(program, runtime, this.#roles);
+    // Not waited for: the primary is asked.
+    this.#refresh(program, runtime).catch((error: unknown) => this.#complain(error));
+  }
+
+  async #refresh(program: PgbouncerProgram, runtime: Runtime): Promise<void> {
+    const wanted = this.#wanted(runtime.config);
+    if (!wanted.length || monotonic() - this.#rolesAt < ROLES_EVERY) return;
+    await this.#readRoles(runtime);
+    for (const pooler of wanted) await pooler.refresh(program, runtime, this.#roles);
+  }
+
+  async #readRoles(runtime: Runtime): Promise<void> {
+    this.#rolesAt = monotonic();
+    this.#roles = await primaryOf(runtime).superuser.use(passingRoles, ASKING);
+    this.#complained = "";
+  }
+
+  #complained = "";
+
+  /** A primary that does not answer is told elsewhere: here once. Until it does, who could log in still can. */
+  #complain(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    if (text !== this.#complained) this.#log("warn", `pgbouncer: ${text}`);
+    this.#complained = text;
+  }
+
+  /**
+   * Lets open transactions come to their end before a planned change, and has clients wait until `resume`. What is still
+   * open at the limit is told, and is cut by what comes next.
+   */
+  async pause(progress: Progress): Promise<void> {
+    const left = await Promise.all(this.#poolers.map(async (pooler) => await pooler.pause(PAUSE_LIMIT)));
+    const open = left.reduce((sum, count) => sum + count, 0);
+    if (open > 0)
+      progress.note(
+        `${open} ${open === 1 ? "transaction was" : "transactions were"} still open after ${PAUSE_LIMIT / 1000} s: cut`,
+      );
+  }
+
+  /** Goes on after `pause`, whatever came of what was done meanwhile. */
+  async resume(): Promise<void> {
+    for (const pooler of this.#poolers) await pooler.resume();
+  }
+
+  /** Ends all with their sessions. */
+  async stop(): Promise<void> {
+    for (const pooler of this.#poolers) await pooler.stop();
+  }
+
+  /** As they were some seconds ago at most. */
+  status(config: Pick<Config, "endpoints">): PoolersStatus {
+    const of = (endpoint: Backend): PoolerStatus | null => {
+      const pooler = this.#wanted(config).find((one) => one.endpoint === endpoint);
+      if (!pooler) return null;
+      const { figures } = pooler;
+      return {
+        answers: figures !== undefined,
+        clients: figures?.clients ?? null,
+        servers_active: figures?.servers_active ?? null,
+        servers_idle: figures?.servers_idle ?? null,
+      };
+    };
+    return { read: of("read"), write: of("write") };
+  }
+
+  /** Who waits for a server, at the endpoints that pool. */
+  waiting(): Partial<WaitingClients> {
+    return Object.fromEntries(
+      this.#poolers.flatMap(({ endpoint, figures }) =>
+        figures ? [[endpoint, { clients: figures.waiting, longest_seconds: figures.longest_wait }]] : [],
+      ),
+    );
+  }
+}
