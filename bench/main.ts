@@ -4,6 +4,7 @@ import { agentIdle } from "./agent-idle.ts";
 import { beforeAndNow } from "./earlier.ts";
 import { backupTime, manyBackups } from "./backup.ts";
 import { describeMachine } from "./machine.ts";
+import { pooling } from "./pooling.ts";
 import { poolLeave } from "./pool-leave.ts";
 import { readThroughput } from "./read-throughput.ts";
 import { reseedTime } from "./reseed.ts";
@@ -27,6 +28,7 @@ const benchmarks: readonly Benchmark[] = [
   writeThroughput,
   switchoverGap,
   poolLeave,
+  pooling,
   readThroughput,
   reseedTime,
   restoreTime,

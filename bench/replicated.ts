@@ -38,6 +38,8 @@ export interface Shape {
   readonly nodes: number;
   readonly consistency: "eventual" | "bounded" | "read-your-writes";
   readonly maxLag?: string;
+  /** At the write endpoint; default none. */
+  readonly pooling?: "none" | "transaction";
   readonly parameters?: Readonly<Record<string, string>>;
 }
 
@@ -48,7 +50,7 @@ export async function withReplicated<T>(
   use: (cluster: Replicated) => Promise<T>,
 ): Promise<T> {
   return await inFolder(async (folder) => {
-    const [read = 0, write = 0, ...nodes] = await freePorts(2 + shape.nodes);
+    const [read = 0, write = 0, pooler = 0, ...nodes] = await freePorts(3 + shape.nodes);
     const stateDir = join(folder, "s");
     const configuration = join(folder, "odoo-pg.yaml");
     writeFileSync(
@@ -59,7 +61,7 @@ export async function withReplicated<T>(
         nodes: nodes.map((port, index) => ({ name: `pg${index + 1}`, port })),
         endpoints: {
           read: { port: read, consistency: shape.consistency, max_lag: shape.maxLag ?? "16MB" },
-          write: { port: write },
+          write: { port: write, pooling: shape.pooling ?? "none", pooler_port: pooler },
         },
         postgres: { parameters: shape.parameters ?? {} },
         console: { enabled: false },
@@ -167,10 +169,21 @@ export async function pgbench(
   seconds: number,
   ...more: readonly string[]
 ): Promise<number> {
+  return await pgbenchWith(8, cluster, port, seconds, ...more);
+}
+
+/** Transactions a second of pgbench with so many clients. */
+export async function pgbenchWith(
+  clients: number,
+  cluster: Replicated,
+  port: number,
+  seconds: number,
+  ...more: readonly string[]
+): Promise<number> {
   const { stdout } = await tool(cluster, "pgbench", [
     "-n",
     "-c",
-    "8",
+    String(clients),
     "-j",
     "2",
     "-T",

@@ -1,0 +1,153 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Client } from "pg";
+import { pgbenchWith, preparePgbench, processesOf, withReplicated, type Replicated } from "./replicated.ts";
+import { type Benchmark, median, table } from "./table.ts";
+
+const ROUNDS = 5;
+const SECONDS = 6;
+const IDLE = 300;
+const CLIENTS = 8;
+const SWITCHOVERS = 20;
+
+/** More than the clients of any round: without pooling each is a session of the server. */
+const PARAMETERS = { max_connections: "400" };
+
+/** Bytes of memory that processes have for themselves, with their part of what they share. */
+function memoryOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    try {
+      const kilobytes = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1];
+      return sum + Number(kilobytes ?? 0) * 1024;
+    } catch {
+      return sum;
+    }
+  }, 0);
+}
+
+function poolersOf({ stateDir }: Replicated): readonly number[] {
+  const folder = join(stateDir, "pgbouncer");
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith(".process.json"))
+      .map((name): unknown => JSON.parse(readFileSync(join(folder, name), "utf8")))
+      .map((record) => Number(Reflect.get(Object(record), "pid")));
+  } catch {
+    return [];
+  }
+}
+
+/** What sessions cost that have done something once and idle since, as Odoo's do. */
+async function idleSessions(cluster: Replicated): Promise<readonly string[]> {
+  const before = memoryOf([...processesOf(cluster.postmaster("pg1")), ...poolersOf(cluster)]);
+  const clients: Client[] = [];
+  for (let count = 0; count < IDLE; count += 1) {
+    const client = await cluster.connect(cluster.ports.write, "odoo", "pgbench");
+    await client.query("SELECT count(*) FROM pgbench_branches");
+    clients.push(client);
+  }
+  const sessions = await cluster.value(
+    "pg1",
+    "SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'odoo' AND backend_type = 'client backend'",
+  );
+  const after = memoryOf([...processesOf(cluster.postmaster("pg1")), ...poolersOf(cluster)]);
+  await Promise.all(clients.map(async (client) => await client.end()));
+  return [String(sessions), `${((after - before) / 1024 / 1024).toFixed(0)} MB`];
+}
+
+/** Clients in short transactions while the primary changes there and back. */
+async function switchovers(cluster: Replicated): Promise<readonly string[]> {
+  const maker = await cluster.connect(cluster.ports.write, "odoo", "pgbench");
+  await maker.query("CREATE TABLE ledger (client int, n int, PRIMARY KEY (client, n))");
+  await maker.end();
+  const ending = new AbortController();
+  let [done, failed, longest] = [0, 0, 0];
+  const loops = Array.from({ length: CLIENTS }, async (_, client) => {
+    let session: Client | undefined;
+    for (let n = 1; !ending.signal.aborted; n += 1) {
+      const start = performance.now();
+      try {
+        session ??= await cluster.connect(cluster.ports.write, "odoo", "pgbench");
+        await session.query("BEGIN");
+        await session.query("INSERT INTO ledger VALUES ($1, $2)", [client, n]);
+        await session.query("SELECT count(*) FROM ledger WHERE client = $1 AND n > $2", [client, n - 10]);
+        await session.query("COMMIT");
+        done += 1;
+      } catch {
+        failed += 1;
+        await session?.end().catch(() => {});
+        session = undefined;
+      }
+      longest = Math.max(longest, performance.now() - start);
+      await pause(2);
+    }
+    await session?.end();
+  });
+  for (let time = 0; time < SWITCHOVERS; time += 1) {
+    await pause(500);
+    await cluster.run("switchover", "--to", time % 2 === 0 ? "pg2" : "pg1");
+    await cluster.healthy();
+  }
+  ending.abort();
+  await Promise.all(loops);
+  return [`${failed} of ${done + failed}`, `${(longest / 1000).toFixed(2)} s`];
+}
+
+/** What pooling costs and saves, against HAProxy alone. */
+export const pooling: Benchmark = {
+  name: "pooling",
+  title: "Pooled transactions against sessions of their own",
+  measure: async (program) =>
+    await withReplicated(
+      program,
+      { nodes: 2, consistency: "bounded", parameters: PARAMETERS, pooling: "none" },
+      async (direct) =>
+        await withReplicated(
+          program,
+          { nodes: 2, consistency: "bounded", parameters: PARAMETERS, pooling: "transaction" },
+          async (pooled) => await compare(direct, pooled),
+        ),
+    ),
+};
+
+async function compare(direct: Replicated, pooled: Replicated): Promise<string> {
+  for (const side of [direct, pooled]) await preparePgbench(side, 10);
+  const rows: string[][] = [];
+  for (const [clients, kind, option] of [
+    [32, "writes", "-N"],
+    [32, "reads", "-S"],
+    [300, "writes", "-N"],
+    [300, "reads", "-S"],
+  ] as const) {
+    const measured: [number[], number[]] = [[], []];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const [index, side] of [direct, pooled].entries())
+        measured[index]?.push(await pgbenchWith(clients, side, side.ports.write, SECONDS, option));
+    }
+    const [without, withPooling] = measured.map(median);
+    rows.push([
+      `${clients} clients, ${kind}`,
+      without?.toFixed(0) ?? "",
+      withPooling?.toFixed(0) ?? "",
+      ((withPooling ?? 0) / (without ?? 1)).toFixed(2),
+    ]);
+  }
+  const idle = [await idleSessions(direct), await idleSessions(pooled)];
+  const changes = [await switchovers(direct), await switchovers(pooled)];
+  return [
+    `pgbench for ${SECONDS} s through the write endpoint, in turns: \`-N\` (three statements and a commit) and \`-S\` (one statement).`,
+    "",
+    table([`transactions a second, median of ${ROUNDS}`, "own sessions", "pooled", "pooled / own"], rows),
+    "",
+    `${IDLE} clients that have asked once and idle since; memory of the primary's processes and PgBouncer, as far as it grew (PSS). Then ${CLIENTS} clients in transactions of two statements during ${SWITCHOVERS} switchovers.`,
+    "",
+    table(
+      ["", "sessions of the server", "memory", "transactions that failed", "longest transaction"],
+      [
+        ["own sessions", ...(idle[0] ?? []), ...(changes[0] ?? [])],
+        ["pooled", ...(idle[1] ?? []), ...(changes[1] ?? [])],
+      ],
+    ),
+  ].join("\n");
+}
