@@ -4,7 +4,7 @@ import type { PgbouncerProgram } from "../endpoints/pgbouncer/program.ts";
 import type { Backend } from "../endpoints/servers.ts";
 import type { PoolersStatus, PoolerStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
-import { primaryOf, type Runtime } from "../members/runtime.ts";
+import { requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 import { passingRoles } from "../postgres/sql/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
@@ -90,7 +90,7 @@ export class Poolers {
 
   async #readRoles(runtime: Runtime): Promise<void> {
     this.#rolesAt = monotonic();
-    this.#roles = await primaryOf(runtime).superuser.use(passingRoles, ASKING);
+    this.#roles = await requireOwnPrimary(runtime).superuser.use(passingRoles, ASKING);
     this.#complained = "";
   }
 
