@@ -1,4 +1,5 @@
 import type { Config } from "../config/schema.ts";
+import { odooPg, type Command } from "../next-step.ts";
 import { OWN_CONNECTIONS, SHARED_POOL_SIZE } from "../config/settings/pools.ts";
 
 /** One line of odoo.conf's [options] with its reason. */
@@ -6,6 +7,8 @@ export interface OdooOption {
   readonly name: string;
   readonly value: string;
   readonly reason: string;
+  /** What says more, where there is something. */
+  readonly more?: Command;
 }
 
 /** Odoo processes that the default leaves room for: workers, cron threads and the one for long polling. */
@@ -53,7 +56,8 @@ export function odooOptions(
     {
       name: "db_maxconn",
       value: String(each),
-      reason: `per Odoo process and endpoint: ${PROCESSES} processes fit in max_connections = ${maxConnections}; for workers: odoo-pg tune`,
+      reason: `per Odoo process and endpoint: ${PROCESSES} processes fit in max_connections = ${maxConnections}`,
+      more: odooPg("tune"),
     },
     {
       name: "unaccent",

@@ -22,8 +22,15 @@ async function options(context: Context): Promise<OdooOption[]> {
   return odooOptions(config, endpointHost(config.listen), password, maxConnections(config, kept));
 }
 
-function iniLines(lines: readonly OdooOption[]): string[] {
-  return ["[options]", ...lines.flatMap(({ name, value, reason }) => [`; ${reason}`, `${name} = ${value}`])];
+function iniLines(context: Context, lines: readonly OdooOption[]): string[] {
+  return [
+    "[options]",
+    ...lines.flatMap((line) => [`; ${reasonOf(context, line)}`, `${line.name} = ${line.value}`]),
+  ];
+}
+
+function reasonOf(context: Context, { reason, more }: OdooOption): string {
+  return more === undefined ? reason : `${reason}; for workers: ${suggest(context, more)}`;
 }
 
 /** As comments: what stands beside odoo.conf may be pasted into it, too. */
@@ -43,13 +50,13 @@ export async function odooConf(context: Context, flags: { json?: boolean }): Pro
     const document = {
       version: 1,
       options: Object.fromEntries(lines.map(({ name, value }) => [name, value])),
-      reasons: Object.fromEntries(lines.map(({ name, reason }) => [name, reason])),
+      reasons: Object.fromEntries(lines.map((line) => [line.name, reasonOf(context, line)])),
       service: serviceLines(context.config),
     };
     context.output.out(JSON.stringify(document, undefined, 2));
     return 0;
   }
-  context.output.out([...iniLines(lines), ...beside(context)].join("\n"));
+  context.output.out([...iniLines(context, lines), ...beside(context)].join("\n"));
   return 0;
 }
 
@@ -64,5 +71,5 @@ export async function printOdooLines(context: Context): Promise<void> {
           : line,
       );
   context.output.out(`; for odoo.conf (again: ${suggest(context, odooPg("odoo-conf"))})`);
-  context.output.out(iniLines(shown).join("\n"));
+  context.output.out(iniLines(context, shown).join("\n"));
 }

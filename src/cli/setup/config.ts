@@ -22,6 +22,7 @@ import {
   suggest,
   type Context,
 } from "../context.ts";
+import { noteFormerNames } from "../former-names.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
 
 /** Prints every value with its origin. */
@@ -61,6 +62,7 @@ export async function configCheck(
     if (isAnyPooled(context.config))
       await attempt(async () => await findPgbouncer(context.config.pgbouncer.program, tools));
     await attempt(async () => await checkParameters(context, tools));
+    if (!options.json) noteFormerNames(context);
     if (!options.json && !errors.length) {
       output.err(
         `The configuration${context.configFile === undefined ? " (defaults)" : ` ${context.configFile}`} is valid.`,
