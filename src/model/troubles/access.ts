@@ -6,7 +6,7 @@ export const ACCESS = {
     meaning: "A line of pg_hba.conf lets clients in without a password (trust).",
     why: "Anyone who reaches the server is whoever they say, including the superuser (PostgreSQL manual, “Trust Authentication”).",
     remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
-    remark: "odoo-pg writes pg_hba.conf anew at each `up`, from `networks`.",
+    remark: "odoo-pg rewrites pg_hba.conf at each `up`, from `networks`.",
     foundBy: ["doctor"],
   },
   hba_weak_password: {
@@ -28,7 +28,7 @@ export const ACCESS = {
     meaning: "A line of pg_hba.conf lets the superuser in from other hosts.",
     why: "Whoever guesses one password runs programs on this host.",
     remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
-    remark: "Under a line that rejects the superuser from the same address nothing is said.",
+    remark: "Not reported below a line that rejects the superuser from the same address.",
     foundBy: ["doctor"],
   },
   hba_error: {
@@ -59,7 +59,7 @@ export const ACCESS = {
     remedy:
       "`odoo-pg up` renews certificates that odoo-pg made; replace your own (`tls` in the configuration).",
     remark:
-      "Certificates that odoo-pg makes itself live for ten years, and are made anew 90 days before their end by `odoo-pg up`.",
+      "Certificates that odoo-pg makes are valid for ten years, and `odoo-pg up` renews them 90 days before they expire.",
     foundBy: ["doctor"],
   },
   certificate_expired: {

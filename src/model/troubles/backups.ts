@@ -74,7 +74,7 @@ export const BACKUPS = {
     meaning: "There are backups, but for one database none was ever proven by restoring it.",
     why: "Only a restore proves a backup: listing an archive passed one that was cut by 60 % (geolens-io/geolens#710).",
     remedy: "`odoo-pg backup restore-check`",
-    remark: "Without databases there is nothing to prove, and nothing is said.",
+    remark: "Not reported where there are no databases.",
     foundBy: ["doctor"],
   },
   drill_too_old: {

@@ -25,7 +25,7 @@ export const CONNECTIONS = {
     why: "`db_maxconn` counts for each process, and once for each endpoint: (workers + max_cron_threads) × db_maxconn + (db_maxconn_gevent or db_maxconn) + 1. Beyond max_connections users get “too many clients” (odoo/odoo#9204, odoo/odoo#87766).",
     remedy: "Lower `db_maxconn`, or raise max_connections: the finding names the figure.",
     remark:
-      "The least of all nodes counts: after the loss of the others one node serves everybody. Without workers Odoo is one process with one pool. 15 more are reckoned for monitoring, backups and people. Several Odoo hosts: add them up yourself.",
+      "The smallest node counts: after the loss of the others one node serves everyone. Without workers Odoo is one process with one pool. 15 more are added for monitoring, backups and people. With several Odoo hosts, add them up yourself.",
     foundBy: ["doctor"],
   },
   idle_timeout_below_cron: {

@@ -13,7 +13,7 @@ export const ODOO_DATABASES = {
     meaning: "An Odoo database belongs to a role that is not Odoo's.",
     why: "Odoo lists only databases that its role owns: others are hidden, and their scheduled actions do not run (Odoo 19, `odoo/service/db.py`, `list_dbs`).",
     remedy: "Give it to Odoo's role with the command that doctor prints.",
-    remark: "Right are `odoo.role`, and roles made by `odoo-pg role create`.",
+    remark: "Right owners are `odoo.role` and roles created by `odoo-pg role create`.",
     foundBy: ["doctor"],
   },
   template_owner_wrong: {
@@ -43,7 +43,7 @@ export const ODOO_DATABASES = {
     why: "Odoo alters its tables when modules are updated: PostgreSQL answers “must be owner of table”. It is the result of a restore as another role (odoo/odoo#31115).",
     remedy: "Give them to the database's owner with the command that doctor prints.",
     remark:
-      "The command that it prints gives every table and view of schema public that belongs to that role to the owner of the database; sequences go with their tables.",
+      "The command that doctor prints gives every table and view of schema public that belongs to that role to the owner of the database; sequences go with their tables.",
     foundBy: ["doctor"],
   },
   database_collation: {
@@ -68,7 +68,7 @@ export const ODOO_DATABASES = {
     why: "Without pg_trgm Odoo omits its trigram indexes, and searches for part of a name read whole tables (Odoo 19, `odoo/orm/registry.py`).",
     remedy: "Create it with the command that doctor prints.",
     remark:
-      "unaccent is asked for unless the odoo.conf that you named has `unaccent` off. After the command, let Odoo update the module base once: then it makes its indexes.",
+      "unaccent is expected unless the odoo.conf that you named has `unaccent` off. After the command, let Odoo update the module base once: it then creates its indexes.",
     foundBy: ["doctor"],
   },
   unaccent_not_immutable: {

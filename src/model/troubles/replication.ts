@@ -176,7 +176,7 @@ export const REPLICATION = {
     why: "Users see “could not serialize access”, or a retry that takes long (odoo/odoo#18546, odoo/odoo#143495).",
     remedy: "Give long reads a longer max_standby_streaming_delay, or run them at another time of day.",
     remark:
-      "Once a day is a habit, once a month is not told. Longer reads want a longer max_standby_streaming_delay, or another time of day.",
+      "Once a day is a habit; once a month is not reported. Longer reads need a longer max_standby_streaming_delay, or another time of day.",
     foundBy: ["doctor"],
   },
 } as const satisfies Record<string, Trouble>;

@@ -28,7 +28,7 @@ export const ROLES = {
     meaning: "Besides `postgres`, another role that may log in is a superuser.",
     why: "It may do everything that `postgres` may, including running programs on the host (PostgreSQL manual, “Role Attributes”).",
     remedy: "Take the right away with the command that doctor prints.",
-    remark: "If somebody needs it, make it a role without login, to change to with SET ROLE.",
+    remark: "If someone needs it, make it a role without login, used with SET ROLE.",
     foundBy: ["doctor"],
   },
   odoo_role_cut_off: {

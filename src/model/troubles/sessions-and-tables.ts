@@ -16,7 +16,7 @@ export const SESSIONS_AND_TABLES = {
     why: "It costs every write and helps no read, and a unique one guarantees nothing (PostgreSQL manual, CREATE INDEX).",
     remedy: "Rebuild it, or drop what an interrupted REINDEX left, with the command that doctor prints.",
     remark:
-      "What a cut-off REINDEX left (names that end in _ccnew or _ccold) may be dropped; others are made anew by REINDEX.",
+      "What an interrupted REINDEX left (names that end in _ccnew or _ccold) may be dropped; others are rebuilt by REINDEX.",
     foundBy: ["doctor"],
   },
   index_duplicate: {
@@ -24,7 +24,7 @@ export const SESSIONS_AND_TABLES = {
     meaning: "Two indexes of a table are the same. doctor reports it and never drops one.",
     why: "Each takes up space and slows down every write.",
     remedy: "Drop the one that Odoo does not create itself.",
-    remark: "Odoo makes its own indexes again at the next update of their module: let the other one go.",
+    remark: "Odoo recreates its own indexes at the next update of their module: drop the other one.",
     foundBy: ["doctor"],
   },
   blocked: {
@@ -49,7 +49,7 @@ export const SESSIONS_AND_TABLES = {
     why: "It holds its locks, and vacuum may not remove rows that died since (PostgreSQL manual, idle_in_transaction_session_timeout).",
     remedy: "`odoo-pg sessions list` shows whose it is; the command that doctor prints ends it.",
     remark:
-      "Sessions of odoo-pg itself are left out. A cursor of a scheduled action is told by its row lock on ir_cron, or by its last statement.",
+      "odoo-pg's own sessions are left out. A scheduled action's cursor is recognised by its row lock on ir_cron, or by its last statement.",
     foundBy: ["doctor"],
     prometheus: {
       expr: 'max by (cluster, instance, datname) (pg_stat_activity_max_tx_duration{state=~"idle in transaction.*"}) > 4 * 3600',

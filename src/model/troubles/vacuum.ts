@@ -41,7 +41,7 @@ export const VACUUM = {
     why: "Every read passes over the dead rows. Odoo deletes from bus_bus in bulk (Odoo 19, `addons/bus/models/bus.py`).",
     remedy: "Vacuum with the command that doctor prints.",
     remark:
-      "Told from 1000 dead rows on for bus_bus, mail_message, mail_notification, mail_mail, stock_quant, ir_attachment, ir_cron, ir_cron_trigger and queue_job, from 10 000 on for others, each plus twice a fifth of the live rows. In the first minute after a large deletion it may be told although autovacuum is about to come.",
+      "Reported from 1000 dead rows on for bus_bus, mail_message, mail_notification, mail_mail, stock_quant, ir_attachment, ir_cron, ir_cron_trigger and queue_job, from 10 000 on for others, each plus twice a fifth of the live rows. In the first minute after a large deletion it may be reported although autovacuum is about to run.",
     foundBy: ["doctor"],
     prometheus: {
       expr: "pg_stat_user_tables_n_dead_tup > 100000 and pg_stat_user_tables_n_dead_tup > 0.5 * pg_stat_user_tables_n_live_tup",
