@@ -8,7 +8,7 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { Metrics } from "../metrics/gather.ts";
-import { OdooFactsKeeper } from "../odoo/facts-keeper.ts";
+import { OdooFactsCache } from "../odoo/facts-cache.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { databaseBytes } from "../postgres/sql/facts.ts";
 import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
@@ -18,7 +18,7 @@ import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
-import { Alarms } from "../alarms/keeper.ts";
+import { Alarms } from "../alarms/alarms.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
@@ -48,7 +48,7 @@ import type {
 import { RightsKeeper } from "./rights-keeper.ts";
 import { ReplicationLog } from "./replication-log.ts";
 import { lookAround } from "../members/observations.ts";
-import { Recent } from "../system/cached.ts";
+import { Cached } from "../system/cached.ts";
 import { lookWhetherStranded } from "../members/stranded.ts";
 import { lookAtTablespaces } from "../members/tablespaces.ts";
 import {
@@ -124,7 +124,7 @@ export class Agent {
   readonly watch: Watch;
   readonly samples: Samples;
   /** What is known of Odoo's databases, for who asks inside the agent. */
-  readonly facts: OdooFactsKeeper;
+  readonly facts: OdooFactsCache;
   readonly #console: ConsoleServer;
   readonly #gatherer: Gatherer;
   #loadFailure: OdooPgError | undefined;
@@ -144,7 +144,7 @@ export class Agent {
       report: async () => this.#reportWith((await this.#endpoints?.answered(HAPROXY_LIMIT)) ?? false),
     });
     this.samples = new Samples(options.stateDir, options.owner, this.watch);
-    this.facts = new OdooFactsKeeper(() => factsAccess(this.#runtime));
+    this.facts = new OdooFactsCache(() => factsAccess(this.#runtime));
     const metrics = new Metrics({
       runtime: () => this.#runtime,
       watch: this.watch,
@@ -488,7 +488,7 @@ export class Agent {
     this.#options.log("error", `${about}: ${text}`);
   }
 
-  readonly #databaseBytes = new Recent({
+  readonly #databaseBytes = new Cached({
     ...BYTES,
     look: async () => {
       const runtime = this.#runtime;

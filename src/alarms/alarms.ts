@@ -10,7 +10,7 @@ import { countOf, decide, NO_ALARMS, type AlarmsState, type PrimaryChange } from
 import { headline } from "./forms.ts";
 import type { AlarmMessage } from "./message.ts";
 import { ChannelQueue } from "./queue.ts";
-import { sightingsOf, type Pressure } from "./sightings.ts";
+import { conditionsOf, type Pressure } from "./conditions.ts";
 import { readAlarms, setAlarmsAside, writeAlarms, type SavedAlarms } from "./state-file.ts";
 
 /** Milliseconds between two looks, and for the status that a look needs. */
@@ -111,7 +111,7 @@ export class Alarms {
         cluster: config.cluster,
         host: machine.hostname,
         rules,
-        sightings: sightingsOf(document, this.#knownPressure(), rules),
+        conditions: conditionsOf(document, this.#knownPressure(), rules),
         changes: primaryChanges(runtime),
         configFile: runtime.configFile,
       },

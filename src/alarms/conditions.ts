@@ -2,7 +2,7 @@ import { isBeingCopied } from "../model/node-state.ts";
 import { odooPg } from "../next-step.ts";
 import { showSeconds, showShare } from "../model/quantities.ts";
 import type { NodeStatus, StatusDocument } from "../cluster/documents/status.ts";
-import type { Sighting } from "./decide.ts";
+import type { Condition } from "./decide.ts";
 import { edgesOf, type RuleSettings } from "../model/alarm-settings.ts";
 import { alarmFor, type AlarmName } from "../model/troubles/troubles.ts";
 
@@ -41,14 +41,14 @@ const BY_FIGURES: readonly AlarmName[] = ["disk_nearly_full", "disk_filling", "p
 const SAME_DISK = 0.005;
 
 /**
- * What the rules have to go by, from a status and the figures that it lacks. Each alarm is sighted once at most.
+ * What the rules have to go by, from a status and the figures that it lacks. Each alarm is found once at most.
  * @param pressure undefined when it could not be looked at
  */
-export function sightingsOf(
+export function conditionsOf(
   status: StatusDocument,
   pressure: Pressure | undefined,
   rules: RuleSettings,
-): Sighting[] {
+): Condition[] {
   const found = [
     ...ofWarnings(status),
     ...ofDisks(status, rules),
@@ -57,7 +57,7 @@ export function sightingsOf(
     // Last: what is seen to be there is no longer unclear.
     ...ofSilence(status),
   ];
-  const first = new Map<string, Sighting>();
+  const first = new Map<string, Condition>();
   for (const seen of found) {
     const key = `${seen.rule} ${seen.subject ?? ""}`;
     if (!first.has(key)) first.set(key, seen);
@@ -65,7 +65,7 @@ export function sightingsOf(
   return [...first.values()];
 }
 
-function ofWarnings(status: StatusDocument): Sighting[] {
+function ofWarnings(status: StatusDocument): Condition[] {
   const copied = beingCopied(status);
   return status.warnings.flatMap(({ code, node, message, next_step: next }) => {
     const rule = alarmFor(code);
@@ -85,7 +85,7 @@ function primaryAnswers({ warnings }: StatusDocument): boolean {
 }
 
 /** What cannot be seen now is not gone for that. */
-function ofSilence(status: StatusDocument): Sighting[] {
+function ofSilence(status: StatusDocument): Condition[] {
   const answers = primaryAnswers(status);
   return [
     ...status.nodes
@@ -95,7 +95,7 @@ function ofSilence(status: StatusDocument): Sighting[] {
   ];
 }
 
-function unclear(rule: AlarmName, subject: string | null): Sighting {
+function unclear(rule: AlarmName, subject: string | null): Condition {
   return { rule, subject, is: "unclear", text: "", next: null };
 }
 
@@ -104,16 +104,16 @@ function against(
   rules: RuleSettings,
   rule: AlarmName,
   value: number,
-  sighting: Pick<Sighting, "subject" | "text" | "next">,
-): Sighting[] {
+  condition: Pick<Condition, "subject" | "text" | "next">,
+): Condition[] {
   const { from, below } = edgesOf(rules, rule);
   if (value < below) return [];
-  return [{ rule, is: value >= from ? "present" : "unclear", ...sighting }];
+  return [{ rule, is: value >= from ? "present" : "unclear", ...condition }];
 }
 
-function ofDisks({ nodes }: StatusDocument, rules: RuleSettings): Sighting[] {
+function ofDisks({ nodes }: StatusDocument, rules: RuleSettings): Condition[] {
   const disks: { used: number; on: NodeStatus[] }[] = [];
-  const found: Sighting[] = [];
+  const found: Condition[] = [];
   for (const node of nodes) {
     const used = node.disk_used_ratio;
     if (used === null) {
@@ -126,20 +126,20 @@ function ofDisks({ nodes }: StatusDocument, rules: RuleSettings): Sighting[] {
   }
   for (const { used, on } of disks) {
     const names = on.map(({ name }) => name).join(", ");
-    const sighting = {
+    const condition = {
       subject: on[0]?.name ?? null,
       text: `The disk of ${names} is ${showShare(used)} full. Make room, or move the data to a larger disk.`,
       next: [odooPg("status")],
     };
     found.push(
-      ...against(rules, "disk_nearly_full", used * 100, sighting),
-      ...against(rules, "disk_filling", used * 100, sighting),
+      ...against(rules, "disk_nearly_full", used * 100, condition),
+      ...against(rules, "disk_filling", used * 100, condition),
     );
   }
   return found;
 }
 
-function ofPool(status: StatusDocument): Sighting[] {
+function ofPool(status: StatusDocument): Condition[] {
   const { nodes, endpoints } = status;
   if (!primaryAnswers(status) || nodes.length < 2 || endpoints.read.pool.length > 0) return [];
   const reasons = nodes.flatMap(({ name, reason, role }) =>
@@ -157,7 +157,7 @@ function ofPool(status: StatusDocument): Sighting[] {
   ];
 }
 
-function ofPressure(pressure: Pressure | undefined, rules: RuleSettings): Sighting[] {
+function ofPressure(pressure: Pressure | undefined, rules: RuleSettings): Condition[] {
   if (!pressure)
     return [
       unclear("connections_nearly_used", null),

@@ -46,8 +46,8 @@ export type AlarmsState = z.output<typeof alarmsStateSchema>;
 
 export const NO_ALARMS: AlarmsState = { alarms: [], history_at: null, looked_at: null };
 
-/** One look at what a rule is about. What is not sighted at all is well. */
-export interface Sighting {
+/** One look at what a rule is about. What is not found at all is well. */
+export interface Condition {
   readonly rule: AlarmName;
   /** The node or channel; null for the cluster. */
   readonly subject: string | null;
@@ -69,7 +69,7 @@ export interface Look {
   readonly cluster: string;
   readonly host: string;
   readonly rules: RuleSettings;
-  readonly sightings: readonly Sighting[];
+  readonly conditions: readonly Condition[];
   /** The oldest first. */
   readonly changes: readonly PrimaryChange[];
   /** The configuration file that commands have to name to meet this cluster. */
@@ -89,8 +89,8 @@ const RECORD_EVERY = 60_000;
  * ends when it was gone at every look for as long; so its begin and its end take turns.
  */
 export function decide(state: AlarmsState, look: Look, now: number): Decision {
-  const sightings = new Map(
-    look.sightings.filter(({ rule }) => isEnabled(look.rules, rule)).map((seen) => [keyOf(seen), seen]),
+  const conditions = new Map(
+    look.conditions.filter(({ rule }) => isEnabled(look.rules, rule)).map((seen) => [keyOf(seen), seen]),
   );
   const told: Told[] = [];
   const alarms: Alarm[] = [];
@@ -98,7 +98,7 @@ export function decide(state: AlarmsState, look: Look, now: number): Decision {
   for (const before of state.alarms) {
     known.add(keyOf(before));
     const alarm = { ...before, since: Math.min(before.since, now) };
-    const seen = sightings.get(keyOf(before));
+    const seen = conditions.get(keyOf(before));
     if (seen) alarms.push(atSight(alarm, seen, look.rules, now, told));
     else if (alarm.told_at !== null) {
       const gone = Math.min(alarm.gone_since ?? now, now);
@@ -107,7 +107,7 @@ export function decide(state: AlarmsState, look: Look, now: number): Decision {
       else told.push({ event: "ends", alarm });
     }
   }
-  for (const seen of sightings.values()) {
+  for (const seen of conditions.values()) {
     if (known.has(keyOf(seen)) || seen.is === "unclear") continue;
     const alarm: Alarm = { ...fieldsOf(seen), since: now, told_at: null, gone_since: null };
     alarms.push(atSight(alarm, seen, look.rules, now, told));
@@ -137,11 +137,11 @@ function fieldsOf({
   subject,
   text,
   next,
-}: Sighting): Pick<Alarm, "rule" | "subject" | "text" | "next"> {
+}: Condition): Pick<Alarm, "rule" | "subject" | "text" | "next"> {
   return { rule, subject, text, next };
 }
 
-function atSight(alarm: Alarm, seen: Sighting, rules: RuleSettings, now: number, told: Told[]): Alarm {
+function atSight(alarm: Alarm, seen: Condition, rules: RuleSettings, now: number, told: Told[]): Alarm {
   const present = { ...alarm, gone_since: null };
   if (seen.is === "unclear" || alarm.told_at !== null) return present;
   // The text is that of the moment at which it is told.

@@ -13,7 +13,7 @@ import type { Manifest } from "./manifest.ts";
 import { backupPlaceOf } from "./place.ts";
 import type { BackupSource } from "./source.ts";
 
-export interface SourceWish {
+export interface SourceOptions {
   readonly config: Config;
   readonly layout: Layout;
   /** The user that the servers run as; undefined where everything is one user. */
@@ -30,7 +30,7 @@ export interface SourceWish {
  * Finds the primary of this host and the programs of its version. The agent need not run, the primary has to.
  * @throws OdooPgError not_running, primary_unreachable, postgres_missing, no_unprivileged_user.
  */
-export async function openBackupSource(wish: SourceWish): Promise<BackupSource> {
+export async function openBackupSource(wish: SourceOptions): Promise<BackupSource> {
   const { config, layout } = wish;
   const state = await readState(layout);
   const node = config.nodes.find(({ name }) => name === state?.primary);
@@ -96,7 +96,7 @@ async function serverMajor(node: string, superuser: Superuser): Promise<number> 
  * To whom backups belong; undefined: to this user. Up to 0.1 they were the servers' user's, where root would follow links.
  * @throws OdooPgError no_unprivileged_user, config_invalid.
  */
-async function backupOwner({ config, machine, serverOwner }: SourceWish): Promise<Owner | undefined> {
+async function backupOwner({ config, machine, serverOwner }: SourceOptions): Promise<Owner | undefined> {
   const name = config.backup.user;
   if (machine.isRoot) {
     if (name === undefined) {

@@ -1,11 +1,11 @@
-import { Recent } from "../system/cached.ts";
+import { Cached } from "../system/cached.ts";
 import { factsNode } from "../members/facts-node.ts";
 import type { Runtime } from "../members/runtime.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import type { Watch } from "../observe/watch.ts";
 import { factsOf } from "../model/observation.ts";
 import type { DiskUse } from "../cluster/view.ts";
-import type { OdooFactsKeeper } from "../odoo/facts-keeper.ts";
+import type { OdooFactsCache } from "../odoo/facts-cache.ts";
 import { databaseSizes } from "../postgres/sql/facts.ts";
 import { readStatistics, type ServerStatistics } from "../postgres/sql/statistics.ts";
 import { monotonic, now } from "../system/clock.ts";
@@ -30,7 +30,7 @@ export interface MetricsParts {
   /** Undefined while nothing was applied. */
   readonly runtime: () => Runtime | undefined;
   readonly watch: Watch;
-  readonly facts: OdooFactsKeeper;
+  readonly facts: OdooFactsCache;
   /** How often each replica left the pool. */
   readonly poolLeaves: () => ReadonlyMap<string, number>;
   /** Of odoo-pg. */
@@ -46,8 +46,8 @@ interface Looked {
 
 /** What is looked at of one server, while somebody asks. */
 interface NodeLooks {
-  readonly statistics: Recent<Looked>;
-  readonly sizes: Recent<ReadonlyMap<string, number>>;
+  readonly statistics: Cached<Looked>;
+  readonly sizes: Cached<ReadonlyMap<string, number>>;
 }
 
 /** Gathers what the metrics tell, with one query for each server. Nothing is looked at while nobody asks. */
@@ -105,8 +105,8 @@ export class Metrics {
     const present = this.#looks.get(handle);
     if (present) return present;
     const looks: NodeLooks = {
-      statistics: new Recent({ every: EVERY, limit: WAIT, look: async () => await look(handle) }),
-      sizes: new Recent({ ...SIZES, look: async () => await handle.use(databaseSizes) }),
+      statistics: new Cached({ every: EVERY, limit: WAIT, look: async () => await look(handle) }),
+      sizes: new Cached({ ...SIZES, look: async () => await handle.use(databaseSizes) }),
     };
     this.#looks.set(handle, looks);
     return looks;

@@ -1,4 +1,4 @@
-import type { KnownFacts } from "../odoo/facts-keeper.ts";
+import type { KnownFacts } from "../odoo/facts-cache.ts";
 import type { ServerStatistics } from "../postgres/sql/statistics.ts";
 import type { OwnProcess } from "../system/process/own-process.ts";
 import { clusterMetrics, type ClusterFigures } from "./cluster-metrics.ts";

@@ -1,4 +1,4 @@
-import type { KnownFacts } from "../odoo/facts-keeper.ts";
+import type { KnownFacts } from "../odoo/facts-cache.ts";
 import type { Labels, Sample } from "./exposition.ts";
 import { sample } from "./server-metrics.ts";
 

@@ -12,7 +12,7 @@ import { monotonic, now } from "../system/clock.ts";
 import { accepts } from "../system/network/network.ts";
 import { factsOf } from "../model/observation.ts";
 import { diskUseOf } from "./disk-use.ts";
-import { Recent } from "../system/cached.ts";
+import { Cached } from "../system/cached.ts";
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
 import { ownPrimary, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 
@@ -46,19 +46,19 @@ const NOTHING_KNOWN: BackupRecord = { record: undefined };
  */
 export class Watch {
   readonly #watched: Watched;
-  readonly #endpoints = new Map<string, Recent<boolean>>();
-  readonly #disks = new Map<string, Recent<DiskUse>>();
-  readonly #backups: Recent<BackupRecord>;
-  readonly #sizes: Recent<ReadonlyMap<string, number>>;
+  readonly #endpoints = new Map<string, Cached<boolean>>();
+  readonly #disks = new Map<string, Cached<DiskUse>>();
+  readonly #backups: Cached<BackupRecord>;
+  readonly #sizes: Cached<ReadonlyMap<string, number>>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
   constructor(watched: Watched) {
     this.#watched = watched;
-    this.#backups = new Recent({
+    this.#backups = new Cached({
       ...BACKUPS,
       look: async () => await readBackupStatus(watched.layout.stateDir),
     });
-    this.#sizes = new Recent({ ...SIZES, look: async () => await this.#lookAtSizes() });
+    this.#sizes = new Cached({ ...SIZES, look: async () => await this.#lookAtSizes() });
   }
 
   /**
@@ -154,11 +154,11 @@ export class Watch {
 
 /** The look of a name, made at the first time. */
 function among<T>(
-  looks: Map<string, Recent<T>>,
+  looks: Map<string, Cached<T>>,
   name: string,
-  looking: ConstructorParameters<typeof Recent<T>>[0],
-): Recent<T> {
-  const present = looks.get(name) ?? new Recent(looking);
+  looking: ConstructorParameters<typeof Cached<T>>[0],
+): Cached<T> {
+  const present = looks.get(name) ?? new Cached(looking);
   looks.set(name, present);
   return present;
 }

@@ -19,7 +19,7 @@ export interface KnownFacts {
 }
 
 /** What is known of Odoo's databases. Looks only while somebody asks, and never lets who asks wait. */
-export class OdooFactsKeeper {
+export class OdooFactsCache {
   readonly #owner: () => RoleAccess;
   readonly #known = new Map<string, KnownFacts>();
   /** When a database may be looked at again (monotonic, milliseconds). */

@@ -26,7 +26,7 @@ const ATTRIBUTES = [
 ] as const;
 type Attribute = (typeof ATTRIBUTES)[number][0];
 
-interface RoleWish {
+interface RoleOptions {
   readonly name: string;
   /** Those that are not named are left as they are. */
   readonly attributes: Readonly<Partial<Record<Attribute, boolean>>>;
@@ -47,7 +47,7 @@ const PLAIN = {
 };
 
 /** The roles that a cluster has. */
-function wantedRoles(odooRole: string, passwords: RolePasswords): RoleWish[] {
+function wantedRoles(odooRole: string, passwords: RolePasswords): RoleOptions[] {
   return [
     {
       name: "postgres",
@@ -118,7 +118,7 @@ async function readRoles(session: Session): Promise<Map<string, RoleSeen>> {
 }
 
 /** The statements that bring one role from what it is to what it should be; none when it is so already. */
-function statementsFor(wish: RoleWish, seen: RoleSeen | undefined): string[] {
+function statementsFor(wish: RoleOptions, seen: RoleSeen | undefined): string[] {
   const role = id(wish.name);
   const words = ATTRIBUTES.flatMap(([column, word]) => {
     const wanted = wish.attributes[column];

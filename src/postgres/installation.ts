@@ -30,7 +30,7 @@ export function programOf(installation: Installation, name: string): string {
   return path.join(installation.binDir, name);
 }
 
-export interface InstallationWish {
+export interface InstallationOptions {
   readonly version?: number | undefined;
   readonly bin_dir?: string | undefined;
 }
@@ -81,7 +81,7 @@ async function* candidates(searchPath: string): AsyncGenerator<string> {
  * @throws OdooPgError postgres_missing with the command that installs it.
  */
 export async function findInstallation(
-  wish: InstallationWish,
+  wish: InstallationOptions,
   machine: { searchPath: string; installHint: string },
 ): Promise<Installation> {
   if (wish.bin_dir !== undefined) {

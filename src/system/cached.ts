@@ -3,7 +3,7 @@ import { monotonic, within } from "./clock.ts";
 /** Milliseconds until a look that failed is tried again, where looks are rarer than that. */
 const AGAIN_AFTER = 10_000;
 
-export interface Looking<T> {
+export interface CachedOptions<T> {
   readonly look: () => Promise<T>;
   /** Milliseconds between two looks at most. */
   readonly every: number;
@@ -12,15 +12,15 @@ export interface Looking<T> {
 }
 
 /** Something that costs a look, looked at only while somebody asks, and not more often than need be. */
-export class Recent<T> {
-  readonly #looking: Looking<T>;
+export class Cached<T> {
+  readonly #looking: CachedOptions<T>;
   #last: T | undefined;
   #failed = false;
   /** When the last look was begun (monotonic). */
   #begun: number | undefined;
   #underWay: Promise<void> | undefined;
 
-  constructor(looking: Looking<T>) {
+  constructor(looking: CachedOptions<T>) {
     this.#looking = looking;
   }
 

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compareSettings, type Present } from "../../src/advice/tune/advice.ts";
 import { isTuned, parseSetting } from "../../src/advice/tune/compare.ts";
-import { type Figures, planLoad, type Wish } from "../../src/config/settings/load.ts";
+import { type Figures, planLoad, type LoadOptions } from "../../src/config/settings/load.ts";
 import { odooLines } from "../../src/advice/tune/odoo-lines.ts";
 import { claimedBytes } from "../../src/config/settings/advised.ts";
 import { defaultSettings, settingsToKeep, tunedSettings } from "../../src/config/settings/table.ts";
@@ -36,7 +36,7 @@ const anyFigures: fc.Arbitrary<Figures> = fc.record({
     { nil: undefined },
   ),
 });
-const anyWish: fc.Arbitrary<Wish> = fc.record(
+const anyOptions: fc.Arbitrary<LoadOptions> = fc.record(
   { workers: fc.integer({ min: 0, max: 1000 }), users: fc.integer({ min: 1, max: 100_000 }) },
   { requiredKeys: [] },
 );
@@ -66,13 +66,13 @@ const RANGES: Readonly<Record<string, readonly [number, number, number]>> = {
   max_parallel_workers_per_gather: [0, 1024, 1],
 };
 
-const settingsOf = (of: Figures, wish: Wish, major?: number) =>
+const settingsOf = (of: Figures, wish: LoadOptions, major?: number) =>
   new Map(tunedSettings(of, planLoad(of, wish), major).map((setting) => [setting.name, setting]));
 
 describe("every setting", () => {
   test("has a value that PostgreSQL 13 to 18 take, and a reason", () => {
     fc.assert(
-      fc.property(anyFigures, anyWish, anyMajor, (of, wish, major) => {
+      fc.property(anyFigures, anyOptions, anyMajor, (of, wish, major) => {
         for (const { name, value, unit, reason } of settingsOf(of, wish, major).values()) {
           expect(reason.length).toBeGreaterThan(10);
           if (value === "on" || value === "off") continue;
@@ -87,7 +87,7 @@ describe("every setting", () => {
 
   test("is as it should be once it has its value, and not before where PostgreSQL's own is another", () => {
     fc.assert(
-      fc.property(anyFigures, anyWish, anyMajor, (of, wish, major) => {
+      fc.property(anyFigures, anyOptions, anyMajor, (of, wish, major) => {
         for (const setting of settingsOf(of, wish, major).values()) {
           expect(isTuned(setting, setting.value), setting.name).toBe(true);
           for (const bound of [setting.from, setting.to])
@@ -120,7 +120,7 @@ describe("every setting", () => {
 describe("the memory", () => {
   test("that settings can claim together stays below the node's share, or the advice says that it is short", () => {
     fc.assert(
-      fc.property(anyFigures, anyWish, (of, wish) => {
+      fc.property(anyFigures, anyOptions, (of, wish) => {
         const load = planLoad(of, wish);
         expect(load.nodeBytes * of.nodes + load.odooBytes).toBeLessThan(of.memoryBytes);
         const short = load.notes.some((note) => note.includes("are short for"));
@@ -131,7 +131,7 @@ describe("the memory", () => {
 
   test("never makes a setting smaller by being more", () => {
     fc.assert(
-      fc.property(anyFigures, anyWish, fc.integer({ min: 1, max: 100_000 }), (of, wish, more) => {
+      fc.property(anyFigures, anyOptions, fc.integer({ min: 1, max: 100_000 }), (of, wish, more) => {
         const less = settingsOf(of, wish);
         const larger = settingsOf({ ...of, memoryBytes: of.memoryBytes + more * MB }, wish);
         for (const [name, { value, unit }] of less) {
@@ -171,7 +171,7 @@ describe("the memory", () => {
 describe("Odoo's lines", () => {
   test("fit max_connections, by the rule that Odoo counts its pools by", () => {
     fc.assert(
-      fc.property(anyFigures, anyWish, (of, wish) => {
+      fc.property(anyFigures, anyOptions, (of, wish) => {
         const load = planLoad(of, wish);
         const lines = new Map(odooLines(of, load).map(({ name, value }) => [name, Number(value)]));
         const line = (name: string): number => lines.get(name) ?? Number.NaN;
@@ -187,7 +187,7 @@ describe("Odoo's lines", () => {
 
   test("have limits in Odoo's own order, below those of PostgreSQL", () => {
     fc.assert(
-      fc.property(anyFigures, anyWish, (of, wish) => {
+      fc.property(anyFigures, anyOptions, (of, wish) => {
         const lines = new Map(
           odooLines(of, planLoad(of, wish)).map(({ name, value }) => [name, Number(value)]),
         );

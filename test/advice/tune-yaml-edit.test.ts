@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
 import { changedLines } from "../../src/advice/tune/line-diff.ts";
-import { withParameters } from "../../src/advice/tune/written.ts";
+import { withParameters } from "../../src/advice/tune/yaml-edit.ts";
 import { exampleFile } from "../../src/config/example.ts";
 
 const wanted = new Map([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RuleSettings } from "../../src/model/alarm-settings.ts";
-import { sightingsOf, type Pressure } from "../../src/alarms/sightings.ts";
+import { conditionsOf, type Pressure } from "../../src/alarms/conditions.ts";
 import type { StatusDocument } from "../../src/cluster/documents/status.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import {
@@ -28,28 +28,24 @@ function statusWith(changes: Parameters<typeof cluster>[0] = {}): StatusDocument
   return statusOf(cluster(changes));
 }
 
-/** What is sighted, in short: `rule about`, with a question mark where it is unclear. */
-function sighted(
-  status: StatusDocument,
-  pressure: Pressure | null = calm,
-  rules: RuleSettings = {},
-): string[] {
-  return sightingsOf(status, pressure ?? undefined, rules)
+/** What is found, in short: `rule about`, with a question mark where it is unclear. */
+function found(status: StatusDocument, pressure: Pressure | null = calm, rules: RuleSettings = {}): string[] {
+  return conditionsOf(status, pressure ?? undefined, rules)
     .map(({ rule, subject, is }) => `${rule} ${subject ?? "-"}${is === "unclear" ? "?" : ""}`)
     .sort();
 }
 
 test("a healthy cluster gives no alarm a reason", () => {
-  expect(sighted(statusWith())).toEqual([]);
+  expect(found(statusWith())).toEqual([]);
 });
 
-describe("what is sighted", () => {
+describe("what is found", () => {
   test("of a replica that does not answer is that alone: nobody can judge its lag and slot", () => {
     const status = statusWith({
       observations: [seen("pg1", primaryFacts()), silent("pg2", "not_running")],
       agent: agentOf(["pg1", "pg2"], { pool: [] }),
     });
-    expect(sighted(status)).toEqual([
+    expect(found(status)).toEqual([
       "node_down pg2",
       "pool_empty -",
       "replica_behind pg2?",
@@ -62,7 +58,7 @@ describe("what is sighted", () => {
     const status = statusWith({
       observations: [silent("pg1", "not_running"), seen("pg2", replicaFacts())],
     });
-    expect(sighted(status)).toEqual(
+    expect(found(status)).toEqual(
       expect.arrayContaining(["primary_down pg1", "replica_behind pg2?", "pool_empty -?"]),
     );
   });
@@ -74,7 +70,7 @@ describe("what is sighted", () => {
         seen("pg2", replicaFacts({ behind: 300 * MB })),
       ],
     });
-    const found = sightingsOf(status, calm, {});
+    const found = conditionsOf(status, calm, {});
     const behind = found.find(({ rule }) => rule === "replica_behind");
     const warned = status.warnings.find(({ code }) => code === "replica_behind");
     expect(behind).toEqual({
@@ -88,7 +84,7 @@ describe("what is sighted", () => {
   });
 
   test("of a disk has two edges, and one disk of two nodes is told once", () => {
-    const at = (pg1: number, pg2: number): string[] => sighted(statusWith({ disks: { pg1, pg2 } }));
+    const at = (pg1: number, pg2: number): string[] => found(statusWith({ disks: { pg1, pg2 } }));
     expect(at(0.81, 0.81)).toEqual([]);
     expect(at(0.83, 0.83)).toEqual(["disk_filling pg1?"]);
     expect(at(0.86, 0.86)).toEqual(["disk_filling pg1"]);
@@ -98,7 +94,7 @@ describe("what is sighted", () => {
 
   test("of figures follows the thresholds of the configuration", () => {
     const connections = (used: number, rules: RuleSettings = {}): string[] =>
-      sighted(statusWith(), { ...calm, connections: used }, rules);
+      found(statusWith(), { ...calm, connections: used }, rules);
     expect(connections(70)).toEqual([]);
     expect(connections(78)).toEqual(["connections_nearly_used -?"]);
     expect(connections(83)).toEqual(["connections_nearly_used -"]);
@@ -109,7 +105,7 @@ describe("what is sighted", () => {
   });
 
   test("of transaction numbers names the database, and of a lock who waits for whom", () => {
-    const found = sightingsOf(
+    const found = conditionsOf(
       statusWith(),
       {
         ...calm,
@@ -133,7 +129,7 @@ describe("what is sighted", () => {
   });
 
   test("is unclear where the figures are not known", () => {
-    expect(sighted(statusWith(), null)).toEqual(
+    expect(found(statusWith(), null)).toEqual(
       ["connections_nearly_used -?", "blocked -?", "wraparound_approaching -?"].sort(),
     );
   });
@@ -146,7 +142,7 @@ describe("what is sighted", () => {
         nodes: [account("pg1"), account("pg2", { operation: "seed" })],
       }),
     });
-    expect(sighted(status).filter((line) => !line.endsWith("?"))).toEqual([]);
+    expect(found(status).filter((line) => !line.endsWith("?"))).toEqual([]);
   });
 
   test("is an empty pool only where there is a replica", () => {
@@ -155,6 +151,6 @@ describe("what is sighted", () => {
       observations: [seen("pg1", primaryFacts({ standbys: [], slots: [] }))],
       agent: agentOf(["pg1"], { pool: [] }),
     });
-    expect(sighted(alone)).toEqual([]);
+    expect(found(alone)).toEqual([]);
   });
 });

@@ -7,14 +7,18 @@ import {
   NO_ALARMS,
   type AlarmsState,
   type Look,
-  type Sighting,
+  type Condition,
 } from "../../src/alarms/decide.ts";
 import type { AlarmMessage } from "../../src/alarms/message.ts";
 import type { AlarmName } from "../../src/model/troubles/troubles.ts";
 
 const START = Date.UTC(2026, 10, 22, 3);
 
-function sighting(rule: AlarmName, is: Sighting["is"] = "present", subject: string | null = "pg2"): Sighting {
+function condition(
+  rule: AlarmName,
+  is: Condition["is"] = "present",
+  subject: string | null = "pg2",
+): Condition {
   return { rule, subject, is, text: `${rule} of ${subject ?? "all"}`, next: [odooPg("status")] };
 }
 
@@ -31,14 +35,14 @@ class Story {
   }
 
   /** Looks for so many seconds, every five of them; returns what was told meanwhile. */
-  look(seconds: number, ...sightings: readonly Sighting[]): string[] {
+  look(seconds: number, ...conditions: readonly Condition[]): string[] {
     const before = this.messages.length;
     const end = this.now + seconds * 1000;
     do {
       const { rules, changes } = this;
       const decided = decide(
         this.state,
-        { cluster: "prod", host: "db1", rules, sightings, changes },
+        { cluster: "prod", host: "db1", rules, conditions, changes },
         this.now,
       );
       this.state = decided.state;
@@ -52,8 +56,8 @@ class Story {
 describe("an alarm", () => {
   test("is told once when it has lasted, and once when it has been gone for long enough", () => {
     const story = new Story();
-    expect(story.look(55, sighting("node_down"))).toEqual([]);
-    expect(story.look(600, sighting("node_down"))).toEqual(["node_down begins"]);
+    expect(story.look(55, condition("node_down"))).toEqual([]);
+    expect(story.look(600, condition("node_down"))).toEqual(["node_down begins"]);
     expect(story.look(55)).toEqual([]);
     expect(story.look(600)).toEqual(["node_down ends"]);
   });
@@ -61,46 +65,46 @@ describe("an alarm", () => {
   test("that flaps within its time tells nothing", () => {
     const story = new Story();
     for (let turn = 0; turn < 20; turn++) {
-      expect(story.look(50, sighting("node_down"))).toEqual([]);
+      expect(story.look(50, condition("node_down"))).toEqual([]);
       expect(story.look(5)).toEqual([]);
     }
-    expect(story.look(70, sighting("node_down"))).toEqual(["node_down begins"]);
+    expect(story.look(70, condition("node_down"))).toEqual(["node_down begins"]);
     for (let turn = 0; turn < 20; turn++) {
       expect(story.look(50)).toEqual([]);
-      expect(story.look(5, sighting("node_down"))).toEqual([]);
+      expect(story.look(5, condition("node_down"))).toEqual([]);
     }
   });
 
   test("of one node is not that of another", () => {
     const story = new Story();
-    story.look(70, sighting("node_down", "present", "pg2"));
+    story.look(70, condition("node_down", "present", "pg2"));
     expect(
-      story.look(70, sighting("node_down", "present", "pg2"), sighting("node_down", "present", "pg3")),
+      story.look(70, condition("node_down", "present", "pg2"), condition("node_down", "present", "pg3")),
     ).toEqual(["node_down begins"]);
     expect(story.messages.map(({ subject }) => subject)).toEqual(["pg2", "pg3"]);
   });
 
   test("neither begins nor ends while nobody can see clearly", () => {
     const story = new Story();
-    expect(story.look(600, sighting("connections_nearly_used", "unclear"))).toEqual([]);
-    story.look(70, sighting("connections_nearly_used"));
-    expect(story.look(600, sighting("connections_nearly_used", "unclear"))).toEqual([]);
+    expect(story.look(600, condition("connections_nearly_used", "unclear"))).toEqual([]);
+    story.look(70, condition("connections_nearly_used"));
+    expect(story.look(600, condition("connections_nearly_used", "unclear"))).toEqual([]);
     expect(story.look(130)).toEqual(["connections_nearly_used ends"]);
   });
 
   test("that an agent of version 0.1 told under its name of then is not told again", () => {
     const story = new Story();
-    story.look(1, sighting("backup_too_old"));
+    story.look(1, condition("backup_too_old"));
     const { alarms } = story.state;
     const before = { ...story.state, alarms: alarms.map((alarm) => ({ ...alarm, rule: "backup_late" })) };
     story.state = alarmsStateSchema.parse(before);
-    expect(story.look(60, sighting("backup_too_old"))).toEqual([]);
+    expect(story.look(60, condition("backup_too_old"))).toEqual([]);
     expect(story.look(60)).toEqual(["backup_too_old ends"]);
   });
 
   test("begins at once where its rule says so, and tells what to do", () => {
     const story = new Story();
-    expect(story.look(0, sighting("backup_failed", "present", null))).toEqual(["backup_failed begins"]);
+    expect(story.look(0, condition("backup_failed", "present", null))).toEqual(["backup_failed begins"]);
     expect(story.messages[0]).toEqual({
       version: 1,
       id: `prod:backup_failed:-:${START}:begins`,
@@ -121,8 +125,8 @@ describe("an alarm", () => {
 
   test("that ends says for how long it was, and what is still on", () => {
     const story = new Story();
-    story.look(30, sighting("primary_down"), sighting("backup_too_old", "present", null));
-    story.look(600, sighting("backup_too_old", "present", null));
+    story.look(30, condition("primary_down"), condition("backup_too_old", "present", null));
+    story.look(600, condition("backup_too_old", "present", null));
     expect(story.messages.at(-1)).toMatchObject({
       event: "ends",
       rule: "primary_down",
@@ -135,25 +139,25 @@ describe("an alarm", () => {
 
   test("can be told later, or not at all, by the configuration", () => {
     const story = new Story({ node_down: { after_seconds: 600 }, pool_empty: { enabled: false } });
-    const both = [sighting("node_down"), sighting("pool_empty", "present", null)];
+    const both = [condition("node_down"), condition("pool_empty", "present", null)];
     expect(story.look(590, ...both)).toEqual([]);
     expect(story.look(20, ...both)).toEqual(["node_down begins"]);
   });
 
   test("that is turned off while it is on ends", () => {
     const story = new Story();
-    story.look(70, sighting("node_down"));
+    story.look(70, condition("node_down"));
     const off = new Story({ node_down: { enabled: false } });
     Object.assign(off, { state: story.state, now: story.now });
-    expect(off.look(70, sighting("node_down"))).toEqual(["node_down ends"]);
+    expect(off.look(70, condition("node_down"))).toEqual(["node_down ends"]);
   });
 
   test("begins no sooner when the clock is set back, and not never", () => {
     const story = new Story();
-    story.look(30, sighting("node_down"));
+    story.look(30, condition("node_down"));
     story.now -= 3_600_000;
-    expect(story.look(50, sighting("node_down"))).toEqual([]);
-    expect(story.look(20, sighting("node_down"))).toEqual(["node_down begins"]);
+    expect(story.look(50, condition("node_down"))).toEqual([]);
+    expect(story.look(20, condition("node_down"))).toEqual(["node_down begins"]);
   });
 });
 
@@ -198,7 +202,7 @@ describe("whatever happens", () => {
   const looks = fc.array(
     fc.record({
       seconds: fc.integer({ min: 1, max: 90 }),
-      sightings: fc.uniqueArray(seen, { selector: ({ rule, subject }) => `${rule} ${subject}` }),
+      conditions: fc.uniqueArray(seen, { selector: ({ rule, subject }) => `${rule} ${subject}` }),
       /** The agent is killed and started again: all that is left is its file. */
       killed: fc.boolean(),
     }),
@@ -212,17 +216,17 @@ describe("whatever happens", () => {
         let now = START;
         const last = new Map<string, string>();
         const on = new Set<string>();
-        for (const { seconds, sightings, killed } of days) {
+        for (const { seconds, conditions, killed } of days) {
           now += seconds * 1000;
           if (killed) state = alarmsStateSchema.parse(JSON.parse(JSON.stringify(state)));
-          const look = sightings.map(({ rule, subject, is }) => sighting(rule, is, subject));
+          const look = conditions.map(({ rule, subject, is }) => condition(rule, is, subject));
           const decided = decide(
             state,
             {
               cluster: "prod",
               host: "db1",
               rules: { agent_away: { enabled: false } },
-              sightings: look,
+              conditions: look,
               changes: [],
             },
             now,
@@ -230,7 +234,7 @@ describe("whatever happens", () => {
           state = decided.state;
           for (const { rule, subject, event } of decided.messages) {
             const key = `${rule} ${subject}`;
-            const there = sightings.find((one) => `${one.rule} ${one.subject}` === key);
+            const there = conditions.find((one) => `${one.rule} ${one.subject}` === key);
             expect(last.get(key) ?? "ends").not.toBe(event);
             // Only what is there now begins; only what is not there now ends.
             expect(there?.is).toBe(event === "begins" ? "present" : undefined);
@@ -259,7 +263,7 @@ describe("whatever happens", () => {
           const story = new Story();
           // At most 55 s at a time, and gone at the next look.
           for (const [there, gone] of turns) {
-            story.look((there - 1) * 5, sighting("node_down"));
+            story.look((there - 1) * 5, condition("node_down"));
             story.look((gone - 1) * 5);
           }
           expect(story.messages).toEqual([]);

@@ -53,7 +53,7 @@ test("an alarm tells names in mails, chats, logs and documents so that they do n
       text: `${name} is down`,
       next: [odooPg("logs", name)],
     } as const;
-    const look = { cluster: "prod", host: "db1", rules: {}, sightings: [seen], changes: [] };
+    const look = { cluster: "prod", host: "db1", rules: {}, conditions: [seen], changes: [] };
     const first = decide(NO_ALARMS, look, 0);
     const { messages } = decide(first.state, look, 3_600_000);
     const told = messages.filter(({ event }) => event === "begins");

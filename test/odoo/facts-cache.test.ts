@@ -1,5 +1,5 @@
 import { beforeAll, expect, test, vi } from "vitest";
-import { OdooFactsKeeper } from "../../src/odoo/facts-keeper.ts";
+import { OdooFactsCache } from "../../src/odoo/facts-cache.ts";
 import { ensureRoles } from "../../src/odoo/roles.ts";
 import { type Session } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
@@ -20,8 +20,7 @@ beforeAll(async () => {
   for (let number = 0; number < 8; number++) await admin.query(`CREATE DATABASE plain_${number}`);
 });
 
-const keeperOf = (): OdooFactsKeeper =>
-  new OdooFactsKeeper(() => node.access.as("odoo", node.passwords.odoo));
+const keeperOf = (): OdooFactsCache => new OdooFactsCache(() => node.access.as("odoo", node.passwords.odoo));
 
 test("who asks gets what is known at once, and finds what is new the next time", async () => {
   const keeper = keeperOf();

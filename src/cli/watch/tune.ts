@@ -2,12 +2,12 @@ import path from "node:path";
 import { compareSettings, type Row } from "../../advice/tune/advice.ts";
 import { seeMachine, seeSettings, type Compared } from "../../advice/tune/gather.ts";
 import { changedLines } from "../../advice/tune/line-diff.ts";
-import { planLoad, showCpus, type Load, type Wish } from "../../config/settings/load.ts";
+import { planLoad, showCpus, type Load, type LoadOptions } from "../../config/settings/load.ts";
 import type { GivenFigures } from "../../postgres/figures.ts";
 import { odooLines, type OdooLine } from "../../advice/tune/odoo-lines.ts";
 import { claimedBytes } from "../../config/settings/advised.ts";
 import { tunedSettings } from "../../config/settings/table.ts";
-import { withParameters } from "../../advice/tune/written.ts";
+import { withParameters } from "../../advice/tune/yaml-edit.ts";
 import { stamp } from "../../model/time-stamp.ts";
 import { parseBytes } from "../../config/postgres-units.ts";
 import { showBytes } from "../../model/quantities.ts";
@@ -98,7 +98,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
   return 0;
 }
 
-function readFlags(flags: TuneFlags): { given: GivenFigures; wish: Wish } {
+function readFlags(flags: TuneFlags): { given: GivenFigures; wish: LoadOptions } {
   const usage = (flag: string, message: string): OdooPgError =>
     new OdooPgError("usage", {
       message: `--${flag} ${message}`,

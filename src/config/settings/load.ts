@@ -23,7 +23,7 @@ export interface Figures {
 }
 
 /** What is known of the load. */
-export interface Wish {
+export interface LoadOptions {
   /** Odoo's workers, on all its hosts together; 0: threads in one process. */
   readonly workers?: number | undefined;
   /** People who work at the same time. */
@@ -66,19 +66,21 @@ const SHORT_MEMORY = 32 * MB;
  * From a machine and what is known of the load to Odoo's processes and everybody's share of the memory. Odoo takes at
  * most half of what it shares with the nodes. More memory never makes a share smaller.
  */
-export function planLoad(figures: Figures, wish: Wish): Load {
+export function planLoad(figures: Figures, options: LoadOptions): Load {
   const { memoryBytes, cpus, nodes, odooHere } = figures;
   const cronThreads = cpus <= 2 ? 1 : 2;
   const most = Math.max(FEWEST_WORKERS, Math.floor(2 * cpus + 1));
   const forUsers =
-    wish.users === undefined ? most : Math.max(FEWEST_WORKERS, Math.ceil(wish.users / USERS_PER_WORKER));
-  const wanted = wish.workers ?? Math.min(most, forUsers);
+    options.users === undefined
+      ? most
+      : Math.max(FEWEST_WORKERS, Math.ceil(options.users / USERS_PER_WORKER));
+  const wanted = options.workers ?? Math.min(most, forUsers);
   // Beside the workers: those for scheduled actions, and one for websockets.
   const others = cronThreads + 1;
   const odooWants = (wanted === 0 ? 1 : wanted + others) * ODOO_PROCESS;
   const odooBytes = odooHere ? Math.min(odooWants, memoryBytes / 2) : 0;
   const fitting = odooHere ? Math.max(FEWEST_WORKERS, Math.floor(odooBytes / ODOO_PROCESS) - others) : wanted;
-  const workers = wish.workers ?? Math.min(wanted, fitting);
+  const workers = options.workers ?? Math.min(wanted, fitting);
 
   const system = Math.min(GB / 2, memoryBytes / 8);
   const nodeBytes = (memoryBytes - odooBytes - system) / nodes;
@@ -87,9 +89,9 @@ export function planLoad(figures: Figures, wish: Wish): Load {
   const pools = workers === 0 ? poolSize : (workers + cronThreads) * poolSize + websocketPoolSize;
 
   const notes: string[] = [];
-  if (wish.workers === undefined && forUsers > most)
+  if (options.workers === undefined && forUsers > most)
     notes.push(
-      `${wish.users} people at once want ${forUsers} workers; ${showCpus(cpus)} carry ${most}. Give Odoo more CPUs, or a host of its own.`,
+      `${options.users} people at once want ${forUsers} workers; ${showCpus(cpus)} carry ${most}. Give Odoo more CPUs, or a host of its own.`,
     );
   if (odooHere && odooWants > memoryBytes / 2)
     notes.push(
@@ -116,9 +118,9 @@ export function planLoad(figures: Figures, wish: Wish): Load {
   };
 
   function reasonOf(): string {
-    if (wish.workers !== undefined) return "as given";
+    if (options.workers !== undefined) return "as given";
     if (workers < wanted) return `what fits into half of the memory, at 325 MB a process`;
-    if (wish.users !== undefined && forUsers <= most)
+    if (options.users !== undefined && forUsers <= most)
       return `one for ${USERS_PER_WORKER} people at once, ${FEWEST_WORKERS} at least`;
     return `2 × ${showCpus(cpus)} + 1`;
   }

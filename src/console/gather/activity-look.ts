@@ -8,7 +8,7 @@ import {
   type StatementRow,
 } from "../../postgres/sql/activity.ts";
 import { now } from "../../system/clock.ts";
-import { Recent } from "../../system/cached.ts";
+import { Cached } from "../../system/cached.ts";
 import type { Activity } from "../../cluster/documents/console.ts";
 import { blockingOf, longTransactionsOf } from "./activity.ts";
 import type { PrimarySession } from "./primary-session.ts";
@@ -46,8 +46,8 @@ export const NO_ACTIVITY: Activity = {
 /** What goes on in the primary, looked at every two seconds while somebody asks. */
 export class ActivityLook {
   readonly #session: PrimarySession;
-  readonly #look: Recent<Looked>;
-  readonly #statements: Recent<readonly StatementRow[] | "library" | "extension" | undefined>;
+  readonly #look: Cached<Looked>;
+  readonly #statements: Cached<readonly StatementRow[] | "library" | "extension" | undefined>;
   /** By database and OID. */
   readonly #names = new Map<string, string>();
   /** The database that has pg_stat_statements, and when it was looked for (our clock). */
@@ -56,8 +56,8 @@ export class ActivityLook {
 
   constructor(session: PrimarySession) {
     this.#session = session;
-    this.#look = new Recent({ ...LOOK, look: async () => await this.#lookNow() });
-    this.#statements = new Recent({ ...STATEMENTS, look: async () => await this.#lookAtStatements() });
+    this.#look = new Cached({ ...LOOK, look: async () => await this.#lookNow() });
+    this.#statements = new Cached({ ...STATEMENTS, look: async () => await this.#lookAtStatements() });
   }
 
   /** What goes on; an old look rather than none, where the primary does not answer at once. Never throws. */

@@ -1,4 +1,4 @@
-import { Recent } from "../../system/cached.ts";
+import { Cached } from "../../system/cached.ts";
 import type { Runtime } from "../../members/runtime.ts";
 import type { Samples } from "../../observe/samples.ts";
 import type { Watch } from "../../observe/watch.ts";
@@ -7,7 +7,7 @@ import { backupPlaceOf } from "../../backup/place.ts";
 import type { BackupStatus } from "../../model/backup-report.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
 import { NewestEvents } from "../../events/journal.ts";
-import type { KnownFacts, OdooFactsKeeper } from "../../odoo/facts-keeper.ts";
+import type { KnownFacts, OdooFactsCache } from "../../odoo/facts-cache.ts";
 import { every, monotonic, now } from "../../system/clock.ts";
 import type { NodeDisk, Sample } from "../../cluster/documents/console.ts";
 import type { ConsoleListener, ConsoleSource, GatheredDocument } from "../source.ts";
@@ -38,7 +38,7 @@ export interface GathererParts {
   readonly runtime: () => Runtime | undefined;
   readonly watch: Watch;
   readonly samples: Samples;
-  readonly odoo: OdooFactsKeeper;
+  readonly odoo: OdooFactsCache;
 }
 
 /** Brings together what the console shows, while somebody looks; nothing otherwise. */
@@ -53,7 +53,7 @@ export class Gatherer implements ConsoleSource {
   #last = "";
   #askedAt = 0;
   #facts: { readonly at: number; readonly known: ReadonlyMap<string, KnownFacts> } | undefined;
-  #catalogue: { readonly of: string; readonly look: Recent<readonly KnownBackup[]> } | undefined;
+  #catalogue: { readonly of: string; readonly look: Cached<readonly KnownBackup[]> } | undefined;
   #backups: readonly KnownBackup[] | undefined;
 
   constructor(parts: GathererParts) {
@@ -202,7 +202,7 @@ export class Gatherer implements ConsoleSource {
           damaged: checks.problems.length > 0,
         }));
       };
-      this.#catalogue = { of, look: new Recent({ ...BACKUPS, look }) };
+      this.#catalogue = { of, look: new Cached({ ...BACKUPS, look }) };
     }
     this.#backups = (await this.#catalogue.look.now()) ?? this.#backups;
     return this.#backups;

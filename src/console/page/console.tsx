@@ -9,7 +9,7 @@ import { bytes, UNKNOWN } from "./model/show.ts";
 import { pageTitle } from "./model/verdict.ts";
 import type { Ask, Request } from "./parts/ask.ts";
 import { Databases } from "./parts/databases.tsx";
-import { Doing, Started, Told } from "./parts/doing.tsx";
+import { ActionDialog, FailureNote, JobDialog } from "./parts/action-dialog.tsx";
 import { Events } from "./parts/events.tsx";
 import { Graphs } from "./parts/graphs.tsx";
 import { ConfigFile, InWords } from "./parts/next.tsx";
@@ -34,7 +34,7 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
     return (
       <main class="empty">
         <p role="status">{liveness.live ? "Looking …" : liveness.text}</p>
-        {failure && <Told failure={failure} />}
+        {failure && <FailureNote failure={failure} />}
       </main>
     );
 
@@ -60,8 +60,8 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
         <Slow activity={document.activity} now={now} ask={ask} />
         <Events events={document.events} jobs={document.jobs} now={now} openJob={setJob} />
       </main>
-      {request && <Doing key={JSON.stringify(request)} {...dialog} request={request} />}
-      {!request && job && <Started {...dialog} job={job} />}
+      {request && <ActionDialog key={JSON.stringify(request)} {...dialog} request={request} />}
+      {!request && job && <JobDialog {...dialog} job={job} />}
       {!request && !job && <Running document={document} now={now} openJob={setJob} />}
     </ConfigFile.Provider>
   );

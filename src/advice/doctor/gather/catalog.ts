@@ -12,7 +12,7 @@ import {
 } from "../evidence.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/sql/passing.ts";
 import { lookAtDatabase } from "./database.ts";
-import { piece } from "./piece.ts";
+import { piece } from "./attempt.ts";
 
 export interface CatalogSource {
   readonly node: string;

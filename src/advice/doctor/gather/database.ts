@@ -9,7 +9,7 @@ import {
   type SequenceSeen,
   type TableSeen,
 } from "../evidence.ts";
-import { piece } from "./piece.ts";
+import { piece } from "./attempt.ts";
 
 /** What one database tells, each part by a statement of its own. `replica`: on a server that does not count dead rows. */
 export async function lookAtDatabase(session: Session, replica: boolean): Promise<DatabaseSeen> {

@@ -13,7 +13,7 @@ import type { OdooConf } from "../odoo-conf.ts";
 import { lookAtCatalog } from "./catalog.ts";
 import { firstEnd } from "./certificate.ts";
 import { knownForecasts } from "./days-left.ts";
-import { piece } from "./piece.ts";
+import { piece } from "./attempt.ts";
 import { ASKED_SETTINGS, lookAtServer } from "./server.ts";
 
 /** Milliseconds for a connection, for a statement, for a server, and until no further database is begun with. */

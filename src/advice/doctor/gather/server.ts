@@ -11,7 +11,7 @@ import type {
   SettingSeen,
   SlotSeen,
 } from "../evidence.ts";
-import { piece } from "./piece.ts";
+import { piece } from "./attempt.ts";
 
 /** Everything that one server tells of itself, each part by a statement of its own. @throws SqlError when it does not answer */
 export async function lookAtServer(session: Session): Promise<ServerSeen> {

@@ -19,7 +19,7 @@ interface DialogProps {
 }
 
 /** From a wish to its result: choice, plan, confirmation, progress, end. Closing it stops nothing. */
-export function Doing(props: DialogProps & { readonly request: Request }): JSX.Element {
+export function ActionDialog(props: DialogProps & { readonly request: Request }): JSX.Element {
   const { request, document, now, token, ask, close } = props;
   const [action, setAction] = useState(isChoice(request) ? undefined : request);
   const [plan, setPlan] = useState<Job>();
@@ -53,7 +53,7 @@ export function Doing(props: DialogProps & { readonly request: Request }): JSX.E
       close={close}
     >
       {failure ? (
-        <Told failure={failure} close={close} />
+        <FailureNote failure={failure} close={close} />
       ) : started ? (
         <Progress job={started} now={now} ask={ask} close={close} />
       ) : planned && action ? (
@@ -74,7 +74,7 @@ export function Doing(props: DialogProps & { readonly request: Request }): JSX.E
 }
 
 /** A job that was started before, from here or by somebody else. */
-export function Started(props: DialogProps & { readonly job: Job }): JSX.Element {
+export function JobDialog(props: DialogProps & { readonly job: Job }): JSX.Element {
   const { job, document, now, ask, close } = props;
   return (
     <Frame title={titleOf(job.action)} step="job" close={close}>
@@ -244,7 +244,7 @@ function Lines({ job }: { readonly job: Job }): JSX.Element | null {
 }
 
 /** An error as it is told: what happened, what is safe, what to do next. */
-export function Told(props: { readonly failure: Failure; readonly close?: () => void }): JSX.Element {
+export function FailureNote(props: { readonly failure: Failure; readonly close?: () => void }): JSX.Element {
   const { failure, close } = props;
   return (
     <div role="alert" class="told">
