@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -79,8 +79,8 @@ describe("Switchover", () => {
     expect(ledger.terms().map((term) => term.node)).toEqual(["test/pg1", "test/pg2"]);
   });
 
-  test("with three nodes the third follows, and the old primary becomes a replica by itself", async () => {
-    const { cluster, writing, step, succeeds, healthy, value } = await scenario({ nodes: 3 });
+  test("with three nodes the third follows, also where the old primary does not start as a replica at first", async () => {
+    const { cluster, node, writing, step, until, succeeds, healthy, value } = await scenario({ nodes: 3 });
     const ledger = await writing();
     await step("to pg3", async () => await succeeds("switchover", "--to", "pg3"));
     await ledger.goesOn();
@@ -91,6 +91,27 @@ describe("Switchover", () => {
       await value("pg3", "SELECT count(*)::int FROM pg_stat_replication WHERE state = 'streaming'"),
     ).toBe(2);
     expect(await value("pg1", "SELECT count(*)::int FROM pg_replication_slots")).toBe(0);
+
+    // A server that cannot write this file does not start; one that runs needs it no more.
+    const file = join(node("pg3").dataDir, "postmaster.opts");
+    rmSync(file);
+    mkdirSync(file);
+    await step("back to pg1", async () => {
+      const ran = await cluster.run(["switchover", "--to", "pg1"]);
+      expect(ran.exitCode, ran.stderr).not.toBe(0);
+    });
+    await ledger.goesOn();
+    await until(
+      "pg2 to follow pg1",
+      async () =>
+        (await value(
+          "pg1",
+          "SELECT count(*)::int FROM pg_stat_replication WHERE application_name = 'pg2' AND state = 'streaming'",
+        )) === 1,
+    );
+    rmdirSync(file);
+    await healthy();
+    expect(await value("pg3", "SELECT pg_is_in_recovery()")).toBe(true);
     await ledger.proveNothingLost();
   });
 
@@ -171,7 +192,7 @@ describe("Switchover", () => {
   });
 
   test("one that fails gives its nodes back: the primary is looked after as before", async () => {
-    const { cluster, node, writing, step, until, refuses, healthy } = await scenario({
+    const { cluster, node, writing, step, until, refuses, healthy, value } = await scenario({
       consistency: "read-your-writes",
     });
     const record = (): unknown =>
@@ -184,6 +205,7 @@ describe("Switchover", () => {
     await step("no session can be cut", async () => await refuses("timed_out", "switchover"));
     goOn();
     await healthy();
+    expect(await value("pg2", "SELECT count(*)::int FROM pg_replication_slots")).toBe(0);
     const ledger = await writing(2);
     const before = node("pg1").pid();
     await step("kill -9 of the primary", async () => await node("pg1").killPostmaster());
