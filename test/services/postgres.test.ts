@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
-import { Holds } from "../../src/members/holds.ts";
-import { newHandle, type Runtime } from "../../src/members/runtime.ts";
+import { handleOf } from "../../src/members/runtime.ts";
 import { PostgresService } from "../../src/services/postgres.ts";
 import { Supervisor } from "../../src/services/supervisor.ts";
 import { findPostmaster } from "../../src/postgres/server.ts";
-import { readMachine } from "../../src/system/machine.ts";
+import { throwawayRuntime } from "../members/throwaway-runtime.ts";
 import { waitFor } from "../support/wait.ts";
 import { throwawayNodes } from "../postgres/throwaway-node.ts";
 
@@ -12,26 +11,9 @@ test("an operation that takes a node ends its start by supervision, at whatever 
   const [node] = await throwawayNodes(1);
   if (!node) throw new Error("no node");
   await node.initialise();
-  const { layout, owner, config, installation, passwords, files } = node;
-  const handle = newHandle(layout, node.node);
-  const runtime: Runtime = {
-    layout,
-    owner,
-    machine: readMachine(),
-    log: () => {},
-    config,
-    configFile: undefined,
-    installation,
-    passwords,
-    state: { format: 1, cluster: "test", system_identifier: null, primary: "pg1", history: [], removed: [] },
-    kept: {},
-    nodes: new Map([["pg1", handle]]),
-    upstream: undefined,
-    marks: [],
-    held: new Holds(),
-    startable: undefined,
-    interruption: new AbortController(),
-  };
+  const { files } = node;
+  const runtime = throwawayRuntime([node]);
+  const handle = handleOf(runtime, "pg1");
   const server = new PostgresService(runtime, handle);
   const supervisor = new Supervisor(runtime.log);
   const points: (() => Promise<boolean> | boolean)[] = [
