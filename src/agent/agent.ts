@@ -451,30 +451,39 @@ export class Agent {
     await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
   }
 
-  /** A change of the primary that failed after it was recorded has left writes nowhere: nobody else would finish it. */
+  /** What a change of the primary that failed has left, writes that lead nowhere above all: nobody else would finish it. */
   #finishChange(runtime: Runtime): void {
     const failover = this.#failover;
-    const failed = failover?.topology().unfinished === true && this.#turns.empty;
-    if (!failover || !failed || !identityOf(primaryOf(runtime).observation)) return;
+    if (!failover || this.#finishing || !failover.topology().unfinished) return;
+    if (!this.#turns.empty || !identityOf(primaryOf(runtime).observation)) return;
+    this.#finishing = this.#finish(failover)
+      // It was logged; the next look tries again.
+      .catch(() => {})
+      .finally(() => {
+        this.#finishing = undefined;
+      });
+  }
+
+  async #finish(failover: Failover): Promise<void> {
+    const change = { kind: "finish", route: true } as const;
+    if (!(await failover.plan(change)).steps.length) return;
     const { log } = this.#options;
     const progress: Progress = {
       step: (node, text) => log("warn", `${node ?? "cluster"}: ${text}`),
       bytes: () => {},
       note: (text) => log("warn", text),
     };
-    this.#turns
-      .take("finish the change of the primary", progress, async () => {
-        const plan = await failover.plan({ kind: "finish", route: true });
-        await failover.carryOut(plan, progress);
-        const { primary, writes } = failover.topology();
-        if (writes !== primary) return;
-        const text = `the change of the primary was finished: ${primary} is the primary now`;
-        this.#diary.write({ kind: "promote", by: "agent", node: primary, text });
-      })
-      // It was logged; the next look tries again.
-      .catch(() => {});
+    await this.#turns.take("finish the change of the primary", progress, async () => {
+      const plan = await failover.plan(change);
+      await failover.carryOut(plan, progress);
+      const { primary } = failover.topology();
+      if (!plan.steps.some(({ kind }) => kind === "settle")) return;
+      const text = `the change of the primary was finished: ${primary} is the primary now`;
+      this.#diary.write({ kind: "promote", by: "agent", node: primary, text });
+    });
   }
 
+  #finishing: Promise<void> | undefined;
   readonly #rights = new RightsKeeper();
   readonly #replicationLog = new ReplicationLog();
   readonly #complaints = new Map<string, { text: string; at: number }>();

@@ -32,7 +32,7 @@ export interface Topology {
   readonly timeline: number | undefined;
   /** Where writes are led: the primary, or nowhere while it changes. */
   readonly writes: string | undefined;
-  /** Whether a change failed after the record named another primary: `finish` is to be planned. */
+  /** Whether a change has left something behind, as far as was seen: `finish` is to be planned. */
   readonly unfinished: boolean;
   /** What makes it so: this host's record in state.json. A consensus store will be another one. */
   readonly authority: { readonly kind: "record" };

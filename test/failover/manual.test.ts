@@ -15,6 +15,8 @@ import { throwawayRuntime } from "../members/throwaway-runtime.ts";
 import { throwawayNodes } from "../postgres/throwaway-node.ts";
 import { waitFor } from "../support/wait.ts";
 
+/** No pooler. */
+const clients = { pause: async () => {}, resume: async () => {} };
 const progress = { step: () => {}, bytes: () => {}, note: () => {} };
 let runtime: Runtime;
 let pool: PoolKeeper;
@@ -24,7 +26,7 @@ beforeAll(async () => {
   runtime = throwawayRuntime(await throwawayNodes(2));
   // Nothing is in front of the servers here.
   pool = new PoolKeeper(runtime, async () => await Promise.resolve());
-  failover = new ManualFailover(runtime, pool);
+  failover = new ManualFailover(runtime, pool, clients);
   const { replicas } = await bringUpServers(runtime, failover, undefined, progress, async () => {});
   await awaitStreaming(runtime, failover, replicas, progress);
 });
@@ -40,7 +42,7 @@ function sides(): { from: string; to: string } {
   return { from: runtime.state.primary, to };
 }
 
-/** One primary, where writes are led, and a replica that streams, keeps no slots and is nobody's. */
+/** One primary, where writes are led, and a replica that streams and is nobody's; what it keeps of slots is finished. */
 async function atRest(primary: string, replica: string): Promise<void> {
   expect(failover.topology()).toMatchObject({ primary, writes: primary });
   const supervisor = new Supervisor(runtime.log);
@@ -51,6 +53,9 @@ async function atRest(primary: string, replica: string): Promise<void> {
     }
     return factsOf(handleOf(runtime, replica).observation)?.receiver_status === "streaming";
   });
+  const finish = await failover.plan({ kind: "finish", route: true });
+  expect(failover.topology().unfinished).toBe(finish.steps.length > 0);
+  await failover.carryOut(finish, progress);
   const facts = factsOf(await handleOf(runtime, primary).observe());
   expect(facts?.in_recovery).toBe(false);
   expect(facts?.standbys.map(({ application_name }) => application_name)).toEqual([replica]);
@@ -64,7 +69,7 @@ async function atRest(primary: string, replica: string): Promise<void> {
 
 /** A switchover whose step of this kind fails, before it did anything or when it has done all. */
 async function failedSwitchover(kind: PlanStep["kind"], done: boolean): Promise<void> {
-  const real = new ManualEffects(runtime, pool, progress);
+  const real = new ManualEffects(runtime, pool, clients, progress);
   const act = async (step: PlanStep): Promise<void> => {
     if (step.kind === kind && !done) throw new Error("as wanted");
     await real.act(step);
@@ -92,7 +97,7 @@ test("a plan changes nothing", async () => {
 
 test("each step of a switchover may be done twice", async () => {
   const { from, to } = sides();
-  const effects = new ManualEffects(runtime, pool, progress);
+  const effects = new ManualEffects(runtime, pool, clients, progress);
   for (const step of await steps({ kind: "switchover", to })) {
     await effects.act(step);
     await effects.act(step);

@@ -112,6 +112,10 @@ describe("Switchover", () => {
     rmdirSync(file);
     await healthy();
     expect(await value("pg3", "SELECT pg_is_in_recovery()")).toBe(true);
+    await until(
+      "pg3 to keep no slots",
+      async () => (await value("pg3", "SELECT count(*)::int FROM pg_replication_slots")) === 0,
+    );
     await ledger.proveNothingLost();
   });
 

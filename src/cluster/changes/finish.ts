@@ -54,8 +54,11 @@ export function planFinish(input: {
   return { steps, undo };
 }
 
-/** A switchover that was cut off may have left its slots on what is a replica: the WAL that they hold back fills its disk. */
-function straySlots(replicas: readonly NodeObservation[], nodes: readonly string[]): PlanStep[] {
+/**
+ * Slots of the cluster's nodes on what is a replica: a switchover that was cut off left them, or it was a primary that
+ * came back after its replicas had left it. The WAL that they hold back fills its disk.
+ */
+export function straySlots(replicas: readonly NodeObservation[], nodes: readonly string[]): PlanStep[] {
   return replicas.flatMap((replica): PlanStep[] => {
     const there = new Set(factsOf(replica)?.slots.map(({ slot_name }) => slot_name));
     const followers = nodes.filter((name) => there.has(slotName(name)) || there.has(copySlotName(name)));
