@@ -434,8 +434,10 @@ export class Agent {
     }
     // Also while a long operation goes on, such as the copy of a large node.
     if (this.#endpoints && this.#keeping) await this.#supervisor.look(this.#endpoints);
-    if (this.#keeping && this.#turns.current !== "down")
-      await this.#poolers?.keepRunning(runtime).catch((error: unknown) => this.#complain("pgbouncer", error));
+    for (const pooler of this.#poolers?.services ?? [])
+      if (this.#keeping) await this.#supervisor.look(pooler);
+    // Not waited for: the primary is asked.
+    void this.#poolers?.tick(runtime);
     await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
     for (const handle of runtime.nodes.values()) {
       await lookWhetherStranded(runtime, handle).catch((error: unknown) =>

@@ -4,17 +4,20 @@ import { maxConnections } from "../config/settings/table.ts";
 import { figuresOf, openTransactions, type PoolerFigures } from "../endpoints/pgbouncer/admin.ts";
 import { pgbouncerFiles, type PgbouncerFiles } from "../endpoints/pgbouncer/files.ts";
 import { PgbouncerProcess } from "../endpoints/pgbouncer/process.ts";
-import type { PgbouncerProgram } from "../endpoints/pgbouncer/program.ts";
+import { OLDEST_PGBOUNCER, type PgbouncerProgram } from "../endpoints/pgbouncer/program.ts";
 import { renderAccess, renderPgbouncer, type PgbouncerInput } from "../endpoints/pgbouncer/render.ts";
 import { poolSizes } from "../endpoints/pgbouncer/sizes.ts";
 import { renderUsers } from "../endpoints/pgbouncer/userlist.ts";
 import type { Backend } from "../endpoints/servers.ts";
 import { OdooPgError } from "../errors.ts";
+import { Hold } from "../members/hold.ts";
+import type { NodeOperation } from "../model/node-state.ts";
 import type { Runtime } from "../members/runtime.ts";
 import { ensureNodeCertificate } from "../postgres/certificates.ts";
+import type { StopMode } from "../postgres/server.ts";
 import type { PassingRole } from "../postgres/sql/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
-import { monotonic, now, waitUntil } from "../system/clock.ts";
+import { now, waitUntil } from "../system/clock.ts";
 import {
   ensureDirectory,
   kindOf,
@@ -27,20 +30,25 @@ import {
 import { readTextOfOthers } from "../system/files/folder.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
 import type { Console } from "../system/sql/console.ts";
+import type { Answer, Found, Service } from "./service.ts";
 
 /** Clients at once, for each pooler. */
 export const POOLED_CLIENTS = 2000;
 /** Milliseconds for open transactions to end before a planned change. */
 export const PAUSE_LIMIT = 10_000;
-/** Milliseconds without an answer after which PgBouncer counts as hung, and milliseconds between two questions. */
-const HUNG_AFTER = 10_000;
-const ASK_EVERY = 2000;
-
 /** Who may log in; undefined where the primary has not said it yet. */
 export type PassingRoles = readonly PassingRole[] | undefined;
 
-/** The PgBouncer of one endpoint: brought to its configuration, kept running, paused and resumed. */
-export class Pooler {
+/** What both poolers go by: found and read for them in one place. */
+export interface PoolerFacts {
+  readonly program: PgbouncerProgram | undefined;
+  readonly roles: PassingRoles;
+}
+
+/** The PgBouncer of one endpoint. It is wanted from `ensure` to `retire`. */
+export class Pooler implements Service {
+  readonly name: string;
+  readonly hold = new Hold();
   readonly endpoint: Backend;
   /** As it was when it was last asked; undefined where it does not answer. */
   figures: PoolerFigures | undefined;
@@ -48,20 +56,24 @@ export class Pooler {
   readonly #process: PgbouncerProcess;
   readonly #owner: Owner | undefined;
   readonly #log: Log;
+  readonly #facts: () => PoolerFacts;
   /** What it was last brought to; undefined while it is not wanted. */
   #input: PgbouncerInput | undefined;
-  /** When it last answered, and was last asked (monotonic). */
-  #answeredAt = 0;
-  #askedAt = 0;
   /** Keeps a PAUSE that has not come to its end: without it PgBouncer would go on. */
   #pausing: Console | undefined;
 
-  constructor({ layout, owner, log }: Pick<Runtime, "layout" | "owner" | "log">, endpoint: Backend) {
+  constructor(
+    { layout, owner, log }: Pick<Runtime, "layout" | "owner" | "log">,
+    endpoint: Backend,
+    facts: () => PoolerFacts,
+  ) {
+    this.name = `pgbouncer (${endpoint})`;
     this.endpoint = endpoint;
     this.#files = pgbouncerFiles(layout, endpoint);
     this.#process = new PgbouncerProcess(this.#files, layout.stateDir, owner);
     this.#owner = owner;
     this.#log = log;
+    this.#facts = facts;
   }
 
   /** Whether it listens on this port now. */
@@ -74,22 +86,32 @@ export class Pooler {
    * Starts it, takes it over, or has it read its configuration again: that cuts no session. Another port, or one that
    * hangs, needs another process.
    */
-  async ensure(
-    program: PgbouncerProgram,
-    runtime: Runtime,
-    roles: PassingRoles,
-    progress: Progress,
-  ): Promise<void> {
+  async ensure(runtime: Runtime, progress: Progress): Promise<void> {
+    await this.#held("start", async () => await this.#bringTo(runtime, progress));
+  }
+
+  /** Meanwhile supervision keeps its hands off. */
+  async #held(operation: NodeOperation, act: () => Promise<void>): Promise<void> {
+    await this.hold.take(operation);
+    try {
+      await act();
+    } finally {
+      this.hold.release();
+    }
+  }
+
+  async #bringTo(runtime: Runtime, progress: Progress): Promise<void> {
     await this.#writeCertificate(runtime);
-    const input = this.#inputOf(program, runtime, roles);
-    await this.#writeFiles(input, roles);
+    const input = this.#inputOf(runtime);
+    await this.#writeFiles(input);
     const presence = await this.#process.presence();
     this.#input = input;
     if (presence.state === "running" && presence.record.port === input.port) {
-      await this.#process.admin(input.port).order("RELOAD");
+      await this.reload();
       // An agent that died may have left it paused.
       await this.resume();
-      return await this.#look(input.port);
+      await this.probe();
+      return;
     }
     if (presence.state !== "absent") {
       const why = presence.state === "running" ? "its port changes" : "it hangs";
@@ -97,91 +119,82 @@ export class Pooler {
       await this.#end(presence.state === "running" ? presence.record.port : undefined);
     }
     progress.step("pgbouncer", `start for the ${this.endpoint} endpoint`);
-    await this.#start(program, input.port);
+    await this.start();
   }
 
   /** Ends it where it runs and is not wanted: transactions come to their end before, clients that idle are cut. */
   async retire(progress: Progress): Promise<void> {
     this.#input = undefined;
-    const presence = await this.#process.presence();
-    if (presence.state === "absent") return;
-    progress.step("pgbouncer", `stop: the ${this.endpoint} endpoint pools no more`);
-    await this.#end(presence.state === "running" ? presence.record.port : undefined);
+    await this.#held("stop", async () => {
+      const presence = await this.#process.presence();
+      if (presence.state === "absent") return;
+      progress.step("pgbouncer", `stop: the ${this.endpoint} endpoint pools no more`);
+      await this.#end(presence.state === "running" ? presence.record.port : undefined);
+    });
+  }
+
+  /** Ends it for good, as when the cluster goes down. @throws OdooPgError timed_out */
+  async takeDown(): Promise<void> {
+    await this.#held("stop", async () => {
+      await this.stop("fast");
+    });
   }
 
   /** @param port where it answers, so that transactions can come to their end before */
   async #end(port: number | undefined): Promise<void> {
     if (port !== undefined) await this.#pauseAt(port, PAUSE_LIMIT);
-    await this.stop();
+    await this.stop("fast");
   }
 
-  /** Ends it with all its sessions. @throws OdooPgError timed_out */
-  async stop(): Promise<void> {
+  async find(): Promise<Found> {
+    if (!this.#input) return "waiting";
+    if (this.#process.isAlive()) return "running";
+    return (await this.#process.presence()).state === "absent" ? "stopped" : "running";
+  }
+
+  async start(): Promise<void> {
+    const { program } = this.#facts();
+    if (!program || !this.#input) throw new Error("PgBouncer was not brought up yet");
+    this.#pausing = undefined;
+    await this.#writeFiles(this.#input);
+    await this.#process.start(program, this.#input.port);
+    await this.probe();
+  }
+
+  async reload(): Promise<void> {
+    if (this.#input) await this.#process.admin(this.#input.port).order("RELOAD");
+  }
+
+  async probe(): Promise<Answer> {
+    const port = this.#input?.port;
+    if (port === undefined) return "absent";
+    try {
+      this.figures = figuresOf(await this.#process.admin(port).pools());
+      rotateOpenLog(this.#files.log);
+      return "answers";
+    } catch {
+      this.figures = undefined;
+      return this.#process.isAlive() ? "silent" : "absent";
+    }
+  }
+
+  /** Ends it with all its sessions: whoever stops it in good order has paused it before. @throws OdooPgError timed_out */
+  async stop(_mode: StopMode): Promise<readonly number[]> {
     this.figures = undefined;
     const pausing = this.#pausing;
     this.#pausing = undefined;
     await pausing?.close();
-    await this.#process.stop();
-  }
-
-  async #start(program: PgbouncerProgram, port: number): Promise<void> {
-    await this.#process.start(program, port);
-    this.#answeredAt = monotonic();
-    await this.#look(port);
+    return await this.#process.stop();
   }
 
   /** Takes up who may log in now, and how many share a server. */
-  async refresh(program: PgbouncerProgram, runtime: Runtime, roles: PassingRoles): Promise<void> {
-    if (!this.#input) return;
-    const input = this.#inputOf(program, runtime, roles);
-    if (!(await this.#writeFiles(input, roles))) return;
+  async refresh(runtime: Runtime): Promise<void> {
+    if (!this.#input || !this.hold.isFree) return;
+    const input = this.#inputOf(runtime);
+    if (!(await this.#writeFiles(input))) return;
     this.#input = input;
-    await this.#process.admin(input.port).order("RELOAD");
-    this.#log("info", `pgbouncer (${this.endpoint}): roles have changed, read again`);
-  }
-
-  /** Starts it again when it is gone, and ends it when it hangs. Call it at each look. */
-  async keepRunning(program: PgbouncerProgram, runtime: Runtime, roles: PassingRoles): Promise<void> {
-    if (!this.#input && !(await this.#adopt(program, runtime, roles))) return;
-    const input = this.#input;
-    if (!input) return;
-    if (this.#process.isAlive()) return this.#ask(input.port);
-    if ((await this.#process.presence()).state !== "absent") return;
-    this.#log("warn", `pgbouncer (${this.endpoint}) is not running: starting it again`);
-    this.#pausing = undefined;
-    await this.#writeFiles(input, roles);
-    await this.#start(program, input.port);
-  }
-
-  /** Takes over what an agent before this one has run; says whether there was something. */
-  async #adopt(program: PgbouncerProgram, runtime: Runtime, roles: PassingRoles): Promise<boolean> {
-    if ((await kindOf(this.#files.config)) === undefined) return false;
-    this.#input = this.#inputOf(program, runtime, roles);
-    if ((await this.#process.presence()).state === "running") await this.resume();
-    return true;
-  }
-
-  /** Not waited for: one that hangs must not hold up the looks at the servers. */
-  #ask(port: number): void {
-    if (monotonic() - this.#askedAt < ASK_EVERY) return;
-    this.#askedAt = monotonic();
-    void this.#look(port);
-  }
-
-  async #look(port: number): Promise<void> {
-    try {
-      this.figures = figuresOf(await this.#process.admin(port).pools());
-      this.#answeredAt = monotonic();
-      rotateOpenLog(this.#files.log);
-    } catch {
-      this.figures = undefined;
-      if (monotonic() - this.#answeredAt < HUNG_AFTER || !this.#process.isAlive()) return;
-      this.#log(
-        "error",
-        `pgbouncer (${this.endpoint}) did not answer for ${HUNG_AFTER / 1000} s: it is ended`,
-      );
-      await this.#process.stop().catch((error: unknown) => this.#log("error", textOf(error)));
-    }
+    await this.reload();
+    this.#log("info", `${this.name}: roles have changed, read again`);
   }
 
   /**
@@ -208,8 +221,7 @@ export class Pooler {
         { what: "open transactions", limit },
       );
     } catch (error) {
-      if (!(error instanceof OdooPgError))
-        this.#log("warn", `pgbouncer (${this.endpoint}) is not paused: ${textOf(error)}`);
+      if (!(error instanceof OdooPgError)) this.#log("warn", `${this.name} is not paused: ${textOf(error)}`);
     }
     return open;
   }
@@ -227,7 +239,8 @@ export class Pooler {
     await pausing?.close();
   }
 
-  #inputOf(program: PgbouncerProgram, { config, kept }: Runtime, roles: PassingRoles): PgbouncerInput {
+  #inputOf({ config, kept }: Runtime): PgbouncerInput {
+    const { program, roles } = this.#facts();
     const endpoint = config.endpoints[this.endpoint];
     const owners = (roles ?? []).filter(({ owns }) => owns).length;
     return {
@@ -237,7 +250,7 @@ export class Pooler {
       sizes: poolSizes(maxConnections(config, kept), owners, pooledEndpoints(config).length),
       maxClients: POOLED_CLIENTS,
       waitSeconds: Math.ceil(config.endpoints.wait_seconds),
-      version: program.version,
+      version: program?.version ?? OLDEST_PGBOUNCER,
     };
   }
 
@@ -249,7 +262,8 @@ export class Pooler {
   }
 
   /** Writes what PgBouncer reads; says whether any text changed. Where the roles are not known, who could log in still can. */
-  async #writeFiles(input: PgbouncerInput, roles: PassingRoles): Promise<boolean> {
+  async #writeFiles(input: PgbouncerInput): Promise<boolean> {
+    const { roles } = this.#facts();
     const { config, access, users } = this.#files;
     const readable = readableBy(this.#owner);
     const changed = [

@@ -8,8 +8,9 @@ import { requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 import { passingRoles } from "../postgres/sql/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
-import { PAUSE_LIMIT, Pooler, type PassingRoles } from "./pooler.ts";
+import { PAUSE_LIMIT, Pooler, type PassingRoles, type PoolerFacts } from "./pooler.ts";
 import { requirePort } from "./ports.ts";
+import type { Service } from "./service.ts";
 
 /** Milliseconds between two looks at who may log in. */
 const ROLES_EVERY = 2000;
@@ -35,7 +36,8 @@ export class Poolers {
   #rolesAt = 0;
 
   constructor(place: Pick<Runtime, "layout" | "owner" | "log">) {
-    this.#poolers = [new Pooler(place, "write"), new Pooler(place, "read")];
+    const facts = (): PoolerFacts => ({ program: this.program, roles: this.#roles });
+    this.#poolers = [new Pooler(place, "write", facts), new Pooler(place, "read", facts)];
     this.#log = place.log;
   }
 
@@ -61,9 +63,8 @@ export class Poolers {
   async ensure(runtime: Runtime, progress: Progress): Promise<void> {
     const wanted = this.#wanted(runtime.config);
     if (!wanted.length) return;
-    if (!this.program) throw new Error("PgBouncer was not looked for");
     await this.#readRoles(runtime).catch((error: unknown) => this.#complain(error));
-    for (const pooler of wanted) await pooler.ensure(this.program, runtime, this.#roles, progress);
+    for (const pooler of wanted) await pooler.ensure(runtime, progress);
   }
 
   /** Ends those that are wanted no more. HAProxy must lead nobody there before. */
@@ -71,21 +72,21 @@ export class Poolers {
     for (const pooler of this.#poolers) if (!isPooled(config, pooler.endpoint)) await pooler.retire(progress);
   }
 
-  /** Starts what is gone, ends what hangs, and takes up changes of roles. Call it at each look. */
-  async keepRunning(runtime: Runtime): Promise<void> {
-    const { program } = this;
-    if (!program) return;
-    for (const pooler of this.#wanted(runtime.config))
-      await pooler.keepRunning(program, runtime, this.#roles);
-    // Not waited for: the primary is asked.
-    this.#refresh(program, runtime).catch((error: unknown) => this.#complain(error));
+  /** Those that supervision keeps running. */
+  get services(): readonly Service[] {
+    return this.#poolers;
   }
 
-  async #refresh(program: PgbouncerProgram, runtime: Runtime): Promise<void> {
+  /** Takes up changes of roles, some seconds after them. Call it at each look. */
+  async tick(runtime: Runtime): Promise<void> {
     const wanted = this.#wanted(runtime.config);
     if (!wanted.length || monotonic() - this.#rolesAt < ROLES_EVERY) return;
-    await this.#readRoles(runtime);
-    for (const pooler of wanted) await pooler.refresh(program, runtime, this.#roles);
+    try {
+      await this.#readRoles(runtime);
+      for (const pooler of wanted) await pooler.refresh(runtime);
+    } catch (error) {
+      this.#complain(error);
+    }
   }
 
   async #readRoles(runtime: Runtime): Promise<void> {
@@ -123,7 +124,7 @@ export class Poolers {
 
   /** Ends all with their sessions. */
   async stop(): Promise<void> {
-    for (const pooler of this.#poolers) await pooler.stop();
+    for (const pooler of this.#poolers) await pooler.takeDown();
   }
 
   /** As they were some seconds ago at most. */

@@ -107,16 +107,22 @@ export class PgbouncerProcess {
     throw await this.#explain(logStart);
   }
 
-  /** Ends it with its clients' sessions, by force where it hangs. @throws OdooPgError timed_out */
-  async stop(): Promise<void> {
+  /**
+   * Ends it with its clients' sessions, by force where it hangs.
+   * @returns the process, where it had to be killed
+   * @throws OdooPgError timed_out
+   */
+  async stop(): Promise<readonly number[]> {
     const record = await this.#living();
-    if (!record) return;
+    if (!record) return [];
     // At once: whoever stops it has let transactions end before.
     sendSignal(record.pid, "SIGTERM");
-    if (!(await waitForEnd(record.pid, STOP_LIMIT))) sendSignal(record.pid, "SIGKILL");
+    const ended = await waitForEnd(record.pid, STOP_LIMIT);
+    if (!ended) sendSignal(record.pid, "SIGKILL");
     if (!(await waitForEnd(record.pid, STOP_LIMIT)))
       throw new OdooPgError("timed_out", { message: `PgBouncer (process ${record.pid}) cannot be ended.` });
     await this.#forget();
+    return ended ? [] : [record.pid];
   }
 
   /** The recorded process, where it is still there. @throws OdooPgError state_dir_unusable when the record is damaged */

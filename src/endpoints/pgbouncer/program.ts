@@ -5,7 +5,7 @@ import { run } from "../../system/process/process.ts";
 import { isAtLeast } from "./render.ts";
 
 /** Lowest version that works: Debian 12 has it. */
-const OLDEST = [1, 18] as const;
+export const OLDEST_PGBOUNCER = [1, 18] as const;
 
 /** The program pgbouncer. */
 export interface PgbouncerProgram {
@@ -40,11 +40,11 @@ export async function findPgbouncer(
   configured: string | undefined,
   machine: { readonly searchPath: string; readonly installHint: string },
 ): Promise<PgbouncerProgram> {
-  const oldest = OLDEST.join(".");
+  const oldest = OLDEST_PGBOUNCER.join(".");
   const found: PgbouncerProgram[] = [];
   for (const candidate of configured === undefined ? candidates(machine.searchPath) : [configured]) {
     const program = await look(candidate);
-    if (program && isAtLeast(program.version, OLDEST)) return program;
+    if (program && isAtLeast(program.version, OLDEST_PGBOUNCER)) return program;
     if (program) found.push(program);
   }
   const others = found.map(({ version, path: where }) => `${version.join(".")} at ${where}`).join(", ");
