@@ -1,5 +1,4 @@
 import { nextStep, odooPg } from "../next-step.ts";
-import path from "node:path";
 import type * as z from "zod";
 import { isAnyPooled } from "../config/pooling.ts";
 import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
@@ -11,9 +10,9 @@ import { Metrics } from "../metrics/gather.ts";
 import { OdooFactsCache } from "../odoo/facts-cache.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { databaseBytes } from "../postgres/sql/facts.ts";
-import { monotonic, now, pause, waitUntil } from "../system/clock.ts";
+import { waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
-import { serveOnSocket, serveTexts } from "../system/network/http.ts";
+import { serveOnSocket } from "../system/network/http.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
@@ -23,13 +22,17 @@ import { BackupSchedule } from "./backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
+import { Complaints } from "./complaints.ts";
 import { Diary } from "./diary.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
 import { Holds } from "../members/holds.ts";
 import { ForeignPrimary } from "../members/foreign-primary.ts";
 import { Endpoints } from "../services/endpoints.ts";
 import { findPgbouncer } from "../endpoints/pgbouncer/program.ts";
 import { Poolers } from "../services/poolers.ts";
-import { controlAnswers, healthAnswers, type Orders } from "./server.ts";
+import { serveHealth } from "./health.ts";
+import { Loop, type Part } from "./loop.ts";
+import { controlAnswers, type Orders } from "./server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
 import type { Failover } from "../failover/failover.ts";
@@ -75,9 +78,6 @@ import { Samples } from "../observe/samples.ts";
 import { Turns } from "./turns.ts";
 import { Watch } from "../observe/watch.ts";
 
-/** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
-const LOOK_EVERY = 500;
-
 /** Milliseconds for HAProxy to answer while a report is made: less than anybody waits for the report. */
 const HAPROXY_LIMIT = 300;
 
@@ -111,6 +111,7 @@ export class Agent {
   readonly #backups: BackupSchedule;
   readonly #alarms = new Alarms();
   #runtime: Runtime | undefined;
+  readonly #complaints: Complaints;
   readonly #supervisor: Supervisor;
   #servers: Servers | undefined;
   #endpoints: Endpoints | undefined;
@@ -135,6 +136,7 @@ export class Agent {
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(options.program);
     this.#turns = new Turns(options.log);
+    this.#complaints = new Complaints(options.log);
     this.#supervisor = new Supervisor(options.log);
     this.#diary = new Diary(this.#layout, options.owner);
     this.watch = new Watch({
@@ -175,15 +177,7 @@ export class Agent {
     await prepareStateDirectory(this.#layout, owner);
     await takeLock(this.#layout.lockFile, ownPid);
     try {
-      // The health answers are for HAProxy, which runs as the servers' user; orders only for who started the agent. Their
-      // socket stays where it is: another place would be another configuration, and a reload for nothing.
-      const health = path.join(this.#layout.runDir, "health.sock");
-      this.#closers.push(
-        await serveTexts(
-          health,
-          healthAnswers((node) => this.#pool?.members.has(node) ?? false),
-        ),
-      );
+      this.#closers.push(await serveHealth(this.#layout, (node) => this.#pool?.members.has(node) ?? false));
       const applied = await readApplied(this.#layout);
       if (applied)
         await this.#load({ ...applied, passwords: {} }).catch((error: unknown) => this.#notLoaded(error));
@@ -209,11 +203,7 @@ export class Agent {
 
   /** Looks and acts until `stop` or until the cluster was taken down. */
   async run(): Promise<void> {
-    while (!this.#turns.closed) {
-      const start = monotonic();
-      await this.#look();
-      await pause(Math.max(50, LOOK_EVERY - (monotonic() - start)));
-    }
+    await new Loop(this.#parts(), this.#complaints).run(() => this.#turns.closed);
     await this.close();
   }
 
@@ -412,45 +402,73 @@ export class Agent {
     return runtime;
   }
 
-  async #look(): Promise<void> {
-    this.#console.tick();
+  /** What is done at each look, in this order. Only a cluster that is kept running is more than looked at. */
+  #parts(): Part[] {
+    const kept = (act: (runtime: Runtime) => Promise<void> | void) => async (): Promise<void> => {
+      if (this.#runtime && this.#keeping) await act(this.#runtime);
+    };
+    const supervisor = this.#supervisor;
+    return [
+      { name: "console", look: () => this.#console.tick() },
+      { name: "look", look: async () => await this.#lookAtMembers() },
+      {
+        name: "tablespaces",
+        look: kept(async (runtime) => await this.#eachNode(runtime, lookAtTablespaces)),
+      },
+      // A start may take minutes, and the pool must be looked after meanwhile.
+      { name: "servers", look: kept(async (runtime) => await this.#lookAtServers(runtime)), aside: true },
+      { name: "replication log", look: kept((runtime) => this.#replicationLog.tick(runtime)) },
+      // Also while a long operation goes on, such as the copy of a large node.
+      {
+        name: "haproxy",
+        look: kept(async () => this.#endpoints && (await supervisor.look(this.#endpoints))),
+      },
+      { name: "pgbouncer", look: kept(async () => await this.#lookAtPoolers()) },
+      {
+        name: "pgbouncer's roles",
+        look: kept(async (runtime) => await this.#poolers?.tick(runtime)),
+        aside: true,
+      },
+      { name: "read pool", look: kept(async () => await this.#pool?.step()) },
+      { name: "stranded", look: kept(async (runtime) => await this.#eachNode(runtime, lookWhetherStranded)) },
+      { name: "rights", look: kept(async (runtime) => await this.#rights.tick(runtime)), aside: true },
+      { name: "failover", look: kept((runtime) => this.#finishChange(runtime)) },
+      { name: "samples", look: kept(async (runtime) => await this.samples.tick(runtime)), aside: true },
+      {
+        name: "alarms",
+        look: kept((runtime) => this.#alarms.tick(runtime, async () => await this.watch.status())),
+      },
+      { name: "backup", look: kept(async (runtime) => await this.#backups.tick(runtime)) },
+    ];
+  }
+
+  async #lookAtMembers(): Promise<void> {
     const runtime = this.#runtime;
     if (!runtime) return;
-    const looked = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
-    await Promise.all(looked.map(async (handle) => await handle.glance()));
-    this.#diary.look(looked);
-    if (!this.#keeping) return;
-    for (const handle of runtime.nodes.values()) {
-      await lookAtTablespaces(runtime, handle).catch((error: unknown) =>
-        this.#complain(handle.node.name, error),
-      );
-      // Not waited for: a start may take minutes, and the pool must be looked after meanwhile.
-      if (this.#servers && this.#keeping) void this.#supervisor.look(this.#servers.of(handle));
-    }
-    try {
-      this.#replicationLog.tick(runtime);
-    } catch (error) {
-      this.#complain("replication log", error);
-    }
-    // Also while a long operation goes on, such as the copy of a large node.
-    if (this.#endpoints && this.#keeping) await this.#supervisor.look(this.#endpoints);
+    const members = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
+    await Promise.all(members.map(async (member) => await member.glance()));
+    this.#diary.look(members);
+  }
+
+  async #lookAtServers(runtime: Runtime): Promise<void> {
+    const servers = this.#servers;
+    if (!servers) return;
+    const nodes = [...runtime.nodes.values()];
+    await Promise.all(nodes.map(async (handle) => await this.#supervisor.look(servers.of(handle))));
+  }
+
+  async #lookAtPoolers(): Promise<void> {
     for (const pooler of this.#poolers?.services ?? [])
       if (this.#keeping) await this.#supervisor.look(pooler);
-    // Not waited for: the primary is asked.
-    void this.#poolers?.tick(runtime);
-    await this.#pool?.step().catch((error: unknown) => this.#complain("read pool", error));
-    for (const handle of runtime.nodes.values()) {
-      await lookWhetherStranded(runtime, handle).catch((error: unknown) =>
-        this.#complain(handle.node.name, error),
-      );
-    }
-    // Not waited for: the primary is asked.
-    this.#rights.tick(runtime).catch((error: unknown) => this.#complain("rights", error));
-    this.#finishChange(runtime);
-    // Not waited for: the primary is asked.
-    this.samples.tick(runtime).catch((error: unknown) => this.#complain("samples", error));
-    this.#alarms.tick(runtime, async () => await this.watch.status());
-    await this.#backups.tick(runtime).catch((error: unknown) => this.#complain("backup", error));
+  }
+
+  /** What fails at one node keeps nothing from the others. */
+  async #eachNode(
+    runtime: Runtime,
+    act: (runtime: Runtime, handle: NodeHandle) => Promise<unknown>,
+  ): Promise<void> {
+    for (const handle of runtime.nodes.values())
+      await act(runtime, handle).catch((error: unknown) => this.#complaints.of(handle.node.name, error));
   }
 
   /** What a change of the primary that failed has left, writes that lead nowhere above all: nobody else would finish it. */
@@ -488,16 +506,6 @@ export class Agent {
   #finishing: Promise<void> | undefined;
   readonly #rights = new RightsKeeper();
   readonly #replicationLog = new ReplicationLog();
-  readonly #complaints = new Map<string, { text: string; at: number }>();
-
-  /** The same complaint is written once a minute, not twice a second. */
-  #complain(about: string, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
-    const last = this.#complaints.get(about);
-    if (last?.text === text && now() - last.at < 60_000) return;
-    this.#complaints.set(about, { text, at: now() });
-    this.#options.log("error", `${about}: ${text}`);
-  }
 
   readonly #databaseBytes = new Cached({
     ...BYTES,

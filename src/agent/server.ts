@@ -2,7 +2,6 @@ import { Hono } from "hono";
 import { stream } from "hono/streaming";
 import * as z from "zod";
 import { toOdooPgError } from "../errors.ts";
-import type { PlainAnswer } from "../system/network/http.ts";
 import { progressTo, type AgentEvent, type Progress } from "../progress.ts";
 import {
   applyRequestSchema,
@@ -77,17 +76,6 @@ const askedBySchema = z.object({ by: z.string() });
 /** Who gives an order, as the command says: a note for people, that nothing is decided by. */
 function askedBy(body: unknown): string {
   return askedBySchema.safeParse(body).data?.by ?? "?";
-}
-
-/** The answers for HAProxy's checks, its dead-man's switch: 200 while the named replica is in the pool. */
-export function healthAnswers(isPooled: (node: string) => boolean): (target: string) => PlainAnswer {
-  return (target) => {
-    const node = /^\/pool\/([^/?]+)$/.exec(target)?.[1];
-    if (node === undefined) return { status: 404, text: "no such node\n" };
-    return isPooled(node)
-      ? { status: 200, text: "in the pool\n" }
-      : { status: 503, text: "not in the pool\n" };
-  };
 }
 
 /** Runs an order and tells of it, one JSON object a line. */

@@ -1,28 +1,24 @@
 import path from "node:path";
 import * as z from "zod";
 import { prepareStateDirectory } from "../store/possession.ts";
-import { healthAnswers } from "../agent/server.ts";
+import { Complaints } from "../agent/complaints.ts";
+import { serveHealth } from "../agent/health.ts";
+import { Loop, type Part } from "../agent/loop.ts";
+import type { Routing } from "../services/read-pool.ts";
+import { Standings } from "../services/standings.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { RemoteServer } from "../members/remote-server.ts";
-import { factsOf } from "../model/observation.ts";
-import { decidePool, rememberMark, type PrimaryMark, type Standing } from "../cluster/pool.ts";
+import { isPrimary, type NodeObservation } from "../model/observation.ts";
 import type { Layout } from "../config/layout.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
-import { monotonic, now, pause } from "../system/clock.ts";
 import { writeFileIfChanged } from "../system/files/files.ts";
-import { serveTexts } from "../system/network/http.ts";
 import { readJsonFile } from "../system/files/json-file.ts";
 import type { Log } from "../system/log.ts";
 import { ownPid } from "../system/process/process.ts";
 import { choosePrimary, type Chosen } from "./choose-primary.ts";
 import { viewOfEndpoints } from "./endpoints-view.ts";
-
-/** Milliseconds between two looks, as the agent of a cluster. */
-const LOOK_EVERY = 500;
-/** Looks at the primary older than this say nothing more, unless max_lag_seconds asks for more. */
-const MARK_SPAN = 60_000;
 
 const chosenSchema = z.object({ name: z.string(), timeline: z.number(), systemIdentifier: z.string() });
 
@@ -51,9 +47,8 @@ export class EndpointsAgent {
   readonly #endpoints: Endpoints;
   readonly #supervisor: Supervisor;
   readonly #members = new Set<string>();
-  readonly #complaints = new Map<string, string>();
-  #marks: PrimaryMark[] = [];
-  #standings: readonly Standing[] = [];
+  readonly #standings: Standings;
+  #observations: readonly NodeObservation[] = [];
   #primary: Chosen | undefined;
   #ending = false;
   #closeHealth: (() => Promise<void>) | undefined;
@@ -64,6 +59,7 @@ export class EndpointsAgent {
     this.#nodes = served.config.nodes.map((node) => new RemoteServer(node, password));
     this.#endpoints = new Endpoints(layout, undefined, options.log);
     this.#supervisor = new Supervisor(options.log);
+    this.#standings = new Standings(options.log);
     this.#endpoints.program = options.haproxy;
   }
 
@@ -77,10 +73,7 @@ export class EndpointsAgent {
       safe: "No connection was led anywhere.",
       next: "It says which node took the writes last, so that an old primary never takes them again. Where only the present primary runs, remove the file and start again.",
     });
-    this.#closeHealth = await serveTexts(
-      path.join(layout.runDir, "health.sock"),
-      healthAnswers((node) => this.#members.has(node)),
-    );
+    this.#closeHealth = await serveHealth(layout, (node) => this.#members.has(node));
     await this.#endpoints.check(served, undefined);
     await this.#endpoints.ensure(served, { step: () => {}, note: () => {}, bytes: () => {} });
     const names = this.#nodes.map(({ node }) => `${node.host}:${node.port}`).join(", ");
@@ -92,11 +85,7 @@ export class EndpointsAgent {
 
   /** Looks and leads until `stop`. */
   async run(): Promise<void> {
-    while (!this.#ending) {
-      const start = monotonic();
-      await this.#look().catch((error: unknown) => this.#complain("look", error));
-      await pause(Math.max(50, LOOK_EVERY - (monotonic() - start)));
-    }
+    await new Loop(this.#parts(), new Complaints(this.#options.log)).run(() => this.#ending);
     await this.#endpoints.stop("fast");
     await this.#closeHealth?.();
     for (const handle of this.#nodes) await handle.disconnect();
@@ -107,62 +96,50 @@ export class EndpointsAgent {
     this.#ending = true;
   }
 
-  async #look(): Promise<void> {
-    const { served, log } = this.#options;
-    const observations = await Promise.all(this.#nodes.map(async (handle) => await handle.observe()));
-    const chosen = choosePrimary(observations, this.#primary);
+  #parts(): Part[] {
+    return [
+      { name: "look", look: async () => await this.#lookAtNodes() },
+      { name: "read pool", look: () => this.#decide() },
+      { name: "status", look: async () => await this.#writeView() },
+      { name: "haproxy", look: async () => await this.#supervisor.look(this.#endpoints) },
+      { name: "endpoints", look: async () => await this.#endpoints.route(this.#routing) },
+    ];
+  }
+
+  async #lookAtNodes(): Promise<void> {
+    this.#observations = await Promise.all(this.#nodes.map(async (node) => await node.observe()));
+    const chosen = choosePrimary(this.#observations, this.#primary);
+    // Recorded before anything is led there: an old primary never gets writes again.
     if (chosen !== this.#primary && chosen) {
-      log("info", `writes go to ${chosen.name} (timeline ${chosen.timeline})`);
+      this.#options.log("info", `writes go to ${chosen.name} (timeline ${chosen.timeline})`);
       await writeFileIfChanged(this.#primaryFile, `${JSON.stringify(chosen)}\n`);
     }
     this.#primary = chosen;
-    const primary = observations.find(({ name }) => name === chosen?.name);
-    const facts = factsOf(primary);
-    const { read } = served.config.endpoints;
-    if (facts?.current_lsn && primary) {
-      const span = Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000);
-      this.#marks = rememberMark(this.#marks, { at: primary.at, lsn: facts.current_lsn }, span);
-    }
-    const standings = decidePool({
-      consistency: read.consistency,
-      maxLag: read.max_lag,
-      maxLagSeconds: read.max_lag_seconds,
-      maxCommitWait: read.max_commit_wait_seconds * 1000,
-      // A primary that came back as another's replica has nothing to say for the others.
-      primary: facts?.in_recovery === false ? primary : undefined,
-      replicas: observations.filter(({ name }) => name !== chosen?.name),
-      members: this.#members,
-      marks: this.#marks,
-      now: now(),
-    });
-    this.#tellChanges(standings);
-    this.#members.clear();
-    for (const { name, eligible } of standings) if (eligible) this.#members.add(name);
-    const view = viewOfEndpoints(observations, chosen?.name, standings);
-    await writeFileIfChanged(endpointsViewFile(this.#options.layout), `${JSON.stringify(view)}\n`);
-    await this.#supervisor.look(this.#endpoints);
-    await this.#endpoints.route({ primary: chosen?.name, pool: [...this.#members].sort() });
-    this.#complaints.clear();
   }
 
-  #tellChanges(standings: readonly Standing[]): void {
-    const before = new Map(this.#standings.map(({ name, eligible }) => [name, eligible]));
-    for (const { name, eligible, reason } of standings) {
-      if (before.get(name) === eligible) continue;
-      if (eligible) this.#options.log("info", `${name} may serve reads`);
-      else this.#options.log("warn", `${name} may not serve reads: ${reason ?? ""}`);
-    }
-    this.#standings = standings;
+  #decide(): void {
+    const name = this.#primary?.name;
+    const primary = this.#observations.find((observation) => observation.name === name);
+    const standings = this.#standings.decide(this.#options.served.config.endpoints.read, {
+      // A primary that came back as another's replica has nothing to say for the others.
+      primary: isPrimary(primary) ? primary : undefined,
+      replicas: this.#observations.filter((observation) => observation.name !== name),
+      members: this.#members,
+    });
+    this.#members.clear();
+    for (const standing of standings) if (standing.eligible) this.#members.add(standing.name);
+  }
+
+  async #writeView(): Promise<void> {
+    const view = viewOfEndpoints(this.#observations, this.#primary?.name, this.#standings.now);
+    await writeFileIfChanged(endpointsViewFile(this.#options.layout), `${JSON.stringify(view)}\n`);
+  }
+
+  get #routing(): Routing {
+    return { primary: this.#primary?.name, pool: [...this.#members].sort() };
   }
 
   get #primaryFile(): string {
     return path.join(this.#options.layout.stateDir, "write-endpoint.json");
-  }
-
-  #complain(about: string, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
-    if (this.#complaints.get(about) === text) return;
-    this.#complaints.set(about, text);
-    this.#options.log("error", `${about}: ${text}`);
   }
 }

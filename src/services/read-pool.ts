@@ -1,7 +1,7 @@
 import type { Lsn } from "../model/lsn.ts";
-import { factsOf, identityOf } from "../model/observation.ts";
+import { factsOf } from "../model/observation.ts";
 import { whereSet } from "../cluster/commit-rules.ts";
-import { decidePool, rememberMark, type Standing } from "../cluster/pool.ts";
+import type { Standing } from "../cluster/pool.ts";
 import {
   checkpoint,
   type CommitOverride,
@@ -16,6 +16,7 @@ import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "
 import { now, waitUntil, within } from "../system/clock.ts";
 import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
+import { Standings } from "./standings.ts";
 import { ownPrimary, primaryOf, replicasOf, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Where the endpoints lead. */
@@ -30,8 +31,6 @@ export type Route = (routing: Routing) => Promise<void>;
 
 /** Milliseconds for standbys to answer to a mark; one that does not is let go by the next decision. */
 const ANSWER_LIMIT = 5000;
-/** Looks at the primary older than this say nothing more, unless max_lag_seconds asks for more. */
-const MARK_SPAN = 60_000;
 /** Milliseconds between two looks at what ALTER ROLE and its kin have set: they say nothing when they are changed. */
 const OVERRIDES_EVERY = 60_000;
 /** Milliseconds for such a look. */
@@ -53,7 +52,7 @@ export class PoolKeeper {
   #routed: readonly string[] = [];
   /** Where writes are led from the next step on. */
   #writes: string | undefined;
-  standings: Standing[] = [];
+  readonly #standings: Standings;
   /** Settings by which commits do not wait for the pool, although its consistency is read-your-writes. */
   overrides: readonly CommitOverride[] = [];
   readonly #runtime: Runtime;
@@ -78,7 +77,12 @@ export class PoolKeeper {
   constructor(runtime: Runtime, route: Route) {
     this.#runtime = runtime;
     this.#route = route;
+    this.#standings = new Standings(runtime.log, runtime);
     this.#writes = runtime.state.primary;
+  }
+
+  get standings(): readonly Standing[] {
+    return this.#standings.now;
   }
 
   /** Where the write endpoint is led, and the read endpoint where no replica may serve: the primary, or nowhere while it changes. */
@@ -99,53 +103,26 @@ export class PoolKeeper {
   async #step(): Promise<void> {
     const runtime = this.#runtime;
     const { read } = runtime.config.endpoints;
-    const primary = primaryOf(runtime);
-    const end = identityOf(primary.observation)?.current_lsn;
-    if (end) {
-      const mark = { at: primary.observation.at, lsn: end };
-      runtime.marks = rememberMark(
-        runtime.marks,
-        mark,
-        Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000),
-      );
-    }
     await this.#lookForOverrides(ownPrimary(runtime));
     const overruled = this.overrides.find(({ file }) => file !== null);
-    const before = new Map(this.standings.map((standing) => [standing.name, standing.eligible]));
-    this.standings = decidePool({
-      consistency: read.consistency,
-      maxLag: read.max_lag,
-      maxLagSeconds: read.max_lag_seconds,
-      maxCommitWait: read.max_commit_wait_seconds * 1000,
-      primary: primary.observation,
+    const look = {
+      primary: primaryOf(runtime).observation,
       replicas: replicasOf(runtime).map((handle) => handle.observation),
       members: this.members,
-      marks: runtime.marks,
-      now: now(),
-    }).map((standing) =>
-      runtime.held.has(standing.name)
-        ? { ...standing, eligible: false, reason: "is being worked on" }
-        : overruled && standing.eligible
-          ? {
-              ...standing,
-              eligible: false,
-              reason: `is not waited for: ${whereSet(overruled)} sets ${overruled.setting}`,
-            }
-          : standing,
-    );
-    for (const { name, eligible, reason } of this.standings) {
-      if (before.get(name) === eligible) continue;
-      runtime.log(
-        eligible ? "info" : "warn",
-        eligible ? `${name} may serve reads` : `${name} may not serve reads: ${reason ?? ""}`,
-      );
-    }
+    };
+    const standings = this.#standings.decide(read, look, (standing) => {
+      if (runtime.held.has(standing.name))
+        return { ...standing, eligible: false, reason: "is being worked on" };
+      if (!overruled || !standing.eligible) return standing;
+      const reason = `is not waited for: ${whereSet(overruled)} sets ${overruled.setting}`;
+      return { ...standing, eligible: false, reason };
+    });
     if (this.#closed) {
       this.members.clear();
       await this.#routeNow();
       return;
     }
-    const eligible = new Set(this.standings.filter((standing) => standing.eligible).map(({ name }) => name));
+    const eligible = new Set(standings.filter((standing) => standing.eligible).map(({ name }) => name));
     if (read.consistency === "read-your-writes") await this.#stepReadYourWrites(eligible);
     else await this.#stepPlain(eligible);
   }

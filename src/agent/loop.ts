@@ -1,0 +1,52 @@
+import { monotonic, pause } from "../system/clock.ts";
+import type { Complaints } from "./complaints.ts";
+
+/** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
+const LOOK_EVERY = 500;
+
+/** Milliseconds that are left to others after a look that took long. */
+const LEAST_PAUSE = 50;
+
+/** What an agent does at each look. */
+export interface Part {
+  /** What a complaint is about. */
+  readonly name: string;
+  readonly look: () => Promise<void> | void;
+  /** Whether what comes next does not wait for it: it may take minutes, or asks a server that may hang. */
+  readonly aside?: true;
+}
+
+/** Does its parts, look after look, one after the other. One that fails keeps no other from its turn. */
+export class Loop {
+  readonly #parts: readonly Part[];
+  readonly #complaints: Complaints;
+
+  constructor(parts: readonly Part[], complaints: Complaints) {
+    this.#parts = parts;
+    this.#complaints = complaints;
+  }
+
+  /** Looks until `isEnding`. */
+  async run(isEnding: () => boolean): Promise<void> {
+    while (!isEnding()) {
+      const start = monotonic();
+      await this.once();
+      await pause(Math.max(LEAST_PAUSE, LOOK_EVERY - (monotonic() - start)));
+    }
+  }
+
+  async once(): Promise<void> {
+    for (const part of this.#parts) {
+      const look = this.#look(part);
+      if (!part.aside) await look;
+    }
+  }
+
+  async #look({ name, look }: Part): Promise<void> {
+    try {
+      await look();
+    } catch (error) {
+      this.#complaints.of(name, error);
+    }
+  }
+}
