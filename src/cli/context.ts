@@ -47,19 +47,27 @@ async function readConfigFile(
   });
 }
 
+interface Loading {
+  /** In the place of the file that `backup.config_file` names. */
+  readonly backupFile?: string | undefined;
+  /** In the place of what the configuration file holds: to see whether it would do. */
+  readonly draft?: string;
+  /** The environment variables that the file was made from, by key. */
+  readonly variables?: ReadonlyMap<string, string>;
+}
+
 export async function loadContext(
   invocation: Invocation,
   output: Output,
   flag: string | undefined,
-  /** In the place of the file that `backup.config_file` names. */
-  namedBackupFile?: string,
-  /** In the place of what the configuration file holds: to see whether it would do. */
-  draft?: string,
+  more: Loading = {},
 ): Promise<Context> {
+  const { backupFile: namedBackupFile, draft } = more;
   const machine = readMachine();
   const { environment } = invocation;
   const read = await readConfigFile(invocation, flag);
-  const file = draft === undefined ? read : { path: read?.path ?? DEFAULT_FILE, text: draft };
+  const whole = draft === undefined ? read : { path: read?.path ?? DEFAULT_FILE, text: draft };
+  const file = whole && { ...whole, variables: more.variables };
   let sources: ConfigSources = {
     file,
     env: environment,

@@ -44,6 +44,8 @@ export function resolveConfig({ file, pgBackupConfig, env, defaults, kept }: Con
   if (reading.problems.length > 0) throw invalid([...reading.problems, ...environment.problems]);
 
   const placeOf = (path: Path): Origin | undefined => {
+    const name = file?.variables?.get(formatPath(path));
+    if (name !== undefined) return { kind: "environment", name };
     const line = lineOf(reading.lines, path);
     return file === undefined || line === undefined ? undefined : { kind: "file", path: file.path, line };
   };

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { formatOrigin, formatPath, leaves } from "../../src/config/origins.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
-import { LINUX_USER, problemsIn, resolveEnvironment, resolveText } from "./sources.ts";
+import { LINUX_USER, problemsFrom, problemsIn, resolveEnvironment, resolveText } from "./sources.ts";
 
 test("without a file there is a primary, a replica and both endpoints on loopback", () => {
   const { config } = resolveEnvironment({});
@@ -166,4 +166,16 @@ test.each([
   "postgres: {parameters: {synchronous_commit: local}}",
 ])("commits wait for replicas by default only where nobody else says what they wait for: %s", (text) => {
   expect(resolveText(text).config.endpoints.read.consistency).toBe("bounded");
+});
+
+test("a mistake in a file that was made from variables is that of its variable", () => {
+  const text = "odoo:\n  role: 'a b'\nnodes:\n  - {name: pg1, port: 0}\n";
+  const variables = new Map([["odoo.role", "POSTGRES_USER"]]);
+  const problems = problemsFrom(() =>
+    resolveConfig({ file: { path: "made.yaml", text, variables }, env: {}, defaults: LINUX_USER }),
+  );
+  expect(problems).toEqual([
+    expect.stringMatching(/^made\.yaml:4: nodes\[0\]\.port: /),
+    expect.stringMatching(/^POSTGRES_USER: /),
+  ]);
 });

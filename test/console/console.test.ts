@@ -207,7 +207,12 @@ describe("acting", () => {
     const { visitor, headers } = await signedIn();
     const before = (await cluster.status()).endpoints.write.node;
     const plan = await ended(visitor, jobOf(await visitor.post("/api/plan", action, headers)));
-    expect(plan).toMatchObject({ plan: true, by: "operator", exit_status: 0, command: "odoo-pg switchover" });
+    expect(plan).toMatchObject({
+      plan: true,
+      by: "operator",
+      exit_status: 0,
+      command: `odoo-pg switchover --config ${cluster.folder}/odoo-pg.yaml`,
+    });
     expect(plan.lines.join("\n")).toContain("Dry run: nothing was changed.");
     expect((await cluster.status()).endpoints.write.node).toBe(before);
 
@@ -231,7 +236,11 @@ describe("acting", () => {
     const { visitor, headers } = await signedIn();
     const backup = { kind: "backup", database: "shop" };
     const words = jobOf(await visitor.post("/api/plan", backup, headers));
-    expect(words).toMatchObject({ exit_status: 0, plan: true, command: "odoo-pg backup create shop" });
+    expect(words).toMatchObject({
+      exit_status: 0,
+      plan: true,
+      command: `odoo-pg backup create shop --config ${cluster.folder}/odoo-pg.yaml`,
+    });
     expect(words.lines[0]).toContain('Database "shop" is backed up');
     const job = await ended(visitor, jobOf(await visitor.post("/api/act", { action: backup }, headers)));
     expect({ status: job.exit_status, lines: job.lines.join("\n") }).toMatchObject({ status: 0 });

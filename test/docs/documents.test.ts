@@ -68,6 +68,24 @@ test("every folder of the sources stands in the architecture's table", () => {
   expect(folders.filter((folder) => !text.includes(folder))).toEqual([]);
 });
 
+test("every file beside the folders of the sources stands in the architecture", () => {
+  const text = read("docs/architecture.md");
+  const files = readdirSync(join(root, "src"), { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => `\`src/${name}\``);
+  expect(files.length).toBeGreaterThan(3);
+  expect(files.filter((file) => !text.includes(file))).toEqual([]);
+});
+
+test("a row of the architecture's table names files of its own folder to begin at", () => {
+  const rows = read("docs/architecture.md").matchAll(/^\| `(src\/[a-z]+\/)`\s*\|.*\|([^|]+)\|$/gm);
+  const named = [...rows].flatMap(([, folder = "", files = ""]) =>
+    [...files.matchAll(/`([^`]+)`/g)].map(([, file = ""]) => `${folder}${file}`),
+  );
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+});
+
 describe("docs/errors.md", () => {
   const text = read("docs/errors.md");
 

@@ -66,7 +66,9 @@ function addContainersOwn({ root, withContext, plainly, invocation }: CommandLin
       plainly(async (output, { args }) => {
         const { namedBackupConfig, originCommand } = await import("../setup/origin.ts");
         const [name = "", ...rest] = args;
-        const context = await loadContext(invocation, output, undefined, namedBackupConfig(name, rest));
+        const context = await loadContext(invocation, output, undefined, {
+          backupFile: namedBackupConfig(name, rest),
+        });
         return await originCommand(await asItsUser(context), name, rest);
       }),
     );

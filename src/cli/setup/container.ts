@@ -62,22 +62,17 @@ export async function container(
 }
 
 /** The variables that stand behind keys of the file that is made of them. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  "odoo.role": "POSTGRES_USER",
-  "odoo.filestore": "ODOO_FILESTORE",
-  "nodes[0].name": "ODOO_PG_NODE",
-  "postgres.initdb_args": "POSTGRES_INITDB_ARGS",
-};
-
-function nameVariable(line: string): string {
-  if (!line.startsWith(`${FIXED.configFile}:`)) return line;
-  return line.replace(/^\S+ (\S+): /, (all, key: string) => (VARIABLES[key] ? `${VARIABLES[key]}: ` : all));
-}
+const VARIABLES: ReadonlyMap<string, string> = new Map([
+  ["odoo.role", "POSTGRES_USER"],
+  ["odoo.filestore", "ODOO_FILESTORE"],
+  ["nodes[0].name", "ODOO_PG_NODE"],
+  ["postgres.initdb_args", "POSTGRES_INITDB_ARGS"],
+]);
 
 /** What may not be read or written is a volume or a mounted file here, and the way out is on the host. */
 async function forContainer(error: unknown): Promise<unknown> {
   if (!(error instanceof OdooPgError)) return error;
-  if (error.code === "config_invalid") return invalid(error.message.split("\n").map(nameVariable));
+  if (error.code === "config_invalid") return invalid([error.message]);
   if (error.code !== "state_dir_unusable") return error;
   const user = (await ownerOf("/proc/self"))?.uid;
   return new OdooPgError("state_dir_unusable", {
@@ -274,7 +269,9 @@ async function writeConfiguration(
   const head = `# Made at each start from the container's variables and ${FIXED.ownFile}: change those.\n`;
   await writeFileAtomic(FIXED.configFile, head + stringify(document), { mode: 0o644 });
   if (place.stateDir !== FIXED.stateLink) await leadLink(FIXED.stateLink, place.stateDir);
-  return await loadContext({ ...invocation, environment: contract.environment }, output, FIXED.configFile);
+  return await loadContext({ ...invocation, environment: contract.environment }, output, FIXED.configFile, {
+    variables: VARIABLES,
+  });
 }
 
 /** No process here could give files to somebody else, nor the agent keep what is somebody else's. @throws OdooPgError config_invalid */

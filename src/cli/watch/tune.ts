@@ -166,7 +166,7 @@ async function apply(
       cause,
     });
   if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
-  const draft = await loadContext(invocation, output, configFile, undefined, after);
+  const draft = await loadContext(invocation, output, configFile, { draft: after });
   if (!saysOnly(context, draft, wanted)) throw unwritable("other values would change with it.");
   await checkParameters(draft, {
     searchPath: searchPath(invocation),

@@ -5,6 +5,8 @@ import type { Problem } from "../problems.ts";
 export interface YamlFile {
   readonly path: string;
   readonly text: string;
+  /** Where the file was made from environment variables: their names, by the key that each stands behind. */
+  readonly variables?: ReadonlyMap<string, string> | undefined;
 }
 
 export interface YamlReading {

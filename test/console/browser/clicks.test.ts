@@ -152,11 +152,11 @@ test("a severe step needs the name typed, and sends it", async () => {
   const action = { kind: "reseed", node: "pg3" } as const;
   const run = job({ action, command: "odoo-pg reseed pg3" });
   reply(({ path }) =>
-    path === "/api/plan" ? done({ ...run, id: "plan", plan: true }, ["pg3 is copied anew from pg1."]) : run,
+    path === "/api/plan" ? done({ ...run, id: "plan", plan: true }, ["pg3 is copied again from pg1."]) : run,
   );
-  await page.getByRole("button", { name: "Make pg3 anew" }).click();
+  await page.getByRole("button", { name: "Rebuild pg3" }).click();
   const dialog = page.getByRole("dialog");
-  const begin = dialog.getByRole("button", { name: "Make pg3 anew" });
+  const begin = dialog.getByRole("button", { name: "Rebuild pg3" });
   await begin.waitFor();
   expect(await begin.isDisabled()).toBe(true);
   await dialog.getByLabel("To go on, type pg3").fill("pg3");
