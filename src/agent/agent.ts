@@ -1,9 +1,8 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
 import { isAnyPooled } from "../config/pooling.ts";
 import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
 import { identityOf } from "../model/observation.ts";
-import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { Metrics } from "../metrics/gather.ts";
@@ -31,7 +30,9 @@ import { Endpoints } from "../services/endpoints.ts";
 import { findPgbouncer } from "../endpoints/pgbouncer/program.ts";
 import { Poolers } from "../services/poolers.ts";
 import { serveHealth } from "./health.ts";
+import { requireFittingRecord } from "./fitting-record.ts";
 import { Loop, type Part } from "./loop.ts";
+import { reportOfNode } from "./node-report.ts";
 import { controlAnswers, type Orders } from "./server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
@@ -63,14 +64,7 @@ import {
   type Runtime,
 } from "../members/runtime.ts";
 import { ensurePasswords, readPassword } from "../store/secrets.ts";
-import {
-  readApplied,
-  readState,
-  writeApplied,
-  writeState,
-  type Applied,
-  type ClusterState,
-} from "../store/state.ts";
+import { readApplied, readState, writeApplied, writeState, type Applied } from "../store/state.ts";
 import { Servers } from "../services/postgres.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { takeDownServers } from "./take-down.ts";
@@ -557,7 +551,6 @@ export class Agent {
 
   #reportWith(haproxy: boolean): AgentReport {
     const runtime = this.#runtime;
-    const standings = new Map(this.#pool?.standings.map((standing) => [standing.name, standing]));
     return {
       pid: ownPid,
       version: this.#options.version,
@@ -574,48 +567,7 @@ export class Agent {
       overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,
       rights: { problem: this.#rights.problem, by_password: this.#rights.byPassword },
-      nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => ({
-        name: handle.node.name,
-        pooled: this.#pool?.members.has(handle.node.name) ?? false,
-        out_of_pool: standings.get(handle.node.name)?.reason ?? null,
-        operation: handle.hold.operation ?? null,
-        waiting: handle.waiting ?? null,
-        failure: handle.failure?.text ?? null,
-        failure_cause: handle.failure?.why ?? null,
-        failure_next: handle.failure?.next ?? null,
-        stranded: handle.stranded,
-        refusal: handle.refusal ?? null,
-        tablespaces: [...handle.tablespaces],
-        last_seen: handle.observation.lastSeen ?? null,
-      })),
+      nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => reportOfNode(handle, this.#pool)),
     };
-  }
-}
-
-/** @throws OdooPgError refused: whose directory it is, and who is primary, is never changed by editing a file. */
-function requireFittingRecord(state: ClusterState, config: Config): void {
-  const safe = "Nothing was changed.";
-  if (state.cluster !== config.cluster) {
-    throw new OdooPgError("refused", {
-      message: `${config.state_dir} is the state directory of cluster "${state.cluster}", and the configuration is that of "${config.cluster}".`,
-      safe,
-      next: `Set another state_dir for "${config.cluster}", or "cluster: ${state.cluster}" back.`,
-    });
-  }
-  if (config.upstream && state.primary !== UPSTREAM) {
-    throw new OdooPgError("refused", {
-      message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
-      safe,
-      next: nextStep`Take "upstream" (and SLAVEHOST) out, then: ${odooPg("up")}. To follow another primary, start with another state_dir.`,
-    });
-  }
-  if (!config.upstream && state.primary === UPSTREAM) {
-    const node = config.nodes[0]?.name ?? "NODE";
-    throw new OdooPgError("refused", {
-      message:
-        'The cluster follows a primary that odoo-pg does not run, and the configuration no longer has "upstream".',
-      safe,
-      next: nextStep`Put "upstream" back, then run ${odooPg("up")}. To make ${node} the primary: put it back, stop the other primary, then: ${odooPg("promote", node)}`,
-    });
   }
 }

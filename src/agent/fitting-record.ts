@@ -1,0 +1,33 @@
+import { UPSTREAM } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { nextStep, odooPg } from "../next-step.ts";
+import type { ClusterState } from "../store/state.ts";
+
+/** @throws OdooPgError refused: whose directory it is, and who is primary, is never changed by editing a file. */
+export function requireFittingRecord(state: ClusterState, config: Config): void {
+  const safe = "Nothing was changed.";
+  if (state.cluster !== config.cluster) {
+    throw new OdooPgError("refused", {
+      message: `${config.state_dir} is the state directory of cluster "${state.cluster}", and the configuration is that of "${config.cluster}".`,
+      safe,
+      next: `Set another state_dir for "${config.cluster}", or "cluster: ${state.cluster}" back.`,
+    });
+  }
+  if (config.upstream && state.primary !== UPSTREAM) {
+    throw new OdooPgError("refused", {
+      message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
+      safe,
+      next: nextStep`Take "upstream" (and SLAVEHOST) out, then: ${odooPg("up")}. To follow another primary, start with another state_dir.`,
+    });
+  }
+  if (!config.upstream && state.primary === UPSTREAM) {
+    const node = config.nodes[0]?.name ?? "NODE";
+    throw new OdooPgError("refused", {
+      message:
+        'The cluster follows a primary that odoo-pg does not run, and the configuration no longer has "upstream".',
+      safe,
+      next: nextStep`Put "upstream" back, then run ${odooPg("up")}. To make ${node} the primary: put it back, stop the other primary, then: ${odooPg("promote", node)}`,
+    });
+  }
+}
