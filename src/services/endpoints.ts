@@ -255,7 +255,7 @@ function haproxyInput(runtime: Served): HaproxyInput {
   };
 }
 
-function listening({ config, elsewhere }: Served, endpoint: Backend): HaproxyInput["write"] {
+function listening({ config }: Served, endpoint: Backend): HaproxyInput["write"] {
   const { port, pooler_port: poolerPort } = config.endpoints[endpoint];
-  return isPooled(config, endpoint) && elsewhere !== true ? { port, poolerPort } : { port };
+  return isPooled(config, endpoint) ? { port, poolerPort } : { port };
 }

@@ -6,6 +6,7 @@ import { prepareStateDirectory } from "../../store/possession.ts";
 import { readApplied, readState } from "../../store/state.ts";
 import { keptSettings } from "../../store/kept-settings.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../../config/layout.ts";
+import { pooledEndpoints } from "../../config/pooling.ts";
 import { withoutUnset, type Environment } from "../../config/environment.ts";
 import { adoptDataDirectory } from "../../container/adopt.ts";
 import { mergeDocuments, readContract, type Contract, type Document } from "../../container/contract.ts";
@@ -353,6 +354,12 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
   if (context.config.endpoints.read.consistency === "read-your-writes") {
     throw invalid([
       "endpoints.read.consistency: read-your-writes needs the agent that runs the primary; these endpoints only look at it: choose bounded or eventual",
+    ]);
+  }
+  const [pooled] = pooledEndpoints(context.config);
+  if (pooled !== undefined) {
+    throw invalid([
+      `endpoints.${pooled}.pooling: who may log in at a pooler is known to the agent that runs the primary alone; these endpoints only look at it: choose none`,
     ]);
   }
   const agent = new EndpointsAgent({
