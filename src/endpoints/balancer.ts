@@ -38,6 +38,7 @@ import {
   readServers,
   readWaiting,
   silentWorkers,
+  tellCarried,
 } from "./runtime.ts";
 import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
@@ -192,6 +193,7 @@ export class Balancer {
 
   /** Clients that wait at each endpoint for a server. @throws OdooPgError not_running, timed_out */
   async waiting(): Promise<WaitingClients> {
+    if (this.oldWorkers.length > 0) await tellCarried(this.files.masterSocket);
     return await readWaiting(this.files.masterSocket);
   }
 
@@ -291,6 +293,7 @@ export class Balancer {
     const outcome = await this.#awaitWorker(wanted, () => !isAlive(pid));
     if (outcome === "answers") {
       await this.#processes();
+      await tellCarried(this.files.masterSocket);
       await this.#removeOtherGates(input);
       return;
     }
@@ -313,6 +316,7 @@ export class Balancer {
       : await this.#awaitWorker(fingerprintOf(input), async () => await this.#reloadFailed(processes));
     if (outcome === "answers") {
       await this.#processes();
+      await tellCarried(this.files.masterSocket);
       await this.#removeOtherGates(input);
       return;
     }

@@ -17,6 +17,15 @@ export const GATE_APPLICATION = "odoo-pg endpoint";
 /** The order that tells how many clients wait, one line for each endpoint: name, clients, milliseconds of who waits longest. */
 export const WAITING_COMMAND = "show odoo-pg waiting";
 
+/**
+ * The order that tells a worker how many sessions of each node workers from before a reload still carry, which it cannot
+ * see: `set odoo-pg carried pg1=20 pg2=0`.
+ */
+export const CARRIED_COMMAND = "set odoo-pg carried";
+/** Milliseconds for which that holds, and for which a new worker waits for it before it leads anybody. */
+const CARRIED_MS = 10_000;
+const UNTOLD_MS = 1000;
+
 /** Clients that try at the same time after a server has accepted again, milliseconds between two tries, seconds for one. */
 const AT_ONCE = 16;
 const EVERY_MS = 50;
@@ -55,6 +64,7 @@ QUESTION = string.pack(">I4I4", #QUESTION + 8, 196608) .. QUESTION
 local waiting = { write = {}, read = {} }
 local answered = { write = true, read = true }
 local chosen, turn = {}, 0
+local carried, told_at, born = {}, nil, nil
 
 local function milliseconds()
   local now = core.now()
@@ -63,6 +73,16 @@ end
 
 local function node_of(server)
   return (server:gsub("%-fallback$", ""))
+end
+
+-- Sessions that workers from before a reload have on a node, as last told; not for long where nobody tells any more.
+local function carried_on(node, now)
+  return told_at and told_at + ${CARRIED_MS} > now and carried[node] or 0
+end
+
+local function is_told(now)
+  born = born or now
+  return told_at ~= nil or born + ${UNTOLD_MS} < now
 end
 
 -- All servers of both endpoints, looked at once: each look at one is dear.
@@ -126,8 +146,10 @@ end
 
 local function try(backend)
   local servers, sessions = look()
+  local now = milliseconds()
+  if not is_told(now) then return nil end
   for _, found in ipairs(in_order(servers[backend])) do
-    if sessions[found.node] < (SESSIONS[found.node] or math.huge) then
+    if sessions[found.node] + carried_on(found.node, now) < (SESSIONS[found.node] or math.huge) then
       -- Before it is asked: others may choose meanwhile.
       turn = turn + 1
       chosen[found.name] = turn
@@ -173,6 +195,14 @@ core.register_service("refuse", "tcp", function(applet)
   local fields = "SFATAL\\0VFATAL\\0C08001\\0MNo server took this connection within " .. LIMIT_MS // 1000
     .. " s: it was down, starting, or full.\\0HAsk who runs the database to look at: odoo-pg status\\0\\0"
   applet:send("E" .. string.pack(">I4", #fields + 4) .. fields)
+end)
+
+core.register_cli({ "set", "odoo-pg", "carried" }, "${CARRIED_COMMAND} NODE=SESSIONS...: sessions of older workers", function(applet, ...)
+  carried, told_at = {}, milliseconds()
+  for _, word in ipairs({ ... }) do
+    local node, sessions = word:match("^(.-)=(%d+)$")
+    if node then carried[node] = tonumber(sessions) end
+  end
 end)
 
 core.register_cli({ "show", "odoo-pg", "waiting" }, "${WAITING_COMMAND}: clients that wait for a server", function(applet)

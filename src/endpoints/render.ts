@@ -93,6 +93,8 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       `maxconn ${input.maxSessions}`,
       `lua-load ${gateFile(input.gate)}`,
       // Where the limit of open files is too low, fewer sessions are better than no start.
+      // With more, 2.6 forgets to wake connections that wait in Lua (seen around reloads). One carries Odoo's load many times.
+      "nbthread 1",
       "no strict-limits",
       "log stdout format iso local0 notice",
     ]),

@@ -4,13 +4,14 @@ import type { WaitingClients } from "../model/waiting.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network/network.ts";
 import { sendSignal } from "../system/process/process.ts";
-import { WAITING_COMMAND } from "./gate.ts";
+import { CARRIED_COMMAND, WAITING_COMMAND } from "./gate.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
 import {
   isFallback,
   leadsTo,
   nameOf,
+  nodeOf,
   WAITING_LINE,
   type AdminState,
   type ServerRef,
@@ -138,6 +139,23 @@ export async function readServers(masterSocket: string): Promise<ServerState[]> 
     ...server,
     sessions: server.sessions + left.flat().filter((session) => isOn(session, server)).length,
   }));
+}
+
+/**
+ * Tells the worker that takes new sessions how many of each node older workers carry: a server's connections are counted
+ * over all of them. @throws OdooPgError not_running, timed_out
+ */
+export async function tellCarried(masterSocket: string): Promise<void> {
+  const { old } = await readProcesses(masterSocket);
+  const sessions = await Promise.all(old.map(async (pid) => await sessionsOfWorker(masterSocket, pid)));
+  const carried = new Map<string, number>();
+  for (const { backend, server } of sessions.flat()) {
+    if ((backend !== "read" && backend !== "write") || server === WAITING_LINE) continue;
+    const node = nodeOf({ backend, server });
+    carried.set(node, (carried.get(node) ?? 0) + 1);
+  }
+  const words = [...carried].map(([node, count]) => `${node}=${count}`);
+  await askCurrent(masterSocket, [CARRIED_COMMAND, ...words].join(" "));
 }
 
 /** Clients that wait at each endpoint for a server. @throws OdooPgError not_running, timed_out */

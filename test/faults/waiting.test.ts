@@ -108,9 +108,12 @@ test("who waits when HAProxy is reloaded is served by the new one, and who is co
   await until("they wait", async () => (await cluster.status()).endpoints.write.waiting?.clients === 5);
   cluster.configure({ endpoints: { wait_seconds: 50 } });
   await succeeds("up");
+  for (const session of held) expect(await session.value("SELECT 1")).toBe(1);
+  // The new one counts what the old one still carries.
+  await until("they wait on", async () => (await cluster.status()).endpoints.write.waiting?.clients === 5);
+  for (const session of held) await session.close();
   await goOn(clients, 5);
   await clients.stop();
   expect(clients.failures).toEqual([]);
-  for (const session of held) expect(await session.value("SELECT 1")).toBe(1);
   await healthy();
 });
