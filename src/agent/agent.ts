@@ -39,7 +39,7 @@ import { factsAccess } from "../members/facts-node.ts";
 import type { Failover } from "../failover/failover.ts";
 import { ManualFailover } from "../failover/manual/manual-failover.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
-import { PoolKeeper } from "../services/read-pool.ts";
+import { ReadPool } from "../services/read-pool.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
 import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
@@ -110,7 +110,7 @@ export class Agent {
   #servers: Servers | undefined;
   #endpoints: Endpoints | undefined;
   #poolers: Poolers | undefined;
-  #pool: PoolKeeper | undefined;
+  #pool: ReadPool | undefined;
   #failover: Failover | undefined;
   #keeping = false;
   readonly #turns: Turns;
@@ -391,7 +391,7 @@ export class Agent {
     this.#poolers ??= new Poolers(runtime);
     this.#poolers.program = pgbouncer;
     const endpoints = this.#endpoints;
-    this.#pool ??= new PoolKeeper(runtime, async (routing) => await endpoints.route(routing));
+    this.#pool ??= new ReadPool(runtime, async (routing) => await endpoints.route(routing));
     this.#failover ??= new ManualFailover(runtime, this.#pool, this.#poolers);
     return runtime;
   }

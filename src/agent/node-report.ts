@@ -1,9 +1,9 @@
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
-import type { PoolKeeper } from "../services/read-pool.ts";
+import type { ReadPool } from "../services/read-pool.ts";
 
 /** What the agent tells of one node, beside what anybody can see by asking the server. */
-export function reportOfNode(handle: NodeHandle, pool: PoolKeeper | undefined): AgentReport["nodes"][number] {
+export function reportOfNode(handle: NodeHandle, pool: ReadPool | undefined): AgentReport["nodes"][number] {
   const { name } = handle.node;
   return {
     name,

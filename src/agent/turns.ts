@@ -1,13 +1,14 @@
 import type * as z from "zod";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import type { Log } from "../system/log.ts";
+import { Mutex } from "../system/mutex.ts";
 import type { Progress } from "../progress.ts";
 import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
 
 /** What changes the cluster goes one after another: each order waits for its turn. */
 export class Turns {
   readonly #log: Log;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new Mutex();
   #current: string | undefined;
   /** Orders that are carried out or wait for their turn. */
   #count = 0;
@@ -49,7 +50,7 @@ export class Turns {
     }
     this.#count += 1;
     if (this.#current !== undefined) progress.note(`waiting for another "${this.#current}" to finish`);
-    const turn = this.#last.then(async () => {
+    return await this.#mutex.run(async () => {
       this.#current = name;
       try {
         this.#log("info", `${name}: begins`);
@@ -64,8 +65,6 @@ export class Turns {
         this.#count -= 1;
       }
     });
-    this.#last = turn.catch(() => {});
-    return await turn;
   }
 
   /**

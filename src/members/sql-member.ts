@@ -1,7 +1,7 @@
 import { silenceOf } from "../postgres/sql/silence.ts";
 import type { NodeConfig } from "../config/layout.ts";
 import type { Depth, NodeObservation } from "../model/observation.ts";
-import { askServer, type Told } from "../postgres/sql/facts.ts";
+import { readServerFacts, type ServerReply } from "../postgres/sql/facts.ts";
 import { now } from "../system/clock.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
@@ -16,7 +16,7 @@ export abstract class SqlMember implements Member {
   readonly node: NodeConfig;
   observation: NodeObservation;
   /** What the server told at the last look; undefined where it did not answer. */
-  told: Told | undefined;
+  told: ServerReply | undefined;
   readonly #access: Superuser | RoleAccess;
   readonly #depth: Exclude<Depth, "identity">;
   /** The look that is under way, and the one that begins when it has ended. */
@@ -79,7 +79,7 @@ export abstract class SqlMember implements Member {
         // Its own statements must never wait for a replica.
         settings: { synchronous_commit: "local", jit: "off" },
       });
-      this.told = await askServer(this.#session, this.told);
+      this.told = await readServerFacts(this.#session, this.told);
       const { facts } = this.told;
       const at = now();
       this.observation = { name, at, answer: { kind: "facts", depth: this.#depth, facts }, lastSeen: at };

@@ -14,6 +14,7 @@ import {
 import { reloadAndWait } from "../postgres/reload.ts";
 import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
 import { now, waitUntil, within } from "../system/clock.ts";
+import { Mutex } from "../system/mutex.ts";
 import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { Standings } from "./standings.ts";
@@ -43,7 +44,7 @@ const OVERRIDES_LIMIT = 1000;
  * commits wait for. Coming back is the opposite: on the list, the list proven in force, everything that was
  * acknowledged before then replayed, only then into the pool.
  */
-export class PoolKeeper {
+export class ReadPool {
   /** What the health answers say; a replica that is not in here gets no session. */
   readonly members = new Set<string>();
   /** How often each node left the pool and its sessions were cut, since the agent was started. */
@@ -69,7 +70,8 @@ export class PoolKeeper {
   #overridesOf = { configuration: "", at: 0 };
   #enlisting: Promise<void> | undefined;
   #closed = false;
-  #last: Promise<void> = Promise.resolve();
+  /** One step at a time: the agent's looks and an operation may ask at once. */
+  readonly #mutex = new Mutex();
   #listTurn: Promise<unknown> = Promise.resolve();
   /** Whether sessions may be left on a replica that is no member: so at the start, and after a cut that was not confirmed. */
   #cutPending = true;
@@ -97,7 +99,7 @@ export class PoolKeeper {
 
   /** One decision over the newest observations, acted upon. @throws what HAProxy or the primary answer; the next look goes on. */
   async step(): Promise<void> {
-    await this.#inTurn(async () => await this.#step());
+    await this.#mutex.run(async () => await this.#step());
   }
 
   async #step(): Promise<void> {
@@ -159,7 +161,7 @@ export class PoolKeeper {
    */
   async empty(): Promise<void> {
     await this.#enlisting?.catch(() => {});
-    await this.#inTurn(async () => {
+    await this.#mutex.run(async () => {
       await this.#leave([...this.members]);
       await this.#list(() => []);
     });
@@ -172,7 +174,7 @@ export class PoolKeeper {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#enlisting?.catch(() => {});
-    await this.#inTurn(async () => await this.#step());
+    await this.#mutex.run(async () => await this.#step());
   }
 
   reopen(): void {
@@ -186,13 +188,6 @@ export class PoolKeeper {
   provenFrom(name: string): Lsn | undefined {
     if (this.overrides.length) return undefined;
     return this.#listed?.has(name) === true ? this.#inForce.get(name) : undefined;
-  }
-
-  /** One step at a time: the looks of the agent and an operation may ask at once. */
-  async #inTurn(act: () => Promise<void>): Promise<void> {
-    const turn = this.#last.then(act);
-    this.#last = turn.catch(() => {});
-    await turn;
   }
 
   async #stepPlain(eligible: ReadonlySet<string>): Promise<void> {

@@ -8,7 +8,7 @@ import { planOf } from "../../src/failover/manual/planning.ts";
 import { handleOf, replicasOf, type Runtime } from "../../src/members/runtime.ts";
 import type { PlanStep } from "../../src/model/plan.ts";
 import { factsOf } from "../../src/model/observation.ts";
-import { PoolKeeper } from "../../src/services/read-pool.ts";
+import { ReadPool } from "../../src/services/read-pool.ts";
 import { PostgresService } from "../../src/services/postgres.ts";
 import { Supervisor } from "../../src/services/supervisor.ts";
 import { throwawayRuntime } from "../members/throwaway-runtime.ts";
@@ -19,13 +19,13 @@ import { waitFor } from "../support/wait.ts";
 const clients = { pause: async () => {}, resume: async () => {} };
 const progress = { step: () => {}, bytes: () => {}, note: () => {} };
 let runtime: Runtime;
-let pool: PoolKeeper;
+let pool: ReadPool;
 let failover: ManualFailover;
 
 beforeAll(async () => {
   runtime = throwawayRuntime(await throwawayNodes(2));
   // Nothing is in front of the servers here.
-  pool = new PoolKeeper(runtime, async () => await Promise.resolve());
+  pool = new ReadPool(runtime, async () => await Promise.resolve());
   failover = new ManualFailover(runtime, pool, clients);
   const { replicas } = await bringUpServers(runtime, failover, undefined, progress, async () => {});
   await awaitStreaming(runtime, failover, replicas, progress);

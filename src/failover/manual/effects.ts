@@ -9,7 +9,7 @@ import type { Release } from "../../members/holds.ts";
 import type { Member } from "../../members/member.ts";
 import { NodeHandle } from "../../members/node-handle.ts";
 import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "../../members/runtime.ts";
-import type { PoolKeeper } from "../../services/read-pool.ts";
+import type { ReadPool } from "../../services/read-pool.ts";
 import type { Effects } from "../carry-out.ts";
 import type { Clients } from "../failover.ts";
 import {
@@ -36,7 +36,7 @@ type StepOf<Kind extends PlanStep["kind"]> = Extract<PlanStep, { kind: Kind }>;
 /** What the steps of one plan do to this host. What one step finds, such as a copy's place, a later one takes up. */
 export class ManualEffects implements Effects {
   readonly #runtime: Runtime;
-  readonly #pool: PoolKeeper;
+  readonly #pool: ReadPool;
   readonly #clients: Clients;
   readonly #progress: Progress;
   readonly #data: ReplicaData;
@@ -46,7 +46,7 @@ export class ManualEffects implements Effects {
   /** Milliseconds from then until the endpoint led writes again. */
   #paused: number | undefined;
 
-  constructor(runtime: Runtime, pool: PoolKeeper, clients: Clients, progress: Progress) {
+  constructor(runtime: Runtime, pool: ReadPool, clients: Clients, progress: Progress) {
     this.#runtime = runtime;
     this.#pool = pool;
     this.#clients = clients;

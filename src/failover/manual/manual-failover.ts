@@ -3,7 +3,7 @@ import type { Plan } from "../../cluster/changes/planned.ts";
 import { identityOf } from "../../model/observation.ts";
 import { primaryOf, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { Progress } from "../../progress.ts";
-import type { PoolKeeper } from "../../services/read-pool.ts";
+import type { ReadPool } from "../../services/read-pool.ts";
 import { carryOutSteps } from "../carry-out.ts";
 import type { Clients, Failover, PrimaryChange, Topology } from "../failover.ts";
 import { ManualEffects } from "./effects.ts";
@@ -13,11 +13,11 @@ import { planOf } from "./planning.ts";
 export class ManualFailover implements Failover {
   readonly kind = "manual";
   readonly #runtime: Runtime;
-  readonly #pool: PoolKeeper;
+  readonly #pool: ReadPool;
   readonly #clients: Clients;
   #unfinished = false;
 
-  constructor(runtime: Runtime, pool: PoolKeeper, clients: Clients) {
+  constructor(runtime: Runtime, pool: ReadPool, clients: Clients) {
     this.#runtime = runtime;
     this.#pool = pool;
     this.#clients = clients;

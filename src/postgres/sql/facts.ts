@@ -45,7 +45,7 @@ FROM (SELECT pg_is_in_recovery() AS on) recovery,
   (SELECT extract(epoch FROM pg_conf_load_time())::float8 AS read_at) configuration`;
 
 /** What a server told of itself: as it told it, to be handed on as JSON, and read. */
-export interface Told {
+export interface ServerReply {
   readonly json: object;
   readonly facts: ServerFacts;
   /** When it last read its configuration, as exactly as it told. */
@@ -58,16 +58,16 @@ export interface Told {
  *   was read since, because that costs more than all the rest
  * @throws SqlError when the server does not answer; ZodError when it answers something unknown.
  */
-export async function askServer(session: Session, before?: Told): Promise<Told> {
+export async function readServerFacts(session: Session, before?: ServerReply): Promise<ServerReply> {
   const [row] = await session.prepared("observe", OBSERVE, [before?.readAt ?? null]);
   const waiting = row?.["pending_restart"] ?? before?.facts.pending_restart;
   const json: object = Object.assign({}, row?.["facts"], { pending_restart: waiting });
   return { json, facts: serverFactsSchema.parse(json), readAt: row?.["read_at"] };
 }
 
-/** One look, by whoever has not looked before. @throws as askServer */
+/** One look, by whoever has not looked before. @throws as readServerFacts */
 export async function observeServer(session: Session): Promise<ServerFacts> {
-  return (await askServer(session)).facts;
+  return (await readServerFacts(session)).facts;
 }
 
 const SIZE = `SELECT coalesce(sum(pg_database_size(oid)), 0)::float8 AS bytes FROM pg_database`;
