@@ -173,7 +173,14 @@ export async function promoteNode(runtime: Runtime, next: NodeHandle): Promise<v
   await waitUntil(
     async () => {
       const facts = factsOf(await next.observe());
-      return facts !== undefined && !facts.in_recovery;
+      if (facts) return !facts.in_recovery;
+      if (await findPostmaster(next.files.dataDir)) return false;
+      // The operation has it, so nobody would start it before this has failed.
+      throw new OdooPgError("node_failed", {
+        message: `${next.node.name} ended while it was promoted.`,
+        safe: `It is recorded as the primary: the agent starts it again and finishes its promotion.`,
+        next: odooPg("status", "--watch"),
+      });
     },
     { what: `${next.node.name} to end its recovery`, limit: 60_000, interval: 5 },
   );
