@@ -123,6 +123,7 @@ export class Agent {
   readonly #console: ConsoleServer;
   readonly #gatherer: Gatherer;
   #loadFailure: OdooPgError | undefined;
+  #loop: Loop | undefined;
   #closers: (() => Promise<void>)[] = [];
 
   constructor(options: AgentOptions) {
@@ -197,7 +198,8 @@ export class Agent {
 
   /** Looks and acts until `stop` or until the cluster was taken down. */
   async run(): Promise<void> {
-    await new Loop(this.#parts(), this.#complaints).run(() => this.#turns.closed);
+    this.#loop = new Loop(this.#parts(), this.#complaints);
+    await this.#loop.run(() => this.#turns.closed);
     await this.close();
   }
 
@@ -373,6 +375,7 @@ export class Agent {
       marks: [],
       held: new Holds(),
       startable: undefined,
+      wake: () => this.#loop?.wake(),
       interruption: new AbortController(),
     };
     runtime.config = config;

@@ -20,6 +20,7 @@ export interface Part {
 export class Loop {
   readonly #parts: readonly Part[];
   readonly #complaints: Complaints;
+  #waking = new AbortController();
 
   constructor(parts: readonly Part[], complaints: Complaints) {
     this.#parts = parts;
@@ -30,9 +31,18 @@ export class Loop {
   async run(isEnding: () => boolean): Promise<void> {
     while (!isEnding()) {
       const start = monotonic();
+      this.#waking = new AbortController();
       await this.once();
-      await pause(Math.max(LEAST_PAUSE, LOOK_EVERY - (monotonic() - start)));
+      await pause(LEAST_PAUSE);
+      const { signal } = this.#waking;
+      // Woken, it is not the pause that failed.
+      await pause(Math.max(0, LOOK_EVERY - (monotonic() - start)), signal).catch(() => {});
     }
+  }
+
+  /** Has the next look begin soon: something has happened. */
+  wake(): void {
+    this.#waking.abort();
   }
 
   async once(): Promise<void> {

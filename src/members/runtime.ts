@@ -52,6 +52,8 @@ export interface Runtime {
   readonly held: Holds;
   /** What was last tried and found to start: nodes share their parameters, and one trial stands for all. */
   startable: string | undefined;
+  /** Has the agent look at the servers soon: something has happened. */
+  readonly wake: () => void;
   /** Ends copies that may take hours, when the cluster is to go down. */
   interruption: AbortController;
 }
@@ -114,7 +116,10 @@ export async function syncHandles(runtime: Runtime): Promise<void> {
     runtime.nodes.get(node.name) ?? newHandle(runtime.layout, node),
   ]);
   runtime.nodes.clear();
-  for (const [name, handle] of ordered) runtime.nodes.set(name, handle);
+  for (const [name, handle] of ordered) {
+    handle.onLost = runtime.wake;
+    runtime.nodes.set(name, handle);
+  }
 }
 
 /** A node of this host, which the superuser looks at. */

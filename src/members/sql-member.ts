@@ -23,6 +23,8 @@ export abstract class SqlMember implements Member {
   #looking: Promise<NodeObservation> | undefined;
   #next: Promise<NodeObservation> | undefined;
   #session: Session | undefined;
+  /** Called when the server ends the session: it goes down, or somebody ended it. The next look says which. */
+  onLost: (() => void) | undefined;
 
   constructor(node: NodeConfig, access: Superuser | RoleAccess, depth: Exclude<Depth, "identity">) {
     this.node = node;
@@ -67,18 +69,26 @@ export abstract class SqlMember implements Member {
     return await looking;
   }
 
+  async #connect(): Promise<Session> {
+    const session = await this.#access.session({
+      applicationName: "odoo-pg agent",
+      connectLimit: LOOK_LIMIT,
+      statementLimit: LOOK_LIMIT,
+      // Its own statements must never wait for a replica.
+      settings: { synchronous_commit: "local", jit: "off" },
+    });
+    session.onEnd(() => {
+      if (this.#session === session) this.onLost?.();
+    });
+    return session;
+  }
+
   async #ask(): Promise<NodeObservation> {
     const { name } = this.node;
     try {
       // A session that the server ended says nothing of the server now.
       if (this.#session?.broken()) await this.disconnect();
-      this.#session ??= await this.#access.session({
-        applicationName: "odoo-pg agent",
-        connectLimit: LOOK_LIMIT,
-        statementLimit: LOOK_LIMIT,
-        // Its own statements must never wait for a replica.
-        settings: { synchronous_commit: "local", jit: "off" },
-      });
+      this.#session ??= await this.#connect();
       this.told = await readServerFacts(this.#session, this.told);
       const { facts } = this.told;
       const at = now();

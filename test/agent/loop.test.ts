@@ -23,6 +23,23 @@ describe("a loop", () => {
     expect(done).toEqual(["a begins", "a ends", "b"]);
   });
 
+  test("looks at once again when it is woken, also while it looks", { timeout: 8000 }, async () => {
+    let looks = 0;
+    const parts: Part[] = [
+      {
+        name: "a",
+        look: () => {
+          looks += 1;
+          if (looks < 20) loop.wake();
+        },
+      },
+    ];
+    const loop = new Loop(parts, complaints().complaints);
+    // Without being woken twenty looks take ten seconds.
+    await loop.run(() => looks === 20);
+    expect(looks).toBe(20);
+  });
+
   test("does not wait for a part that is done aside, and complains when that fails later", async () => {
     const { lines, complaints: told } = complaints();
     const done: string[] = [];

@@ -31,6 +31,7 @@ export function throwawayRuntime(nodes: readonly ThrowawayNode[]): Runtime {
     marks: [],
     held: new Holds(),
     startable: undefined,
+    wake: () => {},
     interruption: new AbortController(),
   };
 }

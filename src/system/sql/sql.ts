@@ -42,6 +42,8 @@ interface Asking {
   readonly close: () => Promise<void>;
   /** True once the connection is known to be broken. */
   readonly broken: () => boolean;
+  /** Calls `listener` when the other side ends the connection, as a server does that goes down. */
+  readonly onEnd: (listener: () => void) => void;
 }
 
 /** A session of a role that may no more than its databases. */
@@ -124,6 +126,7 @@ export async function connect(credentials: Credentials): Promise<OrdinarySession
   // An empty text would not be given, and PGOPTIONS taken.
   const options = startupOptions({ ...credentials.settings }) || " ";
   let broken = false;
+  const listeners: (() => void)[] = [];
   const client = await open(credentials, (ssl) => {
     broken = false;
     const made = new Client({
@@ -145,6 +148,7 @@ export async function connect(credentials: Credentials): Promise<OrdinarySession
     });
     made.on("end", () => {
       broken = true;
+      for (const listener of listeners) listener();
     });
     return made;
   });
@@ -182,6 +186,9 @@ export async function connect(credentials: Credentials): Promise<OrdinarySession
       else await client.end().catch(() => {});
     },
     broken: () => broken,
+    onEnd: (listener) => {
+      listeners.push(listener);
+    },
   };
 }
 
