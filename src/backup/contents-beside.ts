@@ -32,11 +32,18 @@ export async function contentsBeside<T>(
 const nameOf = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
   JSON.stringify([schema, name]);
 
-/** By schema and name. As text: a bigint. Null before the first use. */
+/**
+ * By schema and name. As text: a bigint. Null before the first use. One that somebody has locked is left out: it is not
+ * waited for, and nothing is claimed of it.
+ */
 async function sequenceValues(session: Session): Promise<Map<string, string | null>> {
   const rows = await session.query(
     `SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_sequence_last_value(c.oid)::text AS last_value
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'`,
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'S' AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_locks l
+       WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.granted
+         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))`,
   );
   return new Map(
     rows.map((row) => [

@@ -15,8 +15,6 @@ export interface Wanted {
   readonly primary?: string | undefined;
   /** Nodes that serve reads. */
   readonly pool: readonly string[];
-  /** Nodes that may serve reads when there is neither primary nor pool. */
-  readonly lastResort?: readonly string[];
 }
 
 /** One order to HAProxy. */
@@ -70,11 +68,9 @@ export function planEndpoints(wanted: Wanted, seen: readonly ServerState[]): Act
 /** Names of the server lines that shall be ready. */
 function readyServers(wanted: Wanted): ReadonlySet<string> {
   const { primary } = wanted;
-  const fallbacks = primary === undefined ? (wanted.lastResort ?? []) : [primary];
   return new Set(
     [
-      ...(primary === undefined ? [] : [writeServer(primary)]),
-      ...fallbacks.map(fallbackServer),
+      ...(primary === undefined ? [] : [writeServer(primary), fallbackServer(primary)]),
       ...wanted.pool.map(poolServer),
     ].map(nameOf),
   );

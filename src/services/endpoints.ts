@@ -44,7 +44,7 @@ const KEPT_FREE = 10;
 /** Milliseconds after a reload until sessions on replicas move from the old worker to the new one. */
 const MOVE_AFTER = 60_000;
 
-/** The endpoints of this host: one HAProxy, kept running and led to where the pool keeper says. */
+/** The endpoints of this host: one HAProxy, kept running, and leading to where the read pool says. */
 export class Endpoints implements Service {
   readonly name = "haproxy";
   readonly hold = new Hold();

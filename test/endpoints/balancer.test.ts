@@ -49,12 +49,6 @@ describe("routing", () => {
     expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg1"]));
   });
 
-  test("without primary and pool, reads go to the last resort", async () => {
-    const { balancer, input } = await running();
-    await balancer.route({ pool: [], lastResort: ["pg3"] });
-    expect(new Set(await answering(input.read.port))).toEqual(new Set(["pg3"]));
-  });
-
   test("clients that come before anybody was routed to wait and are served", async () => {
     const { balancer, program, input } = await bench();
     expect(await balancer.ensure(program, input)).toBe("started");

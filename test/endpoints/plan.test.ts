@@ -105,17 +105,6 @@ describe("the order of things", () => {
     ]);
   });
 
-  test("a last resort serves reads only while there is no primary", () => {
-    const seen = cluster(["pg1", "pg2"], []);
-    expect(words(planEndpoints({ pool: [], lastResort: ["pg2"] }, seen))).toEqual([
-      "read/pg2-fallback ready",
-    ]);
-    expect(words(planEndpoints({ primary: "pg1", pool: [], lastResort: ["pg2"] }, seen))).toEqual([
-      "read/pg1-fallback ready",
-      "write/pg1 ready",
-    ]);
-  });
-
   test("without any other node for reads, the joining member comes before the leaving one goes", () => {
     const seen = cluster(["pg2", "pg3"], [poolServer("pg2")]);
     expect(words(planEndpoints({ pool: ["pg3"] }, seen))).toEqual([
@@ -157,7 +146,6 @@ const anyNode = fc.constantFrom(...nodes);
 const anyWanted: fc.Arbitrary<Wanted> = fc.record({
   primary: fc.option(anyNode, { nil: undefined }),
   pool: fc.uniqueArray(anyNode),
-  lastResort: fc.uniqueArray(anyNode),
 });
 const anyState = fc.record({
   admin: fc.constantFrom("ready", "maint", "drain"),
@@ -180,9 +168,7 @@ const anySeen = fc.array(anyState, { minLength: 9, maxLength: 9 }).map((states) 
 function shallBeReady(wanted: Wanted, server: ServerState): boolean {
   if (server.backend === "write") return server.node === wanted.primary;
   if (!isFallback(server)) return wanted.pool.includes(server.node);
-  return wanted.primary === undefined
-    ? (wanted.lastResort ?? []).includes(server.node)
-    : server.node === wanted.primary;
+  return server.node === wanted.primary;
 }
 
 describe("from any state", () => {

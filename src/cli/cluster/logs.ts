@@ -1,3 +1,4 @@
+import type { Config } from "../../config/schema.ts";
 import path from "node:path";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { pgbouncerFiles } from "../../endpoints/pgbouncer/files.ts";
@@ -57,9 +58,15 @@ async function logFile(context: Context, target: string): Promise<string | undef
   const node = config.nodes.find(({ name }) => name === target);
   if (!node) {
     throw new OdooPgError("node_unknown", {
-      message: `There is no log of "${target}". Use one of: agent, haproxy, pgbouncer, ${config.nodes.map(({ name }) => name).join(", ")}.`,
+      message: `There is no log of "${target}". Use one of: ${logsOf(config).join(", ")}.`,
     });
   }
   const files = nodeLayoutOf(layout, node);
   return (await newestLog(files)) ?? (await there(files.startLog));
+}
+
+/** What has a log here. */
+function logsOf({ endpoints, nodes }: Config): string[] {
+  const pools = [endpoints.write, endpoints.read].some(({ pooling }) => pooling === "transaction");
+  return ["agent", "haproxy", ...(pools ? ["pgbouncer"] : []), ...nodes.map(({ name }) => name)];
 }
