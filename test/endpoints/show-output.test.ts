@@ -78,7 +78,10 @@ describe("show stat", () => {
 
   test("what HAProxy never prints is refused", () => {
     expect(() => parseServers(stat(["read,pg2,many,UP,2,,127.0.0.1:5434,-,"]))).toThrow(/scur/);
-    expect(() => parseServers(stat(["other,pg2,0,UP,2,,127.0.0.1:5434,-,"]))).toThrow(/pxname/);
+  });
+
+  test("servers of other backends, such as the way to a newer worker, are no nodes", () => {
+    expect(parseServers(stat(["write_next_worker,next-worker,0,no check,2,,127.0.0.1:5436,-,"]))).toEqual([]);
   });
 });
 
