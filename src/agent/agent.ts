@@ -1,3 +1,4 @@
+import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
 import { isAnyPooled } from "../config/pooling.ts";
@@ -89,7 +90,7 @@ export interface AgentOptions {
   readonly owner: Owner | undefined;
   readonly machine: Machine;
   readonly searchPath: string;
-  readonly installHint: string;
+  readonly install: Install;
   readonly version: string;
   /** Tells this program from others of its version. */
   readonly build: string;

@@ -1,3 +1,4 @@
+import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import path from "node:path";
 import { readState } from "../store/state.ts";
@@ -20,7 +21,7 @@ export interface SourceOptions {
   readonly serverOwner: Owner | undefined;
   readonly machine: Machine;
   readonly searchPath: string;
-  readonly installHint: string;
+  readonly install: Install;
   readonly version: string;
   readonly requestedBy: Manifest["requested_by"]["kind"];
   readonly signal?: AbortSignal | undefined;
@@ -48,7 +49,7 @@ export async function openBackupSource(wish: SourceOptions): Promise<BackupSourc
   const major = await serverMajor(node.name, superuser);
   const installation = await findInstallation(
     { version: major, bin_dir: config.postgres.bin_dir },
-    { searchPath: wish.searchPath, installHint: wish.installHint },
+    { searchPath: wish.searchPath, install: wish.install },
   );
   return {
     config,

@@ -159,13 +159,6 @@ export async function serverOwner(context: Pick<Context, "config" | "machine">):
   });
 }
 
-/** How missing programs are installed here. */
-export function installHint(machine: Machine): string {
-  return machine.platform === "darwin"
-    ? "brew install postgresql@17 haproxy"
-    : `${machine.isRoot ? "" : "sudo "}apt-get install -y postgresql haproxy openssl`;
-}
-
 export function searchPath(invocation: Invocation): string {
   return invocation.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
 }

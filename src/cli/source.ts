@@ -1,3 +1,4 @@
+import { installOn } from "../system/install.ts";
 import { openBackupSource } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../progress.ts";
@@ -6,7 +7,7 @@ import type { EventKind, NewEvent } from "../events/event.ts";
 import { recorded } from "../events/journal.ts";
 import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process/process.ts";
-import { installHint, searchPath, serverOwner, type Context } from "./context.ts";
+import { searchPath, serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { VERSION } from "./setup/version.ts";
 
@@ -28,7 +29,7 @@ export async function onPrimary<T>(
       serverOwner: await serverOwner(context),
       machine: context.machine,
       searchPath: searchPath(context.invocation),
-      installHint: installHint(context.machine),
+      install: installOn(context.machine),
       version: VERSION,
       requestedBy: "command",
       signal: abort.signal,

@@ -1,3 +1,5 @@
+import { ALL_PACKAGES, type Install } from "../system/install.ts";
+import { programPlaces } from "../system/program-places.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { isExecutable, type Owner } from "../system/files/files.ts";
@@ -26,26 +28,13 @@ export function isNewEnough(version: string): boolean {
   return major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor);
 }
 
-function candidates(searchPath: string): string[] {
-  const directories = [
-    ...searchPath.split(":").filter((directory) => directory.startsWith("/")),
-    // Often not in the PATH of an ordinary user.
-    "/usr/sbin",
-    "/usr/local/sbin",
-    "/opt/homebrew/bin",
-    "/usr/local/bin",
-    "/home/linuxbrew/.linuxbrew/bin",
-  ];
-  return [...new Set(directories)].map((directory) => path.join(directory, "haproxy"));
-}
-
 /**
  * Finds HAProxy: the configured program, else PATH, /usr/sbin, Homebrew.
  * @throws OdooPgError haproxy_missing with the command that installs it
  */
 export async function findHaproxy(
   configured: string | undefined,
-  machine: { readonly searchPath: string; readonly installHint: string },
+  machine: { readonly searchPath: string; readonly install: Install },
 ): Promise<HaproxyProgram> {
   const oldest = `${OLDEST.major}.${OLDEST.minor}`;
   if (configured !== undefined) {
@@ -60,7 +49,7 @@ export async function findHaproxy(
     });
   }
   const tooOld: string[] = [];
-  for (const candidate of candidates(machine.searchPath)) {
+  for (const candidate of programPlaces("haproxy", machine.searchPath)) {
     const found = await look(candidate);
     if (found && isNewEnough(found.version)) return found;
     if (found) tooOld.push(`${found.version} at ${candidate}`);
@@ -68,7 +57,7 @@ export async function findHaproxy(
   throw new OdooPgError("haproxy_missing", {
     message: `No HAProxy ${oldest} or later was found${tooOld.length ? `; found: ${tooOld.join(", ")}` : ""}.`,
     safe: "Nothing was changed.",
-    next: machine.installHint,
+    next: machine.install(ALL_PACKAGES),
   });
 }
 

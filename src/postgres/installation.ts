@@ -1,3 +1,4 @@
+import { ALL_PACKAGES, type Install } from "../system/install.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { isExecutable, namesIn } from "../system/files/files.ts";
@@ -51,11 +52,11 @@ async function look(binDir: string): Promise<Installation | undefined> {
 }
 
 /** How a certain version comes to be there: the system's own packages have one version only. */
-function installVersion(version: number, seen: readonly string[], machine: { installHint: string }): string {
-  const command = machine.installHint.replace(
-    / postgresql(@\d+)?(?= |$)/,
-    (_, formula?: string) => ` postgresql${formula === undefined ? "-" : "@"}${version}`,
-  );
+function installVersion(version: number, seen: readonly string[], machine: { install: Install }): string {
+  const command = machine.install({
+    apt: `postgresql-${version} haproxy openssl`,
+    brew: `postgresql@${version} haproxy`,
+  });
   const otherwise = seen.length ? ', or take "postgres.version" away to use one that is installed' : "";
   return `${command} (packages of every version: https://www.postgresql.org/download)${otherwise}`;
 }
@@ -82,7 +83,7 @@ async function* candidates(searchPath: string): AsyncGenerator<string> {
  */
 export async function findInstallation(
   wish: InstallationOptions,
-  machine: { searchPath: string; installHint: string },
+  machine: { searchPath: string; install: Install },
 ): Promise<Installation> {
   if (wish.bin_dir !== undefined) {
     const found = await look(wish.bin_dir);
@@ -108,6 +109,9 @@ export async function findInstallation(
   throw new OdooPgError("postgres_missing", {
     message: `No PostgreSQL ${wanted} with server and client programs was found${seen.length ? `; installed: ${[...new Set(seen)].join(", ")}` : ""}.`,
     safe: "Nothing was changed.",
-    next: wish.version === undefined ? machine.installHint : installVersion(wish.version, seen, machine),
+    next:
+      wish.version === undefined
+        ? machine.install(ALL_PACKAGES)
+        : installVersion(wish.version, seen, machine),
   });
 }

@@ -49,7 +49,7 @@ test("endpoints of nodes that others run lead writes to the one that answers as 
   const agent = new EndpointsAgent({
     served: { config, machine: readMachine(), upstream: undefined, kept: {}, elsewhere: true },
     layout,
-    haproxy: await findHaproxy(undefined, { searchPath: process.env["PATH"] ?? "", installHint: "" }),
+    haproxy: await findHaproxy(undefined, { searchPath: process.env["PATH"] ?? "", install: () => "" }),
     password: PASSWORD,
     log: (level, line) => lines.push(`${level} ${line}`),
   });

@@ -5,7 +5,7 @@ import { findHaproxy, isNewEnough } from "../../src/endpoints/haproxy.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { testedHaproxy } from "./standins.ts";
 
-const machine = { searchPath: "", installHint: "sudo apt-get install -y haproxy" };
+const machine = { searchPath: "", install: () => "sudo apt-get install -y haproxy" };
 
 /** A program that says what an HAProxy of some version says. */
 function saying(words: string): string {

@@ -134,7 +134,7 @@ async function healthAnswers(socketPath: string, owner: Owner | undefined): Prom
 export async function testedHaproxy(): Promise<HaproxyProgram> {
   return await findHaproxy(process.env["ODOO_PG_TEST_HAPROXY"], {
     searchPath: process.env["PATH"] ?? "",
-    installHint: "install haproxy",
+    install: () => "install haproxy",
   });
 }
 

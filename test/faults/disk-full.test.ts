@@ -6,6 +6,7 @@ import { serverOwner } from "../postgres/throwaway-node.ts";
 import { processesUsing } from "../support/processes.ts";
 import { mayMount, mountSmallDisk } from "../support/small-disk.ts";
 import { atEnd } from "../support/scope.ts";
+import { comers } from "./comers.ts";
 import { figure, seconds } from "./figures.ts";
 import { scenario } from "./scenario.ts";
 
@@ -49,6 +50,8 @@ describe.runIf(mayMount)("9. The disk of the primary's WAL is full", () => {
       const { verdict, warnings } = await cluster.status();
       return verdict === "critical" && warnings.some(({ message }) => /No space left/.test(message));
     });
+    // Who comes while the server cannot start waits for the room.
+    const coming = comers(cluster, "write", 4);
     const before = readdirSync(join(node("pg1").dataDir, "base")).sort();
     const full = await cluster.status();
     expect(full.warnings.map(({ code }) => code)).toContain("disk_nearly_full");
@@ -56,6 +59,14 @@ describe.runIf(mayMount)("9. The disk of the primary's WAL is full", () => {
     await step("there is room again", () => rmSync(ballast));
     await step("writes go on", async () => await ledger.goesOn(60_000));
     const took = performance.now() - begin;
+    await until(
+      "all that waited are served",
+      () => new Set(coming.served.map(({ client }) => client)).size === 4,
+    );
+    await coming.stop();
+    expect(coming.failures.filter(({ code }) => ["57P03", "53300", "ECONNREFUSED"].includes(code))).toEqual(
+      [],
+    );
     await healthy();
     expect(readdirSync(join(node("pg1").dataDir, "base")).sort()).toEqual(before);
     expect(await value("pg1", "SELECT count(*)::int FROM kept")).toBe(10_000);

@@ -45,7 +45,7 @@ export async function serverOwner(): Promise<Owner | undefined> {
 }
 
 export async function installation(): Promise<Installation> {
-  return await findInstallation({}, { searchPath: process.env["PATH"] ?? "", installHint: "" });
+  return await findInstallation({}, { searchPath: process.env["PATH"] ?? "", install: () => "" });
 }
 
 /** One node of a throwaway cluster, by the modules alone: no agent, no endpoints. */

@@ -1,3 +1,4 @@
+import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { readCatalogue, type CataloguedBackup } from "../../backup/catalogue.ts";
@@ -27,7 +28,7 @@ import { now } from "../../system/clock.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { installHint, searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 import { VERSION } from "../setup/version.ts";
 import { printableLine } from "../../printable.ts";
@@ -86,7 +87,7 @@ async function openSource(context: Context, requestedBy: "command" | "schedule",
     serverOwner: servers,
     machine: context.machine,
     searchPath: searchPath(context.invocation),
-    installHint: installHint(context.machine),
+    install: installOn(context.machine),
     version: VERSION,
     requestedBy,
     signal,

@@ -1,3 +1,4 @@
+import { installOn } from "../../system/install.ts";
 import { Agent } from "../../agent/agent.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { layoutOf } from "../../config/layout.ts";
@@ -5,7 +6,7 @@ import { openLog } from "../../system/log.ts";
 import { findUser, readMachine } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Invocation } from "../../system/terminal.ts";
-import { installHint, searchPath } from "../context.ts";
+import { searchPath } from "../context.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
 
 /** The detached agent that `up` starts. A signal ends the agent alone: the servers outlive it. */
@@ -23,7 +24,7 @@ export async function runAgent(
     owner,
     machine,
     searchPath: searchPath(invocation),
-    installHint: installHint(machine),
+    install: installOn(machine),
     version: VERSION,
     build: BUILD,
     program: invocation.program,

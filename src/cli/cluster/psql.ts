@@ -1,3 +1,4 @@
+import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { endpointHost } from "../../config/addresses.ts";
 import { agentReport } from "../../agent/ask.ts";
@@ -10,7 +11,7 @@ import { Superuser } from "../../postgres/sql/superuser.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { accepts } from "../../system/network/network.ts";
 import { runInTerminal } from "../../system/process/process.ts";
-import { installHint, searchPath, type Context } from "../context.ts";
+import { searchPath, type Context } from "../context.ts";
 
 /** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
 const ENDPOINT_LIMIT = 1000;
@@ -47,7 +48,7 @@ export async function psql(
   else await assertRuns(context, node);
   const installation = await findInstallation(config.postgres, {
     searchPath: searchPath(context.invocation),
-    installHint: installHint(context.machine),
+    install: installOn(context.machine),
   });
   if (follows) {
     // Its roles and passwords are not ours: psql logs in as its user says.

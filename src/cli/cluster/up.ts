@@ -1,3 +1,4 @@
+import { installOn } from "../../system/install.ts";
 import path from "node:path";
 import { Agent } from "../../agent/agent.ts";
 import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
@@ -13,14 +14,7 @@ import { requireOwnHosts } from "../../services/own-hosts.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
-import {
-  givenPasswords,
-  installHint,
-  loadContext,
-  searchPath,
-  serverOwner,
-  type Context,
-} from "../context.ts";
+import { givenPasswords, loadContext, searchPath, serverOwner, type Context } from "../context.ts";
 import { noteFormerNames } from "../former-names.ts";
 import { printOdooLines } from "../odoo/odoo-conf.ts";
 import { showProgress } from "../progress.ts";
@@ -45,7 +39,7 @@ export async function up(
   const request = await applyRequest(context);
   const owner = await serverOwner(context);
   // What is missing is said before anything is made.
-  const tools = { searchPath: searchPath(context.invocation), installHint: installHint(context.machine) };
+  const tools = { searchPath: searchPath(context.invocation), install: installOn(context.machine) };
   await Promise.all([
     findInstallation(context.config.postgres, tools),
     findHaproxy(context.config.haproxy.program, tools),
@@ -102,7 +96,7 @@ async function stayInForeground(
     owner,
     machine: context.machine,
     searchPath: searchPath(context.invocation),
-    installHint: installHint(context.machine),
+    install: installOn(context.machine),
     version: VERSION,
     build: BUILD,
     program: context.invocation.program,

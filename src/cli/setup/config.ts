@@ -1,3 +1,4 @@
+import { installOn, type Install } from "../../system/install.ts";
 import { odooPg } from "../../next-step.ts";
 import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
@@ -14,7 +15,6 @@ import { nodeLayoutOf } from "../../config/layout.ts";
 import { diskSpace, temporaryDirectory } from "../../system/files/files.ts";
 import {
   givenPasswords,
-  installHint,
   loadContext,
   searchPath,
   serverOwner,
@@ -53,7 +53,7 @@ export async function configCheck(
   };
   await attempt(async () => {
     const context = await loadContext(invocation, output, flag);
-    const tools = { searchPath: searchPath(invocation), installHint: installHint(context.machine) };
+    const tools = { searchPath: searchPath(invocation), install: installOn(context.machine) };
     // A container that has the endpoints alone leads to nodes elsewhere.
     if (!invocation.environment["ENDPOINTS_FOR"])
       await attempt(async () => await requireOwnHosts(context.config));
@@ -94,7 +94,7 @@ export async function configCheck(
 /** Has PostgreSQL's own parser read the configuration of a node. @throws OdooPgError parameter_invalid, postgres_missing */
 export async function checkParameters(
   context: Context,
-  tools: { searchPath: string; installHint: string },
+  tools: { searchPath: string; install: Install },
 ): Promise<void> {
   const { config, layout, machine } = context;
   const installation = await findInstallation(config.postgres, tools);

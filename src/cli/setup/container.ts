@@ -1,3 +1,4 @@
+import { installOn } from "../../system/install.ts";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { parse, stringify } from "yaml";
@@ -41,7 +42,7 @@ import {
 import { openLog, type Log } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
-import { givenPasswords, installHint, loadContext, searchPath, type Context } from "../context.ts";
+import { givenPasswords, loadContext, searchPath, type Context } from "../context.ts";
 import { up } from "../cluster/up.ts";
 
 /** What the process of a container does: a node of PostgreSQL with its agent, or the endpoints of nodes elsewhere. */
@@ -119,7 +120,7 @@ async function runNode(
 ): Promise<ExitStatus> {
   const pgdata = invocation.environment["PGDATA"] ?? path.join(HOME, "data");
   const version = (await readTextIfAny(path.join(pgdata, "PG_VERSION")))?.trim();
-  const installation = await findInstallation({}, { searchPath: searchPath(invocation), installHint: "" });
+  const installation = await findInstallation({}, { searchPath: searchPath(invocation), install: () => "" });
   if (version !== undefined) refuseOtherMajor({ directory: pgdata, version }, installation.major);
   const isMount = (await kindOf(pgdata)) === "directory" && (await isMountPoint(pgdata));
   const place = placeOf(pgdata, { version, isMountPoint: isMount });
@@ -374,7 +375,7 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
     layout: context.layout,
     haproxy: await findHaproxy(undefined, {
       searchPath: searchPath(invocation),
-      installHint: installHint(context.machine),
+      install: installOn(context.machine),
     }),
     password: collectd,
     log: openLog(context.layout.agentLog, undefined, true),

@@ -1,3 +1,4 @@
+import { installOn } from "../../system/install.ts";
 import path from "node:path";
 import { compareSettings, type Row } from "../../advice/tune/advice.ts";
 import { seeMachine, seeSettings, type Compared } from "../../advice/tune/gather.ts";
@@ -23,15 +24,7 @@ import {
   writeFileAtomic,
 } from "../../system/files/files.ts";
 import { checkParameters } from "../setup/config.ts";
-import {
-  DEFAULT_FILE,
-  installHint,
-  loadContext,
-  namedFile,
-  searchPath,
-  suggest,
-  type Context,
-} from "../context.ts";
+import { DEFAULT_FILE, loadContext, namedFile, searchPath, suggest, type Context } from "../context.ts";
 import { showTable } from "../table.ts";
 
 /** The flags as they were written. */
@@ -170,7 +163,7 @@ async function apply(
   if (!saysOnly(context, draft, wanted)) throw unwritable("other values would change with it.");
   await checkParameters(draft, {
     searchPath: searchPath(invocation),
-    installHint: installHint(context.machine),
+    install: installOn(context.machine),
   });
   const lines = changedLines(before ?? "", after);
   if (dryRun) return { file: named, copy: null, lines };

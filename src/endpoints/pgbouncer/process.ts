@@ -59,13 +59,7 @@ export class PgbouncerProcess {
   async presence(): Promise<PoolerPresence> {
     const record = await this.#living();
     if (!record) return { state: "absent" };
-    const answers = await this.admin(record.port)
-      .order("SHOW VERSION")
-      .then(
-        () => true,
-        () => false,
-      );
-    return { state: answers ? "running" : "unresponsive", record };
+    return { state: (await this.#answersAt(record.port)) ? "running" : "unresponsive", record };
   }
 
   /** Whether the process lives: costs no question. */
@@ -89,14 +83,7 @@ export class PgbouncerProcess {
     if (identity !== undefined) await this.#remember({ pid, identity, port });
     const answers = await waitUntil(
       async () => {
-        const answered = this.admin(port).order("SHOW VERSION");
-        if (
-          await answered.then(
-            () => true,
-            () => false,
-          )
-        )
-          return "yes";
+        if (await this.#answersAt(port)) return "yes";
         return isAlive(pid) ? false : "ended";
       },
       { what: "PgBouncer to answer", limit: START_LIMIT },
@@ -123,6 +110,15 @@ export class PgbouncerProcess {
       throw new OdooPgError("timed_out", { message: `PgBouncer (process ${record.pid}) cannot be ended.` });
     await this.#forget();
     return ended ? [] : [record.pid];
+  }
+
+  async #answersAt(port: number): Promise<boolean> {
+    return await this.admin(port)
+      .order("SHOW VERSION")
+      .then(
+        () => true,
+        () => false,
+      );
   }
 
   /** The recorded process, where it is still there. @throws OdooPgError state_dir_unusable when the record is damaged */

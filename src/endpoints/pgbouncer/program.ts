@@ -1,4 +1,5 @@
-import path from "node:path";
+import type { Install } from "../../system/install.ts";
+import { programPlaces } from "../../system/program-places.ts";
 import { OdooPgError } from "../../errors.ts";
 import { isExecutable } from "../../system/files/files.ts";
 import { run } from "../../system/process/process.ts";
@@ -20,29 +21,19 @@ async function look(program: string): Promise<PgbouncerProgram | undefined> {
   return match ? { path: program, version: [Number(match[1]), Number(match[2])] } : undefined;
 }
 
-function candidates(searchPath: string): string[] {
-  const directories = [
-    ...searchPath.split(":").filter((directory) => directory.startsWith("/")),
-    "/usr/sbin",
-    "/usr/local/sbin",
-    "/opt/homebrew/bin",
-    "/usr/local/bin",
-    "/home/linuxbrew/.linuxbrew/bin",
-  ];
-  return [...new Set(directories)].map((directory) => path.join(directory, "pgbouncer"));
-}
-
 /**
  * Finds PgBouncer: the configured program, else PATH, /usr/sbin, Homebrew.
  * @throws OdooPgError pgbouncer_missing
  */
 export async function findPgbouncer(
   configured: string | undefined,
-  machine: { readonly searchPath: string; readonly installHint: string },
+  machine: { readonly searchPath: string; readonly install: Install },
 ): Promise<PgbouncerProgram> {
   const oldest = OLDEST_PGBOUNCER.join(".");
   const found: PgbouncerProgram[] = [];
-  for (const candidate of configured === undefined ? candidates(machine.searchPath) : [configured]) {
+  for (const candidate of configured === undefined
+    ? programPlaces("pgbouncer", machine.searchPath)
+    : [configured]) {
     const program = await look(candidate);
     if (program && isAtLeast(program.version, OLDEST_PGBOUNCER)) return program;
     if (program) found.push(program);
@@ -57,7 +48,7 @@ export async function findPgbouncer(
     safe: "Nothing was changed.",
     next:
       configured === undefined
-        ? machine.installHint.replace(/(install(?: -y)?) .*$/, "$1 pgbouncer")
+        ? machine.install({ apt: "pgbouncer", brew: "pgbouncer" })
         : "Correct pgbouncer.program, or leave it out so that PgBouncer is looked for.",
   });
 }
