@@ -5,28 +5,44 @@ import { readDatabaseContents } from "./read-contents.ts";
 /**
  * What is in the database of a session, read while `work` dumps the same snapshot, and what `work` gave. Sequences know no
  * snapshot: of each the lower of its values before and after is noted, so what was dumped in between is never behind it.
+ * @param further what else the session does when all is read, while `work` may still go on; its signal tells that `work`
+ * has failed, and that all is in vain
  * @throws what `work` throws, before anything of its own.
  */
-export async function contentsBeside<T>(
+export async function contentsBeside<T, U>(
   session: Session,
   work: () => Promise<T>,
-): Promise<{ readonly contents: Contents; readonly result: T }> {
+  further: (signal: AbortSignal) => Promise<U>,
+): Promise<{ readonly contents: Contents; readonly result: T; readonly besides: U }> {
   const before = await sequenceValues(session);
-  const reading = readDatabaseContents(session);
+  const inVain = new AbortController();
+  let begun: Promise<U> | undefined;
+  const beside = async (): Promise<{ readonly contents: Contents; readonly besides: U }> => {
+    const contents = await readDatabaseContents(session).catch(explained);
+    inVain.signal.throwIfAborted();
+    begun = further(inVain.signal);
+    return { contents, besides: await begun };
+  };
+  const reading = beside();
   // Its error is looked at when the work has ended: it must not be the first that is heard.
   reading.catch(() => {});
-  const result = await work();
-  try {
-    const contents = await reading;
-    const after = await sequenceValues(session);
-    const sequences = contents.sequences.map((sequence) => {
-      const name = nameOf(sequence);
-      return { ...sequence, last_value: lower(before.get(name) ?? null, after.get(name) ?? null) };
-    });
-    return { contents: { ...contents, sequences }, result };
-  } catch (error) {
-    throw explainSql(error, "Counting the rows of the database");
-  }
+  const result = await work().catch(async (error: unknown) => {
+    inVain.abort();
+    // Reading may wait for a lock, and ends with the session.
+    await begun?.catch(() => {});
+    throw error;
+  });
+  const { contents, besides } = await reading;
+  const after = await sequenceValues(session).catch(explained);
+  const sequences = contents.sequences.map((sequence) => {
+    const name = nameOf(sequence);
+    return { ...sequence, last_value: lower(before.get(name) ?? null, after.get(name) ?? null) };
+  });
+  return { contents: { ...contents, sequences }, result, besides };
+}
+
+function explained(error: unknown): never {
+  throw explainSql(error, "Counting the rows of the database");
 }
 
 const nameOf = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>

@@ -164,7 +164,12 @@ async function fill(
   const onTable = tableProgress(database, await tableBytes(session), progress);
   const request = { source, session, snapshot, onTable };
   const dumps: Manifest["dumps"] = [];
+  let dumped = false;
   const dumping = async (): Promise<void> => {
+    await dumpAll();
+    dumped = true;
+  };
+  const dumpAll = async (): Promise<void> => {
     if (config.backup.custom) {
       const compression = await dump({ ...request, target: folder, format: "directory", jobs });
       dumps.push({ format: "directory", path: ".", compression });
@@ -177,11 +182,15 @@ async function fill(
     await move(target, path.join(folder, file));
     dumps.push({ format: "plain", path: file, compression });
   };
-  // Rows are counted while pg_dump reads: both see the same snapshot.
-  const { contents } = await contentsBeside(session, dumping);
-
+  // Rows are counted and attachments taken while pg_dump reads: all see the same snapshot.
+  const list = path.join(work, FILESTORE_LIST_FILE);
+  const { contents, besides: files } = await contentsBeside(
+    session,
+    dumping,
+    async (inVain) => await copyAttachments({ ...request, list, inVain, mayTell: () => dumped, progress }),
+  );
+  if (files.part.included) await move(list, path.join(folder, FILESTORE_LIST_FILE));
   const lacks = await readLacks(session, snapshot.major);
-  const files = await copyAttachments(source, session, snapshot, folder, progress);
   const roles = contents.roles.map(({ name }) => name);
   const verifiers = config.backup.role_passwords
     ? await roleVerifiers(session, roles)
@@ -263,6 +272,24 @@ function tableProgress(
   };
 }
 
+/** Tells of attachments what is still to come when the dump is done. */
+function attachmentProgress({
+  session,
+  snapshot,
+  mayTell,
+  progress,
+}: Copying): (bytes: number) => Promise<void> {
+  let total: number | undefined;
+  let told = monotonic();
+  return async (bytes) => {
+    if (!mayTell() || monotonic() - told < TOLD_EVERY) return;
+    told = monotonic();
+    if (total === undefined) progress.step(snapshot.database, "attachments");
+    total ??= await attachmentBytes(session);
+    progress.bytes(snapshot.database, bytes, total);
+  };
+}
+
 interface CopiedAttachments {
   readonly part: FilestorePart;
   readonly copied: number;
@@ -283,15 +310,22 @@ async function filestoreToRead(
     : { filestores, folder, there: await hasFilestore(filestores, folder) };
 }
 
+interface Copying {
+  readonly source: BackupSource;
+  readonly session: SuperuserSession;
+  readonly snapshot: Snapshot;
+  /** File that lists all attachments of the backup. */
+  readonly list: string;
+  readonly inVain: AbortSignal;
+  /** Whether nothing else tells how far it is. */
+  readonly mayTell: () => boolean;
+  readonly progress: Progress;
+}
+
 /** Copies what the snapshot names and the pool lacks; the list of all of it becomes part of the backup. */
-async function copyAttachments(
-  source: BackupSource,
-  session: SuperuserSession,
-  snapshot: Snapshot,
-  folder: string,
-  progress: Progress,
-): Promise<CopiedAttachments> {
-  const { database, odoo } = snapshot;
+async function copyAttachments(copying: Copying): Promise<CopiedAttachments> {
+  const { source, session, snapshot, inVain } = copying;
+  const { odoo } = snapshot;
   const without = (reason: "not_odoo" | "not_configured" | "folder_missing"): CopiedAttachments => ({
     part: { included: false, reason },
     copied: 0,
@@ -303,22 +337,18 @@ async function copyAttachments(
   const filestore = await filestoreToRead(source, snapshot);
   if (filestore === undefined) return without("folder_missing");
   const { filestores, there } = filestore;
-  progress.step(database, "attachments");
-  const listFile = path.join(folder, FILESTORE_LIST_FILE);
-  const list = await openLineWriter(listFile);
+  const list = await openLineWriter(copying.list);
   const pool = new PoolWriter(source.place, filestore.folder, source.owner, list);
   try {
     await pool.open();
-    const total = await attachmentBytes(session);
-    let told = monotonic();
+    const tell = attachmentProgress(copying);
     await readingFilestore(filestores, async () => {
       for await (const names of storeFnames(session)) {
         for (const name of names) {
           source.signal?.throwIfAborted();
+          inVain.throwIfAborted();
           await pool.add(name);
-          if (monotonic() - told < TOLD_EVERY) continue;
-          told = monotonic();
-          progress.bytes(database, pool.added.bytes, total);
+          await tell(pool.added.bytes);
         }
       }
     });
@@ -326,7 +356,7 @@ async function copyAttachments(
     await list.end();
     const { copied, copiedBytes, ...part } = added;
     if (!there && part.files === 0 && part.missing.count > 0) {
-      await removeFile(listFile);
+      await removeFile(copying.list);
       return without("folder_missing");
     }
     // Without its folder, what the pool has of earlier backups is in this one too.

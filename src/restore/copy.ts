@@ -222,6 +222,7 @@ async function copyByDump(copying: Copying): Promise<Copied> {
     const { contents, result } = await contentsBeside(
       session,
       async () => await dumpInto(copying, session, snapshot, immutableUnaccent),
+      async () => {},
     );
     const { setAside, notes: told } = result;
     const expected = withoutSetAside(contents, setAside);

@@ -163,13 +163,17 @@ test("a sequence is noted where it was at most when it was dumped, however it is
   await other.query("SELECT nextval('used'), setval('restarted', 90)");
   const valueNow = async (name: string): Promise<string> =>
     String((await other.query(`SELECT last_value::text AS value FROM ${name}`))[0]?.["value"]);
-  const { contents: found, result: dumped } = await contentsBeside(session, async () => {
-    const used = await valueNow("used");
-    await other.query("SELECT nextval('used'), nextval('fresh')");
-    await other.query("ALTER SEQUENCE restarted RESTART WITH 7");
-    await other.query("SELECT nextval('restarted')");
-    return { used, restarted: await valueNow("restarted") };
-  });
+  const { contents: found, result: dumped } = await contentsBeside(
+    session,
+    async () => {
+      const used = await valueNow("used");
+      await other.query("SELECT nextval('used'), nextval('fresh')");
+      await other.query("ALTER SEQUENCE restarted RESTART WITH 7");
+      await other.query("SELECT nextval('restarted')");
+      return { used, restarted: await valueNow("restarted") };
+    },
+    async () => {},
+  );
   const noted = (sequence: string): string | null | undefined =>
     found.sequences.find(({ name }) => name === sequence)?.last_value;
   expect(dumped).toEqual({ used: "1", restarted: "7" });
