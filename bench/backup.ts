@@ -89,18 +89,28 @@ export const backupTime: Benchmark = {
       const size = bytesBelow(join(backups, newest ?? ""));
       const dumpSize = statSync(dumpFile).size;
 
-      await addAttachments(sql, "prod", filestore, ATTACHMENTS / 100);
-      const before = bytesBelow(join(backups, "filestore"));
-      const second = await timed(async () => void (await odooPg("backup", "create", "prod")));
-      const added = bytesBelow(join(backups, "filestore")) - before;
-      // Odoo's database manager copies the filestore, dumps as SQL and zips both.
-      const odoo = await timed(async () => {
-        const work = join(folder, "odoo");
-        cpSync(join(filestore, "prod"), join(work, "filestore"), { recursive: true });
-        await tool("pg_dump", "--no-owner", "-f", join(work, "dump.sql"), "prod");
-        await execa("zip", ["-q", "-r", join(folder, "odoo.zip"), "."], { cwd: work });
-        rmSync(work, { recursive: true });
-      });
+      const again: number[] = [];
+      const odoo: number[] = [];
+      let added = 0;
+      for (let run = 0; run < RUNS; run += 1) {
+        await addAttachments(sql, "prod", filestore, ATTACHMENTS / 100);
+        const before = bytesBelow(join(backups, "filestore"));
+        again.push(await timed(async () => void (await odooPg("backup", "create", "prod"))));
+        added = bytesBelow(join(backups, "filestore")) - before;
+        // Odoo's database manager copies the filestore, dumps as SQL and zips both.
+        odoo.push(
+          await timed(async () => {
+            const work = join(folder, "odoo");
+            cpSync(join(filestore, "prod"), join(work, "filestore"), { recursive: true });
+            await tool("pg_dump", "--no-owner", "-f", join(work, "dump.sql"), "prod");
+            await execa("zip", ["-q", "-r", join(folder, "odoo.zip"), "."], { cwd: work });
+            rmSync(work, { recursive: true });
+            rmSync(join(folder, "odoo.zip"));
+          }),
+        );
+      }
+      const second = median(again);
+      const zipped = median(odoo);
       const time = median(ours);
       const originTime = median(origin);
       return table(
@@ -123,8 +133,8 @@ export const backupTime: Benchmark = {
           [
             "again with 1 % new attachments, against copy, dump and zip",
             seconds(second),
-            seconds(odoo),
-            ratio(second, odoo),
+            seconds(zipped),
+            ratio(second, zipped),
             "0.15",
           ],
           ["of it new in the pool of attachments", megabytes(added), "", "", ""],
