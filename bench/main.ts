@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { agentIdle } from "./agent-idle.ts";
 import { beforeAndNow } from "./earlier.ts";
 import { backupTime, manyBackups } from "./backup.ts";
+import { hosts } from "./hosts.ts";
 import { describeMachine } from "./machine.ts";
 import { pooling } from "./pooling.ts";
 import { poolLeave } from "./pool-leave.ts";
@@ -33,6 +34,7 @@ const benchmarks: readonly Benchmark[] = [
   reseedTime,
   restoreTime,
   beforeAndNow,
+  hosts,
 ];
 
 /**

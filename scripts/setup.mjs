@@ -1,5 +1,6 @@
 // Sets up what is missing: npm packages, the built program, PostgreSQL, HAProxy, openssl; with --browser, Chromium;
-// with --tests, Prometheus, unzip, zstd, PgBouncer and psycopg2.
+// with --tests, Prometheus, unzip, zstd, PgBouncer and psycopg2; with --hosts, Patroni and etcd of Debian 13 beside the
+// system, and what they and hosts of network namespaces need.
 // Silent when nothing is. This file keeps to syntax that old versions of Node can read.
 const needed = [20, 19];
 const have = process.versions.node.split(".").map(Number);

@@ -14,6 +14,22 @@ const browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrom
 /** Odoo's driver: tests of pooling are run with it. */
 const psycopg2Folders = ["/usr/lib/python3/dist-packages/psycopg2"];
 
+/** Modules of Debian's own Python that Patroni stands on, with the package of each. */
+const patroniModules = {
+  psycopg2: "python3-psycopg2",
+  yaml: "python3-yaml",
+  urllib3: "python3-urllib3",
+  dateutil: "python3-dateutil",
+  psutil: "python3-psutil",
+  click: "python3-click",
+  prettytable: "python3-prettytable",
+  dns: "python3-dnspython",
+  etcd: "python3-etcd",
+};
+
+/** The keys by which Debian signs; other systems have them as a package. */
+export const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /** Where things are on this machine. */
 const machine = {
   /** Programs of the system's administrator are not in every user's PATH. */
@@ -27,7 +43,7 @@ const machine = {
 /**
  * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and what only
  * tests need, where it is asked for: "chromium" (--browser); "prometheus" with its promtool, "unzip", "zstd", "pgbouncer" and
- * "python3-psycopg2" (--tests).
+ * "python3-psycopg2" (--tests); what makes hosts of network namespaces, and what Patroni runs on (--hosts).
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
@@ -44,6 +60,15 @@ export function missingPrograms(places = machine, asked = process.argv) {
     // Debian's own Python alone finds Debian's modules.
     if (!psycopg2Folders.some(existsSync) && findInPath("apt-get", places.path) !== undefined)
       missing.push("python3-psycopg2");
+  }
+  if (asked.includes("--hosts")) {
+    if (findInPath("ip", places.path) === undefined) missing.push("iproute2");
+    if (findInPath("nft", places.path) === undefined) missing.push("nftables");
+    if (!existsSync(debianKeyring)) missing.push("debian-archive-keyring");
+    const absent = Object.entries(patroniModules).filter(
+      ([module]) => !existsSync(`/usr/lib/python3/dist-packages/${module}`),
+    );
+    missing.push(...absent.map(([, name]) => name).filter((name) => !missing.includes(name)));
   }
   return missing;
 }
