@@ -3,17 +3,15 @@ import { factsOf } from "../model/observation.ts";
 import { whereSet } from "../cluster/commit-rules.ts";
 import type { Standing } from "../cluster/pool.ts";
 import {
-  checkpoint,
   type CommitOverride,
   commitOverrides,
   configurationLoadedAt,
-  hasOlderStatements,
-  standbysFlushed,
   writeMark,
 } from "../postgres/sql/operations.ts";
+import { waitedForFrom } from "../postgres/waited-for.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { awaitedNames, quotedNames, renderSynchronous, synchronousNames } from "../postgres/render.ts";
-import { now, waitUntil, within } from "../system/clock.ts";
+import { now, within } from "../system/clock.ts";
 import { Mutex } from "../system/mutex.ts";
 import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
@@ -30,8 +28,6 @@ export interface Routing {
 /** Brings HAProxy to a routing and returns only when the sessions of what left are gone. A HAProxy that is not running has none. */
 export type Route = (routing: Routing) => Promise<void>;
 
-/** Milliseconds for standbys to answer to a mark; one that does not is let go by the next decision. */
-const ANSWER_LIMIT = 5000;
 /** Milliseconds between two looks at what ALTER ROLE and its kin have set: they say nothing when they are changed. */
 const OVERRIDES_EVERY = 60_000;
 /** Milliseconds for such a look. */
@@ -298,16 +294,8 @@ export class ReadPool {
   }
 
   /**
-   * Puts replicas on the list and proves it in force for everyone.
-   * 1. The primary's reload has reached all its processes once our own session has seen it (the postmaster signals all
-   *    in one pass).
-   * 2. Two marks, one after the other, are answered by every listed replica. A WAL sender takes a new configuration
-   *    before it reads answers, and the second mark is sent only after the first was answered: so its answer was read
-   *    under the new list.
-   * 3. Commits only wait at all once the checkpointer has read the list. A checkpoint that begins after the reload
-   *    proves that it has.
-   * 4. A statement takes synchronous_commit when it begins: none that began before the reload may be left.
-   * What was acknowledged before lies below the position taken then; what comes after waits for the replica.
+   * Puts replicas on the list and proves it in force. What was acknowledged before lies below the position taken then;
+   * what comes after waits for the replica.
    */
   async #enlist(names: readonly string[]): Promise<void> {
     const primary = requireOwnPrimary(this.#runtime);
@@ -316,24 +304,13 @@ export class ReadPool {
     const proof = this.#provenFor;
     await this.#list((before) => [...before, ...names]);
     await primary.use(async (session) => {
-      for (const round of ["first", "second"]) {
-        const mark = await writeMark(session);
-        const all = [...(this.#listed ?? names)];
-        await waitUntil(async () => await standbysFlushed(session, all, mark), {
-          what: `the ${round} answer of ${all.join(", ")}`,
-          limit: ANSWER_LIMIT,
-        });
-      }
-      if (!alreadyProven) {
-        // Taken once for this start of the primary: a later reload does not change synchronous_commit again.
-        const since = (this.#ruleSince ??= await configurationLoadedAt(session));
-        await checkpoint(session);
-        await waitUntil(async () => !(await hasOlderStatements(session, since)), {
-          what: "statements that began before the list was in force",
-          limit: ANSWER_LIMIT,
-        });
-      }
-      const from = await writeMark(session);
+      // Taken once for this start of the primary: a later reload does not change synchronous_commit again.
+      if (!alreadyProven) this.#ruleSince ??= await configurationLoadedAt(session);
+      const from = await waitedForFrom(
+        session,
+        () => [...(this.#listed ?? names)],
+        alreadyProven ? undefined : this.#ruleSince,
+      );
       if (this.#provenFor !== proof) return;
       for (const name of names) if (this.#listed?.has(name)) this.#inForce.set(name, from);
     });
