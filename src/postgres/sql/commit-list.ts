@@ -1,0 +1,34 @@
+import { quoteSqlIdentifier, quoteSqlLiteral, type Session } from "../../system/sql/sql.ts";
+
+/** Whom commits wait for, as the server has it now, whatever file says so: names of standbys, all of whom are waited for. */
+export async function listedStandbys(session: Session): Promise<string[]> {
+  const [row] = await session.query("SELECT current_setting('synchronous_standby_names') AS list");
+  return namesIn(String(row?.["list"]));
+}
+
+/** PostgreSQL manual, synchronous_standby_names; Patroni writes a single name, or `2 ("h2","h3")`. */
+export function namesIn(list: string): string[] {
+  const inside = /^\s*(?:(?:first|any)\s+)?\d+\s*\((.*)\)\s*$/i.exec(list)?.[1] ?? list;
+  return inside
+    .split(",")
+    .map((name) => name.trim().replace(/^"(.*)"$/, "$1"))
+    .filter((name) => name !== "" && name !== "*");
+}
+
+/**
+ * Has commits wait for all of these standbys, from the next reload on. It stands in postgresql.auto.conf, which is read
+ * after the files that Patroni writes.
+ */
+export async function writeStandbys(session: Session, names: readonly string[]): Promise<void> {
+  const list = names.length ? `${names.length} (${names.map(quoteSqlIdentifier).join(", ")})` : "";
+  await session.query(`ALTER SYSTEM SET synchronous_standby_names = ${quoteSqlLiteral(list)}`);
+}
+
+/** Which of these standbys have a WAL sender. */
+export async function streamingOf(session: Session, names: readonly string[]): Promise<string[]> {
+  const rows = await session.query(
+    "SELECT DISTINCT application_name AS name FROM pg_stat_replication WHERE application_name = ANY($1::text[])",
+    [names],
+  );
+  return rows.map((row) => String(row["name"]));
+}

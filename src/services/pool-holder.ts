@@ -1,0 +1,47 @@
+import type { Question } from "../cluster/freshness/keeper.ts";
+import { type Grant, type Held, leased, renewed } from "../cluster/freshness/lease.ts";
+import { monotonic } from "../system/clock.ts";
+
+/** Asks every host that may keep the pool. @returns what each that keeps it grants */
+export type AskKeepers = (question: Omit<Question, "from">) => Promise<readonly Grant[]>;
+
+/** A pool to which HAProxy is to be led. */
+export interface HeldPool {
+  readonly names: readonly string[];
+  /** What it is of; undefined where nothing was ever granted. */
+  readonly grant: Grant | undefined;
+}
+
+/** What this host was told of who may be read from: it holds for a moment, and is asked for again and again. */
+export class PoolHolder {
+  readonly #ask: AskKeepers;
+  #held: Held | undefined;
+  #applied: Question["applied"];
+
+  constructor(ask: AskKeepers) {
+    this.#ask = ask;
+  }
+
+  /** Asks. @returns whether it is another pool than before */
+  async refresh(): Promise<boolean> {
+    const before = this.pool().names.join();
+    const askedAt = monotonic();
+    for (const grant of await this.#ask({ applied: this.#applied }))
+      this.#held = renewed(this.#held, grant, askedAt);
+    return this.pool().names.join() !== before;
+  }
+
+  /** Whether a replica may be read from at this moment. */
+  serves(name: string): boolean {
+    return leased(this.#held, monotonic()).includes(name);
+  }
+
+  pool(): HeldPool {
+    return { names: leased(this.#held, monotonic()), grant: this.#held?.grant };
+  }
+
+  /** HAProxy has no session any more on a replica outside of this pool. */
+  led({ grant }: HeldPool): void {
+    this.#applied = grant && { term: grant.term, version: grant.version };
+  }
+}

@@ -1,0 +1,204 @@
+import {
+  asked,
+  decided,
+  type Keeper,
+  newKeeper,
+  type Question,
+  serving,
+} from "../cluster/freshness/keeper.ts";
+import type { Grant } from "../cluster/freshness/lease.ts";
+import type { Lsn } from "../model/lsn.ts";
+import { reloadAndWait } from "../postgres/reload.ts";
+import { listedStandbys, streamingOf, writeStandbys } from "../postgres/sql/commit-list.ts";
+import { configurationLoadedAt, endSenders, writeMark } from "../postgres/sql/operations.ts";
+import { waitedForFrom } from "../postgres/waited-for.ts";
+import { monotonic, waitUntil } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import type { Session } from "../system/sql/sql.ts";
+
+/** Milliseconds for a WAL sender to end that was told to; one that has not is told again at the next look. */
+const SENDER_LIMIT = 2000;
+
+/** The primary of several hosts, which this host runs. */
+export interface KeptPrimary {
+  readonly name: string;
+  readonly dataDir: string;
+  /** Runs something in a session of the superuser. @throws SqlError */
+  readonly use: <T>(act: (session: Session) => Promise<T>) => Promise<T>;
+  /** Has the server let none of these replicate, all others as ever; returns when it has read that. */
+  readonly refuse: (names: readonly string[]) => Promise<void>;
+  /** Whom Patroni may promote, as a majority of the store has it. @throws where it does not answer */
+  readonly promotable: () => Promise<ReadonlySet<string>>;
+}
+
+/** What was seen of the replicas, and of the primary. */
+export interface PoolSight {
+  readonly eligible: ReadonlySet<string>;
+  readonly replayed: ReadonlyMap<string, Lsn>;
+  /** Which start of the primary's processes it is: what was proven for another one is not proven. */
+  readonly start: string;
+}
+
+/**
+ * Keeps the pool of several hosts, on the primary's: whom commits wait for, whose replication is refused while it leaves,
+ * and what agents are answered that ask who may be read from. What is decided lies in cluster/freshness.
+ */
+export class PoolKeeper {
+  readonly #primary: KeptPrimary;
+  readonly #log: Log;
+  #keeper: Keeper | undefined;
+  #rightUntil = -Infinity;
+  /** The list as this reign has last written it; undefined before, and where a write may have failed. */
+  #listed: readonly string[] | undefined;
+  readonly #inForce = new Map<string, Lsn>();
+  #refused: readonly string[] = [];
+  readonly #silentSince = new Map<string, number>();
+  #start = "";
+  /** When this start of the primary first read that commits wait (its clock, milliseconds). */
+  #ruleSince: number | undefined;
+  #proving: Promise<void> | undefined;
+
+  constructor(primary: KeptPrimary, log: Log) {
+    this.#primary = primary;
+    this.#log = log;
+  }
+
+  /** Whether it reigns. */
+  get term(): number | undefined {
+    return this.#keeper?.term;
+  }
+
+  /** Begins to reign, with a term that is higher than all before. @throws SqlError */
+  async begin(term: number): Promise<void> {
+    const listed = await this.#primary.use(listedStandbys);
+    // What Patroni has set it may set otherwise: the same names are written, so that they are this reign's.
+    this.#listed = undefined;
+    this.#inForce.clear();
+    this.#silentSince.clear();
+    // One before may have refused somebody and come no further.
+    await this.#primary.refuse([]);
+    this.#refused = [];
+    this.#keeper = newKeeper(term, listed);
+  }
+
+  /** Reigns no longer: nobody is granted anything. */
+  end(): void {
+    this.#keeper = undefined;
+    this.#rightUntil = -Infinity;
+  }
+
+  /** @param until when the right to reign ends unless it is renewed (monotonic clock) */
+  mayReign(until: number): void {
+    this.#rightUntil = until;
+  }
+
+  /** @returns undefined where it does not reign */
+  answer(question: Question): Grant | undefined {
+    if (!this.#keeper) return undefined;
+    const { keeper, grant } = asked(this.#keeper, question, monotonic(), this.#rightUntil);
+    this.#keeper = keeper;
+    return grant;
+  }
+
+  /** One decision over what was seen last, acted upon. @throws what the server or the store answer; the next one goes on */
+  async step(sight: PoolSight): Promise<void> {
+    if (!this.#keeper) return;
+    if (sight.start !== this.#start) {
+      this.#inForce.clear();
+      this.#ruleSince = undefined;
+      this.#start = sight.start;
+    }
+    const sync = await this.#sync();
+    // Answers may have been given meanwhile, and the reign may be over.
+    if (!this.#keeper) return;
+    const before = serving(this.#keeper);
+    const look = { ...sight, inForce: this.#inForce, silentSince: this.#silentSince, sync };
+    const { keeper, orders } = decided(this.#keeper, look, monotonic());
+    this.#keeper = keeper;
+    this.#tell(before, serving(keeper));
+    await this.#refuse([...new Set([...orders.refused, ...this.#refused])]);
+    if (this.#listed === undefined || !same(orders.list, this.#listed)) await this.#list(orders.list);
+    // Whoever is off the list replicates again, and only then.
+    await this.#refuse(orders.refused);
+    this.#prove();
+  }
+
+  /** Asked for only where it decides something. */
+  async #sync() {
+    if (this.#silentSince.size === 0) return undefined;
+    const at = monotonic();
+    const members = await this.#primary.promotable().catch(() => undefined);
+    return members && { members, at };
+  }
+
+  async #refuse(names: readonly string[]): Promise<void> {
+    if (!same(names, this.#refused)) {
+      await this.#primary.refuse(names);
+      this.#refused = [...names].sort();
+      for (const name of this.#silentSince.keys()) if (!names.includes(name)) this.#silentSince.delete(name);
+    }
+    const waiting = names.filter((name) => !this.#silentSince.has(name));
+    if (waiting.length === 0) return;
+    await this.#primary.use(async (session) => {
+      await endSenders(session, waiting);
+      await waitUntil(async () => (await streamingOf(session, waiting)).length === 0, {
+        what: `the end of replication to ${waiting.join(", ")}`,
+        limit: SENDER_LIMIT,
+      });
+    });
+    for (const name of waiting) this.#silentSince.set(name, monotonic());
+  }
+
+  async #list(names: readonly string[]): Promise<void> {
+    for (const name of this.#inForce.keys()) if (!names.includes(name)) this.#inForce.delete(name);
+    // A write that fails may have been done all the same.
+    this.#listed = undefined;
+    await this.#primary.use(async (session) => {
+      await writeStandbys(session, names);
+      await reloadAndWait(session, this.#primary.dataDir, this.#primary.name);
+      // An answer to it releases those who wait under the list before.
+      await writeMark(session);
+    });
+    this.#listed = names;
+    this.#log("info", `commits wait for: ${names.join(", ") || "no replica"}`);
+  }
+
+  /** Proves of those on the list that commits wait for them. One that cannot be proven is tried again at the next look. */
+  #prove(): void {
+    if (this.#proving) return;
+    const names = (this.#listed ?? []).filter(
+      (name) => !this.#inForce.has(name) && !this.#refused.includes(name),
+    );
+    if (names.length === 0) return;
+    this.#proving = this.#proveNow(names)
+      .catch((error: unknown) =>
+        this.#log("warn", `${names.join(", ")} not in the pool yet: ${String(error)}`),
+      )
+      .finally(() => {
+        this.#proving = undefined;
+      });
+  }
+
+  async #proveNow(names: readonly string[]): Promise<void> {
+    const { term } = this;
+    const start = this.#start;
+    await this.#primary.use(async (session) => {
+      // A reign found the list as it was: whether all processes have read that is not known.
+      if (this.#inForce.size === 0) this.#ruleSince ??= await configurationLoadedAt(session);
+      const streaming = (): string[] => (this.#listed ?? []).filter((name) => !this.#refused.includes(name));
+      const since = this.#inForce.size === 0 ? this.#ruleSince : undefined;
+      const from = await waitedForFrom(session, streaming, since);
+      if (this.term !== term || this.#start !== start) return;
+      for (const name of names) if (this.#listed?.includes(name) === true) this.#inForce.set(name, from);
+    });
+  }
+
+  #tell(before: readonly string[], after: readonly string[]): void {
+    if (!same(before, after))
+      this.#log("info", `replicas that may be read from: ${after.join(", ") || "none"}`);
+  }
+}
+
+function same(one: readonly string[], other: readonly string[]): boolean {
+  return [...one].sort().join() === [...other].sort().join();
+}
