@@ -23,7 +23,7 @@ import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { Complaints } from "./complaints.ts";
-import { Diary } from "./diary.ts";
+import { EventWriter } from "./event-writer.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { Holds } from "../members/holds.ts";
 import { ForeignPrimary } from "../members/foreign-primary.ts";
@@ -50,12 +50,12 @@ import type {
   operationSchema,
   Outcome,
 } from "../cluster/documents/agent-report.ts";
-import { RightsKeeper } from "./rights-keeper.ts";
+import { DatabaseOwnership } from "./database-ownership.ts";
 import { ReplicationLog } from "./replication-log.ts";
-import { lookAround } from "../members/observations.ts";
+import { observeAll } from "../members/observations.ts";
 import { Cached } from "../system/cached.ts";
-import { lookWhetherStranded } from "../members/stranded.ts";
-import { lookAtTablespaces } from "../members/tablespaces.ts";
+import { checkMissingWal } from "../members/missing-wal.ts";
+import { recordTablespaces } from "../members/tablespaces.ts";
 import {
   keepSettings,
   loadState,
@@ -70,20 +70,20 @@ import { Servers } from "../services/postgres.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { takeDownServers } from "./take-down.ts";
 import { Samples } from "../observe/samples.ts";
-import { Turns } from "./turns.ts";
-import { Watch } from "../observe/watch.ts";
+import { OperationQueue } from "./operation-queue.ts";
+import { StatusSource } from "../observe/status-source.ts";
 
 /** Milliseconds for HAProxy to answer while a report is made: less than anybody waits for the report. */
-const HAPROXY_LIMIT = 300;
+const HAPROXY_TIMEOUT = 300;
 
 /** Milliseconds between two looks at the size of the databases, for who asks, and for each: it costs a look at every file. */
-const BYTES = { every: 5000, limit: 150 };
+const BYTES = { every: 5000, timeout: 150 };
 
 /** Milliseconds for the first look at it: before it there is nothing to tell. A status takes less than two seconds. */
 const FIRST_BYTES = 700;
 
 /** Milliseconds for replicas to join the read pool at `up`. */
-const SETTLE_LIMIT = 30_000;
+const SETTLE_TIMEOUT = 30_000;
 
 export interface AgentOptions {
   readonly stateDir: string;
@@ -114,10 +114,10 @@ export class Agent {
   #pool: ReadPool | undefined;
   #failover: Failover | undefined;
   #keeping = false;
-  readonly #turns: Turns;
-  readonly #diary: Diary;
+  readonly #turns: OperationQueue;
+  readonly #eventWriter: EventWriter;
   /** How the cluster is, for who asks inside the agent. */
-  readonly watch: Watch;
+  readonly statusSource: StatusSource;
   readonly samples: Samples;
   /** What is known of Odoo's databases, for who asks inside the agent. */
   readonly facts: OdooFactsCache;
@@ -131,21 +131,21 @@ export class Agent {
     this.#options = options;
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(options.program);
-    this.#turns = new Turns(options.log);
+    this.#turns = new OperationQueue(options.log);
     this.#complaints = new Complaints(options.log);
     this.#supervisor = new Supervisor(options.log);
-    this.#diary = new Diary(this.#layout, options.owner);
-    this.watch = new Watch({
+    this.#eventWriter = new EventWriter(this.#layout, options.owner);
+    this.statusSource = new StatusSource({
       layout: this.#layout,
       runtime: () => this.#runtime,
       failure: () => this.#loadFailure,
-      report: async () => this.#reportWith((await this.#endpoints?.answered(HAPROXY_LIMIT)) ?? false),
+      report: async () => this.#reportWith((await this.#endpoints?.answered(HAPROXY_TIMEOUT)) ?? false),
     });
-    this.samples = new Samples(options.stateDir, options.owner, this.watch);
+    this.samples = new Samples(options.stateDir, options.owner, this.statusSource);
     this.facts = new OdooFactsCache(() => factsAccess(this.#runtime));
     const metrics = new Metrics({
       runtime: () => this.#runtime,
-      watch: this.watch,
+      statusSource: this.statusSource,
       facts: this.facts,
       poolLeaves: () => this.#pool?.leaves ?? new Map(),
       version: options.version,
@@ -153,7 +153,7 @@ export class Agent {
     this.#gatherer = new Gatherer({
       stateDir: options.stateDir,
       runtime: () => this.#runtime,
-      watch: this.watch,
+      statusSource: this.statusSource,
       samples: this.samples,
       odoo: this.facts,
     });
@@ -222,7 +222,7 @@ export class Agent {
     await this.#turns.take("up", progress, async () => {
       const before = await readApplied(this.#layout);
       const { cluster } = request.config;
-      await this.#diary.of(
+      await this.#eventWriter.of(
         { kind: "up", by },
         async () => await this.#apply(request, before, progress),
         () => upEvent(by, cluster, before?.config, request.config),
@@ -288,10 +288,10 @@ export class Agent {
     const pool = this.#pool;
     if (!pool) return;
     const settled = (): boolean =>
-      pool.standings.every(({ name, eligible }) => !eligible || pool.members.has(name));
+      pool.eligibilities.every(({ name, eligible }) => !eligible || pool.members.has(name));
     // A long statement on the primary may hold the proof up: the cluster is up all the same, and reads go to the primary.
-    await waitUntil(settled, { what: "the replicas to join the read pool", limit: SETTLE_LIMIT }).catch(() =>
-      progress.note("not every replica is in the read pool yet", odooPg("status", "--watch")),
+    await waitUntil(settled, { what: "the replicas to join the read pool", timeout: SETTLE_TIMEOUT }).catch(
+      () => progress.note("not every replica is in the read pool yet", odooPg("status", "--watch")),
     );
   }
 
@@ -309,7 +309,7 @@ export class Agent {
       await this.#takeDownEndpoints();
       await this.#poolers?.stop();
       await takeDownServers(runtime, progress);
-      this.#diary.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
+      this.#eventWriter.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
     });
     this.stop();
   }
@@ -338,7 +338,7 @@ export class Agent {
       }
       if (request.dry_run) return await carryOut(request, failover, progress);
       const node = request.operation === "switchover" ? request.to : request.node;
-      return await this.#diary.of(
+      return await this.#eventWriter.of(
         { kind: request.operation, by, node },
         async () => await carryOut(request, failover, progress),
         () => operationEvent(request, by, runtime.state.history.at(-1)),
@@ -407,57 +407,57 @@ export class Agent {
     };
     const supervisor = this.#supervisor;
     return [
-      { name: "console", look: () => this.#console.tick() },
-      { name: "look", look: async () => await this.#lookAtMembers() },
+      { name: "console", run: () => this.#console.tick() },
+      { name: "look", run: async () => await this.#observeMembers() },
       {
         name: "tablespaces",
-        look: kept(async (runtime) => await this.#eachNode(runtime, lookAtTablespaces)),
+        run: kept(async (runtime) => await this.#eachNode(runtime, recordTablespaces)),
       },
       // A start may take minutes, and the pool must be looked after meanwhile.
-      { name: "servers", look: kept(async (runtime) => await this.#lookAtServers(runtime)), aside: true },
-      { name: "replication log", look: kept((runtime) => this.#replicationLog.tick(runtime)) },
+      { name: "servers", run: kept(async (runtime) => await this.#superviseServers(runtime)), aside: true },
+      { name: "replication log", run: kept((runtime) => this.#replicationLog.tick(runtime)) },
       // Also while a long operation goes on, such as the copy of a large node.
       {
         name: "haproxy",
-        look: kept(async () => this.#endpoints && (await supervisor.look(this.#endpoints))),
+        run: kept(async () => this.#endpoints && (await supervisor.check(this.#endpoints))),
       },
-      { name: "pgbouncer", look: kept(async () => await this.#lookAtPoolers()) },
+      { name: "pgbouncer", run: kept(async () => await this.#supervisePoolers()) },
       {
         name: "pgbouncer's roles",
-        look: kept(async (runtime) => await this.#poolers?.tick(runtime)),
+        run: kept(async (runtime) => await this.#poolers?.tick(runtime)),
         aside: true,
       },
-      { name: "read pool", look: kept(async () => await this.#pool?.step()) },
-      { name: "stranded", look: kept(async (runtime) => await this.#eachNode(runtime, lookWhetherStranded)) },
-      { name: "rights", look: kept(async (runtime) => await this.#rights.tick(runtime)), aside: true },
-      { name: "failover", look: kept((runtime) => this.#finishChange(runtime)) },
-      { name: "samples", look: kept(async (runtime) => await this.samples.tick(runtime)), aside: true },
+      { name: "read pool", run: kept(async () => await this.#pool?.step()) },
+      { name: "missing WAL", run: kept(async (runtime) => await this.#eachNode(runtime, checkMissingWal)) },
+      { name: "rights", run: kept(async (runtime) => await this.#rights.tick(runtime)), aside: true },
+      { name: "failover", run: kept((runtime) => this.#finishChange(runtime)) },
+      { name: "samples", run: kept(async (runtime) => await this.samples.tick(runtime)), aside: true },
       {
         name: "alarms",
-        look: kept((runtime) => this.#alarms.tick(runtime, async () => await this.watch.status())),
+        run: kept((runtime) => this.#alarms.tick(runtime, async () => await this.statusSource.status())),
       },
-      { name: "backup", look: kept(async (runtime) => await this.#backups.tick(runtime)) },
+      { name: "backup", run: kept(async (runtime) => await this.#backups.tick(runtime)) },
     ];
   }
 
-  async #lookAtMembers(): Promise<void> {
+  async #observeMembers(): Promise<void> {
     const runtime = this.#runtime;
     if (!runtime) return;
     const members = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
-    await Promise.all(members.map(async (member) => await member.glance()));
-    this.#diary.look(members);
+    await Promise.all(members.map(async (member) => await member.observeShared()));
+    this.#eventWriter.observed(members);
   }
 
-  async #lookAtServers(runtime: Runtime): Promise<void> {
+  async #superviseServers(runtime: Runtime): Promise<void> {
     const servers = this.#servers;
     if (!servers) return;
     const nodes = [...runtime.nodes.values()];
-    await Promise.all(nodes.map(async (handle) => await this.#supervisor.look(servers.of(handle))));
+    await Promise.all(nodes.map(async (handle) => await this.#supervisor.check(servers.of(handle))));
   }
 
-  async #lookAtPoolers(): Promise<void> {
+  async #supervisePoolers(): Promise<void> {
     for (const pooler of this.#poolers?.services ?? [])
-      if (this.#keeping) await this.#supervisor.look(pooler);
+      if (this.#keeping) await this.#supervisor.check(pooler);
   }
 
   /** What fails at one node keeps nothing from the others. */
@@ -497,17 +497,17 @@ export class Agent {
       const { primary } = failover.topology();
       if (!plan.steps.some(({ kind }) => kind === "settle")) return;
       const text = `the change of the primary was finished: ${primary} is the primary now`;
-      this.#diary.write({ kind: "promote", by: "agent", node: primary, text });
+      this.#eventWriter.write({ kind: "promote", by: "agent", node: primary, text });
     });
   }
 
   #finishing: Promise<void> | undefined;
-  readonly #rights = new RightsKeeper();
+  readonly #rights = new DatabaseOwnership();
   readonly #replicationLog = new ReplicationLog();
 
   readonly #databaseBytes = new Cached({
     ...BYTES,
-    look: async () => {
+    read: async () => {
       const runtime = this.#runtime;
       return runtime && (await requireOwnPrimary(runtime).use(databaseBytes));
     },
@@ -516,9 +516,9 @@ export class Agent {
   #asOrders(): Orders {
     return {
       report: async () => await this.report(),
-      looks: async () => {
+      observations: async () => {
         const [nodes, bytes] = await Promise.all([
-          lookAround(this.#runtime?.nodes.values() ?? []),
+          observeAll(this.#runtime?.nodes.values() ?? []),
           this.#databaseBytes.now(),
         ]);
         // Where the look takes long, what the last one saw.
@@ -550,7 +550,7 @@ export class Agent {
   }
 
   async report(): Promise<AgentReport> {
-    return this.#reportWith((await this.#endpoints?.answer(HAPROXY_LIMIT)) ?? false);
+    return this.#reportWith((await this.#endpoints?.answer(HAPROXY_TIMEOUT)) ?? false);
   }
 
   #reportWith(haproxy: boolean): AgentReport {

@@ -50,7 +50,7 @@ import {
   type Runtime,
 } from "../members/runtime.ts";
 import { removeGoneNodes } from "./removed-nodes.ts";
-import { lookWhetherStranded } from "../members/stranded.ts";
+import { checkMissingWal } from "../members/missing-wal.ts";
 import { storePasswords } from "../store/secrets.ts";
 import { guardTablespaces, tablespaceTroubles } from "../members/tablespaces.ts";
 import { waitingForReseed } from "../model/tablespaces.ts";
@@ -396,7 +396,7 @@ async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<v
       streak = streams ? streak + 1 : 0;
       if (streak >= CONFIRMED) return true;
       if (streams) return false;
-      if (!(await lookWhetherStranded(runtime, handle).catch(() => false))) return false;
+      if (!(await checkMissingWal(runtime, handle).catch(() => false))) return false;
       throw new OdooPgError("node_not_ready", {
         message: `Node ${name} needs reseed: ${runtime.state.primary} no longer has the WAL that it needs to catch up.`,
         safe: "Its data is untouched.",
@@ -405,7 +405,7 @@ async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<v
     },
     {
       what: `${name} to stream from ${runtime.state.primary}`,
-      limit: 60_000,
+      timeout: 60_000,
       next: nextStep`Look: ${odooPg("logs", name)}`,
     },
   );

@@ -24,7 +24,7 @@ export async function newConsoleLink(
   layout: Layout,
 ): Promise<{ readonly link: string; readonly until: string }> {
   const answer = await requestJson(
-    { socketPath: layout.agentSocket, method: "POST", path: "/console-key", limit: 2000 },
+    { socketPath: layout.agentSocket, method: "POST", path: "/console-key", timeout: 2000 },
     linkSchema,
   );
   if ("error" in answer) throw errorFromEvent(answer.error);
@@ -49,7 +49,7 @@ export async function order(
       method: "POST",
       path,
       body: { ...body, by: requester() },
-      limit: 0,
+      timeout: 0,
       signal,
     })) {
       lines += 1;
@@ -89,7 +89,7 @@ export async function order(
 }
 
 /** Milliseconds for an agent that has the lock to answer. */
-const HOLDER_LIMIT = 5000;
+const HOLDER_TIMEOUT = 5000;
 
 export interface AgentStart {
   readonly layout: Layout;
@@ -116,7 +116,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
   if (present) {
     if (!present.ending) {
       for (const socketPath of [layout.agentSocket, layout.formerAgentSocket])
-        await requestJson({ socketPath, method: "POST", path: "/leave", limit: 2000 }, z.unknown()).catch(
+        await requestJson({ socketPath, method: "POST", path: "/leave", timeout: 2000 }, z.unknown()).catch(
           () => {},
         );
     }
@@ -124,7 +124,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
       (await agentReport(layout, 500)) === undefined && (await lockHolder(layout.lockFile)) === undefined;
     await waitUntil(hasLeft, {
       what: `the agent of version ${present.version} to leave`,
-      limit: 30_000,
+      timeout: 30_000,
       interval: 10,
     });
   }
@@ -151,7 +151,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
       if (ended === undefined) return false;
       // Another `up` was faster: its agent holds the lock and answers in a moment.
       const holder = await lockHolder(layout.lockFile);
-      if (holder !== undefined && monotonic() - ended < HOLDER_LIMIT) return false;
+      if (holder !== undefined && monotonic() - ended < HOLDER_TIMEOUT) return false;
       if (await agentReport(layout, 1000)) return true;
       if (holder !== undefined) throw silentHolder(holder, layout);
       throw new OdooPgError("not_running", {
@@ -160,7 +160,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
         next: `Read ${layout.agentLog}, then run the same command again.`,
       });
     },
-    { what: "the agent to start", limit: 30_000, interval: 10 },
+    { what: "the agent to start", timeout: 30_000, interval: 10 },
   );
 }
 
@@ -184,7 +184,7 @@ export async function orderEvenIfItLeft(
   }
   await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
     what: "the agent to leave",
-    limit: 10_000,
+    timeout: 10_000,
   });
   await ensureAgent(start);
   return await order(layout, path, body, onEvent, signal);

@@ -2,7 +2,7 @@ import { monotonic, pause } from "../system/clock.ts";
 import type { Complaints } from "./complaints.ts";
 
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
-const LOOK_EVERY = 500;
+const ROUND_EVERY = 500;
 
 /** Milliseconds that are left to others after a look that took long. */
 const LEAST_PAUSE = 50;
@@ -11,7 +11,7 @@ const LEAST_PAUSE = 50;
 export interface Part {
   /** What a complaint is about. */
   readonly name: string;
-  readonly look: () => Promise<void> | void;
+  readonly run: () => Promise<void> | void;
   /** Whether what comes next does not wait for it: it may take minutes, or asks a server that may hang. */
   readonly aside?: true;
 }
@@ -36,7 +36,7 @@ export class Loop {
       await pause(LEAST_PAUSE);
       const { signal } = this.#waking;
       // Woken, it is not the pause that failed.
-      await pause(Math.max(0, LOOK_EVERY - (monotonic() - start)), signal).catch(() => {});
+      await pause(Math.max(0, ROUND_EVERY - (monotonic() - start)), signal).catch(() => {});
     }
   }
 
@@ -47,14 +47,14 @@ export class Loop {
 
   async once(): Promise<void> {
     for (const part of this.#parts) {
-      const look = this.#look(part);
-      if (!part.aside) await look;
+      const run = this.#run(part);
+      if (!part.aside) await run;
     }
   }
 
-  async #look({ name, look }: Part): Promise<void> {
+  async #run({ name, run }: Part): Promise<void> {
     try {
-      await look();
+      await run();
     } catch (error) {
       this.#complaints.of(name, error);
     }

@@ -35,7 +35,7 @@ export function refuseNodeChanges(runtime: Runtime, before: Config | undefined):
   }
 }
 
-/** Nodes that the configuration no longer has: stopped, their slots dropped, their data kept aside. */
+/** Nodes that the configuration no longer has: stopped, their slots dropped, their data set aside. */
 export async function removeGoneNodes(
   runtime: Runtime,
   before: Config | undefined,

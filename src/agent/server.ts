@@ -14,8 +14,8 @@ import {
 /** What the control socket may ask of the agent. */
 export interface Orders {
   readonly report: () => Promise<AgentReport>;
-  /** What `looksSchema` reads. */
-  readonly looks: () => Promise<object>;
+  /** What `observationsSchema` reads. */
+  readonly observations: () => Promise<object>;
   readonly apply: (request: ApplyRequest, progress: Progress, by: string) => Promise<void>;
   readonly operate: (
     request: z.output<typeof operationSchema>,
@@ -33,7 +33,7 @@ export interface Orders {
 export function controlAnswers(agent: Orders): Hono {
   const app = new Hono();
   app.get("/report", async (context) => context.json(await agent.report()));
-  app.get("/looks", async (context) => context.json(await agent.looks()));
+  app.get("/observations", async (context) => context.json(await agent.observations()));
   app.post("/apply", async (context) => {
     const body: unknown = await context.req.json();
     const request = applyRequestSchema.parse(body);

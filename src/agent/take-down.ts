@@ -3,7 +3,7 @@ import type { Progress } from "../progress.ts";
 import { handleOf, replicasOf, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for one server's shutdown checkpoint. */
-const STOP_LIMIT = 300_000;
+const STOP_TIMEOUT = 300_000;
 
 /**
  * Stops the servers so that nothing is lost: the primary first and by fast shutdown, while the replicas are still
@@ -16,7 +16,7 @@ export async function takeDownServers(runtime: Runtime, progress: Progress): Pro
     progress.step(name, "stop");
     await handle.disconnect();
     try {
-      await stopServer(handle.files.dataDir, name, "fast", STOP_LIMIT);
+      await stopServer(handle.files.dataDir, name, "fast", STOP_TIMEOUT);
     } finally {
       // Nobody starts it again meanwhile: the agent no longer keeps the cluster running.
       handle.hold.release();

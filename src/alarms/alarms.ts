@@ -14,19 +14,19 @@ import { conditionsOf, type Pressure } from "./conditions.ts";
 import { readAlarms, setAlarmsAside, writeAlarms, type SavedAlarms } from "./state-file.ts";
 
 /** Milliseconds between two looks, and for the status that a look needs. */
-const LOOK_EVERY = 5000;
-const STATUS_LIMIT = 4000;
+const CHECK_EVERY = 5000;
+const STATUS_TIMEOUT = 4000;
 
 /** Milliseconds between two looks at connections, locks and transaction numbers, for each, and until one is too old. */
 const PRESSURE_EVERY = 60_000;
-const PRESSURE_LIMIT = 5000;
+const PRESSURE_TIMEOUT = 5000;
 const PRESSURE_KEPT = 180_000;
 
 /** Milliseconds between two signs of life. */
 const ALIVE_EVERY = 60_000;
 
 /** Milliseconds that the last record may take when the agent ends. */
-const LAST_RECORD_LIMIT = 2000;
+const LAST_RECORD_TIMEOUT = 2000;
 
 /** A channel by which alarms do not arrive. */
 export interface FailingChannel {
@@ -40,8 +40,8 @@ export interface FailingChannel {
 export class Alarms {
   #state: AlarmsState | undefined;
   readonly #queues = new Map<string, ChannelQueue>();
-  #looking: Promise<void> | undefined;
-  #lookedAt = -Infinity;
+  #checking: Promise<void> | undefined;
+  #checkedAt = -Infinity;
   #pressure: { readonly at: number; readonly seen: Pressure } | undefined;
   #askedAt = -Infinity;
   #aliveAt = -Infinity;
@@ -62,12 +62,12 @@ export class Alarms {
   /** Looks when a look is due, and returns at once. Called at every look of the agent. */
   tick(runtime: Runtime, status: () => Promise<StatusDocument>): void {
     this.#runtime = runtime;
-    if (this.#closed || this.#looking || monotonic() - this.#lookedAt < LOOK_EVERY) return;
-    this.#lookedAt = monotonic();
-    this.#looking = this.#look(runtime, status)
+    if (this.#closed || this.#checking || monotonic() - this.#checkedAt < CHECK_EVERY) return;
+    this.#checkedAt = monotonic();
+    this.#checking = this.#check(runtime, status)
       .catch((error: unknown) => this.#complain(runtime, error))
       .finally(() => {
-        this.#looking = undefined;
+        this.#checking = undefined;
       });
   }
 
@@ -79,7 +79,7 @@ export class Alarms {
     if (!runtime || !this.#state) return;
     // An agent that was told to end is not missed.
     this.#state = { ...this.#state, looked_at: null };
-    await within(LAST_RECORD_LIMIT, "the record of alarms", this.#save(runtime)).catch((error: unknown) =>
+    await within(LAST_RECORD_TIMEOUT, "the record of alarms", this.#save(runtime)).catch((error: unknown) =>
       this.#complain(runtime, error),
     );
   }
@@ -95,12 +95,12 @@ export class Alarms {
     }
   }
 
-  async #look(runtime: Runtime, status: () => Promise<StatusDocument>): Promise<void> {
+  async #check(runtime: Runtime, status: () => Promise<StatusDocument>): Promise<void> {
     const { config, machine, log } = runtime;
     const saved = this.#state ? undefined : await this.#readSaved(runtime);
     this.#state ??= saved ?? NO_ALARMS;
     this.#syncQueues(runtime, saved?.channels ?? {});
-    const document = await within(STATUS_LIMIT, "the status", status());
+    const document = await within(STATUS_TIMEOUT, "the status", status());
     // The agent may have been told to end meanwhile: what it sees now is the end.
     if (this.#closed) return;
     this.#askForPressure(runtime);
@@ -171,7 +171,7 @@ export class Alarms {
     if (!factsOf(primary.observation)) return;
     this.#askedAt = monotonic();
     primary
-      .use(readPressure, PRESSURE_LIMIT)
+      .use(readPressure, PRESSURE_TIMEOUT)
       .then((seen) => {
         this.#pressure = { at: monotonic(), seen };
       })

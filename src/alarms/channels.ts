@@ -6,20 +6,20 @@ import { healthchecksSignal, mail, pingAddress, plainText, slackBody, telegramBo
 import type { AlarmMessage } from "./message.ts";
 
 /** Milliseconds that a channel may take for one message. */
-export const DELIVERY_LIMIT = 15_000;
+export const DELIVERY_TIMEOUT = 15_000;
 
 export type ChannelName = "webhook" | "slack" | "telegram" | "healthchecks" | "mail" | "command";
 
 /** A way by which alarms are told. What throws says why, without any secret. */
 export interface Channel {
   readonly name: ChannelName;
-  /** Delivers one message within DELIVERY_LIMIT, and says what was not quite right. @throws Error */
+  /** Delivers one message within DELIVERY_TIMEOUT, and says what was not quite right. @throws Error */
   readonly deliver: (message: AlarmMessage) => Promise<string | undefined>;
   /** Says that all is well, where somebody waits for it: a dead man's switch. @throws Error */
   readonly alive?: (text: string) => Promise<void>;
 }
 
-/** The channels of the configuration. Their files are read anew for each message. */
+/** The channels of the configuration. Their files are read for each message. */
 export function channelsOf({ alarms }: Pick<Config, "alarms">): Channel[] {
   const { webhook_file, slack_file, telegram_file, healthchecks_file, mail: mailing, command } = alarms;
   const [program, ...args] = command;
@@ -56,7 +56,7 @@ function webhook(file: string): Channel {
   return {
     name: "webhook",
     deliver: async (message) => {
-      await posting(file, async (address) => await postJson(address, message, DELIVERY_LIMIT));
+      await posting(file, async (address) => await postJson(address, message, DELIVERY_TIMEOUT));
       return undefined;
     },
   };
@@ -66,7 +66,7 @@ function slack(file: string): Channel {
   return {
     name: "slack",
     deliver: async (message) => {
-      await posting(file, async (address) => await postJson(address, slackBody(message), DELIVERY_LIMIT));
+      await posting(file, async (address) => await postJson(address, slackBody(message), DELIVERY_TIMEOUT));
       return undefined;
     },
   };
@@ -85,7 +85,7 @@ function telegram(file: string): Channel {
           );
         }
         address.search = "";
-        await postJson(address.href, telegramBody(message, chat), DELIVERY_LIMIT);
+        await postJson(address.href, telegramBody(message, chat), DELIVERY_TIMEOUT);
       });
       return undefined;
     },
@@ -99,7 +99,7 @@ function healthchecks(file: string): Channel {
       const answer = await postText(
         pingAddress(address, signal),
         { type: "text/plain; charset=utf-8", text },
-        DELIVERY_LIMIT,
+        DELIVERY_TIMEOUT,
       );
       // It says "OK" with status 200 to what it does not record: an unknown check, or more than five pings a minute.
       if (/not found|rate limited/i.test(answer)) throw new Error(`it answers "${answer.slice(0, 60)}"`);
@@ -140,7 +140,7 @@ function mailChannel(mailing: NonNullable<Config["alarms"]["mail"]>): Channel {
       const refused = await sendMail(
         { host, port: port ?? usual[security], security, login, ca },
         mail(message, from, to),
-        DELIVERY_LIMIT,
+        DELIVERY_TIMEOUT,
       ).catch((error: unknown) => {
         const hint = /certificate/i.test(wordsOf(error))
           ? " (alarms.mail.ca_file names the authority to trust)"
@@ -158,7 +158,7 @@ function commandChannel(program: string, args: readonly string[]): Channel {
     deliver: async (message) => {
       const ran = await run(program, args, {
         input: `${JSON.stringify(message)}\n`,
-        limit: DELIVERY_LIMIT,
+        timeout: DELIVERY_TIMEOUT,
       });
       if (ran.exitCode === 0) return undefined;
       const words = ran.stderr.trim().split("\n").slice(-3).join(" ").slice(0, 300);

@@ -65,7 +65,7 @@ export interface PrimaryChange {
   readonly text: string;
 }
 
-export interface Look {
+export interface AlarmInput {
   readonly cluster: string;
   readonly host: string;
   readonly rules: RuleSettings;
@@ -88,42 +88,42 @@ const RECORD_EVERY = 60_000;
  * What is to be told after a look. An alarm begins when it was there at every look for as long as its rule says, and
  * ends when it was gone at every look for as long; so its begin and its end take turns.
  */
-export function decide(state: AlarmsState, look: Look, now: number): Decision {
+export function decide(state: AlarmsState, input: AlarmInput, now: number): Decision {
   const conditions = new Map(
-    look.conditions.filter(({ rule }) => isEnabled(look.rules, rule)).map((seen) => [keyOf(seen), seen]),
+    input.conditions.filter(({ rule }) => isEnabled(input.rules, rule)).map((seen) => [keyOf(seen), seen]),
   );
-  const told: Told[] = [];
+  const announcements: Announcement[] = [];
   const alarms: Alarm[] = [];
   const known = new Set<string>();
   for (const before of state.alarms) {
     known.add(keyOf(before));
     const alarm = { ...before, since: Math.min(before.since, now) };
     const seen = conditions.get(keyOf(before));
-    if (seen) alarms.push(atSight(alarm, seen, look.rules, now, told));
+    if (seen) alarms.push(atSight(alarm, seen, input.rules, now, announcements));
     else if (alarm.told_at !== null) {
       const gone = Math.min(alarm.gone_since ?? now, now);
-      if (now - gone < endsAfterSeconds(look.rules, alarm.rule) * 1000)
+      if (now - gone < endsAfterSeconds(input.rules, alarm.rule) * 1000)
         alarms.push({ ...alarm, gone_since: gone });
-      else told.push({ event: "ends", alarm });
+      else announcements.push({ event: "ends", alarm });
     }
   }
   for (const seen of conditions.values()) {
     if (known.has(keyOf(seen)) || seen.is === "unclear") continue;
     const alarm: Alarm = { ...fieldsOf(seen), since: now, told_at: null, gone_since: null };
-    alarms.push(atSight(alarm, seen, look.rules, now, told));
+    alarms.push(atSight(alarm, seen, input.rules, now, announcements));
   }
-  told.push(...awayOf(state, look.rules, now), ...changesOf(state, look));
+  announcements.push(...awayOf(state, input.rules, now), ...changesOf(state, input));
   return {
     state: {
       alarms,
-      history_at: look.changes.at(-1)?.at ?? state.history_at ?? new Date(now).toISOString(),
+      history_at: input.changes.at(-1)?.at ?? state.history_at ?? new Date(now).toISOString(),
       looked_at: isRecent(state.looked_at, now) ? state.looked_at : now,
     },
-    messages: messagesOf(told, alarms, look, now),
+    messages: messagesOf(announcements, alarms, input, now),
   };
 }
 
-interface Told {
+interface Announcement {
   readonly event: "begins" | "ends" | "happened";
   readonly alarm: Omit<Alarm, "told_at" | "gone_since">;
 }
@@ -141,35 +141,41 @@ function fieldsOf({
   return { rule, subject, text, next };
 }
 
-function atSight(alarm: Alarm, seen: Condition, rules: RuleSettings, now: number, told: Told[]): Alarm {
+function atSight(
+  alarm: Alarm,
+  seen: Condition,
+  rules: RuleSettings,
+  now: number,
+  announcements: Announcement[],
+): Alarm {
   const present = { ...alarm, gone_since: null };
   if (seen.is === "unclear" || alarm.told_at !== null) return present;
   // The text is that of the moment at which it is told.
   const pending = { ...present, ...fieldsOf(seen) };
   if (now - alarm.since < afterSeconds(rules, alarm.rule) * 1000) return pending;
-  told.push({ event: "begins", alarm: pending });
+  announcements.push({ event: "begins", alarm: pending });
   return { ...pending, told_at: now };
 }
 
-function isRecent(looked: number | null, now: number): boolean {
-  return looked !== null && looked <= now && now - looked < RECORD_EVERY;
+function isRecent(checkedAt: number | null, now: number): boolean {
+  return checkedAt !== null && checkedAt <= now && now - checkedAt < RECORD_EVERY;
 }
 
 /** The time during which nobody looked, if it was long. */
-function awayOf({ looked_at: looked }: AlarmsState, rules: RuleSettings, now: number): Told[] {
-  if (looked === null || !isEnabled(rules, "agent_away")) return [];
-  if (now - looked < edgesOf(rules, "agent_away").from * 1000) return [];
-  const text = `No agent looked after the cluster for ${showSeconds((now - looked) / 1000)}, from ${minute(looked)} to ${minute(now)}: what died meanwhile was not started again. It looks again now.`;
+function awayOf({ looked_at: checkedAt }: AlarmsState, rules: RuleSettings, now: number): Announcement[] {
+  if (checkedAt === null || !isEnabled(rules, "agent_away")) return [];
+  if (now - checkedAt < edgesOf(rules, "agent_away").from * 1000) return [];
+  const text = `No agent looked after the cluster for ${showSeconds((now - checkedAt) / 1000)}, from ${minute(checkedAt)} to ${minute(now)}: what died meanwhile was not started again. It looks again now.`;
   return [
     {
       event: "happened",
-      alarm: { rule: "agent_away", subject: null, text, next: [odooPg("logs", "agent")], since: looked },
+      alarm: { rule: "agent_away", subject: null, text, next: [odooPg("logs", "agent")], since: checkedAt },
     },
   ];
 }
 
 /** Changes of the primary since the last look. Those of before the first look are no news. */
-function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: Look): Told[] {
+function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: AlarmInput): Announcement[] {
   if (seen === null || !isEnabled(rules, "switchover")) return [];
   return changes
     .filter(({ at }) => at > seen)
@@ -180,13 +186,13 @@ function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: Look):
 }
 
 function messagesOf(
-  told: readonly Told[],
+  announcements: readonly Announcement[],
   alarms: readonly Alarm[],
-  { cluster, host, configFile }: Look,
+  { cluster, host, configFile }: AlarmInput,
   now: number,
 ): AlarmMessage[] {
   const on = countOf(alarms);
-  return told.map(({ event, alarm: { rule, subject, text, next, since } }) => ({
+  return announcements.map(({ event, alarm: { rule, subject, text, next, since } }) => ({
     version: 1,
     id: [cluster, rule, subject ?? "-", since, event].join(":"),
     event,

@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { monotonic, now, within } from "../system/clock.ts";
 import { permissionsOf } from "../system/files/files.ts";
-import { channelsOf, DELIVERY_LIMIT, secretFilesOf, wordsOf, type ChannelName } from "./channels.ts";
+import { channelsOf, DELIVERY_TIMEOUT, secretFilesOf, wordsOf, type ChannelName } from "./channels.ts";
 import type { AlarmMessage } from "./message.ts";
 
 /** How a channel took a message that says that it is a test. */
@@ -14,7 +14,7 @@ export interface Tried {
   readonly remark: string | null;
 }
 
-/** Milliseconds beyond the limit of a channel that looks after its limit itself. */
+/** Milliseconds beyond the timeout of a channel that keeps to it by itself. */
 const GRACE = 1000;
 
 /** Sends a test through every channel of a configuration, all at the same time. */
@@ -41,7 +41,7 @@ export async function tryChannels(config: Config, host: string): Promise<Tried[]
       const start = monotonic();
       const seconds = (): number => Math.round((monotonic() - start) / 100) / 10;
       try {
-        const remark = await within(DELIVERY_LIMIT + GRACE, name, deliver(message));
+        const remark = await within(DELIVERY_TIMEOUT + GRACE, name, deliver(message));
         return { channel: name, ok: true, seconds: seconds(), error: null, remark: remark ?? null };
       } catch (error) {
         return { channel: name, ok: false, seconds: seconds(), error: wordsOf(error), remark: null };

@@ -3,7 +3,7 @@ import path from "node:path";
 import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, namesIn, writeFileAtomic, type Owner } from "../system/files/files.ts";
-import { lookAtJsonFile, readJsonFile } from "../system/files/json-file.ts";
+import { inspectJsonFile, readJsonFile } from "../system/files/json-file.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
 import {
   CHECKS_FILE,
@@ -86,7 +86,7 @@ const DAMAGED = {
 
 /** What was found when the backup was looked at after it was made. A damaged record proves nothing, and says so. */
 async function readChecks(folder: string): Promise<Checks> {
-  const read = await lookAtJsonFile(path.join(folder, CHECKS_FILE), checksSchema);
+  const read = await inspectJsonFile(path.join(folder, CHECKS_FILE), checksSchema);
   if (!read) return NO_CHECKS;
   if (read.ok) return read.value;
   return { ...NO_CHECKS, problems: [`${CHECKS_FILE} is damaged (${read.problem}): verify the backup again`] };

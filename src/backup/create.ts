@@ -47,7 +47,7 @@ import type { BackupSource } from "./source.ts";
 export const PARALLEL_FROM = 64 * 1024 * 1024;
 
 /** Milliseconds that a backup waits for a table that somebody has locked. */
-const LOCK_LIMIT = 120_000;
+const LOCK_TIMEOUT = 120_000;
 
 /** Times that a backup is begun when somebody's exclusive lock comes between. */
 const ATTEMPTS = 3;
@@ -102,7 +102,7 @@ async function attemptBackup(
   const { place } = source;
   const session = await source.superuser.in(database).session({
     applicationName: "odoo-pg backup",
-    settings: { lock_timeout: String(LOCK_LIMIT), jit: "off" },
+    settings: { lock_timeout: String(LOCK_TIMEOUT), jit: "off" },
   });
   let work: string | undefined;
   try {

@@ -6,7 +6,7 @@ import type { Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
 
 /** Milliseconds that pg_dump waits for a table. The backup's session has locked all of them before: see `gaveWay`. */
-const DUMP_LOCK_LIMIT = 10_000;
+const DUMP_LOCK_TIMEOUT = 10_000;
 
 /**
  * First major version whose pg_dump has zstd, where it was built with it.
@@ -49,7 +49,7 @@ export async function dump(request: DumpRequest): Promise<string> {
 }
 
 /**
- * Whether a dump gave way to somebody who waits for an exclusive lock: a worker of a parallel dump, or pg_dump itself, would
+ * Whether a dump lost its lock to somebody who waits for an exclusive lock: a worker of a parallel dump, or pg_dump itself, would
  * wait for him, he for the backup's session, and that for the dump.
  */
 export function gaveWay(error: unknown): boolean {
@@ -73,7 +73,7 @@ async function runPgDump(request: DumpRequest, compression: string): Promise<voi
       `--snapshot=${snapshot}`,
       // As the database has it, whatever its owner would have clients get.
       `--encoding=${encoding}`,
-      `--lock-wait-timeout=${DUMP_LOCK_LIMIT}`,
+      `--lock-wait-timeout=${DUMP_LOCK_TIMEOUT}`,
       "--no-password",
       "--verbose",
       `--dbname=${access.connection}`,

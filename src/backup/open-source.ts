@@ -31,8 +31,8 @@ export interface SourceOptions {
  * Finds the primary of this host and the programs of its version. The agent need not run, the primary has to.
  * @throws OdooPgError not_running, primary_unreachable, postgres_missing, no_unprivileged_user.
  */
-export async function openBackupSource(wish: SourceOptions): Promise<BackupSource> {
-  const { config, layout } = wish;
+export async function openBackupSource(options: SourceOptions): Promise<BackupSource> {
+  const { config, layout } = options;
   const state = await readState(layout);
   const node = config.nodes.find(({ name }) => name === state?.primary);
   if (state === undefined || node === undefined) {
@@ -49,7 +49,7 @@ export async function openBackupSource(wish: SourceOptions): Promise<BackupSourc
   const major = await serverMajor(node.name, superuser);
   const installation = await findInstallation(
     { version: major, bin_dir: config.postgres.bin_dir },
-    { searchPath: wish.searchPath, install: wish.install },
+    { searchPath: options.searchPath, install: options.install },
   );
   return {
     config,
@@ -59,15 +59,15 @@ export async function openBackupSource(wish: SourceOptions): Promise<BackupSourc
     replicas: config.nodes.filter((one) => one !== node).map((one) => Superuser.of(layout, one)),
     secretsDir: layout.secretsDir,
     restoresDir: path.join(layout.stateDir, "restores"),
-    owner: await backupOwner(wish),
+    owner: await backupOwner(options),
     requestedBy: {
-      kind: wish.requestedBy,
+      kind: options.requestedBy,
       user: currentUser().name ?? "unknown",
-      host: wish.machine.hostname,
+      host: options.machine.hostname,
     },
-    version: wish.version,
+    version: options.version,
     processors: processors(),
-    signal: wish.signal,
+    signal: options.signal,
   };
 }
 
@@ -81,7 +81,7 @@ async function serverMajor(node: string, superuser: Superuser): Promise<number> 
         if (row?.["replica"] === true) throw new Error("it is a replica now");
         return Number(row?.["major"]);
       },
-      { connectLimit: 5000 },
+      { connectTimeout: 5000 },
     );
   } catch (error) {
     throw new OdooPgError("primary_unreachable", {

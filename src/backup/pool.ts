@@ -182,7 +182,7 @@ export async function removeFromPool(place: BackupPlace, sha1: string): Promise<
 }
 
 /**
- * Takes a damaged file out of the pool and keeps it as `damaged/<sha1>`. The next backup then copies the file anew,
+ * Takes a damaged file out of the pool and keeps it as `damaged/<sha1>`. The next backup then copies the file again,
  * which makes every backup that names it whole again.
  */
 export async function setAside(place: BackupPlace, sha1: string, owner: Owner | undefined): Promise<void> {

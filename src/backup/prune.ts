@@ -9,7 +9,7 @@ import { filesOfPrefix, poolPrefixes, removeFromPool, removeLeftOverCopies } fro
 import { expired, type Rotation } from "./retention.ts";
 
 export interface Pruned {
-  /** Backups that had their time, the oldest first. */
+  /** Backups that had expired, the oldest first. */
   readonly removed: readonly string[];
   /** Files of the pool that no backup names any more, and their bytes. */
   readonly pool_files: number;
@@ -19,7 +19,7 @@ export interface Pruned {
 }
 
 /**
- * Removes what has had its time. The caller holds the lock of the place, and a backup has just succeeded or somebody
+ * Removes what has expired. The caller holds the lock of the place, and a backup has just succeeded or somebody
  * asked for it.
  * @param pool whether the pool is looked through: that reads the lists of all backups
  */

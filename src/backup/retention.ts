@@ -45,7 +45,7 @@ function weekOf(at: number, dayOfWeek: number): string {
 }
 
 /**
- * The backups that have had their time. Decided from the catalogue alone. Never among them: the newest of each database,
+ * The backups that have expired. Decided from the catalogue alone. Never among them: the newest of each database,
  * and its newest verified one; and the same two of those that hold its attachments, where some do not. Time is told by the newest backup, not by a clock that is ahead of it: while no backup
  * succeeds, none expires.
  */

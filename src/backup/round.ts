@@ -2,7 +2,7 @@ import type { CataloguedBackup } from "./catalogue.ts";
 import { knownProofs } from "../cluster/proofs.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 
-/** Milliseconds within which every database is to be proven anew. */
+/** Milliseconds within which every database is to be proven again. */
 const WEEK = 7 * 86_400_000;
 
 /** The part of the time between two runs in which drills are begun. */

@@ -29,7 +29,7 @@ export interface VerifyOptions {
 
 /**
  * Reads all of a backup, attachments included, and holds it against its checksums. What was found is noted in the
- * backup. A damaged attachment is set aside, so that the next backup copies it anew where it still lives.
+ * backup. A damaged attachment is set aside, so that the next backup copies it again where it still lives.
  * @param sound SHA-1 of pool files that this run has read already: several backups share most of them
  * @returns undefined when the backup was removed meanwhile
  */

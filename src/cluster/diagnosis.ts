@@ -266,7 +266,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
         next: diverged ? odooPg("reseed", name) : odooPg("logs", name),
       }),
     );
-  } else if (!streams && replica.account?.stranded) {
+  } else if (!streams && replica.account?.missingWal) {
     found.push(
       warning("needs_reseed", {
         node: name,
@@ -529,7 +529,7 @@ function otherDisks(nodes: readonly NodeView[]): FoundWarning[] {
   );
 }
 
-/** What is kept aside on the disk of these nodes, each once. */
+/** What was set aside on the disk of these nodes, each once. */
 function keptOn(nodes: readonly NodeView[]): KeptAside[] {
   const all = nodes.flatMap(({ disk }) => disk?.keptAside ?? []);
   return [...new Map(all.map((kept) => [kept.path, kept])).values()];

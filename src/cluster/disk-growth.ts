@@ -3,7 +3,7 @@ const DAY = 24 * HOUR;
 
 /** Too little is known below this span (milliseconds) and this number of looks. */
 const SPAN_NEEDED = 6 * HOUR;
-const LOOKS_NEEDED = 12;
+const SAMPLES_NEEDED = 12;
 
 /** Looks are brought together to so many at most: the pairs of them are compared. */
 const PARTS = 96;
@@ -41,17 +41,17 @@ interface At {
  * known. A file that comes and goes, such as a backup, does not count for much: the slope is the median of the slopes
  * between all pairs (Theil and Sen).
  */
-export function forecastOf(looks: readonly RoomAt[]): Forecast | null {
-  const [first, last] = [looks[0], looks.at(-1)];
-  if (!first || !last || !enoughIsKnown(looks)) return null;
+export function forecastOf(samples: readonly RoomAt[]): Forecast | null {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (!first || !last || !enoughIsKnown(samples)) return null;
   const slopeOf = (points: readonly At[]): number | undefined =>
     medianSlope(together(points, first.at, last.at));
-  const slope = slopeOf(looks.map(({ at, free }) => ({ at, bytes: free })));
+  const slope = slopeOf(samples.map(({ at, free }) => ({ at, bytes: free })));
   if (slope === undefined || slope >= 0) return null;
   const days = last.free / -slope / DAY;
   if (days > FURTHEST_DAYS) return null;
   const growth = slopeOf(
-    looks.flatMap(({ at, databases }) => (databases === null ? [] : [{ at, bytes: databases }])),
+    samples.flatMap(({ at, databases }) => (databases === null ? [] : [{ at, bytes: databases }])),
   );
   return {
     days: Math.round(days * 10) / 10,
@@ -62,21 +62,21 @@ export function forecastOf(looks: readonly RoomAt[]): Forecast | null {
 }
 
 /** Whether these looks, the oldest first, say how a disk fills. */
-export function enoughIsKnown(looks: readonly RoomAt[]): boolean {
-  const [first, last] = [looks[0], looks.at(-1)];
+export function enoughIsKnown(samples: readonly RoomAt[]): boolean {
+  const [first, last] = [samples[0], samples.at(-1)];
   if (!first || !last) return false;
-  return looks.length >= LOOKS_NEEDED && last.at - first.at >= SPAN_NEEDED;
+  return samples.length >= SAMPLES_NEEDED && last.at - first.at >= SPAN_NEEDED;
 }
 
 /** One look for each part of the time: the median of what was seen in it. */
-function together(looks: readonly At[], from: number, to: number): At[] {
+function together(samples: readonly At[], from: number, to: number): At[] {
   const length = Math.max(1, (to - from) / PARTS);
   const parts = new Map<number, At[]>();
-  for (const look of looks) {
-    const part = Math.min(PARTS - 1, Math.floor((look.at - from) / length));
+  for (const sample of samples) {
+    const part = Math.min(PARTS - 1, Math.floor((sample.at - from) / length));
     const present = parts.get(part);
-    if (present) present.push(look);
-    else parts.set(part, [look]);
+    if (present) present.push(sample);
+    else parts.set(part, [sample]);
   }
   return [...parts.values()].map((part) => ({
     at: median(part.map(({ at }) => at)),

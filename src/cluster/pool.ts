@@ -29,7 +29,7 @@ export interface PoolInput {
 }
 
 /** One replica's standing: whether it may serve reads, and the reason when it may not. */
-export interface Standing {
+export interface Eligibility {
   readonly name: string;
   readonly eligible: boolean;
   readonly reason: string | undefined;
@@ -50,22 +50,24 @@ export function lateAfter(maxCommitWait: number): number {
  * Decides which replicas may serve reads. Pure: the same observations always give the same answer.
  * A replica that left because of its lag comes back only below half the bound, so that it does not flap.
  */
-export function decidePool(input: PoolInput): Standing[] {
-  const standings = input.replicas.map((replica) => standingOf(replica, input));
+export function decidePool(input: PoolInput): Eligibility[] {
+  const eligibilities = input.replicas.map((replica) => eligibilityOf(replica, input));
   const primaryGone = identityOf(input.primary) === undefined;
-  if (!primaryGone || input.consistency === "eventual") return standings;
+  if (!primaryGone || input.consistency === "eventual") return eligibilities;
   if (input.consistency === "read-your-writes") {
     // Without the primary nothing new is acknowledged: members still have all that ever was, others may not.
-    return standings.map((standing) =>
-      input.members.has(standing.name) && isReplica(standing.name, input)
-        ? { ...standing, eligible: true, reason: undefined }
-        : standing,
+    return eligibilities.map((eligibility) =>
+      input.members.has(eligibility.name) && isReplica(eligibility.name, input)
+        ? { ...eligibility, eligible: true, reason: undefined }
+        : eligibility,
     );
   }
-  if (standings.some((standing) => standing.eligible)) return standings;
+  if (eligibilities.some((eligibility) => eligibility.eligible)) return eligibilities;
   // The primary cannot answer: a replica that can is better than a refused connection.
-  return standings.map((standing) =>
-    isReplica(standing.name, input) ? { name: standing.name, eligible: true, reason: undefined } : standing,
+  return eligibilities.map((eligibility) =>
+    isReplica(eligibility.name, input)
+      ? { name: eligibility.name, eligible: true, reason: undefined }
+      : eligibility,
   );
 }
 
@@ -74,7 +76,7 @@ function isReplica(name: string, input: PoolInput): boolean {
   return factsOf(input.replicas.find((replica) => replica.name === name))?.in_recovery === true;
 }
 
-function standingOf(replica: NodeObservation, input: PoolInput): Standing {
+function eligibilityOf(replica: NodeObservation, input: PoolInput): Eligibility {
   const reason = whyNot(replica, input);
   return { name: replica.name, eligible: reason === undefined, reason };
 }

@@ -76,7 +76,7 @@ function standing(
   drilled: readonly Proven[],
   own: readonly BackupSeen[],
 ): Failed | null {
-  // A backup that has had its time is older than all that are left.
+  // A backup that has expired is older than all that are left.
   const age = (id: string): number => own.findIndex((backup) => backup.id === id);
   const open = failures.filter(
     (failed) => !drilled.some(({ at, id }) => at > failed.at && age(id) >= age(failed.id)),

@@ -7,7 +7,7 @@ z.config({ jitless: true });
 
 /**
  * Where the documentation of an option is kept: `.register(docs, …)` behind its type. It stays on that very schema, where
- * `.meta(…)` would build it anew, and a start builds them all; so what several options share gets `.meta(…)`.
+ * `.meta(…)` would build it again, and a start builds them all; so what several options share gets `.meta(…)`.
  */
 export const docs = z.globalRegistry;
 
@@ -42,7 +42,7 @@ export function absolutePath() {
   return anyPath;
 }
 
-/** Built in one step: each `.min()` and `.max()` would build the schema anew. */
+/** Built in one step: each `.min()` and `.max()` would build the schema again. */
 export function wholeNumber(least: number, most: number) {
   return z.int().check(z.gte(least), z.lte(most));
 }

@@ -8,16 +8,16 @@ import { now } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { Caller } from "../system/network/web.ts";
 import type { OneTimeKeys } from "./access/one-time-keys.ts";
-import { isFromHere, mayBearHost, type Door } from "./access/doors.ts";
+import { isFromHere, mayBearHost, type Listener } from "./access/listeners.ts";
 import { isPasswordOf, sameSecret, type ConsolePasswords } from "./access/passwords.ts";
 import { SIGN_IN_LIFETIME, type Role, type SignIn, type SignIns } from "./access/sign-ins.ts";
 import type { Tries } from "./access/tries.ts";
 import { actionSchema, confirmationOf, type Action } from "../model/console-actions.ts";
 import { errorAnswer, notAllowed, signInNeeded } from "./answers.ts";
-import type { Visitor } from "../cluster/documents/console.ts";
+import type { Principal } from "../cluster/documents/console.ts";
 import { eventStream } from "./event-stream.ts";
 import type { Feed } from "./feed.ts";
-import { forVisitor } from "./for-visitor.ts";
+import { forPrincipal } from "./for-principal.ts";
 import type { Jobs } from "./jobs.ts";
 import type { PageFile } from "./page-files.ts";
 import { SIGN_IN_POLICY, signInPage } from "./sign-in-page.ts";
@@ -44,7 +44,7 @@ export interface ConsoleParts {
 type Env = { Bindings: Caller };
 
 /** Who asks: signed in, or on loopback without. */
-interface Asker {
+interface Client {
   readonly role: Role;
   readonly signIn: SignIn | undefined;
 }
@@ -68,12 +68,16 @@ const orderSchema = z.strictObject({ action: actionSchema, confirm: z.string().m
  * - statements, lines of commands, and orders: operators who have signed in
  * @param certified whether the certificate of the door is good for a name
  */
-export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: string) => boolean): Hono<Env> {
+export function consoleApp(
+  parts: ConsoleParts,
+  listener: Listener,
+  certified: (name: string) => boolean,
+): Hono<Env> {
   const { feed, jobs, page, signIns } = parts;
   const app = new Hono<Env>();
   // Cookies are shared by all ports of a host: the name keeps clusters apart.
-  const cookie = `${door.secure ? "__Host-" : ""}odoo-pg-${parts.cluster}`;
-  const cookieOptions = { httpOnly: true, sameSite: "Strict", path: "/", secure: door.secure } as const;
+  const cookie = `${listener.secure ? "__Host-" : ""}odoo-pg-${parts.cluster}`;
+  const cookieOptions = { httpOnly: true, sameSite: "Strict", path: "/", secure: listener.secure } as const;
 
   const signInOf = (context: Context<Env>): SignIn | undefined => {
     const id = getCookie(context, cookie);
@@ -81,14 +85,14 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     if (found) context.env.known();
     return found;
   };
-  const askerOf = (context: Context<Env>): Asker | undefined => {
+  const clientOf = (context: Context<Env>): Client | undefined => {
     const signIn = signInOf(context);
     if (signIn) return { role: signIn.role, signIn };
     const direct = FORWARDED.every((name) => context.req.header(name) === undefined);
-    return door.secure || !direct ? undefined : { role: "viewer", signIn: undefined };
+    return listener.secure || !direct ? undefined : { role: "viewer", signIn: undefined };
   };
-  const asker = (context: Context<Env>): Asker => {
-    const found = askerOf(context);
+  const client = (context: Context<Env>): Client => {
+    const found = clientOf(context);
     if (!found) throw signInNeeded();
     return found;
   };
@@ -136,7 +140,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     secureHeaders(context, page.policy);
     const { req } = context;
     const host = req.header("host");
-    if (!mayBearHost(door, host, certified))
+    if (!mayBearHost(listener, host, certified))
       throw notAllowed(
         "This address is not one of the console's.",
         nextStep`${odooPg("console")} prints the right one.`,
@@ -148,7 +152,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
       site: req.header("sec-fetch-site"),
       mode: req.header("sec-fetch-mode"),
     };
-    if (!isFromHere(door, provenance)) throw notAllowed("Another site sent this request.");
+    if (!isFromHere(listener, provenance)) throw notAllowed("Another site sent this request.");
     await next();
   });
   app.use(
@@ -163,7 +167,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
   for (const { path, type, body, immutable } of page.files) {
     app.get(path, (context) => {
       // What follows is asked for by the page: the page alone leads to the sign-in.
-      if (!immutable && !askerOf(context)) return context.redirect("/sign-in", 303);
+      if (!immutable && !clientOf(context)) return context.redirect("/sign-in", 303);
       context.header("content-type", type);
       if (immutable) context.header("cache-control", "public, max-age=31536000, immutable");
       return context.body(body);
@@ -201,29 +205,29 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
     const id = getCookie(context, cookie);
     if (id !== undefined) signIns.remove(id);
     deleteCookie(context, cookie, cookieOptions);
-    return context.redirect(door.secure ? "/sign-in" : "/", 303);
+    return context.redirect(listener.secure ? "/sign-in" : "/", 303);
   });
 
   app.get("/api/visitor", (context) => {
-    const { role, signIn } = asker(context);
-    const visitor: Visitor = {
+    const { role, signIn } = client(context);
+    const principal: Principal = {
       role,
       signed_in: signIn !== undefined,
       read_only: parts.readOnly,
       token: signIn?.token ?? "",
     };
-    return context.json(visitor);
+    return context.json(principal);
   });
   app.get("/api/document", async (context) => {
-    const isOperator = asker(context).role === "operator";
-    return context.json(forVisitor(await feed.document(), isOperator));
+    const isOperator = client(context).role === "operator";
+    return context.json(forPrincipal(await feed.document(), isOperator));
   });
   app.get("/api/samples", async (context) => {
-    asker(context);
+    client(context);
     return context.json(await parts.source.samples());
   });
   app.get("/api/stream", (context) => {
-    const { role, signIn } = asker(context);
+    const { role, signIn } = client(context);
     const most = signIn ? STREAMS : STREAMS_OF_STRANGERS;
     if (feed.followers >= most) {
       throw new OdooPgError("refused", {
@@ -238,7 +242,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
 
   /** @throws OdooPgError sign_in_needed, not_allowed */
   const operator = (context: Context<Env>): Role => {
-    const { role, signIn } = asker(context);
+    const { role, signIn } = client(context);
     if (!signIn)
       throw notAllowed(
         "Only an operator who has signed in may do this.",
@@ -270,7 +274,7 @@ export function consoleApp(parts: ConsoleParts, door: Door, certified: (name: st
   const { metrics } = parts;
   if (metrics) {
     app.get("/metrics", async (context) => {
-      if (!askerOf(context)) {
+      if (!clientOf(context)) {
         const given = basicPassword(context.req.header("authorization"));
         // The role is not asked for: any user name will do.
         if (given === undefined || !(await isRightPassword(context, ["viewer", "operator"], given))) {

@@ -4,7 +4,7 @@ import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 import { endpointHost, isAddress } from "../config/addresses.ts";
 import type { Config } from "../config/schema.ts";
-import { doorAt, needsSignIn, type Door } from "./access/doors.ts";
+import { listenerAt, needsSignIn, type Listener } from "./access/listeners.ts";
 import { OneTimeKeys, KEY_LIFETIME } from "./access/one-time-keys.ts";
 import { SignIns } from "./access/sign-ins.ts";
 import { Tries } from "./access/tries.ts";
@@ -137,18 +137,18 @@ export class ConsoleServer {
       this.#tell(undefined);
       return;
     }
-    const doors = [...new Set(config.console.listen)].map(doorAt);
-    const certificate = doors.some(({ secure }) => secure) ? await this.#certificate(config) : undefined;
+    const listeners = [...new Set(config.console.listen)].map(listenerAt);
+    const certificate = listeners.some(({ secure }) => secure) ? await this.#certificate(config) : undefined;
     const asWanted = JSON.stringify([config.cluster, config.console, certificate]);
     if (asWanted !== this.#openedWith) await this.#closeDoors();
     this.#openedWith = asWanted;
     const problems: string[] = [];
-    for (const door of doors) {
-      if (this.#open.has(door.address)) continue;
+    for (const listener of listeners) {
+      if (this.#open.has(listener.address)) continue;
       try {
-        this.#open.set(door.address, await this.#openDoor(config, door, certificate));
+        this.#open.set(listener.address, await this.#openDoor(config, listener, certificate));
       } catch (error) {
-        problems.push(await whyNot(error, door.address, config.console.port));
+        problems.push(await whyNot(error, listener.address, config.console.port));
       }
     }
     if (problems.length === 0 && this.#problem !== undefined)
@@ -163,7 +163,11 @@ export class ConsoleServer {
     }
   }
 
-  async #openDoor(config: Config, door: Door, certificate: Certificate | undefined): Promise<WebServer> {
+  async #openDoor(
+    config: Config,
+    listener: Listener,
+    certificate: Certificate | undefined,
+  ): Promise<WebServer> {
     const { layout, log, metrics, source } = this.#options;
     await ensureConsolePasswords(layout);
     // Loaded when it is needed: nobody pays for a page that is turned off.
@@ -185,13 +189,13 @@ export class ConsoleServer {
         metrics,
         log,
       },
-      door,
+      listener,
       (name) => proof?.checkHost(name) !== undefined,
     );
     return await serveWeb({
-      host: door.address,
+      host: listener.address,
       port: config.console.port,
-      tls: door.secure ? certificate : undefined,
+      tls: listener.secure ? certificate : undefined,
       answer: (request, caller) => app.fetch(request, { ...caller }),
     });
   }

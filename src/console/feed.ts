@@ -1,5 +1,5 @@
 import type { ConsoleDocument, Job, Sample } from "../cluster/documents/console.ts";
-import { forVisitor } from "./for-visitor.ts";
+import { forPrincipal } from "./for-principal.ts";
 import type { ConsoleSource, GatheredDocument } from "./source.ts";
 
 /** Who is woken when there is something new. */
@@ -69,7 +69,7 @@ export class Feed {
     if (kept?.version === this.#version) return kept.text;
     const version = this.#version;
     const gathered = this.#gathered ?? (await this.#source.document());
-    const text = JSON.stringify(forVisitor({ ...gathered, jobs: this.#jobs() }, isOperator));
+    const text = JSON.stringify(forPrincipal({ ...gathered, jobs: this.#jobs() }, isOperator));
     if (this.#followers.size > 0) {
       this.#gathered ??= gathered;
       this.#texts.set(isOperator, { version, text });

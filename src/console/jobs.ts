@@ -14,7 +14,7 @@ const LINES = 200;
 const RUNNING = 8;
 
 /** Milliseconds for a command to end in order, when the agent ends. */
-const END_LIMIT = 5000;
+const END_TIMEOUT = 5000;
 
 export interface JobsOptions {
   readonly stateDir: string;
@@ -62,7 +62,7 @@ export class Jobs {
   /** Ends what still runs. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#running.values()].map(async (companion) => await companion.end(END_LIMIT)));
+    await Promise.all([...this.#running.values()].map(async (companion) => await companion.end(END_TIMEOUT)));
   }
 
   #start(job: Job, args: readonly string[]): Job {

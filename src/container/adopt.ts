@@ -58,7 +58,7 @@ export async function adoptDataDirectory(
       input: superuserStatements(scramVerifier(superuserPassword))
         .map((one) => `${one};\n\n`)
         .join(""),
-      limit: 0,
+      timeout: 0,
     },
   );
   const failure = /^.*(?:ERROR|FATAL):.*$/m.exec(ran.stderr)?.[0];

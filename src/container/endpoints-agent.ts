@@ -5,7 +5,7 @@ import { Complaints } from "../agent/complaints.ts";
 import { serveHealth } from "../agent/health.ts";
 import { Loop, type Part } from "../agent/loop.ts";
 import type { Routing } from "../services/read-pool.ts";
-import { Standings } from "../services/standings.ts";
+import { PoolMembership } from "../services/pool-membership.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
@@ -47,7 +47,7 @@ export class EndpointsAgent {
   readonly #endpoints: Endpoints;
   readonly #supervisor: Supervisor;
   readonly #members = new Set<string>();
-  readonly #standings: Standings;
+  readonly #membership: PoolMembership;
   #observations: readonly NodeObservation[] = [];
   #primary: Chosen | undefined;
   #ending = false;
@@ -59,7 +59,7 @@ export class EndpointsAgent {
     this.#nodes = served.config.nodes.map((node) => new RemoteServer(node, password));
     this.#endpoints = new Endpoints(layout, undefined, options.log);
     this.#supervisor = new Supervisor(options.log);
-    this.#standings = new Standings(options.log);
+    this.#membership = new PoolMembership(options.log);
     this.#endpoints.program = options.haproxy;
   }
 
@@ -98,15 +98,15 @@ export class EndpointsAgent {
 
   #parts(): Part[] {
     return [
-      { name: "look", look: async () => await this.#lookAtNodes() },
-      { name: "read pool", look: () => this.#decide() },
-      { name: "status", look: async () => await this.#writeView() },
-      { name: "haproxy", look: async () => await this.#supervisor.look(this.#endpoints) },
-      { name: "endpoints", look: async () => await this.#endpoints.route(this.#routing) },
+      { name: "look", run: async () => await this.#observeNodes() },
+      { name: "read pool", run: () => this.#decide() },
+      { name: "status", run: async () => await this.#writeView() },
+      { name: "haproxy", run: async () => await this.#supervisor.check(this.#endpoints) },
+      { name: "endpoints", run: async () => await this.#endpoints.route(this.#routing) },
     ];
   }
 
-  async #lookAtNodes(): Promise<void> {
+  async #observeNodes(): Promise<void> {
     this.#observations = await Promise.all(this.#nodes.map(async (node) => await node.observe()));
     const chosen = choosePrimary(this.#observations, this.#primary);
     // Recorded before anything is led there: an old primary never gets writes again.
@@ -120,18 +120,18 @@ export class EndpointsAgent {
   #decide(): void {
     const name = this.#primary?.name;
     const primary = this.#observations.find((observation) => observation.name === name);
-    const standings = this.#standings.decide(this.#options.served.config.endpoints.read, {
+    const eligibilities = this.#membership.decide(this.#options.served.config.endpoints.read, {
       // A primary that came back as another's replica has nothing to say for the others.
       primary: isPrimary(primary) ? primary : undefined,
       replicas: this.#observations.filter((observation) => observation.name !== name),
       members: this.#members,
     });
     this.#members.clear();
-    for (const standing of standings) if (standing.eligible) this.#members.add(standing.name);
+    for (const eligibility of eligibilities) if (eligibility.eligible) this.#members.add(eligibility.name);
   }
 
   async #writeView(): Promise<void> {
-    const view = viewOfEndpoints(this.#observations, this.#primary?.name, this.#standings.now);
+    const view = viewOfEndpoints(this.#observations, this.#primary?.name, this.#membership.now);
     await writeFileIfChanged(endpointsViewFile(this.#options.layout), `${JSON.stringify(view)}\n`);
   }
 

@@ -1,7 +1,7 @@
 import { sayOf } from "../model/silence.ts";
 import * as z from "zod";
 import { factsOf, type NodeObservation } from "../model/observation.ts";
-import type { Standing } from "../cluster/pool.ts";
+import type { Eligibility } from "../cluster/pool.ts";
 
 /** What the agent of the endpoints saw last: it keeps that in a file, which `status` reads there. */
 export const endpointsViewSchema = z.object({
@@ -24,19 +24,19 @@ export type EndpointsView = z.output<typeof endpointsViewSchema>;
 export function viewOfEndpoints(
   observations: readonly NodeObservation[],
   primary: string | undefined,
-  standings: readonly Standing[],
+  eligibilities: readonly Eligibility[],
 ): EndpointsView {
   return {
     version: 1,
     primary: primary ?? null,
-    pool: standings.filter(({ eligible }) => eligible).map(({ name }) => name),
+    pool: eligibilities.filter(({ eligible }) => eligible).map(({ name }) => name),
     nodes: observations.map((observation) => {
       const facts = factsOf(observation);
-      const standing = standings.find(({ name }) => name === observation.name);
+      const eligibility = eligibilities.find(({ name }) => name === observation.name);
       const silence = observation.answer.kind === "none" ? sayOf(observation.answer.silence) : undefined;
       const state = facts ? (facts.in_recovery ? "replica" : "primary") : "unreachable";
       const old = state === "primary" && observation.name !== primary ? "an old primary: stop it" : undefined;
-      return { name: observation.name, state, reason: old ?? silence ?? standing?.reason ?? null };
+      return { name: observation.name, state, reason: old ?? silence ?? eligibility?.reason ?? null };
     }),
   };
 }

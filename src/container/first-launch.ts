@@ -127,8 +127,8 @@ async function runScript(options: FirstLaunchOptions, file: string, log: Log): P
   if (!command) return log("info", `${file} is ignored: neither .sh nor .sql`);
   log("info", `run ${file}`);
   try {
-    // No limit: loading a dump takes its time.
-    await runOrFail(command[0], command[1], { environment, limit: 0 });
+    // No timeout: loading a dump takes its time.
+    await runOrFail(command[0], command[1], { environment, timeout: 0 });
   } catch (error) {
     throw new OdooPgError("command_failed", {
       message: `${file}: ${error instanceof Error ? error.message : String(error)}`,

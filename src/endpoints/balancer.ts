@@ -44,9 +44,9 @@ import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
 
 /** Milliseconds for a worker with a new configuration to answer. */
-const START_LIMIT = 10_000;
+const START_TIMEOUT = 10_000;
 /** Milliseconds for HAProxy to end after it was told to, which it does at once. */
-const STOP_LIMIT = 2000;
+const STOP_TIMEOUT = 2000;
 
 /** HAProxy makes the socket of its master itself. */
 const masterOption = `unix@${RELATIVE.masterSocket},mode,600`;
@@ -215,10 +215,10 @@ export class Balancer {
       if (pid === undefined) throw unresponsive(pid);
       const workers = (await this.#living()).filter((one) => one !== pid);
       sendSignal(pid, "SIGTERM");
-      if (!(await waitForEnd(pid, STOP_LIMIT))) sendSignal(pid, "SIGKILL");
+      if (!(await waitForEnd(pid, STOP_TIMEOUT))) sendSignal(pid, "SIGKILL");
       for (const one of workers) {
         // Workers end by themselves when their master is gone, unless they hang.
-        if (!(await waitForEnd(one, STOP_LIMIT))) sendSignal(one, "SIGKILL");
+        if (!(await waitForEnd(one, STOP_TIMEOUT))) sendSignal(one, "SIGKILL");
       }
       await awaitEnds([pid, ...workers]);
       await this.#forget();
@@ -310,7 +310,7 @@ export class Balancer {
     await move(candidate, config);
     const logStart = await fileBytes(this.files.log);
     // From 2.7 on the answer comes when it is done and says how; before, the socket is closed at once.
-    const answer = await askSocket(masterSocket, "reload\n", START_LIMIT).catch(() => "");
+    const answer = await askSocket(masterSocket, "reload\n", START_TIMEOUT).catch(() => "");
     const outcome = answer.startsWith("Success=0")
       ? "failed"
       : await this.#awaitWorker(fingerprintOf(input), async () => await this.#reloadFailed(processes));
@@ -356,7 +356,7 @@ export class Balancer {
         if (found === fingerprint) return "answers" as const;
         return (await hasFailed()) && ("failed" as const);
       },
-      { what: "HAProxy to answer", limit: START_LIMIT },
+      { what: "HAProxy to answer", timeout: START_TIMEOUT },
     ).catch(() => "failed" as const);
   }
 
@@ -394,7 +394,7 @@ async function known(pid: number): Promise<KnownProcess | undefined> {
 /** @throws OdooPgError timed_out when one is still there */
 async function awaitEnds(pids: readonly number[]): Promise<void> {
   for (const pid of pids) {
-    if (await waitForEnd(pid, STOP_LIMIT)) continue;
+    if (await waitForEnd(pid, STOP_TIMEOUT)) continue;
     throw new OdooPgError("timed_out", { message: `HAProxy (process ${pid}) cannot be ended.` });
   }
 }
@@ -403,6 +403,6 @@ function unresponsive(pid: number | undefined): OdooPgError {
   return new OdooPgError("timed_out", {
     message: `HAProxy${pid === undefined ? "" : ` (process ${pid})`} does not answer on its socket.`,
     safe: "The sessions that it carries may go on.",
-    next: nextStep`Look at: ${odooPg("logs", "haproxy")}${pid === undefined ? "" : `. To have it started anew: kill -9 ${pid}`}`,
+    next: nextStep`Look at: ${odooPg("logs", "haproxy")}${pid === undefined ? "" : `. To have it restarted: kill -9 ${pid}`}`,
   });
 }

@@ -49,7 +49,7 @@ export const GATE_FILES = /^gate-[0-9a-f]{16}\.lua$/;
  * the client waits. Who waited longest goes first.
  *
  * It sets one variable of the transaction: `server` to be used, `next` where a newer worker has taken over, `gone` when the
- * client went away, `late` at the limit.
+ * client went away, `late` at the timeout.
  */
 export function renderGate(input: GateInput): string {
   const sessions = Object.entries(input.sessions)

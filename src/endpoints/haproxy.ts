@@ -15,9 +15,9 @@ export interface HaproxyProgram {
   readonly version: string;
 }
 
-async function look(program: string): Promise<HaproxyProgram | undefined> {
+async function inspect(program: string): Promise<HaproxyProgram | undefined> {
   if (!(await isExecutable(program))) return undefined;
-  const said = await run(program, ["-v"], { limit: 5000 }).catch(() => undefined);
+  const said = await run(program, ["-v"], { timeout: 5000 }).catch(() => undefined);
   const version = /^HA-?Proxy version (\S+)/m.exec(said?.stdout ?? "")?.[1];
   return version === undefined ? undefined : { path: program, version };
 }
@@ -38,7 +38,7 @@ export async function findHaproxy(
 ): Promise<HaproxyProgram> {
   const oldest = `${OLDEST.major}.${OLDEST.minor}`;
   if (configured !== undefined) {
-    const found = await look(configured);
+    const found = await inspect(configured);
     if (found && isNewEnough(found.version)) return found;
     throw new OdooPgError("haproxy_missing", {
       message: found
@@ -50,7 +50,7 @@ export async function findHaproxy(
   }
   const tooOld: string[] = [];
   for (const candidate of programPlaces("haproxy", machine.searchPath)) {
-    const found = await look(candidate);
+    const found = await inspect(candidate);
     if (found && isNewEnough(found.version)) return found;
     if (found) tooOld.push(`${found.version} at ${candidate}`);
   }
@@ -72,7 +72,7 @@ export async function checkConfiguration(
   file: string,
   owner: Owner | undefined,
 ): Promise<void> {
-  const ran = await run(program.path, ["-C", directory, "-c", "-f", file], { owner, limit: 10_000 });
+  const ran = await run(program.path, ["-C", directory, "-c", "-f", file], { owner, timeout: 10_000 });
   if (ran.exitCode === 0) return;
   const words = `${ran.stdout}\n${ran.stderr}`.split("\n").filter((line) => line.includes("[ALERT]"));
   throw new OdooPgError("command_failed", {

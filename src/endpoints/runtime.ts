@@ -27,9 +27,9 @@ import {
 } from "./show-output.ts";
 
 /** Milliseconds for one answer of HAProxy. */
-const ANSWER_LIMIT = 1500;
+const ANSWER_TIMEOUT = 1500;
 /** Milliseconds for sessions to be gone. */
-const CUT_LIMIT = 2000;
+const CUT_TIMEOUT = 2000;
 /** Milliseconds for clients that are logging in. */
 const SETTLE_MS = 400;
 /** Milliseconds between two looks at sessions that are ending. */
@@ -39,9 +39,9 @@ const CUT_INTERVAL = 10;
  * Sends one line to HAProxy's master and returns the whole answer.
  * @throws OdooPgError not_running when nobody listens on the socket, timed_out when no answer comes
  */
-async function ask(masterSocket: string, line: string, limit = ANSWER_LIMIT): Promise<string> {
+async function ask(masterSocket: string, line: string, timeout = ANSWER_TIMEOUT): Promise<string> {
   try {
-    return await askSocket(masterSocket, `${line}\n`, limit);
+    return await askSocket(masterSocket, `${line}\n`, timeout);
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
     if (code === "ENOENT" || code === "ECONNREFUSED") {
@@ -192,24 +192,24 @@ export async function setServerState(masterSocket: string, ref: ServerRef, state
  *   session is ended by its id, and with them those that have not reached a server yet, because that worker could
  *   still send them to this one.
  *
- * @param options limit: milliseconds, default 2 000
+ * @param options timeout: milliseconds, default 2 000
  * @throws OdooPgError timed_out when some are left at the limit, not_running
  */
 export async function cutSessions(
   masterSocket: string,
   ref: ServerRef,
-  options: { readonly limit?: number } = {},
+  options: { readonly timeout?: number } = {},
 ): Promise<void> {
-  const limit = options.limit ?? CUT_LIMIT;
+  const timeout = options.timeout ?? CUT_TIMEOUT;
   const start = monotonic();
-  let clearLooks = 0;
+  let clearChecks = 0;
   for (;;) {
     const left = await cutOnce(masterSocket, ref);
-    clearLooks = left === 0 ? clearLooks + 1 : 0;
-    if (clearLooks === 2) return;
-    if (monotonic() - start > limit) {
+    clearChecks = left === 0 ? clearChecks + 1 : 0;
+    if (clearChecks === 2) return;
+    if (monotonic() - start > timeout) {
       throw new OdooPgError("timed_out", {
-        message: `Sessions on ${nameOf(ref)} are not gone after ${limit / 1000} s: ${left} are left.`,
+        message: `Sessions on ${nameOf(ref)} are not gone after ${timeout / 1000} s: ${left} are left.`,
         safe: "The server takes no new sessions.",
         next: nextStep`It is tried again by itself. Look at: ${odooPg("logs", "haproxy")}`,
       });
@@ -240,7 +240,7 @@ async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef)
     (session) => isOn(session, ref) || (session.backend === ref.backend && !session.settled),
   );
   for (const some of batches(doomed, 50)) {
-    // Each command of a line needs the worker's name anew.
+    // Each command of a line needs the worker's name again.
     await ask(masterSocket, some.map(({ id }) => `@!${pid} shutdown session ${id}`).join("; "));
   }
   const waiting = doomed.filter(({ settled }) => !settled).map(({ id }) => id);

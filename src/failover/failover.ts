@@ -19,7 +19,7 @@ export type PrimaryChange =
 
 /** What has clients wait during a planned change, without cutting their transactions. */
 export interface Clients {
-  /** Lets open transactions come to their end, within a limit; what is still open then is told. */
+  /** Lets open transactions come to their end, within a timeout; what is still open then is told. */
   readonly pause: (progress: Progress) => Promise<void>;
   /** Goes on, whoever has paused them. Never rejects. */
   readonly resume: () => Promise<void>;

@@ -33,7 +33,7 @@ export class ForeignPrimary implements Member {
       user,
       password,
       database: "replication",
-      connectLimit: 1000,
+      connectTimeout: 1000,
       encryption: "prefer",
     };
   }
@@ -60,7 +60,7 @@ export class ForeignPrimary implements Member {
     return this.observation;
   }
 
-  async glance(): Promise<NodeObservation> {
+  async observeShared(): Promise<NodeObservation> {
     return await this.observe();
   }
 

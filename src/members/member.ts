@@ -12,7 +12,7 @@ export interface Member {
   /** A look that begins now. Never throws: that it does not answer is an answer. */
   observe(): Promise<NodeObservation>;
   /** The look that is under way, else a new one: for who looks again soon. Never throws. */
-  glance(): Promise<NodeObservation>;
+  observeShared(): Promise<NodeObservation>;
   /** Ends its sessions for looking. */
   disconnect(): Promise<void>;
 }

@@ -11,7 +11,7 @@ import type { Session } from "../system/sql/sql.ts";
 import { SqlMember } from "./sql-member.ts";
 
 /** Milliseconds to connect for the agent's own statements. */
-const CONNECT_LIMIT = 2000;
+const CONNECT_TIMEOUT = 2000;
 
 /** A node of this host, which the agent starts, stops and looks after: its files, its superuser, and how it stands. */
 export class NodeHandle extends SqlMember {
@@ -26,9 +26,9 @@ export class NodeHandle extends SqlMember {
     | { readonly why: StartFailure; readonly text: string; readonly next: NextStep | undefined }
     | undefined;
   /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
-  standing: { readonly lsn: Lsn; readonly since: number; lookedAt: number } | undefined;
+  stalled: { readonly lsn: Lsn; readonly since: number; askedAt: number } | undefined;
   /** Whether the primary has no longer the WAL that this replica needs next. */
-  stranded = false;
+  missingWal = false;
   /** In the primary's words, why it does not let a replica that does not stream replicate; undefined where it would. */
   refusal: string | undefined;
   /** Tablespaces of the primary for which this replica has no place of its own. */
@@ -67,14 +67,14 @@ export class NodeHandle extends SqlMember {
 
   /**
    * Opens a session for the agent's own statements and closes it afterwards.
-   * @param statementLimit milliseconds for each statement; none when undefined
+   * @param statementTimeout milliseconds for each statement; none when undefined
    * @throws SqlError
    */
-  async use<T>(act: (session: Session) => Promise<T>, statementLimit?: number): Promise<T> {
+  async use<T>(act: (session: Session) => Promise<T>, statementTimeout?: number): Promise<T> {
     const session = await this.superuser.session({
       applicationName: "odoo-pg agent",
-      connectLimit: CONNECT_LIMIT,
-      ...(statementLimit === undefined ? {} : { statementLimit }),
+      connectTimeout: CONNECT_TIMEOUT,
+      ...(statementTimeout === undefined ? {} : { statementTimeout }),
       settings: { synchronous_commit: "local" },
     });
     try {

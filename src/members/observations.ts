@@ -4,7 +4,7 @@ import { serverFactsSchema, type NodeObservation } from "../model/observation.ts
 import type { NodeHandle } from "./node-handle.ts";
 
 /** What the agent answers who wants to see the servers: a new look at each, by the sessions that it has anyway. */
-export const looksSchema = z.object({
+export const observationsSchema = z.object({
   nodes: z
     .object({
       name: z.string(),
@@ -12,7 +12,7 @@ export const looksSchema = z.object({
       at: z.number(),
       last_seen: z.number().nullable(),
       /** What the server told, as it told it; null when it did not answer. */
-      told: serverFactsSchema.nullable(),
+      reply: serverFactsSchema.nullable(),
       /** Why it did not answer; null when it did. */
       silence: silenceSchema.nullable(),
     })
@@ -21,8 +21,8 @@ export const looksSchema = z.object({
   database_bytes: z.number().nullable(),
 });
 
-/** Looks at every node now: the `nodes` of what `looksSchema` reads. Takes as long as the slowest, at most two seconds for one that hangs. */
-export async function lookAround(handles: Iterable<NodeHandle>): Promise<readonly object[]> {
+/** Looks at every node now: the `nodes` of what `observationsSchema` reads. Takes as long as the slowest, at most two seconds for one that hangs. */
+export async function observeAll(handles: Iterable<NodeHandle>): Promise<readonly object[]> {
   return await Promise.all(
     [...handles].map(async (handle) => {
       const { name, at, answer, lastSeen } = await handle.observe();
@@ -30,7 +30,7 @@ export async function lookAround(handles: Iterable<NodeHandle>): Promise<readonl
         name,
         at,
         last_seen: lastSeen ?? null,
-        told: handle.told?.json ?? null,
+        reply: handle.reply?.json ?? null,
         silence: answer.kind === "none" ? answer.silence : null,
       };
     }),
@@ -38,12 +38,12 @@ export async function lookAround(handles: Iterable<NodeHandle>): Promise<readonl
 }
 
 /** The same, as it arrives. */
-export function observationsOf({ nodes }: z.output<typeof looksSchema>): NodeObservation[] {
-  return nodes.map(({ name, at, last_seen: lastSeen, told, silence }) => ({
+export function observationsOf({ nodes }: z.output<typeof observationsSchema>): NodeObservation[] {
+  return nodes.map(({ name, at, last_seen: lastSeen, reply, silence }) => ({
     name,
     at,
-    answer: told
-      ? { kind: "facts", depth: "full", facts: told }
+    answer: reply
+      ? { kind: "facts", depth: "full", facts: reply }
       : { kind: "none", silence: silence ?? { kind: "other" } },
     lastSeen: lastSeen ?? undefined,
   }));

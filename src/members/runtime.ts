@@ -100,7 +100,7 @@ export function firstOf(runtime: Runtime): NodeHandle {
   throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
 }
 
-/** Handles for the configured nodes: kept where a node is still reached in the same way, else made anew. */
+/** Handles for the configured nodes: kept where a node is still reached in the same way, else made again. */
 export async function syncHandles(runtime: Runtime): Promise<void> {
   const wanted = new Map(runtime.config.nodes.map((node) => [node.name, node]));
   for (const [name, handle] of runtime.nodes) {
@@ -127,14 +127,14 @@ export function newHandle(layout: Layout, node: NodeConfig): NodeHandle {
   return new NodeHandle(node, nodeLayoutOf(layout, node), Superuser.of(layout, node));
 }
 
-/** A server may replay its log for long after a crash: milliseconds until a wait for it is given up. It goes on by itself. */
-const START_LIMIT = 600_000;
+/** A server may replay its WAL for long after a crash: milliseconds until a wait for it is given up. It goes on by itself. */
+const START_TIMEOUT = 600_000;
 
 /** How a node's server is started. */
 export function startOptions(runtime: Runtime, handle: NodeHandle): StartOptions {
   const { installation, owner, config } = runtime;
   const warm = runtime.upstream !== undefined && config.upstream?.hot_standby === false;
-  return { installation, files: handle.files, owner, node: handle.node.name, warm, limit: START_LIMIT };
+  return { installation, files: handle.files, owner, node: handle.node.name, warm, timeout: START_TIMEOUT };
 }
 
 /** The slot by which a node follows its primary. */

@@ -9,18 +9,18 @@ import type { Session } from "../system/sql/sql.ts";
 import type { Member } from "./member.ts";
 
 /** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
-const LOOK_LIMIT = 1000;
+const OBSERVE_TIMEOUT = 1000;
 
 /** A member that is asked by SQL, in a session that is kept for it. */
 export abstract class SqlMember implements Member {
   readonly node: NodeConfig;
   observation: NodeObservation;
   /** What the server told at the last look; undefined where it did not answer. */
-  told: ServerReply | undefined;
+  reply: ServerReply | undefined;
   readonly #access: Superuser | RoleAccess;
   readonly #depth: Exclude<Depth, "identity">;
   /** The look that is under way, and the one that begins when it has ended. */
-  #looking: Promise<NodeObservation> | undefined;
+  #underWay: Promise<NodeObservation> | undefined;
   #next: Promise<NodeObservation> | undefined;
   #session: Session | undefined;
   /** Called when the server ends the session: it goes down, or somebody ended it. The next look says which. */
@@ -40,19 +40,19 @@ export abstract class SqlMember implements Member {
 
   /**
    * A look at the server that begins now: one that is under way may have begun before what the caller wants to see, so
-   * it is waited for. Each takes LOOK_LIMIT at most.
+   * it is waited for. Each takes OBSERVE_TIMEOUT at most.
    */
   async observe(): Promise<NodeObservation> {
-    if (!this.#looking) return await this.#look();
-    this.#next ??= this.#looking.then(async () => {
+    if (!this.#underWay) return await this.#observeOnce();
+    this.#next ??= this.#underWay.then(async () => {
       this.#next = undefined;
-      return await this.#look();
+      return await this.#observeOnce();
     });
     return await this.#next;
   }
 
-  async glance(): Promise<NodeObservation> {
-    return await (this.#looking ?? this.observe());
+  async observeShared(): Promise<NodeObservation> {
+    return await (this.#underWay ?? this.observe());
   }
 
   async disconnect(): Promise<void> {
@@ -61,19 +61,19 @@ export abstract class SqlMember implements Member {
     await session?.close();
   }
 
-  async #look(): Promise<NodeObservation> {
-    const looking = this.#ask().finally(() => {
-      this.#looking = undefined;
+  async #observeOnce(): Promise<NodeObservation> {
+    const underWay = this.#ask().finally(() => {
+      this.#underWay = undefined;
     });
-    this.#looking = looking;
-    return await looking;
+    this.#underWay = underWay;
+    return await underWay;
   }
 
   async #connect(): Promise<Session> {
     const session = await this.#access.session({
       applicationName: "odoo-pg agent",
-      connectLimit: LOOK_LIMIT,
-      statementLimit: LOOK_LIMIT,
+      connectTimeout: OBSERVE_TIMEOUT,
+      statementTimeout: OBSERVE_TIMEOUT,
       // Its own statements must never wait for a replica.
       settings: { synchronous_commit: "local", jit: "off" },
     });
@@ -89,17 +89,17 @@ export abstract class SqlMember implements Member {
       // A session that the server ended says nothing of the server now.
       if (this.#session?.broken()) await this.disconnect();
       this.#session ??= await this.#connect();
-      this.told = await readServerFacts(this.#session, this.told);
-      const { facts } = this.told;
+      this.reply = await readServerFacts(this.#session, this.reply);
+      const { facts } = this.reply;
       const at = now();
       this.observation = { name, at, answer: { kind: "facts", depth: this.#depth, facts }, lastSeen: at };
     } catch (error) {
-      this.told = undefined;
+      this.reply = undefined;
       await this.disconnect();
       this.observation = {
         name,
         at: now(),
-        answer: { kind: "none", silence: silenceOf(error, LOOK_LIMIT) },
+        answer: { kind: "none", silence: silenceOf(error, OBSERVE_TIMEOUT) },
         lastSeen: this.observation.lastSeen,
       };
     }

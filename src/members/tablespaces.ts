@@ -41,7 +41,7 @@ export async function tablespaceTroubles(
  * Looks whether a replica has a place of its own for each tablespace. One that has not is not started until it is made
  * anew, and one that writes into its primary's files, as before this was looked at, is stopped.
  */
-export async function lookAtTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
+export async function recordTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
   if (!handle.hold.isFree) return;
   const seen = await tablespaceTroubles(runtime, handle);
   const { refusedTablespace } = handle;
@@ -53,7 +53,7 @@ export async function lookAtTablespaces(runtime: Runtime, handle: NodeHandle): P
   handle.tablespaces = troubles;
   const { name } = handle.node;
   if (troubles.length === 0) {
-    // The tablespace was dropped, or the replica was made anew.
+    // The tablespace was dropped, or the replica was rebuilt.
     if (known) handle.waiting = undefined;
     return;
   }

@@ -2,7 +2,7 @@ import { Cached } from "../system/cached.ts";
 import { factsNode } from "../members/facts-node.ts";
 import type { Runtime } from "../members/runtime.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
-import type { Watch } from "../observe/watch.ts";
+import type { StatusSource } from "../observe/status-source.ts";
 import { factsOf } from "../model/observation.ts";
 import type { DiskUse } from "../cluster/view.ts";
 import type { OdooFactsCache } from "../odoo/facts-cache.ts";
@@ -16,20 +16,20 @@ import { metricsText, type NodeFigures } from "./metrics-text.ts";
 /** Milliseconds that a scrape waits for one server: then it gets what was known before, and the look goes on. */
 const WAIT = 300;
 /** Milliseconds for the look itself, and for which what it brought may be told. */
-const CONNECT_LIMIT = 1000;
-const STATEMENT_LIMIT = 5000;
+const CONNECT_TIMEOUT = 1000;
+const STATEMENT_TIMEOUT = 5000;
 const KEPT = 60_000;
 /** Milliseconds between two looks: two who scrape at once cost one. */
 const EVERY = 1000;
 /** pg_database_size() looks at every file of a database. */
-const SIZES = { every: 300_000, limit: 30_000 };
+const SIZES = { every: 300_000, timeout: 30_000 };
 /** Milliseconds that the first scrape waits for them: later ones are told what was seen last. */
 const FIRST_SIZES = 2000;
 
 export interface MetricsParts {
   /** Undefined while nothing was applied. */
   readonly runtime: () => Runtime | undefined;
-  readonly watch: Watch;
+  readonly statusSource: StatusSource;
   readonly facts: OdooFactsCache;
   /** How often each replica left the pool. */
   readonly poolLeaves: () => ReadonlyMap<string, number>;
@@ -37,7 +37,7 @@ export interface MetricsParts {
   readonly version: string;
 }
 
-interface Looked {
+interface Reading {
   readonly at: number;
   readonly statistics: ServerStatistics;
   /** Seconds. */
@@ -45,15 +45,15 @@ interface Looked {
 }
 
 /** What is looked at of one server, while somebody asks. */
-interface NodeLooks {
-  readonly statistics: Cached<Looked>;
+interface NodeCaches {
+  readonly statistics: Cached<Reading>;
   readonly sizes: Cached<ReadonlyMap<string, number>>;
 }
 
 /** Gathers what the metrics tell, with one query for each server. Nothing is looked at while nobody asks. */
 export class Metrics {
   readonly #parts: MetricsParts;
-  readonly #looks = new WeakMap<NodeHandle, NodeLooks>();
+  readonly #caches = new WeakMap<NodeHandle, NodeCaches>();
 
   constructor(parts: MetricsParts) {
     this.#parts = parts;
@@ -67,13 +67,13 @@ export class Metrics {
       Promise.all([...(runtime?.nodes.values() ?? [])].map(async (handle) => await this.#node(handle))),
       this.#figures(runtime),
     ]);
-    const looked = runtime && factsNode(runtime)?.node.name;
+    const observed = runtime && factsNode(runtime)?.node.name;
     return metricsText({
       cluster: runtime?.config.cluster ?? "",
       version: this.#parts.version,
-      nodes: nodes.map(({ name, figures }) => ({ ...figures, looked: name === looked })),
+      nodes: nodes.map(({ name, figures }) => ({ ...figures, observed: name === observed })),
       figures,
-      odoo: this.#parts.facts.ask(odooCandidates(nodes.find(({ name }) => name === looked)?.figures)),
+      odoo: this.#parts.facts.ask(odooCandidates(nodes.find(({ name }) => name === observed)?.figures)),
       process: readOwnProcess(),
       now: now(),
       duration: (monotonic() - start) / 1000,
@@ -82,69 +82,77 @@ export class Metrics {
 
   async #node(
     handle: NodeHandle,
-  ): Promise<{ readonly name: string; readonly figures: Omit<NodeFigures, "looked"> }> {
+  ): Promise<{ readonly name: string; readonly figures: Omit<NodeFigures, "observed"> }> {
     const { name, host, port } = handle.node;
     const answers = factsOf(handle.observation) !== undefined;
     // The agent has just looked: one that did not answer is not asked again.
-    const looks = answers ? this.#looksOf(handle) : undefined;
-    const seen = looks && ((await looks.statistics.now()) ?? looks.statistics.last());
-    const looked = seen && monotonic() - seen.at < KEPT ? seen : undefined;
+    const caches = answers ? this.#cachesOf(handle) : undefined;
+    const seen = caches && ((await caches.statistics.now()) ?? caches.statistics.last());
+    const observed = seen && monotonic() - seen.at < KEPT ? seen : undefined;
     return {
       name,
       figures: {
         instance: `${host}:${port}`,
         answers,
-        statistics: looked?.statistics,
-        duration: looked?.duration,
-        sizes: await looks?.sizes.lastOrFirst(FIRST_SIZES),
+        statistics: observed?.statistics,
+        duration: observed?.duration,
+        sizes: await caches?.sizes.lastOrFirst(FIRST_SIZES),
       },
     };
   }
 
-  #looksOf(handle: NodeHandle): NodeLooks {
-    const present = this.#looks.get(handle);
+  #cachesOf(handle: NodeHandle): NodeCaches {
+    const present = this.#caches.get(handle);
     if (present) return present;
-    const looks: NodeLooks = {
-      statistics: new Cached({ every: EVERY, limit: WAIT, look: async () => await look(handle) }),
-      sizes: new Cached({ ...SIZES, look: async () => await handle.use(databaseSizes) }),
+    const caches: NodeCaches = {
+      statistics: new Cached({
+        every: EVERY,
+        timeout: WAIT,
+        read: async () => await timedStatistics(handle),
+      }),
+      sizes: new Cached({ ...SIZES, read: async () => await handle.use(databaseSizes) }),
     };
-    this.#looks.set(handle, looks);
-    return looks;
+    this.#caches.set(handle, caches);
+    return caches;
   }
 
   async #figures(runtime: Runtime | undefined): Promise<ClusterFigures | undefined> {
     if (!runtime) return undefined;
-    const { watch, poolLeaves } = this.#parts;
+    const { statusSource, poolLeaves } = this.#parts;
     const { config } = runtime;
     const disks = config.nodes.map(async (node): Promise<readonly [string, DiskUse | undefined]> => [
       node.name,
-      await watch.disk(node),
+      await statusSource.disk(node),
     ]);
-    const [status, backups, ...looked] = await Promise.all([watch.status(), watch.backups(), ...disks]);
+    const [status, backups, ...observed] = await Promise.all([
+      statusSource.status(),
+      statusSource.backups(),
+      ...disks,
+    ]);
     return {
       config,
       status,
       backups,
-      disks: new Map(looked.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
+      disks: new Map(observed.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
       poolLeaves: poolLeaves(),
     };
   }
 }
 
-async function look(handle: NodeHandle): Promise<Looked> {
+async function timedStatistics(handle: NodeHandle): Promise<Reading> {
   const start = monotonic();
   const major = Number.parseInt(factsOf(handle.observation)?.version ?? "", 10);
   const statistics = await handle.superuser.use(async (session) => await readStatistics(session, major), {
     applicationName: "odoo-pg agent",
-    connectLimit: CONNECT_LIMIT,
-    statementLimit: STATEMENT_LIMIT,
-    settings: { jit: "off", statement_timeout: `${STATEMENT_LIMIT}ms` },
+    connectTimeout: CONNECT_TIMEOUT,
+    statementTimeout: STATEMENT_TIMEOUT,
+    settings: { jit: "off", statement_timeout: `${STATEMENT_TIMEOUT}ms` },
   });
   return { at: monotonic(), statistics, duration: (monotonic() - start) / 1000 };
 }
 
 /** Databases that may be Odoo's. Those in the making are nobody's business yet. */
-function odooCandidates(node: Omit<NodeFigures, "looked"> | undefined): string[] {
+function odooCandidates(node: Omit<NodeFigures, "observed"> | undefined): string[] {
   return (node?.statistics?.databases ?? [])
     .filter(
       ({ datname, connectable, template }) =>

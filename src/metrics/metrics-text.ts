@@ -14,7 +14,7 @@ export interface NodeFigures {
   readonly instance: string;
   readonly answers: boolean;
   /** Whether Odoo's databases are looked at on it. */
-  readonly looked: boolean;
+  readonly observed: boolean;
   /** Undefined where they could not be read. */
   readonly statistics: ServerStatistics | undefined;
   /** Seconds that it took. */
@@ -68,11 +68,15 @@ export function metricsText(view: MetricsView): string {
     for (const [name, metric] of settings.metrics) metrics.set(name, metric);
     samples.push(...settings.samples);
   }
-  const looked = view.nodes.find((node) => node.looked);
+  const observed = view.nodes.find((node) => node.observed);
   samples.push(
     ...sample("odoo_pg_info", { ...cluster, version: view.version }, 1),
     ...(view.figures ? clusterMetrics(view.figures, cluster, view.now) : []),
-    ...odooMetrics(view.odoo, { cluster, node: { ...cluster, instance: looked?.instance ?? "" } }, view.now),
+    ...odooMetrics(
+      view.odoo,
+      { cluster, node: { ...cluster, instance: observed?.instance ?? "" } },
+      view.now,
+    ),
     ...sample("odoo_pg_scrape_duration_seconds", cluster, view.duration),
   );
   return renderExposition(metrics, samples);

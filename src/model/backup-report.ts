@@ -41,7 +41,7 @@ export const runReportSchema = z.object({
   finished_at: moment,
   ok: z.boolean(),
   databases: databaseResult.array(),
-  /** Ids of the backups that had their time. */
+  /** Ids of the backups that had expired. */
   removed: z.string().array(),
   /** What went wrong besides: rotation, hooks. */
   warnings: z.string().array(),

@@ -9,7 +9,7 @@ export type Fence = z.output<typeof stopModeSchema>;
 
 /**
  * One step of a change of the primary. A plan is a list of these: it is what `--dry-run` prints and what is carried out.
- * An interrupted one is not begun again from its first step: what is left to do is planned anew from what is found.
+ * An interrupted one is not begun again from its first step: what is left to do is planned again from what is found.
  */
 export const planStepSchema = z.discriminatedUnion("kind", [
   // An operation has a node, so that supervision leaves it alone.

@@ -6,19 +6,19 @@ import { within } from "../system/clock.ts";
 import { deviceOf, diskSpace, namesIn } from "../system/files/files.ts";
 import { bytesBelow } from "../system/files/folder.ts";
 
-/** What lies in a directory that is kept aside never changes: its size is counted once in a process. */
+/** What lies in a directory that was set aside never changes: its size is counted once in a process. */
 const counted = new Map<string, Promise<number>>();
 
 /**
  * The disk of a node's data directory; where it fills up, with what reseeds, rejoins and removed nodes left on it.
- * @param limit milliseconds for counting: what takes longer has no size yet
+ * @param timeout milliseconds for counting: what takes longer has no size yet
  */
-export async function diskUseOf(layout: Layout, node: NodeConfig, limit: number): Promise<DiskUse> {
+export async function diskUseOf(layout: Layout, node: NodeConfig, timeout: number): Promise<DiskUse> {
   const files = nodeLayoutOf(layout, node);
   const [space, others] = await Promise.all([diskSpace(files.dataDir), otherDisksOf(files.dataDir)]);
   const disk = others.length ? { ...space, others } : space;
   if (!isFilling(disk)) return disk;
-  return { ...disk, keptAside: await keptAsideOf(layout, files, limit) };
+  return { ...disk, keptAside: await keptAsideOf(layout, files, timeout) };
 }
 
 /** Disks other than the data directory's own that its tablespaces and its WAL lie on, each once. */
@@ -35,9 +35,9 @@ async function otherDisksOf(dataDir: string): Promise<OtherDisk[]> {
 }
 
 /** What is kept aside on the disk of a data directory. Nothing that cannot be looked at is an error. */
-export async function keptAsideOf(layout: Layout, files: NodeLayout, limit: number): Promise<KeptAside[]> {
+export async function keptAsideOf(layout: Layout, files: NodeLayout, timeout: number): Promise<KeptAside[]> {
   const paths = await pathsAside(layout, files).catch(() => []);
-  return await Promise.all(paths.map(async (aside) => await sized(aside, limit)));
+  return await Promise.all(paths.map(async (aside) => await sized(aside, timeout)));
 }
 
 async function pathsAside(layout: Layout, files: NodeLayout): Promise<string[]> {
@@ -51,9 +51,9 @@ async function pathsAside(layout: Layout, files: NodeLayout): Promise<string[]> 
   return [...beside, ...tablespaces, ...shared.map((name) => path.join(layout.asideDir, name))];
 }
 
-async function sized(aside: string, limit: number): Promise<KeptAside> {
+async function sized(aside: string, timeout: number): Promise<KeptAside> {
   const count = counted.get(aside) ?? bytesBelow(aside);
   counted.set(aside, count);
-  const bytes = await within(limit, aside, count).catch(() => undefined);
+  const bytes = await within(timeout, aside, count).catch(() => undefined);
   return { path: aside, bytes };
 }

@@ -38,7 +38,7 @@ interface Rates {
 }
 
 /**
- * Rates between two looks at the counters. Null where they cannot be told: counters that began anew, an agent that was
+ * Rates between two looks at the counters. Null where they cannot be told: counters that were reset, an agent that was
  * away, a clock that was set back, a primary that lost what was at the end of its WAL.
  */
 export function ratesBetween(
@@ -76,16 +76,16 @@ export function sampleOf(record: SampleRecord): Sample {
 
 /** When the disk of each node is full; null for one that does not fill. Nodes of which too little is known are left out. */
 export function forecastsOf(records: Iterable<SampleRecord>): Map<string, Forecast | null> {
-  const looks = new Map<string, RoomAt[]>();
+  const samples = new Map<string, RoomAt[]>();
   for (const { at, nodes, database_bytes: databases } of records) {
     for (const { name, disk_free_bytes: free } of nodes) {
       if (free === null) continue;
-      const look = { at: Date.parse(at), free, databases };
-      const present = looks.get(name);
-      if (present) present.push(look);
-      else looks.set(name, [look]);
+      const sample = { at: Date.parse(at), free, databases };
+      const present = samples.get(name);
+      if (present) present.push(sample);
+      else samples.set(name, [sample]);
     }
   }
-  const known = [...looks].filter(([, seen]) => enoughIsKnown(seen));
+  const known = [...samples].filter(([, seen]) => enoughIsKnown(seen));
   return new Map(known.map(([name, seen]) => [name, forecastOf(seen)]));
 }

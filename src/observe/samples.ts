@@ -9,7 +9,7 @@ import type { Owner } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { ownPrimary, primaryOf, type Runtime } from "../members/runtime.ts";
 import { forecastsOf, ratesBetween, sampleOf, sampleRecordOf, type SampleRecord } from "./sample-record.ts";
-import type { Watch } from "./watch.ts";
+import type { StatusSource } from "./status-source.ts";
 
 /** Milliseconds between two samples, and how long one is shown. */
 const EVERY = 30_000;
@@ -19,29 +19,29 @@ const SHOWN = 24 * 3_600_000;
 const LINES = 3000;
 
 /** Milliseconds for the question to the primary. */
-const LIMIT = 2000;
+const TIMEOUT = 2000;
 
 /** Takes a sample of the cluster every 30 s and keeps those of 24 hours, also when the agent is killed. */
 export class Samples {
   readonly #file: string;
   readonly #reader: Owner | undefined;
-  readonly #watch: Watch;
+  readonly #statusSource: StatusSource;
   readonly #listeners = new Set<(sample: Sample) => void>();
   /** The oldest first; undefined before the file was read. */
   #records: SampleRecord[] | undefined;
   #taking = false;
   #forecasts: ReadonlyMap<string, Forecast | null> | undefined;
 
-  constructor(stateDir: string, reader: Owner | undefined, watch: Watch) {
+  constructor(stateDir: string, reader: Owner | undefined, statusSource: StatusSource) {
     this.#file = path.join(stateDir, "samples.jsonl");
     this.#reader = reader;
-    this.#watch = watch;
+    this.#statusSource = statusSource;
   }
 
   /** Takes a sample when it is time. Called at every look of the agent. @throws what the file system answers */
   async tick(runtime: Runtime): Promise<void> {
     const last = this.#known().at(-1);
-    // A clock that was set back begins anew.
+    // A clock that was set back begins again.
     const age = last ? now() - Date.parse(last.at) : EVERY;
     if (this.#taking || (age >= 0 && age < EVERY)) return;
     this.#taking = true;
@@ -92,7 +92,7 @@ export class Samples {
 
   async #take(runtime: Runtime, last: SampleRecord | undefined): Promise<SampleRecord> {
     const primary = primaryOf(runtime);
-    const status = await this.#watch.status();
+    const status = await this.#statusSource.status();
     const nodes = await Promise.all(
       runtime.config.nodes.map(async (node) => {
         const seen = status.nodes.find(({ name }) => name === node.name);
@@ -100,7 +100,7 @@ export class Samples {
           name: node.name,
           lag_bytes: seen?.lag_bytes ?? null,
           lag_seconds: seen?.lag_seconds ?? null,
-          disk_free_bytes: (await this.#watch.disk(node))?.freeBytes ?? null,
+          disk_free_bytes: (await this.#statusSource.disk(node))?.freeBytes ?? null,
         };
       }),
     );
@@ -128,7 +128,7 @@ export class Samples {
 
 /** Undefined where the primary does not answer in time: the sample shows a gap. */
 async function loadOf(primary: NodeHandle): Promise<Load | undefined> {
-  return await primary.use(readLoad, LIMIT).catch(() => undefined);
+  return await primary.use(readLoad, TIMEOUT).catch(() => undefined);
 }
 
 function isShown(at: string, time: number): boolean {

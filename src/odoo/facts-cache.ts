@@ -8,8 +8,8 @@ const FRESH = 30_000;
 const SHARE = 50;
 /** Sessions at once, and milliseconds for each. */
 const AT_ONCE = 4;
-const CONNECT_LIMIT = 1000;
-const STATEMENT_LIMIT = 6000;
+const CONNECT_TIMEOUT = 1000;
+const STATEMENT_TIMEOUT = 6000;
 
 export interface KnownFacts {
   /** When it was looked (our clock, milliseconds). */
@@ -25,7 +25,7 @@ export class OdooFactsCache {
   /** When a database may be looked at again (monotonic, milliseconds). */
   readonly #next = new Map<string, number>();
   readonly #waiting = new Set<string>();
-  readonly #looking = new Map<string, Promise<void>>();
+  readonly #reading = new Map<string, Promise<void>>();
 
   /** @param owner the way of the databases' owner to the primary of this moment; its database is not looked at */
   constructor(owner: () => RoleAccess) {
@@ -47,37 +47,37 @@ export class OdooFactsCache {
     for (const database of asked) {
       if ((this.#next.get(database) ?? 0) <= monotonic()) this.#waiting.add(database);
     }
-    this.#lookOn();
+    this.#readOn();
     return new Map([...this.#known].filter(([database]) => asked.has(database)));
   }
 
   /** When the looks that were asked for have ended. */
   async settled(): Promise<void> {
-    while (this.#looking.size > 0) await Promise.all(this.#looking.values());
+    while (this.#reading.size > 0) await Promise.all(this.#reading.values());
   }
 
-  #lookOn(): void {
+  #readOn(): void {
     for (const database of this.#waiting) {
-      if (this.#looking.size >= AT_ONCE) return;
-      if (this.#looking.has(database)) continue;
+      if (this.#reading.size >= AT_ONCE) return;
+      if (this.#reading.has(database)) continue;
       this.#waiting.delete(database);
-      const looking = this.#look(database).finally(() => {
-        this.#looking.delete(database);
-        this.#lookOn();
+      const reading = this.#read(database).finally(() => {
+        this.#reading.delete(database);
+        this.#readOn();
       });
-      this.#looking.set(database, looking);
+      this.#reading.set(database, reading);
     }
   }
 
-  async #look(database: string): Promise<void> {
+  async #read(database: string): Promise<void> {
     const start = monotonic();
     this.#next.set(database, Infinity);
     try {
       const owner = this.#owner();
       const facts = await owner.in(database).use(readOdooFacts, {
         applicationName: "odoo-pg agent",
-        connectLimit: CONNECT_LIMIT,
-        statementLimit: STATEMENT_LIMIT,
+        connectTimeout: CONNECT_TIMEOUT,
+        statementTimeout: STATEMENT_TIMEOUT,
         settings: odooFactsSettings,
       });
       if (this.#next.has(database)) this.#known.set(database, { at: now(), facts });

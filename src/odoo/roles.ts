@@ -118,25 +118,25 @@ async function readRoles(session: Session): Promise<Map<string, RoleSeen>> {
 }
 
 /** The statements that bring one role from what it is to what it should be; none when it is so already. */
-function statementsFor(wish: RoleOptions, seen: RoleSeen | undefined): string[] {
-  const role = id(wish.name);
+function statementsFor(options: RoleOptions, seen: RoleSeen | undefined): string[] {
+  const role = id(options.name);
   const words = ATTRIBUTES.flatMap(([column, word]) => {
-    const wanted = wish.attributes[column];
+    const wanted = options.attributes[column];
     return wanted === undefined || seen?.attributes[column] === wanted ? [] : [wanted ? word : `NO${word}`];
   });
   const statements: string[] = [];
   if (!seen) statements.push(`CREATE ROLE ${role} ${words.join(" ")}`);
   else if (words.length) statements.push(`ALTER ROLE ${role} ${words.join(" ")}`);
   const verifier = seen?.verifier ?? null;
-  if (wish.password === undefined) {
+  if (options.password === undefined) {
     if (verifier !== null) statements.push(`ALTER ROLE ${role} PASSWORD NULL`);
-  } else if (!verifierFits(verifier, wish.password)) {
-    statements.push(`ALTER ROLE ${role} PASSWORD ${literal(scramVerifier(wish.password))}`);
+  } else if (!verifierFits(verifier, options.password)) {
+    statements.push(`ALTER ROLE ${role} PASSWORD ${literal(scramVerifier(options.password))}`);
   }
-  for (const group of wish.memberOf) {
+  for (const group of options.memberOf) {
     if (!seen?.memberOf.includes(group)) statements.push(`GRANT ${id(group)} TO ${role}`);
   }
-  for (const [name, value] of Object.entries(wish.settings)) {
+  for (const [name, value] of Object.entries(options.settings)) {
     if (!seen?.settings.includes(`${name}=${value}`))
       statements.push(`ALTER ROLE ${role} SET ${id(name)} = ${literal(value)}`);
   }
@@ -153,8 +153,8 @@ export async function ensureRoles(
   passwords: RolePasswords,
 ): Promise<void> {
   const seen = await readRoles(session);
-  const statements = wantedRoles(odooRole, passwords).flatMap((wish) =>
-    statementsFor(wish, seen.get(wish.name)),
+  const statements = wantedRoles(odooRole, passwords).flatMap((options) =>
+    statementsFor(options, seen.get(options.name)),
   );
   if (statements.length) await inSilence(session, statements);
   await keepPassing(session);

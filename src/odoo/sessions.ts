@@ -119,7 +119,7 @@ export async function sessionToEnd(
 }
 
 /** Milliseconds for a session to end. */
-const END_LIMIT = 5000;
+const END_TIMEOUT = 5000;
 
 /**
  * Ends a session, or only what it runs.
@@ -138,7 +138,7 @@ export async function endSession(
   if (how === "cancel") return seen;
   await waitUntil(
     async () => (await session.query("SELECT FROM pg_stat_activity WHERE pid = $1", [pid])).length === 0,
-    { what: `session ${pid} to end`, limit: END_LIMIT, next: odooPg("sessions", "list") },
+    { what: `session ${pid} to end`, timeout: END_TIMEOUT, next: odooPg("sessions", "list") },
   );
   return seen;
 }

@@ -34,14 +34,14 @@ export async function ensureTemplate(
 ): Promise<void> {
   const place = { superuser, session, owner: await contentsOwner(session, odooRole) };
   await dropLeftOver(session);
-  const found = await lookFor(session, template);
+  const found = await findTemplate(session, template);
   if (found && !(found.ofSuperuser && (await isFit(place, template)))) {
     await make(place, IN_THE_MAKING);
     const kept = await replace(place, template);
     tell(`the template ${template} is recreated, owned by the superuser`);
     if (kept !== undefined) tell(`what was added to the old one is kept in ${kept}`);
   } else await make(place, template, found !== undefined);
-  const after = await lookFor(session, template);
+  const after = await findTemplate(session, template);
   if (after?.isTemplate !== true) await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);
 }
 
@@ -60,7 +60,7 @@ async function contentsOwner(session: Session, odooRole: string): Promise<string
   return Number(row?.["version"]) >= HAS_DATABASE_OWNER ? "pg_database_owner" : odooRole;
 }
 
-async function lookFor(
+async function findTemplate(
   session: Session,
   template: string,
 ): Promise<{ readonly ofSuperuser: boolean; readonly isTemplate: boolean } | undefined> {

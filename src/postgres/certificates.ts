@@ -21,7 +21,7 @@ import { authorityPath } from "./render.ts";
 
 /** Ten years: a certificate that ends while nobody looks stops replication. */
 const DAYS = "3650";
-/** A certificate is made anew when it ends sooner than this. */
+/** A certificate is renewed when it ends sooner than this. */
 const RENEW_BEFORE_MS = 90 * 24 * 3600 * 1000;
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
@@ -154,7 +154,7 @@ async function isGood(
       next: nextStep`Put it back from a copy. Without one: remove ${path.dirname(authority)}, then ${odooPg("up")} makes another authority, which clients that verify it have to be given.`,
     });
   }
-  // It is made by this cluster for itself: a damaged one is made anew.
+  // It is made by this cluster for itself: a damaged one is replaced.
   if (!certificate) return false;
   const has = new Set((certificate.subjectAltName ?? "").toLowerCase().split(", "));
   // OpenSSL writes IPv6 addresses in a form of its own.

@@ -14,7 +14,7 @@ export async function runClientProgram(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Ran> {
-  const ran = await run(program, args, { limit: 0, ...options });
+  const ran = await run(program, args, { timeout: 0, ...options });
   if (ran.exitCode === 0) return ran;
   // 128 stands for an end by a signal.
   const end = ran.exitCode === 128 ? "was killed" : `failed (exit status ${ran.exitCode})`;

@@ -111,7 +111,7 @@ async function inspectFolder(
     return {
       kind: "unusable",
       reason: `${directory} cannot be read by pg_controldata: ${(control.stderr || control.stdout).trim().split("\n")[0] ?? ""}`,
-      next: nextStep`Of the primary: leave it where it is, its log shows what a replica lacks, and go on with a replica: ${odooPg("promote", "NODE")}. Of a replica: move it away, then ${odooPg("up")}.`,
+      next: nextStep`Of the primary: leave it where it is, its WAL shows what a replica lacks, and go on with a replica: ${odooPg("promote", "NODE")}. Of a replica: move it away, then ${odooPg("up")}.`,
     };
   }
   const standby = folder.look("standby.signal") !== undefined;

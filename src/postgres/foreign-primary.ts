@@ -48,7 +48,7 @@ export async function foreignTablespaces(access: RoleAccess): Promise<ReadonlyMa
            FROM pg_catalog.pg_tablespace
            WHERE pg_catalog.left(pg_catalog.pg_tablespace_location(oid), 1) OPERATOR(pg_catalog.=) '/'`,
         ),
-      { connectLimit: 2000, statementLimit: 5000 },
+      { connectTimeout: 2000, statementTimeout: 5000 },
     )
     .catch(() => []);
   return new Map(

@@ -45,7 +45,7 @@ export async function initialiseDataDirectory(options: InitialiseOptions): Promi
         "--data-checksums",
         ...(options.more ?? []),
       ],
-      { owner, limit: 300_000 },
+      { owner, timeout: 300_000 },
     );
   }).catch((error: unknown) => {
     throw withWayOut(error, options.more ?? []);

@@ -41,7 +41,7 @@ function majorOf(version: string): number | undefined {
   return match?.[1] === undefined ? undefined : Number(match[1]);
 }
 
-async function look(binDir: string): Promise<Installation | undefined> {
+async function inspect(binDir: string): Promise<Installation | undefined> {
   for (const program of NEEDED) {
     if (!(await isExecutable(path.join(binDir, program)))) return undefined;
   }
@@ -82,36 +82,40 @@ async function* candidates(searchPath: string): AsyncGenerator<string> {
  * @throws OdooPgError postgres_missing with the command that installs it.
  */
 export async function findInstallation(
-  wish: InstallationOptions,
+  options: InstallationOptions,
   machine: { searchPath: string; install: Install },
 ): Promise<Installation> {
-  if (wish.bin_dir !== undefined) {
-    const found = await look(wish.bin_dir);
-    if (found && found.major >= OLDEST_MAJOR && (wish.version === undefined || found.major === wish.version))
+  if (options.bin_dir !== undefined) {
+    const found = await inspect(options.bin_dir);
+    if (
+      found &&
+      found.major >= OLDEST_MAJOR &&
+      (options.version === undefined || found.major === options.version)
+    )
       return found;
     throw new OdooPgError("postgres_missing", {
       message: found
-        ? `postgres.bin_dir ${wish.bin_dir} holds PostgreSQL ${found.version}; needed is ${wish.version ?? `${OLDEST_MAJOR} or later`}.`
-        : `postgres.bin_dir ${wish.bin_dir} does not hold all of PostgreSQL's programs (${NEEDED.join(", ")}).`,
+        ? `postgres.bin_dir ${options.bin_dir} holds PostgreSQL ${found.version}; needed is ${options.version ?? `${OLDEST_MAJOR} or later`}.`
+        : `postgres.bin_dir ${options.bin_dir} does not hold all of PostgreSQL's programs (${NEEDED.join(", ")}).`,
       safe: "Nothing was changed.",
       next: "Correct postgres.bin_dir, or leave it out so that PostgreSQL is looked for.",
     });
   }
   const seen: string[] = [];
   for await (const directory of candidates(machine.searchPath)) {
-    const found = await look(directory);
+    const found = await inspect(directory);
     if (!found) continue;
-    if (found.major >= OLDEST_MAJOR && (wish.version === undefined || found.major === wish.version))
+    if (found.major >= OLDEST_MAJOR && (options.version === undefined || found.major === options.version))
       return found;
     seen.push(`${found.version} in ${directory}`);
   }
-  const wanted = wish.version === undefined ? `${OLDEST_MAJOR} or later` : String(wish.version);
+  const wanted = options.version === undefined ? `${OLDEST_MAJOR} or later` : String(options.version);
   throw new OdooPgError("postgres_missing", {
     message: `No PostgreSQL ${wanted} with server and client programs was found${seen.length ? `; installed: ${[...new Set(seen)].join(", ")}` : ""}.`,
     safe: "Nothing was changed.",
     next:
-      wish.version === undefined
+      options.version === undefined
         ? machine.install(ALL_PACKAGES)
-        : installVersion(wish.version, seen, machine),
+        : installVersion(options.version, seen, machine),
   });
 }

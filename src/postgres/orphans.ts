@@ -4,13 +4,13 @@ import { sendSignal, waitForEnd } from "../system/process/process.ts";
 import { processesWorkingIn } from "../system/files/working-directory.ts";
 
 /** Milliseconds for a process to be gone after it was killed: one that waits for a dead disk is not. */
-const END_LIMIT = 5000;
+const END_TIMEOUT = 5000;
 
 /**
  * Ends what a server has left behind whose postmaster is gone (kill -9, out of memory). Its sessions end by themselves
  * when they next wait for something; one that hangs or works may still commit, and have its client told so, at any time
  * later. They are found by the data directory, in which all processes of a server work (postmaster.c, ChangeToDataDir).
- * SIGKILL takes nothing from the data: the next start replays the log anyway.
+ * SIGKILL takes nothing from the data: the next start replays the WAL anyway.
  *
  * Only for a data directory whose postmaster is known to be gone. One that is not there (its disk is gone) has none that
  * could be told.
@@ -30,7 +30,7 @@ export async function endOrphans(dataDir: string, node: string): Promise<number>
   }
   for (const pid of left) sendSignal(pid, "SIGKILL");
   for (const pid of left) {
-    if (await waitForEnd(pid, END_LIMIT)) continue;
+    if (await waitForEnd(pid, END_TIMEOUT)) continue;
     throw new OdooPgError("timed_out", {
       message: `Process ${pid} is left of ${node} and cannot be ended: it might still commit.`,
       safe: `The data of ${node} is untouched.`,

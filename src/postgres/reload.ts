@@ -4,7 +4,7 @@ import { configurationLoadedAt } from "./sql/operations.ts";
 import { reloadServer } from "./server.ts";
 
 /** Milliseconds for a server to read its configuration again. */
-const RELOAD_LIMIT = 20_000;
+const RELOAD_TIMEOUT = 20_000;
 
 /** Has a server read its configuration again and waits until this session has seen it. @throws OdooPgError timed_out */
 export async function reloadAndWait(session: Session, dataDir: string, node: string): Promise<void> {
@@ -12,7 +12,7 @@ export async function reloadAndWait(session: Session, dataDir: string, node: str
   await reloadServer(dataDir);
   await waitUntil(async () => (await configurationLoadedAt(session)) !== loaded, {
     what: `${node} to read its configuration again`,
-    limit: RELOAD_LIMIT,
+    timeout: RELOAD_TIMEOUT,
     interval: 5,
   });
 }

@@ -53,7 +53,7 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
     ],
     {
       owner,
-      limit: 0,
+      timeout: 0,
       signal: options.signal,
       ...(options.onProgress ? { onStderr: progressReader(options.onProgress) } : {}),
     },

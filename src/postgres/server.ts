@@ -73,7 +73,7 @@ export interface StartOptions {
   readonly owner: Owner | undefined;
   readonly node: string;
   /** Milliseconds until a server that is still recovering is reported as such; default 60 000. */
-  readonly limit?: number;
+  readonly timeout?: number;
   /** A standby that answers no reads (hot_standby off) counts as up once it replays. */
   readonly warm?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -115,7 +115,7 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
       // The one that was found at first may have been at its end.
       if (!running && launched === undefined) await launch();
       else if (!running && ended) {
-        const orphans = SESSIONS_LEFT.test(await lastWords(files)) && monotonic() - begun < ORPHANS_LIMIT;
+        const orphans = SESSIONS_LEFT.test(await lastWords(files)) && monotonic() - begun < ORPHANS_TIMEOUT;
         if (!orphans) throw await startFailure(node, files);
         await endOrphans(files.dataDir, node);
         await pause(200);
@@ -124,15 +124,15 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
       return running !== undefined && isUp(running);
     },
     {
-      what: `node ${node} to answer (it may be replaying its log after a crash)`,
-      limit: options.limit ?? 60_000,
+      what: `node ${node} to answer (it may be replaying WAL after a crash)`,
+      timeout: options.timeout ?? 60_000,
       next: nextStep`Follow it: ${odooPg("logs", node, "-f")}`,
       signal: options.signal,
     },
   ).catch(async (error: unknown) => {
     if (options.signal?.aborted && launched !== undefined && !ended) {
       sendSignal(launched, "SIGINT");
-      await waitForEnd(launched, ABORT_LIMIT);
+      await waitForEnd(launched, ABORT_TIMEOUT);
     }
     throw error;
   });
@@ -141,12 +141,12 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
 }
 
 /** Milliseconds for a server to end whose start was given up; one that takes longer is found by its postmaster.pid. */
-const ABORT_LIMIT = 10_000;
+const ABORT_TIMEOUT = 10_000;
 
 /** After a kill of the postmaster its sessions may live on; until they are gone no other may start. */
 const SESSIONS_LEFT = /pre-existing shared memory block/;
 /** Milliseconds that sessions without a postmaster are waited for. */
-const ORPHANS_LIMIT = 20_000;
+const ORPHANS_TIMEOUT = 20_000;
 
 /**
  * Lock files of a server that is gone (postmaster.pid, and the one beside its socket) keep PostgreSQL from starting when
@@ -180,13 +180,13 @@ async function finalWords(files: NodeLayout): Promise<string> {
   const begun = monotonic();
   for (;;) {
     const words = await lastWords(files);
-    if (/FATAL|PANIC/.test(words) || monotonic() - begun > WORDS_LIMIT) return words;
+    if (/FATAL|PANIC/.test(words) || monotonic() - begun > WORDS_TIMEOUT) return words;
     await pause(50);
   }
 }
 
 /** Milliseconds for the last words of a server to reach its log. */
-const WORDS_LIMIT = 1500;
+const WORDS_TIMEOUT = 1500;
 
 /** What a standby says that is kept from following the path of a tablespace (`closeTablespaces`). */
 const REFUSED_TABLESPACE = /could not create symbolic link "pg_tblspc\/\d+": Permission denied/;
@@ -281,22 +281,22 @@ export type StopMode = "fast" | "immediate";
 
 /**
  * Stops a server and waits for its end. None running is fine.
- * @throws OdooPgError timed_out when it does not end within the limit; it is not killed.
+ * @throws OdooPgError timed_out when it does not end within the timeout; it is not killed.
  */
 export async function stopServer(
   dataDir: string,
   node: string,
   mode: StopMode,
-  limit = 60_000,
+  timeout = 60_000,
 ): Promise<void> {
   const running = await findPostmaster(dataDir);
   if (!running) return;
   sendSignal(running.pid, mode === "fast" ? "SIGINT" : "SIGQUIT");
   // A stopped process (SIGSTOP) takes the signal only when it goes on.
   sendSignal(running.pid, "SIGCONT");
-  if (!(await waitForEnd(running.pid, limit))) {
+  if (!(await waitForEnd(running.pid, timeout))) {
     throw new OdooPgError("timed_out", {
-      message: `Still stopping: node ${node} has not finished its shutdown after ${limit / 1000} s.`,
+      message: `Still stopping: node ${node} has not finished its shutdown after ${timeout / 1000} s.`,
       safe: "Nothing is lost: it writes its checkpoint.",
       next: nextStep`Run the same command again to go on waiting, or look: ${odooPg("logs", node)}`,
     });

@@ -4,7 +4,7 @@ import type { Session } from "../system/sql/sql.ts";
 import { checkpoint, hasOlderStatements, standbysFlushed, writeMark } from "./sql/operations.ts";
 
 /** Milliseconds for standbys to answer to a mark; one that does not is let go by the next decision. */
-const ANSWER_LIMIT = 5000;
+const ANSWER_TIMEOUT = 5000;
 
 /**
  * Proves that commits wait for the standbys on the list that was just written and read, for everyone:
@@ -32,14 +32,14 @@ export async function waitedForFrom(
     const all = listed();
     await waitUntil(async () => await standbysFlushed(session, all, mark), {
       what: `the ${round} answer of ${all.join(", ")}`,
-      limit: ANSWER_LIMIT,
+      timeout: ANSWER_TIMEOUT,
     });
   }
   if (ruleSince !== undefined) {
     await checkpoint(session);
     await waitUntil(async () => !(await hasOlderStatements(session, ruleSince)), {
       what: "statements that began before the list was in force",
-      limit: ANSWER_LIMIT,
+      timeout: ANSWER_TIMEOUT,
     });
   }
   return await writeMark(session);

@@ -5,8 +5,8 @@ import { run } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
 /**
- * The end of the log of a server that is stopped: how far it got on its own disk. pg_waldump reads records until the
- * first that is not there, and names the place. Undefined when that cannot be read within the limit.
+ * The end of the WAL of a server that is stopped: how far it got on its own disk. pg_waldump reads records until the
+ * first that is not there, and names the place. Undefined when that cannot be read within the timeout.
  */
 export async function endOfWal(
   installation: Installation,
@@ -18,7 +18,7 @@ export async function endOfWal(
   const ran = await run(
     programOf(installation, "pg_waldump"),
     ["--quiet", "-p", path.join(dataDir, "pg_wal"), "-t", String(timeline), "-s", formatLsn(from)],
-    { owner, limit: 20_000 },
+    { owner, timeout: 20_000 },
   ).catch(() => undefined);
   // "… error in WAL record at 0/3003C60: invalid record length at 0/3003C98: …", or, at `from` itself,
   // "could not find a valid record after 0/3003C98".

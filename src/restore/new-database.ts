@@ -92,7 +92,7 @@ export class NewDatabase {
     return this.#source.superuser.in(this.name);
   }
 
-  /** The way in for what fills it. Its programs take `passfile` as PGPASSFILE. */
+  /** The connection for what fills it. Its programs take `passfile` as PGPASSFILE. */
   get loading(): RoleAccess {
     return this.superuser.as(this.loader, this.#password);
   }

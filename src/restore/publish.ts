@@ -7,7 +7,7 @@ import { OdooPgError } from "../errors.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
 import { isBelievable, kindOf, namesIn, removeFile, removeTree } from "../system/files/files.ts";
 import { removeIn, renameIn, writeIn } from "../system/files/folder.ts";
-import { lookAtJsonFile } from "../system/files/json-file.ts";
+import { inspectJsonFile } from "../system/files/json-file.ts";
 import { moveIfThere } from "../system/files/filestore-files.ts";
 import { explainSql, quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
 import { timeStamp } from "../model/time-stamp.ts";
@@ -36,7 +36,7 @@ export interface Placement {
 }
 
 /** Milliseconds for which sessions are ended until the old database is free. */
-const SWAP_LIMIT = 60_000;
+const SWAP_TIMEOUT = 60_000;
 
 /** A change of names that is under way, kept beside the filestores until both database and folders have theirs. */
 const journalSchema = z.object({
@@ -170,7 +170,7 @@ async function renameBusy(
 ): Promise<void> {
   const done = { renamed: false };
   const ending = source.superuser.use(async (other) => {
-    for (let waited = 0; !done.renamed && waited < SWAP_LIMIT; waited += 50) {
+    for (let waited = 0; !done.renamed && waited < SWAP_TIMEOUT; waited += 50) {
       await other.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type <> 'walsender'",
         [database],
@@ -303,7 +303,7 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
         note(await setAside(file, "it does not belong to root"));
         continue;
       }
-      const journal = await lookAtJsonFile(file, journalSchema);
+      const journal = await inspectJsonFile(file, journalSchema);
       if (!journal) continue;
       if (!journal.ok) {
         note(await setAside(file, journal.problem));
@@ -353,7 +353,7 @@ async function endSessionsOnReplicas(source: BackupSource, oid: string, oldName:
                 oldName,
               ])
             ).length === 0,
-          { what: "the replica to know of it", limit: 5000, interval: 50 },
+          { what: "the replica to know of it", timeout: 5000, interval: 50 },
         );
         await session.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1::oid", [
           oid,

@@ -7,7 +7,7 @@ const KEEP = "Keep the old database: --keep-old";
 
 /**
  * A database that is dropped takes its logical replication slots with it, and PostgreSQL asks nobody where no one reads
- * them at that moment (dbcommands.c, dropdb): whoever follows by them would have to copy all anew. They are dropped by hand.
+ * them at that moment (dbcommands.c, dropdb): whoever follows by them would need a new base backup. They are dropped by hand.
  * @param how.called the name by which it is known, where a transaction has just given it another
  * @param how.next what else can be done, as a sentence
  * @throws OdooPgError refused where the database has any

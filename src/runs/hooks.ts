@@ -5,8 +5,8 @@ import { run } from "../system/process/process.ts";
 import type { RunReport } from "../model/backup-report.ts";
 
 /** Milliseconds that a hook may take. */
-const HOOK_LIMIT = 60_000;
-const WEBHOOK_LIMIT = 15_000;
+const HOOK_TIMEOUT = 60_000;
+const WEBHOOK_TIMEOUT = 15_000;
 
 /** Tells what happened to those who asked for it. A hook that fails is no failed backup: its words come back as warnings. */
 export async function tellHooks(config: Config, report: RunReport): Promise<string[]> {
@@ -22,7 +22,7 @@ export async function tellHooks(config: Config, report: RunReport): Promise<stri
   const [program, ...args] = config.backup[name];
   if (program !== undefined) {
     await attempt(`backup.${name}`, async () => {
-      const ran = await run(program, args, { input: `${JSON.stringify(report)}\n`, limit: HOOK_LIMIT });
+      const ran = await run(program, args, { input: `${JSON.stringify(report)}\n`, timeout: HOOK_TIMEOUT });
       if (ran.exitCode !== 0)
         throw new Error(`exit status ${ran.exitCode}: ${ran.stderr.trim().split("\n").slice(-3).join(" ")}`);
     });
@@ -32,7 +32,7 @@ export async function tellHooks(config: Config, report: RunReport): Promise<stri
     await attempt("backup.webhook_file", async () => {
       const address = (await readTextIfAny(file))?.trim();
       if (address === undefined) throw new Error(`there is no file ${file}`);
-      await postJson(address, report, WEBHOOK_LIMIT);
+      await postJson(address, report, WEBHOOK_TIMEOUT);
     });
   }
   return warnings;

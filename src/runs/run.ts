@@ -51,7 +51,7 @@ export async function withLock<T>(
 }
 
 /**
- * Backs up databases, one failing without the others, and then removes what has had its time. Small databases are
+ * Backs up databases, one failing without the others, and then removes what has expired. Small databases are
  * dumped at the same time, as many as there are processors; large ones one after the other, each by several processes.
  * The caller holds the lock of the place.
  */
@@ -175,23 +175,23 @@ async function backUpOne(
 }
 
 /** Milliseconds that somebody who ends the sessions of a database has to begin to drop or rename it. */
-const BEGIN_LIMIT = 5000;
+const BEGIN_TIMEOUT = 5000;
 
 /** Milliseconds that a drop or a rename may take once it has begun. */
-const CHANGE_LIMIT = 120_000;
+const CHANGE_TIMEOUT = 120_000;
 
 /** Whether a backup failed because its database was dropped, renamed or closed meanwhile. */
 async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
   // Nobody ends sessions by filling the disk, or by taking the filestore away.
   const elsewhere =
     error instanceof OdooPgError && (error.code === "disk_full" || error.code === "filestore_unusable");
-  const limit = elsewhere ? 0 : BEGIN_LIMIT;
+  const timeout = elsewhere ? 0 : BEGIN_TIMEOUT;
   const start = monotonic();
   try {
     for (;;) {
       const state = await databaseState(superuser, database);
       if (state === "gone") return true;
-      if (monotonic() - start >= (state === "changing" ? CHANGE_LIMIT : limit)) return false;
+      if (monotonic() - start >= (state === "changing" ? CHANGE_TIMEOUT : timeout)) return false;
       await pause(50);
     }
   } catch {

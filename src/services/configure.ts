@@ -142,7 +142,7 @@ export async function reopenLocalAccess(runtime: Runtime, handle: NodeHandle): P
   runtime.log("warn", `${handle.node.name} refused the superuser's password: it reads pg_hba.conf again`);
   await waitUntil(async () => !(await isRefused()), {
     what: `${handle.node.name} to let the superuser in`,
-    limit: 10_000,
+    timeout: 10_000,
     next: odooPg("logs", handle.node.name),
   });
 }
@@ -218,7 +218,7 @@ async function waitForReplay(primary: NodeHandle, replica: NodeHandle): Promise<
       const replayed = factsOf(await replica.observe())?.replay_lsn;
       return replayed !== undefined && replayed !== null && bytesBehind(target, replayed) === 0;
     },
-    { what: `${replica.node.name} to replay what ${primary.node.name} wrote`, limit: 60_000 },
+    { what: `${replica.node.name} to replay what ${primary.node.name} wrote`, timeout: 60_000 },
   );
 }
 

@@ -48,7 +48,7 @@ const MOVE_AFTER = 60_000;
 export class Endpoints implements Service {
   readonly name = "haproxy";
   readonly hold = new Hold();
-  /** Found anew at each `up`. */
+  /** Found again at each `up`. */
   program: HaproxyProgram | undefined;
   readonly #balancer: Balancer;
   readonly #log: Log;
@@ -62,14 +62,14 @@ export class Endpoints implements Service {
     this.#log = log;
   }
 
-  /** Whether HAProxy answers within `limit` milliseconds. */
-  async answer(limit: number): Promise<boolean> {
-    return await within(limit, "haproxy", this.#balancer.answers()).catch(() => false);
+  /** Whether HAProxy answers within `timeout` milliseconds. */
+  async answer(timeout: number): Promise<boolean> {
+    return await within(timeout, "haproxy", this.#balancer.answers()).catch(() => false);
   }
 
-  /** Whether HAProxy answers, from when it was last asked, seconds ago; asked within `limit` milliseconds where nobody has. */
-  async answered(limit: number): Promise<boolean> {
-    if (this.#askedAt === 0 || monotonic() - this.#askedAt > 2 * ASK_EVERY) return await this.answer(limit);
+  /** Whether HAProxy answers, from when it was last asked, seconds ago; asked within `timeout` milliseconds where nobody has. */
+  async answered(timeout: number): Promise<boolean> {
+    if (this.#askedAt === 0 || monotonic() - this.#askedAt > 2 * ASK_EVERY) return await this.answer(timeout);
     return !this.#isSilent && this.#balancer.isServing();
   }
 
@@ -99,7 +99,7 @@ export class Endpoints implements Service {
   async #endHung(progress: Progress): Promise<void> {
     const answers = async (): Promise<boolean> => (await this.#balancer.silent()).length === 0;
     if (await answers()) return;
-    const waited = waitUntil(answers, { what: "HAProxy to answer", limit: HUNG_AFTER, interval: 500 });
+    const waited = waitUntil(answers, { what: "HAProxy to answer", timeout: HUNG_AFTER, interval: 500 });
     if (await waited.catch(() => false)) return;
     const ended = await this.#balancer.endSilent();
     if (ended.length) progress.step("haproxy", `end: it hangs (${named(ended)})`);
@@ -200,7 +200,7 @@ export class Endpoints implements Service {
     for (const name of ["read", "write"] as const) {
       await waitUntil(async () => await accepts(host, endpoints[name].port, 500), {
         what: `the ${name} endpoint to take connections on ${host}:${endpoints[name].port}`,
-        limit: 10_000,
+        timeout: 10_000,
         next: odooPg("logs", "haproxy"),
       });
     }
@@ -214,7 +214,7 @@ export class Endpoints implements Service {
       },
       {
         what: `the read endpoint to use ${[...members].join(", ")}`,
-        limit: 10_000,
+        timeout: 10_000,
         next: odooPg("logs", "haproxy"),
       },
     );

@@ -17,7 +17,7 @@ import type { Log } from "../system/log.ts";
 import type { Session } from "../system/sql/sql.ts";
 
 /** Milliseconds for a WAL sender to end that was told to; one that has not is told again at the next look. */
-const SENDER_LIMIT = 2000;
+const SENDER_TIMEOUT = 2000;
 
 /** The primary of several hosts, which this host runs. */
 export interface KeptPrimary {
@@ -143,7 +143,7 @@ export class PoolKeeper {
       await endSenders(session, waiting);
       await waitUntil(async () => (await streamingOf(session, waiting)).length === 0, {
         what: `the end of replication to ${waiting.join(", ")}`,
-        limit: SENDER_LIMIT,
+        timeout: SENDER_TIMEOUT,
       });
     });
     for (const name of waiting) this.#silentSince.set(name, monotonic());

@@ -35,7 +35,7 @@ import type { Answer, Found, Service } from "./service.ts";
 /** Clients at once, for each pooler. */
 export const POOLED_CLIENTS = 2000;
 /** Milliseconds for open transactions to end before a planned change. */
-export const PAUSE_LIMIT = 10_000;
+export const PAUSE_TIMEOUT = 10_000;
 /** Who may log in; undefined where the primary has not said it yet. */
 export type PassingRoles = readonly PassingRole[] | undefined;
 
@@ -142,7 +142,7 @@ export class Pooler implements Service {
 
   /** @param port where it answers, so that transactions can come to their end before */
   async #end(port: number | undefined): Promise<void> {
-    if (port !== undefined) await this.#pauseAt(port, PAUSE_LIMIT);
+    if (port !== undefined) await this.#pauseAt(port, PAUSE_TIMEOUT);
     await this.stop("fast");
   }
 
@@ -199,14 +199,14 @@ export class Pooler implements Service {
 
   /**
    * Lets open transactions come to their end and begins no others: clients wait, until `resume`.
-   * @param limit milliseconds
-   * @returns how many are still open at the limit; one that is gone or does not answer carries none
+   * @param timeout milliseconds
+   * @returns how many are still open when it is over; one that is gone or does not answer carries none
    */
-  async pause(limit: number): Promise<number> {
-    return this.#input ? await this.#pauseAt(this.#input.port, limit) : 0;
+  async pause(timeout: number): Promise<number> {
+    return this.#input ? await this.#pauseAt(this.#input.port, timeout) : 0;
   }
 
-  async #pauseAt(port: number, limit: number): Promise<number> {
+  async #pauseAt(port: number, timeout: number): Promise<number> {
     const admin = this.#process.admin(port);
     let open = 0;
     try {
@@ -218,7 +218,7 @@ export class Pooler implements Service {
           open = openTransactions(await admin.pools());
           return open === 0;
         },
-        { what: "open transactions", limit },
+        { what: "open transactions", timeout },
       );
     } catch (error) {
       if (!(error instanceof OdooPgError)) this.#log("warn", `${this.name} is not paused: ${textOf(error)}`);

@@ -8,7 +8,7 @@ import { requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 import { passingRoles } from "../postgres/sql/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
-import { PAUSE_LIMIT, Pooler, type PassingRoles, type PoolerFacts } from "./pooler.ts";
+import { PAUSE_TIMEOUT, Pooler, type PassingRoles, type PoolerFacts } from "./pooler.ts";
 import { requirePort } from "./ports.ts";
 import type { Service } from "./service.ts";
 
@@ -18,8 +18,8 @@ const ROLES_EVERY = 2000;
 /** The agent's session in which it asks for the roles: it waits for nobody. */
 const ASKING = {
   applicationName: "odoo-pg agent",
-  connectLimit: 2000,
-  statementLimit: 5000,
+  connectTimeout: 2000,
+  statementTimeout: 5000,
   settings: { synchronous_commit: "local" },
 };
 
@@ -106,14 +106,14 @@ export class Poolers {
 
   /**
    * Lets open transactions come to their end before a planned change, and has clients wait until `resume`. What is still
-   * open at the limit is told, and is cut by what comes next.
+   * open at the timeout is told, and is cut by what comes next.
    */
   async pause(progress: Progress): Promise<void> {
-    const left = await Promise.all(this.#poolers.map(async (pooler) => await pooler.pause(PAUSE_LIMIT)));
+    const left = await Promise.all(this.#poolers.map(async (pooler) => await pooler.pause(PAUSE_TIMEOUT)));
     const open = left.reduce((sum, count) => sum + count, 0);
     if (open > 0)
       progress.note(
-        `${open} ${open === 1 ? "transaction was" : "transactions were"} still open after ${PAUSE_LIMIT / 1000} s: cut`,
+        `${open} ${open === 1 ? "transaction was" : "transactions were"} still open after ${PAUSE_TIMEOUT / 1000} s: cut`,
       );
   }
 

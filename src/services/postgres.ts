@@ -26,7 +26,7 @@ export class PostgresService implements Service {
   }
 
   /**
-   * Whether a server should run is decided anew from its data directory each time: an old primary that comes back is
+   * Whether a server should run is decided again from its data directory each time: an old primary that comes back is
    * never started as one.
    */
   async find(): Promise<Found> {
@@ -86,9 +86,9 @@ export class PostgresService implements Service {
   }
 
   /** A server is never killed: one that is still at its shutdown is left to it. @throws OdooPgError timed_out */
-  async stop(mode: StopMode, limit?: number): Promise<readonly number[]> {
+  async stop(mode: StopMode, timeout?: number): Promise<readonly number[]> {
     await this.#handle.disconnect();
-    await stopServer(this.#handle.files.dataDir, this.name, mode, limit);
+    await stopServer(this.#handle.files.dataDir, this.name, mode, timeout);
     return [];
   }
 

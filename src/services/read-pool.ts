@@ -1,7 +1,7 @@
 import type { Lsn } from "../model/lsn.ts";
 import { factsOf } from "../model/observation.ts";
 import { whereSet } from "../cluster/commit-rules.ts";
-import type { Standing } from "../cluster/pool.ts";
+import type { Eligibility } from "../cluster/pool.ts";
 import {
   type CommitOverride,
   commitOverrides,
@@ -15,7 +15,7 @@ import { now, within } from "../system/clock.ts";
 import { Mutex } from "../system/mutex.ts";
 import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
-import { Standings } from "./standings.ts";
+import { PoolMembership } from "./pool-membership.ts";
 import { ownPrimary, primaryOf, replicasOf, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Where the endpoints lead. */
@@ -31,7 +31,7 @@ export type Route = (routing: Routing) => Promise<void>;
 /** Milliseconds between two looks at what ALTER ROLE and its kin have set: they say nothing when they are changed. */
 const OVERRIDES_EVERY = 60_000;
 /** Milliseconds for such a look. */
-const OVERRIDES_LIMIT = 1000;
+const OVERRIDES_TIMEOUT = 1000;
 
 /**
  * Keeps the pool of the read endpoint: decides at each look, then acts in the order that the promise needs.
@@ -49,7 +49,7 @@ export class ReadPool {
   #routed: readonly string[] = [];
   /** Where writes are led from the next step on. */
   #writes: string | undefined;
-  readonly #standings: Standings;
+  readonly #membership: PoolMembership;
   /** Settings by which commits do not wait for the pool, although its consistency is read-your-writes. */
   overrides: readonly CommitOverride[] = [];
   readonly #runtime: Runtime;
@@ -75,12 +75,12 @@ export class ReadPool {
   constructor(runtime: Runtime, route: Route) {
     this.#runtime = runtime;
     this.#route = route;
-    this.#standings = new Standings(runtime.log, runtime);
+    this.#membership = new PoolMembership(runtime.log, runtime);
     this.#writes = runtime.state.primary;
   }
 
-  get standings(): readonly Standing[] {
-    return this.#standings.now;
+  get eligibilities(): readonly Eligibility[] {
+    return this.#membership.now;
   }
 
   /** Where the write endpoint is led, and the read endpoint where no replica may serve: the primary, or nowhere while it changes. */
@@ -101,26 +101,28 @@ export class ReadPool {
   async #step(): Promise<void> {
     const runtime = this.#runtime;
     const { read } = runtime.config.endpoints;
-    await this.#lookForOverrides(ownPrimary(runtime));
+    await this.#readOverrides(ownPrimary(runtime));
     const overruled = this.overrides.find(({ file }) => file !== null);
-    const look = {
+    const observations = {
       primary: primaryOf(runtime).observation,
       replicas: replicasOf(runtime).map((handle) => handle.observation),
       members: this.members,
     };
-    const standings = this.#standings.decide(read, look, (standing) => {
-      if (runtime.held.has(standing.name))
-        return { ...standing, eligible: false, reason: "is being worked on" };
-      if (!overruled || !standing.eligible) return standing;
+    const eligibilities = this.#membership.decide(read, observations, (eligibility) => {
+      if (runtime.held.has(eligibility.name))
+        return { ...eligibility, eligible: false, reason: "is being worked on" };
+      if (!overruled || !eligibility.eligible) return eligibility;
       const reason = `is not waited for: ${whereSet(overruled)} sets ${overruled.setting}`;
-      return { ...standing, eligible: false, reason };
+      return { ...eligibility, eligible: false, reason };
     });
     if (this.#closed) {
       this.members.clear();
       await this.#routeNow();
       return;
     }
-    const eligible = new Set(standings.filter((standing) => standing.eligible).map(({ name }) => name));
+    const eligible = new Set(
+      eligibilities.filter((eligibility) => eligibility.eligible).map(({ name }) => name),
+    );
     if (read.consistency === "read-your-writes") await this.#stepReadYourWrites(eligible);
     else await this.#stepPlain(eligible);
   }
@@ -129,7 +131,7 @@ export class ReadPool {
    * Whether somebody has overruled how commits wait: at once when the primary has read its files again, else once a
    * minute. In another consistency nothing is promised.
    */
-  async #lookForOverrides(primary: NodeHandle | undefined): Promise<void> {
+  async #readOverrides(primary: NodeHandle | undefined): Promise<void> {
     const facts = factsOf(primary?.observation);
     const ryw = this.#runtime.config.endpoints.read.consistency === "read-your-writes";
     if (!ryw) this.overrides = [];
@@ -137,11 +139,11 @@ export class ReadPool {
     const configuration = `${primary.node.name} ${facts.configuration_read_at}`;
     const { configuration: before, at } = this.#overridesOf;
     if (configuration === before && now() - at < OVERRIDES_EVERY) return;
-    const looked = primary.use(
+    const overrides = primary.use(
       async (session) => await commitOverrides(session, primary.files.synchronousFile),
     );
     // A primary that hangs must not hold up what comes next: the next look asks again.
-    const found = await within(OVERRIDES_LIMIT, primary.node.name, looked).catch(() => undefined);
+    const found = await within(OVERRIDES_TIMEOUT, primary.node.name, overrides).catch(() => undefined);
     if (!found) return;
     for (const one of found) {
       if (this.overrides.some((known) => JSON.stringify(known) === JSON.stringify(one))) continue;
@@ -282,7 +284,7 @@ export class ReadPool {
     for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
     const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
     const text = renderSynchronous(ryw, [...names]);
-    // A write that fails may have been done all the same: then the file is read anew.
+    // A write that fails may have been done all the same: then the file is read again.
     this.#listed = undefined;
     const changed = await writeFileIfChanged(primary.files.synchronousFile, text, readableBy(runtime.owner));
     this.#listed = names;

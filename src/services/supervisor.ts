@@ -36,7 +36,7 @@ export class Supervisor {
   }
 
   /** One look at a service. Resolves when a start that it began has ended. Never rejects: what fails is logged. */
-  async look(service: Service): Promise<void> {
+  async check(service: Service): Promise<void> {
     const known = this.#knownOf(service);
     // Not waited for: one that hangs must not hold up who looks after the others.
     void this.#endHung(service, known);

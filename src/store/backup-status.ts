@@ -1,6 +1,6 @@
 import { odooPg } from "../next-step.ts";
 import path from "node:path";
-import { damagedFile, lookAtJsonFile } from "../system/files/json-file.ts";
+import { damagedFile, inspectJsonFile } from "../system/files/json-file.ts";
 import { backupStatusSchema, type BackupStatus } from "../model/backup-report.ts";
 
 export function backupStatusFile(stateDir: string): string {
@@ -11,13 +11,13 @@ export function backupStatusFile(stateDir: string): string {
 export interface BackupRecord {
   /** Undefined where there was none, or where its record is damaged. */
   readonly record: BackupStatus | undefined;
-  /** What is wrong with the file, which the next run writes anew: nothing of it is used. */
+  /** What is wrong with the file, which the next run replaces: nothing of it is used. */
   readonly damage?: string | undefined;
 }
 
 export async function readBackupStatus(stateDir: string): Promise<BackupRecord> {
   const file = backupStatusFile(stateDir);
-  const read = await lookAtJsonFile(file, backupStatusSchema);
+  const read = await inspectJsonFile(file, backupStatusSchema);
   if (!read) return { record: undefined };
   if (read.ok) return { record: read.value };
   const { message } = damagedFile(file, read.problem, RENEWED);

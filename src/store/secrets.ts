@@ -62,7 +62,7 @@ async function kept(layout: Layout, role: KeptPassword): Promise<string | undefi
   });
 }
 
-/** What is made anew when its file is gone, and what only its owner knows. */
+/** What is made again when its file is gone, and what only its owner knows. */
 function wayOut(role: KeptPassword, file: string): NextText {
   const remove = nextStep`${command("rm", file)} && ${odooPg("up")}`;
   if (role === "upstream") return nextStep`Give its password again (SLAVEPASSWORD), then: ${odooPg("up")}`;

@@ -4,31 +4,31 @@ import { monotonic, within } from "./clock.ts";
 const AGAIN_AFTER = 10_000;
 
 export interface CachedOptions<T> {
-  readonly look: () => Promise<T>;
+  readonly read: () => Promise<T>;
   /** Milliseconds between two looks at most. */
   readonly every: number;
   /** Milliseconds that anybody waits for a look. One that hangs is waited for once only, and no second one is begun. */
-  readonly limit: number;
+  readonly timeout: number;
 }
 
 /** Something that costs a look, looked at only while somebody asks, and not more often than need be. */
 export class Cached<T> {
-  readonly #looking: CachedOptions<T>;
+  readonly #options: CachedOptions<T>;
   #last: T | undefined;
   #failed = false;
   /** When the last look was begun (monotonic). */
   #begun: number | undefined;
   #underWay: Promise<void> | undefined;
 
-  constructor(looking: CachedOptions<T>) {
-    this.#looking = looking;
+  constructor(options: CachedOptions<T>) {
+    this.#options = options;
   }
 
-  /** What is so now. Undefined when the look failed, or takes longer than its limit. Never throws. */
+  /** What is so now. Undefined when the look failed, or takes longer than its timeout. Never throws. */
   async now(): Promise<T | undefined> {
-    this.#lookIfDue();
+    this.#readIfDue();
     if (this.#underWay && this.#begun !== undefined) {
-      const rest = this.#looking.limit - (monotonic() - this.#begun);
+      const rest = this.#options.timeout - (monotonic() - this.#begun);
       if (rest <= 0) return undefined;
       const ended = await within(rest, "a look", this.#underWay).then(
         () => true,
@@ -41,7 +41,7 @@ export class Cached<T> {
 
   /** What was seen last, at once; a look that is due is begun. Undefined before the first one ended well. */
   last(): T | undefined {
-    this.#lookIfDue();
+    this.#readIfDue();
     return this.#last;
   }
 
@@ -54,17 +54,17 @@ export class Cached<T> {
   }
 
   /** Has the next question begin a look, unless one was begun within `milliseconds`. */
-  lookAgainAfter(milliseconds: number): void {
+  refreshAfter(milliseconds: number): void {
     if (this.#begun !== undefined && monotonic() - this.#begun > milliseconds) this.#begun = undefined;
   }
 
-  #lookIfDue(): void {
+  #readIfDue(): void {
     if (this.#underWay) return;
-    const { every, look } = this.#looking;
+    const { every, read } = this.#options;
     const wait = this.#failed ? Math.min(every, AGAIN_AFTER) : every;
     if (this.#begun !== undefined && monotonic() - this.#begun < wait) return;
     this.#begun = monotonic();
-    this.#underWay = look()
+    this.#underWay = read()
       .then(
         (seen) => {
           this.#last = seen;

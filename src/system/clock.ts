@@ -26,7 +26,7 @@ export interface Wait {
   /** What is waited for, as the end of the sentence "Still waiting for …". */
   readonly what: string;
   /** Milliseconds until the wait is given up. */
-  readonly limit: number;
+  readonly timeout: number;
   /** Milliseconds between two looks; default 20. */
   readonly interval?: number;
   readonly next?: NextText;
@@ -35,19 +35,19 @@ export interface Wait {
 
 /**
  * Waits until `look` answers something other than undefined, false or null, and returns it.
- * @throws OdooPgError timed_out when the limit is reached.
+ * @throws OdooPgError timed_out when the timeout is reached.
  */
 export async function waitUntil<T>(
-  look: () => Promise<T | undefined | false | null> | T | undefined | false | null,
+  poll: () => Promise<T | undefined | false | null> | T | undefined | false | null,
   wait: Wait,
 ): Promise<T> {
   const start = monotonic();
   for (;;) {
-    const seen = await look();
+    const seen = await poll();
     if (seen !== undefined && seen !== false && seen !== null) return seen;
-    if (monotonic() - start > wait.limit) {
+    if (monotonic() - start > wait.timeout) {
       throw new OdooPgError("timed_out", {
-        message: `Still waiting for ${wait.what} after ${Math.round(wait.limit / 1000)} s.`,
+        message: `Still waiting for ${wait.what} after ${Math.round(wait.timeout / 1000)} s.`,
         safe: "Nothing is lost: what was started continues or can be started again.",
         next: wait.next ?? nextStep`Run the same command again, and look at: ${odooPg("status")}`,
       });
@@ -59,11 +59,11 @@ export async function waitUntil<T>(
 /** An answer that did not come in time. */
 export class LateError extends Error {}
 
-/** Ends a promise that takes longer than `limit` milliseconds. @throws LateError that says so */
-export async function within<T>(limit: number, what: string, promise: Promise<T>): Promise<T> {
+/** Ends a promise that takes longer than `timeout` milliseconds. @throws LateError that says so */
+export async function within<T>(timeout: number, what: string, promise: Promise<T>): Promise<T> {
   let handle: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    handle = setTimeout(() => reject(new LateError(`no answer within ${limit} ms from ${what}`)), limit);
+    handle = setTimeout(() => reject(new LateError(`no answer within ${timeout} ms from ${what}`)), timeout);
   });
   try {
     return await Promise.race([promise, late]);

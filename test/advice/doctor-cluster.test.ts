@@ -5,7 +5,7 @@ import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { connect } from "../support/pg.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
-import { follow, look, only, timeless } from "./following.ts";
+import { examine, follow, only, timeless } from "./following.ts";
 
 let cluster: ThrowawayCluster;
 
@@ -45,7 +45,7 @@ async function set(node: Node, name: string, value: string): Promise<void> {
 
 describe("a cluster made by up", () => {
   test("has no findings, and what was not looked at is said", async () => {
-    const document = await look(cluster);
+    const document = await examine(cluster);
     expect(timeless(document)).toEqual([]);
     expect(document.nodes).toEqual(["pg1", "pg2"]);
     expect(document.not_looked_at.map(({ what }) => what)).toEqual(["odoo.conf", "days left on the disks"]);
@@ -57,7 +57,7 @@ describe("a cluster made by up", () => {
   test("has none either with the odoo.conf that odoo-pg prints", async () => {
     const conf = join(cluster.folder, "odoo.conf");
     writeFileSync(conf, (await cluster.run(["odoo-conf"])).stdout);
-    const document = await look(cluster, ["--odoo-conf", conf]);
+    const document = await examine(cluster, ["--odoo-conf", conf]);
     expect(timeless(document)).toEqual([]);
     expect(document.odoo_conf).toBe(conf);
   });
@@ -90,14 +90,14 @@ describe("a setting that was made by ALTER SYSTEM is found, and gone after the c
     ["archiver_failing", "pg1", "archive_command", "''"],
   ])("%s", async (code, node, name, value) => {
     await set(node, name, value);
-    const found = only(await look(cluster), code);
+    const found = only(await examine(cluster), code);
     expect(found.node).toBe(node);
     if (code === "archiver_failing") {
       // It names the configuration, where this setting belongs.
       expect(found.next).toContain("postgres.parameters");
       await say("pg1", "ALTER SYSTEM RESET archive_command", "SELECT pg_reload_conf()");
     } else await follow(cluster, found);
-    await waitFor("its end", async () => timeless(await look(cluster)).length === 0);
+    await waitFor("its end", async () => timeless(await examine(cluster)).length === 0);
   });
 });
 
@@ -105,26 +105,26 @@ test("an archiver that fails is told with the file that it fails at", async () =
   await set("pg1", "archive_command", "'/bin/false'");
   await say("pg1", "SELECT pg_logical_emit_message(true, 'test', 'x')", "SELECT pg_switch_wal()");
   await waitFor("a failure of the archiver", async () => {
-    const { findings } = await look(cluster);
+    const { findings } = await examine(cluster);
     return findings.some(
       ({ code, evidence }) =>
         code === "archiver_failing" && /^[0-9A-F]{24}$/.test(String(evidence["last_failed_wal"])),
     );
   });
   await say("pg1", "ALTER SYSTEM RESET archive_command", "SELECT pg_reload_conf()");
-  await waitFor("the archive to be whole", async () => timeless(await look(cluster)).length === 0);
+  await waitFor("the archive to be whole", async () => timeless(await examine(cluster)).length === 0);
 });
 
 describe("roles", () => {
   test("a superuser behind Odoo is critical, another one is advice", async () => {
     await say("pg1", "ALTER ROLE odoo SUPERUSER", "CREATE ROLE boss SUPERUSER LOGIN");
-    const document = await look(cluster);
+    const document = await examine(cluster);
     expect(document.worst).toBe("critical");
     expect(only(document, "odoo_role_superuser").evidence).toEqual({ role: "odoo" });
     expect(only(document, "more_superusers").evidence).toEqual({ role: "boss" });
     await follow(cluster, only(document, "odoo_role_superuser"));
     await follow(cluster, only(document, "more_superusers"));
-    expect(timeless(await look(cluster))).toEqual([]);
+    expect(timeless(await examine(cluster))).toEqual([]);
     await say("pg1", "DROP ROLE boss");
   });
 
@@ -137,12 +137,12 @@ describe("roles", () => {
       "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC",
       "GRANT CONNECT ON DATABASE postgres TO odoo, collectd",
     );
-    const document = await look(cluster);
+    const document = await examine(cluster);
     expect(only(document, "password_md5").evidence).toEqual({ role: "odoo17" });
     const cut = only(document, "odoo_role_cut_off");
     expect(cut.evidence).toEqual({ role: "odoo17" });
     await follow(cluster, cut);
-    expect(timeless(await look(cluster)).map(({ code }) => code)).toEqual(["password_md5"]);
+    expect(timeless(await examine(cluster)).map(({ code }) => code)).toEqual(["password_md5"]);
     await say(
       "pg1",
       "REVOKE CONNECT ON DATABASE postgres FROM odoo17, odoo, collectd",
@@ -155,10 +155,10 @@ describe("roles", () => {
 describe("slots", () => {
   test("one that nobody uses is told with what it keeps, and gone after the command", async () => {
     await say("pg1", "SELECT pg_create_physical_replication_slot('left_behind', true)");
-    const found = only(await look(cluster), "slot_unused");
+    const found = only(await examine(cluster), "slot_unused");
     expect(found).toMatchObject({ node: "pg1", evidence: { slot: "left_behind", active: false } });
     await follow(cluster, found);
-    expect(timeless(await look(cluster))).toEqual([]);
+    expect(timeless(await examine(cluster))).toEqual([]);
   });
 
   test("one that keeps WAL, and is lost beyond its limit", async () => {
@@ -180,15 +180,17 @@ describe("slots", () => {
     };
     await fill();
     // It belongs to no node, so that it is told as unused.
-    expect(only(await look(cluster), "slot_unused").evidence["kept_bytes"]).toBeGreaterThan(32 * 1024 * 1024);
+    expect(only(await examine(cluster), "slot_unused").evidence["kept_bytes"]).toBeGreaterThan(
+      32 * 1024 * 1024,
+    );
     await fill();
     await set("pg1", "max_slot_wal_keep_size", "'16MB'");
     await session.rows("CHECKPOINT");
-    const lost = only(await look(cluster), "slot_lost");
+    const lost = only(await examine(cluster), "slot_lost");
     expect(lost.evidence).toMatchObject({ slot: "pg9", wal_status: "lost" });
     await follow(cluster, lost);
     await say("pg1", "ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()");
-    await waitFor("its end", async () => timeless(await look(cluster)).length === 0);
+    await waitFor("its end", async () => timeless(await examine(cluster)).length === 0);
   });
 });
 
@@ -196,7 +198,7 @@ describe("odoo.conf", () => {
   const judge = async (...lines: readonly string[]): Promise<Record<string, unknown>> => {
     const conf = join(temporaryFolder(), "odoo.conf");
     writeFileSync(conf, ["[options]", ...lines].join("\n"));
-    const document = await look(cluster, ["--odoo-conf", conf]);
+    const document = await examine(cluster, ["--odoo-conf", conf]);
     return Object.fromEntries(timeless(document).map(({ code, evidence }) => [code, evidence]));
   };
 
@@ -257,7 +259,7 @@ describe("connections and sessions", () => {
           password: cluster.password("odoo"),
         }),
       );
-    const found = only(await look(cluster), "connections_nearly_used");
+    const found = only(await examine(cluster), "connections_nearly_used");
     expect(found).toMatchObject({ node: "pg1", evidence: { available: most } });
     await follow(cluster, found);
     await Promise.all(sessions.map(async (one) => await one.close()));
@@ -280,7 +282,7 @@ describe("pg_hba.conf", () => {
         "",
       ].join("\n"),
     );
-    const document = await look(cluster);
+    const document = await examine(cluster);
     const linesOf = (code: string): unknown => only(document, code).evidence["lines"];
     expect(linesOf("hba_trust")).toBe(String(lines + 1));
     expect(linesOf("hba_weak_password")).toBe(String(lines + 2));
@@ -289,7 +291,7 @@ describe("pg_hba.conf", () => {
     expect(linesOf("hba_error")).toBe(String(lines + 4));
     await follow(cluster, only(document, "hba_trust"));
     expect(readFileSync(file, "utf8")).toBe(own);
-    expect(timeless(await look(cluster))).toEqual([]);
+    expect(timeless(await examine(cluster))).toEqual([]);
   });
 });
 
@@ -305,14 +307,14 @@ describe("replicas", () => {
     await reader.rows("SELECT * FROM in_the_way");
     await say("pg1", "DROP TABLE in_the_way");
     await waitFor("the conflict", async () =>
-      (await look(cluster)).findings.some(
+      (await examine(cluster)).findings.some(
         ({ code, evidence }) => code === "replica_conflicts" && Number(evidence["lock"]) > 0,
       ),
     );
-    await follow(cluster, only(await look(cluster), "replica_conflicts"));
-    await follow(cluster, only(await look(cluster), "standby_delay_unfit"));
+    await follow(cluster, only(await examine(cluster), "replica_conflicts"));
+    await follow(cluster, only(await examine(cluster), "standby_delay_unfit"));
     await say("pg2", "SELECT pg_stat_reset()");
-    await waitFor("its end", async () => timeless(await look(cluster)).length === 0);
+    await waitFor("its end", async () => timeless(await examine(cluster)).length === 0);
   });
 
   test("settings below the primary's, which up brings up", async () => {
@@ -321,15 +323,15 @@ describe("replicas", () => {
     process.kill(cluster.postmaster("pg1"), "SIGINT");
     // The agent starts it again.
     await waitFor("the finding", async () =>
-      (await look(cluster)).findings.some(
+      (await examine(cluster)).findings.some(
         ({ code, node }) => code === "replica_settings_below" && node === "pg2",
       ),
     );
-    const found = only(await look(cluster), "replica_settings_below");
+    const found = only(await examine(cluster), "replica_settings_below");
     expect(found.evidence).toEqual({ setting: "max_worker_processes", replica: 8, primary: 9 });
     await follow(cluster, found);
     await cluster.healthy();
-    expect(timeless(await look(cluster))).toEqual([]);
+    expect(timeless(await examine(cluster))).toEqual([]);
     await say("pg1", "ALTER SYSTEM RESET max_worker_processes");
   });
 
@@ -337,7 +339,7 @@ describe("replicas", () => {
     const pid = cluster.postmaster("pg2");
     process.kill(pid, "SIGSTOP");
     try {
-      const document = await look(cluster);
+      const document = await examine(cluster);
       expect(document.nodes).toEqual(["pg1"]);
       expect(document.not_looked_at).toContainEqual({
         what: "the server pg2",

@@ -4,14 +4,14 @@ import { execa } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readApplied } from "../../src/store/state.ts";
 import { diagnose } from "../../src/advice/doctor/diagnose.ts";
-import { type Evidence, type IdleSession, unseen, whatWasSeen } from "../../src/advice/doctor/evidence.ts";
+import { type Evidence, type IdleSession, unseen, observedValues } from "../../src/advice/doctor/evidence.ts";
 import { doctorDocument } from "../../src/advice/doctor/document.ts";
 import { gatherEvidence } from "../../src/advice/doctor/gather/gather.ts";
 import { layoutOf } from "../../src/config/layout.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { waitFor } from "../support/wait.ts";
-import { follow, look, only, timeless } from "./following.ts";
+import { examine, follow, only, timeless } from "./following.ts";
 
 let cluster: ThrowawayCluster;
 
@@ -48,7 +48,7 @@ async function codes(): Promise<string[]> {
 }
 
 test("a healthy database of Odoo has no findings", async () => {
-  const document = await look(cluster);
+  const document = await examine(cluster);
   expect(timeless(document)).toEqual([]);
   expect(document.databases).toEqual(["shop"]);
 });
@@ -89,7 +89,7 @@ describe("planted in a database, found, and gone after the command that doctor p
     await say("shop", ...statements);
     // Statistics of tables come a moment later.
     await waitFor("the finding", async () => (await codes()).includes(code));
-    const document = await look(cluster);
+    const document = await examine(cluster);
     const found = timeless(document);
     expect(new Set(found.map((one) => one.code))).toEqual(new Set([code]));
     expect(found.every(({ database }) => database === "shop")).toBe(true);
@@ -100,7 +100,7 @@ describe("planted in a database, found, and gone after the command that doctor p
 
 test("a sequence of 32-bit numbers that is used up by more than half", async () => {
   await say("shop", "SELECT setval('res_partner_id_seq', 1500000000)");
-  const found = only(await look(cluster), "sequence_half_used");
+  const found = only(await examine(cluster), "sequence_half_used");
   expect(found.evidence).toMatchObject({ last: 1_500_000_000, most: 2_147_483_647 });
   expect(found.message).toContain("res_partner.id");
   await follow(cluster, found);
@@ -117,12 +117,12 @@ test("indexes that are the same are told, and stay", async () => {
     "CREATE INDEX partner_id ON res_partner (id)",
     "CREATE INDEX partner_id_down ON res_partner (id DESC)",
   );
-  const found = only(await look(cluster), "index_duplicate");
+  const found = only(await examine(cluster), "index_duplicate");
   expect(found.evidence["indexes"]).toBe(2);
   expect(found.message).toContain("public.partner_ref_two is the same as public.partner_ref_one");
   expect(found.message).toContain("public.partner_id is the same as public.res_partner_pkey");
   await follow(cluster, found);
-  expect(only(await look(cluster), "index_duplicate").evidence["indexes"]).toBe(2);
+  expect(only(await examine(cluster), "index_duplicate").evidence["indexes"]).toBe(2);
   await say(
     "shop",
     "DROP INDEX partner_ref_one, partner_ref_two, partner_ref_part, partner_id, partner_id_down",
@@ -144,7 +144,7 @@ describe("another database", () => {
       "SET ROLE odoo",
       "CREATE TABLE ir_module_module (id serial PRIMARY KEY)",
     );
-    const document = await look(cluster);
+    const document = await examine(cluster);
     expect(only(document, "database_collation")).toMatchObject({
       database: name,
       evidence: { encoding: "LATIN1", collation: "C" },
@@ -169,7 +169,7 @@ describe("another database", () => {
     // Before version 15 the server does not know.
     if (version >= 150_000) {
       await session.rows("UPDATE pg_database SET datcollversion = '1.2.3' WHERE datname = 'wiki'");
-      const found = only(await look(cluster), "collation_version_changed");
+      const found = only(await examine(cluster), "collation_version_changed");
       expect(found).toMatchObject({ database: "wiki", evidence: { recorded: "1.2.3" } });
       await follow(cluster, found);
       expect(await codes()).toEqual([]);
@@ -182,7 +182,7 @@ describe("another database", () => {
     const holder = await cluster.session("pg1", "postgres", "shop");
     await holder.rows("BEGIN");
     await holder.rows("ALTER SEQUENCE res_users_id_seq MAXVALUE 2000000000");
-    const document = await look(cluster);
+    const document = await examine(cluster);
     expect(document.not_looked_at).toContainEqual({
       what: "sequences of shop",
       why: "it did not answer in time",
@@ -198,7 +198,7 @@ describe("another database", () => {
 
 test("a template that was spoilt is found, and up makes it whole", async () => {
   await say("odoo_template", "DROP EXTENSION pg_trgm", "ALTER FUNCTION unaccent(text) STABLE");
-  const found = only(await look(cluster), "template_unfit");
+  const found = only(await examine(cluster), "template_unfit");
   expect(found.evidence).toEqual({ lacks: "pg_trgm, an IMMUTABLE unaccent" });
   await follow(cluster, found);
   expect(await codes()).toEqual([]);
@@ -255,7 +255,7 @@ describe("transactions in which nothing happens", () => {
     expect(pids("cron_in_transaction")).toContain(byLock);
     expect(await codes()).toEqual([]);
     await words.rows("ROLLBACK");
-    expect(whatWasSeen(evidence.catalog)).toHaveLength(1);
+    expect(observedValues(evidence.catalog)).toHaveLength(1);
   });
 });
 
@@ -283,7 +283,7 @@ test("a disk that fills within days, by the agent's samples", async () => {
     }),
   );
   writeFileSync(file, `${lines.join("\n")}\n${own}`);
-  const document = await look(cluster);
+  const document = await examine(cluster);
   const found = only(document, "disk_days_left");
   expect(Number(found.evidence["days_left"])).toBeGreaterThan(2);
   expect(found.evidence).toMatchObject({ history_hours: 8 });
@@ -293,7 +293,7 @@ test("a disk that fills within days, by the agent's samples", async () => {
 
 test("backups that were never proven, and databases with no backups at all", async () => {
   expect((await cluster.run(["backup", "create", "--all"])).exitCode).toBe(0);
-  const found = only(await look(cluster), "never_drilled");
+  const found = only(await examine(cluster), "never_drilled");
   expect(found.evidence).toMatchObject({ backups: 1, last_drill_at: null });
   await follow(cluster, found);
   expect(await codes()).toEqual([]);
@@ -301,7 +301,7 @@ test("backups that were never proven, and databases with no backups at all", asy
   await cluster.up();
   expect(await codes()).toEqual(["backups_off"]);
   cluster.configure({});
-  await follow(cluster, only(await look(cluster), "backups_off"));
+  await follow(cluster, only(await examine(cluster), "backups_off"));
   expect(await codes()).toEqual([]);
 });
 
@@ -315,7 +315,7 @@ test("data without checksums", async () => {
   await cluster.down();
   await checksums("--disable");
   await cluster.up();
-  const found = only(await look(cluster), "checksums_off");
+  const found = only(await examine(cluster), "checksums_off");
   expect(found).toMatchObject({ node: "pg1", severity: "warning" });
   expect(found.next).toContain(`pg_checksums --enable -D ${data}`);
   await follow(cluster, found);

@@ -6,7 +6,10 @@ import type { ThrowawayCluster } from "../support/cluster.ts";
 import { runProgram } from "../support/program.ts";
 
 /** What `doctor --json` says, checked against its schema; its exit status fits. */
-export async function look(cluster: ThrowawayCluster, args: readonly string[] = []): Promise<DoctorDocument> {
+export async function examine(
+  cluster: ThrowawayCluster,
+  args: readonly string[] = [],
+): Promise<DoctorDocument> {
   const { exitCode, stdout, stderr } = await cluster.run(["doctor", "--json", ...args]);
   expect(stderr).toBe("");
   const document = doctorDocumentSchema.parse(JSON.parse(stdout));

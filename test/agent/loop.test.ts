@@ -16,28 +16,28 @@ describe("a loop", () => {
       done.push("a ends");
     };
     const parts: Part[] = [
-      { name: "a", look: slow },
-      { name: "b", look: () => void done.push("b") },
+      { name: "a", run: slow },
+      { name: "b", run: () => void done.push("b") },
     ];
     await new Loop(parts, complaints().complaints).once();
     expect(done).toEqual(["a begins", "a ends", "b"]);
   });
 
   test("looks at once again when it is woken, also while it looks", { timeout: 8000 }, async () => {
-    let looks = 0;
+    let runs = 0;
     const parts: Part[] = [
       {
         name: "a",
-        look: () => {
-          looks += 1;
-          if (looks < 20) loop.wake();
+        run: () => {
+          runs += 1;
+          if (runs < 20) loop.wake();
         },
       },
     ];
     const loop = new Loop(parts, complaints().complaints);
     // Without being woken twenty looks take ten seconds.
-    await loop.run(() => looks === 20);
-    expect(looks).toBe(20);
+    await loop.run(() => runs === 20);
+    expect(runs).toBe(20);
   });
 
   test("does not wait for a part that is done aside, and complains when that fails later", async () => {
@@ -49,8 +49,8 @@ describe("a loop", () => {
         fail = reject;
       });
     const parts: Part[] = [
-      { name: "a", look: hangs, aside: true },
-      { name: "b", look: () => void done.push("b") },
+      { name: "a", run: hangs, aside: true },
+      { name: "b", run: () => void done.push("b") },
     ];
     await new Loop(parts, told).once();
     expect(done).toEqual(["b"]);
@@ -65,12 +65,12 @@ describe("a loop", () => {
     const parts: Part[] = [
       {
         name: "a",
-        look: () => {
+        run: () => {
           throw new Error("thrown");
         },
       },
-      { name: "b", look: async () => await Promise.reject(new Error("rejected")) },
-      { name: "c", look: () => void done.push("c") },
+      { name: "b", run: async () => await Promise.reject(new Error("rejected")) },
+      { name: "c", run: () => void done.push("c") },
     ];
     await new Loop(parts, told).once();
     expect(done).toEqual(["c"]);
@@ -78,11 +78,11 @@ describe("a loop", () => {
   });
 
   test("looks again and again until it is told to end, and then no more", async () => {
-    let looks = 0;
-    await new Loop([{ name: "a", look: () => void (looks += 1) }], complaints().complaints).run(
-      () => looks === 2,
+    let runs = 0;
+    await new Loop([{ name: "a", run: () => void (runs += 1) }], complaints().complaints).run(
+      () => runs === 2,
     );
-    expect(looks).toBe(2);
+    expect(runs).toBe(2);
   });
 });
 

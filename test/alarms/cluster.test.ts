@@ -11,7 +11,7 @@ import { waitFor } from "../support/wait.ts";
 
 const listed = z.object({ alarms: z.object({ rule: z.string(), subject: z.string().nullable() }).array() });
 
-const LONG = { limit: 60_000 };
+const LONG = { timeout: 60_000 };
 
 function secretFile(cluster: ThrowawayCluster, name: string, text: string, mode = 0o600): string {
   const file = join(cluster.folder, name);
@@ -123,7 +123,7 @@ describe("the alarms of a running cluster", () => {
     await holder.rows("BEGIN");
     await holder.rows("LOCK TABLE grows");
     const waiting = waiter.rows("SELECT count(*) FROM grows");
-    await waitFor("the begin", () => of("blocked").length > 0, { limit: 150_000 });
+    await waitFor("the begin", () => of("blocked").length > 0, { timeout: 150_000 });
     const message = told().find(({ rule }) => rule === "blocked");
     const pids = await holder.rows<{ pid: number }>("SELECT pg_backend_pid() AS pid");
     expect(message?.text).toMatch(/^Session \d+ in postgres has waited .* for a lock that session \d+ \(/);

@@ -6,7 +6,7 @@ import {
   decide,
   NO_ALARMS,
   type AlarmsState,
-  type Look,
+  type AlarmInput,
   type Condition,
 } from "../../src/alarms/decide.ts";
 import type { AlarmMessage } from "../../src/alarms/message.ts";
@@ -27,15 +27,15 @@ class Story {
   state: AlarmsState = NO_ALARMS;
   messages: AlarmMessage[] = [];
   now = START;
-  readonly rules: Look["rules"];
-  changes: Look["changes"] = [];
+  readonly rules: AlarmInput["rules"];
+  changes: AlarmInput["changes"] = [];
 
-  constructor(rules: Look["rules"] = {}) {
+  constructor(rules: AlarmInput["rules"] = {}) {
     this.rules = rules;
   }
 
   /** Looks for so many seconds, every five of them; returns what was told meanwhile. */
-  look(seconds: number, ...conditions: readonly Condition[]): string[] {
+  input(seconds: number, ...conditions: readonly Condition[]): string[] {
     const before = this.messages.length;
     const end = this.now + seconds * 1000;
     do {
@@ -56,55 +56,55 @@ class Story {
 describe("an alarm", () => {
   test("is told once when it has lasted, and once when it has been gone for long enough", () => {
     const story = new Story();
-    expect(story.look(55, condition("node_down"))).toEqual([]);
-    expect(story.look(600, condition("node_down"))).toEqual(["node_down begins"]);
-    expect(story.look(55)).toEqual([]);
-    expect(story.look(600)).toEqual(["node_down ends"]);
+    expect(story.input(55, condition("node_down"))).toEqual([]);
+    expect(story.input(600, condition("node_down"))).toEqual(["node_down begins"]);
+    expect(story.input(55)).toEqual([]);
+    expect(story.input(600)).toEqual(["node_down ends"]);
   });
 
   test("that flaps within its time tells nothing", () => {
     const story = new Story();
     for (let turn = 0; turn < 20; turn++) {
-      expect(story.look(50, condition("node_down"))).toEqual([]);
-      expect(story.look(5)).toEqual([]);
+      expect(story.input(50, condition("node_down"))).toEqual([]);
+      expect(story.input(5)).toEqual([]);
     }
-    expect(story.look(70, condition("node_down"))).toEqual(["node_down begins"]);
+    expect(story.input(70, condition("node_down"))).toEqual(["node_down begins"]);
     for (let turn = 0; turn < 20; turn++) {
-      expect(story.look(50)).toEqual([]);
-      expect(story.look(5, condition("node_down"))).toEqual([]);
+      expect(story.input(50)).toEqual([]);
+      expect(story.input(5, condition("node_down"))).toEqual([]);
     }
   });
 
   test("of one node is not that of another", () => {
     const story = new Story();
-    story.look(70, condition("node_down", "present", "pg2"));
+    story.input(70, condition("node_down", "present", "pg2"));
     expect(
-      story.look(70, condition("node_down", "present", "pg2"), condition("node_down", "present", "pg3")),
+      story.input(70, condition("node_down", "present", "pg2"), condition("node_down", "present", "pg3")),
     ).toEqual(["node_down begins"]);
     expect(story.messages.map(({ subject }) => subject)).toEqual(["pg2", "pg3"]);
   });
 
   test("neither begins nor ends while nobody can see clearly", () => {
     const story = new Story();
-    expect(story.look(600, condition("connections_nearly_used", "unclear"))).toEqual([]);
-    story.look(70, condition("connections_nearly_used"));
-    expect(story.look(600, condition("connections_nearly_used", "unclear"))).toEqual([]);
-    expect(story.look(130)).toEqual(["connections_nearly_used ends"]);
+    expect(story.input(600, condition("connections_nearly_used", "unclear"))).toEqual([]);
+    story.input(70, condition("connections_nearly_used"));
+    expect(story.input(600, condition("connections_nearly_used", "unclear"))).toEqual([]);
+    expect(story.input(130)).toEqual(["connections_nearly_used ends"]);
   });
 
   test("that an agent of version 0.1 told under its name of then is not told again", () => {
     const story = new Story();
-    story.look(1, condition("backup_too_old"));
+    story.input(1, condition("backup_too_old"));
     const { alarms } = story.state;
     const before = { ...story.state, alarms: alarms.map((alarm) => ({ ...alarm, rule: "backup_late" })) };
     story.state = alarmsStateSchema.parse(before);
-    expect(story.look(60, condition("backup_too_old"))).toEqual([]);
-    expect(story.look(60)).toEqual(["backup_too_old ends"]);
+    expect(story.input(60, condition("backup_too_old"))).toEqual([]);
+    expect(story.input(60)).toEqual(["backup_too_old ends"]);
   });
 
   test("begins at once where its rule says so, and tells what to do", () => {
     const story = new Story();
-    expect(story.look(0, condition("backup_failed", "present", null))).toEqual(["backup_failed begins"]);
+    expect(story.input(0, condition("backup_failed", "present", null))).toEqual(["backup_failed begins"]);
     expect(story.messages[0]).toEqual({
       version: 1,
       id: `prod:backup_failed:-:${START}:begins`,
@@ -125,8 +125,8 @@ describe("an alarm", () => {
 
   test("that ends says for how long it was, and what is still on", () => {
     const story = new Story();
-    story.look(30, condition("primary_down"), condition("backup_too_old", "present", null));
-    story.look(600, condition("backup_too_old", "present", null));
+    story.input(30, condition("primary_down"), condition("backup_too_old", "present", null));
+    story.input(600, condition("backup_too_old", "present", null));
     expect(story.messages.at(-1)).toMatchObject({
       event: "ends",
       rule: "primary_down",
@@ -140,24 +140,24 @@ describe("an alarm", () => {
   test("can be told later, or not at all, by the configuration", () => {
     const story = new Story({ node_down: { after_seconds: 600 }, pool_empty: { enabled: false } });
     const both = [condition("node_down"), condition("pool_empty", "present", null)];
-    expect(story.look(590, ...both)).toEqual([]);
-    expect(story.look(20, ...both)).toEqual(["node_down begins"]);
+    expect(story.input(590, ...both)).toEqual([]);
+    expect(story.input(20, ...both)).toEqual(["node_down begins"]);
   });
 
   test("that is turned off while it is on ends", () => {
     const story = new Story();
-    story.look(70, condition("node_down"));
+    story.input(70, condition("node_down"));
     const off = new Story({ node_down: { enabled: false } });
     Object.assign(off, { state: story.state, now: story.now });
-    expect(off.look(70, condition("node_down"))).toEqual(["node_down ends"]);
+    expect(off.input(70, condition("node_down"))).toEqual(["node_down ends"]);
   });
 
   test("begins no sooner when the clock is set back, and not never", () => {
     const story = new Story();
-    story.look(30, condition("node_down"));
+    story.input(30, condition("node_down"));
     story.now -= 3_600_000;
-    expect(story.look(50, condition("node_down"))).toEqual([]);
-    expect(story.look(20, condition("node_down"))).toEqual(["node_down begins"]);
+    expect(story.input(50, condition("node_down"))).toEqual([]);
+    expect(story.input(20, condition("node_down"))).toEqual(["node_down begins"]);
   });
 });
 
@@ -166,29 +166,29 @@ describe("an event", () => {
 
   test("is told once", () => {
     const story = new Story();
-    story.look(10);
+    story.input(10);
     story.changes = [change];
-    expect(story.look(60)).toEqual(["switchover happened"]);
+    expect(story.input(60)).toEqual(["switchover happened"]);
     expect(story.messages[0]).toMatchObject({ subject: "pg2", text: "pg2 is the primary now" });
   });
 
   test("of before the first look is no news", () => {
     const story = new Story();
     story.changes = [change];
-    expect(story.look(60)).toEqual([]);
+    expect(story.input(60)).toEqual([]);
   });
 
   test("tells that no agent looked, unless it was told to end", () => {
     const story = new Story();
-    story.look(120);
+    story.input(120);
     story.now += 3_600_000;
-    expect(story.look(60)).toEqual(["agent_away happened"]);
+    expect(story.input(60)).toEqual(["agent_away happened"]);
     expect(story.messages[0]?.text).toMatch(
       /^No agent looked after the cluster for 60 min, from 2026-11-22 03:02 UTC to 2026-11-22 04:02 UTC/,
     );
     story.state = { ...story.state, looked_at: null };
     story.now += 3_600_000;
-    expect(story.look(60)).toEqual([]);
+    expect(story.input(60)).toEqual([]);
   });
 });
 
@@ -199,7 +199,7 @@ describe("whatever happens", () => {
     subject: fc.constantFrom("pg1", "pg2", null),
     is: fc.constantFrom("present" as const, "unclear" as const),
   });
-  const looks = fc.array(
+  const inputs = fc.array(
     fc.record({
       seconds: fc.integer({ min: 1, max: 90 }),
       conditions: fc.uniqueArray(seen, { selector: ({ rule, subject }) => `${rule} ${subject}` }),
@@ -211,7 +211,7 @@ describe("whatever happens", () => {
 
   test("begins and ends of an alarm take turns, and each is told of what was seen", () => {
     fc.assert(
-      fc.property(looks, (days) => {
+      fc.property(inputs, (days) => {
         let state = NO_ALARMS;
         let now = START;
         const last = new Map<string, string>();
@@ -219,14 +219,14 @@ describe("whatever happens", () => {
         for (const { seconds, conditions, killed } of days) {
           now += seconds * 1000;
           if (killed) state = alarmsStateSchema.parse(JSON.parse(JSON.stringify(state)));
-          const look = conditions.map(({ rule, subject, is }) => condition(rule, is, subject));
+          const input = conditions.map(({ rule, subject, is }) => condition(rule, is, subject));
           const decided = decide(
             state,
             {
               cluster: "prod",
               host: "db1",
               rules: { agent_away: { enabled: false } },
-              conditions: look,
+              conditions: input,
               changes: [],
             },
             now,
@@ -263,8 +263,8 @@ describe("whatever happens", () => {
           const story = new Story();
           // At most 55 s at a time, and gone at the next look.
           for (const [there, gone] of turns) {
-            story.look((there - 1) * 5, condition("node_down"));
-            story.look((gone - 1) * 5);
+            story.input((there - 1) * 5, condition("node_down"));
+            story.input((gone - 1) * 5);
           }
           expect(story.messages).toEqual([]);
         },

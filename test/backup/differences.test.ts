@@ -5,8 +5,8 @@ import * as z from "zod";
 import { messageSchema } from "../../src/alarms/message.ts";
 import { contentsSchema, objectsIn } from "../../src/backup/contents.ts";
 import { runReportSchema } from "../../src/model/backup-report.ts";
-import { look } from "../advice/following.ts";
-import { Visitor } from "../console/visitor.ts";
+import { examine } from "../advice/following.ts";
+import { Principal } from "../console/visitor.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { httpReceiver, type HttpReceiver } from "../support/http-receiver.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
@@ -147,12 +147,12 @@ describe("a backup that comes back with many differences", () => {
   });
 
   test("doctor has one line", async () => {
-    const { findings } = await look(cluster);
+    const { findings } = await examine(cluster);
     expectOneLine(findings.find(({ code }) => code === "drill_failed")?.message);
   });
 
   test("the console has one line in its verdict, and none of them elsewhere", async () => {
-    const visitor = new Visitor(console);
+    const visitor = new Principal(console);
     const password = readFileSync(join(cluster.stateDir, "secrets", "console_viewer.password"), "utf8");
     await visitor.signIn("viewer", password.trimEnd());
     const document = z.object({
@@ -188,7 +188,7 @@ describe("a backup that comes back with many differences", () => {
   });
 
   test("the alarm has one line", async () => {
-    await waitFor("the alarm", () => alarms.received.length > 0, { limit: 60_000 });
+    await waitFor("the alarm", () => alarms.received.length > 0, { timeout: 60_000 });
     const told = alarms.received.map(({ body }) => messageSchema.parse(JSON.parse(body)));
     expectOneLine(told.find(({ rule }) => rule === "drill_failed")?.text);
     expect(JSON.stringify(told)).not.toContain(REST);

@@ -10,12 +10,12 @@ import { oneLine } from "../../src/printable.ts";
 describe("a text as one line", () => {
   test("has no end of line, is no longer than its limit, and is the text where that is one line", () => {
     assert(
-      property(string({ unit: "binary" }), integer({ min: 1, max: 50 }), (text, limit) => {
-        const line = oneLine(text, limit);
+      property(string({ unit: "binary" }), integer({ min: 1, max: 50 }), (text, timeout) => {
+        const line = oneLine(text, timeout);
         expect(line).not.toMatch(/[\n\r\u2028\u2029]/);
-        expect(line.length).toBeLessThanOrEqual(limit);
-        expect(oneLine(line, limit)).toBe(line);
-        if (/^\S*$/.test(text) && text.length <= limit) expect(line).toBe(text);
+        expect(line.length).toBeLessThanOrEqual(timeout);
+        expect(oneLine(line, timeout)).toBe(line);
+        if (/^\S*$/.test(text) && text.length <= timeout) expect(line).toBe(text);
       }),
     );
   });

@@ -8,13 +8,13 @@ const DAY = 86_400_000;
 
 /** Looks every 30 s at a disk that fills by so much a day. */
 function filling(
-  looks: number,
+  samples: number,
   free: number,
   perDay: number,
   noise: (index: number) => number = () => 0,
   share = 1,
 ) {
-  return Array.from({ length: looks }, (_, index) => {
+  return Array.from({ length: samples }, (_, index) => {
     const at = 1_700_000_000_000 + index * HALF_MINUTE;
     const grown = (perDay * index * HALF_MINUTE) / DAY;
     return { at, free: free - grown + noise(index), databases: 5 * GB + grown * share };
@@ -22,9 +22,9 @@ function filling(
 }
 
 test("a disk that fills evenly is full when its room is used up", () => {
-  const looks = filling(2880, 100 * GB, 10 * GB);
-  expect(forecastOf(looks)?.days).toBeCloseTo(9, 0);
-  expect(forecastOf(looks)?.hours).toBe(24);
+  const samples = filling(2880, 100 * GB, 10 * GB);
+  expect(forecastOf(samples)?.days).toBeCloseTo(9, 0);
+  expect(forecastOf(samples)?.hours).toBe(24);
 });
 
 test("nothing is said while too little is known, nor of a disk that does not fill", () => {
@@ -43,7 +43,7 @@ test("the growth of the databases is told apart from what else fills the disk", 
   expect(idle?.databasesPerDay).toBe(0);
   const half = forecastOf(filling(2880, 100 * GB, 10 * GB, () => 0, 0.5));
   expect(half?.databasesPerDay).toBeCloseTo(5 * GB, -8);
-  const unknown = filling(2880, 100 * GB, 10 * GB).map((look) => ({ ...look, databases: null }));
+  const unknown = filling(2880, 100 * GB, 10 * GB).map((sample) => ({ ...sample, databases: null }));
   expect(forecastOf(unknown)?.databasesPerDay).toBeNull();
 });
 
@@ -54,14 +54,14 @@ test("a large file that comes and goes changes little", () => {
 });
 
 test("whatever was seen, the answer is null or a number of days up to ten years", () => {
-  const look = fc.record({
+  const sample = fc.record({
     at: fc.integer({ min: 0, max: 10 * DAY }),
     free: fc.double({ min: 0, max: 1e15, noNaN: true }),
     databases: fc.option(fc.double({ min: 0, max: 1e15, noNaN: true })),
   });
   fc.assert(
-    fc.property(fc.array(look, { maxLength: 300 }), (looks) => {
-      const days = forecastOf(looks.sort((a, b) => a.at - b.at))?.days ?? null;
+    fc.property(fc.array(sample, { maxLength: 300 }), (samples) => {
+      const days = forecastOf(samples.sort((a, b) => a.at - b.at))?.days ?? null;
       if (days === null) return;
       expect(days).toBeGreaterThanOrEqual(0);
       expect(days).toBeLessThanOrEqual(3650);

@@ -18,7 +18,7 @@ const END = primaryFacts().current_lsn ?? 0n;
 const gone = silent("pg1", "not_running");
 
 function decide(changes: Partial<PoolInput>, facts: Parameters<typeof replicaFacts>[0] = {}) {
-  const [standing] = decidePool({
+  const [eligibility] = decidePool({
     consistency: "bounded",
     maxLag: 16 * MB,
     maxLagSeconds: undefined,
@@ -30,8 +30,8 @@ function decide(changes: Partial<PoolInput>, facts: Parameters<typeof replicaFac
     now: NOW,
     ...changes,
   });
-  if (standing === undefined) throw new Error("no standing");
-  return standing;
+  if (eligibility === undefined) throw new Error("no standing");
+  return eligibility;
 }
 
 const serves = { name: "pg2", eligible: true, reason: undefined };
@@ -130,7 +130,7 @@ test("bounded: without its primary a replica serves rather than that nobody does
   const facts = { receiver_status: null };
   expect(decide({ primary: gone, members: nobody }, facts)).toEqual(serves);
   const replicas = [seen("pg2", replicaFacts(facts)), seen("pg3", replicaFacts())];
-  const standings = decidePool({
+  const eligibilities = decidePool({
     consistency: "bounded",
     maxLag: 16 * MB,
     maxLagSeconds: undefined,
@@ -141,7 +141,7 @@ test("bounded: without its primary a replica serves rather than that nobody does
     marks: [],
     now: NOW,
   });
-  expect(standings.map(({ eligible }) => eligible)).toEqual([false, true]);
+  expect(eligibilities.map(({ eligible }) => eligible)).toEqual([false, true]);
 });
 
 test("bounded: a paused or late replica serves as long as its bytes are within the bound", () => {
@@ -278,11 +278,11 @@ test("every standing is for one replica, with a reason exactly when it may not s
   const any = fc.constantFrom<Consistency[]>("bounded", "read-your-writes", "eventual");
   fc.assert(
     fc.property(input(any, fc.oneof(answering, fc.constant(gone))), (given) => {
-      const standings = decidePool(given);
-      expect(standings.map(({ name }) => name)).toEqual(nodes);
-      for (const { eligible, reason } of standings) expect(reason === undefined).toBe(eligible);
+      const eligibilities = decidePool(given);
+      expect(eligibilities.map(({ name }) => name)).toEqual(nodes);
+      for (const { eligible, reason } of eligibilities) expect(reason === undefined).toBe(eligible);
       // The same observations always give the same answer.
-      expect(decidePool(given)).toEqual(standings);
+      expect(decidePool(given)).toEqual(eligibilities);
     }),
   );
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { doorAt, isFromHere, mayBearHost, needsSignIn } from "../../src/console/access/doors.ts";
+import { listenerAt, isFromHere, mayBearHost, needsSignIn } from "../../src/console/access/listeners.ts";
 import { KEY_LIFETIME, OneTimeKeys } from "../../src/console/access/one-time-keys.ts";
 import { isPasswordOf, sameSecret } from "../../src/console/access/passwords.ts";
 import { SIGN_IN_LIFETIME, SignIns } from "../../src/console/access/sign-ins.ts";
@@ -111,7 +111,7 @@ describe("the Host of a request", () => {
     ["", false],
     [undefined, false],
   ])("on loopback may be %j: %s", (header, right) => {
-    expect(mayBearHost(doorAt("127.0.0.1"), header, certified)).toBe(right);
+    expect(mayBearHost(listenerAt("127.0.0.1"), header, certified)).toBe(right);
   });
 
   test.each([
@@ -123,14 +123,14 @@ describe("the Host of a request", () => {
     ["evil.example:5050", false],
     ["999.1.1.1:5050", false],
   ])("elsewhere may be %j: %s", (header, right) => {
-    expect(mayBearHost(doorAt("10.0.0.1"), header, certified)).toBe(right);
+    expect(mayBearHost(listenerAt("10.0.0.1"), header, certified)).toBe(right);
   });
 });
 
 describe("a request", () => {
-  const door = doorAt("127.0.0.1");
+  const listener = listenerAt("127.0.0.1");
   const from = (changes: Partial<Parameters<typeof isFromHere>[1]>): boolean =>
-    isFromHere(door, {
+    isFromHere(listener, {
       method: "POST",
       host: "127.0.0.1:5050",
       origin: undefined,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { actionSchema, confirmationOf, type Action } from "../../src/model/console-actions.ts";
 import { odooPg, printCommand } from "../../src/next-step.ts";
 import { argumentsOf, planOf, problemOf } from "../../src/console/commands.ts";
-import { forVisitor } from "../../src/console/for-visitor.ts";
+import { forPrincipal } from "../../src/console/for-principal.ts";
 import { gathered } from "./gathered.ts";
 import type { ConsoleDocument } from "../../src/cluster/documents/console.ts";
 
@@ -120,8 +120,8 @@ test("statements and lines of commands are for operators", () => {
       },
     ],
   };
-  expect(forVisitor(document, true)).toEqual(document);
-  const seen = forVisitor(document, false);
+  expect(forPrincipal(document, true)).toEqual(document);
+  const seen = forPrincipal(document, false);
   expect(JSON.stringify(seen)).not.toContain("secret");
   expect(seen.activity.slowest_statements).toHaveLength(1);
   expect(seen.jobs).toHaveLength(1);

@@ -9,7 +9,7 @@ import { freePort } from "../support/ports.ts";
 import { isAlive, processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
-import { Visitor, type Answer } from "./visitor.ts";
+import { Principal, type Answer } from "./visitor.ts";
 
 let cluster: ThrowawayCluster;
 let port: number;
@@ -36,13 +36,13 @@ const password = (role: "viewer" | "operator"): string =>
 
 /** Somebody who has signed in, with the token that orders need. */
 async function signedIn(role: "viewer" | "operator" = "operator") {
-  const visitor = new Visitor(url);
-  expect((await visitor.signIn(role, password(role))).status).toBe(303);
-  return { visitor, headers: { "x-odoo-pg-token": await tokenOf(visitor) } };
+  const principal = new Principal(url);
+  expect((await principal.signIn(role, password(role))).status).toBe(303);
+  return { principal, headers: { "x-odoo-pg-token": await tokenOf(principal) } };
 }
 
-async function tokenOf(visitor: Visitor): Promise<string> {
-  const { token } = z.object({ token: z.string() }).parse((await visitor.ask("/api/visitor")).json());
+async function tokenOf(principal: Principal): Promise<string> {
+  const { token } = z.object({ token: z.string() }).parse((await principal.ask("/api/visitor")).json());
   return token;
 }
 
@@ -71,10 +71,10 @@ const documentSchema = z.object({
 const jobOf = (answer: Answer): Job => jobSchema.parse(answer.json());
 const documentOf = (answer: Answer) => documentSchema.parse(answer.json());
 
-async function ended(visitor: Visitor, { id }: Job): Promise<Job> {
+async function ended(principal: Principal, { id }: Job): Promise<Job> {
   let found: Job | undefined;
   await waitFor("the job to end", async () => {
-    found = documentOf(await visitor.ask("/api/document")).jobs.find((job) => job.id === id);
+    found = documentOf(await principal.ask("/api/document")).jobs.find((job) => job.id === id);
     return found !== undefined && found.ended_at !== null;
   });
   if (!found) throw new Error("the job is gone");
@@ -83,7 +83,7 @@ async function ended(visitor: Visitor, { id }: Job): Promise<Job> {
 
 describe("looking", () => {
   test("needs no sign-in on loopback: the page, what it shows, and its files", async () => {
-    const anybody = new Visitor(url);
+    const anybody = new Principal(url);
     expect((await anybody.ask("/api/visitor")).json()).toEqual({
       role: "viewer",
       signed_in: false,
@@ -109,7 +109,7 @@ describe("looking", () => {
   });
 
   test("is refused for what a proxy passes on from elsewhere, and for names that are not ours", async () => {
-    const anybody = new Visitor(url);
+    const anybody = new Principal(url);
     const refusal = async (headers: Record<string, string>, path = "/api/document") =>
       errorOf(await anybody.ask(path, { headers }));
     expect(await refusal({ "x-forwarded-for": "203.0.113.9" })).toEqual({
@@ -129,15 +129,15 @@ describe("looking", () => {
   });
 
   test("for what is not there, and for what is no order, gives an error and no trace", async () => {
-    const { visitor, headers } = await signedIn();
-    expect(errorOf(await visitor.ask("/api/nothing"))).toEqual({ status: 404, code: "usage" });
-    expect(errorOf(await visitor.post("/api/plan", { kind: "destroy" }, headers))).toEqual({
+    const { principal, headers } = await signedIn();
+    expect(errorOf(await principal.ask("/api/nothing"))).toEqual({ status: 404, code: "usage" });
+    expect(errorOf(await principal.post("/api/plan", { kind: "destroy" }, headers))).toEqual({
       status: 400,
       code: "usage",
     });
     const path = { kind: "restore_copy", backup: "../../etc/passwd", as: "x" };
-    expect(errorOf(await visitor.post("/api/act", { action: path }, headers)).code).toBe("usage");
-    const large = await visitor.ask("/api/plan", { method: "POST", headers, body: "x".repeat(20_000) });
+    expect(errorOf(await principal.post("/api/act", { action: path }, headers)).code).toBe("usage");
+    const large = await principal.ask("/api/plan", { method: "POST", headers, body: "x".repeat(20_000) });
     expect(errorOf(large)).toEqual({ status: 400, code: "usage" });
   });
 });
@@ -145,13 +145,13 @@ describe("looking", () => {
 describe("signing in", () => {
   test("by the link that the command prints works once, and sets a cookie that no script can read", async () => {
     const path = await newLink();
-    const first = new Visitor(url);
+    const first = new Principal(url);
     const answer = await first.ask(path);
     expect(answer.status).toBe(303);
     expect(answer.headers.location).toBe("/");
     expect(answer.headers["set-cookie"]?.[0]).toMatch(/HttpOnly.*SameSite=Strict/i);
     expect((await first.ask("/api/visitor")).json()).toMatchObject({ role: "operator", signed_in: true });
-    const second = new Visitor(url);
+    const second = new Principal(url);
     expect((await second.ask(path)).status).toBe(401);
     expect((await second.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
     expect((await first.ask("/sign-out", { method: "POST" })).status).toBe(303);
@@ -165,11 +165,11 @@ describe("signing in", () => {
       expect(stdout).toContain(`${role}: ${file}`);
       expect(statSync(file).mode & 0o777).toBe(0o600);
       expect(password(role)).toMatch(/^[A-Za-z0-9]{32}$/);
-      const { visitor } = await signedIn(role);
-      expect((await visitor.ask("/api/visitor")).json()).toMatchObject({ role, signed_in: true });
+      const { principal } = await signedIn(role);
+      expect((await principal.ask("/api/visitor")).json()).toMatchObject({ role, signed_in: true });
     }
     // A role's password is not that of the other.
-    expect((await new Visitor(url).signIn("operator", password("viewer"))).status).toBe(401);
+    expect((await new Principal(url).signIn("operator", password("viewer"))).status).toBe(401);
     const log = readFileSync(join(cluster.stateDir, "agent.log"), "utf8");
     for (const role of ["viewer", "operator"] as const) expect(log).not.toContain(password(role));
     expect(log).toContain("signed in as operator");
@@ -182,31 +182,31 @@ describe("acting", () => {
 
   test("is refused to everybody but a signed-in operator with the token of the page", async () => {
     const order = { action };
-    expect(errorOf(await new Visitor(url).post("/api/act", order))).toEqual({
+    expect(errorOf(await new Principal(url).post("/api/act", order))).toEqual({
       status: 403,
       code: "not_allowed",
     });
-    expect(errorOf(await new Visitor(url).post("/api/plan", action)).code).toBe("not_allowed");
+    expect(errorOf(await new Principal(url).post("/api/plan", action)).code).toBe("not_allowed");
     const viewer = await signedIn("viewer");
-    expect(errorOf(await viewer.visitor.post("/api/act", order, viewer.headers)).code).toBe("not_allowed");
-    const { visitor, headers } = await signedIn();
-    expect(errorOf(await visitor.post("/api/act", order)).code).toBe("not_allowed");
-    expect(errorOf(await visitor.post("/api/act", order, viewer.headers)).code).toBe("not_allowed");
+    expect(errorOf(await viewer.principal.post("/api/act", order, viewer.headers)).code).toBe("not_allowed");
+    const { principal, headers } = await signedIn();
+    expect(errorOf(await principal.post("/api/act", order)).code).toBe("not_allowed");
+    expect(errorOf(await principal.post("/api/act", order, viewer.headers)).code).toBe("not_allowed");
     const foreign = { ...headers, origin: "http://evil.example" };
-    expect(errorOf(await visitor.post("/api/act", order, foreign)).code).toBe("not_allowed");
+    expect(errorOf(await principal.post("/api/act", order, foreign)).code).toBe("not_allowed");
     expect(
-      errorOf(await visitor.post("/api/act", { action: { kind: "reseed", node: "pg2" } }, headers)),
+      errorOf(await principal.post("/api/act", { action: { kind: "reseed", node: "pg2" } }, headers)),
     ).toEqual({
       status: 400,
       code: "confirmation_missing",
     });
-    expect(documentOf(await visitor.ask("/api/document")).jobs).toEqual([]);
+    expect(documentOf(await principal.ask("/api/document")).jobs).toEqual([]);
   });
 
   test("a switchover shows its plan first, then its progress, and others see that it ran, not what it said", async () => {
-    const { visitor, headers } = await signedIn();
+    const { principal, headers } = await signedIn();
     const before = (await cluster.status()).endpoints.write.node;
-    const plan = await ended(visitor, jobOf(await visitor.post("/api/plan", action, headers)));
+    const plan = await ended(principal, jobOf(await principal.post("/api/plan", action, headers)));
     expect(plan).toMatchObject({
       plan: true,
       by: "operator",
@@ -216,14 +216,14 @@ describe("acting", () => {
     expect(plan.lines.join("\n")).toContain("Dry run: nothing was changed.");
     expect((await cluster.status()).endpoints.write.node).toBe(before);
 
-    const started = await visitor.post("/api/act", { action }, headers);
+    const started = await principal.post("/api/act", { action }, headers);
     expect(started.status).toBe(202);
-    const job = await ended(visitor, jobOf(started));
+    const job = await ended(principal, jobOf(started));
     expect(job).toMatchObject({ plan: false, exit_status: 0 });
     expect(job.lines.length).toBeGreaterThan(2);
     expect(job.lines.at(-1)).toContain("Done. To undo: odoo-pg switchover");
     expect((await cluster.status()).endpoints.write.node).not.toBe(before);
-    const [seen] = documentOf(await new Visitor(url).ask("/api/document")).jobs;
+    const [seen] = documentOf(await new Principal(url).ask("/api/document")).jobs;
     expect(seen).toMatchObject({ id: job.id, exit_status: 0, lines: [] });
     const { stdout } = await cluster.run(["events", "--json"]);
     expect(stdout).toContain('"by": "operator"');
@@ -233,25 +233,25 @@ describe("acting", () => {
   test("a backup of one database runs with the configuration that was applied", async () => {
     const session = await cluster.onPrimary();
     await session.rows("CREATE DATABASE shop");
-    const { visitor, headers } = await signedIn();
+    const { principal, headers } = await signedIn();
     const backup = { kind: "backup", database: "shop" };
-    const words = jobOf(await visitor.post("/api/plan", backup, headers));
+    const words = jobOf(await principal.post("/api/plan", backup, headers));
     expect(words).toMatchObject({
       exit_status: 0,
       plan: true,
       command: `odoo-pg backup create shop --config ${cluster.folder}/odoo-pg.yaml`,
     });
     expect(words.lines[0]).toContain('Database "shop" is backed up');
-    const job = await ended(visitor, jobOf(await visitor.post("/api/act", { action: backup }, headers)));
+    const job = await ended(principal, jobOf(await principal.post("/api/act", { action: backup }, headers)));
     expect({ status: job.exit_status, lines: job.lines.join("\n") }).toMatchObject({ status: 0 });
     const { stdout } = await cluster.run(["backup", "list", "--json"]);
     expect(stdout).toContain('"shop"');
   });
 
   test("a name that looks like an option is a name", async () => {
-    const { visitor, headers } = await signedIn();
+    const { principal, headers } = await signedIn();
     const backup = { kind: "backup", database: "--all" };
-    const job = await ended(visitor, jobOf(await visitor.post("/api/act", { action: backup }, headers)));
+    const job = await ended(principal, jobOf(await principal.post("/api/act", { action: backup }, headers)));
     expect(job.exit_status).not.toBe(0);
     expect(job.lines.join("\n")).toContain("--all");
   });
@@ -263,15 +263,18 @@ describe("acting", () => {
       () => "ended",
       (error: unknown) => String(error),
     );
-    const { visitor, headers } = await signedIn();
+    const { principal, headers } = await signedIn();
     const cancel = { kind: "cancel_session", pid };
-    const plan = await ended(visitor, jobOf(await visitor.post("/api/plan", cancel, headers)));
+    const plan = await ended(principal, jobOf(await principal.post("/api/plan", cancel, headers)));
     expect(plan.lines.join("\n")).toContain("pg_sleep");
-    const job = await ended(visitor, jobOf(await visitor.post("/api/act", { action: cancel }, headers)));
+    const job = await ended(principal, jobOf(await principal.post("/api/act", { action: cancel }, headers)));
     expect({ status: job.exit_status, lines: job.lines }).toMatchObject({ status: 0 });
     expect(await running).toContain("canceling statement");
     const terminate = { kind: "terminate_session", pid };
-    const last = await ended(visitor, jobOf(await visitor.post("/api/act", { action: terminate }, headers)));
+    const last = await ended(
+      principal,
+      jobOf(await principal.post("/api/act", { action: terminate }, headers)),
+    );
     expect({ status: last.exit_status, lines: last.lines }).toMatchObject({ status: 0 });
     await waitFor("the session to be cut", victim.isCut);
   });
@@ -288,29 +291,29 @@ describe("the stream", () => {
   }
 
   test("sends the document at once, and again when a job has changed it; an operator sees the lines", async () => {
-    const { visitor, headers } = await signedIn();
-    const response = await visitor.open("/api/stream");
+    const { principal, headers } = await signedIn();
+    const response = await principal.open("/api/stream");
     expect(response.headers["content-type"]).toContain("text/event-stream");
     response.setEncoding("utf8");
     const told = events(response, (text) => text.includes("Copied for the stream"));
     const copy = { kind: "copy_neutralized", source: "a", copy: "Copied for the stream" };
-    await visitor.post("/api/plan", copy, headers);
+    await principal.post("/api/plan", copy, headers);
     expect(await told).toMatch(/^event: document\ndata: \{"version":1,/);
   });
 
   test("of a sign-in that has ended, ends", async () => {
-    const { visitor } = await signedIn();
-    const response = await visitor.open("/api/stream");
+    const { principal } = await signedIn();
+    const response = await principal.open("/api/stream");
     const ended = once(response, "end");
     response.resume();
-    await visitor.ask("/sign-out", { method: "POST" });
+    await principal.ask("/sign-out", { method: "POST" });
     const other = await signedIn();
-    await other.visitor.post("/api/plan", { kind: "backup" }, other.headers);
+    await other.principal.post("/api/plan", { kind: "backup" }, other.headers);
     await ended;
   });
 
   test("may be open 24 times without a sign-in; what has gone makes room", async () => {
-    const anybody = new Visitor(url);
+    const anybody = new Principal(url);
     const open = await Promise.all(Array.from({ length: 40 }, async () => await anybody.open("/api/stream")));
     const refused = open.filter(({ statusCode }) => statusCode === 409);
     expect(refused.length).toBe(16);
@@ -367,8 +370,8 @@ describe("the listener", () => {
     other.close();
     await once(other, "close");
     await waitFor("the console to open", async () => (await cluster.status()).verdict === "ok");
-    expect((await new Visitor(`http://127.0.0.1:${taken}`).ask("/api/visitor")).status).toBe(200);
-    await expect(new Visitor(url).ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
+    expect((await new Principal(`http://127.0.0.1:${taken}`).ask("/api/visitor")).status).toBe(200);
+    await expect(new Principal(url).ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
     cluster.configure({ console: { port } });
     await cluster.up();
   });
@@ -376,34 +379,34 @@ describe("the listener", () => {
   test("read-only refuses every action, and a console that is turned off is gone", async () => {
     cluster.configure({ console: { port, read_only: true } });
     await cluster.up();
-    const { visitor, headers } = await signedIn();
-    expect((await visitor.ask("/api/visitor")).json()).toMatchObject({ read_only: true, role: "operator" });
+    const { principal, headers } = await signedIn();
+    expect((await principal.ask("/api/visitor")).json()).toMatchObject({ read_only: true, role: "operator" });
     const order = { action: { kind: "backup" } };
-    expect(errorOf(await visitor.post("/api/act", order, headers))).toEqual({
+    expect(errorOf(await principal.post("/api/act", order, headers))).toEqual({
       status: 403,
       code: "not_allowed",
     });
-    expect(errorOf(await visitor.post("/api/plan", { kind: "backup" }, headers)).status).toBe(403);
+    expect(errorOf(await principal.post("/api/plan", { kind: "backup" }, headers)).status).toBe(403);
     cluster.configure({ console: { enabled: false } });
     await cluster.up();
-    await expect(visitor.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
+    await expect(principal.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
     expect((await cluster.run(["console"])).stderr).toContain("turned off");
     cluster.configure({});
     await cluster.up();
-    expect((await new Visitor(url).ask("/api/visitor")).status).toBe(200);
+    expect((await new Principal(url).ask("/api/visitor")).status).toBe(200);
   });
 
   test("closes with the agent, which takes its jobs along, and opens with the next one", async () => {
     cluster.configure({});
     await cluster.up();
-    const { visitor, headers } = await signedIn();
+    const { principal, headers } = await signedIn();
     const session = await cluster.onPrimary();
     await session.rows("CREATE DATABASE big");
     const holder = await cluster.onPrimary("postgres", "big");
     await holder.rows("CREATE TABLE t (); BEGIN; LOCK TABLE t");
     // It waits for the lock: a job that would run for long.
     const action = { kind: "backup", database: "big" };
-    await visitor.post("/api/act", { action }, headers);
+    await principal.post("/api/act", { action }, headers);
     const jobs = (): number[] =>
       processesNaming(cluster.folder)
         .filter(({ command }) => command.includes("as-applied"))
@@ -412,9 +415,9 @@ describe("the listener", () => {
     const [job = 0] = jobs();
     process.kill(cluster.agent(), "SIGKILL");
     await waitFor("the job to end with the agent", () => !isAlive(job));
-    await expect(visitor.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
+    await expect(principal.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
     await holder.rows("ROLLBACK");
     await cluster.up();
-    expect((await visitor.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
+    expect((await principal.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
   });
 });

@@ -7,7 +7,7 @@ import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
-import { Visitor } from "./visitor.ts";
+import { Principal } from "./visitor.ts";
 
 let cluster: ThrowawayCluster;
 let port: number;
@@ -23,11 +23,11 @@ beforeAll(async () => {
 
 const password = (): string =>
   readFileSync(join(cluster.stateDir, "secrets", "console_operator.password"), "utf8").trimEnd();
-const doors = {
-  http: () => ({ host: "127.0.0.1", visitor: new Visitor(`http://127.0.0.1:${port}`) }),
+const listeners = {
+  http: () => ({ host: "127.0.0.1", principal: new Principal(`http://127.0.0.1:${port}`) }),
   https: () => ({
     host: "127.0.0.2",
-    visitor: new Visitor(
+    principal: new Principal(
       `https://[::ffff:127.0.0.2]:${port}`,
       readFileSync(join(cluster.stateDir, "tls", "ca.crt"), "utf8"),
     ),
@@ -58,19 +58,19 @@ const HALVES: Readonly<Record<string, string>> = {
 };
 
 test.each(
-  (["http", "https"] as const).flatMap((door) =>
-    Object.entries(HALVES).map(([said, words]) => ({ door, said, words })),
+  (["http", "https"] as const).flatMap((listener) =>
+    Object.entries(HALVES).map(([said, words]) => ({ listener, said, words })),
   ),
 )(
   "$door: 220 connections that say $said shut no operator out, and end none who has signed in",
-  async ({ door, words }) => {
-    const { host, visitor } = doors[door]();
-    await visitor.signIn("operator", password());
-    const stream = await visitor.open("/api/stream");
+  async ({ listener, words }) => {
+    const { host, principal } = listeners[listener]();
+    await principal.signIn("operator", password());
+    const stream = await principal.open("/api/stream");
     stream.resume();
     const held = await hold(host, 220, words);
-    expect((await visitor.ask("/api/visitor")).text).toContain('"role":"operator"');
-    const another = doors[door]().visitor;
+    expect((await principal.ask("/api/visitor")).text).toContain('"role":"operator"');
+    const another = listeners[listener]().principal;
     expect((await another.signIn("operator", password())).status).toBe(303);
     expect((await another.ask("/api/document")).status).toBe(200);
     expect(stream.closed).toBe(false);
@@ -80,14 +80,14 @@ test.each(
 );
 
 test("strangers' pages leave room for those of operators", async () => {
-  const { visitor } = doors.http();
+  const { principal } = listeners.http();
   const opened = await Promise.all(
-    Array.from({ length: 40 }, async () => await doors.http().visitor.open("/api/stream")),
+    Array.from({ length: 40 }, async () => await listeners.http().principal.open("/api/stream")),
   );
   for (const stream of opened) stream.resume();
   expect(opened.filter(({ statusCode }) => statusCode === 200)).toHaveLength(24);
-  await visitor.signIn("operator", password());
-  const own = await visitor.open("/api/stream");
+  await principal.signIn("operator", password());
+  const own = await principal.open("/api/stream");
   expect(own.statusCode).toBe(200);
   for (const stream of [...opened, own]) stream.destroy();
 });

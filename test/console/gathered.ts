@@ -1,5 +1,5 @@
 import { statusOf } from "../../src/cluster/status.ts";
-import { NO_ACTIVITY } from "../../src/console/gather/activity-look.ts";
+import { NO_ACTIVITY } from "../../src/console/gather/activity-reader.ts";
 import type { GatheredDocument } from "../../src/console/source.ts";
 import { cluster } from "../support/observations.ts";
 

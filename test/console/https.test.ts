@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { freePort } from "../support/ports.ts";
 import { waitFor } from "../support/wait.ts";
-import { Visitor } from "./visitor.ts";
+import { Principal } from "./visitor.ts";
 
 let cluster: ThrowawayCluster;
 let port: number;
@@ -25,10 +25,10 @@ beforeAll(async () => {
 const authority = (): string => readFileSync(join(cluster.stateDir, "tls", "ca.crt"), "utf8");
 const password = (role: "viewer" | "operator"): string =>
   readFileSync(join(cluster.stateDir, "secrets", `console_${role}.password`), "utf8").trimEnd();
-const visitor = (): Visitor => new Visitor(elsewhere, authority());
+const principal = (): Principal => new Principal(elsewhere, authority());
 
 test("elsewhere than on loopback it is https with a certificate of the cluster, and everything needs a sign-in", async () => {
-  const stranger = visitor();
+  const stranger = principal();
   for (const path of ["/api/visitor", "/api/document", "/api/samples", "/api/stream", "/metrics"])
     expect({ path, status: (await stranger.ask(path)).status }).toEqual({ path, status: 401 });
   expect((await stranger.ask("/")).headers.location).toBe("/sign-in");
@@ -36,17 +36,17 @@ test("elsewhere than on loopback it is https with a certificate of the cluster, 
   expect(form.status).toBe(200);
   expect(form.headers["content-security-policy"]).toContain("default-src 'none'");
   expect((await stranger.post("/api/act", { action: { kind: "backup" } })).status).toBe(401);
-  await expect(new Visitor(elsewhere.replace("https", "http")).ask("/")).rejects.toThrow();
-  await expect(new Visitor(elsewhere).ask("/")).rejects.toThrow(/certificate/);
+  await expect(new Principal(elsewhere.replace("https", "http")).ask("/")).rejects.toThrow();
+  await expect(new Principal(elsewhere).ask("/")).rejects.toThrow(/certificate/);
 
-  const viewer = visitor();
+  const viewer = principal();
   const answer = await viewer.signIn("viewer", password("viewer"));
   expect(answer.status).toBe(303);
   expect(answer.headers["set-cookie"]?.[0]).toMatch(/^__Host-odoo-pg-test=[\w-]+;.*Secure/);
   expect((await viewer.ask("/")).status).toBe(200);
   expect((await viewer.ask("/api/document")).status).toBe(200);
   // At the other door the same cookie has another name.
-  expect((await new Visitor(`http://127.0.0.1:${port}`).ask("/api/visitor")).text).toContain(
+  expect((await new Principal(`http://127.0.0.1:${port}`).ask("/api/visitor")).text).toContain(
     '"signed_in":false',
   );
   const named = { host: `evil.example:${port}`, origin: `https://evil.example:${port}` };
@@ -56,7 +56,7 @@ test("elsewhere than on loopback it is https with a certificate of the cluster, 
 });
 
 test("Prometheus signs in with a password at each scrape", async () => {
-  const scrape = async (words: string, from = visitor()) =>
+  const scrape = async (words: string, from = principal()) =>
     await from.ask("/metrics", {
       headers: { authorization: `Basic ${Buffer.from(words).toString("base64")}` },
     });
@@ -67,13 +67,13 @@ test("Prometheus signs in with a password at each scrape", async () => {
   const wrong = await scrape("viewer:guess");
   expect(wrong.status).toBe(401);
   expect(wrong.headers["www-authenticate"]).toContain("Basic");
-  expect((await new Visitor(`http://127.0.0.1:${port}`).ask("/metrics")).status).toBe(200);
+  expect((await new Principal(`http://127.0.0.1:${port}`).ask("/metrics")).status).toBe(200);
 });
 
 test("another up leaves the certificate and the open pages as they are", async () => {
   const file = join(cluster.stateDir, "tls", "console.crt");
   const before = readFileSync(file, "utf8");
-  const viewer = visitor();
+  const viewer = principal();
   await viewer.signIn("viewer", password("viewer"));
   const stream = await viewer.open("/api/stream");
   await cluster.up();
@@ -84,7 +84,7 @@ test("another up leaves the certificate and the open pages as they are", async (
 });
 
 test("wrong passwords are slowed down; the link of the command still signs in", async () => {
-  const guesser = visitor();
+  const guesser = principal();
   let status = 0;
   for (let tries = 0; tries < 6; tries++)
     status = (await guesser.signIn("operator", `guess ${tries}`)).status;

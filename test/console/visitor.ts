@@ -17,7 +17,7 @@ export interface Asked {
 }
 
 /** Somebody at a console: keeps cookies, and sends what a browser sends. */
-export class Visitor {
+export class Principal {
   readonly #url: URL;
   readonly #ca: string | undefined;
   #cookie: string | undefined;

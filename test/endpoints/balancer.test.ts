@@ -467,7 +467,7 @@ describe("the process", () => {
   });
 
   test.each(["current", "master"] as const)(
-    "killed with -9 (%s) is seen as gone and started anew",
+    "killed with -9 (%s) is seen as gone and restarted",
     async (which) => {
       const made = await running();
       const { balancer, program, input } = made;
@@ -495,7 +495,7 @@ describe("the process", () => {
   });
 
   test.each(["current", "master"] as const)(
-    "that hangs (%s) is found and ended by another agent too, and can be started anew",
+    "that hangs (%s) is found and ended by another agent too, and can be restarted",
     async (which) => {
       const made = await running();
       const { stateDir, owner, program, input } = made;

@@ -49,7 +49,7 @@ async function atRest(primary: string, replica: string): Promise<void> {
   await waitFor(`${replica} to stream from ${primary}`, async () => {
     for (const handle of runtime.nodes.values()) {
       await handle.observe();
-      await supervisor.look(new PostgresService(runtime, handle));
+      await supervisor.check(new PostgresService(runtime, handle));
     }
     return factsOf(handleOf(runtime, replica).observation)?.receiver_status === "streaming";
   });

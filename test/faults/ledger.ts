@@ -26,7 +26,7 @@ export interface Term {
 }
 
 /** Milliseconds after which a client gives up an insert: whether it was committed stays unknown. */
-const ANSWER_LIMIT = 20_000;
+const ANSWER_TIMEOUT = 20_000;
 /** Clients with ids from here on go past the endpoint, straight to the nodes. */
 const FIRST_DIRECT = 100;
 
@@ -67,7 +67,7 @@ export class Ledger {
   }
 
   /** Waits until every client of the endpoint has committed something that it sent from now on. */
-  async goesOn(limit = 30_000): Promise<void> {
+  async goesOn(timeout = 30_000): Promise<void> {
     const now = performance.now();
     const clients = this.#loops.length - this.#cluster.ports.nodes.length;
     await waitFor(
@@ -76,7 +76,7 @@ export class Ledger {
         const since = this.commits.filter(({ client, sent }) => sent >= now && client < FIRST_DIRECT);
         return new Set(since.map(({ client }) => client)).size === clients;
       },
-      { limit },
+      { timeout },
     );
   }
 
@@ -116,8 +116,8 @@ export class Ledger {
       user: "odoo",
       password: this.#cluster.password("odoo"),
       database: "ledger",
-      connectionTimeoutMillis: ANSWER_LIMIT,
-      query_timeout: ANSWER_LIMIT,
+      connectionTimeoutMillis: ANSWER_TIMEOUT,
+      query_timeout: ANSWER_TIMEOUT,
     });
     client.on("error", () => {});
     try {

@@ -22,7 +22,7 @@ export interface Scenario {
   readonly until: (
     what: string,
     condition: () => Promise<boolean> | boolean,
-    limit?: number,
+    timeout?: number,
   ) => Promise<void>;
   /** Runs `odoo-pg ARGS`, which must succeed. */
   readonly succeeds: (...args: readonly string[]) => Promise<Ran>;
@@ -93,7 +93,7 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
         throw new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
       }
     },
-    until: async (what, condition, limit = 30_000) => await waitFor(what, condition, { limit }),
+    until: async (what, condition, timeout = 30_000) => await waitFor(what, condition, { timeout }),
     async succeeds(...args) {
       const ran = await cluster.run(args, { timeout: 120_000 });
       expect(ran.exitCode, `odoo-pg ${args.join(" ")}\n${ran.stdout}\n${ran.stderr}`).toBe(0);

@@ -18,7 +18,7 @@ async function goOn({ served }: Comers, count = CLIENTS): Promise<void> {
   await waitFor(
     "every client to be served",
     () => new Set(served.filter(({ at }) => at >= now).map(({ client }) => client)).size === count,
-    { limit: 60_000 },
+    { timeout: 60_000 },
   );
 }
 

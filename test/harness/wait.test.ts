@@ -14,7 +14,7 @@ test("a wait ends when its condition holds", async () => {
 
 test("a wait that reaches its limit says what it waited for, and the last error", async () => {
   const refused = new Error("connection refused");
-  const wait = waitFor("the server answers", () => Promise.reject(refused), { limit: 50 });
+  const wait = waitFor("the server answers", () => Promise.reject(refused), { timeout: 50 });
 
   await expect(wait).rejects.toThrow("Not within 0.05 s: the server answers");
   await expect(wait).rejects.toHaveProperty("cause", refused);

@@ -121,7 +121,7 @@ describe("kill -9 of a postmaster", () => {
     await waitFor("some writes", () => writer.acknowledged.length > 20);
     process.kill(pid, "SIGKILL");
     const atKill = writer.acknowledged.length;
-    await waitFor("writes to go on", () => writer.acknowledged.length > atKill + 20, { limit: 20_000 });
+    await waitFor("writes to go on", () => writer.acknowledged.length > atKill + 20, { timeout: 20_000 });
     await writer.stop();
     expect(cluster.postmaster("pg1")).not.toBe(pid);
     expect(await timeline()).toBe(before);
@@ -150,10 +150,10 @@ describe("kill -9 of HAProxy", () => {
   test("of its master: both endpoints answer again within seconds", async () => {
     const pid = haproxy();
     process.kill(pid, "SIGKILL");
-    await waitFor("another HAProxy", () => haproxy() !== pid && isAlive(haproxy()), { limit: 10_000 });
-    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { limit: 10_000 });
+    await waitFor("another HAProxy", () => haproxy() !== pid && isAlive(haproxy()), { timeout: 10_000 });
+    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { timeout: 10_000 });
     await waitFor("reads from the replica", async () => (await answering("read")) === "test/pg2", {
-      limit: 10_000,
+      timeout: 10_000,
     });
   });
 
@@ -161,9 +161,9 @@ describe("kill -9 of HAProxy", () => {
     const workers = childrenOf(haproxy());
     expect(workers.length).toBeGreaterThan(0);
     for (const worker of workers) process.kill(worker, "SIGKILL");
-    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { limit: 10_000 });
+    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { timeout: 10_000 });
     await waitFor("reads from the replica", async () => (await answering("read")) === "test/pg2", {
-      limit: 10_000,
+      timeout: 10_000,
     });
     await waitFor("the worker to be another one", () => workers.every((worker) => !isAlive(worker)));
   });
@@ -173,16 +173,16 @@ describe("a HAProxy that hangs", () => {
   test.each([
     ["master", () => haproxy()],
     ["worker", () => childrenOf(haproxy())[0] ?? 0],
-  ] as const)("(its %s): it is ended after 10 s and started anew, and the log says so", async (_, which) => {
+  ] as const)("(its %s): it is ended after 10 s and restarted, and the log says so", async (_, which) => {
     const hung = which();
     process.kill(hung, "SIGSTOP");
     atEnd(() => {
       if (isAlive(hung)) process.kill(hung, "SIGCONT");
     });
-    await waitFor("it to be ended", () => !isAlive(hung), { limit: 30_000 });
-    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { limit: 10_000 });
+    await waitFor("it to be ended", () => !isAlive(hung), { timeout: 30_000 });
+    await waitFor("writes", async () => (await answering("write")) === "test/pg1", { timeout: 10_000 });
     await waitFor("reads from the replica", async () => (await answering("read")) === "test/pg2", {
-      limit: 10_000,
+      timeout: 10_000,
     });
     await cluster.healthy();
     expect(readFileSync(join(cluster.stateDir, "agent.log"), "utf8")).toMatch(
@@ -270,7 +270,7 @@ describe("a replica that stops", () => {
     });
     for (const pid of stopped) process.kill(pid, "SIGSTOP");
     await waitFor("reads from the primary", async () => (await answering("read")) === "test/pg1", {
-      limit: 15_000,
+      timeout: 15_000,
     });
     const status = await cluster.status();
     expect(status.nodes.find(({ name }) => name === "pg2")?.state).toContain("unreachable");
@@ -297,7 +297,7 @@ describe("a replica that stops", () => {
     await shop.rows(
       "INSERT INTO sale SELECT id, repeat(md5(id::text), 60) FROM generate_series(1, 3000) AS id",
     );
-    await waitFor("the session on the replica to be cut", () => onReplica.isCut(), { limit: 15_000 });
+    await waitFor("the session on the replica to be cut", () => onReplica.isCut(), { timeout: 15_000 });
     await waitFor("reads from the primary", async () => (await answering("read")) === "test/pg1");
     const { nodes } = await cluster.status();
     expect(nodes.find(({ name }) => name === "pg2")).toMatchObject({ in_pool: false });

@@ -28,7 +28,7 @@ async function scrapedWhen(what: string, holds: (all: readonly Series[]) => bool
     text = await scrape();
     return holds(parseExposition(text));
   };
-  await waitFor(what, settled, { limit: 60_000 });
+  await waitFor(what, settled, { timeout: 60_000 });
   return text;
 }
 

@@ -52,7 +52,7 @@ test("at most four databases are looked at at once", async () => {
   const names = Array.from({ length: 8 }, (_, number) => `plain_${number}`);
   const keeper = keeperOf();
   let most = 0;
-  let looks = 0;
+  let readings = 0;
   keeper.ask(names);
   const watching = keeper.settled();
   await waitFor("all to be looked at", async () => {
@@ -60,11 +60,11 @@ test("at most four databases are looked at at once", async () => {
       "SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE application_name = 'odoo-pg agent'",
     );
     most = Math.max(most, Number(row?.["sessions"]));
-    looks++;
+    readings++;
     return keeper.ask(names).size === names.length;
   });
   await watching;
-  expect(looks).toBeGreaterThan(0);
+  expect(readings).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(4);
 });
 

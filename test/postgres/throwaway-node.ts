@@ -62,7 +62,7 @@ export interface ThrowawayNode {
   /** The same as the program has it. */
   readonly access: Superuser;
   readonly initialise: () => Promise<void>;
-  readonly start: (limit?: number) => Promise<Postmaster>;
+  readonly start: (timeout?: number) => Promise<Postmaster>;
   readonly stop: () => Promise<void>;
   /** A session of the superuser, closed at the end of the present test or test file. */
   readonly session: (database?: string) => Promise<Session>;
@@ -150,8 +150,8 @@ export async function throwawayNodes(
           files,
           password: passwords.postgres,
         }),
-      start: async (limit = 30_000) =>
-        await startServer({ installation: found, files, owner, node: node.name, limit }),
+      start: async (timeout = 30_000) =>
+        await startServer({ installation: found, files, owner, node: node.name, timeout }),
       stop,
       session: async (database = "postgres") => {
         const session = await connect({ ...superuser, database });

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { commandLine } from "../../src/cli/program.ts";
 import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql/sql.ts";
-import { Visitor } from "../console/visitor.ts";
+import { Principal } from "../console/visitor.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { connect, type Session } from "../support/pg.ts";
@@ -394,7 +394,7 @@ describe("the owner of a database gains nothing", () => {
 
 describe("the owner of a database gains nothing by what happens by itself", () => {
   test("metrics, the console with its lists, facts of Odoo, samples", async () => {
-    const visitor = new Visitor(`http://127.0.0.1:${port}`);
+    const visitor = new Principal(`http://127.0.0.1:${port}`);
     const link = await cluster.run(["console"]);
     await visitor.ask(link.stdout.trim().slice(`http://127.0.0.1:${port}`.length));
     await waitFor("metrics of the databases", async () =>

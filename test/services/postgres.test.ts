@@ -22,18 +22,18 @@ test("an operation that takes a node ends its start by supervision, at whatever 
     async () => (await findPostmaster(files.dataDir)) !== undefined,
   ];
   for (const reached of points) {
-    const start = supervisor.look(server);
+    const start = supervisor.check(server);
     await waitFor("the start is that far", reached);
     await handle.hold.take("fenced");
     expect(handle.hold.operation).toBe("fenced");
     await start;
     expect(handle.hold.operation).toBe("fenced");
     await node.stop();
-    await supervisor.look(server);
+    await supervisor.check(server);
     expect(await findPostmaster(files.dataDir)).toBeUndefined();
     handle.hold.release();
   }
-  await supervisor.look(server);
+  await supervisor.check(server);
   expect((await findPostmaster(files.dataDir))?.status).toBe("ready");
   expect(handle.hold.operation).toBeUndefined();
 });

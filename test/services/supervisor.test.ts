@@ -66,7 +66,7 @@ interface Stage {
   /** Milliseconds of the clock that the supervisor sees. */
   at: number;
   /** Looks now, and returns when what the look began has come as far as it can. */
-  look(): Promise<void>;
+  check(): Promise<void>;
   starts(): number;
 }
 
@@ -81,8 +81,8 @@ function stage(): Stage {
       (_level, line) => lines.push(line),
       () => made.at,
     ),
-    async look() {
-      void made.supervisor.look(service);
+    async check() {
+      void made.supervisor.check(service);
       await settled();
     },
     starts: () => service.done.filter((deed) => deed === "start").length,
@@ -104,7 +104,7 @@ describe("a service that is gone", () => {
 
   test("is started at the first look, and told when it runs again", async () => {
     const made = stage();
-    await made.look();
+    await made.check();
     expect(made.lines).toEqual(["fake is not running: starting it again"]);
     made.service.starts[0]?.succeed();
     await settled();
@@ -117,7 +117,7 @@ describe("a service that is gone", () => {
     const tries: number[] = [];
     for (made.at = 0; made.at <= 125_000; made.at += 500) {
       const before = made.starts();
-      await made.look();
+      await made.check();
       if (made.starts() > before) tries.push(made.at / 1000);
     }
     expect(tries).toEqual([0, 1, 3, 7, 15, 31, 61, 91, 121]);
@@ -127,9 +127,9 @@ describe("a service that is gone", () => {
   test("a look that cannot find out whether it runs counts as a try that failed", async () => {
     const made = stage();
     made.service.find = async () => await Promise.reject(new Error("its record is damaged"));
-    await made.look();
+    await made.check();
     made.at = 999;
-    await made.look();
+    await made.check();
     expect(made.lines).toEqual(["fake does not start (try 1): its record is damaged"]);
     expect(made.starts()).toBe(0);
   });
@@ -137,19 +137,19 @@ describe("a service that is gone", () => {
   test("is tried at once again after it came back, whoever has started it", async () => {
     const made = stage();
     made.service.refuses = "no room";
-    for (made.at = 0; made.at <= 15_000; made.at += 1000) await made.look();
+    for (made.at = 0; made.at <= 15_000; made.at += 1000) await made.check();
     expect(made.lines.at(-1)).toContain("(try 5)");
     made.at = 31_000;
     made.service.found = "running";
-    await made.look();
+    await made.check();
     made.service.found = "stopped";
-    await made.look();
+    await made.check();
     expect(made.lines.at(-1)).toBe("fake does not start (try 1): no room");
   });
 
   test("is not started a second time while its start is under way", async () => {
     const made = stage();
-    for (made.at = 0; made.at <= 60_000; made.at += 500) await made.look();
+    for (made.at = 0; made.at <= 60_000; made.at += 500) await made.check();
     expect(made.starts()).toBe(1);
     expect(made.service.hold.operation).toBe("start");
   });
@@ -157,7 +157,7 @@ describe("a service that is gone", () => {
   test("is left alone while it waits for the decision of a person", async () => {
     const made = stage();
     made.service.found = "waiting";
-    for (made.at = 0; made.at <= 5000; made.at += 500) await made.look();
+    for (made.at = 0; made.at <= 5000; made.at += 500) await made.check();
     expect(made.starts()).toBe(0);
     expect(made.lines).toEqual([]);
     expect(made.service.hold.operation).toBeUndefined();
@@ -167,7 +167,7 @@ describe("a service that is gone", () => {
 describe("an operation", () => {
   test("that takes a service ends its start, and has it from the start's end on", async () => {
     const made = stage();
-    await made.look();
+    await made.check();
     const taken = made.service.hold.take("stop");
     expect(made.service.starts[0]?.signal.aborted).toBe(true);
     await taken;
@@ -182,7 +182,7 @@ describe("an operation", () => {
       await new Promise<Found>((resolve) => {
         tell = resolve;
       });
-    await made.look();
+    await made.check();
     const taken = made.service.hold.take("stop");
     tell?.("stopped");
     await taken;
@@ -195,16 +195,16 @@ describe("an operation", () => {
     const made = stage();
     made.service.answer = "silent";
     await made.service.hold.take("reseed");
-    for (made.at = 0; made.at <= 4 * HUNG_AFTER; made.at += 500) await made.look();
+    for (made.at = 0; made.at <= 4 * HUNG_AFTER; made.at += 500) await made.check();
     expect(made.service.done).toEqual([]);
     made.service.hold.release();
-    await made.look();
+    await made.check();
     expect(made.starts()).toBe(1);
   });
 
   test("that wants it to run too lets its start come to its end", async () => {
     const made = stage();
-    await made.look();
+    await made.check();
     made.service.hold.join("start");
     expect(made.service.starts[0]?.signal.aborted).toBe(false);
     made.service.starts[0]?.succeed();
@@ -217,10 +217,10 @@ describe("an operation", () => {
 
   test("that ends a start leaves no failure behind", async () => {
     const made = stage();
-    await made.look();
+    await made.check();
     await made.service.hold.take("stop");
     made.service.hold.release();
-    await made.look();
+    await made.check();
     expect(made.starts()).toBe(2);
   });
 });
@@ -229,12 +229,12 @@ describe("a service that does not answer", () => {
   test("is ended after HUNG_AFTER of silence and not before, and then started", async () => {
     const made = stage();
     Object.assign(made.service, { found: "running", answer: "silent" });
-    for (made.at = 0; made.at < HUNG_AFTER; made.at += 500) await made.look();
+    for (made.at = 0; made.at < HUNG_AFTER; made.at += 500) await made.check();
     expect(made.service.done).not.toContain("stop immediate");
-    await made.look();
+    await made.check();
     expect(made.lines).toEqual(["fake did not answer for 10 s: killed process 7"]);
     made.at += 500;
-    await made.look();
+    await made.check();
     expect(made.starts()).toBe(1);
   });
 
@@ -243,7 +243,7 @@ describe("a service that does not answer", () => {
     made.service.found = "running";
     for (made.at = 0; made.at <= 60_000; made.at += 500) {
       made.service.answer = made.at % 10_000 < 2000 ? "answers" : "silent";
-      await made.look();
+      await made.check();
     }
     expect(made.service.done).not.toContain("stop immediate");
   });
@@ -251,7 +251,7 @@ describe("a service that does not answer", () => {
   test("is left alone where it is only busy", async () => {
     const made = stage();
     Object.assign(made.service, { found: "running", answer: "busy" });
-    for (made.at = 0; made.at <= 60_000; made.at += 500) await made.look();
+    for (made.at = 0; made.at <= 60_000; made.at += 500) await made.check();
     expect(made.service.done).not.toContain("stop immediate");
   });
 
@@ -266,22 +266,22 @@ describe("a service that does not answer", () => {
         tell = resolve;
       });
     };
-    for (made.at = 0; made.at <= 9000; made.at += 500) await made.look();
+    for (made.at = 0; made.at <= 9000; made.at += 500) await made.check();
     expect(asked).toBe(1);
     tell?.("answers");
     await settled();
     made.at += ASK_EVERY - 1000;
-    await made.look();
+    await made.check();
     expect(asked).toBe(1);
     made.at += 1000;
-    await made.look();
+    await made.check();
     expect(asked).toBe(2);
   });
 
   test("does not hold up the start of another that is gone, nor does a question that fails", async () => {
     const made = stage();
     made.service.probe = async () => await Promise.reject(new Error("no socket"));
-    await made.look();
+    await made.check();
     expect(made.starts()).toBe(1);
     expect(made.lines).toContain("fake: no socket");
   });
@@ -289,7 +289,7 @@ describe("a service that does not answer", () => {
   test("is not told of where all answer by the time it is to be ended", async () => {
     const made = stage();
     Object.assign(made.service, { found: "running", answer: "silent", killed: [] });
-    for (made.at = 0; made.at <= HUNG_AFTER; made.at += 500) await made.look();
+    for (made.at = 0; made.at <= HUNG_AFTER; made.at += 500) await made.check();
     expect(made.service.done).toContain("stop immediate");
     expect(made.lines).toEqual([]);
   });

@@ -11,9 +11,9 @@ type Condition = () => boolean | Promise<boolean>;
 export async function waitFor(
   description: string,
   condition: Condition,
-  options: { readonly limit?: number } = {},
+  options: { readonly timeout?: number } = {},
 ): Promise<void> {
-  const limit = options.limit ?? 30_000;
+  const timeout = options.timeout ?? 30_000;
   let lastError: unknown;
   const quiet = async (): Promise<boolean> => {
     try {
@@ -23,13 +23,13 @@ export async function waitFor(
       return false;
     }
   };
-  if (await holdsWithin(limit, quiet)) return;
-  throw new Error(`Not within ${limit / 1000} s: ${description}`, { cause: lastError });
+  if (await holdsWithin(timeout, quiet)) return;
+  throw new Error(`Not within ${timeout / 1000} s: ${description}`, { cause: lastError });
 }
 
-/** Whether a condition comes to hold within `limit` milliseconds. It is looked at once in any case. */
-export async function holdsWithin(limit: number, condition: Condition): Promise<boolean> {
-  const end = performance.now() + limit;
+/** Whether a condition comes to hold within `timeout` milliseconds. It is looked at once in any case. */
+export async function holdsWithin(timeout: number, condition: Condition): Promise<boolean> {
+  const end = performance.now() + timeout;
   while (!(await condition())) {
     if (performance.now() >= end) return false;
     await pause(25);

@@ -4,11 +4,11 @@ import { every, monotonic, now, pause, waitUntil, within } from "../../src/syste
 
 test("a wait returns the first answer that is not undefined, false or null", async () => {
   const answers = [undefined, false, null, 0];
-  expect(await waitUntil(() => answers.shift(), { what: "an answer", limit: 5000, interval: 1 })).toBe(0);
+  expect(await waitUntil(() => answers.shift(), { what: "an answer", timeout: 5000, interval: 1 })).toBe(0);
 });
 
 test("a wait that reaches its limit says for what, and what to do next", async () => {
-  const wait = waitUntil(() => false, { what: "pg1 to answer", limit: 20, next: odooPg("logs", "pg1") });
+  const wait = waitUntil(() => false, { what: "pg1 to answer", timeout: 20, next: odooPg("logs", "pg1") });
   await expect(wait).rejects.toMatchObject({
     code: "timed_out",
     message: expect.stringContaining("Still waiting for pg1 to answer"),
@@ -17,15 +17,20 @@ test("a wait that reaches its limit says for what, and what to do next", async (
 });
 
 test("a wait looks at least once, and hands an error of its look on", async () => {
-  expect(await waitUntil(() => "at once", { what: "it", limit: 0 })).toBe("at once");
+  expect(await waitUntil(() => "at once", { what: "it", timeout: 0 })).toBe("at once");
   await expect(
-    waitUntil(() => Promise.reject(new Error("broken")), { what: "it", limit: 5000 }),
+    waitUntil(() => Promise.reject(new Error("broken")), { what: "it", timeout: 5000 }),
   ).rejects.toThrow("broken");
 });
 
 test("a wait can be interrupted", async () => {
   const abort = new AbortController();
-  const wait = waitUntil(() => false, { what: "it", limit: 60_000, interval: 60_000, signal: abort.signal });
+  const wait = waitUntil(() => false, {
+    what: "it",
+    timeout: 60_000,
+    interval: 60_000,
+    signal: abort.signal,
+  });
   abort.abort();
   await expect(wait).rejects.toThrow();
 });
@@ -41,7 +46,7 @@ test("what is done again and again ends when it is told to", async () => {
   const end = every(1, () => {
     times += 1;
   });
-  await waitUntil(() => times >= 3, { what: "three times", limit: 5000, interval: 1 });
+  await waitUntil(() => times >= 3, { what: "three times", timeout: 5000, interval: 1 });
   end();
   const seen = times;
   const start = monotonic();

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { nextInDocument } from "../../next-step.ts";
 import { diagnose } from "./diagnose.ts";
-import { whatWasSeen, type Evidence } from "./evidence.ts";
+import { observedValues, type Evidence } from "./evidence.ts";
 import { findingSchema } from "./findings.ts";
-import { notLookedAt } from "./not-looked-at.ts";
+import { unobserved } from "./unobserved.ts";
 
 /** What `doctor --json` prints. Fields are only ever added within a version. */
 export const doctorDocumentSchema = z.strictObject({
@@ -35,7 +35,7 @@ export function doctorDocument(evidence: Evidence, config: string | undefined): 
     ...found,
     ...nextInDocument(found.next_step, config),
   }));
-  const each = whatWasSeen(evidence.catalog).flatMap((catalog) => [...catalog.each]);
+  const each = observedValues(evidence.catalog).flatMap((catalog) => [...catalog.each]);
   return {
     version: 1,
     cluster: evidence.config.cluster,
@@ -43,8 +43,8 @@ export function doctorDocument(evidence: Evidence, config: string | undefined): 
     worst: findings[0]?.severity ?? "none",
     findings,
     nodes: evidence.nodes.filter(({ server }) => server.seen).map(({ name }) => name),
-    databases: each.filter(([, look]) => look.seen).map(([name]) => name),
+    databases: each.filter(([, observed]) => observed.seen).map(([name]) => name),
     odoo_conf: evidence.odooConf.seen ? evidence.odooConf.value.file : null,
-    not_looked_at: notLookedAt(evidence),
+    not_looked_at: unobserved(evidence),
   };
 }

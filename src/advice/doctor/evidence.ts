@@ -5,16 +5,16 @@ import type { DiskUse } from "../../cluster/view.ts";
 import type { OdooConf } from "./odoo-conf.ts";
 
 /** Something that was looked at, or could not be: then why, for people. Nothing is ever taken for well unseen. */
-export type Look<T> =
+export type Observed<T> =
   | { readonly seen: true; readonly value: T }
   | { readonly seen: false; readonly why: string };
 
-export const seen = <T>(value: T): Look<T> => ({ seen: true, value });
-export const unseen = (why: string): Look<never> => ({ seen: false, why });
+export const seen = <T>(value: T): Observed<T> => ({ seen: true, value });
+export const unseen = (why: string): Observed<never> => ({ seen: false, why });
 
 /** What was seen, in a list of one; nothing otherwise. */
-export function whatWasSeen<T>(look: Look<T> | undefined): T[] {
-  return look?.seen ? [look.value] : [];
+export function observedValues<T>(observed: Observed<T> | undefined): T[] {
+  return observed?.seen ? [observed.value] : [];
 }
 
 /** A running setting in its own unit, and the file that it comes from, if it comes from one. */
@@ -72,7 +72,7 @@ export interface SlotSeen {
 export interface ConflictsSeen {
   /** Reads that were cancelled, by why. */
   readonly by_reason: Readonly<Record<string, number>>;
-  /** Seconds for which was counted; null when that was never begun anew. */
+  /** Seconds for which was counted; null when they were never reset. */
   readonly counted_seconds: number | null;
 }
 
@@ -89,24 +89,24 @@ export interface ArchiverSeen {
 /** What one server tells of itself. Each part may be missing alone. */
 export interface ServerSeen {
   readonly in_recovery: boolean;
-  readonly settings: Look<ReadonlyMap<string, SettingSeen>>;
-  readonly clock: Look<ClockSeen>;
-  readonly sessions: Look<SessionsSeen>;
-  readonly hba: Look<readonly HbaRule[]>;
-  readonly slots: Look<readonly SlotSeen[]>;
+  readonly settings: Observed<ReadonlyMap<string, SettingSeen>>;
+  readonly clock: Observed<ClockSeen>;
+  readonly sessions: Observed<SessionsSeen>;
+  readonly hba: Observed<readonly HbaRule[]>;
+  readonly slots: Observed<readonly SlotSeen[]>;
   /** Of a replica. */
-  readonly conflicts: Look<ConflictsSeen> | undefined;
+  readonly conflicts: Observed<ConflictsSeen> | undefined;
   /** Of a primary. */
-  readonly archiver: Look<ArchiverSeen> | undefined;
+  readonly archiver: Observed<ArchiverSeen> | undefined;
 }
 
 export interface NodeSeen {
   readonly name: string;
   readonly dataDir: string;
-  readonly server: Look<ServerSeen>;
-  readonly disk: Look<DiskUse>;
+  readonly server: Observed<ServerSeen>;
+  readonly disk: Observed<DiskUse>;
   /** The end of its certificate, milliseconds since the epoch. */
-  readonly certificateEnds: Look<number>;
+  readonly certificateEnds: Observed<number>;
 }
 
 export interface RoleSeen {
@@ -197,11 +197,11 @@ export interface OdooDatabaseSeen {
 /** What one database tells. Each part may be missing alone. */
 export interface DatabaseSeen {
   /** Undefined for a database that is not Odoo's. */
-  readonly odoo: Look<OdooDatabaseSeen | undefined>;
-  readonly sequences: Look<readonly SequenceSeen[]>;
-  readonly invalid_indexes: Look<readonly IndexSeen[]>;
-  readonly duplicate_indexes: Look<readonly DuplicateIndex[]>;
-  readonly tables: Look<readonly TableSeen[]>;
+  readonly odoo: Observed<OdooDatabaseSeen | undefined>;
+  readonly sequences: Observed<readonly SequenceSeen[]>;
+  readonly invalid_indexes: Observed<readonly IndexSeen[]>;
+  readonly duplicate_indexes: Observed<readonly DuplicateIndex[]>;
+  readonly tables: Observed<readonly TableSeen[]>;
 }
 
 export interface TemplateSeen {
@@ -216,10 +216,10 @@ export interface CatalogSeen {
   readonly node: string;
   /** Where statements that change something are run: that node, or `write` where the primary is not ours. */
   readonly target: string;
-  readonly roles: Look<readonly RoleSeen[]>;
-  readonly databases: Look<readonly DatabaseListed[]>;
-  readonly template: Look<TemplateSeen>;
-  readonly each: ReadonlyMap<string, Look<DatabaseSeen>>;
+  readonly roles: Observed<readonly RoleSeen[]>;
+  readonly databases: Observed<readonly DatabaseListed[]>;
+  readonly template: Observed<TemplateSeen>;
+  readonly each: ReadonlyMap<string, Observed<DatabaseSeen>>;
 }
 
 export interface BackupsSeen {
@@ -237,13 +237,13 @@ export interface Evidence {
   /** Whether the primary is somebody else's. */
   readonly follows: boolean;
   readonly nodes: readonly NodeSeen[];
-  readonly catalog: Look<CatalogSeen>;
-  readonly odooConf: Look<OdooConf>;
-  readonly backups: Look<BackupsSeen>;
+  readonly catalog: Observed<CatalogSeen>;
+  readonly odooConf: Observed<OdooConf>;
+  readonly backups: Observed<BackupsSeen>;
   /** The disk of the backups, where there are any. */
-  readonly backupDisk: Look<DiskUse | undefined>;
+  readonly backupDisk: Observed<DiskUse | undefined>;
   /** When the disk of each node is full; null for one that does not fill. Those of which too little is known are left out. */
-  readonly forecasts: Look<ReadonlyMap<string, Forecast | null>>;
+  readonly forecasts: Observed<ReadonlyMap<string, Forecast | null>>;
 }
 
 /** A node whose server was seen. */
@@ -254,7 +254,7 @@ export interface Server extends ServerSeen {
 
 export function serversSeen(evidence: Evidence): Server[] {
   return evidence.nodes.flatMap((node) =>
-    whatWasSeen(node.server).map((server) => ({ ...server, name: node.name, dataDir: node.dataDir })),
+    observedValues(node.server).map((server) => ({ ...server, name: node.name, dataDir: node.dataDir })),
   );
 }
 

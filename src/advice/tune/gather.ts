@@ -13,7 +13,7 @@ import type { Present, RunningSetting } from "./advice.ts";
 import type { TunedSetting } from "../../config/settings/table.ts";
 
 /** Milliseconds that the primary may take to tell its settings. */
-const ASK_LIMIT = 3000;
+const ASK_TIMEOUT = 3000;
 
 export interface Place {
   readonly config: Config;
@@ -87,7 +87,7 @@ export async function seeSettings(
         // What is asked for is not set for the session.
         settings: Object.fromEntries(names.map((name) => [name, undefined])),
       });
-      running = await within(ASK_LIMIT, seen.node.name, asked);
+      running = await within(ASK_TIMEOUT, seen.node.name, asked);
     } catch {
       silence = `${seen.node.name} does not answer`;
     }

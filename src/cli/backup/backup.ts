@@ -469,7 +469,7 @@ function printDrill({ output, configFile }: Context, report: RunReport, { json }
   for (const warning of report.warnings) output.err(`  Warning: ${warning}`);
 }
 
-/** Removes what has had its time, and files of the pool that no backup names. */
+/** Removes what has expired, and files of the pool that no backup names. */
 export async function backupPrune(
   context: Context,
   options: JsonOption & { dryRun: boolean },

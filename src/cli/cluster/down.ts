@@ -53,7 +53,7 @@ export async function down(context: Context): Promise<ExitStatus> {
   }
   await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
     what: "the agent to leave",
-    limit: 10_000,
+    timeout: 10_000,
   });
   output.err(`Cluster ${context.config.cluster} is stopped; its data stays in ${layout.stateDir}.`);
   output.err(`Start it again: ${suggest(context, odooPg("up"))}`);

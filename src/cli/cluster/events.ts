@@ -10,7 +10,7 @@ import type { Context } from "../context.ts";
 const DEFAULT_SINCE = "7d";
 
 /** Milliseconds between two looks with --follow, and by how much clocks and writers may overtake each other. */
-const LOOK_EVERY = 500;
+const POLL_EVERY = 500;
 const OVERTAKING = 5000;
 
 /**
@@ -39,7 +39,7 @@ export async function events(
   onSignals(["SIGINT", "SIGTERM"], () => ended.abort());
   let printed = found.map((event) => JSON.stringify(event));
   while (!ended.signal.aborted) {
-    await pause(LOOK_EVERY, ended.signal).catch(() => {});
+    await pause(POLL_EVERY, ended.signal).catch(() => {});
     const recent = readEvents(layout.stateDir, Math.max(since, now() - OVERTAKING));
     for (const event of recent) if (!printed.includes(JSON.stringify(event))) print(event);
     printed = recent.map((event) => JSON.stringify(event));

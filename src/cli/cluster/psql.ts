@@ -14,7 +14,7 @@ import { runInTerminal } from "../../system/process/process.ts";
 import { searchPath, type Context } from "../context.ts";
 
 /** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
-const ENDPOINT_LIMIT = 1000;
+const ENDPOINT_TIMEOUT = 1000;
 
 /** Shown to who types: psql itself would say no more than that there is no such table. */
 const SEARCHED =
@@ -91,7 +91,7 @@ async function ledTo(
   primary: string,
 ): Promise<string | undefined> {
   if (primary === UPSTREAM) return config.nodes[0]?.name;
-  const report = endpoint === "read" ? await agentReport(layout, ENDPOINT_LIMIT) : undefined;
+  const report = endpoint === "read" ? await agentReport(layout, ENDPOINT_TIMEOUT) : undefined;
   return report?.pool.find((name) => config.nodes.some((node) => node.name === name)) ?? primary;
 }
 
@@ -118,7 +118,7 @@ async function assertRuns({ layout }: Context, node: NodeConfig): Promise<void> 
 async function assertEndpointAnswers({ config }: Context, endpoint: "read" | "write"): Promise<void> {
   const host = endpointHost(config.listen);
   const { port } = config.endpoints[endpoint];
-  if (await accepts(host, port, ENDPOINT_LIMIT)) return;
+  if (await accepts(host, port, ENDPOINT_TIMEOUT)) return;
   throw new OdooPgError("not_running", {
     message: `The ${endpoint} endpoint (${host}:${port}) takes no connections.`,
     next: odooPg("up"),

@@ -18,12 +18,12 @@ export async function replicationStatus(context: Context, options: { json: boole
       next: odooPg("up"),
     });
   }
-  const looks = await Promise.all(
+  const observed = await Promise.all(
     applied.config.nodes.map(async (node) => {
       const handle = newHandle(layout, node);
-      const look = await handle.observe();
+      const observe = await handle.observe();
       await handle.disconnect();
-      return look;
+      return observe;
     }),
   );
   const nobody: NodeObservation = {
@@ -32,11 +32,11 @@ export async function replicationStatus(context: Context, options: { json: boole
     answer: { kind: "none", silence: { kind: "not_run_here" } },
     lastSeen: undefined,
   };
-  const primary = looks.find(({ name }) => name === state.primary) ?? nobody;
+  const primary = observed.find(({ name }) => name === state.primary) ?? nobody;
   const report = replicationReport(
     applied.config.cluster,
     primary,
-    looks.filter((look) => look !== primary),
+    observed.filter((observe) => observe !== primary),
   );
   if (options.json) {
     output.out(JSON.stringify(report, undefined, 2));
@@ -46,7 +46,7 @@ export async function replicationStatus(context: Context, options: { json: boole
     for (const replica of report.replicas) output.out(lines(replica).join("\n"));
     if (!report.replicas.length) output.out("no replicas");
   }
-  return looks.some((look) => factsOf(look)) ? 0 : 69;
+  return observed.some((observe) => factsOf(observe)) ? 0 : 69;
 }
 
 function lines(replica: ReplicaReport): string[] {

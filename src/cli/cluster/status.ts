@@ -1,5 +1,5 @@
 import { endpointHost } from "../../config/addresses.ts";
-import { agentLooks, agentReport } from "../../agent/ask.ts";
+import { agentObservations, agentReport } from "../../agent/ask.ts";
 import { diskUseOf } from "../../observe/disk-use.ts";
 import { observationsOf } from "../../members/observations.ts";
 import { readApplied, readState } from "../../store/state.ts";
@@ -16,7 +16,7 @@ import { accepts } from "../../system/network/network.ts";
 import { clearScreen, type Output } from "../../system/terminal.ts";
 import { odooPg } from "../../next-step.ts";
 import { namedFile, type Context } from "../context.ts";
-import type { Look } from "./look-at.ts";
+import type { SizedObservation } from "./observe-node.ts";
 import { sheet } from "./sheet.ts";
 import { BUILD } from "../setup/version.ts";
 
@@ -24,11 +24,11 @@ import { BUILD } from "../setup/version.ts";
  * Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes; only
  * where the agent does not tell what it sees, a look without it comes after.
  */
-const LOOKS_LIMIT = 300;
-const AGENT_LIMIT = 500;
-const DISK_LIMIT = 1000;
-const ASIDE_LIMIT = 500;
-const CONNECT_LIMIT = 300;
+const OBSERVATIONS_TIMEOUT = 300;
+const AGENT_TIMEOUT = 500;
+const DISK_TIMEOUT = 1000;
+const ASIDE_TIMEOUT = 500;
+const CONNECT_TIMEOUT = 300;
 
 /** Milliseconds between two sheets of --watch. */
 const WATCH_EVERY = 2000;
@@ -83,14 +83,14 @@ async function watch(context: StatusContext, output: Output): Promise<ExitStatus
 }
 
 /**
- * Looks at every part of the cluster at the same time. A dead or hung part costs no more than its limit and shows as
+ * Looks at every part of the cluster at the same time. A dead or hung part costs no more than its timeout and shows as
  * such. What was applied is looked at, not what the configuration file says by now.
  * @throws OdooPgError state_dir_unusable when the state cannot be read.
  */
 async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const layout = layoutOf(context.config.state_dir);
-  const looked = agentLooks(layout, LOOKS_LIMIT);
-  const reported = agentReport(layout, AGENT_LIMIT);
+  const asked = agentObservations(layout, OBSERVATIONS_TIMEOUT);
+  const reported = agentReport(layout, AGENT_TIMEOUT);
   const [applied, record, backups] = await Promise.all([
     readApplied(layout),
     readState(layout),
@@ -100,10 +100,10 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const followed = record?.primary === UPSTREAM ? own.upstream : undefined;
   const config = followed ? withUpstream(own, followed) : own;
   const host = endpointHost(config.listen);
-  const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_LIMIT);
-  const [upstream, looks, agent, disks, readAnswers, writeAnswers] = await Promise.all([
-    followed && lookAtUpstream(layout, followed),
-    looksAt(layout, own.nodes, record?.primary, looked),
+  const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_TIMEOUT);
+  const [upstream, observed, agent, disks, readAnswers, writeAnswers] = await Promise.all([
+    followed && observeUpstream(layout, followed),
+    observesAt(layout, own.nodes, record?.primary, asked),
     reported,
     Promise.all(own.nodes.map(async (node) => await diskOf(layout, node))),
     answers(config.endpoints.read.port),
@@ -113,10 +113,10 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
     config,
     configChanged: applied !== undefined && comparable(applied.config) !== comparable(context.config),
     record: record && { primary: record.primary, systemIdentifier: record.system_identifier },
-    observations: [...(upstream ? [upstream] : []), ...looks.map(({ observation }) => observation)],
+    observations: [...(upstream ? [upstream] : []), ...observed.map(({ observation }) => observation)],
     agent,
     otherAgent: agent && agent.build !== BUILD ? agent.version : undefined,
-    databaseBytes: looks.find(({ size }) => size !== undefined)?.size,
+    databaseBytes: observed.find(({ size }) => size !== undefined)?.size,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },
     backups: { ...backups, launchedAt: record?.history[0]?.at },
@@ -135,7 +135,7 @@ function comparable(config: Config): string {
   });
 }
 
-async function lookAtUpstream(
+async function observeUpstream(
   layout: Layout,
   upstream: NonNullable<Config["upstream"]>,
 ): Promise<NodeObservation> {
@@ -146,29 +146,31 @@ async function lookAtUpstream(
 }
 
 /** What the agent sees now; what it does not tell of is looked at without it. */
-async function looksAt(
+async function observesAt(
   layout: Layout,
   nodes: readonly NodeConfig[],
   primary: string | undefined,
-  looked: ReturnType<typeof agentLooks>,
-): Promise<Look[]> {
-  const looks = await looked;
-  const seen = new Map(looks && observationsOf(looks).map((observation) => [observation.name, observation]));
+  asked: ReturnType<typeof agentObservations>,
+): Promise<SizedObservation[]> {
+  const observed = await asked;
+  const seen = new Map(
+    observed && observationsOf(observed).map((observation) => [observation.name, observation]),
+  );
   return await Promise.all(
     nodes.map(async ({ name, ...node }) => {
       const observation = seen.get(name);
       const isPrimary = name === primary;
       if (!observation)
-        return await (await import("./look-at.ts")).lookAt(layout, { name, ...node }, isPrimary);
+        return await (await import("./observe-node.ts")).observeNode(layout, { name, ...node }, isPrimary);
       const answers = isPrimary && observation.answer.kind === "facts";
-      return { observation, size: (answers && looks?.database_bytes) || undefined };
+      return { observation, size: (answers && observed?.database_bytes) || undefined };
     }),
   );
 }
 
 async function diskOf(layout: Layout, node: NodeConfig): Promise<[string, DiskUse] | undefined> {
   // A network file system that hangs must not hang the status.
-  const space = within(DISK_LIMIT, node.name, diskUseOf(layout, node, ASIDE_LIMIT));
+  const space = within(DISK_TIMEOUT, node.name, diskUseOf(layout, node, ASIDE_TIMEOUT));
   return await space.then(
     (disk) => [node.name, disk],
     () => undefined,

@@ -10,8 +10,8 @@ import { Superuser } from "../../postgres/sql/superuser.ts";
 import type { Context } from "../context.ts";
 
 /** Milliseconds for each question: the engine waits 15 s for the whole, with the start of this program. */
-const LIMIT = 2000;
-const LIMITS = { connectLimit: LIMIT, statementLimit: LIMIT };
+const TIMEOUT = 2000;
+const TIMEOUTS = { connectTimeout: TIMEOUT, statementTimeout: TIMEOUT };
 
 /**
  * What the engine asks every few seconds. A primary is healthy when it takes a write, a replica when it streams, the
@@ -31,7 +31,7 @@ export async function containerHealth(context: Context): Promise<ExitStatus> {
 }
 
 async function askNode({ layout, config }: Context): Promise<string> {
-  const report = await agentReport(layout, LIMIT);
+  const report = await agentReport(layout, TIMEOUT);
   if (!report?.keeping) throw new Error(`the agent is at: ${report?.operation ?? "its start"}`);
   const first = await readFirstLaunch(layout);
   if (first && !first.complete) throw new Error("the first launch is not complete");
@@ -51,7 +51,7 @@ async function askNode({ layout, config }: Context): Promise<string> {
     }
     if (facts.receiver_status === "streaming") return "replica, streams";
     throw new Error("a replica that does not stream");
-  }, LIMITS);
+  }, TIMEOUTS);
 }
 
 async function askEndpoint({ config, invocation }: Context): Promise<string> {
@@ -70,5 +70,5 @@ async function askEndpoint({ config, invocation }: Context): Promise<string> {
   return await access.use(async (session) => {
     await session.query("SELECT 1");
     return "answers reads";
-  }, LIMITS);
+  }, TIMEOUTS);
 }

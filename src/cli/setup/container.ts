@@ -302,7 +302,7 @@ function containerLog(layout: Layout, seeding: boolean): Log {
   };
 }
 
-/** What is done once the servers are up: the way in for client programs, what was adopted, and the first launch. */
+/** What is done once the servers are up: the connection for client programs, what was adopted, and the first launch. */
 async function settle(
   context: Context,
   place: Place,

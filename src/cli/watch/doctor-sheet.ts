@@ -29,7 +29,7 @@ export function doctorSheet(document: DoctorDocument, style: SheetStyle): string
   const colour = findings[0] ? paint[findings[0].severity] : green;
   const mark = findings[0] ? MARKS[findings[0].severity] : "●";
   return [
-    ...wrap(`${cluster}  ${lookedAt(document)}`, width, "  ").map((line, index) =>
+    ...wrap(`${cluster}  ${observedAt(document)}`, width, "  ").map((line, index) =>
       index === 0 ? line.replace(cluster, bold(cluster)) : line,
     ),
     ...findings.flatMap(findingLines),
@@ -39,7 +39,7 @@ export function doctorSheet(document: DoctorDocument, style: SheetStyle): string
   ].join("\n");
 }
 
-function lookedAt({ nodes, databases, odoo_conf: file }: DoctorDocument): string {
+function observedAt({ nodes, databases, odoo_conf: file }: DoctorDocument): string {
   const seen = [
     ...(nodes.length ? [nodes.join(", ")] : []),
     ...(databases.length ? [count(databases.length, "database", "databases")] : []),

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { doctorDocument, type DoctorDocument } from "../../advice/doctor/document.ts";
-import { seen, unseen, type Look } from "../../advice/doctor/evidence.ts";
+import { seen, unseen, type Observed } from "../../advice/doctor/evidence.ts";
 import { gatherEvidence } from "../../advice/doctor/gather/gather.ts";
 import { odooPg } from "../../next-step.ts";
 import { readOdooConf, type OdooConf } from "../../advice/doctor/odoo-conf.ts";
@@ -39,7 +39,7 @@ function doctorExit({ nodes, worst }: DoctorDocument): ExitStatus {
 async function odooConf(
   context: Pick<Context, "configFile" | "invocation">,
   named: string | undefined,
-): Promise<Look<OdooConf>> {
+): Promise<Observed<OdooConf>> {
   if (named === undefined)
     return unseen(`name it: ${suggest(context, odooPg("doctor", "--odoo-conf", "/etc/odoo/odoo.conf"))}`);
   const file = path.resolve(context.invocation.cwd, named);

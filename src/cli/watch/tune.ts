@@ -53,10 +53,10 @@ interface Applied {
  * @throws OdooPgError usage, config_invalid, parameter_invalid, config_unwritable.
  */
 export async function tune(context: Context, flags: TuneFlags): Promise<ExitStatus> {
-  const { given, wish } = readFlags(flags);
+  const { given, options } = readFlags(flags);
   const { config } = context;
   const seen = await seeMachine(context, given);
-  const load = planLoad(seen.figures, wish);
+  const load = planLoad(seen.figures, options);
   const tuned = tunedSettings(seen.figures, load, seen.major);
   const { present, silence } = await seeSettings(context, seen, tuned);
   const settings = compareSettings(tuned, present);
@@ -91,7 +91,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
   return 0;
 }
 
-function readFlags(flags: TuneFlags): { given: GivenFigures; wish: LoadOptions } {
+function readFlags(flags: TuneFlags): { given: GivenFigures; options: LoadOptions } {
   const usage = (flag: string, message: string): OdooPgError =>
     new OdooPgError("usage", {
       message: `--${flag} ${message}`,
@@ -121,7 +121,7 @@ function readFlags(flags: TuneFlags): { given: GivenFigures; wish: LoadOptions }
       cpus: number("cpus", flags.cpus, { least: 0.1, most: 1024, whole: false }),
       disk,
     },
-    wish: {
+    options: {
       workers: number("workers", flags.workers, { least: 0, most: 1000, whole: true }),
       users: number("users", flags.users, { least: 1, most: 100_000, whole: true }),
     },

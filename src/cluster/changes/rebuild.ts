@@ -10,7 +10,7 @@ interface Rebuild {
 }
 
 /**
- * Plans to make a replica anew from its primary. The old data serves reads while the copy is made; not where odoo-pg does
+ * Plans to rebuild a replica from its primary. The old data serves reads while the copy is made; not where odoo-pg does
  * not run the primary (`foreign`): that one has one slot for this node, and the old data holds it as long as it streams.
  */
 export function planReseed(input: Rebuild & { readonly foreign: boolean }): Plan {

@@ -163,7 +163,7 @@ export interface Sample {
 }
 
 /** Who looks at the page. */
-export interface Visitor {
+export interface Principal {
   readonly role: "viewer" | "operator";
   /** False on loopback for who has not signed in: such a viewer sees no statement and no line of a job. */
   readonly signed_in: boolean;

@@ -53,7 +53,7 @@ export const PLAIN: readonly DefaultSetting[] = [
     taken: ({ major, platform }) => platform === "linux" && major !== undefined && major >= FIRST_WITH_SYNCFS,
   },
   { name: "ssl_min_protocol_version", value: "TLSv1.2", restart: false, reason: "nothing older is safe" },
-  { name: "unix_socket_permissions", value: "0700", restart: true, reason: "the agent's own way in" },
+  { name: "unix_socket_permissions", value: "0700", restart: true, reason: "the agent's own connection" },
   { name: "log_line_prefix", value: "%m [%p] %q%u@%d/%a ", restart: false, reason: "who did it" },
   { name: "log_checkpoints", value: "on", restart: false, reason: "slow disks show here" },
   { name: "log_lock_waits", value: "on", restart: false, reason: "who waits for whom" },

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Visitor } from "../../cluster/documents/console.ts";
+import type { Principal } from "../../cluster/documents/console.ts";
 
-export type Role = Visitor["role"];
+export type Role = Principal["role"];
 
 /** Somebody who has signed in. */
 export interface SignIn {

@@ -4,7 +4,7 @@ const DAY = 24 * HOUR;
 
 /**
  * Seconds as people say them: `42 s`, `3 min`, `5 hours`, `2 days`. It changes seldom: a page that shows it need not be
- * sent anew each second.
+ * sent each second.
  */
 export function lastingFor(seconds: number): string {
   if (seconds < 2 * MINUTE) return `${Math.max(0, Math.round(seconds))} s`;

@@ -1,7 +1,7 @@
 import { Cached } from "../../system/cached.ts";
 import type { Runtime } from "../../members/runtime.ts";
 import type { Samples } from "../../observe/samples.ts";
-import type { Watch } from "../../observe/watch.ts";
+import type { StatusSource } from "../../observe/status-source.ts";
 import { readCatalogue } from "../../backup/catalogue.ts";
 import { backupPlaceOf } from "../../backup/place.ts";
 import type { BackupStatus } from "../../model/backup-report.ts";
@@ -11,7 +11,7 @@ import type { KnownFacts, OdooFactsCache } from "../../odoo/facts-cache.ts";
 import { every, monotonic, now } from "../../system/clock.ts";
 import type { NodeDisk, Sample } from "../../cluster/documents/console.ts";
 import type { ConsoleListener, ConsoleSource, GatheredDocument } from "../source.ts";
-import { ActivityLook } from "./activity-look.ts";
+import { ActivityReader } from "./activity-reader.ts";
 import { databasesOf } from "./databases.ts";
 import { PrimarySession } from "./primary-session.ts";
 import { lastBackups, recoveryOf, type KnownBackup } from "./recovery.ts";
@@ -19,14 +19,14 @@ import { essenceOf } from "./same-document.ts";
 import { verdictOf } from "./verdict.ts";
 
 /** Milliseconds between two looks while somebody looks. */
-const LOOK_EVERY = 1000;
+const GATHER_EVERY = 1000;
 
 /** Milliseconds between two questions for Odoo's facts, and how long answers to one may still come. */
 const FACTS_EVERY = 60_000;
 const FACTS_COMING = 10_000;
 
 /** The folder of the backups is read so often, or when a run has ended. */
-const BACKUPS = { every: 60_000, limit: 300 };
+const BACKUPS = { every: 60_000, timeout: 300 };
 
 const EVENTS_SHOWN = 100;
 
@@ -36,7 +36,7 @@ const IDLE_AFTER = 10_000;
 export interface GathererParts {
   readonly stateDir: string;
   readonly runtime: () => Runtime | undefined;
-  readonly watch: Watch;
+  readonly statusSource: StatusSource;
   readonly samples: Samples;
   readonly odoo: OdooFactsCache;
 }
@@ -45,21 +45,21 @@ export interface GathererParts {
 export class Gatherer implements ConsoleSource {
   readonly #parts: GathererParts;
   readonly #session: PrimarySession;
-  readonly #activity: ActivityLook;
+  readonly #activity: ActivityReader;
   readonly #events: NewestEvents;
   readonly #listeners = new Set<ConsoleListener>();
   #stop: (() => void) | undefined;
-  #looking = false;
+  #gathering = false;
   #last = "";
   #askedAt = 0;
   #facts: { readonly at: number; readonly known: ReadonlyMap<string, KnownFacts> } | undefined;
-  #catalogue: { readonly of: string; readonly look: Cached<readonly KnownBackup[]> } | undefined;
+  #catalogue: { readonly of: string; readonly backups: Cached<readonly KnownBackup[]> } | undefined;
   #backups: readonly KnownBackup[] | undefined;
 
   constructor(parts: GathererParts) {
     this.#parts = parts;
     this.#session = new PrimarySession(parts.runtime);
-    this.#activity = new ActivityLook(this.#session);
+    this.#activity = new ActivityReader(this.#session);
     this.#events = new NewestEvents(parts.stateDir, EVENTS_SHOWN);
   }
 
@@ -70,12 +70,12 @@ export class Gatherer implements ConsoleSource {
   /** @throws OdooPgError not_running while nothing was applied */
   async document(): Promise<GatheredDocument> {
     this.#askedAt = monotonic();
-    this.#keepLooking();
-    const { watch } = this.#parts;
+    this.#keepGathering();
+    const { statusSource } = this.#parts;
     const [status, activity, record, events] = await Promise.all([
-      watch.status(),
+      statusSource.status(),
       this.#activity.activity(),
-      watch.backups(),
+      statusSource.backups(),
       this.#events.read(),
     ]);
     const time = now();
@@ -92,7 +92,7 @@ export class Gatherer implements ConsoleSource {
       disks: await this.#disks(status),
       databases: databasesOf({
         names,
-        sizes: watch.databaseSizes(names),
+        sizes: statusSource.databaseSizes(names),
         facts: this.#odooFacts(names),
         lastBackups: lastBackups(backups ?? []),
       }),
@@ -108,10 +108,10 @@ export class Gatherer implements ConsoleSource {
   subscribe(listener: ConsoleListener): () => void {
     this.#listeners.add(listener);
     const unsubscribe = this.#parts.samples.subscribe((sample) => listener.sample(sample));
-    // Who comes anew is told at once.
+    // Who is new is told at once.
     this.#last = "";
-    this.#keepLooking();
-    void this.#look();
+    this.#keepGathering();
+    void this.#gather();
     return () => {
       unsubscribe();
       this.#listeners.delete(listener);
@@ -126,17 +126,17 @@ export class Gatherer implements ConsoleSource {
     await this.#session.close();
   }
 
-  #keepLooking(): void {
-    this.#stop ??= every(LOOK_EVERY, () => {
-      if (this.#listeners.size > 0) void this.#look();
+  #keepGathering(): void {
+    this.#stop ??= every(GATHER_EVERY, () => {
+      if (this.#listeners.size > 0) void this.#gather();
       else if (monotonic() - this.#askedAt > IDLE_AFTER) void this.close();
     });
   }
 
   /** Tells of the document when it is another one than before. While nothing was applied there is none. */
-  async #look(): Promise<void> {
-    if (this.#looking) return;
-    this.#looking = true;
+  async #gather(): Promise<void> {
+    if (this.#gathering) return;
+    this.#gathering = true;
     try {
       const document = await this.document();
       const essence = essenceOf(document);
@@ -146,7 +146,7 @@ export class Gatherer implements ConsoleSource {
     } catch {
       // The next look tells.
     } finally {
-      this.#looking = false;
+      this.#gathering = false;
     }
   }
 
@@ -156,14 +156,14 @@ export class Gatherer implements ConsoleSource {
   }
 
   async #disks(status: StatusDocument): Promise<NodeDisk[]> {
-    const { watch, samples, runtime } = this.#parts;
+    const { statusSource, samples, runtime } = this.#parts;
     const growth = samples.forecasts();
     const nodes = runtime()?.config.nodes ?? [];
     return await Promise.all(
       nodes
         .filter(({ name }) => status.nodes.some((seen) => seen.name === name))
         .map(async (node) => {
-          const disk = await watch.disk(node);
+          const disk = await statusSource.disk(node);
           return {
             node: node.name,
             free_bytes: disk?.freeBytes ?? null,
@@ -192,7 +192,7 @@ export class Gatherer implements ConsoleSource {
     const place = backupPlaceOf(config);
     const of = `${record?.written_at ?? ""} ${place.dir}`;
     if (this.#catalogue?.of !== of) {
-      const look = async (): Promise<readonly KnownBackup[]> => {
+      const read = async (): Promise<readonly KnownBackup[]> => {
         const { backups } = await readCatalogue(place);
         return backups.map(({ id, manifest, checks }) => ({
           id,
@@ -202,9 +202,9 @@ export class Gatherer implements ConsoleSource {
           damaged: checks.problems.length > 0,
         }));
       };
-      this.#catalogue = { of, look: new Cached({ ...BACKUPS, look }) };
+      this.#catalogue = { of, backups: new Cached({ ...BACKUPS, read }) };
     }
-    this.#backups = (await this.#catalogue.look.now()) ?? this.#backups;
+    this.#backups = (await this.#catalogue.backups.now()) ?? this.#backups;
     return this.#backups;
   }
 }

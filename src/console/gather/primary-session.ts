@@ -3,18 +3,18 @@ import { ownPrimary, type Runtime } from "../../members/runtime.ts";
 import type { SuperuserSession } from "../../system/sql/sql.ts";
 
 /** Milliseconds for a connection and for each statement: what takes longer is not shown. */
-const LIMIT = 2000;
+const TIMEOUT = 2000;
 
 const SETTINGS = {
   jit: "off",
-  statement_timeout: String(LIMIT),
+  statement_timeout: String(TIMEOUT),
   max_parallel_workers_per_gather: "0",
 } as const;
 
 const OPTIONS = {
   applicationName: "odoo-pg console",
-  connectLimit: LIMIT,
-  statementLimit: LIMIT,
+  connectTimeout: TIMEOUT,
+  statementTimeout: TIMEOUT,
   settings: SETTINGS,
 };
 

@@ -33,7 +33,7 @@ export function recoveryOf({ enabled, backups, record, now }: RecoveryInput): Re
   const proven = record?.proofs ? provenUpTo(record.proofs) : lastProof(sound, record);
   const oldest = sound.at(-1)?.at ?? null;
   return {
-    sentence: sentenceOf({ enabled, looked: backups !== undefined, last, proven, oldest, record, now }),
+    sentence: sentenceOf({ enabled, catalogued: backups !== undefined, last, proven, oldest, record, now }),
     last_backup_at: last,
     last_proven_at: proven,
     oldest_at: oldest,
@@ -54,7 +54,7 @@ export function lastBackups(backups: readonly KnownBackup[]): Map<string, string
 
 interface Words {
   readonly enabled: boolean;
-  readonly looked: boolean;
+  readonly catalogued: boolean;
   readonly last: string | null;
   readonly proven: string | null;
   readonly oldest: string | null;
@@ -62,11 +62,11 @@ interface Words {
   readonly now: number;
 }
 
-function sentenceOf({ enabled, looked, last, proven, oldest, record, now }: Words): string {
+function sentenceOf({ enabled, catalogued, last, proven, oldest, record, now }: Words): string {
   const since = (at: string): string => ago(now - Date.parse(at));
   const schedule = enabled ? "" : " None are made by themselves: backups are turned off.";
   if (last === null) {
-    if (!looked) return "The backups were not looked at yet.";
+    if (!catalogued) return "The backups were not looked at yet.";
     return `There is no backup: nothing can be brought back.${schedule}`;
   }
   const proof =

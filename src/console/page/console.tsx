@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { ConsoleDocument, Job, Visitor } from "../../cluster/documents/console.ts";
+import type { ConsoleDocument, Job, Principal } from "../../cluster/documents/console.ts";
 import { odooPg } from "../../next-step.ts";
 import type { Live } from "./live.ts";
 import { outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
@@ -20,7 +20,7 @@ import { Verdict } from "./parts/verdict.tsx";
 
 /** The whole page, in the order of its questions. */
 export function Console({ live }: { readonly live: Live }): JSX.Element {
-  const { document, samples, visitor, failure } = live.known();
+  const { document, samples, principal, failure } = live.known();
   const liveness = live.liveness();
   const now = live.now();
   const [request, setRequest] = useState<Request>();
@@ -38,19 +38,19 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
       </main>
     );
 
-  const open: Ask = (wish) => {
+  const open: Ask = (options) => {
     setJob(undefined);
-    setRequest(wish);
+    setRequest(options);
   };
-  const ask = visitor?.role === "operator" && !visitor.read_only ? open : undefined;
+  const ask = principal?.role === "operator" && !principal.read_only ? open : undefined;
   const close = (): void => {
     setRequest(undefined);
     setJob(undefined);
   };
-  const dialog = { document, now, token: visitor?.token ?? "", ask: open, close };
+  const dialog = { document, now, token: principal?.token ?? "", ask: open, close };
   return (
     <ConfigFile.Provider value={document.config_file}>
-      <Top document={document} liveness={liveness} visitor={visitor} />
+      <Top document={document} liveness={liveness} principal={principal} />
       <main>
         <Verdict document={document} liveness={liveness} ask={ask} />
         <Recovery recovery={document.recovery} now={now} ask={ask} />
@@ -70,9 +70,9 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
 function Top(props: {
   readonly document: ConsoleDocument;
   readonly liveness: Liveness;
-  readonly visitor: Visitor | undefined;
+  readonly principal: Principal | undefined;
 }): JSX.Element {
-  const { document, liveness, visitor } = props;
+  const { document, liveness, principal } = props;
   const { postgres_version, timeline, database_bytes } = document.status;
   return (
     <header class="top">
@@ -86,14 +86,14 @@ function Top(props: {
         <span class={`live ${liveness.live ? "on" : "off"} figure`}>
           <span aria-hidden="true">{liveness.live ? "●" : "▲"}</span> {liveness.text}
         </span>
-        {visitor && <Who visitor={visitor} />}
+        {principal && <Who principal={principal} />}
       </p>
     </header>
   );
 }
 
-function Who({ visitor }: { readonly visitor: Visitor }): JSX.Element {
-  const { role, signed_in, read_only, token } = visitor;
+function Who({ principal }: { readonly principal: Principal }): JSX.Element {
+  const { role, signed_in, read_only, token } = principal;
   if (!signed_in)
     return (
       <span class="who">

@@ -1,4 +1,4 @@
-import type { ConsoleDocument, Sample, Visitor } from "../../cluster/documents/console.ts";
+import type { ConsoleDocument, Sample, Principal } from "../../cluster/documents/console.ts";
 import { LONGEST_SILENCE, livenessOf, type Liveness } from "./model/connection.ts";
 import { failureOf, type Failure } from "./model/failure.ts";
 import { SPAN } from "./model/graphs.ts";
@@ -9,7 +9,7 @@ export interface Known {
   /** When the document arrived, on the page's steady clock. */
   readonly receivedAt: number;
   readonly samples: readonly Sample[];
-  readonly visitor: Visitor | undefined;
+  readonly principal: Principal | undefined;
   /** Why there is no document. */
   readonly failure: Failure | undefined;
 }
@@ -25,7 +25,7 @@ export interface Live {
 const PAUSE = 2000;
 
 /** Milliseconds that an answer may take. */
-const LIMIT = 10_000;
+const TIMEOUT = 10_000;
 
 /**
  * Listens to the server for as long as the page is open, and calls `changed` whenever there is something else to show,
@@ -36,7 +36,7 @@ export function listen(changed: () => void): Live {
     document: undefined,
     receivedAt: 0,
     samples: [],
-    visitor: undefined,
+    principal: undefined,
     failure: undefined,
   };
   let open = false;
@@ -82,7 +82,7 @@ export function listen(changed: () => void): Live {
     source.addEventListener("error", () => leave(source));
   };
 
-  /** Gives a stream up, and begins anew. */
+  /** Gives a stream up, and begins again. */
   const leave = (lost: EventSource): void => {
     lost.close();
     if (stream !== lost) return;
@@ -99,17 +99,17 @@ export function listen(changed: () => void): Live {
   };
 
   const refresh = async (): Promise<void> => {
-    const [visitor, document, samples] = await Promise.all([
-      get<Visitor>("/api/visitor"),
+    const [principal, document, samples] = await Promise.all([
+      get<Principal>("/api/visitor"),
       get<ConsoleDocument>("/api/document"),
       get<Sample[]>("/api/samples"),
     ]);
-    if (visitor.status === 401) {
+    if (principal.status === 401) {
       location.assign("/sign-in");
       return;
     }
     learn({
-      ...(visitor.answer ? { visitor: visitor.answer } : {}),
+      ...(principal.answer ? { principal: principal.answer } : {}),
       ...(samples.answer ? { samples: samples.answer } : {}),
       ...(document.answer
         ? { document: document.answer, receivedAt: performance.now(), failure: undefined }
@@ -141,7 +141,7 @@ interface Got<T> {
 
 async function get<T>(path: string): Promise<Got<T>> {
   try {
-    const response = await fetch(path, { signal: AbortSignal.timeout(LIMIT) });
+    const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT) });
     const { status } = response;
     if (response.ok) return { status, answer: await response.json(), failure: undefined };
     const error: unknown = await response.json().catch(() => undefined);

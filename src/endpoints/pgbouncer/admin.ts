@@ -4,7 +4,7 @@ import type { PgbouncerFiles } from "./files.ts";
 import { CONSOLE_DATABASE, CONSOLE_USER } from "./render.ts";
 
 /** Milliseconds for one answer of PgBouncer. */
-const ANSWER_LIMIT = 2000;
+const ANSWER_TIMEOUT = 2000;
 
 const count = z.coerce.number().int().nonnegative();
 
@@ -34,14 +34,14 @@ export class PoolerAdmin {
     this.#port = port;
   }
 
-  /** A session that stays open. @param limit milliseconds for one answer; none when 0 @throws SqlError */
-  async open(limit = ANSWER_LIMIT): Promise<Console> {
+  /** A session that stays open. @param timeout milliseconds for one answer; none when 0 @throws SqlError */
+  async open(timeout = ANSWER_TIMEOUT): Promise<Console> {
     return await openConsole({
       host: this.#files.runDir,
       port: this.#port,
       user: CONSOLE_USER,
       database: CONSOLE_DATABASE,
-      limit,
+      timeout,
     });
   }
 

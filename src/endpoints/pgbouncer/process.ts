@@ -16,9 +16,9 @@ import type { PgbouncerFiles } from "./files.ts";
 import type { PgbouncerProgram } from "./program.ts";
 
 /** Milliseconds for a PgBouncer that was started to answer. */
-const START_LIMIT = 10_000;
+const START_TIMEOUT = 10_000;
 /** Milliseconds for one to end that was told to, which it does at once. */
-const STOP_LIMIT = 2000;
+const STOP_TIMEOUT = 2000;
 
 /** The process that was started, what tells it from a later one with the same id, and the port of its sockets. */
 const recordSchema = z.object({
@@ -86,7 +86,7 @@ export class PgbouncerProcess {
         if (await this.#answersAt(port)) return "yes";
         return isAlive(pid) ? false : "ended";
       },
-      { what: "PgBouncer to answer", limit: START_LIMIT },
+      { what: "PgBouncer to answer", timeout: START_TIMEOUT },
     ).catch(() => "no");
     if (answers === "yes") return;
     sendSignal(pid, "SIGKILL");
@@ -104,9 +104,9 @@ export class PgbouncerProcess {
     if (!record) return [];
     // At once: whoever stops it has let transactions end before.
     sendSignal(record.pid, "SIGTERM");
-    const ended = await waitForEnd(record.pid, STOP_LIMIT);
+    const ended = await waitForEnd(record.pid, STOP_TIMEOUT);
     if (!ended) sendSignal(record.pid, "SIGKILL");
-    if (!(await waitForEnd(record.pid, STOP_LIMIT)))
+    if (!(await waitForEnd(record.pid, STOP_TIMEOUT)))
       throw new OdooPgError("timed_out", { message: `PgBouncer (process ${record.pid}) cannot be ended.` });
     await this.#forget();
     return ended ? [] : [record.pid];

@@ -14,9 +14,9 @@ export interface PgbouncerProgram {
   readonly version: readonly [number, number];
 }
 
-async function look(program: string): Promise<PgbouncerProgram | undefined> {
+async function inspect(program: string): Promise<PgbouncerProgram | undefined> {
   if (!(await isExecutable(program))) return undefined;
-  const said = await run(program, ["--version"], { limit: 5000 }).catch(() => undefined);
+  const said = await run(program, ["--version"], { timeout: 5000 }).catch(() => undefined);
   const match = /^PgBouncer (?:version )?(\d+)\.(\d+)/im.exec(said?.stdout ?? "");
   return match ? { path: program, version: [Number(match[1]), Number(match[2])] } : undefined;
 }
@@ -34,17 +34,17 @@ export async function findPgbouncer(
   for (const candidate of configured === undefined
     ? programPlaces("pgbouncer", machine.searchPath)
     : [configured]) {
-    const program = await look(candidate);
+    const program = await inspect(candidate);
     if (program && isAtLeast(program.version, OLDEST_PGBOUNCER)) return program;
     if (program) found.push(program);
   }
   const others = found.map(({ version, path: where }) => `${version.join(".")} at ${where}`).join(", ");
-  const looked =
+  const inspected =
     configured === undefined
       ? `No PgBouncer ${oldest} or later was found`
       : `pgbouncer.program ${configured} is no PgBouncer ${oldest} or later`;
   throw new OdooPgError("pgbouncer_missing", {
-    message: `An endpoint has "pooling: transaction". ${looked}${others && `; found: ${others}`}.`,
+    message: `An endpoint has "pooling: transaction". ${inspected}${others && `; found: ${others}`}.`,
     safe: "Nothing was changed.",
     next:
       configured === undefined

@@ -32,14 +32,14 @@ import {
 import { guardTablespaces } from "../../members/tablespaces.ts";
 
 /** Milliseconds for the shutdown of a primary whose checkpoint was made just before. */
-const HANDOVER_STOP_LIMIT = 60_000;
-/** Milliseconds for the new primary to have replayed the last of the old one's log. */
-const REPLAY_LIMIT = 30_000;
+const HANDOVER_STOP_TIMEOUT = 60_000;
+/** Milliseconds for the new primary to have replayed the last of the old one's WAL. */
+const REPLAY_TIMEOUT = 30_000;
 
 /** Stops a primary that hands over. */
 export async function stopPrimary(old: NodeHandle, mode: Fence): Promise<void> {
   await old.disconnect();
-  await stopServer(old.files.dataDir, old.node.name, mode, HANDOVER_STOP_LIMIT);
+  await stopServer(old.files.dataDir, old.node.name, mode, HANDOVER_STOP_TIMEOUT);
 }
 
 /** Has nobody left who could commit on a primary that is given up. @throws OdooPgError refused where it came back */
@@ -61,9 +61,9 @@ export async function fence(
       });
     }
     progress.step(name, `stop (${mode ?? "immediate"})`);
-    await stopServer(dataDir, name, mode ?? "immediate", HANDOVER_STOP_LIMIT);
+    await stopServer(dataDir, name, mode ?? "immediate", HANDOVER_STOP_TIMEOUT);
   }
-  // What its log holds says what it has acknowledged only once nobody is left to add to it.
+  // What its WAL holds says what it has acknowledged only once nobody is left to add to it.
   const left = await endOrphans(dataDir, name);
   if (left) progress.note(`${left} processes that ${name} had left behind are ended`);
 }
@@ -122,8 +122,8 @@ export async function awaitReplay(runtime: Runtime, old: NodeHandle, next: NodeH
       return facts?.replay_lsn !== null && facts?.replay_lsn !== undefined && facts.replay_lsn > last;
     },
     {
-      what: `${next.node.name} to replay the last of ${old.node.name}'s log`,
-      limit: REPLAY_LIMIT,
+      what: `${next.node.name} to replay the last of ${old.node.name}'s WAL`,
+      timeout: REPLAY_TIMEOUT,
       interval: 5,
       next: nextStep`${old.node.name} is started again as the primary. Look: ${odooPg("status")}`,
     },
@@ -182,7 +182,7 @@ export async function promoteNode(runtime: Runtime, next: NodeHandle): Promise<v
         next: odooPg("status", "--watch"),
       });
     },
-    { what: `${next.node.name} to end its recovery`, limit: 60_000, interval: 5 },
+    { what: `${next.node.name} to end its recovery`, timeout: 60_000, interval: 5 },
   );
   await guardTablespaces(runtime, next);
   runtime.marks = [];

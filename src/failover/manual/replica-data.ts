@@ -153,7 +153,7 @@ async function stopReplica(handle: NodeHandle, progress: Progress): Promise<void
 async function awaitStreaming(handle: NodeHandle, primary: string): Promise<void> {
   await waitUntil(async () => factsOf(await handle.observe())?.receiver_status === "streaming", {
     what: `${handle.node.name} to stream from ${primary}`,
-    limit: 60_000,
+    timeout: 60_000,
     next: odooPg("logs", handle.node.name),
   });
 }
@@ -186,7 +186,7 @@ async function bytesWithTablespaces(dataDir: string): Promise<number> {
   return each.reduce((all, bytes) => all + bytes, 0);
 }
 
-/** The node's own slot on the primary. One that was lost never comes back to life: it is made anew. */
+/** The node's own slot on the primary. One that was lost never comes back to life: it is created again. */
 async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const slot = slotName(handle.node.name);
   const primary = primaryOf(runtime);
@@ -240,7 +240,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
   progress.step(handle.node.name, "copy its data");
   const sharing = runtime.machine.platform === "linux" ? ["--reflink=auto"] : [];
   const copy = async (from: string, to: string): Promise<void> => {
-    await runOrFail("cp", ["-a", ...sharing, `${from}/.`, to], { owner, limit: 0 });
+    await runOrFail("cp", ["-a", ...sharing, `${from}/.`, to], { owner, timeout: 0 });
   };
   await copy(handle.files.dataDir, fresh);
   await partFromOriginal(handle.files, fresh, owner, copy);
@@ -259,7 +259,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
       await runOrFail(
         programOf(installation, "pg_rewind"),
         [`--target-pgdata=${fresh}`, `--source-server=${access.connection} connect_timeout=5`],
-        { owner, limit: 0, environment: { ...access.environment, PGPASSFILE: passfile } },
+        { owner, timeout: 0, environment: { ...access.environment, PGPASSFILE: passfile } },
       );
     });
   } catch (error) {

@@ -58,7 +58,7 @@ export async function dropSlot(session: Session, slot: string): Promise<void> {
   }
 }
 
-/** Makes a slot anew so that it keeps WAL from where another one does, and drops that other one. */
+/** Creates a slot again so that it keeps WAL from where another one does, and drops that other one. */
 export async function replaceSlot(session: Session, slot: string, by: string): Promise<void> {
   await releaseSlot(session, by);
   await dropSlot(session, slot);

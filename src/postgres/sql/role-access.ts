@@ -4,16 +4,16 @@ import { SUPERUSER } from "../initialise.ts";
 import { conninfo } from "./quoting.ts";
 
 /** Milliseconds to connect, where nobody says otherwise: a server that is busy answers late. */
-export const CONNECT_LIMIT = 10_000;
+export const CONNECT_TIMEOUT = 10_000;
 
 /** What whoever opens a session wants of it. */
 export interface SessionOptions {
   /** Shown in pg_stat_activity; default "odoo-pg". */
   readonly applicationName?: string;
   /** Milliseconds to connect; default 10 000. */
-  readonly connectLimit?: number;
+  readonly connectTimeout?: number;
   /** Milliseconds for each statement, on the client; default none. */
-  readonly statementLimit?: number;
+  readonly statementTimeout?: number;
   /** Settings that the session begins with. Undefined: as the server has it. */
   readonly settings?: Settings;
 }
@@ -27,7 +27,7 @@ export interface ServerPlace {
   readonly encryption?: "prefer";
 }
 
-/** The way in for a role that is no superuser. */
+/** The connection of a role that is no superuser. */
 export class RoleAccess {
   readonly role: string;
   readonly #server: ServerPlace;
@@ -36,7 +36,7 @@ export class RoleAccess {
 
   constructor(server: ServerPlace, role: string, password: string, database = "postgres") {
     if (role === SUPERUSER)
-      throw new Error("the superuser has a way in of its own: src/postgres/sql/superuser.ts");
+      throw new Error("the superuser has a connection of its own: src/postgres/sql/superuser.ts");
     this.role = role;
     this.#server = server;
     this.#password = password;
@@ -61,7 +61,7 @@ export class RoleAccess {
   async #credentials(options: SessionOptions): Promise<Credentials> {
     const { port, ...server } = this.#server;
     return {
-      connectLimit: CONNECT_LIMIT,
+      connectTimeout: CONNECT_TIMEOUT,
       ...server,
       ...options,
       port: await port(),

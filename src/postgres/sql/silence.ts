@@ -9,9 +9,9 @@ const QUERY_CANCELED = "57014";
 
 /**
  * Why a server does not answer, by the error of a session with it.
- * @param limit milliseconds that it had for its answer
+ * @param timeout milliseconds that it had for its answer
  */
-export function silenceOf(error: unknown, limit?: number): Silence {
+export function silenceOf(error: unknown, timeout?: number): Silence {
   const code = error instanceof SqlError ? error.code : undefined;
   const message = error instanceof Error ? error.message : String(error);
   if (code === "ENOENT" || code === "ECONNREFUSED") return { kind: "not_running" };
@@ -24,7 +24,7 @@ export function silenceOf(error: unknown, limit?: number): Silence {
     code === QUERY_CANCELED ||
     /timeout/i.test(message)
   )
-    return { kind: "timeout", ...(limit === undefined ? {} : { detail: `${limit / 1000} s` }) };
+    return { kind: "timeout", ...(timeout === undefined ? {} : { detail: `${timeout / 1000} s` }) };
   if (/Connection terminated|not queryable|ECONNRESET|EPIPE/.test(`${message} ${code ?? ""}`))
     return { kind: "connection_lost" };
   // Class 28: invalid authorization; 53300: too many connections; 3D000: no such database.

@@ -9,7 +9,7 @@ import { readTextOfOthers } from "../../system/files/folder.ts";
 import { connect, SqlError, startupOptions, type SuperuserSession } from "../../system/sql/sql.ts";
 import { SUPERUSER } from "../initialise.ts";
 import { conninfo, quotePassfileField } from "./quoting.ts";
-import { CONNECT_LIMIT, RoleAccess, type ServerPlace, type SessionOptions } from "./role-access.ts";
+import { CONNECT_TIMEOUT, RoleAccess, type ServerPlace, type SessionOptions } from "./role-access.ts";
 import { findPostmaster } from "../server.ts";
 
 /** A setting that begins every session, and the major version from which on servers know it. */
@@ -155,7 +155,7 @@ export class Superuser {
     const { host, port } = this.#place;
     let byPassword = false;
     const session = await connect({
-      connectLimit: CONNECT_LIMIT,
+      connectTimeout: CONNECT_TIMEOUT,
       ...options,
       host,
       port: await port(),

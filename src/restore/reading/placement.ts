@@ -28,7 +28,7 @@ export function withoutPlace(
 ): Unplaced | undefined {
   const { words, text } = statement;
   const word = what === "tablespace" ? /\bTABLESPACE\b/i : /\bUSING\b/i;
-  // What is longer than its words was cut: it cannot be written anew.
+  // What is longer than its words was cut: it cannot be written again.
   if (!PLACED.test(words) || !word.test(words) || text.length > words.length + 64 * 1024) return undefined;
   if (what === "access method" && /^(?:ALTER|CREATE\s+(?:UNIQUE\s+)?INDEX)\b/i.test(words)) return undefined;
   const tokens = words.match(TOKENS) ?? [];

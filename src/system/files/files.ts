@@ -49,7 +49,7 @@ export async function readFrom(file: string, offset: number): Promise<{ text: st
   if (!handle) return { text: "", offset: 0 };
   try {
     const { size } = await handle.stat();
-    // A log that was begun anew is shorter than what was read of it; "from the end" asks for more than any file has.
+    // A log that was truncated is shorter than what was read of it; "from the end" asks for more than any file has.
     const start = offset >= Number.MAX_SAFE_INTEGER - 1 ? size : size < offset ? 0 : offset;
     const buffer = Buffer.alloc(size - start);
     await handle.read(buffer, 0, buffer.length, start);

@@ -135,7 +135,7 @@ const withoutClones = new Set<string>();
  */
 export async function syncTree(directory: string, held: string): Promise<void> {
   // GNU coreutils: syncfs(2) on the file system of the directory.
-  const synced = await run("sync", ["--file-system", directory], { limit: 0 }).catch(() => undefined);
+  const synced = await run("sync", ["--file-system", directory], { timeout: 0 }).catch(() => undefined);
   if (synced?.exitCode === 0) return;
   for (const file of filesBelow(held)) syncPath(path.join(held, file));
   syncPath(held);

@@ -53,14 +53,14 @@ export async function readJsonFile<T>(
   schema: z.ZodType<T>,
   told: DamageText,
 ): Promise<T | undefined> {
-  const parsed = await lookAtJsonFile(file, schema);
+  const parsed = await inspectJsonFile(file, schema);
   if (!parsed) return undefined;
   if (parsed.ok) return parsed.value;
   throw damagedFile(file, parsed.problem, told);
 }
 
 /** As `readJsonFile`, for who can go on without the file: what is wrong with it is in the answer. */
-export async function lookAtJsonFile<T>(file: string, schema: z.ZodType<T>): Promise<Parsed<T> | undefined> {
+export async function inspectJsonFile<T>(file: string, schema: z.ZodType<T>): Promise<Parsed<T> | undefined> {
   const text = await readTextIfAny(file);
   return text === undefined ? undefined : parseJson(text, schema);
 }

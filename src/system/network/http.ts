@@ -37,7 +37,7 @@ async function closing(server: http.Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   // Whoever is just being answered, such as why an order was refused, gets the answer whole.
   const idle = setInterval(() => server.closeIdleConnections(), 20);
-  const cut = setTimeout(() => server.closeAllConnections(), ANSWER_LIMIT);
+  const cut = setTimeout(() => server.closeAllConnections(), ANSWER_TIMEOUT);
   await closed;
   clearInterval(idle);
   clearTimeout(cut);
@@ -68,7 +68,7 @@ export async function serveTexts(
 }
 
 /** Milliseconds for an answer that is being written when its server ends. */
-const ANSWER_LIMIT = 1000;
+const ANSWER_TIMEOUT = 1000;
 
 export interface SocketRequest {
   readonly socketPath: string;
@@ -76,13 +76,13 @@ export interface SocketRequest {
   readonly path: string;
   readonly body?: unknown;
   /** Milliseconds without any byte after which the answer is given up; 0 means none. */
-  readonly limit: number;
+  readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Sends a request and yields the lines of the answer as they come.
- * @throws Error with `code` ENOENT or ECONNREFUSED when nobody listens, "late" when the limit is reached.
+ * @throws Error with `code` ENOENT or ECONNREFUSED when nobody listens, "late" when the timeout is reached.
  */
 export async function* requestLines(request: SocketRequest): AsyncGenerator<string> {
   const body = request.body === undefined ? undefined : JSON.stringify(request.body);
@@ -101,7 +101,7 @@ export async function* requestLines(request: SocketRequest): AsyncGenerator<stri
       resolve,
     );
     outgoing.once("error", reject);
-    if (request.limit > 0) outgoing.setTimeout(request.limit, () => outgoing.destroy(new Error("late")));
+    if (request.timeout > 0) outgoing.setTimeout(request.timeout, () => outgoing.destroy(new Error("late")));
     outgoing.end(body);
   });
   response.setEncoding("utf8");
@@ -125,10 +125,10 @@ export async function requestJson<T>(request: SocketRequest, schema: z.ZodType<T
 
 /**
  * Posts a document as JSON. The address may be a secret: it is in no error.
- * @throws Error for an address that is none, no answer within `limit` milliseconds, or a status other than 2xx.
+ * @throws Error for an address that is none, no answer within `timeout` milliseconds, or a status other than 2xx.
  */
-export async function postJson(address: string, document: unknown, limit: number): Promise<void> {
-  await postText(address, { type: "application/json", text: JSON.stringify(document) }, limit);
+export async function postJson(address: string, document: unknown, timeout: number): Promise<void> {
+  await postText(address, { type: "application/json", text: JSON.stringify(document) }, timeout);
 }
 
 /** Bytes of an answer that are read. */
@@ -141,7 +141,7 @@ const ANSWER_BYTES = 2000;
 export async function postText(
   address: string,
   body: { readonly type: string; readonly text: string },
-  limit: number,
+  timeout: number,
 ): Promise<string> {
   if (!/^https?:\/\//.test(address) || !URL.canParse(address)) throw new Error("it holds no http(s) address");
   const url = new URL(address);
@@ -152,7 +152,7 @@ export async function postText(
       const request = (url.protocol === "https:" ? https : http).request(url, {
         method: "POST",
         headers: { "content-type": body.type, "content-length": Buffer.byteLength(body.text) },
-        signal: AbortSignal.timeout(limit),
+        signal: AbortSignal.timeout(timeout),
         agent: false,
       });
       request.once("response", resolve);
@@ -168,7 +168,7 @@ export async function postText(
     }
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "no answer";
-    const told = code === "ABORT_ERR" ? `not within ${limit / 1000} s` : code;
+    const told = code === "ABORT_ERR" ? `not within ${timeout / 1000} s` : code;
     // oxlint-disable-next-line preserve-caught-error -- the error may hold the address, which is a secret
     throw new Error(`the address does not answer (${told})`, { cause: code });
   }

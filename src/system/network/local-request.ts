@@ -7,20 +7,20 @@ import { parseJson } from "../files/json-file.ts";
  * 20 ms.
  * Source: RFC 9112, sections 2 and 9.6: with "Connection: close" the answer ends where the connection does.
  * @throws Error with `code` ENOENT or ECONNREFUSED when nobody listens, or when no whole answer with status 200 came
- *   within `limit` milliseconds
+ *   within `timeout` milliseconds
  */
 export async function getJson<T>(
   socketPath: string,
   target: string,
   schema: z.ZodType<T>,
-  limit: number,
+  timeout: number,
 ): Promise<T> {
   const answer = await new Promise<string>((resolve, reject) => {
     let text = "";
     const socket = net.createConnection({ path: socketPath });
     const timer = setTimeout(
-      () => socket.destroy(new Error(`no answer from ${socketPath} within ${limit} ms`)),
-      limit,
+      () => socket.destroy(new Error(`no answer from ${socketPath} within ${timeout} ms`)),
+      timeout,
     );
     socket.setEncoding("utf8");
     socket.write(`GET ${target} HTTP/1.0\r\nHost: odoo-pg\r\nConnection: close\r\n\r\n`);

@@ -67,16 +67,16 @@ function linuxPortHolder(port: number): PortHolder | undefined {
 
 /**
  * Sends a text to a Unix socket and returns all that comes back until the other side closes.
- * @throws Error when nobody listens or no whole answer came within `limit` milliseconds.
+ * @throws Error when nobody listens or no whole answer came within `timeout` milliseconds.
  */
-export async function askSocket(socketPath: string, text: string, limit = 2000): Promise<string> {
+export async function askSocket(socketPath: string, text: string, timeout = 2000): Promise<string> {
   return await new Promise((resolve, reject) => {
     let answer = "";
     const socket = net.createConnection({ path: socketPath });
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new Error(`no answer from ${socketPath} within ${limit} ms`));
-    }, limit);
+      reject(new Error(`no answer from ${socketPath} within ${timeout} ms`));
+    }, timeout);
     socket.setEncoding("utf8");
     // Half closed: HAProxy answers, then closes its side too.
     socket.once("connect", () => socket.end(text));
@@ -94,10 +94,10 @@ export async function askSocket(socketPath: string, text: string, limit = 2000):
   });
 }
 
-/** Whether something accepts connections on this address within `limit` milliseconds. */
-export async function accepts(host: string, port: number, limit: number): Promise<boolean> {
+/** Whether something accepts connections on this address within `timeout` milliseconds. */
+export async function accepts(host: string, port: number, timeout: number): Promise<boolean> {
   return await new Promise((resolve) => {
-    const socket = net.createConnection({ host, port, timeout: limit });
+    const socket = net.createConnection({ host, port, timeout });
     const done = (answer: boolean) => (): void => {
       socket.destroy();
       resolve(answer);

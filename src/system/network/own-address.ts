@@ -4,7 +4,7 @@ import { networkInterfaces } from "node:os";
 import { within } from "../clock.ts";
 
 /** Milliseconds that a name server may take. */
-const LOOKUP_LIMIT = 5000;
+const LOOKUP_TIMEOUT = 5000;
 
 /** The addresses of this machine that other hosts may know it by: not those of loopback. */
 export function ownAddresses(): string[] {
@@ -31,6 +31,6 @@ export async function foreignAddressesOf(host: string): Promise<string[] | undef
 
 /** As programs of this machine resolve a name: by its hosts file too. */
 async function addressesOf(name: string): Promise<string[] | undefined> {
-  const found = await within(LOOKUP_LIMIT, name, lookup(name, { all: true })).catch(() => undefined);
+  const found = await within(LOOKUP_TIMEOUT, name, lookup(name, { all: true })).catch(() => undefined);
   return found?.map(({ address }) => address);
 }

@@ -46,11 +46,11 @@ export async function composed({ from, to, subject, text, messageId, date }: Mai
 
 /**
  * Sends one mail. The password is in no error.
- * @param limit milliseconds for all of it
+ * @param timeout milliseconds for all of it
  * @returns addresses that the server refused, while it took others
  * @throws Error with the words of the server, or why it cannot be reached
  */
-export async function sendMail(server: MailServer, mail: Mail, limit: number): Promise<readonly string[]> {
+export async function sendMail(server: MailServer, mail: Mail, timeout: number): Promise<readonly string[]> {
   const { host, port, security, login, ca } = server;
   const message = await composed(mail);
   const connection = new SMTPConnection({
@@ -59,17 +59,17 @@ export async function sendMail(server: MailServer, mail: Mail, limit: number): P
     secure: security === "tls",
     requireTLS: security === "starttls",
     ignoreTLS: security === "none",
-    connectionTimeout: limit,
-    greetingTimeout: limit,
-    socketTimeout: limit,
-    dnsTimeout: limit,
+    connectionTimeout: timeout,
+    greetingTimeout: timeout,
+    socketTimeout: timeout,
+    dnsTimeout: timeout,
     tls: ca === undefined ? {} : { ca },
   });
   try {
     return await new Promise<readonly string[]>((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`${host}:${port} did not take the mail within ${limit / 1000} s`)),
-        limit,
+        () => reject(new Error(`${host}:${port} did not take the mail within ${timeout / 1000} s`)),
+        timeout,
       );
       const fail = (error: unknown): void => {
         clearTimeout(timer);

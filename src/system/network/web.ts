@@ -29,11 +29,11 @@ export interface Caller {
 const STRANGERS = { fromOne: 64, fromAll: 128 };
 const CONNECTIONS = 1000;
 /** Milliseconds: for the head of a request or TLS to come, for all of it, and how often that is looked at. */
-const HEAD_LIMIT = 5000;
-const REQUEST_LIMIT = 15_000;
+const HEAD_TIMEOUT = 5000;
+const REQUEST_TIMEOUT = 15_000;
 const CHECK_EVERY = 1000;
 /** Milliseconds without any byte on a connection. Streams ping more often. */
-const SILENT_LIMIT = 60_000;
+const IDLE_TIMEOUT = 60_000;
 
 /** Serves http or https. @throws the system's error, such as EADDRINUSE, or that of an unfit certificate. */
 export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise<WebServer> {
@@ -47,8 +47,8 @@ export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise
   );
   const crowd = new Crowd(STRANGERS);
   const limits = {
-    requestTimeout: REQUEST_LIMIT,
-    headersTimeout: HEAD_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT,
+    headersTimeout: HEAD_TIMEOUT,
     connectionsCheckingInterval: CHECK_EVERY,
   };
   const onRequest = (incoming: http.IncomingMessage, outgoing: http.ServerResponse): void =>
@@ -57,7 +57,7 @@ export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise
     ? https.createServer(
         {
           ...limits,
-          handshakeTimeout: HEAD_LIMIT,
+          handshakeTimeout: HEAD_TIMEOUT,
           cert: tls.certificate,
           key: tls.key,
           minVersion: "TLSv1.2",
@@ -66,7 +66,7 @@ export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise
       )
     : http.createServer(limits, onRequest);
   server.maxConnections = CONNECTIONS;
-  server.setTimeout(SILENT_LIMIT);
+  server.setTimeout(IDLE_TIMEOUT);
   server.on("connection", (socket: Socket) => crowd.enter(socket));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

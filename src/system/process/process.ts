@@ -11,8 +11,8 @@ export interface RunOptions {
   /** The whole environment of the child besides PATH and locale: nothing else is inherited. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly input?: string;
-  /** Milliseconds; default 60 000. 0 means no limit. */
-  readonly limit?: number;
+  /** Milliseconds; default 60 000. 0 means no timeout. */
+  readonly timeout?: number;
   readonly cwd?: string;
   /** Called with what the program writes to its standard error, as it comes. */
   readonly onStderr?: (text: string) => void;
@@ -36,19 +36,19 @@ function endGroup(group: number): void {
 
 /**
  * Runs a program to its end without a shell and returns what it printed, whatever its exit status.
- * A program that is killed, by its limit or by anybody, takes its helpers along: pg_basebackup's second process would
+ * A program that is killed, by its timeout or by anybody, takes its helpers along: pg_basebackup's second process would
  * go on, hold the slot, and keep the output open for ever.
- * @throws OdooPgError program_missing when it cannot be started, timed_out at the limit.
+ * @throws OdooPgError program_missing when it cannot be started, timed_out at the timeout.
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const limit = options.limit ?? 60_000;
+  const timeout = options.timeout ?? 60_000;
   const { execa } = await loadExeca();
   const child = execa(program, args, {
     env: childEnvironment(options.environment),
     extendEnv: false,
     cwd: options.cwd ?? "/",
     reject: false,
-    timeout: limit,
+    timeout,
     // A process group of its own.
     detached: true,
     ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
@@ -63,7 +63,7 @@ export async function run(program: string, args: readonly string[], options: Run
   const result = await child;
   if (result.timedOut) {
     throw new OdooPgError("timed_out", {
-      message: `${program} did not end within ${limit / 1000} s; it was stopped.`,
+      message: `${program} did not end within ${timeout / 1000} s; it was stopped.`,
     });
   }
   if (result.isCanceled) throw new OdooPgError("interrupted", { message: `${program} was interrupted.` });
@@ -250,11 +250,11 @@ export function sendSignal(pid: number, signal: Signal): boolean {
   }
 }
 
-/** Waits until a process is gone; false when it is still there after `limit` milliseconds. */
-export async function waitForEnd(pid: number, limit: number): Promise<boolean> {
+/** Waits until a process is gone; false when it is still there after `timeout` milliseconds. */
+export async function waitForEnd(pid: number, timeout: number): Promise<boolean> {
   const start = monotonic();
   while (isAlive(pid)) {
-    if (monotonic() - start > limit) return false;
+    if (monotonic() - start > timeout) return false;
     await pause(10);
   }
   return true;
@@ -279,8 +279,8 @@ export const ownPid: number = process.pid;
 export interface Companion {
   /** Exit status, once it has ended and all was read; 128 when a signal ended it. */
   readonly ended: Promise<number>;
-  /** Asks it to end, and kills it with its helpers after `limit` milliseconds. Resolves when it is gone. */
-  readonly end: (limit: number) => Promise<void>;
+  /** Asks it to end, and kills it with its helpers after `timeout` milliseconds. Resolves when it is gone. */
+  readonly end: (timeout: number) => Promise<void>;
 }
 
 /** Characters of a line that are passed on: a program may write without an end. */
@@ -332,9 +332,9 @@ export function startCompanion(
   }
   return {
     ended,
-    end: async (limit) => {
+    end: async (timeout) => {
       child.kill("SIGTERM");
-      const kill = setTimeout(() => child.pid !== undefined && endGroup(child.pid), limit);
+      const kill = setTimeout(() => child.pid !== undefined && endGroup(child.pid), timeout);
       await ended;
       clearTimeout(kill);
     },

@@ -11,7 +11,7 @@ export interface Console {
 
 /**
  * Opens a session on a Unix socket that asks for no password.
- * @param place limit: milliseconds to connect, and for one answer; 0 means that an answer may take for ever
+ * @param place timeout: milliseconds to connect, and for one answer; 0 means that an answer may take for ever
  * @throws SqlError
  */
 export async function openConsole(place: {
@@ -19,15 +19,15 @@ export async function openConsole(place: {
   readonly port: number;
   readonly user: string;
   readonly database: string;
-  readonly limit: number;
+  readonly timeout: number;
 }): Promise<Console> {
-  const { limit, ...where } = place;
+  const { timeout, ...where } = place;
   const client = new Client({
     ...where,
     password: "",
     application_name: "odoo-pg agent",
-    connectionTimeoutMillis: limit === 0 ? 2000 : limit,
-    ...(limit === 0 ? {} : { query_timeout: limit }),
+    connectionTimeoutMillis: timeout === 0 ? 2000 : timeout,
+    ...(timeout === 0 ? {} : { query_timeout: timeout }),
     ssl: false,
   });
   // What pg would take from PG* variables of our environment, and no console knows.

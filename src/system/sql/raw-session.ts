@@ -46,7 +46,7 @@ export class RawSession {
       password,
       database,
       application_name: credentials.applicationName ?? "odoo-pg",
-      connectionTimeoutMillis: credentials.connectLimit ?? 10_000,
+      connectionTimeoutMillis: credentials.connectTimeout ?? 10_000,
       options: startupOptions({ ...credentials.settings }) || " ",
     });
     // pg keeps it there, and its types do not show it.

@@ -19,9 +19,9 @@ export interface Credentials {
   /** Shown in pg_stat_activity. */
   readonly applicationName?: string;
   /** Milliseconds to connect; default 2000. */
-  readonly connectLimit?: number;
+  readonly connectTimeout?: number;
   /** Milliseconds for each statement, on the client; default none. */
-  readonly statementLimit?: number;
+  readonly statementTimeout?: number;
   /** Settings that the session begins with: they go before those of the database and of the role. Undefined: as they are there. */
   readonly settings?: Settings;
   /** `prefer`: TLS where the server offers it, whatever its certificate, as libpq's sslmode=prefer. Default: none. */
@@ -137,9 +137,9 @@ export async function connect(credentials: Credentials): Promise<OrdinarySession
       password: credentials.password,
       database: credentials.database,
       application_name: credentials.applicationName ?? "odoo-pg",
-      connectionTimeoutMillis: credentials.connectLimit ?? 2000,
+      connectionTimeoutMillis: credentials.connectTimeout ?? 2000,
       ssl,
-      ...(credentials.statementLimit === undefined ? {} : { query_timeout: credentials.statementLimit }),
+      ...(credentials.statementTimeout === undefined ? {} : { query_timeout: credentials.statementTimeout }),
       options,
     });
     // Without a listener the loss of an idle connection would end the whole process.
@@ -260,7 +260,7 @@ export function explainSql(error: unknown, doing: string): OdooPgError {
  */
 export async function askReplication(credentials: Credentials, command: string): Promise<Row[]> {
   const { host, port, user, password } = credentials;
-  const connectionTimeoutMillis = credentials.connectLimit ?? 2000;
+  const connectionTimeoutMillis = credentials.connectTimeout ?? 2000;
   const settings = {
     host,
     port,

@@ -14,8 +14,8 @@ beforeAll(async () => {
   browser = await startBrowser();
 });
 
-async function opened(document = normal, visitor = OPERATOR): Promise<StandIn & { readonly page: Page }> {
-  const server = await standIn({ document, visitor, samples });
+async function opened(document = normal, principal = OPERATOR): Promise<StandIn & { readonly page: Page }> {
+  const server = await standIn({ document, principal, samples });
   const { page } = await openPage(browser);
   await page.goto(server.url);
   await page.locator(".live.on").waitFor();
@@ -197,8 +197,8 @@ test("who blocks others can be cancelled and, one step further, ended", async ()
 });
 
 test("a viewer, and whoever looks at a console that is read only, finds no button that acts", async () => {
-  for (const visitor of [VIEWER, { ...OPERATOR, read_only: true }]) {
-    const { page } = await opened(warned, visitor);
+  for (const principal of [VIEWER, { ...OPERATOR, read_only: true }]) {
+    const { page } = await opened(warned, principal);
     const buttons = await page.getByRole("button").allTextContents();
     expect(buttons.filter((text) => !/^(copied|copy|Sign out|Show all)/.test(text))).toEqual([]);
   }

@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
-import type { ConsoleDocument, Visitor } from "../../../src/cluster/documents/console.ts";
+import type { ConsoleDocument, Principal } from "../../../src/cluster/documents/console.ts";
 import { keepPicture, openPage, type Sight, startBrowser } from "../../support/browser.ts";
 import { fixturesAt, OPERATOR, VIEWER } from "../page/fixtures.ts";
 import { standIn } from "../page/stand-in.ts";
@@ -17,7 +17,7 @@ const looks: readonly {
   readonly name: string;
   readonly document: ConsoleDocument;
   readonly verdict: RegExp;
-  readonly visitor?: Visitor;
+  readonly principal?: Principal;
   readonly sight?: Sight;
 }[] = [
   { name: "normal", document: fixtures.normal, verdict: /^All is well/ },
@@ -31,13 +31,13 @@ const looks: readonly {
   { name: "critical-phone", document: fixtures.critical, verdict: /^The primary/, sight: PHONE },
   { name: "empty", document: fixtures.empty, verdict: /^All is well/ },
   { name: "many-databases", document: fixtures.crowded, verdict: /^All is well/ },
-  { name: "viewer", document: fixtures.warned, verdict: /^pg3 is/, visitor: VIEWER },
+  { name: "viewer", document: fixtures.warned, verdict: /^pg3 is/, principal: VIEWER },
 ];
 
-for (const { name, document, verdict, visitor = OPERATOR, sight = {} } of looks) {
+for (const { name, document, verdict, principal = OPERATOR, sight = {} } of looks) {
   test(`${name}: the page shows it whole, asks nobody else, and no part is wider than the window`, async () => {
     const samples = name === "empty" ? [] : fixtures.samples;
-    const { url } = await standIn({ document, visitor, samples });
+    const { url } = await standIn({ document, principal, samples });
     const { page, problems, requests } = await openPage(browser, sight);
     await page.goto(url);
     await expect.poll(() => page.locator("h1").textContent()).toMatch(verdict);

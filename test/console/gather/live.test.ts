@@ -9,11 +9,11 @@ import { freePort } from "../../support/ports.ts";
 import { isAlive } from "../../support/processes.ts";
 import { atEnd } from "../../support/scope.ts";
 import { waitFor } from "../../support/wait.ts";
-import { Visitor } from "../visitor.ts";
+import { Principal } from "../visitor.ts";
 
 let cluster: ThrowawayCluster;
 let url: string;
-let visitor: Visitor;
+let principal: Principal;
 
 beforeAll(async () => {
   const port = await freePort();
@@ -32,7 +32,7 @@ beforeAll(async () => {
   const superuser = await cluster.session("pg1", "postgres", "shop");
   await superuser.rows("CREATE EXTENSION pg_stat_statements");
   url = `http://127.0.0.1:${port}`;
-  visitor = new Visitor(url);
+  principal = new Principal(url);
 });
 
 const documentSchema = z.object({
@@ -64,21 +64,21 @@ const documentSchema = z.object({
 });
 type Shown = z.output<typeof documentSchema>;
 
-async function shown(to = visitor): Promise<Shown> {
+async function shown(to = principal): Promise<Shown> {
   return documentSchema.parse((await to.ask("/api/document")).json());
 }
 
 /** Somebody who has signed in as operator. */
-async function operator(): Promise<Visitor> {
+async function operator(): Promise<Principal> {
   const file = join(cluster.stateDir, "secrets", "console_operator.password");
-  const someone = new Visitor(url);
+  const someone = new Principal(url);
   await someone.signIn("operator", readFileSync(file, "utf8").trimEnd());
   return someone;
 }
 
 /** What is sent to an open page, as it comes. */
 async function openPage(): Promise<readonly Shown[]> {
-  const stream = await visitor.open("/api/stream");
+  const stream = await principal.open("/api/stream");
   atEnd(() => void stream.destroy());
   const documents: Shown[] = [];
   let text = "";
@@ -130,7 +130,7 @@ describe("the page", () => {
       return documents.length === before;
     };
     // Facts and sizes may still be coming in.
-    await waitFor("three quiet seconds", quiet, { limit: 90_000 });
+    await waitFor("three quiet seconds", quiet, { timeout: 90_000 });
   });
 
   test("says who keeps whom waiting for a row of which table", async () => {
@@ -168,7 +168,7 @@ describe("the page", () => {
         expect(activity.max_connections).toBeGreaterThan(50);
         return (databases[0]?.size_bytes ?? 0) > 5_000_000;
       },
-      { limit: 90_000 },
+      { timeout: 90_000 },
     );
   });
 });
@@ -195,7 +195,7 @@ test("a transaction that lasts long is shown, and told when it holds a scheduled
     "the transaction to be long",
     async () =>
       (await shown()).activity.long_transactions.some((long) => long.pid === pid && long.scheduled_action),
-    { limit: 90_000 },
+    { timeout: 90_000 },
   );
   await cron.rows("ROLLBACK");
   await waitFor("it to be gone", async () => (await shown()).activity.long_transactions.length === 0);
@@ -237,12 +237,12 @@ test("what is asked for is in the events, with who asked: switchover and backup"
 
 test("samples outlive the agent, also when it is killed while it writes one", async () => {
   const sampleSchema = z.object({ at: z.string(), connections: z.number().nullable() });
-  const samples = async () => sampleSchema.array().parse((await visitor.ask("/api/samples")).json());
+  const samples = async () => sampleSchema.array().parse((await principal.ask("/api/samples")).json());
   await waitFor(
     "a sample with connections",
     async () => (await samples()).some(({ connections }) => (connections ?? 0) > 0),
     {
-      limit: 60_000,
+      timeout: 60_000,
     },
   );
   const before = await samples();
@@ -255,7 +255,7 @@ test("samples outlive the agent, also when it is killed while it writes one", as
   await cluster.healthy();
   const after = await samples();
   expect(after.slice(0, before.length)).toEqual(before);
-  await waitFor("the next sample", async () => (await samples()).length > before.length, { limit: 60_000 });
+  await waitFor("the next sample", async () => (await samples()).length > before.length, { timeout: 60_000 });
   const lines = readFileSync(file, "utf8").trimEnd().split("\n");
   expect(lines).toHaveLength((await samples()).length + 1);
   expect(() => JSON.parse(lines.at(-1) ?? "")).not.toThrow();
@@ -271,8 +271,8 @@ test("while nobody looks, the console has no session on the primary", async () =
     Number(
       await session.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'odoo-pg console'"),
     );
-  await waitFor("the session to end", async () => (await sessions()) === 0, { limit: 40_000 });
+  await waitFor("the session to end", async () => (await sessions()) === 0, { timeout: 40_000 });
   await shown();
   expect(await sessions()).toBe(1);
-  await waitFor("the session to end", async () => (await sessions()) === 0, { limit: 40_000 });
+  await waitFor("the session to end", async () => (await sessions()) === 0, { timeout: 40_000 });
 });

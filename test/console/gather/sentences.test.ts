@@ -7,7 +7,7 @@ import { databasesOf } from "../../../src/console/gather/databases.ts";
 import { lastBackups, recoveryOf, type KnownBackup } from "../../../src/console/gather/recovery.ts";
 import { essenceOf } from "../../../src/console/gather/same-document.ts";
 import { verdictOf } from "../../../src/console/gather/verdict.ts";
-import { NO_ACTIVITY } from "../../../src/console/gather/activity-look.ts";
+import { NO_ACTIVITY } from "../../../src/console/gather/activity-reader.ts";
 import type { GatheredDocument } from "../../../src/console/source.ts";
 import { cluster, NOW, silent, seen, primaryFacts } from "../../support/observations.ts";
 

@@ -7,10 +7,10 @@ import type {
   Job,
   OdooDatabase,
   Sample,
-  Visitor,
+  Principal,
   Verdict,
 } from "../../../src/cluster/documents/console.ts";
-import { NO_ACTIVITY } from "../../../src/console/gather/activity-look.ts";
+import { NO_ACTIVITY } from "../../../src/console/gather/activity-reader.ts";
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
@@ -379,13 +379,13 @@ export function fixturesAt(now: number) {
   return { normal, warned, critical, empty, crowded, job, samples: samplesUntil(now) };
 }
 
-export const OPERATOR: Visitor = {
+export const OPERATOR: Principal = {
   role: "operator",
   signed_in: true,
   read_only: false,
   token: "token-of-this-test",
 };
-export const VIEWER: Visitor = { role: "viewer", signed_in: false, read_only: false, token: "" };
+export const VIEWER: Principal = { role: "viewer", signed_in: false, read_only: false, token: "" };
 
 /** A day of a cluster that works by day and rests by night, with a gap, and pg3 behind for a while. */
 function samplesUntil(now: number): Sample[] {

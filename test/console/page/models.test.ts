@@ -25,7 +25,7 @@ import {
 import { endpointLines, nodeRows, nodesSummary, successors } from "../../../src/console/page/model/nodes.ts";
 import { copyName, recoveryFacts, trackOf } from "../../../src/console/page/model/recovery.ts";
 import { ago, clock, count, dayName, listing, many } from "../../../src/console/page/model/show.ts";
-import { inOneLook, otherWarnings, pageTitle } from "../../../src/console/page/model/verdict.ts";
+import { together, otherWarnings, pageTitle } from "../../../src/console/page/model/verdict.ts";
 import { fixturesAt } from "./fixtures.ts";
 
 const now = Date.parse("2026-11-22T12:00:00Z");
@@ -92,8 +92,8 @@ describe("the verdict", () => {
     expect(otherWarnings(warned).map(({ code }) => code)).toEqual(["disk_filling"]);
   });
   test("is read at once: when all is well the details come after", () => {
-    expect(inOneLook(normal.verdict).head).toBe("All is well");
-    expect(inOneLook(warned.verdict)).toEqual({ head: warned.verdict.sentence, rest: "" });
+    expect(together(normal.verdict).head).toBe("All is well");
+    expect(together(warned.verdict)).toEqual({ head: warned.verdict.sentence, rest: "" });
   });
   test("is in the title, with its shape; a page that is not live claims none", () => {
     expect(pageTitle(critical, true)).toBe("✖ prod · odoo-pg");

@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { NextStep } from "../../../src/next-step.ts";
 import type { Action } from "../../../src/model/console-actions.ts";
-import type { ConsoleDocument, Job, Sample, Visitor } from "../../../src/cluster/documents/console.ts";
+import type { ConsoleDocument, Job, Sample, Principal } from "../../../src/cluster/documents/console.ts";
 import { PAGE_POLICY, pageFiles } from "../../../src/console/page-files.ts";
 import { atEnd } from "../../support/scope.ts";
 
@@ -33,7 +33,7 @@ export interface StandIn {
 /** Serves the page and documents over the console's contract, without a cluster. Stopped when the test ends. */
 export async function standIn(start: {
   readonly document: ConsoleDocument;
-  readonly visitor: Visitor;
+  readonly principal: Principal;
   readonly samples?: readonly Sample[];
 }): Promise<StandIn> {
   let { document } = start;
@@ -52,7 +52,7 @@ export async function standIn(start: {
       response
         .writeHead(200, { "content-type": file.type, "content-security-policy": PAGE_POLICY })
         .end(file.body);
-    else if (path === "/api/visitor") json(200, start.visitor);
+    else if (path === "/api/visitor") json(200, start.principal);
     else if (path === "/api/document") json(200, document);
     else if (path === "/api/samples") json(200, start.samples ?? []);
     else if (path === "/api/stream") {

@@ -73,7 +73,7 @@ export class PlainPatroni {
   }
 
   /** Waits until there is a leader and both others stream, one of them synchronous. */
-  async ready(limit = 120_000): Promise<void> {
+  async ready(timeout = 120_000): Promise<void> {
     await waitFor(
       "plain Patroni to be complete",
       async () => {
@@ -86,7 +86,7 @@ export class PlainPatroni {
         if (!isComplete) throw new Error(JSON.stringify(members));
         return true;
       },
-      { limit },
+      { timeout },
     );
   }
 

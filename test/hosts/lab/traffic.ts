@@ -58,10 +58,10 @@ export class Traffic {
   }
 
   /** Waits until a row is acknowledged that is sent from now on. @param limit milliseconds */
-  async goesOn(limit = 60_000): Promise<void> {
+  async goesOn(timeout = 60_000): Promise<void> {
     const before = this.#newest;
     // The one that is on its way may have been sent before.
-    await waitFor("a row to be acknowledged", () => this.#newest > before + 1, { limit });
+    await waitFor("a row to be acknowledged", () => this.#newest > before + 1, { timeout });
   }
 
   /** Milliseconds of the longest time between two acknowledged rows since a moment, until now. */

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as z from "zod";
-import { lookAtJsonFile, parseJson, readJsonFile } from "../../../src/system/files/json-file.ts";
+import { inspectJsonFile, parseJson, readJsonFile } from "../../../src/system/files/json-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const schema = z.object({ version: z.literal(1), name: z.string(), sizes: z.number().array() });
@@ -45,13 +45,13 @@ test("what is wrong is told without a byte of the text, whatever the text is", (
 test("a damaged file is named in the error; one that is not there is none", async () => {
   const file = join(temporaryFolder(), "record.json");
   expect(await readJsonFile(file, schema, told)).toBe(undefined);
-  expect(await lookAtJsonFile(file, schema)).toBe(undefined);
+  expect(await inspectJsonFile(file, schema)).toBe(undefined);
   for (const text of ["", " \n", "\0\0\0\0", "{", "null", "[]", '{"version":2,"name":"","sizes":[]}']) {
     writeFileSync(file, text);
     await expect(readJsonFile(file, schema, told)).rejects.toMatchObject({
       code: "state_dir_unusable",
       message: expect.stringContaining(file),
     });
-    expect(await lookAtJsonFile(file, schema)).toMatchObject({ ok: false });
+    expect(await inspectJsonFile(file, schema)).toMatchObject({ ok: false });
   }
 });

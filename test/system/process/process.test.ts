@@ -86,7 +86,7 @@ test("a failed program is an error with its last words", async () => {
 
 test("a program that is killed takes its helpers along, so that the wait for it ends", async () => {
   const file = join(temporaryFolder(), "pids");
-  const running = run("sh", ["-c", `sleep 60 & printf '%s\\n' $$ $! > ${file}; wait`], { limit: 0 });
+  const running = run("sh", ["-c", `sleep 60 & printf '%s\\n' $$ $! > ${file}; wait`], { timeout: 0 });
   await waitFor("both processes", () => pidsIn(file).length === 2);
   const [main = 0, helper = 0] = pidsIn(file);
   process.kill(main, "SIGKILL");
@@ -96,7 +96,7 @@ test("a program that is killed takes its helpers along, so that the wait for it 
 
 test("a program that takes longer than its limit is stopped with its helpers", async () => {
   const file = join(temporaryFolder(), "pids");
-  const running = run("sh", ["-c", `sleep 60 & printf '%s\\n' $$ $! > ${file}; wait`], { limit: 300 });
+  const running = run("sh", ["-c", `sleep 60 & printf '%s\\n' $$ $! > ${file}; wait`], { timeout: 300 });
   await expect(running).rejects.toMatchObject({
     code: "timed_out",
     message: expect.stringContaining("0.3 s"),
@@ -108,7 +108,10 @@ test("a program whose run is cancelled is stopped with its helpers", async () =>
   const file = join(temporaryFolder(), "pids");
   const abort = new AbortController();
   const running = expect(
-    run("sh", ["-c", `sleep 60 & printf '%s\\n' $$ $! > ${file}; wait`], { limit: 0, signal: abort.signal }),
+    run("sh", ["-c", `sleep 60 & printf '%s\\n' $$ $! > ${file}; wait`], {
+      timeout: 0,
+      signal: abort.signal,
+    }),
   ).rejects.toMatchObject({ code: "interrupted" });
   await waitFor("both processes", () => pidsIn(file).length === 2);
   abort.abort();

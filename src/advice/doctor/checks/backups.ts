@@ -4,7 +4,7 @@ import type { BackupStatus } from "../../../model/backup-report.ts";
 import { backupWarnings } from "../../../cluster/backups.ts";
 import { wordsOfLack } from "../../../model/lack.ts";
 import { isFindingCode } from "../../../model/troubles/troubles.ts";
-import { numberOf, serversSeen, settingOf, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
+import { numberOf, serversSeen, settingOf, observedValues, type Evidence, type Server } from "../evidence.ts";
 import { finding, type FoundFinding, type Figures } from "../findings.ts";
 
 /** Finished segments that may wait: half a gigabyte of the usual ones. */
@@ -13,15 +13,15 @@ const WAITING_SEGMENTS = 32;
 /** Whether there are backups, young enough and proven, and whether WAL gets to its archive. */
 export function checkBackups(evidence: Evidence): FoundFinding[] {
   return [
-    ...whatWasSeen(evidence.backups).flatMap(() => [...off(evidence), ...ofRecord(evidence)]),
+    ...observedValues(evidence.backups).flatMap(() => [...off(evidence), ...ofRecord(evidence)]),
     ...serversSeen(evidence).flatMap((server) => archiver(server)),
   ];
 }
 
 /** Databases that somebody could miss. */
 function databasesOf({ catalog, config }: Evidence): string[] {
-  return whatWasSeen(catalog)
-    .flatMap(({ databases }) => whatWasSeen(databases))
+  return observedValues(catalog)
+    .flatMap(({ databases }) => observedValues(databases))
     .flat()
     .filter(({ is_template, name }) => !is_template && name !== "postgres" && name !== config.odoo.template)
     .map(({ name }) => name);
@@ -40,7 +40,7 @@ function off(evidence: Evidence): FoundFinding[] {
 }
 
 function ofRecord({ config, backups, now }: Evidence): FoundFinding[] {
-  return whatWasSeen(backups).flatMap(({ record, launchedAt }) => {
+  return observedValues(backups).flatMap(({ record, launchedAt }) => {
     const evidence: Figures = {
       last_good_at: record?.last_good_at ?? null,
       last_drill_at: record?.last_drill?.finished_at ?? null,
@@ -119,7 +119,7 @@ function archiver(server: Server): FoundFinding[] {
   const mode = settingOf(server, "archive_mode");
   if (mode === undefined || mode === "off" || server.in_recovery) return [];
   const means = settingOf(server, "archive_command") || settingOf(server, "archive_library");
-  return whatWasSeen(server.archiver).flatMap((seen) => {
+  return observedValues(server.archiver).flatMap((seen) => {
     const { failed_count, last_archived_at, last_failed_at, last_failed_wal, waiting } = seen;
     const evidence: Figures = {
       waiting_segments: waiting,

@@ -1,4 +1,4 @@
-import { serversSeen, whatWasSeen, type Evidence } from "../evidence.ts";
+import { serversSeen, observedValues, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /** Seconds by which a server's clock may differ from ours, and from its primary's: there the network counts too. */
@@ -8,7 +8,7 @@ const FROM_PRIMARY = 5;
 /** Whether clocks agree. */
 export function checkClock(evidence: Evidence): FoundFinding[] {
   return serversSeen(evidence).flatMap(({ name, clock }) =>
-    whatWasSeen(clock).flatMap(({ ahead_seconds: ahead, since_sent_seconds: sent }) => {
+    observedValues(clock).flatMap(({ ahead_seconds: ahead, since_sent_seconds: sent }) => {
       if (Math.abs(ahead) > FROM_OURS) return [skew(name, ahead, "this host's")];
       return sent !== null && Math.abs(sent) > FROM_PRIMARY ? [skew(name, sent, "its primary's")] : [];
     }),

@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { psqlOn, unset } from "../next-commands.ts";
 import { showSeconds, showShare } from "../../../model/quantities.ts";
-import { numberOf, serversSeen, whatWasSeen, type Evidence, type Server } from "../evidence.ts";
+import { numberOf, serversSeen, observedValues, type Evidence, type Server } from "../evidence.ts";
 import { shareOf } from "../../../model/troubles/troubles.ts";
 import { pooledEndpoints } from "../../../config/pooling.ts";
 import { finding, type FoundFinding } from "../findings.ts";
@@ -48,7 +48,7 @@ function available(server: Server): number | undefined {
 
 function used(server: Server): FoundFinding[] {
   const most = available(server);
-  const [sessions] = whatWasSeen(server.sessions);
+  const [sessions] = observedValues(server.sessions);
   if (most === undefined || !sessions || sessions.used <= most * shareOf("connections_nearly_used"))
     return [];
   return [
@@ -76,7 +76,7 @@ function odooCeiling(options: OdooOptions, each = options.db_maxconn): number {
 }
 
 function ceiling(evidence: Evidence, server: Server): FoundFinding[] {
-  const [conf] = whatWasSeen(evidence.odooConf);
+  const [conf] = observedValues(evidence.odooConf);
   const most = available(server);
   if (!conf || most === undefined) return [];
   // Clients of a pooler are none of the server's.
@@ -107,7 +107,7 @@ function ceiling(evidence: Evidence, server: Server): FoundFinding[] {
 }
 
 function idleTimeout(evidence: Evidence, server: Server): FoundFinding[] {
-  const [conf] = whatWasSeen(evidence.odooConf);
+  const [conf] = observedValues(evidence.odooConf);
   const milliseconds = idleTimeoutOf(server);
   if (!conf || milliseconds === undefined) return [];
   const { limit_time_real, limit_time_real_cron } = conf.options;

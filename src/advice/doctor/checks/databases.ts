@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../../../next-step.ts";
 import { psqlOn } from "../next-commands.ts";
 import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import {
-  whatWasSeen,
+  observedValues,
   type CatalogSeen,
   type DatabaseListed,
   type Evidence,
@@ -16,9 +16,9 @@ const PLAIN_COLLATIONS = new Set(["C", "POSIX", "C.UTF-8", "C.utf8"]);
 
 /** Whether Odoo's databases, and the template for new ones, are as Odoo needs them. */
 export function checkDatabases(evidence: Evidence): FoundFinding[] {
-  return whatWasSeen(evidence.catalog).flatMap((catalog) => [
+  return observedValues(evidence.catalog).flatMap((catalog) => [
     ...template(evidence, catalog),
-    ...whatWasSeen(catalog.databases)
+    ...observedValues(catalog.databases)
       .flat()
       .flatMap((database) => ofDatabase(evidence, catalog, database)),
   ]);
@@ -28,7 +28,7 @@ function template(evidence: Evidence, catalog: CatalogSeen): FoundFinding[] {
   const name = evidence.config.odoo.template;
   // Where the primary is somebody else's, so is the template.
   if (evidence.follows) return [];
-  return whatWasSeen(catalog.template).flatMap((seen) => {
+  return observedValues(catalog.template).flatMap((seen) => {
     const lacks = [
       ...(seen.exists ? [] : ["the database itself"]),
       ...(seen.exists && !seen.is_template ? ["IS_TEMPLATE"] : []),
@@ -50,7 +50,7 @@ function template(evidence: Evidence, catalog: CatalogSeen): FoundFinding[] {
 }
 
 function ofDatabase(evidence: Evidence, catalog: CatalogSeen, database: DatabaseListed): FoundFinding[] {
-  const inside = whatWasSeen(catalog.each.get(database.name)).flatMap((each) => whatWasSeen(each.odoo));
+  const inside = observedValues(catalog.each.get(database.name)).flatMap((each) => observedValues(each.odoo));
   const wrongOwners = inside.flatMap((odoo) =>
     odoo === undefined ? [] : owners(evidence, catalog, database, odoo),
   );
@@ -162,7 +162,7 @@ function owner(
   catalog: CatalogSeen,
   database: DatabaseListed,
 ): FoundFinding[] {
-  return whatWasSeen(catalog.roles).flatMap((roles) => {
+  return observedValues(catalog.roles).flatMap((roles) => {
     const role = roles.find(({ name }) => name === database.owner);
     if (role && mayOwn(role, config.odoo.role, follows)) return [];
     return [
@@ -261,7 +261,7 @@ function extensions(
 
 /** odoo-pg's own lines for odoo.conf turn it on: only an odoo.conf that was read can say that Odoo goes without. */
 function usesUnaccent({ odooConf }: Evidence): boolean {
-  return whatWasSeen(odooConf).every(({ options }) => options.unaccent);
+  return observedValues(odooConf).every(({ options }) => options.unaccent);
 }
 
 function unaccent(

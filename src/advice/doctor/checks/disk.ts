@@ -3,7 +3,7 @@ import type { DiskUse } from "../../../cluster/view.ts";
 import { showBytes, showShare } from "../../../model/quantities.ts";
 import { command, nextStep } from "../../../next-step.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
-import { whatWasSeen, type Evidence } from "../evidence.ts";
+import { observedValues, type Evidence } from "../evidence.ts";
 import { shareOf } from "../../../model/troubles/troubles.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
@@ -27,7 +27,7 @@ export function checkDisk(evidence: Evidence): FoundFinding[] {
 
 /** One for each disk, however much lies on it. */
 function disksOf(evidence: Evidence): Disk[] {
-  const [known] = whatWasSeen(evidence.forecasts);
+  const [known] = observedValues(evidence.forecasts);
   const disks: Disk[] = [];
   const add = (use: DiskUse, what: string, directory: string, node: string | undefined): void => {
     // The same size, and nearly the same room: nothing else that is known tells one disk from another.
@@ -46,9 +46,9 @@ function disksOf(evidence: Evidence): Disk[] {
     }
   };
   for (const node of evidence.nodes)
-    for (const use of whatWasSeen(node.disk))
+    for (const use of observedValues(node.disk))
       if (use.totalBytes > 0) add(use, node.name, node.dataDir, node.name);
-  for (const use of whatWasSeen(evidence.backupDisk))
+  for (const use of observedValues(evidence.backupDisk))
     if (use && use.totalBytes > 0) add(use, "the backups", backupPlaceOf(evidence.config).dir, undefined);
   return disks;
 }

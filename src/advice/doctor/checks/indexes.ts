@@ -1,6 +1,6 @@
 import { nextStep } from "../../../next-step.ts";
 import { psqlOn } from "../next-commands.ts";
-import { whatWasSeen, type Evidence } from "../evidence.ts";
+import { observedValues, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /** Names in a message. */
@@ -8,10 +8,10 @@ const NAMED = 3;
 
 /** Indexes that do not work, or that do what another does. */
 export function checkIndexes({ catalog }: Evidence): FoundFinding[] {
-  return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
-    [...each].flatMap(([database, look]) => [
-      ...whatWasSeen(look)
-        .flatMap((seen) => whatWasSeen(seen.invalid_indexes))
+  return observedValues(catalog).flatMap(({ target: node, each }) =>
+    [...each].flatMap(([database, observed]) => [
+      ...observedValues(observed)
+        .flatMap((seen) => observedValues(seen.invalid_indexes))
         .flat()
         .map(({ name, table, bytes }) =>
           finding("index_invalid", {
@@ -26,8 +26,8 @@ export function checkIndexes({ catalog }: Evidence): FoundFinding[] {
       ...duplicates(
         node,
         database,
-        whatWasSeen(look)
-          .flatMap((seen) => whatWasSeen(seen.duplicate_indexes))
+        observedValues(observed)
+          .flatMap((seen) => observedValues(seen.duplicate_indexes))
           .flat(),
       ),
     ]),

@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { unset } from "../next-commands.ts";
 import { shellWord } from "../../../shell-word.ts";
-import { serversSeen, settingOf, whatWasSeen, type Evidence } from "../evidence.ts";
+import { serversSeen, settingOf, observedValues, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 const IGNORING = ["zero_damaged_pages", "ignore_checksum_failure", "ignore_system_indexes"] as const;
@@ -40,8 +40,8 @@ export function checkIntegrity(evidence: Evidence): FoundFinding[] {
 }
 
 function failures({ catalog }: Evidence): FoundFinding[] {
-  return whatWasSeen(catalog)
-    .flatMap(({ databases }) => whatWasSeen(databases))
+  return observedValues(catalog)
+    .flatMap(({ databases }) => observedValues(databases))
     .flat()
     .filter(({ checksum_failures }) => checksum_failures > 0)
     .map(({ name, checksum_failures }) =>

@@ -1,12 +1,12 @@
 import { nextStep, odooPg, type NextText } from "../../../next-step.ts";
 import type { Evidence } from "../evidence.ts";
-import { whatWasSeen } from "../evidence.ts";
+import { observedValues } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooConf } from "../odoo-conf.ts";
 
 /** Whether odoo.conf leads Odoo to the endpoints of this cluster, as a role that is there. */
 export function checkOdooConf(evidence: Evidence): FoundFinding[] {
-  return whatWasSeen(evidence.odooConf).flatMap((conf) => [
+  return observedValues(evidence.odooConf).flatMap((conf) => [
     ...writes(evidence, conf),
     ...reads(evidence, conf),
     ...template(evidence, conf),
@@ -88,7 +88,7 @@ function template({ config }: Evidence, conf: OdooConf): FoundFinding[] {
 
 function user(evidence: Evidence, conf: OdooConf): FoundFinding[] {
   const { db_user: name } = conf.options;
-  const roles = whatWasSeen(evidence.catalog).flatMap((catalog) => whatWasSeen(catalog.roles));
+  const roles = observedValues(evidence.catalog).flatMap((catalog) => observedValues(catalog.roles));
   if (name === undefined) return [];
   return roles.flatMap((all) => {
     const role = all.find((candidate) => candidate.name === name);

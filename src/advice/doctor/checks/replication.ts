@@ -7,7 +7,7 @@ import {
   numberOf,
   serversSeen,
   settingOf,
-  whatWasSeen,
+  observedValues,
   type Evidence,
   type Server,
   type SlotSeen,
@@ -80,7 +80,7 @@ function reads(replica: Server): FoundFinding[] {
 }
 
 function conflicts(replica: Server): FoundFinding[] {
-  return whatWasSeen(replica.conflicts).flatMap(({ by_reason, counted_seconds }) => {
+  return observedValues(replica.conflicts).flatMap(({ by_reason, counted_seconds }) => {
     const total = Object.values(by_reason).reduce((sum, count) => sum + count, 0);
     const days = Math.max(1, (counted_seconds ?? 0) / DAY);
     if (total === 0 || counted_seconds === null || total / days < 1) return [];
@@ -99,7 +99,7 @@ function conflicts(replica: Server): FoundFinding[] {
 }
 
 function slots(evidence: Evidence, server: Server): FoundFinding[] {
-  return whatWasSeen(server.slots).flatMap((all) => [
+  return observedValues(server.slots).flatMap((all) => [
     ...uncapped(server, all),
     ...all.flatMap((slot) => ofSlot(evidence, server, slot)),
   ]);
@@ -151,7 +151,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
   const limit = numberOf(server, "max_slot_wal_keep_size") ?? -1;
   const [disk] = evidence.nodes
     .filter(({ name }) => name === server.name)
-    .flatMap((node) => whatWasSeen(node.disk));
+    .flatMap((node) => observedValues(node.disk));
   const kept = slot.kept_bytes ?? 0;
   const much =
     slot.wal_status === "unreserved" ||

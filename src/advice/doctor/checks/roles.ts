@@ -1,13 +1,13 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { psqlOn } from "../next-commands.ts";
 import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
-import { whatWasSeen, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
+import { observedValues, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /** What roles may do that they should not, and what Odoo's may not do that it needs. */
 export function checkRoles(evidence: Evidence): FoundFinding[] {
-  return whatWasSeen(evidence.catalog).flatMap((catalog) =>
-    whatWasSeen(catalog.roles).flatMap((roles) => {
+  return observedValues(evidence.catalog).flatMap((catalog) =>
+    observedValues(catalog.roles).flatMap((roles) => {
       const odoo = odooRoles(evidence, catalog, roles);
       return [
         ...superusers(catalog, roles, odoo),
@@ -24,13 +24,15 @@ function odooRoles(
   catalog: CatalogSeen,
   roles: readonly RoleSeen[],
 ): Set<string> {
-  const databases = whatWasSeen(catalog.databases).flat();
+  const databases = observedValues(catalog.databases).flat();
   const owners = databases.flatMap(({ name, owner }) => {
-    const inside = whatWasSeen(catalog.each.get(name)).flatMap((database) => whatWasSeen(database.odoo));
+    const inside = observedValues(catalog.each.get(name)).flatMap((database) =>
+      observedValues(database.odoo),
+    );
     // One that belongs to postgres has the wrong owner: that is another finding.
     return owner !== "postgres" && inside.some((odoo) => odoo !== undefined) ? [owner] : [];
   });
-  const named = whatWasSeen(odooConf).flatMap(({ options }) => options.db_user ?? []);
+  const named = observedValues(odooConf).flatMap(({ options }) => options.db_user ?? []);
   const members = roles
     .filter(({ createdb, login, superuser }) => createdb && login && !superuser)
     .map(({ name }) => name);

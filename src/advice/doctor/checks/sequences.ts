@@ -1,17 +1,17 @@
 import { nextStep } from "../../../next-step.ts";
 import { psqlOn } from "../next-commands.ts";
 import { showShare } from "../../../model/quantities.ts";
-import { whatWasSeen, type Evidence } from "../evidence.ts";
+import { observedValues, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 const HALF = 0.5;
 
 /** Whether numbers of 32 bits run out. */
 export function checkSequences({ catalog }: Evidence): FoundFinding[] {
-  return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
-    [...each].flatMap(([database, look]) =>
-      whatWasSeen(look)
-        .flatMap(({ sequences }) => whatWasSeen(sequences))
+  return observedValues(catalog).flatMap(({ target: node, each }) =>
+    [...each].flatMap(([database, observed]) =>
+      observedValues(observed)
+        .flatMap(({ sequences }) => observedValues(sequences))
         .flat()
         .filter(({ last, most }) => last > most * HALF)
         .map(({ name, column, last, most }) =>

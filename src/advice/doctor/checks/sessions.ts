@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { psqlOn } from "../next-commands.ts";
 import { showSeconds } from "../../../model/quantities.ts";
-import { serversSeen, whatWasSeen, type Evidence, type IdleSession } from "../evidence.ts";
+import { serversSeen, observedValues, type Evidence, type IdleSession } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /** Seconds for which a transaction may be idle, and for which that of a scheduled action may. */
@@ -12,7 +12,7 @@ const SCHEDULED_ACTION = 3600;
 export function checkSessions(evidence: Evidence): FoundFinding[] {
   const crons = cronRelations(evidence);
   return serversSeen(evidence).flatMap((server) =>
-    whatWasSeen(server.sessions).flatMap(({ idle }) =>
+    observedValues(server.sessions).flatMap(({ idle }) =>
       idle.flatMap((session) => {
         const cron = isCronCursor(session, crons);
         if (session.seconds <= (cron ? SCHEDULED_ACTION : IDLE)) return [];
@@ -43,10 +43,10 @@ export function checkSessions(evidence: Evidence): FoundFinding[] {
 /** ir_cron of each database, by the database's name. */
 function cronRelations({ catalog }: Evidence): Map<string, number> {
   return new Map(
-    whatWasSeen(catalog).flatMap(({ each }) =>
-      [...each].flatMap(([name, look]) =>
-        whatWasSeen(look)
-          .flatMap(({ odoo }) => whatWasSeen(odoo))
+    observedValues(catalog).flatMap(({ each }) =>
+      [...each].flatMap(([name, observed]) =>
+        observedValues(observed)
+          .flatMap(({ odoo }) => observedValues(odoo))
           .flatMap((odoo): [string, number][] =>
             odoo && odoo.cron_relation !== null ? [[name, odoo.cron_relation]] : [],
           ),

@@ -3,7 +3,7 @@ import { showSeconds } from "../../../model/quantities.ts";
 import {
   serversSeen,
   settingOf,
-  whatWasSeen,
+  observedValues,
   type Evidence,
   type HbaRule,
   type Server,
@@ -22,7 +22,7 @@ export function checkTlsAndHba(evidence: Evidence): FoundFinding[] {
   return [
     ...serversSeen(evidence).flatMap((server) => [
       ...encryption(server),
-      ...whatWasSeen(server.hba).flatMap((rules) => hba(server, rules)),
+      ...observedValues(server.hba).flatMap((rules) => hba(server, rules)),
     ]),
     ...certificates(evidence),
   ];
@@ -137,7 +137,7 @@ function holes(
         lines: those.map(({ line }) => line).join(", "),
         hba_file: shownSetting(server, "hba_file"),
       },
-      // odoo-pg writes that file anew from its configuration.
+      // odoo-pg writes that file from its configuration.
       next: odooPg("up"),
     }),
   ];
@@ -145,7 +145,7 @@ function holes(
 
 function certificates({ nodes, now }: Evidence): FoundFinding[] {
   return nodes.flatMap(({ name, certificateEnds }) =>
-    whatWasSeen(certificateEnds).flatMap((ends) => {
+    observedValues(certificateEnds).flatMap((ends) => {
       const left = (ends - now) / 1000;
       if (left > CERTIFICATE_SOON) return [];
       const evidence = { ends_at: new Date(ends).toISOString() };

@@ -3,7 +3,7 @@ import { showSeconds } from "../../../model/quantities.ts";
 import {
   serversSeen,
   settingOf,
-  whatWasSeen,
+  observedValues,
   type DatabaseListed,
   type Evidence,
   type TableSeen,
@@ -49,11 +49,11 @@ function switchedOff(evidence: Evidence): FoundFinding[] {
 }
 
 function wraparound({ catalog, nodes }: Evidence): FoundFinding[] {
-  return whatWasSeen(catalog).flatMap(({ node, target, databases }) => {
+  return observedValues(catalog).flatMap(({ node, target, databases }) => {
     const settings = nodes
       .filter(({ name }) => name === node)
-      .flatMap(({ server }) => whatWasSeen(server))
-      .flatMap((server) => whatWasSeen(server.settings));
+      .flatMap(({ server }) => observedValues(server))
+      .flatMap((server) => observedValues(server.settings));
     const limitOf = (name: string): number => {
       const freeze = Number(settings[0]?.get(name)?.value);
       return Number.isFinite(freeze) ? Math.min(APPROACHING, 2 * freeze) : APPROACHING;
@@ -62,7 +62,7 @@ function wraparound({ catalog, nodes }: Evidence): FoundFinding[] {
       xid: limitOf("autovacuum_freeze_max_age"),
       mxid: limitOf("autovacuum_multixact_freeze_max_age"),
     };
-    return whatWasSeen(databases)
+    return observedValues(databases)
       .flat()
       .flatMap((database) => ofAge(target, database, limits));
   });
@@ -95,10 +95,10 @@ function millions(count: number): string {
 }
 
 function tables({ catalog }: Evidence): FoundFinding[] {
-  return whatWasSeen(catalog).flatMap(({ target: node, each }) =>
-    [...each].flatMap(([database, look]) => {
-      const late = whatWasSeen(look)
-        .flatMap((seen) => whatWasSeen(seen.tables))
+  return observedValues(catalog).flatMap(({ target: node, each }) =>
+    [...each].flatMap(([database, observed]) => {
+      const late = observedValues(observed)
+        .flatMap((seen) => observedValues(seen.tables))
         .flat()
         .filter(needsVacuum)
         .sort((a, b) => b.dead - a.dead);

@@ -1,10 +1,10 @@
 import { silenceOf } from "../../../postgres/sql/silence.ts";
-import { seen, unseen, type Look } from "../evidence.ts";
+import { seen, unseen, type Observed } from "../evidence.ts";
 
 /** Looks at one thing; that it cannot be looked at is an answer. */
-export async function piece<T>(look: () => Promise<T>): Promise<Look<T>> {
+export async function attempt<T>(observed: () => Promise<T>): Promise<Observed<T>> {
   try {
-    return seen(await look());
+    return seen(await observed());
   } catch (error) {
     return unseen(whyNot(error));
   }

@@ -2,24 +2,24 @@ import * as z from "zod";
 import type { Session } from "../../../system/sql/sql.ts";
 import {
   unseen,
-  whatWasSeen,
+  observedValues,
   type CatalogSeen,
   type DatabaseListed,
   type DatabaseSeen,
-  type Look,
+  type Observed,
   type RoleSeen,
   type TemplateSeen,
 } from "../evidence.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/sql/passing.ts";
-import { lookAtDatabase } from "./database.ts";
-import { piece } from "./attempt.ts";
+import { gatherDatabase } from "./database.ts";
+import { attempt } from "./attempt.ts";
 
 export interface CatalogSource {
   readonly node: string;
   /** Whether that node is a replica. */
   readonly replica: boolean;
   readonly template: string;
-  /** A way in, to any database. */
+  /** A connection to any database. */
   readonly use: <T>(database: string, act: (session: Session) => Promise<T>) => Promise<T>;
   readonly session: Session;
   /** Whether our time is up: what was not looked at by then is said to be so. */
@@ -30,12 +30,12 @@ export interface CatalogSource {
 const TOGETHER = 4;
 
 /** Roles, databases and what is in them. Each database is looked into by a session of its own, which ends at once. */
-export async function lookAtCatalog(source: CatalogSource): Promise<CatalogSeen> {
+export async function gatherCatalog(source: CatalogSource): Promise<CatalogSeen> {
   const { session, template } = source;
-  const roles = await piece(() => readRoles(session));
-  const databases = await piece(() => readDatabases(session));
-  const list = whatWasSeen(databases).flat();
-  const each = new Map<string, Look<DatabaseSeen>>();
+  const roles = await attempt(() => readRoles(session));
+  const databases = await attempt(() => readDatabases(session));
+  const list = observedValues(databases).flat();
+  const each = new Map<string, Observed<DatabaseSeen>>();
   const waiting = list.filter(
     ({ name, is_template }) => !is_template && name !== "postgres" && name !== template,
   );
@@ -47,7 +47,7 @@ export async function lookAtCatalog(source: CatalogSource): Promise<CatalogSeen>
       each.set(
         name,
         open
-          ? await piece(() => source.use(name, (inside) => lookAtDatabase(inside, source.replica)))
+          ? await attempt(() => source.use(name, (inside) => gatherDatabase(inside, source.replica)))
           : unseen("it takes no connections, like one that was replaced and kept"),
       );
     }
@@ -58,7 +58,7 @@ export async function lookAtCatalog(source: CatalogSource): Promise<CatalogSeen>
     target: source.replica ? "write" : source.node,
     roles,
     databases,
-    template: await piece(() => lookAtTemplate(source, list)),
+    template: await attempt(() => gatherTemplate(source, list)),
     each,
   };
 }
@@ -129,7 +129,7 @@ async function readDatabases(session: Session): Promise<DatabaseListed[]> {
 
 const templateRow = z.object({ extensions: z.string().array(), unaccent_volatility: z.string().nullable() });
 
-async function lookAtTemplate(source: CatalogSource, list: readonly DatabaseListed[]): Promise<TemplateSeen> {
+async function gatherTemplate(source: CatalogSource, list: readonly DatabaseListed[]): Promise<TemplateSeen> {
   const listed = list.find(({ name }) => name === source.template);
   if (!listed) return { exists: false, is_template: false, extensions: [], unaccent_volatility: null };
   // A session in the template keeps it from being copied: one statement, and out again.

@@ -9,16 +9,16 @@ import {
   type SequenceSeen,
   type TableSeen,
 } from "../evidence.ts";
-import { piece } from "./attempt.ts";
+import { attempt } from "./attempt.ts";
 
 /** What one database tells, each part by a statement of its own. `replica`: on a server that does not count dead rows. */
-export async function lookAtDatabase(session: Session, replica: boolean): Promise<DatabaseSeen> {
+export async function gatherDatabase(session: Session, replica: boolean): Promise<DatabaseSeen> {
   return {
-    odoo: await piece(() => odoo(session)),
-    sequences: await piece(() => sequences(session)),
-    invalid_indexes: await piece(() => invalidIndexes(session)),
-    duplicate_indexes: await piece(() => duplicateIndexes(session)),
-    tables: replica ? unseen("only the primary counts them") : await piece(() => tables(session)),
+    odoo: await attempt(() => odoo(session)),
+    sequences: await attempt(() => sequences(session)),
+    invalid_indexes: await attempt(() => invalidIndexes(session)),
+    duplicate_indexes: await attempt(() => duplicateIndexes(session)),
+    tables: replica ? unseen("only the primary counts them") : await attempt(() => tables(session)),
   };
 }
 

@@ -8,32 +8,32 @@ import { Superuser } from "../../../postgres/sql/superuser.ts";
 import { monotonic, now, within } from "../../../system/clock.ts";
 import { diskSpace, kindOf } from "../../../system/files/files.ts";
 import type { Session, Settings, SuperuserSession } from "../../../system/sql/sql.ts";
-import { unseen, type Evidence, type Look, type NodeSeen } from "../evidence.ts";
+import { unseen, type Evidence, type Observed, type NodeSeen } from "../evidence.ts";
 import type { OdooConf } from "../odoo-conf.ts";
-import { lookAtCatalog } from "./catalog.ts";
+import { gatherCatalog } from "./catalog.ts";
 import { firstEnd } from "./certificate.ts";
 import { knownForecasts } from "./days-left.ts";
-import { piece } from "./attempt.ts";
-import { ASKED_SETTINGS, lookAtServer } from "./server.ts";
+import { attempt } from "./attempt.ts";
+import { ASKED_SETTINGS, gatherServer } from "./server.ts";
 
 /** Milliseconds for a connection, for a statement, for a server, and until no further database is begun with. */
-const CONNECT_LIMIT = 1500;
-const STATEMENT_LIMIT = 3000;
-const SERVER_LIMIT = 10_000;
-const DATABASES_LIMIT = 30_000;
-const DISK_LIMIT = 1000;
+const CONNECT_TIMEOUT = 1500;
+const STATEMENT_TIMEOUT = 3000;
+const SERVER_TIMEOUT = 10_000;
+const DATABASES_TIMEOUT = 30_000;
+const DISK_TIMEOUT = 1000;
 
 /** What a server is asked for is as others get it. */
 const AS_SERVER: Settings = Object.fromEntries(ASKED_SETTINGS.map((name) => [name, undefined]));
 
 export interface GatherInput {
   readonly config: Config;
-  readonly odooConf: Look<OdooConf>;
+  readonly odooConf: Observed<OdooConf>;
 }
 
 /**
  * Looks at everything that doctor judges by. Nothing is changed. What was applied is looked at, not what the
- * configuration file says by now. A dead or hung part costs no more than its limit.
+ * configuration file says by now. A dead or hung part costs no more than its timeout.
  * @throws OdooPgError state_dir_unusable when the state cannot be read.
  */
 export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
@@ -44,7 +44,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   const launchedAt = record?.history[0]?.at;
   const open = (node: NodeConfig): Opener => opener(layout, node, record !== undefined);
   const nodes = await Promise.all(
-    config.nodes.map(async (node) => await lookAtNode(layout, node, open(node))),
+    config.nodes.map(async (node) => await gatherNode(layout, node, open(node))),
   );
   const asked = askedNode(nodes, follows);
   const node = config.nodes.find(({ name }) => name === asked?.name);
@@ -55,12 +55,12 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
     nodes,
     catalog:
       node && asked
-        ? await lookAtAll(node.name, asked.replica, config.odoo.template, open(node))
+        ? await gatherWholeCatalog(node.name, asked.replica, config.odoo.template, open(node))
         : unseen(follows ? "no replica answers" : "the primary does not answer"),
     odooConf: input.odooConf,
-    backups: await lookAtBackups(follows, layout, launchedAt),
-    backupDisk: await piece(() => backupDisk(config)),
-    forecasts: await piece(() => knownForecasts(layout.stateDir)),
+    backups: await gatherBackups(follows, layout, launchedAt),
+    backupDisk: await attempt(() => backupDisk(config)),
+    forecasts: await attempt(() => knownForecasts(layout.stateDir)),
   };
 }
 
@@ -72,24 +72,24 @@ function opener(layout: Layout, node: NodeConfig, wasStarted: boolean): Opener {
     if (!wasStarted) throw new Error("it was never started");
     return await superuser.in(database).session({
       applicationName: "odoo-pg doctor",
-      connectLimit: CONNECT_LIMIT,
-      statementLimit: STATEMENT_LIMIT + 500,
-      settings: { jit: "off", statement_timeout: String(STATEMENT_LIMIT), ...settings },
+      connectTimeout: CONNECT_TIMEOUT,
+      statementTimeout: STATEMENT_TIMEOUT + 500,
+      settings: { jit: "off", statement_timeout: String(STATEMENT_TIMEOUT), ...settings },
     });
   };
 }
 
-async function lookAtNode(layout: Layout, node: NodeConfig, open: Opener): Promise<NodeSeen> {
+async function gatherNode(layout: Layout, node: NodeConfig, open: Opener): Promise<NodeSeen> {
   const files = nodeLayoutOf(layout, node);
   const server = async (): Promise<NodeSeen["server"]> =>
-    await piece(() => within(SERVER_LIMIT, node.name, use(open, "postgres", lookAtServer, AS_SERVER)));
+    await attempt(() => within(SERVER_TIMEOUT, node.name, use(open, "postgres", gatherServer, AS_SERVER)));
   return {
     name: node.name,
     dataDir: files.dataDir,
     server: await server(),
     // A network file system that hangs must not hang doctor.
-    disk: await piece(() => within(DISK_LIMIT, node.name, diskSpace(files.dataDir))),
-    certificateEnds: await piece(() => firstEnd([files.certificateFile, authorityPath(layout)])),
+    disk: await attempt(() => within(DISK_TIMEOUT, node.name, diskSpace(files.dataDir))),
+    certificateEnds: await attempt(() => firstEnd([files.certificateFile, authorityPath(layout)])),
   };
 }
 
@@ -118,33 +118,33 @@ function askedNode(
   return undefined;
 }
 
-async function lookAtAll(
+async function gatherWholeCatalog(
   node: string,
   replica: boolean,
   template: string,
   open: Opener,
 ): Promise<Evidence["catalog"]> {
   const start = monotonic();
-  return await piece(async () => {
+  return await attempt(async () => {
     return await use(open, "postgres", (session) =>
-      lookAtCatalog({
+      gatherCatalog({
         node,
         replica,
         template,
         session,
         use: async (database, act) => await use(open, database, act),
-        late: () => monotonic() - start > DATABASES_LIMIT,
+        late: () => monotonic() - start > DATABASES_TIMEOUT,
       }),
     );
   });
 }
 
-async function lookAtBackups(
+async function gatherBackups(
   follows: boolean,
   layout: Layout,
   launchedAt: string | undefined,
 ): Promise<Evidence["backups"]> {
-  return await piece(async () => {
+  return await attempt(async () => {
     const { record, damage } = await readBackupStatus(layout.stateDir);
     if (damage !== undefined) throw new Error(damage);
     if (follows && !record) throw new Error("they are the business of whoever runs the primary");
@@ -155,5 +155,5 @@ async function lookAtBackups(
 /** Undefined while there is no backup: their directory is made with the first. */
 async function backupDisk(config: Config) {
   const { dir } = backupPlaceOf(config);
-  return (await kindOf(dir)) === undefined ? undefined : await within(DISK_LIMIT, dir, diskSpace(dir));
+  return (await kindOf(dir)) === undefined ? undefined : await within(DISK_TIMEOUT, dir, diskSpace(dir));
 }

@@ -11,21 +11,21 @@ import type {
   SettingSeen,
   SlotSeen,
 } from "../evidence.ts";
-import { piece } from "./attempt.ts";
+import { attempt } from "./attempt.ts";
 
 /** Everything that one server tells of itself, each part by a statement of its own. @throws SqlError when it does not answer */
-export async function lookAtServer(session: Session): Promise<ServerSeen> {
+export async function gatherServer(session: Session): Promise<ServerSeen> {
   const [row] = await session.query("SELECT pg_is_in_recovery() AS recovery");
   const in_recovery = row?.["recovery"] === true;
   return {
     in_recovery,
-    settings: await piece(() => settings(session)),
-    clock: await piece(() => clock(session)),
-    sessions: await piece(() => sessions(session)),
-    hba: await piece(() => hba(session)),
-    slots: await piece(() => slots(session)),
-    conflicts: in_recovery ? await piece(() => conflicts(session)) : undefined,
-    archiver: in_recovery ? undefined : await piece(() => archiver(session)),
+    settings: await attempt(() => settings(session)),
+    clock: await attempt(() => clock(session)),
+    sessions: await attempt(() => sessions(session)),
+    hba: await attempt(() => hba(session)),
+    slots: await attempt(() => slots(session)),
+    conflicts: in_recovery ? await attempt(() => conflicts(session)) : undefined,
+    archiver: in_recovery ? undefined : await attempt(() => archiver(session)),
   };
 }
 
@@ -180,7 +180,7 @@ const conflictsRow = z.object({
 });
 
 async function conflicts(session: Session): Promise<ConflictsSeen> {
-  // Statistics that were never begun anew count since the data directory was made: its PG_VERSION is never written again.
+  // Statistics that were never reset count since the data directory was made: its PG_VERSION is never written again.
   const [row] = await session.query(
     `SELECT (SELECT extract(epoch FROM now() - coalesce(min(stats_reset),
            (SELECT modification FROM pg_stat_file('PG_VERSION'))))::float8

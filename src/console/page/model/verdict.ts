@@ -27,7 +27,7 @@ export function otherWarnings({ verdict, status }: ConsoleDocument): readonly Wa
 }
 
 /** What is read first, and what follows it: when all is well, the first words say it, and the rest can wait. */
-export function inOneLook({ head, sentence }: Verdict): { readonly head: string; readonly rest: string } {
+export function together({ head, sentence }: Verdict): { readonly head: string; readonly rest: string } {
   return { head, rest: sentence.slice(head.length) };
 }
 

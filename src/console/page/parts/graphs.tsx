@@ -20,7 +20,7 @@ export function Graphs(props: {
   readonly now: number;
 }): JSX.Element {
   const { samples, events } = props;
-  // The page is shown anew each second; the graphs move on each minute, or when there is a new sample.
+  // The page is drawn each second; the graphs move on each minute, or when there is a new sample.
   const minute = Math.floor(props.now / 60_000);
   const now = (minute + 1) * 60_000;
   const { times, graphs, span } = useMemo<Model>(() => graphsOf(samples, now), [samples, minute]);

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import type { Liveness } from "../model/connection.ts";
 import { titleOf } from "../model/actions.ts";
-import { inOneLook, otherWarnings } from "../model/verdict.ts";
+import { together, otherWarnings } from "../model/verdict.ts";
 import type { Ask } from "./ask.ts";
 import { Mark } from "./mark.tsx";
 import { Next } from "./next.tsx";
@@ -16,7 +16,7 @@ export function Verdict(props: {
   const { document, liveness, ask } = props;
   const { level, next_step: next, action } = document.verdict;
   const shown = liveness.live ? level : "unknown";
-  const { head, rest } = inOneLook(document.verdict);
+  const { head, rest } = together(document.verdict);
   return (
     <div class={`verdict ${shown}`}>
       <div class="inner">

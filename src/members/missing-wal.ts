@@ -10,17 +10,17 @@ import { readPassword } from "../store/secrets.ts";
 const STANDS_STILL = 3000;
 /** Milliseconds between two questions about the same replica, and for an answer. */
 const ASK_EVERY = 5000;
-const ANSWER_LIMIT = 1000;
+const ANSWER_TIMEOUT = 1000;
 
 /**
  * Finds out whether a replica that answers, but does not stream, can ever do so again: whether the primary still has the
  * WAL that comes next. A node that was taken out and comes back with its old data may have missed too much. Its own last
  * look is taken; the primary is asked now and then.
  */
-export async function lookWhetherStranded(runtime: Runtime, handle: NodeHandle): Promise<boolean> {
+export async function checkMissingWal(runtime: Runtime, handle: NodeHandle): Promise<boolean> {
   const facts = factsOf(handle.observation);
   const primary = ownPrimary(runtime);
-  if (!facts) return handle.stranded;
+  if (!facts) return handle.missingWal;
   if (
     !primary ||
     !isPrimary(primary.observation) ||
@@ -28,21 +28,21 @@ export async function lookWhetherStranded(runtime: Runtime, handle: NodeHandle):
     facts.receiver_status === "streaming" ||
     facts.replay_paused
   ) {
-    handle.standing = undefined;
-    handle.stranded = false;
+    handle.stalled = undefined;
+    handle.missingWal = false;
     handle.refusal = undefined;
     return false;
   }
   const lsn = position(facts);
   const { at } = handle.observation;
-  if (handle.standing?.lsn !== lsn) handle.standing = { lsn, since: at, lookedAt: 0 };
-  const { standing } = handle;
-  if (at - standing.since < STANDS_STILL || now() - standing.lookedAt < ASK_EVERY) return handle.stranded;
-  standing.lookedAt = now();
+  if (handle.stalled?.lsn !== lsn) handle.stalled = { lsn, since: at, askedAt: 0 };
+  const { stalled } = handle;
+  if (at - stalled.since < STANDS_STILL || now() - stalled.askedAt < ASK_EVERY) return handle.missingWal;
+  stalled.askedAt = now();
   handle.refusal = await askWhetherRefused(runtime, primary);
   const answer = primary.use(async (session) => await hasWal(session, lsn));
-  handle.stranded = !(await within(ANSWER_LIMIT, primary.node.name, answer));
-  return handle.stranded;
+  handle.missingWal = !(await within(ANSWER_TIMEOUT, primary.node.name, answer));
+  return handle.missingWal;
 }
 
 /** Whether the primary lets the replicas' role in, tried as they do: with its password, by the node's address. */
@@ -57,8 +57,8 @@ async function askWhetherRefused(runtime: Runtime, primary: NodeHandle): Promise
     user,
     password,
     database: "replication",
-    connectLimit: ANSWER_LIMIT,
+    connectTimeout: ANSWER_TIMEOUT,
     encryption: "prefer",
   });
-  return await within(2 * ANSWER_LIMIT, primary.node.name, refusal).catch(() => undefined);
+  return await within(2 * ANSWER_TIMEOUT, primary.node.name, refusal).catch(() => undefined);
 }

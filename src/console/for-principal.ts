@@ -4,7 +4,7 @@ import type { ConsoleDocument, Job } from "../cluster/documents/console.ts";
  * A document as somebody may see it. Statements and the lines of commands may hold data: they are for operators who
  * have signed in.
  */
-export function forVisitor(document: ConsoleDocument, isOperator: boolean): ConsoleDocument {
+export function forPrincipal(document: ConsoleDocument, isOperator: boolean): ConsoleDocument {
   if (isOperator) return document;
   const { activity, jobs } = document;
   return {

@@ -8,19 +8,23 @@ import { Superuser } from "../../postgres/sql/superuser.ts";
 import { now, within } from "../../system/clock.ts";
 
 /** Milliseconds for a look, for each answer in it, and for the size of the databases. */
-const LOOK_LIMIT = 1500;
-const ANSWER_LIMIT = 1000;
-const SIZE_LIMIT = 400;
+const OBSERVE_TIMEOUT = 1500;
+const ANSWER_TIMEOUT = 1000;
+const SIZE_TIMEOUT = 400;
 
-export interface Look {
+export interface SizedObservation {
   readonly observation: NodeObservation;
   /** Bytes of all databases; undefined where nobody asked, or where it takes too long. */
   readonly size: number | undefined;
 }
 
 /** One look at a server, by one session. Never throws: that it does not answer is an answer. */
-export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean): Promise<Look> {
-  const silent = (silence: Silence): Look => ({
+export async function observeNode(
+  layout: Layout,
+  node: NodeConfig,
+  askSize: boolean,
+): Promise<SizedObservation> {
+  const silent = (silence: Silence): SizedObservation => ({
     observation: {
       name: node.name,
       at: now(),
@@ -30,18 +34,18 @@ export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean)
     size: undefined,
   });
   if ((await readState(layout)) === undefined) return silent({ kind: "never_started" });
-  const look = async (): Promise<Look> => {
+  const observe = async (): Promise<SizedObservation> => {
     const session = await Superuser.of(layout, node).session({
       applicationName: "odoo-pg status",
-      connectLimit: ANSWER_LIMIT,
-      statementLimit: ANSWER_LIMIT,
-      settings: { jit: "off", statement_timeout: String(ANSWER_LIMIT) },
+      connectTimeout: ANSWER_TIMEOUT,
+      statementTimeout: ANSWER_TIMEOUT,
+      settings: { jit: "off", statement_timeout: String(ANSWER_TIMEOUT) },
     });
     try {
       const facts = await observeServer(session);
       const at = now();
       const size = askSize
-        ? await within(SIZE_LIMIT, node.name, databaseBytes(session)).catch(() => undefined)
+        ? await within(SIZE_TIMEOUT, node.name, databaseBytes(session)).catch(() => undefined)
         : undefined;
       return {
         observation: { name: node.name, at, answer: { kind: "facts", depth: "full", facts }, lastSeen: at },
@@ -53,8 +57,8 @@ export async function lookAt(layout: Layout, node: NodeConfig, askSize: boolean)
     }
   };
   try {
-    return await within(LOOK_LIMIT, node.name, look());
+    return await within(OBSERVE_TIMEOUT, node.name, observe());
   } catch (error) {
-    return silent(silenceOf(error, ANSWER_LIMIT));
+    return silent(silenceOf(error, ANSWER_TIMEOUT));
   }
 }

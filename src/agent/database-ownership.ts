@@ -8,7 +8,7 @@ import type { NodeHandle } from "../members/node-handle.ts";
 import { ownPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for each statement: it waits for nobody's long transaction. */
-const LIMIT = 5000;
+const STATEMENT_TIMEOUT = 5000;
 /** Milliseconds after which the owners of what is in databases are looked at again, where nothing was new. */
 const OWNERS_EVERY = 60_000;
 /** Milliseconds for which it may fail, as while a primary changes, before anybody is told. */
@@ -18,7 +18,7 @@ const TELL_AFTER = 10_000;
  * Keeps each database its owner's while the cluster runs: Odoo makes databases at any time, and people make roles. It has a
  * session of its own on the primary, because it asks twice a second.
  */
-export class RightsKeeper {
+export class DatabaseOwnership {
   #session: SuperuserSession | undefined;
   #of: NodeHandle | undefined;
   #busy = false;
@@ -33,7 +33,7 @@ export class RightsKeeper {
     if (this.#busy || !primary || !isPrimary(primary.observation)) return;
     this.#busy = true;
     try {
-      await this.#look(runtime, primary);
+      await this.#enforce(runtime, primary);
       this.#failing = undefined;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
@@ -57,12 +57,12 @@ export class RightsKeeper {
     await session?.close();
   }
 
-  async #look(runtime: Runtime, primary: NodeHandle): Promise<void> {
+  async #enforce(runtime: Runtime, primary: NodeHandle): Promise<void> {
     if (this.#of !== primary || this.#session?.broken()) await this.close();
     this.#of = primary;
     this.#session ??= await primary.superuser.session({
       applicationName: "odoo-pg agent",
-      statementLimit: LIMIT,
+      statementTimeout: STATEMENT_TIMEOUT,
       settings: { synchronous_commit: "local", jit: "off" },
     });
     const session = this.#session;
@@ -74,7 +74,7 @@ export class RightsKeeper {
     if (closed.length === 0 && monotonic() - this.#ownersAt < OWNERS_EVERY) return;
     this.#ownersAt = monotonic();
     const { given } = await giveToOwners(primary.superuser, session);
-    // The next session proves anew that the superuser is let in.
+    // The next session proves again that the superuser is let in.
     await this.close();
     for (const name of given)
       runtime.log("info", `what is in database ${JSON.stringify(name)} belongs to its owner now`);

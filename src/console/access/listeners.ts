@@ -1,7 +1,7 @@
 import { isAddress } from "../../config/addresses.ts";
 
 /** How the console is entered at one address that it listens on. */
-export interface Door {
+export interface Listener {
   /** As in the configuration. */
   readonly address: string;
   /** Whether it is https, and everything needs a sign-in. */
@@ -20,7 +20,7 @@ function isLoopbackIpv4(address: string): boolean {
   return address.startsWith("127.") && isAddress(address) && !address.includes(":");
 }
 
-export function doorAt(address: string): Door {
+export function listenerAt(address: string): Listener {
   return { address, secure: needsSignIn(address) };
 }
 
@@ -37,14 +37,14 @@ function hostOf(header: string): string | undefined {
  * @param certified whether the certificate of the door is good for a name
  */
 export function mayBearHost(
-  door: Door,
+  listener: Listener,
   header: string | undefined,
   certified: (name: string) => boolean,
 ): boolean {
   const host = hostOf(header ?? "");
   if (host === undefined) return false;
   if (!needsSignIn(host)) return true;
-  return door.secure && (isAddress(host) || certified(host));
+  return listener.secure && (isAddress(host) || certified(host));
 }
 
 export interface Provenance {
@@ -61,9 +61,9 @@ export interface Provenance {
  * Whether a request comes from our own page, from no page (curl, Prometheus), or is a link that was followed. A page of
  * another origin may link here and do nothing else.
  */
-export function isFromHere(door: Door, request: Provenance): boolean {
+export function isFromHere(listener: Listener, request: Provenance): boolean {
   const { method, host, origin, site, mode } = request;
-  if (origin !== undefined) return origin === `${door.secure ? "https" : "http"}://${host ?? ""}`;
+  if (origin !== undefined) return origin === `${listener.secure ? "https" : "http"}://${host ?? ""}`;
   if (site === undefined || site === "same-origin" || site === "none") return true;
   return method === "GET" && mode === "navigate";
 }

@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { decidePool, rememberMark, type PrimaryMark, type Standing } from "../cluster/pool.ts";
+import { decidePool, rememberMark, type PrimaryMark, type Eligibility } from "../cluster/pool.ts";
 import { identityOf, type NodeObservation } from "../model/observation.ts";
 import { now } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
@@ -8,7 +8,7 @@ import type { Log } from "../system/log.ts";
 const MARK_SPAN = 60_000;
 
 /** The newest looks, from which it is decided who may serve reads. */
-export interface PoolLook {
+export interface PoolObservations {
   readonly primary: NodeObservation | undefined;
   readonly replicas: readonly NodeObservation[];
   /** Nodes in the pool until now. */
@@ -16,28 +16,28 @@ export interface PoolLook {
 }
 
 /** Which replicas may serve reads, look after look: what has to be remembered for that, and the log of who comes and goes. */
-export class Standings {
+export class PoolMembership {
   readonly #log: Log;
   /** Looks at the primary's end of WAL are kept there. */
   readonly #kept: { marks: PrimaryMark[] };
-  #now: readonly Standing[] = [];
+  #now: readonly Eligibility[] = [];
 
   constructor(log: Log, kept: { marks: PrimaryMark[] } = { marks: [] }) {
     this.#log = log;
     this.#kept = kept;
   }
 
-  get now(): readonly Standing[] {
+  get now(): readonly Eligibility[] {
     return this.#now;
   }
 
   /** @param otherwise what the looks cannot say, such as that an operation works on a node */
   decide(
     read: Config["endpoints"]["read"],
-    look: PoolLook,
-    otherwise: (standing: Standing) => Standing = (standing) => standing,
-  ): readonly Standing[] {
-    const { primary } = look;
+    observations: PoolObservations,
+    otherwise: (eligibility: Eligibility) => Eligibility = (eligibility) => eligibility,
+  ): readonly Eligibility[] {
+    const { primary } = observations;
     const end = identityOf(primary)?.current_lsn;
     if (primary && end) {
       const span = Math.max(MARK_SPAN, (read.max_lag_seconds ?? 0) * 2000);
@@ -49,7 +49,7 @@ export class Standings {
       maxLag: read.max_lag,
       maxLagSeconds: read.max_lag_seconds,
       maxCommitWait: read.max_commit_wait_seconds * 1000,
-      ...look,
+      ...observations,
       marks: this.#kept.marks,
       now: now(),
     }).map(otherwise);

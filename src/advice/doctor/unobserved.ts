@@ -1,21 +1,21 @@
-import { unseen, whatWasSeen, type Evidence, type Look } from "./evidence.ts";
+import { unseen, observedValues, type Evidence, type Observed } from "./evidence.ts";
 
 /** Something that doctor cannot speak of. */
-export interface NotLookedAt {
+export interface Unobserved {
   /** What, for people. */
   readonly what: string;
   readonly why: string;
 }
 
-type Gap = readonly [what: string, look: Look<unknown> | undefined];
+type Gap = readonly [what: string, observed: Observed<unknown> | undefined];
 
 /** Everything that could not be looked at, and why. */
-export function notLookedAt(evidence: Evidence): NotLookedAt[] {
+export function unobserved(evidence: Evidence): Unobserved[] {
   const gaps: Gap[] = [
     ["odoo.conf", evidence.odooConf],
     ...evidence.nodes.flatMap((node): Gap[] => [
       [`the server ${node.name}`, node.server],
-      ...whatWasSeen(node.server).flatMap((server): Gap[] => [
+      ...observedValues(node.server).flatMap((server): Gap[] => [
         [`settings of ${node.name}`, server.settings],
         [`clock of ${node.name}`, server.clock],
         [`sessions of ${node.name}`, server.sessions],
@@ -34,13 +34,13 @@ export function notLookedAt(evidence: Evidence): NotLookedAt[] {
         : undefined,
     ],
     ["databases and roles", evidence.catalog],
-    ...whatWasSeen(evidence.catalog).flatMap((catalog): Gap[] => [
+    ...observedValues(evidence.catalog).flatMap((catalog): Gap[] => [
       ["roles", catalog.roles],
       ["list of databases", catalog.databases],
       [`template ${evidence.config.odoo.template}`, catalog.template],
-      ...[...catalog.each].flatMap(([name, look]): Gap[] => [
-        [`database ${name}`, look],
-        ...whatWasSeen(look).flatMap((database): Gap[] => [
+      ...[...catalog.each].flatMap(([name, observed]): Gap[] => [
+        [`database ${name}`, observed],
+        ...observedValues(observed).flatMap((database): Gap[] => [
           [`Odoo in ${name}`, database.odoo],
           [`sequences of ${name}`, database.sequences],
           [`invalid indexes of ${name}`, database.invalid_indexes],
@@ -52,7 +52,7 @@ export function notLookedAt(evidence: Evidence): NotLookedAt[] {
     ["backups", evidence.backups],
     ["disk of the backups", evidence.backupDisk],
     ["days left on the disks", evidence.forecasts],
-    ...whatWasSeen(evidence.forecasts).flatMap((known) =>
+    ...observedValues(evidence.forecasts).flatMap((known) =>
       evidence.nodes
         .filter(({ name }) => !known.has(name))
         .map(({ name }): Gap => [
@@ -61,5 +61,7 @@ export function notLookedAt(evidence: Evidence): NotLookedAt[] {
         ]),
     ),
   ];
-  return gaps.flatMap(([what, look]) => (look && !look.seen ? [{ what, why: look.why }] : []));
+  return gaps.flatMap(([what, observed]) =>
+    observed && !observed.seen ? [{ what, why: observed.why }] : [],
+  );
 }

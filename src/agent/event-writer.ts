@@ -7,7 +7,7 @@ import type { Member } from "../members/member.ts";
 import { NodeHandle } from "../members/node-handle.ts";
 
 /** What the agent writes into the journal of events: what it was asked for, and what it sees of its nodes. */
-export class Diary {
+export class EventWriter {
   readonly #layout: Layout;
   readonly #owner: Owner | undefined;
   readonly #nodes = new Map<string, NodePast>();
@@ -32,7 +32,7 @@ export class Diary {
   }
 
   /** Which nodes came or went since the last look. Called at every look of the agent. */
-  look(members: Iterable<Member>): void {
+  observed(members: Iterable<Member>): void {
     for (const member of members) {
       const { node, observation } = member;
       // What an operation stops is not lost; that it was restarted shows afterwards.

@@ -6,7 +6,7 @@ import type { Progress } from "../progress.ts";
 import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
 
 /** What changes the cluster goes one after another: each order waits for its turn. */
-export class Turns {
+export class OperationQueue {
   readonly #log: Log;
   readonly #mutex = new Mutex();
   #current: string | undefined;

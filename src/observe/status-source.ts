@@ -20,17 +20,17 @@ import { ownPrimary, requireOwnPrimary, type Runtime } from "../members/runtime.
 const KEPT = 500;
 
 /** Milliseconds between two looks, and for each: what the agent does not look at by itself. */
-const ENDPOINT = { every: 5000, limit: 300 };
-const DISK = { every: 10_000, limit: 300 };
-/** Less than for the disk: that must be known also while what is kept aside is being counted. */
-const ASIDE_LIMIT = 150;
-const BACKUPS = { every: 3000, limit: 300 };
+const ENDPOINT = { every: 5000, timeout: 300 };
+const DISK = { every: 10_000, timeout: 300 };
+/** Less than for the disk: that must be known also while what was set aside is being counted. */
+const ASIDE_TIMEOUT = 150;
+const BACKUPS = { every: 3000, timeout: 300 };
 /** pg_database_size() looks at every file of a database. */
-const SIZES = { every: 300_000, limit: 30_000 };
+const SIZES = { every: 300_000, timeout: 30_000 };
 const NEW_DATABASE = 30_000;
 
 /** What the watch is told by the agent. */
-export interface Watched {
+export interface StatusInputs {
   readonly layout: Layout;
   readonly runtime: () => Runtime | undefined;
   /** Why there is no runtime, where something was applied. */
@@ -44,21 +44,21 @@ const NOTHING_KNOWN: BackupRecord = { record: undefined };
  * The status as the agent sees it: from what it has just seen anyway. Nothing is looked at while nobody asks.
  * It is made by the same rules as the status of the command line.
  */
-export class Watch {
-  readonly #watched: Watched;
+export class StatusSource {
+  readonly #inputs: StatusInputs;
   readonly #endpoints = new Map<string, Cached<boolean>>();
   readonly #disks = new Map<string, Cached<DiskUse>>();
   readonly #backups: Cached<BackupRecord>;
   readonly #sizes: Cached<ReadonlyMap<string, number>>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
-  constructor(watched: Watched) {
-    this.#watched = watched;
+  constructor(inputs: StatusInputs) {
+    this.#inputs = inputs;
     this.#backups = new Cached({
       ...BACKUPS,
-      look: async () => await readBackupStatus(watched.layout.stateDir),
+      read: async () => await readBackupStatus(inputs.layout.stateDir),
     });
-    this.#sizes = new Cached({ ...SIZES, look: async () => await this.#lookAtSizes() });
+    this.#sizes = new Cached({ ...SIZES, read: async () => await this.#readSizes() });
   }
 
   /**
@@ -68,7 +68,7 @@ export class Watch {
   async status(): Promise<StatusDocument> {
     const at = monotonic();
     if (this.#kept && at - this.#kept.at < KEPT) return await this.#kept.status;
-    const status = this.#look();
+    const status = this.#compose();
     this.#kept = { at, status };
     return await status;
   }
@@ -78,21 +78,21 @@ export class Watch {
    * not there yet. Undefined before.
    */
   databaseSizes(names: readonly string[] = []): ReadonlyMap<string, number> | undefined {
-    const runtime = this.#watched.runtime();
+    const runtime = this.#inputs.runtime();
     const answers = runtime && factsOf(ownPrimary(runtime)?.observation);
     // Without a primary a look would only fail.
     if (!answers) return undefined;
     const known = this.#sizes.last();
-    if (known && names.some((name) => !known.has(name))) this.#sizes.lookAgainAfter(NEW_DATABASE);
+    if (known && names.some((name) => !known.has(name))) this.#sizes.refreshAfter(NEW_DATABASE);
     return known;
   }
 
   /** The disk of a node's data directory; undefined where its file system does not answer. */
   async disk(node: NodeConfig): Promise<DiskUse | undefined> {
-    const { dataDir } = nodeLayoutOf(this.#watched.layout, node);
+    const { dataDir } = nodeLayoutOf(this.#inputs.layout, node);
     return await among(this.#disks, dataDir, {
       ...DISK,
-      look: async () => await diskUseOf(this.#watched.layout, node, ASIDE_LIMIT),
+      read: async () => await diskUseOf(this.#inputs.layout, node, ASIDE_TIMEOUT),
     }).now();
   }
 
@@ -101,11 +101,11 @@ export class Watch {
     return (await this.#backups.now())?.record;
   }
 
-  async #look(): Promise<StatusDocument> {
-    const runtime = this.#watched.runtime();
+  async #compose(): Promise<StatusDocument> {
+    const runtime = this.#inputs.runtime();
     if (!runtime) {
       throw (
-        this.#watched.failure() ??
+        this.#inputs.failure() ??
         new OdooPgError("not_running", { message: "Nothing was started here yet.", next: odooPg("up") })
       );
     }
@@ -114,10 +114,10 @@ export class Watch {
     const accepted = async (port: number): Promise<boolean | undefined> =>
       await among(this.#endpoints, `${host} ${port}`, {
         ...ENDPOINT,
-        look: async () => await accepts(host, port, ENDPOINT.limit),
+        read: async () => await accepts(host, port, ENDPOINT.timeout),
       }).now();
     const [report, readAnswers, writeAnswers, backups, disks] = await Promise.all([
-      this.#watched.report(),
+      this.#inputs.report(),
       accepted(config.endpoints.read.port),
       accepted(config.endpoints.write.port),
       this.#backups.now(),
@@ -128,13 +128,13 @@ export class Watch {
         ]),
       ),
     ]);
-    const looked = [...(upstream ? [upstream] : []), ...runtime.nodes.values()];
+    const observed = [...(upstream ? [upstream] : []), ...runtime.nodes.values()];
     return statusOf({
       config: upstream ? withUpstream(config, upstream.node) : config,
       // The agent knows what was applied, and no file.
       configChanged: false,
       record: { primary: state.primary, systemIdentifier: state.system_identifier },
-      observations: looked.map(({ observation }) => observation),
+      observations: observed.map(({ observation }) => observation),
       agent: report,
       databaseBytes: sum(this.databaseSizes()),
       disks: new Map(disks.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
@@ -145,8 +145,8 @@ export class Watch {
     });
   }
 
-  async #lookAtSizes(): Promise<ReadonlyMap<string, number>> {
-    const runtime = this.#watched.runtime();
+  async #readSizes(): Promise<ReadonlyMap<string, number>> {
+    const runtime = this.#inputs.runtime();
     if (!runtime) throw new Error("nothing runs");
     return await requireOwnPrimary(runtime).use(databaseSizes);
   }
@@ -154,12 +154,12 @@ export class Watch {
 
 /** The look of a name, made at the first time. */
 function among<T>(
-  looks: Map<string, Cached<T>>,
+  caches: Map<string, Cached<T>>,
   name: string,
-  looking: ConstructorParameters<typeof Cached<T>>[0],
+  options: ConstructorParameters<typeof Cached<T>>[0],
 ): Cached<T> {
-  const present = looks.get(name) ?? new Cached(looking);
-  looks.set(name, present);
+  const present = caches.get(name) ?? new Cached(options);
+  caches.set(name, present);
   return present;
 }
 

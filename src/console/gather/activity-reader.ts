@@ -13,22 +13,22 @@ import type { Activity } from "../../cluster/documents/console.ts";
 import { blockingOf, longTransactionsOf } from "./activity.ts";
 import type { PrimarySession } from "./primary-session.ts";
 
-/** Milliseconds between two looks: a little less than two turns of a second. `limit`: nobody waits for longer. */
-const LOOK = { every: 1900, limit: 300 };
-const STATEMENTS = { every: 15_000, limit: 300 };
+/** Milliseconds between two looks: a little less than two turns of a second. `timeout`: nobody waits for longer. */
+const ACTIVITY = { every: 1900, timeout: 300 };
+const STATEMENTS = { every: 15_000, timeout: 300 };
 
 /** Milliseconds after which an old look says nothing of now. */
 const TOO_OLD = 10_000;
 
 /** Databases in which pg_stat_statements is looked for, milliseconds until again, and statements that are shown. */
-const LOOKED_THROUGH = 50;
-const LOOK_THROUGH_EVERY = 60_000;
+const READ_THROUGH = 50;
+const READ_THROUGH_EVERY = 60_000;
 const STATEMENTS_SHOWN = 10;
 
 /** Names of tables that are kept. */
 const NAMES_KEPT = 1000;
 
-interface Looked {
+interface Reading {
   readonly at: number;
   readonly server: ServerActivity;
 }
@@ -44,9 +44,9 @@ export const NO_ACTIVITY: Activity = {
 };
 
 /** What goes on in the primary, looked at every two seconds while somebody asks. */
-export class ActivityLook {
+export class ActivityReader {
   readonly #session: PrimarySession;
-  readonly #look: Cached<Looked>;
+  readonly #read: Cached<Reading>;
   readonly #statements: Cached<readonly StatementRow[] | "library" | "extension" | undefined>;
   /** By database and OID. */
   readonly #names = new Map<string, string>();
@@ -56,17 +56,17 @@ export class ActivityLook {
 
   constructor(session: PrimarySession) {
     this.#session = session;
-    this.#look = new Cached({ ...LOOK, look: async () => await this.#lookNow() });
-    this.#statements = new Cached({ ...STATEMENTS, look: async () => await this.#lookAtStatements() });
+    this.#read = new Cached({ ...ACTIVITY, read: async () => await this.#readNow() });
+    this.#statements = new Cached({ ...STATEMENTS, read: async () => await this.#readStatements() });
   }
 
   /** What goes on; an old look rather than none, where the primary does not answer at once. Never throws. */
   async activity(): Promise<Activity> {
-    const looked = (await this.#look.now()) ?? this.#look.last();
-    if (!looked || now() - looked.at > TOO_OLD) return NO_ACTIVITY;
-    const { connections, max_connections, sessions } = looked.server;
+    const reading = (await this.#read.now()) ?? this.#read.last();
+    if (!reading || now() - reading.at > TOO_OLD) return NO_ACTIVITY;
+    const { connections, max_connections, sessions } = reading.server;
     return {
-      at: new Date(looked.at).toISOString(),
+      at: new Date(reading.at).toISOString(),
       connections,
       max_connections,
       blocking: blockingOf(sessions, (database, oid) => this.#names.get(`${oid} ${database}`)),
@@ -80,7 +80,7 @@ export class ActivityLook {
     return this.#databases;
   }
 
-  async #lookNow(): Promise<Looked> {
+  async #readNow(): Promise<Reading> {
     const server = await this.#session.ask(readActivity);
     this.#databases = server.databases;
     await this.#nameTables(server.sessions);
@@ -108,12 +108,12 @@ export class ActivityLook {
     }
   }
 
-  async #lookAtStatements(): Promise<readonly StatementRow[] | "library" | "extension" | undefined> {
+  async #readStatements(): Promise<readonly StatementRow[] | "library" | "extension" | undefined> {
     if (!(await this.#session.ask(countsStatements))) return "library";
     const known = this.#statementsIn;
-    const due = !known || now() - known.at > LOOK_THROUGH_EVERY;
+    const due = !known || now() - known.at > READ_THROUGH_EVERY;
     const places = due
-      ? ["postgres", ...this.#databases.filter((name) => name !== "postgres")].slice(0, LOOKED_THROUGH)
+      ? ["postgres", ...this.#databases.filter((name) => name !== "postgres")].slice(0, READ_THROUGH)
       : known.database === undefined
         ? []
         : [known.database];
