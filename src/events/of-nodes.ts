@@ -1,3 +1,4 @@
+import { showSeconds } from "../model/quantities.ts";
 import { sayOf } from "../model/silence.ts";
 import { factsOf, identityOf, isPrimary, type NodeObservation } from "../model/observation.ts";
 import type { NewEvent } from "./event.ts";
@@ -7,7 +8,10 @@ const SILENT_FOR = 2000;
 
 /** What is known of a node's coming and going: of the last answer, and whether its loss was told. */
 export interface NodePast {
+  /** When its server began: seconds since 1970. */
   readonly startedAt: number | undefined;
+  /** When it last answered: milliseconds since 1970. */
+  readonly answeredAt: number | undefined;
   readonly down: boolean;
 }
 
@@ -28,18 +32,27 @@ export function nodeEvents(
     const role = isPrimary(observation) ? "primary" : "replica";
     const words =
       past?.startedAt === startedAt ? "answers again" : restarted ? "was restarted" : "was started";
+    const text = `${name} (${role}) ${words}${past ? timesOf(past, startedAt, at) : ""}`;
     return {
-      past: { startedAt, down: false },
-      event: began
-        ? { kind: "node_started", by: "agent", node: name, text: `${name} (${role}) ${words}` }
-        : undefined,
+      past: { startedAt, answeredAt: at, down: false },
+      event: began ? { kind: "node_started", by: "agent", node: name, text } : undefined,
     };
   }
-  if (!past) return { past: { startedAt: undefined, down: true }, event: undefined };
+  if (!past) return { past: { startedAt: undefined, answeredAt: undefined, down: true }, event: undefined };
   if (past.down || (lastSeen !== undefined && at - lastSeen < SILENT_FOR)) return { past, event: undefined };
   const reason = answer.kind === "none" ? sayOf(answer.silence) : "does not answer";
   return {
     past: { ...past, down: true },
     event: { kind: "node_down", by: "agent", node: name, text: `${name} was lost: ${reason}` },
   };
+}
+
+/** Where the time of an outage went. A server's start is told by its host's clock: nonsense is left out. */
+function timesOf(past: NodePast, startedAt: number | undefined, at: number): string {
+  if (past.answeredAt === undefined) return "";
+  const silent = `: it was silent for ${showSeconds((at - past.answeredAt) / 1000)}`;
+  const start = startedAt === undefined || startedAt === past.startedAt ? undefined : startedAt * 1000;
+  if (start === undefined || start < past.answeredAt || start > at) return silent;
+  const until = showSeconds((start - past.answeredAt) / 1000);
+  return `${silent}, ${until} until its server was started and ${showSeconds((at - start) / 1000)} until that answered`;
 }

@@ -117,7 +117,10 @@ describe("the coming and going of a node", () => {
       return told.event ? [told.event.text] : [];
     });
   };
-  const up = (startedAt = STARTED): NodeObservation => seen("pg1", primaryFacts({ started_at: startedAt }));
+  const up = (startedAt = STARTED, at = NOW): NodeObservation => ({
+    ...seen("pg1", primaryFacts({ started_at: startedAt })),
+    at,
+  });
 
   test("is told once each, a short silence not at all", () => {
     expect(story([up(), silentSince(NOW, NOW + 1000), up()])).toEqual([]);
@@ -126,27 +129,35 @@ describe("the coming and going of a node", () => {
         up(),
         silentSince(NOW, NOW + 2500),
         silentSince(NOW, NOW + 9000),
-        up(STARTED + 9000),
-        up(STARTED + 9000),
+        up(NOW / 1000 + 9, NOW + 11_300),
+        up(NOW / 1000 + 9, NOW + 12_300),
       ]),
-    ).toEqual(["pg1 was lost: is not running", "pg1 (primary) was restarted"]);
-    expect(story([up(), silentSince(NOW, NOW + 2500), up()])).toEqual([
+    ).toEqual([
       "pg1 was lost: is not running",
-      "pg1 (primary) answers again",
+      "pg1 (primary) was restarted: it was silent for 11 s, 9.0 s until its server was started and 2.3 s until that answered",
+    ]);
+    expect(story([up(), silentSince(NOW, NOW + 2500), up(STARTED, NOW + 3000)])).toEqual([
+      "pg1 was lost: is not running",
+      "pg1 (primary) answers again: it was silent for 3.0 s",
     ]);
   });
 
   test("of somebody else's primary is told without knowing since when it runs", () => {
     const there = identified("upstream");
     expect(story([there, there])).toEqual([]);
-    expect(story([there, { ...silentSince(NOW, NOW + 2500), name: "upstream" }, there])).toEqual([
+    const back = { ...there, at: there.at + 4000 };
+    const lost = { ...silentSince(there.at, there.at + 2500), name: "upstream" };
+    expect(story([there, lost, back])).toEqual([
       "upstream was lost: is not running",
-      "upstream (primary) answers again",
+      "upstream (primary) answers again: it was silent for 4.0 s",
     ]);
   });
 
   test("a restart shows however short it was, and the first look tells nothing", () => {
-    expect(story([up(), up(STARTED + 5)])).toEqual(["pg1 (primary) was restarted"]);
+    // By a clock that differs from this host's, the parts would be nonsense.
+    expect(story([up(), up(STARTED + 5, NOW + 600)])).toEqual([
+      "pg1 (primary) was restarted: it was silent for 0.6 s",
+    ]);
     expect(story([silentSince(0, NOW), up()])).toEqual(["pg1 (primary) was started"]);
   });
 });
