@@ -1,5 +1,7 @@
-// Builds the console's page: one script and one style, minified, as texts that the program carries.
+// Builds the console's page: scripts and one style, minified, as texts that the program carries. What is not seen at
+// first is a script of its own, which the browser loads when it is asked for.
 import { build } from "esbuild";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundledFiles } from "./licences.mjs";
 
@@ -11,17 +13,21 @@ export const pageModule = "odoo-pg:page";
 /** Source files of the page that was built. */
 export const filesInPage = new Set();
 
-/** @returns {Promise<string>} source of a module that exports `script` and `style` */
+/** @returns {Promise<string>} source of a module that exports `files` */
 export async function pageModuleSource() {
   const { outputFiles, metafile } = await build({
     metafile: true,
-    entryPoints: [`${root}src/console/page/main.tsx`],
-    outdir: `${root}dist/page`,
+    absWorkingDir: root,
+    entryPoints: { console: "src/console/page/main.tsx" },
+    outdir: "dist/page",
+    entryNames: "[name].[hash]",
+    chunkNames: "[name].[hash]",
     write: false,
     bundle: true,
+    splitting: true,
     minify: true,
     platform: "browser",
-    format: "iife",
+    format: "esm",
     target: ["chrome111", "firefox113", "safari16.4"],
     jsx: "automatic",
     jsxImportSource: "preact",
@@ -29,11 +35,32 @@ export async function pageModuleSource() {
     logLevel: "warning",
   });
   for (const file of bundledFiles(metafile)) filesInPage.add(file);
-  const textOf = (ending) => outputFiles.find(({ path }) => path.endsWith(ending))?.text.trim() ?? "";
-  return [
-    `export const script = ${JSON.stringify(textOf(".js"))};`,
-    `export const style = ${JSON.stringify(textOf(".css"))};`,
-  ].join("\n");
+  const { outputs } = metafile;
+  const entry = Object.keys(outputs).find(
+    (name) => outputs[name].entryPoint !== undefined && outputs[name].entryPoint.endsWith("main.tsx"),
+  );
+  const first = new Set();
+  const addWithImports = (name) => {
+    if (first.has(name)) return;
+    first.add(name);
+    for (const imported of outputs[name].imports)
+      if (imported.kind === "import-statement") addWithImports(imported.path);
+  };
+  addWithImports(entry);
+  if (outputs[entry].cssBundle !== undefined) first.add(outputs[entry].cssBundle);
+  const files = Object.keys(outputs).map((name) => ({
+    name: path.basename(name),
+    text: outputFiles.find((file) => path.relative(root, file.path) === name)?.text.trim() ?? "",
+    role:
+      name === entry
+        ? "script"
+        : name.endsWith(".css")
+          ? "style"
+          : first.has(name)
+            ? "part of the script"
+            : "later",
+  }));
+  return `export const files = ${JSON.stringify(files)};`;
 }
 
 /** Plugin of esbuild. */

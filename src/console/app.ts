@@ -13,6 +13,7 @@ import { isPasswordOf, sameSecret, type ConsolePasswords } from "./access/passwo
 import { SIGN_IN_LIFETIME, type Role, type SignIn, type SignIns } from "./access/sign-ins.ts";
 import type { Tries } from "./access/tries.ts";
 import { actionSchema, confirmationOf, type Action } from "../model/console-actions.ts";
+import { readingSchema } from "../model/console-readings.ts";
 import { errorAnswer, notAllowed, signInNeeded } from "./answers.ts";
 import type { Principal } from "../cluster/documents/console.ts";
 import { eventStream } from "./event-stream.ts";
@@ -20,6 +21,7 @@ import type { Feed } from "./feed.ts";
 import { forPrincipal } from "./for-principal.ts";
 import type { Jobs } from "./jobs.ts";
 import type { PageFile } from "./page-files.ts";
+import type { Readings } from "./readings.ts";
 import { SIGN_IN_POLICY, signInPage } from "./sign-in-page.ts";
 import type { ConsoleSource } from "./source.ts";
 
@@ -30,6 +32,7 @@ export interface ConsoleParts {
   readonly source: ConsoleSource;
   readonly feed: Feed;
   readonly jobs: Jobs;
+  readonly readings: Readings;
   readonly signIns: SignIns;
   readonly keys: OneTimeKeys;
   readonly tries: Tries;
@@ -65,7 +68,7 @@ const orderSchema = z.strictObject({ action: actionSchema, confirm: z.string().m
 /**
  * The console at one address. Who may what:
  * - looking: on loopback everybody, elsewhere who has signed in
- * - statements, lines of commands, and orders: operators who have signed in
+ * - statements, lines of commands, what stands behind the first page, and orders: operators who have signed in
  * @param certified whether the certificate of the door is good for a name
  */
 export function consoleApp(
@@ -240,17 +243,30 @@ export function consoleApp(
     return context.body(eventStream(feed, { isOperator: role === "operator", mayGoOn }));
   });
 
-  /** @throws OdooPgError sign_in_needed, not_allowed */
-  const operator = (context: Context<Env>): Role => {
+  /** An operator who has signed in. @throws OdooPgError sign_in_needed, not_allowed */
+  const operatorWhoLooks = (context: Context<Env>): SignIn => {
     const { role, signIn } = client(context);
     if (!signIn)
       throw notAllowed(
         "Only an operator who has signed in may do this.",
         nextStep`${odooPg("console")} prints a link that signs in.`,
       );
-    if (!sameSecret(context.req.header(TOKEN_HEADER) ?? "", signIn.token))
-      throw notAllowed("The page's token is missing or old.", "Load the page again.");
     if (role !== "operator") throw notAllowed("A viewer may look, and do nothing.", "Sign in as operator.");
+    return signIn;
+  };
+  app.get("/api/read", async (context) => {
+    operatorWhoLooks(context);
+    const reading = readingSchema.safeParse(context.req.query());
+    if (!reading.success)
+      throw new OdooPgError("usage", { message: "There is nothing of that name to read." });
+    return context.json(await parts.readings.read(reading.data));
+  });
+
+  /** @throws OdooPgError sign_in_needed, not_allowed */
+  const operator = (context: Context<Env>): Role => {
+    const { role, token } = operatorWhoLooks(context);
+    if (!sameSecret(context.req.header(TOKEN_HEADER) ?? "", token))
+      throw notAllowed("The page's token is missing or old.", "Load the page again.");
     if (parts.readOnly)
       throw notAllowed(
         "By the configuration nothing can be done from here.",

@@ -11,53 +11,159 @@ export type Plan =
  * shell reads them, and a name is never taken for an option.
  */
 export function argumentsOf(action: Action): readonly string[] {
-  if (action.kind === "backup") {
-    const { database } = action;
-    return ["backup", "create", ...(database === undefined ? ["--all"] : operands(database))];
+  let args: readonly string[];
+  switch (action.kind) {
+    case "backup":
+      args = ["backup", "create", ...(action.database === undefined ? ["--all"] : operands(action.database))];
+      break;
+    case "prove":
+      args = ["backup", "restore-check", ...(action.backup === undefined ? [] : operands(action.backup))];
+      break;
+    case "restore_copy":
+      args = ["restore", `--as=${action.as}`, ...operands(action.backup)];
+      break;
+    case "switchover":
+      args = ["switchover", ...(action.to === undefined ? [] : ["--to", action.to])];
+      break;
+    case "reseed":
+    case "rejoin":
+      args = [action.kind, ...operands(action.node)];
+      break;
+    case "copy": {
+      const harmless = action.neutralize ? ["--neutralize"] : [];
+      args = ["db", "copy", ...harmless, ...operands(action.source, action.copy)];
+      break;
+    }
+    case "refresh_staging": {
+      const { source, copy } = action;
+      args = ["db", "copy", "--neutralize", "--replace", `--confirm=${copy}`, ...operands(source, copy)];
+      break;
+    }
+    case "rename_database":
+      args = ["db", "rename", "--yes", ...operands(action.database, action.to)];
+      break;
+    case "drop_database":
+      args = ["db", "drop", `--confirm=${action.database}`, ...operands(action.database)];
+      break;
+    case "accept_setting":
+      args = ["tune", "--apply", `--only=${action.setting}`];
+      break;
+    case "test_alarms":
+      args = ["alarms", "test"];
+      break;
+    case "cancel_session":
+      args = ["sessions", "cancel", String(action.pid)];
+      break;
+    case "terminate_session":
+      args = ["sessions", "terminate", String(action.pid)];
+      break;
   }
-  if (action.kind === "restore_copy") return ["restore", "--as", action.as, ...operands(action.backup)];
-  if (action.kind === "copy_neutralized")
-    return ["db", "copy", "--neutralize", ...operands(action.source, action.copy)];
-  if (action.kind === "switchover")
-    return ["switchover", ...(action.to === undefined ? [] : ["--to", action.to])];
-  if (action.kind === "cancel_session") return ["sessions", "cancel", String(action.pid)];
-  if (action.kind === "terminate_session") return ["sessions", "terminate", String(action.pid)];
-  return [action.kind, ...operands(action.node)];
+  return args;
+}
+
+/** The action whose command this is, by its arguments behind `odoo-pg`; undefined where the page has none for it. */
+export function actionOf(args: readonly string[]): Action | undefined {
+  const last = args.at(-1) ?? "";
+  const candidates: readonly Action[] = [
+    { kind: "backup" },
+    { kind: "backup", database: last },
+    { kind: "prove" },
+    { kind: "prove", backup: last },
+    { kind: "switchover" },
+    { kind: "switchover", to: last },
+    { kind: "reseed", node: last },
+    { kind: "rejoin", node: last },
+    { kind: "test_alarms" },
+  ];
+  return candidates.find((candidate) => isSame(argumentsOf(candidate), args));
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((arg, index) => arg === other[index]);
 }
 
 export function planOf(action: Action): Plan {
-  if (action.kind === "backup") {
-    return words(
-      action.database === undefined
-        ? "Every database is backed up now, with its attachments, as the schedule does."
-        : `Database "${action.database}" is backed up now, with its attachments.`,
-      "No database is changed. Expired backups are removed afterwards, as after every run.",
-    );
+  let plan: Plan;
+  switch (action.kind) {
+    case "backup":
+      plan = words(
+        action.database === undefined
+          ? "Every database is backed up now, with its attachments, as the schedule does."
+          : `Database "${action.database}" is backed up now, with its attachments.`,
+        "No database is changed. Expired backups are removed afterwards, as after every run.",
+      );
+      break;
+    case "prove":
+      plan = words(
+        `${action.backup === undefined ? "The newest backup of each database" : `Backup ${action.backup}`} is restored into a scratch database and compared, which is dropped afterwards.`,
+        "No database that exists is changed. It needs as much room as the original meanwhile.",
+      );
+      break;
+    case "restore_copy":
+      plan = words(
+        `Backup ${action.backup} is restored into the new database "${action.as}", and compared before it counts.`,
+        "No database that exists is changed. It needs as much room as the original.",
+        `"${action.as}" is live: its scheduled actions and mail servers are on. For a trial, make a neutralised copy of it.`,
+      );
+      break;
+    case "copy":
+      plan = words(
+        `Database "${action.source}" is copied to the new database "${action.copy}", while others work in it.`,
+        action.neutralize
+          ? "The copy is made harmless before any Odoo can see it: its scheduled actions and mail servers are off."
+          : `The copy is LIVE: an Odoo that opens it sends mail and runs scheduled actions as "${action.source}" does.`,
+        `"${action.source}" is not changed. The copy needs as much room as the original.`,
+      );
+      break;
+    case "refresh_staging":
+      plan = words(
+        `Database "${action.source}" is copied, and the copy made harmless: scheduled actions and mail servers are off.`,
+        `Then it takes the place of "${action.copy}", which goes with all that was done in it.`,
+        `"${action.source}" is not changed. If anything fails, "${action.copy}" stays as it is.`,
+      );
+      break;
+    case "rename_database":
+      plan = words(
+        `Database "${action.database}" is called "${action.to}" from then on, with its filestore.`,
+        "Sessions in it are ended. An Odoo that names it in its configuration has to be told.",
+      );
+      break;
+    case "drop_database":
+      plan = words(
+        `Database "${action.database}" goes, with its filestore. Nothing but its backups brings it back.`,
+        "Its backups stay until they expire.",
+      );
+      break;
+    case "test_alarms":
+      plan = words("A test is sent through each channel that the configuration names. Nothing else happens.");
+      break;
+    case "accept_setting":
+      plan = { kind: "dry run", args: [...argumentsOf(action), "--dry-run"] };
+      break;
+    case "switchover":
+    case "reseed":
+    case "rejoin":
+    case "cancel_session":
+    case "terminate_session":
+      plan = dryRunOf(argumentsOf(action));
+      break;
   }
-  if (action.kind === "restore_copy") {
-    return words(
-      `Backup ${action.backup} is restored into the new database "${action.as}", and compared before it counts.`,
-      "No database that exists is changed. It needs as much room as the original.",
-      `"${action.as}" is live: its scheduled actions and mail servers are on. For a trial, make a neutralised copy of it.`,
-    );
-  }
-  if (action.kind === "copy_neutralized") {
-    return words(
-      `Database "${action.source}" is copied to the new database "${action.copy}", while others work in it.`,
-      "The copy is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.",
-      `"${action.source}" is not changed. The copy needs as much room as the original.`,
-    );
-  }
-  const args = argumentsOf(action);
+  return plan;
+}
+
+function dryRunOf(args: readonly string[]): Plan {
   const named = args[0] === "sessions" ? 2 : 1;
   return { kind: "dry run", args: [...args.slice(0, named), "--dry-run", ...args.slice(named)] };
 }
 
 /** What is wrong with an action, beyond what its command says itself. */
-export function problemOf(action: Action): string | undefined {
+export function problemOf(action: Action, configFile: string | undefined): string | undefined {
   // A command takes the path of a file, too. From the page, only what odoo-pg has made is restored.
-  if (action.kind === "restore_copy" && (action.backup.includes("/") || !isBackupId(action.backup)))
-    return `"${action.backup}" is not the id of a backup`;
+  const backup = action.kind === "restore_copy" || action.kind === "prove" ? action.backup : undefined;
+  if (backup !== undefined && (backup.includes("/") || !isBackupId(backup)))
+    return `"${backup}" is not the id of a backup`;
+  if (action.kind === "accept_setting" && configFile === undefined)
+    return "this cluster was started without a configuration file, so there is none to write into";
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import { SignIns } from "./access/sign-ins.ts";
 import { Tries } from "./access/tries.ts";
 import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
+import { Readings } from "./readings.ts";
 import type { ConsoleSource } from "./source.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureNodeCertificate } from "../postgres/certificates.ts";
@@ -53,6 +54,7 @@ export class ConsoleServer {
   readonly #keys = new OneTimeKeys();
   readonly #tries = new Tries();
   readonly #jobs: Jobs;
+  readonly #readings: Readings;
   readonly #feed: Feed;
   /** What is wanted; undefined where there is to be no console. */
   #wanted: Config | undefined;
@@ -71,6 +73,11 @@ export class ConsoleServer {
       program: options.program,
       configFile: () => options.source.configFile(),
       changed: () => this.#feed.changed(),
+    });
+    this.#readings = new Readings({
+      stateDir: options.layout.stateDir,
+      program: options.program,
+      configFile: () => options.source.configFile(),
     });
     this.#feed = new Feed(options.source, () => this.#jobs.list());
   }
@@ -181,6 +188,7 @@ export class ConsoleServer {
         source,
         feed: this.#feed,
         jobs: this.#jobs,
+        readings: this.#readings,
         signIns: this.#signIns,
         keys: this.#keys,
         tries: this.#tries,

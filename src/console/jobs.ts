@@ -44,7 +44,7 @@ export class Jobs {
 
   /** Shows what an action would do. @throws OdooPgError refused when too much is under way; usage for what cannot be. */
   plan(action: Action, by: string): Job {
-    refuseUnfit(action);
+    this.#refuseUnfit(action);
     const plan = planOf(action);
     const job = this.#newJob(action, by, true, plan.kind === "words" ? plan.lines : []);
     if (plan.kind === "dry run") return this.#start(job, plan.args);
@@ -55,7 +55,7 @@ export class Jobs {
 
   /** Starts the command of an action. @throws OdooPgError as `plan`. */
   act(action: Action, by: string): Job {
-    refuseUnfit(action);
+    this.#refuseUnfit(action);
     return this.#start(this.#newJob(action, by, false, []), argumentsOf(action));
   }
 
@@ -95,6 +95,12 @@ export class Jobs {
     return job;
   }
 
+  #refuseUnfit(action: Action): void {
+    const problem = problemOf(action, this.#options.configFile());
+    if (problem !== undefined)
+      throw new OdooPgError("usage", { message: problem, safe: "Nothing was changed." });
+  }
+
   #newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {
     const command = { ...odooPg(...argumentsOf(action)), config: this.#options.configFile() };
     return {
@@ -120,10 +126,4 @@ export class Jobs {
     this.#jobs = this.#jobs.map((job) => (job.id === id ? change(job) : job));
     this.#options.changed();
   }
-}
-
-function refuseUnfit(action: Action): void {
-  const problem = problemOf(action);
-  if (problem !== undefined)
-    throw new OdooPgError("usage", { message: problem, safe: "Nothing was changed." });
 }

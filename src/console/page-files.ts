@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { script, style } from "odoo-pg:page";
+import { files } from "odoo-pg:page";
 
 export interface PageFile {
   readonly path: string;
@@ -8,6 +7,8 @@ export interface PageFile {
   readonly body: string;
   /** Whether the path names the content, so that a browser may keep it for ever. */
   readonly immutable: boolean;
+  /** Whether it is loaded only when it is asked for. */
+  readonly later: boolean;
 }
 
 /**
@@ -16,25 +17,30 @@ export interface PageFile {
 export const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/** All that a browser loads to show the console: the page at `/`, its script and its style. */
+/** All that a browser loads to show the console: the page at `/`, its scripts and its style. */
 export function pageFiles(): readonly PageFile[] {
-  const scriptPath = `/assets/console.${hashOf(script)}.js`;
-  const stylePath = `/assets/console.${hashOf(style)}.css`;
-  return [
-    { path: "/", type: "text/html; charset=utf-8", body: html(scriptPath, stylePath), immutable: false },
-    { path: scriptPath, type: "text/javascript; charset=utf-8", body: script, immutable: true },
-    { path: stylePath, type: "text/css; charset=utf-8", body: style, immutable: true },
-  ];
-}
-
-function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+  const assets = files.map(({ name, text, role }): PageFile => ({
+    path: `/assets/${name}`,
+    type: `${role === "style" || name.endsWith(".css") ? "text/css" : "text/javascript"}; charset=utf-8`,
+    body: text,
+    immutable: true,
+    later: role === "later",
+  }));
+  const body = html(
+    files.flatMap(({ name, role }) => {
+      const path = `/assets/${name}`;
+      if (role === "style") return [`<link rel="stylesheet" href="${path}">`];
+      if (role === "script") return [`<script type="module" src="${path}"></script>`];
+      return role === "part of the script" ? [`<link rel="modulepreload" href="${path}">`] : [];
+    }),
+  );
+  return [{ path: "/", type: "text/html; charset=utf-8", body, immutable: false, later: false }, ...assets];
 }
 
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M4 4v8h6' fill='none' stroke='%23678' stroke-width='1.5'/%3E%3Ccircle cx='4' cy='4' r='3' fill='%23386'/%3E%3Ccircle cx='12' cy='12' r='3' fill='%23386'/%3E%3C/svg%3E";
 
-function html(scriptPath: string, stylePath: string): string {
+function html(loaded: readonly string[]): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -44,8 +50,7 @@ function html(scriptPath: string, stylePath: string): string {
 <meta name="robots" content="noindex">
 <title>odoo-pg</title>
 <link rel="icon" href="${ICON}">
-<link rel="stylesheet" href="${stylePath}">
-<script src="${scriptPath}" defer></script>
+${loaded.join("\n")}
 </head>
 <body>
 <div id="console"><noscript>The console needs JavaScript. Without it: <code>odoo-pg status</code></noscript></div>

@@ -8,20 +8,31 @@ const name = z.string().min(1).max(200);
  */
 export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("backup"), database: name.optional() }),
+  /** Restores backups into scratch databases and compares: the newest of each database, or one. */
+  z.strictObject({ kind: z.literal("prove"), backup: name.optional() }),
   z.strictObject({ kind: z.literal("restore_copy"), backup: name, as: name }),
   z.strictObject({ kind: z.literal("switchover"), to: name.optional() }),
   z.strictObject({ kind: z.literal("reseed"), node: name }),
   z.strictObject({ kind: z.literal("rejoin"), node: name }),
-  z.strictObject({ kind: z.literal("copy_neutralized"), source: name, copy: name }),
+  z.strictObject({ kind: z.literal("copy"), source: name, copy: name, neutralize: z.boolean() }),
+  /** Puts a new copy, neutralised, in the place of a staging database. */
+  z.strictObject({ kind: z.literal("refresh_staging"), source: name, copy: name }),
+  z.strictObject({ kind: z.literal("rename_database"), database: name, to: name }),
+  z.strictObject({ kind: z.literal("drop_database"), database: name }),
+  /** Writes one setting that `tune` advises into the configuration file. */
+  z.strictObject({ kind: z.literal("accept_setting"), setting: name }),
+  z.strictObject({ kind: z.literal("test_alarms") }),
   z.strictObject({ kind: z.literal("cancel_session"), pid: z.int().positive() }),
   z.strictObject({ kind: z.literal("terminate_session"), pid: z.int().positive() }),
 ]);
 export type Action = z.output<typeof actionSchema>;
 
 /**
- * What has to be typed before an action: the node whose data is replaced, as the old data is the last copy of what only
- * that node has. Undefined where a click is enough. It is sent as `confirm`.
+ * What has to be typed before an action: the node or the database whose data is replaced or goes, as it may be the last
+ * copy of what only that one has. Undefined where a click is enough. It is sent as `confirm`.
  */
 export function confirmationOf(action: Action): string | undefined {
-  return action.kind === "reseed" || action.kind === "rejoin" ? action.node : undefined;
+  if (action.kind === "reseed" || action.kind === "rejoin") return action.node;
+  if (action.kind === "refresh_staging") return action.copy;
+  return action.kind === "drop_database" ? action.database : undefined;
 }

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { actionSchema, confirmationOf, type Action } from "../../src/model/console-actions.ts";
 import { odooPg, printCommand } from "../../src/next-step.ts";
-import { argumentsOf, planOf, problemOf } from "../../src/console/commands.ts";
+import { actionOf, argumentsOf, planOf, problemOf } from "../../src/console/commands.ts";
 import { forPrincipal } from "../../src/console/for-principal.ts";
 import { gathered } from "./gathered.ts";
 import type { ConsoleDocument } from "../../src/cluster/documents/console.ts";
@@ -12,7 +12,7 @@ test.each<[Action, string, string | undefined]>([
   [{ kind: "backup", database: "shop" }, "odoo-pg backup create shop", undefined],
   [
     { kind: "restore_copy", backup: "shop_20260301_1200", as: "trial" },
-    "odoo-pg restore --as trial shop_20260301_1200",
+    "odoo-pg restore --as=trial shop_20260301_1200",
     undefined,
   ],
   [{ kind: "switchover" }, "odoo-pg switchover", "switchover --dry-run"],
@@ -20,9 +20,32 @@ test.each<[Action, string, string | undefined]>([
   [{ kind: "reseed", node: "pg2" }, "odoo-pg reseed pg2", "reseed --dry-run pg2"],
   [{ kind: "rejoin", node: "pg1" }, "odoo-pg rejoin pg1", "rejoin --dry-run pg1"],
   [
-    { kind: "copy_neutralized", source: "shop", copy: "my shop's copy" },
+    { kind: "copy", source: "shop", copy: "my shop's copy", neutralize: true },
     "odoo-pg db copy --neutralize shop 'my shop'\\''s copy'",
     undefined,
+  ],
+  [{ kind: "copy", source: "shop", copy: "live", neutralize: false }, "odoo-pg db copy shop live", undefined],
+  [
+    { kind: "refresh_staging", source: "shop", copy: "staging" },
+    "odoo-pg db copy --neutralize --replace --confirm=staging shop staging",
+    undefined,
+  ],
+  [
+    { kind: "rename_database", database: "shop", to: "store" },
+    "odoo-pg db rename --yes shop store",
+    undefined,
+  ],
+  [{ kind: "drop_database", database: "shop" }, "odoo-pg db drop --confirm=shop shop", undefined],
+  [{ kind: "prove" }, "odoo-pg backup restore-check", undefined],
+  [
+    { kind: "prove", backup: "shop_20260301_1200" },
+    "odoo-pg backup restore-check shop_20260301_1200",
+    undefined,
+  ],
+  [
+    { kind: "accept_setting", setting: "work_mem" },
+    "odoo-pg tune --apply --only=work_mem",
+    "tune --apply --only=work_mem --dry-run",
   ],
   [{ kind: "cancel_session", pid: 7 }, "odoo-pg sessions cancel 7", "sessions cancel --dry-run 7"],
   [{ kind: "terminate_session", pid: 7 }, "odoo-pg sessions terminate 7", "sessions terminate --dry-run 7"],
@@ -30,8 +53,23 @@ test.each<[Action, string, string | undefined]>([
   expect(printCommand(odooPg(...argumentsOf(action)))).toBe(command);
   const plan = planOf(action);
   expect(plan.kind === "dry run" ? plan.args.join(" ") : undefined).toBe(dryRun);
-  if (plan.kind === "words") expect(plan.lines.length).toBeGreaterThan(1);
-  expect(problemOf(action)).toBeUndefined();
+  if (plan.kind === "words") expect(plan.lines.length).toBeGreaterThan(0);
+  expect(problemOf(action, "/etc/odoo-pg.yaml")).toBeUndefined();
+});
+
+test.each<Action>([
+  { kind: "backup" },
+  { kind: "backup", database: "-shop" },
+  { kind: "prove" },
+  { kind: "switchover", to: "pg2" },
+  { kind: "reseed", node: "pg2" },
+])("the command of %j has a button, which is that action", (action) => {
+  expect(actionOf(argumentsOf(action))).toEqual(action);
+});
+
+test("a command for which the page has nothing has no button", () => {
+  expect(actionOf(["destroy", "--confirm", "odoo"])).toBeUndefined();
+  expect(actionOf(["psql", "--", "-c", "DROP DATABASE shop"])).toBeUndefined();
 });
 
 const text = fc.oneof(fc.constantFrom("-x", "--all", "--config=/x", "--"), fc.string({ minLength: 1 }));
@@ -39,13 +77,16 @@ const text = fc.oneof(fc.constantFrom("-x", "--all", "--config=/x", "--"), fc.st
 test("whatever a name is, it is never read as an option of a command", () => {
   fc.assert(
     fc.property(text, text, (one, other) => {
-      for (const action of [
-        { kind: "backup", database: one },
-        { kind: "reseed", node: one },
-        { kind: "copy_neutralized", source: one, copy: other },
-      ] satisfies Action[]) {
+      const actions: readonly [Action, readonly string[]][] = [
+        [{ kind: "backup", database: one }, [one]],
+        [{ kind: "reseed", node: one }, [one]],
+        [{ kind: "copy", source: one, copy: other, neutralize: true }, [one, other]],
+        [{ kind: "refresh_staging", source: one, copy: other }, [one, other]],
+        [{ kind: "rename_database", database: one, to: other }, [one, other]],
+        [{ kind: "drop_database", database: one }, [one]],
+      ];
+      for (const [action, names] of actions) {
         const args = argumentsOf(action);
-        const names = Object.entries(action).flatMap(([key, value]) => (key === "kind" ? [] : [value]));
         const end = args.indexOf("--");
         const first = args.length - names.length;
         expect(args.slice(first)).toEqual(names);
@@ -59,7 +100,9 @@ describe("an action", () => {
   test.each(["/etc/passwd", "../shop_20260301_1200", "shop", "-x_20260301_1200", "./shop_20260301_1200"])(
     "never restores the path %s",
     (backup) => {
-      expect(problemOf({ kind: "restore_copy", backup, as: "trial" })).toContain("is not the id of a backup");
+      expect(problemOf({ kind: "restore_copy", backup, as: "trial" }, undefined)).toContain(
+        "is not the id of a backup",
+      );
     },
   );
 
@@ -80,6 +123,8 @@ describe("an action", () => {
   test("that replaces a node's data needs the node's name typed", () => {
     expect(confirmationOf({ kind: "reseed", node: "pg2" })).toBe("pg2");
     expect(confirmationOf({ kind: "rejoin", node: "pg1" })).toBe("pg1");
+    expect(confirmationOf({ kind: "drop_database", database: "shop" })).toBe("shop");
+    expect(confirmationOf({ kind: "refresh_staging", source: "shop", copy: "staging" })).toBe("staging");
     expect(confirmationOf({ kind: "switchover" })).toBeUndefined();
   });
 });

@@ -42,7 +42,7 @@ async function signedIn(role: "viewer" | "operator" = "operator") {
 }
 
 async function tokenOf(principal: Principal): Promise<string> {
-  const { token } = z.object({ token: z.string() }).parse((await principal.ask("/api/visitor")).json());
+  const { token } = z.object({ token: z.string() }).parse((await principal.ask("/api/principal")).json());
   return token;
 }
 
@@ -84,7 +84,7 @@ async function ended(principal: Principal, { id }: Job): Promise<Job> {
 describe("looking", () => {
   test("needs no sign-in on loopback: the page, what it shows, and its files", async () => {
     const anybody = new Principal(url);
-    expect((await anybody.ask("/api/visitor")).json()).toEqual({
+    expect((await anybody.ask("/api/principal")).json()).toEqual({
       role: "viewer",
       signed_in: false,
       read_only: false,
@@ -150,12 +150,12 @@ describe("signing in", () => {
     expect(answer.status).toBe(303);
     expect(answer.headers.location).toBe("/");
     expect(answer.headers["set-cookie"]?.[0]).toMatch(/HttpOnly.*SameSite=Strict/i);
-    expect((await first.ask("/api/visitor")).json()).toMatchObject({ role: "operator", signed_in: true });
+    expect((await first.ask("/api/principal")).json()).toMatchObject({ role: "operator", signed_in: true });
     const second = new Principal(url);
     expect((await second.ask(path)).status).toBe(401);
-    expect((await second.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
+    expect((await second.ask("/api/principal")).json()).toMatchObject({ signed_in: false });
     expect((await first.ask("/sign-out", { method: "POST" })).status).toBe(303);
-    expect((await first.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
+    expect((await first.ask("/api/principal")).json()).toMatchObject({ signed_in: false });
   });
 
   test("by the passwords that were generated, which only their owner can read and no log holds", async () => {
@@ -166,7 +166,7 @@ describe("signing in", () => {
       expect(statSync(file).mode & 0o777).toBe(0o600);
       expect(password(role)).toMatch(/^[A-Za-z0-9]{32}$/);
       const { principal } = await signedIn(role);
-      expect((await principal.ask("/api/visitor")).json()).toMatchObject({ role, signed_in: true });
+      expect((await principal.ask("/api/principal")).json()).toMatchObject({ role, signed_in: true });
     }
     // A role's password is not that of the other.
     expect((await new Principal(url).signIn("operator", password("viewer"))).status).toBe(401);
@@ -296,7 +296,7 @@ describe("the stream", () => {
     expect(response.headers["content-type"]).toContain("text/event-stream");
     response.setEncoding("utf8");
     const told = events(response, (text) => text.includes("Copied for the stream"));
-    const copy = { kind: "copy_neutralized", source: "a", copy: "Copied for the stream" };
+    const copy = { kind: "copy", source: "a", copy: "Copied for the stream", neutralize: true };
     await principal.post("/api/plan", copy, headers);
     expect(await told).toMatch(/^event: document\ndata: \{"version":1,/);
   });
@@ -370,8 +370,8 @@ describe("the listener", () => {
     other.close();
     await once(other, "close");
     await waitFor("the console to open", async () => (await cluster.status()).verdict === "ok");
-    expect((await new Principal(`http://127.0.0.1:${taken}`).ask("/api/visitor")).status).toBe(200);
-    await expect(new Principal(url).ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
+    expect((await new Principal(`http://127.0.0.1:${taken}`).ask("/api/principal")).status).toBe(200);
+    await expect(new Principal(url).ask("/api/principal")).rejects.toThrow(/ECONNREFUSED/);
     cluster.configure({ console: { port } });
     await cluster.up();
   });
@@ -380,7 +380,10 @@ describe("the listener", () => {
     cluster.configure({ console: { port, read_only: true } });
     await cluster.up();
     const { principal, headers } = await signedIn();
-    expect((await principal.ask("/api/visitor")).json()).toMatchObject({ read_only: true, role: "operator" });
+    expect((await principal.ask("/api/principal")).json()).toMatchObject({
+      read_only: true,
+      role: "operator",
+    });
     const order = { action: { kind: "backup" } };
     expect(errorOf(await principal.post("/api/act", order, headers))).toEqual({
       status: 403,
@@ -389,11 +392,11 @@ describe("the listener", () => {
     expect(errorOf(await principal.post("/api/plan", { kind: "backup" }, headers)).status).toBe(403);
     cluster.configure({ console: { enabled: false } });
     await cluster.up();
-    await expect(principal.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
+    await expect(principal.ask("/api/principal")).rejects.toThrow(/ECONNREFUSED/);
     expect((await cluster.run(["console"])).stderr).toContain("turned off");
     cluster.configure({});
     await cluster.up();
-    expect((await new Principal(url).ask("/api/visitor")).status).toBe(200);
+    expect((await new Principal(url).ask("/api/principal")).status).toBe(200);
   });
 
   test("closes with the agent, which takes its jobs along, and opens with the next one", async () => {
@@ -415,9 +418,77 @@ describe("the listener", () => {
     const [job = 0] = jobs();
     process.kill(cluster.agent(), "SIGKILL");
     await waitFor("the job to end with the agent", () => !isAlive(job));
-    await expect(principal.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
+    await expect(principal.ask("/api/principal")).rejects.toThrow(/ECONNREFUSED/);
     await holder.rows("ROLLBACK");
     await cluster.up();
-    expect((await principal.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
+    expect((await principal.ask("/api/principal")).json()).toMatchObject({ signed_in: false });
+  });
+});
+
+describe("what stands behind the overview", () => {
+  const readings = {
+    doctor: z.object({ findings: z.object({ message: z.string(), next_step: z.unknown() }).array() }),
+    settings: z.object({
+      values: z
+        .object({ path: z.string(), text: z.string(), origin: z.object({ kind: z.string() }) })
+        .array(),
+    }),
+    advice: z.object({
+      settings: z.object({ name: z.string(), now: z.string(), to_write: z.boolean() }).array(),
+    }),
+    roles: z.object({ roles: z.object({ name: z.string(), databases: z.string().array() }).array() }),
+    alarms: z.object({ alarms: z.unknown().array(), failing_channels: z.unknown().array() }),
+    backups: z.object({ dir: z.string(), backups: z.unknown().array(), unreadable: z.unknown().array() }),
+  };
+
+  test("is for operators, and for nobody else", async () => {
+    expect(errorOf(await new Principal(url).ask("/api/read?what=doctor"))).toEqual({
+      status: 403,
+      code: "not_allowed",
+    });
+    const { principal } = await signedIn("viewer");
+    expect(errorOf(await principal.ask("/api/read?what=log&of=pg1"))).toEqual({
+      status: 403,
+      code: "not_allowed",
+    });
+  });
+
+  test("is what the command prints", async () => {
+    const { principal } = await signedIn();
+    for (const [what, schema] of Object.entries(readings)) {
+      const answer = await principal.ask(`/api/read?what=${what}`);
+      expect([what, schema.safeParse(answer.json()).error?.issues]).toEqual([what, undefined]);
+    }
+    const { values } = readings.settings.parse((await principal.ask("/api/read?what=settings")).json());
+    expect(values.find(({ path }) => path === "console.port")).toMatchObject({
+      text: String(port),
+      origin: { kind: "file" },
+    });
+  });
+
+  test("is of a log only what is looked for, whatever that text is", async () => {
+    const { principal } = await signedIn();
+    const lines = async (query: string): Promise<readonly string[]> =>
+      z
+        .object({ lines: z.string().array() })
+        .parse((await principal.ask(`/api/read?what=log&${query}`)).json()).lines;
+    const found = await lines("of=pg1&match=READY%20to%20accept");
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.filter((line) => !/ready to accept/.test(line))).toEqual([]);
+    expect((await lines("of=pg1")).length).toBeGreaterThan(found.length);
+    expect(await lines(`of=pg1&match=${encodeURIComponent("--follow")}`)).toEqual([]);
+  });
+
+  test.each([
+    "what=destroy",
+    "what=log&of=../../etc/passwd",
+    "what=log&of=--config%3D/x",
+    "what=doctor&x=1",
+    "",
+  ])("is nothing for %j", async (query) => {
+    const { principal } = await signedIn();
+    expect((await principal.ask(`/api/read?${query}`)).json()).toMatchObject({
+      error: { code: expect.any(String) },
+    });
   });
 });

@@ -96,7 +96,7 @@ test("eight may run; they end with the agent, also those that do not want to; th
 
 test("a job shows its command with the configuration that it needs", () => {
   const { jobs } = jobsRunning("");
-  const { command } = jobs.plan({ kind: "copy_neutralized", source: "-a", copy: "b" }, "operator");
+  const { command } = jobs.plan({ kind: "copy", source: "-a", copy: "b", neutralize: true }, "operator");
   expect(command).toBe("odoo-pg db copy --neutralize --config /etc/prod.yaml -- -a b");
 });
 

@@ -10,22 +10,34 @@ import { readOnOfOthers, tailOfOthers } from "../../system/files/folder.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Context } from "../context.ts";
 
-const TAIL_BYTES = 64 * 1024;
-const TAIL_LINES = 100;
+/** Bytes of the end that are read: of a line that is looked for, more. */
+const TAIL_BYTES = 256 * 1024;
+const SEARCHED_BYTES = 8 * 1024 * 1024;
+const MOST_LINES = 10_000;
+
+interface LogOptions {
+  readonly follow: boolean;
+  readonly match: string | undefined;
+  readonly lines: string;
+  readonly json: boolean;
+}
 
 /** Prints the end of a log, and with `follow` what is added to it, also when a new file begins. */
 export async function logs(
   context: Context,
   target: string | undefined,
-  options: { follow?: boolean },
+  options: LogOptions,
 ): Promise<ExitStatus> {
+  const wanted = wantedLines(options);
   const file = await logFile(context, target ?? "agent");
-  if (file !== undefined) {
-    const lines = (await tailOfOthers(file, TAIL_BYTES)).trimEnd().split("\n");
-    context.output.out(lines.slice(-TAIL_LINES).join("\n"));
-  } else if (!options.follow) {
-    context.output.err(`There is no log of ${target ?? "agent"} yet.`);
+  const end = file === undefined ? [] : (await linesOf(file, options.match)).slice(-wanted);
+  if (options.json) {
+    const document = { version: 1, log: target ?? "agent", file: file ?? null, lines: end };
+    context.output.out(JSON.stringify({ ...document, logs: logsOf(context.config) }, undefined, 2));
+    return 0;
   }
+  if (file !== undefined) context.output.out(end.join("\n"));
+  else if (!options.follow) context.output.err(`There is no log of ${target ?? "agent"} yet.`);
   if (!options.follow) return 0;
   const ended = new AbortController();
   onSignals(["SIGINT", "SIGTERM"], () => ended.abort());
@@ -38,9 +50,33 @@ export async function logs(
     if (current === undefined) continue;
     const more = await readOnOfOthers(current, offset);
     offset = more.offset;
-    if (more.text) context.output.out(more.text.replace(/\n$/, ""));
+    const added = more.text.replace(/\n$/, "").split("\n").filter(holding(options.match));
+    if (more.text && added.length) context.output.out(added.join("\n"));
   }
   return 130;
+}
+
+/** @throws OdooPgError usage */
+function wantedLines({ lines, follow, json }: LogOptions): number {
+  const wanted = Number(lines);
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > MOST_LINES)
+    throw new OdooPgError("usage", { message: `--lines must be a whole number from 1 to ${MOST_LINES}.` });
+  if (follow && json)
+    throw new OdooPgError("usage", {
+      message: "--follow and --json exclude each other: a document has an end.",
+    });
+  return wanted;
+}
+
+async function linesOf(file: string, match: string | undefined): Promise<string[]> {
+  const text = await tailOfOthers(file, match === undefined ? TAIL_BYTES : SEARCHED_BYTES);
+  return text.trimEnd().split("\n").filter(holding(match));
+}
+
+function holding(match: string | undefined): (line: string) => boolean {
+  if (match === undefined) return () => true;
+  const wanted = match.toLowerCase();
+  return (line) => line.toLowerCase().includes(wanted);
 }
 
 async function logFile(context: Context, target: string): Promise<string | undefined> {

@@ -49,10 +49,18 @@ export function addClusterCommands({ command, withContext, invocation }: Command
   command("logs", "show the end of a log")
     .argument("[target]", "a node's name, haproxy, pgbouncer, pgbouncer-read or agent (default)")
     .option("-f, --follow", "keep printing what is added, until Ctrl-C")
+    .option("--match <text>", "only lines that hold this text, in capitals or not")
+    .option("--lines <number>", "how many lines of the end", "100")
+    .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { args, on }) => {
+      withContext(async (context, { args, on, text, json }) => {
         const { logs } = await import("../cluster/logs.ts");
-        return await logs(context, args[0], { follow: on("follow") });
+        return await logs(context, args[0], {
+          follow: on("follow"),
+          match: text("match"),
+          lines: text("lines") ?? "",
+          json,
+        });
       }),
     );
 }

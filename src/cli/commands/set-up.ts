@@ -30,6 +30,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--workers <number>", "Odoo's workers, on all its hosts together")
     .option("--users <number>", "people who work in Odoo at the same time")
     .option("--apply", "write the settings into the configuration file; `odoo-pg up` then applies them")
+    .option("--only <setting>", "with --apply: this setting alone")
     .option("--dry-run", "with --apply: show what would be written, write nothing")
     .option("--json", "one JSON document")
     .action(
@@ -42,6 +43,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
           workers: text("workers"),
           users: text("users"),
           apply: on("apply"),
+          only: text("only"),
           dryRun: on("dryRun"),
           json,
         });

@@ -35,6 +35,8 @@ export interface TuneFlags {
   readonly workers: string | undefined;
   readonly users: string | undefined;
   readonly apply: boolean;
+  /** The one setting to write; undefined for all. */
+  readonly only: string | undefined;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
@@ -63,7 +65,9 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
   const odoo = odooLines(seen.figures, load);
   const comparedWith = silence === undefined ? `what runs on ${seen.node.name}` : "the configuration";
 
-  const applied = flags.apply ? await apply(context, settings, flags.dryRun) : undefined;
+  const applied = flags.apply
+    ? await apply(context, chosenOf(settings, flags.only), flags.dryRun)
+    : undefined;
   const next = stepAfter(flags, settings, silence, applied);
   if (flags.json) {
     const document = {
@@ -130,6 +134,18 @@ function readFlags(flags: TuneFlags): { given: GivenFigures; options: LoadOption
 
 const LEAST_MEMORY = 512 * 1024 ** 2;
 const MOST_MEMORY = 64 * 1024 ** 4;
+
+/** @throws OdooPgError usage for a setting that nothing is advised for */
+function chosenOf(settings: readonly Row[], only: string | undefined): readonly Row[] {
+  if (only === undefined) return settings;
+  const chosen = settings.filter(({ name }) => name === only);
+  if (chosen.length) return chosen;
+  throw new OdooPgError("usage", {
+    message: `There is no advice for "${only}".`,
+    safe: "Nothing was changed.",
+    next: odooPg("tune"),
+  });
+}
 
 /**
  * Writes the settings that the file lacks into it. Nothing else of it changes. The new text is read by the same schema

@@ -51,7 +51,16 @@ export interface Recovery {
   /** Bytes of all backups. */
   readonly size_bytes: number | null;
   /** What can be restored to a copy, the newest first, at most 50. */
-  readonly backups: readonly { readonly id: string; readonly database: string; readonly at: string }[];
+  readonly backups: readonly RestorableBackup[];
+}
+
+interface RestorableBackup {
+  readonly id: string;
+  readonly database: string;
+  /** The moment that it shows. */
+  readonly at: string;
+  /** When it was last restored and compared; null while it never was. */
+  readonly proven_at: string | null;
 }
 
 export interface NodeDisk {

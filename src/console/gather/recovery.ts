@@ -38,7 +38,9 @@ export function recoveryOf({ enabled, backups, record, now }: RecoveryInput): Re
     last_proven_at: proven,
     oldest_at: oldest,
     size_bytes: record?.size_bytes ?? null,
-    backups: sound.slice(0, SHOWN).map(({ id, database, at }) => ({ id, database, at })),
+    backups: sound
+      .slice(0, SHOWN)
+      .map(({ id, database, at, drilledAt }) => ({ id, database, at, proven_at: drilledAt })),
   };
 }
 

@@ -1,6 +1,5 @@
-import { isDeepStrictEqual } from "node:util";
 import { onlyCommand } from "../../next-step.ts";
-import { argumentsOf } from "../commands.ts";
+import { actionOf } from "../commands.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
 import type { Warning } from "../../model/warnings.ts";
 import type { Action } from "../../model/console-actions.ts";
@@ -29,7 +28,7 @@ export function verdictOf(status: StatusDocument): Verdict {
     warning: 0,
     next: worst.next,
     next_step: worst.next_step,
-    action: actionOf(worst, status),
+    action: buttonFor(worst),
   };
 }
 
@@ -46,16 +45,7 @@ function whatServes({ nodes, endpoints, backups }: StatusDocument): string {
 }
 
 /** The button for a warning: where what to do next is exactly a command for which the page has one. */
-function actionOf({ next_step: step }: Warning, { nodes }: StatusDocument): Action | null {
+function buttonFor({ next_step: step }: Warning): Action | null {
   const command = onlyCommand(step);
-  if (command?.program !== "odoo-pg") return null;
-  const actions: readonly Action[] = [
-    { kind: "backup" },
-    { kind: "switchover" },
-    ...nodes.flatMap(({ name: node }): Action[] => [
-      { kind: "reseed", node },
-      { kind: "rejoin", node },
-    ]),
-  ];
-  return actions.find((action) => isDeepStrictEqual(argumentsOf(action), command.arguments)) ?? null;
+  return command?.program === "odoo-pg" ? (actionOf(command.arguments) ?? null) : null;
 }

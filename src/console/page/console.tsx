@@ -1,4 +1,4 @@
-import type { JSX } from "preact";
+import type { ComponentType, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { ConsoleDocument, Job, Principal } from "../../cluster/documents/console.ts";
 import { odooPg } from "../../next-step.ts";
@@ -6,17 +6,35 @@ import type { Live } from "./live.ts";
 import { outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
 import type { Liveness } from "./model/connection.ts";
 import { bytes, UNKNOWN } from "./model/show.ts";
-import { pageTitle } from "./model/verdict.ts";
+import { addressOf, routeOf, VIEWS, type Route, type ViewName } from "./model/routes.ts";
+import { together, pageTitle } from "./model/verdict.ts";
 import type { Ask, Request } from "./parts/ask.ts";
 import { Databases } from "./parts/databases.tsx";
-import { ActionDialog, FailureNote, JobDialog } from "./parts/action-dialog.tsx";
+import type { ActionDialog, JobDialog } from "./parts/action-dialog.tsx";
 import { Events } from "./parts/events.tsx";
+import { FailureNote } from "./parts/failure-note.tsx";
 import { Graphs } from "./parts/graphs.tsx";
+import { Later } from "./parts/later.tsx";
+import { Mark } from "./parts/mark.tsx";
 import { ConfigFile, InWords } from "./parts/next.tsx";
 import { Nodes } from "./parts/nodes.tsx";
 import { Recovery } from "./parts/recovery.tsx";
 import { Slow } from "./parts/slow.tsx";
 import { Verdict } from "./parts/verdict.tsx";
+import type { ViewProps } from "./views/view.ts";
+
+/** What is not seen at first, and loaded when it is. */
+const LATER: Readonly<Record<Exclude<ViewName, "">, () => Promise<ComponentType<ViewProps>>>> = {
+  backups: async () => (await import("./views/backups.tsx")).Backups,
+  checks: async () => (await import("./views/checks.tsx")).Checks,
+  settings: async () => (await import("./views/settings.tsx")).Settings,
+  logs: async () => (await import("./views/logs.tsx")).Logs,
+  roles: async () => (await import("./views/roles.tsx")).Roles,
+  alarms: async () => (await import("./views/alarms.tsx")).Alarms,
+};
+const asking = async (): Promise<typeof ActionDialog> =>
+  (await import("./parts/action-dialog.tsx")).ActionDialog;
+const showing = async (): Promise<typeof JobDialog> => (await import("./parts/action-dialog.tsx")).JobDialog;
 
 /** The whole page, in the order of its questions. */
 export function Console({ live }: { readonly live: Live }): JSX.Element {
@@ -25,10 +43,16 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
   const now = live.now();
   const [request, setRequest] = useState<Request>();
   const [job, setJob] = useState<Job>();
+  const route = useRoute();
   const title = pageTitle(document, liveness.live);
   useEffect(() => {
     globalThis.document.title = title;
   }, [title]);
+  const mayAct = principal?.role === "operator" && !principal.read_only;
+  // After the first look, and before a click: by then the server may be away.
+  useEffect(() => {
+    if (mayAct) void asking().catch(() => {});
+  }, [mayAct]);
 
   if (!document)
     return (
@@ -42,7 +66,7 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
     setJob(undefined);
     setRequest(options);
   };
-  const ask = principal?.role === "operator" && !principal.read_only ? open : undefined;
+  const ask = mayAct ? open : undefined;
   const close = (): void => {
     setRequest(undefined);
     setJob(undefined);
@@ -51,19 +75,61 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
   return (
     <ConfigFile.Provider value={document.config_file}>
       <Top document={document} liveness={liveness} principal={principal} />
-      <main>
-        <Verdict document={document} liveness={liveness} ask={ask} />
-        <Recovery recovery={document.recovery} now={now} ask={ask} />
-        <Nodes document={document} now={now} ask={ask} />
-        <Graphs samples={samples} events={document.events} now={now} />
-        <Databases document={document} now={now} ask={ask} />
-        <Slow activity={document.activity} now={now} ask={ask} />
-        <Events events={document.events} jobs={document.jobs} now={now} openJob={setJob} />
-      </main>
-      {request && <ActionDialog key={JSON.stringify(request)} {...dialog} request={request} />}
-      {!request && job && <JobDialog {...dialog} job={job} />}
+      {principal?.role === "operator" && <Parts view={route.view} />}
+      {route.view === "" ? (
+        <main>
+          <Verdict document={document} liveness={liveness} ask={ask} />
+          <Recovery recovery={document.recovery} now={now} ask={ask} />
+          <Nodes document={document} now={now} ask={ask} />
+          <Graphs samples={samples} events={document.events} now={now} />
+          <Databases document={document} now={now} ask={ask} />
+          <Slow activity={document.activity} now={now} ask={ask} />
+          <Events events={document.events} jobs={document.jobs} now={now} openJob={setJob} />
+        </main>
+      ) : (
+        <main>
+          <InOneLine document={document} liveness={liveness} />
+          <Later key={route.view} load={LATER[route.view]} given={{ document, now, ask, wish: route.wish }} />
+        </main>
+      )}
+      {request && <Later key={JSON.stringify(request)} load={asking} given={{ ...dialog, request }} />}
+      {!request && job && <Later load={showing} given={{ ...dialog, job }} />}
       {!request && !job && <Running document={document} now={now} openJob={setJob} />}
     </ConfigFile.Provider>
+  );
+}
+
+/** The address that the page has now. */
+function useRoute(): Route {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const moved = (): void => setHash(location.hash);
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  return routeOf(hash);
+}
+
+function Parts({ view }: { readonly view: ViewName }): JSX.Element {
+  return (
+    <nav class="parts" aria-label="Parts of the console">
+      {VIEWS.map((one) => (
+        <a key={one.view} href={addressOf(one.view)} aria-current={one.view === view ? "page" : undefined}>
+          {one.title}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+/** How it is, wherever one looks. */
+function InOneLine(props: { readonly document: ConsoleDocument; readonly liveness: Liveness }): JSX.Element {
+  const { document, liveness } = props;
+  return (
+    <p class="in-one-line">
+      <Mark level={liveness.live ? document.verdict.level : "unknown"} />{" "}
+      <a href={addressOf("")}>{together(document.verdict).head}</a>
+    </p>
   );
 }
 

@@ -18,6 +18,15 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** As long as PostgreSQL lets a name be. */
+const LONG_NAME = "w".repeat(63);
+/** What a restore that fails can say. */
+export const CAUSE = Array.from(
+  { length: 60 },
+  (_, index) =>
+    `ALTER TABLE ONLY public.table_${index} ADD CONSTRAINT ${LONG_NAME} FOREIGN KEY (partner_id);`,
+).join(" ");
+
 /** Documents of one moment, `now` in milliseconds. */
 export function fixturesAt(now: number) {
   const before = (seconds: number): string => new Date(now - seconds * 1000).toISOString();
@@ -130,6 +139,7 @@ export function fixturesAt(now: number) {
         .replaceAll(/\D/g, "")}`,
       database: name,
       at: before(hours * HOUR),
+      proven_at: hours > 20 ? before((hours - 1) * HOUR) : null,
     })),
   );
 
@@ -376,7 +386,39 @@ export function fixturesAt(now: number) {
     ...changes,
   });
 
-  return { normal, warned, critical, empty, crowded, job, samples: samplesUntil(now) };
+  const unproven = warningOf("drill_failed", {
+    message: CAUSE,
+    next: nextStep`${CAUSE} ${odooPg("backup", "show", LONG_NAME)}`,
+  });
+  const wordy: ConsoleDocument = {
+    ...warned,
+    verdict: { level: "warning", ...toldOf(unproven) },
+    status: status({
+      warnings: [unproven, { ...unproven, node: "pg2" }],
+      nodes: [primary, node("pg2", { in_pool: false, reason: CAUSE })],
+    }),
+    recovery: { ...normal.recovery, sentence: CAUSE },
+    databases: [database(LONG_NAME), database("shop")],
+    activity: {
+      ...warned.activity,
+      blocking: [{ sentence: CAUSE, seconds: 3, blocker: 1, waiting: [2] }],
+      long_transactions: normal.activity.long_transactions.map((one) => ({
+        ...one,
+        database: LONG_NAME,
+        statement: CAUSE,
+      })),
+    },
+    events: [event(3 * MINUTE, "drill", "schedule", CAUSE), ...events],
+    jobs: [
+      job({
+        action: { kind: "backup", database: LONG_NAME },
+        command: `odoo-pg backup create ${CAUSE}`,
+        ended_at: at,
+      }),
+    ],
+  };
+
+  return { normal, warned, critical, empty, crowded, wordy, job, samples: samplesUntil(now) };
 }
 
 export const OPERATOR: Principal = {

@@ -276,11 +276,17 @@ describe("graphs", () => {
 describe("actions", () => {
   const actions: readonly Action[] = [
     { kind: "backup" },
+    { kind: "prove" },
     { kind: "restore_copy", backup: "b", as: "copy" },
     { kind: "switchover", to: "pg2" },
     { kind: "reseed", node: "pg2" },
     { kind: "rejoin", node: "pg1" },
-    { kind: "copy_neutralized", source: "a", copy: "b" },
+    { kind: "copy", source: "a", copy: "b", neutralize: true },
+    { kind: "refresh_staging", source: "a", copy: "b" },
+    { kind: "rename_database", database: "a", to: "b" },
+    { kind: "drop_database", database: "a" },
+    { kind: "accept_setting", setting: "work_mem" },
+    { kind: "test_alarms" },
     { kind: "cancel_session", pid: 1 },
     { kind: "terminate_session", pid: 1 },
   ];

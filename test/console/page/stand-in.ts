@@ -35,6 +35,8 @@ export async function standIn(start: {
   readonly document: ConsoleDocument;
   readonly principal: Principal;
   readonly samples?: readonly Sample[];
+  /** What the parts behind the overview read, by its name. */
+  readonly readings?: Readonly<Record<string, unknown>>;
 }): Promise<StandIn> {
   let { document } = start;
   const orders: Order[] = [];
@@ -54,7 +56,13 @@ export async function standIn(start: {
         .end(file.body);
     else if (path === "/api/visitor") json(200, start.principal);
     else if (path === "/api/document") json(200, document);
-    else if (path === "/api/samples") json(200, start.samples ?? []);
+    else if (path.startsWith("/api/read?")) {
+      const what = new URLSearchParams(path.slice("/api/read?".length)).get("what") ?? "";
+      const reading = start.readings?.[what];
+      if (reading === undefined)
+        json(500, { version: 1, error: { code: "internal", message: `Nothing of ${what} can be read.` } });
+      else json(200, reading);
+    } else if (path === "/api/samples") json(200, start.samples ?? []);
     else if (path === "/api/stream") {
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       listeners.add(response);

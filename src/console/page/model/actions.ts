@@ -9,6 +9,9 @@ export function titleOf(action: Action): string {
     case "backup":
       title = action.database === undefined ? "Back up now" : `Back up ${action.database}`;
       break;
+    case "prove":
+      title = action.backup === undefined ? "Prove the newest backups" : `Prove ${action.backup}`;
+      break;
     case "restore_copy":
       title = "Restore to a copy";
       break;
@@ -21,8 +24,25 @@ export function titleOf(action: Action): string {
     case "rejoin":
       title = `Bring ${action.node} back as a replica`;
       break;
-    case "copy_neutralized":
-      title = `Copy ${action.source} to staging, neutralised`;
+    case "copy":
+      title = action.neutralize
+        ? `Copy ${action.source} to staging, neutralised`
+        : `Copy ${action.source}, live`;
+      break;
+    case "refresh_staging":
+      title = `Refresh ${action.copy} from ${action.source}`;
+      break;
+    case "rename_database":
+      title = `Rename ${action.database}`;
+      break;
+    case "drop_database":
+      title = `Drop ${action.database}`;
+      break;
+    case "accept_setting":
+      title = `Accept ${action.setting}`;
+      break;
+    case "test_alarms":
+      title = "Send a test";
       break;
     case "cancel_session":
       title = `Cancel the statement of session ${action.pid}`;
@@ -36,7 +56,9 @@ export function titleOf(action: Action): string {
 
 /** The word to type before a severe step; undefined where one click is enough. */
 export function wordToType(action: Action): string | undefined {
-  return action.kind === "reseed" || action.kind === "rejoin" ? action.node : undefined;
+  if (action.kind === "reseed" || action.kind === "rejoin") return action.node;
+  if (action.kind === "refresh_staging") return action.copy;
+  return action.kind === "drop_database" ? action.database : undefined;
 }
 
 export type JobState = "running" | "done" | "failed";

@@ -56,6 +56,11 @@ function day(milliseconds: number): string {
   return `${time.getDate()} ${MONTHS[time.getMonth()] ?? UNKNOWN}`;
 }
 
+/** `21 Nov` of `2026-11-21`. */
+export function dayInWords(date: string): string {
+  return day(new Date(`${date}T12:00`).getTime());
+}
+
 /** `Today`, `Yesterday`, `21 Nov`. */
 export function dayName(instant: string, now: number): string {
   const milliseconds = millisecondsOf(instant);

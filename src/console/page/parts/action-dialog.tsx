@@ -7,8 +7,8 @@ import type { Failure } from "../model/failure.ts";
 import { askForPlan, order } from "../orders.ts";
 import type { Ask, Request } from "./ask.ts";
 import { Choose, choiceTitle, isChoice } from "./choose.tsx";
+import { FailureNote } from "./failure-note.tsx";
 import { Mark } from "./mark.tsx";
-import { Next } from "./next.tsx";
 
 interface DialogProps {
   readonly document: ConsoleDocument;
@@ -239,27 +239,6 @@ function Lines({ job }: { readonly job: Job }): JSX.Element | null {
       {lines.map((line, index) => (
         <div key={index}>{line === "" ? "\u00a0" : line}</div>
       ))}
-    </div>
-  );
-}
-
-/** An error as it is told: what happened, what is safe, what to do next. */
-export function FailureNote(props: { readonly failure: Failure; readonly close?: () => void }): JSX.Element {
-  const { failure, close } = props;
-  return (
-    <div role="alert" class="told">
-      <p>
-        <Mark level="critical" silent /> {failure.message}
-      </p>
-      {failure.safe !== undefined && <p>{failure.safe}</p>}
-      {failure.next !== undefined && <Next step={failure.next} />}
-      {close && (
-        <p class="buttons">
-          <button type="button" class="main" onClick={close}>
-            Close
-          </button>
-        </p>
-      )}
     </div>
   );
 }

@@ -3,12 +3,13 @@ import type { Action } from "../../../model/console-actions.ts";
 /** What a button asks for: an action, or a choice that has to be made first. */
 export type Request =
   | Action
-  | { readonly kind: "choose_backup" }
+  | { readonly kind: "choose_backup"; readonly backup?: string }
   | { readonly kind: "choose_successor" }
-  | Staging;
+  | Named;
 
-interface Staging {
-  readonly kind: "choose_name";
+interface Named {
+  /** A copy of a database, what takes the place of one, or another name for it. */
+  readonly kind: "choose_copy" | "choose_refresh" | "choose_rename";
   readonly source: string;
 }
 

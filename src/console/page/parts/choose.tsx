@@ -1,10 +1,12 @@
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Action } from "../../../model/console-actions.ts";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
+import { backupBefore, localTime, type DatedBackup } from "../model/calendar.ts";
 import { successors } from "../model/nodes.ts";
 import { copyName } from "../model/recovery.ts";
 import { clock } from "../model/show.ts";
+import { useReading } from "../read.ts";
 import type { Request } from "./ask.ts";
 
 export type Choice = Exclude<Request, Action>;
@@ -14,36 +16,204 @@ export function isChoice(request: Request): request is Choice {
 }
 
 export function choiceTitle(choice: Choice): string {
-  if (choice.kind === "choose_name") return `Copy ${choice.source} to staging, neutralised`;
-  return choice.kind === "choose_backup" ? "Restore to a copy" : "Switch over";
+  if (choice.kind === "choose_backup") return "Restore to a copy";
+  if (choice.kind === "choose_successor") return "Switch over";
+  const verbs = { choose_copy: "Copy", choose_refresh: "Refresh", choose_rename: "Rename" } as const;
+  return `${verbs[choice.kind]} ${choice.source}`;
 }
 
-/** What has to be said before there is an action: which backup, which node, which name. */
-export function Choose(props: {
-  readonly choice: Choice;
+interface ChooseProps<C> {
+  readonly choice: C;
   readonly document: ConsoleDocument;
   readonly now: number;
   readonly chosen: (action: Action) => void;
   readonly close: () => void;
-}): JSX.Element {
-  const { choice, document, now, chosen, close } = props;
-  const taken = document.databases.map(({ name }) => name);
-  const { backups } = document.recovery;
-  const nodes = successors(document.status);
-  const [backup, setBackup] = useState(backups[0]?.id ?? "");
-  const [node, setNode] = useState(nodes[0] ?? "");
-  const source =
-    choice.kind === "choose_name"
-      ? choice.source
-      : (backups.find(({ id }) => id === backup)?.database ?? "database");
-  const proposal = copyName(source, taken, choice.kind === "choose_name" ? "staging" : "copy");
+}
+
+/** What has to be said before there is an action: which backup, which node, which name. */
+export function Choose(props: ChooseProps<Choice>): JSX.Element {
+  const { choice } = props;
+  if (choice.kind === "choose_backup") return <ChooseBackup {...props} choice={choice} />;
+  if (choice.kind === "choose_successor") return <ChooseSuccessor {...props} choice={choice} />;
+  if (choice.kind === "choose_copy") return <ChooseCopy {...props} choice={choice} />;
+  if (choice.kind === "choose_refresh") return <ChooseSource {...props} choice={choice} />;
+  return <ChooseName {...props} choice={choice} />;
+}
+
+type Of<K extends Choice["kind"]> = Extract<Choice, { readonly kind: K }>;
+type Naming = Extract<Choice, { readonly source: string }>;
+
+/** It begins with what people know: which database, and when all was still right in it. */
+function ChooseBackup({
+  choice,
+  document,
+  now,
+  chosen,
+  close,
+}: ChooseProps<Of<"choose_backup">>): JSX.Element {
+  const backups = useAllBackups(document);
+  const named = backups.find(({ id }) => id === choice.backup) ?? backups[0];
+  const databases = [...new Set(backups.map(({ database }) => database))];
+  const [database, setDatabase] = useState(named?.database ?? "");
+  // A field of minutes: what was made within the present one is not after it.
+  const [right, setRight] = useState(localTime(choice.backup === undefined ? now : momentOf(named?.at)));
   const [typed, setTyped] = useState<string>();
-  const name = typed ?? proposal;
-  const submit = (): void => {
-    if (choice.kind === "choose_backup") chosen({ kind: "restore_copy", backup, as: name.trim() });
-    else if (choice.kind === "choose_successor") chosen({ kind: "switchover", to: node });
-    else chosen({ kind: "copy_neutralized", source: choice.source, copy: name.trim() });
-  };
+  const backup = backupBefore(backups, database, Date.parse(right) + 59_999);
+  const taken = document.databases.map(({ name }) => name);
+  const name = typed ?? copyName(database, taken, "copy");
+  return (
+    <Form
+      submit={() => backup && chosen({ kind: "restore_copy", backup: backup.id, as: name.trim() })}
+      unready={backup === undefined}
+      close={close}
+    >
+      <label>
+        Database
+        <select value={database} onChange={({ currentTarget }) => setDatabase(currentTarget.value)}>
+          {databases.map((one) => (
+            <option key={one}>{one}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        When was it still right?
+        <input
+          type="datetime-local"
+          required
+          value={right}
+          max={localTime(now)}
+          onInput={({ currentTarget }) => setRight(currentTarget.value)}
+        />
+      </label>
+      <p role="status" class="chosen">
+        {backup === undefined ? (
+          "There is no backup from then or before."
+        ) : (
+          <>
+            The backup of <b>{clock(backup.at, now)}</b>,{" "}
+            {backup.proven_at === null
+              ? "not proven yet: it is compared before it counts"
+              : "proven by a restore"}
+            .
+          </>
+        )}
+      </p>
+      <NameField value={name} change={setTyped} label="Name of the new database" />
+    </Form>
+  );
+}
+
+/** What is shown of `odoo-pg backup list --json`; until it is there, the newest ones that the page knows anyway. */
+function useAllBackups({ recovery }: ConsoleDocument): ConsoleDocument["recovery"]["backups"] {
+  const { answer } = useReading<{ readonly backups: readonly DatedBackup[] }>({ what: "backups" });
+  if (!answer) return recovery.backups;
+  return answer.backups
+    .filter(({ problems }) => problems.length === 0)
+    .map(({ id, database, snapshot_at, drilled_at }) => ({
+      id,
+      database,
+      at: snapshot_at,
+      proven_at: drilled_at,
+    }))
+    .toReversed();
+}
+
+function momentOf(at: string | undefined): number {
+  return at === undefined ? 0 : Date.parse(at);
+}
+
+function ChooseSuccessor({ document, chosen, close }: ChooseProps<Of<"choose_successor">>): JSX.Element {
+  const nodes = successors(document.status);
+  const [node, setNode] = useState(nodes[0] ?? "");
+  return (
+    <Form submit={() => chosen({ kind: "switchover", to: node })} close={close}>
+      <label>
+        New primary
+        <select value={node} onChange={({ currentTarget }) => setNode(currentTarget.value)}>
+          {nodes.map((candidate) => (
+            <option key={candidate}>{candidate}</option>
+          ))}
+        </select>
+      </label>
+    </Form>
+  );
+}
+
+function ChooseCopy({ choice, document, chosen, close }: ChooseProps<Naming>): JSX.Element {
+  const { source } = choice;
+  const odoo = document.databases.find(({ name }) => name === source)?.odoo_version !== null;
+  const [neutralize, setNeutralize] = useState(odoo);
+  const [typed, setTyped] = useState<string>();
+  const taken = document.databases.map(({ name }) => name);
+  const name = typed ?? copyName(source, taken, neutralize ? "staging" : "copy");
+  return (
+    <Form submit={() => chosen({ kind: "copy", source, copy: name.trim(), neutralize })} close={close}>
+      <NameField value={name} change={setTyped} label="Name of the new database" />
+      {odoo && (
+        <label class="tick">
+          <input
+            type="checkbox"
+            checked={neutralize}
+            onChange={({ currentTarget }) => setNeutralize(currentTarget.checked)}
+          />
+          <span>
+            Neutralise it: no mail is sent, no scheduled action runs
+            {!neutralize && <small> Without this the copy is live, as the original is.</small>}
+          </span>
+        </label>
+      )}
+    </Form>
+  );
+}
+
+/** From which database a staging database is made anew. */
+function ChooseSource({ choice, document, chosen, close }: ChooseProps<Naming>): JSX.Element {
+  const others = document.databases
+    .filter(({ name, odoo_version }) => name !== choice.source && odoo_version !== null)
+    .map(({ name }) => name);
+  // `sales_staging` was most likely made from `sales`.
+  const likely = others
+    .filter((name) => choice.source.startsWith(name))
+    .toSorted((a, b) => b.length - a.length)[0];
+  const [source, setSource] = useState(likely ?? others[0] ?? "");
+  return (
+    <Form
+      submit={() => chosen({ kind: "refresh_staging", source, copy: choice.source })}
+      unready={source === ""}
+      close={close}
+    >
+      <label>
+        From
+        <select value={source} onChange={({ currentTarget }) => setSource(currentTarget.value)}>
+          {others.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+    </Form>
+  );
+}
+
+function ChooseName({ choice, chosen, close }: ChooseProps<Naming>): JSX.Element {
+  const [name, setName] = useState(choice.source);
+  return (
+    <Form
+      submit={() => chosen({ kind: "rename_database", database: choice.source, to: name.trim() })}
+      unready={name.trim() === choice.source}
+      close={close}
+    >
+      <NameField value={name} change={setName} label="New name" />
+    </Form>
+  );
+}
+
+function Form(props: {
+  readonly submit: () => void;
+  readonly unready?: boolean;
+  readonly close: () => void;
+  readonly children: ComponentChildren;
+}): JSX.Element {
+  const { submit, unready = false, close, children } = props;
   return (
     <form
       onSubmit={(event) => {
@@ -51,42 +221,9 @@ export function Choose(props: {
         submit();
       }}
     >
-      {choice.kind === "choose_backup" && (
-        <label>
-          Which backup
-          <select value={backup} onChange={({ currentTarget }) => setBackup(currentTarget.value)}>
-            {backups.map(({ id, database, at }) => (
-              <option key={id} value={id}>
-                {database}, {clock(at, now)}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      {choice.kind === "choose_successor" ? (
-        <label>
-          New primary
-          <select value={node} onChange={({ currentTarget }) => setNode(currentTarget.value)}>
-            {nodes.map((candidate) => (
-              <option key={candidate}>{candidate}</option>
-            ))}
-          </select>
-        </label>
-      ) : (
-        <label>
-          Name of the new database
-          <input
-            required
-            maxLength={63}
-            spellcheck={false}
-            autocomplete="off"
-            value={name}
-            onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-          />
-        </label>
-      )}
+      {children}
       <p class="buttons">
-        <button type="submit" class="main">
+        <button type="submit" class="main" disabled={unready}>
           Show the plan
         </button>
         <button type="button" onClick={close}>
@@ -94,5 +231,26 @@ export function Choose(props: {
         </button>
       </p>
     </form>
+  );
+}
+
+function NameField(props: {
+  readonly label: string;
+  readonly value: string;
+  readonly change: (name: string) => void;
+}): JSX.Element {
+  const { label, value, change } = props;
+  return (
+    <label>
+      {label}
+      <input
+        required
+        maxLength={63}
+        spellcheck={false}
+        autocomplete="off"
+        value={value}
+        onInput={({ currentTarget }) => change(currentTarget.value)}
+      />
+    </label>
   );
 }

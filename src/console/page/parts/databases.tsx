@@ -103,16 +103,45 @@ function Database({ row, ask }: { readonly row: DatabaseRow; readonly ask: Ask |
       </td>
       {ask && (
         <td class="does">
-          {row.odooDatabase && (
+          <button
+            type="button"
+            class="small"
+            aria-label={`Copy ${row.name}`}
+            onClick={() => ask({ kind: "choose_copy", source: row.name })}
+          >
+            Copy …
+          </button>
+          <details>
+            <summary>
+              More<span class="unseen"> for {row.name}</span>
+            </summary>
+            {row.odooDatabase && (
+              <button
+                type="button"
+                class="small"
+                aria-label={`Refresh ${row.name}`}
+                onClick={() => ask({ kind: "choose_refresh", source: row.name })}
+              >
+                Refresh …
+              </button>
+            )}
             <button
               type="button"
               class="small"
-              aria-label={`Copy ${row.name} to staging, neutralised`}
-              onClick={() => ask({ kind: "choose_name", source: row.name })}
+              aria-label={`Rename ${row.name}`}
+              onClick={() => ask({ kind: "choose_rename", source: row.name })}
             >
-              Copy to staging …
+              Rename …
             </button>
-          )}
+            <button
+              type="button"
+              class="small severe"
+              aria-label={`Drop ${row.name}`}
+              onClick={() => ask({ kind: "drop_database", database: row.name })}
+            >
+              Drop …
+            </button>
+          </details>
         </td>
       )}
     </tr>

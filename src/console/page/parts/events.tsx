@@ -4,6 +4,7 @@ import type { ClusterEvent, Job } from "../../../cluster/documents/console.ts";
 import { type JobState, outcomeOf, startedJobs, stateOfJob } from "../model/actions.ts";
 import { clock, dayName } from "../model/show.ts";
 import type { Level } from "../model/verdict.ts";
+import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { Section } from "./section.tsx";
 
@@ -35,7 +36,9 @@ export function Events(props: {
                 <Mark level={JOB_LEVELS[stateOfJob(job)]} silent />
                 <div>
                   <p>
-                    <code>{job.command}</code>
+                    <Fold lines={3}>
+                      <code>{job.command}</code>
+                    </Fold>
                   </p>
                   <small>
                     {clock(job.started_at, now)} by {job.by}. {outcomeOf(job, now)}
@@ -62,7 +65,9 @@ export function Events(props: {
                 {clock(at, Date.parse(at))}
               </time>
               <span>
-                {TROUBLE.includes(kind) && <Mark level="warning" />} {text} <small>{by}</small>
+                <Fold lines={3}>
+                  {TROUBLE.includes(kind) && <Mark level="warning" />} {text} <small>{by}</small>
+                </Fold>
               </span>
             </li>
           );

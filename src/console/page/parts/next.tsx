@@ -1,5 +1,6 @@
 import { createContext, type JSX } from "preact";
 import { useContext, useState } from "preact/hooks";
+import { Fold } from "./fold.tsx";
 import { printNext, withConfig, type Command, type NextStep } from "../../../next-step.ts";
 
 /** The configuration file that commands have to name to meet the cluster; null where it is found without. */
@@ -9,8 +10,10 @@ export const ConfigFile = createContext<string | null>(null);
 export function Next({ step }: { readonly step: NextStep }): JSX.Element {
   return (
     <p class="next">
-      <span class="label">Next:</span>{" "}
-      {step.map((part, index) => (typeof part === "string" ? part : <Typed key={index} command={part} />))}
+      <Fold lines={3}>
+        <span class="label">Next:</span>{" "}
+        {step.map((part, index) => (typeof part === "string" ? part : <Typed key={index} command={part} />))}
+      </Fold>
     </p>
   );
 }

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import { endpointLines, nodeRows, nodesSummary, successors, type NodeRow } from "../model/nodes.ts";
 import type { Ask } from "./ask.ts";
+import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { Section } from "./section.tsx";
 
@@ -69,7 +70,11 @@ function Node({ row, ask }: { readonly row: NodeRow; readonly ask: Ask | undefin
       <td data-label="State">
         {row.role}, {row.state}
         <small>{row.reads}</small>
-        {row.reason !== null && <small class="reason">{row.reason}</small>}
+        {row.reason !== null && (
+          <small class="reason">
+            <Fold lines={3}>{row.reason}</Fold>
+          </small>
+        )}
         {remedy !== undefined && ask && (
           <button type="button" class="small" onClick={() => ask({ kind: remedy, node: name })}>
             {remedy === "rejoin" ? "Bring back …" : "Rebuild …"}

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { Recovery as Document } from "../../../cluster/documents/console.ts";
 import { recoveryFacts, trackOf } from "../model/recovery.ts";
 import type { Ask } from "./ask.ts";
+import { Fold } from "./fold.tsx";
 import { Section } from "./section.tsx";
 
 export function Recovery(props: {
@@ -12,7 +13,9 @@ export function Recovery(props: {
   const { recovery, now, ask } = props;
   return (
     <Section id="recovery" title="Can I go back?">
-      <p class="answer">{recovery.sentence}</p>
+      <p class="answer">
+        <Fold lines={3}>{recovery.sentence}</Fold>
+      </p>
       <Track recovery={recovery} now={now} />
       <dl class="facts">
         {recoveryFacts(recovery, now).map(({ name, value, note }) => (

@@ -9,6 +9,7 @@ import { odooPg } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import { ago, count, many, UNKNOWN } from "../model/show.ts";
 import type { Ask } from "./ask.ts";
+import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { InWords } from "./next.tsx";
 import { Section } from "./section.tsx";
@@ -65,7 +66,9 @@ function Blocked({
     <li>
       <Mark level="warning" />
       <div>
-        <p>{sentence}</p>
+        <p>
+          <Fold lines={3}>{sentence}</Fold>
+        </p>
         <small>
           {showSeconds(seconds)} so far, {many(waiting.length, "session")}{" "}
           {waiting.length === 1 ? "waits" : "wait"}
@@ -128,7 +131,11 @@ function SessionButtons({ pid, ask }: { readonly pid: number; readonly ask: Ask 
 }
 
 function Statement({ text }: { readonly text: string }): JSX.Element {
-  return <code class="statement">{text.replaceAll(/\s+/g, " ")}</code>;
+  return (
+    <code class="statement">
+      <Fold lines={2}>{text.replaceAll(/\s+/g, " ")}</Fold>
+    </code>
+  );
 }
 
 function Statements(props: {

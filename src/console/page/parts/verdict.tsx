@@ -4,6 +4,7 @@ import type { Liveness } from "../model/connection.ts";
 import { titleOf } from "../model/actions.ts";
 import { together, otherWarnings } from "../model/verdict.ts";
 import type { Ask } from "./ask.ts";
+import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { Next } from "./next.tsx";
 
@@ -22,10 +23,12 @@ export function Verdict(props: {
       <div class="inner">
         <div class="sentence" role="status" aria-live="polite" aria-atomic="true">
           <Mark level={shown} />
-          <h1>
-            {!liveness.live && <span class="before">Last known: </span>}
-            {head}
-            <span class="rest">{rest}</span>
+          <h1 class={head.length > LONG ? "long" : undefined}>
+            <Fold lines={2}>
+              {!liveness.live && <span class="before">Last known: </span>}
+              {head}
+              <span class="rest">{rest}</span>
+            </Fold>
           </h1>
         </div>
         {next !== null && <Next step={next} />}
@@ -42,6 +45,9 @@ export function Verdict(props: {
   );
 }
 
+/** Characters of a sentence from which it is written smaller. */
+const LONG = 90;
+
 function Others({ document }: { readonly document: ConsoleDocument }): JSX.Element | null {
   const others = otherWarnings(document);
   if (others.length === 0) return null;
@@ -51,7 +57,9 @@ function Others({ document }: { readonly document: ConsoleDocument }): JSX.Eleme
         <li key={`${code} ${node ?? ""}`}>
           <Mark level={severity} />
           <div>
-            <p>{message}</p>
+            <p>
+              <Fold lines={3}>{message}</Fold>
+            </p>
             <Next step={next} />
           </div>
         </li>

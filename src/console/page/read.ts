@@ -1,0 +1,56 @@
+import { useEffect, useState } from "preact/hooks";
+import type { Reading } from "../../model/console-readings.ts";
+import { failureOf, silence, type Failure } from "./model/failure.ts";
+
+/** What was read, or why it could not be. */
+export interface Read<T> {
+  /** Undefined before it is there. */
+  readonly answer: T | undefined;
+  readonly failure: Failure | undefined;
+  readonly again: () => void;
+}
+
+/** Reads a document of a command when a part is shown, and again when what is wished changes. */
+export function useReading<T>(reading: Reading): Read<T> {
+  const query = queryOf(reading);
+  const [count, setCount] = useState(0);
+  const [got, setGot] = useState<Got<T>>({});
+  useEffect(() => {
+    const left = new AbortController();
+    const learn = async (): Promise<void> => {
+      const next = await read<T>(query, left.signal);
+      if (!left.signal.aborted) setGot(next);
+    };
+    void learn();
+    return () => left.abort();
+  }, [query, count]);
+  return { answer: got.answer, failure: got.failure, again: () => setCount(count + 1) };
+}
+
+function queryOf(reading: Reading): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(reading)) if (value) query.set(name, value);
+  return String(query);
+}
+
+interface Got<T> {
+  readonly answer?: T;
+  readonly failure?: Failure;
+}
+
+async function read<T>(query: string, signal: AbortSignal): Promise<Got<T>> {
+  try {
+    const response = await fetch(`/api/read?${query}`, { signal });
+    const body = await response.json().catch(() => undefined);
+    if (!response.ok || isError(body)) return { failure: failureOf(body, response.status) };
+    // What this server sends is made from the same types.
+    const answer: T = body;
+    return { answer };
+  } catch {
+    return { failure: silence(false) };
+  }
+}
+
+function isError(body: unknown): boolean {
+  return typeof body === "object" && body !== null && "error" in body;
+}

@@ -1,0 +1,18 @@
+import * as z from "zod";
+
+/** What the page shows behind its first look: each is the document that a command prints with `--json`. */
+export const readingSchema = z.discriminatedUnion("what", [
+  z.strictObject({ what: z.literal("doctor") }),
+  z.strictObject({ what: z.literal("settings") }),
+  z.strictObject({ what: z.literal("advice") }),
+  z.strictObject({ what: z.literal("roles") }),
+  z.strictObject({ what: z.literal("alarms") }),
+  z.strictObject({ what: z.literal("backups") }),
+  z.strictObject({
+    what: z.literal("log"),
+    of: z.string().min(1).max(100),
+    /** Only lines that hold this text. */
+    match: z.string().max(200).optional(),
+  }),
+]);
+export type Reading = z.output<typeof readingSchema>;

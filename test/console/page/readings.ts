@@ -1,0 +1,121 @@
+import { nextStep, odooPg } from "../../../src/next-step.ts";
+
+const DAY = 24 * 3600 * 1000;
+
+/** What commands print for the parts behind the overview, `now` in milliseconds. */
+export function readingsAt(now: number): Readonly<Record<string, unknown>> {
+  const before = (days: number, hours = 0): string =>
+    new Date(now - days * DAY - hours * 3_600_000).toISOString();
+  const backup = (database: string, days: number, changes: object = {}) => ({
+    id: `${database}_${before(days).slice(0, 10).replaceAll("-", "")}_0300`,
+    database,
+    snapshot_at: before(days),
+    size_bytes: 812_000_000,
+    filestore: { included: true },
+    drilled_at: null,
+    problems: [],
+    ...changes,
+  });
+  return {
+    doctor: {
+      version: 1,
+      findings: [
+        {
+          code: "backup_missing",
+          severity: "critical",
+          node: null,
+          database: "shop",
+          message: "shop has never been backed up.",
+          next_step: [odooPg("backup", "create", "shop")],
+        },
+        {
+          code: "index_bloat",
+          severity: "advice",
+          node: null,
+          database: "sales",
+          message: "12 indexes of sales are more than half empty.",
+          next_step: nextStep`At night: ${odooPg("psql", "--", "-d", "sales", "-c", "REINDEX")}`,
+        },
+      ],
+      not_looked_at: [{ what: "Odoo's odoo.conf", why: "name it with --odoo-conf" }],
+    },
+    settings: {
+      version: 1,
+      values: [
+        { path: "cluster", text: "prod", origin: { kind: "file", path: "/etc/odoo-pg.yaml", line: 1 } },
+        { path: "endpoints.read.port", text: "5435", origin: { kind: "default" } },
+      ],
+    },
+    advice: {
+      version: 1,
+      settings: [
+        {
+          name: "work_mem",
+          now: "4MB",
+          tuned: "32MB",
+          differs: true,
+          to_write: true,
+          restart: false,
+          reason: "sorts of Odoo's reports stay in memory",
+          obstacle: null,
+        },
+        {
+          name: "shared_buffers",
+          now: "128MB",
+          tuned: "2GB",
+          differs: true,
+          to_write: true,
+          restart: true,
+          reason: "a quarter of the memory",
+          obstacle: null,
+        },
+      ],
+    },
+    roles: {
+      version: 1,
+      roles: [
+        {
+          name: "odoo",
+          login: true,
+          createdb: true,
+          superuser: false,
+          has_password: true,
+          member_of: [],
+          databases: ["sales", "shop"],
+        },
+      ],
+    },
+    alarms: {
+      version: 1,
+      alarms: [
+        {
+          rule: "backup_too_old",
+          severity: "warning",
+          subject: "shop",
+          text: "shop has no backup that is younger than 26 hours.",
+          since: before(0, 3),
+        },
+      ],
+      failing_channels: [{ channel: "mail", since: before(0, 2), error: "535 wrong password", waiting: 2 }],
+    },
+    backups: {
+      version: 1,
+      dir: "/var/backups/odoo",
+      unreadable: [],
+      backups: [
+        backup("sales", 40),
+        backup("sales", 9, { drilled_at: before(8) }),
+        backup("sales", 3, { problems: ["toc.dat is altered"] }),
+        backup("shop", 2),
+        backup("sales", 1),
+      ],
+    },
+    log: {
+      version: 1,
+      log: "agent",
+      file: "/var/lib/odoo-pg/prod/agent.log",
+      lines: ["2026-11-28 16:00:01 info pg2 serves reads", "2026-11-28 16:00:09 error pg3 does not answer"],
+      logs: ["agent", "haproxy", "pg1"],
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import axe from "axe-core";
+import type { Page } from "playwright-core";
+import * as z from "zod";
+
+const answer = z.object({
+  violations: z
+    .object({
+      id: z.string(),
+      impact: z.string().nullable(),
+      nodes: z.object({ html: z.string(), failureSummary: z.string().optional() }).array(),
+    })
+    .array(),
+});
+
+/** What axe-core calls serious or critical in a page as it is now, a line each. */
+export async function seriousFindings(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = answer.parse(await page.evaluate("axe.run(document)"));
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary ?? ""}`),
+    );
+}
