@@ -70,6 +70,10 @@ const LAYERS = {
   ],
   // The long-running process and its use cases: up, down, operations.
   agent: [...RUNNING, "failover", "observe", "events", "alarms", "metrics", "console"],
+  // The store that decides where there are several hosts: etcd, and who votes in it.
+  consensus: ["system"],
+  // Several hosts: who belongs to them, what Patroni and etcd are given, the agent that goes with them.
+  hosts: [...RUNNING.filter((name) => name !== "odoo"), "agent", "consensus"],
   // The image: the contract of its variables, adoption, first launch.
   container: [...RUNNING, "agent"],
 };

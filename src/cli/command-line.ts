@@ -11,9 +11,12 @@ import {
   type Context,
 } from "./context.ts";
 import { EXAMPLES } from "./examples.ts";
+import { forHosts } from "./hosts/several.ts";
 
 /** How a command was called. Flags go by their names in camel case. */
 export interface Call {
+  /** Its name, with that of its group: `db list`. */
+  readonly command: string;
   readonly args: readonly string[];
   /** Whether one JSON document is wanted. */
   readonly json: boolean;
@@ -113,7 +116,9 @@ export function newCommandLine(
       output = openOutput(flags["color"] === false ? false : undefined);
       json = on("json");
       configFlag = text("config");
-      status = await act({ args: command.args, json, on, text });
+      const group = command.parent?.parent ? `${command.parent.name()} ` : "";
+      const name = `${group}${command.name()}`;
+      status = await act({ command: name, args: command.args, json, on, text });
     };
 
   return {
@@ -126,7 +131,7 @@ export function newCommandLine(
       calledWith(async (call) => {
         const context = await asItsUser(await load(where, output, call.text("config")), options);
         await refuseForeignConfig(context);
-        return await act(context, call);
+        return await act(await forHosts(context, call.command), call);
       }),
     plainly: (act) => calledWith(async (call) => await act(output, call)),
     run: async () => {

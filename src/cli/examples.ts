@@ -13,6 +13,12 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "PGSQL_WORK_MEM=32MB odoo-pg up",
     "odoo-pg up --foreground    (systemd, containers)",
   ],
+  "ha init": ["odoo-pg ha init --address 10.0.0.1"],
+  "ha invite": ["odoo-pg ha invite"],
+  join: [
+    "odoo-pg join '10.0.0.1:5051#TOKEN' --address 10.0.0.2",
+    "odoo-pg join '10.0.0.1:5051#TOKEN' --address 10.0.0.3 --witness",
+  ],
   down: ["odoo-pg down"],
   destroy: ["odoo-pg destroy --confirm odoo"],
   status: ["odoo-pg status", "odoo-pg status --watch", "odoo-pg status --json"],

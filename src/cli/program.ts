@@ -2,6 +2,7 @@ import type { Invocation } from "../system/terminal.ts";
 import { newCommandLine, type CommandLine } from "./command-line.ts";
 import { addBackupCommands } from "./commands/backups.ts";
 import { addClusterCommands } from "./commands/cluster.ts";
+import { addHostsCommands } from "./commands/hosts.ts";
 import { addHiddenCommands } from "./commands/hidden.ts";
 import { addOdooCommands } from "./commands/odoo.ts";
 import { addReplicationCommands } from "./commands/replication.ts";
@@ -19,6 +20,8 @@ export function commandLine(invocation: Invocation, load: typeof loadContext = l
   addWatchCommands(line);
   line.group("Primary and replicas");
   addReplicationCommands(line);
+  line.group("Several hosts");
+  addHostsCommands(line);
   line.group("Backups");
   addBackupCommands(line);
   line.group("Odoo");

@@ -188,7 +188,8 @@ async function readGiven(file: string): Promise<string> {
   return text;
 }
 
-async function openssl(args: readonly string[]): Promise<void> {
+/** Runs openssl. @throws OdooPgError program_missing, command_failed */
+export async function openssl(args: readonly string[]): Promise<void> {
   try {
     await runOrFail("openssl", args);
   } catch (error) {

@@ -7,6 +7,7 @@ import { forgetOwnSettings } from "./sql/altered-settings.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
 import { copyConninfo } from "./render.ts";
+import { conninfo } from "./sql/quoting.ts";
 import { mappingOf, placesFor } from "./tablespaces.ts";
 
 export interface SeedOptions {
@@ -18,7 +19,10 @@ export interface SeedOptions {
   readonly owner: Owner | undefined;
   readonly upstream: { host: string; port: number };
   readonly follows?: "own" | "foreign";
-  readonly slot: string;
+  /** The replica's own slot; undefined: one that lasts as long as the copy. */
+  readonly slot: string | undefined;
+  /** How the primary is reached, where it runs on another host of this cluster. */
+  readonly source?: Readonly<Record<string, string | number>> | undefined;
   /** The primary's tablespaces, by object id: each gets a place beside the copy. None where nobody may ask for them. */
   readonly tablespaces?: ReadonlyMap<string, string>;
   /** Called with bytes copied and bytes in all, as pg_basebackup tells them. */
@@ -40,11 +44,10 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
       "-D",
       newDataDir,
       "-d",
-      copyConninfo(options, options.upstream),
+      options.source ? conninfo(options.source) : copyConninfo(options, options.upstream),
       "-X",
       "stream",
-      "-S",
-      options.slot,
+      ...(options.slot === undefined ? [] : ["-S", options.slot]),
       "-c",
       "fast",
       "--no-password",

@@ -136,6 +136,11 @@ export async function storePasswords(
   await writePassfile(layout, { replicator: passwords.replicator }, owner);
 }
 
+/** Keeps the one password that a host without a database has: of who looks at the servers. */
+export async function storeCollectd(layout: Layout, password: string): Promise<void> {
+  await store(layout, "collectd", password);
+}
+
 async function storeAll(layout: Layout, passwords: RolePasswords): Promise<void> {
   for (const role of ["postgres", "replicator", "odoo", "collectd", "openerp"] as const) {
     const password = passwords[role];

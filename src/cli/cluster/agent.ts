@@ -1,5 +1,7 @@
 import { installOn } from "../../system/install.ts";
 import { Agent } from "../../agent/agent.ts";
+import { HostAgent } from "../../hosts/host-agent.ts";
+import { readHostRecord } from "../../hosts/record.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { layoutOf } from "../../config/layout.ts";
 import { openLog } from "../../system/log.ts";
@@ -19,7 +21,8 @@ export async function runAgent(
   if (options.user !== undefined && !owner) {
     throw new OdooPgError("no_unprivileged_user", { message: `There is no user "${options.user}".` });
   }
-  const agent = new Agent({
+  const layout = layoutOf(options.stateDir);
+  const given = {
     stateDir: options.stateDir,
     owner,
     machine,
@@ -28,8 +31,10 @@ export async function runAgent(
     version: VERSION,
     build: BUILD,
     program: invocation.program,
-    log: openLog(layoutOf(options.stateDir).agentLog, owner, false),
-  });
+    log: openLog(layout.agentLog, owner, false),
+  };
+  const several = (await readHostRecord(layout)) !== undefined;
+  const agent = several ? await HostAgent.load({ ...given, layout }) : new Agent(given);
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => agent.stop());
   await agent.open();
   await agent.run();

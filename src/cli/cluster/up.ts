@@ -9,6 +9,8 @@ import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
+import { readHostRecord } from "../../hosts/record.ts";
+import { hostsUp } from "../hosts/up.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";
 import { openLog, type Log } from "../../system/log.ts";
@@ -34,6 +36,8 @@ export async function up(
   context: Context,
   options: { foreground?: boolean | Foreground },
 ): Promise<ExitStatus> {
+  if (await readHostRecord(context.layout))
+    return await hostsUp(context, { foreground: options.foreground === true });
   noteFormerNames(context);
   await requireOwnHosts(context.config);
   const request = await applyRequest(context);

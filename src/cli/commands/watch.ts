@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { CommandLine } from "../command-line.ts";
+import { readHostRecord } from "../../hosts/record.ts";
 import type { Context } from "../context.ts";
 
 /** Whether all is well, what is not, and what happened. */
@@ -12,6 +13,10 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         // A container that has the endpoints alone.
         if (invocation.environment["ENDPOINTS_FOR"])
           return await (await import("../cluster/endpoints-status.ts")).endpointsStatus(context, { json });
+        if (await readHostRecord(context.layout)) {
+          if (on("watch")) return await (await import("../hosts/status.ts")).watchHosts(context);
+          return await (await import("../hosts/status.ts")).hostsSheet(context, { json });
+        }
         const { status } = await import("../cluster/status.ts");
         return await status(context, { json, watch: on("watch") }, context.output);
       }),

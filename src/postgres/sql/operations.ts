@@ -255,3 +255,17 @@ export async function promote(session: Session): Promise<void> {
 export async function checkpoint(session: Session): Promise<void> {
   await session.query("CHECKPOINT");
 }
+
+/**
+ * Lets role replicator read the files that pg_rewind asks another host for: no more than a base backup gives it anyway.
+ * Source: PostgreSQL, pg_rewind, "Notes"
+ */
+export async function letRewind(session: Session): Promise<void> {
+  const functions = [
+    "pg_ls_dir(text, boolean, boolean)",
+    "pg_stat_file(text, boolean)",
+    "pg_read_binary_file(text)",
+    "pg_read_binary_file(text, bigint, bigint, boolean)",
+  ].map((name) => `pg_catalog.${name}`);
+  await session.query(`GRANT EXECUTE ON FUNCTION ${functions.join(", ")} TO replicator`);
+}

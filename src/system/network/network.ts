@@ -107,3 +107,17 @@ export async function accepts(host: string, port: number, timeout: number): Prom
     socket.once("error", done(false));
   });
 }
+
+/** Whether an address answers on a port, be it by a refusal, within `timeout` milliseconds: nothing between drops it. */
+export async function reaches(host: string, port: number, timeout: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = net.createConnection({ host, port, timeout });
+    const done = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => done(true));
+    socket.once("timeout", () => done(false));
+    socket.once("error", (error) => done("code" in error && error.code === "ECONNREFUSED"));
+  });
+}

@@ -1,0 +1,33 @@
+import type { CommandLine } from "../command-line.ts";
+
+/** A cluster of several hosts. */
+export function addHostsCommands({ command, add, withContext }: CommandLine): void {
+  const ha = command("ha", "several hosts, of which another takes over when the primary's is lost");
+  add(ha, "init", "make this host's running cluster the first of several; no session is ended")
+    .requiredOption("--address <ip>", "the address by which the other hosts reach this one")
+    .option("--name <name>", "the name of this host (else that of the machine)")
+    .action(
+      withContext(async (context, { text }) => {
+        const { haInit } = await import("../hosts/init.ts");
+        return await haInit(context, { address: text("address") ?? "", name: text("name") });
+      }),
+    );
+  add(ha, "invite", "a token by which one more host joins").action(
+    withContext(async (context) => await (await import("../hosts/init.ts")).invite(context)),
+  );
+  command("join", "make this host one of a cluster's: a replica that may take over, or a witness")
+    .argument("<invitation>", "ADDRESS:PORT#TOKEN, as ha init prints it")
+    .option("--address <ip>", "the address by which the other hosts reach this one")
+    .option("--name <name>", "the name of this host (else that of the machine)")
+    .option("--witness", "only vote: no database here")
+    .action(
+      withContext(async (context, { args, text, on }) => {
+        const { join } = await import("../hosts/join.ts");
+        return await join(context, args[0] ?? "", {
+          address: text("address"),
+          name: text("name"),
+          witness: on("witness"),
+        });
+      }),
+    );
+}

@@ -1,0 +1,59 @@
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { joinCluster } from "../../hosts/join.ts";
+import { readHostRecord, type HostRole } from "../../hosts/record.ts";
+import { readInvitation } from "../../hosts/tokens.ts";
+import { progressTo } from "../../progress.ts";
+import { installOn } from "../../system/install.ts";
+import type { Context } from "../context.ts";
+import { showProgress } from "../progress.ts";
+import { agentStart, nameOfMachine } from "./start.ts";
+import { hostsSheet } from "./status.ts";
+
+/** Makes this host one of a cluster's, and returns when it is. */
+export async function join(
+  context: Context,
+  text: string,
+  options: {
+    readonly address: string | undefined;
+    readonly name: string | undefined;
+    readonly witness: boolean;
+  },
+): Promise<ExitStatus> {
+  const invitation = readInvitation(text);
+  if (!invitation) {
+    throw new OdooPgError("usage", {
+      message:
+        "The text to join with cannot be read: it is ADDRESS:PORT#TOKEN, as odoo-pg ha init prints it.",
+      safe: "Nothing was changed.",
+      next: "Copy it whole, in quotes.",
+    });
+  }
+  const record = await readHostRecord(context.layout);
+  const address = options.address ?? record?.address;
+  if (address === undefined) {
+    throw new OdooPgError("usage", {
+      message: "By which address do the other hosts reach this one?",
+      safe: "Nothing was changed.",
+      next: "The same command with --address ADDRESS.",
+    });
+  }
+  const role: HostRole = options.witness ? "witness" : "database";
+  const start = await agentStart(context);
+  const show = showProgress(context);
+  try {
+    await joinCluster(
+      {
+        start,
+        install: installOn(context.machine),
+        invitation,
+        address,
+        name: options.name ?? nameOfMachine(context.machine.hostname),
+        role,
+      },
+      progressTo(show.event),
+    );
+  } finally {
+    show.end();
+  }
+  return await hostsSheet(context, { json: false });
+}

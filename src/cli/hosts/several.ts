@@ -1,0 +1,64 @@
+import { OdooPgError } from "../../errors.ts";
+import { hostsStatus } from "../../hosts/ask-agent.ts";
+import { readHostRecord } from "../../hosts/record.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
+import { readApplied } from "../../store/state.ts";
+import type { Context } from "../context.ts";
+
+/** Commands that are used on every host, however many there are. */
+const ANYWHERE = new Set([
+  "up",
+  "status",
+  "psql",
+  "logs",
+  "odoo-conf",
+  "config check",
+  "config show",
+  "systemd",
+  "compose",
+  "container-setup",
+  "container-health",
+  "ha init",
+  "join",
+]);
+
+/** Commands that need several hosts. */
+const SEVERAL = new Set(["ha invite"]);
+
+/** Groups of commands that work on the databases: with several hosts, where the primary is. */
+const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore"]);
+
+/**
+ * The context of a command in a cluster of several hosts: what was applied counts, which came from the store, not the
+ * file of this host.
+ * @throws OdooPgError refused where the command has no sense here
+ */
+export async function forHosts(context: Context, command: string): Promise<Context> {
+  const record = await readHostRecord(context.layout);
+  if (!record) {
+    if (!SEVERAL.has(command)) return context;
+    throw new OdooPgError("refused", {
+      message: "This host is not one of several.",
+      safe: "Nothing was changed.",
+      next: nextStep`Begin on the host whose cluster it shall be: ${odooPg("ha", "init", "--address", "ADDRESS")}`,
+    });
+  }
+  const applied = await readApplied(context.layout);
+  const own = applied ? { ...context, config: applied.config } : context;
+  if (ANYWHERE.has(command) || SEVERAL.has(command)) return own;
+  if (!ON_PRIMARY.has(command.split(" ")[0] ?? "")) {
+    throw new OdooPgError("refused", {
+      message:
+        "This cluster has several hosts: Patroni runs its servers, and this command is for one host alone.",
+      safe: "Nothing was changed.",
+      next: odooPg("status"),
+    });
+  }
+  const primary = (await hostsStatus(context.layout, 3000))?.primary ?? undefined;
+  if (primary === record.name) return own;
+  throw new OdooPgError("refused", {
+    message: `This is done on the primary's host: ${primary === undefined ? "there is none now" : `that is ${primary}`}.`,
+    safe: "Nothing was changed.",
+    next: primary === undefined ? odooPg("status") : `Run the same command on ${primary}.`,
+  });
+}

@@ -1,0 +1,728 @@
+import * as z from "zod";
+import { Complaints } from "../agent/complaints.ts";
+import { serveHealth } from "../agent/health.ts";
+import { Loop, type Part } from "../agent/loop.ts";
+import type { AgentReport } from "../cluster/documents/agent-report.ts";
+import { slotName, type Layout, type NodeConfig } from "../config/layout.ts";
+import { Etcd, EtcdError } from "../consensus/etcd.ts";
+import { nextVoterStep, type VoterMember } from "../consensus/voters.ts";
+import { findHaproxy } from "../endpoints/haproxy.ts";
+import { OdooPgError } from "../errors.ts";
+import { RemoteServer } from "../members/remote-server.ts";
+import { factsOf, isPrimary, lagOf, type NodeObservation } from "../model/observation.ts";
+import { inspectDataDirectory } from "../postgres/data-directory.ts";
+import { findInstallation, type Installation } from "../postgres/installation.ts";
+import { findPostmaster, reloadServer } from "../postgres/server.ts";
+import { seedDataDirectory } from "../postgres/seed.ts";
+import type { Progress } from "../progress.ts";
+import { Endpoints, type Served } from "../services/endpoints.ts";
+import type { Routing } from "../services/read-pool.ts";
+import { PoolMembership } from "../services/pool-membership.ts";
+import { Supervisor } from "../services/supervisor.ts";
+import { releaseLock, takeLock } from "../store/lock.ts";
+import { prepareStateDirectory } from "../store/possession.ts";
+import { readPassword } from "../store/secrets.ts";
+import { monotonic, now } from "../system/clock.ts";
+import { move, writeFileIfChanged, type Owner } from "../system/files/files.ts";
+import { renameIn } from "../system/files/folder.ts";
+import { inspectJsonFile, parseJson } from "../system/files/json-file.ts";
+import type { Install } from "../system/install.ts";
+import type { Log } from "../system/log.ts";
+import type { Machine } from "../system/machine.ts";
+import { serveOnSocket } from "../system/network/http.ts";
+import { askTls, serveTls, type TlsIdentity } from "../system/network/mutual-tls.ts";
+import { ownPid } from "../system/process/process.ts";
+import { readIdentity } from "./authority.ts";
+import { hostControl } from "./control.ts";
+import { dynamicChange } from "./dynamic.ts";
+import { EtcdService } from "./etcd-service.ts";
+import { hostFiles, type HostFiles } from "./files.ts";
+import { JoinServer } from "./join-server.ts";
+import { ownConfig, writeOwnFiles, type OwnFilesInput } from "./own-files.ts";
+import { PatroniService } from "./patroni-service.ts";
+import { proveCopy } from "./prove-copy.ts";
+import { findEtcd, findPatroni } from "./programs.ts";
+import {
+  documentSchema,
+  readHostRecord,
+  readKeptDocument,
+  writeHostRecord,
+  type ClusterDocument,
+  type HostRecord,
+} from "./record.ts";
+import {
+  AGENT_PORT,
+  copySource,
+  databasesOf,
+  hostsPrefix,
+  patroniDynamic,
+  patroniPrefix,
+  peerUrlOf,
+  servedConfig,
+} from "./render.ts";
+import { hostReportSchema, type HostReport, type HostsStatus } from "./report.ts";
+import { readsFrom, writesTo } from "./routing.ts";
+import { viewOfStore, type StoreView } from "./store-view.ts";
+import { failoverVerdict } from "./verdict.ts";
+
+const routingSchema = z.object({ writes: z.string().nullable(), reads: z.string().array() });
+
+/** Milliseconds without an answer of the store after which it counts as silent. */
+const STORE_SILENT = 5000;
+
+/** Milliseconds between two looks at the agents of the other hosts, for one to answer, and until it counts as away. */
+const OTHERS_EVERY = 1000;
+const OTHER_TIMEOUT = 1500;
+const AWAY_AFTER = 5000;
+
+/** Milliseconds between two looks at the store's members, and at what is the leader's to do. */
+const MEMBERS_EVERY = 1000;
+
+export interface HostAgentOptions {
+  readonly stateDir: string;
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly searchPath: string;
+  readonly install: Install;
+  readonly version: string;
+  readonly build: string;
+  readonly log: Log;
+}
+
+/** What an agent of one of several hosts finds when it is started. */
+interface Found {
+  readonly record: HostRecord;
+  readonly document: ClusterDocument;
+  readonly identity: TlsIdentity;
+  readonly installation: Installation | undefined;
+}
+
+const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
+
+/**
+ * The agent of a cluster of several hosts: one on each. Who is primary is for Patroni and the store to say; the agent
+ * keeps both running, leads its host's endpoints to where they say, copies a data directory where none is, and does on
+ * the primary's host what is to be done once for the cluster. It never starts or stops PostgreSQL.
+ */
+export class HostAgent {
+  readonly #options: HostAgentOptions;
+  readonly #files: HostFiles;
+  readonly #supervisor: Supervisor;
+  readonly #standings: PoolMembership;
+  /** None on a witness: nobody asks it for a database. */
+  readonly #endpoints: Endpoints | undefined;
+  readonly #etcd: Etcd;
+  readonly #etcdService: EtcdService | undefined;
+  readonly #patroni: PatroniService | undefined;
+  readonly #join: JoinServer;
+  readonly #identity: TlsIdentity;
+  readonly #installation: Installation | undefined;
+  readonly #collectd: string;
+  #record: HostRecord;
+  #document: ClusterDocument;
+  /** What of the document was last taken up here. */
+  #applied = "";
+  #members: RemoteServer[] = [];
+  #observations: readonly NodeObservation[] = [];
+  readonly #pool = new Set<string>();
+  #writes: string | undefined;
+  #store: StoreView | undefined;
+  #storeAt = -Infinity;
+  #voters: readonly VoterMember[] = [];
+  #storeLeads = false;
+  readonly #reports = new Map<string, { readonly report: HostReport; readonly at: number }>();
+  #working: string | undefined;
+  #ending = false;
+  #closers: (() => Promise<void>)[] = [];
+  #loop: Loop | undefined;
+
+  private constructor(
+    options: HostAgentOptions,
+    found: Found,
+    programs: Awaited<ReturnType<typeof programsOf>>,
+    collectd: string,
+  ) {
+    const { layout, owner, log } = options;
+    this.#options = options;
+    this.#files = hostFiles(layout);
+    this.#record = found.record;
+    this.#document = found.document;
+    this.#identity = found.identity;
+    this.#installation = found.installation;
+    this.#collectd = collectd;
+    this.#supervisor = new Supervisor(log);
+    this.#standings = new PoolMembership(log);
+    this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
+    if (this.#endpoints) this.#endpoints.program = programs.haproxy;
+    const { record, identity } = found;
+    this.#etcd = new Etcd(record.store, identity);
+    this.#etcdService = programs.etcd && new EtcdService(this.#files, record, programs.etcd, identity, owner);
+    this.#patroni =
+      programs.patroni &&
+      new PatroniService(this.#files, record, programs.patroni, identity, owner, async () =>
+        this.#mayRunPatroni(),
+      );
+    this.#join = new JoinServer({
+      layout,
+      owner,
+      record,
+      etcd: this.#etcd,
+      report: async () => await this.#ownReport(),
+      storeAnswers: () => this.#storeAnswers,
+      document: () => this.#document,
+    });
+  }
+
+  /** @throws OdooPgError state_dir_unusable, program_missing, haproxy_missing, postgres_missing */
+  static async load(options: HostAgentOptions): Promise<HostAgent> {
+    const { layout, owner } = options;
+    const files = hostFiles(layout);
+    const [record, document, identity] = await Promise.all([
+      readHostRecord(layout),
+      readKeptDocument(layout),
+      readIdentity(files),
+    ]);
+    if (!record || !document || !identity) {
+      throw new OdooPgError("state_dir_unusable", {
+        message: `${files.dir} is not whole: this host has not joined its cluster to the end.`,
+        safe: "What runs keeps running.",
+        next: "Run odoo-pg join again, with a new token.",
+      });
+    }
+    const installation =
+      record.role === "database"
+        ? await findInstallation({ ...document.config.postgres, version: document.major }, options)
+        : undefined;
+    const programs = await programsOf(options, record, document);
+    await prepareStateDirectory(layout, owner);
+    const collectd = (await readPassword(layout, "collectd")) ?? "";
+    return new HostAgent(options, { record, document, identity, installation }, programs, collectd);
+  }
+
+  /** Takes the lock, opens its doors, and leads the endpoints to nowhere yet. @throws OdooPgError locked, port_in_use */
+  async open(): Promise<void> {
+    const { layout, log, version } = this.#options;
+    await takeLock(layout.lockFile, ownPid);
+    try {
+      this.#closers.push(await serveHealth(layout, (node) => this.#pool.has(node)));
+      this.#closers.push(
+        await serveOnSocket(
+          layout.agentSocket,
+          hostControl({
+            report: () => this.#agentReport(),
+            status: async () => await this.status(),
+            invite: async () => await this.#join.invite(),
+            stop: () => this.stop(),
+          }),
+        ),
+      );
+      this.#closers.push(
+        await serveTls({
+          host: this.#record.address,
+          port: AGENT_PORT,
+          identity: this.#identity,
+          answer: async (question) => await this.#join.answer(question),
+        }),
+      );
+      await this.#recallRouting();
+      await this.#applyDocument();
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+    log(
+      "info",
+      `agent ${version} (process ${ownPid}): host ${this.#record.name} of ${this.#document.cluster}`,
+    );
+  }
+
+  /** Looks and acts until `stop`. Everything else goes on then. */
+  async run(): Promise<void> {
+    this.#loop = new Loop(this.#parts(), new Complaints(this.#options.log));
+    await this.#loop.run(() => this.#ending);
+    await this.#close();
+  }
+
+  stop(): void {
+    this.#ending = true;
+    this.#loop?.wake();
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#closers.splice(0)) await close();
+    for (const member of this.#members) await member.disconnect();
+    await releaseLock(this.#options.layout.lockFile, ownPid);
+  }
+
+  async #recallRouting(): Promise<void> {
+    const kept = await inspectJsonFile(this.#files.routing, routingSchema);
+    if (kept?.ok !== true) return;
+    this.#writes = kept.value.writes ?? undefined;
+    for (const name of kept.value.reads) this.#pool.add(name);
+  }
+
+  async #rememberRouting(): Promise<void> {
+    const { primary, pool } = this.#routing;
+    await writeFileIfChanged(
+      this.#files.routing,
+      `${JSON.stringify({ writes: primary ?? null, reads: [...pool] } satisfies z.input<typeof routingSchema>)}\n`,
+    );
+  }
+
+  #parts(): Part[] {
+    const etcd = this.#etcdService;
+    const patroni = this.#patroni;
+    const endpoints = this.#endpoints;
+    return [
+      { name: "store", run: oneAtATime(async () => await this.#readStore()), aside: true },
+      { name: "look", run: async () => await this.#lookAtMembers() },
+      { name: "routing", run: () => this.#decide() },
+      ...(endpoints
+        ? [
+            { name: "haproxy", run: async () => await this.#supervisor.check(endpoints) },
+            { name: "endpoints", run: async () => await endpoints.route(this.#routing) },
+            { name: "routing's record", run: async () => await this.#rememberRouting() },
+          ]
+        : []),
+      { name: "configuration", run: oneAtATime(async () => await this.#applyDocument()), aside: true },
+      {
+        name: "members of the store",
+        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#lookAtStoreMembers())),
+        aside: true,
+      },
+      { name: "data", run: oneAtATime(async () => await this.#ensureData()), aside: true },
+      ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
+      ...(patroni
+        ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
+        : []),
+      {
+        name: "other hosts",
+        run: oneAtATime(every(OTHERS_EVERY, async () => await this.#askOthers())),
+        aside: true,
+      },
+      {
+        name: "work of the primary's host",
+        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#leadersWork())),
+        aside: true,
+      },
+    ];
+  }
+
+  get #storeAnswers(): boolean {
+    return monotonic() - this.#storeAt < STORE_SILENT;
+  }
+
+  get #routing(): Routing {
+    return { primary: this.#writes, pool: [...this.#pool].sort() };
+  }
+
+  async #readStore(): Promise<void> {
+    const { cluster } = this.#document;
+    const key = `${hostsPrefix(cluster)}document`;
+    const [keys, stored] = await Promise.all([this.#etcd.list(patroniPrefix(cluster)), this.#etcd.get(key)]);
+    this.#store = viewOfStore(keys);
+    this.#storeAt = monotonic();
+    if (stored) {
+      const parsed = parseJson(stored.value, documentSchema);
+      if (parsed.ok) this.#document = parsed.value;
+      else throw new Error(`the cluster's document in the store: ${parsed.problem}`);
+    } else if ((await this.#etcdService?.startedAs())?.state === "new") {
+      await this.#etcd.swap(key, 0n, JSON.stringify(this.#document));
+    }
+  }
+
+  async #lookAtMembers(): Promise<void> {
+    this.#observations = await Promise.all(this.#members.map(async (member) => await member.observeShared()));
+  }
+
+  /** Who may serve reads is decided as for `bounded`, and of those the store's synchronous replicas are taken. */
+  #decide(): void {
+    const input = {
+      store: this.#store,
+      storeAnswers: this.#storeAnswers,
+      observations: this.#observations,
+      last: this.#writes,
+    };
+    const writes = writesTo(input);
+    if (writes !== this.#writes)
+      this.#options.log(
+        "info",
+        writes === undefined ? "writes wait for a primary" : `writes go to ${writes}`,
+      );
+    this.#writes = writes;
+    const primary = this.#observations.find(({ name }) => name === writes);
+    const { read } = this.#document.config.endpoints;
+    const standings = this.#standings.decide(
+      { ...read, consistency: read.consistency === "eventual" ? "eventual" : "bounded" },
+      {
+        primary: isPrimary(primary) ? primary : undefined,
+        replicas: this.#observations.filter(({ name }) => name !== writes),
+        members: this.#pool,
+      },
+    );
+    const eligible = standings.filter((standing) => standing.eligible).map(({ name }) => name);
+    const pool = read.consistency === "eventual" ? eligible : readsFrom(eligible, this.#pool, input);
+    this.#pool.clear();
+    for (const name of pool) this.#pool.add(name);
+  }
+
+  /** Takes up what the cluster's document says now. */
+  async #applyDocument(): Promise<void> {
+    const document = this.#document;
+    const text = JSON.stringify([document, this.#record]);
+    if (text === this.#applied) return;
+    const input = this.#ownFilesInput(document);
+    const changed = await writeOwnFiles(input);
+    const wanted: NodeConfig[] = servedConfig(document).nodes;
+    const kept = this.#members.filter(({ node }) => wanted.some((next) => same(next, node)));
+    const left = this.#members.filter((member) => !kept.includes(member));
+    this.#members = wanted.map(
+      (node) => kept.find((member) => same(member.node, node)) ?? new RemoteServer(node, this.#collectd),
+    );
+    for (const member of left) await member.disconnect();
+    if (wanted.length) await this.#endpoints?.ensure(this.#served(document), SILENT);
+    // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,
+    // which its server does not notice.
+    if (this.#installation && changed.patroni) await this.#patroni?.stop("immediate");
+    if (this.#installation && changed.server) {
+      const { files } = ownConfig(input);
+      if (await findPostmaster(files.dataDir)) await reloadServer(files.dataDir);
+    }
+    this.#applied = text;
+  }
+
+  #served(document: ClusterDocument): Served {
+    const { machine } = this.#options;
+    return {
+      config: servedConfig(document),
+      machine,
+      upstream: undefined,
+      kept: document.settings,
+      elsewhere: true,
+    };
+  }
+
+  #ownFilesInput(document = this.#document): OwnFilesInput {
+    const { layout, owner, machine } = this.#options;
+    return {
+      layout,
+      owner,
+      machine,
+      record: this.#record,
+      document,
+      installation: this.#installation,
+    };
+  }
+
+  /** Sees who is a member of the store, and becomes or ceases to be one as the others have decided. */
+  async #lookAtStoreMembers(): Promise<void> {
+    const members = await this.#etcd.members();
+    const own = peerUrlOf(this.#record);
+    const addressOf = (url: string): string => new URL(url).hostname.replaceAll(/^\[|\]$/g, "");
+    const statuses = new Map(
+      await Promise.all(
+        members.map(async ({ peerUrls: [url = ""] }) => {
+          const status = await this.#etcd.status(addressOf(url)).catch(() => undefined);
+          return [url, status] as const;
+        }),
+      ),
+    );
+    const terms = [...statuses.values()].map((status) => status?.raftTerm ?? 0n);
+    const term = terms.reduce((most, next) => (next > most ? next : most), 0n);
+    this.#voters = members.map(({ id, peerUrls: [peerUrl = ""], isLearner }) => {
+      const status = statuses.get(peerUrl);
+      const isLevel = status !== undefined && status.raftTerm === term && status.leader !== "0";
+      return { id, peerUrl, isLearner, isLevel };
+    });
+    const ownStatus = statuses.get(own);
+    this.#storeLeads = ownStatus !== undefined && ownStatus.leader === ownStatus.memberId;
+    const voting = members
+      .filter(({ isLearner }) => !isLearner)
+      .flatMap(({ peerUrls }) => peerUrls.slice(0, 1).map(addressOf));
+    if (voting.length && !same([...voting].sort(), [...this.#record.store].sort())) {
+      this.#record = { ...this.#record, store: voting };
+      await writeHostRecord(this.#options.layout, this.#record);
+      this.#etcd.use(voting);
+    }
+    const service = this.#etcdService;
+    if (!service) return;
+    const start = await service.startedAs();
+    const isMember = members.some(({ peerUrls }) => peerUrls.includes(own));
+    if (isMember && !start) {
+      const named = members.map(({ name, peerUrls: [url = ""] }): [string, string] => [
+        url === own ? this.#record.name : name,
+        url,
+      ]);
+      await service.become({ state: "existing", members: Object.fromEntries(named) });
+    }
+    if (!isMember && start) {
+      await service.retire();
+      await move(this.#files.etcdDir, `${this.#files.etcdDir}.removed-${now()}`);
+    }
+  }
+
+  async #mayRunPatroni(): Promise<boolean> {
+    if (!this.#installation || this.#store?.dynamic === undefined || this.#applied === "") return false;
+    const { files } = ownConfig(this.#ownFilesInput());
+    const data = await inspectDataDirectory(files.dataDir, this.#installation, this.#options.owner);
+    return data.kind === "whole";
+  }
+
+  /** Copies the primary where this host has no data yet: beside its place, and renamed when it is whole. */
+  async #ensureData(): Promise<void> {
+    const installation = this.#installation;
+    if (!installation || this.#applied === "") return;
+    const { layout, owner, log } = this.#options;
+    const { config, node, files } = ownConfig(this.#ownFilesInput());
+    const data = await inspectDataDirectory(files.dataDir, installation, owner);
+    if (data.kind !== "absent" && data.kind !== "empty") return;
+    const { name } = this.#record;
+    const primary = this.#observations.find((observation) => observation.name === this.#store?.leader);
+    const source = databasesOf(this.#document).find((host) => host.name === primary?.name);
+    const slots = factsOf(primary)?.slots ?? [];
+    // From when its slot is there the primary keeps what the copy will need.
+    const isKept = slots.some((slot) => slot.slot_name === slotName(name) && slot.restart_lsn !== null);
+    if (!source || source.name === name || !isKept) return;
+    log("info", `copying ${source.name}`);
+    this.#working = `copies ${source.name}`;
+    try {
+      const copy = await seedDataDirectory({
+        config,
+        layout,
+        node,
+        files,
+        installation,
+        owner,
+        upstream: { host: source.address, port: this.#document.port },
+        source: copySource(layout, name, { address: source.address, port: this.#document.port }),
+        slot: undefined,
+        onProgress: (done, total) => {
+          const share = total > 0 ? Math.min(100, Math.floor((done / total) * 100)) : 0;
+          this.#working = `copies ${source.name}: ${share} %`;
+        },
+      });
+      this.#working = `tries the copy of ${source.name}`;
+      await proveCopy(copy, files, { name, port: node.port }, this.#document.shared, installation, owner);
+      await renameIn(copy, files.dataDir);
+      log("info", `${source.name} is copied`);
+    } finally {
+      this.#working = undefined;
+    }
+  }
+
+  async #askOthers(): Promise<void> {
+    await Promise.all(
+      this.#document.hosts
+        .filter(({ name }) => name !== this.#record.name)
+        .map(async ({ name, address }) => {
+          const answer = await askTls({
+            host: address,
+            port: AGENT_PORT,
+            method: "GET",
+            path: "/report",
+            trust: this.#identity,
+            timeout: OTHER_TIMEOUT,
+          }).catch(() => undefined);
+          const parsed = parseJson(answer?.text ?? "", hostReportSchema);
+          if (parsed.ok) this.#reports.set(name, { report: parsed.value, at: monotonic() });
+        }),
+    );
+  }
+
+  #answers(host: string): boolean {
+    if (host === this.#record.name) return true;
+    const known = this.#reports.get(host);
+    return known !== undefined && monotonic() - known.at < AWAY_AFTER;
+  }
+
+  /** What is done once for the cluster: on the host that holds the leader's key, and on the first before there is one. */
+  async #leadersWork(): Promise<void> {
+    const store = this.#store;
+    if (!store || !this.#storeAnswers) return;
+    const isFirst = store.dynamic === undefined && (await this.#etcdService?.startedAs())?.state === "new";
+    if (store.leader !== this.#record.name && !isFirst) return;
+    await this.#keepDynamic(store);
+    await this.#settleVotes();
+  }
+
+  async #keepDynamic(store: StoreView): Promise<void> {
+    const document = this.#document;
+    const wanted = patroniDynamic(
+      databasesOf(document).map(({ name }) => name),
+      document.shared,
+    );
+    const change = dynamicChange(store.dynamic?.value, wanted);
+    if (change === undefined) return;
+    const key = `${patroniPrefix(document.cluster)}config`;
+    await this.#etcd.swap(key, store.dynamic?.revision ?? 0n, change);
+  }
+
+  async #settleVotes(): Promise<void> {
+    const hosts = this.#document.hosts
+      .filter(({ role }) => role !== "endpoints")
+      .map((host) => ({ name: host.name, peerUrl: peerUrlOf(host), answers: this.#answers(host.name) }));
+    const step = nextVoterStep(hosts, this.#voters);
+    if (!step) return;
+    try {
+      if (step.kind === "add") await this.#etcd.addLearner(step.peerUrl);
+      else if (step.kind === "promote") await this.#etcd.promote(step.id);
+      else await this.#etcd.remove(step.id);
+      this.#options.log("info", `votes: ${step.kind === "add" ? `${step.host} comes in` : step.kind}`);
+    } catch (error) {
+      // A learner that has not caught up, members that have just changed: the next look tries again.
+      if (!(error instanceof EtcdError)) throw error;
+      this.#options.log("info", `votes: ${step.kind} waits: ${error.message}`);
+    }
+  }
+
+  async #ownReport(): Promise<HostReport> {
+    const { name, role, address } = this.#record;
+    const observation = this.#observations.find((seen) => seen.name === name);
+    const facts = factsOf(observation);
+    const primary = factsOf(this.#observations.find((seen) => seen.name === this.#writes));
+    const ownMember = this.#voters.find(({ peerUrl }) => peerUrl === peerUrlOf(this.#record));
+    const hasMember = (await this.#etcdService?.startedAs()) !== undefined;
+    return {
+      name,
+      role,
+      address,
+      version: this.#options.version,
+      clock: now(),
+      store: hasMember
+        ? {
+            answers: (await this.#etcdService?.probe()) === "answers",
+            votes: ownMember?.isLearner === false,
+            leads: this.#storeLeads,
+          }
+        : null,
+      sees_store: this.#storeAnswers,
+      patroni: this.#patroni
+        ? { running: (await this.#patroni.find()) === "running", version: this.#patroni.version }
+        : null,
+      postgres:
+        role === "database"
+          ? {
+              state: facts ? (facts.in_recovery ? "replica" : "primary") : "silent",
+              streaming: facts?.receiver_status === "streaming",
+              timeline: facts?.timeline ?? null,
+              lag_bytes: facts?.in_recovery === true ? (lagOf(facts, primary).bytes ?? null) : null,
+              version: facts?.version ?? null,
+            }
+          : null,
+      reads: [...this.#pool].sort(),
+      writes: this.#writes ?? null,
+      working: this.#working ?? null,
+    };
+  }
+
+  /** The whole cluster, as this host sees it. */
+  async status(): Promise<HostsStatus> {
+    const document = this.#document;
+    const own = await this.#ownReport();
+    const reports = new Map(this.#reports);
+    reports.set(this.#record.name, { report: own, at: monotonic() });
+    const votingUrls = this.#voters.filter(({ isLearner }) => !isLearner).map(({ peerUrl }) => peerUrl);
+    const verdict = failoverVerdict({
+      document,
+      store: this.#store,
+      storeAnswers: this.#storeAnswers,
+      voters: document.hosts.filter((host) => votingUrls.includes(peerUrlOf(host))).map(({ name }) => name),
+      answering: document.hosts.filter(({ name }) => this.#answers(name)).map(({ name }) => name),
+    });
+    return {
+      version: 1,
+      cluster: document.cluster,
+      seen_from: this.#record.name,
+      store: {
+        answers: this.#storeAnswers,
+        seconds_ago: Number.isFinite(this.#storeAt) ? seconds(monotonic() - this.#storeAt) : null,
+      },
+      primary: this.#writes ?? null,
+      synchronous: [...(this.#store?.synchronous ?? [])],
+      paused: this.#store?.paused ?? false,
+      failover: {
+        ready: verdict.obstacles.length === 0,
+        obstacles: [...verdict.obstacles],
+        away: [...verdict.away],
+      },
+      endpoints: {
+        write: document.config.endpoints.write.port,
+        read: document.config.endpoints.read.port,
+      },
+      hosts: document.hosts.map(({ name, role, address }) => {
+        const known = reports.get(name);
+        return {
+          name,
+          role,
+          address,
+          seconds_ago: known ? seconds(monotonic() - known.at) : null,
+          report: known?.report ?? null,
+        };
+      }),
+    };
+  }
+
+  #agentReport(): AgentReport {
+    return {
+      pid: ownPid,
+      version: this.#options.version,
+      build: this.#options.build,
+      keeping: true,
+      ending: this.#ending,
+      operation: this.#working ?? null,
+      primary: this.#writes ?? null,
+      haproxy: true,
+      pool: [...this.#pool].sort(),
+      waiting_clients: null,
+      poolers: null,
+      overrides: [],
+      failing_channels: [],
+      rights: { problem: null, by_password: null },
+      console: null,
+      nodes: [],
+    };
+  }
+}
+
+async function programsOf(options: HostAgentOptions, { role }: HostRecord, { config }: ClusterDocument) {
+  const { searchPath, install } = options;
+  const machine = { searchPath, install };
+  return {
+    haproxy: role === "witness" ? undefined : await findHaproxy(config.haproxy.program, machine),
+    etcd: role === "endpoints" ? undefined : await findEtcd(machine),
+    patroni: role === "database" ? await findPatroni(machine) : undefined,
+  };
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function seconds(milliseconds: number): number {
+  return Math.round(milliseconds / 100) / 10;
+}
+
+/** What is still at it is not begun a second time. */
+function oneAtATime(act: () => Promise<void>): () => Promise<void> {
+  let running = false;
+  return async () => {
+    if (running) return;
+    running = true;
+    try {
+      await act();
+    } finally {
+      running = false;
+    }
+  };
+}
+
+/** @param milliseconds between two times that it is done */
+function every(milliseconds: number, act: () => Promise<void>): () => Promise<void> {
+  let last = -Infinity;
+  return async () => {
+    if (monotonic() - last < milliseconds) return;
+    last = monotonic();
+    await act();
+  };
+}

@@ -1,0 +1,70 @@
+import * as z from "zod";
+import { roleSchema } from "./record.ts";
+
+/** What the agent of one host says of it, to the agents of the others. */
+export const hostReportSchema = z.object({
+  name: z.string(),
+  role: roleSchema,
+  address: z.string(),
+  /** Of odoo-pg. */
+  version: z.string(),
+  /** Milliseconds since the epoch, by its own clock. */
+  clock: z.number(),
+  /** Its member of the store; null where it has none. */
+  store: z.object({ answers: z.boolean(), votes: z.boolean(), leads: z.boolean() }).nullable(),
+  /** Whether it gets answers from the majority of the store. */
+  sees_store: z.boolean(),
+  patroni: z.object({ running: z.boolean(), version: z.string() }).nullable(),
+  postgres: z
+    .object({
+      state: z.enum(["primary", "replica", "silent"]),
+      streaming: z.boolean(),
+      timeline: z.number().nullable(),
+      lag_bytes: z.number().nullable(),
+      version: z.string().nullable(),
+    })
+    .nullable(),
+  /** Replicas that its read endpoint leads to, and where its write endpoint leads. */
+  reads: z.string().array(),
+  writes: z.string().nullable(),
+  /** What it is at, such as a copy; null where nothing. */
+  working: z.string().nullable(),
+});
+export type HostReport = z.output<typeof hostReportSchema>;
+
+const obstacleSchema = z.enum([
+  "one_database_host",
+  "needs_three_hosts",
+  "votes_not_settled",
+  "no_majority",
+  "paused",
+  "no_primary",
+  "no_synchronous_replica",
+]);
+
+/** The whole cluster, as one host sees it: `odoo-pg status --json` where there are several hosts. */
+export const hostsStatusSchema = z.object({
+  version: z.literal(1),
+  cluster: z.string(),
+  /** The host that says so. */
+  seen_from: z.string(),
+  /** Whether the store answered, and seconds since it last did; null before it ever did. */
+  store: z.object({ answers: z.boolean(), seconds_ago: z.number().nullable() }),
+  primary: z.string().nullable(),
+  synchronous: z.string().array(),
+  paused: z.boolean(),
+  failover: z.object({ ready: z.boolean(), obstacles: obstacleSchema.array(), away: z.string().array() }),
+  endpoints: z.object({ write: z.int(), read: z.int() }),
+  hosts: z
+    .object({
+      name: z.string(),
+      role: roleSchema,
+      address: z.string(),
+      /** Seconds since its agent last answered; null when it never did. */
+      seconds_ago: z.number().nullable(),
+      /** The last that it said; null when it never did. */
+      report: hostReportSchema.nullable(),
+    })
+    .array(),
+});
+export type HostsStatus = z.output<typeof hostsStatusSchema>;

@@ -1,0 +1,61 @@
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+
+/** Milliseconds for which a token is good. */
+export const TOKEN_LIFE = 3_600_000;
+
+/** A token that was given out: not itself, but by what it is known again. */
+export interface KeptToken {
+  readonly hash: string;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+}
+
+/** What a new host is told: where to ask, the secret that lets it in once, and by what it knows whom it asks. */
+export interface Invitation {
+  readonly host: string;
+  readonly port: number;
+  readonly secret: string;
+  /** SHA-256 of the authority's certificate. */
+  readonly pin: string;
+}
+
+function hashOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("hex");
+}
+
+/** A new secret of 128 bits, and what is kept of it. @param now milliseconds since the epoch */
+export function newToken(now: number): { readonly secret: string; readonly kept: KeptToken } {
+  const secret = randomBytes(16).toString("base64url");
+  return { secret, kept: { hash: hashOf(secret), until: now + TOKEN_LIFE } };
+}
+
+/** The tokens that are left when one is used; undefined where it is none of them, or its time is over. */
+export function withoutToken(
+  tokens: readonly KeptToken[],
+  secret: string,
+  now: number,
+): readonly KeptToken[] | undefined {
+  const wanted = Buffer.from(hashOf(secret), "hex");
+  const alive = tokens.filter(({ until }) => until > now);
+  const found = alive.find(({ hash }) => timingSafeEqual(Buffer.from(hash, "hex"), wanted));
+  return found && alive.filter((token) => token !== found);
+}
+
+/** `ADDRESS:PORT#SECRET.PIN`, as `join` takes it. */
+export function showInvitation({ host, port, secret, pin }: Invitation): string {
+  const address = host.includes(":") ? `[${host}]` : host;
+  return `${address}:${port}#${secret}.${Buffer.from(pin, "hex").toString("base64url")}`;
+}
+
+/** What such a text says; undefined where it is none. */
+export function readInvitation(text: string): Invitation | undefined {
+  const found = /^(?:\[([0-9a-fA-F:]+)\]|([^:#\s]+)):(\d{1,5})#([\w-]{22})\.([\w-]{43})$/.exec(text.trim());
+  if (!found) return undefined;
+  const [, bracketed, plain, port, secret = "", pin = ""] = found;
+  return {
+    host: bracketed ?? plain ?? "",
+    port: Number(port),
+    secret,
+    pin: Buffer.from(pin, "base64url").toString("hex"),
+  };
+}

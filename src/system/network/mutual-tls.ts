@@ -1,0 +1,203 @@
+import http from "node:http";
+import https from "node:https";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { Crowd } from "./crowd.ts";
+
+/** A certificate, its key and the one authority that is believed: all PEM. */
+export interface TlsIdentity {
+  readonly certificate: string;
+  readonly key: string;
+  readonly authority: string;
+}
+
+export interface TlsRequest {
+  readonly host: string;
+  readonly port: number;
+  readonly method: "GET" | "POST" | "PATCH";
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /**
+   * Whom to believe and who one is; an authority alone: who asks shows no certificate. `anybody`: the other side is not
+   * known yet, so nothing secret is asked or told.
+   */
+  readonly trust: TlsIdentity | Pick<TlsIdentity, "authority"> | "anybody";
+  /** Milliseconds for the whole answer. */
+  readonly timeout: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TlsAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Characters of an answer that are read. */
+const LARGEST = 16 * 1024 * 1024;
+
+/** Connections are kept for the next question of the same identity. */
+const agents = new WeakMap<object, https.Agent>();
+
+function agentFor(trust: TlsIdentity): https.Agent {
+  const known = agents.get(trust);
+  if (known) return known;
+  const { certificate, key, authority } = trust;
+  const agent = new https.Agent({
+    keepAlive: true,
+    maxSockets: 8,
+    cert: certificate,
+    key,
+    ca: authority,
+    minVersion: "TLSv1.2",
+  });
+  agents.set(trust, agent);
+  return agent;
+}
+
+function optionsFor(trust: TlsRequest["trust"]): https.RequestOptions {
+  // Only to be shown the authority's certificate, which is then held against what one was told of it.
+  if (trust === "anybody") return { agent: false, rejectUnauthorized: false };
+  if ("key" in trust) return { agent: agentFor(trust) };
+  return { agent: false, ca: trust.authority, minVersion: "TLSv1.2" };
+}
+
+async function begin(request: TlsRequest): Promise<http.IncomingMessage> {
+  const { host, port, method, path, body, trust, timeout, signal } = request;
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const ending = AbortSignal.timeout(timeout);
+  return await new Promise((resolve, reject) => {
+    const outgoing = https.request({
+      host,
+      port,
+      method,
+      path,
+      ...optionsFor(trust),
+      headers:
+        text === undefined
+          ? {}
+          : { "content-type": "application/json", "content-length": Buffer.byteLength(text) },
+      signal: signal ? AbortSignal.any([ending, signal]) : ending,
+    });
+    outgoing.once("response", resolve);
+    outgoing.once("error", reject);
+    outgoing.end(text);
+  });
+}
+
+/** Asks over TLS. @throws Error when there is no whole answer within the timeout, or the other side is not whom one believes */
+export async function askTls(request: TlsRequest): Promise<TlsAnswer> {
+  const response = await begin(request);
+  response.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (text.length > LARGEST) throw new Error(`${request.host}:${request.port} answers without an end`);
+  }
+  return { status: response.statusCode ?? 0, text };
+}
+
+/** What a server over TLS is asked. */
+export interface TlsQuestion {
+  readonly method: string;
+  readonly path: string;
+  readonly body: string;
+  /** Address of the other side. */
+  readonly remote: string;
+  /** The name in the certificate that the other side has shown, where the authority signed it. */
+  readonly peer: string | undefined;
+}
+
+export interface TlsService {
+  readonly host: string;
+  readonly port: number;
+  readonly identity: TlsIdentity;
+  readonly answer: (question: TlsQuestion) => Promise<{ readonly status: number; readonly body: unknown }>;
+}
+
+/** Bytes of a question, milliseconds for it, and connections of those who have shown no certificate. */
+const QUESTION_BYTES = 256 * 1024;
+const QUESTION_TIMEOUT = 15_000;
+const HEAD_TIMEOUT = 5000;
+const STRANGERS = { fromOne: 16, fromAll: 64 };
+
+/** Serves JSON over TLS to hosts of the cluster, and to strangers what each path allows. @throws the system's error */
+export async function serveTls({ host, port, identity, answer }: TlsService): Promise<() => Promise<void>> {
+  const crowd = new Crowd(STRANGERS);
+  const server = https.createServer(
+    {
+      cert: `${identity.certificate}\n${identity.authority}`,
+      key: identity.key,
+      ca: identity.authority,
+      requestCert: true,
+      // Whoever joins has no certificate yet: each path says whom it answers.
+      rejectUnauthorized: false,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: HEAD_TIMEOUT,
+      requestTimeout: QUESTION_TIMEOUT,
+      headersTimeout: HEAD_TIMEOUT,
+    },
+    (incoming, outgoing) => {
+      void respond(incoming, outgoing, answer, crowd);
+    },
+  );
+  server.maxConnections = 200;
+  server.on("connection", (socket: Socket) => crowd.enter(socket));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port, host }, resolve);
+  });
+  // A try of TLS that fails is nobody's business.
+  server.on("error", () => {});
+  return async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+  };
+}
+
+async function respond(
+  incoming: http.IncomingMessage,
+  outgoing: http.ServerResponse,
+  answer: TlsService["answer"],
+  crowd: Crowd,
+): Promise<void> {
+  let told: { readonly status: number; readonly body: unknown };
+  try {
+    const { socket } = incoming;
+    const peer = peerOf(socket);
+    if (peer !== undefined) crowd.know(socket);
+    const body = await bodyOf(incoming);
+    told = await answer({
+      method: incoming.method ?? "GET",
+      path: incoming.url ?? "/",
+      body,
+      remote: socket.remoteAddress ?? "",
+      peer,
+    });
+  } catch (error) {
+    told = { status: 500, body: { error: error instanceof Error ? error.message : String(error) } };
+  }
+  const text = JSON.stringify(told.body);
+  outgoing.writeHead(told.status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+  });
+  outgoing.end(text);
+}
+
+function peerOf(socket: Socket): string | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+  const name: unknown = socket.getPeerCertificate().subject?.CN;
+  return typeof name === "string" ? name : undefined;
+}
+
+async function bodyOf(incoming: http.IncomingMessage): Promise<string> {
+  incoming.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of incoming) {
+    text += String(chunk);
+    if (text.length > QUESTION_BYTES) throw new Error("the question is too long");
+  }
+  return text;
+}
