@@ -258,7 +258,7 @@ export class Agent {
       await poolers.check(runtime.config);
       refuseNodeChanges(runtime, before?.config);
       await syncHandles(runtime);
-      broughtUp = await bringUpServers(runtime, failover, before?.config, progress, openEndpoints);
+      broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, openEndpoints);
     } catch (error) {
       // What was refused must not rule what is kept running.
       if (before && kept) {

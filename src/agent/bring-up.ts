@@ -33,6 +33,7 @@ import {
   writeNodeFiles,
 } from "../services/configure.ts";
 import type { Failover } from "../failover/failover.ts";
+import type { Clients } from "../services/clients.ts";
 import { finishChange } from "./operations.ts";
 import { copyOfPrimary } from "../services/copy-of-primary.ts";
 import type { Progress } from "../progress.ts";
@@ -74,6 +75,7 @@ export async function bringUpServers(
   runtime: Runtime,
   failover: Failover,
   before: Config | undefined,
+  clients: Clients,
   progress: Progress,
   beforeSeeding: () => Promise<void>,
 ): Promise<BroughtUp> {
@@ -127,7 +129,7 @@ export async function bringUpServers(
         await attempt(handle, async () => await seedAndStart(runtime, handle, progress));
     }),
   );
-  problems.push(...(await applyConfiguration(runtime, progress)));
+  problems.push(...(await applyConfiguration(runtime, clients, progress)));
   return { replicas: [...running], problems };
 }
 

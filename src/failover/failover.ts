@@ -17,14 +17,6 @@ export type PrimaryChange =
   /** What is left of a change that was cut off. `route`: the endpoints are open, and are led as well. */
   | { readonly kind: "finish"; readonly route: boolean };
 
-/** What has clients wait during a planned change, without cutting their transactions. */
-export interface Clients {
-  /** Lets open transactions come to their end, within a timeout; what is still open then is told. */
-  readonly pause: (progress: Progress) => Promise<void>;
-  /** Goes on, whoever has paused them. Never rejects. */
-  readonly resume: () => Promise<void>;
-}
-
 /** Who is primary, as who decides on it says. */
 export interface Topology {
   readonly primary: string;

@@ -32,6 +32,7 @@ import {
 } from "../system/files/files.ts";
 import { SqlError } from "../system/sql/sql.ts";
 import type { Progress } from "../progress.ts";
+import { withClientsWaiting, type Clients } from "./clients.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { explainFailedStart, explainRefused, requireStartable } from "./start-fault.ts";
 import { guardTablespaces } from "../members/tablespaces.ts";
@@ -165,9 +166,14 @@ async function runningFloor(primary: NodeHandle): Promise<Floor> {
  * settings need one, in the order that PostgreSQL wants. A replica must never have less than its primary runs with
  * (max_connections and its kin): so replicas first take the higher of old and new, then the primary changes,
  * then the replicas take the new value.
+ * @param clients wait while the primary restarts: their open transactions come to their end before
  * @returns what keeps replicas that run and do not answer from taking it: they hold up nobody else
  */
-export async function applyConfiguration(runtime: Runtime, progress: Progress): Promise<OdooPgError[]> {
+export async function applyConfiguration(
+  runtime: Runtime,
+  clients: Clients,
+  progress: Progress,
+): Promise<OdooPgError[]> {
   const primary = ownPrimary(runtime);
   if (!primary) {
     for (const replica of replicasOf(runtime)) {
@@ -191,7 +197,7 @@ export async function applyConfiguration(runtime: Runtime, progress: Progress): 
   const before = primaryUp ? await runningFloor(primary) : {};
   for (const replica of await answeringReplicas()) await bringInLine(runtime, replica, before, progress);
   if (!primaryUp) return [...problems.values()];
-  await bringInLine(runtime, primary, {}, progress);
+  await bringInLine(runtime, primary, {}, progress, clients);
   const after = await runningFloor(primary);
   for (const replica of await answeringReplicas()) {
     const lowered = REPLICA_SENSITIVE.some((name) => (after[name] ?? 0) < (before[name] ?? 0));
@@ -228,6 +234,7 @@ async function bringInLine(
   handle: NodeHandle,
   floor: Floor,
   progress: Progress,
+  clients?: Clients,
 ): Promise<void> {
   const { files, node } = handle;
   const previous = await readTextIfAny(files.configFile);
@@ -241,7 +248,8 @@ async function bringInLine(
     throw error;
   }
   progress.step(node.name, `restart for ${pending.join(", ")}`);
-  await restartNode(runtime, handle, previous);
+  const restart = async (): Promise<void> => await restartNode(runtime, handle, previous);
+  await (clients ? withClientsWaiting(clients, progress, restart) : restart());
 }
 
 /** Gives a running node the configuration back that it runs with: nothing waits for a restart that would fail. */

@@ -203,7 +203,8 @@ export class Pooler implements Service {
    * @returns how many are still open when it is over; one that is gone or does not answer carries none
    */
   async pause(timeout: number): Promise<number> {
-    return this.#input ? await this.#pauseAt(this.#input.port, timeout) : 0;
+    const port = await this.#port();
+    return port === undefined ? 0 : await this.#pauseAt(port, timeout);
   }
 
   async #pauseAt(port: number, timeout: number): Promise<number> {
@@ -231,12 +232,20 @@ export class Pooler implements Service {
     const pausing = this.#pausing;
     this.#pausing = undefined;
     // It refuses where nothing is paused, and one that is started again is not.
-    if (this.#input)
+    const port = await this.#port();
+    if (port !== undefined)
       await this.#process
-        .admin(this.#input.port)
+        .admin(port)
         .order("RESUME")
         .catch(() => {});
     await pausing?.close();
+  }
+
+  /** Where it listens: also of one that an agent before this one started. */
+  async #port(): Promise<number | undefined> {
+    if (this.#input) return this.#input.port;
+    const presence = await this.#process.presence();
+    return presence.state === "running" ? presence.record.port : undefined;
   }
 
   #inputOf({ config, kept }: Runtime): PgbouncerInput {

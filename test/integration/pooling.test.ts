@@ -224,8 +224,8 @@ describe("PgBouncer", () => {
   }, 120_000);
 });
 
-describe("A planned switchover", () => {
-  test("under eight clients in short transactions fails none of them", async () => {
+describe("A planned change", () => {
+  test("under eight clients in short transactions fails none of them: switchovers, and a restart of the primary", async () => {
     await cluster.healthy();
     const maker = await cluster.session("write", "odoo", "shop");
     await maker.rows("CREATE TABLE ledger (client int, n int, PRIMARY KEY (client, n))");
@@ -249,10 +249,13 @@ describe("A planned switchover", () => {
       }
       await session.close();
     });
-    for (const to of ["pg2", "pg1", "pg2"]) {
+    const restart = { postgres: { parameters: { max_connections: "130" } } };
+    for (const change of ["pg2", "pg1", "pg2", restart]) {
       const before = written;
-      const ran = await cluster.run(["switchover", "--to", to]);
+      if (typeof change !== "string") cluster.configure(change);
+      const ran = await cluster.run(typeof change === "string" ? ["switchover", "--to", change] : ["up"]);
       expect(ran.stderr).not.toContain("still open");
+      if (change === restart) expect(ran.stderr).toMatch(/pg2 +restart for max_connections/);
       expect(ran.exitCode).toBe(0);
       await waitFor("writes to go on", () => written > before + 8);
       await cluster.healthy();

@@ -11,7 +11,7 @@ import { NodeHandle } from "../../members/node-handle.ts";
 import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { ReadPool } from "../../services/read-pool.ts";
 import type { Effects } from "../carry-out.ts";
-import type { Clients } from "../failover.ts";
+import type { Clients } from "../../services/clients.ts";
 import {
   awaitReplay,
   becomePrimaryAgain,
@@ -144,7 +144,7 @@ export class ManualEffects implements Effects {
       case "follow":
         return await startAsReplica(runtime, this.#node(step.node));
       case "settle":
-        return await settle(runtime, progress);
+        return await settle(runtime, this.#clients, progress);
       case "await_streaming":
       case "require_room":
       case "base_backup":

@@ -5,7 +5,8 @@ import { primaryOf, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { Progress } from "../../progress.ts";
 import type { ReadPool } from "../../services/read-pool.ts";
 import { carryOutSteps } from "../carry-out.ts";
-import type { Clients, Failover, PrimaryChange, Topology } from "../failover.ts";
+import type { Clients } from "../../services/clients.ts";
+import type { Failover, PrimaryChange, Topology } from "../failover.ts";
 import { ManualEffects } from "./effects.ts";
 import { planOf } from "./planning.ts";
 

@@ -18,6 +18,7 @@ import { endOfWal, lastCheckpoint } from "../../postgres/wal-end.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { readableBy, writeFileAtomic } from "../../system/files/files.ts";
 import { inFolder } from "../../system/files/folder.ts";
+import type { Clients } from "../../services/clients.ts";
 import { applyConfiguration, startingFloor, writeNodeFiles } from "../../services/configure.ts";
 import type { Progress } from "../../progress.ts";
 import type { Member } from "../../members/member.ts";
@@ -213,13 +214,13 @@ export async function prepareStart(runtime: Runtime, replicas: readonly NodeHand
 }
 
 /** Slots, configuration and a checkpoint for the time after: the replicas follow, and pg_rewind sees the new timeline. */
-export async function settle(runtime: Runtime, progress: Progress): Promise<void> {
+export async function settle(runtime: Runtime, clients: Clients, progress: Progress): Promise<void> {
   const primary = requireOwnPrimary(runtime);
   await primary.use(async (session) => {
     for (const { node } of replicasOf(runtime)) await ensureSlot(session, slotName(node.name));
     await dropSlot(session, slotName(primary.node.name));
   });
-  for (const { message } of await applyConfiguration(runtime, progress)) progress.note(message);
+  for (const { message } of await applyConfiguration(runtime, clients, progress)) progress.note(message);
   await primary.use(checkpoint);
   await dropReplicaSlots(runtime);
 }
