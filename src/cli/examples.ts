@@ -14,6 +14,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "odoo-pg up --foreground    (systemd, containers)",
   ],
   "ha init": ["odoo-pg ha init --address 10.0.0.1"],
+  pause: ["odoo-pg pause --for 30m"],
+  resume: ["odoo-pg resume"],
   "ha invite": ["odoo-pg ha invite"],
   join: [
     "odoo-pg join '10.0.0.1:5051#TOKEN' --address 10.0.0.2",

@@ -5,6 +5,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import { errorFromEvent, errorSchema } from "../progress.ts";
 import { requestJson } from "../system/network/http.ts";
 import { getJson } from "../system/network/local-request.ts";
+import { hostOutcomeSchema, type HostOrder } from "./orders.ts";
 import { hostsStatusSchema, type HostsStatus } from "./report.ts";
 
 /** The whole cluster, as the agent of this host sees it; undefined where it does not answer within `timeout` milliseconds. */
@@ -33,4 +34,22 @@ export async function newInvitation(layout: Layout): Promise<string> {
   );
   if ("error" in answer) throw errorFromEvent(answer.error);
   return answer.invitation;
+}
+
+/** Gives the agent an order, and waits until it is carried out. @throws OdooPgError what it refuses */
+export async function orderHosts(
+  layout: Layout,
+  order: HostOrder,
+): Promise<{ readonly done: string; readonly changed: boolean }> {
+  const answer = await requestJson(
+    { socketPath: layout.agentSocket, method: "POST", path: "/order", body: order, timeout: 0 },
+    hostOutcomeSchema,
+  ).catch((error: unknown) => {
+    throw new OdooPgError("not_running", {
+      message: `The agent of this host does not answer: ${error instanceof Error ? error.message : String(error)}`,
+      next: nextStep`Look how it is: ${odooPg("status")}`,
+    });
+  });
+  if ("error" in answer) throw errorFromEvent(answer.error);
+  return answer;
 }

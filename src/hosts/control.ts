@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
 import { toOdooPgError } from "../errors.ts";
+import { hostOrderSchema, type HostOrder } from "./orders.ts";
 import type { HostsStatus } from "./report.ts";
 
 /** What the control socket may ask of the agent of one of several hosts. */
@@ -9,6 +10,7 @@ export interface HostOrders {
   readonly status: () => Promise<HostsStatus>;
   /** A token by which another host joins. */
   readonly invite: () => Promise<string>;
+  readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
   /** Ends the agent alone. */
   readonly stop: () => void;
 }
@@ -20,6 +22,14 @@ export function hostControl(agent: HostOrders): Hono {
   app.post("/invite", async (context) => {
     try {
       return context.json({ invitation: await agent.invite() });
+    } catch (error) {
+      return context.json({ error: toOdooPgError(error).toJSON() });
+    }
+  });
+  app.post("/order", async (context) => {
+    try {
+      const order = hostOrderSchema.parse(await context.req.json());
+      return context.json(await agent.order(order));
     } catch (error) {
       return context.json({ error: toOdooPgError(error).toJSON() });
     }

@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { BackupSchedule } from "../agent/backup-schedule.ts";
+import { DatabaseOwnership } from "../agent/database-ownership.ts";
 import { Complaints } from "../agent/complaints.ts";
 import { serveHealth } from "../agent/health.ts";
 import { Loop, type Part } from "../agent/loop.ts";
@@ -14,7 +16,9 @@ import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { findInstallation, type Installation } from "../postgres/installation.ts";
 import { findPostmaster, reloadServer } from "../postgres/server.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
-import type { Progress } from "../progress.ts";
+import { errorFromEvent, type Progress } from "../progress.ts";
+import { checkpoint } from "../postgres/sql/operations.ts";
+import type { Runtime } from "../members/runtime.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
 import type { Routing } from "../services/read-pool.ts";
 import { PoolMembership } from "../services/pool-membership.ts";
@@ -22,7 +26,7 @@ import { Supervisor } from "../services/supervisor.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
 import { readPassword } from "../store/secrets.ts";
-import { monotonic, now } from "../system/clock.ts";
+import { monotonic, now, waitUntil } from "../system/clock.ts";
 import { move, writeFileIfChanged, type Owner } from "../system/files/files.ts";
 import { renameIn } from "../system/files/folder.ts";
 import { inspectJsonFile, parseJson } from "../system/files/json-file.ts";
@@ -33,6 +37,9 @@ import { serveOnSocket } from "../system/network/http.ts";
 import { askTls, serveTls, type TlsIdentity } from "../system/network/mutual-tls.ts";
 import { ownPid } from "../system/process/process.ts";
 import { readIdentity } from "./authority.ts";
+import { ownRuntime } from "./own-runtime.ts";
+import { hostOutcomeSchema, type HostOrder } from "./orders.ts";
+import { decideSwitchover } from "./switchover.ts";
 import { hostControl } from "./control.ts";
 import { dynamicChange } from "./dynamic.ts";
 import { EtcdService } from "./etcd-service.ts";
@@ -52,6 +59,7 @@ import {
 } from "./record.ts";
 import {
   AGENT_PORT,
+  API_PORT,
   copySource,
   databasesOf,
   hostsPrefix,
@@ -75,6 +83,9 @@ const OTHERS_EVERY = 1000;
 const OTHER_TIMEOUT = 1500;
 const AWAY_AFTER = 5000;
 
+/** Milliseconds for a planned change of the primary. */
+const SWITCHOVER_TIMEOUT = 60_000;
+
 /** Milliseconds between two looks at the store's members, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
 
@@ -87,6 +98,8 @@ export interface HostAgentOptions {
   readonly install: Install;
   readonly version: string;
   readonly build: string;
+  /** How to start this same program again. */
+  readonly program: readonly [string, string];
   readonly log: Log;
 }
 
@@ -133,6 +146,10 @@ export class HostAgent {
   #storeLeads = false;
   readonly #reports = new Map<string, { readonly report: HostReport; readonly at: number }>();
   #working: string | undefined;
+  /** This host's server, where it has one. */
+  #runtime: Runtime | undefined;
+  readonly #backups: BackupSchedule;
+  readonly #ownership = new DatabaseOwnership();
   #ending = false;
   #closers: (() => Promise<void>)[] = [];
   #loop: Loop | undefined;
@@ -156,6 +173,7 @@ export class HostAgent {
     this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
     if (this.#endpoints) this.#endpoints.program = programs.haproxy;
     const { record, identity } = found;
+    this.#backups = new BackupSchedule(options.program);
     this.#etcd = new Etcd(record.store, identity);
     this.#etcdService = programs.etcd && new EtcdService(this.#files, record, programs.etcd, identity, owner);
     this.#patroni =
@@ -169,6 +187,7 @@ export class HostAgent {
       record,
       etcd: this.#etcd,
       report: async () => await this.#ownReport(),
+      order: async (order) => await this.order(order),
       storeAnswers: () => this.#storeAnswers,
       document: () => this.#document,
     });
@@ -213,6 +232,7 @@ export class HostAgent {
             report: () => this.#agentReport(),
             status: async () => await this.status(),
             invite: async () => await this.#join.invite(),
+            order: async (order) => await this.order(order),
             stop: () => this.stop(),
           }),
         ),
@@ -251,7 +271,9 @@ export class HostAgent {
 
   async #close(): Promise<void> {
     for (const close of this.#closers.splice(0)) await close();
-    for (const member of this.#members) await member.disconnect();
+    await this.#ownership.close();
+    for (const member of [...this.#members, ...(this.#runtime?.nodes.values() ?? [])])
+      await member.disconnect();
     await releaseLock(this.#options.layout.lockFile, ownPid);
   }
 
@@ -297,6 +319,12 @@ export class HostAgent {
         ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
         : []),
       {
+        name: "databases' owners",
+        run: async () => this.#runtime && (await this.#ownership.tick(this.#runtime)),
+        aside: true,
+      },
+      { name: "backup", run: async () => this.#runtime && (await this.#backups.tick(this.#runtime)) },
+      {
         name: "other hosts",
         run: oneAtATime(every(OTHERS_EVERY, async () => await this.#askOthers())),
         aside: true,
@@ -333,7 +361,12 @@ export class HostAgent {
   }
 
   async #lookAtMembers(): Promise<void> {
-    this.#observations = await Promise.all(this.#members.map(async (member) => await member.observeShared()));
+    const own = [...(this.#runtime?.nodes.values() ?? [])];
+    const [observations] = await Promise.all([
+      Promise.all(this.#members.map(async (member) => await member.observeShared())),
+      ...own.map(async (handle) => await handle.observeShared()),
+    ]);
+    this.#observations = observations;
   }
 
   /** Who may serve reads is decided as for `bounded`, and of those the store's synchronous replicas are taken. */
@@ -388,6 +421,14 @@ export class HostAgent {
     if (this.#installation && changed.server) {
       const { files } = ownConfig(input);
       if (await findPostmaster(files.dataDir)) await reloadServer(files.dataDir);
+    }
+    if (this.#installation) {
+      for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
+      this.#runtime = await ownRuntime(
+        { ...input, installation: this.#installation },
+        this.#options.log,
+        () => this.#loop?.wake(),
+      );
     }
     this.#applied = text;
   }
@@ -543,7 +584,134 @@ export class HostAgent {
     const isFirst = store.dynamic === undefined && (await this.#etcdService?.startedAs())?.state === "new";
     if (store.leader !== this.#record.name && !isFirst) return;
     await this.#keepDynamic(store);
+    await this.#endPause(store);
     await this.#settleVotes();
+  }
+
+  /** Carries an order out; a change of the primary on the primary's host, whose server writes a checkpoint first. */
+  async order(order: HostOrder): Promise<{ readonly done: string; readonly changed: boolean }> {
+    if (order.order === "switchover") return await this.#switchover(order);
+    return await this.#setPause(order.order === "pause" ? order.until : undefined);
+  }
+
+  async #switchover(
+    order: Extract<HostOrder, { order: "switchover" }>,
+  ): Promise<{ done: string; changed: boolean }> {
+    const decision = decideSwitchover({
+      store: this.#store,
+      storeAnswers: this.#storeAnswers,
+      databases: databasesOf(this.#document).map(({ name }) => name),
+      lags: this.#lags(),
+      to: order.to ?? undefined,
+    });
+    if (decision.kind === "refuse") {
+      throw new OdooPgError("refused", {
+        message: `No switchover: ${decision.why}.`,
+        safe: "Nothing was changed.",
+        next: decision.next,
+      });
+    }
+    const { host } = decision;
+    const leader = this.#store?.leader ?? "";
+    if (decision.kind === "nothing") return { done: `${host} is the primary.`, changed: false };
+    if (order.dry_run) return { done: `${host} would take over from ${leader}.`, changed: false };
+    if (leader !== this.#record.name) return await this.#pass(leader, { ...order, to: host });
+    // What is written now need not be written while everybody waits.
+    await this.#runtime?.nodes.get(this.#record.node)?.use(checkpoint);
+    const begun = monotonic();
+    const answer = await askTls({
+      host: this.#record.address,
+      port: API_PORT,
+      method: "POST",
+      path: "/switchover",
+      body: { leader, candidate: host },
+      trust: this.#identity,
+      timeout: SWITCHOVER_TIMEOUT,
+    });
+    // It also answers that it does not know although it goes on: what counts is who is primary.
+    if (answer.status === 412 || answer.status === 400) {
+      throw new OdooPgError("refused", {
+        message: `Patroni refuses: ${answer.text.trim()}`,
+        safe: "Nothing was changed.",
+      });
+    }
+    await waitUntil(() => this.#writes === host, {
+      what: `${host} to be the primary`,
+      timeout: SWITCHOVER_TIMEOUT,
+      interval: 50,
+    });
+    const took = ((monotonic() - begun) / 1000).toFixed(1);
+    return {
+      done: `${host} is the primary; it took ${took} s. To undo: odoo-pg switchover --to ${leader}`,
+      changed: true,
+    };
+  }
+
+  /** Has another host carry an order out. */
+  async #pass(name: string, order: HostOrder): Promise<{ done: string; changed: boolean }> {
+    const host = this.#document.hosts.find((other) => other.name === name);
+    const answer = await askTls({
+      host: host?.address ?? name,
+      port: AGENT_PORT,
+      method: "POST",
+      path: "/order",
+      body: order,
+      trust: this.#identity,
+      timeout: 3 * SWITCHOVER_TIMEOUT,
+    });
+    const parsed = parseJson(answer.text, hostOutcomeSchema);
+    if (!parsed.ok) throw new Error(`${name} answers something else: ${parsed.problem}`);
+    if ("error" in parsed.value) throw errorFromEvent(parsed.value.error);
+    return parsed.value;
+  }
+
+  /** @param until milliseconds since the epoch; undefined: nothing is paused any more */
+  async #setPause(until: number | undefined): Promise<{ done: string; changed: boolean }> {
+    const store = this.#store;
+    if (!store?.dynamic || !this.#storeAnswers) {
+      throw new OdooPgError("refused", {
+        message: "The store has no majority, so nothing can be changed.",
+        safe: "Nothing was changed.",
+      });
+    }
+    const { cluster } = this.#document;
+    const key = `${hostsPrefix(cluster)}pause_until`;
+    // Before the pause itself: one without an end would be forgotten.
+    const known = await this.#etcd.get(key);
+    await this.#etcd.swap(key, known?.revision ?? 0n, until === undefined ? "" : String(until));
+    const change = dynamicChange(store.dynamic.value, { pause: until !== undefined });
+    const told =
+      until === undefined
+        ? "Another host takes over again when the primary's is lost."
+        : `Paused until ${new Date(until).toISOString()}: no other host takes over, and Patroni starts no server again. Before that: odoo-pg resume`;
+    if (change === undefined) return { done: told, changed: false };
+    const written = await this.#etcd.swap(`${patroniPrefix(cluster)}config`, store.dynamic.revision, change);
+    if (written) return { done: told, changed: true };
+    throw new OdooPgError("refused", {
+      message: "The configuration was changed by somebody else in this moment.",
+      safe: "Nothing was changed.",
+      next: "The same command again.",
+    });
+  }
+
+  async #endPause(store: StoreView): Promise<void> {
+    if (!store.paused) return;
+    const until = await this.#etcd.get(`${hostsPrefix(this.#document.cluster)}pause_until`);
+    // Without one somebody else has paused it.
+    if (!until || until.value === "" || Number(until.value) > now()) return;
+    await this.#setPause(undefined);
+    this.#options.log("info", "the pause is over");
+  }
+
+  #lags(): Map<string, number> {
+    const primary = factsOf(this.#observations.find(({ name }) => name === this.#writes));
+    return new Map(
+      this.#observations.flatMap((observation): [string, number][] => {
+        const facts = factsOf(observation);
+        const bytes = facts?.in_recovery === true ? lagOf(facts, primary).bytes : undefined;
+        return bytes === undefined ? [] : [[observation.name, bytes]];
+      }),
+    );
   }
 
   async #keepDynamic(store: StoreView): Promise<void> {

@@ -9,6 +9,8 @@ import { readTextIfAny, writeFileAtomic, type Owner } from "../system/files/file
 import { inspectJsonFile, parseJson } from "../system/files/json-file.ts";
 import { reaches } from "../system/network/network.ts";
 import type { TlsQuestion } from "../system/network/mutual-tls.ts";
+import { toOdooPgError } from "../errors.ts";
+import { hostOrderSchema, type HostOrder } from "./orders.ts";
 import { pinOf, signRequest } from "./authority.ts";
 import { hostFiles } from "./files.ts";
 import {
@@ -38,6 +40,7 @@ export interface JoinServerParts {
   readonly record: HostRecord;
   readonly etcd: Etcd;
   readonly report: () => Promise<HostReport>;
+  readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
   readonly storeAnswers: () => boolean;
   readonly document: () => ClusterDocument;
 }
@@ -75,7 +78,16 @@ export class JoinServer {
     // All else is for hosts of the cluster.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
+    if (method === "POST" && target === "/order") return { status: 200, body: await this.#order(body) };
     return { status: 404, body: { error: "no such question" } };
+  }
+
+  async #order(body: string): Promise<object> {
+    try {
+      return await this.#parts.order(hostOrderSchema.parse(JSON.parse(body)));
+    } catch (error) {
+      return { error: toOdooPgError(error).toJSON() };
+    }
   }
 
   async #greeting(): Promise<Greeting> {

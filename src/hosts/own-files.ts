@@ -12,6 +12,7 @@ import path from "node:path";
 import {
   diskSpace,
   ensureDirectory,
+  leadLink,
   passableFor,
   readableBy,
   writeFileIfChanged,
@@ -121,6 +122,9 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
     await writeFileIfChanged(files.hbaFile, `${hosts.join("\n")}\n${rules}`, readable),
     await writeFileIfChanged(files.identFile, users, readable),
   ];
+  // A Patroni that took over a server that ran already forgets where these are (4.0.7), and looks beside its own.
+  await leadLink(path.join(ha.postgresDir, "pg_hba.conf"), files.hbaFile);
+  await leadLink(path.join(ha.postgresDir, "pg_ident.conf"), files.identFile);
   const patroni = await writeFileIfChanged(
     ha.patroniConfig,
     renderPatroni({

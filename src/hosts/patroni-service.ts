@@ -25,6 +25,8 @@ export class PatroniService implements Service {
   readonly #owner: Owner | undefined;
   readonly #mayRun: () => Promise<boolean>;
   readonly #daemon: Daemon;
+  /** It was started here, and did not answer yet. */
+  #isNew = false;
 
   /** @param mayRun whether there is a whole data directory for it, and its files are written */
   constructor(
@@ -60,6 +62,7 @@ export class PatroniService implements Service {
       logFile: this.#files.patroniStartLog,
       cwd: this.#files.dir,
     });
+    this.#isNew = true;
     if (lives) return;
     throw new OdooPgError("command_failed", {
       message: `Patroni ends at once: ${(await readTail(this.#files.patroniStartLog, 600)).trim()}`,
@@ -90,7 +93,12 @@ export class PatroniService implements Service {
       () => true,
       () => false,
     );
-    if (answered) return "answers";
+    if (answered) {
+      // Of a replica that ran already it takes the settings that run, not those of its file, until it reads that again.
+      if (this.#isNew) await this.reload();
+      this.#isNew = false;
+      return "answers";
+    }
     return (await accepts(address, API_PORT, 500)) ? "silent" : "busy";
   }
 }

@@ -7,6 +7,7 @@ import { isAtLeast } from "../../src/hosts/programs.ts";
 import type { ClusterDocument, Host } from "../../src/hosts/record.ts";
 import { patroniDynamic } from "../../src/hosts/render.ts";
 import { readsFrom, writesTo } from "../../src/hosts/routing.ts";
+import { decideSwitchover } from "../../src/hosts/switchover.ts";
 import { viewOfStore, type StoreView } from "../../src/hosts/store-view.ts";
 import { failoverVerdict } from "../../src/hosts/verdict.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
@@ -226,4 +227,40 @@ test("what cannot be read in the store counts as not there", () => {
   );
   expect(view).toMatchObject({ leader: "h1", synchronous: [], paused: true, founded: false });
   expect([...view.members.keys()]).toEqual(["h1"]);
+});
+
+describe("a planned change of the primary", () => {
+  const input = {
+    store: storeOf({ synchronous: ["h2", "h3"] }),
+    storeAnswers: true,
+    databases: ["h1", "h2", "h3"],
+    lags: new Map([
+      ["h2", 100],
+      ["h3", 0],
+    ]),
+    to: undefined,
+  };
+
+  test("goes to the replica that lacks least, or to whom it was asked for", () => {
+    expect(decideSwitchover(input)).toEqual({ kind: "to", host: "h3" });
+    expect(decideSwitchover({ ...input, to: "h2" })).toEqual({ kind: "to", host: "h2" });
+  });
+
+  test("to the primary itself is nothing to do", () => {
+    expect(decideSwitchover({ ...input, to: "h1" })).toEqual({ kind: "nothing", host: "h1" });
+  });
+
+  test("never goes to a replica that commits do not wait for", () => {
+    fc.assert(
+      fc.property(
+        fc.subarray(["h2", "h3"]),
+        fc.option(fc.constantFrom("h1", "h2", "h3", "h4"), { nil: undefined }),
+        fc.boolean(),
+        (synchronous, to, storeAnswers) => {
+          const decision = decideSwitchover({ ...input, store: storeOf({ synchronous }), to, storeAnswers });
+          if (decision.kind === "to") expect(synchronous).toContain(decision.host);
+        },
+      ),
+    );
+  });
 });

@@ -30,4 +30,20 @@ export function addHostsCommands({ command, add, withContext }: CommandLine): vo
         });
       }),
     );
+  command("pause", "for a time, no other host takes over: before work on hosts or network")
+    .option("--for <time>", "how long, such as 30m or 2h", "1h")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, json }) => {
+        const { pause } = await import("../hosts/orders.ts");
+        return await pause(context, text("for") ?? "1h", { json });
+      }),
+    );
+  command("resume", "end a pause")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../hosts/orders.ts")).resume(context, { json }),
+      ),
+    );
 }

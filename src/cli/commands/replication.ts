@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import type { OperationRequest } from "../../cluster/documents/agent-report.ts";
+import { readHostRecord } from "../../hosts/record.ts";
 import type { Call, CommandLine } from "../command-line.ts";
 
 /** Who is primary, and how the others follow. */
@@ -16,15 +17,20 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     });
 
   operation("switchover", "make a replica the primary; nothing is lost")
-    .option("--to <node>", "the new primary (else the replica that is least behind)")
+    .option(
+      "--to <node>",
+      "the new primary: node, or host of several (else the replica that is least behind)",
+    )
     .action(
-      operate(({ text, on }) => {
-        const to = text("to");
-        return {
-          operation: "switchover",
-          dry_run: on("dryRun"),
-          ...(to === undefined ? {} : { to }),
-        };
+      withContext(async (context, { text, on, json }) => {
+        const [to, dryRun] = [text("to"), on("dryRun")];
+        if (await readHostRecord(context.layout)) {
+          const { hostsSwitchover } = await import("../hosts/orders.ts");
+          return await hostsSwitchover(context, { to, dryRun, json });
+        }
+        const { operate } = await import("../cluster/operate.ts");
+        const request = { operation: "switchover", dry_run: dryRun } as const;
+        return await operate(context, to === undefined ? request : { ...request, to }, { json });
       }),
     );
   operation("promote", "make a replica the primary when the primary is gone")

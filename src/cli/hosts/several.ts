@@ -20,10 +20,11 @@ const ANYWHERE = new Set([
   "container-health",
   "ha init",
   "join",
+  "switchover",
 ]);
 
 /** Commands that need several hosts. */
-const SEVERAL = new Set(["ha invite"]);
+const SEVERAL = new Set(["ha invite", "pause", "resume"]);
 
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
 const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore"]);

@@ -45,6 +45,7 @@ export async function hostsUp(
     install: installOn(machine),
     version: VERSION,
     build: BUILD,
+    program: invocation.program,
     log: openLog(layout.agentLog, owner, true),
   });
   const unhook = onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => agent.stop());

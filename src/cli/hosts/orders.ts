@@ -1,0 +1,51 @@
+import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { orderHosts } from "../../hosts/ask-agent.ts";
+import type { HostOrder } from "../../hosts/orders.ts";
+import { now } from "../../system/clock.ts";
+import type { Context } from "../context.ts";
+
+/** Gives an order to the cluster's hosts, and prints what came of it. */
+async function order(
+  { layout, output }: Context,
+  wanted: HostOrder,
+  options: { readonly json: boolean },
+): Promise<ExitStatus> {
+  const outcome = await orderHosts(layout, wanted);
+  if (options.json) output.out(JSON.stringify({ version: 1, ...outcome }, undefined, 2));
+  else output.err(outcome.done);
+  return 0;
+}
+
+/** Another host becomes primary, by plan. */
+export async function hostsSwitchover(
+  context: Context,
+  options: { readonly to: string | undefined; readonly dryRun: boolean; readonly json: boolean },
+): Promise<ExitStatus> {
+  const { to, dryRun, json } = options;
+  return await order(context, { order: "switchover", to: to ?? null, dry_run: dryRun }, { json });
+}
+
+/** Milliseconds that a pause may last: longer, and it is forgotten. */
+const LONGEST = 24 * 3_600_000;
+
+/** @param text such as `30m` or `2h` */
+export async function pause(
+  context: Context,
+  text: string,
+  options: { readonly json: boolean },
+): Promise<ExitStatus> {
+  const [, count, unit] = /^(\d{1,4})([mh])$/.exec(text) ?? [];
+  const span = Number(count) * (unit === "h" ? 3_600_000 : 60_000);
+  if (!(span > 0 && span <= LONGEST)) {
+    throw new OdooPgError("usage", {
+      message: `--for ${text}: that is no time between 1m and 24h.`,
+      safe: "Nothing was changed.",
+      next: "Write it as 30m or 2h.",
+    });
+  }
+  return await order(context, { order: "pause", until: now() + span }, options);
+}
+
+export async function resume(context: Context, options: { readonly json: boolean }): Promise<ExitStatus> {
+  return await order(context, { order: "resume" }, options);
+}
