@@ -7,6 +7,7 @@ import path from "node:path";
 import { now } from "../system/clock.ts";
 import { readTextIfAny, writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { inspectJsonFile, parseJson } from "../system/files/json-file.ts";
+import { Mutex } from "../system/mutex.ts";
 import { reaches } from "../system/network/network.ts";
 import type { TlsQuestion } from "../system/network/mutual-tls.ts";
 import { toOdooPgError } from "../errors.ts";
@@ -49,6 +50,8 @@ export interface JoinServerParts {
 export class JoinServer {
   readonly #parts: JoinServerParts;
   #wrong: number[] = [];
+  /** Of two that come at once with one token, the second finds it used. */
+  readonly #turns = new Mutex();
 
   constructor(parts: JoinServerParts) {
     this.#parts = parts;
@@ -56,6 +59,10 @@ export class JoinServer {
 
   /** A new token, as `join` takes it. It is good for an hour and one host. */
   async invite(): Promise<string> {
+    return await this.#turns.run(async () => await this.#invite());
+  }
+
+  async #invite(): Promise<string> {
     const { layout, record } = this.#parts;
     const files = hostFiles(layout);
     const authority = (await readTextIfAny(files.authority)) ?? "";
@@ -103,6 +110,10 @@ export class JoinServer {
     const request = parsed.value;
     this.#wrong = this.#wrong.filter((at) => now() - at < 60_000);
     if (this.#wrong.length >= MOST_WRONG) return refuse("too many wrong tokens: try again in a minute");
+    return await this.#turns.run(async () => await this.#admit(request));
+  }
+
+  async #admit(request: JoinRequest): Promise<{ status: number; body: unknown }> {
     const left = withoutToken(await this.#tokens(), request.secret, now());
     if (!left) {
       this.#wrong.push(now());
