@@ -42,7 +42,7 @@ async function signedIn(role: "viewer" | "operator" = "operator") {
 }
 
 async function tokenOf(principal: Principal): Promise<string> {
-  const { token } = z.object({ token: z.string() }).parse((await principal.ask("/api/principal")).json());
+  const { token } = z.object({ token: z.string() }).parse((await principal.ask("/api/visitor")).json());
   return token;
 }
 
@@ -84,7 +84,7 @@ async function ended(principal: Principal, { id }: Job): Promise<Job> {
 describe("looking", () => {
   test("needs no sign-in on loopback: the page, what it shows, and its files", async () => {
     const anybody = new Principal(url);
-    expect((await anybody.ask("/api/principal")).json()).toEqual({
+    expect((await anybody.ask("/api/visitor")).json()).toEqual({
       role: "viewer",
       signed_in: false,
       read_only: false,
@@ -150,12 +150,12 @@ describe("signing in", () => {
     expect(answer.status).toBe(303);
     expect(answer.headers.location).toBe("/");
     expect(answer.headers["set-cookie"]?.[0]).toMatch(/HttpOnly.*SameSite=Strict/i);
-    expect((await first.ask("/api/principal")).json()).toMatchObject({ role: "operator", signed_in: true });
+    expect((await first.ask("/api/visitor")).json()).toMatchObject({ role: "operator", signed_in: true });
     const second = new Principal(url);
     expect((await second.ask(path)).status).toBe(401);
-    expect((await second.ask("/api/principal")).json()).toMatchObject({ signed_in: false });
+    expect((await second.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
     expect((await first.ask("/sign-out", { method: "POST" })).status).toBe(303);
-    expect((await first.ask("/api/principal")).json()).toMatchObject({ signed_in: false });
+    expect((await first.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
   });
 
   test("by the passwords that were generated, which only their owner can read and no log holds", async () => {
@@ -166,7 +166,7 @@ describe("signing in", () => {
       expect(statSync(file).mode & 0o777).toBe(0o600);
       expect(password(role)).toMatch(/^[A-Za-z0-9]{32}$/);
       const { principal } = await signedIn(role);
-      expect((await principal.ask("/api/principal")).json()).toMatchObject({ role, signed_in: true });
+      expect((await principal.ask("/api/visitor")).json()).toMatchObject({ role, signed_in: true });
     }
     // A role's password is not that of the other.
     expect((await new Principal(url).signIn("operator", password("viewer"))).status).toBe(401);
@@ -370,8 +370,8 @@ describe("the listener", () => {
     other.close();
     await once(other, "close");
     await waitFor("the console to open", async () => (await cluster.status()).verdict === "ok");
-    expect((await new Principal(`http://127.0.0.1:${taken}`).ask("/api/principal")).status).toBe(200);
-    await expect(new Principal(url).ask("/api/principal")).rejects.toThrow(/ECONNREFUSED/);
+    expect((await new Principal(`http://127.0.0.1:${taken}`).ask("/api/visitor")).status).toBe(200);
+    await expect(new Principal(url).ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
     cluster.configure({ console: { port } });
     await cluster.up();
   });
@@ -380,7 +380,7 @@ describe("the listener", () => {
     cluster.configure({ console: { port, read_only: true } });
     await cluster.up();
     const { principal, headers } = await signedIn();
-    expect((await principal.ask("/api/principal")).json()).toMatchObject({
+    expect((await principal.ask("/api/visitor")).json()).toMatchObject({
       read_only: true,
       role: "operator",
     });
@@ -392,11 +392,11 @@ describe("the listener", () => {
     expect(errorOf(await principal.post("/api/plan", { kind: "backup" }, headers)).status).toBe(403);
     cluster.configure({ console: { enabled: false } });
     await cluster.up();
-    await expect(principal.ask("/api/principal")).rejects.toThrow(/ECONNREFUSED/);
+    await expect(principal.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
     expect((await cluster.run(["console"])).stderr).toContain("turned off");
     cluster.configure({});
     await cluster.up();
-    expect((await new Principal(url).ask("/api/principal")).status).toBe(200);
+    expect((await new Principal(url).ask("/api/visitor")).status).toBe(200);
   });
 
   test("closes with the agent, which takes its jobs along, and opens with the next one", async () => {
@@ -418,10 +418,10 @@ describe("the listener", () => {
     const [job = 0] = jobs();
     process.kill(cluster.agent(), "SIGKILL");
     await waitFor("the job to end with the agent", () => !isAlive(job));
-    await expect(principal.ask("/api/principal")).rejects.toThrow(/ECONNREFUSED/);
+    await expect(principal.ask("/api/visitor")).rejects.toThrow(/ECONNREFUSED/);
     await holder.rows("ROLLBACK");
     await cluster.up();
-    expect((await principal.ask("/api/principal")).json()).toMatchObject({ signed_in: false });
+    expect((await principal.ask("/api/visitor")).json()).toMatchObject({ signed_in: false });
   });
 });
 
