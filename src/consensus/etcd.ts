@@ -23,7 +23,9 @@ const number64 = z.coerce.bigint().default(0n);
 const keyValue = z.object({ key: z.string(), value: z.string().default(""), mod_revision: number64 });
 const headerSchema = z.object({ revision: number64, raft_term: number64 }).partial().default({});
 const rangeSchema = z.object({ header: headerSchema, kvs: keyValue.array().default([]) });
-const txnSchema = z.object({ succeeded: z.boolean().default(false) });
+const txnSchema = z.object({ header: headerSchema, succeeded: z.boolean().default(false) });
+const leaseSchema = z.object({ ID: z.string() });
+const keptLeaseSchema = z.object({ result: z.object({ TTL: number64 }) });
 const memberSchema = z.object({
   ID: z.string(),
   name: z.string().default(""),
@@ -133,6 +135,48 @@ export class Etcd {
       txnSchema,
     );
     return succeeded;
+  }
+
+  /** Time that the store gives, for keys that go with it. @returns its name @throws EtcdError */
+  async grantLease(seconds: number): Promise<string> {
+    const { ID: id } = await this.#ask("/v3/lease/grant", { TTL: String(seconds) }, leaseSchema);
+    return id;
+  }
+
+  /** Begins the time anew. @returns false where it was over already @throws EtcdError */
+  async keepAlive(lease: string): Promise<boolean> {
+    const { result } = await this.#ask("/v3/lease/keepalive", { ID: lease }, keptLeaseSchema);
+    return result.TTL > 0n;
+  }
+
+  /** Ends the time; its keys go. @throws EtcdError */
+  async revoke(lease: string): Promise<void> {
+    await this.#ask("/v3/lease/revoke", { ID: lease }, z.unknown());
+  }
+
+  /**
+   * Makes a key that is not there, for as long as a lease lasts, and only while another key has a certain value.
+   * @returns the revision of this change; undefined where nothing was made
+   * @throws EtcdError
+   */
+  async create(
+    key: string,
+    value: string,
+    lease: string,
+    guard: { readonly key: string; readonly value: string },
+  ): Promise<bigint | undefined> {
+    const { succeeded, header } = await this.#ask(
+      "/v3/kv/txn",
+      {
+        compare: [
+          { key: encoded(key), target: "CREATE", result: "EQUAL", create_revision: "0" },
+          { key: encoded(guard.key), target: "VALUE", result: "EQUAL", value: encoded(guard.value) },
+        ],
+        success: [{ request_put: { key: encoded(key), value: encoded(value), lease } }],
+      },
+      txnSchema,
+    );
+    return succeeded ? header.revision : undefined;
   }
 
   /** @throws EtcdError */

@@ -269,7 +269,7 @@ async function handOver(
     await pause(UNVOUCHED);
     await stopServer(dataDir, replica.name, "fast");
   }
-  const input: OwnFilesInput = { layout, owner, machine, record, document, installation };
+  const input: OwnFilesInput = { layout, owner, machine, record, document, installation, refused: [] };
   await writeOwnFiles(input);
   const ha = hostFiles(layout);
   const patronis = path.join(ha.postgresDir, "postgresql.conf");

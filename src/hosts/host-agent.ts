@@ -12,6 +12,9 @@ import { findHaproxy } from "../endpoints/haproxy.ts";
 import { OdooPgError } from "../errors.ts";
 import { RemoteServer } from "../members/remote-server.ts";
 import { factsOf, isPrimary, lagOf, type NodeObservation } from "../model/observation.ts";
+import type { Lsn } from "../model/lsn.ts";
+import { reloadAndWait } from "../postgres/reload.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { findInstallation, type Installation } from "../postgres/installation.ts";
 import { findPostmaster, reloadServer } from "../postgres/server.ts";
@@ -20,6 +23,7 @@ import { errorFromEvent, type Progress } from "../progress.ts";
 import { checkpoint } from "../postgres/sql/operations.ts";
 import type { Runtime } from "../members/runtime.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
+import type { PoolSight } from "../services/pool-keeper.ts";
 import type { Routing } from "../services/read-pool.ts";
 import { PoolMembership } from "../services/pool-membership.ts";
 import { Supervisor } from "../services/supervisor.ts";
@@ -41,6 +45,7 @@ import { ownRuntime } from "./own-runtime.ts";
 import { hostOutcomeSchema, type HostOrder } from "./orders.ts";
 import { decideSwitchover } from "./switchover.ts";
 import { hostControl } from "./control.ts";
+import { HostPool, poolKey, type OwnServer } from "./host-pool.ts";
 import { dynamicChange } from "./dynamic.ts";
 import { EtcdService } from "./etcd-service.ts";
 import { hostFiles, type HostFiles } from "./files.ts";
@@ -69,7 +74,7 @@ import {
   servedConfig,
 } from "./render.ts";
 import { hostReportSchema, type HostReport, type HostsStatus } from "./report.ts";
-import { readsFrom, writesTo } from "./routing.ts";
+import { readsFrom, type RoutingInput, writesTo } from "./routing.ts";
 import { viewOfStore, type StoreView } from "./store-view.ts";
 import { failoverVerdict } from "./verdict.ts";
 
@@ -111,6 +116,9 @@ interface Found {
   readonly installation: Installation | undefined;
 }
 
+/** Milliseconds to connect to this host's own server. */
+const OWN_SERVER_TIMEOUT = 2000;
+
 const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
 
 /**
@@ -139,6 +147,11 @@ export class HostAgent {
   #members: RemoteServer[] = [];
   #observations: readonly NodeObservation[] = [];
   readonly #pool = new Set<string>();
+  readonly #hostPool: HostPool;
+  /** Who keeps the pool, as the store says; undefined where nobody does. */
+  #poolOf: string | undefined;
+  /** Hosts that this one's server does not let replicate, for the time being. */
+  #refused: readonly string[] = [];
   #writes: string | undefined;
   #store: StoreView | undefined;
   #storeAt = -Infinity;
@@ -181,6 +194,16 @@ export class HostAgent {
       new PatroniService(this.#files, record, programs.patroni, identity, owner, async () =>
         this.#mayRunPatroni(),
       );
+    this.#hostPool = new HostPool({
+      name: record.name,
+      cluster: found.document.cluster,
+      identity,
+      etcd: this.#etcd,
+      databases: () => databasesOf(this.#document),
+      server: this.#installation && this.#ownServer(),
+      log,
+      wake: () => this.#loop?.wake(),
+    });
     this.#join = new JoinServer({
       layout,
       owner,
@@ -224,7 +247,7 @@ export class HostAgent {
     const { layout, log, version } = this.#options;
     await takeLock(layout.lockFile, ownPid);
     try {
-      this.#closers.push(await serveHealth(layout, (node) => this.#pool.has(node)));
+      this.#closers.push(await serveHealth(layout, (node) => this.#mayBeRead(node)));
       this.#closers.push(
         await serveOnSocket(
           layout.agentSocket,
@@ -242,9 +265,15 @@ export class HostAgent {
           host: this.#record.address,
           port: AGENT_PORT,
           identity: this.#identity,
-          answer: async (question) => await this.#join.answer(question),
+          answer: async (question) =>
+            question.path === "/pool" && question.peer !== undefined
+              ? this.#hostPool.answer(question.peer, question.body)
+              : await this.#join.answer(question),
         }),
       );
+      // Where no clients are, nobody is read from.
+      const asking = this.#endpoints ? this.#hostPool.start() : (): void => {};
+      this.#closers.push(async () => await Promise.resolve(asking()));
       await this.#recallRouting();
       await this.#applyDocument();
     } catch (error) {
@@ -303,7 +332,7 @@ export class HostAgent {
       ...(endpoints
         ? [
             { name: "haproxy", run: async () => await this.#supervisor.check(endpoints) },
-            { name: "endpoints", run: async () => await endpoints.route(this.#routing) },
+            { name: "endpoints", run: async () => await this.#lead(endpoints) },
             { name: "routing's record", run: async () => await this.#rememberRouting() },
           ]
         : []),
@@ -313,6 +342,7 @@ export class HostAgent {
         run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#lookAtStoreMembers())),
         aside: true,
       },
+      { name: "pool", run: oneAtATime(async () => await this.#keepPool()), aside: true },
       { name: "data", run: oneAtATime(async () => await this.#ensureData()), aside: true },
       ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
       ...(patroni
@@ -350,6 +380,7 @@ export class HostAgent {
     const key = `${hostsPrefix(cluster)}document`;
     const [keys, stored] = await Promise.all([this.#etcd.list(patroniPrefix(cluster)), this.#etcd.get(key)]);
     this.#store = viewOfStore(keys);
+    this.#poolOf = (await this.#etcd.get(poolKey(cluster)))?.value;
     this.#storeAt = monotonic();
     if (stored) {
       const parsed = parseJson(stored.value, documentSchema);
@@ -369,7 +400,6 @@ export class HostAgent {
     this.#observations = observations;
   }
 
-  /** Who may serve reads is decided as for `bounded`, and of those the store's synchronous replicas are taken. */
   #decide(): void {
     const input = {
       store: this.#store,
@@ -377,33 +407,118 @@ export class HostAgent {
       observations: this.#observations,
       last: this.#writes,
     };
-    const writes = writesTo(input);
+    const writes = this.#onceUnread(writesTo(input));
     if (writes !== this.#writes)
       this.#options.log(
         "info",
         writes === undefined ? "writes wait for a primary" : `writes go to ${writes}`,
       );
     this.#writes = writes;
-    const primary = this.#observations.find(({ name }) => name === writes);
-    const { read } = this.#document.config.endpoints;
-    const standings = this.#standings.decide(
-      { ...read, consistency: read.consistency === "eventual" ? "eventual" : "bounded" },
-      {
-        primary: isPrimary(primary) ? primary : undefined,
-        replicas: this.#observations.filter(({ name }) => name !== writes),
-        members: this.#pool,
-      },
-    );
-    const eligible = standings.filter((standing) => standing.eligible).map(({ name }) => name);
-    const pool = read.consistency === "eventual" ? eligible : readsFrom(eligible, this.#pool, input);
+    const pool = this.#isFresh ? this.#hostPool.pool().names : this.#nearEnough(input);
     this.#pool.clear();
     for (const name of pool) this.#pool.add(name);
+  }
+
+  /** Whether the cluster promises that no read lacks what was acknowledged. */
+  get #isFresh(): boolean {
+    return this.#document.config.endpoints.read.consistency === "read-your-writes";
+  }
+
+  #mayBeRead(node: string): boolean {
+    return this.#isFresh ? this.#hostPool.serves(node) : this.#pool.has(node);
+  }
+
+  /**
+   * A new primary is written to only when nobody can be read from any more whom the one before granted: its commits do
+   * not wait for them.
+   */
+  #onceUnread(writes: string | undefined): string | undefined {
+    const isNew = this.#isFresh && writes !== undefined && writes !== this.#writes;
+    return isNew && this.#storeAnswers && this.#poolOf !== undefined && this.#poolOf !== writes
+      ? undefined
+      : writes;
+  }
+
+  async #lead(endpoints: Endpoints): Promise<void> {
+    const held = this.#hostPool.pool();
+    const pool = this.#isFresh ? [...held.names].sort() : this.#routing.pool;
+    await endpoints.route({ primary: this.#writes, pool });
+    this.#hostPool.led(held);
+  }
+
+  /** Keeps the pool where this host's server is the primary, as far as that is known. */
+  async #keepPool(): Promise<void> {
+    if (!this.#isFresh) return;
+    const { name } = this.#record;
+    const own = this.#observations.find((seen) => seen.name === name);
+    const facts = factsOf(own);
+    const leads = this.#storeAnswers && this.#store?.leader === name;
+    if (leads && own && facts && isPrimary(own))
+      await this.#hostPool.keep(this.#sightFrom(own, `${facts.started_at} ${facts.processes_since}`));
+    else if (facts?.in_recovery === true || (this.#storeAnswers && !leads))
+      await this.#hostPool.keep(undefined);
+  }
+
+  #sightFrom(primary: NodeObservation, start: string): PoolSight {
+    const replicas = this.#observations.filter(({ name }) => name !== primary.name);
+    const members = new Set(this.#hostPool.pool().names);
+    const { read } = this.#document.config.endpoints;
+    const standings = this.#standings.decide(read, { primary, replicas, members });
+    const replayed = replicas.flatMap((replica): [string, Lsn][] => {
+      const lsn = factsOf(replica)?.replay_lsn;
+      return lsn === undefined || lsn === null ? [] : [[replica.name, lsn]];
+    });
+    return {
+      eligible: new Set(standings.filter(({ eligible }) => eligible).map(({ name }) => name)),
+      replayed: new Map(replayed),
+      start,
+    };
+  }
+
+  #ownServer(): OwnServer {
+    const { layout } = this.#options;
+    const { node, files } = ownConfig(this.#ownFilesInput());
+    const superuser = Superuser.of(layout, node);
+    const use: OwnServer["use"] = async (act) => {
+      const session = await superuser.session({
+        applicationName: "odoo-pg agent",
+        connectTimeout: OWN_SERVER_TIMEOUT,
+        settings: { synchronous_commit: "local" },
+      });
+      try {
+        return await act(session);
+      } finally {
+        await session.close();
+      }
+    };
+    return {
+      dataDir: files.dataDir,
+      use,
+      refuse: async (names) => {
+        this.#refused = names;
+        await writeOwnFiles(this.#ownFilesInput());
+        await use(async (session) => await reloadAndWait(session, files.dataDir, node.name));
+      },
+    };
+  }
+
+  /** Where reads are not promised to be fresh: who is near enough. */
+  #nearEnough(input: RoutingInput): readonly string[] {
+    const primary = this.#observations.find(({ name }) => name === this.#writes);
+    const { read } = this.#document.config.endpoints;
+    const standings = this.#standings.decide(read, {
+      primary: isPrimary(primary) ? primary : undefined,
+      replicas: this.#observations.filter(({ name }) => name !== this.#writes),
+      members: this.#pool,
+    });
+    const eligible = standings.filter((standing) => standing.eligible).map(({ name }) => name);
+    return read.consistency === "eventual" ? eligible : readsFrom(eligible, this.#pool, input);
   }
 
   /** Takes up what the cluster's document says now. */
   async #applyDocument(): Promise<void> {
     const document = this.#document;
-    const text = JSON.stringify([document, this.#record]);
+    const text = JSON.stringify([document, this.#record, this.#refused]);
     if (text === this.#applied) return;
     const input = this.#ownFilesInput(document);
     const changed = await writeOwnFiles(input);
@@ -453,6 +568,7 @@ export class HostAgent {
       record: this.#record,
       document,
       installation: this.#installation,
+      refused: this.#refused,
     };
   }
 

@@ -31,6 +31,8 @@ export interface OwnFilesInput {
   readonly document: ClusterDocument;
   /** PostgreSQL of this host; undefined on a host without a database. */
   readonly installation: Installation | undefined;
+  /** Hosts that are not let replicate, for the time being. */
+  readonly refused: readonly string[];
 }
 
 /** Which files changed: what the server has to read again, and what Patroni has. */
@@ -115,7 +117,7 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
     source: forwardingAddress(config.nodes, machine.hasLoopbackNetwork),
   });
   // First: a network that holds the hosts too must not take their rights.
-  const hosts = hostRules(document, `postgres,+${BARRED_ROLE}`);
+  const hosts = hostRules(document, `postgres,+${BARRED_ROLE}`, input.refused);
   const users = renderIdent(["root", machine.userName, ...(owner?.name === undefined ? [] : [owner.name])]);
   const written = [
     await writeFileIfChanged(settingsFileOf(files), settings, readable),

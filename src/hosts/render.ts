@@ -303,13 +303,13 @@ export function databasesOf({ hosts }: Pick<ClusterDocument, "hosts">): Host[] {
  * Who may come in from the other hosts: replication and the reading of data files for role replicator, and what the
  * endpoints of each host lead here. Always with TLS.
  */
-export function hostRules(document: ClusterDocument, mighty: string): string[] {
-  return document.hosts.flatMap(({ address, role }) => {
+export function hostRules(document: ClusterDocument, mighty: string, refused: readonly string[]): string[] {
+  return document.hosts.flatMap(({ name, address, role }) => {
     const from = `"${networkOf(address)}"`;
     return [
       ...(role === "database"
         ? [
-            `hostssl replication replicator ${from} scram-sha-256`,
+            `hostssl replication replicator ${from} ${refused.includes(name) ? "reject" : "scram-sha-256"}`,
             `hostssl postgres replicator ${from} scram-sha-256`,
           ]
         : []),

@@ -2,9 +2,6 @@ import type { Question } from "../cluster/freshness/keeper.ts";
 import { type Grant, type Held, leased, renewed } from "../cluster/freshness/lease.ts";
 import { monotonic } from "../system/clock.ts";
 
-/** Asks every host that may keep the pool. @returns what each that keeps it grants */
-export type AskKeepers = (question: Omit<Question, "from">) => Promise<readonly Grant[]>;
-
 /** A pool to which HAProxy is to be led. */
 export interface HeldPool {
   readonly names: readonly string[];
@@ -14,26 +11,28 @@ export interface HeldPool {
 
 /** What this host was told of who may be read from: it holds for a moment, and is asked for again and again. */
 export class PoolHolder {
-  readonly #ask: AskKeepers;
   #held: Held | undefined;
   #applied: Question["applied"];
 
-  constructor(ask: AskKeepers) {
-    this.#ask = ask;
+  /** What is asked now. */
+  get question(): Omit<Question, "from"> {
+    return { applied: this.#applied };
   }
 
-  /** Asks. @returns whether it is another pool than before */
-  async refresh(): Promise<boolean> {
+  /**
+   * Takes an answer up.
+   * @param askedAt when the question was sent (monotonic clock)
+   * @returns whether it is another pool than before
+   */
+  take(grant: Grant, askedAt: number): boolean {
     const before = this.pool().names.join();
-    const askedAt = monotonic();
-    for (const grant of await this.#ask({ applied: this.#applied }))
-      this.#held = renewed(this.#held, grant, askedAt);
+    this.#held = renewed(this.#held, grant, askedAt);
     return this.pool().names.join() !== before;
   }
 
   /** Whether a replica may be read from at this moment. */
   serves(name: string): boolean {
-    return leased(this.#held, monotonic()).includes(name);
+    return this.pool().names.includes(name);
   }
 
   pool(): HeldPool {

@@ -1,6 +1,8 @@
 import {
   asked,
+  closed,
   decided,
+  isUnread,
   type Keeper,
   newKeeper,
   type Question,
@@ -47,6 +49,7 @@ export class PoolKeeper {
   readonly #primary: KeptPrimary;
   readonly #log: Log;
   #keeper: Keeper | undefined;
+  #closing = false;
   #rightUntil = -Infinity;
   /** The list as this reign has last written it; undefined before, and where a write may have failed. */
   #listed: readonly string[] | undefined;
@@ -81,9 +84,21 @@ export class PoolKeeper {
     this.#keeper = newKeeper(term, listed);
   }
 
-  /** Reigns no longer: nobody is granted anything. */
+  /**
+   * Grants nobody anything any more, and goes on answering, so that who was told before tells when it is done.
+   * @returns whether all are
+   */
+  close(): boolean {
+    if (!this.#keeper) return true;
+    if (!this.#closing) this.#keeper = closed(this.#keeper);
+    this.#closing = true;
+    return isUnread(this.#keeper, monotonic());
+  }
+
+  /** Reigns no longer. What was told before is over by itself before anybody else may reign, or was closed. */
   end(): void {
     this.#keeper = undefined;
+    this.#closing = false;
     this.#rightUntil = -Infinity;
   }
 
@@ -102,7 +117,7 @@ export class PoolKeeper {
 
   /** One decision over what was seen last, acted upon. @throws what the server or the store answer; the next one goes on */
   async step(sight: PoolSight): Promise<void> {
-    if (!this.#keeper) return;
+    if (!this.#keeper || this.#closing) return;
     if (sight.start !== this.#start) {
       this.#inForce.clear();
       this.#ruleSince = undefined;
@@ -110,7 +125,7 @@ export class PoolKeeper {
     }
     const sync = await this.#sync();
     // Answers may have been given meanwhile, and the reign may be over.
-    if (!this.#keeper) return;
+    if (!this.#keeper || this.#closing) return;
     const before = serving(this.#keeper);
     const look = { ...sight, inForce: this.#inForce, silentSince: this.#silentSince, sync };
     const { keeper, orders } = decided(this.#keeper, look, monotonic());

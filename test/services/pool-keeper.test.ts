@@ -68,20 +68,21 @@ test("a replica comes onto the list, into the pool, out of it, and off the list 
     },
     () => {},
   );
-  const holder = new PoolHolder(async (question) => {
-    const grant = keeper.answer({ ...question, from: "app" });
-    return await Promise.resolve(grant ? [grant] : []);
-  });
+  const holder = new PoolHolder();
+  const ask = (): void => {
+    const grant = keeper.answer({ ...holder.question, from: "app" });
+    if (grant) holder.take(grant, performance.now());
+  };
   const list = async (): Promise<string> => await value("SHOW synchronous_standby_names");
 
-  await holder.refresh();
+  ask();
   expect(holder.pool().names).toEqual([]);
 
   await keeper.begin(1);
   keeper.mayReign(Number.MAX_SAFE_INTEGER);
   await waitFor("pg2 to be granted", async () => {
     await keeper.step(await sight(["pg2"]));
-    await holder.refresh();
+    ask();
     return holder.serves("pg2");
   });
   expect(await list()).toBe('1 ("pg2")');
@@ -90,10 +91,10 @@ test("a replica comes onto the list, into the pool, out of it, and off the list 
   await keeper.step(await sight([]));
   expect(await list()).toBe('1 ("pg2")');
   expect(await value("SELECT count(*) FROM pg_stat_replication")).toBe("0");
-  await holder.refresh();
+  ask();
   expect(holder.serves("pg2")).toBe(false);
   holder.led(holder.pool());
-  await holder.refresh();
+  ask();
   const until = performance.now() + 3000;
   while (performance.now() < until) {
     await keeper.step(await sight([]));
@@ -113,7 +114,7 @@ test("a replica comes onto the list, into the pool, out of it, and off the list 
   );
   await waitFor("pg2 to be granted again", async () => {
     await keeper.step(await sight(["pg2"]));
-    await holder.refresh();
+    ask();
     return holder.serves("pg2");
   });
 

@@ -147,6 +147,23 @@ function nextPhase(
   return hasAll ? { kind: "serving" } : phase;
 }
 
+/** The end of a reign: everybody is to leave the pool, and nobody comes in. Whom commits wait for stays as it is. */
+export function closed(keeper: Keeper): Keeper {
+  const since = keeper.version + 1;
+  const members = [...keeper.members.keys()].map((name): [string, Phase] => [
+    name,
+    { kind: "leaving", since },
+  ]);
+  return { ...keeper, version: since, members: new Map(members) };
+}
+
+/** Whether nobody can read from anybody any more that left with this version or before. */
+export function isUnread({ askers, version }: Keeper, now: number): boolean {
+  return [...askers.values()].every(({ applied, told }) =>
+    [...told.values()].every((at) => applied >= version || now >= at + LEASE + CUT),
+  );
+}
+
 /** Whether commits need no longer wait for a replica that has left the pool. */
 function mayGo(keeper: Keeper, name: string, since: number, look: KeeperLook, now: number): boolean {
   const isRead = [...keeper.askers.values()].some(({ applied, told }) => {

@@ -24,6 +24,19 @@ export async function writeStandbys(session: Session, names: readonly string[]):
   await session.query(`ALTER SYSTEM SET synchronous_standby_names = ${quoteSqlLiteral(list)}`);
 }
 
+/**
+ * Takes the list out of postgresql.auto.conf, on a server that is not the primary: a copy and a rewind bring that of
+ * another one. @returns whether there was one
+ */
+export async function forgetStandbys(session: Session): Promise<boolean> {
+  const rows = await session.query(
+    `SELECT FROM pg_file_settings
+     WHERE name = 'synchronous_standby_names' AND sourcefile LIKE '%/postgresql.auto.conf'`,
+  );
+  if (rows.length) await session.query("ALTER SYSTEM RESET synchronous_standby_names");
+  return rows.length > 0;
+}
+
 /** Which of these standbys have a WAL sender. */
 export async function streamingOf(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query(

@@ -2,7 +2,9 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   asked,
+  closed,
   decided,
+  isUnread,
   type Keeper,
   type KeeperLook,
   newKeeper,
@@ -89,6 +91,17 @@ describe("a replica leaves", () => {
     const told = asked(leaving, question, 1001, FOREVER).keeper;
     expect(decided(told, gone({ sync: withoutIt }), 1002).orders.list).toEqual(["h2"]);
   });
+});
+
+test("a reign that is closed is over when all have told, or what they were told is over", () => {
+  const closing = closed(served(1000));
+  expect(serving(closing)).toEqual([]);
+  expect(isUnread(closing, 1000 + LEASE + CUT - 1)).toBe(false);
+  expect(isUnread(closing, 1000 + LEASE + CUT)).toBe(true);
+  const question = { from: "app", applied: { term: 7, version: closing.version } };
+  expect(isUnread(asked(closing, question, 1001, FOREVER).keeper, 1001)).toBe(true);
+  const earlier = { from: "app", applied: { term: 7, version: closing.version - 1 } };
+  expect(isUnread(asked(closing, earlier, 1001, FOREVER).keeper, 1001)).toBe(false);
 });
 
 describe("a lease", () => {

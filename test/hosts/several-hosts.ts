@@ -1,0 +1,148 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Client, type ClientConfig } from "pg";
+import { stringify } from "yaml";
+import { waitFor } from "../support/wait.ts";
+import { DISK, type Host } from "./lab/host.ts";
+import type { Lab } from "./lab/lab.ts";
+
+const SERVER = 5433;
+const READS = 5435;
+const WRITES = 5436;
+/** Milliseconds for a command that copies a server, and waits for it. */
+const LONG = 60_000;
+
+/** odoo-pg on several hosts, driven by its commands alone. */
+export class SeveralHosts {
+  readonly lab: Lab;
+  readonly #program: string;
+  readonly #doors = new Map<string, string>();
+
+  private constructor(lab: Lab, program: string) {
+    this.lab = lab;
+    this.#program = program;
+  }
+
+  /** One running host, which is made the first of several, and the others join it; the last one as a witness where `witness`. */
+  static async start(lab: Lab, program: string, options: { readonly witness?: boolean } = {}) {
+    const several = new SeveralHosts(lab, program);
+    const [first, ...others] = lab.hosts;
+    if (!first) throw new Error("a lab without hosts");
+    for (const host of lab.hosts) several.#configure(host, host === first);
+    await several.do(first, "up");
+    await several.do(first, "ha", "init", "--address", first.address, "--name", first.name);
+    for (const host of others) {
+      const isWitness = options.witness === true && host === others.at(-1);
+      await several.join(host, ...(isWitness ? ["--witness"] : []));
+    }
+    await several.ready();
+    return several;
+  }
+
+  #configure(host: Host, isFirst: boolean): void {
+    const own = {
+      nodes: [{ name: host.name, port: SERVER }],
+      listen: ["127.0.0.1", host.address],
+      postgres: { parameters: { shared_buffers: "16MB" } },
+      backup: { enabled: false },
+      console: { enabled: false },
+    };
+    const configuration = { cluster: "lab", state_dir: `${DISK}/s`, ...(isFirst ? own : {}) };
+    writeFileSync(join(host.folder, "odoo-pg.yaml"), stringify(configuration));
+  }
+
+  /** Runs `odoo-pg ARGS` on a host. */
+  async run(host: Host, ...args: readonly string[]) {
+    const command = [process.execPath, this.#program, ...args, "--config", `${DISK}/odoo-pg.yaml`];
+    return await host.run(command, { timeout: LONG });
+  }
+
+  /** The same, which must succeed. @returns what it printed */
+  async do(host: Host, ...args: readonly string[]): Promise<string> {
+    const ran = await this.run(host, ...args);
+    if (ran.exitCode === 0) return ran.stdout;
+    throw new Error(`${host.name}: odoo-pg ${args.join(" ")}: ${ran.exitCode}\n${ran.stdout}\n${ran.stderr}`);
+  }
+
+  async join(host: Host, ...args: readonly string[]): Promise<void> {
+    const first = this.lab.hosts[0];
+    if (!first) return;
+    const invitation = /odoo-pg join '?([^'\s]+)/.exec(await this.do(first, "ha", "invite"))?.[1] ?? "";
+    await this.do(host, "join", invitation, "--address", host.address, "--name", host.name, ...args);
+  }
+
+  /** What `status --json` of a host prints. */
+  async status(host: Host): Promise<unknown> {
+    return JSON.parse((await this.run(host, "status", "--json")).stdout);
+  }
+
+  /** Waits until status says on a host that is there that a failover can be made. */
+  async ready(host = this.lab.hosts[0], limit = 120_000): Promise<void> {
+    await waitFor(
+      "failover to be ready",
+      async () => {
+        if (!host) return false;
+        const { stdout } = await this.run(host, "status");
+        if (/^Failover: ready/m.test(stdout)) return true;
+        throw new Error(stdout);
+      },
+      { timeout: limit },
+    );
+  }
+
+  password(role: string): string {
+    const [first] = this.lab.hosts;
+    return readFileSync(join(first?.folder ?? "", "s/secrets", `${role}.password`), "utf8").trimEnd();
+  }
+
+  /** Asks a host's own server, as its superuser. @throws Error where it does not answer */
+  async value(host: Host, statement: string): Promise<unknown> {
+    const client = new Client({
+      host: join(host.folder, "s/run"),
+      port: SERVER,
+      user: "postgres",
+      password: this.password("postgres"),
+      database: "postgres",
+      connectionTimeoutMillis: 2000,
+      query_timeout: 2000,
+    });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      const { rows } = await client.query<unknown[]>({ text: statement, rowMode: "array" });
+      return rows[0]?.[0];
+    } finally {
+      void client.end().catch(() => {});
+    }
+  }
+
+  /** The host whose server is primary. @param but not one that believes to be, and is known not to be reached */
+  async leader(but?: Host): Promise<Host> {
+    let found: Host | undefined;
+    await waitFor("a primary", async () => {
+      for (const host of this.lab.hosts) {
+        if (host === but) continue;
+        const inRecovery = await this.value(host, "SELECT pg_is_in_recovery()").catch(() => undefined);
+        if (inRecovery === false) found = host;
+      }
+      return found !== undefined;
+    });
+    if (!found) throw new Error("no primary");
+    return found;
+  }
+
+  /** How clients on a host reach an endpoint. */
+  async endpoint(host: Host, which: "write" | "read"): Promise<ClientConfig> {
+    const services = { [WRITES]: `127.0.0.1:${WRITES}`, [READS]: `127.0.0.1:${READS}` };
+    const known = this.#doors.get(host.name);
+    const door = known ?? (await this.lab.door(host, services));
+    this.#doors.set(host.name, door);
+    return {
+      host: door,
+      port: which === "write" ? WRITES : READS,
+      user: "odoo",
+      password: this.password("odoo"),
+      database: "postgres",
+    };
+  }
+}
