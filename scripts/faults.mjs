@@ -1,5 +1,6 @@
-// Runs the scenarios of test/faults: npm run test:faults [-- --write] [-- ARGUMENTS OF VITEST].
-// --write puts what they measured into docs/faults.md, when all have passed.
+// Runs the scenarios of test/faults, or with --hosts those of test/hosts/scenarios:
+// npm run test:faults [-- --write] [-- ARGUMENTS OF VITEST].
+// --write puts what they measured into docs/faults.md, when all have passed; the rows of the other ones stay.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,32 +12,48 @@ const folder = mkdtempSync(join(tmpdir(), "odoo-pg-faults-"));
 const figures = join(folder, "figures");
 writeFileSync(figures, "");
 
-const args = process.argv.slice(2).filter((arg) => arg !== "--write");
-const { status } = spawnSync(process.execPath, [join(root, "scripts/test.mjs"), "test/faults", ...args], {
+const hosts = process.argv.includes("--hosts");
+const scenarios = hosts ? "test/hosts/scenarios" : "test/faults";
+const target = join(root, "docs/faults.md");
+const args = process.argv.slice(2).filter((arg) => arg !== "--write" && arg !== "--hosts");
+const { status } = spawnSync(process.execPath, [join(root, "scripts/test.mjs"), scenarios, ...args], {
   stdio: "inherit",
   env: { ...process.env, ODOO_PG_FIGURES: figures },
 });
 process.exitCode = status ?? 1;
-if (process.argv.includes("--write") && status === 0) writeFileSync(join(root, "docs/faults.md"), document());
+if (process.argv.includes("--write") && status === 0) writeFileSync(target, document());
 rmSync(folder, { recursive: true });
 
 function document() {
-  const rows = readFileSync(figures, "utf8")
+  const measured = readFileSync(figures, "utf8")
     .trim()
     .split("\n")
     .filter((line) => line !== "")
-    .map((line) => JSON.parse(line))
-    .sort((a, b) => order(a.scenario) - order(b.scenario) || (a.scenario < b.scenario ? -1 : 1));
+    .map((line) => JSON.parse(line));
+  const rows = [...measured, ...otherRows()].sort(
+    (a, b) => order(a.scenario) - order(b.scenario) || (a.scenario < b.scenario ? -1 : 1),
+  );
   return [
     "# Faults",
     "",
-    "Made by `npm run test:faults -- --write`: each scenario runs on real PostgreSQL and HAProxy. During most of them clients insert numbered rows through the write endpoint, and one more for each node tries to write there directly; afterwards every acknowledged row must be there, and no two nodes may have accepted commits at once. The figures are of one run; the limits that are stated as bounds are tested.",
+    "Made by `npm run test:faults -- --write` and `npm run test:hosts -- --write`: each scenario runs on real PostgreSQL and HAProxy. During most of them clients insert numbered rows through the write endpoint, and one more for each node tries to write there directly; afterwards every acknowledged row must be there, and no two nodes may have accepted commits at once. On several hosts (`Hosts: …`) one client writes and four read, on a host that keeps its parts: no acknowledged row may be missing, and no read may lack one that was acknowledged before it. The figures are of one run; the limits that are stated as bounds are tested.",
     "",
     "| What happens | Passes when | Measured |",
     "| --- | --- | --- |",
     ...rows.map(({ scenario, passes, measured }) => `| ${scenario} | ${passes} | ${measured} |`),
     "",
   ].join("\n");
+}
+
+/** What the document has of the scenarios that were not run. */
+function otherRows() {
+  return readFileSync(target, "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      const [, scenario, passes, measured] = /^\| (.+) \| (.+) \| (.+) \|$/.exec(line) ?? [];
+      const isRow = scenario !== undefined && scenario !== "What happens" && scenario !== "---";
+      return isRow && scenario.startsWith("Hosts: ") !== hosts ? [{ scenario, passes, measured }] : [];
+    });
 }
 
 /**

@@ -35,7 +35,8 @@ export class SeveralHosts {
       const isWitness = options.witness === true && host === others.at(-1);
       await several.join(host, ...(isWitness ? ["--witness"] : []));
     }
-    await several.ready();
+    await several.ready(first, options.witness !== true);
+    await several.value(first, "CREATE DATABASE ledger OWNER odoo");
     return several;
   }
 
@@ -76,17 +77,18 @@ export class SeveralHosts {
     return JSON.parse((await this.run(host, "status", "--json")).stdout);
   }
 
-  /** Waits until status says on a host that is there that a failover can be made. */
-  async ready(host = this.lab.hosts[0], limit = 120_000): Promise<void> {
+  /** Waits until status says on a host that a failover can be made, and that both replicas are read from. */
+  async ready(host = this.lab.hosts[0], isFull = true): Promise<void> {
     await waitFor(
       "failover to be ready",
       async () => {
         if (!host) return false;
         const { stdout } = await this.run(host, "status");
-        if (/^Failover: ready/m.test(stdout)) return true;
+        if (/^Failover: ready$/m.test(stdout) && (!isFull || /^Read .*→ \w+, \w+$/m.test(stdout)))
+          return true;
         throw new Error(stdout);
       },
-      { timeout: limit },
+      { timeout: 120_000 },
     );
   }
 
@@ -131,6 +133,11 @@ export class SeveralHosts {
     return found;
   }
 
+  /** Changes the primary by plan. */
+  async switchover(): Promise<void> {
+    await this.do(await this.leader(), "switchover");
+  }
+
   /** How clients on a host reach an endpoint. */
   async endpoint(host: Host, which: "write" | "read"): Promise<ClientConfig> {
     const services = { [WRITES]: `127.0.0.1:${WRITES}`, [READS]: `127.0.0.1:${READS}` };
@@ -142,7 +149,9 @@ export class SeveralHosts {
       port: which === "write" ? WRITES : READS,
       user: "odoo",
       password: this.password("odoo"),
-      database: "postgres",
+      database: "ledger",
+      // Hosts are let in by TLS alone, with whichever certificate the server has.
+      ssl: { rejectUnauthorized: false },
     };
   }
 }

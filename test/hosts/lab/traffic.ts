@@ -45,6 +45,9 @@ export class Traffic {
       const maker = await open(write);
       try {
         await maker.query("CREATE TABLE IF NOT EXISTS ledger (n int PRIMARY KEY)");
+        // Others may have written before.
+        const { rows } = await maker.query<{ n: number }>("SELECT coalesce(max(n), 0) AS n FROM ledger");
+        traffic.#newest = rows[0]?.n ?? 0;
         return true;
       } finally {
         close(maker);
@@ -94,7 +97,7 @@ export class Traffic {
 
   async #writing(): Promise<void> {
     let session: Client | undefined;
-    for (let n = 1; !this.#ending; n += 1) {
+    for (let n = this.#newest + 1; !this.#ending; n += 1) {
       try {
         session ??= await open(this.#write);
         await session.query("INSERT INTO ledger VALUES ($1)", [n]);
