@@ -1,7 +1,7 @@
 // Builds the single-file program that is installed and shipped: node scripts/build.mjs [FILE], default dist/odoo-pg.mjs.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -74,6 +74,15 @@ try {
   writeFileSync(unfinished, text.replaceAll(MARK, MARK.replace(UNMARKED, mark)));
   chmodSync(unfinished, 0o755);
   renameSync(unfinished, out);
+  linkBeside(out);
 } finally {
   rmSync(unfinished, { force: true });
+}
+
+/** `dist/odoo-pg` beside `dist/odoo-pg.mjs`: the name by which a clone's program is typed from another folder. */
+function linkBeside(file) {
+  const link = file.replace(/\.mjs$/, "");
+  if (link === file) return;
+  rmSync(link, { force: true });
+  symlinkSync(path.basename(file), link);
 }

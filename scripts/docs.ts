@@ -57,7 +57,7 @@ function errorsPage(): string {
     "# Warnings",
     "",
     "What `odoo-pg status` may warn of. Each warning says what is not as it should be, and what to do next. The worst",
-    "one is the verdict: with `critical` the exit status is 1 (69 for `cluster_not_running`), otherwise 0.",
+    "one is the verdict: with `critical` the exit status is 1 (69 for `cluster_not_running`, and for `cluster_stopped`), otherwise 0.",
     "",
     "| code | severity | meaning |",
     "|---|---|---|",

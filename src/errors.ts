@@ -38,6 +38,10 @@ export const ERRORS = {
     exit: 2,
     meaning: "Started as root, and there is no unprivileged user to run the servers as.",
   },
+  permission_denied: {
+    exit: 1,
+    meaning: "The cluster belongs to another user; the message says to whom.",
+  },
   state_dir_unusable: { exit: 1, meaning: "The state directory cannot be created, written or read." },
   filestore_unusable: {
     exit: 1,

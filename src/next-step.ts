@@ -70,18 +70,22 @@ export function withConfig(step: NextStep, config: string | undefined): NextStep
   );
 }
 
-/** A command as it is typed. What follows `--` is for another program: the configuration stands before it. */
-export function printCommand({ program, arguments: args, config }: Command): string {
+/**
+ * A command as it is typed. What follows `--` is for another program: the configuration stands before it.
+ * @param called how odoo-pg is typed there
+ */
+export function printCommand({ program, arguments: args, config }: Command, called = "odoo-pg"): string {
   const end = args.indexOf("--");
   const own = end === -1 ? args : args.slice(0, end);
   const passed = end === -1 ? [] : args.slice(end);
   const named = config === undefined ? [] : ["--config", config];
-  return [program, ...own, ...named, ...passed].map(shellWord).join(" ");
+  const name = program === "odoo-pg" ? called : shellWord(program);
+  return [name, ...[...own, ...named, ...passed].map(shellWord)].join(" ");
 }
 
-/** The one place where a next step becomes a sentence. */
-export function printNext(step: NextStep): string {
-  return step.map((part) => (typeof part === "string" ? part : printCommand(part))).join("");
+/** The one place where a next step becomes a sentence. @param called how odoo-pg is typed there */
+export function printNext(step: NextStep, called?: string): string {
+  return step.map((part) => (typeof part === "string" ? part : printCommand(part, called))).join("");
 }
 
 /** What a document tells of a next step: the sentence, and its parts. */

@@ -9,8 +9,8 @@ import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { Metrics } from "../metrics/gather.ts";
 import { OdooFactsCache } from "../odoo/facts-cache.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { databaseBytes } from "../postgres/sql/facts.ts";
-import { waitUntil } from "../system/clock.ts";
+import { databaseBytes, databaseNames } from "../postgres/sql/facts.ts";
+import { now, waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
 import { serveOnSocket } from "../system/network/http.ts";
 import type { Log } from "../system/log.ts";
@@ -57,6 +57,7 @@ import { Cached } from "../system/cached.ts";
 import { checkMissingWal } from "../members/missing-wal.ts";
 import { recordTablespaces } from "../members/tablespaces.ts";
 import {
+  changeState,
   keepSettings,
   loadState,
   primaryOf,
@@ -78,6 +79,9 @@ const HAPROXY_TIMEOUT = 300;
 
 /** Milliseconds between two looks at the size of the databases, for who asks, and for each: it costs a look at every file. */
 const BYTES = { every: 5000, timeout: 150 };
+
+/** The same for their names, which are cheap. */
+const NAMES = { every: 500, timeout: 150 };
 
 /** Milliseconds for the first look at it: before it there is nothing to tell. A status takes less than two seconds. */
 const FIRST_BYTES = 700;
@@ -238,6 +242,7 @@ export class Agent {
       passwords: this.#runtime.passwords,
     };
     const runtime = await this.#load(request);
+    if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
     const [endpoints, poolers, failover] = [this.#endpoints, this.#poolers, this.#failover];
     if (!endpoints || !poolers || !failover) throw new Error("endpoints were not loaded");
     const openEndpoints = async (): Promise<void> => {
@@ -309,6 +314,7 @@ export class Agent {
       await this.#takeDownEndpoints();
       await this.#poolers?.stop();
       await takeDownServers(runtime, progress);
+      await changeState(runtime, { stopped: { at: new Date(now()).toISOString(), by } });
       this.#eventWriter.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
     });
     this.stop();
@@ -513,18 +519,28 @@ export class Agent {
     },
   });
 
+  readonly #databaseNames = new Cached({
+    ...NAMES,
+    read: async () => {
+      const runtime = this.#runtime;
+      return runtime && (await requireOwnPrimary(runtime).use(databaseNames));
+    },
+  });
+
   #asOrders(): Orders {
     return {
       report: async () => await this.report(),
       observations: async () => {
-        const [nodes, bytes] = await Promise.all([
+        const [nodes, bytes, databases] = await Promise.all([
           observeAll(this.#runtime?.nodes.values() ?? []),
           this.#databaseBytes.now(),
+          this.#databaseNames.now(),
         ]);
         // Where the look takes long, what the last one saw.
         return {
           nodes,
           database_bytes: bytes ?? (await this.#databaseBytes.lastOrFirst(FIRST_BYTES)) ?? null,
+          databases: databases ?? null,
         };
       },
       apply: async (request, progress, by) => {

@@ -1,4 +1,5 @@
 import type { Mail } from "../system/network/smtp.ts";
+import { oneLine } from "../printable.ts";
 import type { AlarmMessage } from "./message.ts";
 
 /** What each kind of receiver is given. Pure. */
@@ -21,7 +22,8 @@ export function plainText(message: AlarmMessage): string {
   return [
     headline(message),
     "",
-    text,
+    // What a server or a restore has to say may be pages long; status shows all of it.
+    oneLine(text),
     ...(next === null ? [] : [`Next: ${next}`]),
     "",
     `On host ${host}, at ${at}${message.event === "begins" ? `, since ${since}` : ""}.`,

@@ -110,12 +110,32 @@ export async function readContents(folder: string): Promise<Contents> {
   });
 }
 
-/** The backup of an id. @throws OdooPgError backup_unknown, or backup_damaged when it cannot be read. */
+/** Words for the newest backup there is. */
+const NEWEST = ["latest", "newest", "last"];
+
+/**
+ * The backup of an id; of a database's name, its newest; of `latest`, the newest where there is one database only.
+ * @throws OdooPgError backup_unknown, or backup_damaged when it cannot be read.
+ */
 export async function findBackup(place: BackupPlace, id: string): Promise<CataloguedBackup> {
   const plain = idOfFolder(id) ?? id;
   const folder = path.join(place.dir, folderName(plain));
   const found = idOfFolder(path.basename(folder)) === plain ? await readBackupFolder(folder) : undefined;
   if (found) return { ...found, id: plain };
+  const { backups } = await readCatalogue(place);
+  const newest = backups.findLast(({ manifest }) => manifest.database === id);
+  if (newest) return newest;
+  const databases = [...new Set(backups.map(({ manifest }) => manifest.database))];
+  const last = backups.at(-1);
+  if (NEWEST.includes(id) && last && databases.length === 1) return last;
+  if (NEWEST.includes(id) && databases.length > 1) {
+    throw new OdooPgError("backup_unknown", {
+      message: `There are backups of ${databases.length} databases: the newest of which one?`,
+      safe: "Nothing was changed.",
+      details: databases.sort(),
+      next: nextStep`Name the database in the place of "${id}", or look: ${odooPg("backup", "list")}`,
+    });
+  }
   throw await unknownBackup(place, id);
 }
 
@@ -123,7 +143,7 @@ export async function findBackup(place: BackupPlace, id: string): Promise<Catalo
 const NAMED = 3;
 
 /** What to say of a word that is no backup: it may be misspelt, or be the name of a database. */
-export async function unknownBackup(place: BackupPlace, word: string): Promise<OdooPgError> {
+async function unknownBackup(place: BackupPlace, word: string): Promise<OdooPgError> {
   const { backups } = await readCatalogue(place);
   const databases = [...new Set(backups.map(({ manifest }) => manifest.database))];
   const database = databases.includes(word) ? word : nearest(word, databases)[0];

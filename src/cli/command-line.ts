@@ -10,8 +10,10 @@ import {
   refuseForeignConfig,
   type Context,
 } from "./context.ts";
+import { understand, usageError } from "./usage.ts";
 import { EXAMPLES } from "./examples.ts";
 import { forHosts } from "./hosts/several.ts";
+import { whichCluster, type Needs } from "./which-cluster.ts";
 
 /** How a command was called. Flags go by their names in camel case. */
 export interface Call {
@@ -39,12 +41,13 @@ export interface CommandLine {
   /**
    * The action of a command that works on the cluster: its configuration is loaded first, and root works in another
    * user's cluster with that user's rights.
-   * @param options taking: it makes a state directory of odoo-pg up to 0.1 root's
+   * @param options taking: it makes a state directory of odoo-pg up to 0.1 root's; needs: what it needs of a cluster,
+   *   default one that is there
    */
   readonly withContext: (
     act: (context: Context, call: Call) => Promise<number> | number,
     where?: Invocation,
-    options?: { readonly taking?: boolean },
+    options?: { readonly taking?: boolean; readonly needs?: Needs },
   ) => Action;
   /** The action of a command that finds its configuration by itself. */
   readonly plainly: (act: (output: Output, call: Call) => Promise<number>) => Action;
@@ -75,8 +78,9 @@ export function newCommandLine(
 ): CommandLine {
   let status = 0;
   // Until the flags are known.
-  let output = openOutput(undefined);
+  let output = openOutput(undefined, invocation.called);
   let json = false;
+  let quiet = false;
   let configFlag: string | undefined;
 
   const root = new Command("odoo-pg")
@@ -85,8 +89,9 @@ export function newCommandLine(
     .option(...CONFIG_FLAG)
     .option("--no-color", "no colours (NO_COLOR and TERM=dumb say the same)")
     .helpOption("-h, --help", "print help")
-    .showSuggestionAfterError(true)
-    .showHelpAfterError("(odoo-pg --help lists the commands)")
+    .showSuggestionAfterError(false)
+    // What is wrong with a line is told as every other error; a group without a command prints its help.
+    .configureOutput({ outputError: () => {} })
     .addHelpText("after", "\nShell completion: odoo-pg completion bash|zsh|fish prints a script.")
     .enablePositionalOptions()
     .exitOverride();
@@ -113,11 +118,12 @@ export function newCommandLine(
         return typeof value === "string" ? value : undefined;
       };
       const on = (flag: string): boolean => flags[flag] === true;
-      output = openOutput(flags["color"] === false ? false : undefined);
+      output = openOutput(flags["color"] === false ? false : undefined, invocation.called);
       json = on("json");
       configFlag = text("config");
       const group = command.parent?.parent ? `${command.parent.name()} ` : "";
       const name = `${group}${command.name()}`;
+      if (quiet) output = { ...output, err: () => {} };
       status = await act({ command: name, args: command.args, json, on, text });
     };
 
@@ -129,20 +135,35 @@ export function newCommandLine(
     add,
     withContext: (act, where = invocation, options = {}) =>
       calledWith(async (call) => {
-        const context = await asItsUser(await load(where, output, call.text("config")), options);
+        const named = await load(where, output, call.text("config"));
+        const meant = await whichCluster(named, options.needs ?? "cluster", async (file) => {
+          configFlag = file;
+          return await load(where, output, file);
+        });
+        const context = await asItsUser(meant, options);
         await refuseForeignConfig(context);
         return await act(await forHosts(context, call.command), call);
       }),
     plainly: (act) => calledWith(async (call) => await act(output, call)),
     run: async () => {
       try {
-        await root.parseAsync([...invocation.args], { from: "user" });
+        const { args, quiet: isQuiet } = understand(root, invocation.args);
+        quiet = isQuiet;
+        await root.parseAsync([...args], { from: "user" });
         return status;
       } catch (thrown) {
-        // Commander has already printed its own words: help and version end well, a mistake in the usage with 2.
-        if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-        const error = toOdooPgError(thrown);
-        printError(output, error, json, fileNamedBy(invocation, configFlag));
+        // Commander has already printed its own words: help and version end well.
+        if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+        if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
+        const mistaken = thrown instanceof CommanderError;
+        json ||= mistaken && invocation.args.includes("--json");
+        const error = mistaken ? usageError(root, invocation.args, thrown) : toOdooPgError(thrown);
+        printError(
+          openOutput(undefined, invocation.called),
+          error,
+          json,
+          fileNamedBy(invocation, configFlag),
+        );
         return error.exit;
       }
     },
@@ -159,5 +180,5 @@ function printError(output: Output, error: OdooPgError, json: boolean, configFil
   for (const detail of folded(error.details)) output.err(`  - ${printableLine(detail)}`);
   if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
   if (error.next === undefined) return;
-  output.err(`  Next: ${suggest({ configFile }, error.next)}`);
+  output.err(`  Next: ${suggest({ configFile, output }, error.next)}`);
 }

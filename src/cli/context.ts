@@ -2,7 +2,7 @@ import path from "node:path";
 import { lockHolder } from "../store/lock.ts";
 import { keptConsistency } from "../store/state.ts";
 import type { GivenPasswords } from "../store/secrets.ts";
-import { asStep, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
+import { asStep, odooPg, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
 import { layoutOf, type Layout } from "../config/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { givenPasswordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
@@ -196,7 +196,25 @@ export function fileNamedBy(invocation: Invocation, flag: string | undefined): s
   return namedFile({ configFile: flag ?? invocation.environment["ODOO_PG_CONFIG"] });
 }
 
-/** A next step with the configuration that was named: `odoo-pg up --config FILE`. */
-export function suggest(context: Pick<Context, "configFile">, next: Command | NextStep): string {
-  return printNext(withConfig(asStep(next), namedFile(context)));
+/** The command that was called, with other flags: its configuration is put in where it is printed. */
+export function again(
+  { invocation }: Pick<Context, "invocation">,
+  flags: Readonly<Record<string, string>>,
+  without: readonly string[] = [],
+): Command {
+  const gone = ["--config", ...Object.keys(flags), ...without];
+  const { args } = invocation;
+  const kept = args.filter(
+    (arg, at) => !gone.some((flag) => arg === flag || arg.startsWith(`${flag}=`) || args[at - 1] === flag),
+  );
+  const more = Object.entries(flags).flatMap(([flag, value]) => (value === "" ? [flag] : [flag, value]));
+  return odooPg(...kept, ...more);
+}
+
+/** A next step as it can be typed here, with the configuration that was named: `odoo-pg up --config FILE`. */
+export function suggest(
+  context: Pick<Context, "configFile"> & { readonly output: Pick<Output, "called"> },
+  next: Command | NextStep,
+): string {
+  return printNext(withConfig(asStep(next), namedFile(context)), context.output.called);
 }

@@ -35,7 +35,7 @@ export function showProgress({ output, configFile }: Pick<Context, "output" | "c
       if (event.kind === "step")
         output.err(`  ${printableLine(event.node ?? "").padEnd(8)} ${printableLine(event.text)}`);
       if (event.kind === "note") {
-        const next = event.next_step ? `: ${suggest({ configFile }, event.next_step)}` : "";
+        const next = event.next_step ? `: ${suggest({ configFile, output }, event.next_step)}` : "";
         output.err(`  ${printableLine(`${event.text}${next}`)}`);
       }
     },

@@ -3,11 +3,12 @@ import { openBackupSource } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
+import { nextStep, type Command } from "../next-step.ts";
 import type { EventKind, NewEvent } from "../events/event.ts";
 import { recorded } from "../events/journal.ts";
 import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process/process.ts";
-import { searchPath, serverOwner, type Context } from "./context.ts";
+import { again, searchPath, serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { VERSION } from "./setup/version.ts";
 
@@ -68,11 +69,28 @@ export async function recordedOnPrimary<T>(
 }
 
 /** @throws OdooPgError confirmation_missing unless the name was typed. */
-export function assertConfirmed(name: string, confirm: string | undefined, what: string): void {
+export function assertConfirmed(
+  context: Context,
+  name: string,
+  confirm: string | undefined,
+  what: string,
+): void {
   if (confirm === name) return;
   throw new OdooPgError("confirmation_missing", {
     message: `${what} needs the name typed: --confirm ${JSON.stringify(name)}${confirm === undefined ? "" : `, not ${JSON.stringify(confirm)}`}.`,
     safe: "Nothing was changed.",
-    next: `The same command with --confirm ${JSON.stringify(name)}`,
+    next: again(context, { "--confirm": name }),
+  });
+}
+
+/** An error that the name is taken, with the command that replaces what has it; any other as it is. */
+export function orReplace(error: unknown, next: Command): unknown {
+  if (!(error instanceof OdooPgError) || error.code !== "database_exists") return error;
+  const { message, safe = "Nothing was changed." } = error;
+  return new OdooPgError("database_exists", {
+    message,
+    safe,
+    next: nextStep`Choose another name, or replace it: ${next}`,
+    cause: error,
   });
 }

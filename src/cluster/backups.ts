@@ -56,6 +56,22 @@ function secondsSince(at: string, now: number): number {
   return Math.max(0, Math.round((now - Date.parse(at)) / 1000));
 }
 
+/** Databases that are there and that no run has met yet; none where nothing is backed up on purpose. Pure. */
+export function notBackedUp(
+  { enabled, only_filter }: Config["backup"],
+  record: BackupStatus | undefined,
+  databases: readonly string[] | undefined,
+): string[] {
+  if (!enabled) return [];
+  const met = [
+    ...knownProofs(record).map(({ database }) => database),
+    ...(record?.last_run?.databases ?? []).map(({ database }) => database),
+  ];
+  return (databases ?? []).filter(
+    (name) => !met.includes(name) && (only_filter === undefined || name.includes(only_filter)),
+  );
+}
+
 export interface BackupView {
   readonly settings: Config["backup"];
   readonly record: BackupStatus | undefined;
@@ -121,13 +137,15 @@ function drillWarnings({ settings, record, launchedAt, now }: BackupView): Found
   const proofs = knownProofs(record);
   const found: FoundWarning[] = [];
   const failed = proofs.flatMap(({ failed }) => failed ?? []);
+  const names = proofs.flatMap((proof) => (proof.failed ? [proof.database] : []));
   const [first] = failed;
   if (first) {
     const others = failed.length > 1 ? `, as those of ${failed.length - 1} other databases` : "";
     found.push(
       warning("drill_failed", {
         message: `A backup could not be proven by restoring it${others}: ${first.id}: ${first.error}`,
-        next: odooPg("backup", "restore-check"),
+        // The same backup would only fail again.
+        next: odooPg("backup", "create", ...names, "--prove"),
       }),
     );
   }

@@ -82,6 +82,13 @@ function rights({ input: { agent } }: ClusterView): FoundWarning[] {
 function notRunning({ input, nodes }: ClusterView): FoundWarning {
   const { config, record } = input;
   const stopped = nodes.every(({ silence, state }) => silence === undefined || state === "stopped");
+  if (stopped && record?.stopped) {
+    const { at, by } = record.stopped;
+    return warning("cluster_stopped", {
+      message: `Cluster ${config.cluster} was stopped by ${by} at ${at.slice(0, 16)}Z. Its data stays.`,
+      next: odooPg("up"),
+    });
+  }
   return warning("cluster_not_running", {
     message: !record
       ? `Cluster ${config.cluster} was never started here (${config.state_dir} holds none).`

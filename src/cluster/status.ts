@@ -1,5 +1,5 @@
 import { sayOf } from "../model/silence.ts";
-import { backupsOf } from "./backups.ts";
+import { backupsOf, notBackedUp } from "./backups.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
@@ -48,6 +48,7 @@ export function statusOf(input: StatusInput): StatusDocument {
     },
     console: agent?.console ? { url: agent.console.url, answers: agent.console.problem === null } : null,
     backups: backupsOf(input.backups?.record, input.now),
+    not_backed_up: notBackedUp(config.backup, input.backups?.record, input.databases),
     warnings: warnings.map((found) => warningInDocument(found, input.configFile)),
   };
 }

@@ -118,7 +118,14 @@ export interface StatusInput {
   /** Whether the configuration file says something else by now. */
   readonly configChanged: boolean;
   /** The cluster's own record; undefined when it was never started. */
-  readonly record: { readonly primary: string; readonly systemIdentifier: string | null } | undefined;
+  readonly record:
+    | {
+        readonly primary: string;
+        readonly systemIdentifier: string | null;
+        /** When `down` stopped it, and who asked for that; undefined while it is to run. */
+        readonly stopped?: { readonly at: string; readonly by: string } | undefined;
+      }
+    | undefined;
   /** One look at each node of the configuration. */
   readonly observations: readonly NodeObservation[];
   /** Undefined when the agent does not answer. */
@@ -126,6 +133,8 @@ export interface StatusInput {
   /** The agent's version, where it is another program than the one that asks. */
   readonly otherAgent?: string | undefined;
   readonly databaseBytes: number | undefined;
+  /** The databases of the primary that hold somebody's data; undefined where that is not known. */
+  readonly databases?: readonly string[] | undefined;
   /** The disks of the nodes' data directories, by node. */
   readonly disks: ReadonlyMap<string, DiskUse>;
   /** The address at which programs of this host reach the endpoints, and whether they take connections. */

@@ -46,24 +46,12 @@ export function configSheet({ config, origins, secrets }: ResolvedConfig): Confi
   return { values, passwords };
 }
 
-/** The sheet as aligned columns: path, value, origin. */
-export function formatConfigSheet({ values, passwords }: ConfigSheet): string {
-  const lines = [
+/** The sheet as rows: path, value, origin. */
+export function configRows({ values, passwords }: ConfigSheet): (readonly string[])[] {
+  return [
     ...values.map(({ path, text, origin }) => [path, text, formatOrigin(origin)] as const),
     ...passwords.map(({ role, source }) => [`password of ${role}`, source, ""] as const),
   ];
-  const widths = [0, 1].map((column) => {
-    const longest = Math.max(...values.map((row) => (column === 0 ? row.path : row.text).length));
-    return Math.min(longest, 48);
-  });
-  return lines
-    .map((cells) =>
-      cells
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
 }
 
 function valueText(path: Path, value: Leaf["value"]): string {

@@ -26,6 +26,9 @@ export function recordEvent(stateDir: string, event: NewEvent, owner: Owner | un
   }
 }
 
+/** The exit status of what was asked for wrongly: refused before anything was done. */
+const USAGE = 2;
+
 interface Recording<T> {
   readonly stateDir: string;
   readonly owner: Owner | undefined;
@@ -50,7 +53,9 @@ export async function recorded<T>(recording: Recording<T>, act: () => Promise<T>
   } catch (thrown) {
     const error = toOdooPgError(thrown);
     // Who was kept out by another one that does the same has changed nothing, and that one is recorded.
-    if (error.code !== "locked") record({ ...failedEvent(kind, by, error.message), node, database });
+    // Nor has a typing error: it would fill the journal with what nobody did.
+    if (error.code !== "locked" && error.exit !== USAGE)
+      record({ ...failedEvent(kind, by, error.message), node, database });
     throw thrown;
   }
 }

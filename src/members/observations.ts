@@ -19,6 +19,8 @@ export const observationsSchema = z.object({
     .array(),
   /** Bytes of all databases of the primary, as of the last seconds; null where that is not known. */
   database_bytes: z.number().nullable(),
+  /** The databases that hold somebody's data; null where that is not known. */
+  databases: z.string().array().nullable().default(null),
 });
 
 /** Looks at every node now: the `nodes` of what `observationsSchema` reads. Takes as long as the slowest, at most two seconds for one that hangs. */

@@ -121,6 +121,9 @@ export interface Lag {
   readonly seconds: number | undefined;
 }
 
+/** Of WAL, as PostgreSQL is built (XLOG_BLCKSZ). */
+const PAGE_BYTES = 8192;
+
 /**
  * The lag of a replica. 0 seconds when everything received is replayed and nothing is missing:
  * the age of the last transaction alone would show lag on an idle primary.
@@ -131,6 +134,10 @@ export function lagOf(replica: ServerFacts, primary: Identity | undefined): Lag 
   if (end === null || end === undefined || replayed === null) return { bytes: undefined, seconds: undefined };
   const bytes = lsnBehind(end, replayed);
   if (bytes === 0) return { bytes, seconds: 0 };
+  // What the primary has not written to its disk yet is sent to nobody: at most the page that it is filling.
+  const isTail =
+    bytes < PAGE_BYTES && replica.receiver_status === "streaming" && replica.receive_lsn === replayed;
+  if (isTail) return { bytes, seconds: 0 };
   const since = replica.last_replay_at;
   return { bytes, seconds: since === null ? undefined : Math.max(0, (replica.now - since) / 1000) };
 }

@@ -7,7 +7,7 @@ import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import { endpointHost } from "../config/addresses.ts";
 import { OdooPgError } from "../errors.ts";
 import { odooPg } from "../next-step.ts";
-import { databaseSizes } from "../postgres/sql/facts.ts";
+import { databaseNames, databaseSizes } from "../postgres/sql/facts.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { accepts } from "../system/network/network.ts";
 import { factsOf } from "../model/observation.ts";
@@ -26,6 +26,7 @@ const DISK = { every: 10_000, timeout: 300 };
 const ASIDE_TIMEOUT = 150;
 const BACKUPS = { every: 3000, timeout: 300 };
 /** pg_database_size() looks at every file of a database. */
+const NAMES = { every: 3000, timeout: 300 };
 const SIZES = { every: 300_000, timeout: 30_000 };
 const NEW_DATABASE = 30_000;
 
@@ -137,6 +138,7 @@ export class StatusSource {
       observations: observed.map(({ observation }) => observation),
       agent: report,
       databaseBytes: sum(this.databaseSizes()),
+      databases: await this.#names.now(),
       disks: new Map(disks.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
       endpoints: { host, readAnswers, writeAnswers },
       backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
@@ -144,6 +146,15 @@ export class StatusSource {
       configFile,
     });
   }
+
+  readonly #names = new Cached({
+    ...NAMES,
+    read: async () => {
+      const runtime = this.#inputs.runtime();
+      if (!runtime) throw new Error("nothing runs");
+      return await requireOwnPrimary(runtime).use(databaseNames);
+    },
+  });
 
   async #readSizes(): Promise<ReadonlyMap<string, number>> {
     const runtime = this.#inputs.runtime();

@@ -53,6 +53,8 @@ export interface CopyReport {
   /** `template`: by the server itself; `dump`: by a dump of one moment, because somebody was connected. */
   readonly how: "template" | "dump";
   readonly neutralized: boolean;
+  /** Whether it is a database of Odoo that is not neutralised. */
+  readonly live: boolean;
   /** neutralize.sql of Odoo's modules that were run. */
   readonly neutralize_files: readonly string[];
   readonly files: number | null;
@@ -100,6 +102,7 @@ export async function copyDatabase(
       notes.push("odoo.addons_path is not set: modules of your own may still talk to others");
     if (order.neutralize) progress.step(order.to, "neutralise");
     const scripts = order.neutralize ? await neutralizeCopy(source, target, order.from) : [];
+    const live = !order.neutralize && (await target.superuser.use(isOdooDatabase));
     const aside = await keepSetAside(source.restoresDir, order.to, copied.setAside);
     const { kept } = await publish(
       source,
@@ -120,6 +123,7 @@ export async function copyDatabase(
       from: order.from,
       how: copied.how,
       neutralized: order.neutralize,
+      live,
       neutralize_files: scripts,
       files: filling.files?.files ?? null,
       seconds: Math.round((monotonic() - begun) / 100) / 10,

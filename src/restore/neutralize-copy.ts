@@ -65,7 +65,7 @@ async function ownerOfTables(target: NewDatabase, from: string): Promise<string>
     if (!(await isOdooDatabase(session))) {
       throw new OdooPgError("refused", {
         message: `"${from}" is not a database of Odoo: there is nothing to neutralise.`,
-        next: "Copy it without --neutralize.",
+        next: "The same command without --neutralize.",
       });
     }
     const [row] = await session.query(

@@ -20,6 +20,7 @@ import { loadBundle, loadPacked } from "./from-bundle.ts";
 import { loadForeignArchive, loadForeignSql } from "./from-dump.ts";
 import { piecesOf, type RestoreInput } from "./reading/input.ts";
 import { NewDatabase } from "./new-database.ts";
+import { neutralizeCopy } from "./neutralize-copy.ts";
 import { proveLoaded } from "./prove.ts";
 import { publish, tidyUp } from "./publish.ts";
 import { assertReplaceable } from "./slots.ts";
@@ -31,6 +32,8 @@ export interface RestoreOrder {
   readonly database: string;
   readonly replace: boolean;
   readonly keepOld: boolean;
+  /** Whether it is made harmless before anybody can see it. */
+  readonly neutralize?: boolean | undefined;
   /** The database that is meant, where the input holds several (pg_dumpall). */
   readonly part?: string | undefined;
 }
@@ -47,6 +50,8 @@ export interface RestoreReport {
   readonly kept: string | null;
   /** Whether it is a database of Odoo that is not neutralised: an Odoo that may open it runs its scheduled actions. */
   readonly live: boolean;
+  /** Whether it was made harmless. */
+  readonly neutralized: boolean;
   /** What could not be made: its SQL lies in a file, to be read and run by a superuser. Null where nothing lacks. */
   readonly set_aside: AsideReport | null;
   /** What is not as it was, and what to know. */
@@ -89,6 +94,12 @@ export async function restoreDatabase(
     const { files } = filling;
     const like = replace ? database : undefined;
     const placement = { database, owner, replace, keepOld, files, like };
+    // What came back is compared before it is changed.
+    if (order.neutralize) {
+      progress.step(database, "neutralise");
+      await neutralizeCopy(source, target, database);
+      live = false;
+    }
     // Before the old one goes: without it something would be lost.
     const setAside = await keepSetAside(source.restoresDir, database, loaded.setAside);
     const { kept } = await publish(source, target, placement, progress);
@@ -102,6 +113,7 @@ export async function restoreDatabase(
       seconds: Math.round((monotonic() - begun) / 100) / 10,
       kept: kept ?? null,
       live,
+      neutralized: order.neutralize === true,
       set_aside: setAside,
       notes: notes.filter((note) => !asideNotes(loaded.setAside).includes(note)),
     };

@@ -39,6 +39,8 @@ const stateSchema = z.object({
   removed: z.string().array().default([]),
   /** PostgreSQL settings that were chosen when the cluster was made. Up to 0.1 they were not kept. */
   settings: z.record(z.string(), z.string()).optional(),
+  /** When it was last stopped by `down`, and who asked for it; absent while it is to run. */
+  stopped: z.object({ at: z.string(), by: z.string() }).optional(),
   /** What reads may miss where the configuration does not say it. Up to 0.1 it was not kept: `bounded`. */
   consistency: consistencySchema.optional(),
 });

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import os from "node:os";
 import { isErrno, type Owner } from "./files/files.ts";
 import { hasIpv6 } from "./network/network.ts";
@@ -86,6 +87,14 @@ function presentUser(): string {
     // A container may run as a user that no file names.
     return `uid ${process.geteuid?.() ?? "?"}`;
   }
+}
+
+/** The name of a user by its number; the number where no file names it. */
+export async function userName(uid: number): Promise<string> {
+  if (uid === process.geteuid?.()) return presentUser();
+  const text = await readFile("/etc/passwd", "utf8").catch(() => "");
+  const line = text.split("\n").find((one) => one.split(":")[2] === String(uid));
+  return line?.split(":")[0] ?? `uid ${uid}`;
 }
 
 /** Looks a user up in the system's user database; undefined when there is none of that name. */

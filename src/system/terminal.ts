@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import process from "node:process";
+import { howCalled } from "./called.ts";
 import { printable, printableLine, printableWithColours } from "../printable.ts";
 
 /** Where a command's words go: data to standard output, messages to standard error. */
@@ -11,9 +12,11 @@ export interface Output {
   readonly colours: boolean;
   /** Characters in a line. */
   readonly width: number;
+  /** How this program is typed where it was called. */
+  readonly called: string;
 }
 
-export function openOutput(colours: boolean | undefined): Output {
+export function openOutput(colours: boolean | undefined, called: string): Output {
   const terminal = process.stdout.isTTY;
   const plain = process.env["NO_COLOR"] !== undefined || process.env["TERM"] === "dumb";
   const painted = colours ?? (terminal && !plain);
@@ -26,6 +29,7 @@ export function openOutput(colours: boolean | undefined): Output {
     terminal,
     colours: painted,
     width: process.stdout.columns ?? 100,
+    called,
   };
 }
 
@@ -45,16 +49,20 @@ export interface Invocation {
   readonly cwd: string;
   /** How to start this same program again. */
   readonly program: readonly [string, string];
+  /** How it is typed where it was called. */
+  readonly called: string;
 }
 
 export function readInvocation(): Invocation {
   const script = process.argv[1];
+  // npx starts a link in its cache, which npm may clear: a unit file and the agent name the file itself.
+  const file = script === undefined ? "" : realpathSync(script);
   return {
     args: process.argv.slice(2),
     environment: process.env,
     cwd: process.cwd(),
-    // npx starts a link in its cache, which npm may clear: a unit file and the agent name the file itself.
-    program: [process.execPath, script === undefined ? "" : realpathSync(script)],
+    program: [process.execPath, file],
+    called: howCalled(file, process.env, process.cwd()),
   };
 }
 

@@ -126,7 +126,7 @@ describe("backup commands", () => {
       expect.stringContaining("it has no folder in the filestore"),
     ]);
     expect((await cluster.run(["backup", "list", "--database", "elsewhere"])).stdout).toMatch(
-      / {2}without attachments\n$/,
+      / without attachments\n$/,
     );
     expect(status().last_run?.databases).toMatchObject([{ filestore_missing: true }]);
     expect((await cluster.run(["db", "drop", "elsewhere", "--confirm", "elsewhere"])).exitCode).toBe(0);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { odooPg } from "../../src/next-step.ts";
+import { sheet } from "../../src/cli/cluster/sheet.ts";
+import { mistakeIn } from "../support/command-lines.ts";
 import type { BackupStatus, DatabaseProof, RunReport } from "../../src/model/backup-report.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/documents/status.ts";
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
@@ -21,6 +23,7 @@ import {
   silent,
   slot,
   standby,
+  SYSTEM_IDENTIFIER,
 } from "../support/observations.ts";
 
 function statusWith(changes: Parameters<typeof cluster>[0] = {}): StatusDocument {
@@ -41,6 +44,19 @@ function warningOf(status: StatusDocument, code: WarningCode): StatusDocument["w
   const found = status.warnings.find((warning) => warning.code === code);
   if (!found) throw new Error(`no warning ${code}, only ${codes(status).join(", ")}`);
   return found;
+}
+
+/** The lines of each message of a sheet, without its next step. */
+function messagesIn(text: string): string[][] {
+  const messages: string[][] = [];
+  let open = false;
+  for (const line of text.split("\n")) {
+    if (/^[▲✖] /.test(line)) messages.push([line]);
+    else if (line.startsWith("  Next: ")) open = false;
+    else if (open) messages.at(-1)?.push(line);
+    if (/^[▲✖] /.test(line)) open = true;
+  }
+  return messages;
 }
 
 describe("a healthy cluster", () => {
@@ -100,6 +116,7 @@ describe("a healthy cluster", () => {
       agent: { running: true, pid: 4711, operation: null },
       console: null,
       backups: null,
+      not_backed_up: [],
       warnings: [],
     });
   });
@@ -231,6 +248,15 @@ describe("a primary that somebody else runs", () => {
   });
 });
 
+test("a database that no run of backups has met is told of, unless it is not to be backed up", () => {
+  const databases = ["crm", "shop"];
+  const open = (backup: Readonly<Record<string, unknown>>): readonly string[] =>
+    statusWith({ databases, backup }).not_backed_up;
+  expect(open({})).toEqual(databases);
+  expect(open({ only_filter: "sho" })).toEqual(["shop"]);
+  expect(open({ enabled: false })).toEqual([]);
+});
+
 describe("a cluster that is stopped", () => {
   const stopped = {
     observations: [silent("pg1", "not_running"), silent("pg2", "not_running")],
@@ -248,6 +274,20 @@ describe("a cluster that is stopped", () => {
       message: "Cluster prod is not running.",
       next: "odoo-pg up",
     });
+  });
+
+  test("on purpose is no fault: it says by whom, and when", () => {
+    const at = "2026-11-22T09:30:00.000Z";
+    const record = { primary: "pg1", systemIdentifier: SYSTEM_IDENTIFIER, stopped: { at, by: "mitchell" } };
+    const status = statusWith({ ...stopped, record });
+    expect(codes(status)).toEqual(["cluster_stopped"]);
+    expect(status.verdict).toBe("warning");
+    expect(warningOf(status, "cluster_stopped").message).toBe(
+      "Cluster prod was stopped by mitchell at 2026-11-22T09:30Z. Its data stays.",
+    );
+    // What does not answer although it is there was not stopped.
+    const hung = [silent("pg1", "timeout"), silent("pg2", "not_running")];
+    expect(codes(statusWith({ ...stopped, record, observations: hung }))).toEqual(["cluster_not_running"]);
   });
 
   test("that never ran says so, and has the roles of the configuration", () => {
@@ -469,11 +509,24 @@ describe("warnings", () => {
     },
     drill_failed: {
       when: { backups: backups({ last_drill: run("drill", "failed", hoursAgo(1)) }) },
-      next: "odoo-pg backup restore-check",
+      next: "odoo-pg backup create shop --prove",
     },
     drill_too_old: {
       when: { backups: backups({ last_drill: run("drill", "ok", hoursAgo(9 * 24)) }) },
       next: "odoo-pg backup restore-check",
+    },
+    cluster_stopped: {
+      when: {
+        observations: [silent("pg1", "not_running"), dead],
+        agent: undefined,
+        answers: false,
+        record: {
+          primary: "pg1",
+          systemIdentifier: "7",
+          stopped: { at: "2026-11-22T09:30:00.000Z", by: "mitchell" },
+        },
+      },
+      next: "odoo-pg up",
     },
     cluster_not_running: {
       when: {
@@ -676,6 +729,33 @@ describe("warnings", () => {
     },
     configuration_not_applied: { when: { configChanged: true }, next: "odoo-pg up" },
   };
+
+  test.each(Object.entries(causes))("%s takes three lines of 80 characters at most", (code, { when }) => {
+    const text = sheet(statusWith(when), { colours: false, width: 80 });
+    expect(messagesIn(text).length, code).toBeGreaterThan(0);
+    for (const message of messagesIn(text)) {
+      expect(message.length, message.join("\n")).toBeLessThanOrEqual(3);
+      for (const line of message) expect(line.length, line).toBeLessThanOrEqual(80);
+    }
+  });
+
+  test.each(Object.entries(causes))("%s has a next step that names commands there are", (code, { when }) => {
+    const found = statusWith(when).warnings.find((warning) => warning.code === code);
+    for (const part of found?.next_step ?? [])
+      if (typeof part !== "string" && part.program === "odoo-pg")
+        expect(mistakeIn(part.arguments)).toBeUndefined();
+  });
+
+  test("a message of pages is cut after its first lines, and shown whole where that is asked for", () => {
+    const sql = `SELECT ${"x_very_long_name_of_a_column, ".repeat(400)}end`;
+    const failed = { at: hoursAgo(1), id: "shop_20260301_1300", error: sql };
+    const proofs = [{ database: "shop", since: hoursAgo(2), proven: null, failed }];
+    const status = statusWith({ backups: backups({ proofs }) });
+    const brief = sheet(status, { colours: false, width: 80 });
+    for (const message of messagesIn(brief)) expect(message.length).toBeLessThanOrEqual(3);
+    expect(brief).toContain("(whole: --full)");
+    expect(sheet(status, { colours: false, width: 80, whole: true })).not.toContain("--full");
+  });
 
   test.each(Object.entries(causes))("%s is given, and says what to do next", (code, { when, next, node }) => {
     const status = statusWith(when);

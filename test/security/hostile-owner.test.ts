@@ -331,7 +331,13 @@ const ELSEWHERE = ["agent", "container", "container-setup", "container-health"];
 
 /** Names of all commands that do something, as they are typed. */
 function allCommands(): readonly string[] {
-  const { root } = commandLine({ args: [], environment: {}, cwd: "/", program: ["node", "odoo-pg"] });
+  const { root } = commandLine({
+    args: [],
+    environment: {},
+    cwd: "/",
+    program: ["node", "odoo-pg"],
+    called: "odoo-pg",
+  });
   const leaves = (command: typeof root, before: string): string[] =>
     command.commands.length
       ? command.commands.flatMap((each) => leaves(each, `${before}${each.name()} `))

@@ -4,10 +4,12 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -37,6 +39,9 @@ export default async function setUpRun(project: TestProject): Promise<() => Prom
   project.provide("program", program);
   // Unit tests can do without: only tests that start the program fail.
   project.provide("buildError", build(program));
+  // As it is called where it is installed: what is printed names it so.
+  mkdirSync(join(folder, "bin"));
+  symlinkSync(program, join(folder, "bin", "odoo-pg"));
   project.onTestsRerun(() => {
     project.provide("buildError", build(program));
   });
@@ -44,7 +49,7 @@ export default async function setUpRun(project: TestProject): Promise<() => Prom
   return async () => {
     const leaked = await endProcesses(() => processesUsing(folder));
     const leftOver = readdirSync(folder).filter(
-      (name) => ![ownerFile, "odoo-pg.mjs", "THIRD_PARTY_LICENSES"].includes(name),
+      (name) => ![ownerFile, "bin", "odoo-pg.mjs", "odoo-pg", "THIRD_PARTY_LICENSES"].includes(name),
     );
     rmSync(folder, { recursive: true, force: true });
     if (leaked.length > 0 || leftOver.length > 0) {

@@ -10,7 +10,7 @@ export const GB = 1024 * MB;
 export const NOW = Date.UTC(2026, 10, 22, 9, 41);
 const END = 0x10_0000_0000n;
 const DISK = 100 * GB;
-const SYSTEM_IDENTIFIER = "7300000000000000001";
+export const SYSTEM_IDENTIFIER = "7300000000000000001";
 
 type Slot = ServerFacts["slots"][number];
 type Standby = ServerFacts["standbys"][number];
@@ -150,6 +150,7 @@ interface Changes {
   readonly record?: StatusInput["record"];
   readonly otherAgent?: string;
   readonly databaseBytes?: number | undefined;
+  readonly databases?: readonly string[];
   /** Used share of each node's disk of 100 GB. */
   readonly disks?: Readonly<Record<string, number>>;
   /** Whether both endpoints take connections. */
@@ -189,6 +190,7 @@ export function cluster(changes: Changes = {}): StatusInput {
     observations: changes.observations ?? [seen("pg1", primaryFacts()), seen("pg2", replicaFacts())],
     agent: given("agent", agentOf(names)),
     otherAgent: changes.otherAgent,
+    databases: changes.databases,
     databaseBytes: given("databaseBytes", 38.2 * GB),
     disks: new Map(
       Object.entries(used).map(([name, share]) => [

@@ -1,4 +1,5 @@
 import { execa, type Options } from "execa";
+import { dirname, join } from "node:path";
 import { inject } from "vitest";
 import { isAlive } from "./processes.ts";
 import { atEnd } from "./scope.ts";
@@ -99,7 +100,7 @@ export function startProgram(
 function surroundings(options: RunOptions & { readonly home: string }) {
   return {
     env: {
-      PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
+      PATH: `${join(dirname(program()), "bin")}:${process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"}`,
       TMPDIR: process.env["TMPDIR"] ?? "/tmp",
       HOME: options.home,
       LC_ALL: "C.UTF-8",

@@ -30,6 +30,7 @@ import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
+import { showTable } from "../table.ts";
 import { VERSION } from "../setup/version.ts";
 import { printableLine } from "../../printable.ts";
 
@@ -63,7 +64,7 @@ async function interruptible<T>(act: (signal: AbortSignal) => Promise<T>): Promi
 export async function backupCreate(
   context: Context,
   names: readonly string[],
-  options: JsonOption & { all: boolean },
+  options: JsonOption & { all: boolean; prove: boolean },
 ): Promise<ExitStatus> {
   if (options.all === names.length > 0) {
     throw new OdooPgError("usage", {
@@ -74,8 +75,18 @@ export async function backupCreate(
   const report = await interruptible(
     async (signal) => await createNow(context, names, "command", showProgress(context), signal),
   );
-  printRun(context, report, options);
-  return report.ok ? 0 : 1;
+  const made = report.databases.flatMap(({ id, outcome }) => (outcome === "ok" && id !== null ? [id] : []));
+  if (!options.prove || made.length === 0) {
+    printRun(context, report, options);
+    return report.ok ? 0 : 1;
+  }
+  if (!options.json) printRun(context, report, options);
+  const proof = await interruptible(
+    async (signal) => await drillNow(context, made, "command", showProgress(context), signal),
+  );
+  if (options.json) context.output.out(JSON.stringify({ ...report, proof }, undefined, 2));
+  else printDrill(context, proof, options);
+  return report.ok && proof.ok ? 0 : 1;
 }
 
 async function openSource(context: Context, requestedBy: "command" | "schedule", signal: AbortSignal) {
@@ -167,7 +178,7 @@ async function finishRun(
   return report;
 }
 
-function printRun({ output }: Context, report: RunReport, { json }: JsonOption): void {
+function printRun({ output, configFile }: Context, report: RunReport, { json }: JsonOption): void {
   if (json) return output.out(JSON.stringify(report, undefined, 2));
   for (const {
     database,
@@ -178,7 +189,8 @@ function printRun({ output }: Context, report: RunReport, { json }: JsonOption):
     copied_bytes,
     error,
     safe,
-    next,
+    next = "",
+    next_step = [next],
     warnings,
   } of report.databases) {
     if (outcome === "ok") {
@@ -189,7 +201,7 @@ function printRun({ output }: Context, report: RunReport, { json }: JsonOption):
     } else
       output.out(`${database}  ${outcome === "dropped" ? "dropped meanwhile" : `FAILED: ${error ?? ""}`}`);
     if (safe !== undefined) output.err(`  Safe: ${safe}`);
-    if (next !== undefined) output.err(`  Next: ${next}`);
+    if (next !== "") output.err(`  Next: ${suggest({ configFile, output }, next_step)}`);
     for (const warning of warnings) output.err(`  Warning: ${database}: ${warning}`);
   }
   if (!report.databases.length) output.err("There is no database to back up.");
@@ -227,19 +239,9 @@ export async function backupList(
     manifest.database,
     `${manifest.finished_at.slice(0, 16).replace("T", " ")}Z`,
     showBytes(manifest.size_bytes),
-    lacksAttachments(manifest.filestore) ? "without attachments" : "",
-    checked(checks),
+    [checked(checks), ...(lacksAttachments(manifest.filestore) ? ["without attachments"] : [])].join(", "),
   ]);
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0), 0));
-  for (const row of rows)
-    output.out(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        // A column that says nothing takes no room.
-        .filter((cell) => cell !== "")
-        .join("  ")
-        .trimEnd(),
-    );
+  if (rows.length) showTable(output, ["BACKUP", "DATABASE", "MADE", "SIZE", "CHECKED"], rows);
   if (!shown.length) output.err(`There is no backup in ${backupPlaceOf(config).dir}.`);
   for (const { folder, problem } of unreadable) output.err(`Cannot be read: ${folder}: ${problem}`);
   return 0;
@@ -248,7 +250,7 @@ export async function backupList(
 function checked({ verified_at, drilled_at, problems }: CataloguedBackup["checks"]): string {
   if (problems.length) return `DAMAGED: ${problems[0] ?? ""}`;
   if (drilled_at !== null) return `restored ${drilled_at.slice(0, 10)}`;
-  return verified_at === null ? "" : `verified ${verified_at.slice(0, 10)}`;
+  return verified_at === null ? "not yet" : `verified ${verified_at.slice(0, 10)}`;
 }
 
 /** All that a backup says of itself, or in what it differed when it was last restored. */
@@ -463,7 +465,7 @@ function printDrill({ output, configFile }: Context, report: RunReport, { json }
       output.out(
         `${id ?? ""}  ${outcome === "dropped" ? "was removed meanwhile" : `FAILED: ${error ?? ""}`}`,
       );
-    if (next !== "") output.err(`  Next: ${suggest({ configFile }, next_step)}`);
+    if (next !== "") output.err(`  Next: ${suggest({ configFile, output }, next_step)}`);
   }
   if (!report.databases.length) output.err("There is no backup to try.");
   for (const warning of report.warnings) output.err(`  Warning: ${warning}`);

@@ -1,11 +1,11 @@
-import { odooPg, nextStep } from "../../next-step.ts";
+import { odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { findInput } from "../../restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
 import { ERRORS, OdooPgError, type ExitStatus } from "../../errors.ts";
-import { suggest, type Context } from "../context.ts";
+import { again, suggest, type Context } from "../context.ts";
 import { inDocument, printSetAside } from "./set-aside.ts";
-import { assertConfirmed, recordedOnPrimary } from "../source.ts";
+import { assertConfirmed, orReplace, recordedOnPrimary } from "../source.ts";
 import { printableLine } from "../../printable.ts";
 
 export interface RestoreFlags {
@@ -13,6 +13,7 @@ export interface RestoreFlags {
   readonly replace: string | undefined;
   readonly confirm: string | undefined;
   readonly keepOld: boolean;
+  readonly neutralize: boolean;
   /** The database that is meant, where the file holds several. */
   readonly database: string | undefined;
   readonly json: boolean;
@@ -25,7 +26,7 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
     throw new OdooPgError("usage", {
       message: "Say where to: --as NEW_DATABASE, or --replace DATABASE --confirm DATABASE.",
       safe: "Nothing was changed.",
-      next: odooPg("restore", word, "--as", "NEW_DATABASE"),
+      next: odooPg("restore", word, "--as", newName(word)),
     });
   }
   if (flags.keepOld && flags.replace === undefined) {
@@ -36,7 +37,7 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
     });
   }
   if (flags.replace !== undefined)
-    assertConfirmed(database, flags.confirm, `To replace database "${database}"`);
+    assertConfirmed(context, database, flags.confirm, `To replace database "${database}"`);
   const report = await recordedOnPrimary(
     context,
     { kind: "restore", database },
@@ -47,15 +48,24 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
         database,
         replace: flags.replace !== undefined,
         keepOld: flags.keepOld,
+        neutralize: flags.neutralize,
         part: flags.database,
       };
       return await restoreDatabase(source, order, progress);
     },
     ({ seconds }) =>
       `${database} was restored from ${path.basename(word)}${flags.replace === undefined ? "" : ", in the place of the old one"} (${seconds} s)`,
-  );
+  ).catch((error: unknown) => {
+    throw orReplace(error, again(context, { "--replace": database, "--confirm": database }, ["--as"]));
+  });
   print(context, report, flags);
   return report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
+}
+
+/** A name for what is restored from a backup or a file. */
+function newName(word: string): string {
+  const stem = path.basename(word).replace(/(?:_\d{8}_.*|\..*)$/, "");
+  return `${stem.toLowerCase().replaceAll(/[^a-z0-9_]+/g, "_")}_restored`;
 }
 
 function print(context: Context, report: RestoreReport, flags: RestoreFlags): void {
@@ -69,18 +79,20 @@ function print(context: Context, report: RestoreReport, flags: RestoreFlags): vo
   }
   if (report.live && flags.as !== undefined) {
     const name = report.database;
-    const trial = nextStep`${odooPg("db", "copy", name, `${name}_staging`, "--neutralize")} && ${odooPg("db", "drop", name, "--confirm", name)}`;
+    const instead = { "--replace": name, "--confirm": name, "--neutralize": "" };
+    const trial = again(context, instead, ["--as"]);
     output.err(
       `  Note: "${name}" is live: it has the uuid and the secret of the original, and its scheduled actions and mail servers are on. For a trial: ${suggest(context, trial)}`,
     );
   }
   if (report.set_aside !== null) printSetAside(context, report.set_aside);
   const files = report.files === null ? "" : `, ${report.files} attachments`;
+  const harmless = report.neutralized ? ", neutralised" : "";
   const aside = report.set_aside?.objects.length ?? 0;
   const whole = aside === 0 ? "compared and complete" : `compared, without the ${aside} set aside`;
   output.out(
     printableLine(
-      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, ${whole}, in ${report.seconds} s`,
+      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, ${whole}${harmless}, in ${report.seconds} s`,
     ),
   );
 }

@@ -7,9 +7,10 @@ const NAMED = 10;
 
 /** Tells of what a restore or a copy could not make. */
 export function printSetAside(
-  { output: { err }, configFile }: Context,
+  { output, configFile }: Context,
   { file, next, objects, rows }: AsideReport,
 ): void {
+  const { err } = output;
   err(`${objects.length === 1 ? "One object" : `${objects.length} objects`} could not be made:`);
   for (const { object, reason } of objects.slice(0, NAMED)) err(`  ${object}: ${reason}`);
   if (objects.length > NAMED) err(`  … and ${objects.length - NAMED} more`);
@@ -17,7 +18,7 @@ export function printSetAside(
     ? "no row is lost: those of tables that could not be made were set aside with them"
     : "all rows are there. The SQL of what lacks was set aside";
   err(`  Safe: ${safe} in ${file}.`);
-  err(`  Next: read that file, and run it if you trust it: ${suggest({ configFile }, next)}`);
+  err(`  Next: read that file, and run it if you trust it: ${suggest({ configFile, output }, next)}`);
 }
 
 /** A report as a document: its next command complete, as a sentence and by its parts. */

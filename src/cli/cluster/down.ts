@@ -77,7 +77,7 @@ export async function destroy(context: Context, options: { confirm?: string }): 
   }
   if (options.confirm !== name) {
     throw new OdooPgError("confirmation_missing", {
-      message: `This removes cluster "${name}" with all its data in ${layout.stateDir}${options.confirm === undefined ? "" : `; "${options.confirm}" is not its name`}.`,
+      message: `This removes cluster "${name}" with all its data in ${layout.stateDir}; attachments and backups stay${options.confirm === undefined ? "" : `; "${options.confirm}" is not its name`}.`,
       safe: "Nothing was removed.",
       next: odooPg("destroy", "--confirm", name),
     });
@@ -106,6 +106,8 @@ export async function destroy(context: Context, options: { confirm?: string }): 
   }
   await removeIn(layout.stateDir);
   output.err(`Cluster ${name} and its data are removed.`);
+  const { filestore } = (applied?.config ?? context.config).odoo;
+  if (filestore !== undefined) output.err(`Odoo's attachments stay in ${filestore}.`);
   const { dir } = backupPlaceOf(applied?.config ?? context.config);
   if ((await kindOf(dir)) === "directory")
     output.err(`Its backups stay in ${dir}: remove them by hand when you are sure.`);

@@ -6,6 +6,7 @@ import { printableLine } from "../../printable.ts";
 import { now, pause } from "../../system/clock.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Context } from "../context.ts";
+import { requireCluster } from "../which-cluster.ts";
 
 const DEFAULT_SINCE = "7d";
 
@@ -23,6 +24,7 @@ export async function events(
   options: { readonly since?: string | undefined; readonly follow: boolean; readonly json: boolean },
 ): Promise<ExitStatus> {
   const { output, layout } = context;
+  await requireCluster(context);
   const since = momentOf(options.since ?? DEFAULT_SINCE, now());
   const found = readEvents(layout.stateDir, since);
   if (options.json && !options.follow) {

@@ -1,9 +1,11 @@
 import { readState } from "../../store/state.ts";
 import type { ExitStatus } from "../../errors.ts";
 import type { Context } from "../context.ts";
+import { requireCluster } from "../which-cluster.ts";
 
 /** Who became primary, when and why; how long writes paused. */
 export async function history(context: Context, options: { json: boolean }): Promise<ExitStatus> {
+  await requireCluster(context);
   const entries = (await readState(context.layout))?.history ?? [];
   const { output } = context;
   if (options.json) {

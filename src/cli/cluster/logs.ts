@@ -9,6 +9,7 @@ import { kindOf } from "../../system/files/files.ts";
 import { readOnOfOthers, tailOfOthers } from "../../system/files/folder.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Context } from "../context.ts";
+import { requireCluster } from "../which-cluster.ts";
 
 /** Bytes of the end that are read: of a line that is looked for, more. */
 const TAIL_BYTES = 256 * 1024;
@@ -29,6 +30,7 @@ export async function logs(
   options: LogOptions,
 ): Promise<ExitStatus> {
   const wanted = wantedLines(options);
+  await requireCluster(context);
   const file = await logFile(context, target ?? "agent");
   const end = file === undefined ? [] : (await linesOf(file, options.match)).slice(-wanted);
   if (options.json) {

@@ -3,7 +3,7 @@ import { silenceOf } from "../../postgres/sql/silence.ts";
 import { readState } from "../../store/state.ts";
 import { type Layout, type NodeConfig } from "../../config/layout.ts";
 import type { NodeObservation } from "../../model/observation.ts";
-import { databaseBytes, observeServer } from "../../postgres/sql/facts.ts";
+import { databaseBytes, databaseNames, observeServer } from "../../postgres/sql/facts.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
 import { now, within } from "../../system/clock.ts";
 
@@ -16,6 +16,8 @@ export interface SizedObservation {
   readonly observation: NodeObservation;
   /** Bytes of all databases; undefined where nobody asked, or where it takes too long. */
   readonly size: number | undefined;
+  /** The databases that hold somebody's data; undefined where nobody asked. */
+  readonly databases: readonly string[] | undefined;
 }
 
 /** One look at a server, by one session. Never throws: that it does not answer is an answer. */
@@ -32,6 +34,7 @@ export async function observeNode(
       lastSeen: undefined,
     },
     size: undefined,
+    databases: undefined,
   });
   if ((await readState(layout)) === undefined) return silent({ kind: "never_started" });
   const observe = async (): Promise<SizedObservation> => {
@@ -47,9 +50,11 @@ export async function observeNode(
       const size = askSize
         ? await within(SIZE_TIMEOUT, node.name, databaseBytes(session)).catch(() => undefined)
         : undefined;
+      const databases = askSize ? await databaseNames(session).catch(() => undefined) : undefined;
       return {
         observation: { name: node.name, at, answer: { kind: "facts", depth: "full", facts }, lastSeen: at },
         size,
+        databases,
       };
     } finally {
       // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.

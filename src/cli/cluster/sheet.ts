@@ -2,12 +2,18 @@ import { createColors } from "picocolors";
 import type { NodeStatus, StatusDocument } from "../../cluster/documents/status.ts";
 import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
 import type { Verdict, Warning } from "../../model/warnings.ts";
-import { printableLine } from "../../printable.ts";
+import { printNext } from "../../next-step.ts";
+import { oneLine, printableLine } from "../../printable.ts";
+import { wrap } from "../wrap.ts";
 
 export interface SheetStyle {
   readonly colours: boolean;
   /** Characters in a line; what is to be copied is never broken. */
   readonly width: number;
+  /** How odoo-pg is typed there. */
+  readonly called?: string;
+  /** Whether messages are shown whole, however long they are. */
+  readonly whole?: boolean;
 }
 
 /** Known to be nothing, as the lag of a primary. */
@@ -48,14 +54,14 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     ...unexplained(status).flatMap((text) => wrap(text, width, "  ")),
     `Write   ${writeLine(status)}`,
     ...wrap(`Read    ${readLine(status)}`, width, "        "),
-    ...(status.backups ? wrap(`Backups ${backupsLine(status.backups)}`, width, "        ") : []),
+    ...backupsLines(status).flatMap((text) => wrap(`Backups ${text}`, width, "        ")),
     ...(status.console?.answers ? [`Console ${clean(status.console.url)}`] : []),
     ...(status.agent.operation === null
       ? []
       : [`Agent   is working on: odoo-pg ${clean(status.agent.operation)}`]),
     // The worst comes last: it is what the eye meets first.
-    ...status.warnings.toReversed().flatMap((warning) => warningLines(warning, width, colour)),
-    ...(status.warnings.length ? [] : [`${colour("ok", MARKS.ok)} All is well.`]),
+    ...status.warnings.toReversed().flatMap((warning) => warningLines(warning, { ...style, width }, colour)),
+    ...(status.warnings.length ? [] : allIsWell(status, width, (text) => colour("ok", text))),
   ].join("\n");
 }
 
@@ -68,9 +74,36 @@ function headline(
   const facts = [
     `PostgreSQL ${clean(postgres_version ?? UNKNOWN)}`,
     `timeline ${timeline ?? UNKNOWN}`,
-    database_bytes === null ? `${UNKNOWN} GB` : showBytes(database_bytes),
+    // Before it is counted there is nothing to say of it.
+    ...(database_bytes === null ? [] : [showBytes(database_bytes)]),
   ];
+  if (warnings.some(({ code }) => code === "cluster_stopped"))
+    return `${bold(cluster)}  ${colour("○ STOPPED")}`;
   return `${bold(cluster)}  ${colour(`${MARKS[verdict]} ${verdict.toUpperCase()}${count}`)}   ${facts.join(" · ")}`;
+}
+
+/** What is not backed up yet is not passed over in silence. */
+function allIsWell(
+  { not_backed_up: open }: StatusDocument,
+  width: number,
+  colour: (text: string) => string,
+): string[] {
+  if (open.length === 0) return [`${colour(MARKS.ok)} All is well.`];
+  const text = `All else is well: ${named(open)} ${open.length === 1 ? "has" : "have"} no backup yet. The next run makes it.`;
+  const [first = "", ...more] = wrap(text, width - 2, "");
+  return [`${colour(MARKS.ok)} ${first}`, ...more.map((line) => `  ${line}`)];
+}
+
+/** The first of some names, and how many more there are. */
+function named(names: readonly string[]): string {
+  const shown = names.slice(0, 3).map((name) => oneLine(clean(name), 40));
+  const more = names.length - shown.length;
+  return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
+}
+
+function backupsLines({ backups, not_backed_up: open }: StatusDocument): string[] {
+  if (!backups) return [];
+  return backups.databases === 0 && open.length > 0 ? [`none yet of ${named(open)}`] : [backupsLine(backups)];
 }
 
 function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
@@ -181,7 +214,8 @@ function unexplained({ nodes, warnings }: StatusDocument): string[] {
   return nodes
     .filter(({ name, role, in_pool }) => {
       const warned = warnings.some(
-        ({ node, code }) => node === name || ["pool_empty", "cluster_not_running"].includes(code),
+        ({ node, code }) =>
+          node === name || ["pool_empty", "cluster_not_running", "cluster_stopped"].includes(code),
       );
       return role === "replica" && !in_pool && !warned;
     })
@@ -224,35 +258,46 @@ function readLine({ endpoints: { read, write }, nodes }: StatusDocument): string
 }
 
 function warningLines(
-  { severity, message, next }: Warning,
-  width: number,
+  { severity, message, next_step }: Warning,
+  style: SheetStyle,
   colour: (verdict: Verdict, text: string) => string,
 ): string[] {
   // The lines of a server's own words stay lines.
-  const [first = "", ...more] = message.split("\n").flatMap((text) => wrap(clean(text), width - 2, ""));
+  // The lines of a server's own words stay lines.
+  const lines = message.split("\n").flatMap((text) => wrapAll(clean(text), style.width - 2));
+  const [first = "", ...more] = style.whole ? lines : briefly(lines, style.width - 2);
   return [
     `${colour(severity, MARKS[severity])} ${first}`,
     ...more.map((text) => `  ${text}`),
-    `  Next: ${clean(next)}`,
+    `  Next: ${clean(printNext(next_step, style.called))}`,
   ];
+}
+
+/** Lines that a message takes at most; all of it is shown by `status --full`. */
+const MESSAGE_LINES = 3;
+
+/** The beginning of a message: what is wrong stands in its first words. */
+function briefly(lines: readonly string[], width: number): readonly string[] {
+  if (lines.length <= MESSAGE_LINES) return lines;
+  const kept = lines.slice(0, MESSAGE_LINES);
+  const last = kept[MESSAGE_LINES - 1] ?? "";
+  const room = width - MORE.length;
+  kept[MESSAGE_LINES - 1] = `${last.slice(0, room).trimEnd()}${MORE}`;
+  return kept;
+}
+
+const MORE = " … (whole: --full)";
+
+/** As `wrap`, with words that are longer than a line broken too. */
+function wrapAll(text: string, width: number): string[] {
+  return wrap(text, width, "").flatMap((line) => {
+    const parts: string[] = [];
+    for (let at = 0; at < line.length; at += width) parts.push(line.slice(at, at + width));
+    return parts.length ? parts : [line];
+  });
 }
 
 /** A line of a server's words, which may hold anything. */
 export function clean(text: string): string {
   return printableLine(text.replaceAll("\t", " ").trimEnd());
-}
-
-/** Breaks a line at spaces; the lines after the first start with `indent`. A word too long for a line stays whole. */
-export function wrap(text: string, width: number, indent: string): string[] {
-  const lines: string[] = [];
-  let rest = text;
-  while (rest.length > width) {
-    const start = rest.length - rest.trimStart().length;
-    const before = rest.lastIndexOf(" ", width);
-    const at = before > start ? before : rest.indexOf(" ", Math.max(width, start));
-    if (at === -1) break;
-    lines.push(rest.slice(0, at).trimEnd());
-    rest = indent + rest.slice(at).trimStart();
-  }
-  return [...lines, rest];
 }

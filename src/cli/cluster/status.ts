@@ -43,7 +43,7 @@ type StatusContext = Pick<Context, "config" | "configFile">;
  */
 export async function status(
   context: StatusContext,
-  options: { json?: boolean; watch?: boolean },
+  options: { json?: boolean; watch?: boolean; full?: boolean },
   output: Output,
 ): Promise<ExitStatus> {
   if (options.watch) {
@@ -54,12 +54,17 @@ export async function status(
     });
   }
   const document = await gatherStatus(context);
-  output.out(options.json ? JSON.stringify(document, undefined, 2) : sheet(document, output));
+  output.out(
+    options.json
+      ? JSON.stringify(document, undefined, 2)
+      : sheet(document, { ...output, whole: options.full === true }),
+  );
   return statusExit(document);
 }
 
 function statusExit(document: StatusDocument): ExitStatus {
-  if (document.warnings.some(({ code }) => code === "cluster_not_running")) return 69;
+  if (document.warnings.some(({ code }) => code === "cluster_not_running" || code === "cluster_stopped"))
+    return 69;
   return document.verdict === "critical" ? 1 : 0;
 }
 
@@ -112,11 +117,16 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   return statusOf({
     config,
     configChanged: applied !== undefined && comparable(applied.config) !== comparable(context.config),
-    record: record && { primary: record.primary, systemIdentifier: record.system_identifier },
+    record: record && {
+      primary: record.primary,
+      systemIdentifier: record.system_identifier,
+      stopped: record.stopped,
+    },
     observations: [...(upstream ? [upstream] : []), ...observed.map(({ observation }) => observation)],
     agent,
     otherAgent: agent && agent.build !== BUILD ? agent.version : undefined,
     databaseBytes: observed.find(({ size }) => size !== undefined)?.size,
+    databases: observed.find(({ databases }) => databases !== undefined)?.databases,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },
     backups: { ...backups, launchedAt: record?.history[0]?.at },
@@ -163,7 +173,11 @@ async function observesAt(
       if (!observation)
         return await (await import("./observe-node.ts")).observeNode(layout, { name, ...node }, isPrimary);
       const answers = isPrimary && observation.answer.kind === "facts";
-      return { observation, size: (answers && observed?.database_bytes) || undefined };
+      return {
+        observation,
+        size: (answers && observed?.database_bytes) || undefined,
+        databases: (answers && observed?.databases) || undefined,
+      };
     }),
   );
 }

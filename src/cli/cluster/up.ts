@@ -13,14 +13,18 @@ import { readHostRecord } from "../../hosts/record.ts";
 import { hostsUp } from "../hosts/up.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";
+import { isBelievable } from "../../system/files/files.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { givenPasswords, loadContext, searchPath, serverOwner, type Context } from "../context.ts";
+import { givenPasswords, loadContext, searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { noteFormerNames } from "../former-names.ts";
 import { printOdooLines } from "../odoo/odoo-conf.ts";
 import { showProgress } from "../progress.ts";
+import { odooPg } from "../../next-step.ts";
+import { readApplied } from "../../store/state.ts";
 import { status } from "./status.ts";
+import { upPlan, type UpStep } from "./up-plan.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
 
 /** What a container adds to an agent in the foreground. */
@@ -34,8 +38,9 @@ export interface Foreground {
 /** Brings this host's part of the cluster to the wanted state, by the agent, and prints status and Odoo's lines. */
 export async function up(
   context: Context,
-  options: { foreground?: boolean | Foreground },
+  options: { foreground?: boolean | Foreground; dryRun?: boolean },
 ): Promise<ExitStatus> {
+  if (options.dryRun) return await dryRun(context);
   if (await readHostRecord(context.layout))
     return await hostsUp(context, { foreground: options.foreground === true });
   noteFormerNames(context);
@@ -51,6 +56,15 @@ export async function up(
   ]);
   if (options.foreground)
     return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);
+  // A state directory of odoo-pg up to 0.1 is root's after the first up only; what cannot be seen holds up nothing.
+  const isOurs = await isBelievable(context.layout.appliedFile);
+  const steps = isOurs ? await upPlan(context).catch(() => []) : [];
+  // What ends sessions is told before it does.
+  tell(
+    context,
+    steps.filter(({ restarts }) => restarts),
+  );
+  const launched = !isOurs || (await readApplied(context.layout)) !== undefined;
   const start: AgentStart = {
     layout: context.layout,
     owner,
@@ -75,8 +89,31 @@ export async function up(
   // Where the primary is somebody else's, so are its roles.
   if (context.config.upstream) return result;
   context.output.out("");
-  await printOdooLines(context);
+  if (launched) context.output.out(`The lines for odoo.conf: ${suggest(context, odooPg("odoo-conf"))}`);
+  else await printOdooLines(context);
   return result;
+}
+
+/** Says what an `up` would do to the servers. @throws OdooPgError refused with several hosts, where Patroni does it */
+async function dryRun(context: Context): Promise<ExitStatus> {
+  if (await readHostRecord(context.layout)) {
+    throw new OdooPgError("refused", {
+      message: "With several hosts Patroni applies the settings: there is no dry run of it.",
+      safe: "Nothing was changed.",
+      next: odooPg("status"),
+    });
+  }
+  await requireOwnHosts(context.config);
+  const steps = await upPlan(context);
+  tell(context, steps);
+  context.output.err(
+    steps.length ? "Dry run: nothing was changed." : "Nothing is to be done to the servers.",
+  );
+  return 0;
+}
+
+function tell({ output }: Context, steps: readonly UpStep[]): void {
+  for (const { node, text } of steps) output.err(`  ${node.padEnd(8)} will ${text}`);
 }
 
 async function applyRequest({ config, configFile, invocation, secrets }: Context): Promise<ApplyRequest> {

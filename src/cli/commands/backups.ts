@@ -6,11 +6,12 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
   add(backup, "create", "back up databases now, with their attachments")
     .argument("[databases...]", "names of databases")
     .option("--all", "every database, as the schedule does")
+    .option("--prove", "then restore each into a scratch database, compare, drop it")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
         const { backupCreate } = await import("../backup/backup.ts");
-        return await backupCreate(context, args, { all: on("all"), json });
+        return await backupCreate(context, args, { all: on("all"), prove: on("prove"), json });
       }),
     );
   add(backup, "list", "the backups, the oldest first")
@@ -83,6 +84,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--replace <database>", "in place of a database, which is kept until the new one is proven")
     .option("--confirm <database>", "the name of the database to replace, typed out")
     .option("--keep-old", "keep the replaced database under another name")
+    .option("--neutralize", "make it harmless before any Odoo can see it: for staging")
     .option("--database <name>", "which database, where the file holds several (pg_dumpall)")
     .option("--json", "one JSON document")
     .action(
@@ -93,6 +95,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
           replace: text("replace"),
           confirm: text("confirm"),
           keepOld: on("keepOld"),
+          neutralize: on("neutralize"),
           database: text("database"),
           json,
         });

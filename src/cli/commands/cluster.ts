@@ -7,14 +7,15 @@ export function addClusterCommands({ command, withContext, invocation }: Command
       "--foreground",
       "stay in the foreground, and stop the cluster at SIGTERM: for systemd and containers",
     )
+    .option("--dry-run", "show what would be done to the servers, change nothing")
     .action(
       withContext(
         async (context, { on }) => {
           const { up } = await import("../cluster/up.ts");
-          return await up(context, { foreground: on("foreground") });
+          return await up(context, { foreground: on("foreground"), dryRun: on("dryRun") });
         },
         invocation,
-        { taking: true },
+        { taking: true, needs: "place" },
       ),
     );
   command("down", "stop endpoints and servers; the data stays").action(
@@ -38,7 +39,6 @@ export function addClusterCommands({ command, withContext, invocation }: Command
   command("psql", "psql on a node, or on the node behind an endpoint; arguments for psql after --")
     .argument("[target]", "a node's name, read or write (default)")
     .argument("[args...]", "arguments for psql, after --")
-    .showHelpAfterError("(arguments for psql itself go after --: odoo-pg psql pg1 -- -c 'SELECT 1')")
     .action(
       withContext(async (context, { args }) => {
         const { psql } = await import("../cluster/psql.ts");

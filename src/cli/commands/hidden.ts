@@ -56,6 +56,7 @@ function addContainersOwn({ root, withContext, plainly, invocation }: CommandLin
       withContext(
         async (context) => await (await import("../setup/compose.ts")).containerSetup(context),
         beforeCluster(invocation),
+        { needs: "nothing" },
       ),
     );
   root

@@ -1,7 +1,7 @@
 import type { CommandLine } from "../command-line.ts";
 
 /** A cluster of several hosts. */
-export function addHostsCommands({ command, add, withContext }: CommandLine): void {
+export function addHostsCommands({ command, add, withContext, invocation }: CommandLine): void {
   const ha = command("ha", "several hosts, of which another takes over when the primary's is lost");
   add(ha, "init", "make this host's running cluster the first of several; no session is ended")
     .requiredOption("--address <ip>", "the address by which the other hosts reach this one")
@@ -21,14 +21,18 @@ export function addHostsCommands({ command, add, withContext }: CommandLine): vo
     .option("--name <name>", "the name of this host (else that of the machine)")
     .option("--witness", "only vote: no database here")
     .action(
-      withContext(async (context, { args, text, on }) => {
-        const { join } = await import("../hosts/join.ts");
-        return await join(context, args[0] ?? "", {
-          address: text("address"),
-          name: text("name"),
-          witness: on("witness"),
-        });
-      }),
+      withContext(
+        async (context, { args, text, on }) => {
+          const { join } = await import("../hosts/join.ts");
+          return await join(context, args[0] ?? "", {
+            address: text("address"),
+            name: text("name"),
+            witness: on("witness"),
+          });
+        },
+        invocation,
+        { needs: "place" },
+      ),
     );
   command("pause", "for a time, no other host takes over: before work on hosts or network")
     .option("--for <time>", "how long, such as 30m or 2h", "1h")

@@ -15,10 +15,14 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
   add(config, "show", "every value and where it comes from")
     .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { json }) => {
-        const { configShow } = await import("../setup/config.ts");
-        return configShow(context, { json });
-      }),
+      withContext(
+        async (context, { json }) => {
+          const { configShow } = await import("../setup/config.ts");
+          return configShow(context, { json });
+        },
+        invocation,
+        { needs: "nothing" },
+      ),
     );
   command("tune", "settings of PostgreSQL and Odoo for this machine and load, compared with what runs")
     .option(
@@ -50,7 +54,9 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
       }),
     );
   command("systemd", "print a unit that keeps the agent running").action(
-    withContext(async (context) => (await import("../setup/systemd.ts")).systemd(context)),
+    withContext(async (context) => (await import("../setup/systemd.ts")).systemd(context), invocation, {
+      needs: "nothing",
+    }),
   );
   command("compose", "write a compose.yaml for containers, with generated passwords beside it")
     .option("--replicas <number>", "replicas, each a service with a volume of its own", "1")
@@ -59,15 +65,19 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--directory <dir>", "folder to write to", ".")
     .option("--print", "print it, write nothing")
     .action(
-      withContext(async (context, { text, on }) => {
-        const { compose } = await import("../setup/compose.ts");
-        return await compose(context, {
-          replicas: text("replicas") ?? "",
-          odoo: on("odoo"),
-          pgadmin: on("pgadmin"),
-          directory: text("directory") ?? ".",
-          print: on("print"),
-        });
-      }, beforeCluster(invocation)),
+      withContext(
+        async (context, { text, on }) => {
+          const { compose } = await import("../setup/compose.ts");
+          return await compose(context, {
+            replicas: text("replicas") ?? "",
+            odoo: on("odoo"),
+            pgadmin: on("pgadmin"),
+            directory: text("directory") ?? ".",
+            print: on("print"),
+          });
+        },
+        beforeCluster(invocation),
+        { needs: "nothing" },
+      ),
     );
 }

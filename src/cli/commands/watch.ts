@@ -8,6 +8,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
   command("status", "is all well: nodes, lag, slots, disks, endpoints, and what to do next")
     .option("--json", "one JSON document")
     .option("--watch", "again every 2 s, until Ctrl-C")
+    .option("--full", "messages whole, however long they are")
     .action(
       withContext(async (context, { on, json }) => {
         // A container that has the endpoints alone.
@@ -18,7 +19,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
           return await (await import("../hosts/status.ts")).hostsSheet(context, { json });
         }
         const { status } = await import("../cluster/status.ts");
-        return await status(context, { json, watch: on("watch") }, context.output);
+        return await status(context, { json, watch: on("watch"), full: on("full") }, context.output);
       }),
     );
   command(

@@ -3,9 +3,9 @@ import { copyDatabase } from "../../restore/copy.ts";
 import { dropDatabase, listDatabases, renameDatabase } from "../../restore/databases.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { ERRORS, type ExitStatus } from "../../errors.ts";
-import { suggest, type Context } from "../context.ts";
+import { again, suggest, type Context } from "../context.ts";
 import { inDocument, printSetAside } from "../backup/set-aside.ts";
-import { assertConfirmed, onPrimary, recordedOnPrimary } from "../source.ts";
+import { assertConfirmed, onPrimary, orReplace, recordedOnPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
 
 export async function dbList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
@@ -42,7 +42,7 @@ export async function dbCopy(
   flags: CopyFlags,
 ): Promise<ExitStatus> {
   const { output } = context;
-  if (flags.replace) assertConfirmed(to, flags.confirm, `To replace database "${to}"`);
+  if (flags.replace) assertConfirmed(context, to, flags.confirm, `To replace database "${to}"`);
   const { neutralize, replace, keepOld } = flags;
   const report = await recordedOnPrimary(
     context,
@@ -50,13 +50,21 @@ export async function dbCopy(
     async (source, progress) =>
       await copyDatabase(source, { from, to, neutralize, replace, keepOld }, progress),
     ({ seconds }) => `${from} was copied to ${to}${neutralize ? ", neutralised" : ""} (${seconds} s)`,
-  );
+  ).catch((error: unknown) => {
+    throw orReplace(error, again(context, { "--replace": "", "--confirm": to }));
+  });
   const status = report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
   if (flags.json) {
     output.out(JSON.stringify(inDocument(context, report), undefined, 2));
     return status;
   }
   for (const note of report.notes) output.err(`  Note: ${note}`);
+  if (report.live) {
+    const harmless = again(context, { "--neutralize": "", "--replace": "", "--confirm": to });
+    output.err(
+      `  Note: "${to}" is live: an Odoo that opens it sends mail and runs scheduled actions as "${from}" does. For staging: ${suggest(context, harmless)}`,
+    );
+  }
   if (report.set_aside !== null) printSetAside(context, report.set_aside);
   if (report.kept !== null) output.err(`  The old database is kept as "${report.kept}".`);
   const scripts = report.neutralized
@@ -90,7 +98,7 @@ export async function dbDrop(
   name: string,
   flags: { readonly confirm: string | undefined },
 ): Promise<ExitStatus> {
-  assertConfirmed(name, flags.confirm, `To drop database "${name}" with its attachments`);
+  assertConfirmed(context, name, flags.confirm, `To drop database "${name}" with its attachments`);
   await recordedOnPrimary(
     context,
     { kind: "drop", database: name },

@@ -93,7 +93,7 @@ export async function roleDrop(
   name: string,
   flags: { readonly confirm: string | undefined },
 ): Promise<ExitStatus> {
-  assertConfirmed(name, flags.confirm, `To drop role "${name}"`);
+  assertConfirmed(context, name, flags.confirm, `To drop role "${name}"`);
   await onPrimary(
     context,
     async (source) => await source.superuser.use((session) => dropRole(session, name, kept(context))),

@@ -4,7 +4,7 @@ import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import { toOdooPgError, type ExitStatus, type OdooPgError } from "../../errors.ts";
-import { configSheet, formatConfigSheet } from "../../config/show.ts";
+import { configRows, configSheet } from "../../config/show.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { renderPostgresqlConf } from "../../postgres/render.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";
@@ -22,6 +22,7 @@ import {
   suggest,
   type Context,
 } from "../context.ts";
+import { showTable } from "../table.ts";
 import { noteFormerNames } from "../former-names.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
 
@@ -29,9 +30,8 @@ import type { Invocation, Output } from "../../system/terminal.ts";
 export function configShow(context: Context, options: { json?: boolean }): ExitStatus {
   const sheet = configSheet(context);
   const { output } = context;
-  output.out(
-    options.json ? JSON.stringify({ version: 1, ...sheet }, undefined, 2) : formatConfigSheet(sheet),
-  );
+  if (options.json) output.out(JSON.stringify({ version: 1, ...sheet }, undefined, 2));
+  else showTable(output, ["KEY", "VALUE", "FROM"], configRows(sheet));
   return 0;
 }
 
@@ -85,7 +85,7 @@ export async function configCheck(
   } else {
     for (const error of errors) {
       output.err(`${error.code}: ${error.message}`);
-      if (error.next !== undefined) output.err(`  Next: ${suggest({ configFile }, error.next)}`);
+      if (error.next !== undefined) output.err(`  Next: ${suggest({ configFile, output }, error.next)}`);
     }
   }
   return errors[0]?.exit ?? 0;

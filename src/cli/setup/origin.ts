@@ -109,7 +109,13 @@ async function replaceDatabase(
   const target = exists
     ? { as: undefined, replace: database, confirm: database }
     : { as: database, replace: undefined, confirm: undefined };
-  return await restore(context, dump, { ...target, keepOld: false, database: undefined, json: false });
+  return await restore(context, dump, {
+    ...target,
+    keepOld: false,
+    neutralize: false,
+    database: undefined,
+    json: false,
+  });
 }
 
 async function makeRole(

@@ -1,9 +1,11 @@
 import { createColors } from "picocolors";
 import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
+import { printNext } from "../../next-step.ts";
 import type { DoctorDocument } from "../../advice/doctor/document.ts";
 import type { TroubleSeverity } from "../../model/troubles/trouble.ts";
 import type { Figures, Finding } from "../../advice/doctor/findings.ts";
-import { clean, wrap, type SheetStyle } from "../cluster/sheet.ts";
+import { clean, type SheetStyle } from "../cluster/sheet.ts";
+import { wrap } from "../wrap.ts";
 
 const NARROWEST = 60;
 const WIDEST = 100;
@@ -16,14 +18,14 @@ export function doctorSheet(document: DoctorDocument, style: SheetStyle): string
   const paint = { critical: red, warning: yellow, advice: cyan };
   const { cluster, findings, not_looked_at: gaps } = document;
 
-  const findingLines = ({ code, severity, message, evidence, next }: Finding): string[] => {
+  const findingLines = ({ code, severity, message, evidence, next_step }: Finding): string[] => {
     const [first = "", ...more] = wrap(clean(message), width - 2, "");
     const figures = figuresText(evidence);
     return [
       `${paint[severity](MARKS[severity])} ${first}`,
       ...more.map((text) => `  ${text}`),
       ...wrap(`  ${code}${figures === "" ? "" : `: ${clean(figures)}`}`, width, "  ").map(dim),
-      `  Next: ${clean(next)}`,
+      `  Next: ${clean(printNext(next_step, style.called))}`,
     ];
   };
   const colour = findings[0] ? paint[findings[0].severity] : green;

@@ -37,7 +37,7 @@ function doctorExit({ nodes, worst }: DoctorDocument): ExitStatus {
 }
 
 async function odooConf(
-  context: Pick<Context, "configFile" | "invocation">,
+  context: Pick<Context, "configFile" | "invocation" | "output">,
   named: string | undefined,
 ): Promise<Observed<OdooConf>> {
   if (named === undefined)

@@ -83,6 +83,8 @@ export const statusDocumentSchema = z.strictObject({
   console: z.strictObject({ url: z.string(), answers: z.boolean() }).nullable().default(null),
   /** Null when this host never made one. */
   backups: backupsSchema.nullable(),
+  /** Databases that no run of backups has met yet, such as one that was just restored. */
+  not_backed_up: z.string().array().default([]),
   /** The worst first. */
   warnings: warningSchema.array(),
 });

@@ -96,13 +96,14 @@ export const BACKUPS = {
     severity: "warning",
     meaning: "A backup could not be restored, or what was restored is not what the backup promises.",
     why: "It would fail you on the day you need it.",
-    remedy: "`odoo-pg backup restore-check` tries the newest backup of each database and says what differs.",
+    remedy:
+      "`odoo-pg backup create NAME --prove` makes a new one and tries that: the same one would only fail again.",
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
     prometheus: {
       expr: "odoo_pg_drill_last_ok == 0",
       summary: "{{ $labels.cluster }}: a backup could not be restored.",
-      description: "Why: odoo-pg status. Try again: odoo-pg backup restore-check",
+      description: "Why: odoo-pg status. Make a new one and prove it: odoo-pg backup create --all --prove",
     },
   },
   not_restorable: {

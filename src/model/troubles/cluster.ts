@@ -8,6 +8,12 @@ export const CLUSTER = {
       "`odoo-pg up`. If it says “was never started here” although it was: is it the right configuration and the right user?",
     foundBy: ["status"],
   },
+  cluster_stopped: {
+    severity: "warning",
+    meaning: "The cluster was stopped with `odoo-pg down`: nothing of it answers, and nothing is wrong.",
+    remedy: "`odoo-pg up` starts it again.",
+    foundBy: ["status"],
+  },
   cluster_critical: {
     severity: "critical",
     meaning: "`odoo-pg status` says CRITICAL.",

@@ -78,6 +78,16 @@ export async function databaseBytes(session: Session): Promise<number> {
   return Number(row?.["bytes"]);
 }
 
+// As src/backup/databases.ts: what takes connections, but templates, `postgres` and odoo-pg's own.
+const NAMES = `SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2
+  AND datname <> 'postgres' AND NOT starts_with(datname, 'odoo_pg_') ORDER BY datname COLLATE "C"`;
+
+/** The databases that hold somebody's data. */
+export async function databaseNames(session: Session): Promise<string[]> {
+  const rows = await session.query(NAMES);
+  return rows.map((row) => String(row["datname"]));
+}
+
 const SIZES = `SELECT datname, pg_database_size(oid)::float8 AS bytes FROM pg_database`;
 
 /** Bytes of each database by its name. As dear as `databaseBytes`. */

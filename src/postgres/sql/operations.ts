@@ -138,6 +138,15 @@ export async function settingsPendingRestart(session: Session): Promise<string[]
   return rows.map((row) => String(row["name"]));
 }
 
+/** Which of these settings take effect at a restart only. */
+export async function settingsNeedingRestart(session: Session, names: readonly string[]): Promise<string[]> {
+  const rows = await session.query(
+    "SELECT name FROM pg_settings WHERE name = ANY ($1) AND context = 'postmaster' ORDER BY name",
+    [names],
+  );
+  return rows.map((row) => String(row["name"]));
+}
+
 const fileErrorRow = z.object({
   name: z.string().nullable(),
   error: z.string(),

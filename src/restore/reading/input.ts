@@ -5,12 +5,7 @@ import { OdooPgError } from "../../errors.ts";
 import { kindOf } from "../../system/files/files.ts";
 import { bytesOf, firstBytes, gunzipped, outputOf } from "../../system/process/pipeline.ts";
 import { HEAD, kindOfFile, type Compression } from "./file-kind.ts";
-import {
-  findBackup,
-  readBackupFolder,
-  unknownBackup,
-  type CataloguedBackup,
-} from "../../backup/catalogue.ts";
+import { findBackup, readBackupFolder, type CataloguedBackup } from "../../backup/catalogue.ts";
 import { isBackupId } from "../../backup/naming.ts";
 import { MANIFEST_FILE, TOC_FILE } from "../../backup/manifest.ts";
 import { placeOf, type BackupPlace } from "../../backup/place.ts";
@@ -51,7 +46,7 @@ export async function findInput(place: BackupPlace, cwd: string, word: string): 
   const kind = await kindOf(file);
   if (kind === "directory") return await directoryInput(file);
   if (kind === "file") return await fileInput(file);
-  if (!word.includes("/")) throw await unknownBackup(place, word);
+  if (!word.includes("/")) return { kind: "backup", backup: await findBackup(place, word), place };
   throw new OdooPgError("backup_unknown", {
     message: `There is no file or folder ${file}.`,
     safe: "Nothing was changed.",

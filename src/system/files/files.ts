@@ -346,6 +346,14 @@ export async function isMountPoint(directory: string): Promise<boolean> {
   return own.dev !== parent.dev;
 }
 
+/** Whether this process may read a file or folder: also where it is not there. */
+export async function isReadable(target: string): Promise<boolean> {
+  return await fs.access(target, constants.R_OK).then(
+    () => true,
+    (error: unknown) => !isErrno(error, "EACCES", "EPERM"),
+  );
+}
+
 /** Whether this process may write to a file, or make files in a directory. */
 export async function isWritable(target: string): Promise<boolean> {
   return await fs.access(target, constants.W_OK).then(

@@ -20,6 +20,7 @@ import {
   silent,
   slot,
   standby,
+  SYSTEM_IDENTIFIER,
 } from "../../support/observations.ts";
 
 type BackupProof = NonNullable<StatusDocument["backups"]>["proofs"][number];
@@ -43,6 +44,21 @@ describe("the sheet", () => {
         "● All is well.",
       ].join("\n"),
     );
+  });
+
+  test("says which databases have no backup yet, and not that all is well", () => {
+    const text = sheet({ ...statusOf(cluster()), not_backed_up: ["shop", "crm"] }, PLAIN);
+    expect(text).toContain("● All else is well: shop, crm have no backup yet.");
+    expect(text).not.toContain("All is well");
+  });
+
+  test("of a cluster that was stopped is no alarm", () => {
+    const at = "2026-11-22T09:30:00.000Z";
+    const record = { primary: "pg1", systemIdentifier: SYSTEM_IDENTIFIER, stopped: { at, by: "mitchell" } };
+    const observations = [silent("pg1", "not_running"), silent("pg2", "not_running")];
+    const text = drawn({ record, observations, agent: undefined, answers: false });
+    expect(text.split("\n")[0]).toBe("prod  ○ STOPPED");
+    expect(text).toContain("Next: odoo-pg up");
   });
 
   test("names the address of the console where it is served", () => {
@@ -114,7 +130,7 @@ describe("the sheet", () => {
     });
     expect(text).toBe(
       [
-        "prod  ✖ CRITICAL (1)   PostgreSQL ? · timeline ? · ? GB",
+        "prod  ✖ CRITICAL (1)   PostgreSQL ? · timeline ?",
         "    NODE  ROLE     STATE    LAG  SLOT  DISK  POOL",
         " ○  pg1   primary  stopped  –    –     ?     –",
         " └○ pg2   replica  stopped  ?    ?     ?     no",
@@ -285,6 +301,7 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
   postgres_version: fc.option(fc.constant("17.2")),
   timeline: fc.option(fc.nat()),
   database_bytes: bytes,
+  not_backed_up: fc.array(name, { maxLength: 5 }),
   nodes: fc.array(node, { minLength: 1, maxLength: 5 }),
   endpoints: fc.record({
     read: fc.record({

@@ -67,6 +67,7 @@ export function fixturesAt(now: number) {
       postgres_version: "17.4",
       timeline: 4,
       database_bytes: 38.2 * GB,
+      not_backed_up: [],
       nodes: [primary, node("pg2"), node("pg3")],
       endpoints: {
         read: {
