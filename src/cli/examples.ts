@@ -14,6 +14,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "odoo-pg up --foreground    (systemd, containers)",
   ],
   "ha init": ["odoo-pg ha init --address 10.0.0.1"],
+  leave: ["odoo-pg leave"],
+  "ha remove": ["odoo-pg ha remove db2 --confirm db2"],
   pause: ["odoo-pg pause --for 30m"],
   resume: ["odoo-pg resume"],
   "ha invite": ["odoo-pg ha invite"],

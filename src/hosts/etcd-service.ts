@@ -34,6 +34,7 @@ export class EtcdService implements Service {
   readonly #owner: Owner | undefined;
   readonly #daemon: Daemon;
   #start: EtcdStart | undefined;
+  #lastAnswer: Answer = "absent";
 
   constructor(
     files: HostFiles,
@@ -66,11 +67,17 @@ export class EtcdService implements Service {
     this.#start = start;
   }
 
-  /** Ends this host's member, which the others have removed. Its files are kept for the next to be refused by nothing. */
+  /** Ends this host's member, which the others have removed. */
   async retire(): Promise<void> {
-    await this.stop("fast");
+    // First: supervision must not start it again.
     await removeFile(this.#files.etcdStart);
     this.#start = undefined;
+    await this.hold.take("remove");
+    try {
+      await this.stop("fast");
+    } finally {
+      this.hold.release();
+    }
   }
 
   async find(): Promise<Found> {
@@ -104,8 +111,18 @@ export class EtcdService implements Service {
     return await this.#daemon.stop(mode === "fast" ? STOP_TIMEOUT : 0);
   }
 
-  /** Before it has found a majority nobody listens there: to end it then would mend nothing. */
+  /** What it answered when supervision last asked: a report must wait for nobody. */
+  get lastAnswer(): Answer {
+    return this.#lastAnswer;
+  }
+
   async probe(): Promise<Answer> {
+    this.#lastAnswer = await this.#probe();
+    return this.#lastAnswer;
+  }
+
+  /** Before it has found a majority nobody listens there: to end it then would mend nothing. */
+  async #probe(): Promise<Answer> {
     if ((await this.#daemon.pid()) === undefined) return "absent";
     rotateOpenLog(this.#files.etcdLog);
     const { address } = this.#record;

@@ -5,6 +5,8 @@ import { Complaints } from "../agent/complaints.ts";
 import { serveHealth } from "../agent/health.ts";
 import { Loop, type Part } from "../agent/loop.ts";
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
+import { odooPg } from "../next-step.ts";
+import { stamp } from "../model/time-stamp.ts";
 import { slotName, type Layout, type NodeConfig } from "../config/layout.ts";
 import { Etcd, EtcdError } from "../consensus/etcd.ts";
 import { nextVoterStep, type VoterMember } from "../consensus/voters.ts";
@@ -17,7 +19,7 @@ import { reloadAndWait } from "../postgres/reload.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { findInstallation, type Installation } from "../postgres/installation.ts";
-import { findPostmaster, reloadServer } from "../postgres/server.ts";
+import { findPostmaster, reloadServer, stopServer } from "../postgres/server.ts";
 import { seedDataDirectory } from "../postgres/seed.ts";
 import { errorFromEvent, type Progress } from "../progress.ts";
 import { checkpoint } from "../postgres/sql/operations.ts";
@@ -49,7 +51,8 @@ import { HostPool, poolKey, type OwnServer } from "./host-pool.ts";
 import { dynamicChange } from "./dynamic.ts";
 import { EtcdService } from "./etcd-service.ts";
 import { hostFiles, type HostFiles } from "./files.ts";
-import { JoinServer } from "./join-server.ts";
+import { changeDocument, JoinServer } from "./join-server.ts";
+import { withoutHost } from "./joining.ts";
 import { ownConfig, writeOwnFiles, type OwnFilesInput } from "./own-files.ts";
 import { PatroniService } from "./patroni-service.ts";
 import { proveCopy } from "./prove-copy.ts";
@@ -60,6 +63,7 @@ import {
   readKeptDocument,
   writeHostRecord,
   type ClusterDocument,
+  type Host,
   type HostRecord,
 } from "./record.ts";
 import {
@@ -87,6 +91,9 @@ const STORE_SILENT = 5000;
 const OTHERS_EVERY = 1000;
 const OTHER_TIMEOUT = 1500;
 const AWAY_AFTER = 5000;
+
+/** Milliseconds for a host to follow, or for the others to do their part. */
+const FOLLOW_TIMEOUT = 120_000;
 
 /** Milliseconds for a planned change of the primary. */
 const SWITCHOVER_TIMEOUT = 60_000;
@@ -344,6 +351,7 @@ export class HostAgent {
       },
       { name: "pool", run: oneAtATime(async () => await this.#keepPool()), aside: true },
       { name: "data", run: oneAtATime(async () => await this.#ensureData()), aside: true },
+      { name: "removed", run: oneAtATime(async () => await this.#ceaseWhereRemoved()), aside: true },
       ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
       ...(patroni
         ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
@@ -626,21 +634,37 @@ export class HostAgent {
     return data.kind === "whole";
   }
 
-  /** Copies the primary where this host has no data yet: beside its place, and renamed when it is whole. */
+  /** Copies the primary where this host has no data yet. */
   async #ensureData(): Promise<void> {
-    const installation = this.#installation;
-    if (!installation || this.#applied === "") return;
-    const { layout, owner, log } = this.#options;
-    const { config, node, files } = ownConfig(this.#ownFilesInput());
-    const data = await inspectDataDirectory(files.dataDir, installation, owner);
+    if (!this.#installation || this.#applied === "" || !this.#isListed || this.#working !== undefined) return;
+    const { files } = ownConfig(this.#ownFilesInput());
+    const data = await inspectDataDirectory(files.dataDir, this.#installation, this.#options.owner);
     if (data.kind !== "absent" && data.kind !== "empty") return;
+    // From when its slot is there the primary keeps what the copy will need.
+    if (!this.#copySource?.hasSlot) return;
+    await renameIn(await this.#copyPrimary(), files.dataDir);
+  }
+
+  /** The host that a copy is made of: the primary's, where it is another one and answers. */
+  get #copySource(): { readonly host: Host; readonly hasSlot: boolean } | undefined {
     const { name } = this.#record;
     const primary = this.#observations.find((observation) => observation.name === this.#store?.leader);
-    const source = databasesOf(this.#document).find((host) => host.name === primary?.name);
-    const slots = factsOf(primary)?.slots ?? [];
-    // From when its slot is there the primary keeps what the copy will need.
-    const isKept = slots.some((slot) => slot.slot_name === slotName(name) && slot.restart_lsn !== null);
-    if (!source || source.name === name || !isKept) return;
+    const host = databasesOf(this.#document).find((candidate) => candidate.name === primary?.name);
+    const slots = factsOf(primary)?.slots;
+    if (!host || !slots || host.name === name) return undefined;
+    const hasSlot = slots.some((slot) => slot.slot_name === slotName(name) && slot.restart_lsn !== null);
+    return { host, hasSlot };
+  }
+
+  /** Copies the primary beside this host's data directory, and tries the copy. @returns the directory of the copy */
+  async #copyPrimary(): Promise<string> {
+    const installation = this.#installation;
+    const source = this.#copySource?.host;
+    if (!installation || !source) throw notReady("The primary of another host does not answer.");
+    const { layout, owner, log } = this.#options;
+    const { config, node, files } = ownConfig(this.#ownFilesInput());
+    const { port, shared } = this.#document;
+    const { name } = this.#record;
     log("info", `copying ${source.name}`);
     this.#working = `copies ${source.name}`;
     try {
@@ -651,8 +675,8 @@ export class HostAgent {
         files,
         installation,
         owner,
-        upstream: { host: source.address, port: this.#document.port },
-        source: copySource(layout, name, { address: source.address, port: this.#document.port }),
+        upstream: { host: source.address, port },
+        source: copySource(layout, name, { address: source.address, port }),
         slot: undefined,
         onProgress: (done, total) => {
           const share = total > 0 ? Math.min(100, Math.floor((done / total) * 100)) : 0;
@@ -660,12 +684,113 @@ export class HostAgent {
         },
       });
       this.#working = `tries the copy of ${source.name}`;
-      await proveCopy(copy, files, { name, port: node.port }, this.#document.shared, installation, owner);
-      await renameIn(copy, files.dataDir);
+      await proveCopy(copy, files, name, shared, installation, owner);
       log("info", `${source.name} is copied`);
+      return copy;
     } finally {
       this.#working = undefined;
     }
+  }
+
+  /** Whether the cluster's document still names this host. */
+  get #isListed(): boolean {
+    return this.#document.hosts.some(({ name }) => name === this.#record.name);
+  }
+
+  /** A host that the others have given up, and that came back, must not go on with what it has. */
+  async #ceaseWhereRemoved(): Promise<void> {
+    const patroni = this.#patroni;
+    if (this.#isListed || !patroni || patroni.hold.operation !== undefined) return;
+    this.#options.log(
+      "warn",
+      "this host was removed from the cluster: its server is stopped, its data stays",
+    );
+    await patroni.hold.take("remove");
+    await patroni.stop("fast");
+  }
+
+  /** Another copy of the primary takes the place of this host's data, which is kept. */
+  async #reseed(): Promise<{ done: string; changed: boolean }> {
+    const patroni = this.#patroni;
+    const { name } = this.#record;
+    if (!patroni) throw notReady(`${name} has no database.`);
+    if (this.#working !== undefined) throw notReady(`${name} ${this.#working}.`);
+    if (this.#store?.leader === name)
+      throw notReady(`${name} is the primary: make another host the primary first.`);
+    const { files } = ownConfig(this.#ownFilesInput());
+    const aside = `${files.dataDir}.aside-${stamp(now())}`;
+    await patroni.hold.take("reseed");
+    try {
+      const copy = await this.#copyPrimary();
+      await patroni.stop("fast");
+      await stopServer(files.dataDir, name, "fast");
+      await renameIn(files.dataDir, aside);
+      await renameIn(copy, files.dataDir);
+    } finally {
+      patroni.hold.release();
+    }
+    await waitUntil(() => this.#store?.synchronous.includes(name) === true, {
+      what: `${name} to follow the primary`,
+      timeout: FOLLOW_TIMEOUT,
+      interval: 200,
+    });
+    return {
+      done: `${name} follows again. Its old data is kept in ${aside}: remove it when you are sure.`,
+      changed: true,
+    };
+  }
+
+  /** This host is none of the cluster's any more. Its data stays, aside. */
+  async #leave(): Promise<{ done: string; changed: boolean }> {
+    const { name } = this.#record;
+    const { layout, log } = this.#options;
+    if (!this.#storeAnswers) throw notReady("The store has no majority.");
+    if (this.#store?.leader === name)
+      throw notReady(`${name} is the primary: make another host the primary first (odoo-pg switchover).`);
+    await changeDocument(this.#etcd, this.#document.cluster, (document) => withoutHost(document, name));
+    // The others take its vote away; its member ends when it sees that.
+    await waitUntil(async () => (await this.#etcdService?.startedAs()) === undefined, {
+      what: `the other hosts to take the vote of ${name} away`,
+      timeout: FOLLOW_TIMEOUT,
+      interval: 200,
+    });
+    await this.#patroni?.hold.take("remove");
+    await this.#patroni?.stop("fast");
+    await this.#endpoints?.hold.take("remove");
+    await this.#endpoints?.stop("fast");
+    const time = stamp(now());
+    if (this.#installation) {
+      const { files } = ownConfig(this.#ownFilesInput());
+      await stopServer(files.dataDir, name, "fast");
+      await renameIn(files.dataDir, `${files.dataDir}.aside-${time}`);
+    }
+    const left = `${this.#files.dir}.left-${time}`;
+    await move(layout.appliedFile, `${this.#files.dir}/cluster.json`);
+    await move(layout.stateFile, `${this.#files.dir}/state.json`);
+    await move(this.#files.dir, left);
+    log("info", `${name} has left ${this.#document.cluster}`);
+    this.stop();
+    return {
+      done: `${name} has left the cluster. Its data stays in ${layout.stateDir}, aside.`,
+      changed: true,
+    };
+  }
+
+  /** A host that is lost for good is none of the cluster's any more. */
+  async #remove(host: string): Promise<{ done: string; changed: boolean }> {
+    const known = this.#document.hosts.some(({ name }) => name === host);
+    if (!known) {
+      throw new OdooPgError("node_unknown", {
+        message: `No host is named "${host}".`,
+        safe: "Nothing was changed.",
+        next: `One of: ${this.#document.hosts.map(({ name }) => name).join(", ")}`,
+      });
+    }
+    if (this.#answers(host)) throw notReady(`${host} answers: run odoo-pg leave there.`);
+    if (this.#store?.leader === host) throw notReady(`${host} is the primary still.`);
+    if (!this.#storeAnswers) throw notReady("The store has no majority.");
+    await changeDocument(this.#etcd, this.#document.cluster, (document) => withoutHost(document, host));
+    return { done: `${host} is none of the cluster's hosts any more.`, changed: true };
   }
 
   async #askOthers(): Promise<void> {
@@ -707,6 +832,9 @@ export class HostAgent {
   /** Carries an order out; a change of the primary on the primary's host, whose server writes a checkpoint first. */
   async order(order: HostOrder): Promise<{ readonly done: string; readonly changed: boolean }> {
     if (order.order === "switchover") return await this.#switchover(order);
+    if (order.order === "reseed") return await this.#reseed();
+    if (order.order === "leave") return await this.#leave();
+    if (order.order === "remove") return await this.#remove(order.host);
     return await this.#setPause(order.order === "pause" ? order.until : undefined);
   }
 
@@ -875,7 +1003,7 @@ export class HostAgent {
       clock: now(),
       store: hasMember
         ? {
-            answers: (await this.#etcdService?.probe()) === "answers",
+            answers: this.#etcdService?.lastAnswer === "answers",
             votes: ownMember?.isLearner === false,
             leads: this.#storeLeads,
           }
@@ -977,6 +1105,10 @@ async function programsOf(options: HostAgentOptions, { role }: HostRecord, { con
     etcd: role === "endpoints" ? undefined : await findEtcd(machine),
     patroni: role === "database" ? await findPatroni(machine) : undefined,
   };
+}
+
+function notReady(message: string): OdooPgError {
+  return new OdooPgError("refused", { message, safe: "Nothing was changed.", next: odooPg("status") });
 }
 
 function same(a: unknown, b: unknown): boolean {

@@ -187,7 +187,7 @@ export class JoinServer {
 }
 
 /** Changes the cluster's document by compare and swap, again where another was faster. @throws EtcdError */
-async function changeDocument(
+export async function changeDocument(
   etcd: Etcd,
   cluster: string,
   change: (document: ClusterDocument) => ClusterDocument,

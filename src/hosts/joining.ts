@@ -120,3 +120,8 @@ export function withHost(document: ClusterDocument, host: Host): ClusterDocument
   const others = document.hosts.filter(({ name }) => name !== host.name);
   return others.length < document.hosts.length ? document : { ...document, hosts: [...others, host] };
 }
+
+/** The document with one host less. */
+export function withoutHost(document: ClusterDocument, name: string): ClusterDocument {
+  return { ...document, hosts: document.hosts.filter((host) => host.name !== name) };
+}

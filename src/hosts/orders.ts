@@ -7,6 +7,10 @@ export const hostOrderSchema = z.discriminatedUnion("order", [
   /** `until` in milliseconds since the epoch. */
   z.object({ order: z.literal("pause"), until: z.number() }),
   z.object({ order: z.literal("resume") }),
+  /** Of the host whose agent is asked. */
+  z.object({ order: z.literal("reseed") }),
+  z.object({ order: z.literal("leave") }),
+  z.object({ order: z.literal("remove"), host: z.string() }),
 ]);
 export type HostOrder = z.output<typeof hostOrderSchema>;
 

@@ -9,6 +9,9 @@ import { settingsFileOf } from "./own-files.ts";
 /** Milliseconds for a copy to replay what it came with. */
 const TIMEOUT = 6 * 3_600_000;
 
+/** It listens on no address: this names its socket alone, beside that of the server whose place it will take. */
+const SOCKET_PORT = "65535";
+
 /**
  * Starts a copy once as a standby that follows nobody, and stops it again. So it is proven before it counts, and it has
  * reached consistency: in a copy as it comes the control file says "in production", which Patroni takes for a primary
@@ -19,7 +22,7 @@ const TIMEOUT = 6 * 3_600_000;
 export async function proveCopy(
   copy: string,
   files: NodeLayout,
-  node: { readonly name: string; readonly port: number },
+  node: string,
   shared: Readonly<Record<string, string>>,
   installation: Installation,
   owner: Owner | undefined,
@@ -30,7 +33,7 @@ export async function proveCopy(
     data_directory: copy,
     hba_file: files.hbaFile,
     ident_file: files.identFile,
-    port: String(node.port),
+    port: SOCKET_PORT,
     listen_addresses: "",
     unix_socket_directories: files.socketDir,
     primary_conninfo: "",
@@ -47,11 +50,11 @@ export async function proveCopy(
       installation,
       files: { ...files, dataDir: copy, configFile },
       owner,
-      node: node.name,
+      node,
       timeout: TIMEOUT,
     });
   } finally {
-    await stopServer(copy, node.name, "fast");
+    await stopServer(copy, node, "fast");
     await removeFile(configFile);
   }
 }

@@ -15,6 +15,16 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
   add(ha, "invite", "a token by which one more host joins").action(
     withContext(async (context) => await (await import("../hosts/init.ts")).invite(context)),
   );
+  add(ha, "remove", "take out a host that is lost for good")
+    .argument("<host>", "its name")
+    .option("--confirm <host>", "its name, typed out")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, text, json }) => {
+        const { removeHost } = await import("../hosts/orders.ts");
+        return await removeHost(context, args[0] ?? "", { confirm: text("confirm"), json });
+      }),
+    );
   command("join", "make this host one of a cluster's: a replica that may take over, or a witness")
     .argument("<invitation>", "ADDRESS:PORT#TOKEN, as ha init prints it")
     .option("--address <ip>", "the address by which the other hosts reach this one")
@@ -48,6 +58,13 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
     .action(
       withContext(
         async (context, { json }) => await (await import("../hosts/orders.ts")).resume(context, { json }),
+      ),
+    );
+  command("leave", "make this host none of the cluster's; its data stays, aside")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { json }) => await (await import("../hosts/orders.ts")).leave(context, { json }),
       ),
     );
 }

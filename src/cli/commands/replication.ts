@@ -9,10 +9,9 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     command(name, description)
       .option("--dry-run", "show the plan, change nothing")
       .option("--json", "one JSON document");
-  const operate = (request: (call: Call, nodes: readonly string[]) => OperationRequest) =>
+  const operate = (request: (call: Call) => OperationRequest) =>
     withContext(async (context, call) => {
-      const names = context.config.nodes.map(({ name }) => name);
-      const asked = request(call, names);
+      const asked = request(call);
       return await (await import("../cluster/operate.ts")).operate(context, asked, { json: call.json });
     });
 
@@ -71,12 +70,20 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
     .argument("[node]", "the replica; may be left out where there is one node")
     .option("--discard-old", "remove the old data once the copy streams")
     .action(
-      operate(({ args, on }, nodes) => ({
-        operation: "reseed",
-        node: args[0] ?? (nodes.length === 1 ? nodes[0] : undefined) ?? "",
-        discard_old: on("discardOld"),
-        dry_run: on("dryRun"),
-      })),
+      withContext(async (context, { args, on, json }) => {
+        if (await readHostRecord(context.layout)) {
+          const { hostsReseed } = await import("../hosts/orders.ts");
+          return await hostsReseed(context, args[0], { json, dryRun: on("dryRun") });
+        }
+        const nodes = context.config.nodes.map(({ name }) => name);
+        const request = {
+          operation: "reseed",
+          node: args[0] ?? (nodes.length === 1 ? nodes[0] : undefined) ?? "",
+          discard_old: on("discardOld"),
+          dry_run: on("dryRun"),
+        } as const;
+        return await (await import("../cluster/operate.ts")).operate(context, request, { json });
+      }),
     );
   add(
     command("replication", "the state of replication"),

@@ -1,5 +1,7 @@
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { orderHosts } from "../../hosts/ask-agent.ts";
+import { readHostRecord } from "../../hosts/record.ts";
+import { odooPg } from "../../next-step.ts";
 import type { HostOrder } from "../../hosts/orders.ts";
 import { now } from "../../system/clock.ts";
 import type { Context } from "../context.ts";
@@ -48,4 +50,47 @@ export async function pause(
 
 export async function resume(context: Context, options: { readonly json: boolean }): Promise<ExitStatus> {
   return await order(context, { order: "resume" }, options);
+}
+
+/** This host's data is copied anew from the primary; the old is kept. */
+export async function hostsReseed(
+  context: Context,
+  node: string | undefined,
+  options: { readonly json: boolean; readonly dryRun: boolean },
+): Promise<ExitStatus> {
+  const name = (await readHostRecord(context.layout))?.name ?? "";
+  if (node !== undefined && node !== name) {
+    throw new OdooPgError("refused", {
+      message: `This host is ${name}: its data is copied anew here, that of ${node} there.`,
+      safe: "Nothing was changed.",
+      next: `Run the same command on ${node}.`,
+    });
+  }
+  if (options.dryRun) {
+    context.output.err(`The primary would be copied beside the data of ${name}, tried, and take its place.`);
+    return 0;
+  }
+  context.output.err("The primary is copied; follow it: odoo-pg status --watch");
+  return await order(context, { order: "reseed" }, options);
+}
+
+/** This host leaves the cluster. */
+export async function leave(context: Context, options: { readonly json: boolean }): Promise<ExitStatus> {
+  return await order(context, { order: "leave" }, options);
+}
+
+/** A host that is lost for good is taken out; its name is typed twice. */
+export async function removeHost(
+  context: Context,
+  host: string,
+  options: { readonly confirm: string | undefined; readonly json: boolean },
+): Promise<ExitStatus> {
+  if (options.confirm !== host) {
+    throw new OdooPgError("confirmation_missing", {
+      message: `${host} would be none of the cluster's hosts any more, and its vote would be gone.`,
+      safe: "Nothing was changed.",
+      next: odooPg("ha", "remove", host, "--confirm", host),
+    });
+  }
+  return await order(context, { order: "remove", host }, options);
 }

@@ -21,10 +21,11 @@ const ANYWHERE = new Set([
   "ha init",
   "join",
   "switchover",
+  "reseed",
 ]);
 
 /** Commands that need several hosts. */
-const SEVERAL = new Set(["ha invite", "pause", "resume"]);
+const SEVERAL = new Set(["ha invite", "ha remove", "pause", "resume", "leave"]);
 
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
 const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore"]);
