@@ -33,6 +33,8 @@ const LAYERS = {
   odoo: ["system", "model", "config", "postgres"],
   // The state directory: state, secrets, lock, records.
   store: ["system", "model", "config", "postgres", "odoo"],
+  // Base backups and WAL, by pgBackRest: any second of a window.
+  archive: ["system", "model", "config", "cluster", "postgres", "store"],
   // HAProxy.
   endpoints: ["system", "model", "config"],
   // The nodes as the agent knows them, and how each is looked at.
@@ -42,11 +44,11 @@ const LAYERS = {
   // Who is primary: switchover, promote, rejoin, reseed.
   failover: ["system", "model", "config", "cluster", "postgres", "odoo", "members", "services"],
   // What status and console are told: newest observations, samples, disks.
-  observe: ["system", "model", "config", "cluster", "postgres", "store", "members"],
+  observe: ["system", "model", "config", "cluster", "postgres", "store", "archive", "members"],
   // Backups: making, listing, checking, pruning.
   backup: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
   // Bringing back, copying, comparing.
-  restore: ["system", "model", "config", "postgres", "odoo", "backup"],
+  restore: ["system", "model", "config", "postgres", "odoo", "store", "archive", "backup"],
   // Runs of backups and drills, recorded, with hooks.
   runs: ["system", "model", "config", "cluster", "odoo", "store", "backup", "restore"],
   events: ["system", "model"],
@@ -69,7 +71,7 @@ const LAYERS = {
     "events",
   ],
   // The long-running process and its use cases: up, down, operations.
-  agent: [...RUNNING, "failover", "observe", "events", "alarms", "metrics", "console"],
+  agent: [...RUNNING, "archive", "failover", "observe", "events", "alarms", "metrics", "console"],
   // The store that decides where there are several hosts: etcd, and who votes in it.
   consensus: ["system"],
   // Several hosts: who belongs to them, what Patroni and etcd are given, the agent that goes with them.

@@ -33,6 +33,15 @@ export const ERRORS = {
     exit: 69,
     meaning: "An endpoint has `pooling: transaction`, and there is no PgBouncer of version 1.18 or later.",
   },
+  pgbackrest_missing: {
+    exit: 69,
+    meaning:
+      "`backup.any_second` is enabled, and there is no pgBackRest of a version that knows this PostgreSQL.",
+  },
+  outside_window: {
+    exit: 2,
+    meaning: "The moment cannot be brought back: it lies outside of the window, or in a gap of it.",
+  },
   program_missing: { exit: 69, meaning: "A program that this step needs is not installed." },
   no_unprivileged_user: {
     exit: 2,

@@ -18,6 +18,7 @@ import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/alarms.ts";
+import { ArchiveKeeper } from "./archive-keeper.ts";
 import { BackupSchedule } from "./backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
@@ -108,6 +109,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #layout: Layout;
   readonly #backups: BackupSchedule;
+  readonly #archive: ArchiveKeeper;
   readonly #alarms = new Alarms();
   #runtime: Runtime | undefined;
   readonly #complaints: Complaints;
@@ -136,6 +138,7 @@ export class Agent {
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(options.program);
     this.#turns = new OperationQueue(options.log);
+    this.#archive = new ArchiveKeeper({ ...options, turns: this.#turns, clients: () => this.#poolers });
     this.#complaints = new Complaints(options.log);
     this.#supervisor = new Supervisor(options.log);
     this.#eventWriter = new EventWriter(this.#layout, options.owner);
@@ -261,6 +264,7 @@ export class Agent {
     try {
       await endpoints.check(runtime, before?.config);
       await poolers.check(runtime.config);
+      await this.#archive.check(runtime);
       refuseNodeChanges(runtime, before?.config);
       await syncHandles(runtime);
       broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, openEndpoints);
@@ -280,6 +284,7 @@ export class Agent {
     });
     await this.#console.apply(runtime.config);
     await openEndpoints();
+    await this.#archive.begin(runtime, progress);
     const late = await awaitStreaming(runtime, failover, broughtUp.replicas, progress);
     await this.#pool?.step();
     const [problem] = [...broughtUp.problems, ...late];
@@ -390,6 +395,7 @@ export class Agent {
     runtime.installation = installation;
     runtime.passwords = passwords;
     await keepSettings(runtime);
+    await this.#archive.load(runtime);
     runtime.upstream = follows
       ? new ForeignPrimary(follows, (await readPassword(this.#layout, "upstream")) ?? "")
       : undefined;
@@ -442,6 +448,7 @@ export class Agent {
         name: "alarms",
         run: kept((runtime) => this.#alarms.tick(runtime, async () => await this.statusSource.status())),
       },
+      { name: "archive", run: kept(async (runtime) => await this.#archive.tick(runtime)), aside: true },
       { name: "backup", run: kept(async (runtime) => await this.#backups.tick(runtime)) },
     ];
   }

@@ -1,5 +1,13 @@
 import path from "node:path";
-import { kindOf, move, namesIn, removeTree } from "../system/files/files.ts";
+import {
+  kindOf,
+  move,
+  namesIn,
+  readTextIfAny,
+  removeFile,
+  removeTree,
+  writeFileAtomic,
+} from "../system/files/files.ts";
 import { eachLineStart } from "../system/process/streams.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { FILESTORE_LIST_FILE } from "./manifest.ts";
@@ -21,12 +29,14 @@ export interface Pruned {
 /**
  * Removes what has expired. The caller holds the lock of the place, and a backup has just succeeded or somebody
  * asked for it.
- * @param pool whether the pool is looked through: that reads the lists of all backups
+ * @param options.pool whether the pool is looked through: that reads the lists of all backups
+ * @param options.window milliseconds that a file of the pool is kept after the last backup that names it: a second that can
+ *   be brought back may need it
  */
 export async function prune(
   place: BackupPlace,
   rotation: Rotation,
-  options: { now: number; dryRun: boolean; pool: boolean },
+  options: { now: number; dryRun: boolean; pool: boolean; window: number },
 ): Promise<Pruned> {
   const { backups } = await readCatalogue(place);
   const removed = expired(backups, options.now, rotation);
@@ -35,7 +45,7 @@ export async function prune(
     await removeLeftOvers(place);
   }
   if (!options.pool) return { removed, pool_files: 0, pool_bytes: 0, pool_kept: null };
-  return { removed, ...(await prunePool(place, new Set(removed.map(folderName)), options.dryRun)) };
+  return { removed, ...(await prunePool(place, new Set(removed.map(folderName)), options)) };
 }
 
 /** Takes its name from a backup, so that no reader takes what is left of it for one; then removes it. */
@@ -69,7 +79,7 @@ const SHA1_DIGITS = 40;
 async function prunePool(
   place: BackupPlace,
   going: ReadonlySet<string>,
-  dryRun: boolean,
+  { now, dryRun, window }: { readonly now: number; readonly dryRun: boolean; readonly window: number },
 ): Promise<Omit<Pruned, "removed">> {
   const marks = new Uint8Array(MARKS / 8);
   for (const name of await namesIn(place.dir)) {
@@ -89,14 +99,39 @@ async function prunePool(
   }
   let files = 0;
   let bytes = 0;
+  const unneeded = await readUnneeded(place);
+  const waiting = new Map<string, number>();
   for (const prefix of await poolPrefixes(place)) {
     for (const [sha1, size] of filesOfPrefix(place, prefix)) {
       const mark = Number.parseInt(sha1.slice(0, MARK_DIGITS), 16);
       if (((marks[mark >> 3] ?? 0) & (1 << (mark & 7))) !== 0) continue;
+      const since = unneeded.get(sha1) ?? now;
+      if (now - since < window) {
+        waiting.set(sha1, since);
+        continue;
+      }
       files += 1;
       bytes += size;
       if (!dryRun) await removeFromPool(place, sha1);
     }
   }
+  if (!dryRun) await writeUnneeded(place, waiting);
   return { pool_files: files, pool_bytes: bytes, pool_kept: null };
+}
+
+/** Since when no backup names a file of the pool, in milliseconds since the epoch, by SHA-1. A line that cannot be read counts from now. */
+async function readUnneeded(place: BackupPlace): Promise<Map<string, number>> {
+  const text = (await readTextIfAny(unneededFile(place))) ?? "";
+  const lines = [...text.matchAll(/^([0-9a-f]{40})\t(\d{1,15})$/gm)];
+  return new Map(lines.map(([, sha1 = "", since]) => [sha1, Number(since)]));
+}
+
+async function writeUnneeded(place: BackupPlace, unneeded: ReadonlyMap<string, number>): Promise<void> {
+  const file = unneededFile(place);
+  if (!unneeded.size) return await removeFile(file);
+  await writeFileAtomic(file, [...unneeded].map(([sha1, since]) => `${sha1}\t${since}\n`).join(""));
+}
+
+function unneededFile({ dir }: BackupPlace): string {
+  return path.join(dir, ".pool-unneeded.tsv");
 }

@@ -5,6 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { keepsMuch } from "./slot-wal.ts";
 import { slotWalLimit } from "../config/settings/advised.ts";
+import { archiveWarnings } from "./archive.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
@@ -30,6 +31,7 @@ export function findWarnings(view: ClusterView): FoundWarning[] {
         ...pool(view, [...ofNodes, ...ofCommits]),
         ...disks(view),
         ...backups(view),
+        ...archive(view),
         ...alarmChannels(view),
         ...settings(view),
         ...consolePage(view),
@@ -43,6 +45,10 @@ function backups({ input }: ClusterView): FoundWarning[] {
   if (!input.backups) return [];
   const { config, now } = input;
   return backupWarnings({ settings: config.backup, ...input.backups, now });
+}
+
+function archive({ primary, input }: ClusterView): FoundWarning[] {
+  return archiveWarnings({ primary, ...input.archive, enabled: input.config.backup.any_second.enabled });
 }
 
 function consolePage({ input: { agent } }: ClusterView): FoundWarning[] {

@@ -1,5 +1,6 @@
 import { sayOf } from "../model/silence.ts";
 import { backupsOf, notBackedUp } from "./backups.ts";
+import { knownWindow } from "./archive.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
@@ -49,6 +50,11 @@ export function statusOf(input: StatusInput): StatusDocument {
     console: agent?.console ? { url: agent.console.url, answers: agent.console.problem === null } : null,
     backups: backupsOf(input.backups?.record, input.now),
     not_backed_up: notBackedUp(config.backup, input.backups?.record, input.databases),
+    window: knownWindow({
+      primary: view.primary,
+      ...input.archive,
+      enabled: config.backup.any_second.enabled,
+    }),
     warnings: warnings.map((found) => warningInDocument(found, input.configFile)),
   };
 }

@@ -1,5 +1,6 @@
 import type { PoolersStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
+import type { Archiving, ArchiveStatus } from "../model/archive-status.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
@@ -150,6 +151,10 @@ export interface StatusInput {
         readonly damage?: string | undefined;
         readonly launchedAt: string | undefined;
       }
+    | undefined;
+  /** What is archived, and which base backups there are; undefined where nobody looked. */
+  readonly archive?:
+    | { readonly status: ArchiveStatus | undefined; readonly archiving: Archiving | undefined }
     | undefined;
   /** Our clock, milliseconds since the epoch. */
   readonly now: number;

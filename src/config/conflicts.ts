@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { Path } from "./origins.ts";
+import { ARCHIVING } from "./settings/archiving.ts";
 import { pooledEndpoints } from "./pooling.ts";
 import type { configSchema } from "./schema.ts";
 import type * as z from "zod";
@@ -25,6 +26,7 @@ export function conflicts(draft: Draft): Conflict[] {
     ...unheardLoopback(draft),
     ...brokenPromise(draft),
     ...emptyBackup(draft),
+    ...ownArchiving(draft),
     ...foreignPromise(draft),
     ...foreignPooling(draft),
     ...halfLogin(draft),
@@ -162,6 +164,21 @@ function foreignPooling(draft: Draft): Conflict[] {
     message: 'pooling needs a primary that odoo-pg runs, and "upstream" names a foreign one: choose none',
     about: ["endpoints", "upstream"],
   }));
+}
+
+/** With any second, archiving is odoo-pg's: a second command would take the WAL elsewhere. */
+function ownArchiving({ backup, postgres, upstream }: Draft): Conflict[] {
+  if (!backup.any_second.enabled) return [];
+  const found = [...ARCHIVING, "wal_level"]
+    .filter((name) => postgres.parameters[name] !== undefined)
+    .map((name): Conflict => ({
+      path: ["postgres", "parameters", name],
+      message: `"backup.any_second" sets it: take it out, or any_second`,
+      about: ["postgres", "backup"],
+    }));
+  if (upstream === undefined) return found;
+  const message = `"upstream" has a primary that somebody else runs, and WAL is archived by the primary alone`;
+  return [...found, { path: ["backup", "any_second", "enabled"], message, about: ["backup", "upstream"] }];
 }
 
 function emptyBackup({ backup }: Draft): Conflict[] {

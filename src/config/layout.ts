@@ -24,6 +24,8 @@ export interface Layout {
   readonly haproxyDir: string;
   readonly pgbouncerDir: string;
   readonly nodesDir: string;
+  /** What pgBackRest is told, and databases of another moment in the making. */
+  readonly archiveDir: string;
   /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
   readonly asideDir: string;
 }
@@ -45,6 +47,7 @@ export function layoutOf(stateDir: string): Layout {
     haproxyDir: at("haproxy"),
     pgbouncerDir: at("pgbouncer"),
     nodesDir: at("nodes"),
+    archiveDir: at("archive"),
     asideDir: at("aside"),
   };
 }

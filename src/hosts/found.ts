@@ -182,6 +182,11 @@ function refuseUnfit({ config }: Applied, name: string, address: string): void {
       "The cluster has certificates of its own in `tls`: several hosts work with those that odoo-pg makes, so far.",
       "Take `tls` out of the configuration, and run odoo-pg up.",
     );
+  if (config.backup.any_second.enabled)
+    refuse(
+      "`backup.any_second` is enabled: with several hosts WAL is not taken into a repository yet.",
+      "Set `backup.any_second.enabled` to false, and run odoo-pg up.",
+    );
   if (isAnyPooled(config))
     refuse(
       "An endpoint has `pooling: transaction`: with several hosts odoo-pg does not run PgBouncer yet.",

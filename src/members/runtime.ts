@@ -54,6 +54,8 @@ export interface Runtime {
   startable: string | undefined;
   /** Has the agent look at the servers soon: something has happened. */
   readonly wake: () => void;
+  /** What takes a node's WAL into the repository; undefined while nothing does. */
+  archiveCommand?: ((node: NodeConfig) => string) | undefined;
   /** Ends copies that may take hours, when the cluster is to go down. */
   interruption: AbortController;
 }

@@ -25,6 +25,13 @@ const slotRow = z.object({
   wal_status: z.string().nullable(),
 });
 
+const archiverRow = z.object({
+  last_archived_wal: z.string().nullable(),
+  last_archived_at: instant.nullable(),
+  last_failed_wal: z.string().nullable(),
+  last_failed_at: instant.nullable(),
+});
+
 /** What one query tells of a server. Times are milliseconds since the epoch by the server's clock. */
 export const serverFactsSchema = z.object({
   now: instant,
@@ -57,6 +64,8 @@ export const serverFactsSchema = z.object({
   latest_end_lsn: lsn.nullable(),
   latest_end_at: instant.nullable(),
   replay_paused: z.boolean(),
+  /** How a primary archives its WAL (pg_stat_archiver); null on a replica, and where archive_mode is off. */
+  archiver: archiverRow.nullable().optional(),
 });
 
 export type ServerFacts = z.output<typeof serverFactsSchema>;

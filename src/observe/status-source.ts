@@ -1,3 +1,4 @@
+import { readArchive, type ArchiveRecords } from "../archive/record.ts";
 import { readBackupStatus, type BackupRecord } from "../store/backup-status.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
@@ -50,6 +51,7 @@ export class StatusSource {
   readonly #endpoints = new Map<string, Cached<boolean>>();
   readonly #disks = new Map<string, Cached<DiskUse>>();
   readonly #backups: Cached<BackupRecord>;
+  readonly #archive: Cached<ArchiveRecords>;
   readonly #sizes: Cached<ReadonlyMap<string, number>>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
@@ -59,6 +61,7 @@ export class StatusSource {
       ...BACKUPS,
       read: async () => await readBackupStatus(inputs.layout.stateDir),
     });
+    this.#archive = new Cached({ ...BACKUPS, read: async () => await readArchive(inputs.layout) });
     this.#sizes = new Cached({ ...SIZES, read: async () => await this.#readSizes() });
   }
 
@@ -142,6 +145,7 @@ export class StatusSource {
       disks: new Map(disks.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
       endpoints: { host, readAnswers, writeAnswers },
       backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
+      archive: await this.#archive.now(),
       now: now(),
       configFile,
     });

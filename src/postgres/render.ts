@@ -1,6 +1,7 @@
 import { forwardingAddress } from "../config/addresses.ts";
 import type { Config } from "../config/schema.ts";
 import { MANAGED } from "../config/settings/managed.ts";
+import { archivingSettings } from "../config/settings/archiving.ts";
 import { defaultSettings, stockOf, type Chosen, type Settings } from "../config/settings/table.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import { foreignSlotName, slotName } from "../config/layout.ts";
@@ -36,6 +37,8 @@ export interface NodeRenderInput {
    * (hot_standby, "Administrator's Overview"). Empty on the primary.
    */
   readonly floor: Readonly<Record<string, number>>;
+  /** The command that takes WAL into the repository, while there is one to take it. */
+  readonly archiveCommand?: string | undefined;
 }
 
 /** What belongs to odoo-pg alone; the configuration has keys of its own for it. */
@@ -155,6 +158,7 @@ function configuredSettings(input: NodeRenderInput): Record<string, Chosen> {
   );
   return {
     ...defaultSettings(kept, facts),
+    ...archivingSettings(config, facts.platform, input.archiveCommand),
     ...Object.fromEntries(user),
     ...managedSettings(input),
   };

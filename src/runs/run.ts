@@ -1,3 +1,4 @@
+import { windowMilliseconds } from "../config/sections/backup.ts";
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { wordsOfLack } from "../model/lack.ts";
@@ -98,6 +99,7 @@ export async function backUpDatabases(
         now: now(),
         dryRun: false,
         pool: firstOfDay,
+        window: windowMilliseconds(source.config.backup.any_second),
       });
       removed = pruned.removed;
       if (pruned.pool_kept !== null) warnings.push(`the pool was left alone: ${pruned.pool_kept}`);

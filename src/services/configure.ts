@@ -62,6 +62,7 @@ async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Fl
     upstream: handle === primary ? undefined : addressOf(primary.node),
     follows: runtime.upstream ? "foreign" : "own",
     floor,
+    archiveCommand: runtime.archiveCommand?.(handle.node),
   });
 }
 

@@ -7,6 +7,11 @@ export function now(): number {
   return Date.now();
 }
 
+/** The time zone of this host, as the time zone database names it. */
+export function hostTimeZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
 /** Milliseconds of a clock that never jumps, for measuring. */
 export function monotonic(): number {
   return performance.now();

@@ -76,10 +76,10 @@ describe("rotation of a folder", () => {
     const [old, shared, orphan] = ["old", "shared", "orphan"].map((content) => pooled(place, content));
     backup(place, "prod_20261101_1200", 21, [old ?? "", shared ?? ""]);
     backup(place, "prod_20261122_1100", 0.1, [shared ?? ""]);
-    const dry = await prune(place, rotation, { now, dryRun: true, pool: true });
+    const dry = await prune(place, rotation, { now, dryRun: true, pool: true, window: 0 });
     expect(dry).toEqual({ removed: ["prod_20261101_1200"], pool_files: 2, pool_bytes: 9, pool_kept: null });
     expect((await readCatalogue(place)).backups).toHaveLength(2);
-    expect(await prune(place, rotation, { now, dryRun: false, pool: true })).toEqual(dry);
+    expect(await prune(place, rotation, { now, dryRun: false, pool: true, window: 0 })).toEqual(dry);
     expect((await readCatalogue(place)).backups.map(({ id }) => id)).toEqual(["prod_20261122_1100"]);
     expect([old, shared, orphan].map((sha1) => existsSync(poolFile(place, sha1 ?? "")))).toEqual([
       false,
@@ -103,7 +103,7 @@ describe("rotation of a folder", () => {
     for (const name of foreign) writeFileSync(join(place.dir, name), "mine");
     mkdirSync(join(place.dir, "other_20200101_1200.dump"));
     writeFileSync(join(place.dir, "other_20200101_1200.dump", "toc.dat"), "a directory dump of somebody");
-    await prune(place, rotation, { now, dryRun: false, pool: true });
+    await prune(place, rotation, { now, dryRun: false, pool: true, window: 0 });
     for (const name of foreign) expect(existsSync(join(place.dir, name))).toBe(true);
     expect(existsSync(join(place.dir, "other_20200101_1200.dump", "toc.dat"))).toBe(true);
   });
@@ -114,7 +114,7 @@ describe("rotation of a folder", () => {
     backup(place, "prod_20200101_1200", 2000, [sha1]);
     backup(place, "prod_20261122_1100", 0.1, []);
     writeFileSync(join(place.dir, "prod_20200101_1200.dump", "manifest.json"), "{ damaged");
-    const pruned = await prune(place, rotation, { now, dryRun: false, pool: true });
+    const pruned = await prune(place, rotation, { now, dryRun: false, pool: true, window: 0 });
     expect(pruned).toMatchObject({ removed: [], pool_files: 0 });
     expect(existsSync(poolFile(place, sha1))).toBe(true);
     expect((await readCatalogue(place)).unreadable.map(({ id }) => id)).toEqual(["prod_20200101_1200"]);
@@ -125,7 +125,7 @@ describe("rotation of a folder", () => {
     const sha1 = pooled(place, "precious");
     backup(place, "prod_20261122_1100", 0.1, []);
     writeFileSync(join(place.dir, "prod_20261122_1100.dump", "filestore.tsv"), "\0\0\0\n");
-    const pruned = await prune(place, rotation, { now, dryRun: false, pool: true });
+    const pruned = await prune(place, rotation, { now, dryRun: false, pool: true, window: 0 });
     expect(pruned.pool_kept).toContain("cannot be read");
     expect(existsSync(poolFile(place, sha1))).toBe(true);
   });
@@ -141,8 +141,21 @@ describe("rotation of a folder", () => {
       mkdirSync(join(place.dir, name), { recursive: true });
       writeFileSync(join(place.dir, name, "file"), "half");
     }
-    await prune(place, rotation, { now, dryRun: false, pool: true });
+    await prune(place, rotation, { now, dryRun: false, pool: true, window: 0 });
     expect(readdirSync(place.dir).sort()).toEqual(["filestore", "prod_20261122_1100.dump"]);
     expect(readdirSync(place.pool)).toEqual([]);
+  });
+
+  test("keeps what a second of the window may need for as long as that, from when no backup names it", async () => {
+    const place = placeOf(temporaryFolder());
+    backup(place, "shop_20261122_1100", 0, []);
+    const lone = pooled(place, "between two backups");
+    const at = async (day: number): Promise<number> =>
+      (await prune(place, rotation, { now: now + day * DAY, dryRun: false, pool: true, window: 7 * DAY }))
+        .pool_files;
+    expect([await at(0), await at(6), await at(6.9)]).toEqual([0, 0, 0]);
+    expect(existsSync(poolFile(place, lone))).toBe(true);
+    expect(await at(7)).toBe(1);
+    expect(existsSync(poolFile(place, lone))).toBe(false);
   });
 });

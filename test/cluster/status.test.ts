@@ -1,3 +1,5 @@
+import type { Archiving } from "../../src/model/archive-status.ts";
+import type { ServerFacts } from "../../src/model/observation.ts";
 import { describe, expect, test } from "vitest";
 import { odooPg } from "../../src/next-step.ts";
 import { sheet } from "../../src/cli/cluster/sheet.ts";
@@ -63,6 +65,7 @@ describe("a healthy cluster", () => {
   test("is ok, without warnings, and says everything", () => {
     expect(statusWith()).toEqual({
       version: 1,
+      window: null,
       cluster: "prod",
       at: new Date(NOW).toISOString(),
       verdict: "ok",
@@ -452,6 +455,22 @@ describe("warnings", () => {
     expect(next).toContain("odoo-pg up");
   });
 
+  const ARCHIVING: Archiving = {
+    format: 1,
+    program: "/usr/bin/pgbackrest",
+    system_identifier: "7",
+    archiving: true,
+    since: hoursAgo(9),
+    gaps: [],
+  };
+  const archiver = (changes: Partial<NonNullable<ServerFacts["archiver"]>>) => ({
+    last_archived_wal: "000000040000000000000002",
+    last_archived_at: NOW - 60_000,
+    last_failed_wal: null,
+    last_failed_at: null,
+    ...changes,
+  });
+
   /** What brings each warning about; with the command that has to be in what to do next. */
   const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
     record_damaged: {
@@ -478,6 +497,52 @@ describe("warnings", () => {
         backup: { only_filter: "^prod$" },
       },
       next: "odoo-pg backup create --all",
+    },
+    archiver_failing: {
+      when: {
+        observations: [
+          seen("pg1", primaryFacts({ archiver: archiver({ last_failed_at: NOW - 1000 }) })),
+          replica,
+        ],
+      },
+      node: "pg1",
+      next: "odoo-pg logs pg1",
+    },
+    archiver_late: {
+      when: {
+        observations: [
+          seen(
+            "pg1",
+            primaryFacts({ archiver: archiver({ last_archived_wal: "000000040000000000000001" }) }),
+          ),
+          replica,
+        ],
+      },
+      node: "pg1",
+      next: "odoo-pg logs pg1",
+    },
+    window_broken: {
+      when: {
+        backup: { any_second: { enabled: true } },
+        archive: { status: undefined, archiving: { ...ARCHIVING, archiving: false } },
+      },
+      next: "odoo-pg up",
+    },
+    base_backup_failed: {
+      when: {
+        backup: { any_second: { enabled: true } },
+        archive: {
+          status: {
+            version: 1,
+            written_at: hoursAgo(1),
+            begun: { full: hoursAgo(1), diff: null },
+            bases: [],
+            error: "no room left",
+          },
+          archiving: ARCHIVING,
+        },
+      },
+      next: "odoo-pg logs backup",
     },
     alarm_channel_failing: {
       when: {

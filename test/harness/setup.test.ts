@@ -130,8 +130,14 @@ test("what only tests need is missing only where it is asked for", async () => {
   const places = { path: [rest], versioned: [], homebrew: [] };
 
   expect(await missingPrograms(places)).toEqual([]);
-  expect(await missingPrograms(places, ["--tests"])).toEqual(["prometheus", "unzip", "zstd", "pgbouncer"]);
-  install(rest, ["promtool", "unzip", "zstd", "pgbouncer"]);
+  expect(await missingPrograms(places, ["--tests"])).toEqual([
+    "prometheus",
+    "unzip",
+    "zstd",
+    "pgbouncer",
+    "pgbackrest",
+  ]);
+  install(rest, ["promtool", "unzip", "zstd", "pgbouncer", "pgbackrest"]);
   expect(await missingPrograms(places, ["--tests"])).toEqual([]);
 });
 

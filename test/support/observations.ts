@@ -163,6 +163,7 @@ interface Changes {
   readonly consistency?: "bounded" | "read-your-writes";
   readonly stateDir?: string;
   readonly backups?: StatusInput["backups"];
+  readonly archive?: StatusInput["archive"];
   readonly configFile?: string;
 }
 
@@ -204,6 +205,7 @@ export function cluster(changes: Changes = {}): StatusInput {
       writeAnswers: changes.answers ?? true,
     },
     backups: changes.backups,
+    archive: changes.archive,
     now: NOW,
     configFile: changes.configFile,
   };

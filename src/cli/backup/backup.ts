@@ -1,3 +1,4 @@
+import { windowMilliseconds } from "../../config/sections/backup.ts";
 import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
@@ -19,6 +20,8 @@ import { writeBackupStatus } from "../../runs/write-status.ts";
 import { SoundFiles, verifyBackup, type Verified } from "../../backup/verify.ts";
 import { progressTo, type Progress } from "../../progress.ts";
 import { wordsOfLack } from "../../model/lack.ts";
+import { windowWords } from "../../cluster/window.ts";
+import { lookAtWindow } from "./window.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { nextTime, parseSchedule } from "../../config/cron.ts";
 import { folded, OdooPgError, type ExitStatus } from "../../errors.ts";
@@ -224,16 +227,24 @@ export async function backupList(
   const shown = backups.filter(
     ({ manifest }) => options.database === undefined || manifest.database === options.database,
   );
+  const seconds = config.backup.any_second.enabled ? await lookAtWindow(context) : null;
   if (options.json) {
     output.out(
       JSON.stringify(
-        { version: 1, dir: backupPlaceOf(config).dir, backups: shown.map(listed), unreadable },
+        {
+          version: 1,
+          window: seconds,
+          dir: backupPlaceOf(config).dir,
+          backups: shown.map(listed),
+          unreadable,
+        },
         undefined,
         2,
       ),
     );
     return 0;
   }
+  if (seconds) output.out(`Seconds: ${windowWords(seconds, now())}`);
   const rows = shown.map(({ id, manifest, checks }) => [
     id,
     manifest.database,
@@ -479,7 +490,12 @@ export async function backupPrune(
   const { output, config } = context;
   const place = backupPlaceOf(config);
   const act = async () =>
-    await prune(place, config.backup, { now: now(), dryRun: options.dryRun, pool: true });
+    await prune(place, config.backup, {
+      now: now(),
+      dryRun: options.dryRun,
+      pool: true,
+      window: windowMilliseconds(config.backup.any_second),
+    });
   const pruned = options.dryRun ? await act() : await withBackupLock({ place, owner: undefined }, act);
   if (options.json) {
     output.out(JSON.stringify({ version: 1, dry_run: options.dryRun, ...pruned }, undefined, 2));

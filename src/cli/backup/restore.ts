@@ -4,6 +4,8 @@ import { findInput } from "../../restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
 import { ERRORS, OdooPgError, type ExitStatus } from "../../errors.ts";
 import { again, suggest, type Context } from "../context.ts";
+import { targetWords, type Target } from "../../archive/target.ts";
+import { restoreAt, targetOf, type MomentFlags } from "./restore-moment.ts";
 import { inDocument, printSetAside } from "./set-aside.ts";
 import { assertConfirmed, orReplace, recordedOnPrimary } from "../source.ts";
 import { printableLine } from "../../printable.ts";
@@ -17,6 +19,10 @@ export interface RestoreFlags {
   /** The database that is meant, where the file holds several. */
   readonly database: string | undefined;
   readonly json: boolean;
+  /** Which moment, where what is restored is a database as it was. */
+  readonly moment?: MomentFlags;
+  /** Whether a missing attachment of another moment fails it. */
+  readonly requireAttachments?: boolean;
 }
 
 /** Restores a backup, a dump or a zip of Odoo into a new database, or in the place of one. */
@@ -38,6 +44,15 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
   }
   if (flags.replace !== undefined)
     assertConfirmed(context, database, flags.confirm, `To replace database "${database}"`);
+  const target = flags.moment && targetOf(flags.moment);
+  if (target === undefined && flags.requireAttachments === true) {
+    throw new OdooPgError("usage", {
+      message: "--require-attachments belongs to --at, --before-xid or --lsn.",
+      safe: "Nothing was changed.",
+      next: "The same command without it.",
+    });
+  }
+  if (target !== undefined) return await ofMoment(context, word, database, target, flags);
   const report = await recordedOnPrimary(
     context,
     { kind: "restore", database },
@@ -67,6 +82,40 @@ function newName(word: string): string {
   const stem = path.basename(word).replace(/(?:_\d{8}_.*|\..*)$/, "");
   return `${stem.toLowerCase().replaceAll(/[^a-z0-9_]+/g, "_")}_restored`;
 }
+
+async function ofMoment(
+  context: Context,
+  from: string,
+  database: string,
+  target: Target,
+  flags: RestoreFlags,
+): Promise<ExitStatus> {
+  const { requireAttachments = false, keepOld, neutralize } = flags;
+  const replace = flags.replace !== undefined;
+  const order = { from, database, replace, keepOld, neutralize, requireAttachments };
+  const { report, lastChange, base } = await recordedOnPrimary(
+    context,
+    { kind: "restore", database },
+    async (source, progress) => await restoreAt(context, source, target, order, progress),
+    ({ report: { seconds } }) =>
+      `${database} was restored from ${from} as of ${targetWords(target)}${order.replace ? ", in the place of the old one" : ""} (${seconds} s)`,
+  );
+  const { output } = context;
+  const words =
+    target.kind === "time" && flags.moment?.at !== undefined ? flags.moment.at : targetWords(target);
+  output.err(`  As of ${words} (${targetWords(target)}), from base backup ${base}.`);
+  if (lastChange !== undefined) output.err(`  The last change in it is of ${lastChange}.`);
+  const { count, first } = report.missing;
+  if (count > 0) {
+    output.err(`  Note: ${count} attachments of that moment are missing:`);
+    for (const name of first.slice(0, MISSING_SHOWN)) output.err(`  - ${printableLine(name)}`);
+  }
+  print(context, report, flags);
+  return report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
+}
+
+/** Names of missing attachments that are printed. */
+const MISSING_SHOWN = 20;
 
 function print(context: Context, report: RestoreReport, flags: RestoreFlags): void {
   const { output } = context;

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
+import { backUpBase, openRepository } from "../../archive/base-backup.ts";
 import { openLog } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
@@ -23,6 +24,13 @@ export async function scheduledBackup(
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => abort.abort());
   const quiet = { event: () => {}, end: () => {} };
   try {
+    if (flags.kind === "full" || flags.kind === "diff") {
+      const owner = await serverOwner(context);
+      const repository = await openRepository(context.config, layout, owner, abort.signal);
+      const { bases } = await backUpBase(repository, layout, flags.kind);
+      log("info", `base backup ${bases.at(-1)?.label ?? ""} was made`);
+      return 0;
+    }
     const report =
       flags.kind === "drill"
         ? await drillNow(context, [], "schedule", quiet, abort.signal)

@@ -1,3 +1,4 @@
+import { windowWords } from "../../cluster/window.ts";
 import { createColors } from "picocolors";
 import type { NodeStatus, StatusDocument } from "../../cluster/documents/status.ts";
 import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
@@ -55,6 +56,9 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     `Write   ${writeLine(status)}`,
     ...wrap(`Read    ${readLine(status)}`, width, "        "),
     ...backupsLines(status).flatMap((text) => wrap(`Backups ${text}`, width, "        ")),
+    ...(status.window
+      ? wrap(`Seconds ${windowWords(status.window, Date.parse(status.at))}`, width, "        ")
+      : []),
     ...(status.console?.answers ? [`Console ${clean(status.console.url)}`] : []),
     ...(status.agent.operation === null
       ? []

@@ -1,3 +1,4 @@
+import { readArchive } from "../../archive/record.ts";
 import { endpointHost } from "../../config/addresses.ts";
 import { agentObservations, agentReport } from "../../agent/ask.ts";
 import { diskUseOf } from "../../observe/disk-use.ts";
@@ -96,10 +97,11 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
   const layout = layoutOf(context.config.state_dir);
   const asked = agentObservations(layout, OBSERVATIONS_TIMEOUT);
   const reported = agentReport(layout, AGENT_TIMEOUT);
-  const [applied, record, backups] = await Promise.all([
+  const [applied, record, backups, archive] = await Promise.all([
     readApplied(layout),
     readState(layout),
     readBackupStatus(layout.stateDir),
+    readArchive(layout),
   ]);
   const own = applied?.config ?? context.config;
   const followed = record?.primary === UPSTREAM ? own.upstream : undefined;
@@ -130,6 +132,7 @@ async function gatherStatus(context: StatusContext): Promise<StatusDocument> {
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
     endpoints: { host, readAnswers, writeAnswers },
     backups: { ...backups, launchedAt: record?.history[0]?.at },
+    archive,
     now: now(),
     configFile: namedFile(context),
   });

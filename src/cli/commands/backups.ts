@@ -24,6 +24,14 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupList(context, { json, ...(database === undefined ? {} : { database }) });
       }),
     );
+  add(backup, "window", "which seconds can be brought back (backup.any_second)")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { json }) => {
+        const { backupWindow } = await import("../backup/window.ts");
+        return await backupWindow(context, { json });
+      }),
+    );
   add(backup, "show", "everything about one backup")
     .argument("<id>", "as backup list prints it, or its path")
     .option("--differences", "what differed when it was last restored, one line each")
@@ -79,7 +87,14 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
       }),
     );
   command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
-    .argument("<backup>", "id of a backup, or a path: backup, file of pg_dump, Odoo's zip; packed or not")
+    .argument(
+      "<backup>",
+      "id of a backup, or a path: backup, file of pg_dump, Odoo's zip; packed or not; with --at a database",
+    )
+    .option("--at <time>", "the database as of that second: 2026-11-21 09:41:07, of this host's zone")
+    .option("--before-xid <xid>", "the database as it was before a transaction")
+    .option("--lsn <position>", "the database as of a position in the WAL")
+    .option("--require-attachments", "with --at: refuse where an attachment of that second is missing")
     .option("--as <database>", "into a new database")
     .option("--replace <database>", "in place of a database, which is kept until the new one is proven")
     .option("--confirm <database>", "the name of the database to replace, typed out")
@@ -96,6 +111,8 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
           confirm: text("confirm"),
           keepOld: on("keepOld"),
           neutralize: on("neutralize"),
+          moment: { at: text("at"), beforeXid: text("beforeXid"), lsn: text("lsn") },
+          requireAttachments: on("requireAttachments"),
           database: text("database"),
           json,
         });

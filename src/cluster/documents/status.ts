@@ -3,6 +3,7 @@ import * as z from "zod";
 import { poolerSchema } from "../../model/pooler.ts";
 import { waitingSchema } from "../../model/waiting.ts";
 import { backupsSchema } from "../backups.ts";
+import { windowSchema } from "../window.ts";
 import { warningSchema } from "../../model/warnings.ts";
 
 const slotStatus = z.strictObject({
@@ -85,6 +86,8 @@ export const statusDocumentSchema = z.strictObject({
   backups: backupsSchema.nullable(),
   /** Databases that no run of backups has met yet, such as one that was just restored. */
   not_backed_up: z.string().array().default([]),
+  /** Which seconds can be brought back. Null where `backup.any_second` is off. */
+  window: windowSchema.nullable(),
   /** The worst first. */
   warnings: warningSchema.array(),
 });

@@ -2,6 +2,62 @@ import * as z from "zod";
 import { scheduleProblem } from "../cron.ts";
 import { absolutePath, docs, textWithout, wholeNumber } from "../fields.ts";
 
+const WINDOW = /^(\d{1,4})d$/;
+
+/** Days of a window as it is written. */
+export function windowDays(window: string): number {
+  return Number(WINDOW.exec(window)?.[1]);
+}
+
+const DAY = 86_400_000;
+
+/** Milliseconds for which what a second of the window needs has to be there; 0 where any second is off. */
+export function windowMilliseconds({ enabled, window }: { enabled: boolean; window: string }): number {
+  // A base backup is older than the first second that is made from it.
+  return enabled ? (windowDays(window) + 1) * DAY : 0;
+}
+
+const anySecond = z
+  .strictObject({
+    enabled: z.boolean().default(false).register(docs, {
+      description:
+        "Whether every second of the last days can be restored: pgBackRest keeps base backups and all WAL since. It needs the program pgbackrest. A cluster that was made by 0.1 is restarted once for it, later ones are not.",
+    }),
+    window: textWithout((text) => {
+      const days = windowDays(text);
+      return days >= 1 && days <= 3650
+        ? undefined
+        : `${JSON.stringify(text)} is no number of days such as 7d`;
+    })
+      .default("7d")
+      .register(docs, {
+        description: "How far back: days, as in `7d`. It takes a base backup more, and the WAL since that.",
+        examples: ["14d"],
+      }),
+    repository: absolutePath()
+      .optional()
+      .register(docs, {
+        description:
+          "Directory of base backups and WAL, best on another disk than the data. It belongs to the user that the servers run as. When not set: `<state_dir>.archive`.",
+        examples: ["/var/backups/odoo-pg.archive"],
+      }),
+    full_schedule: textWithout(scheduleProblem)
+      .default("0 1 * * 0")
+      .register(docs, {
+        description: "When the agent makes a full base backup: five fields, in UTC.",
+        examples: ["0 2 * * 6"],
+      }),
+    diff_schedule: textWithout(scheduleProblem)
+      .default("0 1 * * 1-6")
+      .register(docs, {
+        description:
+          "When it makes one of what has changed since the last full one: five fields, in UTC, or `off`.",
+        examples: ["off"],
+      }),
+  })
+  .prefault({})
+  .register(docs, { description: "Any second back." });
+
 export const backup = z
   .strictObject({
     enabled: z.boolean().default(true).register(docs, {
@@ -73,6 +129,7 @@ export const backup = z
     months_to_keep: wholeNumber(0, 120).default(24).register(docs, {
       description: "Months for which the first good backup of each month is kept.",
     }),
+    any_second: anySecond,
     on_success: z
       .array(z.string().min(1))
       .default([])

@@ -7,6 +7,7 @@ const FIRST_WITH_SYNCFS = 14;
 export const PLAIN: readonly DefaultSetting[] = [
   { name: "wal_level", value: "replica", restart: true, reason: "streaming replication" },
   { name: "wal_log_hints", value: "on", restart: true, reason: "pg_rewind" },
+  { name: "archive_mode", value: "on", restart: true, reason: "any second later, without a restart" },
   { name: "wal_compression", value: "on", restart: false, reason: "full page images are most of Odoo's WAL" },
   { name: "checkpoint_completion_target", value: "0.9", restart: false, reason: "spread the writing" },
   {

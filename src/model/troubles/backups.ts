@@ -117,14 +117,35 @@ export const BACKUPS = {
     severity: "warning",
     meaning: "WAL archiving is on, and its last attempt failed, or there is no command for it.",
     why: "PostgreSQL keeps every segment until it is archived: the disk fills, and the archive has a gap (PostgreSQL manual, “Continuous Archiving”).",
-    remedy: "`odoo-pg logs NODE` quotes the command, which is `archive_command` in `postgres.parameters`.",
-    foundBy: ["doctor"],
+    remedy: "`odoo-pg logs NODE` quotes the command and what it said.",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
   },
   archiver_late: {
     severity: "warning",
     meaning: "More than 32 finished WAL segments are waiting to be archived.",
     why: "The archive is that far behind, and so is what can be restored from it.",
     remedy: "`odoo-pg logs NODE`",
-    foundBy: ["doctor"],
+    foundBy: ["status", "doctor"],
+    alarm: "archiver_failing",
+  },
+  window_broken: {
+    severity: "critical",
+    meaning:
+      "WAL could not be archived for so long that it was given up, before it filled the disk (`backup.any_second`).",
+    why: "What is written now cannot be brought back to the second. The hourly backups go on.",
+    remedy:
+      "Look why the repository takes nothing (its disk, its rights), then `odoo-pg up`. A new base backup follows at once, and the gap stays in the window.",
+    remark: "odoo-pg tries again every five minutes by itself.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
+  },
+  base_backup_failed: {
+    severity: "warning",
+    meaning: "The last base backup failed (`backup.any_second`). Earlier ones are untouched.",
+    why: "Without a base backup there is no window; with an old one, bringing back a second takes longer.",
+    remedy: "`odoo-pg logs backup` says why. It is tried again every minute.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 300, endsAfterSeconds: 0 },
   },
 } as const satisfies Record<string, Trouble>;

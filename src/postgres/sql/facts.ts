@@ -36,7 +36,11 @@ SELECT json_build_object(
   'receiver_status', (SELECT status FROM pg_stat_wal_receiver),
   'latest_end_lsn', (SELECT latest_end_lsn FROM pg_stat_wal_receiver),
   'latest_end_at', (SELECT extract(epoch FROM latest_end_time)::float8 FROM pg_stat_wal_receiver),
-  'replay_paused', CASE WHEN recovery.on THEN pg_is_wal_replay_paused() ELSE false END
+  'replay_paused', CASE WHEN recovery.on THEN pg_is_wal_replay_paused() ELSE false END,
+  'archiver', CASE WHEN NOT recovery.on AND current_setting('archive_mode') <> 'off' THEN (SELECT json_build_object(
+      'last_archived_wal', last_archived_wal, 'last_archived_at', extract(epoch FROM last_archived_time)::float8,
+      'last_failed_wal', last_failed_wal, 'last_failed_at', extract(epoch FROM last_failed_time)::float8)
+    FROM pg_stat_archiver) END
 ) AS facts,
   configuration.read_at,
   CASE WHEN configuration.read_at IS DISTINCT FROM $1

@@ -297,6 +297,15 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
   version: fc.constant(1 as const),
   cluster: name,
   at: moment,
+  window: fc.option(
+    fc.record({
+      from: fc.option(moment),
+      to: fc.option(moment),
+      gaps: fc.array(fc.record({ from: moment, to: moment }), { maxLength: 3 }),
+      archiving: fc.boolean(),
+      base_backups: fc.nat(),
+    }),
+  ),
   verdict: fc.constantFrom("ok" as const, "warning" as const, "critical" as const),
   postgres_version: fc.option(fc.constant("17.2")),
   timeline: fc.option(fc.nat()),

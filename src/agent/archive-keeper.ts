@@ -1,0 +1,268 @@
+import path from "node:path";
+import { archivePlaceOf } from "../archive/place.ts";
+import { findPgbackrest } from "../archive/program.ts";
+import { prepareStanza } from "../archive/pgbackrest.ts";
+import { removeLeftMoments } from "../archive/moment.ts";
+import { readArchiveStatus, readArchiving, writeArchiving } from "../archive/record.ts";
+import { archiveCommand } from "../archive/render.ts";
+import { pgbackrestOf, writeConfigurations } from "../archive/setup.ts";
+import { isArchivingFailing, isQueueFull, segmentsWaiting } from "../cluster/window.ts";
+import { nextTime, parseSchedule } from "../config/cron.ts";
+import type { Archiving } from "../model/archive-status.ts";
+import { factsOf } from "../model/observation.ts";
+import { ownPrimary, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
+import type { Clients } from "../services/clients.ts";
+import type { Progress } from "../progress.ts";
+import { applyConfiguration } from "../services/configure.ts";
+import { monotonic, now } from "../system/clock.ts";
+import { diskSpace } from "../system/files/files.ts";
+import type { Install } from "../system/install.ts";
+import { processors } from "../system/machine.ts";
+import { startDetached } from "../system/process/process.ts";
+import type { OperationQueue } from "./operation-queue.ts";
+
+/** Milliseconds between two looks at the disk, and at what is due. */
+const EVERY = 2000;
+
+/** Milliseconds after which WAL that was given up is taken again: a repository may be back by then. */
+const AGAIN = 300_000;
+
+/** Milliseconds until a base backup that failed is tried again. */
+const RETRY = 60_000;
+
+/** Milliseconds between two looks for what a killed restore has left. */
+const TIDY_EVERY = 60_000;
+
+interface Options {
+  readonly program: readonly [string, string];
+  readonly searchPath: string;
+  readonly install: Install;
+  readonly turns: OperationQueue;
+  /** Whose clients would wait for a restart. */
+  readonly clients: () => Clients | undefined;
+}
+
+/**
+ * Takes WAL into the repository of any second, and has base backups made. WAL that cannot be taken there is given up
+ * before it fills the disk: that gap is noted, and a new base backup begins what comes after it.
+ */
+export class ArchiveKeeper {
+  readonly #options: Options;
+  #record: Archiving | undefined;
+  #lookedAt = -Infinity;
+  #running = false;
+  #failedAt = -Infinity;
+  #changing = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** @throws OdooPgError pgbackrest_missing */
+  async check({ config, installation }: Runtime): Promise<void> {
+    if (config.backup.any_second.enabled) await findPgbackrest(installation.major, this.#options);
+  }
+
+  /** Takes up what was there: nodes get the command that they run with. */
+  async load(runtime: Runtime): Promise<void> {
+    const { config, layout, state, owner } = runtime;
+    const place = archivePlaceOf(config, layout);
+    const record = await readArchiving(place.recordFile);
+    this.#record = record?.system_identifier === state.system_identifier ? record : undefined;
+    if (config.backup.any_second.enabled)
+      await writeConfigurations(config, layout, place, { owner, processors: processors() });
+    this.#lead(runtime);
+  }
+
+  #lead(runtime: Runtime): void {
+    const { config, layout } = runtime;
+    const record = this.#record;
+    const place = archivePlaceOf(config, layout);
+    runtime.archiveCommand =
+      config.backup.any_second.enabled && record?.archiving === true
+        ? (node) => archiveCommand(record.program, place, node)
+        : undefined;
+  }
+
+  /** Begins to take WAL, or ends it, as the configuration has it. The primary runs. @throws OdooPgError */
+  async begin(runtime: Runtime, progress: Progress): Promise<void> {
+    const { enabled } = runtime.config.backup.any_second;
+    const record = this.#record;
+    if (!enabled) {
+      if (record?.archiving === true)
+        await this.#note(runtime, { ...record, archiving: false, since: iso() });
+      return;
+    }
+    const program = await findPgbackrest(runtime.installation.major, this.#options);
+    if (record?.archiving === true && record.program === program) return;
+    progress.step(requireOwnPrimary(runtime).node.name, "take WAL into the repository");
+    await this.#take(runtime, program, progress);
+  }
+
+  async #take(runtime: Runtime, program: string, progress: Progress): Promise<void> {
+    const { config, layout, owner, state } = runtime;
+    const place = archivePlaceOf(config, layout);
+    const primary = requireOwnPrimary(runtime);
+    await prepareStanza(pgbackrestOf(program, place, primary.node, owner));
+    const before = this.#record;
+    runtime.archiveCommand = (node) => archiveCommand(program, place, node);
+    try {
+      await this.#apply(runtime, progress);
+    } catch (error) {
+      this.#lead(runtime);
+      throw error;
+    }
+    // Noted when it is so: what is written before may be missing.
+    const at = iso();
+    await this.#note(runtime, {
+      format: 1,
+      program,
+      system_identifier: state.system_identifier ?? "",
+      archiving: true,
+      since: at,
+      gaps: [
+        ...(before?.gaps ?? []),
+        ...(before?.archiving === false ? [{ from: before.since, to: at }] : []),
+      ],
+    });
+  }
+
+  async #apply(runtime: Runtime, progress: Progress): Promise<void> {
+    const clients = this.#options.clients();
+    if (clients) await applyConfiguration(runtime, clients, progress);
+  }
+
+  async #note(runtime: Runtime, record: Archiving): Promise<void> {
+    await writeArchiving(archivePlaceOf(runtime.config, runtime.layout).recordFile, record);
+    this.#record = record;
+    this.#lead(runtime);
+  }
+
+  /** Looks whether WAL piles up, and whether a base backup is due. */
+  async tick(runtime: Runtime): Promise<void> {
+    const record = this.#record;
+    if (!runtime.config.backup.any_second.enabled || !record || this.#changing) return;
+    if (monotonic() - this.#lookedAt < EVERY || !this.#options.turns.empty) return;
+    this.#lookedAt = monotonic();
+    const place = archivePlaceOf(runtime.config, runtime.layout);
+    if (monotonic() - this.#tidiedAt > TIDY_EVERY) {
+      this.#tidiedAt = monotonic();
+      await removeLeftMoments(place);
+    }
+    const primary = ownPrimary(runtime);
+    const facts = factsOf(primary?.observation);
+    if (!primary || !facts || facts.in_recovery) return;
+    const segments = segmentsWaiting(facts);
+    const before = this.#seen;
+    this.#seen = {
+      node: primary.node.name,
+      waits: segments > 0 || isArchivingFailing(facts),
+      archivedAt: facts.archiver?.last_archived_at ?? now(),
+    };
+    if (record.archiving && before?.waits === true && before.node !== primary.node.name) {
+      const [from, to] = [new Date(before.archivedAt).toISOString(), iso()];
+      runtime.log(
+        "error",
+        `WAL that ${before.node} had not archived yet is missing in the repository, from ${from} on`,
+      );
+      await this.#note(runtime, { ...record, since: to, gaps: [...record.gaps, { from, to }] });
+      return;
+    }
+    if (record.archiving) {
+      const disk = await diskSpace(path.join(primary.files.dataDir, "pg_wal"));
+      if (isQueueFull({ segments, segmentBytes: facts.wal_segment_bytes }, disk)) {
+        const since = new Date(facts.archiver?.last_archived_at ?? now()).toISOString();
+        runtime.log(
+          "error",
+          `WAL cannot be archived and fills the disk: what is younger than ${since} is given up`,
+        );
+        await this.#change(runtime, async (progress) => {
+          await this.#note(runtime, { ...record, archiving: false, since });
+          await this.#apply(runtime, progress);
+        });
+        return;
+      }
+    } else if (now() - (this.#gaveUpAt ?? 0) >= AGAIN && segments <= 1) {
+      this.#gaveUpAt = now();
+      await this.#change(runtime, async (progress) => await this.#take(runtime, record.program, progress));
+      return;
+    }
+    if (record.archiving) await this.#startDue(runtime, record);
+  }
+
+  #gaveUpAt: number | undefined;
+  #tidiedAt = -Infinity;
+  /**
+   * The primary at the last look. What one that is gone had not archived yet nobody archives: its replicas take for
+   * archived whatever they have received (xlogarchive.c, XLogArchiveForceDone).
+   */
+  #seen: { readonly node: string; readonly waits: boolean; readonly archivedAt: number } | undefined;
+
+  async #change(runtime: Runtime, act: (progress: Progress) => Promise<void>): Promise<void> {
+    const { log } = runtime;
+    const progress: Progress = {
+      step: (node, text) => log("info", `${node ?? "cluster"}: ${text}`),
+      bytes: () => {},
+      note: (text) => log("warn", text),
+    };
+    this.#changing = true;
+    this.#gaveUpAt = now();
+    try {
+      await this.#options.turns.take("archiving", progress, async () => await act(progress));
+    } finally {
+      this.#changing = false;
+    }
+  }
+
+  async #startDue(runtime: Runtime, record: Archiving): Promise<void> {
+    if (this.#running || monotonic() - this.#failedAt < RETRY) return;
+    const type = await dueBase(runtime, record);
+    if (!type) return;
+    const { layout, log } = runtime;
+    const [node, program] = this.#options.program;
+    log("info", `a base backup (${type}) is due`);
+    this.#running = true;
+    try {
+      const { ended } = await startDetached(
+        node,
+        [program, "scheduled-backup", "--state-dir", layout.stateDir, "--kind", type],
+        { logFile: path.join(layout.stateDir, "pg_backup.log") },
+      );
+      void ended.then(() => {
+        this.#running = false;
+        // One that has failed is due again: not at once.
+        this.#failedAt = monotonic();
+      });
+    } catch (error) {
+      this.#running = false;
+      throw error;
+    }
+  }
+}
+
+/** Which base backup is due: a full one where none is whole up to now, else as scheduled. */
+async function dueBase({ config, layout }: Runtime, record: Archiving): Promise<"full" | "diff" | undefined> {
+  const { full_schedule, diff_schedule } = config.backup.any_second;
+  const status = await readArchiveStatus(layout.stateDir);
+  const since = Date.parse(record.since);
+  const whole = status?.bases.filter(({ started_at }) => Date.parse(started_at) >= since) ?? [];
+  const gapped = record.gaps.some(({ to }) => Date.parse(to) === since);
+  if (status === undefined || !status.bases.length || (gapped && !whole.length)) return "full";
+  const isDue = (text: string, begun: string | null): boolean => {
+    const schedule = text === "off" ? "off" : parseSchedule(text);
+    if (typeof schedule === "string") return false;
+    const next = nextTime(schedule, begun === null ? Date.parse(record.since) : Date.parse(begun));
+    return next !== undefined && next <= now();
+  };
+  const { full, diff } = status.begun;
+  if (status.error !== null && full !== null && (diff === null || full > diff)) return "full";
+  if (isDue(full_schedule, full)) return "full";
+  if (status.error !== null) return "diff";
+  return isDue(diff_schedule, diff !== null && (full === null || diff > full) ? diff : full)
+    ? "diff"
+    : undefined;
+}
+
+function iso(): string {
+  return new Date(now()).toISOString();
+}

@@ -1,0 +1,88 @@
+import { OdooPgError } from "../errors.ts";
+import type { BaseBackup } from "../model/archive-status.ts";
+import type { Owner } from "../system/files/files.ts";
+import { run, runOrFail, type Ran } from "../system/process/process.ts";
+import { readInfo } from "./info.ts";
+
+/** pgBackRest as one node uses it. It always works with the rights of the user that the servers run as. */
+export interface Pgbackrest {
+  readonly program: string;
+  readonly conf: string;
+  readonly stanza: string;
+  readonly owner: Owner | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Milliseconds for what only reads and writes a few small files. */
+const SHORT = 120_000;
+
+/** Exit status of a stanza whose files are of another cluster, such as one of the same name that was here before. */
+const STANZA_OF_ANOTHER = 28;
+
+async function call(
+  { program, conf, stanza, owner, signal }: Pgbackrest,
+  command: string,
+  args: readonly string[],
+  timeout: number,
+): Promise<Ran> {
+  return await run(program, [`--config=${conf}`, `--stanza=${stanza}`, ...args, command], {
+    owner,
+    signal,
+    timeout,
+  });
+}
+
+async function callOrFail(
+  { program, conf, stanza, owner, signal }: Pgbackrest,
+  command: string,
+  args: readonly string[],
+  timeout: number,
+): Promise<Ran> {
+  return await runOrFail(program, [`--config=${conf}`, `--stanza=${stanza}`, ...args, command], {
+    owner,
+    signal,
+    timeout,
+  });
+}
+
+/** Makes the repository ready to take a cluster's WAL. May be done again. @throws OdooPgError command_failed, disk_full */
+export async function prepareStanza(pgbackrest: Pgbackrest): Promise<void> {
+  const made = await call(pgbackrest, "stanza-create", [], SHORT);
+  if (made.exitCode === 0) return;
+  if (made.exitCode === STANZA_OF_ANOTHER) await callOrFail(pgbackrest, "stanza-upgrade", [], SHORT);
+  else await callOrFail(pgbackrest, "stanza-create", [], SHORT);
+}
+
+/** Makes a base backup; a first one is always full. It has no limit: how long it takes is the cluster's size. */
+export async function makeBase(pgbackrest: Pgbackrest, type: "full" | "diff"): Promise<void> {
+  await callOrFail(pgbackrest, "backup", [`--type=${type}`], 0);
+}
+
+/** Removes base backups and WAL that the window needs no more. */
+export async function expireBases(pgbackrest: Pgbackrest): Promise<void> {
+  await callOrFail(pgbackrest, "expire", [], 0);
+}
+
+/** The base backups in the repository, the oldest first. */
+export async function listBases(pgbackrest: Pgbackrest, systemIdentifier: string): Promise<BaseBackup[]> {
+  const { stdout } = await callOrFail(pgbackrest, "info", ["--output=json"], SHORT);
+  return readInfo(stdout, pgbackrest.stanza, systemIdentifier);
+}
+
+/** Exit status where a database is to be included that the base backup does not have. */
+const NO_SUCH_DATABASE = 80;
+
+/**
+ * Writes a base backup as a data directory that recovers up to a target.
+ * @param args what says where, which and how far
+ * @returns false where the base backup does not have the database that alone is wanted
+ */
+export async function writeBase(pgbackrest: Pgbackrest, args: readonly string[]): Promise<boolean> {
+  const ran = await call(pgbackrest, "restore", args, 0);
+  if (ran.exitCode === 0) return true;
+  if (ran.exitCode === NO_SUCH_DATABASE) return false;
+  throw new OdooPgError("command_failed", {
+    message: `pgbackrest restore failed (exit status ${ran.exitCode}): ${ran.stderr.trim().split("\n").slice(-6).join("\n  ")}`,
+    safe: "The live cluster was not touched.",
+  });
+}

@@ -1,0 +1,51 @@
+import { windowDays } from "../config/sections/backup.ts";
+import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { shellWord } from "../shell-word.ts";
+import { confOf, type ArchivePlace } from "./place.ts";
+
+/**
+ * The configuration of pgBackRest for one node. Nothing runs beside archive_command, so that what fails is seen by
+ * PostgreSQL at once; what has had its time is removed by odoo-pg alone.
+ * @param processors that may compress at the same time
+ */
+export function renderPgbackrest(
+  config: Config,
+  layout: Layout,
+  place: ArchivePlace,
+  node: NodeConfig,
+  processors: number,
+): string {
+  const { dataDir } = nodeLayoutOf(layout, node);
+  return [
+    `# Made by odoo-pg for node ${node.name}. Changes here are lost.`,
+    "[global]",
+    `repo1-path=${place.repository}`,
+    "repo1-bundle=y",
+    "repo1-retention-full-type=time",
+    // pgBackRest keeps the one full backup besides that is older than that: the window's first second needs it.
+    `repo1-retention-full=${windowDays(config.backup.any_second.window)}`,
+    "expire-auto=n",
+    "archive-async=n",
+    "compress-type=zst",
+    "start-fast=y",
+    `process-max=${Math.max(1, processors)}`,
+    `lock-path=${place.locks}`,
+    "log-level-file=off",
+    "log-level-console=off",
+    "log-level-stderr=warn",
+    "",
+    `[${place.stanza}]`,
+    `pg1-path=${dataDir}`,
+    `pg1-port=${node.port}`,
+    `pg1-socket-path=${layout.runDir}`,
+    "pg1-user=postgres",
+    "",
+  ].join("\n");
+}
+
+/** What a node's archive_command is: a command line for a shell, in which PostgreSQL puts a file in the place of %p. */
+export function archiveCommand(program: string, place: ArchivePlace, node: Pick<NodeConfig, "name">): string {
+  const words = [program, `--config=${confOf(place, node)}`, `--stanza=${place.stanza}`, "archive-push"];
+  return `${words.map((word) => shellWord(word).replaceAll("%", "%%")).join(" ")} "%p"`;
+}

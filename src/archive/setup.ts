@@ -1,0 +1,42 @@
+import type { Layout, NodeConfig } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import {
+  ensureDirectory,
+  passableFor,
+  readableBy,
+  writeFileIfChanged,
+  type Owner,
+} from "../system/files/files.ts";
+import { makeFolder } from "../system/files/folder.ts";
+import { confOf, type ArchivePlace } from "./place.ts";
+import type { Pgbackrest } from "./pgbackrest.ts";
+import { renderPgbackrest } from "./render.ts";
+
+/** Writes what pgBackRest needs to be told, and makes its folders. May be done again. */
+export async function writeConfigurations(
+  config: Config,
+  layout: Layout,
+  place: ArchivePlace,
+  { owner, processors }: { readonly owner: Owner | undefined; readonly processors: number },
+): Promise<void> {
+  await ensureDirectory(place.dir, passableFor(owner));
+  await makeFolder(place.locks, 0o700, owner);
+  await makeFolder(place.repository, 0o700, owner);
+  // Half of the processors: the databases are at work meanwhile.
+  const share = Math.floor(processors / 2);
+  for (const node of config.nodes) {
+    const text = renderPgbackrest(config, layout, place, node, share);
+    await writeFileIfChanged(confOf(place, node), text, readableBy(owner));
+  }
+}
+
+/** pgBackRest as it works for a node. */
+export function pgbackrestOf(
+  program: string,
+  place: ArchivePlace,
+  node: Pick<NodeConfig, "name">,
+  owner: Owner | undefined,
+  signal?: AbortSignal,
+): Pgbackrest {
+  return { program, conf: confOf(place, node), stanza: place.stanza, owner, signal };
+}

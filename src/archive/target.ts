@@ -1,0 +1,33 @@
+import type { BaseBackup } from "../model/archive-status.ts";
+import { parseLsn } from "../model/lsn.ts";
+import { basesFor, basesToEnd, type Kept } from "../cluster/window.ts";
+
+/** Up to where a cluster is recovered. */
+export type Target =
+  /** To the last commit that is not later. */
+  | { readonly kind: "time"; readonly at: number; readonly text: string }
+  /** To just before a transaction's commit. */
+  | { readonly kind: "xid"; readonly xid: string }
+  | { readonly kind: "lsn"; readonly lsn: string };
+
+/** As pgBackRest takes it. */
+export function targetArguments(target: Target): string[] {
+  if (target.kind === "time") return ["--type=time", `--target=${target.text}`];
+  if (target.kind === "lsn") return ["--type=lsn", `--target=${target.lsn}`];
+  return ["--type=xid", `--target=${target.xid}`, "--target-exclusive"];
+}
+
+/** Base backups from which a target can be reached, the likeliest first; none where it lies outside of the window. */
+export function basesToReach(target: Target, kept: Kept): BaseBackup[] {
+  if (target.kind === "time") return basesFor(kept, target.at);
+  // Which of them the transaction is younger than, only the WAL tells.
+  if (target.kind === "xid") return basesToEnd(kept);
+  const lsn = parseLsn(target.lsn);
+  return basesToEnd(kept).filter(({ stop_lsn }) => parseLsn(stop_lsn) < lsn);
+}
+
+/** As a person calls it. */
+export function targetWords(target: Target): string {
+  if (target.kind === "time") return target.text;
+  return target.kind === "lsn" ? `WAL position ${target.lsn}` : `before transaction ${target.xid}`;
+}

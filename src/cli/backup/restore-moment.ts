@@ -1,0 +1,157 @@
+import { odooPg } from "../../next-step.ts";
+import { openRepository } from "../../archive/base-backup.ts";
+import { withMoment, type RecoveredMoment } from "../../archive/moment.ts";
+import { basesToReach, targetWords, type Target } from "../../archive/target.ts";
+import { windowOf, windowWords, type Kept } from "../../cluster/window.ts";
+import { OdooPgError } from "../../errors.ts";
+import { parseLsn } from "../../model/lsn.ts";
+import { parseMoment } from "../../model/moment.ts";
+import type { Progress } from "../../progress.ts";
+import type { BackupSource } from "../../backup/source.ts";
+import { observeServer } from "../../postgres/sql/facts.ts";
+import { restoreFromMoment, type MomentOrder, type MomentReport } from "../../restore/at-moment.ts";
+import { readState } from "../../store/state.ts";
+import { hostTimeZone, now, waitUntil } from "../../system/clock.ts";
+import { serverOwner, type Context } from "../context.ts";
+import { lookAtKept } from "./window.ts";
+
+export interface MomentFlags {
+  readonly at: string | undefined;
+  readonly beforeXid: string | undefined;
+  readonly lsn: string | undefined;
+}
+
+/** Which moment is meant; undefined where none is. @throws OdooPgError usage */
+export function targetOf({ at, beforeXid, lsn }: MomentFlags): Target | undefined {
+  if ([at, beforeXid, lsn].filter((one) => one !== undefined).length > 1)
+    throw usage("--at, --before-xid and --lsn exclude each other.");
+  if (at !== undefined) {
+    const moment = parseMoment(at, hostTimeZone());
+    if (typeof moment === "string") throw usage(`${moment}.`);
+    return { kind: "time", at: moment.at, text: moment.utc };
+  }
+  if (beforeXid !== undefined) {
+    if (!/^\d{1,19}$/.test(beforeXid)) throw usage("--before-xid takes the number of a transaction.");
+    return { kind: "xid", xid: beforeXid };
+  }
+  if (lsn === undefined) return undefined;
+  try {
+    parseLsn(lsn);
+  } catch {
+    throw usage("--lsn takes a position in the WAL, such as 0/4A1B2C8.");
+  }
+  return { kind: "lsn", lsn };
+}
+
+function usage(message: string): OdooPgError {
+  return new OdooPgError("usage", {
+    message,
+    safe: "Nothing was changed.",
+    next: odooPg("restore", "DATABASE", "--at", "2026-11-21 09:41:07", "--as", "NEW_DATABASE"),
+  });
+}
+
+/** What was restored, and from when. */
+export interface FromMoment {
+  readonly report: MomentReport;
+  readonly lastChange: string | undefined;
+  readonly base: string;
+}
+
+/** Brings a database of another moment beside the live ones, or in the place of one. */
+export async function restoreAt(
+  context: Context,
+  source: BackupSource,
+  target: Target,
+  order: MomentOrder,
+  progress: Progress,
+): Promise<FromMoment> {
+  return await recovered(context, source, target, order.from, progress, async (moment, place) => ({
+    report: await restoreFromMoment(source, place, moment, order, progress),
+    lastChange: moment.lastChange,
+    base: moment.base,
+  }));
+}
+
+/** Recovers the cluster as it was. @param database the only one that is wanted */
+async function recovered<T>(
+  context: Context,
+  source: BackupSource,
+  target: Target,
+  database: string | undefined,
+  progress: Progress,
+  use: (moment: RecoveredMoment, place: Awaited<ReturnType<typeof openRepository>>["place"]) => Promise<T>,
+): Promise<T> {
+  const { config, layout } = context;
+  const owner = await serverOwner(context);
+  const repository = await openRepository(config, layout, owner, source.signal);
+  const asked = now();
+  const before = await lookAtKept(context, repository);
+  if (target.kind === "time" && target.at > asked) throw outside(target, before, "it is yet to come");
+  progress.step(null, "archive what was written until now");
+  const { timeline, preloaded } = await archiveAll(source);
+  // All that was written before is in the repository by now.
+  const kept = { ...before, end: asked };
+  const bases = basesToReach(target, kept);
+  if (!bases.length) throw outside(target, kept, "no base backup reaches it");
+  const state = await readState(layout);
+  const node = config.nodes.find(({ name }) => name === state?.primary);
+  if (!node) throw new Error("there is no primary here");
+  return await withMoment(
+    {
+      repository,
+      layout,
+      node,
+      owner,
+      installation: source.installation,
+      target,
+      bases,
+      timeline,
+      database,
+      preloaded,
+      processors: source.processors,
+      progress,
+      signal: source.signal,
+    },
+    async (moment) => await use(moment, repository.place),
+  );
+}
+
+function outside(target: Target, kept: Kept, why: string): OdooPgError {
+  return new OdooPgError("outside_window", {
+    message: `${targetWords(target)} cannot be brought back: ${why}. There is ${windowWords(windowOf(kept), now())}.`,
+    safe: "Nothing was changed.",
+    next: odooPg("backup", "window"),
+  });
+}
+
+/** Milliseconds for the segment that is written now to reach the repository. */
+const ARCHIVE_TIMEOUT = 120_000;
+
+/**
+ * Has everything that was written until now archived, and one commit after it: by a commit that is later a recovery knows
+ * that it has reached its moment, and a quiet cluster has none.
+ */
+async function archiveAll({ superuser }: BackupSource): Promise<{ timeline: number; preloaded: string }> {
+  return await superuser.use(async (session) => {
+    await session.query("SELECT pg_logical_emit_message(true, 'odoo-pg', 'now')");
+    const [row] = await session.query(
+      "SELECT pg_walfile_name(pg_switch_wal()) AS segment, current_setting('shared_preload_libraries') AS preloaded",
+    );
+    const segment = String(row?.["segment"]);
+    await waitUntil(
+      async () => {
+        const { archiver } = await observeServer(session);
+        return (archiver?.last_archived_wal ?? "") >= segment;
+      },
+      {
+        what: `${segment} to be archived`,
+        timeout: ARCHIVE_TIMEOUT,
+        interval: 200,
+        next: odooPg("logs", "agent"),
+      },
+    );
+    const { timeline } = await observeServer(session);
+    return { timeline, preloaded: String(row?.["preloaded"]) };
+  });
+}

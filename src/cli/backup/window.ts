@@ -1,0 +1,47 @@
+import { ARCHIVE_TIMEOUT_SECONDS } from "../../config/settings/archiving.ts";
+import { openRepository, type OpenRepository } from "../../archive/base-backup.ts";
+import { listBases } from "../../archive/pgbackrest.ts";
+import { readArchive } from "../../archive/record.ts";
+import { archivedUpTo, windowOf, windowWords, type Kept, type Window } from "../../cluster/window.ts";
+import type { ExitStatus } from "../../errors.ts";
+import type { ServerFacts } from "../../model/observation.ts";
+import { observeServer } from "../../postgres/sql/facts.ts";
+import { Superuser } from "../../postgres/sql/superuser.ts";
+import { readState } from "../../store/state.ts";
+import { now } from "../../system/clock.ts";
+import { serverOwner, type Context } from "../context.ts";
+
+/** Which seconds can be brought back. @throws OdooPgError config_invalid where any second is off, not_running */
+export async function backupWindow(context: Context, { json }: { json: boolean }): Promise<ExitStatus> {
+  const window = await lookAtWindow(context);
+  const { output } = context;
+  if (json) output.out(JSON.stringify({ version: 1, ...window }, undefined, 2));
+  else output.out(windowWords(window, now()));
+  return 0;
+}
+
+export async function lookAtWindow(context: Context): Promise<Window> {
+  const { config, layout } = context;
+  return windowOf(
+    await lookAtKept(context, await openRepository(config, layout, await serverOwner(context))),
+  );
+}
+
+/** What the repository itself says, and the primary, where it answers. */
+export async function lookAtKept(
+  { config, layout }: Context,
+  { pgbackrest, systemIdentifier }: OpenRepository,
+): Promise<Kept> {
+  const [bases, { archiving }, state] = await Promise.all([
+    listBases(pgbackrest, systemIdentifier),
+    readArchive(layout),
+    readState(layout),
+  ]);
+  const node = config.nodes.find(({ name }) => name === state?.primary);
+  const facts: ServerFacts | undefined =
+    node &&
+    (await Superuser.of(layout, node)
+      .use(observeServer, { connectTimeout: 5000 })
+      .catch(() => undefined));
+  return { bases, archiving, end: archivedUpTo(facts, { bases }, ARCHIVE_TIMEOUT_SECONDS) };
+}

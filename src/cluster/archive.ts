@@ -1,0 +1,79 @@
+import { ARCHIVE_TIMEOUT_SECONDS } from "../config/settings/archiving.ts";
+import type { Archiving, ArchiveStatus } from "../model/archive-status.ts";
+import { warning, type FoundWarning } from "../model/warnings.ts";
+import { odooPg } from "../next-step.ts";
+import type { NodeView } from "./view.ts";
+import {
+  archivedUpTo,
+  isArchivingFailing,
+  segmentsWaiting,
+  windowOf,
+  type Kept,
+  type Window,
+} from "./window.ts";
+
+/** Finished segments that wait, above which archiving is late. */
+const MANY = 32;
+
+export interface ArchiveView {
+  /** Whether any second is to be restorable. */
+  readonly enabled: boolean;
+  readonly primary: NodeView | undefined;
+  readonly status?: ArchiveStatus | undefined;
+  readonly archiving?: Archiving | undefined;
+}
+
+/** What is known of any second; undefined where it is off. */
+function keptOf({ enabled, primary, status, archiving }: ArchiveView): Kept | undefined {
+  if (!enabled) return undefined;
+  return {
+    bases: status?.bases ?? [],
+    archiving,
+    end: archivedUpTo(primary?.facts, status, ARCHIVE_TIMEOUT_SECONDS),
+  };
+}
+
+export function knownWindow(view: ArchiveView): Window | null {
+  const kept = keptOf(view);
+  return kept ? windowOf(kept) : null;
+}
+
+/** What is wrong with archiving, whoever's command it is, and with base backups. */
+export function archiveWarnings(view: ArchiveView): FoundWarning[] {
+  const { primary, enabled, archiving, status } = view;
+  const found: FoundWarning[] = [];
+  const facts = primary?.facts;
+  if (enabled && archiving?.archiving === false) {
+    found.push(
+      warning("window_broken", {
+        message: `WAL is given up, as it cannot be archived: nothing that is younger than ${archiving.since} can be brought back to the second.`,
+        next: odooPg("up"),
+      }),
+    );
+  } else if (primary && isArchivingFailing(facts)) {
+    found.push(
+      warning("archiver_failing", {
+        node: primary.name,
+        message: `${primary.name} cannot archive ${facts?.archiver?.last_failed_wal ?? "its WAL"}: it piles up on its disk.`,
+        next: odooPg("logs", primary.name),
+      }),
+    );
+  } else if (primary && segmentsWaiting(facts) > MANY) {
+    found.push(
+      warning("archiver_late", {
+        node: primary.name,
+        message: `${primary.name} has ${segmentsWaiting(facts)} finished WAL segments that wait to be archived.`,
+        next: odooPg("logs", primary.name),
+      }),
+    );
+  }
+  if (enabled && typeof status?.error === "string") {
+    found.push(
+      warning("base_backup_failed", {
+        message: `The last base backup failed: ${status.error}`,
+        next: odooPg("logs", "backup"),
+      }),
+    );
+  }
+  return found;
+}

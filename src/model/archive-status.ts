@@ -1,0 +1,48 @@
+import * as z from "zod";
+import { sentence } from "./sentence.ts";
+
+const moment = z.iso.datetime();
+
+const baseBackup = z.object({
+  label: z.string(),
+  type: z.enum(["full", "diff", "incr"]),
+  started_at: moment,
+  /** From here on, with the WAL since, every second can be made. */
+  stopped_at: moment,
+  stop_lsn: z.string(),
+  /** Of the cluster, and of what the repository got for it. */
+  database_bytes: z.number(),
+  repository_bytes: z.number(),
+});
+export type BaseBackup = z.output<typeof baseBackup>;
+
+/** The file that the last base backup left: `archive-status.json` in the state directory. */
+export const archiveStatusSchema = z.object({
+  version: z.literal(1),
+  written_at: moment,
+  /** When a run of each kind was last begun. */
+  begun: z.object({ full: moment.nullable(), diff: moment.nullable() }),
+  /** The oldest first. */
+  bases: baseBackup.array(),
+  /** Of the last run; one line. Null where it went well. */
+  error: sentence.nullable(),
+});
+export type ArchiveStatus = z.output<typeof archiveStatusSchema>;
+
+const gap = z.object({ from: moment, to: moment });
+export type Gap = z.output<typeof gap>;
+
+/** Whether WAL is taken into the repository, and what it lacks: `archive/archiving.json` in the state directory. */
+export const archivingSchema = z.object({
+  format: z.literal(1),
+  /** The pgBackRest that does it. */
+  program: z.string(),
+  /** Whose WAL. */
+  system_identifier: z.string(),
+  archiving: z.boolean(),
+  /** Since when it is so. Where nothing is archived: all that is younger may be missing. */
+  since: moment,
+  /** Times whose WAL is missing, the oldest first. */
+  gaps: gap.array(),
+});
+export type Archiving = z.output<typeof archivingSchema>;

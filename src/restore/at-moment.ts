@@ -1,0 +1,138 @@
+import type { RecoveredMoment } from "../archive/moment.ts";
+import type { ArchivePlace } from "../archive/place.ts";
+import { NO_CHECKS } from "../backup/manifest.ts";
+import { createBackup, type MadeBackup } from "../backup/create.ts";
+import { placeOf, type BackupPlace } from "../backup/place.ts";
+import type { BackupSource } from "../backup/source.ts";
+import { OdooPgError } from "../errors.ts";
+import { odooPg } from "../next-step.ts";
+import { printableLine } from "../printable.ts";
+import type { Progress } from "../progress.ts";
+import { releaseLock, takeLock } from "../store/lock.ts";
+import { monotonic, pause } from "../system/clock.ts";
+import { ensureDirectory, kindOf, removeTree } from "../system/files/files.ts";
+import { SqlError } from "../system/sql/sql.ts";
+import { ownPid } from "../system/process/process.ts";
+import { restoreDatabase, type RestoreOrder, type RestoreReport } from "./restore.ts";
+
+/** Milliseconds that a backup which is being made is waited for. */
+const BACKUP_TIMEOUT = 3_600_000;
+
+export interface MomentOrder extends Omit<RestoreOrder, "input" | "part"> {
+  /** The database as it was called then. */
+  readonly from: string;
+  /** Whether a missing attachment fails it. */
+  readonly requireAttachments: boolean;
+}
+
+export interface MomentReport extends RestoreReport {
+  /** Attachments of that moment that are nowhere any more: how many, and the first names. */
+  readonly missing: { readonly count: number; readonly first: readonly string[] };
+}
+
+/**
+ * Brings a database of another moment beside the live ones: an ordinary backup is made from the recovered cluster, with the
+ * attachments that it names from the pool or from the live filestore, and restored as any other. It is compared and gets
+ * its name as any other; then it is removed.
+ */
+export async function restoreFromMoment(
+  source: BackupSource,
+  archive: ArchivePlace,
+  moment: RecoveredMoment,
+  order: MomentOrder,
+  progress: Progress,
+): Promise<MomentReport> {
+  // What another run prunes meanwhile could be what is taken from the pool.
+  return await withPoolHeld(source, progress, async () => {
+    await removeTree(archive.copies);
+    await ensureDirectory(archive.copies);
+    try {
+      const place: BackupPlace = { ...placeOf(archive.copies), pool: source.place.pool };
+      const made = await copyOut(source, place, moment, order, progress);
+      const missing = missingIn(made);
+      if (order.requireAttachments && missing.count > 0) throw attachmentsMissing(order, missing);
+      const { manifest, folder } = made;
+      const backup = { id: manifest.id, folder, manifest, checks: NO_CHECKS };
+      const input = { kind: "backup" as const, backup, place };
+      const report = await restoreDatabase(source, { ...order, input }, progress);
+      return { ...report, missing };
+    } finally {
+      await removeTree(archive.copies);
+    }
+  });
+}
+
+async function copyOut(
+  source: BackupSource,
+  place: BackupPlace,
+  { superuser }: RecoveredMoment,
+  { from }: MomentOrder,
+  progress: Progress,
+): Promise<MadeBackup> {
+  const { config } = source;
+  const then: BackupSource = {
+    ...source,
+    config: { ...config, backup: { ...config.backup, custom: true, plain: false, role_passwords: false } },
+    place,
+    superuser,
+    replicas: [],
+  };
+  try {
+    return await createBackup(then, from, () => ["hourly"], progress);
+  } catch (error) {
+    // 3D000 invalid_catalog_name
+    if (!(error instanceof SqlError) || error.code !== "3D000") throw error;
+    const names = await superuser.use((session) =>
+      session.query("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1"),
+    );
+    throw new OdooPgError("database_unknown", {
+      message: `There was no database "${from}" at that moment. There were: ${names.map((row) => printableLine(String(row["datname"]))).join(", ")}.`,
+      safe: "Nothing was changed.",
+      next: "Name it as it was called then.",
+      cause: error,
+    });
+  }
+}
+
+function missingIn({ manifest: { filestore }, folderMissing }: MadeBackup): MomentReport["missing"] {
+  if (filestore.included) return filestore.missing;
+  return folderMissing ? { count: 1, first: ["the whole folder of the filestore"] } : { count: 0, first: [] };
+}
+
+function attachmentsMissing({ from }: MomentOrder, { count, first }: MomentReport["missing"]): OdooPgError {
+  return new OdooPgError("restore_failed", {
+    message: `${count} attachments of "${from}" at that moment are neither in the pool nor in a filestore.`,
+    details: first,
+    safe: "Nothing was changed.",
+    next: "The same command without --require-attachments restores all else.",
+  });
+}
+
+async function withPoolHeld<T>(
+  { place, owner }: BackupSource,
+  progress: Progress,
+  act: () => Promise<T>,
+): Promise<T> {
+  await ensurePlace(place, owner);
+  const begun = monotonic();
+  for (let told = false; ; told = true) {
+    try {
+      await takeLock(place.lockFile, ownPid);
+      break;
+    } catch (error) {
+      const held = error instanceof OdooPgError && error.code === "locked";
+      if (!held || monotonic() - begun > BACKUP_TIMEOUT) throw error;
+      if (!told) progress.note("a backup is being made: it is waited for", odooPg("status"));
+      await pause(1000);
+    }
+  }
+  try {
+    return await act();
+  } finally {
+    await releaseLock(place.lockFile, ownPid);
+  }
+}
+
+async function ensurePlace({ dir }: BackupPlace, owner: BackupSource["owner"]): Promise<void> {
+  if ((await kindOf(dir)) === undefined) await ensureDirectory(dir, { mode: 0o700, owner });
+}

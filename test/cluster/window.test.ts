@@ -1,0 +1,141 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { basesFor, isQueueFull, segmentsWaiting, windowOf, type Kept } from "../../src/cluster/window.ts";
+import { primaryFacts } from "../support/observations.ts";
+
+const T0 = Date.parse("2026-11-21T00:00:00Z");
+const at = (minute: number): string => new Date(T0 + minute * 60_000).toISOString();
+
+function base(start: number, stop: number) {
+  return {
+    label: `${start}F`,
+    type: "full" as const,
+    started_at: at(start),
+    stopped_at: at(stop),
+    stop_lsn: "0/1",
+    database_bytes: 1,
+    repository_bytes: 1,
+  };
+}
+
+function kept(
+  bases: readonly (readonly [number, number])[],
+  gaps: readonly (readonly [number, number])[],
+  end: number,
+): Kept {
+  return {
+    bases: bases.map(([start, stop]) => base(start, stop)),
+    archiving: {
+      archiving: true,
+      since: at(0),
+      gaps: gaps.map(([from, to]) => ({ from: at(from), to: at(to) })),
+    },
+    end: T0 + end * 60_000,
+  };
+}
+
+describe("the window", () => {
+  test("begins where the first base backup was whole, and ends with the WAL", () => {
+    const window = windowOf(
+      kept(
+        [
+          [10, 12],
+          [100, 105],
+        ],
+        [],
+        200,
+      ),
+    );
+    expect(window).toMatchObject({ from: at(12), to: at(200), gaps: [], base_backups: 2 });
+  });
+
+  test("has none without a base backup", () => {
+    expect(windowOf(kept([], [], 200))).toMatchObject({ from: null, to: null, gaps: [] });
+  });
+
+  test("has a gap from where WAL is missing to the next base backup that was begun after it", () => {
+    const lacking = kept(
+      [
+        [10, 12],
+        [55, 65],
+        [100, 105],
+      ],
+      [[50, 60]],
+      200,
+    );
+    expect(windowOf(lacking).gaps).toEqual([{ from: at(50), to: at(105) }]);
+  });
+
+  test("ends where WAL was given up, while it is", () => {
+    const broken: Kept = {
+      ...kept([[10, 12]], [], 200),
+      archiving: { archiving: false, since: at(90), gaps: [] },
+    };
+    expect(windowOf(broken)).toMatchObject({ from: at(12), to: at(90), archiving: false });
+  });
+
+  test("never counts a moment in whose way WAL is missing", () => {
+    const minutes = fc.integer({ min: 0, max: 1000 });
+    const pair = fc
+      .tuple(minutes, minutes)
+      .map(([a, b]): [number, number] => (a < b ? [a, b + 1] : [b, a + 1]));
+    fc.assert(
+      fc.property(fc.array(pair), fc.array(pair), minutes, (bases, gaps, minute) => {
+        const sorted = bases.toSorted((a, b) => a[1] - b[1]);
+        const all = kept(
+          sorted,
+          gaps.toSorted((a, b) => a[0] - b[0]),
+          2000,
+        );
+        const moment = T0 + minute * 60_000;
+        const found = basesFor(all, moment);
+        for (const one of found) {
+          const [start, stop] = [Date.parse(one.started_at), Date.parse(one.stopped_at)];
+          expect(stop).toBeLessThan(moment);
+          for (const [from, to] of gaps)
+            expect(T0 + to * 60_000 <= start || T0 + from * 60_000 >= moment).toBe(true);
+        }
+        const window = windowOf(all);
+        const inGap = window.gaps.some(
+          (gap) => Date.parse(gap.from) < moment && moment <= Date.parse(gap.to),
+        );
+        const inside =
+          window.from !== null &&
+          Date.parse(window.from) < moment &&
+          moment <= Date.parse(window.to ?? "") &&
+          !inGap;
+        expect(found.length > 0).toBe(inside);
+      }),
+    );
+  });
+});
+
+describe("WAL that waits", () => {
+  test("is counted from the last archived segment to the one that is written", () => {
+    const facts = primaryFacts({
+      timeline: 1,
+      current_lsn: 0x1_0300_0010n,
+      archiver: {
+        last_archived_wal: "0000000100000000000000FE",
+        last_archived_at: 0,
+        last_failed_wal: null,
+        last_failed_at: null,
+      },
+    });
+    expect(segmentsWaiting(facts)).toBe(4);
+    expect(segmentsWaiting({ ...facts, timeline: 2 })).toBe(0);
+    expect(segmentsWaiting({ ...facts, archiver: null })).toBe(0);
+  });
+
+  test("is given up before it takes half of what would be free", () => {
+    const segmentBytes = 16 * 1024 * 1024;
+    fc.assert(
+      fc.property(fc.nat(1e6), fc.nat(1e13), fc.nat(1e13), (segments, totalBytes, freeBytes) => {
+        const full = isQueueFull({ segments, segmentBytes }, { totalBytes, freeBytes });
+        const bytes = segments * segmentBytes;
+        if (segments > 4 && bytes > freeBytes) expect(full).toBe(true);
+        if (segments <= 4) expect(full).toBe(false);
+      }),
+    );
+  });
+});

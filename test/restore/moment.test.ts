@@ -1,0 +1,181 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { windowSchema } from "../../src/cluster/window.ts";
+import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
+import type { Session } from "../support/pg.ts";
+import { processesUsing } from "../support/processes.ts";
+import { waitFor } from "../support/wait.ts";
+
+let cluster: ThrowawayCluster;
+let filestore: string;
+
+const windowDocument = windowSchema.extend({ version: z.literal(1) });
+
+/** A mark, and a moment after it before the next: in the database's own time. */
+async function mark(session: Session): Promise<string> {
+  await session.rows("INSERT INTO marks DEFAULT VALUES");
+  await session.rows("SELECT pg_sleep(0.002)");
+  const [row] = await session.rows("SELECT clock_timestamp()::text AS now");
+  await session.rows("SELECT pg_sleep(0.002)");
+  return String(row?.["now"]);
+}
+
+async function marksIn(database: string): Promise<number> {
+  const session = await cluster.onPrimary("postgres", database);
+  const [row] = await session.rows("SELECT count(*)::int AS marks FROM marks");
+  await session.close();
+  return Number(row?.["marks"]);
+}
+
+async function windowNow(): Promise<z.output<typeof windowDocument>> {
+  return windowDocument.parse(await cluster.json(["backup", "window"]));
+}
+
+beforeAll(async () => {
+  cluster = await throwawayCluster({
+    config: {
+      backup: { schedule: "0 0 1 1 *", drill_schedule: "off", any_second: { enabled: true } },
+    },
+  });
+  filestore = join(cluster.folder, "filestore");
+  cluster.configure({ odoo: { filestore } });
+  mkdirSync(filestore, { recursive: true, mode: 0o755 });
+  await cluster.up();
+  await makeOdooDatabase({ superuser: cluster.superuser(), database: "shop", filestore, attachments: 3 });
+  const session = await cluster.onPrimary("postgres", "shop");
+  await session.rows("CREATE TABLE marks (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())");
+  await session.rows("ALTER TABLE marks OWNER TO odoo");
+  await session.close();
+  await waitFor("the window to begin", async () => {
+    const { from } = await windowNow();
+    return from !== null && Date.parse(from) < Date.now();
+  });
+});
+
+/** What a restore of a moment works with, and must not leave. */
+function leftOvers(): string[] {
+  const archive = join(cluster.stateDir, "archive");
+  const moments = join(archive, "moments");
+  return [
+    ...(existsSync(moments) ? readdirSync(moments) : []),
+    ...readdirSync(archive).filter((name) => name === "copies" || name === "moment.lock"),
+  ];
+}
+
+describe("any second", () => {
+  test("comes back beside the live database with its attachments, to the commit", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    await mark(session);
+    await mark(session);
+    const name = writeAttachment(join(filestore, "shop"), "of that second");
+    await session.rows(
+      `INSERT INTO ir_attachment (name, type, store_fname) VALUES ('late', 'binary', '${name}')`,
+    );
+    const at = await mark(session);
+    // The pool has the file, and afterwards it is dropped and collected.
+    expect((await cluster.run(["backup", "create", "shop"])).exitCode).toBe(0);
+    await mark(session);
+    await session.rows(`DELETE FROM ir_attachment WHERE store_fname = '${name}'`);
+    rmSync(join(filestore, "shop", name));
+    await session.close();
+
+    const ran = await cluster.run([
+      "restore",
+      "shop",
+      "--at",
+      at,
+      "--as",
+      "shop_then",
+      "--require-attachments",
+    ]);
+    expect(ran.stderr + ran.stdout).toContain("compared and complete");
+    expect(ran.exitCode).toBe(0);
+    expect(await marksIn("shop_then")).toBe(3);
+    expect(await marksIn("shop")).toBe(4);
+    expect(existsSync(join(filestore, "shop_then", name))).toBe(true);
+    expect(leftOvers()).toEqual([]);
+  });
+
+  test("outside of the window is refused, and the window told", async () => {
+    const { from } = await windowNow();
+    for (const at of ["2001-01-01 00:00:00Z", "2099-01-01 00:00:00Z"]) {
+      const ran = await cluster.run(["restore", "shop", "--at", at, "--as", "never"]);
+      expect(ran.exitCode).toBe(2);
+      expect(ran.stderr).toContain(`any second from ${from?.slice(0, 19).replace("T", " ")}`);
+    }
+    const unread = await cluster.run(["restore", "shop", "--at", "yesterday", "--as", "never"]);
+    expect(unread.stderr).toContain("is no moment");
+    expect(leftOvers()).toEqual([]);
+  });
+
+  test("names the databases of then, where there was none of the name", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    const at = await mark(session);
+    await session.close();
+    const ran = await cluster.run(["restore", "crm", "--at", at, "--as", "crm_then"]);
+    expect(ran.stderr).toContain('There was no database "crm" at that moment');
+    expect(ran.stderr).toContain("shop");
+  });
+
+  test("before a switchover and after it comes back, and the new primary archives", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    const before = await mark(session);
+    const count = await marksIn("shop");
+    await mark(session);
+    await session.close();
+    expect((await cluster.run(["switchover"])).exitCode).toBe(0);
+    const later = await cluster.onPrimary("postgres", "shop");
+    const after = await mark(later);
+    await mark(later);
+    await later.close();
+    for (const [at, name, marks] of [
+      [before, "before", count],
+      [after, "after", count + 2],
+    ] as const) {
+      const ran = await cluster.run(["restore", "shop", "--at", at, "--as", name]);
+      expect(ran.stderr + ran.stdout).toContain("compared and complete");
+      expect(await marksIn(name)).toBe(marks);
+    }
+  });
+
+  test("restored by a process that is killed leaves nothing, and the next try works", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    const at = await mark(session);
+    const count = await marksIn("shop");
+    await session.close();
+    const moments = join(cluster.stateDir, "archive", "moments");
+    const running = cluster.start(["restore", "shop", "--at", at, "--as", "killed"]);
+    await waitFor("the recovered cluster", () =>
+      readdirSync(moments).some((name) => existsSync(join(moments, name, "data", "postmaster.pid"))),
+    );
+    running.signal("SIGKILL");
+    await running.ended;
+    await waitFor("its server to be gone", () => processesUsing(moments).length === 0);
+    const ran = await cluster.run(["restore", "shop", "--at", at, "--as", "killed"]);
+    expect(ran.stderr + ran.stdout).toContain("compared and complete");
+    expect(await marksIn("killed")).toBe(count);
+    expect(leftOvers()).toEqual([]);
+  });
+
+  test("is told broken at once where the repository takes nothing", async () => {
+    const repository = `${cluster.stateDir}.archive`;
+    renameSync(repository, `${repository}.away`);
+    const session = await cluster.onPrimary();
+    await session.rows("SELECT pg_logical_emit_message(true, 'test', 'x')");
+    await session.rows("SELECT pg_switch_wal()");
+    await waitFor("the warning", async () =>
+      (await cluster.status()).warnings.some(({ code }) => code === "archiver_failing"),
+    );
+    rmSync(repository, { recursive: true, force: true });
+    renameSync(`${repository}.away`, repository);
+    await session.rows("SELECT pg_logical_emit_message(true, 'test', 'x')");
+    await session.rows("SELECT pg_switch_wal()");
+    await waitFor("the WAL to be archived", async () => (await cluster.status()).verdict === "ok", {
+      timeout: 90_000,
+    });
+    await session.close();
+  }, 120_000);
+});
