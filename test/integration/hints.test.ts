@@ -98,7 +98,10 @@ test("a backup is found by its path as by its id, and a misspelt one is answered
   await fails(["backup", "show", wrong], `Did you mean "${id}"?`);
   await fails(["backup", "verify", wrong], `Did you mean "${id}"?`);
   await fails(["restore", wrong, "--as", "again"], `Did you mean "${id}"?`);
-  await fails(["restore", "shop", "--as", "again"], `The newest backup of database "shop" is ${id}.`);
+  // The name of a database stands for its newest backup.
+  const byName = await cluster.run(["backup", "show", "shop"]);
+  expect([byName.exitCode, byName.stdout]).toEqual([0, expect.stringContaining(id)]);
+  await fails(["backup", "show", "shpo"], `The newest backup of database "shop" is ${id}.`);
   await fails(["restore", id, "--replace", "shpo", "--confirm", "shpo"], 'Did you mean "shop"?');
 
   const { folder } = backupSchema.parse(await cluster.json(["backup", "show", id])).backup;
