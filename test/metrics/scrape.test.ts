@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
 import { METRICS } from "../../src/metrics/registry.ts";
 import { nodeProcesses } from "../faults/node-processes.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
@@ -44,6 +46,28 @@ const complete = (all: readonly Series[]): boolean =>
   seriesOf(all, "odoo_pg_odoo_info").length > 0 &&
   // Not known until the replica has replayed a first transaction.
   seriesOf(all, "odoo_pg_node_lag_seconds").length > 0;
+
+/** Panels of our dashboard that show something only when something was done, or is wrong. */
+const EMPTY_WHEN_WELL: readonly string[] = [
+  "Warnings",
+  "Replicas that left the pool, by the hour",
+  "Longest transaction",
+];
+
+const dashboardSchema = z.object({
+  panels: z.object({ title: z.string(), targets: z.object({ expr: z.string() }).array().optional() }).array(),
+});
+
+/** The panels of our dashboard with what they ask, its variables filled in. */
+function panels(): readonly { readonly title: string; readonly expressions: readonly string[] }[] {
+  const file = new URL("../../monitoring/grafana-odoo-pg.json", import.meta.url);
+  const { panels: all } = dashboardSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  const filledIn = (expression: string): string =>
+    expression.replaceAll(/\$(?:cluster|datname)\b/g, ".*").replaceAll("$__rate_interval", "1m");
+  return all.flatMap(({ title, targets }) =>
+    targets ? [{ title, expressions: targets.map(({ expr }) => filledIn(expr)) }] : [],
+  );
+}
 
 beforeAll(async () => {
   const port = await freePort();
@@ -197,6 +221,17 @@ test("a real Prometheus scrapes it twice and answers questions, each node by its
   );
   expect(hits).toHaveLength(1);
   expect(hits[0]?.value).toBeGreaterThan(0);
+
+  // Grafana fills in its variables, and asks Prometheus the same.
+  const told = await scrape();
+  for (const { title, expressions } of panels()) {
+    const names = expressions.flatMap((expression) => expression.match(/\b(?:odoo_pg|pg)_\w+/g) ?? []);
+    expect([title, names.filter((name) => !Object.hasOwn(METRICS, name))]).toEqual([title, []]);
+    const answers = await Promise.all(expressions.map((expression) => prometheus.query(expression)));
+    const isTold = names.every((name) => told.includes(`\n${name}{`) || told.includes(`\n${name} `));
+    if (isTold && !EMPTY_WHEN_WELL.includes(title))
+      expect([title, answers.flat().length > 0]).toEqual([title, true]);
+  }
 });
 
 test("a server that hangs is told as down, and the others are told as ever; back again it is told as before", async () => {
