@@ -7,6 +7,8 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureRoles } from "../odoo/roles.ts";
 import { settleRights } from "../odoo/rights.ts";
+import { STATEMENT_COUNTS } from "../config/settings/plain.ts";
+import { ensureStatementCounts } from "../postgres/sql/statement-counts.ts";
 import { ensureTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
@@ -301,6 +303,12 @@ async function start(runtime: Runtime, handle: NodeHandle, progress: Progress): 
   }
 }
 
+function countsByConfiguration({ config, kept }: Runtime): boolean {
+  const libraries =
+    config.postgres.parameters["shared_preload_libraries"] ?? kept["shared_preload_libraries"];
+  return libraries?.split(",").some((name) => name.trim() === STATEMENT_COUNTS) === true;
+}
+
 /** What the primary holds for the cluster: roles, the template, one slot for each replica and none for others. */
 async function keepInStep(
   runtime: Runtime,
@@ -332,6 +340,9 @@ async function keepInStep(
       const tell = (text: string): void => progress.step(primary.node.name, text);
       await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role, tell);
       await settleRights(primary.superuser, session, launch ? () => {} : tell);
+      // By the configuration, not by what runs: a restart for it comes later.
+      if (countsByConfiguration(runtime) && (await ensureStatementCounts(session)) && !launch)
+        tell("what statements take is shown from now on");
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {

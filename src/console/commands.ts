@@ -48,6 +48,9 @@ export function argumentsOf(action: Action): readonly string[] {
     case "accept_setting":
       args = ["tune", "--apply", `--only=${action.setting}`];
       break;
+    case "count_statements":
+      args = ["statements", "enable"];
+      break;
     case "test_alarms":
       args = ["alarms", "test"];
       break;
@@ -137,6 +140,7 @@ export function planOf(action: Action): Plan {
     case "test_alarms":
       plan = words("A test is sent through each channel that the configuration names. Nothing else happens.");
       break;
+    case "count_statements":
     case "accept_setting":
       plan = { kind: "dry run", args: [...argumentsOf(action), "--dry-run"] };
       break;
@@ -162,7 +166,7 @@ export function problemOf(action: Action, configFile: string | undefined): strin
   const backup = action.kind === "restore_copy" || action.kind === "prove" ? action.backup : undefined;
   if (backup !== undefined && (backup.includes("/") || !isBackupId(backup)))
     return `"${backup}" is not the id of a backup`;
-  if (action.kind === "accept_setting" && configFile === undefined)
+  if ((action.kind === "accept_setting" || action.kind === "count_statements") && configFile === undefined)
     return "this cluster was started without a configuration file, so there is none to write into";
   return undefined;
 }

@@ -78,6 +78,9 @@ function argumentsOfReading(reading: Reading): readonly string[] {
     case "backups":
       args = ["backup", "list", "--json"];
       break;
+    case "statements":
+      args = ["statements", "list", "--json"];
+      break;
     case "log": {
       const { of, match = "" } = reading;
       const only = match === "" ? [] : [`--match=${match}`];

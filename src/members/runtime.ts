@@ -16,7 +16,7 @@ import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import type { Settings } from "../config/settings/table.ts";
 import { keptSettings } from "../store/kept-settings.ts";
-import type { Installation } from "../postgres/installation.ts";
+import { librariesOf, type Installation } from "../postgres/installation.ts";
 import type { MachineFacts } from "../postgres/render.ts";
 import type { StartOptions } from "../postgres/server.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
@@ -187,7 +187,7 @@ export async function changeState(
 /** Has the record hold what is chosen for the cluster. */
 export async function keepSettings(runtime: Runtime): Promise<void> {
   const { state, installation } = runtime;
-  runtime.kept = await keptSettings(runtime, state, installation.major);
+  runtime.kept = await keptSettings(runtime, state, installation.major, await librariesOf(installation));
   const made = state.system_identifier !== null;
   const consistency = made ? state.consistency : runtime.config.endpoints.read.consistency;
   if (JSON.stringify(state.settings) === JSON.stringify(runtime.kept) && state.consistency === consistency)

@@ -21,6 +21,8 @@ export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("drop_database"), database: name }),
   /** Writes one setting that `tune` advises into the configuration file. */
   z.strictObject({ kind: z.literal("accept_setting"), setting: name }),
+  /** Has the servers of an earlier cluster count their statements. */
+  z.strictObject({ kind: z.literal("count_statements") }),
   z.strictObject({ kind: z.literal("test_alarms") }),
   z.strictObject({ kind: z.literal("cancel_session"), pid: z.int().positive() }),
   z.strictObject({ kind: z.literal("terminate_session"), pid: z.int().positive() }),

@@ -8,6 +8,7 @@ export const readingSchema = z.discriminatedUnion("what", [
   z.strictObject({ what: z.literal("roles") }),
   z.strictObject({ what: z.literal("alarms") }),
   z.strictObject({ what: z.literal("backups") }),
+  z.strictObject({ what: z.literal("statements") }),
   z.strictObject({
     what: z.literal("log"),
     of: z.string().min(1).max(100),

@@ -1,7 +1,8 @@
 import { ALL_PACKAGES, type Install } from "../system/install.ts";
 import path from "node:path";
+import { STATEMENT_COUNTS } from "../config/settings/plain.ts";
 import { OdooPgError } from "../errors.ts";
-import { isExecutable, namesIn } from "../system/files/files.ts";
+import { isExecutable, kindOf, namesIn } from "../system/files/files.ts";
 import { run } from "../system/process/process.ts";
 
 /** Lowest major version that works. Source: Odoo 19.0 `release.py`, MIN_PG_VERSION. */
@@ -29,6 +30,18 @@ export interface Installation {
 
 export function programOf(installation: Installation, name: string): string {
   return path.join(installation.binDir, name);
+}
+
+/** Where packages keep the libraries of a server: Debian's and Red Hat's, Homebrew's and those built from source. */
+const LIBRARY_FOLDERS = ["../lib", "../lib/postgresql"];
+
+/** Those of the libraries that odoo-pg has servers load which are installed. */
+export async function librariesOf({ binDir }: Pick<Installation, "binDir">): Promise<readonly string[]> {
+  const files = LIBRARY_FOLDERS.flatMap((folder) =>
+    [".so", ".dylib"].map((ending) => path.join(binDir, folder, `${STATEMENT_COUNTS}${ending}`)),
+  );
+  const found = await Promise.all(files.map(async (file) => (await kindOf(file)) !== undefined));
+  return found.includes(true) ? [STATEMENT_COUNTS] : [];
 }
 
 export interface InstallationOptions {

@@ -14,11 +14,13 @@ const MOST_BUFFERS = 1 / 2;
  * The settings that were chosen for a cluster when it was made; for one that is not made yet, or whose machine has
  * shrunk below what they need, what is right on the machine as it is now.
  * @param major of the server, where it is known
+ * @param libraries that the servers can load
  */
 export async function keptSettings(
   { config, layout, machine }: { config: Config; layout: Layout; machine: Machine },
   state: ClusterState | undefined,
   major: number | undefined,
+  libraries: readonly string[] = [],
 ): Promise<Settings> {
   if (state && state.system_identifier !== null) {
     const settings = state.settings ?? settingsOf01(machine.memoryBytes);
@@ -27,7 +29,7 @@ export async function keptSettings(
   const [node] = config.nodes;
   if (!node) throw new Error("A configuration has at least one node.");
   const { figures } = await seeFigures(config, nodeLayoutOf(layout, node).dataDir, machine.platform);
-  return settingsToKeep(figures, major);
+  return settingsToKeep(figures, major, libraries);
 }
 
 function fits({ shared_buffers }: Settings, memoryBytes: number): boolean {

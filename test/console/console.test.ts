@@ -438,6 +438,9 @@ describe("what stands behind the overview", () => {
     }),
     roles: z.object({ roles: z.object({ name: z.string(), databases: z.string().array() }).array() }),
     alarms: z.object({ alarms: z.unknown().array(), failing_channels: z.unknown().array() }),
+    statements: z.object({
+      statements: z.object({ statement: z.string(), share: z.number() }).array().min(1),
+    }),
     backups: z.object({ dir: z.string(), backups: z.unknown().array(), unreadable: z.unknown().array() }),
   };
 

@@ -34,6 +34,27 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await doctor(context, { odooConf: text("odooConf"), json });
       }),
     );
+  const statements = command("statements", "what takes the time of the primary: list, enable");
+  add(statements, "list", "statements by the time that they took, the most first")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { json }) => {
+        const { statementsList } = await import("../watch/statements.ts");
+        return await statementsList(context, { json });
+      }),
+    );
+  add(
+    statements,
+    "enable",
+    "have the servers of an earlier cluster count them; `odoo-pg up` then restarts them",
+  )
+    .option("--dry-run", "show what would be written, change nothing")
+    .action(
+      withContext(async (context, { on }) => {
+        const { statementsEnable } = await import("../watch/statements.ts");
+        return await statementsEnable(context, { dryRun: on("dryRun") });
+      }),
+    );
   command("console", "the address of the console, with a link that signs in once")
     .option("--passwords", "name the files of the passwords of viewer and operator too")
     .option("--json", "one JSON document")

@@ -159,7 +159,18 @@ async function apply(
   const wanted = new Map(
     settings.flatMap(({ name, tuned, to_write }) => (to_write ? [[name, tuned] as const] : [])),
   );
-  if (!wanted.size) return undefined;
+  return wanted.size ? await writeSettings(context, wanted, dryRun) : undefined;
+}
+
+/**
+ * Writes settings of PostgreSQL into the configuration file, as `--apply` does.
+ * @throws OdooPgError config_unwritable, parameter_invalid
+ */
+export async function writeSettings(
+  context: Context,
+  wanted: ReadonlyMap<string, string>,
+  dryRun: boolean,
+): Promise<Applied> {
   const { invocation, output, configFile } = context;
   const named = configFile ?? DEFAULT_FILE;
   // A link stays a link.
@@ -284,7 +295,7 @@ function show(
   for (const { name, value, reason } of odoo) out(`; ${reason}\n${name} = ${value}`);
 }
 
-function showApplied(context: Context, { file, copy, lines }: Applied, dryRun: boolean): void {
+export function showApplied(context: Context, { file, copy, lines }: Applied, dryRun: boolean): void {
   const { out, err } = context.output;
   out(`\n${file}:`);
   for (const line of lines) out(`  ${line}`);

@@ -3,6 +3,9 @@ import type { DefaultSetting } from "./setting.ts";
 /** https://www.postgresql.org/docs/14/runtime-config-error-handling.html: on Linux. */
 const FIRST_WITH_SYNCFS = 14;
 
+/** The library by which a server counts its statements. It comes with PostgreSQL, but not with every package of it. */
+export const STATEMENT_COUNTS = "pg_stat_statements";
+
 /** What replication, safety and Odoo need on every machine. Reasons: facts of Odoo and PostgreSQL. */
 export const PLAIN: readonly DefaultSetting[] = [
   { name: "wal_level", value: "replica", restart: true, reason: "streaming replication" },
@@ -52,6 +55,12 @@ export const PLAIN: readonly DefaultSetting[] = [
     // Each of some ten thousand files synced by itself takes seconds on a busy disk, all at once less than one.
     reason: "soon back after a crash",
     taken: ({ major, platform }) => platform === "linux" && major !== undefined && major >= FIRST_WITH_SYNCFS,
+  },
+  {
+    name: "shared_preload_libraries",
+    value: STATEMENT_COUNTS,
+    restart: true,
+    reason: "which statements take the time",
   },
   { name: "ssl_min_protocol_version", value: "TLSv1.2", restart: false, reason: "nothing older is safe" },
   { name: "unix_socket_permissions", value: "0700", restart: true, reason: "the agent's own connection" },

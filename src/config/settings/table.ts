@@ -1,7 +1,7 @@
 import type { Config } from "../schema.ts";
 import { ADVISED, LEAST_CONNECTIONS } from "./advised.ts";
 import { planLoad, type Figures, type Load } from "./load.ts";
-import { PLAIN } from "./plain.ts";
+import { PLAIN, STATEMENT_COUNTS } from "./plain.ts";
 import {
   of,
   type AdvisedSetting,
@@ -74,12 +74,21 @@ function isKept({ value, restart, ofDisk }: Default): boolean {
   return restart || (typeof value === "function" && ofDisk === undefined);
 }
 
-/** What a cluster that is made now on this machine is given, to be kept in its record. */
-export function settingsToKeep(figures: Figures, major: number | undefined): Settings {
+/**
+ * What a cluster that is made now on this machine is given, to be kept in its record.
+ * @param libraries that its servers can load
+ */
+export function settingsToKeep(
+  figures: Figures,
+  major: number | undefined,
+  libraries: readonly string[] = [],
+): Settings {
   const sizing: Sizing = { figures, load: planLoad(figures, {}), major };
   return Object.fromEntries(
     DEFAULTS.filter(isKept).flatMap((setting) => {
       const value = of(setting.value, sizing);
+      // A server does not start with a library that is not there.
+      if (value === STATEMENT_COUNTS && !libraries.includes(value)) return [];
       return value === undefined ? [] : [[setting.name, value] as const];
     }),
   );

@@ -27,6 +27,7 @@ import type { ViewProps } from "./views/view.ts";
 const LATER: Readonly<Record<Exclude<ViewName, "">, () => Promise<ComponentType<ViewProps>>>> = {
   backups: async () => (await import("./views/backups.tsx")).Backups,
   checks: async () => (await import("./views/checks.tsx")).Checks,
+  statements: async () => (await import("./views/statements.tsx")).Statements,
   settings: async () => (await import("./views/settings.tsx")).Settings,
   logs: async () => (await import("./views/logs.tsx")).Logs,
   roles: async () => (await import("./views/roles.tsx")).Roles,

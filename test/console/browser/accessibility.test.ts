@@ -33,7 +33,7 @@ for (const { name, sight, documents } of sights) {
   });
 }
 
-const views = ["backups", "checks", "settings", "logs", "roles", "alarms"] as const;
+const views = ["backups", "checks", "statements", "settings", "logs", "roles", "alarms"] as const;
 
 for (const { name, sight } of sights) {
   test(`each part behind the overview has an address, fits the window, and axe-core finds nothing serious (${name})`, async () => {

@@ -286,6 +286,7 @@ describe("actions", () => {
     { kind: "rename_database", database: "a", to: "b" },
     { kind: "drop_database", database: "a" },
     { kind: "accept_setting", setting: "work_mem" },
+    { kind: "count_statements" },
     { kind: "test_alarms" },
     { kind: "cancel_session", pid: 1 },
     { kind: "terminate_session", pid: 1 },

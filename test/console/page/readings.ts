@@ -85,6 +85,21 @@ export function readingsAt(now: number): Readonly<Record<string, unknown>> {
         },
       ],
     },
+    statements: {
+      version: 1,
+      statements: [
+        {
+          database: "sales",
+          role: "odoo",
+          statement: "SELECT id FROM sale_order_line WHERE order_id IN ($1, $2) ORDER BY sequence, id",
+          calls: 128_400,
+          mean_ms: 12.4,
+          total_seconds: 1592,
+          rows: 812_000,
+          share: 0.41,
+        },
+      ],
+    },
     alarms: {
       version: 1,
       alarms: [

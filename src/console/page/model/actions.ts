@@ -41,6 +41,9 @@ export function titleOf(action: Action): string {
     case "accept_setting":
       title = `Accept ${action.setting}`;
       break;
+    case "count_statements":
+      title = "Count statements";
+      break;
     case "test_alarms":
       title = "Send a test";
       break;

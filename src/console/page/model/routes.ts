@@ -3,6 +3,7 @@ export const VIEWS = [
   { view: "", title: "Overview" },
   { view: "backups", title: "Backups" },
   { view: "checks", title: "Checks" },
+  { view: "statements", title: "Statements" },
   { view: "settings", title: "Settings" },
   { view: "logs", title: "Logs" },
   { view: "roles", title: "Roles" },

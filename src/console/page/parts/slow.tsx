@@ -45,7 +45,7 @@ export function Slow(props: {
         </ul>
       )}
       <h3>Slowest statements</h3>
-      <Statements statements={slowest} missing={activity.statements_missing} known={at !== null} />
+      <Statements statements={slowest} missing={activity.statements_missing} known={at !== null} ask={ask} />
     </Section>
   );
 }
@@ -142,22 +142,24 @@ function Statements(props: {
   readonly statements: readonly SlowStatement[] | null;
   readonly missing: Activity["statements_missing"];
   readonly known: boolean;
+  readonly ask: Ask | undefined;
 }): JSX.Element {
-  const { statements, missing, known } = props;
-  if (missing === "library")
+  const { statements, missing, known, ask } = props;
+  if (missing !== null)
     return (
-      <p class="quiet">
-        Not known: the server has not loaded <code>pg_stat_statements</code>. Set{" "}
-        <code>shared_preload_libraries: pg_stat_statements</code> in <code>postgres.parameters</code>, then:{" "}
-        <InWords command={odooPg("up")} />
-      </p>
-    );
-  if (missing === "extension")
-    return (
-      <p class="quiet">
-        Not known: the server counts statements, and no database has the extension that shows them:{" "}
-        <InWords command={odooPg("psql", "--", "-c", "CREATE EXTENSION pg_stat_statements")} />
-      </p>
+      <>
+        <p class="quiet">
+          Not known: the servers do not count statements yet.{" "}
+          <InWords command={odooPg("statements", "enable")} />
+        </p>
+        {ask && (
+          <p class="buttons">
+            <button type="button" class="small" onClick={() => ask({ kind: "count_statements" })}>
+              Count statements …
+            </button>
+          </p>
+        )}
+      </>
     );
   if (statements === null || statements.length === 0) return <Quiet known={known} text="None yet." />;
   return (
