@@ -2,7 +2,7 @@ import { readApplied } from "../store/state.ts";
 import { layoutOf } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import { readMachine } from "../system/machine.ts";
-import { endSelf, whenInputEnds } from "../system/process/process.ts";
+import { endSelf, tellStarter, whenInputEnds } from "../system/process/process.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
 import type { Context } from "./context.ts";
 
@@ -29,11 +29,12 @@ export async function appliedContext(
 
 /**
  * Runs a command with the configuration that was applied last: what the agent starts for the console.
- * @param flags whileInputOpen: end in order, as at Ctrl-C, when whoever started it is gone
+ * @param flags whileInputOpen: end in order, as at Ctrl-C, when whoever started it is gone; tellProgress: tell them how
+ * far it is
  */
 export async function asApplied(
   invocation: Invocation,
-  flags: { readonly stateDir: string; readonly whileInputOpen?: boolean },
+  flags: { readonly stateDir: string; readonly whileInputOpen?: boolean; readonly tellProgress?: boolean },
   runProgram: (
     invocation: Invocation,
     load: (invocation: Invocation, output: Output) => Promise<Context>,
@@ -45,6 +46,11 @@ export async function asApplied(
   const args = invocation.args.slice(dashes + 1);
   return await runProgram(
     { ...invocation, args },
-    async (inner, output) => await appliedContext(inner, output, flags.stateDir),
+    async (inner, output) =>
+      await appliedContext(
+        inner,
+        flags.tellProgress ? { ...output, tell: tellStarter } : output,
+        flags.stateDir,
+      ),
   );
 }

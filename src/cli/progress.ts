@@ -1,9 +1,13 @@
 import type { AgentEvent } from "../progress.ts";
 import { showBytes, showSeconds } from "../model/quantities.ts";
+import type { JobProgress } from "../cluster/documents/console.ts";
 import { monotonic } from "../system/clock.ts";
 import { printableLine } from "../printable.ts";
 import { overwriteLine } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
+
+/** Milliseconds between two lines that tell how far it is. */
+const TELL_EVERY = 1000;
 
 /** Shows what the agent tells: a line for each phase; bytes on one line that is written over, on a terminal only. */
 export function showProgress({ output, configFile }: Pick<Context, "output" | "configFile">): {
@@ -13,6 +17,12 @@ export function showProgress({ output, configFile }: Pick<Context, "output" | "c
   let open = false;
   /** When each node's bytes began to come, and how many there were then. */
   const begun = new Map<string, { at: number; done: number }>();
+  let toldAt = -Infinity;
+  const tell = (progress: JobProgress | null): void => {
+    if (!output.tell || (progress !== null && monotonic() - toldAt < TELL_EVERY)) return;
+    toldAt = monotonic();
+    output.tell(JSON.stringify({ progress }));
+  };
   const end = (): void => {
     if (open) overwriteLine("");
     open = false;
@@ -25,6 +35,7 @@ export function showProgress({ output, configFile }: Pick<Context, "output" | "c
         const from = begun.get(event.node) ?? { at: monotonic(), done: event.done };
         begun.set(event.node, from);
         const left = secondsLeft(event.done - from.done, event.total - event.done, monotonic() - from.at);
+        tell({ done_bytes: event.done, total_bytes: event.total, left_seconds: left ?? null });
         const rest = left === undefined ? "" : `, ${showSeconds(left)} left`;
         overwriteLine(`  ${event.node.padEnd(8)} ${share} % of ${showBytes(event.total)}${rest}`);
         open = true;
@@ -32,6 +43,7 @@ export function showProgress({ output, configFile }: Pick<Context, "output" | "c
       }
       end();
       if (event.kind === "step") begun.delete(event.node ?? "");
+      if (event.kind === "step") tell(null);
       if (event.kind === "step")
         output.err(`  ${printableLine(event.node ?? "").padEnd(8)} ${printableLine(event.text)}`);
       if (event.kind === "note") {

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
+import * as z from "zod";
 import { OdooPgError } from "../errors.ts";
 import { odooPg, printCommand } from "../next-step.ts";
 import { now } from "../system/clock.ts";
 import { ASKED_BY } from "../system/machine.ts";
+import { parseJson } from "../system/files/json-file.ts";
 import { startCompanion, type Companion } from "../system/process/process.ts";
 import type { Action } from "../model/console-actions.ts";
 import { argumentsOf, planOf, problemOf } from "./commands.ts";
@@ -15,6 +17,17 @@ const RUNNING = 8;
 
 /** Milliseconds for a command to end in order, when the agent ends. */
 const END_TIMEOUT = 5000;
+
+/** What a command tells of itself beside its lines. */
+const toldSchema = z.object({
+  progress: z
+    .object({
+      done_bytes: z.number().nonnegative(),
+      total_bytes: z.number().nonnegative(),
+      left_seconds: z.number().nonnegative().nullable(),
+    })
+    .nullable(),
+});
 
 export interface JobsOptions {
   readonly stateDir: string;
@@ -79,9 +92,22 @@ export class Jobs {
     this.#keep(job);
     const companion = startCompanion(
       program[0],
-      [program[1], "as-applied", "--state-dir", stateDir, "--while-input-open", "--", ...args],
+      [
+        program[1],
+        "as-applied",
+        "--state-dir",
+        stateDir,
+        "--while-input-open",
+        "--tell-progress",
+        "--",
+        ...args,
+      ],
       {
         environment: { [ASKED_BY]: job.by },
+        onTold: (line) => {
+          const told = parseJson(line, toldSchema);
+          if (told.ok) this.#change(job.id, (present) => ({ ...present, progress: told.value.progress }));
+        },
         onLine: (line) =>
           this.#change(job.id, (present) => ({ ...present, lines: [...present.lines, line].slice(-LINES) })),
       },
@@ -90,7 +116,7 @@ export class Jobs {
     void companion.ended.then((exitStatus) => {
       this.#running.delete(job.id);
       const ended_at = new Date(now()).toISOString();
-      this.#change(job.id, (present) => ({ ...present, ended_at, exit_status: exitStatus }));
+      this.#change(job.id, (present) => ({ ...present, ended_at, exit_status: exitStatus, progress: null }));
     });
     return job;
   }
@@ -112,6 +138,7 @@ export class Jobs {
       started_at: new Date(now()).toISOString(),
       ended_at: null,
       exit_status: null,
+      progress: null,
       lines,
     };
   }

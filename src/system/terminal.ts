@@ -14,6 +14,8 @@ export interface Output {
   readonly width: number;
   /** How this program is typed where it was called. */
   readonly called: string;
+  /** Tells a program that has started this one how far it is, a line each; absent where nobody is told. */
+  readonly tell?: (line: string) => void;
 }
 
 export function openOutput(colours: boolean | undefined, called: string): Output {

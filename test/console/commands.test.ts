@@ -161,6 +161,7 @@ test("statements and lines of commands are for operators", () => {
         started_at: quiet.at,
         ended_at: null,
         exit_status: null,
+        progress: null,
         lines: ["secret"],
       },
     ],

@@ -52,6 +52,7 @@ test("a job is a process with the arguments of its command, who asked in its env
   const [first = "", rest = ""] = (lines[0] ?? "").split("] ");
   expect(JSON.parse(`${first}]`).slice(3)).toEqual([
     "--while-input-open",
+    "--tell-progress",
     "--",
     "backup",
     "create",
@@ -92,6 +93,21 @@ test("eight may run; they end with the agent, also those that do not want to; th
   await jobs.close();
   expect(pids.filter(isAlive)).toEqual([]);
   expect(() => jobs.act({ kind: "backup" }, "operator")).toThrow(/shutting down/);
+});
+
+test("a job tells how far it is, and no longer when it has ended", async () => {
+  const { jobs } = jobsRunning(
+    [
+      'import { writeSync } from "node:fs";',
+      "const far = { progress: { done_bytes: 1, total_bytes: 4, left_seconds: 9 } };",
+      'writeSync(3, [JSON.stringify(far), "{}", "nonsense", ""].join("\\n"));',
+      "setTimeout(() => {}, 500);",
+    ].join("\n"),
+  );
+  jobs.act({ kind: "backup" }, "operator");
+  await waitFor("the job to tell", () => jobs.list()[0]?.progress?.left_seconds === 9);
+  await waitFor("the job to end", () => jobs.list()[0]?.ended_at != null);
+  expect(jobs.list()[0]).toMatchObject({ progress: null, exit_status: 0, lines: [] });
 });
 
 test("a job shows its command with the configuration that it needs", () => {

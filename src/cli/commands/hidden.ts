@@ -28,11 +28,16 @@ function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: typeof 
     .command("as-applied", { hidden: true })
     .requiredOption("--state-dir <dir>")
     .option("--while-input-open")
+    .option("--tell-progress")
     .argument("<args...>")
     .action(
       plainly(async (_output, { text, on }) => {
         const { asApplied } = await import("../as-applied.ts");
-        const flags = { stateDir: text("stateDir") ?? "", whileInputOpen: on("whileInputOpen") };
+        const flags = {
+          stateDir: text("stateDir") ?? "",
+          whileInputOpen: on("whileInputOpen"),
+          tellProgress: on("tellProgress"),
+        };
         return await asApplied(invocation, flags, again);
       }),
     );

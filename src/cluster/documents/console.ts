@@ -129,6 +129,14 @@ export interface SlowStatement {
   readonly total_seconds: number;
 }
 
+/** How far a command is with what it copies or reads now. */
+export interface JobProgress {
+  readonly done_bytes: number;
+  readonly total_bytes: number;
+  /** At the pace until now; null before there is one. */
+  readonly left_seconds: number | null;
+}
+
 /** A command that somebody started from the page. */
 export interface Job {
   readonly id: string;
@@ -141,6 +149,8 @@ export interface Job {
   readonly started_at: string;
   readonly ended_at: string | null;
   readonly exit_status: number | null;
+  /** Null where the step that runs has no length that is known, and when it has ended. */
+  readonly progress: JobProgress | null;
   /** The last lines that it printed, the oldest first, at most 200; none for who is no operator: they may hold data. */
   readonly lines: readonly string[];
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { ConsoleDocument, Job, Principal } from "../../cluster/documents/console.ts";
 import { odooPg } from "../../next-step.ts";
 import type { Live } from "./live.ts";
-import { outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
+import { farText, outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
 import type { Liveness } from "./model/connection.ts";
 import { bytes, UNKNOWN } from "./model/show.ts";
 import { addressOf, routeOf, VIEWS, type Route, type ViewName } from "./model/routes.ts";
@@ -197,7 +197,7 @@ function Running(props: {
       {running.map((job) => (
         <button key={job.id} type="button" onClick={() => openJob(job)}>
           <span class="spinner" aria-hidden="true" /> <code>{job.command}</code>{" "}
-          <small class="figure">{outcomeOf(job, now)}</small>
+          <small class="figure">{job.progress ? farText(job.progress) : outcomeOf(job, now)}</small>
         </button>
       ))}
     </div>

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { childEnvironment, loadExeca, programFailure } from "./child.ts";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { Readable } from "node:stream";
 import { OdooPgError } from "../../errors.ts";
 import { monotonic, pause } from "../clock.ts";
 import type { Owner } from "../files/files.ts";
@@ -297,12 +298,14 @@ export function startCompanion(
   options: {
     readonly environment: Readonly<Record<string, string>>;
     readonly onLine: (line: string) => void;
+    /** Called with each line that it tells beside its output, at TOLD_BY. */
+    readonly onTold?: (line: string) => void;
   },
 ): Companion {
-  const { environment, onLine } = options;
+  const { environment, onLine, onTold = () => {} } = options;
   const child = spawn(program, args, {
     detached: true,
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
     cwd: "/",
     env: childEnvironment(environment),
   });
@@ -318,16 +321,21 @@ export function startCompanion(
   child.once("exit", (_code, signal) => {
     if (signal !== null && child.pid !== undefined) endGroup(child.pid);
   });
-  for (const output of [child.stdout, child.stderr]) {
+  const told = child.stdio[TOLD_BY];
+  for (const [output, pass] of [
+    [child.stdout, onLine],
+    [child.stderr, onLine],
+    [told instanceof Readable ? told : Readable.from([]), onTold],
+  ] as const) {
     let rest = "";
     output.setEncoding("utf8");
     output.on("data", (chunk: string) => {
       const lines = (rest + chunk).split("\n");
       rest = (lines.pop() ?? "").slice(0, LINE_LIMIT);
-      for (const line of lines) onLine(line.slice(0, LINE_LIMIT));
+      for (const line of lines) pass(line.slice(0, LINE_LIMIT));
     });
     output.once("end", () => {
-      if (rest !== "") onLine(rest);
+      if (rest !== "") pass(rest);
     });
   }
   return {
@@ -339,6 +347,18 @@ export function startCompanion(
       clearTimeout(kill);
     },
   };
+}
+
+/** Where a companion tells whoever started it how far it is. */
+const TOLD_BY = 3;
+
+/** Tells whoever started this program as a companion; nothing where nobody listens. */
+export function tellStarter(line: string): void {
+  try {
+    writeSync(TOLD_BY, `${line}\n`);
+  } catch {
+    // Nobody listens, or not fast enough: the next line tells more.
+  }
 }
 
 /** Calls `act` when whoever holds the other end of our standard input is gone. */

@@ -49,8 +49,10 @@ test("Back up now: the plan, then the start, then lines as they come, then the e
   await dialog.getByRole("button", { name: "Back up now" }).click();
   await dialog.getByText("It runs.").waitFor();
 
-  show({ ...normal, jobs: [{ ...run, lines: ["sales: dumping …"] }] });
+  const far = { done_bytes: 3 * 2 ** 20, total_bytes: 12 * 2 ** 20, left_seconds: 95 };
+  show({ ...normal, jobs: [{ ...run, lines: ["sales: dumping …"], progress: far }] });
   await dialog.getByText("sales: dumping …").waitFor();
+  await dialog.getByText("25 % of 12 MB, 95 s left").waitFor();
   await keepPicture(page, "dialog-progress", false);
   show({ ...normal, jobs: [done(run, ["sales: dumping …", "sales: 1.2 GB in 41 s"])] });
   await dialog.getByText(/^Done in \d+ s\.$/).waitFor();
@@ -65,6 +67,17 @@ test("Back up now: the plan, then the start, then lines as they come, then the e
     { path: "/api/plan", token: OPERATOR.token, body: { action: { kind: "backup" } } },
     { path: "/api/act", token: OPERATOR.token, body: { action: { kind: "backup" } } },
   ]);
+});
+
+test("what runs is in sight after the page was loaded again, with how far it is", async () => {
+  const run = fixtures.job({ action: { kind: "backup" }, command: "odoo-pg backup create --all" });
+  const progress = { done_bytes: 3 * 2 ** 20, total_bytes: 12 * 2 ** 20, left_seconds: 95 };
+  const { page } = await opened({ ...normal, jobs: [{ ...run, progress, lines: ["sales: dumping …"] }] });
+  await page.reload();
+  await page.getByRole("button", { name: "25 % of 12 MB, 95 s left" }).click();
+  const dialog = page.getByRole("dialog", { name: "Back up now" });
+  await dialog.getByText("sales: dumping …").waitFor();
+  await dialog.getByRole("progressbar", { name: "How far it is" }).waitFor();
 });
 
 test("Switch over: the node is chosen first, by keys alone, and Escape leaves it", async () => {

@@ -384,6 +384,7 @@ export function fixturesAt(now: number) {
     started_at: at,
     ended_at: null,
     exit_status: null,
+    progress: null,
     lines: [],
     ...changes,
   });

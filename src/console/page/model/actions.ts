@@ -1,6 +1,7 @@
 import type { Action } from "../../../model/console-actions.ts";
-import type { Job } from "../../../cluster/documents/console.ts";
-import { UNKNOWN } from "./show.ts";
+import type { Job, JobProgress } from "../../../cluster/documents/console.ts";
+import { showSeconds } from "../../../model/quantities.ts";
+import { bytes, UNKNOWN } from "./show.ts";
 
 /** What a button says that leads to it. */
 export function titleOf(action: Action): string {
@@ -83,6 +84,13 @@ export function outcomeOf(job: Job, now: number): string {
   if (state === "running") return `Running for ${seconds} s.`;
   if (state === "done") return `Done in ${seconds} s.`;
   return `It ended with status ${job.exit_status ?? UNKNOWN} after ${seconds} s.`;
+}
+
+/** `41 % of 1.2 GB, 2 min left`. */
+export function farText({ done_bytes, total_bytes, left_seconds }: JobProgress): string {
+  const share = total_bytes > 0 ? Math.min(1, done_bytes / total_bytes) : 0;
+  const left = left_seconds === null ? "" : `, ${showSeconds(left_seconds)} left`;
+  return `${Math.floor(share * 100)} % of ${bytes(total_bytes)}${left}`;
 }
 
 /** Jobs that the list shows: what was only planned did nothing. */

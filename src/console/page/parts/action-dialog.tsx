@@ -8,6 +8,7 @@ import { askForPlan, order } from "../orders.ts";
 import type { Ask, Request } from "./ask.ts";
 import { Choose, choiceTitle, isChoice } from "./choose.tsx";
 import { FailureNote } from "./failure-note.tsx";
+import { Far } from "./far.tsx";
 import { Mark } from "./mark.tsx";
 
 interface DialogProps {
@@ -194,6 +195,7 @@ function Progress(props: {
         <code>{job.command}</code>
       </p>
       <Lines job={job} />
+      {job.progress && <Far progress={job.progress} />}
       <p class={`outcome ${state}`}>
         {state === "running" ? (
           <span class="spinner" aria-hidden="true" />
