@@ -1,5 +1,7 @@
 import { availableParallelism } from "node:os";
-import { defineConfig } from "vitest/config";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { unitTests } from "./test/setup/kinds.ts";
 import { LongestFirst } from "./test/setup/longest-first.ts";
 import { pageModule, pageModuleSource } from "./scripts/page.mjs";
 
@@ -10,19 +12,36 @@ const page = {
   load: (id: string) => (id === `\0${pageModule}` ? pageModuleSource() : undefined),
 };
 
+const units = unitTests(fileURLToPath(new URL(".", import.meta.url)));
+
+export function project(
+  name: string,
+  test: Pick<NonNullable<TestProjectInlineConfiguration["test"]>, "include" | "exclude" | "isolate">,
+): TestProjectInlineConfiguration {
+  return {
+    plugins: [page],
+    test: {
+      name,
+      ...test,
+      setupFiles: ["test/setup/leaks.ts"],
+      pool: "forks",
+      testTimeout: 240_000,
+      hookTimeout: 240_000,
+      // In CI a failed test gets a second try, and the report shows that it needed one: such a test is to be mended.
+      retry: process.env["CI"] === "true" ? 1 : 0,
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [page],
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     globalSetup: ["test/setup/run.ts"],
-    setupFiles: ["test/setup/leaks.ts"],
-    pool: "forks",
     sequence: { sequencer: LongestFirst },
     // Integration tests wait more than they compute.
     maxWorkers: availableParallelism() + 2,
-    testTimeout: 240_000,
-    hookTimeout: 240_000,
-    // In CI a failed test gets a second try, and the report shows that it needed one: such a test is to be mended.
-    retry: process.env["CI"] === "true" ? 1 : 0,
+    projects: [
+      project("servers", { include: ["test/**/*.test.ts"], exclude: [...units] }),
+      project("units", { include: [...units], isolate: false }),
+    ],
   },
 });

@@ -14,7 +14,7 @@ export function reportOfNode(handle: NodeHandle, pool: ReadPool | undefined): Ag
     failure: handle.failure?.text ?? null,
     failure_cause: handle.failure?.why ?? null,
     failure_next: handle.failure?.next ?? null,
-    missingWal: handle.missingWal,
+    stranded: handle.missingWal,
     refusal: handle.refusal ?? null,
     tablespaces: [...handle.tablespaces],
     last_seen: handle.observation.lastSeen ?? null,

@@ -279,7 +279,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
         next: diverged ? odooPg("reseed", name) : odooPg("logs", name),
       }),
     );
-  } else if (!streams && replica.account?.missingWal) {
+  } else if (!streams && replica.account?.stranded) {
     found.push(
       warning("needs_reseed", {
         node: name,

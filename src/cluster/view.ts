@@ -45,7 +45,7 @@ export interface NodeAccount {
   /** What is to be done about that, where it is known. */
   readonly failure_next: NextStep | null;
   /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
-  readonly missingWal: boolean;
+  readonly stranded: boolean;
   /** Why the primary does not let it replicate, in the server's words; null where it would. */
   readonly refusal: string | null;
   /** Tablespaces of the primary for which it has no place of its own. */
@@ -259,7 +259,7 @@ function stateOf(
   account: NodeAccount | undefined,
 ): NodeState {
   const facts = factsOf(observation);
-  if (facts?.in_recovery && account?.missingWal) return "needs reseed";
+  if (facts?.in_recovery && account?.stranded) return "needs reseed";
   if (facts) return runningState(name, facts, primary);
   if (observation?.answer.kind === "identity") return "running";
   if (account?.operation) return STATE_DURING[account.operation];

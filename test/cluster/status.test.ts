@@ -727,7 +727,7 @@ describe("warnings", () => {
     needs_reseed: {
       when: {
         observations: [primary, seen("pg2", replicaFacts({ receiver_status: null }))],
-        agent: agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", { missingWal: true })] }),
+        agent: agentOf(["pg1", "pg2"], { nodes: [account("pg1"), account("pg2", { stranded: true })] }),
       },
       next: "odoo-pg reseed pg2",
       node: "pg2",

@@ -1,9 +1,11 @@
 // The harness as in vitest.config.ts, on tests that are meant to fail.
-import { defineConfig, mergeConfig } from "vitest/config";
-import configuration from "../../vitest.config.ts";
+import { defineConfig } from "vitest/config";
+import configuration, { project } from "../../vitest.config.ts";
 
-const { test, ...rest } = configuration;
-export default mergeConfig(
-  defineConfig({ ...rest, test: { ...test, include: [] } }),
-  defineConfig({ test: { include: ["test/harness/fixtures/*.fixture.ts"] } }),
-);
+export default defineConfig({
+  ...configuration,
+  test: {
+    ...configuration.test,
+    projects: [project("fixtures", { include: ["test/harness/fixtures/*.fixture.ts"] })],
+  },
+});

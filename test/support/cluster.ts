@@ -1,15 +1,28 @@
 import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { gatherStatus } from "../../src/agent/gather-status.ts";
+import { loadContext } from "../../src/cli/context.ts";
 import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/documents/status.ts";
 import type { Credentials } from "../../src/system/sql/sql.ts";
 import { connect, type Session } from "./pg.ts";
 import { freePorts } from "./ports.ts";
 import { processesUsing } from "./processes.ts";
-import { type Ran, type Running, type RunOptions, runProgram, startProgram, type User } from "./program.ts";
+import {
+  buildOfProgram,
+  type Ran,
+  type Running,
+  type RunOptions,
+  runProgram,
+  startProgram,
+  type User,
+} from "./program.ts";
 import { atEnd } from "./scope.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { waitFor } from "./wait.ts";
+
+/** Nothing is printed by what runs in this process. */
+const silent = { out: () => {}, err: () => {}, terminal: false, colours: false, width: 80 };
 
 type Configuration = Readonly<Record<string, unknown>>;
 
@@ -38,7 +51,10 @@ export interface ThrowawayCluster {
   up(options?: RunOptions): Promise<Ran>;
   /** @throws Error with what the command printed, when it fails */
   down(): Promise<Ran>;
-  /** What `status --json` prints, checked against its schema. */
+  /**
+   * What `status --json` prints, checked against its schema: by the same code, in this process. A process for each look,
+   * while a cluster is waited for, would take the processors from the cluster.
+   */
   status(): Promise<StatusDocument>;
   /** Waits until the verdict is ok and every replica serves reads. */
   healthy(): Promise<void>;
@@ -153,7 +169,17 @@ export async function throwawayCluster(
     },
     up: (runOptions) => succeed("up", runOptions),
     down: () => succeed("down"),
-    status: async () => statusDocumentSchema.parse(await cluster.json(["status"])),
+    async status() {
+      const invocation = {
+        args: [],
+        environment: { ...options.env },
+        cwd: folder,
+        program: ["", ""],
+      } as const;
+      const { config } = await loadContext(invocation, silent, configFile);
+      const document = await gatherStatus({ config, configFile, build: buildOfProgram() });
+      return statusDocumentSchema.parse(JSON.parse(JSON.stringify(document)));
+    },
     async healthy() {
       await waitFor("the cluster to be healthy", async () => {
         const { verdict, nodes: seen, warnings } = await cluster.status();

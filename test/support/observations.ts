@@ -116,7 +116,7 @@ export function account(name: string, changes: Partial<NodeAccount> = {}): NodeA
     failure: null,
     failure_cause: null,
     failure_next: null,
-    missingWal: false,
+    stranded: false,
     refusal: null,
     tablespaces: [],
     last_seen: null,

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { execa, type Options } from "execa";
 import { dirname, join } from "node:path";
 import { inject } from "vitest";
@@ -34,6 +35,15 @@ export function program(): string {
   const error = inject("buildError");
   if (error !== "") throw new Error(`The program cannot be built: ${error}`);
   return inject("program");
+}
+
+let build: string | undefined;
+
+/** Which build the program of this run is, as its agent says it. */
+export function buildOfProgram(): string {
+  build ??= /odoo-pg-build-[0-9a-f]{16}/.exec(readFileSync(program(), "utf8"))?.[0];
+  if (build === undefined) throw new Error("The program does not say which build it is");
+  return build;
 }
 
 /**

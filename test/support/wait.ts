@@ -5,8 +5,8 @@ type Condition = () => boolean | Promise<boolean>;
 /**
  * Waits until a condition holds.
  * @param description what is waited for, for the message of the error
- * @param options limit: milliseconds, default 30 000
- * @throws Error when the limit is reached, with the description and the last error of the condition
+ * @param options timeout: milliseconds, default 30 000
+ * @throws Error when the timeout is reached, with the description and the last error of the condition
  */
 export async function waitFor(
   description: string,
@@ -27,12 +27,17 @@ export async function waitFor(
   throw new Error(`Not within ${timeout / 1000} s: ${description}`, { cause: lastError });
 }
 
-/** Whether a condition comes to hold within `timeout` milliseconds. It is looked at once in any case. */
+/**
+ * Whether a condition comes to hold within `timeout` milliseconds. It is looked at once in any case, and no more than half
+ * of the time: one that runs a program would take the processor from what it waits for.
+ */
 export async function holdsWithin(timeout: number, condition: Condition): Promise<boolean> {
   const end = performance.now() + timeout;
-  while (!(await condition())) {
-    if (performance.now() >= end) return false;
-    await pause(25);
+  for (;;) {
+    const begun = performance.now();
+    if (await condition()) return true;
+    const now = performance.now();
+    if (now >= end) return false;
+    await pause(Math.max(25, now - begun));
   }
-  return true;
 }

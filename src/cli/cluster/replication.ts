@@ -21,9 +21,9 @@ export async function replicationStatus(context: Context, options: { json: boole
   const observed = await Promise.all(
     applied.config.nodes.map(async (node) => {
       const handle = newHandle(layout, node);
-      const observe = await handle.observe();
+      const observation = await handle.observe();
       await handle.disconnect();
-      return observe;
+      return observation;
     }),
   );
   const nobody: NodeObservation = {
@@ -36,7 +36,7 @@ export async function replicationStatus(context: Context, options: { json: boole
   const report = replicationReport(
     applied.config.cluster,
     primary,
-    observed.filter((observe) => observe !== primary),
+    observed.filter((observation) => observation !== primary),
   );
   if (options.json) {
     output.out(JSON.stringify(report, undefined, 2));
@@ -46,7 +46,7 @@ export async function replicationStatus(context: Context, options: { json: boole
     for (const replica of report.replicas) output.out(lines(replica).join("\n"));
     if (!report.replicas.length) output.out("no replicas");
   }
-  return observed.some((observe) => factsOf(observe)) ? 0 : 69;
+  return observed.some((observation) => factsOf(observation)) ? 0 : 69;
 }
 
 function lines(replica: ReplicaReport): string[] {

@@ -74,7 +74,8 @@ export const agentReportSchema = z.object({
       /** What the words of the failure mean. Agents up to 0.1 do not say. */
       failure_cause: startFailureSchema.nullable().default(null),
       failure_next: nextStepOrWords.nullable().default(null),
-      missingWal: z.boolean().default(false),
+      /** Whether the primary no longer has the WAL that it needs. */
+      stranded: z.boolean().default(false),
       /** Why the primary does not let it replicate, in the server's words. */
       refusal: z.string().nullable().default(null),
       /** Tablespaces for which a replica has no place of its own. */

@@ -1,11 +1,11 @@
-import type { Silence } from "../../model/silence.ts";
-import { silenceOf } from "../../postgres/sql/silence.ts";
-import { readState } from "../../store/state.ts";
-import { type Layout, type NodeConfig } from "../../config/layout.ts";
-import type { NodeObservation } from "../../model/observation.ts";
-import { databaseBytes, databaseNames, observeServer } from "../../postgres/sql/facts.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
-import { now, within } from "../../system/clock.ts";
+import type { Silence } from "../model/silence.ts";
+import { silenceOf } from "../postgres/sql/silence.ts";
+import { readState } from "../store/state.ts";
+import { type Layout, type NodeConfig } from "../config/layout.ts";
+import type { NodeObservation } from "../model/observation.ts";
+import { databaseBytes, databaseNames, observeServer } from "../postgres/sql/facts.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
+import { now, within } from "../system/clock.ts";
 
 /** Milliseconds for a look, for each answer in it, and for the size of the databases. */
 const OBSERVE_TIMEOUT = 1500;
