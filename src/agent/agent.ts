@@ -19,10 +19,11 @@ import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/alarms.ts";
 import { ArchiveKeeper } from "./archive-keeper.ts";
-import { BackupSchedule } from "./backup-schedule.ts";
+import { BackupSchedule, runInBackground } from "./backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
+import { ChangeFinisher } from "./change-finisher.ts";
 import { Complaints } from "./complaints.ts";
 import { EventWriter } from "./event-writer.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
@@ -120,8 +121,9 @@ export class Agent {
   #pool: ReadPool | undefined;
   #failover: Failover | undefined;
   #keeping = false;
-  readonly #turns: OperationQueue;
+  readonly #operations: OperationQueue;
   readonly #eventWriter: EventWriter;
+  readonly #finisher: ChangeFinisher;
   /** How the cluster is, for who asks inside the agent. */
   readonly statusSource: StatusSource;
   readonly samples: Samples;
@@ -136,12 +138,21 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#layout = layoutOf(options.stateDir);
-    this.#backups = new BackupSchedule(options.program);
-    this.#turns = new OperationQueue(options.log);
-    this.#archive = new ArchiveKeeper({ ...options, turns: this.#turns, clients: () => this.#poolers });
+    this.#backups = new BackupSchedule(runInBackground(options.program));
+    this.#operations = new OperationQueue(options.log);
+    this.#archive = new ArchiveKeeper({
+      ...options,
+      turns: this.#operations,
+      clients: () => this.#poolers,
+    });
     this.#complaints = new Complaints(options.log);
     this.#supervisor = new Supervisor(options.log);
     this.#eventWriter = new EventWriter(this.#layout, options.owner);
+    this.#finisher = new ChangeFinisher(
+      this.#operations,
+      (event) => this.#eventWriter.write(event),
+      options.log,
+    );
     this.statusSource = new StatusSource({
       layout: this.#layout,
       runtime: () => this.#runtime,
@@ -207,13 +218,13 @@ export class Agent {
   /** Looks and acts until `stop` or until the cluster was taken down. */
   async run(): Promise<void> {
     this.#loop = new Loop(this.#parts(), this.#complaints);
-    await this.#loop.run(() => this.#turns.closed);
+    await this.#loop.run(() => this.#operations.closed);
     await this.close();
   }
 
   /** Ends the agent; the servers go on. */
   stop(): void {
-    this.#turns.close();
+    this.#operations.close();
   }
 
   async close(): Promise<void> {
@@ -226,7 +237,7 @@ export class Agent {
 
   /** Brings the cluster to the wanted state: see docs/architecture.md. Waits for its turn. @param by who asks */
   async apply(request: ApplyRequest, progress: Progress, by: string): Promise<void> {
-    await this.#turns.take("up", progress, async () => {
+    await this.#operations.run("up", progress, async () => {
       const before = await readApplied(this.#layout);
       const { cluster } = request.config;
       await this.#eventWriter.of(
@@ -309,7 +320,7 @@ export class Agent {
   async down(progress: Progress, by: string): Promise<void> {
     // Nobody waits hours for a copy that the end of the cluster makes useless.
     this.#runtime?.interruption.abort();
-    await this.#turns.take("down", progress, async () => {
+    await this.#operations.run("down", progress, async () => {
       const runtime = this.#runtime;
       this.#keeping = false;
       if (!runtime && this.#loadFailure) throw this.#loadFailure;
@@ -337,7 +348,7 @@ export class Agent {
 
   /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
   async operate(request: z.output<typeof operationSchema>, progress: Progress, by: string): Promise<Outcome> {
-    return await this.#turns.operate(request, progress, async () => {
+    return await this.#operations.once(request, progress, async () => {
       const runtime = this.#runtime;
       const failover = this.#failover;
       if (!runtime || !failover || !this.#keeping) {
@@ -473,6 +484,11 @@ export class Agent {
       if (this.#keeping) await this.#supervisor.check(pooler);
   }
 
+  #finishChange(runtime: Runtime): void {
+    const answers = identityOf(primaryOf(runtime).observation) !== undefined;
+    if (this.#failover) this.#finisher.tick(this.#failover, answers);
+  }
+
   /** What fails at one node keeps nothing from the others. */
   async #eachNode(
     runtime: Runtime,
@@ -482,39 +498,6 @@ export class Agent {
       await act(runtime, handle).catch((error: unknown) => this.#complaints.of(handle.node.name, error));
   }
 
-  /** What a change of the primary that failed has left, writes that lead nowhere above all: nobody else would finish it. */
-  #finishChange(runtime: Runtime): void {
-    const failover = this.#failover;
-    if (!failover || this.#finishing || !failover.topology().unfinished) return;
-    if (!this.#turns.empty || !identityOf(primaryOf(runtime).observation)) return;
-    this.#finishing = this.#finish(failover)
-      // It was logged; the next look tries again.
-      .catch(() => {})
-      .finally(() => {
-        this.#finishing = undefined;
-      });
-  }
-
-  async #finish(failover: Failover): Promise<void> {
-    const change = { kind: "finish", route: true } as const;
-    if (!(await failover.plan(change)).steps.length) return;
-    const { log } = this.#options;
-    const progress: Progress = {
-      step: (node, text) => log("warn", `${node ?? "cluster"}: ${text}`),
-      bytes: () => {},
-      note: (text) => log("warn", text),
-    };
-    await this.#turns.take("finish the change of the primary", progress, async () => {
-      const plan = await failover.plan(change);
-      await failover.carryOut(plan, progress);
-      const { primary } = failover.topology();
-      if (!plan.steps.some(({ kind }) => kind === "settle")) return;
-      const text = `the change of the primary was finished: ${primary} is the primary now`;
-      this.#eventWriter.write({ kind: "promote", by: "agent", node: primary, text });
-    });
-  }
-
-  #finishing: Promise<void> | undefined;
   readonly #rights = new DatabaseOwnership();
   readonly #replicationLog = new ReplicationLog();
 
@@ -555,7 +538,7 @@ export class Agent {
           await this.apply(request, progress, by);
         } catch (error) {
           // A first launch that was refused leaves no process behind; servers that were started already go on.
-          if (!this.#keeping && this.#turns.empty) this.stop();
+          if (!this.#keeping && this.#operations.empty) this.stop();
           throw error;
         }
       },
@@ -583,8 +566,8 @@ export class Agent {
       version: this.#options.version,
       build: this.#options.build,
       keeping: this.#keeping,
-      ending: this.#turns.closed,
-      operation: this.#turns.current ?? null,
+      ending: this.#operations.closed,
+      operation: this.#operations.current ?? null,
       primary: runtime?.state.primary ?? null,
       haproxy,
       pool: [...(this.#pool?.members ?? [])].sort(),

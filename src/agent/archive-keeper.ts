@@ -208,7 +208,7 @@ export class ArchiveKeeper {
     this.#changing = true;
     this.#gaveUpAt = now();
     try {
-      await this.#options.turns.take("archiving", progress, async () => await act(progress));
+      await this.#options.turns.run("archiving", progress, async () => await act(progress));
     } finally {
       this.#changing = false;
     }

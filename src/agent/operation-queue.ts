@@ -39,8 +39,8 @@ export class OperationQueue {
     this.#closed = true;
   }
 
-  /** Carries an order out when its turn comes. @throws OdooPgError not_running when none is taken any more; what `act` throws. */
-  async take<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
+  /** Carries an order out when its turn comes, and writes its begin and end to the log. @throws OdooPgError not_running when none is taken any more; what `act` throws. */
+  async run<T>(name: string, progress: Progress, act: () => Promise<T>): Promise<T> {
     if (this.#closed) {
       throw new OdooPgError("not_running", {
         message: "The agent is shutting down.",
@@ -71,7 +71,7 @@ export class OperationQueue {
    * Carries out an operation. The same request, given again meanwhile, waits for the first one: repeated after it, a
    * switchover would lead back, and a reseed would copy twice.
    */
-  async operate(
+  async once(
     request: z.output<typeof operationSchema>,
     progress: Progress,
     act: () => Promise<Outcome>,
@@ -82,7 +82,7 @@ export class OperationQueue {
       progress.note(`the same ${request.operation} is under way already: waiting for its end`);
       return await first;
     }
-    const turn = this.take(request.operation, progress, act).finally(() => this.#underWay.delete(asked));
+    const turn = this.run(request.operation, progress, act).finally(() => this.#underWay.delete(asked));
     this.#underWay.set(asked, turn);
     return await turn;
   }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { BackupSchedule } from "../agent/backup-schedule.ts";
+import { BackupSchedule, runInBackground } from "../agent/backup-schedule.ts";
 import { DatabaseOwnership } from "../agent/database-ownership.ts";
 import { Complaints } from "../agent/complaints.ts";
 import { serveHealth } from "../agent/health.ts";
@@ -193,7 +193,7 @@ export class HostAgent {
     this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
     if (this.#endpoints) this.#endpoints.program = programs.haproxy;
     const { record, identity } = found;
-    this.#backups = new BackupSchedule(options.program);
+    this.#backups = new BackupSchedule(runInBackground(options.program));
     this.#etcd = new Etcd(record.store, identity);
     this.#etcdService = programs.etcd && new EtcdService(this.#files, record, programs.etcd, identity, owner);
     this.#patroni =

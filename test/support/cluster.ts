@@ -1,4 +1,4 @@
-import { chownSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { gatherStatus } from "../../src/agent/gather-status.ts";
@@ -22,7 +22,14 @@ import { temporaryFolder } from "./temporary-folder.ts";
 import { waitFor } from "./wait.ts";
 
 /** Nothing is printed by what runs in this process. */
-const silent = { out: () => {}, err: () => {}, terminal: false, colours: false, width: 80 };
+const silent = {
+  out: () => {},
+  err: () => {},
+  terminal: false,
+  colours: false,
+  width: 80,
+  called: "odoo-pg",
+};
 
 type Configuration = Readonly<Record<string, unknown>>;
 
@@ -170,11 +177,15 @@ export async function throwawayCluster(
     up: (runOptions) => succeed("up", runOptions),
     down: () => succeed("down"),
     async status() {
+      // Root takes another user's rights for that user's cluster: a process is a better place for it.
+      if (existsSync(stateDir) && statSync(stateDir).uid !== process.getuid?.())
+        return statusDocumentSchema.parse(await cluster.json(["status"]));
       const invocation = {
         args: [],
         environment: { ...options.env },
         cwd: folder,
         program: ["", ""],
+        called: "odoo-pg",
       } as const;
       const { config } = await loadContext(invocation, silent, configFile);
       const document = await gatherStatus({ config, configFile, build: buildOfProgram() });
