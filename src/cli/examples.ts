@@ -13,6 +13,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "PGSQL_WORK_MEM=32MB odoo-pg up",
     "odoo-pg up --foreground    (systemd, containers)",
   ],
+  ha: ["odoo-pg ha init --address 10.0.0.1", "odoo-pg ha invite"],
   "ha init": ["odoo-pg ha init --address 10.0.0.1"],
   leave: ["odoo-pg leave"],
   "ha remove": ["odoo-pg ha remove db2 --confirm db2"],
