@@ -177,10 +177,10 @@ describe("Switchover", () => {
     const haproxy = [master, ...childrenOf(master)];
     const goOn = (): void => haproxy.filter(isAlive).forEach((pid) => process.kill(pid, "SIGCONT"));
     atEnd(goOn);
+    // A HAProxy that hangs is ended after a while: until then the first one waits, before it has closed anything.
+    for (const pid of haproxy) process.kill(pid, "SIGSTOP");
     const first = cluster.start(["switchover"]);
     await until("its plan", () => first.stderr().includes("plan 6."));
-    for (const pid of haproxy) process.kill(pid, "SIGSTOP");
-    // A HAProxy that hangs is ended after a while: until then the first one waits.
     const second = cluster.start(["switchover"]);
     await step("Ctrl-C", async () => {
       first.signal("SIGINT");

@@ -76,7 +76,7 @@ test("two set-ups at once work one after the other", async () => {
   const outputs = await Promise.all([setUp(), setUp(), setUp()]);
 
   expect(outputs.filter((output) => output.includes("Building"))).toHaveLength(1);
-  expect(readdirSync(join(folder, "dist"))).toEqual(["THIRD_PARTY_LICENSES", "odoo-pg.mjs"]);
+  expect(readdirSync(join(folder, "dist"))).toEqual(["THIRD_PARTY_LICENSES", "odoo-pg", "odoo-pg.mjs"]);
 });
 
 test("a lock whose holder has died does not stop the set-up", async () => {

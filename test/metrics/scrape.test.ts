@@ -197,7 +197,6 @@ describe("/metrics of a running cluster", () => {
       "odoo_pg_pooler_up",
       "odoo_pg_read_max_commit_wait_seconds",
       "odoo_pg_read_max_lag_seconds",
-      "pg_stat_archiver_last_archive_age",
     ]);
   });
 });

@@ -135,7 +135,7 @@ function Calendar(props: {
               type="button"
               class={`date ${proof}`}
               aria-pressed={name === chosen}
-              aria-label={`${name}: ${many(backups, "backup")}, ${WORDS[proof]}`}
+              aria-label={`${dayInWords(name)} ${name.slice(0, 4)}: ${many(backups, "backup")}, ${WORDS[proof]}`}
               title={`${name}: ${WORDS[proof]}`}
               onClick={() => choose(name)}
             >
