@@ -2,7 +2,7 @@
 // name; `fresh-clone` and `figures` (which measures) are only run when they are named. Without an engine it says why
 // nothing was tried.
 import { Containers } from "../test/docker/containers.mjs";
-import { changeScenarios, dailyScenarios, Project } from "../test/docker/compose.mjs";
+import { composeScenarios, Project } from "../test/docker/compose.mjs";
 import { findCompose, findEngine, installForIntegration } from "../test/docker/engine.mjs";
 import { figures } from "../test/docker/figures.mjs";
 import { freshClone } from "../test/docker/fresh-clone.mjs";
@@ -77,16 +77,12 @@ async function compose() {
   const command = await findCompose();
   if (!command)
     return console.log("skipped the compose recipe: neither docker compose nor docker-compose is here");
-  await Promise.all(
-    [dailyScenarios, changeScenarios].map(async (scenariosOf, index) => {
-      const project = new Project(command, IMAGE, index);
-      try {
-        await inTurn(scenariosOf(project), true);
-      } finally {
-        await project.clear();
-      }
-    }),
-  );
+  const project = new Project(command, IMAGE);
+  try {
+    await inTurn(composeScenarios(project), true);
+  } finally {
+    await project.clear();
+  }
 }
 
 if (engine.reason) console.log(`skipped everything: ${engine.reason}`);

@@ -1,4 +1,4 @@
-// The compose recipe: what its users do with it, one after another in each of two projects, which run side by side.
+// The compose recipe: what its users do with it, in one project, one after another.
 import {
   appendFileSync,
   chownSync,
@@ -16,8 +16,8 @@ import { equal, healthy, holds, lacks, logsOf, psql } from "./containers.mjs";
 import { docker, must, run, until } from "./engine.mjs";
 import { deriveImage, root } from "./images.mjs";
 
-/** Addresses of this host that nothing else uses: the recipe's ports are likely taken on the usual one. */
-const ADDRESSES = ["127.0.77.1", "127.0.77.2"];
+/** An address of this host that nothing else uses: the recipe's ports are likely taken on the usual one. */
+const ADDRESS = "127.0.77.1";
 /** A password of the user's own, with what is special in an .env. */
 const CHOSEN = "Ch#sen of our own";
 const PASSWORDS = ["odoo", "replicator", "collectd", "pgadmin", "odoo-master"];
@@ -31,12 +31,9 @@ export class Project {
   folder = mkdtempSync(path.join(tmpdir(), "odoo-pg-compose-"));
   name = `odoopgtest${randomBytes(3).toString("hex")}`;
   #command;
-  #address;
 
-  /** @param {number} index which of the projects that run side by side */
-  constructor(command, image, index) {
+  constructor(command, image) {
     this.#command = command;
-    this.#address = ADDRESSES[index];
     this.image = image;
     cpSync(path.join(root, "docker/compose.yaml"), path.join(this.folder, "compose.yaml"));
     writeFileSync(path.join(this.folder, ".env"), `ODOO_PASSWORD='${CHOSEN}'\n`);
@@ -47,7 +44,7 @@ export class Project {
   get #options() {
     return {
       cwd: this.folder,
-      env: { ODOO_PG_IMAGE: this.image, ODOO_PG_ADDRESS: this.#address, COMPOSE_PROJECT_NAME: this.name },
+      env: { ODOO_PG_IMAGE: this.image, ODOO_PG_ADDRESS: ADDRESS, COMPOSE_PROJECT_NAME: this.name },
     };
   }
 
@@ -86,38 +83,20 @@ export class Project {
 const READ = 5435;
 const WRITE = 5436;
 
-/** Rows that were acknowledged in a project, and whether they are all there. */
-function ledgerOf(project) {
+/** @returns {[string, () => Promise<void>][]} */
+export function composeScenarios(project) {
   let acknowledged = 0;
-  return {
-    /** A row that is acknowledged is never missing afterwards. */
-    write: async () => {
-      await project.ask(WRITE, "INSERT INTO ledger DEFAULT VALUES");
-      acknowledged += 1;
-    },
-    nothingLost: async () => {
-      equal(Number(await project.ask(WRITE, "SELECT count(*) FROM ledger")), acknowledged, "rows");
-      await until("the read endpoint to have all rows", async () => {
-        return Number(await project.ask(READ, "SELECT count(*) FROM ledger")) === acknowledged;
-      });
-    },
+  /** A row that is acknowledged is never missing afterwards. */
+  const write = async () => {
+    await project.ask(WRITE, "INSERT INTO ledger DEFAULT VALUES");
+    acknowledged += 1;
   };
-}
-
-/** A cluster with a database of a shop and a ledger. */
-async function begin(project) {
-  await project.compose("up", "-d");
-  await project.allHealthy();
-  await project.ask(WRITE, "CREATE DATABASE shop TEMPLATE odoo_template");
-  await project.psql("primary", "CREATE TABLE ledger (id serial); ALTER TABLE ledger OWNER TO odoo");
-}
-
-/**
- * From the first `up` to `down -v`, day by day.
- * @returns {[string, () => Promise<void>][]}
- */
-export function dailyScenarios(project) {
-  const { write, nothingLost } = ledgerOf(project);
+  const nothingLost = async () => {
+    equal(Number(await project.ask(WRITE, "SELECT count(*) FROM ledger")), acknowledged, "rows");
+    await until("the read endpoint to have all rows", async () => {
+      return Number(await project.ask(READ, "SELECT count(*) FROM ledger")) === acknowledged;
+    });
+  };
   const inRecovery = async (port) => await project.ask(port, "SELECT pg_is_in_recovery()");
   return [
     [
@@ -131,7 +110,8 @@ export function dailyScenarios(project) {
     [
       "up -d makes passwords and a streaming cluster behind both endpoints",
       async () => {
-        await begin(project);
+        await project.compose("up", "-d");
+        await project.allHealthy();
         const files = PASSWORDS.map((name) => `secrets/${name}.password`);
         for (const file of files)
           equal(
@@ -161,6 +141,8 @@ export function dailyScenarios(project) {
           ["primary", "replica"],
           "pgAdmin's servers",
         );
+        await project.ask(WRITE, "CREATE DATABASE shop TEMPLATE odoo_template");
+        await project.psql("primary", "CREATE TABLE ledger (id serial); ALTER TABLE ledger OWNER TO odoo");
         equal(await inRecovery(WRITE), "f", "the write endpoint leads to a replica");
         const endpoints = await project.container("endpoints");
         holds(
@@ -269,41 +251,6 @@ export function dailyScenarios(project) {
     ],
     ["the origin's commands work by their names", async () => await originCommands(project)],
     [
-      "no password in a log, in ps or in what the engine tells of a container",
-      async () => await noPasswordIsSeen(project),
-    ],
-    [
-      "down -v removes the data, and up begins anew",
-      async () => {
-        await project.compose("down", "-v", "-t", "60");
-        await project.compose("up", "-d");
-        await project.allHealthy();
-        equal(
-          await project.psql("primary", "SELECT count(*) FROM pg_class WHERE relname = 'ledger'"),
-          "0",
-          "tables",
-        );
-      },
-    ],
-  ];
-}
-
-/**
- * What changes a cluster: its size, its image, its primary.
- * @returns {[string, () => Promise<void>][]}
- */
-export function changeScenarios(project) {
-  const { write, nothingLost } = ledgerOf(project);
-  return [
-    [
-      "up -d of another project beside it, at an address of its own",
-      async () => {
-        await begin(project);
-        await write();
-        await nothingLost();
-      },
-    ],
-    [
       "scaling to three replicas keeps the data and uses all of them",
       async () => {
         const text = await must("docker", [
@@ -404,30 +351,41 @@ export function changeScenarios(project) {
       },
     ],
     [
-      "after all of this, too, no password in a log, in ps or in what the engine tells of a container",
-      async () => await noPasswordIsSeen(project),
+      "no password in a log, in ps or in what the engine tells of a container",
+      async () => {
+        const config = await project.compose("--profile", "odoo", "--profile", "pgadmin", "config");
+        for (const service of ["setup", "primary", "replica", "endpoints"]) {
+          const id = await project.container(service);
+          const within = async (...words) => (service === "setup" ? "" : await docker("exec", id, ...words));
+          const texts = [
+            config,
+            await logsOf(id),
+            await within("ps", "axeww"),
+            await docker("inspect", id),
+            await within("sh", "-c", "cat /var/log/*.log /var/lib/postgresql/odoo-pg/*.log 2>/dev/null || :"),
+          ];
+          for (const name of PASSWORDS) {
+            const file = path.join(project.folder, "secrets", `${name}.password`);
+            for (const text of texts)
+              lacks(text, readFileSync(file, "utf8").trim(), `what is seen of ${service}`);
+          }
+        }
+      },
+    ],
+    [
+      "down -v removes the data, and up begins anew",
+      async () => {
+        await project.compose("down", "-v", "-t", "60");
+        await project.compose("up", "-d");
+        await project.allHealthy();
+        equal(
+          await project.psql("primary", "SELECT count(*) FROM pg_class WHERE relname = 'ledger'"),
+          "0",
+          "tables",
+        );
+      },
     ],
   ];
-}
-
-/** @returns {Promise<void>} */
-async function noPasswordIsSeen(project) {
-  const config = await project.compose("--profile", "odoo", "--profile", "pgadmin", "config");
-  for (const service of ["setup", "primary", "replica", "endpoints"]) {
-    const id = await project.container(service);
-    const within = async (...words) => (service === "setup" ? "" : await docker("exec", id, ...words));
-    const texts = [
-      config,
-      await logsOf(id),
-      await within("ps", "axeww"),
-      await docker("inspect", id),
-      await within("sh", "-c", "cat /var/log/*.log /var/lib/postgresql/odoo-pg/*.log 2>/dev/null || :"),
-    ];
-    for (const name of PASSWORDS) {
-      const file = path.join(project.folder, "secrets", `${name}.password`);
-      for (const text of texts) lacks(text, readFileSync(file, "utf8").trim(), `what is seen of ${service}`);
-    }
-  }
 }
 
 async function originCommands(project) {

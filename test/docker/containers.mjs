@@ -30,6 +30,8 @@ export class Containers {
   async start(name, options, command = []) {
     const container = `${this.prefix}-${name}`;
     this.#containers.add(container);
+    // Of a first try that failed.
+    await run("docker", ["rm", "-f", "-v", container]);
     await docker("run", "-d", "--name", container, ...options, this.image, ...command);
     return container;
   }
