@@ -12,6 +12,11 @@ const page = {
   load: (id: string) => (id === `\0${pageModule}` ? pageModuleSource() : undefined),
 };
 
+/** What `--exclude` names: vitest itself hands it to no project. */
+const excluded = process.argv.flatMap((word, index) =>
+  process.argv[index - 1] === "--exclude" ? [word] : [],
+);
+
 const units = unitTests(fileURLToPath(new URL(".", import.meta.url)));
 
 export function project(
@@ -40,8 +45,8 @@ export default defineConfig({
     // Integration tests wait more than they compute.
     maxWorkers: availableParallelism() + 2,
     projects: [
-      project("servers", { include: ["test/**/*.test.ts"], exclude: [...units] }),
-      project("units", { include: [...units], isolate: false }),
+      project("servers", { include: ["test/**/*.test.ts"], exclude: [...units, ...excluded] }),
+      project("units", { include: [...units], exclude: excluded, isolate: false }),
     ],
   },
 });
