@@ -321,7 +321,7 @@ const ROWS: readonly Tried[] = [
   row("origin", ["pgKillSessions.sh", "shop"]),
   row("origin", ["pgReplicationStatus.sh"], MAY_BE_REFUSED),
   row("origin", ["pgClientReplicationStatus.sh"], MAY_BE_REFUSED),
-  row("backup window"),
+  row("backup window", [], MAY_BE_REFUSED),
   row("statements list"),
   row("statements enable", [], MAY_BE_REFUSED),
   // Of several hosts: this is one.
