@@ -1,6 +1,11 @@
+import * as z from "zod";
 import { OdooPgError } from "../errors.ts";
 import type { Reading } from "../model/console-readings.ts";
+import { parseJson } from "../system/files/json-file.ts";
 import { run } from "../system/process/process.ts";
+
+/** Any document: the page knows what it asked for. */
+const documentSchema = z.record(z.string(), z.unknown());
 
 /** Commands that read for pages at the same time, and milliseconds that one may take. */
 const RUNNING = 4;
@@ -92,11 +97,7 @@ function argumentsOfReading(reading: Reading): readonly string[] {
 }
 
 function documentOf(text: string): object {
-  try {
-    const document: unknown = JSON.parse(text);
-    if (typeof document === "object" && document !== null) return document;
-  } catch {
-    // Told below.
-  }
-  throw new OdooPgError("internal", { message: "A command printed no document." });
+  const document = parseJson(text, documentSchema);
+  if (document.ok) return document.value;
+  throw new OdooPgError("internal", { message: `A command printed no document: ${document.problem}.` });
 }

@@ -10,7 +10,7 @@ import { inspectJsonFile, parseJson } from "../system/files/json-file.ts";
 import { Mutex } from "../system/mutex.ts";
 import { reaches } from "../system/network/network.ts";
 import type { TlsQuestion } from "../system/network/mutual-tls.ts";
-import { toOdooPgError } from "../errors.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { hostOrderSchema, type HostOrder } from "./orders.ts";
 import { pinOf, signRequest } from "./authority.ts";
 import { hostFiles } from "./files.ts";
@@ -90,8 +90,11 @@ export class JoinServer {
   }
 
   async #order(body: string): Promise<object> {
+    const order = parseJson(body, hostOrderSchema);
     try {
-      return await this.#parts.order(hostOrderSchema.parse(JSON.parse(body)));
+      if (!order.ok)
+        throw new OdooPgError("usage", { message: `The order cannot be read: ${order.problem}.` });
+      return await this.#parts.order(order.value);
     } catch (error) {
       return { error: toOdooPgError(error).toJSON() };
     }
