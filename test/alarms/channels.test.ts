@@ -152,7 +152,7 @@ describe("by mail", () => {
       to: ["admin@example.com", "boss@example.com"],
       encrypted: true,
       user: "me",
-      text: expect.stringContaining("größer\r\n.\r\nals\r\nNext: odoo-pg logs pg1"),
+      text: expect.stringContaining("größer . als\r\nNext: odoo-pg logs pg1"),
     });
     expect(mail?.headers.get("subject")).toBe("[prod] CRITICAL begins: primary_down (pg1)");
     expect(mail?.headers.get("auto-submitted")).toBe("auto-generated");

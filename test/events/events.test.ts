@@ -84,11 +84,11 @@ describe("the journal", () => {
     expect(await newest.read()).toBe(first);
   });
 
-  test("tells how something ended, but not that another one was at the same", async () => {
+  test("tells how something ended, but not that another one was at the same, nor what was typed wrongly", async () => {
     const stateDir = temporaryFolder();
     const order = { stateDir, owner: undefined, kind: "restore", by: "ada", database: "shop" } as const;
     await recorded({ ...order, told: () => ({ ...order, text: "shop was restored" }) }, async () => true);
-    for (const code of ["database_exists", "locked"] as const) {
+    for (const code of ["command_failed", "usage", "locked"] as const) {
       const failing = recorded({ ...order, told: () => undefined }, async () => {
         throw new OdooPgError(code, { message: "shop is there already." });
       });

@@ -38,20 +38,24 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--dry-run", "with --apply: show what would be written, write nothing")
     .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { text, on, json }) => {
-        const { tune } = await import("../watch/tune.ts");
-        return await tune(context, {
-          memory: text("memory"),
-          cpus: text("cpus"),
-          disk: text("disk"),
-          workers: text("workers"),
-          users: text("users"),
-          apply: on("apply"),
-          only: text("only"),
-          dryRun: on("dryRun"),
-          json,
-        });
-      }),
+      withContext(
+        async (context, { text, on, json }) => {
+          const { tune } = await import("../watch/tune.ts");
+          return await tune(context, {
+            memory: text("memory"),
+            cpus: text("cpus"),
+            disk: text("disk"),
+            workers: text("workers"),
+            users: text("users"),
+            apply: on("apply"),
+            only: text("only"),
+            dryRun: on("dryRun"),
+            json,
+          });
+        },
+        invocation,
+        { needs: "nothing" },
+      ),
     );
   command("systemd", "print a unit that keeps the agent running").action(
     withContext(async (context) => (await import("../setup/systemd.ts")).systemd(context), invocation, {
