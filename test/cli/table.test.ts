@@ -16,8 +16,8 @@ describe("a table", () => {
   test("that is wider than the terminal has its last column wrapped below itself", () => {
     expect(tableLines(head, rows, 50)).toEqual([
       "SETTING         NOW   WHY",
-      "shared_buffers  16MB  a quarter of the memory",
-      "                      that the node may use",
+      "shared_buffers  16MB  a quarter of the memory that",
+      "                      the node may use",
     ]);
   });
 

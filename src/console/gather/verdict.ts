@@ -28,7 +28,7 @@ export function verdictOf(status: StatusDocument): Verdict {
     warning: 0,
     next: worst.next,
     next_step: worst.next_step,
-    action: buttonFor(worst),
+    action: buttonFor(worst, status),
   };
 }
 
@@ -45,7 +45,10 @@ function whatServes({ nodes, endpoints, backups }: StatusDocument): string {
 }
 
 /** The button for a warning: where what to do next is exactly a command for which the page has one. */
-function buttonFor({ next_step: step }: Warning): Action | null {
+function buttonFor({ next_step: step }: Warning, { nodes }: StatusDocument): Action | null {
   const command = onlyCommand(step);
-  return command?.program === "odoo-pg" ? (actionOf(command.arguments) ?? null) : null;
+  const action = command?.program === "odoo-pg" ? actionOf(command.arguments) : undefined;
+  if (!action) return null;
+  // A node that is not of this cluster has no button here.
+  return "node" in action && !nodes.some(({ name }) => name === action.node) ? null : action;
 }
