@@ -53,7 +53,7 @@ export async function openRepository(
 }
 
 /**
- * Makes a base backup, removes what has had its time, and notes what there is. What fails is noted, too.
+ * Makes a base backup, removes what is expired, and notes what there is. What fails is noted, too.
  * @throws OdooPgError locked, or why there is no base backup
  */
 export async function backUpBase(

@@ -13,7 +13,7 @@ export interface ArchivePlace {
   readonly locks: string;
   /** Whether WAL is taken into the repository, since when, and what it lacks. */
   readonly recordFile: string;
-  /** Held while a base backup is made, or what had its time removed. */
+  /** Held while a base backup is made, or expired ones are removed. */
   readonly lockFile: string;
   /** Clusters of another moment, for as long as something is copied out of them. */
   readonly moments: string;

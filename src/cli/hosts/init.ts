@@ -13,6 +13,10 @@ export async function haInit(
   options: { readonly address: string; readonly name: string | undefined },
 ): Promise<ExitStatus> {
   const start = await agentStart(context);
+  // Before anything is done: it cannot be taken back.
+  context.output.err(
+    "Note: several hosts cannot become one again yet, and with them alarms, metrics and the console do not run yet.",
+  );
   const show = showProgress(context);
   try {
     await foundCluster(
