@@ -1,7 +1,7 @@
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
-import { odooPg } from "../next-step.ts";
+import { nextStep, odooPg } from "../next-step.ts";
 import { oneLine } from "../printable.ts";
 import type { ArchiveStatus } from "../model/archive-status.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
@@ -33,9 +33,9 @@ export async function openRepository(
 ): Promise<OpenRepository> {
   if (!config.backup.any_second.enabled) {
     throw new OdooPgError("config_invalid", {
-      message: 'Seconds can be restored where "backup.any_second.enabled" is true, from then on.',
+      message: "Any second back is off: seconds can be restored from when it is on.",
       safe: "Nothing was changed.",
-      next: odooPg("up"),
+      next: nextStep`Write "any_second: { enabled: true }" below "backup" in odoo-pg.yaml, then: ${odooPg("up")}`,
     });
   }
   const place = archivePlaceOf(config, layout);

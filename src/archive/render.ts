@@ -6,7 +6,7 @@ import { confOf, type ArchivePlace } from "./place.ts";
 
 /**
  * The configuration of pgBackRest for one node. Nothing runs beside archive_command, so that what fails is seen by
- * PostgreSQL at once; what has had its time is removed by odoo-pg alone.
+ * PostgreSQL at once; what is expired is removed by odoo-pg alone.
  * @param processors that may compress at the same time
  */
 export function renderPgbackrest(
