@@ -36,7 +36,7 @@ const ask = (...args) =>
 
 try {
   const lib = folder("usr/lib/odoo-pg");
-  for (const name of ["odoo-pg.mjs", "THIRD_PARTY_LICENSES"])
+  for (const name of ["odoo-pg.mjs", "odoo-pg.cache", "THIRD_PARTY_LICENSES"])
     cpSync(path.join(root, "dist", name), path.join(lib, name));
   symlinkSync("../lib/odoo-pg/odoo-pg.mjs", path.join(folder("usr/bin"), "odoo-pg"));
   writeFileSync(

@@ -2,4 +2,4 @@ import { runProgram } from "./cli/program.ts";
 import { endQuietlyWhenReaderLeaves, exitAfterLastWord, readInvocation } from "./system/terminal.ts";
 
 endQuietlyWhenReaderLeaves();
-await exitAfterLastWord(await runProgram(readInvocation()));
+export const ended = runProgram(readInvocation()).then(exitAfterLastWord);

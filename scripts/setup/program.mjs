@@ -13,6 +13,8 @@ export function programIsStale(folder = root) {
     "package.json",
     "package-lock.json",
     "scripts/build.mjs",
+    "scripts/loader.mjs",
+    "scripts/code-cache.mjs",
     "scripts/page.mjs",
     "scripts/licences.mjs",
     ...sources,

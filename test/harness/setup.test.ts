@@ -1,4 +1,13 @@
-import { chmodSync, cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { expect, test } from "vitest";
@@ -76,7 +85,12 @@ test("two set-ups at once work one after the other", async () => {
   const outputs = await Promise.all([setUp(), setUp(), setUp()]);
 
   expect(outputs.filter((output) => output.includes("Building"))).toHaveLength(1);
-  expect(readdirSync(join(folder, "dist"))).toEqual(["THIRD_PARTY_LICENSES", "odoo-pg", "odoo-pg.mjs"]);
+  expect(readdirSync(join(folder, "dist"))).toEqual([
+    "THIRD_PARTY_LICENSES",
+    "odoo-pg",
+    "odoo-pg.cache",
+    "odoo-pg.mjs",
+  ]);
 });
 
 test("a lock whose holder has died does not stop the set-up", async () => {
@@ -151,4 +165,26 @@ test("a PostgreSQL that is too old, or has no server programs, does not count", 
   expect(
     await missingPrograms({ path: [rest, old], versioned: [join(folder, "debian")], homebrew: [] }),
   ).toEqual(["postgresql"]);
+});
+
+test("the program starts with its code cache, without one, and with one that does not fit", async () => {
+  const folder = smallClone('console.log("started")');
+  await execa(process.execPath, [join(folder, "scripts/build.mjs")]);
+  const started = async (): Promise<string> =>
+    (await execa(process.execPath, [join(folder, "dist/odoo-pg.mjs")])).stdout;
+  const cache = join(folder, "dist/odoo-pg.cache");
+  const made = readFileSync(cache);
+  const mark = made.subarray(0, "odoo-pg-build-0123456789abcdef".length);
+
+  expect(await started()).toBe("started");
+  for (const data of [
+    made.subarray(0, made.length / 2),
+    Buffer.concat([mark, Buffer.alloc(5000, 7)]),
+    mark,
+  ]) {
+    writeFileSync(cache, data);
+    expect(await started()).toBe("started");
+  }
+  rmSync(cache);
+  expect(await started()).toBe("started");
 });

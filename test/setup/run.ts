@@ -49,7 +49,8 @@ export default async function setUpRun(project: TestProject): Promise<() => Prom
   return async () => {
     const leaked = await endProcesses(() => processesUsing(folder));
     const leftOver = readdirSync(folder).filter(
-      (name) => ![ownerFile, "bin", "odoo-pg.mjs", "odoo-pg", "THIRD_PARTY_LICENSES"].includes(name),
+      (name) =>
+        ![ownerFile, "bin", "odoo-pg.mjs", "odoo-pg.cache", "odoo-pg", "THIRD_PARTY_LICENSES"].includes(name),
     );
     rmSync(folder, { recursive: true, force: true });
     if (leaked.length > 0 || leftOver.length > 0) {
