@@ -50,7 +50,7 @@ export async function withReplicated<T>(
   use: (cluster: Replicated) => Promise<T>,
 ): Promise<T> {
   return await inFolder(async (folder) => {
-    const [read = 0, write = 0, pooler = 0, ...nodes] = await freePorts(3 + shape.nodes);
+    const [read = 0, write = 0, ...nodes] = await freePorts(2 + shape.nodes);
     const stateDir = join(folder, "s");
     const configuration = join(folder, "odoo-pg.yaml");
     writeFileSync(
@@ -61,7 +61,7 @@ export async function withReplicated<T>(
         nodes: nodes.map((port, index) => ({ name: `pg${index + 1}`, port })),
         endpoints: {
           read: { port: read, consistency: shape.consistency, max_lag: shape.maxLag ?? "16MB" },
-          write: { port: write, pooling: shape.pooling ?? "none", pooler_port: pooler },
+          write: { port: write, pooling: shape.pooling ?? "none" },
         },
         postgres: { parameters: shape.parameters ?? {} },
         console: { enabled: false },

@@ -273,8 +273,7 @@ export class Agent {
     };
     let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
     try {
-      await endpoints.check(runtime, before?.config);
-      await poolers.check(runtime.config);
+      await endpoints.check(runtime, before?.config, async (port) => await poolers.hold(port));
       await this.#archive.check(runtime);
       refuseNodeChanges(runtime, before?.config);
       await syncHandles(runtime);

@@ -20,7 +20,6 @@ export function conflicts(draft: Draft): Conflict[] {
   return [
     ...sameNames(draft),
     ...samePorts(draft),
-    ...poolerPorts(draft),
     ...consolePort(draft),
     ...sharedDataDirectories(draft),
     ...unheardLoopback(draft),
@@ -69,28 +68,6 @@ function samePorts({ nodes, endpoints }: Draft): Conflict[] {
     }
   });
   return found;
-}
-
-/** A pooler that is not wanted needs no port. */
-function poolerPorts(draft: Draft): Conflict[] {
-  const { nodes, endpoints, console } = draft;
-  const pooled = pooledEndpoints(draft);
-  return pooled.flatMap((name): Conflict[] => {
-    const port = endpoints[name].pooler_port;
-    const owner = [
-      ...nodes.map((node, index) => ({ port: node.port, name: `nodes[${index}]` })),
-      { port: endpoints.read.port, name: "endpoints.read" },
-      { port: endpoints.write.port, name: "endpoints.write" },
-      ...(console.enabled ? [{ port: console.port, name: "console" }] : []),
-      ...(name === "write" && pooled.includes("read")
-        ? [{ port: endpoints.read.pooler_port, name: "endpoints.read.pooler_port" }]
-        : []),
-    ].find((other) => other.port === port);
-    if (owner === undefined) return [];
-    const message = `${port} is the port of ${owner.name} already: choose another one`;
-    const about: Section[] = ["endpoints", "nodes", "console"];
-    return [{ path: ["endpoints", name, "pooler_port"], message, about }];
-  });
 }
 
 /** A console that is turned off needs no port. */

@@ -3,15 +3,14 @@ import { endpointHost, isAddress } from "../config/addresses.ts";
 import type { Consistency } from "../config/schema.ts";
 import { RELATIVE } from "./files.ts";
 import { gateFile, type GateInput } from "./gate.ts";
-import { POOLER_HOST } from "./pgbouncer/render.ts";
 import {
   fallbackServer,
   frontendOf,
   nextWorker,
   NOBODY,
   pooledFrontendOf,
-  poolerBackendOf,
   poolServer,
+  SERVERS_PORT,
   WAITING_LINE,
   writeServer,
   type Backend,
@@ -20,8 +19,8 @@ import {
 
 interface Listening {
   readonly port: number;
-  /** The port of loopback on which PgBouncer serves this endpoint; undefined where none does. */
-  readonly poolerPort?: number | undefined;
+  /** Whether PgBouncer listens there, and HAProxy only leads it on to the servers. */
+  readonly pooled?: boolean;
 }
 
 /** What HAProxy's configuration is made from. */
@@ -126,14 +125,12 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       `default-server init-addr last,libc,none on-marked-down shutdown-sessions${asksForNames(input) ? ASKING : ""}`,
     ]),
     ...(asksForNames(input) ? section("resolvers names", RESOLVERS) : []),
-    ...section(`frontend ${frontendOf("write")}`, frontend(input, "write")),
+    ...entrance(input, "write"),
     ...section("backend write", [...chosenServer, ...writeServers(input, membership), waitingLine()]),
     ...section(`backend ${nextWorker("write")}`, nextServer(input, "write")),
-    ...poolerSections(input, "write"),
-    ...section(`frontend ${frontendOf("read")}`, frontend(input, "read")),
+    ...entrance(input, "read"),
     ...section("backend read", [...chosenServer, ...readServers(input, membership), waitingLine()]),
     ...section(`backend ${nextWorker("read")}`, nextServer(input, "read")),
-    ...poolerSections(input, "read"),
   ]
     .join("\n")
     .trimEnd()}\n`;
@@ -161,6 +158,13 @@ function section(title: string, lines: readonly string[]): string[] {
   return [title, ...lines.map((line) => `  ${line}`), ""];
 }
 
+/** Where an endpoint's clients come in: by its port, or all of them through PgBouncer, which listens on that port. */
+function entrance(input: HaproxyInput, backend: Backend): string[] {
+  return input[backend].pooled === true
+    ? section(`frontend ${pooledFrontendOf(backend)}`, pooledFrontend(input, backend))
+    : section(`frontend ${frontendOf(backend)}`, frontend(input, backend));
+}
+
 function frontend(input: HaproxyInput, backend: Backend): string[] {
   const loopback = [...(input.loopback ?? LOOPBACK)].sort().join(" ");
   const networks = [...input.networks].sort().join(" ");
@@ -181,10 +185,7 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
       : [
           `tcp-request content reject unless { src ${loopback} } || { req.payload(0,1) -m bin ${TLS_HANDSHAKE} } || { req.payload(0,8) -m bin ${SSL_REQUEST} }`,
         ]),
-    ...(input[backend].poolerPort === undefined
-      ? gate(backend)
-      : // Who waits there waits in PgBouncer.
-        [`default_backend ${poolerBackendOf(backend)}`]),
+    ...gate(backend),
   ];
 }
 
@@ -200,24 +201,16 @@ function gate(backend: Backend): string[] {
 }
 
 /**
- * PgBouncer stands between an endpoint and its servers: from the endpoint to its port, and back to a socket in a directory
- * that the servers' user and root alone enter. So who is asked, and who waits, stays with the backend behind it.
+ * PgBouncer's way to the servers: a socket in a directory that the servers' user and root alone enter. So who is asked, and
+ * which server a connection goes to, stays with the backend, and PgBouncer never learns who is primary.
  */
-function poolerSections(input: HaproxyInput, backend: Backend): string[] {
-  const { poolerPort } = input[backend];
-  if (poolerPort === undefined) return [];
+function pooledFrontend(input: HaproxyInput, backend: Backend): string[] {
   return [
-    ...section(`backend ${poolerBackendOf(backend)}`, [
-      `server pgbouncer ${POOLER_HOST}:${poolerPort}`,
-      waitingLine(),
-    ]),
-    ...section(`frontend ${pooledFrontendOf(backend)}`, [
-      `bind ${pooledSocket(input, backend)} mode 600`,
-      inspectDelay(input),
-      `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
-      "tcp-request content reject unless { req.payload(0,8) -m found }",
-      ...gate(backend),
-    ]),
+    `bind ${pooledSocket(backend)} mode 600`,
+    inspectDelay(input),
+    `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
+    "tcp-request content reject unless { req.payload(0,8) -m found }",
+    ...gate(backend),
   ];
 }
 
@@ -226,17 +219,16 @@ const chosenServer: readonly string[] = ["use-server %[var(txn.server)] if { var
 
 /** Who waits when HAProxy is reloaded goes on waiting in the new worker, which knows who is primary now. */
 function nextServer(input: HaproxyInput, backend: Backend): string[] {
-  const { port, poolerPort } = input[backend];
   const address =
-    poolerPort === undefined
-      ? hostAndPort(endpointHost([...input.listen].sort()), port)
-      : pooledSocket(input, backend);
+    input[backend].pooled === true
+      ? pooledSocket(backend)
+      : hostAndPort(endpointHost([...input.listen].sort()), input[backend].port);
   return [`server next-worker ${address}`];
 }
 
 /** By its name PgBouncer finds it as that of a server on this port. */
-function pooledSocket(input: HaproxyInput, backend: Backend): string {
-  return `unix@${RELATIVE.run}/.s.PGSQL.${input[backend].port}`;
+function pooledSocket(backend: Backend): string {
+  return `unix@${RELATIVE.run}/.s.PGSQL.${SERVERS_PORT[backend]}`;
 }
 
 function inspectDelay({ gate: { waitSeconds } }: HaproxyInput): string {

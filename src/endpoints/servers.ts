@@ -14,15 +14,16 @@ export function nextWorker(backend: Backend): string {
   return `${backend}_next_worker`;
 }
 
-/** The backend of an endpoint whose clients share sessions: its only server is PgBouncer. */
-export function poolerBackendOf(backend: Backend): string {
-  return `${backend}_pooler`;
-}
-
-/** Where PgBouncer goes on to the servers of a backend. */
+/** Where PgBouncer, which listens on the endpoint's port, goes on to the servers of a backend. */
 export function pooledFrontendOf(backend: Backend): string {
   return `${backend}_pooled`;
 }
+
+/**
+ * The port in the name of the Unix socket on which PgBouncer goes on to the servers of a backend: one that no endpoint has,
+ * as PgBouncer's console has a socket in the same directory by the endpoint's port.
+ */
+export const SERVERS_PORT: Readonly<Record<Backend, number>> = { write: 1, read: 2 };
 
 /** Whether a frontend leads to servers of a backend, with PgBouncer before it or without. */
 export function leadsTo(frontend: string, backend: Backend): boolean {

@@ -74,13 +74,18 @@ export class Endpoints implements Service {
   }
 
   /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */
-  async check(runtime: Served, before: Runtime["config"] | undefined): Promise<void> {
+  async check(
+    runtime: Served,
+    before: Runtime["config"] | undefined,
+    isPoolers: (port: number) => Promise<boolean> = async () => false,
+  ): Promise<void> {
     // Also one that hangs holds the ports: `ensure` ends it.
     const running = (await this.#balancer.presence()).state !== "absent";
     for (const name of ["read", "write"] as const) {
       const { port } = runtime.config.endpoints[name];
       const own = running && [before?.endpoints.read.port, before?.endpoints.write.port].includes(port);
-      if (!own) await requirePort(port, `the ${name} endpoint`, `endpoints.${name}.port`);
+      if (!own && !(await isPoolers(port)))
+        await requirePort(port, `the ${name} endpoint`, `endpoints.${name}.port`);
     }
   }
 
@@ -256,6 +261,5 @@ function haproxyInput(runtime: Served): HaproxyInput {
 }
 
 function listening({ config }: Served, endpoint: Backend): HaproxyInput["write"] {
-  const { port, pooler_port: poolerPort } = config.endpoints[endpoint];
-  return isPooled(config, endpoint) ? { port, poolerPort } : { port };
+  return { port: config.endpoints[endpoint].port, pooled: isPooled(config, endpoint) };
 }

@@ -8,7 +8,7 @@ import { OLDEST_PGBOUNCER, type PgbouncerProgram } from "../endpoints/pgbouncer/
 import { renderAccess, renderPgbouncer, type PgbouncerInput } from "../endpoints/pgbouncer/render.ts";
 import { poolSizes } from "../endpoints/pgbouncer/sizes.ts";
 import { renderUsers } from "../endpoints/pgbouncer/userlist.ts";
-import type { Backend } from "../endpoints/servers.ts";
+import { SERVERS_PORT, type Backend } from "../endpoints/servers.ts";
 import { OdooPgError } from "../errors.ts";
 import { Hold } from "../members/hold.ts";
 import type { NodeOperation } from "../model/node-state.ts";
@@ -250,11 +250,12 @@ export class Pooler implements Service {
 
   #inputOf({ config, kept }: Runtime): PgbouncerInput {
     const { program, roles } = this.#facts();
-    const endpoint = config.endpoints[this.endpoint];
     const owners = (roles ?? []).filter(({ owns }) => owns).length;
     return {
-      port: endpoint.pooler_port,
-      serversPort: endpoint.port,
+      port: config.endpoints[this.endpoint].port,
+      serversPort: SERVERS_PORT[this.endpoint],
+      listen: config.listen,
+      networks: config.networks,
       files: this.#files,
       sizes: poolSizes(maxConnections(config, kept), owners, pooledEndpoints(config).length),
       maxClients: POOLED_CLIENTS,
@@ -277,7 +278,7 @@ export class Pooler implements Service {
     const readable = readableBy(this.#owner);
     const changed = [
       await writeFileIfChanged(config, renderPgbouncer(input), readable),
-      await writeFileIfChanged(access, renderAccess(), readable),
+      await writeFileIfChanged(access, renderAccess(input.networks), readable),
     ].includes(true);
     if (!roles && (await kindOf(users)) !== undefined) return changed;
     const text = renderUsers(roles ?? []);

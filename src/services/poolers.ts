@@ -9,7 +9,6 @@ import { passingRoles } from "../postgres/sql/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
 import { PAUSE_TIMEOUT, Pooler, type PassingRoles, type PoolerFacts } from "./pooler.ts";
-import { requirePort } from "./ports.ts";
 import type { Service } from "./service.ts";
 
 /** Milliseconds between two looks at who may log in. */
@@ -24,8 +23,8 @@ const ASKING = {
 };
 
 /**
- * The PgBouncers of this host: one for each endpoint with `pooling: transaction`, between HAProxy's endpoint and HAProxy's
- * way to the servers. They let in whom the primary would let in through an endpoint.
+ * The PgBouncers of this host: one for each endpoint with `pooling: transaction`, on the endpoint's port and before
+ * HAProxy's way to the servers. They let in whom the primary would let in through an endpoint.
  */
 export class Poolers {
   /** Found anew at each `up`; undefined where no endpoint pools. */
@@ -45,18 +44,10 @@ export class Poolers {
     return this.#poolers.filter(({ endpoint }) => isPooled(config, endpoint));
   }
 
-  /** @throws OdooPgError port_in_use when a port is taken by somebody else */
-  async check(config: Config): Promise<void> {
-    for (const pooler of this.#wanted(config)) {
-      const { endpoint } = pooler;
-      const port = config.endpoints[endpoint].pooler_port;
-      if (!(await pooler.holds(port)))
-        await requirePort(
-          port,
-          `the pooler of the ${endpoint} endpoint`,
-          `endpoints.${endpoint}.pooler_port`,
-        );
-    }
+  /** Whether one of them listens on this port. */
+  async hold(port: number): Promise<boolean> {
+    const holding = await Promise.all(this.#poolers.map(async (pooler) => await pooler.holds(port)));
+    return holding.includes(true);
   }
 
   /** Brings those that are wanted to their configuration. HAProxy may lead clients to them afterwards. */

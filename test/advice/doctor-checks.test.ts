@@ -97,6 +97,9 @@ const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   odoo_tls_off: evidence({ odooConf: odooConf({ db_sslmode: "disable", db_host: "db.example.com" }) }),
   odoo_connections_exceed: evidence({ odooConf: odooConf({ db_maxconn: "64" }) }),
   connections_nearly_used: withPrimary({ sessions: seen({ used: 260, idle: [] }) }),
+  pooling_ends_session_state: evidence({
+    catalog: seen(catalog({ sessionState: seen([{ database: "shop", what: "LISTEN", calls: 3 }]) })),
+  }),
   idle_timeout_below_cron: evidence({ odooConf: odooConf({ limit_time_real_cron: "7200" }) }),
   odoo_role_superuser: withRole(role("odoo", { createdb: true, superuser: true })),
   more_superusers: withRole(role("boss", { superuser: true })),

@@ -188,6 +188,7 @@ export function catalog(changes: Partial<CatalogSeen> = {}): CatalogSeen {
       unaccent_volatility: "i",
     }),
     each: new Map([["shop", seen(database())]]),
+    sessionState: undefined,
     ...changes,
   };
 }

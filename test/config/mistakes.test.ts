@@ -88,14 +88,6 @@ test.each([
   ["listen: []", "must have at least one entry"],
   ["endpoints: { write: { port: 5435 } }", "5435 is the port of endpoints.read already"],
   [
-    "endpoints: { write: { pooling: transaction, pooler_port: 5433 } }",
-    "endpoints.write.pooler_port: 5433 is the port of nodes[0] already",
-  ],
-  [
-    "endpoints: { write: { pooling: transaction }, read: { pooling: transaction, pooler_port: 6436 } }",
-    "endpoints.write.pooler_port: 6436 is the port of endpoints.read.pooler_port already",
-  ],
-  [
     "upstream: { host: db.example.org }\nendpoints: { read: { pooling: transaction } }",
     "endpoints.read.pooling: pooling needs a primary that odoo-pg runs",
   ],

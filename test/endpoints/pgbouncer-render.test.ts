@@ -13,8 +13,10 @@ import { renderUsers } from "../../src/endpoints/pgbouncer/userlist.ts";
 import { scramVerifier } from "../../src/postgres/sql/scram.ts";
 
 const plain: PgbouncerInput = {
-  port: 6436,
-  serversPort: 5436,
+  port: 5436,
+  serversPort: 1,
+  listen: ["127.0.0.1"],
+  networks: [],
   files: pgbouncerFiles(layoutOf("/var/lib/odoo-pg/odoo"), "write"),
   sizes: poolSizes(300, 1, 1),
   maxClients: 2000,
@@ -49,11 +51,30 @@ test("prepared statements are followed where PgBouncer can", () => {
 test("a path with quotes and blanks stays one value", () => {
   const files = pgbouncerFiles(layoutOf("/srv/it's a 'place'"), "write");
   const text = renderPgbouncer({ ...plain, files });
-  expect(valueOf(text, "*")).toBe("host='/srv/it''s a ''place''/run' port=5436");
+  expect(valueOf(text, "*")).toBe("host='/srv/it''s a ''place''/run' port=1");
+});
+
+test("other hosts come in by TLS alone, and only from the networks that may", () => {
+  const lines = renderAccess(["fd00::/8", "10.0.0.0/8"]).split("\n");
+  const open = lines.filter((line) => line.startsWith("host") && line.endsWith("scram-sha-256"));
+  expect(open).toEqual([
+    "host all all 127.0.0.0/8 scram-sha-256",
+    "host all all ::1/128 scram-sha-256",
+    "hostssl all all 10.0.0.0/8 scram-sha-256",
+    "hostssl all all fd00::/8 scram-sha-256",
+  ]);
+  expect(renderAccess([])).not.toContain("hostssl");
+});
+
+test("it listens where the endpoint does, beside a HAProxy that hands the port over", () => {
+  const text = renderPgbouncer({ ...plain, listen: ["10.0.0.1", "127.0.0.1", "10.0.0.1"] });
+  expect(valueOf(text, "listen_addr")).toBe("10.0.0.1,127.0.0.1");
+  expect(valueOf(text, "listen_port")).toBe("5436");
+  expect(valueOf(text, "so_reuseport")).toBe("1");
 });
 
 test("the console is closed to all that comes by TCP, and its role is nobody there", () => {
-  const lines = renderAccess().split("\n");
+  const lines = renderAccess(["10.0.0.0/8"]).split("\n");
   const first = (start: string): number => lines.findIndex((line) => line.startsWith(start));
   expect(first("host pgbouncer all")).toBeLessThan(first("host all all"));
   expect(first(`host all ${CONSOLE_USER}`)).toBeLessThan(first("host all all"));

@@ -73,16 +73,17 @@ test("all addresses means IPv6 too only where the machine has it", () => {
   expect(renderHaproxy({ ...plain, listen: ["*"], hasIpv6: false })).not.toContain("[::]");
 });
 
-test("an endpoint that pools leads to its pooler, and the pooler to the endpoint's servers", () => {
-  const text = renderHaproxy({ ...plain, write: { port: 5436, poolerPort: 6436 } });
+test("an endpoint that pools leaves its port to the pooler, and leads the pooler to its servers", () => {
+  const text = renderHaproxy({ ...plain, write: { port: 5436, pooled: true } });
   const leads = (frontend: string): string | undefined =>
     new RegExp(`^frontend ${frontend}\n(?: .*\n)*? {2}default_backend (\\S+)$`, "m").exec(text)?.[1];
-  expect(leads("write_endpoint")).toBe("write_pooler");
+  expect(leads("write_endpoint")).toBeUndefined();
+  expect(text).not.toContain(":5436");
   expect(leads("write_pooled")).toBe("write");
   expect(leads("read_endpoint")).toBe("read");
-  expect(text).toContain("bind unix@run/.s.PGSQL.5436 mode 600");
+  expect(text).toContain("bind unix@run/.s.PGSQL.1 mode 600");
   // Who waits at a reload goes on to the servers, and not through the pooler once more.
-  expect(text).toContain("server next-worker unix@run/.s.PGSQL.5436");
+  expect(text).toContain("server next-worker unix@run/.s.PGSQL.1");
 });
 
 describe("HAProxy accepts", () => {
@@ -106,7 +107,7 @@ describe("HAProxy accepts", () => {
   };
 
   const port = fc.integer({ min: 1024, max: 65_535 });
-  const poolerPort = fc.option(port, { nil: undefined });
+  const pooled = fc.boolean();
   const host = fc.oneof(
     fc.ipV4(),
     fc.constantFrom("::1", "fd00::1:2", "localhost", "db-1.example.org", "node_1"),
@@ -119,10 +120,10 @@ describe("HAProxy accepts", () => {
     }),
     read: fc.record({
       port,
-      poolerPort,
+      pooled,
       consistency: fc.constantFrom("eventual" as const, "bounded" as const, "read-your-writes" as const),
     }),
-    write: fc.record({ port, poolerPort }),
+    write: fc.record({ port, pooled }),
     listen: fc.array(fc.constantFrom("*", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost"), {
       minLength: 1,
     }),

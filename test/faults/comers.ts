@@ -19,7 +19,12 @@ export interface Comers {
   readonly stop: () => Promise<void>;
 }
 
-export function comers(cluster: ThrowawayCluster, endpoint: "read" | "write", count: number): Comers {
+export function comers(
+  cluster: ThrowawayCluster,
+  endpoint: "read" | "write",
+  count: number,
+  database = "postgres",
+): Comers {
   const failures: Failure[] = [];
   const served: { client: number; at: number; took: number }[] = [];
   const over = new AbortController();
@@ -29,7 +34,7 @@ export function comers(cluster: ThrowawayCluster, endpoint: "read" | "write", co
       port: cluster.ports[endpoint],
       user: "odoo",
       password: cluster.password("odoo"),
-      database: "postgres",
+      database,
     });
     session.on("error", () => {});
     const at = performance.now();

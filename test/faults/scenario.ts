@@ -45,6 +45,8 @@ export interface ScenarioOptions {
   readonly nodes?: number;
   readonly consistency?: "eventual" | "bounded" | "read-your-writes";
   readonly maxLag?: string;
+  /** Of both endpoints. */
+  readonly pooling?: "none" | "transaction";
   readonly parameters?: Readonly<Record<string, string>>;
   /** Called before the first `up`. */
   readonly prepare?: (cluster: ThrowawayCluster) => Promise<void> | void;
@@ -52,11 +54,14 @@ export interface ScenarioOptions {
 
 /** Brings a cluster up and waits until it is healthy. */
 export async function scenario(options: ScenarioOptions = {}): Promise<Scenario> {
-  const { nodes = 2, consistency = "bounded", maxLag, parameters = {} } = options;
+  const { nodes = 2, consistency = "bounded", maxLag, pooling = "none", parameters = {} } = options;
   const cluster = await throwawayCluster({
     nodes,
     config: {
-      endpoints: { read: { consistency, ...(maxLag === undefined ? {} : { max_lag: maxLag }) } },
+      endpoints: {
+        read: { consistency, pooling, ...(maxLag === undefined ? {} : { max_lag: maxLag }) },
+        write: { pooling },
+      },
       postgres: { parameters: { ...parameters } },
     },
   });

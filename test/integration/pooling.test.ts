@@ -4,8 +4,8 @@ import { execa } from "execa";
 import { Client } from "pg";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
+import { examine } from "../advice/following.ts";
 import { connect, type Session } from "../support/pg.ts";
-import { freePorts } from "../support/ports.ts";
 import { isAlive, processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
@@ -13,16 +13,13 @@ import { waitFor } from "../support/wait.ts";
 const PSYCOPG2 = "/usr/lib/python3/dist-packages/psycopg2";
 
 let cluster: ThrowawayCluster;
-let poolerPorts: { readonly write: number; readonly read: number };
 
 beforeAll(async () => {
-  const [write = 0, read = 0] = await freePorts(2);
-  poolerPorts = { write, read };
   cluster = await throwawayCluster({
     config: {
       endpoints: {
-        write: { pooling: "transaction", pooler_port: write },
-        read: { pooling: "transaction", pooler_port: read },
+        write: { pooling: "transaction" },
+        read: { pooling: "transaction" },
       },
       postgres: { parameters: { max_connections: "120" } },
     },
@@ -113,6 +110,24 @@ describe("Clients of an endpoint with pooling", () => {
     },
     90_000,
   );
+
+  test("that count on their session beyond a transaction are named by doctor", async () => {
+    const client = await cluster.session("write", "odoo", "shop");
+    await client.rows("LISTEN imbus");
+    await client.rows("SELECT pg_advisory_lock(1)");
+    await client.rows("SELECT pg_advisory_xact_lock(1)");
+    await client.rows("CREATE TEMPORARY TABLE kept (id int)");
+    await client.rows("BEGIN; CREATE TEMP TABLE gone (id int) ON COMMIT DROP; COMMIT");
+    await client.close();
+    const { findings } = await examine(cluster);
+    expect(
+      findings.filter(({ code }) => code === "pooling_ends_session_state").map(({ message }) => message),
+    ).toEqual([
+      expect.stringContaining("LISTEN"),
+      expect.stringContaining("a temporary table"),
+      expect.stringContaining("an advisory lock of the session"),
+    ]);
+  });
 
   test("may use TLS", async () => {
     const client = new Client({
@@ -212,7 +227,7 @@ describe("PgBouncer", () => {
       processesNaming(join(cluster.stateDir, "pgbouncer")).map(({ pid }) => pid);
     const write = poolerProcess("write");
     expect(running()).toHaveLength(2);
-    cluster.configure({ endpoints: { read: { pooling: "none", pooler_port: poolerPorts.read } } });
+    cluster.configure({ endpoints: { read: { pooling: "none" } } });
     await cluster.up();
     expect(running()).toEqual([write]);
     expect(await (await cluster.session("read", "odoo", "shop")).value("SELECT 1")).toBe(1);

@@ -2,6 +2,7 @@ import type { BackupStatus } from "../../model/backup-report.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Forecast } from "../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../cluster/view.ts";
+import type { SessionState } from "../../postgres/sql/session-state.ts";
 import type { OdooConf } from "./odoo-conf.ts";
 
 /** Something that was looked at, or could not be: then why, for people. Nothing is ever taken for well unseen. */
@@ -220,6 +221,8 @@ export interface CatalogSeen {
   readonly databases: Observed<readonly DatabaseListed[]>;
   readonly template: Observed<TemplateSeen>;
   readonly each: ReadonlyMap<string, Observed<DatabaseSeen>>;
+  /** What clients have used that pooling does not keep; undefined where no endpoint pools. */
+  readonly sessionState: Observed<readonly SessionState[]> | undefined;
 }
 
 export interface BackupsSeen {

@@ -38,6 +38,7 @@ export function unobserved(evidence: Evidence): Unobserved[] {
       ["roles", catalog.roles],
       ["list of databases", catalog.databases],
       [`template ${evidence.config.odoo.template}`, catalog.template],
+      ["what clients of pooled endpoints use", catalog.sessionState],
       ...[...catalog.each].flatMap(([name, observed]): Gap[] => [
         [`database ${name}`, observed],
         ...observedValues(observed).flatMap((database): Gap[] => [

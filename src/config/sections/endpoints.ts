@@ -16,6 +16,12 @@ const maxLag = z
     return z.NEVER;
   });
 
+/** The port that a pooler had while HAProxy listened before it. */
+const formerPoolerPort = port.optional().register(docs, {
+  description:
+    "Not used any more: PgBouncer listens on the endpoint's own port. A configuration that names it goes on.",
+});
+
 const pooling = z.enum(["none", "transaction"]).default("none");
 
 /** What is said of it at both endpoints. */
@@ -74,10 +80,7 @@ export const endpoints = z
           description: `Whether clients of the read endpoint share sessions of the servers. ${POOLING}`,
           examples: ["transaction"],
         }),
-        pooler_port: port.default(6435).register(docs, {
-          description:
-            "Port, on this host's loopback alone, of the PgBouncer behind the read endpoint. It counts with `pooling: transaction` only.",
-        }),
+        pooler_port: formerPoolerPort,
       })
       .prefault({})
       .register(docs, {
@@ -92,10 +95,7 @@ export const endpoints = z
           description: `Whether clients of the write endpoint share sessions of the primary. ${POOLING}`,
           examples: ["transaction"],
         }),
-        pooler_port: port.default(6436).register(docs, {
-          description:
-            "Port, on this host's loopback alone, of the PgBouncer behind the write endpoint. It counts with `pooling: transaction` only.",
-        }),
+        pooler_port: formerPoolerPort,
       })
       .prefault({})
       .register(docs, { description: "The address for writes: whichever node is primary." }),

@@ -15,7 +15,7 @@ export interface PgbouncerFiles {
   readonly log: string;
   /** Which process was started. */
   readonly process: string;
-  /** Unix sockets: of PgBouncer's console, and of HAProxy's way to the servers. */
+  /** The directory of Unix sockets: of PgBouncer's console, and of HAProxy's way to the servers. */
   readonly runDir: string;
 }
 

@@ -1,4 +1,5 @@
 import { nextStep, odooPg } from "../../next-step.ts";
+import path from "node:path";
 import * as z from "zod";
 import { OdooPgError } from "../../errors.ts";
 import { waitUntil } from "../../system/clock.ts";
@@ -73,6 +74,8 @@ export class PgbouncerProcess {
 
   /** Starts it with the configuration that was written. @throws OdooPgError command_failed with its words */
   async start(program: PgbouncerProgram, port: number): Promise<void> {
+    // Of a HAProxy of before, which had its way to the servers there; it is led elsewhere when it is reloaded.
+    await removeFile(path.join(this.#files.runDir, `.s.PGSQL.${port}`));
     const logStart = (await fileBytes(this.#files.log).catch(() => undefined)) ?? 0;
     const { pid } = await startDetached(program.path, [this.#files.config], {
       owner: this.#owner,

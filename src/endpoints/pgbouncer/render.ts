@@ -3,10 +3,14 @@ import type { PoolSizes } from "./sizes.ts";
 
 /** What the configuration of one PgBouncer is made from. */
 export interface PgbouncerInput {
-  /** On loopback, for HAProxy and programs of this host. */
+  /** The endpoint's own. */
   readonly port: number;
   /** HAProxy's way to the servers: the port in the name of its Unix socket. */
   readonly serversPort: number;
+  /** Addresses to listen on, as in the configuration: `*`, `0.0.0.0`, `::`, IP addresses, host names. */
+  readonly listen: readonly string[];
+  /** Networks in CIDR form that may connect, with TLS. */
+  readonly networks: readonly string[];
   readonly files: PgbouncerFiles;
   readonly sizes: PoolSizes;
   /** Clients at once. */
@@ -17,8 +21,8 @@ export interface PgbouncerInput {
   readonly version: readonly [number, number];
 }
 
-/** Where PgBouncer listens. TCP, because it offers TLS nowhere else. */
-export const POOLER_HOST = "127.0.0.1";
+const EVERYWHERE = ["0.0.0.0/0", "::/0"] as const;
+const LOOPBACK = ["127.0.0.0/8", "::1/128"] as const;
 
 /** The role of PgBouncer's own console, and its database. No role of the servers' is meant by it. */
 export const CONSOLE_USER = "odoo_pg_pooler";
@@ -50,10 +54,12 @@ export function renderPgbouncer(input: PgbouncerInput): string {
   ].join("\n");
 }
 
-function settings({ port, files, sizes, maxClients, waitSeconds, version }: PgbouncerInput) {
+function settings({ port, listen, files, sizes, maxClients, waitSeconds, version }: PgbouncerInput) {
   return {
-    listen_addr: POOLER_HOST,
+    listen_addr: [...new Set(listen)].sort().join(","),
     listen_port: port,
+    // While HAProxy hands the port over, and takes it back, both listen on it: nobody is refused.
+    so_reuseport: 1,
     unix_socket_dir: files.runDir,
     unix_socket_mode: "0700",
     auth_type: "hba",
@@ -108,14 +114,16 @@ function quoteConnection(value: string): string {
  * Who may come in. The first line that fits decides. The console is open to whom the socket's directory is: the servers'
  * user, whose process this is, and root. So it needs no secret that could be lost.
  */
-export function renderAccess(): string {
+export function renderAccess(networks: readonly string[]): string {
   return [
     "# Made by odoo-pg.",
     `local ${CONSOLE_DATABASE} ${CONSOLE_USER} trust`,
     "local all all reject",
-    `host ${CONSOLE_DATABASE} all 0.0.0.0/0 reject`,
-    `host all ${CONSOLE_USER} 0.0.0.0/0 reject`,
-    `host all all ${POOLER_HOST}/32 scram-sha-256`,
+    ...EVERYWHERE.map((network) => `host ${CONSOLE_DATABASE} all ${network} reject`),
+    ...EVERYWHERE.map((network) => `host all ${CONSOLE_USER} ${network} reject`),
+    ...LOOPBACK.map((network) => `host all all ${network} scram-sha-256`),
+    // Other hosts only by TLS, which ends here.
+    ...[...networks].sort().map((network) => `hostssl all all ${network} scram-sha-256`),
     "",
   ].join("\n");
 }

@@ -28,6 +28,16 @@ export const CONNECTIONS = {
       "The smallest node counts: after the loss of the others one node serves everyone. Without workers Odoo is one process with one pool. 15 more are added for monitoring, backups and people. With several Odoo hosts, add them up yourself.",
     foundBy: ["doctor"],
   },
+  pooling_ends_session_state: {
+    severity: "warning",
+    meaning:
+      "Clients of a pooled endpoint use what ends with their transaction: LISTEN, PREPARE, WITH HOLD, temporary tables, session locks.",
+    why: "PgBouncer gives the session to another client after each transaction, and clears it before (PgBouncer, “SQL feature map for pooling modes”).",
+    remedy:
+      "Use `pg_advisory_xact_lock`, `ON COMMIT DROP`, or database `postgres` for LISTEN; or turn pooling off.",
+    remark: "Seen by what pg_stat_statements has counted, also before pooling was turned on.",
+    foundBy: ["doctor"],
+  },
   idle_timeout_below_cron: {
     severity: "warning",
     meaning: "idle_in_transaction_session_timeout is shorter than Odoo's `limit_time_real_cron`.",

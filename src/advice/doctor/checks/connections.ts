@@ -18,6 +18,7 @@ export function checkConnections(evidence: Evidence): FoundFinding[] {
     // Any node may be the primary, or the only one that is left: the one that takes least decides.
     ...least(servers, available).flatMap((server) => ceiling(evidence, server)),
     ...least(servers, idleTimeoutOf).flatMap((server) => idleTimeout(evidence, server)),
+    ...sessionState(evidence),
   ];
 }
 
@@ -104,6 +105,22 @@ function ceiling(evidence: Evidence, server: Server): FoundFinding[] {
           : nextStep`set postgres.parameters.max_connections to ${max + needed - most} or more, then: ${odooPg("up")}`,
     }),
   ];
+}
+
+/** Pooled clients that count on a session of their own. */
+function sessionState({ catalog }: Evidence): FoundFinding[] {
+  return observedValues(catalog).flatMap(({ sessionState: observed }) =>
+    observedValues(observed)
+      .flat()
+      .map(({ database, what, calls }) =>
+        finding("pooling_ends_session_state", {
+          database,
+          message: `Clients of ${database} have used ${what} (${calls} times): with pooling it ends with their transaction.`,
+          evidence: { what, calls },
+          next: nextStep`use what docs/operations.md (“Pool transactions”) names in its place, or turn pooling off (endpoints.write.pooling: none), then: ${odooPg("up")}`,
+        }),
+      ),
+  );
 }
 
 function idleTimeout(evidence: Evidence, server: Server): FoundFinding[] {

@@ -11,6 +11,7 @@ import {
   type TemplateSeen,
 } from "../evidence.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/sql/passing.ts";
+import { sessionState } from "../../../postgres/sql/session-state.ts";
 import { gatherDatabase } from "./database.ts";
 import { attempt } from "./attempt.ts";
 
@@ -19,6 +20,8 @@ export interface CatalogSource {
   /** Whether that node is a replica. */
   readonly replica: boolean;
   readonly template: string;
+  /** Whether clients of an endpoint share sessions. */
+  readonly pools: boolean;
   /** A connection to any database. */
   readonly use: <T>(database: string, act: (session: Session) => Promise<T>) => Promise<T>;
   readonly session: Session;
@@ -60,6 +63,7 @@ export async function gatherCatalog(source: CatalogSource): Promise<CatalogSeen>
     databases,
     template: await attempt(() => gatherTemplate(source, list)),
     each,
+    sessionState: source.pools ? await attempt(() => sessionState(session)) : undefined,
   };
 }
 

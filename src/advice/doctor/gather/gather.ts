@@ -2,6 +2,7 @@ import { readApplied, readState } from "../../../store/state.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { readBackupStatus } from "../../../store/backup-status.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../../../config/layout.ts";
+import { isAnyPooled } from "../../../config/pooling.ts";
 import type { Config } from "../../../config/schema.ts";
 import { authorityPath } from "../../../postgres/render.ts";
 import { Superuser } from "../../../postgres/sql/superuser.ts";
@@ -55,7 +56,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
     nodes,
     catalog:
       node && asked
-        ? await gatherWholeCatalog(node.name, asked.replica, config.odoo.template, open(node))
+        ? await gatherWholeCatalog(node.name, asked.replica, config, open(node))
         : unseen(follows ? "no replica answers" : "the primary does not answer"),
     odooConf: input.odooConf,
     backups: await gatherBackups(follows, layout, launchedAt),
@@ -121,7 +122,7 @@ function askedNode(
 async function gatherWholeCatalog(
   node: string,
   replica: boolean,
-  template: string,
+  config: Config,
   open: Opener,
 ): Promise<Evidence["catalog"]> {
   const start = monotonic();
@@ -130,7 +131,8 @@ async function gatherWholeCatalog(
       gatherCatalog({
         node,
         replica,
-        template,
+        template: config.odoo.template,
+        pools: isAnyPooled(config),
         session,
         use: async (database, act) => await use(open, database, act),
         late: () => monotonic() - start > DATABASES_TIMEOUT,
