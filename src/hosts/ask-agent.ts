@@ -5,8 +5,8 @@ import { nextStep, odooPg } from "../next-step.ts";
 import { errorFromEvent, errorSchema } from "../progress.ts";
 import { requestJson } from "../system/network/http.ts";
 import { getJson } from "../system/network/local-request.ts";
-import { hostOutcomeSchema, type HostOrder } from "./orders.ts";
-import { hostsStatusSchema, type HostsStatus } from "./report.ts";
+import { hostOutcomeSchema, type HostOrder } from "./documents/orders.ts";
+import { hostsStatusSchema, type HostsStatus } from "./documents/report.ts";
 
 /** The whole cluster, as the agent of this host sees it; undefined where it does not answer within `timeout` milliseconds. */
 export async function hostsStatus(layout: Layout, timeout: number): Promise<HostsStatus | undefined> {

@@ -1,12 +1,11 @@
 import { nextStep, odooPg } from "../next-step.ts";
-import { X509Certificate, randomBytes } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import path from "node:path";
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import {
   giveFile,
-  kindOf,
   move,
   readableBy,
   readTextIfAny,
@@ -16,14 +15,11 @@ import {
   type Owner,
 } from "../system/files/files.ts";
 import { damagedFile } from "../system/files/json-file.ts";
-import { runOrFail } from "../system/process/process.ts";
+import { ensureAuthorityFiles, NEW_KEY, openssl, sign, type Authority } from "./authority.ts";
 import { authorityPath } from "./render.ts";
 
-/** Ten years: a certificate that ends while nobody looks stops replication. */
-const DAYS = "3650";
 /** A certificate is renewed when it ends sooner than this. */
 const RENEW_BEFORE_MS = 90 * 24 * 3600 * 1000;
-const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
 /** Makes the cluster's own certificate authority, once. Given certificates: their authority is copied. */
 export async function ensureAuthority(config: Config, layout: Layout): Promise<void> {
@@ -32,28 +28,11 @@ export async function ensureAuthority(config: Config, layout: Layout): Promise<v
     await writeFileIfChanged(certificate, await readGiven(config.tls.ca), { mode: 0o644 });
     return;
   }
-  const key = path.join(layout.tlsDir, "ca.key");
-  if ((await kindOf(certificate)) === "file" && (await kindOf(key)) === "file") return;
-  await openssl([
-    "req",
-    "-x509",
-    ...NEW_KEY,
-    "-days",
-    DAYS,
-    "-sha256",
-    "-subj",
-    `/CN=odoo-pg ${config.cluster} authority`,
-    "-addext",
-    "keyUsage=critical,keyCertSign,cRLSign",
-    "-keyout",
-    `${key}.new`,
-    "-out",
-    `${certificate}.new`,
-  ]);
-  await giveFile(`${key}.new`, { mode: 0o600 });
-  await giveFile(`${certificate}.new`, { mode: 0o644 });
-  await move(`${key}.new`, key);
-  await move(`${certificate}.new`, certificate);
+  await ensureAuthorityFiles(filesOf(layout), `odoo-pg ${config.cluster} authority`);
+}
+
+function filesOf(layout: Layout): Authority {
+  return { certificate: authorityPath(layout), key: path.join(layout.tlsDir, "ca.key") };
 }
 
 /** Names and addresses that a node's certificate is good for. Sorted: the same input always gives the same text. */
@@ -95,8 +74,6 @@ export async function ensureNodeCertificate(
   const names = subjectNames(node, hostname, config.listen);
   if (await isGood(files.certificateFile, authorityPath(layout), names, now)) return false;
   const request = `${files.certificateFile}.csr`;
-  const extensions = `${files.certificateFile}.ext`;
-  await writeFileAtomic(extensions, `subjectAltName=${names.join(",")}\nextendedKeyUsage=serverAuth\n`);
   await openssl([
     "req",
     "-new",
@@ -108,31 +85,16 @@ export async function ensureNodeCertificate(
     "-out",
     request,
   ]);
-  await openssl([
-    "x509",
-    "-req",
-    "-in",
-    request,
-    "-days",
-    DAYS,
-    "-sha256",
-    "-set_serial",
-    `0x${randomBytes(16).toString("hex")}`,
-    "-CA",
-    authorityPath(layout),
-    "-CAkey",
-    path.join(layout.tlsDir, "ca.key"),
-    "-extfile",
-    extensions,
-    "-out",
-    `${files.certificateFile}.new`,
+  const certificate = await sign(filesOf(layout), (await readTextIfAny(request)) ?? "", [
+    `subjectAltName=${names.join(",")}`,
+    "extendedKeyUsage=serverAuth",
   ]);
+  await writeFileAtomic(`${files.certificateFile}.new`, certificate);
   await giveFile(`${files.keyFile}.new`, readableBy(reader));
   await giveFile(`${files.certificateFile}.new`, { mode: 0o644 });
   await move(`${files.keyFile}.new`, files.keyFile);
   await move(`${files.certificateFile}.new`, files.certificateFile);
   await removeFile(request);
-  await removeFile(extensions);
   return true;
 }
 
@@ -186,20 +148,4 @@ async function readGiven(file: string): Promise<string> {
     });
   }
   return text;
-}
-
-/** Runs openssl. @throws OdooPgError program_missing, command_failed */
-export async function openssl(args: readonly string[]): Promise<void> {
-  try {
-    await runOrFail("openssl", args);
-  } catch (error) {
-    if (error instanceof OdooPgError && error.code === "program_missing") {
-      throw new OdooPgError("program_missing", {
-        message: "openssl is needed to make the cluster's certificates, and is not installed.",
-        safe: "Nothing was changed.",
-        next: "sudo apt-get install -y openssl",
-      });
-    }
-    throw error;
-  }
 }

@@ -1,15 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Config } from "../../src/config/schema.ts";
-import { dynamicChange } from "../../src/hosts/dynamic.ts";
-import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining.ts";
-import { isAtLeast } from "../../src/hosts/programs.ts";
-import type { ClusterDocument, Host } from "../../src/hosts/record.ts";
-import { patroniDynamic } from "../../src/hosts/render.ts";
-import { readsFrom, writesTo } from "../../src/hosts/routing.ts";
-import { decideSwitchover } from "../../src/hosts/switchover.ts";
-import { viewOfStore, type StoreView } from "../../src/hosts/store-view.ts";
-import { failoverVerdict } from "../../src/hosts/verdict.ts";
+import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
+import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
+import { isAtLeast } from "../../src/hosts/programs/programs.ts";
+import type { ClusterDocument, Host } from "../../src/hosts/documents/record.ts";
+import { patroniDynamic } from "../../src/hosts/render/patroni.ts";
+import { readsFrom, writesTo } from "../../src/hosts/decisions/routing.ts";
+import { decideSwitchover } from "../../src/hosts/decisions/switchover.ts";
+import { viewOfStore, type StoreView } from "../../src/hosts/documents/store-view.ts";
+import { failoverVerdict } from "../../src/hosts/decisions/verdict.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { primaryFacts, replicaFacts, seen, silent } from "../support/observations.ts";
 

@@ -6,7 +6,7 @@ import {
   showInvitation,
   TOKEN_LIFE,
   withoutToken,
-} from "../../src/hosts/tokens.ts";
+} from "../../src/hosts/joining/tokens.ts";
 
 const NOW = 1_000_000;
 const PIN = "ab".repeat(32);

@@ -1,7 +1,7 @@
 import { installOn } from "../../system/install.ts";
 import { Agent } from "../../agent/agent.ts";
-import { HostAgent } from "../../hosts/host-agent.ts";
-import { readHostRecord } from "../../hosts/record.ts";
+import { HostAgent } from "../../hosts/agent/host-agent.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { layoutOf } from "../../config/layout.ts";
 import { openLog } from "../../system/log.ts";

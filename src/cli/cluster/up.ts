@@ -9,7 +9,7 @@ import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
-import { readHostRecord } from "../../hosts/record.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import { hostsUp } from "../hosts/up.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { OperationRequest } from "../../cluster/documents/agent-report.ts";
-import { readHostRecord } from "../../hosts/record.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import type { Call, CommandLine } from "../command-line.ts";
 
 /** Who is primary, and how the others follow. */

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { CommandLine } from "../command-line.ts";
-import { readHostRecord } from "../../hosts/record.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import type { Context } from "../context.ts";
 
 /** Whether all is well, what is not, and what happened. */

@@ -1,6 +1,6 @@
 import type { ExitStatus } from "../../errors.ts";
 import { newInvitation } from "../../hosts/ask-agent.ts";
-import { foundCluster } from "../../hosts/found.ts";
+import { foundCluster } from "../../hosts/joining/found.ts";
 import { progressTo } from "../../progress.ts";
 import { installOn } from "../../system/install.ts";
 import type { Context } from "../context.ts";

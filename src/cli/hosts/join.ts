@@ -1,7 +1,7 @@
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
-import { joinCluster } from "../../hosts/join.ts";
-import { readHostRecord, type HostRole } from "../../hosts/record.ts";
-import { readInvitation } from "../../hosts/tokens.ts";
+import { joinCluster } from "../../hosts/joining/join.ts";
+import { readHostRecord, type HostRole } from "../../hosts/documents/record.ts";
+import { readInvitation } from "../../hosts/joining/tokens.ts";
 import { progressTo } from "../../progress.ts";
 import { installOn } from "../../system/install.ts";
 import type { Context } from "../context.ts";

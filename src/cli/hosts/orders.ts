@@ -1,8 +1,8 @@
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { orderHosts } from "../../hosts/ask-agent.ts";
-import { readHostRecord } from "../../hosts/record.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import { odooPg } from "../../next-step.ts";
-import type { HostOrder } from "../../hosts/orders.ts";
+import type { HostOrder } from "../../hosts/documents/orders.ts";
 import { now } from "../../system/clock.ts";
 import type { Context } from "../context.ts";
 

@@ -1,6 +1,6 @@
 import { OdooPgError } from "../../errors.ts";
 import { hostsStatus } from "../../hosts/ask-agent.ts";
-import { readHostRecord } from "../../hosts/record.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { readApplied } from "../../store/state.ts";
 import type { Context } from "../context.ts";

@@ -1,7 +1,7 @@
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { requireHostsStatus } from "../../hosts/ask-agent.ts";
-import type { HostReport, HostsStatus } from "../../hosts/report.ts";
-import { OBSTACLES } from "../../hosts/verdict.ts";
+import type { HostReport, HostsStatus } from "../../hosts/documents/report.ts";
+import { OBSTACLES } from "../../hosts/decisions/verdict.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { pause } from "../../system/clock.ts";
 import { onSignals } from "../../system/process/process.ts";

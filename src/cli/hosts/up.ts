@@ -1,6 +1,6 @@
 import { ensureAgent } from "../../agent/client.ts";
 import type { ExitStatus } from "../../errors.ts";
-import { HostAgent } from "../../hosts/host-agent.ts";
+import { HostAgent } from "../../hosts/agent/host-agent.ts";
 import { hostsStatus } from "../../hosts/ask-agent.ts";
 import { takePossession } from "../../store/possession.ts";
 import { waitUntil } from "../../system/clock.ts";

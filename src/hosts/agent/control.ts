@@ -1,0 +1,42 @@
+import { Hono } from "hono";
+import type { AgentReport } from "../../cluster/documents/agent-report.ts";
+import { toOdooPgError } from "../../errors.ts";
+import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
+import type { HostsStatus } from "../documents/report.ts";
+
+/** What the control socket may ask of the agent of one of several hosts. */
+export interface ControlledAgent {
+  readonly report: () => AgentReport;
+  readonly status: () => Promise<HostsStatus>;
+  /** A token by which another host joins. */
+  readonly invite: () => Promise<string>;
+  readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
+  /** Ends the agent alone. */
+  readonly stop: () => void;
+}
+
+export function hostControl(agent: ControlledAgent): Hono {
+  const app = new Hono();
+  app.get("/report", (context) => context.json(agent.report()));
+  app.get("/hosts", async (context) => context.json(await agent.status()));
+  app.post("/invite", async (context) => {
+    try {
+      return context.json({ invitation: await agent.invite() });
+    } catch (error) {
+      return context.json({ error: toOdooPgError(error).toJSON() });
+    }
+  });
+  app.post("/order", async (context) => {
+    try {
+      const order = hostOrderSchema.parse(await context.req.json());
+      return context.json(await agent.order(order));
+    } catch (error) {
+      return context.json({ error: toOdooPgError(error).toJSON() });
+    }
+  });
+  app.post("/leave", (context) => {
+    agent.stop();
+    return context.text("leaving\n");
+  });
+  return app;
+}

@@ -1,0 +1,392 @@
+import { BackupSchedule, runInBackground } from "../../agent/backup-schedule.ts";
+import { Complaints } from "../../agent/complaints.ts";
+import { DatabaseOwnership } from "../../agent/database-ownership.ts";
+import { serveHealth } from "../../agent/health.ts";
+import { Loop, type Part } from "../../agent/loop.ts";
+import type { AgentReport } from "../../cluster/documents/agent-report.ts";
+import type { Layout } from "../../config/layout.ts";
+import { Etcd } from "../../consensus/etcd.ts";
+import { findHaproxy } from "../../endpoints/haproxy.ts";
+import { OdooPgError } from "../../errors.ts";
+import { findInstallation, type Installation } from "../../postgres/installation.ts";
+import type { Progress } from "../../progress.ts";
+import { Endpoints } from "../../services/endpoints.ts";
+import { Supervisor } from "../../services/supervisor.ts";
+import { releaseLock, takeLock } from "../../store/lock.ts";
+import { prepareStateDirectory } from "../../store/possession.ts";
+import { readPassword } from "../../store/secrets.ts";
+import type { Owner } from "../../system/files/files.ts";
+import type { Install } from "../../system/install.ts";
+import type { Log } from "../../system/log.ts";
+import type { Machine } from "../../system/machine.ts";
+import { serveOnSocket } from "../../system/network/http.ts";
+import { serveTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
+import { ownPid } from "../../system/process/process.ts";
+import { hostFiles } from "../documents/files.ts";
+import { databasesOf, servedConfig } from "../documents/host-config.ts";
+import { AGENT_PORT } from "../documents/places.ts";
+import {
+  readHostRecord,
+  readKeptDocument,
+  type ClusterDocument,
+  type HostRecord,
+} from "../documents/record.ts";
+import { readIdentity } from "../joining/authority.ts";
+import { JoinServer } from "../joining/join-server.ts";
+import { EtcdService } from "../programs/etcd-service.ts";
+import { PatroniService } from "../programs/patroni-service.ts";
+import { findEtcd, findPatroni } from "../programs/programs.ts";
+import { hostControl } from "./control.ts";
+import { HostData } from "./host-data.ts";
+import { HostOrders } from "./host-orders.ts";
+import { HostPool } from "./host-pool.ts";
+import { HostRouting } from "./host-routing.ts";
+import { ownReport, statusOf, type SeenParts } from "./host-status.ts";
+import { every, oneAtATime, type OneHost } from "./host.ts";
+import { LeadersWork } from "./leaders-work.ts";
+import { OtherHosts } from "./other-hosts.ts";
+import { OwnNode } from "./own-node.ts";
+import { Servers } from "./servers.ts";
+import { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
+const MEMBERS_EVERY = 1000;
+const OTHERS_EVERY = 1000;
+
+export interface HostAgentOptions {
+  readonly stateDir: string;
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly searchPath: string;
+  readonly install: Install;
+  readonly version: string;
+  readonly build: string;
+  /** How to start this same program again. */
+  readonly program: readonly [string, string];
+  readonly log: Log;
+}
+
+/** What an agent of one of several hosts finds when it is started. */
+interface Found {
+  readonly record: HostRecord;
+  readonly document: ClusterDocument;
+  readonly identity: TlsIdentity;
+  readonly installation: Installation | undefined;
+}
+
+const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
+
+/**
+ * The agent of a cluster of several hosts: one on each. Who is primary is for Patroni and the store to say; the agent
+ * keeps both running, leads its host's endpoints to where they say, copies a data directory where none is, and does on
+ * the primary's host what is to be done once for the cluster. It never starts or stops PostgreSQL.
+ */
+export class HostAgent {
+  readonly #options: HostAgentOptions;
+  readonly #host: OneHost;
+  readonly #supervisor: Supervisor;
+  /** None on a witness: nobody asks it for a database. */
+  readonly #endpoints: Endpoints | undefined;
+  readonly #etcd: EtcdService | undefined;
+  readonly #patroni: PatroniService | undefined;
+  readonly #store: StoreWatch;
+  readonly #servers: Servers;
+  readonly #node: OwnNode;
+  readonly #hostPool: HostPool;
+  readonly #routing: HostRouting;
+  readonly #others: OtherHosts;
+  readonly #data: HostData;
+  readonly #work: LeadersWork;
+  readonly #join: JoinServer;
+  readonly #orders: HostOrders;
+  readonly #backups: BackupSchedule;
+  readonly #ownership = new DatabaseOwnership();
+  /** Of what the endpoints and the looks were last set up. */
+  #served = "";
+  #ending = false;
+  #closers: (() => Promise<void>)[] = [];
+  #loop: Loop | undefined;
+
+  private constructor(
+    options: HostAgentOptions,
+    found: Found,
+    programs: Awaited<ReturnType<typeof programsOf>>,
+    collectd: string,
+  ) {
+    const { layout, owner, machine, log } = options;
+    const { record, document, identity, installation } = found;
+    const files = hostFiles(layout);
+    const etcd = new Etcd(record.store, identity);
+    const host = { layout, owner, machine, log, files, identity, installation, etcd };
+    this.#options = options;
+    this.#host = host;
+    this.#supervisor = new Supervisor(log);
+    this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
+    if (this.#endpoints) this.#endpoints.program = programs.haproxy;
+    this.#backups = new BackupSchedule(runInBackground(options.program));
+    const parts = { files, record, identity, owner };
+    this.#etcd = programs.etcd && new EtcdService({ ...parts, program: programs.etcd });
+    this.#store = new StoreWatch(host, this.#etcd, { record, document });
+    this.#servers = new Servers(collectd);
+    const node = new OwnNode(host, this.#store);
+    this.#node = node;
+    this.#patroni =
+      programs.patroni &&
+      new PatroniService({ ...parts, program: programs.patroni }, async () => await node.mayRunPatroni());
+    this.#hostPool = new HostPool({
+      name: record.name,
+      cluster: document.cluster,
+      identity,
+      etcd,
+      databases: () => databasesOf(this.#store.document),
+      server: installation && node.server(),
+      log,
+      wake: () => this.#loop?.wake(),
+    });
+    this.#routing = new HostRouting(host, this.#store, this.#servers, this.#hostPool);
+    this.#others = new OtherHosts(host, this.#store);
+    this.#data = new HostData(host, this.#store, this.#servers, node);
+    this.#work = new LeadersWork(host, this.#store, this.#others);
+    this.#orders = new HostOrders(host, {
+      ...this.#seen,
+      node,
+      endpoints: this.#endpoints,
+      stop: () => this.stop(),
+    });
+    this.#join = new JoinServer({
+      layout,
+      owner,
+      record,
+      etcd,
+      report: async () => await ownReport(this.#seen),
+      order: async (order) => await this.#orders.carryOut(order),
+      storeAnswers: () => this.#store.answers,
+      document: () => this.#store.document,
+    });
+  }
+
+  /** @throws OdooPgError state_dir_unusable, program_missing, haproxy_missing, postgres_missing */
+  static async load(options: HostAgentOptions): Promise<HostAgent> {
+    const { layout, owner } = options;
+    const files = hostFiles(layout);
+    const [record, document, identity] = await Promise.all([
+      readHostRecord(layout),
+      readKeptDocument(layout),
+      readIdentity(files),
+    ]);
+    if (!record || !document || !identity) {
+      throw new OdooPgError("state_dir_unusable", {
+        message: `${files.dir} is not whole: this host has not joined its cluster to the end.`,
+        safe: "What runs keeps running.",
+        next: "Run odoo-pg join again, with a new token.",
+      });
+    }
+    const installation =
+      record.role === "database"
+        ? await findInstallation({ ...document.config.postgres, version: document.major }, options)
+        : undefined;
+    const programs = await programsOf(options, record, document);
+    await prepareStateDirectory(layout, owner);
+    const collectd = (await readPassword(layout, "collectd")) ?? "";
+    return new HostAgent(options, { record, document, identity, installation }, programs, collectd);
+  }
+
+  /** Takes the lock, opens its doors, and leads the endpoints to nowhere yet. @throws OdooPgError locked, port_in_use */
+  async open(): Promise<void> {
+    const { layout, log, version } = this.#options;
+    const { record, document } = this.#store;
+    await takeLock(layout.lockFile, ownPid);
+    try {
+      this.#closers.push(await serveHealth(layout, (node) => this.#routing.mayBeRead(node)));
+      this.#closers.push(
+        await serveOnSocket(
+          layout.agentSocket,
+          hostControl({
+            report: () => this.#agentReport(),
+            status: async () => await statusOf(this.#seen),
+            invite: async () => await this.#join.invite(),
+            order: async (order) => await this.#orders.carryOut(order),
+            stop: () => this.stop(),
+          }),
+        ),
+      );
+      this.#closers.push(
+        await serveTls({
+          host: record.address,
+          port: AGENT_PORT,
+          identity: this.#host.identity,
+          answer: async (question) =>
+            question.path === "/pool" && question.peer !== undefined
+              ? this.#hostPool.answer(question.peer, question.body)
+              : await this.#join.answer(question),
+        }),
+      );
+      // Where no clients are, nobody is read from.
+      const asking = this.#endpoints ? this.#hostPool.start() : (): void => {};
+      this.#closers.push(async () => await Promise.resolve(asking()));
+      await this.#routing.recall();
+      await this.#applyDocument();
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+    log("info", `agent ${version} (process ${ownPid}): host ${record.name} of ${document.cluster}`);
+  }
+
+  /** Looks and acts until `stop`. Everything else goes on then. */
+  async run(): Promise<void> {
+    this.#loop = new Loop(this.#parts(), new Complaints(this.#options.log));
+    await this.#loop.run(() => this.#ending);
+    await this.#close();
+  }
+
+  stop(): void {
+    this.#ending = true;
+    this.#loop?.wake();
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#closers.splice(0)) await close();
+    await this.#ownership.close();
+    await this.#servers.close();
+    await this.#node.close();
+    await releaseLock(this.#options.layout.lockFile, ownPid);
+  }
+
+  #parts(): Part[] {
+    const etcd = this.#etcd;
+    const patroni = this.#patroni;
+    const endpoints = this.#endpoints;
+    return [
+      { name: "store", run: oneAtATime(async () => await this.#store.read()), aside: true },
+      {
+        name: "look",
+        run: async () => void (await Promise.all([this.#servers.look(), this.#node.observe()])),
+      },
+      { name: "routing", run: () => this.#routing.decide() },
+      ...(endpoints
+        ? [
+            { name: "haproxy", run: async () => await this.#supervisor.check(endpoints) },
+            { name: "endpoints", run: async () => await this.#routing.lead(endpoints) },
+            { name: "routing's record", run: async () => await this.#routing.remember() },
+          ]
+        : []),
+      { name: "configuration", run: oneAtATime(async () => await this.#applyDocument()), aside: true },
+      {
+        name: "members of the store",
+        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#store.lookAtMembers())),
+        aside: true,
+      },
+      { name: "pool", run: oneAtATime(async () => await this.#routing.keepPool()), aside: true },
+      { name: "data", run: oneAtATime(async () => await this.#data.ensure()), aside: true },
+      { name: "removed", run: oneAtATime(async () => await this.#ceaseWhereRemoved()), aside: true },
+      ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
+      ...(patroni
+        ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
+        : []),
+      {
+        name: "databases' owners",
+        run: async () => {
+          const { runtime } = this.#node;
+          if (runtime) await this.#ownership.tick(runtime);
+        },
+        aside: true,
+      },
+      {
+        name: "backup",
+        run: async () => {
+          const { runtime } = this.#node;
+          if (runtime) await this.#backups.tick(runtime);
+        },
+      },
+      {
+        name: "other hosts",
+        run: oneAtATime(every(OTHERS_EVERY, async () => await this.#others.ask())),
+        aside: true,
+      },
+      {
+        name: "work of the primary's host",
+        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#work.do())),
+        aside: true,
+      },
+    ];
+  }
+
+  get #seen(): SeenParts {
+    return {
+      version: this.#options.version,
+      store: this.#store,
+      servers: this.#servers,
+      others: this.#others,
+      routing: this.#routing,
+      data: this.#data,
+      patroni: this.#patroni,
+    };
+  }
+
+  /** Takes up what the cluster's document says now. */
+  async #applyDocument(): Promise<void> {
+    const { document } = this.#store;
+    await this.#node.apply(this.#patroni, () => this.#loop?.wake());
+    const text = JSON.stringify(document);
+    if (text === this.#served) return;
+    const config = servedConfig(document);
+    await this.#servers.lead(config.nodes);
+    if (config.nodes.length)
+      await this.#endpoints?.ensure(
+        {
+          config,
+          machine: this.#options.machine,
+          upstream: undefined,
+          kept: document.settings,
+          elsewhere: true,
+        },
+        SILENT,
+      );
+    this.#served = text;
+  }
+
+  /** A host that the others have given up, and that came back, must not go on with what it has. */
+  async #ceaseWhereRemoved(): Promise<void> {
+    const patroni = this.#patroni;
+    if (this.#store.isListed || !patroni || patroni.hold.operation !== undefined) return;
+    this.#options.log(
+      "warn",
+      "this host was removed from the cluster: its server is stopped, its data stays",
+    );
+    await patroni.hold.take("remove");
+    await patroni.stop("fast");
+  }
+
+  #agentReport(): AgentReport {
+    return {
+      pid: ownPid,
+      version: this.#options.version,
+      build: this.#options.build,
+      keeping: true,
+      ending: this.#ending,
+      operation: this.#data.working ?? null,
+      primary: this.#routing.writes ?? null,
+      haproxy: true,
+      pool: this.#routing.reads,
+      waiting_clients: null,
+      poolers: null,
+      overrides: [],
+      failing_channels: [],
+      rights: { problem: null, by_password: null },
+      console: null,
+      nodes: [],
+    };
+  }
+}
+
+async function programsOf(options: HostAgentOptions, { role }: HostRecord, { config }: ClusterDocument) {
+  const { searchPath, install } = options;
+  const machine = { searchPath, install };
+  return {
+    haproxy: role === "witness" ? undefined : await findHaproxy(config.haproxy.program, machine),
+    etcd: role === "endpoints" ? undefined : await findEtcd(machine),
+    patroni: role === "database" ? await findPatroni(machine) : undefined,
+  };
+}

@@ -1,0 +1,125 @@
+import { slotName } from "../../config/layout.ts";
+import { factsOf } from "../../model/observation.ts";
+import { stamp } from "../../model/time-stamp.ts";
+import { seedDataDirectory } from "../../postgres/seed.ts";
+import { stopServer } from "../../postgres/server.ts";
+import { now, waitUntil } from "../../system/clock.ts";
+import { renameIn } from "../../system/files/folder.ts";
+import type { Host } from "../documents/record.ts";
+import type { PatroniService } from "../programs/patroni-service.ts";
+import { ownConfig } from "../render/own-files.ts";
+import { databasesOf } from "../documents/host-config.ts";
+import { copySource } from "../render/server.ts";
+import { notReady, type OneHost, type Outcome } from "./host.ts";
+import type { OwnNode } from "./own-node.ts";
+import { proveCopy } from "./prove-copy.ts";
+import type { Servers } from "./servers.ts";
+import type { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds for a host to follow. */
+const FOLLOW_TIMEOUT = 120_000;
+
+/** This host's data directory: a copy of the primary's, made beside what is there and tried before it counts. */
+export class HostData {
+  readonly #host: OneHost;
+  readonly #store: StoreWatch;
+  readonly #servers: Servers;
+  readonly #node: OwnNode;
+  #working: string | undefined;
+
+  constructor(host: OneHost, store: StoreWatch, servers: Servers, node: OwnNode) {
+    this.#host = host;
+    this.#store = store;
+    this.#servers = servers;
+    this.#node = node;
+  }
+
+  /** What it is at, such as a copy; undefined where nothing. */
+  get working(): string | undefined {
+    return this.#working;
+  }
+
+  /** Copies the primary where this host has no data yet. */
+  async ensure(): Promise<void> {
+    if (!this.#store.isListed || this.#working !== undefined || !(await this.#node.lacksData())) return;
+    // From when its slot is there the primary keeps what the copy will need.
+    if (!this.#source?.hasSlot) return;
+    await renameIn(await this.#copyPrimary(), this.#node.files.dataDir);
+  }
+
+  /** Another copy of the primary takes the place of this host's data, which is kept. @throws OdooPgError refused */
+  async reseed(patroni: PatroniService | undefined): Promise<Outcome> {
+    const { name } = this.#store.record;
+    if (!patroni) throw notReady(`${name} has no database.`);
+    if (this.#working !== undefined) throw notReady(`${name} ${this.#working}.`);
+    if (this.#store.view?.leader === name)
+      throw notReady(`${name} is the primary: make another host the primary first.`);
+    const { dataDir } = this.#node.files;
+    const aside = `${dataDir}.aside-${stamp(now())}`;
+    await patroni.hold.take("reseed");
+    try {
+      const copy = await this.#copyPrimary();
+      await patroni.stop("fast");
+      await stopServer(dataDir, name, "fast");
+      await renameIn(dataDir, aside);
+      await renameIn(copy, dataDir);
+    } finally {
+      patroni.hold.release();
+    }
+    await waitUntil(() => this.#store.view?.synchronous.includes(name) === true, {
+      what: `${name} to follow the primary`,
+      timeout: FOLLOW_TIMEOUT,
+      interval: 200,
+    });
+    return {
+      done: `${name} follows again. Its old data is kept in ${aside}: remove it when you are sure.`,
+      changed: true,
+    };
+  }
+
+  /** The host that a copy is made of: the primary's, where it is another one and answers. */
+  get #source(): { readonly host: Host; readonly hasSlot: boolean } | undefined {
+    const { name } = this.#store.record;
+    const primary = this.#servers.of(this.#store.view?.leader);
+    const host = databasesOf(this.#store.document).find((candidate) => candidate.name === primary?.name);
+    const slots = factsOf(primary)?.slots;
+    if (!host || !slots || host.name === name) return undefined;
+    const hasSlot = slots.some((slot) => slot.slot_name === slotName(name) && slot.restart_lsn !== null);
+    return { host, hasSlot };
+  }
+
+  /** Copies the primary beside this host's data directory, and tries the copy. @returns the directory of the copy */
+  async #copyPrimary(): Promise<string> {
+    const { layout, owner, log, installation } = this.#host;
+    const source = this.#source?.host;
+    if (!installation || !source) throw notReady("The primary of another host does not answer.");
+    const { config, node, files } = ownConfig(this.#node.input());
+    const { port, shared } = this.#store.document;
+    const { name } = this.#store.record;
+    log("info", `copying ${source.name}`);
+    this.#working = `copies ${source.name}`;
+    try {
+      const copy = await seedDataDirectory({
+        config,
+        layout,
+        node,
+        files,
+        installation,
+        owner,
+        upstream: { host: source.address, port },
+        source: copySource(layout, name, { address: source.address, port }),
+        slot: undefined,
+        onProgress: (done, total) => {
+          const share = total > 0 ? Math.min(100, Math.floor((done / total) * 100)) : 0;
+          this.#working = `copies ${source.name}: ${share} %`;
+        },
+      });
+      this.#working = `tries the copy of ${source.name}`;
+      await proveCopy(copy, files, name, shared, installation, owner);
+      log("info", `${source.name} is copied`);
+      return copy;
+    } finally {
+      this.#working = undefined;
+    }
+  }
+}

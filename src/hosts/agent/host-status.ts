@@ -1,0 +1,109 @@
+import { factsOf, lagOf } from "../../model/observation.ts";
+import { monotonic, now } from "../../system/clock.ts";
+import { failoverVerdict } from "../decisions/verdict.ts";
+import type { HostReport, HostsStatus } from "../documents/report.ts";
+import type { PatroniService } from "../programs/patroni-service.ts";
+import { peerUrlOf } from "../documents/places.ts";
+import type { HostData } from "./host-data.ts";
+import type { HostRouting } from "./host-routing.ts";
+import type { OtherHosts } from "./other-hosts.ts";
+import type { Servers } from "./servers.ts";
+import type { StoreWatch } from "./store-watch.ts";
+
+export interface SeenParts {
+  /** Of odoo-pg. */
+  readonly version: string;
+  readonly store: StoreWatch;
+  readonly servers: Servers;
+  readonly others: OtherHosts;
+  readonly routing: HostRouting;
+  readonly data: HostData;
+  readonly patroni: PatroniService | undefined;
+}
+
+/** What this host says of itself, to the agents of the others. */
+export async function ownReport(parts: SeenParts): Promise<HostReport> {
+  const { version, store, servers, routing, data, patroni } = parts;
+  const { name, role, address } = store.record;
+  const facts = factsOf(servers.of(name));
+  const primary = factsOf(servers.of(routing.writes));
+  const ownMember = store.members.find(({ peerUrl }) => peerUrl === peerUrlOf(store.record));
+  const hasMember = (await store.startedAs()) !== undefined;
+  return {
+    name,
+    role,
+    address,
+    version,
+    clock: now(),
+    store: hasMember
+      ? { answers: store.memberAnswers, votes: ownMember?.isLearner === false, leads: store.leads }
+      : null,
+    sees_store: store.answers,
+    patroni: patroni ? { running: (await patroni.find()) === "running", version: patroni.version } : null,
+    postgres:
+      role === "database"
+        ? {
+            state: facts ? (facts.in_recovery ? "replica" : "primary") : "silent",
+            streaming: facts?.receiver_status === "streaming",
+            timeline: facts?.timeline ?? null,
+            lag_bytes: facts?.in_recovery === true ? (lagOf(facts, primary).bytes ?? null) : null,
+            version: facts?.version ?? null,
+          }
+        : null,
+    reads: routing.reads,
+    writes: routing.writes ?? null,
+    working: data.working ?? null,
+  };
+}
+
+/** The whole cluster, as this host sees it. */
+export async function statusOf(parts: SeenParts): Promise<HostsStatus> {
+  const { store, others, routing } = parts;
+  const { document } = store;
+  const reports = new Map(others.heard);
+  reports.set(store.record.name, { report: await ownReport(parts), at: monotonic() });
+  const votingUrls = store.members.filter(({ isLearner }) => !isLearner).map(({ peerUrl }) => peerUrl);
+  const verdict = failoverVerdict({
+    document,
+    store: store.view,
+    storeAnswers: store.answers,
+    voters: document.hosts.filter((host) => votingUrls.includes(peerUrlOf(host))).map(({ name }) => name),
+    answering: document.hosts.filter(({ name }) => others.answers(name)).map(({ name }) => name),
+  });
+  return {
+    version: 1,
+    cluster: document.cluster,
+    seen_from: store.record.name,
+    store: {
+      answers: store.answers,
+      seconds_ago: Number.isFinite(store.answeredAt) ? secondsSince(store.answeredAt) : null,
+    },
+    primary: routing.writes ?? null,
+    synchronous: [...(store.view?.synchronous ?? [])],
+    paused: store.view?.paused ?? false,
+    failover: {
+      ready: verdict.obstacles.length === 0,
+      obstacles: [...verdict.obstacles],
+      away: [...verdict.away],
+    },
+    endpoints: {
+      write: document.config.endpoints.write.port,
+      read: document.config.endpoints.read.port,
+    },
+    hosts: document.hosts.map(({ name, role, address }) => {
+      const known = reports.get(name);
+      return {
+        name,
+        role,
+        address,
+        seconds_ago: known ? secondsSince(known.at) : null,
+        report: known?.report ?? null,
+      };
+    }),
+  };
+}
+
+/** @param at of the monotonic clock */
+function secondsSince(at: number): number {
+  return Math.round((monotonic() - at) / 100) / 10;
+}

@@ -1,0 +1,62 @@
+import type { Layout } from "../../config/layout.ts";
+import type { Etcd } from "../../consensus/etcd.ts";
+import { OdooPgError } from "../../errors.ts";
+import { odooPg } from "../../next-step.ts";
+import type { Installation } from "../../postgres/installation.ts";
+import { monotonic } from "../../system/clock.ts";
+import type { Owner } from "../../system/files/files.ts";
+import type { Log } from "../../system/log.ts";
+import type { Machine } from "../../system/machine.ts";
+import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
+import type { HostFiles } from "../documents/files.ts";
+
+/** What all parts of a host's agent stand on, and what stays as it is while the agent runs. */
+export interface OneHost {
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly log: Log;
+  readonly files: HostFiles;
+  readonly identity: TlsIdentity;
+  /** PostgreSQL of this host; undefined on a host without a database. */
+  readonly installation: Installation | undefined;
+  readonly etcd: Etcd;
+}
+
+/** What came of an order, for people. */
+export interface Outcome {
+  readonly done: string;
+  readonly changed: boolean;
+}
+
+export function notReady(message: string): OdooPgError {
+  return new OdooPgError("refused", { message, safe: "Nothing was changed.", next: odooPg("status") });
+}
+
+export function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** What is still at it is not begun a second time. */
+export function oneAtATime(act: () => Promise<void>): () => Promise<void> {
+  let running = false;
+  return async () => {
+    if (running) return;
+    running = true;
+    try {
+      await act();
+    } finally {
+      running = false;
+    }
+  };
+}
+
+/** @param milliseconds between two times that it is done */
+export function every(milliseconds: number, act: () => Promise<void>): () => Promise<void> {
+  let last = -Infinity;
+  return async () => {
+    if (monotonic() - last < milliseconds) return;
+    last = monotonic();
+    await act();
+  };
+}

@@ -1,0 +1,127 @@
+import { inspectDataDirectory } from "../../postgres/data-directory.ts";
+import { reloadAndWait } from "../../postgres/reload.ts";
+import { findPostmaster, reloadServer } from "../../postgres/server.ts";
+import { Superuser } from "../../postgres/sql/superuser.ts";
+import type { Runtime } from "../../members/runtime.ts";
+import type { PatroniService } from "../programs/patroni-service.ts";
+import { ownConfig, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
+import type { OwnServer } from "./host-pool.ts";
+import type { OneHost } from "./host.ts";
+import { ownRuntime } from "./own-runtime.ts";
+import type { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds to connect to this host's own server. */
+const OWN_SERVER_TIMEOUT = 2000;
+
+/** What this host's programs read, and its server: written as the cluster's document says. */
+export class OwnNode {
+  readonly #host: OneHost;
+  readonly #store: StoreWatch;
+  /** Hosts that this one's server does not let replicate, for the time being. */
+  #refused: readonly string[] = [];
+  #runtime: Runtime | undefined;
+  /** Of what the files were last written; "" before they ever were. */
+  #written = "";
+
+  constructor(host: OneHost, store: StoreWatch) {
+    this.#host = host;
+    this.#store = store;
+  }
+
+  /** This host's server for parts that know a cluster of one host; undefined where it has none. */
+  get runtime(): Runtime | undefined {
+    return this.#runtime;
+  }
+
+  get files() {
+    return ownConfig(this.input()).files;
+  }
+
+  /** From what the files are made. */
+  input(document = this.#store.document): OwnFilesInput {
+    const { layout, owner, machine, installation } = this.#host;
+    return {
+      layout,
+      owner,
+      machine,
+      record: this.#store.record,
+      document,
+      installation,
+      refused: this.#refused,
+    };
+  }
+
+  /** Writes what changed, and has whoever reads it read it. @returns whether anything was to be looked at */
+  async apply(patroni: PatroniService | undefined, wake: () => void): Promise<void> {
+    const { installation, log } = this.#host;
+    const input = this.input();
+    const text = JSON.stringify([input.document, input.record, input.refused]);
+    if (text === this.#written) return;
+    const changed = await writeOwnFiles(input);
+    // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,
+    // which its server does not notice.
+    if (installation && changed.patroni) await patroni?.stop("immediate");
+    if (installation && changed.server) {
+      const { files } = ownConfig(input);
+      if (await findPostmaster(files.dataDir)) await reloadServer(files.dataDir);
+    }
+    if (installation) {
+      for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
+      this.#runtime = await ownRuntime({ ...input, installation }, log, wake);
+    }
+    this.#written = text;
+  }
+
+  /** Whether there is a whole data directory for Patroni, and its files are written. */
+  async mayRunPatroni(): Promise<boolean> {
+    const { installation, owner } = this.#host;
+    if (!installation || this.#store.view?.dynamic === undefined || this.#written === "") return false;
+    const data = await inspectDataDirectory(this.files.dataDir, installation, owner);
+    return data.kind === "whole";
+  }
+
+  /** Whether this host has a database, and no data directory for it. */
+  async lacksData(): Promise<boolean> {
+    const { installation, owner } = this.#host;
+    if (!installation || this.#written === "") return false;
+    const data = await inspectDataDirectory(this.files.dataDir, installation, owner);
+    return data.kind === "absent" || data.kind === "empty";
+  }
+
+  /** The server, for whoever keeps the pool. */
+  server(): OwnServer {
+    const { node, files } = ownConfig(this.input());
+    const superuser = Superuser.of(this.#host.layout, node);
+    const use: OwnServer["use"] = async (act) => {
+      const session = await superuser.session({
+        applicationName: "odoo-pg agent",
+        connectTimeout: OWN_SERVER_TIMEOUT,
+        settings: { synchronous_commit: "local" },
+      });
+      try {
+        return await act(session);
+      } finally {
+        await session.close();
+      }
+    };
+    return {
+      dataDir: files.dataDir,
+      use,
+      refuse: async (names) => {
+        this.#refused = names;
+        await writeOwnFiles(this.input());
+        await use(async (session) => await reloadAndWait(session, files.dataDir, node.name));
+      },
+    };
+  }
+
+  async observe(): Promise<void> {
+    await Promise.all(
+      [...(this.#runtime?.nodes.values() ?? [])].map(async (handle) => await handle.observeShared()),
+    );
+  }
+
+  async close(): Promise<void> {
+    for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
+  }
+}

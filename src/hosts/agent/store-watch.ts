@@ -1,0 +1,161 @@
+import type { VoterMember } from "../../consensus/voters.ts";
+import { monotonic, now } from "../../system/clock.ts";
+import { move } from "../../system/files/files.ts";
+import { parseJson } from "../../system/files/json-file.ts";
+import {
+  documentSchema,
+  writeHostRecord,
+  type ClusterDocument,
+  type HostRecord,
+} from "../documents/record.ts";
+import { viewOfStore, type StoreView } from "../documents/store-view.ts";
+import type { EtcdService } from "../programs/etcd-service.ts";
+import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
+import { poolKey } from "./host-pool.ts";
+import { same, type OneHost } from "./host.ts";
+
+/** Milliseconds without an answer of the store after which it counts as silent. */
+const STORE_SILENT = 5000;
+
+/** What the store said when it last answered, and this host's own member of it. */
+export class StoreWatch {
+  readonly #host: OneHost;
+  /** None on a host without a vote. */
+  readonly #service: EtcdService | undefined;
+  #record: HostRecord;
+  #document: ClusterDocument;
+  #view: StoreView | undefined;
+  #answeredAt = -Infinity;
+  #poolOf: string | undefined;
+  #members: readonly VoterMember[] = [];
+  #leads = false;
+
+  constructor(
+    host: OneHost,
+    service: EtcdService | undefined,
+    known: { readonly record: HostRecord; readonly document: ClusterDocument },
+  ) {
+    this.#host = host;
+    this.#service = service;
+    this.#record = known.record;
+    this.#document = known.document;
+  }
+
+  /** Who this host is. */
+  get record(): HostRecord {
+    return this.#record;
+  }
+
+  get document(): ClusterDocument {
+    return this.#document;
+  }
+
+  /** What Patroni has written; undefined before the store ever answered. */
+  get view(): StoreView | undefined {
+    return this.#view;
+  }
+
+  /** When the store last answered (monotonic clock); -Infinity before it ever did. */
+  get answeredAt(): number {
+    return this.#answeredAt;
+  }
+
+  get answers(): boolean {
+    return monotonic() - this.#answeredAt < STORE_SILENT;
+  }
+
+  /** Who keeps the pool; undefined where nobody does. */
+  get poolOf(): string | undefined {
+    return this.#poolOf;
+  }
+
+  get members(): readonly VoterMember[] {
+    return this.#members;
+  }
+
+  /** Whether this host's member leads the store. */
+  get leads(): boolean {
+    return this.#leads;
+  }
+
+  /** Whether the cluster's document still names this host. */
+  get isListed(): boolean {
+    return this.#document.hosts.some(({ name }) => name === this.#record.name);
+  }
+
+  /** How this host's member came to be; undefined where it has none. */
+  async startedAs() {
+    return await this.#service?.startedAs();
+  }
+
+  /** Whether this host's member answered when supervision last asked it. */
+  get memberAnswers(): boolean {
+    return this.#service?.lastAnswer === "answers";
+  }
+
+  /** @throws EtcdError */
+  async read(): Promise<void> {
+    const { etcd } = this.#host;
+    const { cluster } = this.#document;
+    const key = `${hostsPrefix(cluster)}document`;
+    const [keys, stored] = await Promise.all([etcd.list(patroniPrefix(cluster)), etcd.get(key)]);
+    this.#view = viewOfStore(keys);
+    this.#poolOf = (await etcd.get(poolKey(cluster)))?.value;
+    this.#answeredAt = monotonic();
+    if (stored) {
+      const parsed = parseJson(stored.value, documentSchema);
+      if (parsed.ok) this.#document = parsed.value;
+      else throw new Error(`the cluster's document in the store: ${parsed.problem}`);
+    } else if ((await this.startedAs())?.state === "new") {
+      await etcd.swap(key, 0n, JSON.stringify(this.#document));
+    }
+  }
+
+  /** Sees who is a member of the store, and becomes or ceases to be one as the others have decided. @throws EtcdError */
+  async lookAtMembers(): Promise<void> {
+    const { etcd, layout, files } = this.#host;
+    const members = await etcd.members();
+    const own = peerUrlOf(this.#record);
+    const addressOf = (url: string): string => new URL(url).hostname.replaceAll(/^\[|\]$/g, "");
+    const statuses = new Map(
+      await Promise.all(
+        members.map(async ({ peerUrls: [url = ""] }) => {
+          const status = await etcd.status(addressOf(url)).catch(() => undefined);
+          return [url, status] as const;
+        }),
+      ),
+    );
+    const terms = [...statuses.values()].map((status) => status?.raftTerm ?? 0n);
+    const term = terms.reduce((most, next) => (next > most ? next : most), 0n);
+    this.#members = members.map(({ id, peerUrls: [peerUrl = ""], isLearner }) => {
+      const status = statuses.get(peerUrl);
+      const isLevel = status !== undefined && status.raftTerm === term && status.leader !== "0";
+      return { id, peerUrl, isLearner, isLevel };
+    });
+    const ownStatus = statuses.get(own);
+    this.#leads = ownStatus !== undefined && ownStatus.leader === ownStatus.memberId;
+    const voting = members
+      .filter(({ isLearner }) => !isLearner)
+      .flatMap(({ peerUrls }) => peerUrls.slice(0, 1).map(addressOf));
+    if (voting.length && !same([...voting].sort(), [...this.#record.store].sort())) {
+      this.#record = { ...this.#record, store: voting };
+      await writeHostRecord(layout, this.#record);
+      etcd.use(voting);
+    }
+    const service = this.#service;
+    if (!service) return;
+    const start = await service.startedAs();
+    const isMember = members.some(({ peerUrls }) => peerUrls.includes(own));
+    if (isMember && !start) {
+      const named = members.map(({ name, peerUrls: [url = ""] }): [string, string] => [
+        url === own ? this.#record.name : name,
+        url,
+      ]);
+      await service.become({ state: "existing", members: Object.fromEntries(named) });
+    }
+    if (!isMember && start) {
+      await service.retire();
+      await move(files.etcdDir, `${files.etcdDir}.removed-${now()}`);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { factsOf, isPrimary, type NodeObservation } from "../../model/observation.ts";
+import type { StoreView } from "../documents/store-view.ts";
+
+/** What is known when the endpoints are led. */
+export interface RoutingInput {
+  /** What the store said when it last answered; undefined before it ever did. */
+  readonly store: StoreView | undefined;
+  /** Whether it answers now. */
+  readonly storeAnswers: boolean;
+  readonly observations: readonly NodeObservation[];
+  /** Where writes were led until now. */
+  readonly last: string | undefined;
+}
+
+/**
+ * Where writes go. To the holder of the leader's key once it answers as a primary: before that it would refuse them.
+ * Nobody holds it: nowhere, and clients wait. The store does not answer, or Patroni has not taken the server over yet:
+ * whoever had writes keeps them as long as it answers as a primary; a server which may not be one is taken that by
+ * Patroni (failsafe mode). One that is silent keeps what it has: a look that failed must cut nobody.
+ */
+export function writesTo({ store, storeAnswers, observations, last }: RoutingInput): string | undefined {
+  const decides = storeAnswers && store?.founded === true;
+  const leader = decides ? store.leader : (last ?? store?.leader);
+  if (leader === undefined) return undefined;
+  const observation = observations.find(({ name }) => name === leader);
+  if (isPrimary(observation)) return leader;
+  return factsOf(observation) === undefined && leader === last ? leader : undefined;
+}
+
+/**
+ * Whose replies to reads lack nothing that was acknowledged: replicas that commits wait for, as the store says, of those
+ * that are near enough. While the store is silent nobody comes in, and who is in stays.
+ */
+export function readsFrom(
+  eligible: readonly string[],
+  members: ReadonlySet<string>,
+  { store, storeAnswers }: Pick<RoutingInput, "store" | "storeAnswers">,
+): string[] {
+  const waitedFor = new Set(store?.synchronous);
+  return eligible.filter((name) => (storeAnswers ? waitedFor.has(name) : members.has(name)));
+}

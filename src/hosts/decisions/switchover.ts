@@ -1,0 +1,42 @@
+import type { StoreView } from "../documents/store-view.ts";
+
+/** Why the primary may not be changed by plan now, or to whom it goes. */
+export type SwitchoverDecision =
+  | { readonly kind: "to"; readonly host: string }
+  | { readonly kind: "nothing"; readonly host: string }
+  | { readonly kind: "refuse"; readonly why: string; readonly next: string };
+
+export interface SwitchoverInput {
+  readonly store: StoreView | undefined;
+  readonly storeAnswers: boolean;
+  /** Hosts with a database. */
+  readonly databases: readonly string[];
+  /** Bytes that each replica lacks, where it is known. */
+  readonly lags: ReadonlyMap<string, number>;
+  /** Whom it was asked for; undefined: whoever lacks least. */
+  readonly to: string | undefined;
+}
+
+/** By plan only a replica becomes primary that commits wait for: it has all that was acknowledged. Pure. */
+export function decideSwitchover(input: SwitchoverInput): SwitchoverDecision {
+  const { store, storeAnswers, databases, lags, to } = input;
+  const refuse = (why: string, next: string): SwitchoverDecision => ({ kind: "refuse", why, next });
+  if (to !== undefined && !databases.includes(to))
+    return refuse(`no host with a database is named "${to}"`, `One of: ${databases.join(", ")}`);
+  if (!store || !storeAnswers)
+    return refuse("the store has no majority", "Bring the other hosts back first.");
+  if (store.leader === undefined)
+    return refuse("there is no primary now", "Wait until there is one: odoo-pg status --watch");
+  if (store.leader === to) return { kind: "nothing", host: to };
+  const able = databases.filter((name) => name !== store.leader && store.synchronous.includes(name));
+  if (to !== undefined && !able.includes(to))
+    return refuse(
+      `${to} may lack what was acknowledged: commits do not wait for it now`,
+      able.length ? `Take ${able.join(" or ")}, or wait.` : "Wait until it has caught up: odoo-pg status",
+    );
+  const [best] = able.toSorted((a, b) => (lags.get(a) ?? Infinity) - (lags.get(b) ?? Infinity));
+  const host = to ?? best;
+  if (host === undefined)
+    return refuse("no replica has all that was acknowledged", "Wait until one has caught up: odoo-pg status");
+  return { kind: "to", host };
+}

@@ -1,0 +1,67 @@
+import { majorityOf, wantedVoters } from "../../consensus/voters.ts";
+import type { ClusterDocument } from "../documents/record.ts";
+import type { StoreView } from "../documents/store-view.ts";
+
+/** What keeps another host from taking over by itself. */
+export type Obstacle =
+  | "one_database_host"
+  | "needs_three_hosts"
+  | "votes_not_settled"
+  | "no_majority"
+  | "paused"
+  | "no_primary"
+  | "no_synchronous_replica";
+
+/** What a person should know although another host would take over. */
+export interface FailoverVerdict {
+  readonly obstacles: readonly Obstacle[];
+  /** Hosts whose loss would leave no majority, or nobody to take over: none where any one may be lost. */
+  readonly away: readonly string[];
+}
+
+export interface VerdictInput {
+  readonly document: Pick<ClusterDocument, "hosts">;
+  readonly store: StoreView | undefined;
+  readonly storeAnswers: boolean;
+  /** Names of hosts whose member votes. */
+  readonly voters: readonly string[];
+  /** Names of hosts that answer. */
+  readonly answering: readonly string[];
+}
+
+/** Whether another host would take over by itself if the primary's were lost now, and if not, why. */
+export function failoverVerdict(input: VerdictInput): FailoverVerdict {
+  const { document, store, storeAnswers, voters, answering } = input;
+  const voting = document.hosts.filter(({ role }) => role !== "endpoints");
+  const databases = document.hosts.filter(({ role }) => role === "database");
+  const wanted = wantedVoters(voting);
+  const replicas = databases.filter(({ name }) => name !== store?.leader);
+  const synchronous = replicas.filter(({ name }) => store?.synchronous.includes(name));
+  const obstacles: Obstacle[] = [];
+  if (databases.length < 2) obstacles.push("one_database_host");
+  if (voting.length < 3) obstacles.push("needs_three_hosts");
+  else if (voters.length < wanted.length) obstacles.push("votes_not_settled");
+  if (!storeAnswers) obstacles.push("no_majority");
+  else {
+    if (store?.leader === undefined) obstacles.push("no_primary");
+    if (store?.paused === true) obstacles.push("paused");
+    if (databases.length > 1 && !synchronous.length) obstacles.push("no_synchronous_replica");
+    // Without the primary's host the others must still be more than half.
+    const left = voters.filter((name) => name !== store?.leader && answering.includes(name));
+    if (voters.length >= 3 && left.length < majorityOf(voters.length)) obstacles.push("no_majority");
+  }
+  const away = document.hosts.filter(({ name }) => !answering.includes(name)).map(({ name }) => name);
+  return { obstacles: [...new Set(obstacles)], away };
+}
+
+/** An obstacle in words, and what is to be done. */
+export const OBSTACLES: Readonly<Record<Obstacle, string>> = {
+  one_database_host: "only one host has a database: join another",
+  needs_three_hosts:
+    "two hosts cannot tell a lost host from a cut line: join a third, be it a witness (odoo-pg join … --witness)",
+  votes_not_settled: "not every host that should vote does yet",
+  no_majority: "fewer than half of the voting hosts would be left",
+  paused: "it is paused: odoo-pg resume",
+  no_primary: "there is no primary now",
+  no_synchronous_replica: "no replica has all that was acknowledged",
+};

@@ -1,0 +1,57 @@
+import path from "node:path";
+import type { Layout } from "../../config/layout.ts";
+
+/** Where what several hosts need lies, below the state directory. */
+export interface HostFiles {
+  readonly dir: string;
+  /** Who this host is in the cluster: its presence says that the cluster has several hosts. */
+  readonly record: string;
+  /** The cluster's document as it was last read from the store. */
+  readonly document: string;
+  /** Where the endpoints were last led: an agent that comes back cuts nobody before it knows better. */
+  readonly routing: string;
+  readonly authority: string;
+  /** On hosts with a database alone, for root alone. */
+  readonly authorityKey: string;
+  readonly certificate: string;
+  readonly key: string;
+  /** Tokens that were given out, hashed. */
+  readonly tokens: string;
+  readonly etcdDir: string;
+  /** How this host's member of the store was first started. */
+  readonly etcdStart: string;
+  readonly etcdProcess: string;
+  readonly etcdLog: string;
+  readonly patroniConfig: string;
+  readonly patroniProcess: string;
+  /** What Patroni says before its own log is open. */
+  readonly patroniStartLog: string;
+  /** Patroni's own log. */
+  readonly logDir: string;
+  /** Where Patroni writes postgresql.conf. */
+  readonly postgresDir: string;
+}
+
+export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
+  const at = (...parts: string[]): string => path.join(layout.stateDir, "ha", ...parts);
+  return {
+    dir: at(),
+    record: at("host.json"),
+    document: at("document.json"),
+    routing: at("routing.json"),
+    authority: at("ca.crt"),
+    authorityKey: at("ca.key"),
+    certificate: at("host.crt"),
+    key: at("host.key"),
+    tokens: at("tokens.json"),
+    etcdDir: at("etcd"),
+    etcdStart: at("etcd.json"),
+    etcdProcess: at("etcd.process.json"),
+    etcdLog: at("etcd.log"),
+    patroniConfig: at("patroni.yml"),
+    patroniProcess: at("patroni.process.json"),
+    patroniStartLog: at("patroni.start.log"),
+    logDir: at("log"),
+    postgresDir: at("postgres"),
+  };
+}

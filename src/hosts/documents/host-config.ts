@@ -1,0 +1,38 @@
+import type { Config } from "../../config/schema.ts";
+import type { ClusterDocument, Host } from "./record.ts";
+
+/** The configuration as one host applies it: its own node alone, its own address in the place of the first host's. */
+export function configOf(
+  document: ClusterDocument,
+  host: Host,
+  node: string,
+  local: { stateDir: string; user: string | undefined },
+): Config {
+  const { config, port } = document;
+  return {
+    ...config,
+    state_dir: local.stateDir,
+    ...(local.user === undefined ? {} : { user: local.user }),
+    listen: [...new Set(["127.0.0.1", host.address])],
+    nodes: [{ name: node, host: host.address, port, ...dataDirOf(config, node) }],
+    networks: [...config.networks],
+  };
+}
+
+function dataDirOf(config: Config, node: string): { data_dir?: string } {
+  const given = config.nodes.find(({ name }) => name === node)?.data_dir;
+  return given === undefined ? {} : { data_dir: given };
+}
+
+/** What the endpoints of a host lead to: every host with a database. */
+export function servedConfig(document: ClusterDocument): Config {
+  return {
+    ...document.config,
+    listen: ["127.0.0.1"],
+    nodes: databasesOf(document).map(({ name, address: host }) => ({ name, host, port: document.port })),
+  };
+}
+
+export function databasesOf({ hosts }: Pick<ClusterDocument, "hosts">): Host[] {
+  return hosts.filter(({ role }) => role === "database");
+}

@@ -1,0 +1,87 @@
+import * as z from "zod";
+import { resolvedConfigSchema } from "../../config/schema.ts";
+import type { Layout } from "../../config/layout.ts";
+import { writeFileAtomic } from "../../system/files/files.ts";
+import { readJsonFile } from "../../system/files/json-file.ts";
+import { hostFiles } from "./files.ts";
+
+/** What a host does: a database server with a vote, a vote alone, or endpoints alone. */
+export const roleSchema = z.enum(["database", "witness", "endpoints"]);
+export type HostRole = z.output<typeof roleSchema>;
+
+/** The name of a host: the name of its replication slot and its application_name too. */
+export const HOST_NAME = /^[a-z][a-z0-9_]{0,30}$/;
+
+const hostSchema = z.object({
+  name: z.string().regex(HOST_NAME),
+  role: roleSchema,
+  /** Where the other hosts reach it. */
+  address: z.string(),
+});
+export type Host = z.output<typeof hostSchema>;
+
+/** What all hosts of a cluster share: one document in the store, changed by compare and swap alone. */
+export const documentSchema = z.object({
+  format: z.literal(1),
+  cluster: z.string(),
+  system_identifier: z.string(),
+  /** Major version of PostgreSQL. */
+  major: z.int(),
+  /** The configuration, as the first host had it; what is of a host is put in by `configOf`. */
+  config: resolvedConfigSchema,
+  /** PostgreSQL settings that were chosen when the cluster was made. */
+  settings: z.record(z.string(), z.string()),
+  /** Settings that no host may have otherwise: the values that the first host's server ran with. */
+  shared: z.record(z.string(), z.string()),
+  /** Port of PostgreSQL on every host. */
+  port: z.int(),
+  /** In the order in which they came. */
+  hosts: hostSchema.array(),
+});
+export type ClusterDocument = z.output<typeof documentSchema>;
+
+/** Who this host is. */
+const recordSchema = z.object({
+  format: z.literal(1),
+  cluster: z.string(),
+  name: z.string(),
+  role: roleSchema,
+  address: z.string(),
+  /** The name of its node: the first host keeps the one that its node had. */
+  node: z.string(),
+  /** Hosts of the store that are asked before its members are known. */
+  store: z.string().array(),
+});
+export type HostRecord = z.output<typeof recordSchema>;
+
+const DAMAGED = {
+  code: "state_dir_unusable",
+  safe: "Nothing was changed; what runs keeps running.",
+  next: "Put the file back from a copy: it says which host of the cluster this is.",
+} as const;
+
+/** Who this host is; undefined where the cluster has one host alone. @throws OdooPgError state_dir_unusable */
+export async function readHostRecord(layout: Pick<Layout, "stateDir">): Promise<HostRecord | undefined> {
+  return await readJsonFile(hostFiles(layout).record, recordSchema, DAMAGED);
+}
+
+export async function writeHostRecord(layout: Pick<Layout, "stateDir">, record: HostRecord): Promise<void> {
+  await writeFileAtomic(hostFiles(layout).record, `${JSON.stringify(record, undefined, 2)}\n`);
+}
+
+/** The document as it was last read from the store. @throws OdooPgError state_dir_unusable */
+export async function readKeptDocument(
+  layout: Pick<Layout, "stateDir">,
+): Promise<ClusterDocument | undefined> {
+  return await readJsonFile(hostFiles(layout).document, documentSchema, {
+    ...DAMAGED,
+    next: "Remove the file: it is read from the store again.",
+  });
+}
+
+export async function keepDocument(
+  layout: Pick<Layout, "stateDir">,
+  document: ClusterDocument,
+): Promise<void> {
+  await writeFileAtomic(hostFiles(layout).document, `${JSON.stringify(document)}\n`);
+}

@@ -1,0 +1,59 @@
+import * as z from "zod";
+import type { StoredValue } from "../../consensus/etcd.ts";
+import { parseJson } from "../../system/files/json-file.ts";
+
+const syncSchema = z.object({
+  leader: z.string().nullish(),
+  sync_standby: z.string().nullish(),
+});
+
+const dynamicSchema = z.looseObject({ pause: z.boolean().nullish() });
+
+const memberSchema = z.object({
+  role: z.string().default(""),
+  state: z.string().default(""),
+  version: z.string().default(""),
+  timeline: z.int().nullish(),
+  pending_restart: z.boolean().nullish(),
+});
+export type PatroniMember = z.output<typeof memberSchema>;
+
+/**
+ * What Patroni has written into the store, as it was at one moment.
+ * Source: Patroni 4.0, patroni/dcs/__init__.py: the keys and the classes Leader, SyncState, ClusterConfig, Member
+ */
+export interface StoreView {
+  /** Whether there ever was a leader. */
+  readonly founded: boolean;
+  /** Who holds the leader's key; undefined while nobody does. */
+  readonly leader: string | undefined;
+  /** Replicas that may be promoted without a loss. */
+  readonly synchronous: readonly string[];
+  readonly paused: boolean;
+  /** Patroni's configuration for all hosts; undefined before there is one. */
+  readonly dynamic: StoredValue | undefined;
+  readonly members: ReadonlyMap<string, PatroniMember>;
+}
+
+/** @param keys below Patroni's prefix. What cannot be read counts as not there. */
+export function viewOfStore(keys: ReadonlyMap<string, StoredValue>): StoreView {
+  const read = <T>(key: string, schema: z.ZodType<T>): T | undefined => {
+    const parsed = parseJson(keys.get(key)?.value ?? "", schema);
+    return parsed.ok ? parsed.value : undefined;
+  };
+  const sync = read("sync", syncSchema);
+  const leader = keys.get("leader")?.value;
+  const members = [...keys.keys()].flatMap((key): [string, PatroniMember][] => {
+    const name = /^members\/(.+)$/.exec(key)?.[1];
+    const member = name === undefined ? undefined : read(key, memberSchema);
+    return name === undefined || !member ? [] : [[name, member]];
+  });
+  return {
+    founded: keys.has("initialize"),
+    leader: leader === "" ? undefined : leader,
+    synchronous: (sync?.sync_standby ?? "").split(",").filter((name) => name !== ""),
+    paused: read("config", dynamicSchema)?.pause === true,
+    dynamic: keys.get("config"),
+    members: new Map(members),
+  };
+}

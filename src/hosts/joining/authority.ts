@@ -1,0 +1,75 @@
+import { createHash, X509Certificate } from "node:crypto";
+import path from "node:path";
+import { isAddress } from "../../config/addresses.ts";
+import { OdooPgError } from "../../errors.ts";
+import { ensureAuthorityFiles, openssl, sign, type Authority } from "../../postgres/authority.ts";
+import {
+  giveFile,
+  kindOf,
+  move,
+  readableBy,
+  readTextIfAny,
+  temporaryDirectory,
+  type Owner,
+} from "../../system/files/files.ts";
+import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
+import type { HostFiles } from "../documents/files.ts";
+
+/** Makes the authority of the cluster's hosts, once. It signs nothing else: whoever has a certificate of it is a host. */
+export async function ensureHostAuthority(files: HostFiles, cluster: string): Promise<void> {
+  await ensureAuthorityFiles(filesOf(files), `odoo-pg ${cluster} hosts`);
+}
+
+function filesOf(files: HostFiles): Authority {
+  return { certificate: files.authority, key: files.authorityKey };
+}
+
+/** Makes this host's key, once, and asks for a certificate with it. @returns the request (PEM) */
+export async function newRequest(files: HostFiles, name: string, reader: Owner | undefined): Promise<string> {
+  return await temporaryDirectory(undefined, async (folder) => {
+    const request = path.join(folder, "host.csr");
+    if ((await kindOf(files.key)) === undefined) {
+      await openssl(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", `${files.key}.new`]);
+      await giveFile(`${files.key}.new`, readableBy(reader));
+      await move(`${files.key}.new`, files.key);
+    }
+    await openssl(["req", "-new", "-key", files.key, "-subj", `/CN=${name}`, "-out", request]);
+    return (await readTextIfAny(request)) ?? "";
+  });
+}
+
+/**
+ * Signs a host's request: for its name and its one address, as server and as client. etcd's gateway needs both.
+ * @throws OdooPgError refused for a request in another name
+ */
+export async function signRequest(
+  files: HostFiles,
+  request: string,
+  host: { readonly name: string; readonly address: string },
+): Promise<string> {
+  const address = `${isAddress(host.address) ? "IP" : "DNS"}:${host.address}`;
+  const certificate = await sign(filesOf(files), request, [
+    `subjectAltName=${address},DNS:${host.name.replaceAll("_", "-")}`,
+    "extendedKeyUsage=serverAuth,clientAuth",
+  ]);
+  if (new X509Certificate(certificate).subject === `CN=${host.name}`) return certificate;
+  throw new OdooPgError("refused", {
+    message: `The request for a certificate is not in the name of ${host.name}.`,
+    safe: "Nothing was changed.",
+  });
+}
+
+/** By what whoever joins knows the authority again. */
+export function pinOf(authority: string): string {
+  return createHash("sha256").update(new X509Certificate(authority).raw).digest("hex");
+}
+
+/** Whose certificate this host shows, and whom it believes; undefined before it has one. */
+export async function readIdentity(files: HostFiles): Promise<TlsIdentity | undefined> {
+  const [certificate, key, authority] = await Promise.all(
+    [files.certificate, files.key, files.authority].map(readTextIfAny),
+  );
+  return certificate === undefined || key === undefined || authority === undefined
+    ? undefined
+    : { certificate, key, authority };
+}

@@ -1,0 +1,303 @@
+import { agentReport } from "../../agent/ask.ts";
+import { ensureAgent, type AgentStart } from "../../agent/client.ts";
+import { isAnyPooled } from "../../config/pooling.ts";
+import { isAddress } from "../../config/addresses.ts";
+import { nodeLayoutOf } from "../../config/layout.ts";
+import { OdooPgError } from "../../errors.ts";
+import { newHandle } from "../../members/runtime.ts";
+import type { NodeHandle } from "../../members/node-handle.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
+import { findInstallation, type Installation } from "../../postgres/installation.ts";
+import { renderSynchronous } from "../../postgres/render.ts";
+import { findPostmaster, reloadServer, stopServer } from "../../postgres/server.ts";
+import { reloadAndWait } from "../../postgres/reload.ts";
+import { letRewind, runningSettings } from "../../postgres/sql/operations.ts";
+import { quoteSetting } from "../../postgres/sql/quoting.ts";
+import type { Progress } from "../../progress.ts";
+import { lockHolder } from "../../store/lock.ts";
+import { readApplied, readState, type Applied, type ClusterState } from "../../store/state.ts";
+import { pause, waitUntil } from "../../system/clock.ts";
+import {
+  ensureDirectory,
+  passableFor,
+  readableBy,
+  writeFileAtomic,
+  writeFileIfChanged,
+} from "../../system/files/files.ts";
+import type { Install } from "../../system/install.ts";
+import type { Machine } from "../../system/machine.ts";
+import { requestJson } from "../../system/network/http.ts";
+import { isPortFree } from "../../system/network/network.ts";
+import { foreignAddressesOf, ownAddresses } from "../../system/network/own-address.ts";
+import path from "node:path";
+import * as z from "zod";
+import { hostsStatus } from "../ask-agent.ts";
+import { ensureHostAuthority, newRequest, signRequest } from "./authority.ts";
+import { hostFiles } from "../documents/files.ts";
+import { settingsFileOf, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
+import { findEtcd, findPatroni } from "../programs/programs.ts";
+import {
+  HOST_NAME,
+  keepDocument,
+  readHostRecord,
+  readKeptDocument,
+  writeHostRecord,
+  type ClusterDocument,
+  type HostRecord,
+} from "../documents/record.ts";
+import { AGENT_PORT, API_PORT, peerUrlOf, PEER_PORT } from "../documents/places.ts";
+import type { EtcdStart } from "../render/etcd.ts";
+import { SHARED_SETTINGS } from "../render/patroni.ts";
+import { CLIENT_PORT } from "../../consensus/etcd.ts";
+
+export interface FoundInput {
+  readonly start: AgentStart;
+  readonly machine: Machine;
+  readonly install: Install;
+  readonly address: string;
+  readonly name: string;
+}
+
+/** Milliseconds for Patroni to take the running server over. */
+const ADOPT_TIMEOUT = 90_000;
+
+/** Milliseconds after which HAProxy leads no reads to replicas that no agent vouches for. */
+const UNVOUCHED = 2000;
+
+/**
+ * Makes the running cluster of this host the first of several: etcd and Patroni are started beside the server, which
+ * goes on, with all its sessions. May be cut off anywhere and run again.
+ * @throws OdooPgError refused, program_missing, port_in_use, not_running, timed_out
+ */
+export async function foundCluster(input: FoundInput, progress: Progress): Promise<void> {
+  const { start } = input;
+  const { layout } = start;
+  if (!(await readHostRecord(layout))) await prepare(input, progress);
+  const record = await readHostRecord(layout);
+  const document = await readKeptDocument(layout);
+  if (!record || !document) throw new Error("the host's record was not written");
+  if (!(await hostsStatus(layout, 2000))) {
+    const installation = await findInstallation(
+      { ...document.config.postgres, version: document.major },
+      { searchPath: start.searchPath, install: input.install },
+    );
+    await handOver(input, record, document, installation, progress);
+    progress.step(record.name, "start etcd and Patroni");
+    await ensureAgent(start);
+  }
+  await waitUntil(
+    async () => {
+      const status = await hostsStatus(layout, 2000);
+      const own = status?.hosts.find(({ name }) => name === record.name)?.report;
+      return status?.primary === record.name && own?.patroni?.running === true;
+    },
+    {
+      what: "Patroni to take the server over",
+      timeout: ADOPT_TIMEOUT,
+      interval: 200,
+      next: nextStep`Look at ${hostFiles(layout).logDir} and ${odooPg("logs", "agent")}, then run the same command again`,
+    },
+  );
+}
+
+/** Everything that can be refused is refused here; nothing that runs is touched. */
+async function prepare(input: FoundInput, progress: Progress): Promise<void> {
+  const { start, address, name } = input;
+  const { layout, owner, searchPath } = start;
+  const tools = { searchPath, install: input.install };
+  const [applied, state, report] = await Promise.all([
+    readApplied(layout),
+    readState(layout),
+    agentReport(layout, 2000),
+  ]);
+  if (!applied || !state || report?.keeping !== true) {
+    throw new OdooPgError("not_running", {
+      message: "There is no running cluster on this host to begin with.",
+      safe: "Nothing was changed.",
+      next: nextStep`${odooPg("up")}, then the same command again.`,
+    });
+  }
+  refuseUnfit(applied, name, address);
+  await requireOwnAddress(address);
+  await Promise.all([findEtcd(tools), findPatroni(tools)]);
+  await requireFreePorts(address);
+  const node = applied.config.nodes.find((candidate) => candidate.name === state.primary);
+  if (!node) throw new OdooPgError("primary_unreachable", { message: "The primary is not on this host." });
+  const primary = newHandle(layout, node);
+  const settings = await seeSettings(primary, address);
+  progress.step(name, "make certificates");
+  const files = hostFiles(layout);
+  await ensureDirectory(files.dir, passableFor(owner));
+  await ensureHostAuthority(files, applied.config.cluster);
+  const request = await newRequest(files, name, owner);
+  const certificate = await signRequest(files, request, { name, address });
+  await writeFileAtomic(files.certificate, certificate, { mode: 0o644 });
+  await primary.use(letRewind);
+  const document: ClusterDocument = {
+    format: 1,
+    cluster: applied.config.cluster,
+    system_identifier: state.system_identifier ?? "",
+    major: applied.major,
+    config: applied.config,
+    settings: settingsOf(state),
+    shared: settings,
+    port: node.port,
+    hosts: [{ name, role: "database", address }],
+  };
+  await keepDocument(layout, document);
+  const etcd: EtcdStart = { state: "new", members: { [name]: peerUrlOf({ address }) } };
+  await writeFileAtomic(files.etcdStart, `${JSON.stringify(etcd)}\n`);
+  // By it the host counts as one of several: last of all.
+  await writeHostRecord(layout, {
+    format: 1,
+    cluster: document.cluster,
+    name,
+    role: "database",
+    address,
+    node: node.name,
+    store: [address],
+  });
+}
+
+function settingsOf(state: ClusterState): Readonly<Record<string, string>> {
+  return state.settings ?? {};
+}
+
+function refuseUnfit({ config }: Applied, name: string, address: string): void {
+  const refuse = (message: string, next: string): never => {
+    throw new OdooPgError("refused", { message, safe: "Nothing was changed.", next });
+  };
+  if (!HOST_NAME.test(name))
+    refuse(
+      `"${name}" cannot be the name of a host: lower-case letters, digits and "_", at most 31, starting with a letter.`,
+      "The same command with --name NAME.",
+    );
+  if (!isAddress(address) || address.startsWith("127.") || address === "::1")
+    refuse(
+      `"${address}" is not an IP address by which other hosts could reach this one.`,
+      `The same command with one of this machine's: ${ownAddresses().join(", ")}`,
+    );
+  if (config.upstream)
+    refuse("The primary of this cluster is run by somebody else.", "Do it where the primary is.");
+  if (config.tls)
+    refuse(
+      "The cluster has certificates of its own in `tls`: several hosts work with those that odoo-pg makes, so far.",
+      "Take `tls` out of the configuration, and run odoo-pg up.",
+    );
+  if (config.backup.any_second.enabled)
+    refuse(
+      "`backup.any_second` is enabled: with several hosts WAL is not taken into a repository yet.",
+      "Set `backup.any_second.enabled` to false, and run odoo-pg up.",
+    );
+  if (isAnyPooled(config))
+    refuse(
+      "An endpoint has `pooling: transaction`: with several hosts odoo-pg does not run PgBouncer yet.",
+      "Set `pooling: none`, and run odoo-pg up.",
+    );
+}
+
+/** @throws OdooPgError refused for an address that is not this machine's */
+export async function requireOwnAddress(address: string): Promise<void> {
+  const foreign = await foreignAddressesOf(address);
+  if (foreign?.length === 0) return;
+  throw new OdooPgError("refused", {
+    message: `${address} is not an address of this machine.`,
+    safe: "Nothing was changed.",
+    next: `The same command with one of these: --address ${ownAddresses().join(", ")}`,
+  });
+}
+
+/** @throws OdooPgError port_in_use */
+export async function requireFreePorts(address: string, more: readonly number[] = []): Promise<void> {
+  for (const port of [CLIENT_PORT, PEER_PORT, API_PORT, AGENT_PORT, ...more]) {
+    if (await isPortFree(port, address)) continue;
+    throw new OdooPgError("port_in_use", {
+      message: `Port ${port} of ${address} is in use, and the hosts of a cluster need it.`,
+      safe: "Nothing was changed.",
+      next: `See by whom: ss -tlnp sport = :${port}. Debian's own etcd and patroni services are not needed: systemctl disable --now etcd patroni`,
+    });
+  }
+}
+
+/** What the server runs with, where that must be the same on every host. @throws OdooPgError refused */
+async function seeSettings(primary: NodeHandle, address: string): Promise<Record<string, string>> {
+  const running = await primary.use(
+    async (session) => await runningSettings(session, [...SHARED_SETTINGS, "listen_addresses"]),
+  );
+  const listens = (running.get("listen_addresses")?.value ?? "").split(",").map((word) => word.trim());
+  if (!listens.some((word) => word === "*" || word === "0.0.0.0" || word === address)) {
+    throw new OdooPgError("refused", {
+      message: `PostgreSQL listens on ${listens.join(", ")} alone, and other hosts must reach it on ${address}. That needs a restart, which ends sessions: it is yours to choose when.`,
+      safe: "Nothing was changed.",
+      next: nextStep`Write "listen: [127.0.0.1, ${address}]" into odoo-pg.yaml, then: ${odooPg("up")} (connections wait for some seconds), then the same command again`,
+    });
+  }
+  return Object.fromEntries(
+    SHARED_SETTINGS.flatMap((name) => {
+      const value = running.get(name)?.value;
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+}
+
+/** The agent of one host leaves, replicas on this host end, and the server reads its configuration from where Patroni will write it. */
+async function handOver(
+  { start, machine }: FoundInput,
+  record: HostRecord,
+  document: ClusterDocument,
+  installation: Installation,
+  progress: Progress,
+): Promise<void> {
+  const { layout, owner } = start;
+  await requestJson(
+    { socketPath: layout.agentSocket, method: "POST", path: "/leave", timeout: 2000 },
+    z.unknown(),
+  ).catch(() => {});
+  await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
+    what: "the agent to leave",
+    timeout: 30_000,
+  });
+  const own = document.config.nodes.find(({ name }) => name === record.node);
+  if (!own) throw new Error("the document has no node of this host");
+  const files = nodeLayoutOf(layout, own);
+  const readable = readableBy(owner);
+  const others = document.config.nodes.filter((node) => node !== own);
+  const waits = document.config.endpoints.read.consistency === "read-your-writes";
+  // No commit waits for a replica that is about to end.
+  const released = await writeFileIfChanged(files.synchronousFile, renderSynchronous(waits, []), readable);
+  if (released)
+    await newHandle(layout, own).use(
+      async (session) => await reloadAndWait(session, files.dataDir, own.name),
+    );
+  for (const replica of others) {
+    const { dataDir } = nodeLayoutOf(layout, replica);
+    if (!(await findPostmaster(dataDir))) continue;
+    progress.step(replica.name, "stop: replicas run on other hosts from now on; its data stays");
+    await pause(UNVOUCHED);
+    await stopServer(dataDir, replica.name, "fast");
+  }
+  const input: OwnFilesInput = { layout, owner, machine, record, document, installation, refused: [] };
+  await writeOwnFiles(input);
+  const ha = hostFiles(layout);
+  const patronis = path.join(ha.postgresDir, "postgresql.conf");
+  const lines = Object.entries({
+    ...document.shared,
+    port: String(document.port),
+    listen_addresses: document.config.listen.join(","),
+    cluster_name: `${document.cluster}/${own.name}`,
+    hba_file: files.hbaFile,
+    ident_file: files.identFile,
+  }).map(([name, value]) => `${name} = ${quoteSetting(value)}`);
+  await writeFileAtomic(
+    patronis,
+    [`include ${quoteSetting(settingsFileOf(files))}`, ...lines, ""].join("\n"),
+    { owner },
+  );
+  await writeFileAtomic(
+    files.configFile,
+    `# Made by odoo-pg: Patroni runs this server.\ninclude ${quoteSetting(patronis)}\n`,
+    readable,
+  );
+  await writeFileAtomic(ha.routing, JSON.stringify({ writes: record.name, reads: [] }));
+  await reloadServer(files.dataDir);
+}

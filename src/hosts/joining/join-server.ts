@@ -1,0 +1,195 @@
+import * as z from "zod";
+import { CLIENT_PORT, type Etcd } from "../../consensus/etcd.ts";
+import { ensurePasswords } from "../../store/secrets.ts";
+import type { Layout } from "../../config/layout.ts";
+import { authorityPath } from "../../postgres/render.ts";
+import path from "node:path";
+import { now } from "../../system/clock.ts";
+import { readTextIfAny, writeFileAtomic, type Owner } from "../../system/files/files.ts";
+import { inspectJsonFile, parseJson } from "../../system/files/json-file.ts";
+import { Mutex } from "../../system/mutex.ts";
+import { reaches } from "../../system/network/network.ts";
+import type { TlsQuestion } from "../../system/network/mutual-tls.ts";
+import { OdooPgError, toOdooPgError } from "../../errors.ts";
+import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
+import { pinOf, signRequest } from "./authority.ts";
+import { hostFiles } from "../documents/files.ts";
+import {
+  joinRefusal,
+  joinRequestSchema,
+  withHost,
+  type Greeting,
+  type JoinGrant,
+  type JoinRequest,
+} from "./joining.ts";
+import { changeDocument } from "../documents/change.ts";
+import type { ClusterDocument, HostRecord } from "../documents/record.ts";
+import type { HostReport } from "../documents/report.ts";
+import { AGENT_PORT, API_PORT, PEER_PORT } from "../documents/places.ts";
+import { newToken, showInvitation, withoutToken } from "./tokens.ts";
+
+const keptTokens = z.object({ hash: z.string(), until: z.number() }).array();
+
+/** Milliseconds for one port of a new host to answer. */
+const PORT_TIMEOUT = 1500;
+
+/** Wrong tokens that are answered in a minute: who guesses gets nowhere with 128 bits anyway. */
+const MOST_WRONG = 20;
+
+export interface JoinServerParts {
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly record: HostRecord;
+  readonly etcd: Etcd;
+  readonly report: () => Promise<HostReport>;
+  readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
+  readonly storeAnswers: () => boolean;
+  readonly document: () => ClusterDocument;
+}
+
+/** What the agent of a host answers to those of other hosts, and to whoever wants to join. */
+export class JoinServer {
+  readonly #parts: JoinServerParts;
+  #wrong: number[] = [];
+  /** Of two that come at once with one token, the second finds it used. */
+  readonly #turns = new Mutex();
+
+  constructor(parts: JoinServerParts) {
+    this.#parts = parts;
+  }
+
+  /** A new token, as `join` takes it. It is good for an hour and one host. */
+  async invite(): Promise<string> {
+    return await this.#turns.run(async () => await this.#invite());
+  }
+
+  async #invite(): Promise<string> {
+    const { layout, record } = this.#parts;
+    const files = hostFiles(layout);
+    const authority = (await readTextIfAny(files.authority)) ?? "";
+    const { secret, kept } = newToken(now());
+    const others = (await this.#tokens()).filter(({ until }) => until > now());
+    await writeFileAtomic(files.tokens, JSON.stringify([...others, kept]));
+    return showInvitation({ host: record.address, port: AGENT_PORT, secret, pin: pinOf(authority) });
+  }
+
+  async answer({
+    method,
+    path: target,
+    body,
+    peer,
+  }: TlsQuestion): Promise<{ status: number; body: unknown }> {
+    if (method === "GET" && target === "/authority") {
+      return { status: 200, body: await this.#greeting() };
+    }
+    if (method === "POST" && target === "/join") return await this.#join(body);
+    // All else is for hosts of the cluster.
+    if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
+    if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
+    if (method === "POST" && target === "/order") return { status: 200, body: await this.#order(body) };
+    return { status: 404, body: { error: "no such question" } };
+  }
+
+  async #order(body: string): Promise<object> {
+    const order = parseJson(body, hostOrderSchema);
+    try {
+      if (!order.ok)
+        throw new OdooPgError("usage", { message: `The order cannot be read: ${order.problem}.` });
+      return await this.#parts.order(order.value);
+    } catch (error) {
+      return { error: toOdooPgError(error).toJSON() };
+    }
+  }
+
+  async #greeting(): Promise<Greeting> {
+    const { layout, document } = this.#parts;
+    const { cluster, major, port } = document();
+    const authority = (await readTextIfAny(hostFiles(layout).authority)) ?? "";
+    return { authority, cluster, major, port };
+  }
+
+  async #join(body: string): Promise<{ status: number; body: unknown }> {
+    const parsed = parseJson(body, joinRequestSchema);
+    if (!parsed.ok) return refuse(`the request cannot be read: ${parsed.problem}`);
+    const request = parsed.value;
+    this.#wrong = this.#wrong.filter((at) => now() - at < 60_000);
+    if (this.#wrong.length >= MOST_WRONG) return refuse("too many wrong tokens: try again in a minute");
+    return await this.#turns.run(async () => await this.#admit(request));
+  }
+
+  async #admit(request: JoinRequest): Promise<{ status: number; body: unknown }> {
+    const left = withoutToken(await this.#tokens(), request.secret, now());
+    if (!left) {
+      this.#wrong.push(now());
+      return refuse(
+        "the token was used already, or its hour is over",
+        "On a host with a database: odoo-pg ha invite",
+      );
+    }
+    const document = this.#parts.document();
+    const refusal = joinRefusal(request, {
+      document,
+      now: now(),
+      storeAnswers: this.#parts.storeAnswers(),
+      unreachable: await this.#unreachable(request, document.port),
+    });
+    // The token stays good: what it is refused for can be mended.
+    if (refusal) return { status: 409, body: refusal };
+    const grant = await this.#grant(request, document);
+    await writeFileAtomic(hostFiles(this.#parts.layout).tokens, JSON.stringify(left));
+    return { status: 200, body: grant };
+  }
+
+  async #tokens(): Promise<z.output<typeof keptTokens>> {
+    const kept = await inspectJsonFile(hostFiles(this.#parts.layout).tokens, keptTokens);
+    return kept?.ok === true ? kept.value : [];
+  }
+
+  /** Ports of a new host from which no answer comes, be it a refusal: something between the two drops it. */
+  async #unreachable({ address, role }: JoinRequest, port: number): Promise<number[]> {
+    const ports = [AGENT_PORT, CLIENT_PORT, PEER_PORT, ...(role === "database" ? [API_PORT, port] : [])];
+    const reached = await Promise.all(ports.map(async (at) => await reaches(address, at, PORT_TIMEOUT)));
+    return ports.filter((_port, index) => reached[index] !== true);
+  }
+
+  async #grant(request: JoinRequest, known: ClusterDocument): Promise<JoinGrant> {
+    const { layout, owner, record } = this.#parts;
+    const files = hostFiles(layout);
+    const host = { name: request.name, role: request.role, address: request.address };
+    const certificate = await signRequest(files, request.request, host);
+    const document = await this.#enter(host, known);
+    const passwords = await ensurePasswords(layout, {}, owner);
+    const read = async (file: string): Promise<string> => (await readTextIfAny(file)) ?? "";
+    return {
+      document,
+      certificate,
+      authority: await read(files.authority),
+      store: [...new Set([...record.store, record.address])],
+      collectd: passwords.collectd,
+      database:
+        request.role === "database"
+          ? {
+              authority_key: await read(files.authorityKey),
+              postgres_authority: await read(authorityPath(layout)),
+              postgres_authority_key: await read(path.join(layout.tlsDir, "ca.key")),
+              passwords: {
+                postgres: passwords.postgres,
+                replicator: passwords.replicator,
+                odoo: passwords.odoo,
+                collectd: passwords.collectd,
+                ...(passwords.openerp === undefined ? {} : { openerp: passwords.openerp }),
+              },
+            }
+          : null,
+    };
+  }
+
+  /** Puts a host into the cluster's document. Two that join at once do not lose each other. */
+  async #enter(host: ClusterDocument["hosts"][number], known: ClusterDocument): Promise<ClusterDocument> {
+    return await changeDocument(this.#parts.etcd, known.cluster, (document) => withHost(document, host));
+  }
+}
+
+function refuse(refused: string, next?: string): { status: number; body: unknown } {
+  return { status: 409, body: { refused, ...(next === undefined ? {} : { next }) } };
+}

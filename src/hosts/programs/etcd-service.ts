@@ -1,0 +1,73 @@
+import * as z from "zod";
+import { CLIENT_PORT } from "../../consensus/etcd.ts";
+import { ensureDirectory, removeFile, writeFileAtomic } from "../../system/files/files.ts";
+import { readJsonFile } from "../../system/files/json-file.ts";
+import { etcdArguments, type EtcdStart } from "../render/etcd.ts";
+import { HostProgram, type ProgramParts } from "./host-program.ts";
+
+const startSchema = z.object({
+  state: z.enum(["new", "existing"]),
+  members: z.record(z.string(), z.string()),
+});
+
+/** This host's member of the store. */
+export class EtcdService extends HostProgram {
+  #start: EtcdStart | undefined;
+
+  constructor(parts: ProgramParts) {
+    super(parts, {
+      name: "etcd",
+      processFile: parts.files.etcdProcess,
+      logFile: parts.files.etcdLog,
+      port: CLIENT_PORT,
+      question: { method: "POST", path: "/v3/maintenance/status", body: {} },
+      stopTimeout: 10_000,
+      safe: "The servers keep running.",
+    });
+  }
+
+  /** How this host's member came to be; undefined where it has none. */
+  async startedAs(): Promise<EtcdStart | undefined> {
+    this.#start ??= await readJsonFile(this.parts.files.etcdStart, startSchema, {
+      code: "state_dir_unusable",
+      safe: "The other hosts keep the store.",
+      next: "Put the file back from a copy.",
+    });
+    return this.#start;
+  }
+
+  /** Gives this host a member, from the next look on. */
+  async become(start: EtcdStart): Promise<void> {
+    await writeFileAtomic(this.parts.files.etcdStart, `${JSON.stringify(start)}\n`);
+    this.#start = start;
+  }
+
+  /** Ends this host's member, which the others have removed. */
+  async retire(): Promise<void> {
+    // First: supervision must not start it again.
+    await removeFile(this.parts.files.etcdStart);
+    this.#start = undefined;
+    await this.hold.take("remove");
+    try {
+      await this.stop("fast");
+    } finally {
+      this.hold.release();
+    }
+  }
+
+  protected async isWanted(): Promise<boolean> {
+    return (await this.startedAs()) !== undefined;
+  }
+
+  protected async prepare(): Promise<readonly string[]> {
+    const { files, record, owner } = this.parts;
+    const start = await this.startedAs();
+    if (!start) throw new Error("this host has no member of the store");
+    await ensureDirectory(files.etcdDir, { mode: 0o700, owner });
+    return etcdArguments(record, record.cluster, files, start);
+  }
+
+  async reload(): Promise<void> {
+    // It has nothing that it could take up while it runs.
+  }
+}

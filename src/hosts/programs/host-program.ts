@@ -1,0 +1,117 @@
+import { OdooPgError } from "../../errors.ts";
+import { Hold } from "../../members/hold.ts";
+import type { Answer, Found, Service } from "../../services/service.ts";
+import { readTail, type Owner } from "../../system/files/files.ts";
+import { rotateOpenLog } from "../../system/log.ts";
+import { askTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
+import { accepts } from "../../system/network/network.ts";
+import type { HostFiles } from "../documents/files.ts";
+import type { HostRecord } from "../documents/record.ts";
+import { Daemon } from "./daemon.ts";
+import type { HaProgram } from "./programs.ts";
+
+/** Milliseconds for an answer. */
+const ANSWER_TIMEOUT = 2000;
+
+/** What a program of several hosts is started with. */
+export interface ProgramParts {
+  readonly files: HostFiles;
+  readonly record: HostRecord;
+  readonly program: HaProgram;
+  readonly identity: TlsIdentity;
+  readonly owner: Owner | undefined;
+}
+
+/** What makes one such program another than the next. */
+export interface ProgramTraits {
+  readonly name: string;
+  /** Keeps which process was started. */
+  readonly processFile: string;
+  readonly logFile: string;
+  /** Where it answers on the host's own address, and what it is asked there. */
+  readonly port: number;
+  readonly question: { readonly method: "GET" | "POST"; readonly path: string; readonly body?: unknown };
+  /** Milliseconds to end in good order. */
+  readonly stopTimeout: number;
+  /** What is safe when it does not start. */
+  readonly safe: string;
+}
+
+/** etcd or Patroni: kept running by the agent, which it outlives, and asked over TLS whether it lives. */
+export abstract class HostProgram implements Service {
+  readonly name: string;
+  readonly hold = new Hold();
+  protected readonly parts: ProgramParts;
+  protected readonly daemon: Daemon;
+  readonly #traits: ProgramTraits;
+  #lastAnswer: Answer = "absent";
+
+  constructor(parts: ProgramParts, traits: ProgramTraits) {
+    this.name = traits.name;
+    this.parts = parts;
+    this.#traits = traits;
+    this.daemon = new Daemon(traits.processFile);
+  }
+
+  /** Whether it is to run here. */
+  protected abstract isWanted(): Promise<boolean>;
+
+  /** Makes what it needs. @returns its arguments */
+  protected abstract prepare(): Promise<readonly string[]>;
+
+  abstract reload(): Promise<void>;
+
+  get version(): string {
+    return this.parts.program.version;
+  }
+
+  /** What it answered when supervision last asked: a report must wait for nobody. */
+  get lastAnswer(): Answer {
+    return this.#lastAnswer;
+  }
+
+  async find(): Promise<Found> {
+    if ((await this.daemon.pid()) !== undefined) return "running";
+    return (await this.isWanted()) ? "stopped" : "waiting";
+  }
+
+  async start(): Promise<void> {
+    const { name, logFile, safe } = this.#traits;
+    const { program, owner, files } = this.parts;
+    const args = await this.prepare();
+    if (await this.daemon.start(program.path, args, { owner, logFile, cwd: files.dir })) return;
+    throw new OdooPgError("command_failed", {
+      message: `${name} ends at once: ${(await readTail(logFile, 600)).trim()}`,
+      safe,
+    });
+  }
+
+  async stop(mode: "fast" | "immediate"): Promise<readonly number[]> {
+    return await this.daemon.stop(mode === "fast" ? this.#traits.stopTimeout : 0);
+  }
+
+  async probe(): Promise<Answer> {
+    this.#lastAnswer = await this.#probe();
+    return this.#lastAnswer;
+  }
+
+  /** One on whose port nobody listens is not ready yet, such as etcd without a majority: to end it would mend nothing. */
+  async #probe(): Promise<Answer> {
+    if ((await this.daemon.pid()) === undefined) return "absent";
+    const { port, question, logFile } = this.#traits;
+    rotateOpenLog(logFile);
+    const { address } = this.parts.record;
+    const answered = await askTls({
+      host: address,
+      port,
+      ...question,
+      trust: this.parts.identity,
+      timeout: ANSWER_TIMEOUT,
+    }).then(
+      () => true,
+      () => false,
+    );
+    if (answered) return "answers";
+    return (await accepts(address, port, 500)) ? "silent" : "busy";
+  }
+}

@@ -1,0 +1,50 @@
+import type { Answer } from "../../services/service.ts";
+import { ensureDirectory } from "../../system/files/files.ts";
+import { API_PORT } from "../documents/places.ts";
+import { HostProgram, type ProgramParts } from "./host-program.ts";
+
+/** The Patroni of this host. Only it starts and stops the host's PostgreSQL, which outlives it where it is killed. */
+export class PatroniService extends HostProgram {
+  readonly #mayRun: () => Promise<boolean>;
+  /** It was started here, and did not answer yet. */
+  #isNew = false;
+
+  /** @param mayRun whether there is a whole data directory for it, and its files are written */
+  constructor(parts: ProgramParts, mayRun: () => Promise<boolean>) {
+    super(parts, {
+      name: "patroni",
+      processFile: parts.files.patroniProcess,
+      logFile: parts.files.patroniStartLog,
+      port: API_PORT,
+      question: { method: "GET", path: "/patroni" },
+      // It stops its server too.
+      stopTimeout: 120_000,
+      safe: "A server that runs goes on.",
+    });
+    this.#mayRun = mayRun;
+  }
+
+  protected async isWanted(): Promise<boolean> {
+    return await this.#mayRun();
+  }
+
+  protected async prepare(): Promise<readonly string[]> {
+    const { files, owner } = this.parts;
+    await ensureDirectory(files.logDir, { mode: 0o700, owner });
+    this.#isNew = true;
+    return [files.patroniConfig];
+  }
+
+  async reload(): Promise<void> {
+    await this.daemon.signal("SIGHUP");
+  }
+
+  override async probe(): Promise<Answer> {
+    const answer = await super.probe();
+    if (answer !== "answers") return answer;
+    // Of a replica that ran already it takes the settings that run, not those of its file, until it reads that again.
+    if (this.#isNew) await this.reload();
+    this.#isNew = false;
+    return answer;
+  }
+}

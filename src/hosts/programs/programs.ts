@@ -1,0 +1,79 @@
+import { OdooPgError } from "../../errors.ts";
+import type { Install } from "../../system/install.ts";
+import { programPlaces } from "../../system/program-places.ts";
+import { isExecutable } from "../../system/files/files.ts";
+import { run } from "../../system/process/process.ts";
+
+/** A program that several hosts need, and what it says its version is. */
+export interface HaProgram {
+  readonly path: string;
+  readonly version: string;
+}
+
+interface Kind {
+  readonly program: "patroni" | "etcd";
+  readonly name: string;
+  readonly oldest: readonly [number, number, number];
+  readonly says: RegExp;
+  readonly apt: string;
+  /** Why an older one will not do. */
+  readonly why: string;
+}
+
+const PATRONI: Kind = {
+  program: "patroni",
+  name: "Patroni",
+  oldest: [4, 0, 7],
+  says: /^patroni (\d+)\.(\d+)\.(\d+)/m,
+  apt: "patroni",
+  why: "Patroni 3.0.2 lost acknowledged rows when an old primary came back, and those before 4.0.7 do not keep a primary writable when etcd is away",
+};
+
+const ETCD: Kind = {
+  program: "etcd",
+  name: "etcd",
+  oldest: [3, 5, 0],
+  says: /^etcd Version: (\d+)\.(\d+)\.(\d+)/m,
+  apt: "etcd-server",
+  why: "etcd 3.4 is no longer maintained",
+};
+
+/** Whether a version is at least another: number by number. */
+export function isAtLeast(version: readonly number[], oldest: readonly number[]): boolean {
+  for (const [index, least] of oldest.entries()) {
+    const part = version[index] ?? 0;
+    if (part !== least) return part > least;
+  }
+  return true;
+}
+
+/** @throws OdooPgError program_missing where there is none, or only an older one: with the reason and the way */
+async function find(kind: Kind, machine: { searchPath: string; install: Install }): Promise<HaProgram> {
+  const oldest = kind.oldest.join(".");
+  const old: string[] = [];
+  for (const path of programPlaces(kind.program, machine.searchPath)) {
+    if (!(await isExecutable(path))) continue;
+    const said = await run(path, ["--version"], { timeout: 10_000 }).catch(() => undefined);
+    const version = kind.says.exec(said?.stdout ?? "")?.slice(1, 4);
+    if (!version) continue;
+    if (isAtLeast(version.map(Number), kind.oldest)) return { path, version: version.join(".") };
+    old.push(`${version.join(".")} at ${path}`);
+  }
+  throw new OdooPgError("program_missing", {
+    message: old.length
+      ? `Several hosts need ${kind.name} ${oldest} or later; found: ${old.join(", ")}. ${kind.why}.`
+      : `Several hosts need ${kind.name} ${oldest} or later, and there is none.`,
+    safe: "Nothing was changed.",
+    next: `${machine.install({ apt: kind.apt, brew: kind.apt })} (Debian 13 has it; on Debian 12 and Ubuntu first add PostgreSQL's own repository: apt-get install -y postgresql-common && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh)`,
+  });
+}
+
+/** @throws OdooPgError program_missing */
+export async function findPatroni(machine: { searchPath: string; install: Install }): Promise<HaProgram> {
+  return await find(PATRONI, machine);
+}
+
+/** @throws OdooPgError program_missing */
+export async function findEtcd(machine: { searchPath: string; install: Install }): Promise<HaProgram> {
+  return await find(ETCD, machine);
+}

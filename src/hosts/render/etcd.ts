@@ -1,0 +1,54 @@
+import { CLIENT_PORT } from "../../consensus/etcd.ts";
+import type { HostFiles } from "../documents/files.ts";
+import { hostPort, peerUrlOf } from "../documents/places.ts";
+import type { Host } from "../documents/record.ts";
+
+/** How a member of the store came to be: the first of its kind, or one more of those that are named. */
+export interface EtcdStart {
+  readonly state: "new" | "existing";
+  /** Members by name and URL. */
+  readonly members: Readonly<Record<string, string>>;
+}
+
+/** Bytes that etcd's file may have, and hours of history that it keeps. */
+const ETCD_QUOTA = 256 * 1024 * 1024;
+const ETCD_HISTORY = "1h";
+
+/** The arguments of this host's etcd. Every connection, also between members, shows a certificate of the cluster's hosts. */
+export function etcdArguments(
+  host: Pick<Host, "name" | "address">,
+  cluster: string,
+  files: HostFiles,
+  start: EtcdStart,
+): string[] {
+  const client = `https://${hostPort(host.address, CLIENT_PORT)}`;
+  const peer = peerUrlOf(host);
+  const members = Object.entries(start.members)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, url]) => `${name}=${url}`);
+  const options: readonly (readonly [string, string])[] = [
+    ["name", host.name],
+    ["data-dir", files.etcdDir],
+    ["listen-client-urls", client],
+    ["advertise-client-urls", client],
+    ["listen-peer-urls", peer],
+    ["initial-advertise-peer-urls", peer],
+    ["initial-cluster", members.join(",")],
+    ["initial-cluster-state", start.state],
+    ["initial-cluster-token", cluster],
+    ["client-cert-auth", "true"],
+    ["trusted-ca-file", files.authority],
+    ["cert-file", files.certificate],
+    ["key-file", files.key],
+    ["peer-client-cert-auth", "true"],
+    ["peer-trusted-ca-file", files.authority],
+    ["peer-cert-file", files.certificate],
+    ["peer-key-file", files.key],
+    ["auto-compaction-mode", "periodic"],
+    ["auto-compaction-retention", ETCD_HISTORY],
+    ["quota-backend-bytes", String(ETCD_QUOTA)],
+    ["logger", "zap"],
+    ["log-level", "warn"],
+  ];
+  return options.map(([name, value]) => `--${name}=${value}`);
+}

@@ -1,0 +1,149 @@
+import { forwardingAddress } from "../../config/addresses.ts";
+import type { Config } from "../../config/schema.ts";
+import { nodeLayoutOf, type Layout, type NodeConfig, type NodeLayout } from "../../config/layout.ts";
+import { ensureAuthority, ensureNodeCertificate } from "../../postgres/certificates.ts";
+import type { Installation } from "../../postgres/installation.ts";
+import { renderHba, renderIdent } from "../../postgres/render.ts";
+import { BARRED_ROLE } from "../../postgres/sql/passing.ts";
+import { readPassword } from "../../store/secrets.ts";
+import { readState, writeApplied, writeState } from "../../store/state.ts";
+import { now } from "../../system/clock.ts";
+import path from "node:path";
+import {
+  diskSpace,
+  ensureDirectory,
+  leadLink,
+  passableFor,
+  readableBy,
+  writeFileIfChanged,
+  type Owner,
+} from "../../system/files/files.ts";
+import type { Machine } from "../../system/machine.ts";
+import { hostFiles } from "../documents/files.ts";
+import { keepDocument, type ClusterDocument, type HostRecord } from "../documents/record.ts";
+import { configOf } from "../documents/host-config.ts";
+import { renderPatroni } from "./patroni.ts";
+import { hostRules, renderHostSettings } from "./server.ts";
+
+export interface OwnFilesInput {
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly machine: Machine;
+  readonly record: HostRecord;
+  readonly document: ClusterDocument;
+  /** PostgreSQL of this host; undefined on a host without a database. */
+  readonly installation: Installation | undefined;
+  /** Hosts that are not let replicate, for the time being. */
+  readonly refused: readonly string[];
+}
+
+/** Which files changed: what the server has to read again, and what Patroni has. */
+export interface Changed {
+  readonly server: boolean;
+  readonly patroni: boolean;
+}
+
+/** The configuration that this host applies, and its node. */
+export function ownConfig({ layout, document, record }: OwnFilesInput): {
+  config: Config;
+  node: NodeConfig;
+  files: NodeLayout;
+} {
+  const config = configOf(document, record, record.node, {
+    stateDir: layout.stateDir,
+    user: document.config.user,
+  });
+  const [node] = config.nodes;
+  if (!node) throw new Error("A configuration has at least one node.");
+  return { config, node, files: nodeLayoutOf(layout, node) };
+}
+
+/** The file with odoo-pg's settings for the server that Patroni runs. */
+export function settingsFileOf(files: NodeLayout): string {
+  return path.join(files.dir, "odoo-pg.conf");
+}
+
+/** Writes what this host's programs read. Run again it writes nothing. Restarts nothing. */
+export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
+  const { layout, owner, machine, record, document, installation } = input;
+  const ha = hostFiles(layout);
+  await ensureDirectory(ha.dir, passableFor(owner));
+  await keepDocument(layout, document);
+  const { config, node, files } = ownConfig(input);
+  await writeApplied(layout, { format: 1, config, major: document.major, config_file: null });
+  const state = await readState(layout);
+  if (!state)
+    await writeState(layout, {
+      format: 1,
+      cluster: document.cluster,
+      system_identifier: document.system_identifier,
+      primary: record.node,
+      history: [],
+      removed: [],
+      settings: document.settings,
+      consistency: config.endpoints.read.consistency,
+    });
+  if (!installation) return { server: false, patroni: false };
+  const readable = readableBy(owner);
+  await ensureDirectory(files.dir, passableFor(owner));
+  await ensureDirectory(files.logDir, { mode: 0o700, owner });
+  await ensureDirectory(ha.postgresDir, { mode: 0o700, owner });
+  await ensureAuthority(config, layout);
+  const certificate = await ensureNodeCertificate(
+    config,
+    layout,
+    node,
+    files,
+    owner,
+    machine.hostname,
+    now(),
+  );
+  const disk = await diskSpace(layout.nodesDir);
+  const settings = renderHostSettings({
+    config,
+    layout,
+    node,
+    files,
+    facts: {
+      hasLoopbackNetwork: machine.hasLoopbackNetwork,
+      platform: machine.platform,
+      major: installation.major,
+      diskBytes: disk.totalBytes,
+    },
+    kept: document.settings,
+    upstream: undefined,
+    floor: {},
+  });
+  const rules = renderHba({
+    networks: config.networks,
+    source: forwardingAddress(config.nodes, machine.hasLoopbackNetwork),
+  });
+  // First: a network that holds the hosts too must not take their rights.
+  const hosts = hostRules(document, `postgres,+${BARRED_ROLE}`, input.refused);
+  const users = renderIdent(["root", machine.userName, ...(owner?.name === undefined ? [] : [owner.name])]);
+  const written = [
+    await writeFileIfChanged(settingsFileOf(files), settings, readable),
+    await writeFileIfChanged(files.hbaFile, `${hosts.join("\n")}\n${rules}`, readable),
+    await writeFileIfChanged(files.identFile, users, readable),
+  ];
+  // A Patroni that took over a server that ran already forgets where these are (4.0.7), and looks beside its own.
+  await leadLink(path.join(ha.postgresDir, "pg_hba.conf"), files.hbaFile);
+  await leadLink(path.join(ha.postgresDir, "pg_ident.conf"), files.identFile);
+  const patroni = await writeFileIfChanged(
+    ha.patroniConfig,
+    renderPatroni({
+      cluster: document.cluster,
+      host: record,
+      port: document.port,
+      layout,
+      files: ha,
+      node: files,
+      binDir: installation.binDir,
+      store: record.store,
+      password: (await readPassword(layout, "replicator")) ?? "",
+      settingsFile: settingsFileOf(files),
+    }),
+    readable,
+  );
+  return { server: certificate || written.includes(true), patroni };
+}

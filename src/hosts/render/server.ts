@@ -1,0 +1,82 @@
+import type { Layout } from "../../config/layout.ts";
+import {
+  authorityPath,
+  configuredParameters,
+  passfilePath,
+  type NodeRenderInput,
+} from "../../postgres/render.ts";
+import { quoteSetting } from "../../postgres/sql/quoting.ts";
+import type { ClusterDocument } from "../documents/record.ts";
+import { BETWEEN_HOSTS, SHARED_SETTINGS } from "./patroni.ts";
+
+/** Settings of a node that are Patroni's, or nobody's, where it runs the server. */
+const NOT_OURS = new Set<string>([
+  ...SHARED_SETTINGS,
+  "port",
+  "listen_addresses",
+  "cluster_name",
+  "hot_standby",
+  "data_directory",
+  "primary_conninfo",
+  "primary_slot_name",
+  "synchronous_standby_names",
+  ...Object.keys(BETWEEN_HOSTS),
+]);
+
+/** odoo-pg's settings of a server that Patroni runs: it includes this file, and puts over it what is its own. */
+export function renderHostSettings(input: NodeRenderInput): string {
+  const lines = [...configuredParameters(input)]
+    .filter(([name]) => !NOT_OURS.has(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${name} = ${quoteSetting(value)}`);
+  const waits = input.config.endpoints.read.consistency === "read-your-writes";
+  return [
+    "# Made by odoo-pg. Changes here are lost: change the configuration, and run odoo-pg up.",
+    ...lines,
+    ...(waits ? ["synchronous_commit = 'remote_apply'"] : []),
+    "",
+  ].join("\n");
+}
+
+/** The networks of each host alone. */
+function networkOf(address: string): string {
+  return `${address}/${address.includes(":") ? 128 : 32}`;
+}
+
+/**
+ * Who may come in from the other hosts: replication and the reading of data files for role replicator, and what the
+ * endpoints of each host lead here. Always with TLS.
+ */
+export function hostRules(document: ClusterDocument, mighty: string, refused: readonly string[]): string[] {
+  return document.hosts.flatMap(({ name, address, role }) => {
+    const from = `"${networkOf(address)}"`;
+    return [
+      ...(role === "database"
+        ? [
+            `hostssl replication replicator ${from} ${refused.includes(name) ? "reject" : "scram-sha-256"}`,
+            `hostssl postgres replicator ${from} scram-sha-256`,
+          ]
+        : []),
+      `hostssl all ${mighty} ${from} reject`,
+      `hostssl all all ${from} scram-sha-256`,
+    ];
+  });
+}
+
+/** The connection by which a copy of the primary is fetched from another host. */
+export function copySource(
+  layout: Layout,
+  name: string,
+  primary: { readonly address: string; readonly port: number },
+): Readonly<Record<string, string | number>> {
+  return {
+    host: primary.address,
+    port: primary.port,
+    user: "replicator",
+    passfile: passfilePath(layout),
+    application_name: name,
+    connect_timeout: 5,
+    sslmode: "verify-ca",
+    sslrootcert: authorityPath(layout),
+  };
+}

@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import { OdooPgError } from "../errors.ts";
+import {
+  giveFile,
+  kindOf,
+  move,
+  readTextIfAny,
+  temporaryDirectory,
+  writeFileAtomic,
+} from "../system/files/files.ts";
+import { runOrFail } from "../system/process/process.ts";
+
+/** An authority of the cluster: its certificate and its key, as files. */
+export interface Authority {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Ten years: a certificate that ends while nobody looks stops replication, or the store. */
+const DAYS = "3650";
+export const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+
+/** Makes an authority where there is none yet. @throws OdooPgError program_missing, command_failed */
+export async function ensureAuthorityFiles({ certificate, key }: Authority, name: string): Promise<void> {
+  if ((await kindOf(certificate)) === "file" && (await kindOf(key)) === "file") return;
+  await openssl([
+    "req",
+    "-x509",
+    ...NEW_KEY,
+    "-days",
+    DAYS,
+    "-sha256",
+    "-subj",
+    `/CN=${name}`,
+    "-addext",
+    "keyUsage=critical,keyCertSign,cRLSign",
+    "-keyout",
+    `${key}.new`,
+    "-out",
+    `${certificate}.new`,
+  ]);
+  await giveFile(`${key}.new`, { mode: 0o600 });
+  await giveFile(`${certificate}.new`, { mode: 0o644 });
+  await move(`${key}.new`, key);
+  await move(`${certificate}.new`, certificate);
+}
+
+/**
+ * Signs a request.
+ * @param request PEM
+ * @param extensions what the certificate is good for, a line each
+ * @returns the certificate (PEM)
+ * @throws OdooPgError program_missing, command_failed
+ */
+export async function sign(
+  authority: Authority,
+  request: string,
+  extensions: readonly string[],
+): Promise<string> {
+  return await temporaryDirectory(undefined, async (folder) => {
+    await writeFileAtomic(`${folder}/request`, request);
+    await writeFileAtomic(`${folder}/extensions`, `${extensions.join("\n")}\n`);
+    await openssl([
+      "x509",
+      "-req",
+      "-in",
+      `${folder}/request`,
+      "-days",
+      DAYS,
+      "-sha256",
+      "-set_serial",
+      `0x${randomBytes(16).toString("hex")}`,
+      "-CA",
+      authority.certificate,
+      "-CAkey",
+      authority.key,
+      "-extfile",
+      `${folder}/extensions`,
+      "-out",
+      `${folder}/certificate`,
+    ]);
+    return (await readTextIfAny(`${folder}/certificate`)) ?? "";
+  });
+}
+
+/** Runs openssl. @throws OdooPgError program_missing, command_failed */
+export async function openssl(args: readonly string[]): Promise<void> {
+  try {
+    await runOrFail("openssl", args);
+  } catch (error) {
+    if (error instanceof OdooPgError && error.code === "program_missing") {
+      throw new OdooPgError("program_missing", {
+        message: "openssl is needed to make the cluster's certificates, and is not installed.",
+        safe: "Nothing was changed.",
+        next: "sudo apt-get install -y openssl",
+      });
+    }
+    throw error;
+  }
+}
