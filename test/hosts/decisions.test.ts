@@ -34,6 +34,7 @@ const documentOf = (hosts: Host[]): ClusterDocument => ({
 const storeOf = (changes: Partial<StoreView> = {}): StoreView => ({
   founded: true,
   leader: "h1",
+  syncLeader: "h1",
   synchronous: ["h2"],
   paused: false,
   dynamic: undefined,

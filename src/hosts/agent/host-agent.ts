@@ -151,6 +151,7 @@ export class HostAgent {
     this.#orders = new HostOrders(host, {
       ...this.#seen,
       node,
+      pool: this.#hostPool,
       endpoints: this.#endpoints,
       stop: () => this.stop(),
     });
@@ -260,11 +261,16 @@ export class HostAgent {
     const endpoints = this.#endpoints;
     return [
       { name: "store", run: oneAtATime(async () => await this.#store.read()), aside: true },
+      { name: "look", run: async () => await this.#servers.look() },
+      { name: "own server", run: async () => await this.#node.observe(), aside: true },
       {
-        name: "look",
-        run: async () => void (await Promise.all([this.#servers.look(), this.#node.observe()])),
+        name: "routing",
+        run: () => {
+          this.#routing.decide();
+          // While clients wait each look counts.
+          if (!this.#routing.isPrimaryUp) this.#loop?.wake();
+        },
       },
-      { name: "routing", run: () => this.#routing.decide() },
       ...(endpoints
         ? [
             { name: "haproxy", run: async () => await this.#supervisor.check(endpoints) },

@@ -41,7 +41,10 @@ export class HostData {
 
   /** Copies the primary where this host has no data yet. */
   async ensure(): Promise<void> {
-    if (!this.#store.isListed || this.#working !== undefined || !(await this.#node.lacksData())) return;
+    const { name } = this.#store.record;
+    const runs = factsOf(this.#servers.of(name)) !== undefined;
+    if (runs || !this.#store.isListed || this.#working !== undefined) return;
+    if (!(await this.#node.lacksData())) return;
     // From when its slot is there the primary keeps what the copy will need.
     if (!this.#source?.hasSlot) return;
     await renameIn(await this.#copyPrimary(), this.#node.files.dataDir);

@@ -14,6 +14,7 @@ import { withoutHost } from "../joining/joining.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { databasesOf } from "../documents/host-config.ts";
 import { API_PORT } from "../documents/places.ts";
+import type { HostPool } from "./host-pool.ts";
 import type { HostData } from "./host-data.ts";
 import type { HostRouting } from "./host-routing.ts";
 import { notReady, type OneHost, type Outcome } from "./host.ts";
@@ -35,6 +36,7 @@ export interface OrderParts {
   readonly others: OtherHosts;
   readonly routing: HostRouting;
   readonly node: OwnNode;
+  readonly pool: HostPool;
   readonly data: HostData;
   readonly patroni: PatroniService | undefined;
   readonly endpoints: Endpoints | undefined;
@@ -63,7 +65,7 @@ export class HostOrders {
   }
 
   async #switchover(order: Extract<HostOrder, { order: "switchover" }>): Promise<Outcome> {
-    const { store, servers, routing, others, node } = this.#parts;
+    const { store, servers, routing, others, node, pool } = this.#parts;
     const decision = decideSwitchover({
       store: store.view,
       storeAnswers: store.answers,
@@ -86,32 +88,42 @@ export class HostOrders {
     // What is written now need not be written while everybody waits.
     await node.runtime?.nodes.get(store.record.node)?.use(checkpoint);
     const begun = monotonic();
-    const answer = await askTls({
-      host: store.record.address,
-      port: API_PORT,
-      method: "POST",
-      path: "/switchover",
-      body: { leader, candidate: host },
-      trust: this.#host.identity,
-      timeout: SWITCHOVER_TIMEOUT,
-    });
-    // It also answers that it does not know although it goes on: what counts is who is primary.
-    if (answer.status === 412 || answer.status === 400) {
-      throw new OdooPgError("refused", {
-        message: `Patroni refuses: ${answer.text.trim()}`,
-        safe: "Nothing was changed.",
+    // It waits for the end of reads from replicas. Until then writes go on.
+    await pool.rest().catch((error: unknown) => this.#host.log("warn", String(error)));
+    try {
+      await this.#askPatroni(leader, host);
+      await waitUntil(() => routing.writes === host, {
+        what: `${host} to be the primary`,
+        timeout: SWITCHOVER_TIMEOUT,
+        interval: 50,
       });
+    } finally {
+      pool.resume();
     }
-    await waitUntil(() => routing.writes === host, {
-      what: `${host} to be the primary`,
-      timeout: SWITCHOVER_TIMEOUT,
-      interval: 50,
-    });
     const took = ((monotonic() - begun) / 1000).toFixed(1);
     return {
       done: `${host} is the primary; it took ${took} s. To undo: odoo-pg switchover --to ${leader}`,
       changed: true,
     };
+  }
+
+  /** @throws OdooPgError refused */
+  async #askPatroni(leader: string, candidate: string): Promise<void> {
+    const answer = await askTls({
+      host: this.#parts.store.record.address,
+      port: API_PORT,
+      method: "POST",
+      path: "/switchover",
+      body: { leader, candidate },
+      trust: this.#host.identity,
+      timeout: SWITCHOVER_TIMEOUT,
+    });
+    // It also answers that it does not know although it goes on: what counts is who is primary.
+    if (answer.status !== 412 && answer.status !== 400) return;
+    throw new OdooPgError("refused", {
+      message: `Patroni refuses: ${answer.text.trim()}`,
+      safe: "Nothing was changed.",
+    });
   }
 
   /** This host is none of the cluster's any more. Its data stays, aside. */

@@ -5,7 +5,7 @@ import { reloadAndWait } from "../../postgres/reload.ts";
 import { forgetStandbys } from "../../postgres/sql/commit-list.ts";
 import { type HeldPool, PoolHolder } from "../../services/pool-holder.ts";
 import { PoolKeeper, type PoolSight } from "../../services/pool-keeper.ts";
-import { every, monotonic } from "../../system/clock.ts";
+import { every, monotonic, waitUntil } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import type { Log } from "../../system/log.ts";
 import { askTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
@@ -17,6 +17,9 @@ import { viewOfStore } from "../documents/store-view.ts";
 /** Milliseconds between two questions to a host who may be read from, and for it to answer. */
 const ASK_EVERY = 300;
 const ASK_TIMEOUT = 1000;
+
+/** Milliseconds until nobody is read from any more. */
+const REST_TIMEOUT = 6000;
 
 /** Milliseconds between two looks whether a replica has a list of its own. */
 const FORGET_EVERY = 5000;
@@ -61,6 +64,8 @@ export class HostPool {
   /** Hosts from which an answer is awaited. */
   readonly #asking = new Set<string>();
   #forgetAt = -Infinity;
+  /** While the primary is changed by plan nobody is granted anything; `done` as soon as nobody can be read from. */
+  #rest: { done: boolean } | undefined;
 
   constructor(parts: HostPoolParts) {
     const { name, cluster, etcd, server, log } = parts;
@@ -75,7 +80,11 @@ export class HostPool {
           name,
           promotable: async () => {
             const sync = await etcd.get(`${patroniPrefix(cluster)}sync`);
-            return new Set(viewOfStore(new Map(sync ? [["sync", sync]] : [])).synchronous);
+            const { syncLeader, synchronous } = viewOfStore(new Map(sync ? [["sync", sync]] : []));
+            // Of another primary it says nothing about who may take this one's place.
+            if (syncLeader !== name)
+              throw new Error(`${syncLeader ?? "nobody"} is the primary, says the store`);
+            return new Set(synchronous);
           },
         },
         log,
@@ -87,6 +96,27 @@ export class HostPool {
     return every(ASK_EVERY, () => {
       for (const host of this.#parts.databases()) void this.#ask(host);
     });
+  }
+
+  /**
+   * Has reads go to the primary, and gives up the right to keep the pool, which a new primary would have to wait for.
+   * Returns when nobody can be read from any more. `resume` ends it.
+   * @throws OdooPgError timed_out
+   */
+  async rest(): Promise<void> {
+    const rest = { done: false };
+    this.#rest = rest;
+    await waitUntil(
+      () => {
+        this.#parts.wake();
+        return rest.done;
+      },
+      { what: "the end of reads from replicas", timeout: REST_TIMEOUT, interval: 50 },
+    );
+  }
+
+  resume(): void {
+    this.#rest = undefined;
   }
 
   /** Whether a replica may be read from at this moment. */
@@ -152,13 +182,15 @@ export class HostPool {
   async keep(sight: PoolSight | undefined): Promise<void> {
     const keeper = this.#keeper;
     if (!keeper) return;
-    if (!sight) {
+    const rest = this.#rest;
+    if (!sight || rest) {
       if (keeper.term !== undefined) {
         if (!keeper.close()) return;
         keeper.end();
         await this.#reign.giveUp();
       }
-      await this.#forget();
+      if (rest) rest.done = true;
+      else await this.#forget();
       return;
     }
     const held = await this.#reign.hold();

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Lsn } from "../../model/lsn.ts";
-import { factsOf, isPrimary, type NodeObservation } from "../../model/observation.ts";
+import { factsOf, isPrimary, silenceIn, type NodeObservation } from "../../model/observation.ts";
 import type { Endpoints } from "../../services/endpoints.ts";
 import type { PoolSight } from "../../services/pool-keeper.ts";
 import { PoolMembership } from "../../services/pool-membership.ts";
@@ -36,6 +36,11 @@ export class HostRouting {
   /** Where writes go; undefined while they wait for a primary. */
   get writes(): string | undefined {
     return this.#writes;
+  }
+
+  /** Whether the server that writes go to answers as a primary. */
+  get isPrimaryUp(): boolean {
+    return isPrimary(this.#servers.of(this.#writes));
   }
 
   /** Replicas that reads go to, sorted. */
@@ -97,9 +102,11 @@ export class HostRouting {
     const own = this.#servers.of(name);
     const facts = factsOf(own);
     const leads = this.#store.answers && this.#store.view?.leader === name;
+    // Nothing is acknowledged by it any more: whoever takes over need not wait for the store to say so.
+    const isDown = silenceIn(own)?.kind === "not_running";
     if (leads && own && facts && isPrimary(own))
       await this.#hostPool.keep(this.#sightFrom(own, `${facts.started_at} ${facts.processes_since}`));
-    else if (facts?.in_recovery === true || (this.#store.answers && !leads))
+    else if (facts?.in_recovery === true || isDown || (this.#store.answers && !leads))
       await this.#hostPool.keep(undefined);
   }
 

@@ -1,7 +1,11 @@
 import type { NodeConfig } from "../../config/layout.ts";
 import { RemoteServer } from "../../members/remote-server.ts";
 import { factsOf, lagOf, type NodeObservation } from "../../model/observation.ts";
+import { pause } from "../../system/clock.ts";
 import { same } from "./host.ts";
+
+/** Milliseconds for which a look waits: of a server that is silent it has what was seen last, until it is known to be silent. */
+const LOOK_TIMEOUT = 250;
 
 /** The servers of all hosts with a database, as role collectd sees them from here. */
 export class Servers {
@@ -24,7 +28,9 @@ export class Servers {
   }
 
   async look(): Promise<void> {
-    this.#observations = await Promise.all(this.#members.map(async (member) => await member.observeShared()));
+    const all = Promise.all(this.#members.map(async (member) => await member.observeShared()));
+    await Promise.race([all, pause(LOOK_TIMEOUT)]);
+    this.#observations = this.#members.map(({ observation }) => observation);
   }
 
   /** Looks at these from now on. Those that stay keep their sessions. */

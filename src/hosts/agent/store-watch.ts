@@ -137,7 +137,8 @@ export class StoreWatch {
     const voting = members
       .filter(({ isLearner }) => !isLearner)
       .flatMap(({ peerUrls }) => peerUrls.slice(0, 1).map(addressOf));
-    if (voting.length && !same([...voting].sort(), [...this.#record.store].sort())) {
+    // On the way to an odd number there are two for some seconds. Each change has Patroni started again everywhere.
+    if (voting.length % 2 === 1 && !same([...voting].sort(), [...this.#record.store].sort())) {
       this.#record = { ...this.#record, store: voting };
       await writeHostRecord(layout, this.#record);
       etcd.use(voting);

@@ -27,6 +27,8 @@ export interface StoreView {
   readonly founded: boolean;
   /** Who holds the leader's key; undefined while nobody does. */
   readonly leader: string | undefined;
+  /** Whose replicas the next are: who was primary when they were last written. */
+  readonly syncLeader: string | undefined;
   /** Replicas that may be promoted without a loss. */
   readonly synchronous: readonly string[];
   readonly paused: boolean;
@@ -51,6 +53,7 @@ export function viewOfStore(keys: ReadonlyMap<string, StoredValue>): StoreView {
   return {
     founded: keys.has("initialize"),
     leader: leader === "" ? undefined : leader,
+    syncLeader: sync?.leader ?? undefined,
     synchronous: (sync?.sync_standby ?? "").split(",").filter((name) => name !== ""),
     paused: read("config", dynamicSchema)?.pause === true,
     dynamic: keys.get("config"),
