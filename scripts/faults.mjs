@@ -30,7 +30,7 @@ function document() {
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
-  const rows = [...measured, ...otherRows()].sort(
+  const rows = [...measured, ...otherRows(measured)].sort(
     (a, b) => order(a.scenario) - order(b.scenario) || (a.scenario < b.scenario ? -1 : 1),
   );
   return [
@@ -42,17 +42,42 @@ function document() {
     "| --- | --- | --- |",
     ...rows.map(({ scenario, passes, measured }) => `| ${scenario} | ${passes} | ${measured} |`),
     "",
+    ...besidePatroni(),
   ].join("\n");
 }
 
-/** What the document has of the scenarios that were not run. */
-function otherRows() {
+/** The table of `npm run bench -- hosts`, as the document of the benchmarks has it. */
+function besidePatroni() {
+  const benchmarks = readFileSync(join(root, "docs/benchmarks.md"), "utf8");
+  const section = benchmarks.split("\n## ").find((one) => one.startsWith("Several hosts\n"));
+  const table = /\n(\| what happens .*?)\n\n/s.exec(`${section ?? ""}\n\n`)?.[1];
+  if (table === undefined) return [];
+  return [
+    "## Several hosts beside plain Patroni",
+    "",
+    "By `npm run bench -- hosts`, both in one run; how, and with what, is told in [benchmarks](benchmarks.md#several-hosts).",
+    "",
+    table,
+    "",
+  ];
+}
+
+/**
+ * What the document has of the scenarios that were not run.
+ * @param {readonly { scenario: string }[]} measured
+ */
+function otherRows(measured) {
+  const isRun = (/** @type {string} */ scenario) =>
+    args.length > 0
+      ? measured.some((row) => row.scenario === scenario)
+      : scenario.startsWith("Hosts: ") === hosts;
   return readFileSync(target, "utf8")
+    .split("\n## ")[0]
     .split("\n")
     .flatMap((line) => {
-      const [, scenario, passes, measured] = /^\| (.+) \| (.+) \| (.+) \|$/.exec(line) ?? [];
+      const [, scenario, passes, figures] = /^\| (.+) \| (.+) \| (.+) \|$/.exec(line) ?? [];
       const isRow = scenario !== undefined && scenario !== "What happens" && scenario !== "---";
-      return isRow && scenario.startsWith("Hosts: ") !== hosts ? [{ scenario, passes, measured }] : [];
+      return isRow && !isRun(scenario) ? [{ scenario, passes, measured: figures }] : [];
     });
 }
 

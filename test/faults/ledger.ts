@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import type { ThrowawayCluster } from "../support/cluster.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
+import { overlapsOf, type Term, termsOf } from "./terms.ts";
 
 /** An insert that was acknowledged. Times in milliseconds of our own clock. */
 interface Commit {
@@ -14,15 +15,6 @@ interface Commit {
   readonly timeline: number;
   readonly sent: number;
   readonly acknowledged: number;
-}
-
-/** One stretch during which one server accepted commits. */
-export interface Term {
-  readonly timeline: number;
-  readonly node: string;
-  /** Of its first commit, the acknowledgement; of its last, the sending: between them it certainly accepted commits. */
-  readonly from: number;
-  readonly to: number;
 }
 
 /** Milliseconds after which a client gives up an insert: whether it was committed stays unknown. */
@@ -138,13 +130,7 @@ export class Ledger {
 
   /** The stretches, oldest timeline first. */
   terms(): readonly Term[] {
-    const terms = new Map<string, Term>();
-    for (const { timeline, node, sent, acknowledged } of this.commits) {
-      const key = `${timeline} ${node}`;
-      const { from, to } = terms.get(key) ?? { from: acknowledged, to: sent };
-      terms.set(key, { timeline, node, from: Math.min(from, acknowledged), to: Math.max(to, sent) });
-    }
-    return [...terms.values()].sort((a, b) => a.timeline - b.timeline || a.from - b.from);
+    return termsOf(this.commits);
   }
 
   /**
@@ -179,11 +165,6 @@ export class Ledger {
 
   /** Each timeline was written by one node, and it had ended before the next began. */
   proveOnePrimary(): void {
-    const terms = this.terms();
-    const overlaps = terms.flatMap((term, index) => {
-      const next = terms[index + 1];
-      return next && (next.timeline === term.timeline || next.from < term.to) ? [[term, next]] : [];
-    });
-    expect(overlaps, "two nodes accepted commits at once").toEqual([]);
+    expect(overlapsOf(this.terms()), "two nodes accepted commits at once").toEqual([]);
   }
 }

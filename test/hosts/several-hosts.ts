@@ -5,6 +5,7 @@ import { stringify } from "yaml";
 import { waitFor } from "../support/wait.ts";
 import { DISK, type Host } from "./lab/host.ts";
 import type { Lab } from "./lab/lab.ts";
+import type { OwnServer } from "./lab/strays.ts";
 
 const SERVER = 5433;
 const READS = 5435;
@@ -15,29 +16,47 @@ const LONG = 60_000;
 /** odoo-pg on several hosts, driven by its commands alone. */
 export class SeveralHosts {
   readonly lab: Lab;
+  /** Those with a database. */
+  readonly databases: readonly Host[];
   readonly #program: string;
   readonly #doors = new Map<string, string>();
 
-  private constructor(lab: Lab, program: string) {
+  private constructor(lab: Lab, program: string, databases: readonly Host[]) {
     this.lab = lab;
+    this.databases = databases;
     this.#program = program;
+  }
+
+  /** One host that runs alone, with a database for clients; `adopt` and `join` make it several. */
+  static async alone(lab: Lab, program: string, witness?: Host): Promise<SeveralHosts> {
+    const databases = lab.hosts.filter((host) => host !== witness);
+    const several = new SeveralHosts(lab, program, databases);
+    for (const host of lab.hosts) several.#configure(host, host === lab.hosts[0]);
+    await several.do(several.#first, "up");
+    await several.value(several.#first, "CREATE DATABASE ledger OWNER odoo");
+    return several;
   }
 
   /** One running host, which is made the first of several, and the others join it; the last one as a witness where `witness`. */
   static async start(lab: Lab, program: string, options: { readonly witness?: boolean } = {}) {
-    const several = new SeveralHosts(lab, program);
-    const [first, ...others] = lab.hosts;
-    if (!first) throw new Error("a lab without hosts");
-    for (const host of lab.hosts) several.#configure(host, host === first);
-    await several.do(first, "up");
-    await several.do(first, "ha", "init", "--address", first.address, "--name", first.name);
-    for (const host of others) {
-      const isWitness = options.witness === true && host === others.at(-1);
-      await several.join(host, ...(isWitness ? ["--witness"] : []));
-    }
-    await several.ready(first, options.witness !== true);
-    await several.value(first, "CREATE DATABASE ledger OWNER odoo");
+    const witness = options.witness === true ? lab.hosts.at(-1) : undefined;
+    const several = await SeveralHosts.alone(lab, program, witness);
+    await several.adopt();
+    for (const host of lab.hosts.slice(1)) await several.join(host);
+    await several.ready();
     return several;
+  }
+
+  get #first(): Host {
+    const [first] = this.lab.hosts;
+    if (!first) throw new Error("a lab without hosts");
+    return first;
+  }
+
+  /** Makes the running cluster the first of several hosts. */
+  async adopt(): Promise<void> {
+    const { address, name } = this.#first;
+    await this.do(this.#first, "ha", "init", "--address", address, "--name", name);
   }
 
   #configure(host: Host, isFirst: boolean): void {
@@ -65,11 +84,19 @@ export class SeveralHosts {
     throw new Error(`${host.name}: odoo-pg ${args.join(" ")}: ${ran.exitCode}\n${ran.stdout}\n${ran.stderr}`);
   }
 
-  async join(host: Host, ...args: readonly string[]): Promise<void> {
-    const first = this.lab.hosts[0];
-    if (!first) return;
-    const invitation = /odoo-pg join '?([^'\s]+)/.exec(await this.do(first, "ha", "invite"))?.[1] ?? "";
-    await this.do(host, "join", invitation, "--address", host.address, "--name", host.name, ...args);
+  /** What another host joins with. */
+  async invitation(): Promise<string> {
+    return /odoo-pg join '?([^'\s]+)/.exec(await this.do(this.#first, "ha", "invite"))?.[1] ?? "";
+  }
+
+  /** The arguments by which a host joins. */
+  joining({ address, name }: Host, invitation: string): readonly string[] {
+    const isWitness = this.databases.every((host) => host.name !== name);
+    return ["join", invitation, "--address", address, "--name", name, ...(isWitness ? ["--witness"] : [])];
+  }
+
+  async join(host: Host): Promise<void> {
+    await this.do(host, ...this.joining(host, await this.invitation()));
   }
 
   /** What `status --json` of a host prints. */
@@ -77,15 +104,16 @@ export class SeveralHosts {
     return JSON.parse((await this.run(host, "status", "--json")).stdout);
   }
 
-  /** Waits until status says on a host that a failover can be made, and that both replicas are read from. */
-  async ready(host = this.lab.hosts[0], isFull = true): Promise<void> {
+  /** Waits until status says on a host that a failover can be made, and that all replicas are read from. */
+  async ready(host = this.databases[0]): Promise<void> {
+    const replicas = this.databases.slice(1).map(() => String.raw`\w+`);
+    const full = new RegExp(`^Read .*→ ${replicas.join(", ")}$`, "m");
     await waitFor(
       "failover to be ready",
       async () => {
         if (!host) return false;
         const { stdout } = await this.run(host, "status");
-        if (/^Failover: ready$/m.test(stdout) && (!isFull || /^Read .*→ \w+, \w+$/m.test(stdout)))
-          return true;
+        if (/^Failover: ready$/m.test(stdout) && full.test(stdout)) return true;
         throw new Error(stdout);
       },
       { timeout: 120_000 },
@@ -122,7 +150,7 @@ export class SeveralHosts {
   async leader(but?: Host): Promise<Host> {
     let found: Host | undefined;
     await waitFor("a primary", async () => {
-      for (const host of this.lab.hosts) {
+      for (const host of this.databases) {
         if (host === but) continue;
         const inRecovery = await this.value(host, "SELECT pg_is_in_recovery()").catch(() => undefined);
         if (inRecovery === false) found = host;
@@ -138,6 +166,17 @@ export class SeveralHosts {
     await this.do(await this.leader(), "switchover");
   }
 
+  /** How a client on a host reaches the host's own server, past all endpoints. */
+  ownServer(host: Host): OwnServer {
+    const { address, folder } = host;
+    const socket = { host: join(folder, "s/run"), port: SERVER, connectionTimeoutMillis: 3000 };
+    return { address, config: { ...socket, ...this.#client } };
+  }
+
+  get #client() {
+    return { user: "odoo", password: this.password("odoo"), database: "ledger" };
+  }
+
   /** How clients on a host reach an endpoint. */
   async endpoint(host: Host, which: "write" | "read"): Promise<ClientConfig> {
     const services = { [WRITES]: `127.0.0.1:${WRITES}`, [READS]: `127.0.0.1:${READS}` };
@@ -147,9 +186,7 @@ export class SeveralHosts {
     return {
       host: door,
       port: which === "write" ? WRITES : READS,
-      user: "odoo",
-      password: this.password("odoo"),
-      database: "ledger",
+      ...this.#client,
       // Hosts are let in by TLS alone, with whichever certificate the server has.
       ssl: { rejectUnauthorized: false },
     };

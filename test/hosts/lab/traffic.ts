@@ -1,11 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Client, type ClientConfig } from "pg";
+import type { Client, ClientConfig } from "pg";
+import type { Acknowledged } from "../../faults/terms.ts";
 import { waitFor } from "../../support/wait.ts";
+import { close, insertInto, open, type Placed } from "./client.ts";
 
-/** A row that was acknowledged. Times in milliseconds of our own clock. */
-interface Commit {
+/** A row that was acknowledged. */
+interface Commit extends Acknowledged {
   readonly n: number;
-  readonly acknowledged: number;
 }
 
 export interface Read {
@@ -15,8 +16,6 @@ export interface Read {
   readonly byReplica: boolean;
 }
 
-/** Milliseconds that a client waits for anything, until it connects anew. */
-const PATIENCE = 40_000;
 /** Milliseconds between two inserts, and between two reads of one reader. */
 const BETWEEN = 10;
 
@@ -75,6 +74,13 @@ export class Traffic {
     return Math.max(...counted.slice(1).map((at, index) => at - (counted[index] ?? at)));
   }
 
+  /** What clients were told who were refused: they should have waited. */
+  get refused(): readonly string[] {
+    return this.errors.flatMap(({ text }) =>
+      /refused|No server took|starting up|shutting down$/.test(text) ? [text] : [],
+    );
+  }
+
   readsSince(since: number): { readonly all: number; readonly stale: number; readonly byReplica: number } {
     const reads = this.reads.filter(({ sent }) => sent >= since);
     return {
@@ -100,8 +106,10 @@ export class Traffic {
     for (let n = this.#newest + 1; !this.#ending; n += 1) {
       try {
         session ??= await open(this.#write);
-        await session.query("INSERT INTO ledger VALUES ($1)", [n]);
-        this.commits.push({ n, acknowledged: performance.now() });
+        const sent = performance.now();
+        const { rows } = await session.query<Placed>(insertInto("ledger"), [n]);
+        const [row] = rows;
+        if (row) this.commits.push({ n, ...row, sent, acknowledged: performance.now() });
         this.#newest = n;
       } catch (error) {
         session = this.#failed("write", error, session);
@@ -141,23 +149,4 @@ export class Traffic {
     close(session);
     return undefined;
   }
-}
-
-/** @param config a connection limit in it stays */
-async function open(config: ClientConfig): Promise<Client> {
-  const client = new Client({ connectionTimeoutMillis: PATIENCE, query_timeout: PATIENCE, ...config });
-  client.on("error", () => {});
-  try {
-    await client.connect();
-    return client;
-  } catch (error) {
-    close(client);
-    throw error;
-  }
-}
-
-/** Without waiting for a server that may be gone. */
-function close(client: Client | undefined): void {
-  void client?.end().catch(() => {});
-  client?.connection.stream.destroy();
 }
