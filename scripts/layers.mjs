@@ -49,6 +49,8 @@ const LAYERS = {
   backup: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
   // Bringing back, copying, comparing.
   restore: ["system", "model", "config", "postgres", "odoo", "store", "archive", "backup"],
+  // Copies elsewhere, by restic, and the way back from there.
+  offsite: ["system", "model", "config", "postgres", "odoo", "store", "archive", "backup", "restore"],
   // Runs of backups and drills, recorded, with hooks.
   runs: ["system", "model", "config", "cluster", "odoo", "store", "backup", "restore"],
   events: ["system", "model"],

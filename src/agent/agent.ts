@@ -19,12 +19,14 @@ import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/alarms.ts";
 import { ArchiveKeeper } from "./archive-keeper.ts";
+import { AttachmentsCompanion } from "./attachments-companion.ts";
 import { BackupSchedule, runInBackground } from "./backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { ChangeFinisher } from "./change-finisher.ts";
 import { Complaints } from "./complaints.ts";
+import { CopySchedule } from "./copy-schedule.ts";
 import { EventWriter } from "./event-writer.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { Holds } from "../members/holds.ts";
@@ -111,6 +113,8 @@ export class Agent {
   readonly #layout: Layout;
   readonly #backups: BackupSchedule;
   readonly #archive: ArchiveKeeper;
+  readonly #attachments: AttachmentsCompanion;
+  readonly #copies: CopySchedule;
   readonly #alarms = new Alarms();
   #runtime: Runtime | undefined;
   readonly #complaints: Complaints;
@@ -145,6 +149,8 @@ export class Agent {
       turns: this.#operations,
       clients: () => this.#poolers,
     });
+    this.#attachments = new AttachmentsCompanion({ program: options.program, turns: this.#operations });
+    this.#copies = new CopySchedule(options);
     this.#complaints = new Complaints(options.log);
     this.#supervisor = new Supervisor(options.log);
     this.#eventWriter = new EventWriter(this.#layout, options.owner);
@@ -229,6 +235,7 @@ export class Agent {
 
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0)) await close();
+    await this.#attachments.close();
     await this.#alarms.close();
     await this.#rights.close();
     for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
@@ -459,6 +466,12 @@ export class Agent {
         run: kept((runtime) => this.#alarms.tick(runtime, async () => await this.statusSource.status())),
       },
       { name: "archive", run: kept(async (runtime) => await this.#archive.tick(runtime)), aside: true },
+      {
+        name: "attachments",
+        run: kept(async (runtime) => await this.#attachments.tick(runtime)),
+        aside: true,
+      },
+      { name: "copies", run: kept(async (runtime) => await this.#copies.tick(runtime)) },
       { name: "backup", run: kept(async (runtime) => await this.#backups.tick(runtime)) },
     ];
   }
@@ -575,6 +588,7 @@ export class Agent {
       console: this.#console.account,
       overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,
+      attachments: this.#attachments.kept,
       rights: { problem: this.#rights.problem, by_password: this.#rights.byPassword },
       nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => reportOfNode(handle, this.#pool)),
     };

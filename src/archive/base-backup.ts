@@ -5,6 +5,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import { oneLine } from "../printable.ts";
 import type { ArchiveStatus } from "../model/archive-status.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
+import { unlessCopying } from "../store/copying.ts";
 import { readState } from "../store/state.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
@@ -73,7 +74,7 @@ export async function backUpBase(
     };
     try {
       await makeBase(pgbackrest, type);
-      await expireBases(pgbackrest);
+      await unlessCopying(layout, async () => await expireBases(pgbackrest));
     } catch (error) {
       await note(oneLine(toOdooPgError(error).message));
       throw error;

@@ -57,6 +57,7 @@ export async function openBackupSource(options: SourceOptions): Promise<BackupSo
     installation,
     superuser,
     replicas: config.nodes.filter((one) => one !== node).map((one) => Superuser.of(layout, one)),
+    layout,
     secretsDir: layout.secretsDir,
     restoresDir: path.join(layout.stateDir, "restores"),
     owner: await backupOwner(options),

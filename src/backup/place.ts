@@ -10,6 +10,8 @@ export interface BackupPlace {
   readonly lockFile: string;
   /** Held while a backup is tried. */
   readonly drillLockFile: string;
+  /** Held by the one that takes attachments into the pool as they are written. */
+  readonly keeperLockFile: string;
 }
 
 /**
@@ -29,6 +31,7 @@ export function placeOf(dir: string): BackupPlace {
     pool: path.join(dir, "filestore"),
     lockFile: path.join(dir, ".odoo-pg-backup.lock"),
     drillLockFile: path.join(dir, ".odoo-pg-drill.lock"),
+    keeperLockFile: path.join(dir, ".odoo-pg-attachments.lock"),
   };
 }
 

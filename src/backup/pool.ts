@@ -2,14 +2,11 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { ensureDirectory, move, namesIn, removeFile, removeTree, type Owner } from "../system/files/files.ts";
 import { FilestoreReader } from "../system/files/filestore-reader.ts";
-import { copyHashed, filesIn, renameNow, syncPath } from "../system/files/pool-files.ts";
+import { filesIn, namesNow } from "../system/files/pool-files.ts";
 import { hashFile, type LineWriter } from "../system/process/streams.ts";
 import { formatListedFile, isSafeStoreFname } from "./filestore-list.ts";
 import { poolFile, type BackupPlace } from "./place.ts";
-
-/** Files that are made durable at once, and bytes. */
-const BATCH_FILES = 2000;
-const BATCH_BYTES = 512 * 1024 * 1024;
+import { PoolIntake } from "./pool-intake.ts";
 
 /** Names that are noted of files that are not as they should be. */
 const NOTED = 100;
@@ -27,26 +24,14 @@ export interface PoolAddition {
   readonly pool_only: { count: number; first: string[] };
 }
 
-interface Waiting {
-  readonly from: string;
-  readonly sha1: string;
-}
-
 /** Takes the attachments of one database into the pool, and writes the list of them. */
 export class PoolWriter {
   readonly #place: BackupPlace;
-  readonly #filestore: string;
   readonly #reader: FilestoreReader;
-  readonly #owner: Owner | undefined;
   readonly #list: LineWriter;
-  /** Copies get their names in the pool from here, when they are durable. */
-  readonly #newDir: string;
+  readonly #intake: PoolIntake;
   #prefix = "";
   #inPrefix = new Map<string, number>();
-  #waiting: Waiting[] = [];
-  #waitingBytes = 0;
-  readonly #changedDirectories = new Set<string>();
-  #copies = 0;
   readonly added: PoolAddition = {
     files: 0,
     bytes: 0,
@@ -60,16 +45,13 @@ export class PoolWriter {
   /** @param filestore folder of the database's attachments; @param list the open filestore.tsv */
   constructor(place: BackupPlace, filestore: string, owner: Owner | undefined, list: LineWriter) {
     this.#place = place;
-    this.#filestore = filestore;
     this.#reader = new FilestoreReader(filestore);
-    this.#owner = owner;
     this.#list = list;
-    this.#newDir = path.join(place.pool, `.new.${randomBytes(4).toString("hex")}`);
+    this.#intake = new PoolIntake(place, `.new.${randomBytes(4).toString("hex")}`, owner);
   }
 
   async open(): Promise<void> {
-    await ensureDirectory(this.#place.pool, { mode: 0o700, owner: this.#owner });
-    await ensureDirectory(this.#newDir, { mode: 0o700, owner: this.#owner });
+    await this.#intake.open();
   }
 
   /** Takes one attachment. Names have to come sorted by bytes. @throws OdooPgError disk_full and others of the disk. */
@@ -86,20 +68,13 @@ export class PoolWriter {
         return await this.#listed(expected, pooled, storeFname);
       }
     }
-    const to = path.join(this.#newDir, String(this.#copies++));
-    const clonesFor = `${this.#filestore} ${this.#place.pool}`;
-    const copy = await this.#reader.using(
-      storeFname,
-      async (live) => await copyHashed(live, to, this.#owner, clonesFor),
-    );
+    const copy = await this.#intake.copy(this.#reader, storeFname);
     if (!copy) return note(added.missing, storeFname);
     if (expected !== undefined && copy.sha1 !== expected) note(added.altered, storeFname);
-    this.#waiting.push({ from: to, sha1: copy.sha1 });
-    this.#waitingBytes += copy.bytes;
     added.copied += 1;
     added.copiedBytes += copy.bytes;
     await this.#listed(copy.sha1, copy.bytes, storeFname);
-    if (this.#waiting.length >= BATCH_FILES || this.#waitingBytes >= BATCH_BYTES) await this.#settle();
+    await this.#intake.accept(copy);
   }
 
   async #listed(sha1: string, bytes: number, storeFname: string): Promise<void> {
@@ -123,34 +98,16 @@ export class PoolWriter {
     return (await hashFile(poolFile(this.#place, sha1), "sha1")).digest === sha1;
   }
 
-  /** Makes the copies durable, then gives them their names: a file that has one is whole. */
-  async #settle(): Promise<void> {
-    for (const { from } of this.#waiting) syncPath(from);
-    for (const { from, sha1 } of this.#waiting) {
-      const to = poolFile(this.#place, sha1);
-      const directory = path.dirname(to);
-      if (!this.#changedDirectories.has(directory)) {
-        await ensureDirectory(directory, { mode: 0o700, owner: this.#owner });
-        this.#changedDirectories.add(directory);
-      }
-      renameNow(from, to);
-    }
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-  }
-
   /** Makes all of it durable. Until then no backup may name a file of it. */
   async finish(): Promise<PoolAddition> {
-    await this.#settle();
-    for (const directory of this.#changedDirectories) syncPath(directory);
-    if (this.#changedDirectories.size) syncPath(this.#place.pool);
+    await this.#intake.finish();
     await this.close();
     return this.added;
   }
 
   async close(): Promise<void> {
     this.#reader.close();
-    await removeTree(this.#newDir);
+    await this.#intake.close();
   }
 }
 
@@ -175,6 +132,11 @@ export async function poolPrefixes(place: BackupPlace): Promise<string[]> {
 export function filesOfPrefix(place: BackupPlace, prefix: string): Map<string, number> {
   const all = filesIn(path.join(place.pool, prefix));
   return new Map([...all].filter(([name]) => /^[0-9a-f]{40}$/.test(name) && name.startsWith(prefix)));
+}
+
+/** Names in one folder of the pool. */
+export function namesOfPrefix(place: BackupPlace, prefix: string): string[] {
+  return namesNow(path.join(place.pool, prefix));
 }
 
 export async function removeFromPool(place: BackupPlace, sha1: string): Promise<void> {

@@ -1,4 +1,6 @@
 import path from "node:path";
+import { toOdooPgError } from "../errors.ts";
+import { oneLine } from "../printable.ts";
 import {
   kindOf,
   move,
@@ -8,6 +10,8 @@ import {
   removeTree,
   writeFileAtomic,
 } from "../system/files/files.ts";
+import { FilestoreReader } from "../system/files/filestore-reader.ts";
+import { assertFilestores } from "../odoo/filestore.ts";
 import { eachLineStart } from "../system/process/streams.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { FILESTORE_LIST_FILE } from "./manifest.ts";
@@ -26,18 +30,23 @@ export interface Pruned {
   readonly pool_kept: string | null;
 }
 
+interface PruneOptions {
+  readonly now: number;
+  readonly dryRun: boolean;
+  readonly pool: boolean;
+  readonly window: number;
+  readonly filestores?: string | undefined;
+}
+
 /**
  * Removes what has expired. The caller holds the lock of the place, and a backup has just succeeded or somebody
  * asked for it.
  * @param options.pool whether the pool is looked through: that reads the lists of all backups
- * @param options.window milliseconds that a file of the pool is kept after the last backup that names it: a second that can
- *   be brought back may need it
+ * @param options.window milliseconds that a file of the pool is kept after the last backup that names it, and the last
+ *   filestore that has it: a second that can be brought back may need it
+ * @param options.filestores directory of all filestores; without one only backups count
  */
-export async function prune(
-  place: BackupPlace,
-  rotation: Rotation,
-  options: { now: number; dryRun: boolean; pool: boolean; window: number },
-): Promise<Pruned> {
+export async function prune(place: BackupPlace, rotation: Rotation, options: PruneOptions): Promise<Pruned> {
   const { backups } = await readCatalogue(place);
   const removed = expired(backups, options.now, rotation);
   if (!options.dryRun) {
@@ -79,7 +88,7 @@ const SHA1_DIGITS = 40;
 async function prunePool(
   place: BackupPlace,
   going: ReadonlySet<string>,
-  { now, dryRun, window }: { readonly now: number; readonly dryRun: boolean; readonly window: number },
+  { now, dryRun, window, filestores }: PruneOptions,
 ): Promise<Omit<Pruned, "removed">> {
   const marks = new Uint8Array(MARKS / 8);
   for (const name of await namesIn(place.dir)) {
@@ -101,11 +110,19 @@ async function prunePool(
   let bytes = 0;
   const unneeded = await readUnneeded(place);
   const waiting = new Map<string, number>();
+  // Without a window no second needs what no backup names.
+  let live: ((prefix: string) => ReadonlySet<string>) | undefined;
+  try {
+    live = window > 0 && filestores !== undefined ? await namesInFilestores(filestores) : undefined;
+  } catch (error) {
+    return { pool_files: 0, pool_bytes: 0, pool_kept: oneLine(toOdooPgError(error).message) };
+  }
   for (const prefix of await poolPrefixes(place)) {
+    const named = live?.(prefix);
     for (const [sha1, size] of filesOfPrefix(place, prefix)) {
       const mark = Number.parseInt(sha1.slice(0, MARK_DIGITS), 16);
       if (((marks[mark >> 3] ?? 0) & (1 << (mark & 7))) !== 0) continue;
-      const since = unneeded.get(sha1) ?? now;
+      const since = named?.has(sha1) === true ? now : (unneeded.get(sha1) ?? now);
       if (now - since < window) {
         waiting.set(sha1, since);
         continue;
@@ -117,6 +134,27 @@ async function prunePool(
   }
   if (!dryRun) await writeUnneeded(place, waiting);
   return { pool_files: files, pool_bytes: bytes, pool_kept: null };
+}
+
+/**
+ * What lies in the filestores, by the first two digits of the names.
+ * @throws OdooPgError filestore_unusable where their directory is not there, as when its disk is not mounted
+ */
+async function namesInFilestores(filestores: string): Promise<(prefix: string) => ReadonlySet<string>> {
+  await assertFilestores(filestores);
+  const folders = (await namesIn(filestores)).map((name) => path.join(filestores, name));
+  return (prefix) => {
+    const names = new Set<string>();
+    for (const folder of folders) {
+      const reader = new FilestoreReader(folder);
+      try {
+        for (const name of reader.names(prefix)) names.add(name);
+      } finally {
+        reader.close();
+      }
+    }
+    return names;
+  };
 }
 
 /** Since when no backup names a file of the pool, in milliseconds since the epoch, by SHA-1. A line that cannot be read counts from now. */

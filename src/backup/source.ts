@@ -1,3 +1,4 @@
+import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import type { Installation } from "../postgres/installation.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
@@ -15,6 +16,7 @@ export interface BackupSource {
   readonly superuser: Superuser;
   /** The ways to the replicas of this host. */
   readonly replicas: readonly Superuser[];
+  readonly layout: Layout;
   /** Where password files for PostgreSQL's programs are made. */
   readonly secretsDir: string;
   /** Where restores unpack what they read, and write what they set aside. */

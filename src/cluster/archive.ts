@@ -1,4 +1,5 @@
 import { ARCHIVE_TIMEOUT_SECONDS } from "../config/settings/archiving.ts";
+import type { KeptAttachments } from "../model/kept-attachments.ts";
 import type { Archiving, ArchiveStatus } from "../model/archive-status.ts";
 import { warning, type FoundWarning } from "../model/warnings.ts";
 import { odooPg } from "../next-step.ts";
@@ -76,4 +77,33 @@ export function archiveWarnings(view: ArchiveView): FoundWarning[] {
     );
   }
   return found;
+}
+
+/** Milliseconds after which attachments that were not taken are late: a look is made every five seconds. */
+const ATTACHMENTS_LATE = 60_000;
+
+/** What is wrong with keeping attachments for any second. */
+export function attachmentWarnings(kept: KeptAttachments | null, now: number): FoundWarning[] {
+  if (!kept) return [];
+  const { whole_at, error, damaged } = kept;
+  const late = whole_at !== null && now - Date.parse(whole_at) > ATTACHMENTS_LATE;
+  const since =
+    whole_at === null
+      ? ""
+      : ` What was attached since ${whole_at} may be missing in a second that is brought back.`;
+  if (late || error !== null) {
+    return [
+      warning("attachments_late", {
+        message: `Attachments are not taken into the pool${error === null ? " fast enough" : `: ${error.replace(/\.$/, "")}`}.${since}`,
+        next: odooPg("logs", "agent"),
+      }),
+    ];
+  }
+  if (damaged.count === 0) return [];
+  return [
+    warning("attachments_damaged", {
+      message: `${damaged.count} files of the filestore are not what their names say, such as ${damaged.first ?? ""}: they cannot be kept.`,
+      next: odooPg("doctor"),
+    }),
+  ];
 }

@@ -5,7 +5,8 @@ import type { Config } from "../config/schema.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { keepsMuch } from "./slot-wal.ts";
 import { slotWalLimit } from "../config/settings/advised.ts";
-import { archiveWarnings } from "./archive.ts";
+import { archiveWarnings, attachmentWarnings } from "./archive.ts";
+import { copyWarnings } from "./copies.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
@@ -48,7 +49,12 @@ function backups({ input }: ClusterView): FoundWarning[] {
 }
 
 function archive({ primary, input }: ClusterView): FoundWarning[] {
-  return archiveWarnings({ primary, ...input.archive, enabled: input.config.backup.any_second.enabled });
+  const { config, agent, now } = input;
+  return [
+    ...archiveWarnings({ primary, ...input.archive, enabled: config.backup.any_second.enabled }),
+    ...attachmentWarnings(agent?.attachments ?? null, now),
+    ...copyWarnings(config.backup.offsite, input.copies, now),
+  ];
 }
 
 function consolePage({ input: { agent } }: ClusterView): FoundWarning[] {

@@ -1,5 +1,6 @@
 import { sayOf } from "../model/silence.ts";
 import { backupsOf, notBackedUp } from "./backups.ts";
+import { copiesOf } from "./copies.ts";
 import { knownWindow } from "./archive.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
@@ -55,6 +56,8 @@ export function statusOf(input: StatusInput): StatusDocument {
       ...input.archive,
       enabled: config.backup.any_second.enabled,
     }),
+    copies: copiesOf(config.backup.offsite, input.copies),
+    attachments_kept_at: agent?.attachments?.whole_at ?? null,
     warnings: warnings.map((found) => warningInDocument(found, input.configFile)),
   };
 }

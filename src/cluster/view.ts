@@ -1,5 +1,7 @@
 import type { PoolersStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
+import type { CopyStatus } from "../model/copy-status.ts";
+import type { KeptAttachments } from "../model/kept-attachments.ts";
 import type { Archiving, ArchiveStatus } from "../model/archive-status.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 import type { Config } from "../config/schema.ts";
@@ -73,6 +75,8 @@ export interface AgentAccount {
   /** Where the console is to be, and why it is not served there; null where there is to be none. */
   readonly console: { readonly url: string; readonly problem: string | null } | null;
   readonly nodes: readonly NodeAccount[];
+  /** How well attachments are kept for any second; null where they are not to be. */
+  readonly attachments: KeptAttachments | null;
   /** Channels by which alarms do not arrive, since when (milliseconds since the epoch), and why. */
   readonly failing_channels: readonly {
     readonly name: string;
@@ -156,6 +160,8 @@ export interface StatusInput {
   readonly archive?:
     | { readonly status: ArchiveStatus | undefined; readonly archiving: Archiving | undefined }
     | undefined;
+  /** How copies elsewhere are; undefined where nobody looked. */
+  readonly copies?: readonly CopyStatus[] | undefined;
   /** Our clock, milliseconds since the epoch. */
   readonly now: number;
   /** The configuration file that a command has to name to meet this cluster; undefined where it is found without. */

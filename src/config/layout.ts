@@ -26,6 +26,8 @@ export interface Layout {
   readonly nodesDir: string;
   /** What pgBackRest is told, and databases of another moment in the making. */
   readonly archiveDir: string;
+  /** How copies elsewhere are, and what goes along with them. */
+  readonly offsiteDir: string;
   /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
   readonly asideDir: string;
 }
@@ -48,6 +50,7 @@ export function layoutOf(stateDir: string): Layout {
     pgbouncerDir: at("pgbouncer"),
     nodesDir: at("nodes"),
     archiveDir: at("archive"),
+    offsiteDir: at("offsite"),
     asideDir: at("aside"),
   };
 }

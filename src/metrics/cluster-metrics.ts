@@ -21,6 +21,11 @@ export interface ClusterFigures {
 const seconds = (at: string | null | undefined): number | null =>
   at === null || at === undefined ? null : Date.parse(at) / 1000;
 
+const ageOf = (at: string | null, now: number): number | null => {
+  const then = seconds(at);
+  return then === null ? null : Math.max(0, now / 1000 - then);
+};
+
 function warnings({ warnings }: StatusDocument, labels: Labels): Sample[] {
   return warningCodes().flatMap((code) =>
     sample(
@@ -77,12 +82,31 @@ function endpoints({ config, status, poolLeaves }: ClusterFigures, labels: Label
   ];
 }
 
+function copies({ status }: ClusterFigures, labels: Labels, now: number): Sample[] {
+  return status.copies.flatMap(({ name: place, copied_at: at, error }) => [
+    ...sample("odoo_pg_copy_ok", { ...labels, place }, at === null && error === null ? null : error === null),
+    ...sample("odoo_pg_copy_timestamp_seconds", { ...labels, place }, seconds(at)),
+    ...sample("odoo_pg_copy_age_seconds", { ...labels, place }, ageOf(at, now)),
+  ]);
+}
+
+function anySecond({ status }: ClusterFigures, labels: Labels, now: number): Sample[] {
+  const { window, attachments_kept_at: keptAt } = status;
+  if (!window) return [];
+  return [
+    ...sample("odoo_pg_window_begin_timestamp_seconds", labels, seconds(window.from)),
+    ...sample("odoo_pg_window_end_timestamp_seconds", labels, seconds(window.to)),
+    ...sample("odoo_pg_window_end_age_seconds", labels, ageOf(window.to, now)),
+    ...sample("odoo_pg_window_gaps", labels, window.gaps.length),
+    ...sample("odoo_pg_window_archiving", labels, window.archiving),
+    ...sample("odoo_pg_base_backups", labels, window.base_backups),
+    ...sample("odoo_pg_attachments_kept_age_seconds", labels, ageOf(keptAt, now)),
+  ];
+}
+
 function backups({ config, status, backups }: ClusterFigures, labels: Labels, now: number): Sample[] {
   const { enabled, drill_schedule, max_age_hours, max_drill_age_days } = config.backup;
-  const age = (at: string | null | undefined): number | null => {
-    const then = seconds(at);
-    return then === null ? null : Math.max(0, now / 1000 - then);
-  };
+  const age = (at: string | null | undefined): number | null => ageOf(at ?? null, now);
   const goodAt = status.backups?.last_good_at;
   const drilledAt = status.backups?.last_drill_at;
   return [
@@ -145,5 +169,7 @@ export function clusterMetrics(figures: ClusterFigures, labels: Labels, now: num
       ];
     }),
     ...backups(figures, labels, now),
+    ...anySecond(figures, labels, now),
+    ...copies(figures, labels, now),
   ];
 }

@@ -1,4 +1,6 @@
 import { readArchive, type ArchiveRecords } from "../archive/record.ts";
+import type { CopyStatus } from "../model/copy-status.ts";
+import { readCopies } from "../store/copy-status.ts";
 import { readBackupStatus, type BackupRecord } from "../store/backup-status.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
@@ -52,6 +54,7 @@ export class StatusSource {
   readonly #disks = new Map<string, Cached<DiskUse>>();
   readonly #backups: Cached<BackupRecord>;
   readonly #archive: Cached<ArchiveRecords>;
+  readonly #copies: Cached<CopyStatus[]>;
   readonly #sizes: Cached<ReadonlyMap<string, number>>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
@@ -62,6 +65,7 @@ export class StatusSource {
       read: async () => await readBackupStatus(inputs.layout.stateDir),
     });
     this.#archive = new Cached({ ...BACKUPS, read: async () => await readArchive(inputs.layout) });
+    this.#copies = new Cached({ ...BACKUPS, read: async () => await readCopies(inputs.layout) });
     this.#sizes = new Cached({ ...SIZES, read: async () => await this.#readSizes() });
   }
 
@@ -146,6 +150,7 @@ export class StatusSource {
       endpoints: { host, readAnswers, writeAnswers },
       backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
       archive: await this.#archive.now(),
+      copies: await this.#copies.now(),
       now: now(),
       configFile,
     });

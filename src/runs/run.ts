@@ -1,5 +1,6 @@
 import { windowMilliseconds } from "../config/sections/backup.ts";
 import type { Progress } from "../progress.ts";
+import { unlessCopying } from "../store/copying.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { wordsOfLack } from "../model/lack.ts";
 import { nextInDocument, odooPg } from "../next-step.ts";
@@ -95,14 +96,20 @@ export async function backUpDatabases(
   if (results.some(({ outcome }) => outcome === "ok")) {
     try {
       const firstOfDay = await madeFirstOfDay(source, results);
-      const pruned = await prune(source.place, source.config.backup, {
+      const options = {
         now: now(),
         dryRun: false,
         pool: firstOfDay,
         window: windowMilliseconds(source.config.backup.any_second),
-      });
-      removed = pruned.removed;
-      if (pruned.pool_kept !== null) warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
+        filestores: source.config.odoo.filestore,
+      };
+      const pruned = await unlessCopying(
+        source.layout,
+        async () => await prune(source.place, source.config.backup, options),
+      );
+      removed = pruned?.removed ?? [];
+      if (typeof pruned?.pool_kept === "string")
+        warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
     } catch (error) {
       warnings.push(`rotation: ${oneLine(toOdooPgError(error).message)}`);
     }

@@ -28,7 +28,7 @@ const historySchema = z.object({
 });
 export type HistoryEntry = z.output<typeof historySchema>;
 
-const stateSchema = z.object({
+export const stateSchema = z.object({
   format: z.literal(1),
   /** 64-bit number as text. */
   cluster: z.string(),

@@ -51,6 +51,7 @@ export function backupsOf(
     installation: options.installation ?? node.installation,
     superuser: node.access,
     replicas: [],
+    layout: node.layout,
     secretsDir: node.layout.secretsDir,
     restoresDir: join(folder, "restores"),
     owner: node.owner,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readCatalogue } from "../../src/backup/catalogue.ts";
@@ -157,5 +157,27 @@ describe("rotation of a folder", () => {
     expect(existsSync(poolFile(place, lone))).toBe(true);
     expect(await at(7)).toBe(1);
     expect(existsSync(poolFile(place, lone))).toBe(false);
+  });
+
+  test("counts that time from when no filestore has it, where that is later, and keeps all while there is none", async () => {
+    const place = placeOf(temporaryFolder());
+    backup(place, "shop_20261122_1100", 0, []);
+    const filestores = temporaryFolder();
+    const lone = pooled(place, "in no backup");
+    const live = join(filestores, "shop", lone.slice(0, 2), lone);
+    mkdirSync(join(live, ".."), { recursive: true });
+    writeFileSync(live, "in no backup");
+    const at = async (day: number, from = filestores) =>
+      await prune(place, rotation, {
+        now: now + day * DAY,
+        dryRun: false,
+        pool: true,
+        window: 7 * DAY,
+        filestores: from,
+      });
+    expect([(await at(0)).pool_files, (await at(30)).pool_files]).toEqual([0, 0]);
+    rmSync(live);
+    expect((await at(36, join(filestores, "not-mounted"))).pool_kept).toContain("is not there");
+    expect([(await at(36.9)).pool_files, (await at(37)).pool_files]).toEqual([0, 1]);
   });
 });

@@ -1,3 +1,5 @@
+import type { CopyStatus } from "../../src/model/copy-status.ts";
+import type { KeptAttachments } from "../../src/model/kept-attachments.ts";
 import type { Archiving } from "../../src/model/archive-status.ts";
 import type { ServerFacts } from "../../src/model/observation.ts";
 import { describe, expect, test } from "vitest";
@@ -66,6 +68,8 @@ describe("a healthy cluster", () => {
     expect(statusWith()).toEqual({
       version: 1,
       window: null,
+      attachments_kept_at: null,
+      copies: [],
       cluster: "prod",
       at: new Date(NOW).toISOString(),
       verdict: "ok",
@@ -463,6 +467,25 @@ describe("warnings", () => {
     since: hoursAgo(9),
     gaps: [],
   };
+  const keeping = (changes: Partial<KeptAttachments>): KeptAttachments => ({
+    whole_at: hoursAgo(0),
+    damaged: { count: 0, first: null },
+    error: null,
+    ...changes,
+  });
+  const NAS = { name: "nas", repository: "/mnt/nas", passphrase_file: "/etc/passphrase" };
+  const COPIED: CopyStatus = {
+    version: 1,
+    name: "nas",
+    begun_at: hoursAgo(0),
+    copied_at: hoursAgo(0),
+    snapshot: "abcd",
+    seconds: 3,
+    added_bytes: 1000,
+    tidied_at: hoursAgo(1),
+    error: null,
+    key_confirmed_at: hoursAgo(9),
+  };
   const archiver = (changes: Partial<NonNullable<ServerFacts["archiver"]>>) => ({
     last_archived_wal: "000000040000000000000002",
     last_archived_at: NOW - 60_000,
@@ -527,6 +550,34 @@ describe("warnings", () => {
         archive: { status: undefined, archiving: { ...ARCHIVING, archiving: false } },
       },
       next: "odoo-pg up",
+    },
+    attachments_late: {
+      when: {
+        agent: agentOf(["pg1", "pg2"], {
+          attachments: keeping({ whole_at: new Date(NOW - 90_000).toISOString() }),
+        }),
+      },
+      next: "odoo-pg logs agent",
+    },
+    attachments_damaged: {
+      when: {
+        agent: agentOf(["pg1", "pg2"], {
+          attachments: keeping({ damaged: { count: 1, first: "shop/ab/abcd" } }),
+        }),
+      },
+      next: "odoo-pg doctor",
+    },
+    copy_failed: {
+      when: { backup: { offsite: [NAS] }, copies: [{ ...COPIED, error: "no route to host" }] },
+      next: "odoo-pg backup copy --to nas",
+    },
+    copy_late: {
+      when: { backup: { offsite: [NAS] }, copies: [{ ...COPIED, copied_at: hoursAgo(1) }] },
+      next: "odoo-pg backup copy --to nas",
+    },
+    copy_key_unkept: {
+      when: { backup: { offsite: [NAS] }, copies: [{ ...COPIED, key_confirmed_at: null }] },
+      next: "Keep it: odoo-pg backup key show --of nas, then odoo-pg backup key confirm --of nas",
     },
     base_backup_failed: {
       when: {

@@ -150,8 +150,9 @@ test("what only tests need is missing only where it is asked for", async () => {
     "zstd",
     "pgbouncer",
     "pgbackrest",
+    "restic",
   ]);
-  install(rest, ["promtool", "unzip", "zstd", "pgbouncer", "pgbackrest"]);
+  install(rest, ["promtool", "unzip", "zstd", "pgbouncer", "pgbackrest", "restic"]);
   expect(await missingPrograms(places, ["--tests"])).toEqual([]);
 });
 

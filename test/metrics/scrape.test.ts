@@ -167,6 +167,7 @@ describe("/metrics of a running cluster", () => {
     const absent = Object.keys(METRICS).filter((name) => seriesOf(all, name).length === 0);
     // Those that hang on what this cluster does not have: checksums, archiving, backups, mail, bus, queue_job …
     expect(absent.toSorted()).toEqual([
+      "odoo_pg_attachments_kept_age_seconds",
       "odoo_pg_backup_age_seconds",
       "odoo_pg_backup_databases",
       "odoo_pg_backup_databases_without",
@@ -175,6 +176,10 @@ describe("/metrics of a running cluster", () => {
       "odoo_pg_backup_last_run_timestamp_seconds",
       "odoo_pg_backup_max_age_seconds",
       "odoo_pg_backup_size_bytes",
+      "odoo_pg_base_backups",
+      "odoo_pg_copy_age_seconds",
+      "odoo_pg_copy_ok",
+      "odoo_pg_copy_timestamp_seconds",
       "odoo_pg_database_drill_ok",
       "odoo_pg_database_proven_age_seconds",
       "odoo_pg_database_proven_timestamp_seconds",
@@ -197,6 +202,11 @@ describe("/metrics of a running cluster", () => {
       "odoo_pg_pooler_up",
       "odoo_pg_read_max_commit_wait_seconds",
       "odoo_pg_read_max_lag_seconds",
+      "odoo_pg_window_archiving",
+      "odoo_pg_window_begin_timestamp_seconds",
+      "odoo_pg_window_end_age_seconds",
+      "odoo_pg_window_end_timestamp_seconds",
+      "odoo_pg_window_gaps",
     ]);
   });
 });

@@ -75,8 +75,10 @@ describe("any second", () => {
       `INSERT INTO ir_attachment (name, type, store_fname) VALUES ('late', 'binary', '${name}')`,
     );
     const at = await mark(session);
-    // The pool has the file, and afterwards it is dropped and collected.
-    expect((await cluster.run(["backup", "create", "shop"])).exitCode).toBe(0);
+    // No backup ever names the file: it is dropped and collected before there is one.
+    await waitFor("the pool to have the file", () =>
+      existsSync(join(`${cluster.stateDir}.backups`, "filestore", name)),
+    );
     await mark(session);
     await session.rows(`DELETE FROM ir_attachment WHERE store_fname = '${name}'`);
     rmSync(join(filestore, "shop", name));
@@ -96,6 +98,33 @@ describe("any second", () => {
     expect(await marksIn("shop_then")).toBe(3);
     expect(await marksIn("shop")).toBe(4);
     expect(existsSync(join(filestore, "shop_then", name))).toBe(true);
+    expect(leftOvers()).toEqual([]);
+  });
+
+  test("with an attachment that was never kept is told, and refused where that is asked for", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    await session.rows(
+      `INSERT INTO ir_attachment (name, type, store_fname) VALUES ('lost', 'binary', 'ab/ab${"0".repeat(38)}')`,
+    );
+    const at = await mark(session);
+    await session.rows("DELETE FROM ir_attachment WHERE name = 'lost'");
+    await session.rows("DELETE FROM marks WHERE id = (SELECT max(id) FROM marks)");
+    await session.close();
+    const refused = await cluster.run([
+      "restore",
+      "shop",
+      "--at",
+      at,
+      "--as",
+      "lost",
+      "--require-attachments",
+    ]);
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining(`ab/ab${"0".repeat(38)}`),
+    ]);
+    const told = await cluster.run(["restore", "shop", "--at", at, "--as", "lost"]);
+    expect([told.exitCode, told.stdout + told.stderr]).toEqual([0, expect.stringContaining("1 attachments")]);
     expect(leftOvers()).toEqual([]);
   });
 

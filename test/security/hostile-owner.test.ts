@@ -254,7 +254,7 @@ const row = (command: string, args: readonly string[] | Tried["args"] = [], done
 const MAY_BE_REFUSED = false;
 
 /** Commands that people do not type: they name no configuration. */
-const HIDDEN = ["scheduled-backup", "as-applied", "origin"];
+const HIDDEN = ["scheduled-backup", "keep-attachments", "as-applied", "origin"];
 
 /** Every command, in an order in which each finds what it needs. A command of the program that is not here fails the test. */
 const ROWS: readonly Tried[] = [
@@ -316,12 +316,16 @@ const ROWS: readonly Tried[] = [
   row("rejoin", ["pg1", "--dry-run"], MAY_BE_REFUSED),
   row("scheduled-backup", () => ["--state-dir", stateDir(), "--kind", "backup"]),
   row("scheduled-backup", () => ["--state-dir", stateDir(), "--kind", "drill"]),
+  row("keep-attachments", () => ["--state-dir", stateDir()]),
   row("as-applied", () => ["--state-dir", stateDir(), "--", "status"]),
   row("origin", ["backupDatabase.sh", "shop"]),
   row("origin", ["pgKillSessions.sh", "shop"]),
   row("origin", ["pgReplicationStatus.sh"], MAY_BE_REFUSED),
   row("origin", ["pgClientReplicationStatus.sh"], MAY_BE_REFUSED),
   row("backup window", [], MAY_BE_REFUSED),
+  row("backup copy", [], MAY_BE_REFUSED),
+  row("backup key", ["show"], MAY_BE_REFUSED),
+  row("backup fetch", [], MAY_BE_REFUSED),
   row("statements list"),
   row("statements enable", [], MAY_BE_REFUSED),
   // Of several hosts: this is one.

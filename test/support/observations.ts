@@ -136,6 +136,7 @@ export function agentOf(names: readonly string[], changes: Partial<AgentAccount>
     poolers: null,
     overrides: [],
     failing_channels: [],
+    attachments: null,
     rights: { problem: null, by_password: null },
     console: null,
     nodes: names.map((name) => account(name)),
@@ -164,6 +165,7 @@ interface Changes {
   readonly stateDir?: string;
   readonly backups?: StatusInput["backups"];
   readonly archive?: StatusInput["archive"];
+  readonly copies?: StatusInput["copies"];
   readonly configFile?: string;
 }
 
@@ -206,6 +208,7 @@ export function cluster(changes: Changes = {}): StatusInput {
     },
     backups: changes.backups,
     archive: changes.archive,
+    copies: changes.copies,
     now: NOW,
     configFile: changes.configFile,
   };

@@ -11,6 +11,7 @@ import { readDifferences } from "../../backup/differences.ts";
 import { backupPlaceOf, type BackupPlace } from "../../backup/place.ts";
 import { prune } from "../../backup/prune.ts";
 import { readBackupStatus } from "../../store/backup-status.ts";
+import { unlessCopying } from "../../store/copying.ts";
 import type { RunReport } from "../../model/backup-report.ts";
 import { roundOf, type Round } from "../../backup/round.ts";
 import { backUpDatabases, drillBackups, withBackupLock, withLock } from "../../runs/run.ts";
@@ -487,7 +488,7 @@ export async function backupPrune(
   context: Context,
   options: JsonOption & { dryRun: boolean },
 ): Promise<ExitStatus> {
-  const { output, config } = context;
+  const { output, config, layout } = context;
   const place = backupPlaceOf(config);
   const act = async () =>
     await prune(place, config.backup, {
@@ -495,8 +496,18 @@ export async function backupPrune(
       dryRun: options.dryRun,
       pool: true,
       window: windowMilliseconds(config.backup.any_second),
+      filestores: config.odoo.filestore,
     });
-  const pruned = options.dryRun ? await act() : await withBackupLock({ place, owner: undefined }, act);
+  const pruned = options.dryRun
+    ? await act()
+    : await withBackupLock({ place, owner: undefined }, async () => await unlessCopying(layout, act));
+  if (!pruned) {
+    throw new OdooPgError("locked", {
+      message: "A copy elsewhere is being made of what would be removed.",
+      safe: "Nothing was changed.",
+      next: nextStep`Wait for it to end: ${odooPg("status")}`,
+    });
+  }
   if (options.json) {
     output.out(JSON.stringify({ version: 1, dry_run: options.dryRun, ...pruned }, undefined, 2));
     return 0;

@@ -11,6 +11,7 @@ import type { BackupSource } from "../../backup/source.ts";
 import { observeServer } from "../../postgres/sql/facts.ts";
 import { restoreFromMoment, type MomentOrder, type MomentReport } from "../../restore/at-moment.ts";
 import { readState } from "../../store/state.ts";
+import { timelinesFor } from "../../model/timeline.ts";
 import { hostTimeZone, now, waitUntil } from "../../system/clock.ts";
 import { serverOwner, type Context } from "../context.ts";
 import { lookAtKept } from "./window.ts";
@@ -90,23 +91,20 @@ async function recovered<T>(
   if (target.kind === "time" && target.at > asked) throw outside(target, before, "it is yet to come");
   progress.step(null, "archive what was written until now");
   const { timeline, preloaded } = await archiveAll(source);
+  const history = (await readState(layout))?.history ?? [];
   // All that was written before is in the repository by now.
   const kept = { ...before, end: asked };
   const bases = basesToReach(target, kept);
   if (!bases.length) throw outside(target, kept, "no base backup reaches it");
-  const state = await readState(layout);
-  const node = config.nodes.find(({ name }) => name === state?.primary);
-  if (!node) throw new Error("there is no primary here");
   return await withMoment(
     {
       repository,
       layout,
-      node,
       owner,
       installation: source.installation,
       target,
       bases,
-      timeline,
+      timelines: timelinesFor(history, target.kind === "time" ? target.at : undefined, timeline),
       database,
       preloaded,
       processors: source.processors,
@@ -117,7 +115,7 @@ async function recovered<T>(
   );
 }
 
-function outside(target: Target, kept: Kept, why: string): OdooPgError {
+export function outside(target: Target, kept: Kept, why: string): OdooPgError {
   return new OdooPgError("outside_window", {
     message: `${targetWords(target)} cannot be brought back: ${why}. There is ${windowWords(windowOf(kept), now())}.`,
     safe: "Nothing was changed.",
@@ -132,7 +130,9 @@ const ARCHIVE_TIMEOUT = 120_000;
  * Has everything that was written until now archived, and one commit after it: by a commit that is later a recovery knows
  * that it has reached its moment, and a quiet cluster has none.
  */
-async function archiveAll({ superuser }: BackupSource): Promise<{ timeline: number; preloaded: string }> {
+export async function archiveAll({
+  superuser,
+}: Pick<BackupSource, "superuser">): Promise<{ timeline: number; preloaded: string }> {
   return await superuser.use(async (session) => {
     await session.query("SELECT pg_logical_emit_message(true, 'odoo-pg', 'now')");
     const [row] = await session.query(

@@ -26,7 +26,12 @@ export interface RestoreFlags {
 }
 
 /** Restores a backup, a dump or a zip of Odoo into a new database, or in the place of one. */
-export async function restore(context: Context, word: string, flags: RestoreFlags): Promise<ExitStatus> {
+export async function restore(
+  context: Context,
+  named: string | undefined,
+  flags: RestoreFlags,
+): Promise<ExitStatus> {
+  const word = named ?? noBackup();
   const database = flags.as ?? flags.replace;
   if (database === undefined || (flags.as !== undefined && flags.replace !== undefined)) {
     throw new OdooPgError("usage", {
@@ -75,6 +80,14 @@ export async function restore(context: Context, word: string, flags: RestoreFlag
   });
   print(context, report, flags);
   return report.set_aside === null ? 0 : ERRORS.objects_set_aside.exit;
+}
+
+function noBackup(): never {
+  throw new OdooPgError("usage", {
+    message: "Say what to restore: a backup, a file, or with --at a database.",
+    safe: "Nothing was changed.",
+    next: odooPg("backup", "list"),
+  });
 }
 
 /** A name for what is restored from a backup or a file. */

@@ -6,7 +6,10 @@ import { onSignals } from "../../system/process/process.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
 import { appliedContext } from "../as-applied.ts";
 import { createNow, drillNow } from "./backup.ts";
+import { copyElsewhere } from "../../offsite/copy.ts";
+import { progressTo } from "../../progress.ts";
 import { serverOwner } from "../context.ts";
+import { placesElsewhere, resticOptions } from "./copy.ts";
 
 /**
  * What the agent starts when a schedule is due: a process of its own, so that the agent goes on looking twice a second.
@@ -15,7 +18,7 @@ import { serverOwner } from "../context.ts";
 export async function scheduledBackup(
   invocation: Invocation,
   output: Output,
-  flags: { stateDir: string; kind: string },
+  flags: { stateDir: string; kind: string; to: string | undefined },
 ): Promise<ExitStatus> {
   const context = await appliedContext(invocation, output, flags.stateDir);
   const { layout } = context;
@@ -24,6 +27,23 @@ export async function scheduledBackup(
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => abort.abort());
   const quiet = { event: () => {}, end: () => {} };
   try {
+    if (flags.kind === "copy") {
+      const [elsewhere] = placesElsewhere(context, flags.to);
+      if (!elsewhere) return 0;
+      const options = resticOptions(context, abort.signal);
+      const { name, seconds, error } = await copyElsewhere(
+        context.config,
+        layout,
+        elsewhere,
+        options,
+        progressTo(quiet.event),
+      );
+      log(
+        error === null ? "info" : "warn",
+        `copied to ${name} in ${seconds} s${error === null ? "" : `: ${error}`}`,
+      );
+      return 0;
+    }
     if (flags.kind === "full" || flags.kind === "diff") {
       const owner = await serverOwner(context);
       const repository = await openRepository(context.config, layout, owner, abort.signal);

@@ -1,3 +1,4 @@
+import { copiesWords } from "../../cluster/copies.ts";
 import { windowWords } from "../../cluster/window.ts";
 import { createColors } from "picocolors";
 import type { NodeStatus, StatusDocument } from "../../cluster/documents/status.ts";
@@ -58,6 +59,9 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     ...backupsLines(status).flatMap((text) => wrap(`Backups ${text}`, width, "        ")),
     ...(status.window
       ? wrap(`Seconds ${windowWords(status.window, Date.parse(status.at))}`, width, "        ")
+      : []),
+    ...(status.copies.length
+      ? wrap(`Copies  ${copiesWords(status.copies, Date.parse(status.at))}`, width, "        ")
       : []),
     ...(status.console?.answers ? [`Console ${clean(status.console.url)}`] : []),
     ...(status.agent.operation === null

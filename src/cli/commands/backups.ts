@@ -1,3 +1,4 @@
+import { Argument } from "commander";
 import type { CommandLine } from "../command-line.ts";
 
 /** Copies for the day on which everything is gone, and the way back. */
@@ -76,6 +77,43 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupPrune(context, { dryRun: on("dryRun"), json });
       }),
     );
+  add(backup, "copy", "copy elsewhere now what is new (backup.offsite)")
+    .option("--to <name>", "to one place only")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, json }) => {
+        const { backupCopy } = await import("../backup/copy.ts");
+        return await backupCopy(context, { to: text("to"), json });
+      }),
+    );
+  add(backup, "fetch", "make on an empty host what a copy elsewhere holds: backups, attachments, the cluster")
+    .option("--from <name>", "from which place; else from the first of backup.offsite")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(
+        async (context, { text, json }) => {
+          const { backupFetch } = await import("../backup/fetch.ts");
+          return await backupFetch(context, { from: text("from"), json });
+        },
+        undefined,
+        { needs: "nothing" },
+      ),
+    );
+  add(backup, "key", "the passphrase of a copy elsewhere, without which nobody reads it")
+    .addArgument(
+      new Argument(
+        "<what>",
+        "show: print what to keep elsewhere; confirm: prove that it is kept, by typing it",
+      ).choices(["show", "confirm"]),
+    )
+    .option("--of <name>", "of one place only")
+    .action(
+      withContext(async (context, { args, text }) => {
+        const { backupKeyConfirm, backupKeyShow } = await import("../backup/copy.ts");
+        const act = args[0] === "confirm" ? backupKeyConfirm : backupKeyShow;
+        return await act(context, text("of"));
+      }),
+    );
   add(backup, "export", "write a backup as a zip that Odoo's database manager can restore")
     .argument("<backup>", "id or path of the backup")
     .option("--odoo-zip <file>", "the file to write")
@@ -88,13 +126,17 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     );
   command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
     .argument(
-      "<backup>",
+      "[backup]",
       "id of a backup, or a path: backup, file of pg_dump, Odoo's zip; packed or not; with --at a database",
     )
     .option("--at <time>", "the database as of that second: 2026-11-21 09:41:07, of this host's zone")
     .option("--before-xid <xid>", "the database as it was before a transaction")
     .option("--lsn <position>", "the database as of a position in the WAL")
     .option("--require-attachments", "with --at: refuse where an attachment of that second is missing")
+    .option(
+      "--cluster-as <dir>",
+      "the whole cluster as a data directory: at --at, or with all that was archived",
+    )
     .option("--as <database>", "into a new database")
     .option("--replace <database>", "in place of a database, which is kept until the new one is proven")
     .option("--confirm <database>", "the name of the database to replace, typed out")
@@ -104,14 +146,20 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {
+        const moment = { at: text("at"), beforeXid: text("beforeXid"), lsn: text("lsn") };
+        const clusterAs = text("clusterAs");
+        if (clusterAs !== undefined) {
+          const { restoreCluster } = await import("../backup/restore-cluster.ts");
+          return await restoreCluster(context, clusterAs, { moment, json });
+        }
         const { restore } = await import("../backup/restore.ts");
-        return await restore(context, args[0] ?? "", {
+        return await restore(context, args[0], {
           as: text("as"),
           replace: text("replace"),
           confirm: text("confirm"),
           keepOld: on("keepOld"),
           neutralize: on("neutralize"),
-          moment: { at: text("at"), beforeXid: text("beforeXid"), lsn: text("lsn") },
+          moment,
           requireAttachments: on("requireAttachments"),
           database: text("database"),
           json,

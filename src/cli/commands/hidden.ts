@@ -45,11 +45,21 @@ function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: typeof 
     .command("scheduled-backup", { hidden: true })
     .requiredOption("--state-dir <dir>")
     .requiredOption("--kind <kind>")
+    .option("--to <name>")
     .action(
       plainly(async (output, { text }) => {
         const { scheduledBackup } = await import("../backup/scheduled-backup.ts");
-        const flags = { stateDir: text("stateDir") ?? "", kind: text("kind") ?? "" };
+        const flags = { stateDir: text("stateDir") ?? "", kind: text("kind") ?? "", to: text("to") };
         return await scheduledBackup(invocation, output, flags);
+      }),
+    );
+  root
+    .command("keep-attachments", { hidden: true })
+    .requiredOption("--state-dir <dir>")
+    .action(
+      plainly(async (output, { text }) => {
+        const { keepAttachments } = await import("../backup/keep-attachments.ts");
+        return await keepAttachments(invocation, output, text("stateDir") ?? "");
       }),
     );
 }

@@ -1,5 +1,6 @@
 import { nodeOperationSchema, startFailureSchema, waitingStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
+import { keptAttachmentsSchema } from "../../model/kept-attachments.ts";
 import { poolersSchema } from "../../model/pooler.ts";
 import { waitingClientsSchema } from "../../model/waiting.ts";
 import { nextStepOrWords } from "../../next-step-schema.ts";
@@ -53,6 +54,8 @@ export const agentReportSchema = z.object({
     .default([]),
   /** Channels by which alarms do not arrive now; `since` in milliseconds since the epoch. */
   failing_channels: z.object({ name: z.string(), since: z.number(), error: z.string() }).array().default([]),
+  /** How well attachments are kept for any second; null where they are not to be. */
+  attachments: keptAttachmentsSchema.nullable().default(null),
   /** What keeps the agent from keeping rights in databases, and where the superuser needs a password on its own host. */
   rights: z
     .object({ problem: z.string().nullable(), by_password: z.string().nullable() })

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { poolerSchema } from "../../model/pooler.ts";
 import { waitingSchema } from "../../model/waiting.ts";
 import { backupsSchema } from "../backups.ts";
+import { copySchema } from "../copies.ts";
 import { windowSchema } from "../window.ts";
 import { warningSchema } from "../../model/warnings.ts";
 
@@ -88,6 +89,10 @@ export const statusDocumentSchema = z.strictObject({
   not_backed_up: z.string().array().default([]),
   /** Which seconds can be brought back. Null where `backup.any_second` is off. */
   window: windowSchema.nullable(),
+  /** All attachments that were written before are kept for these seconds. Null where they are not, or nobody knows. */
+  attachments_kept_at: z.string().nullable().default(null),
+  /** Copies elsewhere, one for each that is configured. */
+  copies: copySchema.array().default([]),
   /** The worst first. */
   warnings: warningSchema.array(),
 });

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { scheduleProblem } from "../cron.ts";
 import { absolutePath, docs, textWithout, wholeNumber } from "../fields.ts";
+import { offsite } from "./offsite.ts";
 
 const WINDOW = /^(\d{1,4})d$/;
 
@@ -130,6 +131,7 @@ export const backup = z
       description: "Months for which the first good backup of each month is kept.",
     }),
     any_second: anySecond,
+    offsite,
     on_success: z
       .array(z.string().min(1))
       .default([])

@@ -380,6 +380,7 @@ export class HostAgent {
       poolers: null,
       overrides: [],
       failing_channels: [],
+      attachments: null,
       rights: { problem: null, by_password: null },
       console: null,
       nodes: [],

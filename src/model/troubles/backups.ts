@@ -148,4 +148,52 @@ export const BACKUPS = {
     foundBy: ["status"],
     alarm: { afterSeconds: 300, endsAfterSeconds: 0 },
   },
+  attachments_late: {
+    severity: "warning",
+    meaning:
+      "Attachments have not been taken into the pool of the backups for more than a minute (`backup.any_second`).",
+    why: "A second that is brought back may name a file that Odoo has removed since. The hourly backups take what is there.",
+    remedy: "`odoo-pg logs agent` says why: mostly the disk of `backup.dir`, or that of `odoo.filestore`.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 60, endsAfterSeconds: 0 },
+  },
+  attachments_damaged: {
+    severity: "warning",
+    meaning: "Files of the filestore are not what their names, their SHA-1, say (`backup.any_second`).",
+    why: "They were damaged on the disk, or changed by hand. Odoo serves them as they are.",
+    remedy: "`odoo-pg backup create --all` names them, and takes whole ones from earlier backups.",
+    foundBy: ["status"],
+  },
+  copy_failed: {
+    severity: "warning",
+    meaning: "The last copy elsewhere failed (`backup.offsite`). Earlier copies are untouched.",
+    why: "What is written since would be lost with this host.",
+    remedy: "`odoo-pg backup copy --to NAME` says why. The next one takes along what this one did not.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 900, endsAfterSeconds: 0 },
+  },
+  copy_late: {
+    severity: "warning",
+    meaning: "A copy elsewhere is older than two times of its schedule and a quarter of an hour.",
+    why: "What is written since would be lost with this host.",
+    remedy:
+      "`odoo-pg backup copy --to NAME` copies now. Where that takes long, the way there is too slow for the schedule.",
+    foundBy: ["status"],
+    alarm: "copy_failed",
+    prometheus: {
+      expr: "odoo_pg_copy_age_seconds > 86400",
+      for: "15m",
+      summary:
+        "{{ $labels.cluster }}: the copy at {{ $labels.place }} is {{ $value | humanizeDuration }} old.",
+      description: "Why: odoo-pg backup copy --to {{ $labels.place }}",
+    },
+  },
+  copy_key_unkept: {
+    severity: "warning",
+    meaning: "Nobody has shown that the passphrase of a copy elsewhere is kept elsewhere, too.",
+    why: "It lies on this host, and nobody reads the copy without it: lost with the host, it takes the copy along.",
+    remedy:
+      "Write down what `odoo-pg backup key show` prints. `odoo-pg backup key confirm --of NAME` asks for it as it is kept, and ends the warning.",
+    foundBy: ["status"],
+  },
 } as const satisfies Record<string, Trouble>;

@@ -37,6 +37,28 @@ export class FilestoreReader {
     return stat?.isFile() && mayRead(stat, this.#owner) ? stat.size : undefined;
   }
 
+  /** When a name in a folder of the filestore was last added or removed, in milliseconds since the epoch; undefined where there is none. */
+  changedAt(name: string): number | undefined {
+    const stat = this.#listed()?.look(name);
+    return stat?.isDirectory() ? stat.mtimeMs : undefined;
+  }
+
+  /** Names in a folder of the filestore; none where its owner may not look into it. */
+  names(name: string): string[] {
+    const folder = this.#listed()?.into(name);
+    if (!folder) return [];
+    try {
+      const may = !isHeld() || mayRead({ ...folder.owner, mode: folder.mode }, this.#owner);
+      return may ? folder.names() : [];
+    } finally {
+      folder.close();
+    }
+  }
+
+  #listed(): Folder | undefined {
+    return isHeld() ? this.#folder : Folder.open(this.path);
+  }
+
   /**
    * Uses a file: by a path that is valid meanwhile, and leads to the very file that was looked at.
    * @param use told also by what name the file may be given a second one: what lies there then is to be compared

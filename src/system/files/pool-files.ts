@@ -36,6 +36,16 @@ export function filesIn(directory: string): Map<string, number> {
   return files;
 }
 
+/** Names in a directory, at once; none when it is absent. */
+export function namesNow(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw explain(error, directory);
+  }
+}
+
 /** Bytes of a regular file; undefined when there is none. */
 export function regularFileBytes(file: string): number | undefined {
   try {

@@ -306,6 +306,10 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       base_backups: fc.nat(),
     }),
   ),
+  attachments_kept_at: fc.option(moment),
+  copies: fc.array(fc.record({ name, copied_at: fc.option(moment), error: fc.option(fc.string()) }), {
+    maxLength: 3,
+  }),
   verdict: fc.constantFrom("ok" as const, "warning" as const, "critical" as const),
   postgres_version: fc.option(fc.constant("17.2")),
   timeline: fc.option(fc.nat()),

@@ -84,6 +84,8 @@ export function fixturesAt(now: number) {
       agent: { running: true, pid: 4711, operation: null },
       console: { url: "http://127.0.0.1:5050/", answers: true },
       window: null,
+      attachments_kept_at: null,
+      copies: [],
       backups: {
         last_good_at: before(2 * HOUR),
         age_seconds: 2 * HOUR,

@@ -1,0 +1,162 @@
+import path from "node:path";
+import type { Layout } from "../config/layout.ts";
+import { OdooPgError } from "../errors.ts";
+import { odooPg } from "../next-step.ts";
+import { programOf, type Installation } from "../postgres/installation.ts";
+import { renderIdent } from "../postgres/render.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import { pause } from "../system/clock.ts";
+import { readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { currentUser } from "../system/machine.ts";
+import { startAttended, type Attended } from "../system/process/attended.ts";
+import { SqlError } from "../system/sql/sql.ts";
+import type { ArchivePlace } from "./place.ts";
+
+/** Names the socket of a recovered cluster, which listens on nothing else: below every port that a node may have. */
+export const RECOVERING_PORT = 543;
+
+/** What such a cluster calls itself. */
+export const RECOVERING = "moment";
+
+/** What a cluster is recovered with. */
+export interface Recovering {
+  readonly place: ArchivePlace;
+  readonly layout: Layout;
+  readonly owner: Owner | undefined;
+  readonly installation: Installation;
+  /** What the primary preloads: what a database uses may need it. */
+  readonly preloaded: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What keeps one base backup, or a part of it, from reaching the target. */
+export type Missed = "not_reached" | "needs_all";
+
+/**
+ * A server that takes nobody in but the superuser at its socket, listens on no network and archives nothing. It ends with
+ * this process.
+ * @param more settings over ours
+ */
+export async function startRecovering(
+  wish: Recovering,
+  dataDir: string,
+  logFile: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Attended> {
+  const { place, layout, owner, installation, preloaded } = wish;
+  const { dir } = place;
+  const conf = path.join(dir, "moment.conf");
+  const hba = path.join(dir, "moment_hba.conf");
+  await writeFileAtomic(conf, "# Made by odoo-pg: all is said on the command line.\n", readableBy(owner));
+  const ident = path.join(dir, "moment_ident.conf");
+  await writeFileAtomic(hba, "local all postgres peer map=odoo_pg\n", readableBy(owner));
+  const users = [currentUser().name, owner?.name].flatMap((name) => name ?? []);
+  await writeFileAtomic(ident, renderIdent([...new Set(users)]), readableBy(owner));
+  // Said on the command line, they go before what ALTER SYSTEM has written into the data directory.
+  const settings = {
+    config_file: conf,
+    hba_file: hba,
+    ident_file: ident,
+    listen_addresses: "",
+    port: String(RECOVERING_PORT),
+    unix_socket_directories: layout.runDir,
+    unix_socket_permissions: "0700",
+    external_pid_file: "",
+    cluster_name: RECOVERING,
+    ssl: "off",
+    hot_standby: "off",
+    archive_mode: "off",
+    archive_command: "",
+    wal_level: "minimal",
+    max_wal_senders: "0",
+    primary_conninfo: "",
+    synchronous_standby_names: "",
+    shared_preload_libraries: preloaded,
+    max_locks_per_transaction: "1024",
+    max_wal_size: "4GB",
+    // It is thrown away: after a crash it is made anew.
+    fsync: "off",
+    full_page_writes: "off",
+    restart_after_crash: "off",
+    autovacuum: "off",
+    // What is damaged must not pass for whole.
+    ignore_invalid_pages: "off",
+    zero_damaged_pages: "off",
+    logging_collector: "off",
+    log_destination: "stderr",
+    log_line_prefix: "",
+    log_min_messages: "log",
+    lc_messages: "C",
+    timezone: "UTC",
+    log_timezone: "UTC",
+    ...more,
+  };
+  const given = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  return startAttended(programOf(installation, "postgres"), ["-D", dataDir, ...given], { owner, logFile });
+}
+
+/** Milliseconds between two looks whether the recovery is done. */
+const LOOK_EVERY = 200;
+
+/** @returns undefined when it is recovered, or what keeps it from that */
+export async function untilRecovered(
+  { signal }: Recovering,
+  server: Attended,
+  superuser: Superuser,
+  log: string,
+): Promise<Missed | undefined> {
+  for (;;) {
+    signal?.throwIfAborted();
+    if (server.ended()) return whyEnded(await readTail(log, 100_000));
+    if (await isRecovered(superuser)) return undefined;
+    await pause(LOOK_EVERY, signal);
+  }
+}
+
+async function isRecovered(superuser: Superuser): Promise<boolean> {
+  try {
+    return await superuser.use(async (session) => {
+      const [row] = await session.query("SELECT pg_is_in_recovery() AS recovering");
+      return row?.["recovering"] === false;
+    });
+  } catch (error) {
+    // It replays, and takes nobody in before the end.
+    if (error instanceof SqlError && (error.code === undefined || !error.code.startsWith("28"))) return false;
+    throw error;
+  }
+}
+
+/**
+ * Whether a database that was recovered alone is one. Where it was made since by a copy of another one's files (as
+ * PostgreSQL 14 and earlier do), it was copied from files that are not there.
+ */
+export async function isWhole(database: Superuser): Promise<boolean> {
+  try {
+    await database.use((session) => session.query("SELECT count(*) FROM pg_class"));
+    return true;
+  } catch (error) {
+    // 3D000 invalid_catalog_name: who uses it says so.
+    return error instanceof SqlError && error.code === "3D000";
+  }
+}
+
+/** When the last transaction that was replayed was committed, as the server says it; undefined where there was none. */
+export async function lastChangeIn(log: string): Promise<string | undefined> {
+  return /last completed transaction was at log time ([^\n]+)/.exec(await readTail(log, 100_000))?.[1];
+}
+
+/** What a recovery that ended says of the next attempt. @throws OdooPgError command_failed with the server's last words */
+function whyEnded(words: string): Missed {
+  if (/recovery ended before configured recovery target was reached/.test(words)) return "not_reached";
+  if (/requested recovery stop point is before consistent recovery point/.test(words)) return "not_reached";
+  if (/WAL contains references to invalid pages|contains invalid data/.test(words)) return "needs_all";
+  const lines = words
+    .trim()
+    .split("\n")
+    .filter((line) => /FATAL|PANIC|ERROR|HINT/.test(line));
+  throw new OdooPgError("command_failed", {
+    message: `The cluster of that moment does not come up:\n  ${lines.slice(-6).join("\n  ")}`,
+    safe: "The live cluster was not touched.",
+    next: odooPg("backup", "window"),
+  });
+}

@@ -1,0 +1,183 @@
+import path from "node:path";
+import { OdooPgError } from "../errors.ts";
+import type { BaseBackup } from "../model/archive-status.ts";
+import { command, odooPg } from "../next-step.ts";
+import { endOrphans } from "../postgres/orphans.ts";
+import { stopServer } from "../postgres/server.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
+import type { Progress } from "../progress.ts";
+import { releaseLock, takeLock } from "../store/lock.ts";
+import { inFolder, makeFolder, removeIn, renameIn } from "../system/files/folder.ts";
+import { ownPid } from "../system/process/process.ts";
+import type { OpenRepository } from "./base-backup.ts";
+import { writeBase } from "./pgbackrest.ts";
+import {
+  lastChangeIn,
+  RECOVERING,
+  RECOVERING_PORT,
+  startRecovering,
+  untilRecovered,
+  type Recovering,
+} from "./recovering.ts";
+import { targetArguments, targetWords, type Target } from "./target.ts";
+
+export interface ClusterWish extends Omit<Recovering, "place"> {
+  readonly repository: OpenRepository;
+  /** Undefined: everything that is in the repository. */
+  readonly target: Target | undefined;
+  /** From which it can be reached, the likeliest first. */
+  readonly bases: readonly BaseBackup[];
+  /** The likeliest first. Undefined: the latest in the repository. */
+  readonly timelines: readonly (number | undefined)[];
+  /** Where the data directory will be: nothing, or an empty folder. */
+  readonly dataDir: string;
+  /** Whether it goes on as this cluster: then what it writes is to be archived. */
+  readonly goesOn: boolean;
+  readonly processors: number;
+  readonly progress: Progress;
+}
+
+export interface RecoveredCluster<T> {
+  /** When the last transaction in it was committed, as the server says it; undefined where none was replayed. */
+  readonly lastChange: string | undefined;
+  readonly base: string;
+  readonly timeline: number;
+  /** What `use` gave. */
+  readonly used: T;
+}
+
+/** What pgBackRest writes for a recovery (its command "restore"): a server that starts later must not go by it. */
+const OF_RECOVERY = [
+  "restore_command",
+  "recovery_target",
+  "recovery_target_time",
+  "recovery_target_lsn",
+  "recovery_target_xid",
+  "recovery_target_name",
+  "recovery_target_inclusive",
+  "recovery_target_timeline",
+  "recovery_target_action",
+  "archive_mode",
+];
+
+/**
+ * Recovers a whole cluster as a data directory, which is shut down in the end. It gets its name when it is whole: what a
+ * killed one has left is never started, and the next one removes it.
+ * @param use is given the way in while the server runs
+ * @throws OdooPgError locked while another one is made, data_directory_unusable, outside_window, command_failed, disk_full
+ */
+export async function recoverCluster<T>(
+  wish: ClusterWish,
+  use: (superuser: Superuser) => Promise<T>,
+): Promise<RecoveredCluster<T>> {
+  const { place } = wish.repository;
+  await takeLock(place.momentLock, ownPid);
+  try {
+    await requireEmpty(wish.dataDir);
+    await makeFolder(path.dirname(wish.dataDir), 0o755, undefined);
+    for (const base of wish.bases)
+      for (const timeline of wish.timelines) {
+        const recovered = await attempt(wish, base, timeline, use);
+        if (recovered) return recovered;
+      }
+  } finally {
+    await clear(wish.dataDir);
+    await releaseLock(place.momentLock, ownPid);
+  }
+  throw new OdooPgError("outside_window", {
+    message: wish.target
+      ? `The WAL in the repository ends before ${targetWords(wish.target)}.`
+      : "No base backup in the repository can be recovered.",
+    safe: "Nothing was changed.",
+    next: odooPg("logs", "backup"),
+  });
+}
+
+async function requireEmpty(dataDir: string): Promise<void> {
+  const names = await inFolder(dataDir, (folder) => folder.names());
+  if (!names?.length) return;
+  throw new OdooPgError("data_directory_unusable", {
+    message: `${dataDir} is not empty.`,
+    safe: "It was left as it is.",
+    next: command("mv", dataDir, `${dataDir}.aside`),
+  });
+}
+
+const inTheMaking = (dataDir: string): string => `${dataDir}.recovering`;
+const tablespacesOf = (dataDir: string): string => `${dataDir}.tablespaces.recovered`;
+
+/** Removes what was not finished. */
+async function clear(dataDir: string): Promise<void> {
+  const unfinished = inTheMaking(dataDir);
+  if ((await inFolder(unfinished, () => true)) === undefined) return;
+  await stopServer(unfinished, RECOVERING, "immediate");
+  await endOrphans(unfinished, RECOVERING);
+  await removeIn(unfinished);
+  await removeIn(tablespacesOf(dataDir));
+}
+
+async function attempt<T>(
+  wish: ClusterWish,
+  base: BaseBackup,
+  timeline: number | undefined,
+  use: (superuser: Superuser) => Promise<T>,
+): Promise<RecoveredCluster<T> | undefined> {
+  const { repository, layout, owner, progress, target, dataDir } = wish;
+  const { place, pgbackrest } = repository;
+  const made = inTheMaking(dataDir);
+  await clear(dataDir);
+  for (const folder of [made, tablespacesOf(dataDir)]) await makeFolder(folder, 0o700, owner);
+  progress.step(null, `write base backup ${base.label}`);
+  await writeBase(pgbackrest, [
+    `--pg1-path=${made}`,
+    `--tablespace-map-all=${tablespacesOf(dataDir)}`,
+    `--set=${base.label}`,
+    `--process-max=${Math.max(1, wish.processors)}`,
+    ...(target ? [...targetArguments(target), "--target-action=promote"] : ["--type=default"]),
+    `--target-timeline=${timeline ?? "latest"}`,
+    "--archive-mode=off",
+  ]);
+  progress.step(null, `replay WAL up to ${target ? targetWords(target) : "its end"}`);
+  const log = path.join(place.dir, "moment.log");
+  const recovering: Recovering = { ...wish, place };
+  // What it writes is kept, and what goes on as this cluster is archived later.
+  const kept = { fsync: "on", full_page_writes: "on", wal_level: "replica" };
+  const server = await startRecovering(recovering, made, log, {
+    ...kept,
+    ...(wish.goesOn ? { archive_mode: "on" } : {}),
+  });
+  const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: made });
+  try {
+    if (await untilRecovered(recovering, server, superuser, log)) return undefined;
+    const used = await use(superuser);
+    const now = await settle(superuser);
+    const lastChange = await lastChangeIn(log);
+    progress.step(null, "shut it down");
+    await stopServer(made, RECOVERING, "fast", SHUTDOWN_TIMEOUT);
+    await giveName(dataDir);
+    return { lastChange, base: base.label, timeline: now, used };
+  } finally {
+    await server.end();
+  }
+}
+
+/** Milliseconds for the checkpoint of a shutdown. */
+const SHUTDOWN_TIMEOUT = 3_600_000;
+
+/** Takes back what was only for the recovery. @returns the timeline that it is on */
+async function settle(superuser: Superuser): Promise<number> {
+  return await superuser.use(async (session) => {
+    for (const name of OF_RECOVERY) await session.query(`ALTER SYSTEM RESET ${name}`);
+    await session.query("CHECKPOINT");
+    const [row] = await session.query("SELECT timeline_id FROM pg_control_checkpoint()");
+    return Number(row?.["timeline_id"]);
+  });
+}
+
+/** Gives it its name. */
+async function giveName(dataDir: string): Promise<void> {
+  const spaces = await inFolder(tablespacesOf(dataDir), (folder) => folder.names());
+  if (!spaces?.length) await removeIn(tablespacesOf(dataDir));
+  await removeIn(dataDir);
+  await renameIn(inTheMaking(dataDir), dataDir);
+}

@@ -1,0 +1,136 @@
+import path from "node:path";
+import * as z from "zod";
+import { archivePlaceOf } from "../archive/place.ts";
+import { backupPlaceOf } from "../backup/place.ts";
+import type { Layout } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { observeServer } from "../postgres/sql/facts.ts";
+import { Superuser } from "../postgres/sql/superuser.ts";
+import { passwordFile, type KeptPassword } from "../store/secrets.ts";
+import { readApplied, readState, stateSchema } from "../store/state.ts";
+import { now } from "../system/clock.ts";
+import { ensureDirectory, readTextIfAny, removeTree, writeFileAtomic } from "../system/files/files.ts";
+import { inFolder } from "../system/files/folder.ts";
+import { readJsonFile } from "../system/files/json-file.ts";
+
+/** Name of the folder by which a copy says what it is of. */
+export const DESCRIPTION = "odoo-pg-copy";
+
+/** What tells which base backups a repository has. Bytes of the largest that is believed. */
+const INFO_FILES = [
+  ["archive", "archive.info"],
+  ["archive", "archive.info.copy"],
+  ["backup", "backup.info"],
+  ["backup", "backup.info.copy"],
+] as const;
+const INFO_BYTES = 256 * 1024 * 1024;
+
+const PASSWORDS: readonly KeptPassword[] = ["postgres", "replicator", "odoo", "collectd", "openerp"];
+
+const descriptionSchema = z.object({
+  version: z.literal(1),
+  /** All that was there at this moment is in the copy. ISO 8601. */
+  at: z.iso.datetime(),
+  cluster: z.string(),
+  /** Where the folders lay that are in the copy. */
+  backups: z.string(),
+  /** Of any second; null where that was off. */
+  repository: z.string().nullable(),
+  /** Major version of PostgreSQL; null where nothing was started yet. */
+  major: z.number().nullable(),
+  /** On which its primary was then; null where it did not answer. */
+  timeline: z.number().nullable(),
+  /** What was applied last, and where that stood. */
+  config_file: z.string().nullable(),
+  /** The cluster's own record. */
+  state: stateSchema.nullable(),
+  passwords: z.partialRecord(z.enum(["postgres", "replicator", "odoo", "collectd", "openerp"]), z.string()),
+  /** By their names below the repository. */
+  info: z.record(z.string(), z.string()),
+});
+export type Description = z.output<typeof descriptionSchema>;
+
+/**
+ * Writes what a new host needs to know besides backups and WAL, into a folder that becomes a part of the copy. The lists of
+ * base backups are read before anything else is copied: what they name is then all there.
+ * @returns the folder
+ */
+export async function describe(config: Config, layout: Layout, name: string): Promise<string> {
+  const folder = path.join(layout.offsiteDir, name, DESCRIPTION);
+  await removeTree(folder);
+  await ensureDirectory(path.dirname(folder));
+  await ensureDirectory(folder);
+  const [applied, state] = [await readApplied(layout), await readState(layout)];
+  const place = archivePlaceOf(config, layout);
+  const isArchived = config.backup.any_second.enabled;
+  const description: Description = {
+    version: 1,
+    at: new Date(now()).toISOString(),
+    cluster: config.cluster,
+    backups: backupPlaceOf(config).dir,
+    repository: isArchived ? place.repository : null,
+    major: applied?.major ?? null,
+    timeline: (await timelineOf(config, layout, state?.primary)) ?? null,
+    config_file: applied?.config_file ?? null,
+    state: state ?? null,
+    passwords: await passwordsOf(layout),
+    info: isArchived ? await infoOf(place.repository, place.stanza) : {},
+  };
+  await writeFileAtomic(path.join(folder, FILE), `${JSON.stringify(description, undefined, 2)}\n`);
+  const text = applied?.config_file == null ? undefined : await readTextIfAny(applied.config_file);
+  if (text !== undefined) await writeFileAtomic(path.join(folder, CONFIG_FILE), text);
+  return folder;
+}
+
+const FILE = "copy.json";
+/** The configuration as it was written, for whoever makes a new host. */
+const CONFIG_FILE = "odoo-pg.yaml";
+
+async function timelineOf(
+  config: Config,
+  layout: Layout,
+  primary: string | undefined,
+): Promise<number | undefined> {
+  const node = config.nodes.find(({ name }) => name === primary);
+  if (!node) return undefined;
+  const facts = await Superuser.of(layout, node)
+    .use(observeServer, { connectTimeout: 5000 })
+    .catch(() => undefined);
+  return facts?.timeline;
+}
+
+async function passwordsOf(layout: Layout): Promise<Description["passwords"]> {
+  const found: Partial<Record<KeptPassword, string>> = {};
+  for (const role of PASSWORDS) {
+    const text = (await readTextIfAny(passwordFile(layout, role)))?.replace(/\n$/, "");
+    if (text !== undefined) found[role] = text;
+  }
+  return found;
+}
+
+async function infoOf(repository: string, stanza: string): Promise<Record<string, string>> {
+  const info: Record<string, string> = {};
+  for (const [part, name] of INFO_FILES) {
+    const folder = path.join(repository, part, stanza);
+    const text = await inFolder(folder, (opened) => opened.readText(name, INFO_BYTES));
+    if (text !== undefined) info[`${part}/${stanza}/${name}`] = text;
+  }
+  return info;
+}
+
+/** What a copy that was fetched says of itself. @throws OdooPgError backup_damaged */
+export async function readDescription(folder: string): Promise<Description> {
+  const told = {
+    code: "backup_damaged",
+    safe: "Nothing was changed.",
+    next: "Take an earlier copy.",
+  } as const;
+  const description = await readJsonFile(path.join(folder, FILE), descriptionSchema, told);
+  if (description) return description;
+  throw new OdooPgError("backup_damaged", {
+    message: "The copy does not say which cluster it is of.",
+    safe: told.safe,
+    next: told.next,
+  });
+}

@@ -1,0 +1,318 @@
+import path from "node:path";
+import * as z from "zod";
+import type { OpenRepository } from "../archive/base-backup.ts";
+import { listBases } from "../archive/pgbackrest.ts";
+import { archivePlaceOf } from "../archive/place.ts";
+import { findPgbackrest } from "../archive/program.ts";
+import { pgbackrestOf, writeConfigurations } from "../archive/setup.ts";
+import { recoverCluster } from "../archive/whole-cluster.ts";
+import { backupPlaceOf } from "../backup/place.ts";
+import { nodeLayoutOf, type NodeConfig } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { nextStep, odooPg } from "../next-step.ts";
+import { assertFilestores } from "../odoo/filestore.ts";
+import { findInstallation } from "../postgres/installation.ts";
+import type { Progress } from "../progress.ts";
+import { fillFilestores, type FilledFilestore } from "../restore/fill-filestores.ts";
+import { changeCopyStatus } from "../store/copy-status.ts";
+import { whileCopying } from "../store/copying.ts";
+import { prepareStateDirectory } from "../store/possession.ts";
+import { passwordFile } from "../store/secrets.ts";
+import { readState, writeState, type ClusterState } from "../store/state.ts";
+import { now } from "../system/clock.ts";
+import {
+  diskSpace,
+  ensureDirectory,
+  kindOf,
+  move,
+  namesIn,
+  removeTree,
+  writeFileAtomic,
+  type Owner,
+} from "../system/files/files.ts";
+import { inspectJsonFile } from "../system/files/json-file.ts";
+import { processors } from "../system/machine.ts";
+import { runOrFail } from "../system/process/process.ts";
+import { DESCRIPTION, readDescription, type Description } from "./description.ts";
+import {
+  copyBytes,
+  fetchFolder,
+  listCopies,
+  openRestic,
+  type Elsewhere,
+  type Restic,
+  type ResticOptions,
+} from "./restic.ts";
+
+export interface FetchOptions extends ResticOptions {
+  readonly config: Config;
+  /** The user that the servers run as; undefined where everything is one user. */
+  readonly serverOwner: Owner | undefined;
+  /** To whom backups belong. */
+  readonly backupOwner: Owner | undefined;
+}
+
+export interface FetchReport {
+  /** The copy has all that was there at this moment. */
+  readonly at: string;
+  /** Null where the copy has backups alone. */
+  readonly cluster: {
+    readonly lastChange: string | null;
+    readonly base: string;
+    readonly filestores: readonly FilledFilestore[];
+  } | null;
+  /** The configuration of then, for whoever has to compare. */
+  readonly configuration: string | null;
+}
+
+/** How far a fetch has come: what is done is not done again. */
+const fetchedSchema = z.object({
+  snapshot: z.string(),
+  done: z.enum(["backups", "repository", "cluster"]).array(),
+});
+type Fetched = z.output<typeof fetchedSchema>;
+
+/**
+ * Makes on an empty host what a copy elsewhere holds: the backups with their attachments, the repository of any second, and
+ * the cluster itself with everything that the copy has of its WAL. May be repeated: what was whole by then stays.
+ * @throws OdooPgError refused where there is a cluster already, or what keeps it from being made
+ */
+export async function fetchFrom(
+  elsewhere: Elsewhere,
+  options: FetchOptions,
+  progress: Progress,
+): Promise<FetchReport> {
+  const { config, layout, serverOwner } = options;
+  if (await readState(layout)) {
+    throw new OdooPgError("refused", {
+      message: `There is a cluster already: ${layout.stateDir}. A copy is fetched to where there is none.`,
+      safe: "Nothing was changed.",
+      next: "To bring back databases of it, copy its backups aside with restic, and restore them by their paths.",
+    });
+  }
+  await prepareStateDirectory(layout, serverOwner);
+  return await whileCopying(layout, elsewhere.name, options.signal, async () => {
+    const restic = await openRestic(elsewhere, options);
+    const copy = (await listCopies(restic)).findLast(({ hostname }) => hostname === config.cluster);
+    const described = copy?.paths.find((folder) => path.basename(folder) === DESCRIPTION);
+    if (!copy || described === undefined) {
+      throw new OdooPgError("refused", {
+        message: `${elsewhere.name} holds no copy of a cluster that is called "${config.cluster}".`,
+        safe: "Nothing was changed.",
+        next: 'Give "cluster" in odoo-pg.yaml the name that it had.',
+      });
+    }
+    progress.step(null, `read what the copy of ${copy.time.slice(0, 19)} holds`);
+    const here = path.join(layout.offsiteDir, "fetched");
+    await removeTree(here);
+    await fetchFolder(restic, copy.id, described, here);
+    const folder = path.join(here, described);
+    const description = await readDescription(folder);
+    const work = new Fetching(options, restic, copy.id, description, progress);
+    const report = await work.all();
+    const configuration = path.join(folder, "odoo-pg.yaml");
+    await changeCopyStatus(layout, elsewhere.name, { key_confirmed_at: new Date(now()).toISOString() });
+    return { ...report, configuration: (await kindOf(configuration)) === "file" ? configuration : null };
+  });
+}
+
+class Fetching {
+  readonly #options: FetchOptions;
+  readonly #restic: Restic;
+  readonly #description: Description;
+  readonly #progress: Progress;
+  readonly #snapshot: string;
+  #fetched: Fetched;
+
+  constructor(
+    options: FetchOptions,
+    restic: Restic,
+    snapshot: string,
+    description: Description,
+    progress: Progress,
+  ) {
+    this.#options = options;
+    this.#restic = restic;
+    this.#snapshot = snapshot;
+    this.#description = description;
+    this.#progress = progress;
+    this.#fetched = { snapshot, done: [] };
+  }
+
+  get #recordFile(): string {
+    return path.join(this.#options.layout.offsiteDir, "fetched.record");
+  }
+
+  async all(): Promise<Omit<FetchReport, "configuration">> {
+    const { config, layout, backupOwner, serverOwner } = this.#options;
+    const { at, backups, repository, state, passwords } = this.#description;
+    const before = await inspectJsonFile(this.#recordFile, fetchedSchema);
+    if (before?.ok === true && before.value.snapshot === this.#snapshot) this.#fetched = before.value;
+    const [dir, place] = [backupPlaceOf(config).dir, archivePlaceOf(config, layout)];
+    const whole = repository !== null && state !== null;
+    if (whole) await this.#requireFit();
+    await this.#requireRoom(dir);
+    await this.#folder("backups", backups, dir, backupOwner);
+    if (whole) await this.#folder("repository", repository, place.repository, serverOwner);
+    for (const [role, password] of Object.entries(passwords))
+      await writeFileAtomic(passwordFile(layout, roleOf(role)), `${password}\n`);
+    const cluster = whole ? await this.#cluster(state) : null;
+    return { at, cluster };
+  }
+
+  /** @throws OdooPgError config_invalid, where another configuration is needed */
+  async #requireFit(): Promise<void> {
+    const { config, searchPath, install } = this.#options;
+    // Odoo's user writes there: who that is, only its owner says.
+    if (config.odoo.filestore !== undefined) await assertFilestores(config.odoo.filestore);
+    const { major } = this.#description;
+    if (!config.backup.any_second.enabled) {
+      throw new OdooPgError("config_invalid", {
+        message: "The copy holds the repository of any second, and the configuration has it off.",
+        safe: "Nothing was changed.",
+        next: 'Write "any_second: { enabled: true }" below "backup" in odoo-pg.yaml, then the same command again.',
+      });
+    }
+    const installation = await findInstallation(config.postgres, { searchPath, install });
+    if (major === null || installation.major === major) return;
+    throw new OdooPgError("postgres_missing", {
+      message: `The cluster was one of PostgreSQL ${major}; what is here is ${installation.major}.`,
+      safe: "Nothing was changed.",
+      next: install({ apt: `postgresql-${major}`, brew: `postgresql@${major}` }),
+    });
+  }
+
+  /** @throws OdooPgError disk_full before anything is fetched */
+  async #requireRoom(dir: string): Promise<void> {
+    if (this.#fetched.done.length) return;
+    const [needed, { freeBytes }] = [await copyBytes(this.#restic, this.#snapshot), await diskSpace(dir)];
+    if (needed <= freeBytes) return;
+    throw new OdooPgError("disk_full", {
+      message: `The copy holds ${needed} bytes, and the disk of ${dir} has ${freeBytes} left.`,
+      safe: "Nothing was changed.",
+      next: 'Let "backup.dir" and "backup.any_second.repository" lie on larger disks.',
+    });
+  }
+
+  async #folder(
+    step: "backups" | "repository",
+    from: string,
+    to: string,
+    owner: Owner | undefined,
+  ): Promise<void> {
+    if (this.#fetched.done.includes(step)) return;
+    if ((await namesIn(to)).length) {
+      throw new OdooPgError("refused", {
+        message: `${to} is not empty.`,
+        safe: "It was left as it is.",
+        next: nextStep`Move it away, then: ${odooPg("backup", "fetch")}`,
+      });
+    }
+    this.#progress.step(
+      null,
+      `fetch the ${step === "backups" ? "backups and attachments" : "base backups and WAL"}`,
+    );
+    const into = `${to}.fetched`;
+    await removeTree(into);
+    await ensureDirectory(into);
+    await fetchFolder(this.#restic, this.#snapshot, from, into);
+    const found = path.join(into, from);
+    // Nothing of it was there, such as no backup yet.
+    if ((await kindOf(found)) !== "directory") await ensureDirectory(found);
+    if (step === "repository") await this.#putInfo(found);
+    // It has the numbers of users of another host.
+    if (owner) await runOrFail("chown", ["-R", "-h", `${owner.uid}:${owner.gid}`, found], { timeout: 0 });
+    await removeTree(to);
+    await move(found, to);
+    await removeTree(into);
+    await this.#done(step);
+  }
+
+  /** Which base backups there are, as of before they were copied: what came later may not be whole. */
+  async #putInfo(repository: string): Promise<void> {
+    for (const [name, text] of Object.entries(this.#description.info))
+      await writeFileAtomic(path.join(repository, safeName(name)), text, { mode: 0o640 });
+  }
+
+  async #done(step: Fetched["done"][number]): Promise<void> {
+    this.#fetched = { ...this.#fetched, done: [...this.#fetched.done, step] };
+    await writeFileAtomic(this.#recordFile, JSON.stringify(this.#fetched));
+  }
+
+  async #cluster(state: ClusterState): Promise<NonNullable<FetchReport["cluster"]>> {
+    const { config, layout, serverOwner: owner, searchPath, install, signal } = this.#options;
+    const node = config.nodes.find(({ name }) => name === state.primary) ?? config.nodes[0];
+    if (!node) throw new Error("a configuration has a node");
+    const installation = await findInstallation(config.postgres, { searchPath, install });
+    const repository = await this.#open(state, node, installation.major);
+    const bases = (await listBases(repository.pgbackrest, repository.systemIdentifier)).toReversed();
+    const { dataDir } = nodeLayoutOf(layout, node);
+    const known =
+      this.#description.timeline ??
+      state.history.findLast(({ timeline }) => timeline !== null)?.timeline ??
+      undefined;
+    const recovered = await recoverCluster(
+      {
+        repository,
+        layout,
+        owner,
+        installation,
+        target: undefined,
+        bases,
+        timelines: known === undefined ? [undefined] : [known, undefined],
+        dataDir,
+        goesOn: true,
+        preloaded: "",
+        processors: processors(),
+        progress: this.#progress,
+        signal,
+      },
+      async (superuser) => await fillFilestores(config, backupPlaceOf(config), superuser, this.#progress),
+    );
+    const { base, timeline, used: filestores } = recovered;
+    // Last of all: by it the next `up` knows whose primary that is.
+    await writeState(layout, {
+      ...state,
+      primary: node.name,
+      removed: [],
+      stopped: undefined,
+      history: [
+        ...state.history,
+        {
+          at: new Date(now()).toISOString(),
+          kind: "promote",
+          from: state.primary,
+          to: node.name,
+          why: `fetched from a copy of ${this.#description.at}`,
+          timeline,
+          writes_paused_ms: null,
+        },
+      ],
+    });
+    return { lastChange: recovered.lastChange ?? null, base, filestores };
+  }
+
+  async #open(state: ClusterState, node: NodeConfig, major: number): Promise<OpenRepository> {
+    const { config, layout, serverOwner: owner, searchPath, install, signal } = this.#options;
+    const place = archivePlaceOf(config, layout);
+    const program = await findPgbackrest(major, { searchPath, install });
+    await writeConfigurations(config, layout, place, { owner, processors: processors() });
+    return {
+      place,
+      pgbackrest: pgbackrestOf(program, place, node, owner, signal),
+      systemIdentifier: state.system_identifier ?? "",
+    };
+  }
+}
+
+/** @throws Error for what would lead elsewhere */
+function safeName(name: string): string {
+  if (/^(?:archive|backup)\/[A-Za-z0-9_-]+\/[a-z.]+$/.test(name)) return name;
+  throw new Error(`not the name of a list of base backups: ${JSON.stringify(name)}`);
+}
+
+function roleOf(role: string): "postgres" | "replicator" | "odoo" | "collectd" | "openerp" {
+  if (role === "replicator" || role === "odoo" || role === "collectd" || role === "openerp") return role;
+  return "postgres";
+}

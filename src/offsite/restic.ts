@@ -1,0 +1,270 @@
+import path from "node:path";
+import * as z from "zod";
+import type { Layout } from "../config/layout.ts";
+import type { Config } from "../config/schema.ts";
+import { OdooPgError } from "../errors.ts";
+import { command } from "../next-step.ts";
+import { ensureDirectory, isExecutable, permissionsOf, readTextIfAny } from "../system/files/files.ts";
+import { parseJson } from "../system/files/json-file.ts";
+import type { Install } from "../system/install.ts";
+import { currentUser, type Machine } from "../system/machine.ts";
+import { run, type Ran } from "../system/process/process.ts";
+import { programFailure } from "../system/process/child.ts";
+import { programPlaces } from "../system/program-places.ts";
+
+/** A place elsewhere, as the configuration has it. */
+export type Elsewhere = Config["backup"]["offsite"][number];
+
+/** The first version of which all is used: `--keep-within-daily` and its like. Source: its changelog, 0.12. */
+const NEEDED = 12;
+
+/** Milliseconds for what only reads and writes a few small objects. */
+const SHORT = 300_000;
+
+/** Milliseconds for a whole copy: one that hangs that long is begun again, and goes on where it was. */
+const LONG = 24 * 3_600_000;
+
+/** Restic, as it reaches one repository. */
+export interface Restic {
+  readonly program: string;
+  /** All that it is told, secrets too: nothing of it stands in its arguments. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface ResticOptions {
+  readonly layout: Layout;
+  readonly machine: Machine;
+  readonly searchPath: string;
+  readonly install: Install;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws OdooPgError program_missing, config_invalid for a file of secrets that is not there or that others may read */
+export async function openRestic(
+  { repository, passphrase_file, environment_file }: Elsewhere,
+  { layout, machine, searchPath, install, signal }: ResticOptions,
+): Promise<Restic> {
+  const program = await findRestic(searchPath, install);
+  await readSecret(passphrase_file, "openssl rand -base64 33");
+  const given =
+    environment_file === undefined
+      ? {}
+      : readEnvironment(environment_file, await readSecret(environment_file));
+  const cache = path.join(layout.offsiteDir, "cache");
+  await ensureDirectory(layout.offsiteDir);
+  return {
+    program,
+    signal,
+    environment: {
+      HOME: machine.home,
+      ...given,
+      // An address may hold a password.
+      RESTIC_REPOSITORY: repository,
+      RESTIC_PASSWORD_FILE: passphrase_file,
+      RESTIC_CACHE_DIR: cache,
+    },
+  };
+}
+
+async function findRestic(searchPath: string, install: Install): Promise<string> {
+  let found = "";
+  for (const candidate of programPlaces("restic", searchPath)) {
+    if (!(await isExecutable(candidate))) continue;
+    const said = await run(candidate, ["version"], { timeout: 5000 }).catch(() => undefined);
+    const [, major, minor] = /^restic (\d+)\.(\d+)/m.exec(said?.stdout ?? "") ?? [];
+    if (Number(major) > 0 || Number(minor) >= NEEDED) return candidate;
+    if (minor !== undefined) found = `; found: ${major}.${minor} at ${candidate}`;
+  }
+  throw new OdooPgError("program_missing", {
+    message: `Copies elsewhere need restic 0.${NEEDED} or later, and there is none${found}.`,
+    safe: "Nothing was changed.",
+    next: install({ apt: "restic", brew: "restic" }),
+  });
+}
+
+/** A file that nobody else may read. @param made by what a new one can be made */
+export async function readSecret(file: string, made?: string): Promise<string> {
+  const permissions = await permissionsOf(file);
+  if (!permissions) {
+    throw new OdooPgError("config_invalid", {
+      message: `There is no file ${file}.`,
+      safe: "Nothing was changed.",
+      next: made === undefined ? "Write it, with mode 0600." : `(umask 077; ${made} > ${file})`,
+    });
+  }
+  const { uid, name = String(uid) } = currentUser();
+  if (permissions.owner.uid !== uid) {
+    throw new OdooPgError("config_invalid", {
+      message: `${file} belongs to another user, who could change what odoo-pg does by it.`,
+      safe: "Nothing was changed.",
+      next: command("chown", name, file),
+    });
+  }
+  if ((permissions.mode & 0o077) !== 0) {
+    throw new OdooPgError("config_invalid", {
+      message: `${file} holds secrets, and others may read it.`,
+      safe: "Nothing was changed.",
+      next: command("chmod", "600", file),
+    });
+  }
+  const text = (await readTextIfAny(file)) ?? "";
+  if (text.trim() !== "") return text;
+  throw new OdooPgError("config_invalid", {
+    message: `${file} is empty.`,
+    safe: "Nothing was changed.",
+    next: `(umask 077; ${made ?? "your editor"} > ${file})`,
+  });
+}
+
+/** Lines of KEY=VALUE; those that are empty or begin with # say nothing. */
+function readEnvironment(file: string, text: string): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (/^\s*(?:#.*)?$/.test(line)) continue;
+    const [, name, value = ""] = /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
+    if (name === undefined) {
+      throw new OdooPgError("config_invalid", {
+        message: `Line ${index + 1} of ${file} is not KEY=VALUE.`,
+        safe: "Nothing was changed.",
+      });
+    }
+    environment[name] = value.replace(/^(["'])(.*)\1$/, "$2");
+  }
+  return environment;
+}
+
+async function call(
+  { program, environment, signal }: Restic,
+  args: readonly string[],
+  timeout: number,
+): Promise<Ran> {
+  return await run(program, args, { environment, signal, timeout });
+}
+
+async function callOrFail(restic: Restic, args: readonly string[], timeout: number): Promise<Ran> {
+  const ran = await call(restic, args, timeout);
+  if (ran.exitCode === 0) return ran;
+  throw failureOf(restic, ran);
+}
+
+function failureOf({ program }: Restic, { exitCode, stderr, stdout }: Ran): OdooPgError {
+  return programFailure(program, `failed (exit status ${exitCode})`, stderr.trim() || stdout);
+}
+
+/** Makes the repository where there is none yet. @throws OdooPgError why it cannot be used, such as another passphrase */
+export async function ensureRepository(restic: Restic): Promise<void> {
+  const found = await call(restic, ["cat", "config", "--quiet"], SHORT);
+  if (found.exitCode === 0) return;
+  // One that is there already is never made anew: then this fails too, and the first words say why.
+  const made = await call(restic, ["init", "--quiet"], SHORT);
+  if (made.exitCode !== 0) throw failureOf(restic, found);
+}
+
+const summarySchema = z.object({
+  message_type: z.literal("summary"),
+  data_added: z.number(),
+  snapshot_id: z.string(),
+});
+
+/** Exit status where something could not be read: mostly a file that went meanwhile. */
+const INCOMPLETE = 3;
+
+/** Copies folders as one snapshot. @returns undefined where something vanished meanwhile */
+export async function copyFolders(
+  restic: Restic,
+  folders: readonly string[],
+  options: { readonly cluster: string; readonly excludes: readonly string[] },
+): Promise<{ readonly snapshot: string; readonly addedBytes: number } | undefined> {
+  const ran = await call(
+    restic,
+    [
+      "backup",
+      "--json",
+      "--quiet",
+      `--host=${options.cluster}`,
+      `--tag=${TAG}`,
+      ...options.excludes.map((pattern) => `--exclude=${pattern}`),
+      "--",
+      ...folders,
+    ],
+    LONG,
+  );
+  if (ran.exitCode === INCOMPLETE) return undefined;
+  if (ran.exitCode !== 0) throw failureOf(restic, ran);
+  for (const line of ran.stdout.split("\n").toReversed()) {
+    const summary = parseJson(line, summarySchema);
+    if (summary.ok) return { snapshot: summary.value.snapshot_id, addedBytes: summary.value.data_added };
+  }
+  throw new OdooPgError("command_failed", { message: `${restic.program} backup does not say what it made.` });
+}
+
+/** By which our snapshots are told from others in the repository. */
+const TAG = "odoo-pg";
+
+/** How long older copies are kept: what they hold besides is removed here by nobody, however old it is there. */
+const KEPT = [
+  "--keep-last=12",
+  "--keep-within-hourly=2d",
+  "--keep-within-daily=14d",
+  "--keep-within-weekly=3m",
+  "--keep-within-monthly=2y",
+];
+
+/** Removes older copies, and what only they had. */
+export async function tidyRepository(restic: Restic, cluster: string): Promise<void> {
+  // What a killed one has left would keep us out for ever. Those that are at work keep theirs.
+  await callOrFail(restic, ["unlock", "--quiet"], SHORT);
+  await callOrFail(
+    restic,
+    ["forget", "--quiet", `--host=${cluster}`, `--tag=${TAG}`, "--group-by=host", ...KEPT, "--prune"],
+    LONG,
+  );
+}
+
+const snapshotsSchema = z.array(
+  z.object({
+    id: z.string().regex(/^[0-9a-f]{8,64}$/),
+    time: z.string(),
+    hostname: z.string(),
+    paths: z.array(z.string()),
+  }),
+);
+export type Snapshot = z.output<typeof snapshotsSchema>[number];
+
+/** The copies of a repository, the oldest first. */
+export async function listCopies(restic: Restic): Promise<Snapshot[]> {
+  const { stdout } = await callOrFail(restic, ["snapshots", "--json", `--tag=${TAG}`], SHORT);
+  const parsed = parseJson(stdout, snapshotsSchema);
+  if (!parsed.ok)
+    throw new OdooPgError("command_failed", {
+      message: `${restic.program} snapshots does not say what there is: ${parsed.problem}.`,
+    });
+  return parsed.value.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time));
+}
+
+/** Writes a folder of a copy, under its whole path, into a folder. Every file is checked against its checksum. */
+export async function fetchFolder(
+  restic: Restic,
+  snapshot: string,
+  folder: string,
+  into: string,
+): Promise<void> {
+  await callOrFail(
+    restic,
+    ["restore", snapshot, "--quiet", `--target=${into}`, `--include=${escapePattern(folder)}`],
+    LONG,
+  );
+}
+
+/** Bytes of all files of a copy. */
+export async function copyBytes(restic: Restic, snapshot: string): Promise<number> {
+  const { stdout } = await callOrFail(restic, ["stats", "--json", "--mode=restore-size", snapshot], LONG);
+  const parsed = parseJson(stdout, z.object({ total_size: z.number() }));
+  return parsed.ok ? parsed.value.total_size : 0;
+}
+
+/** A path as restic's patterns take it literally (filepath.Match of Go). */
+function escapePattern(text: string): string {
+  return text.replaceAll(/[\\*?[\]]/g, "\\$&");
+}

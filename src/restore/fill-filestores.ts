@@ -1,0 +1,99 @@
+import path from "node:path";
+import { databasesToBackUp } from "../backup/databases.ts";
+import { isSafeStoreFname } from "../backup/filestore-list.ts";
+import type { BackupPlace } from "../backup/place.ts";
+import { filesOfPrefix } from "../backup/pool.ts";
+import { isOdooDatabase } from "../backup/read-contents.ts";
+import type { Config } from "../config/schema.ts";
+import { assertFilestores, filestoreOf, storeFnames } from "../odoo/filestore.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Progress } from "../progress.ts";
+import { kindOf } from "../system/files/files.ts";
+import { FilestoreReader } from "../system/files/filestore-reader.ts";
+import { NewFilestore } from "./attachments.ts";
+
+/** What a database's filestore got. */
+export interface FilledFilestore {
+  readonly database: string;
+  /** Files that it names, and those that are nowhere: how many, and the first names. */
+  readonly files: number;
+  readonly missing: { readonly count: number; readonly first: readonly string[] };
+}
+
+/** Names of missing files that are told. */
+const TOLD = 20;
+
+/**
+ * Makes the filestore of each database of a cluster that was recovered, from the pool of the backups. One that is there is
+ * left as it is, and looked through.
+ */
+export async function fillFilestores(
+  config: Config,
+  place: BackupPlace,
+  superuser: Superuser,
+  progress: Progress,
+): Promise<FilledFilestore[]> {
+  const { filestore } = config.odoo;
+  if (filestore === undefined) return [];
+  await assertFilestores(filestore);
+  const filled: FilledFilestore[] = [];
+  for (const { name } of await databasesToBackUp(superuser, undefined)) {
+    const folder = filestoreOf(filestore, name);
+    if (folder === undefined) continue;
+    progress.step(name, "attachments");
+    const found = await fillOne(place, superuser.in(name), folder);
+    if (found) filled.push({ database: name, ...found });
+  }
+  return filled;
+}
+
+async function fillOne(
+  place: BackupPlace,
+  database: Superuser,
+  folder: string,
+): Promise<Omit<FilledFilestore, "database"> | undefined> {
+  return await database.use(async (session) => {
+    if (!(await isOdooDatabase(session))) return undefined;
+    const isThere = (await kindOf(folder)) !== undefined;
+    const present = isThere ? new FilestoreReader(folder) : undefined;
+    const made = isThere ? undefined : new NewFilestore(folder);
+    const missing: string[] = [];
+    let [files, count] = [0, 0];
+    const pooled = poolBytes(place);
+    try {
+      for await (const names of storeFnames(session)) {
+        for (const storeFname of names) {
+          files += 1;
+          const sha1 = path.posix.basename(storeFname);
+          const bytes = isSafeStoreFname(storeFname) ? pooled(sha1) : undefined;
+          if (present?.bytes(storeFname) !== undefined) continue;
+          if (made && bytes !== undefined) await made.addFromPool(place, { sha1, bytes, storeFname });
+          else {
+            count += 1;
+            if (missing.length < TOLD) missing.push(storeFname);
+          }
+        }
+      }
+      await made?.finish();
+      made?.close();
+    } catch (error) {
+      await made?.discard();
+      throw error;
+    } finally {
+      present?.close();
+    }
+    return { files, missing: { count, first: missing } };
+  });
+}
+
+/** Looks up the bytes of files of the pool: cheap while they come in the order of their names. */
+function poolBytes(place: BackupPlace): (sha1: string) => number | undefined {
+  let of = "";
+  let files: ReadonlyMap<string, number> = new Map();
+  return (sha1) => {
+    const prefix = sha1.slice(0, 2);
+    if (prefix !== of) files = /^[0-9a-f]{2}$/.test(prefix) ? filesOfPrefix(place, prefix) : new Map();
+    of = prefix;
+    return files.get(sha1);
+  };
+}
