@@ -57,7 +57,7 @@ const LAYERS = {
   alarms: ["system", "model", "config", "cluster", "postgres", "members", "events"],
   metrics: ["system", "model", "config", "cluster", "postgres", "odoo", "members", "observe"],
   // doctor and tune.
-  advice: ["system", "model", "config", "cluster", "postgres", "store", "observe", "backup"],
+  advice: ["system", "model", "config", "cluster", "postgres", "odoo", "store", "observe", "backup"],
   // The page, its server and its access.
   console: [
     "system",

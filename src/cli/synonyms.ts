@@ -80,6 +80,7 @@ export const SYNONYMS: Readonly<Record<string, Readonly<Record<string, string>>>
     optimize: "tune",
     docker: "compose",
     service: "systemd",
+    migrate: "adopt",
   },
   backup: {
     ls: "list",

@@ -18,6 +18,7 @@ export const EVENT_KINDS = [
   "rename",
   "drop",
   "session_ended",
+  "fix",
   "alarm_began",
   "alarm_ended",
   "job",

@@ -5,6 +5,9 @@ import type { Finding } from "../../src/advice/doctor/findings.ts";
 import type { ThrowawayCluster } from "../support/cluster.ts";
 import { runProgram } from "../support/program.ts";
 
+/** Characters of three lines of 80 columns: so much is a message, and so much a next step, whatever was planted. */
+const THREE_LINES = 240;
+
 /** What `doctor --json` says, checked against its schema; its exit status fits. */
 export async function examine(
   cluster: ThrowawayCluster,
@@ -13,6 +16,11 @@ export async function examine(
   const { exitCode, stdout, stderr } = await cluster.run(["doctor", "--json", ...args]);
   expect(stderr).toBe("");
   const document = doctorDocumentSchema.parse(JSON.parse(stdout));
+  for (const { code, message, next } of document.findings) {
+    expect([code, message.length <= THREE_LINES, message]).toEqual([code, true, message]);
+    const step = next.replaceAll(/ --config \S+/g, "");
+    expect([code, step.length <= THREE_LINES, step]).toEqual([code, true, step]);
+  }
   expect(exitCode).toBe(document.nodes.length === 0 ? 69 : document.worst === "critical" ? 1 : 0);
   return document;
 }

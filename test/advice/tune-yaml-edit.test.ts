@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
 import { changedLines } from "../../src/advice/tune/line-diff.ts";
-import { withParameters } from "../../src/advice/tune/yaml-edit.ts";
+import { withValues } from "../../src/advice/tune/yaml-edit.ts";
 import { exampleFile } from "../../src/config/example.ts";
 
 const wanted = new Map([
@@ -20,6 +20,10 @@ function readBack(text: string): { parameters: Record<string, unknown>; rest: un
   const { postgres, ...others } = documentSchema.parse(parse(text) ?? {});
   const { parameters, ...section } = postgres ?? {};
   return { parameters: parameters ?? {}, rest: { ...others, section } };
+}
+
+function withParameters(text: string, parameters: ReadonlyMap<string, string>): string | undefined {
+  return withValues(text, ["postgres", "parameters"], parameters);
 }
 
 /** The text with the parameters; that it reads back as what it should is checked here for every test. */
@@ -149,4 +153,35 @@ test("the difference of two texts is their changed lines, in order", () => {
   expect(changedLines("a\nb\nc\n", "a\nB\nc\nd\n")).toEqual(["- b", "+ B", "+ d"]);
   expect(changedLines("", "a\n")).toEqual(["+ a"]);
   expect(changedLines("a\n", "a\n")).toEqual([]);
+});
+
+describe("values are put into another section", () => {
+  const odoo = new Map([
+    ["filestore", "/srv/odoo/filestore"],
+    ["addons_path", '["/opt/a, b", /opt/c]'],
+  ]);
+
+  test.each([
+    ["", 'odoo:\n  filestore: /srv/odoo/filestore\n  addons_path: ["/opt/a, b", /opt/c]\n'],
+    [
+      "odoo:\n    role: odoo18 # ours\n    addons_path: [ /old ]\nnodes: []\n",
+      'odoo:\n    role: odoo18 # ours\n    addons_path: ["/opt/a, b", /opt/c]\n    filestore: /srv/odoo/filestore\nnodes: []\n',
+    ],
+    [
+      "odoo: { role: odoo18 }\n",
+      'odoo: { role: odoo18, filestore: /srv/odoo/filestore, addons_path: ["/opt/a, b", /opt/c] }\n',
+    ],
+  ])("of %j", (text, expected) => {
+    expect(withValues(text, ["odoo"], odoo)).toBe(expected);
+  });
+
+  test("a list over several lines is left to its owner", () => {
+    expect(withValues("odoo:\n  addons_path:\n    - /old\n", ["odoo"], odoo)).toBeUndefined();
+  });
+
+  test("a text in quotes, even an empty one, is replaced", () => {
+    expect(withValues('odoo:\n  filestore: ""\n', ["odoo"], new Map([["filestore", "/srv"]]))).toBe(
+      "odoo:\n  filestore: /srv\n",
+    );
+  });
 });

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -261,6 +261,10 @@ const ROWS: readonly Tried[] = [
   row("status"),
   row("status", ["--json"]),
   row("doctor", [], MAY_BE_REFUSED),
+  row("doctor", ["--fix", "unaccent_index_missing"], MAY_BE_REFUSED),
+  row("doctor", ["--fix", "objects_owner_wrong"], MAY_BE_REFUSED),
+  row("doctor", ["--fix", "tables_not_vacuumed"], MAY_BE_REFUSED),
+  row("doctor", ["--fix", "extension_missing"], MAY_BE_REFUSED),
   row("tune", []),
   row("db list"),
   row("db list", ["--json"]),
@@ -275,6 +279,10 @@ const ROWS: readonly Tried[] = [
   row("role drop", ["newcomer", "--confirm", "newcomer"]),
   row("up"),
   row("odoo-conf"),
+  row("adopt", () => {
+    writeFileSync(join(cluster.folder, "odoo.conf"), `[options]\ndata_dir = ${cluster.folder}\n`);
+    return [join(cluster.folder, "odoo.conf")];
+  }),
   row("psql", ["pg1", "--", "-XAtc", "SELECT 1"]),
   row("backup create", ["--all"]),
   row("backup list"),

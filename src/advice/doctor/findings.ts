@@ -1,4 +1,4 @@
-import { asStep, type NextText } from "../../next-step.ts";
+import { asStep, odooPg, type NextText } from "../../next-step.ts";
 import { nextStepSchema } from "../../next-step-schema.ts";
 import * as z from "zod";
 import { isFindingCode, troubleOf, type FindingCode } from "../../model/troubles/troubles.ts";
@@ -6,6 +6,16 @@ import { isFindingCode, troubleOf, type FindingCode } from "../../model/troubles
 /** Figures by name; the end of a name tells the unit: `_bytes`, `_seconds`, `_ratio` (0 to 1). */
 const figuresSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 export type Figures = z.output<typeof figuresSchema>;
+
+/** Statements of the superuser that put a finding right: nothing goes by them that cannot be had again. */
+const fixSchema = z.strictObject({
+  node: z.string(),
+  /** Null where it is no matter in which. */
+  database: z.string().nullable(),
+  /** Each is run by itself. */
+  statements: z.string().array(),
+});
+export type Fix = z.output<typeof fixSchema>;
 
 export const findingSchema = z.strictObject({
   code: z.string().refine(isFindingCode),
@@ -21,12 +31,19 @@ export const findingSchema = z.strictObject({
   next: z.string().min(1),
   /** The same by its parts: words as text, commands by program and arguments. */
   next_step: nextStepSchema,
+  /** What `doctor --fix CODE` runs; absent where a person has to decide. */
+  fix: fixSchema.optional(),
 });
 /** A finding as documents hold it. */
 export type Finding = z.output<typeof findingSchema>;
 
 /** A finding as it is made: nobody has said yet by which configuration its commands meet the cluster. */
 export type FoundFinding = Omit<Finding, "next">;
+
+/** What a person does, or what `doctor --fix` does. */
+export type Remedy =
+  | { readonly next: NextText; readonly fix?: undefined }
+  | { readonly fix: Fix; readonly next?: undefined };
 
 export function finding(
   code: FindingCode,
@@ -35,8 +52,7 @@ export function finding(
     readonly database?: string;
     readonly message: string;
     readonly evidence: Figures;
-    readonly next: NextText;
-  },
+  } & Remedy,
 ): FoundFinding {
   return {
     code,
@@ -45,6 +61,7 @@ export function finding(
     database: found.database ?? null,
     message: found.message,
     evidence: found.evidence,
-    next_step: asStep(found.next),
+    next_step: asStep(found.next ?? odooPg("doctor", "--fix", code)),
+    ...(found.fix && { fix: found.fix }),
   };
 }

@@ -1,7 +1,8 @@
 import path from "node:path";
-import { nextStep, odooPg, type Command, type NextText } from "../../next-step.ts";
+import { nextStep, odooPg, type Command } from "../../next-step.ts";
 import { conninfo } from "../../postgres/sql/quoting.ts";
 import { settingOf, type Server } from "./evidence.ts";
+import type { Remedy } from "./findings.ts";
 
 /** Statements as superuser on a node, in a database. */
 export function psqlOn(node: string, statements: readonly string[], database?: string): Command {
@@ -14,12 +15,20 @@ export function psqlOn(node: string, statements: readonly string[], database?: s
   );
 }
 
+/** Statements that `doctor --fix` runs. On a server that is not ours they are for whoever has it. */
+export function fixOn(node: string, statements: readonly string[], database?: string): Remedy {
+  if (node === "write") return { next: psqlOn(node, statements, database) };
+  return { fix: { node, database: database ?? null, statements: [...statements] } };
+}
+
 /** What brings a setting back to what odoo-pg or PostgreSQL chooses, wherever it was set. */
-export function unset(server: Server, name: string): NextText {
+export function unset(server: Server, name: string): Remedy {
   const file = server.settings.seen ? server.settings.value.get(name)?.file : undefined;
   if (file === undefined || file === null || path.basename(file) === "postgresql.auto.conf")
-    return psqlOn(server.name, [`ALTER SYSTEM RESET ${name}`, "SELECT pg_reload_conf()"]);
-  return nextStep`take ${name} out of postgres.parameters, or choose a better value, then: ${odooPg("up")}`;
+    return fixOn(server.name, [`ALTER SYSTEM RESET ${name}`, "SELECT pg_reload_conf()"]);
+  return {
+    next: nextStep`take ${name} out of postgres.parameters, or choose a better value, then: ${odooPg("up")}`,
+  };
 }
 
 /** psql reads a name that holds `=`, or looks like an address, as a connection string (manual of psql, dbname). */

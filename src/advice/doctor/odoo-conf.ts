@@ -1,9 +1,7 @@
 import { nextStep, odooPg } from "../../next-step.ts";
 import * as z from "zod";
 import { OdooPgError } from "../../errors.ts";
-
-/** Odoo writes what is not set as False or None (odoo/tools/config.py). */
-const UNSET = new Set(["", "false", "none"]);
+import { isUnset, readConf } from "../../odoo/read-conf.ts";
 
 const whole = (least: number, most: number) =>
   z
@@ -44,55 +42,19 @@ export interface OdooConf {
 }
 
 /**
- * Reads odoo.conf as Odoo does (Python's RawConfigParser): sections, `=` or `:`, `#` and `;` at the start of a line,
- * lines that go on by being indented, names in any case; what stands twice is a mistake.
+ * The options of odoo.conf that doctor looks at.
  * @throws OdooPgError config_invalid, without any value of the file in it: it holds passwords.
  */
 export function readOdooConf(file: string, content: string): OdooConf {
-  const written = [...sectionOf(file, content)].filter(([, value]) => !UNSET.has(value.toLowerCase()));
+  const read = readConf(content);
+  if (!read.ok) throw invalid(file, read.problem);
+  const written = [...read.options].filter(([, value]) => !isUnset(value));
   const parsed = optionsSchema.safeParse(Object.fromEntries(written));
   if (parsed.success) return { file, options: parsed.data };
   throw invalid(
     file,
     parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "),
   );
-}
-
-function sectionOf(file: string, content: string): Map<string, string> {
-  const options = new Map<string, string>();
-  const sections = new Set<string>();
-  let section: string | undefined;
-  let last: string | undefined;
-  for (const [index, line] of content
-    .replace(/^\uFEFF/, "")
-    .split(/\r\n|\r|\n/)
-    .entries()) {
-    const at = `line ${index + 1}`;
-    const trimmed = line.trim();
-    if (trimmed === "" || trimmed.startsWith("#") || trimmed.startsWith(";")) continue;
-    if (/^\s/.test(line) && last !== undefined) {
-      if (section === "options") options.set(last, `${options.get(last) ?? ""}\n${trimmed}`);
-      continue;
-    }
-    const header = /^\[([^\]]+)\]/.exec(trimmed)?.[1];
-    if (header !== undefined) {
-      if (sections.has(header)) throw invalid(file, `${at}: section [${header}] stands twice`);
-      sections.add(header);
-      section = header;
-      last = undefined;
-      continue;
-    }
-    const [, name, value] = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(trimmed) ?? [];
-    if (name === undefined || value === undefined)
-      throw invalid(file, `${at} is neither a section, an option (NAME = VALUE) nor a comment`);
-    if (section === undefined) throw invalid(file, `${at}: an option stands before [options]`);
-    last = name.toLowerCase();
-    if (section !== "options") continue;
-    if (options.has(last)) throw invalid(file, `${at}: ${last} stands twice`);
-    options.set(last, value);
-  }
-  if (!sections.has("options")) throw invalid(file, "there is no section [options]");
-  return options;
 }
 
 function invalid(file: string, problem: string): OdooPgError {

@@ -1,4 +1,4 @@
-import { isMap, isScalar, parseDocument, type Pair, type ParsedNode, type YAMLMap } from "yaml";
+import { isMap, isScalar, isSeq, parseDocument, type Pair, type ParsedNode, type YAMLMap } from "yaml";
 
 /** A place in the text, and what comes there instead of what is there now. */
 interface Edit {
@@ -10,70 +10,84 @@ interface Edit {
 /** Columns by which what is new is further in than its section. */
 const STEP = "  ";
 
+/** Keys and what they are set to, as YAML on one line. */
+type Entries = readonly (readonly [string, string])[];
+
 /**
- * The text of odoo-pg.yaml with parameters set; undefined where it has a form that is not edited, so that the user has to
- * do it.
+ * The text of odoo-pg.yaml with values set in a section of it, which is made where it is not there; undefined where the
+ * text has a form that is not edited, so that the user has to do it. Nothing else changes, not even a blank or a comment.
+ * Who calls it reads the result again and compares.
+ * @param values by their keys, written as YAML on one line
  */
-export function withParameters(text: string, parameters: ReadonlyMap<string, string>): string | undefined {
-  const edited = edit(text, parameters);
+export function withValues(
+  text: string,
+  section: readonly string[],
+  values: ReadonlyMap<string, string>,
+): string | undefined {
+  const edited = edit(text, section, [...values]);
   return edited !== undefined && parseDocument(edited).errors.length === 0 ? edited : undefined;
 }
 
-/**
- * Puts parameters into the text of odoo-pg.yaml below `postgres.parameters`. Nothing else changes, not even a blank or
- * a comment. Values are such as need no quotes in YAML. Undefined where the text has a form that this cannot edit; who
- * calls it reads the result again and compares.
- */
-function edit(text: string, parameters: ReadonlyMap<string, string>): string | undefined {
+function edit(text: string, section: readonly string[], entries: Entries): string | undefined {
   const document = parseDocument(text);
   if (document.errors.length) return undefined;
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
   const root = document.contents;
-  const entries = [...parameters];
   if (root === null || (isScalar(root) && root.value === null)) return appended();
   if (!isMap(root)) return undefined;
-  const postgres = pairOf(root, "postgres");
-  if (!postgres) {
-    if (!root.flow) return appended();
-    return applied([intoFlow(root, `postgres: { parameters: { ${inline(entries)} } }`)]);
+  const [first = ""] = section;
+  if (!root.flow && !pairOf(root, first)) return appended();
+  const edits = put(root, section, undefined);
+  return edits && applied(edits);
+
+  /** @param holder the key that has the mapping; undefined for the whole file */
+  function put(
+    map: YAMLMap.Parsed,
+    path: readonly string[],
+    holder: Pair<ParsedNode, ParsedNode | null> | undefined,
+  ): Edit[] | undefined {
+    const [name, ...rest] = path;
+    if (name === undefined) return into(map);
+    const pair = pairOf(map, name);
+    if (!pair) {
+      if (map.flow) return [intoFlow(map, nestedInline(path))];
+      const [sibling] = map.items;
+      return sibling && holder && [below(holder, nested(path, indentOf(sibling)))];
+    }
+    if (isEmpty(pair.value)) return map.flow ? undefined : [below(pair, nested(rest, indentOf(pair) + STEP))];
+    return isMap(pair.value) ? put(pair.value, rest, pair) : undefined;
   }
-  const section = postgres.value;
-  if (isEmpty(section)) {
-    if (root.flow) return undefined;
-    const indent = indentOf(postgres) + STEP;
-    return applied([below(postgres, [`${indent}parameters:`, ...lines(entries, indent + STEP)])]);
+
+  function into(list: YAMLMap.Parsed): Edit[] | undefined {
+    const edits: Edit[] = [];
+    const added: [string, string][] = [];
+    for (const [name, value] of entries) {
+      const pair = pairOf(list, name);
+      if (!pair) added.push([name, value]);
+      else if (!isOnOneLine(pair.value)) return undefined;
+      else edits.push({ start: pair.value.range[0], end: pair.value.range[1], text: value });
+    }
+    if (added.length && list.flow) edits.push(intoFlow(list, inline(added)));
+    else if (added.length) {
+      const last = list.items.at(-1);
+      const end = last?.value?.range[1];
+      if (!last || end === undefined) return undefined;
+      edits.push(afterLine(end, lines(added, indentOf(last))));
+    }
+    return edits;
   }
-  if (!isMap(section)) return undefined;
-  const present = pairOf(section, "parameters");
-  if (!present) {
-    if (section.flow) return applied([intoFlow(section, `parameters: { ${inline(entries)} }`)]);
-    const [first] = section.items;
-    if (!first) return undefined;
-    const indent = indentOf(first);
-    return applied([below(postgres, [`${indent}parameters:`, ...lines(entries, indent + STEP)])]);
+
+  function nested(path: readonly string[], indent: string): string[] {
+    const [name, ...rest] = path;
+    return name === undefined
+      ? lines(entries, indent)
+      : [`${indent}${name}:`, ...nested(rest, indent + STEP)];
   }
-  const list = present.value;
-  if (isEmpty(list)) {
-    if (section.flow) return undefined;
-    return applied([below(present, lines(entries, indentOf(present) + STEP))]);
+
+  function nestedInline(path: readonly string[]): string {
+    const [name, ...rest] = path;
+    return name === undefined ? inline(entries) : `${name}: { ${nestedInline(rest)} }`;
   }
-  if (!isMap(list)) return undefined;
-  const edits: Edit[] = [];
-  const added: [string, string][] = [];
-  for (const [name, value] of entries) {
-    const pair = pairOf(list, name);
-    if (!pair) added.push([name, value]);
-    else if (!isScalar(pair.value) || pair.value.source === "") return undefined;
-    else edits.push({ start: pair.value.range[0], end: pair.value.range[1], text: value });
-  }
-  if (added.length && list.flow) edits.push(intoFlow(list, inline(added)));
-  else if (added.length) {
-    const last = list.items.at(-1);
-    const end = last?.value?.range[1];
-    if (!last || end === undefined) return undefined;
-    edits.push(afterLine(end, lines(added, indentOf(last))));
-  }
-  return applied(edits);
 
   function indentOf(pair: Pair<ParsedNode, ParsedNode | null>): string {
     const start = pair.key.range[0];
@@ -111,15 +125,10 @@ function edit(text: string, parameters: ReadonlyMap<string, string>): string | u
   /** At the end, as a section of its own. */
   function appended(): string | undefined {
     if (/^\.\.\./m.test(text)) return undefined;
-    const [first] = isMap(root) ? root.items : [];
-    const indent = first ? indentOf(first) : "";
+    const [top] = isMap(root) ? root.items : [];
+    const indent = top ? indentOf(top) : "";
     const gap = text === "" ? "" : text.endsWith("\n") ? eol : eol + eol;
-    const more = [
-      `${indent}postgres:`,
-      `${indent}${STEP}parameters:`,
-      ...lines(entries, indent + STEP + STEP),
-    ];
-    return `${text}${gap}${more.join(eol)}${eol}`;
+    return `${text}${gap}${nested(section, indent).join(eol)}${eol}`;
   }
 
   function applied(all: readonly Edit[]): string {
@@ -136,4 +145,10 @@ function pairOf(map: YAMLMap.Parsed, name: string): Pair<ParsedNode, ParsedNode 
 
 function isEmpty(node: ParsedNode | null): boolean {
   return node === null || (isScalar(node) && node.value === null);
+}
+
+/** Whether a value is written where its key is: a word, or a list in brackets. */
+function isOnOneLine(node: ParsedNode | null): node is ParsedNode {
+  if (isScalar(node)) return node.source !== "" || node.type !== "PLAIN";
+  return isSeq(node) && node.flow === true;
 }

@@ -33,6 +33,7 @@ import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { noteAttachments } from "../odoo/attachments.ts";
 import { showProgress } from "../progress.ts";
 import { showTable } from "../table.ts";
 import { VERSION } from "../setup/version.ts";
@@ -76,6 +77,7 @@ export async function backupCreate(
       next: nextStep`${odooPg("backup", "create", "--all")}, or name them.`,
     });
   }
+  await noteAttachments(context);
   const report = await interruptible(
     async (signal) => await createNow(context, names, "command", showProgress(context), signal),
   );

@@ -19,6 +19,7 @@ import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { givenPasswords, loadContext, searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { noteFormerNames } from "../former-names.ts";
+import { noteAttachments } from "../odoo/attachments.ts";
 import { printOdooLines } from "../odoo/odoo-conf.ts";
 import { showProgress } from "../progress.ts";
 import { odooPg } from "../../next-step.ts";
@@ -90,7 +91,10 @@ export async function up(
   if (context.config.upstream) return result;
   context.output.out("");
   if (launched) context.output.out(`The lines for odoo.conf: ${suggest(context, odooPg("odoo-conf"))}`);
-  else await printOdooLines(context);
+  else {
+    await printOdooLines(context);
+    await noteAttachments(context);
+  }
   return result;
 }
 

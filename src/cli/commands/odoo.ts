@@ -4,10 +4,27 @@ import type { CommandLine } from "../command-line.ts";
 export function addOdooCommands(line: CommandLine): void {
   const { command, withContext } = line;
   command("odoo-conf", "print the lines for odoo.conf, with the password")
+    .option("--from <file>", "this odoo.conf, with the lines in the place of its own")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, json }) => {
+        const { odooConf } = await import("../odoo/odoo-conf.ts");
+        return await odooConf(context, { from: text("from"), json });
+      }),
+    );
+  command("adopt", "what an Odoo that is there has, by its odoo.conf, and the steps to bring it here")
+    .argument("<odoo.conf>", "the file that Odoo is started with")
+    .option("--apply", "write where Odoo's files are into the configuration file")
+    .option("--dry-run", "with --apply: show what would be written, write nothing")
     .option("--json", "one JSON document")
     .action(
       withContext(
-        async (context, { json }) => await (await import("../odoo/odoo-conf.ts")).odooConf(context, { json }),
+        async (context, { args, on, json }) => {
+          const { adopt } = await import("../odoo/adopt.ts");
+          return await adopt(context, args[0] ?? "", { apply: on("apply"), dryRun: on("dryRun"), json });
+        },
+        line.invocation,
+        { needs: "nothing" },
       ),
     );
   addDatabases(line);

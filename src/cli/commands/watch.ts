@@ -24,14 +24,17 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
     );
   command(
     "doctor",
-    "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing",
+    "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing but by --fix",
   )
     .option("--odoo-conf <file>", "look at this odoo.conf too")
+    .option("--fix <code>", "put right what has this code, where that is safe")
+    .option("--dry-run", "with --fix: show the statements, run none")
     .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { text, json }) => {
+      withContext(async (context, { text, on, json }) => {
         const { doctor } = await import("../watch/doctor.ts");
-        return await doctor(context, { odooConf: text("odooConf"), json });
+        const [odooConf, fix] = [text("odooConf"), text("fix")];
+        return await doctor(context, { odooConf, fix, dryRun: on("dryRun"), json });
       }),
     );
   const statements = command("statements", "what takes the time of the primary: list, enable");

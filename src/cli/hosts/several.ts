@@ -12,6 +12,7 @@ const ANYWHERE = new Set([
   "psql",
   "logs",
   "odoo-conf",
+  "adopt",
   "config check",
   "config show",
   "systemd",

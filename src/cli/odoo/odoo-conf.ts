@@ -8,6 +8,7 @@ import { keptSettings } from "../../store/kept-settings.ts";
 import { readState } from "../../store/state.ts";
 import { endpointHost } from "../../config/addresses.ts";
 import { suggest, type Context } from "../context.ts";
+import { readNamedConf } from "./adopt.ts";
 
 async function options(context: Context): Promise<OdooOption[]> {
   const password = await readPassword(context.layout, "odoo");
@@ -44,8 +45,12 @@ function beside(context: Context): string[] {
 }
 
 /** The lines of odoo.conf. This is the one command that prints a password: it is what it is asked for. */
-export async function odooConf(context: Context, flags: { json?: boolean }): Promise<ExitStatus> {
+export async function odooConf(
+  context: Context,
+  flags: { readonly json: boolean; readonly from: string | undefined },
+): Promise<ExitStatus> {
   const lines = await options(context);
+  if (flags.from !== undefined) return await rewritten(context, flags.from, lines, flags.json);
   if (flags.json) {
     const document = {
       version: 1,
@@ -57,6 +62,35 @@ export async function odooConf(context: Context, flags: { json?: boolean }): Pro
     return 0;
   }
   context.output.out([...iniLines(context, lines), ...beside(context)].join("\n"));
+  return 0;
+}
+
+/** An odoo.conf that is there, with these lines in the place of its own. What it says otherwise stays. */
+async function rewritten(
+  context: Context,
+  from: string,
+  lines: readonly OdooOption[],
+  json: boolean,
+): Promise<ExitStatus> {
+  const { output } = context;
+  const { options: present, rewrite } = await readNamedConf(context, from);
+  const changed = lines.filter(({ name, value }) => present.get(name) !== value);
+  const text = rewrite(changed);
+  if (json) {
+    const document = { version: 1, file: from, changed: changed.map(({ name }) => name), text };
+    output.out(JSON.stringify(document, undefined, 2));
+    return 0;
+  }
+  // A line break at its end comes from the output.
+  output.out(text.replace(/\n$/, ""));
+  const names = changed.map(({ name }) => name).join(", ");
+  output.err(
+    changed.length ? `Changed in ${from}: ${names}. The rest is as it was.` : `${from} needs no change.`,
+  );
+  if (context.config.odoo.filestore === undefined)
+    output.err(
+      `Attachments are in no backup yet. Next: ${suggest(context, odooPg("adopt", from, "--apply"))}`,
+    );
   return 0;
 }
 

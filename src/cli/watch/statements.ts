@@ -11,7 +11,8 @@ import {
 import { suggest, type Context } from "../context.ts";
 import { onPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
-import { showApplied, writeSettings } from "./tune.ts";
+import { showApplied } from "../edit-configuration.ts";
+import { writeSettings } from "./tune.ts";
 
 /** Statements that are shown. */
 const MOST = 30;

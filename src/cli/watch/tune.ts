@@ -1,30 +1,16 @@
-import { installOn } from "../../system/install.ts";
-import path from "node:path";
 import { compareSettings, type Row } from "../../advice/tune/advice.ts";
 import { seeMachine, seeSettings, type Compared } from "../../advice/tune/gather.ts";
-import { changedLines } from "../../advice/tune/line-diff.ts";
 import { planLoad, showCpus, type Load, type LoadOptions } from "../../config/settings/load.ts";
 import type { GivenFigures } from "../../postgres/figures.ts";
 import { odooLines, type OdooLine } from "../../advice/tune/odoo-lines.ts";
 import { claimedBytes } from "../../config/settings/advised.ts";
 import { tunedSettings } from "../../config/settings/table.ts";
-import { withParameters } from "../../advice/tune/yaml-edit.ts";
-import { stamp } from "../../model/time-stamp.ts";
 import { parseBytes } from "../../config/postgres-units.ts";
 import { showBytes } from "../../model/quantities.ts";
-import { shellWord } from "../../shell-word.ts";
 import { nextInDocument, nextStep, odooPg, type NextStep } from "../../next-step.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
-import { now } from "../../system/clock.ts";
-import {
-  permissionsOf,
-  readTextIfAny,
-  realPath,
-  removeFile,
-  writeFileAtomic,
-} from "../../system/files/files.ts";
-import { checkParameters } from "../setup/config.ts";
-import { DEFAULT_FILE, loadContext, namedFile, searchPath, suggest, type Context } from "../context.ts";
+import { namedFile, suggest, type Context } from "../context.ts";
+import { editConfiguration, showApplied, type Applied } from "../edit-configuration.ts";
 import { showTable } from "../table.ts";
 
 /** The flags as they were written. */
@@ -39,14 +25,6 @@ export interface TuneFlags {
   readonly only: string | undefined;
   readonly dryRun: boolean;
   readonly json: boolean;
-}
-
-/** What `--apply` did, or with `--dry-run` would do. */
-interface Applied {
-  readonly file: string;
-  /** The old file; null where there was none, and in a dry run. */
-  readonly copy: string | null;
-  readonly lines: readonly string[];
 }
 
 /**
@@ -117,6 +95,8 @@ function readFlags(flags: TuneFlags): { given: GivenFigures; options: LoadOption
   if (memory !== undefined && (memory < LEAST_MEMORY || memory > MOST_MEMORY))
     throw usage("memory", `must be from 512MB to 64TB, not "${flags.memory}".`);
   const { disk } = flags;
+  if (flags.only !== undefined && !flags.apply)
+    throw usage("only", "goes with --apply: without it, nothing is written.");
   if (disk !== undefined && disk !== "ssd" && disk !== "hdd")
     throw usage("disk", `must be ssd or hdd, not "${disk}".`);
   return {
@@ -147,10 +127,7 @@ function chosenOf(settings: readonly Row[], only: string | undefined): readonly 
   });
 }
 
-/**
- * Writes the settings that the file lacks into it. Nothing else of it changes. The new text is read by the same schema
- * and PostgreSQL's own parser before it takes the place of the old one, of which a copy stays.
- */
+/** Writes the settings that the file lacks into it. */
 async function apply(
   context: Context,
   settings: readonly Row[],
@@ -171,52 +148,17 @@ export async function writeSettings(
   wanted: ReadonlyMap<string, string>,
   dryRun: boolean,
 ): Promise<Applied> {
-  const { invocation, output, configFile } = context;
-  const named = configFile ?? DEFAULT_FILE;
-  // A link stays a link.
-  const written = path.resolve(invocation.cwd, named);
-  const file = (await realPath(written)) ?? written;
-  const before = await readTextIfAny(file);
-  const after = withParameters(before ?? "", wanted);
-  const unwritable = (why: string, cause?: unknown): OdooPgError =>
-    new OdooPgError("config_unwritable", {
-      message: `${named} cannot be changed: ${why} These lines belong below postgres.parameters:\n${[...wanted].map(([name, value]) => `  ${name}: ${value}`).join("\n")}`,
-      safe: "Nothing was changed.",
-      next: nextStep`Write them yourself, then: ${odooPg("up")}`,
-      cause,
-    });
-  if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
-  const draft = await loadContext(invocation, output, configFile, { draft: after });
-  if (!saysOnly(context, draft, wanted)) throw unwritable("other values would change with it.");
-  await checkParameters(draft, {
-    searchPath: searchPath(invocation),
-    install: installOn(context.machine),
-  });
-  const lines = changedLines(before ?? "", after);
-  if (dryRun) return { file: named, copy: null, lines };
-
-  const permissions = (await permissionsOf(file)) ?? { mode: 0o644 };
-  const copy = before === undefined ? null : `${file}.before-${stamp(now())}`;
-  try {
-    if (before !== undefined && copy !== null) await writeFileAtomic(copy, before, permissions);
-    await writeFileAtomic(file, after, permissions);
-  } catch (error) {
-    if (copy !== null) await removeFile(copy).catch(() => {});
-    throw unwritable(error instanceof Error ? error.message : String(error), error);
-  }
-  return { file: named, copy, lines };
-}
-
-/** Whether a draft differs from the present configuration in these parameters alone. */
-function saysOnly(context: Context, draft: Context, wanted: ReadonlyMap<string, string>): boolean {
-  const { parameters } = context.config.postgres;
-  const expected = Object.entries({ ...parameters, ...Object.fromEntries(wanted) });
-  const found = Object.entries(draft.config.postgres.parameters);
-  const sorted = (entries: [string, string][]): string =>
-    JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-  const rest = ({ config }: Context): string =>
-    JSON.stringify({ ...config, postgres: { ...config.postgres, parameters: {} } });
-  return sorted(expected) === sorted(found) && rest(context) === rest(draft);
+  const { config } = context;
+  const parameters = { ...config.postgres.parameters, ...Object.fromEntries(wanted) };
+  return await editConfiguration(
+    context,
+    {
+      section: ["postgres", "parameters"],
+      values: wanted,
+      expected: { ...config, postgres: { ...config.postgres, parameters } },
+    },
+    dryRun,
+  );
 }
 
 /** The command that comes next; undefined when all is as it should be. */
@@ -293,18 +235,6 @@ function show(
   for (const { name, obstacle } of differing) if (obstacle !== null) err(`▲ ${name}: ${obstacle}`);
   out("\n; for odoo.conf, which odoo-pg does not change");
   for (const { name, value, reason } of odoo) out(`; ${reason}\n${name} = ${value}`);
-}
-
-export function showApplied(context: Context, { file, copy, lines }: Applied, dryRun: boolean): void {
-  const { out, err } = context.output;
-  out(`\n${file}:`);
-  for (const line of lines) out(`  ${line}`);
-  if (dryRun) {
-    err("Dry run: nothing was changed.");
-    return;
-  }
-  err(copy === null ? `Written: ${file}` : `Written: ${file}; the old one is ${copy}`);
-  err(copy === null ? `To undo: rm ${shellWord(file)}` : `To undo: cp ${shellWord(copy)} ${shellWord(file)}`);
 }
 
 /** Keys as all documents of odoo-pg have them. */

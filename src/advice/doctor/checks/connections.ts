@@ -57,9 +57,11 @@ function used(server: Server): FoundFinding[] {
       node: server.name,
       message: `${server.name}: ${sessions.used} of ${most} connections are in use (${showShare(sessions.used / most)}).`,
       evidence: { connections: sessions.used, available: most },
-      next: psqlOn(server.name, [
-        "SELECT application_name, state, count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY 1, 2 ORDER BY 3 DESC",
-      ]),
+      next: server.in_recovery
+        ? psqlOn(server.name, [
+            "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
+          ])
+        : odooPg("sessions", "list"),
     }),
   ];
 }
@@ -139,7 +141,7 @@ function idleTimeout(evidence: Evidence, server: Server): FoundFinding[] {
         idle_in_transaction_session_timeout_seconds: milliseconds / 1000,
         limit_time_real_cron_seconds: limit,
       },
-      next: unset(server, "idle_in_transaction_session_timeout"),
+      ...unset(server, "idle_in_transaction_session_timeout"),
     }),
   ];
 }

@@ -1,5 +1,5 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
-import { psqlOn } from "../next-commands.ts";
+import { fixOn, psqlOn } from "../next-commands.ts";
 import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import {
   observedValues,
@@ -113,14 +113,21 @@ function others(
   const told = new Set(wrongOwners.map(({ evidence }) => evidence["owner"]));
   return roles
     .filter((other) => !told.has(other))
-    .map((other) =>
-      finding("others_in_database", {
+    .map((other) => {
+      const whose = `${literal(quoteIdentifier(other))}::regrole`;
+      return finding("others_in_database", {
         database: name,
         message: `Role ${other} owns something in ${name}, which belongs to ${right}: what it puts there may run with the rights of ${right}.`,
         evidence: { owner: right, other },
-        next: nextStep`look what it is: ${psqlOn(node, [`SELECT classid::regclass, pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND deptype = 'o' AND refobjid = ${literal(quoteIdentifier(other))}::regrole`], name)}`,
-      }),
-    );
+        next: nextStep`look what it is: ${psqlOn(
+          node,
+          [
+            `SELECT relname FROM pg_class WHERE relowner = ${whose} UNION ALL SELECT proname FROM pg_proc WHERE proowner = ${whose}`,
+          ],
+          name,
+        )}`,
+      });
+    });
 }
 
 function libraryVersion(
@@ -170,7 +177,7 @@ function owner(
         database: database.name,
         message: `${database.name} belongs to ${database.owner}${role && !role.login ? ", which may not log in" : ""}: Odoo as ${config.odoo.role} does not see it.`,
         evidence: { owner: database.owner, odoo_role: config.odoo.role },
-        next: psqlOn(catalog.target, [
+        ...fixOn(catalog.target, [
           `ALTER DATABASE ${quoteIdentifier(database.name)} OWNER TO ${quoteIdentifier(config.odoo.role)}`,
         ]),
       }),
@@ -194,7 +201,7 @@ function objects(
       database: name,
       message: `${name}: ${count} ${count === 1 ? "table or view belongs" : "tables and views belong"} to ${wrong}, such as ${example}: Odoo cannot update the modules that they are part of.`,
       evidence: { owner: wrong, objects: count, example },
-      next: psqlOn(
+      ...fixOn(
         node,
         [
           "DO $do$ DECLARE named regclass; BEGIN FOR named IN SELECT oid FROM pg_class " +
@@ -239,7 +246,7 @@ function extensions(
       database: name,
       message: `${name} lacks ${missing.join(" and ")}: searches by part of a name read whole tables.`,
       evidence: { missing: missing.join(", ") },
-      next: psqlOn(
+      ...fixOn(
         node,
         [
           // A dump of it says COMMENT ON EXTENSION, which only the extension's owner may.
@@ -277,7 +284,7 @@ function unaccent(
         database: name,
         message: `unaccent(text) in ${name} is not IMMUTABLE: no index can use it.`,
         evidence: { volatility: odoo.unaccent_volatility === "s" ? "STABLE" : "VOLATILE" },
-        next: psqlOn(node, ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"], name),
+        ...fixOn(node, ["ALTER FUNCTION public.unaccent(text) IMMUTABLE"], name),
       }),
     ];
   }
@@ -291,7 +298,7 @@ function unaccent(
       database: name,
       message: `${name} has no trigram index on the unaccented names of ${lacking.map(({ table }) => table).join(", ")}.`,
       evidence: { tables: lacking.map(({ table }) => table).join(", ") },
-      next: psqlOn(
+      ...fixOn(
         node,
         lacking.flatMap(({ table, is_json, index }) => [
           // It has the name that Odoo gives, and would be taken for the right one.

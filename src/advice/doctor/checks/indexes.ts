@@ -1,5 +1,5 @@
 import { nextStep } from "../../../next-step.ts";
-import { psqlOn } from "../next-commands.ts";
+import { fixOn, psqlOn } from "../next-commands.ts";
 import { observedValues, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
@@ -18,9 +18,8 @@ export function checkIndexes({ catalog }: Evidence): FoundFinding[] {
             database,
             message: `${database}: the index ${name} of ${table} is invalid: its creation was interrupted.`,
             evidence: { index: name, table, size_bytes: bytes },
-            next: isLeftover(name)
-              ? nextStep`it is what a REINDEX left behind, and may go: ${psqlOn(node, [`DROP INDEX CONCURRENTLY ${name}`], database)}`
-              : psqlOn(node, [`REINDEX INDEX CONCURRENTLY ${name}`], database),
+            // What a REINDEX left behind may go.
+            ...fixOn(node, [`${isLeftover(name) ? "DROP" : "REINDEX"} INDEX CONCURRENTLY ${name}`], database),
           }),
         ),
       ...duplicates(
@@ -52,6 +51,7 @@ function duplicates(
   if (all.length === 0) return [];
   const bytes = all.reduce((sum, index) => sum + index.bytes, 0);
   const shown = all.slice(0, NAMED).map(({ name, same_as }) => `${name} is the same as ${same_as}`);
+  const tables = [...new Set(all.slice(0, NAMED).map(({ table }) => table))];
   const more = all.length > NAMED ? `, and ${all.length - NAMED} more` : "";
   return [
     finding("index_duplicate", {
@@ -61,11 +61,7 @@ function duplicates(
       next: nextStep`see whose they are before you let one go (Odoo makes its own again): ${psqlOn(
         node,
         [
-          `SELECT indexrelid::regclass, idx_scan, pg_get_indexdef(indexrelid) FROM pg_stat_user_indexes WHERE indexrelid IN (${all
-            .slice(0, NAMED)
-            .flatMap(({ name, same_as }) => [name, same_as])
-            .map((name) => `'${name.replaceAll("'", "''")}'::regclass`)
-            .join(", ")})`,
+          `SELECT indexrelid::regclass, idx_scan FROM pg_stat_user_indexes WHERE relid IN (${tables.map((name) => `'${name.replaceAll("'", "''")}'::regclass`).join(", ")})`,
         ],
         database,
       )}`,

@@ -29,7 +29,7 @@ export function checkIntegrity(evidence: Evidence): FoundFinding[] {
             node: server.name,
             message: `${server.name} runs with ${name} on.`,
             evidence: { [name]: "on" },
-            next: unset(server, name),
+            ...unset(server, name),
           }),
         );
       }

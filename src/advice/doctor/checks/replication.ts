@@ -55,7 +55,7 @@ function reads(replica: Server): FoundFinding[] {
         node: replica.name,
         message: `${replica.name} does not tell its primary which rows its reads still need: vacuum cancels them.`,
         evidence: { hot_standby_feedback: "off" },
-        next: unset(replica, "hot_standby_feedback"),
+        ...unset(replica, "hot_standby_feedback"),
       }),
     );
   }
@@ -73,7 +73,7 @@ function reads(replica: Server): FoundFinding[] {
               seconds < SHORTEST_DELAY ? "reads are cancelled at once" : "others see old data meanwhile"
             }.`,
       evidence: { max_standby_streaming_delay: delay < 0 ? "-1" : `${seconds} s` },
-      next: unset(replica, "max_standby_streaming_delay"),
+      ...unset(replica, "max_standby_streaming_delay"),
     }),
   );
   return found;
@@ -90,7 +90,7 @@ function conflicts(replica: Server): FoundFinding[] {
         message: `${replica.name} has cancelled ${total} ${total === 1 ? "read" : "reads"} in ${showSeconds(counted_seconds)}, because replay needed what ${total === 1 ? "it" : "they"} used.`,
         evidence: { ...by_reason, counted_seconds },
         next: psqlOn(replica.name, [
-          "SELECT * FROM pg_stat_database_conflicts WHERE confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock + confl_tablespace > 0",
+          "SELECT * FROM pg_stat_database_conflicts",
           "SHOW max_standby_streaming_delay",
         ]),
       }),
@@ -112,7 +112,7 @@ function uncapped(server: Server, all: readonly SlotSeen[]): FoundFinding[] {
       node: server.name,
       message: `The ${all.length === 1 ? "slot" : `${all.length} slots`} on ${server.name} may keep WAL until the disk is full.`,
       evidence: { max_slot_wal_keep_size: shownSetting(server, "max_slot_wal_keep_size"), slots: all.length },
-      next: unset(server, "max_slot_wal_keep_size"),
+      ...unset(server, "max_slot_wal_keep_size"),
     }),
   ];
 }

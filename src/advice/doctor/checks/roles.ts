@@ -1,5 +1,5 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
-import { psqlOn } from "../next-commands.ts";
+import { fixOn, psqlOn } from "../next-commands.ts";
 import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import { observedValues, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
@@ -79,7 +79,7 @@ function cutOff(
       finding("odoo_role_cut_off", {
         message: `${name}, a role of Odoo, may not connect to the database postgres: scheduled actions start late, and chat is not live.`,
         evidence: { role: name },
-        next: psqlOn(node, [`GRANT CONNECT ON DATABASE postgres TO ${quoteIdentifier(name)}`]),
+        ...fixOn(node, [`GRANT CONNECT ON DATABASE postgres TO ${quoteIdentifier(name)}`]),
       }),
     );
 }

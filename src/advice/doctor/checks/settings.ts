@@ -25,7 +25,7 @@ export function checkSettings(evidence: Evidence): FoundFinding[] {
         node: server.name,
         message: `${server.name} runs with ${name} off: ${so}.`,
         evidence: { [name]: "off" },
-        next: unset(server, name),
+        ...unset(server, name),
       }),
     ),
   );

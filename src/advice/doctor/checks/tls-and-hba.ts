@@ -40,7 +40,7 @@ function encryption(server: Server): FoundFinding[] {
         node: server.name,
         message: `${server.name} listens on ${listens} with TLS off.`,
         evidence: { ssl: "off", listen_addresses: listens },
-        next: unset(server, "ssl"),
+        ...unset(server, "ssl"),
       }),
     ];
   }
@@ -51,7 +51,7 @@ function encryption(server: Server): FoundFinding[] {
       node: server.name,
       message: `${server.name} takes ${least || "every version of TLS"}.`,
       evidence: { ssl_min_protocol_version: shownSetting(server, "ssl_min_protocol_version") },
-      next: unset(server, "ssl_min_protocol_version"),
+      ...unset(server, "ssl_min_protocol_version"),
     }),
   ];
 }

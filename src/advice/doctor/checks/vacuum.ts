@@ -9,7 +9,7 @@ import {
   type TableSeen,
 } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
-import { psqlOn, unset, shownSetting } from "../next-commands.ts";
+import { fixOn, psqlOn, unset, shownSetting } from "../next-commands.ts";
 
 /** PostgreSQL's failsafe (vacuum_failsafe_age); at 2^31 minus a little it takes no more writes. */
 const NEAR = 1_600_000_000;
@@ -42,7 +42,7 @@ function switchedOff(evidence: Evidence): FoundFinding[] {
           node: server.name,
           message: `${server.name} runs with ${name} off: nothing cleans up after changes.`,
           evidence: { [name]: shownSetting(server, name) },
-          next: unset(server, name),
+          ...unset(server, name),
         }),
       ),
   );
@@ -119,7 +119,7 @@ function tables({ catalog }: Evidence): FoundFinding[] {
             live_rows: worst.live,
             vacuumed_seconds: worst.vacuumed_seconds,
           },
-          next: psqlOn(
+          ...fixOn(
             node,
             [
               ...late
