@@ -17,6 +17,7 @@ import { readingSchema } from "../model/console-readings.ts";
 import { errorAnswer, notAllowed, signInNeeded } from "./answers.ts";
 import type { Principal } from "../cluster/documents/console.ts";
 import { eventStream } from "./event-stream.ts";
+import type { Downloads } from "./downloads.ts";
 import type { Feed } from "./feed.ts";
 import { forPrincipal } from "./for-principal.ts";
 import type { Jobs } from "./jobs.ts";
@@ -33,6 +34,7 @@ export interface ConsoleParts {
   readonly feed: Feed;
   readonly jobs: Jobs;
   readonly readings: Readings;
+  readonly downloads: Downloads;
   readonly signIns: SignIns;
   readonly keys: OneTimeKeys;
   readonly tries: Tries;
@@ -260,6 +262,17 @@ export function consoleApp(
     if (!reading.success)
       throw new OdooPgError("usage", { message: "There is nothing of that name to read." });
     return context.json(await parts.readings.read(reading.data));
+  });
+
+  app.get("/api/backups/:id/odoo.zip", async (context) => {
+    operatorWhoLooks(context);
+    const id = context.req.param("id");
+    const zip = await parts.downloads.zip(id);
+    parts.log("info", `console: an operator (${context.env.remote}) downloads ${id}`);
+    context.header("content-type", "application/zip");
+    // An id holds letters, digits and what needs no quotes.
+    context.header("content-disposition", `attachment; filename="${id}.zip"`);
+    return context.body(zip);
   });
 
   /** @throws OdooPgError sign_in_needed, not_allowed */

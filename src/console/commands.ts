@@ -19,9 +19,11 @@ export function argumentsOf(action: Action): readonly string[] {
     case "prove":
       args = ["backup", "restore-check", ...(action.backup === undefined ? [] : operands(action.backup))];
       break;
-    case "restore_copy":
-      args = ["restore", `--as=${action.as}`, ...operands(action.backup)];
+    case "restore_copy": {
+      const harmless = action.neutralize ? ["--neutralize"] : [];
+      args = ["restore", `--as=${action.as}`, ...harmless, ...operands(action.backup)];
       break;
+    }
     case "switchover":
       args = ["switchover", ...(action.to === undefined ? [] : ["--to", action.to])];
       break;
@@ -51,6 +53,9 @@ export function argumentsOf(action: Action): readonly string[] {
     case "count_statements":
       args = ["statements", "enable"];
       break;
+    case "fix":
+      args = ["doctor", "--fix", action.code];
+      break;
     case "test_alarms":
       args = ["alarms", "test"];
       break;
@@ -76,6 +81,7 @@ export function actionOf(args: readonly string[]): Action | undefined {
     { kind: "switchover", to: last },
     { kind: "reseed", node: last },
     { kind: "rejoin", node: last },
+    { kind: "fix", code: last },
     { kind: "test_alarms" },
   ];
   return candidates.find((candidate) => isSame(argumentsOf(candidate), args));
@@ -106,7 +112,9 @@ export function planOf(action: Action): Plan {
       plan = words(
         `Backup ${action.backup} is restored into the new database "${action.as}", and compared before it counts.`,
         "No database that exists is changed. It needs as much room as the original.",
-        `"${action.as}" is live: its scheduled actions and mail servers are on. For a trial, make a neutralised copy of it.`,
+        action.neutralize
+          ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
+          : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
       );
       break;
     case "copy":
@@ -142,6 +150,7 @@ export function planOf(action: Action): Plan {
       break;
     case "count_statements":
     case "accept_setting":
+    case "fix":
       plan = { kind: "dry run", args: [...argumentsOf(action), "--dry-run"] };
       break;
     case "switchover":

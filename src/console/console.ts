@@ -10,6 +10,7 @@ import { SignIns } from "./access/sign-ins.ts";
 import { Tries } from "./access/tries.ts";
 import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
+import { Downloads } from "./downloads.ts";
 import { Readings } from "./readings.ts";
 import type { ConsoleSource } from "./source.ts";
 import { OdooPgError } from "../errors.ts";
@@ -55,6 +56,7 @@ export class ConsoleServer {
   readonly #tries = new Tries();
   readonly #jobs: Jobs;
   readonly #readings: Readings;
+  readonly #downloads: Downloads;
   readonly #feed: Feed;
   /** What is wanted; undefined where there is to be no console. */
   #wanted: Config | undefined;
@@ -79,6 +81,7 @@ export class ConsoleServer {
       program: options.program,
       configFile: () => options.source.configFile(),
     });
+    this.#downloads = new Downloads({ stateDir: options.layout.stateDir, program: options.program });
     this.#feed = new Feed(options.source, () => this.#jobs.list());
   }
 
@@ -189,6 +192,7 @@ export class ConsoleServer {
         feed: this.#feed,
         jobs: this.#jobs,
         readings: this.#readings,
+        downloads: this.#downloads,
         signIns: this.#signIns,
         keys: this.#keys,
         tries: this.#tries,

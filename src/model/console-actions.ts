@@ -10,7 +10,7 @@ export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("backup"), database: name.optional() }),
   /** Restores backups into scratch databases and compares: the newest of each database, or one. */
   z.strictObject({ kind: z.literal("prove"), backup: name.optional() }),
-  z.strictObject({ kind: z.literal("restore_copy"), backup: name, as: name }),
+  z.strictObject({ kind: z.literal("restore_copy"), backup: name, as: name, neutralize: z.boolean() }),
   z.strictObject({ kind: z.literal("switchover"), to: name.optional() }),
   z.strictObject({ kind: z.literal("reseed"), node: name }),
   z.strictObject({ kind: z.literal("rejoin"), node: name }),
@@ -23,6 +23,8 @@ export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("accept_setting"), setting: name }),
   /** Has the servers of an earlier cluster count their statements. */
   z.strictObject({ kind: z.literal("count_statements") }),
+  /** Puts right what doctor found, where that is safe. */
+  z.strictObject({ kind: z.literal("fix"), code: name.regex(/^[a-z][a-z0-9_]*$/) }),
   z.strictObject({ kind: z.literal("test_alarms") }),
   z.strictObject({ kind: z.literal("cancel_session"), pid: z.int().positive() }),
   z.strictObject({ kind: z.literal("terminate_session"), pid: z.int().positive() }),

@@ -4,7 +4,14 @@ import path from "node:path";
 import type { Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
 import { programOf } from "../postgres/installation.ts";
-import { kindOf, move, removeFile, writeFileAtomic, fileBytes } from "../system/files/files.ts";
+import {
+  fileBytes,
+  kindOf,
+  move,
+  removeFile,
+  temporaryDirectory,
+  writeFileAtomic,
+} from "../system/files/files.ts";
 import { bytesOf, outputOf } from "../system/process/pipeline.ts";
 import { writeZip, type ZipPart } from "../system/files/zip.ts";
 import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
@@ -28,6 +35,14 @@ export interface ExportReport {
   readonly files: number;
 }
 
+/** What is exported, and from where. */
+interface Exporting {
+  readonly source: BackupSource;
+  readonly backup: CataloguedBackup;
+  readonly place: BackupPlace;
+  readonly progress: Progress;
+}
+
 /**
  * Writes a backup as a zip that Odoo's own database manager restores: `dump.sql` without owners, `manifest.json`,
  * `filestore/`. The file appears when it is whole.
@@ -40,42 +55,62 @@ export async function exportOdooZip(
   file: string,
   progress: Progress,
 ): Promise<ExportReport> {
-  const contents = await readContents(backup.folder);
-  if (!contents.odoo) throw refused(`${backup.id} is not of a database of Odoo.`);
+  const contents = await odooContents(backup);
   if ((await kindOf(file)) !== undefined) throw refused(`${file} is there already.`);
   if ((await kindOf(path.dirname(file))) === undefined)
     throw refused(`There is no directory ${path.dirname(file)}.`);
   const unfinished = `${file}.in_progress`;
   await removeFile(unfinished);
-  progress.step(backup.manifest.database, `export ${backup.id}`);
-  let files = 0;
-  const { filestore } = backup.manifest;
-  const all = filestore.included ? filestore.bytes : 0;
-  async function* parts(): AsyncGenerator<ZipPart> {
-    yield { name: "manifest.json", text: odooManifest(backup, contents) };
-    yield {
-      name: "dump.sql",
-      content: dumpSql(source, backup, contents, unfinished),
-      large: backup.manifest.database_bytes > LARGE,
-    };
-    if (!filestore.included) return;
-    let done = 0;
-    for await (const { sha1, bytes, storeFname } of readFilestoreList(backup.folder)) {
-      source.signal?.throwIfAborted();
-      files += 1;
-      done += bytes;
-      progress.bytes(backup.manifest.database, done, all);
-      yield { name: `filestore/${storeFname}`, content: checked(place, sha1), large: bytes >= 2 ** 32 - 1 };
-    }
-  }
   try {
-    await writeZip(unfinished, parts());
+    await writeZip(unfinished, parts({ source, backup, place, progress }, contents, unfinished));
     await move(unfinished, file);
   } catch (error) {
     await removeFile(unfinished);
     throw error;
   }
+  const { filestore } = backup.manifest;
+  const files = filestore.included ? filestore.files : 0;
   return { id: backup.id, file, size_bytes: await fileBytes(file), files };
+}
+
+/** The same zip to standard output, as it is made: who reads it needs the exit status to know that it is whole. */
+export async function streamOdooZip(exporting: Exporting): Promise<void> {
+  const contents = await odooContents(exporting.backup);
+  await temporaryDirectory(undefined, async (directory) => {
+    await writeZip(undefined, parts(exporting, contents, path.join(directory, "zip")));
+  });
+}
+
+/** @throws OdooPgError refused for a database that is not Odoo's */
+async function odooContents(backup: CataloguedBackup): Promise<Contents> {
+  const contents = await readContents(backup.folder);
+  if (!contents.odoo) throw refused(`${backup.id} is not of a database of Odoo.`);
+  return contents;
+}
+
+/** @param unfinished where files of its making may lie, with something behind the name */
+async function* parts(
+  { source, backup, place, progress }: Exporting,
+  contents: Contents,
+  unfinished: string,
+): AsyncGenerator<ZipPart> {
+  progress.step(backup.manifest.database, `export ${backup.id}`);
+  const { filestore } = backup.manifest;
+  const all = filestore.included ? filestore.bytes : 0;
+  yield { name: "manifest.json", text: odooManifest(backup, contents) };
+  yield {
+    name: "dump.sql",
+    content: dumpSql(source, backup, contents, unfinished),
+    large: backup.manifest.database_bytes > LARGE,
+  };
+  if (!filestore.included) return;
+  let done = 0;
+  for await (const { sha1, bytes, storeFname } of readFilestoreList(backup.folder)) {
+    source.signal?.throwIfAborted();
+    done += bytes;
+    progress.bytes(backup.manifest.database, done, all);
+    yield { name: `filestore/${storeFname}`, content: checked(place, sha1), large: bytes >= 2 ** 32 - 1 };
+  }
 }
 
 function refused(message: string): OdooPgError {

@@ -11,8 +11,13 @@ test.each<[Action, string, string | undefined]>([
   [{ kind: "backup" }, "odoo-pg backup create --all", undefined],
   [{ kind: "backup", database: "shop" }, "odoo-pg backup create shop", undefined],
   [
-    { kind: "restore_copy", backup: "shop_20260301_1200", as: "trial" },
+    { kind: "restore_copy", backup: "shop_20260301_1200", as: "trial", neutralize: false },
     "odoo-pg restore --as=trial shop_20260301_1200",
+    undefined,
+  ],
+  [
+    { kind: "restore_copy", backup: "shop_20260301_1200", as: "trial", neutralize: true },
+    "odoo-pg restore --as=trial --neutralize shop_20260301_1200",
     undefined,
   ],
   [{ kind: "switchover" }, "odoo-pg switchover", "switchover --dry-run"],
@@ -47,6 +52,11 @@ test.each<[Action, string, string | undefined]>([
     "odoo-pg tune --apply --only=work_mem",
     "tune --apply --only=work_mem --dry-run",
   ],
+  [
+    { kind: "fix", code: "index_invalid" },
+    "odoo-pg doctor --fix index_invalid",
+    "doctor --fix index_invalid --dry-run",
+  ],
   [{ kind: "cancel_session", pid: 7 }, "odoo-pg sessions cancel 7", "sessions cancel --dry-run 7"],
   [{ kind: "terminate_session", pid: 7 }, "odoo-pg sessions terminate 7", "sessions terminate --dry-run 7"],
 ])("%j is a command, with a plan", (action, command, dryRun) => {
@@ -63,6 +73,7 @@ test.each<Action>([
   { kind: "prove" },
   { kind: "switchover", to: "pg2" },
   { kind: "reseed", node: "pg2" },
+  { kind: "fix", code: "index_invalid" },
 ])("the command of %j has a button, which is that action", (action) => {
   expect(actionOf(argumentsOf(action))).toEqual(action);
 });
@@ -100,7 +111,7 @@ describe("an action", () => {
   test.each(["/etc/passwd", "../shop_20260301_1200", "shop", "-x_20260301_1200", "./shop_20260301_1200"])(
     "never restores the path %s",
     (backup) => {
-      expect(problemOf({ kind: "restore_copy", backup, as: "trial" }, undefined)).toContain(
+      expect(problemOf({ kind: "restore_copy", backup, as: "trial", neutralize: true }, undefined)).toContain(
         "is not the id of a backup",
       );
     },

@@ -135,7 +135,7 @@ describe("looking", () => {
       status: 400,
       code: "usage",
     });
-    const path = { kind: "restore_copy", backup: "../../etc/passwd", as: "x" };
+    const path = { kind: "restore_copy", backup: "../../etc/passwd", as: "x", neutralize: true };
     expect(errorOf(await principal.post("/api/act", { action: path }, headers)).code).toBe("usage");
     const large = await principal.ask("/api/plan", { method: "POST", headers, body: "x".repeat(20_000) });
     expect(errorOf(large)).toEqual({ status: 400, code: "usage" });
@@ -454,6 +454,21 @@ describe("what stands behind the overview", () => {
       status: 403,
       code: "not_allowed",
     });
+  });
+
+  test("a backup as a zip is for operators, and is asked for by an id alone", async () => {
+    const path = "/api/backups/shop_20260301_1200/odoo.zip";
+    const refused = { status: 403, code: "not_allowed" };
+    expect(errorOf(await new Principal(url).ask(path))).toEqual(refused);
+    expect(errorOf(await (await signedIn("viewer")).principal.ask(path))).toEqual(refused);
+    const { principal } = await signedIn();
+    for (const id of ["..%2F..%2Fetc%2Fpasswd", "--config", "shop"])
+      expect(errorOf(await principal.ask(`/api/backups/${id}/odoo.zip`))).toEqual({
+        status: 400,
+        code: "usage",
+      });
+    // One that is not there fails before its first byte.
+    expect(errorOf(await principal.ask(path)).code).toBe("command_failed");
   });
 
   test("is what the command prints", async () => {

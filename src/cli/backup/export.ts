@@ -1,11 +1,13 @@
 import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { findInput } from "../../restore/reading/input.ts";
-import { exportOdooZip } from "../../restore/export-zip.ts";
+import { exportOdooZip, streamOdooZip } from "../../restore/export-zip.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import type { Context } from "../context.ts";
 import { onPrimary } from "../source.ts";
+
+const STANDARD_OUTPUT = "-";
 
 /** Writes a backup as a zip for Odoo's own database manager. */
 export async function exportBackup(
@@ -17,7 +19,15 @@ export async function exportBackup(
   const { odooZip } = flags;
   if (odooZip === undefined) {
     throw new OdooPgError("usage", {
-      message: "Say where to: --odoo-zip FILE.",
+      message: "Say where to: --odoo-zip FILE, or - for standard output.",
+      safe: "Nothing was changed.",
+    });
+  }
+  if (odooZip === STANDARD_OUTPUT && (flags.json || output.terminal)) {
+    throw new OdooPgError("usage", {
+      message: flags.json
+        ? "With --json the document goes to standard output: name a file for the zip."
+        : "A zip is not for a terminal: lead it into a file or a program.",
       safe: "Nothing was changed.",
     });
   }
@@ -30,9 +40,14 @@ export async function exportBackup(
         next: nextStep`Look which there are: ${odooPg("backup", "list")}`,
       });
     }
+    if (odooZip === STANDARD_OUTPUT) {
+      const { backup, place } = input;
+      return await streamOdooZip({ source, backup, place, progress });
+    }
     const file = path.resolve(invocation.cwd, odooZip);
     return await exportOdooZip(source, input.backup, input.place, file, progress);
   });
+  if (!report) return 0;
   if (flags.json) output.out(JSON.stringify({ version: 1, ...report }, undefined, 2));
   else output.out(`${report.file}  ${showBytes(report.size_bytes)}, ${report.files} attachments`);
   return 0;

@@ -116,7 +116,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     );
   add(backup, "export", "write a backup as a zip that Odoo's database manager can restore")
     .argument("<backup>", "id or path of the backup")
-    .option("--odoo-zip <file>", "the file to write")
+    .option("--odoo-zip <file>", "the file to write; - is standard output")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, json }) => {

@@ -84,14 +84,15 @@ export type ZipPart =
 
 /**
  * Writes a zip archive of mode 0600, part after part; parts are asked for when there is room for them.
+ * @param file undefined: to standard output
  * @throws what the parts throw; then the file is to be removed by the caller.
  */
-export async function writeZip(file: string, parts: AsyncIterable<ZipPart>): Promise<void> {
+export async function writeZip(file: string | undefined, parts: AsyncIterable<ZipPart>): Promise<void> {
   const zip = new ZipFile();
-  const written = pipeline(
-    zip.outputStream,
-    createWriteStream(file, { flags: "wx", mode: 0o600, flush: true }),
-  );
+  const written =
+    file === undefined
+      ? pipeline(zip.outputStream, process.stdout, { end: false })
+      : pipeline(zip.outputStream, createWriteStream(file, { flags: "wx", mode: 0o600, flush: true }));
   let failed: unknown;
   written.catch((error: unknown) => {
     failed = error;
@@ -112,7 +113,7 @@ export async function writeZip(file: string, parts: AsyncIterable<ZipPart>): Pro
     const stream = zip.outputStream;
     if (stream instanceof Readable) stream.destroy();
     await written.catch(() => {});
-    throw explain(error, file);
+    throw explain(error, file ?? "standard output");
   }
 }
 

@@ -110,7 +110,12 @@ test("Restore to a copy proposes the newest backup and a free name", async () =>
     ],
   });
   const [newest] = normal.recovery.backups;
-  const action = { kind: "restore_copy", backup: newest?.id ?? "", as: "sales_copy_2" } as const;
+  const action = {
+    kind: "restore_copy",
+    backup: newest?.id ?? "",
+    as: "sales_copy_2",
+    neutralize: true,
+  } as const;
   reply(() =>
     done(job({ action, command: "odoo-pg restore", plan: true }), ["It is restored beside the others."]),
   );

@@ -189,3 +189,57 @@ test("where there is no statement to cancel the page says so, and the session is
   expect(holder.isCut()).toBe(true);
   expect(problems).toEqual([]);
 });
+
+test("a backup is restored to a neutralised copy, which is renamed and dropped, all in the page", async () => {
+  expect((await cluster.run(["backup", "create", "sales"], { timeout: 120_000 })).exitCode).toBe(0);
+  const { page, problems } = await signedIn();
+  await page.locator(".databases tbody th", { hasText: "sales" }).waitFor();
+  await page.getByRole("button", { name: "Restore to a copy" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name of the new database").fill("sales_trial");
+  expect(await dialog.getByLabel(/^Neutralise it/).isChecked()).toBe(true);
+  await keepPicture(page, "cluster-restore", false);
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  await carryOut(page, "Restore to a copy, neutralised");
+  const trial = page.locator(".databases tbody tr", { hasText: "sales_trial" });
+  await trial.waitFor({ timeout: 30_000 });
+  const crons = await cluster.session("write", "odoo", "sales_trial");
+  expect(await crons.value("SELECT count(*)::int FROM ir_cron WHERE active AND id > 1")).toBeLessThanOrEqual(
+    1,
+  );
+  await crons.close();
+
+  await trial.locator("summary").click();
+  await page.getByRole("button", { name: "Rename sales_trial" }).click();
+  await dialog.getByLabel("New name").fill("sales_kept");
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  await carryOut(page, /^Rename/);
+  const kept = page.locator(".databases tbody tr", { hasText: "sales_kept" });
+  await kept.waitFor({ timeout: 30_000 });
+  await kept.locator("summary").click();
+  await page.getByRole("button", { name: "Drop sales_kept" }).click();
+  await dialog.getByLabel(/To go on, type/).fill("sales_kept");
+  await keepPicture(page, "cluster-drop", false);
+  await carryOut(page, /^Drop/);
+  await kept.waitFor({ state: "detached", timeout: 30_000 });
+  expect(problems).toEqual([]);
+});
+
+test("a backup is downloaded as a zip of Odoo, which can be restored", async () => {
+  const { page, problems } = await signedIn();
+  await page.getByRole("link", { name: "Backups" }).click();
+  const coming = page.waitForEvent("download");
+  await page
+    .getByRole("link", { name: /^Download sales_.* as a zip of Odoo$/ })
+    .first()
+    .click();
+  await keepPicture(page, "cluster-backups", false);
+  const download = await coming;
+  expect(download.suggestedFilename()).toMatch(/^sales_\d{8}_\d{4,6}\.zip$/);
+  const file = join(cluster.folder, download.suggestedFilename());
+  await download.saveAs(file);
+  expect(await download.failure()).toBeNull();
+  const restored = await cluster.run(["restore", file, "--as", "sales_again"], { timeout: 240_000 });
+  expect([restored.exitCode, restored.stderr]).toEqual([0, expect.any(String)]);
+  expect(problems).toEqual([]);
+});

@@ -22,7 +22,7 @@ beforeAll(async () => {
     cluster: "prod",
     console: { enabled: true, port: await freePort() },
     odoo: { filestore },
-    backup: { drill_schedule: "off", dir: join(cluster.folder, "backups") },
+    backup: { enabled: true, dir: join(cluster.folder, "backups") },
   });
   await cluster.up();
   await makeOdooDatabase({ superuser: cluster.superuser(), database: "sales", filestore });

@@ -277,7 +277,7 @@ describe("actions", () => {
   const actions: readonly Action[] = [
     { kind: "backup" },
     { kind: "prove" },
-    { kind: "restore_copy", backup: "b", as: "copy" },
+    { kind: "restore_copy", backup: "b", as: "copy", neutralize: true },
     { kind: "switchover", to: "pg2" },
     { kind: "reseed", node: "pg2" },
     { kind: "rejoin", node: "pg1" },
@@ -287,6 +287,7 @@ describe("actions", () => {
     { kind: "drop_database", database: "a" },
     { kind: "accept_setting", setting: "work_mem" },
     { kind: "count_statements" },
+    { kind: "fix", code: "index_invalid" },
     { kind: "test_alarms" },
     { kind: "cancel_session", pid: 1 },
     { kind: "terminate_session", pid: 1 },

@@ -14,7 +14,7 @@ export function titleOf(action: Action): string {
       title = action.backup === undefined ? "Prove the newest backups" : `Prove ${action.backup}`;
       break;
     case "restore_copy":
-      title = "Restore to a copy";
+      title = action.neutralize ? "Restore to a copy, neutralised" : "Restore to a copy, live";
       break;
     case "switchover":
       title = action.to === undefined ? "Switch over" : `Switch over to ${action.to}`;
@@ -44,6 +44,9 @@ export function titleOf(action: Action): string {
       break;
     case "count_statements":
       title = "Count statements";
+      break;
+    case "fix":
+      title = "Put it right";
       break;
     case "test_alarms":
       title = "Send a test";

@@ -59,11 +59,17 @@ function ChooseBackup({
   const [right, setRight] = useState(localTime(choice.backup === undefined ? now : momentOf(named?.at)));
   const [typed, setTyped] = useState<string>();
   const backup = backupBefore(backups, database, Date.parse(right) + 59_999);
+  // Of a database that is gone, only the backup knows: neutralising what is not Odoo's is refused by the plan.
+  const odoo = document.databases.find((one) => one.name === database)?.odoo_version !== null;
+  const [harmless, setHarmless] = useState(true);
+  const neutralize = odoo && harmless;
   const taken = document.databases.map(({ name }) => name);
   const name = typed ?? copyName(database, taken, "copy");
   return (
     <Form
-      submit={() => backup && chosen({ kind: "restore_copy", backup: backup.id, as: name.trim() })}
+      submit={() =>
+        backup && chosen({ kind: "restore_copy", backup: backup.id, as: name.trim(), neutralize })
+      }
       unready={backup === undefined}
       close={close}
     >
@@ -99,6 +105,7 @@ function ChooseBackup({
         )}
       </p>
       <NameField value={name} change={setTyped} label="Name of the new database" />
+      {odoo && <NeutralizeTick ticked={harmless} change={setHarmless} />}
     </Form>
   );
 }
@@ -149,20 +156,28 @@ function ChooseCopy({ choice, document, chosen, close }: ChooseProps<Naming>): J
   return (
     <Form submit={() => chosen({ kind: "copy", source, copy: name.trim(), neutralize })} close={close}>
       <NameField value={name} change={setTyped} label="Name of the new database" />
-      {odoo && (
-        <label class="tick">
-          <input
-            type="checkbox"
-            checked={neutralize}
-            onChange={({ currentTarget }) => setNeutralize(currentTarget.checked)}
-          />
-          <span>
-            Neutralise it: no mail is sent, no scheduled action runs
-            {!neutralize && <small> Without this the copy is live, as the original is.</small>}
-          </span>
-        </label>
-      )}
+      {odoo && <NeutralizeTick ticked={neutralize} change={setNeutralize} />}
     </Form>
+  );
+}
+
+function NeutralizeTick(props: {
+  readonly ticked: boolean;
+  readonly change: (ticked: boolean) => void;
+}): JSX.Element {
+  const { ticked, change } = props;
+  return (
+    <label class="tick">
+      <input
+        type="checkbox"
+        checked={ticked}
+        onChange={({ currentTarget }) => change(currentTarget.checked)}
+      />
+      <span>
+        Neutralise it: no mail is sent, no scheduled action runs
+        {!ticked && <small> Without this the copy is live, as the original is.</small>}
+      </span>
+    </label>
   );
 }
 

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { Find } from "./find.tsx";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import { databaseRows, databasesSummary, matching, type DatabaseRow } from "../model/databases.ts";
 import { odooPg } from "../../../next-step.ts";
@@ -30,18 +31,7 @@ export function Databases(props: {
           <InWords command={odooPg("restore", "FILE")} />
         </p>
       )}
-      {rows.length > FEW && (
-        <p class="search">
-          <label>
-            Find{" "}
-            <input
-              type="search"
-              value={typed}
-              onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-            />
-          </label>
-        </p>
-      )}
+      {rows.length > FEW && <Find typed={typed} change={setTyped} />}
       {shown.length > 0 && (
         <table class="databases">
           <thead>

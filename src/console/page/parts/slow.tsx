@@ -7,12 +7,13 @@ import type {
 } from "../../../cluster/documents/console.ts";
 import { odooPg } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
-import { ago, count, many, UNKNOWN } from "../model/show.ts";
+import { ago, many, UNKNOWN } from "../model/show.ts";
 import type { Ask } from "./ask.ts";
 import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { InWords } from "./next.tsx";
 import { Section } from "./section.tsx";
+import { StatementTable, StatementText } from "./statement-table.tsx";
 
 export function Slow(props: {
   readonly activity: Activity;
@@ -96,7 +97,7 @@ function Transaction(props: {
           session {pid} of {user}
           {application !== "" && ` (${application})`}, {state}
         </small>
-        {statement !== null && <Statement text={statement} />}
+        {statement !== null && <StatementText text={statement} />}
       </div>
       {ask && <SessionButtons pid={pid} ask={ask} />}
     </li>
@@ -130,14 +131,6 @@ function SessionButtons({ pid, ask }: { readonly pid: number; readonly ask: Ask 
   );
 }
 
-function Statement({ text }: { readonly text: string }): JSX.Element {
-  return (
-    <code class="statement">
-      <Fold lines={2}>{text.replaceAll(/\s+/g, " ")}</Fold>
-    </code>
-  );
-}
-
 function Statements(props: {
   readonly statements: readonly SlowStatement[] | null;
   readonly missing: Activity["statements_missing"];
@@ -162,39 +155,5 @@ function Statements(props: {
       </>
     );
   if (statements === null || statements.length === 0) return <Quiet known={known} text="None yet." />;
-  return (
-    <table class="statements">
-      <thead>
-        <tr>
-          <th scope="col">Statement</th>
-          <th scope="col">Calls</th>
-          <th scope="col">Each</th>
-          <th scope="col">In all</th>
-        </tr>
-      </thead>
-      <tbody>
-        {statements.map(({ database, statement, calls, mean_ms, total_seconds }, index) => (
-          <tr key={index}>
-            <th scope="row">
-              <small>{database}</small>
-              {statement === null ? (
-                <span class="quiet">its text is shown to operators</span>
-              ) : (
-                <Statement text={statement} />
-              )}
-            </th>
-            <td data-label="Calls" class="figure">
-              {count(calls)}
-            </td>
-            <td data-label="Each" class="figure">
-              {mean_ms < 1000 ? `${count(mean_ms)} ms` : showSeconds(mean_ms / 1000)}
-            </td>
-            <td data-label="In all" class="figure">
-              {showSeconds(total_seconds)}
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
+  return <StatementTable statements={statements} />;
 }

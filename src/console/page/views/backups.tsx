@@ -196,6 +196,11 @@ function One(props: {
           >
             Restore …
           </button>
+          {filestore.reason !== "not_odoo" && (
+            <a class="small" href={`/api/backups/${encodeURIComponent(id)}/odoo.zip`} download={`${id}.zip`}>
+              Download<span class="unseen"> {id} as a zip of Odoo</span>
+            </a>
+          )}
           {drilled_at === null && (
             <button
               type="button"

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { Find } from "../parts/find.tsx";
 import { formatOrigin, type Origin } from "../../../config/origins.ts";
 import { Mark } from "../parts/mark.tsx";
 import { Next } from "../parts/next.tsx";
@@ -114,12 +115,7 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
         }}
       </Reads>
       <h2>Configuration</h2>
-      <p class="search">
-        <label>
-          Find{" "}
-          <input type="search" value={typed} onInput={({ currentTarget }) => setTyped(currentTarget.value)} />
-        </label>
-      </p>
+      <Find typed={typed} change={setTyped} />
       <Reads read={sheet}>
         {({ values }) => (
           <table class="sheet">

@@ -1,8 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { showSeconds, showShare } from "../../../model/quantities.ts";
-import { count } from "../model/show.ts";
-import { Fold } from "../parts/fold.tsx";
+import { Find } from "../parts/find.tsx";
+import { StatementTable } from "../parts/statement-table.tsx";
 import { useReading } from "../read.ts";
 import { Frame, Reads } from "./frame.tsx";
 import type { ViewProps } from "./view.ts";
@@ -34,59 +33,14 @@ export function Statements({ document, ask }: ViewProps): JSX.Element {
           </button>
         </p>
       )}
-      <p class="search">
-        <label>
-          Find{" "}
-          <input type="search" value={typed} onInput={({ currentTarget }) => setTyped(currentTarget.value)} />
-        </label>
-      </p>
+      <Find typed={typed} change={setTyped} />
       <Reads read={read}>
         {({ statements }) => (
-          <table class="statements">
-            <thead>
-              <tr>
-                <th scope="col">Statement</th>
-                <th scope="col">Share</th>
-                <th scope="col">Calls</th>
-                <th scope="col">Each</th>
-                <th scope="col">In all</th>
-                <th scope="col">Rows</th>
-              </tr>
-            </thead>
-            <tbody>
-              {statements
-                .filter(({ statement, database }) =>
-                  `${database} ${statement}`.toLowerCase().includes(typed.toLowerCase()),
-                )
-                .map(({ database, role, statement, calls, mean_ms, total_seconds, rows, share }, index) => (
-                  <tr key={index}>
-                    <th scope="row">
-                      <small>
-                        {database}, {role}
-                      </small>
-                      <code class="statement">
-                        <Fold lines={3}>{statement}</Fold>
-                      </code>
-                    </th>
-                    <td data-label="Share" class="figure">
-                      {showShare(share)}
-                    </td>
-                    <td data-label="Calls" class="figure">
-                      {count(calls)}
-                    </td>
-                    <td data-label="Each" class="figure">
-                      {mean_ms < 1000 ? `${count(mean_ms)} ms` : showSeconds(mean_ms / 1000)}
-                    </td>
-                    <td data-label="In all" class="figure">
-                      {showSeconds(total_seconds)}
-                    </td>
-                    <td data-label="Rows" class="figure">
-                      {count(rows)}
-                    </td>
-                  </tr>
-                ))}
-            </tbody>
-          </table>
+          <StatementTable
+            statements={statements.filter(({ statement, database }) =>
+              `${database} ${statement}`.toLowerCase().includes(typed.toLowerCase()),
+            )}
+          />
         )}
       </Reads>
     </Frame>
