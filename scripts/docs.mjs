@@ -1,4 +1,4 @@
-// Writes what is made from the source: docs/configuration.md, docs/errors.md, the example configuration and its JSON
+// Writes what is made from the source: docs/commands.md, docs/configuration.md, docs/errors.md, the example configuration and its JSON
 // Schema, the rules for Prometheus, and the parts about warnings, alarms, findings and rules of other documents.
 import { build } from "esbuild";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -4,6 +4,7 @@ import { configJsonSchema } from "../src/config/json-schema.ts";
 import { ERRORS } from "../src/errors.ts";
 import { troubleOf, warningCodes } from "../src/model/troubles/troubles.ts";
 import { severityOf } from "../src/model/warnings.ts";
+import { commandsPage } from "./command-docs.ts";
 import { troubleDocuments } from "./trouble-docs.ts";
 
 /**
@@ -12,6 +13,7 @@ import { troubleDocuments } from "./trouble-docs.ts";
  */
 export function documents(read: (path: string) => string): ReadonlyMap<string, string> {
   return new Map([
+    ["docs/commands.md", commandsPage()],
     ["docs/configuration.md", configurationPage()],
     ["docs/errors.md", errorsPage()],
     ["odoo-pg.example.yaml", exampleFile()],
