@@ -20,12 +20,18 @@ export class EtcdError extends Error {
 
 /** 64-bit numbers are texts in JSON; fields that are zero, empty or false are left out. */
 const number64 = z.coerce.bigint().default(0n);
-const keyValue = z.object({ key: z.string(), value: z.string().default(""), mod_revision: number64 });
+const keyValue = z.object({
+  key: z.string(),
+  value: z.string().default(""),
+  mod_revision: number64,
+  lease: z.string().default("0"),
+});
 const headerSchema = z.object({ revision: number64, raft_term: number64 }).partial().default({});
 const rangeSchema = z.object({ header: headerSchema, kvs: keyValue.array().default([]) });
 const txnSchema = z.object({ header: headerSchema, succeeded: z.boolean().default(false) });
 const leaseSchema = z.object({ ID: z.string() });
 const keptLeaseSchema = z.object({ result: z.object({ TTL: number64 }) });
+const leaseTimeSchema = z.object({ TTL: number64 });
 const memberSchema = z.object({
   ID: z.string(),
   name: z.string().default(""),
@@ -75,6 +81,8 @@ export interface StoredValue {
   readonly value: string;
   /** The revision at which it was last changed. */
   readonly revision: bigint;
+  /** The name of the lease that it goes with; undefined where it stays. */
+  readonly lease: string | undefined;
 }
 
 /**
@@ -102,7 +110,7 @@ export class Etcd {
   async get(key: string): Promise<StoredValue | undefined> {
     const { kvs } = await this.#ask("/v3/kv/range", { key: encoded(key) }, rangeSchema);
     const [found] = kvs;
-    return found && { value: decoded(found.value), revision: found.mod_revision };
+    return found && stored(found);
   }
 
   /** All that lies below a prefix, as it was at one moment. @throws EtcdError */
@@ -112,12 +120,7 @@ export class Etcd {
       { key: encoded(prefix), range_end: encoded(afterPrefix(prefix)) },
       rangeSchema,
     );
-    return new Map(
-      kvs.map(({ key, value, mod_revision: revision }) => [
-        decoded(key).slice(prefix.length),
-        { value: decoded(value), revision },
-      ]),
-    );
+    return new Map(kvs.map((found) => [decoded(found.key).slice(prefix.length), stored(found)]));
   }
 
   /**
@@ -147,6 +150,12 @@ export class Etcd {
   async keepAlive(lease: string): Promise<boolean> {
     const { result } = await this.#ask("/v3/lease/keepalive", { ID: lease }, keptLeaseSchema);
     return result.TTL > 0n;
+  }
+
+  /** Whole seconds that are left of it; less than 1 where it is over. @throws EtcdError */
+  async secondsLeft(lease: string): Promise<number> {
+    const { TTL: left } = await this.#ask("/v3/lease/timetolive", { ID: lease }, leaseTimeSchema);
+    return Number(left);
   }
 
   /** Ends the time; its keys go. @throws EtcdError */
@@ -298,6 +307,10 @@ export class Etcd {
 
 /** Milliseconds for a member to give room back. */
 const DEFRAGMENT_TIMEOUT = 30_000;
+
+function stored({ value, mod_revision: revision, lease }: z.output<typeof keyValue>): StoredValue {
+  return { value: decoded(value), revision, lease: lease === "0" ? undefined : lease };
+}
 
 function encoded(text: string): string {
   return Buffer.from(text, "utf8").toString("base64");

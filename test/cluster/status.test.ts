@@ -11,6 +11,7 @@ import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/doc
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import type { StatusInput } from "../../src/cluster/view.ts";
+import type { HOSTS } from "../../src/model/troubles/hosts.ts";
 import type { WarningCode } from "../../src/model/troubles/troubles.ts";
 import { severityOf, verdictOf } from "../../src/model/warnings.ts";
 import {
@@ -494,8 +495,11 @@ describe("warnings", () => {
     ...changes,
   });
 
-  /** What brings each warning about; with the command that has to be in what to do next. */
-  const causes: Record<WarningCode, { when: Parameters<typeof cluster>[0]; next: string; node?: string }> = {
+  /** What brings each warning about; with the command that has to be in what to do next. Those of several hosts: test/hosts. */
+  const causes: Record<
+    Exclude<WarningCode, keyof typeof HOSTS>,
+    { when: Parameters<typeof cluster>[0]; next: string; node?: string }
+  > = {
     record_damaged: {
       when: {
         backups: { record: undefined, damage: "backup-status.json is damaged", launchedAt: undefined },

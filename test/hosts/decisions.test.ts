@@ -1,15 +1,29 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { StoredValue } from "../../src/consensus/etcd.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
 import { isAtLeast } from "../../src/hosts/programs/programs.ts";
 import type { ClusterDocument, Host } from "../../src/hosts/documents/record.ts";
 import { patroniDynamic } from "../../src/hosts/render/patroni.ts";
+import {
+  changesBetween,
+  refuseChanges,
+  unfitForHosts,
+  withChanges,
+} from "../../src/hosts/decisions/configure.ts";
+import { decideFailover } from "../../src/hosts/decisions/failover.ts";
+import { planRestart } from "../../src/hosts/decisions/restart.ts";
+import { extended, rightByKey, rightByPatroni } from "../../src/hosts/decisions/right.ts";
 import { readsFrom, writesTo } from "../../src/hosts/decisions/routing.ts";
+import { hostWarnings, ownWarnings } from "../../src/hosts/decisions/host-warnings.ts";
+import type { HostsStatus } from "../../src/hosts/documents/report.ts";
+import { careFor, type CaredMember } from "../../src/hosts/decisions/store-care.ts";
 import { decideSwitchover } from "../../src/hosts/decisions/switchover.ts";
 import { viewOfStore, type StoreView } from "../../src/hosts/documents/store-view.ts";
 import { failoverVerdict } from "../../src/hosts/decisions/verdict.ts";
+import { warning, warningInDocument } from "../../src/model/warnings.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { primaryFacts, replicaFacts, seen, silent } from "../support/observations.ts";
 
@@ -37,6 +51,7 @@ const storeOf = (changes: Partial<StoreView> = {}): StoreView => ({
   syncLeader: "h1",
   synchronous: ["h2"],
   paused: false,
+  written: undefined,
   dynamic: undefined,
   members: new Map(),
   ...changes,
@@ -87,7 +102,13 @@ describe("whether another host would take over", () => {
 describe("where writes go", () => {
   const primary = seen("h1", primaryFacts());
   const replica = seen("h2", replicaFacts());
-  const input = { store: storeOf(), storeAnswers: true, observations: [primary, replica], last: "h1" };
+  const input = {
+    store: storeOf(),
+    storeAnswers: true,
+    observations: [primary, replica],
+    last: "h1",
+    rightful: "h1",
+  };
 
   test("to who holds the leader's key", () => {
     expect(writesTo({ ...input, last: undefined })).toBe("h1");
@@ -115,7 +136,155 @@ describe("where writes go", () => {
   });
 
   test("before Patroni has taken the server over it keeps them", () => {
-    expect(writesTo({ ...input, store: storeOf({ founded: false, leader: undefined }) })).toBe("h1");
+    const store = storeOf({ founded: false, leader: undefined });
+    expect(writesTo({ ...input, store, rightful: undefined })).toBe("h1");
+  });
+
+  test("nowhere once another host may be the primary, whatever a server says of itself", () => {
+    fc.assert(
+      fc.property(
+        fc.boolean(),
+        fc.constantFrom("h1", undefined),
+        fc.constantFrom(primary, silent("h1", "timeout")),
+        fc.constantFrom("h2", undefined),
+        (storeAnswers, last, own, rightful) => {
+          const seenNow = { ...input, storeAnswers, last, observations: [own, replica], rightful };
+          expect(writesTo(seenNow)).toBeUndefined();
+        },
+      ),
+    );
+  });
+});
+
+describe("for how long nobody else can be the primary", () => {
+  const patroni = (changes: object): string =>
+    JSON.stringify({ state: "running", role: "primary", dcs_last_seen: 0, ...changes });
+
+  test("shorter than the key in the store lasts", () => {
+    fc.assert(
+      fc.property(fc.nat(1e9), fc.nat(60), (askedAt, seconds) => {
+        const { host, until } = rightByKey("h1", askedAt, seconds);
+        expect(host).toBe("h1");
+        expect(until).toBeLessThan(askedAt + seconds * 1000);
+      }),
+    );
+  });
+
+  test("by the word of Patroni only for a primary that all agree on, or that saw the store just now", () => {
+    const now = 1_000_000_000;
+    expect(rightByPatroni("h1", patroni({ failsafe_mode_is_active: true }), 7, now)?.until).toBeGreaterThan(
+      7,
+    );
+    expect(rightByPatroni("h1", patroni({ dcs_last_seen: now / 1000 - 2 }), 7, now)).toBeDefined();
+    expect(rightByPatroni("h1", patroni({ dcs_last_seen: now / 1000 - 9 }), 7, now)).toBeUndefined();
+    expect(
+      rightByPatroni("h1", patroni({ failsafe_mode_is_active: true, role: "replica" }), 7, now),
+    ).toBeUndefined();
+    expect(
+      rightByPatroni("h1", patroni({ failsafe_mode_is_active: true, state: "stopped" }), 7, now),
+    ).toBeUndefined();
+    expect(rightByPatroni("h1", "not json", 7, now)).toBeUndefined();
+  });
+
+  test("never shorter by what is heard later of the same host, and the newer host counts", () => {
+    const long = { host: "h1", until: 20 };
+    expect(extended(long, { host: "h1", until: 10 })).toBe(long);
+    expect(extended(long, { host: "h2", until: 10 })).toEqual({ host: "h2", until: 10 });
+  });
+});
+
+describe("a failover by force", () => {
+  const store = storeOf({
+    leader: undefined,
+    synchronous: ["h2"],
+    written: 5000,
+    members: new Map([
+      ["h2", { position: 5000, pending: [] }],
+      ["h3", { position: 4000, pending: [] }],
+    ]),
+  });
+  const input = { store, storeAnswers: true, databases: ["h1", "h2", "h3"] };
+
+  test("says what a replica lacks that commits did not wait for", () => {
+    expect(decideFailover({ ...input, to: "h3" })).toEqual({ kind: "to", loses: true, lacks: 1000 });
+    expect(decideFailover({ ...input, to: "h2" })).toEqual({ kind: "to", loses: false, lacks: 0 });
+  });
+
+  test("is none where a switchover does it", () => {
+    const led = { ...store, leader: "h1" };
+    expect(decideFailover({ ...input, store: led, to: "h2" })).toMatchObject({
+      kind: "refuse",
+      next: "odoo-pg switchover --to h2",
+    });
+    expect(decideFailover({ ...input, store: led, to: "h1" })).toEqual({ kind: "nothing" });
+  });
+
+  test("needs a majority, a host with a database, and its Patroni", () => {
+    for (const [changes, why] of [
+      [{ to: "h2", storeAnswers: false }, /majority/],
+      [{ to: "w" }, /no host/],
+      [{ to: "h1" }, /does not answer/],
+    ] as const)
+      expect(decideFailover({ ...input, ...changes })).toMatchObject({
+        kind: "refuse",
+        why: expect.stringMatching(why),
+      });
+  });
+});
+
+describe("a restart over hosts", () => {
+  const databases = ["h1", "h2", "h3"];
+  const store = storeOf({ synchronous: ["h2", "h3"] });
+
+  test("goes replicas first, and the primary last, after another has taken over", () => {
+    expect(planRestart({ store, storeAnswers: true, databases, hosts: databases })).toEqual({
+      kind: "steps",
+      steps: [
+        { kind: "restart", host: "h2" },
+        { kind: "restart", host: "h3" },
+        { kind: "hand over", to: "h2", from: "h1" },
+      ],
+    });
+  });
+
+  test("a primary is never restarted while a replica could take over, and each host once", () => {
+    fc.assert(
+      fc.property(
+        fc.subarray(databases),
+        fc.subarray(["h2", "h3"]),
+        fc.constantFrom("h1", "h2"),
+        (hosts, others, leader) => {
+          const synchronous = others.filter((name) => name !== leader);
+          const plan = planRestart({
+            store: storeOf({ leader, synchronous }),
+            storeAnswers: true,
+            databases,
+            hosts,
+          });
+          if (plan.kind !== "steps") throw new Error(plan.why);
+          const restarted = plan.steps.map((step) => (step.kind === "restart" ? step.host : step.from));
+          expect([...restarted].sort()).toEqual([...hosts].sort());
+          const handed = plan.steps.findIndex((step) => step.kind === "hand over");
+          expect(handed >= 0).toBe(hosts.includes(leader) && synchronous.length > 0);
+          if (hosts.includes(leader)) expect(restarted.at(-1)).toBe(leader);
+        },
+      ),
+    );
+  });
+
+  test("in place goes to the primary first, and nobody takes over", () => {
+    const input = { store, storeAnswers: true, databases, hosts: databases, primary: "in place" } as const;
+    expect(planRestart(input)).toEqual({
+      kind: "steps",
+      steps: ["h1", "h2", "h3"].map((host) => ({ kind: "restart", host })),
+    });
+  });
+
+  test("waits for a primary and a majority", () => {
+    for (const changes of [{ storeAnswers: false }, { store: storeOf({ leader: undefined }) }])
+      expect(planRestart({ store, storeAnswers: true, databases, hosts: ["h2"], ...changes }).kind).toBe(
+        "refuse",
+      );
   });
 });
 
@@ -216,7 +385,7 @@ test("versions are compared number by number", () => {
 });
 
 test("what cannot be read in the store counts as not there", () => {
-  const value = (text: string): { value: string; revision: bigint } => ({ value: text, revision: 1n });
+  const value = (text: string): StoredValue => ({ value: text, revision: 1n, lease: undefined });
   const view = viewOfStore(
     new Map([
       ["leader", value("h1")],
@@ -263,5 +432,147 @@ describe("a planned change of the primary", () => {
         },
       ),
     );
+  });
+});
+
+describe("a changed configuration", () => {
+  const parametersOf = (parameters: Record<string, string>): Config => ({
+    ...config,
+    postgres: { ...config.postgres, parameters },
+  });
+
+  test("is what differs, value by value, and makes the one of the other", () => {
+    const parameters = fc.dictionary(fc.constantFrom("work_mem", "a.b", "jit"), fc.constantFrom("1", "2"));
+    fc.assert(
+      fc.property(parameters, parameters, fc.nat(500), (before, after, wait) => {
+        const [old, fresh] = [parametersOf(before), parametersOf(after)];
+        const wanted = { ...fresh, endpoints: { ...fresh.endpoints, wait_seconds: 1 + wait } };
+        const changes = changesBetween(old, wanted);
+        expect(withChanges(old, JSON.parse(JSON.stringify(changes)))).toEqual(wanted);
+        expect(changesBetween(wanted, wanted)).toEqual([]);
+      }),
+    );
+  });
+
+  test("leaves alone what another host's file changed", () => {
+    const changes = changesBetween(parametersOf({}), parametersOf({ work_mem: "8MB" }));
+    const cluster = parametersOf({ jit: "off" });
+    expect(withChanges(cluster, changes)).toEqual(parametersOf({ jit: "off", work_mem: "8MB" }));
+  });
+
+  test("is refused for what is of one host", () => {
+    const moved = changesBetween(config, { ...config, listen: ["127.0.0.1", "10.0.0.7"] });
+    expect(refuseChanges(moved)).toMatch(/listen cannot be changed/);
+    expect(refuseChanges(changesBetween(config, parametersOf({ work_mem: "8MB" })))).toBeUndefined();
+  });
+
+  test("that several hosts cannot have says why", () => {
+    expect(unfitForHosts(config)).toBeUndefined();
+    const write = { ...config.endpoints.write, pooling: "transaction" as const };
+    expect(unfitForHosts({ ...config, endpoints: { ...config.endpoints, write } })?.why).toMatch(/PgBouncer/);
+  });
+});
+
+describe("care of the store", () => {
+  const MB = 1024 * 1024;
+  const member = (number: number, changes: Partial<CaredMember> = {}): CaredMember => ({
+    id: `m${number}`,
+    address: `10.0.0.${number}`,
+    votes: true,
+    isLevel: true,
+    leads: number === 1,
+    bytes: MB,
+    inUse: MB,
+    isFull: false,
+    ...changes,
+  });
+  const input = { quota: 256 * MB, primary: "10.0.0.2", witnesses: ["10.0.0.3"] };
+  const three = [member(1), member(2), member(3)];
+
+  test("none where all is well", () => {
+    expect(careFor(three, input)).toBeUndefined();
+  });
+
+  test("a file that is mostly empty is made smaller, that of who leads last", () => {
+    const sparse = { bytes: 100 * MB, inUse: 10 * MB };
+    const members = [member(1, sparse), member(2, sparse), member(3)];
+    expect(careFor(members, input)).toEqual({ kind: "defragment", address: "10.0.0.2" });
+    expect(careFor([member(1, sparse), member(2), member(3)], input)).toEqual({
+      kind: "defragment",
+      address: "10.0.0.1",
+    });
+  });
+
+  test("a full member takes writes again once it has room", () => {
+    const full = { isFull: true, bytes: 250 * MB, inUse: 20 * MB };
+    expect(careFor([member(1), member(2, full), member(3)], input)).toEqual({
+      kind: "defragment",
+      address: "10.0.0.2",
+    });
+    expect(careFor([member(1), member(2, { isFull: true }), member(3)], input)).toEqual({
+      kind: "disarm",
+      id: "m2",
+    });
+  });
+
+  test("it is led elsewhere than on the primary's host, by a witness before all", () => {
+    expect(careFor(three, { ...input, primary: "10.0.0.1" })).toEqual({
+      kind: "lead",
+      from: "10.0.0.1",
+      id: "m3",
+    });
+  });
+
+  test("nothing is done while a member is away", () => {
+    const members = [member(1, { bytes: 200 * MB }), member(2, { isLevel: false }), member(3)];
+    expect(careFor(members, { ...input, primary: "10.0.0.1" })).toBeUndefined();
+  });
+});
+
+describe("what of several hosts is worth an alarm", () => {
+  const status: HostsStatus = {
+    version: 1,
+    cluster: "odoo",
+    seen_from: "h1",
+    store: { answers: true, seconds_ago: 0 },
+    primary: "h1",
+    synchronous: ["h2"],
+    paused: false,
+    failover: { ready: true, obstacles: [], away: [] },
+    endpoints: { write: 5436, read: 5435 },
+    hosts: [],
+  };
+  const codes = (changes: Partial<HostsStatus>): string[] =>
+    hostWarnings({ ...status, ...changes }).map(({ code, node }) =>
+      node === null ? code : `${code} ${node}`,
+    );
+
+  test("nothing where all is well, and no pause that somebody has ordered", () => {
+    expect(codes({})).toEqual([]);
+    expect(codes({ failover: { ready: false, obstacles: ["paused"], away: [] } })).toEqual([]);
+  });
+
+  test("what the primary's host sees it tells once for all", () => {
+    const failover: HostsStatus["failover"] = {
+      ready: false,
+      obstacles: ["no_synchronous_replica"],
+      away: ["h2"],
+    };
+    expect(codes({ failover })).toEqual(["failover_not_ready", "host_away h2"]);
+    expect(codes({ failover, seen_from: "h3" })).toEqual([]);
+  });
+
+  test("what a server says of nodes as if it were a cluster of one host is left out", () => {
+    const found = [
+      warning("writes_wait", { message: "Commits wait.", next: "Wait." }),
+      warning("backup_failed", { message: "No backup.", next: "Make one." }),
+    ].map((one) => warningInDocument(one, undefined));
+    expect(ownWarnings(found).map(({ code }) => code)).toEqual(["backup_failed"]);
+  });
+
+  test("that there is no majority each host tells by itself", () => {
+    const store = { answers: false, seconds_ago: 9 };
+    for (const seen of ["h1", "h3"])
+      expect(codes({ store, seen_from: seen, primary: null })).toEqual(["store_without_majority"]);
   });
 });

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client, type ClientConfig } from "pg";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { waitFor } from "../support/wait.ts";
 import { DISK, type Host } from "./lab/host.ts";
 import type { Lab } from "./lab/lab.ts";
@@ -11,7 +11,7 @@ const SERVER = 5433;
 const READS = 5435;
 const WRITES = 5436;
 /** Milliseconds for a command that copies a server, and waits for it. */
-const LONG = 60_000;
+const LONG = 150_000;
 
 /** odoo-pg on several hosts, driven by its commands alone. */
 export class SeveralHosts {
@@ -71,6 +71,13 @@ export class SeveralHosts {
     writeFileSync(join(host.folder, "odoo-pg.yaml"), stringify(configuration));
   }
 
+  /** Has a host's configuration file say something more. */
+  configure(host: Host, more: Readonly<Record<string, unknown>>): void {
+    const file = join(host.folder, "odoo-pg.yaml");
+    const known: unknown = parse(readFileSync(file, "utf8"));
+    writeFileSync(file, stringify(Object.assign({}, known, more)));
+  }
+
   /** Runs `odoo-pg ARGS` on a host. */
   async run(host: Host, ...args: readonly string[]) {
     const command = [process.execPath, this.#program, ...args, "--config", `${DISK}/odoo-pg.yaml`];
@@ -85,8 +92,8 @@ export class SeveralHosts {
   }
 
   /** What another host joins with. */
-  async invitation(): Promise<string> {
-    return /odoo-pg join '?([^'\s]+)/.exec(await this.do(this.#first, "ha", "invite"))?.[1] ?? "";
+  async invitation(by = this.#first): Promise<string> {
+    return /odoo-pg join '?([^'\s]+)/.exec(await this.do(by, "ha", "invite"))?.[1] ?? "";
   }
 
   /** The arguments by which a host joins. */
@@ -95,8 +102,9 @@ export class SeveralHosts {
     return ["join", invitation, "--address", address, "--name", name, ...(isWitness ? ["--witness"] : [])];
   }
 
-  async join(host: Host): Promise<void> {
-    await this.do(host, ...this.joining(host, await this.invitation()));
+  /** @param by the host that invites */
+  async join(host: Host, by = this.#first): Promise<void> {
+    await this.do(host, ...this.joining(host, await this.invitation(by)));
   }
 
   /** What `status --json` of a host prints. */

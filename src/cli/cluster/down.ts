@@ -7,10 +7,12 @@ import { readApplied, readState } from "../../store/state.ts";
 import { backupPlaceOf } from "../../backup/place.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { readHostRecord } from "../../hosts/documents/record.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { isBelievable, kindOf } from "../../system/files/files.ts";
 import { removeIn } from "../../system/files/folder.ts";
+import { hostsDown } from "../hosts/orders.ts";
 import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
@@ -18,6 +20,7 @@ import { BUILD, VERSION } from "../setup/version.ts";
 /** Stops endpoints and servers in an order that loses nothing. The data stays. */
 export async function down(context: Context): Promise<ExitStatus> {
   const { layout, output } = context;
+  if (await readHostRecord(layout)) return await hostsDown(context);
   const owner = await serverOwner(context);
   // Without an agent one is started: the order is always carried out by the same code, under the same lock.
   const start: AgentStart = {

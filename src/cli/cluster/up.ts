@@ -10,7 +10,7 @@ import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
-import { hostsUp } from "../hosts/up.ts";
+import { hostsDryRun, hostsUp } from "../hosts/up.ts";
 import { findInstallation } from "../../postgres/installation.ts";
 import { requireOwnHosts } from "../../services/own-hosts.ts";
 import { isBelievable } from "../../system/files/files.ts";
@@ -98,15 +98,9 @@ export async function up(
   return result;
 }
 
-/** Says what an `up` would do to the servers. @throws OdooPgError refused with several hosts, where Patroni does it */
+/** Says what an `up` would do to the servers. */
 async function dryRun(context: Context): Promise<ExitStatus> {
-  if (await readHostRecord(context.layout)) {
-    throw new OdooPgError("refused", {
-      message: "With several hosts Patroni applies the settings: there is no dry run of it.",
-      safe: "Nothing was changed.",
-      next: odooPg("status"),
-    });
-  }
+  if (await readHostRecord(context.layout)) return await hostsDryRun(context);
   await requireOwnHosts(context.config);
   const steps = await upPlan(context);
   tell(context, steps);

@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import type { CommandLine } from "../command-line.ts";
 
 /** A cluster of several hosts. */
@@ -25,11 +26,29 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         return await removeHost(context, args[0] ?? "", { confirm: text("confirm"), json });
       }),
     );
-  command("join", "make this host one of a cluster's: a replica that may take over, or a witness")
+  add(ha, "disband", "make the primary's host the only one again; no session on it is ended")
+    .option("--confirm <name>", "the cluster's name, typed out")
+    .action(
+      withContext(async (context, { text }) => {
+        const { disband } = await import("../hosts/orders.ts");
+        return await disband(context, text("confirm"));
+      }),
+    );
+  add(ha, "force-new-cluster", "let this host decide alone, when the majority is lost for good")
+    .option("--confirm <name>", "the cluster's name, typed out")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { text, json }) => {
+        const { forceNewCluster } = await import("../hosts/orders.ts");
+        return await forceNewCluster(context, { confirm: text("confirm"), json });
+      }),
+    );
+  command("join", "make this host one of a cluster's: a replica that may take over, a witness, or endpoints")
     .argument("<invitation>", "ADDRESS:PORT#TOKEN, as ha init prints it")
     .option("--address <ip>", "the address by which the other hosts reach this one")
     .option("--name <name>", "the name of this host (else that of the machine)")
-    .option("--witness", "only vote: no database here")
+    .addOption(new Option("--witness", "only vote: no database here").conflicts("endpointsOnly"))
+    .option("--endpoints-only", "endpoints for an Odoo here: no database, no vote, no rights on the store")
     .action(
       withContext(
         async (context, { args, text, on }) => {
@@ -37,12 +56,39 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
           return await join(context, args[0] ?? "", {
             address: text("address"),
             name: text("name"),
-            witness: on("witness"),
+            role: on("witness") ? "witness" : on("endpointsOnly") ? "endpoints" : "database",
           });
         },
         invocation,
         { needs: "place" },
       ),
+    );
+  command("failover", "make a replica on another host the primary by force; says what may be lost")
+    .argument("<host>", "the new primary's host")
+    .option("--allow-data-loss", "proceed although the host may lack what was acknowledged")
+    .option("--confirm <name>", "the cluster's name, typed out, with --allow-data-loss")
+    .option("--dry-run", "say what would be lost, change nothing")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, text, on, json }) => {
+        const { failover } = await import("../hosts/orders.ts");
+        return await failover(context, args[0] ?? "", {
+          allowDataLoss: on("allowDataLoss"),
+          confirm: text("confirm"),
+          dryRun: on("dryRun"),
+          json,
+        });
+      }),
+    );
+  command("restart", "restart the servers of several hosts, one by one, the primary last after a switchover")
+    .argument("[host]", "that of one host alone")
+    .option("--dry-run", "show the order, change nothing")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args, on, json }) => {
+        const { restart } = await import("../hosts/orders.ts");
+        return await restart(context, args[0], { dryRun: on("dryRun"), json });
+      }),
     );
   command("pause", "for a time, no other host takes over: before work on hosts or network")
     .option("--for <time>", "how long, such as 30m or 2h", "1h")

@@ -13,9 +13,8 @@ export async function haInit(
   options: { readonly address: string; readonly name: string | undefined },
 ): Promise<ExitStatus> {
   const start = await agentStart(context);
-  // Before anything is done: it cannot be taken back.
   context.output.err(
-    "Note: several hosts cannot become one again yet, and with them alarms, metrics and the console do not run yet.",
+    "Note: with several hosts metrics and the console do not run yet. Back to one host: odoo-pg ha disband",
   );
   const show = showProgress(context);
   try {
@@ -41,6 +40,6 @@ export async function invite({ layout, output }: Context): Promise<ExitStatus> {
   const invitation = await newInvitation(layout);
   output.err("On the next host, within an hour (one host for each token; another: odoo-pg ha invite):");
   output.out(`odoo-pg join '${invitation}' --address ITS-ADDRESS`);
-  output.err("with --witness for a host that only votes.");
+  output.err("with --witness for a host that only votes, --endpoints-only for one with an Odoo alone.");
   return 0;
 }

@@ -16,7 +16,7 @@ export async function join(
   options: {
     readonly address: string | undefined;
     readonly name: string | undefined;
-    readonly witness: boolean;
+    readonly role: HostRole;
   },
 ): Promise<ExitStatus> {
   const invitation = readInvitation(text);
@@ -37,7 +37,7 @@ export async function join(
       next: "The same command with --address ADDRESS.",
     });
   }
-  const role: HostRole = options.witness ? "witness" : "database";
+  const { role } = options;
   const start = await agentStart(context);
   const show = showProgress(context);
   try {

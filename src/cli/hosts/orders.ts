@@ -1,10 +1,15 @@
+import { ensureAgent } from "../../agent/client.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { orderHosts } from "../../hosts/ask-agent.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
 import { odooPg } from "../../next-step.ts";
 import type { HostOrder } from "../../hosts/documents/orders.ts";
-import { now } from "../../system/clock.ts";
-import type { Context } from "../context.ts";
+import { lockHolder } from "../../store/lock.ts";
+import { readApplied } from "../../store/state.ts";
+import { now, waitUntil } from "../../system/clock.ts";
+import { suggest, type Context } from "../context.ts";
+import { up } from "../cluster/up.ts";
+import { agentStart } from "./start.ts";
 
 /** Gives an order to the cluster's hosts, and prints what came of it. */
 async function order(
@@ -25,6 +30,44 @@ export async function hostsSwitchover(
 ): Promise<ExitStatus> {
   const { to, dryRun, json } = options;
   return await order(context, { order: "switchover", to: to ?? null, dry_run: dryRun }, { json });
+}
+
+/** A host becomes primary by force. */
+export async function failover(
+  context: Context,
+  to: string,
+  options: {
+    readonly allowDataLoss: boolean;
+    readonly confirm: string | undefined;
+    readonly dryRun: boolean;
+    readonly json: boolean;
+  },
+): Promise<ExitStatus> {
+  const { allowDataLoss, confirm, dryRun, json } = options;
+  return await order(
+    context,
+    { order: "failover", to, allow_data_loss: allowDataLoss, confirm: confirm ?? null, dry_run: dryRun },
+    { json },
+  );
+}
+
+/** @param host whose server is restarted; undefined: all, one by one */
+export async function restart(
+  context: Context,
+  host: string | undefined,
+  options: { readonly dryRun: boolean; readonly json: boolean },
+): Promise<ExitStatus> {
+  const { dryRun, json } = options;
+  return await order(context, { order: "restart", host: host ?? null, dry_run: dryRun }, { json });
+}
+
+/** This host's part of the cluster is stopped. */
+export async function hostsDown(context: Context): Promise<ExitStatus> {
+  await ensureAgent(await agentStart(context));
+  const status = await order(context, { order: "down" }, { json: false });
+  await agentGone(context);
+  context.output.err(`Start it again: ${suggest(context, odooPg("up"))}`);
+  return status;
 }
 
 /** Milliseconds that a pause may last: longer, and it is forgotten. */
@@ -93,4 +136,32 @@ export async function removeHost(
     });
   }
   return await order(context, { order: "remove", host }, options);
+}
+
+/** Several hosts become one again, this one; its cluster goes on under an agent of one host. */
+export async function disband(context: Context, confirm: string | undefined): Promise<ExitStatus> {
+  const { layout, output } = context;
+  const status = await order(context, { order: "disband", confirm: confirm ?? null }, { json: false });
+  await agentGone(context);
+  const applied = await readApplied(layout);
+  if (applied) await up({ ...context, config: applied.config }, {});
+  output.err(
+    "Compare that file with your own configuration file, and put it in its place: it says which server this host has.",
+  );
+  return status;
+}
+
+/** This host decides alone, where the majority is lost for good. */
+export async function forceNewCluster(
+  context: Context,
+  options: { readonly confirm: string | undefined; readonly json: boolean },
+): Promise<ExitStatus> {
+  return await order(context, { order: "force_new_cluster", confirm: options.confirm ?? null }, options);
+}
+
+async function agentGone({ layout }: Context): Promise<void> {
+  await waitUntil(async () => (await lockHolder(layout.lockFile)) === undefined, {
+    what: "the agent to leave",
+    timeout: 10_000,
+  });
 }

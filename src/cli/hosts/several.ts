@@ -1,13 +1,14 @@
 import { OdooPgError } from "../../errors.ts";
 import { hostsStatus } from "../../hosts/ask-agent.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
-import { nextStep, odooPg } from "../../next-step.ts";
+import { nextStep, odooPg, type NextText } from "../../next-step.ts";
 import { readApplied } from "../../store/state.ts";
 import type { Context } from "../context.ts";
 
 /** Commands that are used on every host, however many there are. */
 const ANYWHERE = new Set([
   "up",
+  "down",
   "status",
   "psql",
   "logs",
@@ -23,10 +24,29 @@ const ANYWHERE = new Set([
   "join",
   "switchover",
   "reseed",
+  "alarms list",
+  "alarms test",
+  "events",
 ]);
 
 /** Commands that need several hosts. */
-const SEVERAL = new Set(["ha invite", "ha remove", "pause", "resume", "leave"]);
+const SEVERAL = new Set([
+  "ha invite",
+  "ha remove",
+  "ha disband",
+  "ha force-new-cluster",
+  "failover",
+  "restart",
+  "pause",
+  "resume",
+  "leave",
+]);
+
+/** What does the same on one host, where there is such a thing. */
+const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
+  failover: odooPg("promote", "NODE"),
+  restart: odooPg("up"),
+};
 
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
 const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore"]);
@@ -43,7 +63,9 @@ export async function forHosts(context: Context, command: string): Promise<Conte
     throw new OdooPgError("refused", {
       message: "This host is not one of several.",
       safe: "Nothing was changed.",
-      next: nextStep`Begin on the host whose cluster it shall be: ${odooPg("ha", "init", "--address", "ADDRESS")}`,
+      next:
+        ON_ONE_HOST[command] ??
+        nextStep`Begin on the host whose cluster it shall be: ${odooPg("ha", "init", "--address", "ADDRESS")}`,
     });
   }
   const applied = await readApplied(context.layout);

@@ -1,13 +1,15 @@
 import { ensureAgent } from "../../agent/client.ts";
 import type { ExitStatus } from "../../errors.ts";
 import { HostAgent } from "../../hosts/agent/host-agent.ts";
-import { hostsStatus } from "../../hosts/ask-agent.ts";
+import { hostsStatus, orderHosts, requireHostsStatus } from "../../hosts/ask-agent.ts";
+import { changesBetween, showPath } from "../../hosts/decisions/configure.ts";
+import { keepFileConfig, readFileConfig, readHostRecord } from "../../hosts/documents/record.ts";
 import { takePossession } from "../../store/possession.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { installOn } from "../../system/install.ts";
 import { openLog } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { searchPath, serverOwner, type Context } from "../context.ts";
+import { loadContext, searchPath, serverOwner, type Context } from "../context.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
 import { agentStart } from "./start.ts";
 import { hostsSheet } from "./status.ts";
@@ -15,9 +17,34 @@ import { hostsSheet } from "./status.ts";
 /** Milliseconds for the cluster to have a primary, as this host sees it: another host may be about to take over. */
 const PRIMARY_TIMEOUT = 60_000;
 
+/** Says what `up` would change on all hosts. */
+export async function hostsDryRun(context: Context): Promise<ExitStatus> {
+  await requireHostsStatus(context.layout);
+  await applyFile(context, true);
+  context.output.err("Dry run: nothing was changed.");
+  return 0;
+}
+
 /**
- * `up` on one of several hosts: sees to it that its agent runs, which sees to etcd, Patroni and the endpoints. In the
- * foreground it is the agent itself; its end ends nothing else.
+ * What was changed in this host's configuration file since it was last taken up is meant for all hosts. What else the
+ * file says, or leaves out, changes nothing: the other hosts' files are others.
+ */
+async function applyFile(context: Context, dryRun: boolean): Promise<void> {
+  const { layout, output } = context;
+  const { config } = await loadContext(context.invocation, output, context.configFile);
+  const known = await readFileConfig(layout);
+  const changes = known ? changesBetween(known, config) : [];
+  if (changes.length && !dryRun)
+    output.err(`Applying on all hosts: ${changes.map(({ path }) => showPath(path)).join(", ")}`);
+  const outcome = await orderHosts(layout, { order: "configure", changes, dry_run: dryRun });
+  if (outcome.done !== "") output.err(outcome.done);
+  else if (dryRun) output.err("Nothing is to be changed.");
+  if (!dryRun) await keepFileConfig(layout, config);
+}
+
+/**
+ * `up` on one of several hosts: sees to it that its agent runs, which sees to etcd, Patroni and the endpoints, and
+ * applies what was changed in its configuration file. In the foreground it is the agent itself; its end ends nothing else.
  */
 export async function hostsUp(
   context: Context,
@@ -29,9 +56,14 @@ export async function hostsUp(
     const hasPrimary = async (): Promise<boolean> =>
       ((await hostsStatus(layout, 2000))?.primary ?? null) !== null;
     // What there is is shown in any case.
-    await waitUntil(hasPrimary, { what: "a primary", timeout: PRIMARY_TIMEOUT, interval: 200 }).catch(
-      () => {},
-    );
+    const found = await waitUntil(hasPrimary, {
+      what: "a primary",
+      timeout: PRIMARY_TIMEOUT,
+      interval: 200,
+    }).catch(() => false);
+    // One with endpoints alone has no say in the configuration.
+    const role = (await readHostRecord(layout))?.role;
+    if (found && role !== "endpoints") await applyFile(context, false);
     return await hostsSheet(context, { json: false });
   }
   const owner = await serverOwner(context);

@@ -2,26 +2,32 @@ import { BackupSchedule, runInBackground } from "../../agent/backup-schedule.ts"
 import { Complaints } from "../../agent/complaints.ts";
 import { DatabaseOwnership } from "../../agent/database-ownership.ts";
 import { serveHealth } from "../../agent/health.ts";
+import { Alarms } from "../../alarms/alarms.ts";
 import { Loop, type Part } from "../../agent/loop.ts";
+import type { StatusDocument } from "../../cluster/documents/status.ts";
 import type { AgentReport } from "../../cluster/documents/agent-report.ts";
 import type { Layout } from "../../config/layout.ts";
 import { Etcd } from "../../consensus/etcd.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { OdooPgError } from "../../errors.ts";
+import { verdictOf, warningInDocument } from "../../model/warnings.ts";
+import { StatusSource } from "../../observe/status-source.ts";
 import { findInstallation, type Installation } from "../../postgres/installation.ts";
 import type { Progress } from "../../progress.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
+import { readTextIfAny, type Owner } from "../../system/files/files.ts";
 import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { readPassword } from "../../store/secrets.ts";
-import type { Owner } from "../../system/files/files.ts";
 import type { Install } from "../../system/install.ts";
 import type { Log } from "../../system/log.ts";
 import type { Machine } from "../../system/machine.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
 import { serveTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
+import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
+import type { HostsStatus } from "../documents/report.ts";
 import { hostFiles } from "../documents/files.ts";
 import { databasesOf, servedConfig } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
@@ -37,6 +43,7 @@ import { EtcdService } from "../programs/etcd-service.ts";
 import { PatroniService } from "../programs/patroni-service.ts";
 import { findEtcd, findPatroni } from "../programs/programs.ts";
 import { hostControl } from "./control.ts";
+import { Guest, viewFor } from "./guest.ts";
 import { HostData } from "./host-data.ts";
 import { HostOrders } from "./host-orders.ts";
 import { HostPool } from "./host-pool.ts";
@@ -52,6 +59,9 @@ import { StoreWatch } from "./store-watch.ts";
 /** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
 const OTHERS_EVERY = 1000;
+
+/** Milliseconds between two questions whether the primary still is one, while the store says nothing of it. */
+const CONFIRM_EVERY = 1000;
 
 export interface HostAgentOptions {
   readonly stateDir: string;
@@ -97,11 +107,16 @@ export class HostAgent {
   readonly #routing: HostRouting;
   readonly #others: OtherHosts;
   readonly #data: HostData;
+  /** On a host with endpoints alone. */
+  readonly #guest: Guest | undefined;
   readonly #work: LeadersWork;
   readonly #join: JoinServer;
   readonly #orders: HostOrders;
   readonly #backups: BackupSchedule;
   readonly #ownership = new DatabaseOwnership();
+  readonly #alarms = new Alarms();
+  /** Of this host's own server, as of a cluster of one host. */
+  readonly #ownStatus: StatusSource;
   /** Of what the endpoints and the looks were last set up. */
   #served = "";
   #ending = false;
@@ -146,12 +161,19 @@ export class HostAgent {
     });
     this.#routing = new HostRouting(host, this.#store, this.#servers, this.#hostPool);
     this.#others = new OtherHosts(host, this.#store);
+    this.#guest = record.role === "endpoints" ? new Guest(host, this.#store) : undefined;
     this.#data = new HostData(host, this.#store, this.#servers, node);
     this.#work = new LeadersWork(host, this.#store, this.#others);
+    this.#ownStatus = new StatusSource({
+      layout,
+      runtime: () => node.runtime,
+      failure: () => undefined,
+      report: async () => await Promise.resolve(this.#agentReport()),
+    });
     this.#orders = new HostOrders(host, {
       ...this.#seen,
-      node,
       pool: this.#hostPool,
+      etcd: this.#etcd,
       endpoints: this.#endpoints,
       stop: () => this.stop(),
     });
@@ -162,6 +184,12 @@ export class HostAgent {
       etcd,
       report: async () => await ownReport(this.#seen),
       order: async (order) => await this.#orders.carryOut(order),
+      view: async (guest, body) =>
+        viewFor(guest, body, {
+          store: this.#store,
+          others: this.#others,
+          status: await statusOf(this.#seen),
+        }),
       storeAnswers: () => this.#store.answers,
       document: () => this.#store.document,
     });
@@ -197,6 +225,7 @@ export class HostAgent {
   async open(): Promise<void> {
     const { layout, log, version } = this.#options;
     const { record, document } = this.#store;
+    const guests = await readTextIfAny(this.#host.files.endpointsAuthority);
     await takeLock(layout.lockFile, ownPid);
     try {
       this.#closers.push(await serveHealth(layout, (node) => this.#routing.mayBeRead(node)));
@@ -205,7 +234,7 @@ export class HostAgent {
           layout.agentSocket,
           hostControl({
             report: () => this.#agentReport(),
-            status: async () => await statusOf(this.#seen),
+            status: async () => await this.#status(),
             invite: async () => await this.#join.invite(),
             order: async (order) => await this.#orders.carryOut(order),
             stop: () => this.stop(),
@@ -217,10 +246,13 @@ export class HostAgent {
           host: record.address,
           port: AGENT_PORT,
           identity: this.#host.identity,
-          answer: async (question) =>
-            question.path === "/pool" && question.peer !== undefined
-              ? this.#hostPool.answer(question.peer, question.body)
-              : await this.#join.answer(question),
+          ...(guests === undefined ? {} : { guests }),
+          answer: async (question) => {
+            const asker = question.peer ?? question.guest;
+            return question.path === "/pool" && asker !== undefined
+              ? this.#hostPool.answer(asker, question.body)
+              : await this.#join.answer(question);
+          },
         }),
       );
       // Where no clients are, nobody is read from.
@@ -249,6 +281,7 @@ export class HostAgent {
 
   async #close(): Promise<void> {
     for (const close of this.#closers.splice(0)) await close();
+    await this.#alarms.close();
     await this.#ownership.close();
     await this.#servers.close();
     await this.#node.close();
@@ -260,7 +293,7 @@ export class HostAgent {
     const patroni = this.#patroni;
     const endpoints = this.#endpoints;
     return [
-      { name: "store", run: oneAtATime(async () => await this.#store.read()), aside: true },
+      { name: "store", run: oneAtATime(async () => await this.#readStore()), aside: true },
       { name: "look", run: async () => await this.#servers.look() },
       { name: "own server", run: async () => await this.#node.observe(), aside: true },
       {
@@ -275,15 +308,16 @@ export class HostAgent {
         ? [
             { name: "haproxy", run: async () => await this.#supervisor.check(endpoints) },
             { name: "endpoints", run: async () => await this.#routing.lead(endpoints) },
+            {
+              name: "right of the primary",
+              run: oneAtATime(every(CONFIRM_EVERY, async () => await this.#routing.confirm())),
+              aside: true,
+            } as const,
             { name: "routing's record", run: async () => await this.#routing.remember() },
           ]
         : []),
       { name: "configuration", run: oneAtATime(async () => await this.#applyDocument()), aside: true },
-      {
-        name: "members of the store",
-        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#store.lookAtMembers())),
-        aside: true,
-      },
+      ...(this.#guest ? [] : this.#storeParts()),
       { name: "pool", run: oneAtATime(async () => await this.#routing.keepPool()), aside: true },
       { name: "data", run: oneAtATime(async () => await this.#data.ensure()), aside: true },
       { name: "removed", run: oneAtATime(async () => await this.#ceaseWhereRemoved()), aside: true },
@@ -307,6 +341,24 @@ export class HostAgent {
         },
       },
       {
+        name: "alarms",
+        run: () => {
+          const { runtime } = this.#node;
+          if (runtime) this.#alarms.tick(runtime, async () => await this.#alarmStatus());
+        },
+      },
+    ];
+  }
+
+  /** What is done by hosts that have rights on the store. */
+  #storeParts(): Part[] {
+    return [
+      {
+        name: "members of the store",
+        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#store.lookAtMembers())),
+        aside: true,
+      },
+      {
         name: "other hosts",
         run: oneAtATime(every(OTHERS_EVERY, async () => await this.#others.ask())),
         aside: true,
@@ -319,6 +371,23 @@ export class HostAgent {
     ];
   }
 
+  async #readStore(): Promise<void> {
+    if (this.#guest) await this.#guest.read(await ownReport(this.#seen));
+    else await this.#store.read();
+  }
+
+  /** The whole cluster, as this host sees it, or as it was told. */
+  async #status(): Promise<HostsStatus> {
+    const own = await statusOf(this.#seen);
+    const told = this.#guest?.status;
+    if (!told) return own;
+    const { seen_from, store, primary } = own;
+    const hosts = told.hosts.map(
+      (host) => own.hosts.find(({ name }) => name === host.name && name === seen_from) ?? host,
+    );
+    return { ...told, seen_from, store, primary, hosts };
+  }
+
   get #seen(): SeenParts {
     return {
       version: this.#options.version,
@@ -326,9 +395,21 @@ export class HostAgent {
       servers: this.#servers,
       others: this.#others,
       routing: this.#routing,
+      node: this.#node,
       data: this.#data,
       patroni: this.#patroni,
     };
+  }
+
+  /** What alarms are judged by: the server that is primary, and the hosts; elsewhere the host's own disks. */
+  async #alarmStatus(): Promise<StatusDocument> {
+    const [own, hosts] = await Promise.all([this.#ownStatus.status(), statusOf(this.#seen)]);
+    const leads = this.#store.answers && this.#store.view?.leader === this.#store.record.name;
+    const warnings = [
+      ...hostWarnings(hosts).map((found) => warningInDocument(found, undefined)),
+      ...(leads ? ownWarnings(own.warnings) : []),
+    ];
+    return { ...own, warnings, verdict: verdictOf(warnings) };
   }
 
   /** Takes up what the cluster's document says now. */
@@ -379,7 +460,7 @@ export class HostAgent {
       waiting_clients: null,
       poolers: null,
       overrides: [],
-      failing_channels: [],
+      failing_channels: this.#alarms.failing,
       attachments: null,
       rights: { problem: null, by_password: null },
       console: null,

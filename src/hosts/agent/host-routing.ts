@@ -5,13 +5,21 @@ import type { Endpoints } from "../../services/endpoints.ts";
 import type { PoolSight } from "../../services/pool-keeper.ts";
 import { PoolMembership } from "../../services/pool-membership.ts";
 import type { Routing } from "../../services/read-pool.ts";
+import { monotonic, now } from "../../system/clock.ts";
 import { writeFileIfChanged } from "../../system/files/files.ts";
 import { inspectJsonFile } from "../../system/files/json-file.ts";
+import { askTls } from "../../system/network/mutual-tls.ts";
+import { rightAtStart, rightByPatroni } from "../decisions/right.ts";
 import { readsFrom, writesTo, type RoutingInput } from "../decisions/routing.ts";
+import { API_PORT } from "../documents/places.ts";
 import type { HostPool } from "./host-pool.ts";
 import type { OneHost } from "./host.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds before the end of a right at which it is asked about, and for an answer. */
+const ASK_BEFORE = 8000;
+const CONFIRM_TIMEOUT = 1500;
 
 const routingSchema = z.object({ writes: z.string().nullable(), reads: z.string().array() });
 
@@ -48,7 +56,7 @@ export class HostRouting {
     return [...this.#pool].sort();
   }
 
-  get now(): Routing {
+  get present(): Routing {
     return { primary: this.#writes, pool: this.reads };
   }
 
@@ -57,11 +65,12 @@ export class HostRouting {
     const kept = await inspectJsonFile(this.#host.files.routing, routingSchema);
     if (kept?.ok !== true) return;
     this.#writes = kept.value.writes ?? undefined;
+    if (this.#writes !== undefined) this.#store.believe(rightAtStart(this.#writes, monotonic()));
     for (const name of kept.value.reads) this.#pool.add(name);
   }
 
   async remember(): Promise<void> {
-    const { primary, pool } = this.now;
+    const { primary, pool } = this.present;
     await writeFileIfChanged(
       this.#host.files.routing,
       `${JSON.stringify({ writes: primary ?? null, reads: [...pool] } satisfies z.input<typeof routingSchema>)}\n`,
@@ -74,6 +83,7 @@ export class HostRouting {
       storeAnswers: this.#store.answers,
       observations: this.#servers.observations,
       last: this.#writes,
+      rightful: this.#store.rightful,
     };
     const writes = this.#onceUnread(writesTo(input));
     if (writes !== this.#writes)
@@ -84,13 +94,32 @@ export class HostRouting {
     for (const name of pool) this.#pool.add(name);
   }
 
+  /** While the store is silent the primary's Patroni is asked, before the right is over. */
+  async confirm(): Promise<void> {
+    const host = this.#store.document.hosts.find(({ name }) => name === this.#writes);
+    // Patroni lets no host in that has endpoints alone: it is told by others.
+    if (this.#store.record.role === "endpoints") return;
+    if (!host || this.#store.answers || this.#store.rightLasts > ASK_BEFORE) return;
+    const askedAt = monotonic();
+    const answer = await askTls({
+      host: host.address,
+      port: API_PORT,
+      method: "GET",
+      path: "/patroni",
+      trust: this.#host.identity,
+      timeout: CONFIRM_TIMEOUT,
+    }).catch(() => undefined);
+    const right = rightByPatroni(host.name, answer?.text ?? "", askedAt, now());
+    if (right) this.#store.believe(right);
+  }
+
   mayBeRead(node: string): boolean {
     return this.#isFresh ? this.#hostPool.serves(node) : this.#pool.has(node);
   }
 
   async lead(endpoints: Endpoints): Promise<void> {
     const held = this.#hostPool.pool();
-    const pool = this.#isFresh ? [...held.names].sort() : this.now.pool;
+    const pool = this.#isFresh ? [...held.names].sort() : this.present.pool;
     await endpoints.route({ primary: this.#writes, pool });
     this.#hostPool.led(held);
   }

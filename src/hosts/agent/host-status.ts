@@ -7,6 +7,7 @@ import { peerUrlOf } from "../documents/places.ts";
 import type { HostData } from "./host-data.ts";
 import type { HostRouting } from "./host-routing.ts";
 import type { OtherHosts } from "./other-hosts.ts";
+import type { OwnNode } from "./own-node.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
@@ -17,13 +18,14 @@ export interface SeenParts {
   readonly servers: Servers;
   readonly others: OtherHosts;
   readonly routing: HostRouting;
+  readonly node: OwnNode;
   readonly data: HostData;
   readonly patroni: PatroniService | undefined;
 }
 
 /** What this host says of itself, to the agents of the others. */
 export async function ownReport(parts: SeenParts): Promise<HostReport> {
-  const { version, store, servers, routing, data, patroni } = parts;
+  const { version, store, servers, routing, node, data, patroni } = parts;
   const { name, role, address } = store.record;
   const facts = factsOf(servers.of(name));
   const primary = factsOf(servers.of(routing.writes));
@@ -52,6 +54,7 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
         : null,
     reads: routing.reads,
     writes: routing.writes ?? null,
+    configuration: node.configuration,
     working: data.working ?? null,
   };
 }

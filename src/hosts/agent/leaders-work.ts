@@ -1,21 +1,27 @@
 import { EtcdError } from "../../consensus/etcd.ts";
 import { nextVoterStep } from "../../consensus/voters.ts";
-import { now } from "../../system/clock.ts";
+import { monotonic, now } from "../../system/clock.ts";
 import { dynamicChange } from "../decisions/dynamic.ts";
+import { careFor } from "../decisions/store-care.ts";
 import type { StoreView } from "../documents/store-view.ts";
 import { databasesOf } from "../documents/host-config.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
 import { patroniDynamic } from "../render/patroni.ts";
+import { ETCD_QUOTA } from "../render/etcd.ts";
 import type { OneHost } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import { setPause } from "./pause.ts";
 import type { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds between two looks at how the store is. */
+const CARE_EVERY = 15_000;
 
 /** What is done once for the cluster: on the host that holds the leader's key, and on the first before there is one. */
 export class LeadersWork {
   readonly #host: OneHost;
   readonly #store: StoreWatch;
   readonly #others: OtherHosts;
+  #caredAt = -Infinity;
 
   constructor(host: OneHost, store: StoreWatch, others: OtherHosts) {
     this.#host = host;
@@ -32,6 +38,37 @@ export class LeadersWork {
     await this.#keepDynamic(view);
     await this.#endPause(view);
     await this.#settleVotes();
+    await this.#careForStore();
+  }
+
+  async #careForStore(): Promise<void> {
+    if (monotonic() - this.#caredAt < CARE_EVERY) return;
+    this.#caredAt = monotonic();
+    const { etcd, log } = this.#host;
+    const full = await etcd.fullMembers();
+    const { document, record, members } = this.#store;
+    const care = careFor(
+      members.map(({ id, address, isLearner, isLevel, status }) => ({
+        id,
+        address,
+        votes: !isLearner,
+        isLevel,
+        leads: status !== undefined && status.leader === status.memberId,
+        bytes: Number(status?.bytes ?? 0),
+        inUse: Number(status?.bytesInUse ?? 0),
+        isFull: full.includes(id),
+      })),
+      {
+        quota: ETCD_QUOTA,
+        primary: this.#store.view?.leader === record.name ? record.address : undefined,
+        witnesses: document.hosts.filter(({ role }) => role === "witness").map(({ address }) => address),
+      },
+    );
+    if (!care) return;
+    log("info", `store: ${care.kind} ${care.kind === "defragment" ? care.address : care.id}`);
+    if (care.kind === "defragment") await etcd.defragment(care.address);
+    else if (care.kind === "disarm") await etcd.disarm(care.id);
+    else await etcd.moveLeader(care.from, care.id);
   }
 
   async #keepDynamic(view: StoreView): Promise<void> {

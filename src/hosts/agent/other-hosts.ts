@@ -12,8 +12,8 @@ import type { StoreWatch } from "./store-watch.ts";
 const OTHER_TIMEOUT = 1500;
 const AWAY_AFTER = 5000;
 
-/** Milliseconds for another host to carry an order out. */
-const ORDER_TIMEOUT = 180_000;
+/** Milliseconds for another host to carry an order out: it may restart all servers, one by one. */
+const ORDER_TIMEOUT = 1_800_000;
 
 /** The last that a host said of itself, and when (monotonic clock). */
 export interface Heard {
@@ -36,9 +36,16 @@ export class OtherHosts {
     return this.#heard;
   }
 
-  /** Asks each how it is. One that does not answer says nothing. */
+  /** Takes up what a host says of itself that may not be asked: it asks. */
+  hear(report: HostReport): void {
+    this.#heard.set(report.name, { report, at: monotonic() });
+  }
+
+  /** Asks each how it is, but for those that ask themselves. One that does not answer says nothing. */
   async ask(): Promise<void> {
-    const others = this.#store.document.hosts.filter(({ name }) => name !== this.#store.record.name);
+    const others = this.#store.document.hosts.filter(
+      ({ name, role }) => name !== this.#store.record.name && role !== "endpoints",
+    );
     await Promise.all(
       others.map(async ({ name, address }) => {
         const answer = await askTls({

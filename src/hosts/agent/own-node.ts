@@ -3,6 +3,7 @@ import { reloadAndWait } from "../../postgres/reload.ts";
 import { findPostmaster, reloadServer } from "../../postgres/server.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
 import type { Runtime } from "../../members/runtime.ts";
+import { configurationMark } from "../documents/record.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
 import type { OwnServer } from "./host-pool.ts";
@@ -22,6 +23,7 @@ export class OwnNode {
   #runtime: Runtime | undefined;
   /** Of what the files were last written; "" before they ever were. */
   #written = "";
+  #configuration = "";
 
   constructor(host: OneHost, store: StoreWatch) {
     this.#host = host;
@@ -31,6 +33,11 @@ export class OwnNode {
   /** This host's server for parts that know a cluster of one host; undefined where it has none. */
   get runtime(): Runtime | undefined {
     return this.#runtime;
+  }
+
+  /** The mark of the configuration that is applied here; "" before any is. */
+  get configuration(): string {
+    return this.#configuration;
   }
 
   get files() {
@@ -61,7 +68,8 @@ export class OwnNode {
     // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,
     // which its server does not notice.
     if (installation && changed.patroni) await patroni?.stop("immediate");
-    if (installation && changed.server) {
+    // Also at first: an agent before may have written them, and come no further.
+    if (installation && (changed.server || this.#written === "")) {
       const { files } = ownConfig(input);
       if (await findPostmaster(files.dataDir)) await reloadServer(files.dataDir);
     }
@@ -70,6 +78,7 @@ export class OwnNode {
       this.#runtime = await ownRuntime({ ...input, installation }, log, wake);
     }
     this.#written = text;
+    this.#configuration = configurationMark(input.document);
   }
 
   /** Whether there is a whole data directory for Patroni, and its files are written. */

@@ -1,13 +1,16 @@
+import type { EtcdStatus, StoredValue } from "../../consensus/etcd.ts";
 import type { VoterMember } from "../../consensus/voters.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { move } from "../../system/files/files.ts";
 import { parseJson } from "../../system/files/json-file.ts";
+import { extended, rightByKey, type Right } from "../decisions/right.ts";
 import {
   documentSchema,
   writeHostRecord,
   type ClusterDocument,
   type HostRecord,
 } from "../documents/record.ts";
+import type { GuestView } from "../documents/guest-view.ts";
 import { viewOfStore, type StoreView } from "../documents/store-view.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
@@ -16,6 +19,12 @@ import { same, type OneHost } from "./host.ts";
 
 /** Milliseconds without an answer of the store after which it counts as silent. */
 const STORE_SILENT = 5000;
+
+/** A member of the store, and what it says of itself; undefined where it does not answer. */
+export interface WatchedMember extends VoterMember {
+  readonly address: string;
+  readonly status: EtcdStatus | undefined;
+}
 
 /** What the store said when it last answered, and this host's own member of it. */
 export class StoreWatch {
@@ -27,7 +36,8 @@ export class StoreWatch {
   #view: StoreView | undefined;
   #answeredAt = -Infinity;
   #poolOf: string | undefined;
-  #members: readonly VoterMember[] = [];
+  #right: Right | undefined;
+  #members: readonly WatchedMember[] = [];
   #leads = false;
 
   constructor(
@@ -69,7 +79,22 @@ export class StoreWatch {
     return this.#poolOf;
   }
 
-  get members(): readonly VoterMember[] {
+  /** The host that certainly is the only primary now; undefined where none is. */
+  get rightful(): string | undefined {
+    return this.#right !== undefined && monotonic() < this.#right.until ? this.#right.host : undefined;
+  }
+
+  /** Milliseconds for which it still is. */
+  get rightLasts(): number {
+    return this.#right === undefined ? 0 : this.#right.until - monotonic();
+  }
+
+  /** Somebody else than the store has said who is the primary. */
+  believe(right: Right): void {
+    this.#right = extended(this.#right, right);
+  }
+
+  get members(): readonly WatchedMember[] {
     return this.#members;
   }
 
@@ -102,6 +127,7 @@ export class StoreWatch {
     this.#view = viewOfStore(keys);
     this.#poolOf = (await etcd.get(poolKey(cluster)))?.value;
     this.#answeredAt = monotonic();
+    await this.#readRight(keys.get("leader"));
     if (stored) {
       const parsed = parseJson(stored.value, documentSchema);
       if (parsed.ok) this.#document = parsed.value;
@@ -109,6 +135,37 @@ export class StoreWatch {
     } else if ((await this.startedAs())?.state === "new") {
       await etcd.swap(key, 0n, JSON.stringify(this.#document));
     }
+  }
+
+  /** What a host with endpoints alone was told of the store. */
+  takeView(view: GuestView): void {
+    this.#document = view.document;
+    if (!view.store_answers) return;
+    this.#view = {
+      founded: true,
+      leader: view.leader ?? undefined,
+      syncLeader: view.sync_leader ?? undefined,
+      synchronous: view.synchronous,
+      paused: view.status.paused,
+      written: undefined,
+      dynamic: undefined,
+      members: new Map(),
+    };
+    this.#poolOf = view.pool_of ?? undefined;
+    this.#answeredAt = monotonic();
+  }
+
+  /** @param askedAt when it was asked for (monotonic clock) */
+  takeRight({ rightful }: Pick<GuestView, "rightful">, askedAt: number): void {
+    if (rightful) this.believe({ host: rightful.host, until: askedAt + rightful.milliseconds });
+  }
+
+  /** For how long nobody else can be the primary: as long as the leader's key lasts. @throws EtcdError */
+  async #readRight(leader: StoredValue | undefined): Promise<void> {
+    if (leader?.lease === undefined || leader.value === "") return;
+    const askedAt = monotonic();
+    const seconds = await this.#host.etcd.secondsLeft(leader.lease);
+    this.#right = extended(this.#right, rightByKey(leader.value, askedAt, seconds));
   }
 
   /** Sees who is a member of the store, and becomes or ceases to be one as the others have decided. @throws EtcdError */
@@ -130,7 +187,7 @@ export class StoreWatch {
     this.#members = members.map(({ id, peerUrls: [peerUrl = ""], isLearner }) => {
       const status = statuses.get(peerUrl);
       const isLevel = status !== undefined && status.raftTerm === term && status.leader !== "0";
-      return { id, peerUrl, isLearner, isLevel };
+      return { id, peerUrl, address: addressOf(peerUrl), isLearner, isLevel, status };
     });
     const ownStatus = statuses.get(own);
     this.#leads = ownStatus !== undefined && ownStatus.leader === ownStatus.memberId;

@@ -50,7 +50,8 @@ export function failoverVerdict(input: VerdictInput): FailoverVerdict {
     const left = voters.filter((name) => name !== store?.leader && answering.includes(name));
     if (voters.length >= 3 && left.length < majorityOf(voters.length)) obstacles.push("no_majority");
   }
-  const away = document.hosts.filter(({ name }) => !answering.includes(name)).map(({ name }) => name);
+  // One with endpoints alone is missed by nobody else.
+  const away = voting.filter(({ name }) => !answering.includes(name)).map(({ name }) => name);
   return { obstacles: [...new Set(obstacles)], away };
 }
 

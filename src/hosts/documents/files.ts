@@ -8,11 +8,16 @@ export interface HostFiles {
   readonly record: string;
   /** The cluster's document as it was last read from the store. */
   readonly document: string;
+  /** The configuration of this host's own file as it was last taken up. */
+  readonly fileConfig: string;
   /** Where the endpoints were last led: an agent that comes back cuts nobody before it knows better. */
   readonly routing: string;
   readonly authority: string;
   /** On hosts with a database alone, for root alone. */
   readonly authorityKey: string;
+  /** That of hosts with endpoints alone, which have no rights on the store; on hosts with a database, too. */
+  readonly endpointsAuthority: string;
+  readonly endpointsAuthorityKey: string;
   readonly certificate: string;
   readonly key: string;
   /** Tokens that were given out, hashed. */
@@ -38,9 +43,12 @@ export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
     dir: at(),
     record: at("host.json"),
     document: at("document.json"),
+    fileConfig: at("file.json"),
     routing: at("routing.json"),
     authority: at("ca.crt"),
     authorityKey: at("ca.key"),
+    endpointsAuthority: at("endpoints-ca.crt"),
+    endpointsAuthorityKey: at("endpoints-ca.key"),
     certificate: at("host.crt"),
     key: at("host.key"),
     tokens: at("tokens.json"),

@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import * as z from "zod";
-import { resolvedConfigSchema } from "../../config/schema.ts";
+import { resolvedConfigSchema, type Config } from "../../config/schema.ts";
 import type { Layout } from "../../config/layout.ts";
 import { writeFileAtomic } from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
@@ -39,6 +40,14 @@ export const documentSchema = z.object({
   hosts: hostSchema.array(),
 });
 export type ClusterDocument = z.output<typeof documentSchema>;
+
+/** By what two hosts know that they apply the same configuration. */
+export function configurationMark({ config, shared }: Pick<ClusterDocument, "config" | "shared">): string {
+  return createHash("sha256")
+    .update(JSON.stringify([config, shared]))
+    .digest("hex")
+    .slice(0, 16);
+}
 
 /** Who this host is. */
 const recordSchema = z.object({
@@ -84,4 +93,19 @@ export async function keepDocument(
   document: ClusterDocument,
 ): Promise<void> {
   await writeFileAtomic(hostFiles(layout).document, `${JSON.stringify(document)}\n`);
+}
+
+/**
+ * The configuration of this host's file as it was last taken up: what differs from it was changed since, and is meant
+ * for all hosts. Undefined on a host that never had one. @throws OdooPgError state_dir_unusable
+ */
+export async function readFileConfig(layout: Pick<Layout, "stateDir">): Promise<Config | undefined> {
+  return await readJsonFile(hostFiles(layout).fileConfig, resolvedConfigSchema, {
+    ...DAMAGED,
+    next: "Remove the file: what the configuration file says now is then taken as known.",
+  });
+}
+
+export async function keepFileConfig(layout: Pick<Layout, "stateDir">, config: Config): Promise<void> {
+  await writeFileAtomic(hostFiles(layout).fileConfig, `${JSON.stringify(config)}\n`);
 }

@@ -24,6 +24,8 @@ export const hostReportSchema = z.object({
       version: z.string().nullable(),
     })
     .nullable(),
+  /** Which configuration it applies, by its mark. */
+  configuration: z.string().default(""),
   /** Replicas that its read endpoint leads to, and where its write endpoint leads. */
   reads: z.string().array(),
   writes: z.string().nullable(),

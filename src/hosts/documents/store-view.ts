@@ -10,13 +10,19 @@ const syncSchema = z.object({
 const dynamicSchema = z.looseObject({ pause: z.boolean().nullish() });
 
 const memberSchema = z.object({
-  role: z.string().default(""),
-  state: z.string().default(""),
-  version: z.string().default(""),
-  timeline: z.int().nullish(),
-  pending_restart: z.boolean().nullish(),
+  xlog_location: z.int().nullish(),
+  pending_restart_reason: z.record(z.string(), z.unknown()).nullish(),
 });
-export type PatroniMember = z.output<typeof memberSchema>;
+
+const statusSchema = z.object({ optime: z.int().nullish() });
+
+/** What the Patroni of one host says of it. */
+export interface PatroniMember {
+  /** How far its WAL goes, received or replayed: a position as a number of bytes. */
+  readonly position: number | undefined;
+  /** Settings that wait for a restart. */
+  readonly pending: readonly string[];
+}
 
 /**
  * What Patroni has written into the store, as it was at one moment.
@@ -32,6 +38,8 @@ export interface StoreView {
   /** Replicas that may be promoted without a loss. */
   readonly synchronous: readonly string[];
   readonly paused: boolean;
+  /** How far the primary's WAL went when it last said so, as a number of bytes. */
+  readonly written: number | undefined;
   /** Patroni's configuration for all hosts; undefined before there is one. */
   readonly dynamic: StoredValue | undefined;
   readonly members: ReadonlyMap<string, PatroniMember>;
@@ -48,7 +56,9 @@ export function viewOfStore(keys: ReadonlyMap<string, StoredValue>): StoreView {
   const members = [...keys.keys()].flatMap((key): [string, PatroniMember][] => {
     const name = /^members\/(.+)$/.exec(key)?.[1];
     const member = name === undefined ? undefined : read(key, memberSchema);
-    return name === undefined || !member ? [] : [[name, member]];
+    if (name === undefined || !member) return [];
+    const pending = Object.keys(member.pending_restart_reason ?? {});
+    return [[name, { position: member.xlog_location ?? undefined, pending }]];
   });
   return {
     founded: keys.has("initialize"),
@@ -56,6 +66,7 @@ export function viewOfStore(keys: ReadonlyMap<string, StoredValue>): StoreView {
     syncLeader: sync?.leader ?? undefined,
     synchronous: (sync?.sync_standby ?? "").split(",").filter((name) => name !== ""),
     paused: read("config", dynamicSchema)?.pause === true,
+    written: read("status", statusSchema)?.optime ?? undefined,
     dynamic: keys.get("config"),
     members: new Map(members),
   };

@@ -14,14 +14,21 @@ import {
 } from "../../system/files/files.ts";
 import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
 import type { HostFiles } from "../documents/files.ts";
+import type { Host, HostRole } from "../documents/record.ts";
 
-/** Makes the authority of the cluster's hosts, once. It signs nothing else: whoever has a certificate of it is a host. */
-export async function ensureHostAuthority(files: HostFiles, cluster: string): Promise<void> {
-  await ensureAuthorityFiles(filesOf(files), `odoo-pg ${cluster} hosts`);
+/**
+ * Makes the authorities of the cluster's hosts, once. One signs for hosts with a part in the store, and nothing else:
+ * whoever has a certificate of it may do everything there. The other signs for hosts with endpoints alone.
+ */
+export async function ensureHostAuthorities(files: HostFiles, cluster: string): Promise<void> {
+  await ensureAuthorityFiles(authorityFor(files, "database"), `odoo-pg ${cluster} hosts`);
+  await ensureAuthorityFiles(authorityFor(files, "endpoints"), `odoo-pg ${cluster} endpoints`);
 }
 
-function filesOf(files: HostFiles): Authority {
-  return { certificate: files.authority, key: files.authorityKey };
+function authorityFor(files: HostFiles, role: HostRole): Authority {
+  return role === "endpoints"
+    ? { certificate: files.endpointsAuthority, key: files.endpointsAuthorityKey }
+    : { certificate: files.authority, key: files.authorityKey };
 }
 
 /** Makes this host's key, once, and asks for a certificate with it. @returns the request (PEM) */
@@ -42,13 +49,9 @@ export async function newRequest(files: HostFiles, name: string, reader: Owner |
  * Signs a host's request: for its name and its one address, as server and as client. etcd's gateway needs both.
  * @throws OdooPgError refused for a request in another name
  */
-export async function signRequest(
-  files: HostFiles,
-  request: string,
-  host: { readonly name: string; readonly address: string },
-): Promise<string> {
+export async function signRequest(files: HostFiles, request: string, host: Host): Promise<string> {
   const address = `${isAddress(host.address) ? "IP" : "DNS"}:${host.address}`;
-  const certificate = await sign(filesOf(files), request, [
+  const certificate = await sign(authorityFor(files, host.role), request, [
     `subjectAltName=${address},DNS:${host.name.replaceAll("_", "-")}`,
     "extendedKeyUsage=serverAuth,clientAuth",
   ]);

@@ -1,6 +1,5 @@
 import { agentReport } from "../../agent/ask.ts";
 import { ensureAgent, type AgentStart } from "../../agent/client.ts";
-import { isAnyPooled } from "../../config/pooling.ts";
 import { isAddress } from "../../config/addresses.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { OdooPgError } from "../../errors.ts";
@@ -32,13 +31,15 @@ import { foreignAddressesOf, ownAddresses } from "../../system/network/own-addre
 import path from "node:path";
 import * as z from "zod";
 import { hostsStatus } from "../ask-agent.ts";
-import { ensureHostAuthority, newRequest, signRequest } from "./authority.ts";
+import { ensureHostAuthorities, newRequest, signRequest } from "./authority.ts";
+import { unfitForHosts } from "../decisions/configure.ts";
 import { hostFiles } from "../documents/files.ts";
 import { settingsFileOf, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
 import { findEtcd, findPatroni } from "../programs/programs.ts";
 import {
   HOST_NAME,
   keepDocument,
+  keepFileConfig,
   readHostRecord,
   readKeptDocument,
   writeHostRecord,
@@ -128,9 +129,9 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   progress.step(name, "make certificates");
   const files = hostFiles(layout);
   await ensureDirectory(files.dir, passableFor(owner));
-  await ensureHostAuthority(files, applied.config.cluster);
+  await ensureHostAuthorities(files, applied.config.cluster);
   const request = await newRequest(files, name, owner);
-  const certificate = await signRequest(files, request, { name, address });
+  const certificate = await signRequest(files, request, { name, role: "database", address });
   await writeFileAtomic(files.certificate, certificate, { mode: 0o644 });
   await primary.use(letRewind);
   const document: ClusterDocument = {
@@ -145,6 +146,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     hosts: [{ name, role: "database", address }],
   };
   await keepDocument(layout, document);
+  await keepFileConfig(layout, applied.config);
   const etcd: EtcdStart = { state: "new", members: { [name]: peerUrlOf({ address }) } };
   await writeFileAtomic(files.etcdStart, `${JSON.stringify(etcd)}\n`);
   // By it the host counts as one of several: last of all.
@@ -177,22 +179,11 @@ function refuseUnfit({ config }: Applied, name: string, address: string): void {
       `"${address}" is not an IP address by which other hosts could reach this one.`,
       `The same command with one of this machine's: ${ownAddresses().join(", ")}`,
     );
-  if (config.upstream)
-    refuse("The primary of this cluster is run by somebody else.", "Do it where the primary is.");
-  if (config.tls)
+  const unfit = unfitForHosts(config);
+  if (unfit)
     refuse(
-      "The cluster has certificates of its own in `tls`: several hosts work with those that odoo-pg makes, so far.",
-      "Take `tls` out of the configuration, and run odoo-pg up.",
-    );
-  if (config.backup.any_second.enabled)
-    refuse(
-      "`backup.any_second` is enabled: with several hosts WAL is not taken into a repository yet.",
-      "Set `backup.any_second.enabled` to false, and run odoo-pg up.",
-    );
-  if (isAnyPooled(config))
-    refuse(
-      "An endpoint has `pooling: transaction`: with several hosts odoo-pg does not run PgBouncer yet.",
-      "Set `pooling: none`, and run odoo-pg up.",
+      `${unfit.why.slice(0, 1).toUpperCase()}${unfit.why.slice(1)}.`,
+      `Write ${unfit.write} into odoo-pg.yaml, and run odoo-pg up.`,
     );
 }
 

@@ -43,6 +43,8 @@ export interface JoinServerParts {
   readonly etcd: Etcd;
   readonly report: () => Promise<HostReport>;
   readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
+  /** What a host with endpoints alone is told, which says how it is itself. */
+  readonly view: (guest: string, report: string) => Promise<object>;
   readonly storeAnswers: () => boolean;
   readonly document: () => ClusterDocument;
 }
@@ -65,6 +67,13 @@ export class JoinServer {
 
   async #invite(): Promise<string> {
     const { layout, record } = this.#parts;
+    if (record.role !== "database") {
+      throw new OdooPgError("refused", {
+        message: `${record.name} has no database, and with it no right to let hosts in.`,
+        safe: "Nothing was changed.",
+        next: "The same command on a host with a database.",
+      });
+    }
     const files = hostFiles(layout);
     const authority = (await readTextIfAny(files.authority)) ?? "";
     const { secret, kept } = newToken(now());
@@ -78,11 +87,14 @@ export class JoinServer {
     path: target,
     body,
     peer,
+    guest,
   }: TlsQuestion): Promise<{ status: number; body: unknown }> {
     if (method === "GET" && target === "/authority") {
       return { status: 200, body: await this.#greeting() };
     }
     if (method === "POST" && target === "/join") return await this.#join(body);
+    if (method === "POST" && target === "/view" && guest !== undefined)
+      return { status: 200, body: await this.#parts.view(guest, body) };
     // All else is for hosts of the cluster.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
@@ -147,6 +159,7 @@ export class JoinServer {
 
   /** Ports of a new host from which no answer comes, be it a refusal: something between the two drops it. */
   async #unreachable({ address, role }: JoinRequest, port: number): Promise<number[]> {
+    if (role === "endpoints") return [];
     const ports = [AGENT_PORT, CLIENT_PORT, PEER_PORT, ...(role === "database" ? [API_PORT, port] : [])];
     const reached = await Promise.all(ports.map(async (at) => await reaches(address, at, PORT_TIMEOUT)));
     return ports.filter((_port, index) => reached[index] !== true);
@@ -170,6 +183,8 @@ export class JoinServer {
         request.role === "database"
           ? {
               authority_key: await read(files.authorityKey),
+              endpoints_authority: await read(files.endpointsAuthority),
+              endpoints_authority_key: await read(files.endpointsAuthorityKey),
               postgres_authority: await read(authorityPath(layout)),
               postgres_authority_key: await read(path.join(layout.tlsDir, "ca.key")),
               passwords: {

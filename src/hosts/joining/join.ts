@@ -20,7 +20,13 @@ import { hostFiles } from "../documents/files.ts";
 import { requireFreePorts, requireOwnAddress } from "./found.ts";
 import { greetingSchema, joinAnswerSchema, type Greeting, type JoinGrant } from "./joining.ts";
 import { findEtcd, findPatroni } from "../programs/programs.ts";
-import { keepDocument, readHostRecord, writeHostRecord, type HostRole } from "../documents/record.ts";
+import {
+  keepDocument,
+  keepFileConfig,
+  readHostRecord,
+  writeHostRecord,
+  type HostRole,
+} from "../documents/record.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import type { Invitation } from "./tokens.ts";
 
@@ -75,7 +81,10 @@ export async function joinCluster(input: JoinInput, progress: Progress): Promise
 /** Whether a host does what it came for, and votes are as they should be. */
 function isSettled(status: HostsStatus, name: string, role: HostRole): boolean {
   const own = status.hosts.find((host) => host.name === name)?.report;
-  if (!own?.sees_store || status.failover.obstacles.includes("votes_not_settled")) return false;
+  if (!own?.sees_store) return false;
+  // It waits for somebody to write to, and for nothing else.
+  if (role === "endpoints") return own.writes !== null;
+  if (status.failover.obstacles.includes("votes_not_settled")) return false;
   if (role !== "database") return true;
   return own.postgres?.streaming === true && status.synchronous.includes(name);
 }
@@ -187,11 +196,14 @@ async function keep({ start, address, name, role }: JoinInput, grant: JoinGrant)
   if (grant.database) {
     const { database } = grant;
     await writeFileAtomic(files.authorityKey, database.authority_key);
+    await writeFileAtomic(files.endpointsAuthority, database.endpoints_authority, { mode: 0o644 });
+    await writeFileAtomic(files.endpointsAuthorityKey, database.endpoints_authority_key);
     await writeFileAtomic(authorityPath(layout), database.postgres_authority, { mode: 0o644 });
     await writeFileAtomic(path.join(layout.tlsDir, "ca.key"), database.postgres_authority_key);
     await storePasswords(layout, { ...database.passwords, openerp: database.passwords.openerp }, owner);
   } else await storeCollectd(layout, grant.collectd);
   await keepDocument(layout, grant.document);
+  await keepFileConfig(layout, start.config);
   await writeHostRecord(layout, {
     format: 1,
     cluster: grant.document.cluster,

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isAddress } from "../../config/addresses.ts";
 import {
   documentSchema,
   HOST_NAME,
@@ -35,6 +36,8 @@ export const joinGrantSchema = z.object({
   database: z
     .object({
       authority_key: z.string(),
+      endpoints_authority: z.string(),
+      endpoints_authority_key: z.string(),
       postgres_authority: z.string(),
       postgres_authority_key: z.string(),
       passwords: z.object({
@@ -92,6 +95,7 @@ export function joinRefusal(
       refused: `there is a host ${name} already, at ${known.address}`,
       next: "The same command with another --name.",
     };
+  if (!isAddress(address)) return { refused: `"${address}" is no IP address` };
   const there = document.hosts.find((host) => host.address === address && host.name !== name);
   if (there) return { refused: `${address} is the address of host ${there.name}` };
   if (role === "database" && postgres !== document.major) {

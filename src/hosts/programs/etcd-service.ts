@@ -1,7 +1,10 @@
 import * as z from "zod";
 import { CLIENT_PORT } from "../../consensus/etcd.ts";
+import { waitUntil } from "../../system/clock.ts";
 import { ensureDirectory, removeFile, writeFileAtomic } from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
+import { peerUrlOf } from "../documents/places.ts";
+import type { Host } from "../documents/record.ts";
 import { etcdArguments, type EtcdStart } from "../render/etcd.ts";
 import { HostProgram, type ProgramParts } from "./host-program.ts";
 
@@ -10,9 +13,13 @@ const startSchema = z.object({
   members: z.record(z.string(), z.string()),
 });
 
+/** Milliseconds for a member that was made the only one to answer. */
+const FORCE_TIMEOUT = 60_000;
+
 /** This host's member of the store. */
 export class EtcdService extends HostProgram {
   #start: EtcdStart | undefined;
+  #isForced = false;
 
   constructor(parts: ProgramParts) {
     super(parts, {
@@ -55,6 +62,30 @@ export class EtcdService extends HostProgram {
     }
   }
 
+  /**
+   * Makes this member the only one, with the data that it has: etcd forgets all others, and is then started as ever.
+   * Source: etcd 3.5, "Disaster recovery": --force-new-cluster
+   * @throws OdooPgError command_failed, timed_out
+   */
+  async forceNewCluster(own: Pick<Host, "name" | "address">): Promise<void> {
+    await this.hold.take("restart");
+    try {
+      await this.stop("fast");
+      this.#isForced = true;
+      await this.start();
+      await waitUntil(async () => (await this.probe()) === "answers", {
+        what: "etcd to answer alone",
+        timeout: FORCE_TIMEOUT,
+        interval: 200,
+      });
+      await this.become({ state: "existing", members: { [own.name]: peerUrlOf(own) } });
+    } finally {
+      this.#isForced = false;
+      await this.stop("fast");
+      this.hold.release();
+    }
+  }
+
   protected async isWanted(): Promise<boolean> {
     return (await this.startedAs()) !== undefined;
   }
@@ -64,7 +95,8 @@ export class EtcdService extends HostProgram {
     const start = await this.startedAs();
     if (!start) throw new Error("this host has no member of the store");
     await ensureDirectory(files.etcdDir, { mode: 0o700, owner });
-    return etcdArguments(record, record.cluster, files, start);
+    const args = etcdArguments(record, record.cluster, files, start);
+    return this.#isForced ? [...args, "--force-new-cluster"] : args;
   }
 
   async reload(): Promise<void> {

@@ -11,7 +11,7 @@ export interface EtcdStart {
 }
 
 /** Bytes that etcd's file may have, and hours of history that it keeps. */
-const ETCD_QUOTA = 256 * 1024 * 1024;
+export const ETCD_QUOTA = 256 * 1024 * 1024;
 const ETCD_HISTORY = "1h";
 
 /** The arguments of this host's etcd. Every connection, also between members, shows a certificate of the cluster's hosts. */

@@ -3,7 +3,7 @@ import type { Config } from "../../config/schema.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig, type NodeLayout } from "../../config/layout.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../../postgres/certificates.ts";
 import type { Installation } from "../../postgres/installation.ts";
-import { renderHba, renderIdent } from "../../postgres/render.ts";
+import { renderHba, renderIdent, type NodeRenderInput } from "../../postgres/render.ts";
 import { BARRED_ROLE } from "../../postgres/sql/passing.ts";
 import { readPassword } from "../../store/secrets.ts";
 import { readState, writeApplied, writeState } from "../../store/state.ts";
@@ -63,6 +63,34 @@ export function settingsFileOf(files: NodeLayout): string {
   return path.join(files.dir, "odoo-pg.conf");
 }
 
+/** From what the settings of this host's server are made. @param changed another configuration than the cluster's */
+export async function renderInput(
+  input: OwnFilesInput,
+  installation: Installation,
+  changed?: Config,
+): Promise<NodeRenderInput> {
+  const { layout, machine, document } = input;
+  const { config, node, files } = ownConfig(
+    changed ? { ...input, document: { ...document, config: changed } } : input,
+  );
+  const { totalBytes: diskBytes } = await diskSpace(layout.nodesDir);
+  return {
+    config,
+    layout,
+    node,
+    files,
+    facts: {
+      hasLoopbackNetwork: machine.hasLoopbackNetwork,
+      platform: machine.platform,
+      major: installation.major,
+      diskBytes,
+    },
+    kept: document.settings,
+    upstream: undefined,
+    floor: {},
+  };
+}
+
 /** Writes what this host's programs read. Run again it writes nothing. Restarts nothing. */
 export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
   const { layout, owner, machine, record, document, installation } = input;
@@ -98,22 +126,7 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
     machine.hostname,
     now(),
   );
-  const disk = await diskSpace(layout.nodesDir);
-  const settings = renderHostSettings({
-    config,
-    layout,
-    node,
-    files,
-    facts: {
-      hasLoopbackNetwork: machine.hasLoopbackNetwork,
-      platform: machine.platform,
-      major: installation.major,
-      diskBytes: disk.totalBytes,
-    },
-    kept: document.settings,
-    upstream: undefined,
-    floor: {},
-  });
+  const settings = renderHostSettings(await renderInput(input, installation));
   const rules = renderHba({
     networks: config.networks,
     source: forwardingAddress(config.nodes, machine.hasLoopbackNetwork),

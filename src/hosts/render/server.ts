@@ -23,6 +23,14 @@ const NOT_OURS = new Set<string>([
   ...Object.keys(BETWEEN_HOSTS),
 ]);
 
+/** What the configuration makes of a server's settings, those that all hosts share with it. */
+export function wantedParameters(input: NodeRenderInput): ReadonlyMap<string, string> {
+  const shared: readonly string[] = SHARED_SETTINGS;
+  return new Map(
+    [...configuredParameters(input)].filter(([name]) => shared.includes(name) || !NOT_OURS.has(name)),
+  );
+}
+
 /** odoo-pg's settings of a server that Patroni runs: it includes this file, and puts over it what is its own. */
 export function renderHostSettings(input: NodeRenderInput): string {
   const lines = [...configuredParameters(input)]

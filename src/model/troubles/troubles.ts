@@ -5,6 +5,7 @@ import { CLUSTER } from "./cluster.ts";
 import { CONNECTIONS } from "./connections.ts";
 import { DISKS } from "./disks.ts";
 import { ENDPOINTS_AND_AGENT } from "./endpoints-and-agent.ts";
+import { HOSTS } from "./hosts.ts";
 import { INTEGRITY } from "./integrity.ts";
 import { ODOO_CONF } from "./odoo-conf.ts";
 import { ODOO_DATABASES } from "./odoo-databases.ts";
@@ -21,6 +22,7 @@ export const SUBJECTS: readonly {
   readonly troubles: Readonly<Record<string, Trouble>>;
 }[] = [
   { title: "The cluster", troubles: CLUSTER },
+  { title: "Several hosts", troubles: HOSTS },
   { title: "Endpoints and agent", troubles: ENDPOINTS_AND_AGENT },
   { title: "Odoo's configuration", troubles: ODOO_CONF },
   { title: "Connections", troubles: CONNECTIONS },
@@ -43,6 +45,7 @@ export const SUBJECTS: readonly {
  */
 const TROUBLES = {
   ...CLUSTER,
+  ...HOSTS,
   ...ENDPOINTS_AND_AGENT,
   ...ODOO_CONF,
   ...CONNECTIONS,

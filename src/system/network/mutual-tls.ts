@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
@@ -106,12 +107,16 @@ export interface TlsQuestion {
   readonly remote: string;
   /** The name in the certificate that the other side has shown, where the authority signed it. */
   readonly peer: string | undefined;
+  /** The same, where the authority of guests signed it: it has fewer rights. */
+  readonly guest: string | undefined;
 }
 
 export interface TlsService {
   readonly host: string;
   readonly port: number;
   readonly identity: TlsIdentity;
+  /** Another authority, which signs for those who may ask less. Its name must be another one. */
+  readonly guests?: string | undefined;
   readonly answer: (question: TlsQuestion) => Promise<{ readonly status: number; readonly body: unknown }>;
 }
 
@@ -122,13 +127,20 @@ const HEAD_TIMEOUT = 5000;
 const STRANGERS = { fromOne: 16, fromAll: 64 };
 
 /** Serves JSON over TLS to hosts of the cluster, and to strangers what each path allows. @throws the system's error */
-export async function serveTls({ host, port, identity, answer }: TlsService): Promise<() => Promise<void>> {
+export async function serveTls({
+  host,
+  port,
+  identity,
+  guests,
+  answer,
+}: TlsService): Promise<() => Promise<void>> {
   const crowd = new Crowd(STRANGERS);
+  const authority = nameOf(new X509Certificate(identity.authority));
   const server = https.createServer(
     {
       cert: `${identity.certificate}\n${identity.authority}`,
       key: identity.key,
-      ca: identity.authority,
+      ca: guests === undefined ? identity.authority : [identity.authority, guests],
       requestCert: true,
       // Whoever joins has no certificate yet: each path says whom it answers.
       rejectUnauthorized: false,
@@ -138,7 +150,7 @@ export async function serveTls({ host, port, identity, answer }: TlsService): Pr
       headersTimeout: HEAD_TIMEOUT,
     },
     (incoming, outgoing) => {
-      void respond(incoming, outgoing, answer, crowd);
+      void respond(incoming, outgoing, answer, crowd, authority);
     },
   );
   server.maxConnections = 200;
@@ -161,19 +173,22 @@ async function respond(
   outgoing: http.ServerResponse,
   answer: TlsService["answer"],
   crowd: Crowd,
+  authority: string | undefined,
 ): Promise<void> {
   let told: { readonly status: number; readonly body: unknown };
   try {
     const { socket } = incoming;
-    const peer = peerOf(socket);
-    if (peer !== undefined) crowd.know(socket);
+    const known = certifiedBy(socket);
+    if (known !== undefined) crowd.know(socket);
+    const isPeer = known?.authority === authority;
     const body = await bodyOf(incoming);
     told = await answer({
       method: incoming.method ?? "GET",
       path: incoming.url ?? "/",
       body,
       remote: socket.remoteAddress ?? "",
-      peer,
+      peer: isPeer ? known?.name : undefined,
+      guest: isPeer ? undefined : known?.name,
     });
   } catch (error) {
     told = { status: 500, body: { error: error instanceof Error ? error.message : String(error) } };
@@ -186,10 +201,16 @@ async function respond(
   outgoing.end(text);
 }
 
-function peerOf(socket: Socket): string | undefined {
+/** Who it is by its certificate, and by which of the authorities that are believed. */
+function certifiedBy(socket: Socket): { readonly name: string; readonly authority: string } | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-  const name: unknown = socket.getPeerCertificate().subject?.CN;
-  return typeof name === "string" ? name : undefined;
+  const { subject, issuer } = socket.getPeerCertificate();
+  const [name, authority]: unknown[] = [subject?.CN, issuer?.CN];
+  return typeof name === "string" && typeof authority === "string" ? { name, authority } : undefined;
+}
+
+function nameOf({ subject }: X509Certificate): string | undefined {
+  return /^CN=(.*)$/m.exec(subject)?.[1];
 }
 
 async function bodyOf(incoming: http.IncomingMessage): Promise<string> {

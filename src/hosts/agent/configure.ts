@@ -1,0 +1,245 @@
+import { ZodError } from "zod";
+import type { Config } from "../../config/schema.ts";
+import { OdooPgError } from "../../errors.ts";
+import { factsOf } from "../../model/observation.ts";
+import { odooPg } from "../../next-step.ts";
+import { renderPostgresqlConf } from "../../postgres/render.ts";
+import { settingsNeedingRestart } from "../../postgres/sql/operations.ts";
+import { validateConfiguration } from "../../postgres/validate.ts";
+import { waitUntil } from "../../system/clock.ts";
+import { temporaryDirectory } from "../../system/files/files.ts";
+import {
+  refuseChanges,
+  showPath,
+  unfitForHosts,
+  withChanges,
+  type ConfigChange,
+} from "../decisions/configure.ts";
+import { changeDocument } from "../documents/change.ts";
+import { databasesOf } from "../documents/host-config.ts";
+import { configurationMark, type ClusterDocument } from "../documents/record.ts";
+import { renderInput } from "../render/own-files.ts";
+import { SHARED_SETTINGS } from "../render/patroni.ts";
+import { wantedParameters } from "../render/server.ts";
+import { notReady, type OneHost, type Outcome } from "./host.ts";
+import type { OtherHosts } from "./other-hosts.ts";
+import type { OwnNode } from "./own-node.ts";
+import type { Servers } from "./servers.ts";
+import type { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds for the hosts that answer to take a configuration up, and for a server to say what waits for a restart. */
+const APPLY_TIMEOUT = 60_000;
+const PENDING_TIMEOUT = 60_000;
+
+/** Milliseconds for a server that was restarted to say that nothing waits any more. */
+const CLEAR_TIMEOUT = 10_000;
+
+export interface ConfigureParts {
+  readonly store: StoreWatch;
+  readonly servers: Servers;
+  readonly others: OtherHosts;
+  readonly node: OwnNode;
+  /** Restarts the servers of these hosts, one by one. @returns what was done, in words */
+  readonly restart: (hosts: readonly string[], primary: "last" | "in place") => Promise<string>;
+}
+
+/** What a change of the configuration means for the servers. */
+interface Effect {
+  readonly config: Config;
+  /** Settings of servers that change, in words. */
+  readonly settings: readonly string[];
+  readonly needRestart: readonly string[];
+  /** Values that no host may have otherwise. */
+  readonly shared: Readonly<Record<string, string>>;
+}
+
+/**
+ * Changes the configuration of all hosts, on the primary's: it is checked by PostgreSQL itself, written into the cluster's
+ * document by compare and swap, taken up by each host's agent, and what needs a restart gets one. May be cut off anywhere
+ * and run again.
+ * @throws OdooPgError refused, config_invalid, parameter_invalid, timed_out
+ */
+export async function configure(
+  host: OneHost,
+  parts: ConfigureParts,
+  changes: readonly ConfigChange[],
+  dryRun: boolean,
+): Promise<Outcome> {
+  const { store } = parts;
+  if (changes.length === 0) {
+    const waiting = hostsWaiting(parts);
+    if (!waiting.length) return { done: "", changed: false };
+    if (dryRun) return { done: `Wait for a restart: ${waiting.join(", ")}.`, changed: false };
+    return { done: await restartWaiting(parts), changed: true };
+  }
+  const refused = refuseChanges(changes);
+  if (refused !== undefined) throw notReady(`${refused}.`);
+  const effect = await effectOf(host, parts, changes);
+  const keys = changes.map(({ path }) => showPath(path)).join(", ");
+  if (dryRun) return { done: toldBefore(keys, effect), changed: false };
+  const document = await changeDocument(host.etcd, store.document.cluster, (before) => ({
+    ...before,
+    config: withChanges(before.config, changes),
+    shared: { ...before.shared, ...effect.shared },
+  }));
+  host.log("info", `configuration changed: ${keys}`);
+  const { applied, away } = await untilApplied(parts, document);
+  await untilWaiting(parts, effect.needRestart);
+  const restarted = await restartWaiting(parts);
+  return {
+    done: [
+      `Changed on ${applied.join(", ")}: ${keys}.`,
+      ...(away.length ? [`${away.join(", ")} will take it up when back.`] : []),
+      ...(restarted === "" ? [] : [restarted]),
+    ].join(" "),
+    changed: true,
+  };
+}
+
+function toldBefore(keys: string, { settings, needRestart }: Effect): string {
+  return [
+    `Would be changed on all hosts: ${keys}.`,
+    ...(settings.length ? [`Settings of the servers: ${settings.join(", ")}.`] : []),
+    needRestart.length
+      ? `Each server would be restarted for ${needRestart.join(", ")}: replicas first, the primary last, after another host has taken over.`
+      : "No server would be restarted.",
+  ].join("\n");
+}
+
+/** @throws OdooPgError config_invalid, parameter_invalid, refused */
+async function effectOf(
+  host: OneHost,
+  { store, node }: ConfigureParts,
+  changes: readonly ConfigChange[],
+): Promise<Effect> {
+  const { installation, owner } = host;
+  if (!installation) throw notReady("This host has no database.");
+  const config = valid(store.document, changes);
+  const unfit = unfitForHosts(config);
+  if (unfit) throw notReady(`Not with several hosts: ${unfit.why}.`);
+  const [before, after] = [
+    await renderInput(node.input(), installation),
+    await renderInput(node.input(), installation, config),
+  ];
+  await temporaryDirectory(owner, async (folder) => {
+    await validateConfiguration(
+      installation,
+      renderPostgresqlConf(after),
+      `${folder}/postgresql.conf`,
+      owner,
+    );
+  });
+  const [old, wanted] = [wantedParameters(before), wantedParameters(after)];
+  const names = [...new Set([...old.keys(), ...wanted.keys()])].filter(
+    (name) => old.get(name) !== wanted.get(name),
+  );
+  const shared: readonly string[] = SHARED_SETTINGS;
+  return {
+    config,
+    settings: names.map(
+      (name) => `${name} ${old.get(name) ?? "(default)"} → ${wanted.get(name) ?? "(default)"}`,
+    ),
+    needRestart: await node.server().use(async (session) => await settingsNeedingRestart(session, names)),
+    shared: Object.fromEntries(
+      names.filter((name) => shared.includes(name)).map((name) => [name, known(name, wanted.get(name))]),
+    ),
+  };
+}
+
+function known(name: string, value: string | undefined): string {
+  if (value !== undefined) return value;
+  throw notReady(`Write the value that ${name} shall have: it must be the same on all hosts.`);
+}
+
+function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Config {
+  try {
+    return withChanges(document.config, changes);
+  } catch (error) {
+    if (!(error instanceof ZodError)) throw error;
+    throw new OdooPgError("config_invalid", {
+      message: `With these changes the configuration is none: ${error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")}`,
+      safe: "Nothing was changed.",
+      next: odooPg("config", "check"),
+    });
+  }
+}
+
+/** Waits until all hosts that answer have it. */
+async function untilApplied({ store, others }: ConfigureParts, document: ClusterDocument) {
+  const mark = configurationMark(document);
+  const names = document.hosts.map(({ name }) => name);
+  const own = store.record.name;
+  const has = (name: string): boolean =>
+    name === own
+      ? configurationMark(store.document) === mark
+      : others.heard.get(name)?.report.configuration === mark;
+  await waitUntil(() => names.every((name) => has(name) || !others.answers(name)), {
+    what: "all hosts to take the configuration up",
+    timeout: APPLY_TIMEOUT,
+    interval: 100,
+    next: "The same command again: what is done already is not done twice.",
+  });
+  return {
+    applied: names.filter((name) => others.answers(name)),
+    away: names.filter((name) => !others.answers(name)),
+  };
+}
+
+/** Settings of odoo-pg's that wait for a restart of a host's server: as it says itself, and as its Patroni does. */
+function waitingOn({ store, servers }: ConfigureParts, name: string): string[] {
+  const own = factsOf(servers.of(name))?.pending_restart ?? [];
+  const byPatroni = store.view?.members.get(name)?.pending ?? [];
+  // Of a server that was running before Patroni: nothing hangs on them.
+  return [...new Set([...own, ...byPatroni])].filter((setting) => !UNTOUCHED.has(setting)).sort();
+}
+
+const UNTOUCHED = new Set([
+  "cluster_name",
+  "hba_file",
+  "ident_file",
+  "listen_addresses",
+  "port",
+  "unix_socket_directories",
+  "hot_standby",
+]);
+
+function hostsWaiting(parts: ConfigureParts): string[] {
+  return databasesOf(parts.store.document)
+    .map(({ name }) => name)
+    .filter((name) => waitingOn(parts, name).length > 0);
+}
+
+/** Waits until each server that answers says that these settings wait: a restart before that would be one for nothing. */
+async function untilWaiting(parts: ConfigureParts, settings: readonly string[]): Promise<void> {
+  if (!settings.length) return;
+  const names = databasesOf(parts.store.document).map(({ name }) => name);
+  const waits = (name: string): boolean => {
+    const waiting = waitingOn(parts, name);
+    return settings.every((setting) => waiting.includes(setting));
+  };
+  await waitUntil(() => names.every((name) => waits(name) || !parts.others.answers(name)), {
+    what: `the servers to have read ${settings.join(", ")}`,
+    timeout: PENDING_TIMEOUT,
+    interval: 100,
+    next: "The same command again: it restarts what waits for that.",
+  });
+}
+
+/**
+ * Replicas first, the primary last, after another has taken over. A replica does not take a lower value than its primary
+ * runs with: what waits still is done the other way round, with the primary where it is.
+ */
+async function restartWaiting(parts: ConfigureParts): Promise<string> {
+  const told: string[] = [];
+  for (const primary of ["last", "in place"] as const) {
+    const waiting = hostsWaiting(parts).filter((name) => parts.others.answers(name));
+    if (!waiting.length) break;
+    told.push(await parts.restart(waiting, primary));
+    await waitUntil(() => waiting.every((name) => waitingOn(parts, name).length === 0), {
+      what: "nothing to wait for a restart",
+      timeout: CLEAR_TIMEOUT,
+      interval: 100,
+    }).catch(() => {});
+  }
+  return told.join(" ");
+}

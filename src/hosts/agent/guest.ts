@@ -1,0 +1,90 @@
+import { monotonic } from "../../system/clock.ts";
+import { parseJson } from "../../system/files/json-file.ts";
+import { askTls } from "../../system/network/mutual-tls.ts";
+import { guestQuestionSchema, guestViewSchema, type GuestView } from "../documents/guest-view.ts";
+import { databasesOf } from "../documents/host-config.ts";
+import { AGENT_PORT } from "../documents/places.ts";
+import type { HostReport, HostsStatus } from "../documents/report.ts";
+import type { OneHost } from "./host.ts";
+import type { OtherHosts } from "./other-hosts.ts";
+import type { StoreWatch } from "./store-watch.ts";
+
+/** Milliseconds for an agent to answer. */
+const VIEW_TIMEOUT = 1500;
+
+/** How a host with endpoints alone sees the cluster: with the eyes of the hosts that have a database. */
+export class Guest {
+  readonly #host: OneHost;
+  readonly #store: StoreWatch;
+  #status: HostsStatus | undefined;
+
+  constructor(host: OneHost, store: StoreWatch) {
+    this.#host = host;
+    this.#store = store;
+  }
+
+  /** The cluster as it was last told; undefined before it ever was. */
+  get status(): HostsStatus | undefined {
+    return this.#status;
+  }
+
+  /**
+   * Asks all hosts with a database. One that sees the store is believed before one that does not, which may know by
+   * Patroni's word for how long there still is a primary.
+   * @throws Error where none answers
+   */
+  async read(report: HostReport): Promise<void> {
+    const askedAt = monotonic();
+    const hosts = databasesOf(this.#store.document);
+    const views = (
+      await Promise.all(hosts.map(async ({ address }) => await this.#ask(address, report)))
+    ).filter((view) => view !== undefined);
+    const best = views.find((view) => view.store_answers) ?? views[0];
+    if (!best) throw new Error("no host with a database answers");
+    for (const view of views) this.#store.takeRight(view, askedAt);
+    this.#store.takeView(best);
+    this.#status = best.status;
+  }
+
+  async #ask(address: string, report: HostReport): Promise<GuestView | undefined> {
+    const answer = await askTls({
+      host: address,
+      port: AGENT_PORT,
+      method: "POST",
+      path: "/view",
+      body: { report },
+      trust: this.#host.identity,
+      timeout: VIEW_TIMEOUT,
+    }).catch(() => undefined);
+    const parsed = parseJson(answer?.text ?? "", guestViewSchema);
+    return parsed.ok ? parsed.value : undefined;
+  }
+}
+
+/**
+ * What the agent of a host with a database tells such a host.
+ * @throws Error to one that is none of the cluster's
+ */
+export function viewFor(
+  guest: string,
+  body: string,
+  { store, others, status }: { store: StoreWatch; others: OtherHosts; status: HostsStatus },
+): GuestView {
+  const { document, view } = store;
+  const question = parseJson(body, guestQuestionSchema);
+  const isGuest = document.hosts.some(({ name, role }) => name === guest && role === "endpoints");
+  if (!isGuest || !question.ok || question.value.report.name !== guest)
+    throw new Error("not a host of this cluster");
+  others.hear(question.value.report);
+  const { rightful } = store;
+  return {
+    document,
+    store_answers: store.answers,
+    leader: view?.leader ?? null,
+    sync_leader: view?.syncLeader ?? null,
+    synchronous: [...(view?.synchronous ?? [])],
+    pool_of: store.poolOf ?? null,
+    rightful: rightful === undefined ? null : { host: rightful, milliseconds: Math.floor(store.rightLasts) },
+    status,
+  };
+}

@@ -1,0 +1,49 @@
+import { CLUSTER } from "../../model/troubles/cluster.ts";
+import { REPLICATION } from "../../model/troubles/replication.ts";
+import { warning, type FoundWarning, type Warning } from "../../model/warnings.ts";
+import { odooPg } from "../../next-step.ts";
+import type { HostsStatus } from "../documents/report.ts";
+import { OBSTACLES } from "./verdict.ts";
+
+/**
+ * What of several hosts is worth an alarm. The primary's host tells it once for all; that there is no majority, and so
+ * perhaps no primary, each host tells by itself. Pure.
+ */
+export function hostWarnings(status: HostsStatus): FoundWarning[] {
+  const { store, seen_from: own, primary, failover } = status;
+  if (!store.answers)
+    return [
+      warning("store_without_majority", {
+        message: `${own} gets no answer from a majority of the store.`,
+        next: odooPg("status"),
+      }),
+    ];
+  if (primary !== own) return [];
+  // Somebody has ordered a pause, and it ends by itself.
+  const obstacles = failover.obstacles.filter((obstacle) => obstacle !== "paused");
+  return [
+    ...(obstacles.length
+      ? [
+          warning("failover_not_ready", {
+            message: `No other host would take over: ${obstacles.map((obstacle) => OBSTACLES[obstacle]).join("; ")}.`,
+            next: odooPg("status"),
+          }),
+        ]
+      : []),
+    ...failover.away.map((host) =>
+      warning("host_away", {
+        node: host,
+        message: `${host} does not answer.`,
+        next: odooPg("status"),
+      }),
+    ),
+  ];
+}
+
+/** What a server that looks like a cluster of one host says of nodes and their replication: here that is for the hosts. */
+const OF_NODES: readonly string[] = [...Object.keys(CLUSTER), ...Object.keys(REPLICATION)];
+
+/** What of the primary's own status counts with several hosts. Pure. */
+export function ownWarnings(warnings: readonly Warning[]): Warning[] {
+  return warnings.filter(({ code }) => !OF_NODES.includes(code));
+}

@@ -1,0 +1,28 @@
+import type { Trouble } from "./trouble.ts";
+
+/** Where a cluster has several hosts. */
+export const HOSTS = {
+  store_without_majority: {
+    severity: "critical",
+    meaning:
+      "Fewer than half of the hosts that vote can reach each other. Writes go on only while all hosts with a database reach each other, and no other host takes over.",
+    remedy: "Bring the other hosts back. `odoo-pg status` on each host says what it sees.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
+  },
+  failover_not_ready: {
+    severity: "warning",
+    meaning: "No other host would take over by itself if the primary's were lost now. A pause is none.",
+    remedy: "`odoo-pg status` says what is missing.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 120, endsAfterSeconds: 60 },
+  },
+  host_away: {
+    severity: "warning",
+    meaning: "The agent of another host does not answer: the host is down, or cut off, or its agent is.",
+    remedy:
+      "Start the host, or `odoo-pg up` on it. One that is lost for good is taken out: `odoo-pg ha remove`.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
+  },
+} as const satisfies Record<string, Trouble>;

@@ -1,0 +1,233 @@
+import { Client } from "pg";
+import { beforeAll, describe, expect, test } from "vitest";
+import { figure, seconds } from "../../faults/figures.ts";
+import { program } from "../../support/program.ts";
+import { atEnd } from "../../support/scope.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { waitFor } from "../../support/wait.ts";
+import type { Host } from "../lab/host.ts";
+import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import { Traffic } from "../lab/traffic.ts";
+import { SeveralHosts } from "../several-hosts.ts";
+
+const reason = cannotMakeHosts();
+if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+
+const PATRONI = /bin\/patroni /;
+const STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::float8";
+
+describe.skipIf(reason !== undefined)("commands on three hosts", () => {
+  let lab: Lab;
+  let several: SeveralHosts;
+
+  beforeAll(async () => {
+    lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3"]);
+    atEnd(async () => await lab.end());
+    several = await SeveralHosts.start(lab, program());
+  }, 240_000);
+
+  /** What every host's server answers. */
+  async function everywhere(statement: string): Promise<unknown[]> {
+    return await Promise.all(lab.hosts.map(async (host) => await several.value(host, statement)));
+  }
+
+  /** Does something while clients write and read; nothing may be lost or stale. */
+  async function underTraffic(name: string, act: () => Promise<void>): Promise<void> {
+    await several.ready();
+    const [first] = lab.hosts;
+    if (!first) throw new Error("a lab without hosts");
+    const traffic = await Traffic.start(
+      await several.endpoint(first, "write"),
+      await several.endpoint(first, "read"),
+    );
+    try {
+      const since = performance.now();
+      await act();
+      await traffic.goesOn(90_000);
+      const gap = traffic.longestGap(since);
+      const { all, stale } = traffic.readsSince(since);
+      const lost = await traffic.stop();
+      figure(
+        `Hosts: ${name}`,
+        "0 acknowledged rows lost, 0 reads stale",
+        `${lost.length} of ${traffic.commits.length} rows lost; ${stale} of ${all} reads stale; writes paused ${seconds(gap)}`,
+      );
+      expect(lost).toEqual([]);
+      expect(stale).toBe(0);
+    } finally {
+      await traffic.stop().catch(() => []);
+    }
+  }
+
+  test("all servers are restarted one by one, and nothing is lost", async () => {
+    const before = await everywhere(STARTED);
+    await underTraffic("all servers restarted one by one", async () => {
+      const [, second] = lab.hosts;
+      if (!second) throw new Error("fewer than two hosts");
+      expect((await several.run(second, "restart", "--dry-run")).stderr).toMatch(/takes over/);
+      await several.do(second, "restart");
+    });
+    const after = await everywhere(STARTED);
+    after.forEach((started, index) => expect(Number(started)).toBeGreaterThan(Number(before[index])));
+  }, 240_000);
+
+  test("a configuration that was changed on one host is applied on all, with the restarts it needs", async () => {
+    const [, second] = lab.hosts;
+    if (!second) throw new Error("fewer than two hosts");
+    several.configure(second, {
+      postgres: { parameters: { work_mem: "7MB", shared_buffers: "20MB", max_connections: "150" } },
+    });
+    const dry = await several.run(second, "up", "--dry-run");
+    expect(dry.stderr).toMatch(/restarted for .*max_connections.*shared_buffers/);
+    expect(await everywhere("SHOW work_mem")).not.toContain("7MB");
+    await underTraffic("a configuration changed, with restarts", async () => {
+      await several.do(second, "up");
+    });
+    expect(await everywhere("SHOW work_mem")).toEqual(["7MB", "7MB", "7MB"]);
+    expect(await everywhere("SHOW shared_buffers")).toEqual(["20MB", "20MB", "20MB"]);
+    expect(await everywhere("SHOW max_connections")).toEqual(["150", "150", "150"]);
+    const started = await everywhere(STARTED);
+    await several.do(second, "up");
+    expect(await everywhere(STARTED)).toEqual(started);
+  }, 240_000);
+
+  test("a configuration that PostgreSQL refuses changes nothing on any host", async () => {
+    const [, second] = lab.hosts;
+    if (!second) throw new Error("fewer than two hosts");
+    several.configure(second, {
+      postgres: { parameters: { work_mem: "much", shared_buffers: "20MB", max_connections: "150" } },
+    });
+    const refused = await several.run(second, "up");
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.stderr).toMatch(/work_mem/);
+    expect(await everywhere("SHOW work_mem")).toEqual(["7MB", "7MB", "7MB"]);
+    several.configure(second, {
+      postgres: { parameters: { work_mem: "7MB", shared_buffers: "20MB", max_connections: "150" } },
+    });
+  }, 60_000);
+
+  test("a host that goes down by command hands the primary over first, and comes back as a replica", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    await several.do(primary, "down");
+    expect(primary.processes(/postgres -D|bin\/patroni |bin\/etcd /)).toEqual([]);
+    await several.leader(primary);
+    await several.do(primary, "up");
+    await several.ready();
+    expect(await several.value(primary, "SELECT pg_is_in_recovery()")).toBe(true);
+  }, 240_000);
+
+  test("a primary that is cut off with a Patroni that hangs is led nobody to once another host may be primary", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const write = await several.endpoint(primary, "write");
+    primary.signal(PATRONI, "SIGSTOP");
+    primary.unplug();
+    const next = await several.leader(primary);
+    // Its server is a primary still, by its own word.
+    expect(await several.value(primary, "SELECT pg_is_in_recovery()")).toBe(false);
+    expect(await answers(write)).toBe(false);
+    lab.heal();
+    for (const { pid } of primary.processes(PATRONI)) process.kill(pid, "SIGCONT");
+    await several.ready(next);
+    expect(await several.value(primary, "SELECT pg_is_in_recovery()")).toBe(true);
+  }, 240_000);
+
+  test("a replica that commits do not wait for becomes primary by force alone, and it is said what that costs", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const replica = lab.hosts.find((host) => host !== primary);
+    if (!replica) throw new Error("fewer than two hosts");
+    lab.cut(primary, replica, { port: 5433, of: "from" });
+    await waitFor("commits to go on without it", async () => !(await isWaitedFor(replica)), {
+      timeout: 60_000,
+    });
+    const refused = await several.run(replica, "failover", replica.name);
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.stderr).toMatch(/may be lost/);
+    await several.do(replica, "failover", replica.name, "--allow-data-loss", "--confirm", "lab");
+    lab.heal();
+    await several.ready(replica);
+    expect(await several.leader()).toBe(replica);
+  }, 240_000);
+
+  test("three hosts become one, whose sessions go on, and three again", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const others = lab.hosts.filter((host) => host !== primary);
+    const [other] = others;
+    if (!other) throw new Error("fewer than two hosts");
+    expect((await several.run(other, "ha", "disband", "--confirm", "lab")).stderr).toContain(primary.name);
+    expect((await several.run(primary, "ha", "disband")).exitCode).not.toBe(0);
+    const session = new Client(await several.endpoint(primary, "write"));
+    session.on("error", () => {});
+    await session.connect();
+    await session.query("CREATE TEMP TABLE kept AS SELECT 1 AS one");
+    await several.do(primary, "ha", "disband", "--confirm", "lab");
+    expect((await session.query("SELECT one FROM kept")).rows).toEqual([{ one: 1 }]);
+    await session.query("CREATE TABLE IF NOT EXISTS after_disband ()");
+    await session.end();
+    expect(primary.processes(/bin\/patroni |bin\/etcd /)).toEqual([]);
+    for (const host of others) await host.gone(/postgres -D/);
+
+    for (const host of others) await several.do(host, "leave");
+    await several.do(primary, "ha", "init", "--address", primary.address, "--name", primary.name);
+    for (const host of others) await several.join(host, primary);
+    await several.ready(primary);
+    expect(await several.leader()).toBe(primary);
+  }, 400_000);
+
+  test("where the majority is lost for good the last host goes on alone by command", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const last = lab.hosts.find((host) => host !== primary);
+    if (!last) throw new Error("fewer than two hosts");
+    expect((await several.run(last, "ha", "force-new-cluster", "--confirm", "lab")).exitCode).not.toBe(0);
+    for (const host of lab.hosts) if (host !== last) host.unplug();
+    await waitFor(
+      "the last host to see that it is alone",
+      async () => {
+        const { stderr } = await several.run(last, "ha", "force-new-cluster");
+        return stderr.includes("decide alone");
+      },
+      { timeout: 60_000 },
+    );
+    await several.do(last, "ha", "force-new-cluster", "--confirm", "lab");
+    await waitFor(
+      "it to be the primary",
+      async () => (await several.value(last, "SELECT pg_is_in_recovery()")) === false,
+      { timeout: 90_000 },
+    );
+    const client = new Client(await several.endpoint(last, "write"));
+    await client.connect();
+    await client.query("CREATE TABLE alone ()");
+    await client.end();
+  }, 240_000);
+
+  async function isWaitedFor(host: Host): Promise<boolean> {
+    const { stdout } = await several.run(host, "status", "--json");
+    const status: unknown = JSON.parse(stdout);
+    const list: unknown =
+      typeof status === "object" && status !== null && "synchronous" in status ? status.synchronous : [];
+    return Array.isArray(list) && list.includes(host.name);
+  }
+
+  /** Whether a client gets an answer there within some seconds. */
+  async function answers(config: ConstructorParameters<typeof Client>[0]): Promise<boolean> {
+    const client = new Client({
+      ...(typeof config === "object" ? config : {}),
+      connectionTimeoutMillis: 3000,
+      query_timeout: 3000,
+    });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      await client.query("SELECT 1");
+      return true;
+    } catch {
+      return false;
+    } finally {
+      void client.end().catch(() => {});
+    }
+  }
+});

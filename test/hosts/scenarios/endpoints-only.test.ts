@@ -1,0 +1,85 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { figure, seconds } from "../../faults/figures.ts";
+import { program } from "../../support/program.ts";
+import { atEnd } from "../../support/scope.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { DISK, type Host } from "../lab/host.ts";
+import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import { Traffic } from "../lab/traffic.ts";
+import { SeveralHosts } from "../several-hosts.ts";
+
+const reason = cannotMakeHosts();
+if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+
+describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
+  let lab: Lab;
+  let several: SeveralHosts;
+  let app: Host;
+
+  beforeAll(async () => {
+    lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3", "app"]);
+    atEnd(async () => await lab.end());
+    app = lab.host("app");
+    several = await SeveralHosts.alone(lab, program(), app);
+    await several.adopt();
+    for (const host of several.databases.slice(1)) await several.join(host);
+    const address = ["--address", app.address, "--name", app.name];
+    await several.do(app, "join", await several.invitation(), ...address, "--endpoints-only");
+    await several.ready();
+  }, 240_000);
+
+  test("writes and reads go on there when the primary's host is lost", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const traffic = await Traffic.start(
+      await several.endpoint(app, "write"),
+      await several.endpoint(app, "read"),
+    );
+    try {
+      const since = performance.now();
+      primary.unplug();
+      await traffic.goesOn(90_000);
+      const gap = traffic.longestGap(since);
+      lab.heal();
+      await several.ready(primary);
+      await traffic.goesOn();
+      const { all, stale, byReplica } = traffic.readsSince(since);
+      const lost = await traffic.stop();
+      figure(
+        "Hosts: the primary's host lost, seen from a host with endpoints alone",
+        "0 acknowledged rows lost, 0 reads stale",
+        `${lost.length} of ${traffic.commits.length} rows lost; ${stale} of ${all} reads stale; writes paused ${seconds(gap)}`,
+      );
+      expect(lost).toEqual([]);
+      expect(stale).toBe(0);
+      expect(byReplica).toBeGreaterThan(0);
+    } finally {
+      await traffic.stop().catch(() => []);
+    }
+  }, 240_000);
+
+  test("it has no rights on the store, on Patroni, nor over the other hosts", async () => {
+    const first = lab.host("h1");
+    const ha = `${DISK}/s/ha`;
+    const asks = async (target: string, body: string) =>
+      await app.run(
+        ["curl", "-sS", "--max-time", "5", "--cacert", `${ha}/ca.crt`]
+          .concat(["--cert", `${ha}/host.crt`, "--key", `${ha}/host.key`])
+          .concat(["-d", body, `https://${first.address}:${target}`]),
+        { timeout: 10_000 },
+      );
+    expect((await asks("2379/v3/kv/range", '{"key":"AA=="}')).exitCode).not.toBe(0);
+    expect((await asks("8008/switchover", "{}")).exitCode).not.toBe(0);
+    expect((await asks("5051/order", '{"order":"down"}')).stdout).toContain("not a host");
+    expect((await several.run(app, "switchover")).stderr).toContain("endpoints alone");
+    expect((await several.run(app, "ha", "invite")).exitCode).not.toBe(0);
+  }, 60_000);
+
+  test("every host shows it, and it shows every host", async () => {
+    for (const host of [app, lab.host("h2")])
+      expect(
+        (await several.do(host, "status")).split("\n").filter((line) => /^(h\d|app) /.test(line)),
+      ).toHaveLength(4);
+    await several.do(app, "up");
+  }, 60_000);
+});
