@@ -1,14 +1,11 @@
 import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
-import { isAnyPooled } from "../config/pooling.ts";
-import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
+import { layoutOf, type Layout } from "../config/layout.ts";
 import { identityOf } from "../model/observation.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
-import { findHaproxy, type HaproxyProgram } from "../endpoints/haproxy.ts";
 import { Metrics } from "../metrics/gather.ts";
 import { OdooFactsCache } from "../odoo/facts-cache.ts";
-import { findInstallation } from "../postgres/installation.ts";
 import { databaseBytes, databaseNames } from "../postgres/sql/facts.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
@@ -28,23 +25,17 @@ import { ChangeFinisher } from "./change-finisher.ts";
 import { Complaints } from "./complaints.ts";
 import { CopySchedule } from "./copy-schedule.ts";
 import { EventWriter } from "./event-writer.ts";
+import { takeUp, type KeptCluster } from "./kept-cluster.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
-import { Holds } from "../members/holds.ts";
-import { ForeignPrimary } from "../members/foreign-primary.ts";
-import { Endpoints } from "../services/endpoints.ts";
-import { findPgbouncer } from "../endpoints/pgbouncer/program.ts";
-import { Poolers } from "../services/poolers.ts";
+import type { Endpoints } from "../services/endpoints.ts";
+import type { Poolers } from "../services/poolers.ts";
 import { serveHealth } from "./health.ts";
-import { requireFittingRecord } from "./fitting-record.ts";
 import { Loop, type Part } from "./loop.ts";
-import { reportOfNode } from "./node-report.ts";
 import { controlAnswers, type Orders } from "./server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
-import type { Failover } from "../failover/failover.ts";
-import { ManualFailover } from "../failover/manual/manual-failover.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
-import { ReadPool } from "../services/read-pool.ts";
+import type { ReadPool } from "../services/read-pool.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
 import { refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
@@ -60,22 +51,13 @@ import { observeAll } from "../members/observations.ts";
 import { Cached } from "../system/cached.ts";
 import { checkMissingWal } from "../members/missing-wal.ts";
 import { recordTablespaces } from "../members/tablespaces.ts";
-import {
-  changeState,
-  keepSettings,
-  loadState,
-  primaryOf,
-  requireOwnPrimary,
-  syncHandles,
-  type Runtime,
-} from "../members/runtime.ts";
-import { ensurePasswords, readPassword } from "../store/secrets.ts";
-import { readApplied, readState, writeApplied, writeState, type Applied } from "../store/state.ts";
-import { Servers } from "../services/postgres.ts";
+import { changeState, primaryOf, requireOwnPrimary, syncHandles, type Runtime } from "../members/runtime.ts";
+import { readApplied, writeApplied, type Applied } from "../store/state.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { takeDownServers } from "./take-down.ts";
 import { Samples } from "../observe/samples.ts";
 import { OperationQueue } from "./operation-queue.ts";
+import { reportOf } from "./report.ts";
 import { StatusSource } from "../observe/status-source.ts";
 
 /** Milliseconds for HAProxy to answer while a report is made: less than anybody waits for the report. */
@@ -116,14 +98,11 @@ export class Agent {
   readonly #attachments: AttachmentsCompanion;
   readonly #copies: CopySchedule;
   readonly #alarms = new Alarms();
-  #runtime: Runtime | undefined;
   readonly #complaints: Complaints;
   readonly #supervisor: Supervisor;
-  #servers: Servers | undefined;
-  #endpoints: Endpoints | undefined;
-  #poolers: Poolers | undefined;
-  #pool: ReadPool | undefined;
-  #failover: Failover | undefined;
+  /** What was taken up; undefined before the first configuration. */
+  #cluster: KeptCluster | undefined;
+  /** Whether it is kept running, and not only looked at. */
   #keeping = false;
   readonly #operations: OperationQueue;
   readonly #eventWriter: EventWriter;
@@ -147,7 +126,7 @@ export class Agent {
     this.#archive = new ArchiveKeeper({
       ...options,
       turns: this.#operations,
-      clients: () => this.#poolers,
+      clients: () => this.#cluster?.poolers,
     });
     this.#attachments = new AttachmentsCompanion({ program: options.program, turns: this.#operations });
     this.#copies = new CopySchedule(options);
@@ -161,22 +140,23 @@ export class Agent {
     );
     this.statusSource = new StatusSource({
       layout: this.#layout,
-      runtime: () => this.#runtime,
+      runtime: () => this.#cluster?.runtime,
       failure: () => this.#loadFailure,
-      report: async () => this.#reportWith((await this.#endpoints?.answered(HAPROXY_TIMEOUT)) ?? false),
+      report: async () =>
+        this.#reportWith((await this.#cluster?.endpoints.answered(HAPROXY_TIMEOUT)) ?? false),
     });
     this.samples = new Samples(options.stateDir, options.owner, this.statusSource);
-    this.facts = new OdooFactsCache(() => factsAccess(this.#runtime));
+    this.facts = new OdooFactsCache(() => factsAccess(this.#cluster?.runtime));
     const metrics = new Metrics({
-      runtime: () => this.#runtime,
+      runtime: () => this.#cluster?.runtime,
       statusSource: this.statusSource,
       facts: this.facts,
-      poolLeaves: () => this.#pool?.leaves ?? new Map(),
+      poolLeaves: () => this.#cluster?.pool.leaves ?? new Map(),
       version: options.version,
     });
     this.#gatherer = new Gatherer({
       stateDir: options.stateDir,
-      runtime: () => this.#runtime,
+      runtime: () => this.#cluster?.runtime,
       statusSource: this.statusSource,
       samples: this.samples,
       odoo: this.facts,
@@ -197,10 +177,12 @@ export class Agent {
     await prepareStateDirectory(this.#layout, owner);
     await takeLock(this.#layout.lockFile, ownPid);
     try {
-      this.#closers.push(await serveHealth(this.#layout, (node) => this.#pool?.members.has(node) ?? false));
+      this.#closers.push(
+        await serveHealth(this.#layout, (node) => this.#cluster?.pool.members.has(node) ?? false),
+      );
       const applied = await readApplied(this.#layout);
       if (applied)
-        await this.#load({ ...applied, passwords: {} }).catch((error: unknown) => this.#notLoaded(error));
+        await this.#takeUp({ ...applied, passwords: {} }).catch((error: unknown) => this.#notLoaded(error));
       this.#closers.push(await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders())));
       this.#closers.push(async () => await this.#console.close());
       this.#closers.push(async () => await this.#gatherer.close());
@@ -238,7 +220,7 @@ export class Agent {
     await this.#attachments.close();
     await this.#alarms.close();
     await this.#rights.close();
-    for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
+    for (const handle of this.#cluster?.runtime?.nodes.values() ?? []) await handle.disconnect();
     await releaseLock(this.#layout.lockFile, ownPid);
   }
 
@@ -256,27 +238,26 @@ export class Agent {
   }
 
   async #apply(request: ApplyRequest, before: Applied | undefined, progress: Progress): Promise<void> {
-    const kept = this.#runtime && {
-      config: this.#runtime.config,
-      configFile: this.#runtime.configFile,
-      installation: this.#runtime.installation,
-      passwords: this.#runtime.passwords,
+    const last = this.#cluster?.runtime;
+    const kept = last && {
+      config: last.config,
+      configFile: last.configFile,
+      installation: last.installation,
+      passwords: last.passwords,
     };
-    const runtime = await this.#load(request);
+    const { runtime, endpoints, poolers, pool, failover } = await this.#takeUp(request);
     if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
-    const [endpoints, poolers, failover] = [this.#endpoints, this.#poolers, this.#failover];
-    if (!endpoints || !poolers || !failover) throw new Error("endpoints were not loaded");
     const openEndpoints = async (): Promise<void> => {
-      this.#pool?.leadWrites(runtime.state.primary);
+      pool.leadWrites(runtime.state.primary);
       // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
-      await this.#pool?.step().catch(() => {});
+      await pool.step().catch(() => {});
       // Before HAProxy leads clients to them, and after it leads none there any more.
       await poolers.ensure(runtime, progress);
       await endpoints.ensure(runtime, progress);
       await poolers.retire(runtime.config, progress);
       this.#keeping = true;
       // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
-      await this.#pool?.step();
+      await pool.step();
     };
     let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
     try {
@@ -303,38 +284,26 @@ export class Agent {
     await openEndpoints();
     await this.#archive.begin(runtime, progress);
     const late = await awaitStreaming(runtime, failover, broughtUp.replicas, progress);
-    await this.#pool?.step();
+    await pool.step();
     const [problem] = [...broughtUp.problems, ...late];
     if (problem) throw problem;
-    await this.#settlePool(progress);
-    await endpoints.waitUntilAnswering(runtime, this.#pool?.members ?? new Set());
-  }
-
-  /** Waits until the replicas that may serve reads do: in read-your-writes that takes a proof. */
-  async #settlePool(progress: Progress): Promise<void> {
-    const pool = this.#pool;
-    if (!pool) return;
-    const settled = (): boolean =>
-      pool.eligibilities.every(({ name, eligible }) => !eligible || pool.members.has(name));
-    // A long statement on the primary may hold the proof up: the cluster is up all the same, and reads go to the primary.
-    await waitUntil(settled, { what: "the replicas to join the read pool", timeout: SETTLE_TIMEOUT }).catch(
-      () => progress.note("not every replica is in the read pool yet", odooPg("status", "--watch")),
-    );
+    await settle(pool, progress);
+    await endpoints.waitUntilAnswering(runtime, pool.members);
   }
 
   /** Stops endpoints and servers; the data stays. @param by who asks */
   async down(progress: Progress, by: string): Promise<void> {
     // Nobody waits hours for a copy that the end of the cluster makes useless.
-    this.#runtime?.interruption.abort();
+    this.#cluster?.runtime.interruption.abort();
     await this.#operations.run("down", progress, async () => {
-      const runtime = this.#runtime;
       this.#keeping = false;
-      if (!runtime && this.#loadFailure) throw this.#loadFailure;
-      if (!runtime) return;
+      if (!this.#cluster && this.#loadFailure) throw this.#loadFailure;
+      if (!this.#cluster) return;
+      const { runtime, endpoints, poolers } = this.#cluster;
       runtime.interruption = new AbortController();
       progress.step("haproxy", "stop");
-      await this.#takeDownEndpoints();
-      await this.#poolers?.stop();
+      await takeDown(endpoints);
+      await poolers.stop();
       await takeDownServers(runtime, progress);
       await changeState(runtime, { stopped: { at: new Date(now()).toISOString(), by } });
       this.#eventWriter.write({ kind: "down", by, text: `${runtime.config.cluster} was stopped` });
@@ -342,28 +311,17 @@ export class Agent {
     this.stop();
   }
 
-  async #takeDownEndpoints(): Promise<void> {
-    const endpoints = this.#endpoints;
-    await endpoints?.hold.take("stop");
-    try {
-      await endpoints?.stop("fast");
-    } finally {
-      endpoints?.hold.release();
-    }
-  }
-
   /** Carries out an operation on the running cluster. @throws OdooPgError not_running, or what the operation refuses. */
   async operate(request: z.output<typeof operationSchema>, progress: Progress, by: string): Promise<Outcome> {
     return await this.#operations.once(request, progress, async () => {
-      const runtime = this.#runtime;
-      const failover = this.#failover;
-      if (!runtime || !failover || !this.#keeping) {
+      if (!this.#cluster || !this.#keeping) {
         throw new OdooPgError("not_running", {
           message: `The agent does not keep the cluster running yet.`,
           safe: "Nothing was changed.",
           next: odooPg("up"),
         });
       }
+      const { runtime, failover } = this.#cluster;
       if (request.dry_run) return await carryOut(request, failover, progress);
       const node = request.operation === "switchover" ? request.to : request.node;
       return await this.#eventWriter.of(
@@ -374,65 +332,20 @@ export class Agent {
     });
   }
 
-  /** Finds programs and passwords for a configuration and makes what operations share. */
-  async #load({ config, passwords: given, config_file }: ApplyRequest): Promise<Runtime> {
-    const { owner, machine, log } = this.#options;
-    const installation = await findInstallation(config.postgres, this.#options);
-    const haproxy: HaproxyProgram = await findHaproxy(config.haproxy.program, this.#options);
-    const pgbouncer = isAnyPooled(config)
-      ? await findPgbouncer(config.pgbouncer.program, this.#options)
-      : undefined;
-    const state = await loadState(this.#layout, config);
-    requireFittingRecord(state, config);
-    // Written before anything else is made: by it the directory is recognised, also by `destroy`.
-    if (!(await readState(this.#layout))) await writeState(this.#layout, state);
-    const follows = state.primary === UPSTREAM ? config.upstream : undefined;
-    const passwords = await ensurePasswords(this.#layout, given, owner, follows?.user);
-    const runtime: Runtime = this.#runtime ?? {
+  async #takeUp(request: ApplyRequest): Promise<KeptCluster> {
+    this.#cluster = await takeUp(request, this.#cluster, {
+      ...this.#options,
       layout: this.#layout,
-      owner,
-      machine,
-      log,
-      config,
-      configFile: config_file ?? undefined,
-      installation,
-      passwords,
-      state,
-      kept: {},
-      nodes: new Map(),
-      upstream: undefined,
-      marks: [],
-      held: new Holds(),
-      startable: undefined,
       wake: () => this.#loop?.wake(),
-      interruption: new AbortController(),
-    };
-    runtime.config = config;
-    runtime.configFile = config_file ?? undefined;
-    runtime.installation = installation;
-    runtime.passwords = passwords;
-    await keepSettings(runtime);
-    await this.#archive.load(runtime);
-    runtime.upstream = follows
-      ? new ForeignPrimary(follows, (await readPassword(this.#layout, "upstream")) ?? "")
-      : undefined;
-    if (!this.#runtime) await syncHandles(runtime);
-    this.#runtime = runtime;
-    this.#servers ??= new Servers(runtime);
-    this.#endpoints ??= new Endpoints(this.#layout, owner, log);
-    this.#endpoints.program = haproxy;
-    this.#poolers ??= new Poolers(runtime);
-    this.#poolers.program = pgbouncer;
-    const endpoints = this.#endpoints;
-    this.#pool ??= new ReadPool(runtime, async (routing) => await endpoints.route(routing));
-    this.#failover ??= new ManualFailover(runtime, this.#pool, this.#poolers);
-    return runtime;
+      loadArchive: async (runtime) => await this.#archive.load(runtime),
+    });
+    return this.#cluster;
   }
 
   /** What is done at each look, in this order. Only a cluster that is kept running is more than looked at. */
   #parts(): Part[] {
-    const kept = (act: (runtime: Runtime) => Promise<void> | void) => async (): Promise<void> => {
-      if (this.#runtime && this.#keeping) await act(this.#runtime);
+    const kept = (act: (cluster: KeptCluster) => Promise<void> | void) => async (): Promise<void> => {
+      if (this.#cluster && this.#keeping) await act(this.#cluster);
     };
     const supervisor = this.#supervisor;
     return [
@@ -440,65 +353,64 @@ export class Agent {
       { name: "look", run: async () => await this.#observeMembers() },
       {
         name: "tablespaces",
-        run: kept(async (runtime) => await this.#eachNode(runtime, recordTablespaces)),
+        run: kept(async ({ runtime }) => await this.#eachNode(runtime, recordTablespaces)),
       },
       // A start may take minutes, and the pool must be looked after meanwhile.
-      { name: "servers", run: kept(async (runtime) => await this.#superviseServers(runtime)), aside: true },
-      { name: "replication log", run: kept((runtime) => this.#replicationLog.tick(runtime)) },
+      { name: "servers", run: kept(async (cluster) => await this.#superviseServers(cluster)), aside: true },
+      { name: "replication log", run: kept(({ runtime }) => this.#replicationLog.tick(runtime)) },
       // Also while a long operation goes on, such as the copy of a large node.
       {
         name: "haproxy",
-        run: kept(async () => this.#endpoints && (await supervisor.check(this.#endpoints))),
+        run: kept(async ({ endpoints }) => await supervisor.check(endpoints)),
       },
-      { name: "pgbouncer", run: kept(async () => await this.#supervisePoolers()) },
+      { name: "pgbouncer", run: kept(async ({ poolers }) => await this.#supervisePoolers(poolers)) },
       {
         name: "pgbouncer's roles",
-        run: kept(async (runtime) => await this.#poolers?.tick(runtime)),
+        run: kept(async ({ runtime, poolers }) => await poolers.tick(runtime)),
         aside: true,
       },
-      { name: "read pool", run: kept(async () => await this.#pool?.step()) },
-      { name: "missing WAL", run: kept(async (runtime) => await this.#eachNode(runtime, checkMissingWal)) },
-      { name: "rights", run: kept(async (runtime) => await this.#rights.tick(runtime)), aside: true },
-      { name: "failover", run: kept((runtime) => this.#finishChange(runtime)) },
-      { name: "samples", run: kept(async (runtime) => await this.samples.tick(runtime)), aside: true },
+      { name: "read pool", run: kept(async ({ pool }) => await pool.step()) },
+      {
+        name: "missing WAL",
+        run: kept(async ({ runtime }) => await this.#eachNode(runtime, checkMissingWal)),
+      },
+      { name: "rights", run: kept(async ({ runtime }) => await this.#rights.tick(runtime)), aside: true },
+      { name: "failover", run: kept((cluster) => this.#finishChange(cluster)) },
+      { name: "samples", run: kept(async ({ runtime }) => await this.samples.tick(runtime)), aside: true },
       {
         name: "alarms",
-        run: kept((runtime) => this.#alarms.tick(runtime, async () => await this.statusSource.status())),
+        run: kept(({ runtime }) => this.#alarms.tick(runtime, async () => await this.statusSource.status())),
       },
-      { name: "archive", run: kept(async (runtime) => await this.#archive.tick(runtime)), aside: true },
+      { name: "archive", run: kept(async ({ runtime }) => await this.#archive.tick(runtime)), aside: true },
       {
         name: "attachments",
-        run: kept(async (runtime) => await this.#attachments.tick(runtime)),
+        run: kept(async ({ runtime }) => await this.#attachments.tick(runtime)),
         aside: true,
       },
-      { name: "copies", run: kept(async (runtime) => await this.#copies.tick(runtime)) },
-      { name: "backup", run: kept(async (runtime) => await this.#backups.tick(runtime)) },
+      { name: "copies", run: kept(async ({ runtime }) => await this.#copies.tick(runtime)) },
+      { name: "backup", run: kept(async ({ runtime }) => await this.#backups.tick(runtime)) },
     ];
   }
 
   async #observeMembers(): Promise<void> {
-    const runtime = this.#runtime;
+    const runtime = this.#cluster?.runtime;
     if (!runtime) return;
     const members = [...runtime.nodes.values(), ...(runtime.upstream ? [runtime.upstream] : [])];
     await Promise.all(members.map(async (member) => await member.observeShared()));
     this.#eventWriter.observed(members);
   }
 
-  async #superviseServers(runtime: Runtime): Promise<void> {
-    const servers = this.#servers;
-    if (!servers) return;
+  async #superviseServers({ runtime, servers }: KeptCluster): Promise<void> {
     const nodes = [...runtime.nodes.values()];
     await Promise.all(nodes.map(async (handle) => await this.#supervisor.check(servers.of(handle))));
   }
 
-  async #supervisePoolers(): Promise<void> {
-    for (const pooler of this.#poolers?.services ?? [])
-      if (this.#keeping) await this.#supervisor.check(pooler);
+  async #supervisePoolers(poolers: Poolers): Promise<void> {
+    for (const pooler of poolers.services) if (this.#keeping) await this.#supervisor.check(pooler);
   }
 
-  #finishChange(runtime: Runtime): void {
-    const answers = identityOf(primaryOf(runtime).observation) !== undefined;
-    if (this.#failover) this.#finisher.tick(this.#failover, answers);
+  #finishChange({ runtime, failover }: KeptCluster): void {
+    this.#finisher.tick(failover, identityOf(primaryOf(runtime).observation) !== undefined);
   }
 
   /** What fails at one node keeps nothing from the others. */
@@ -516,7 +428,7 @@ export class Agent {
   readonly #databaseBytes = new Cached({
     ...BYTES,
     read: async () => {
-      const runtime = this.#runtime;
+      const runtime = this.#cluster?.runtime;
       return runtime && (await requireOwnPrimary(runtime).use(databaseBytes));
     },
   });
@@ -524,7 +436,7 @@ export class Agent {
   readonly #databaseNames = new Cached({
     ...NAMES,
     read: async () => {
-      const runtime = this.#runtime;
+      const runtime = this.#cluster?.runtime;
       return runtime && (await requireOwnPrimary(runtime).use(databaseNames));
     },
   });
@@ -534,7 +446,7 @@ export class Agent {
       report: async () => await this.report(),
       observations: async () => {
         const [nodes, bytes, databases] = await Promise.all([
-          observeAll(this.#runtime?.nodes.values() ?? []),
+          observeAll(this.#cluster?.runtime?.nodes.values() ?? []),
           this.#databaseBytes.now(),
           this.#databaseNames.now(),
         ]);
@@ -561,36 +473,43 @@ export class Agent {
     };
   }
 
-  /** Who waits: where PgBouncer stands behind an endpoint, they wait there. */
-  #waitingClients(): AgentReport["waiting_clients"] {
-    const waiting = this.#endpoints?.waiting;
-    return waiting ? { ...waiting, ...this.#poolers?.waiting() } : null;
-  }
-
   async report(): Promise<AgentReport> {
-    return this.#reportWith((await this.#endpoints?.answer(HAPROXY_TIMEOUT)) ?? false);
+    return this.#reportWith((await this.#cluster?.endpoints.answer(HAPROXY_TIMEOUT)) ?? false);
   }
 
   #reportWith(haproxy: boolean): AgentReport {
-    const runtime = this.#runtime;
     return {
+      ...reportOf(this.#cluster),
       pid: ownPid,
       version: this.#options.version,
       build: this.#options.build,
       keeping: this.#keeping,
       ending: this.#operations.closed,
       operation: this.#operations.current ?? null,
-      primary: runtime?.state.primary ?? null,
       haproxy,
-      pool: [...(this.#pool?.members ?? [])].sort(),
-      waiting_clients: this.#waitingClients(),
-      poolers: runtime && this.#poolers ? this.#poolers.status(runtime.config) : null,
       console: this.#console.account,
-      overrides: [...(this.#pool?.overrides ?? [])],
       failing_channels: this.#alarms.failing,
       attachments: this.#attachments.kept,
       rights: { problem: this.#rights.problem, by_password: this.#rights.byPassword },
-      nodes: [...(runtime?.nodes.values() ?? [])].map((handle) => reportOfNode(handle, this.#pool)),
     };
   }
+}
+
+async function takeDown(endpoints: Endpoints): Promise<void> {
+  await endpoints.hold.take("stop");
+  try {
+    await endpoints.stop("fast");
+  } finally {
+    endpoints.hold.release();
+  }
+}
+
+/** Waits until the replicas that may serve reads do: in read-your-writes that takes a proof. */
+async function settle(pool: ReadPool, progress: Progress): Promise<void> {
+  const settled = (): boolean =>
+    pool.eligibilities.every(({ name, eligible }) => !eligible || pool.members.has(name));
+  // A long statement on the primary may hold the proof up: the cluster is up all the same, and reads go to the primary.
+  await waitUntil(settled, { what: "the replicas to join the read pool", timeout: SETTLE_TIMEOUT }).catch(
+    () => progress.note("not every replica is in the read pool yet", odooPg("status", "--watch")),
+  );
 }

@@ -1,0 +1,41 @@
+import type { AgentReport } from "../cluster/documents/agent-report.ts";
+import type { NodeHandle } from "../members/node-handle.ts";
+import type { ReadPool } from "../services/read-pool.ts";
+import type { KeptCluster } from "./kept-cluster.ts";
+
+/** What the agent tells of the cluster that it keeps, beside what is its own alone. */
+export function reportOf(
+  cluster: KeptCluster | undefined,
+): Pick<AgentReport, "primary" | "pool" | "waiting_clients" | "poolers" | "overrides" | "nodes"> {
+  if (!cluster)
+    return { primary: null, pool: [], waiting_clients: null, poolers: null, overrides: [], nodes: [] };
+  const { runtime, endpoints, poolers, pool } = cluster;
+  return {
+    primary: runtime.state.primary,
+    pool: [...pool.members].sort(),
+    // Where PgBouncer stands before an endpoint, they wait there.
+    waiting_clients: endpoints.waiting ? { ...endpoints.waiting, ...poolers.waiting() } : null,
+    poolers: poolers.status(runtime.config),
+    overrides: [...pool.overrides],
+    nodes: [...runtime.nodes.values()].map((handle) => reportOfNode(handle, pool)),
+  };
+}
+
+/** What the agent tells of one node, beside what anybody can see by asking the server. */
+function reportOfNode(handle: NodeHandle, pool: ReadPool | undefined): AgentReport["nodes"][number] {
+  const { name } = handle.node;
+  return {
+    name,
+    pooled: pool?.members.has(name) ?? false,
+    out_of_pool: pool?.eligibilities.find((eligibility) => eligibility.name === name)?.reason ?? null,
+    operation: handle.hold.operation ?? null,
+    waiting: handle.waiting ?? null,
+    failure: handle.failure?.text ?? null,
+    failure_cause: handle.failure?.why ?? null,
+    failure_next: handle.failure?.next ?? null,
+    stranded: handle.missingWal,
+    refusal: handle.refusal ?? null,
+    tablespaces: [...handle.tablespaces],
+    last_seen: handle.observation.lastSeen ?? null,
+  };
+}
