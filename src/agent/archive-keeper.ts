@@ -15,7 +15,7 @@ import type { Clients } from "../services/clients.ts";
 import type { Progress } from "../progress.ts";
 import { applyConfiguration } from "../services/configure.ts";
 import { monotonic, now } from "../system/clock.ts";
-import { diskSpace } from "../system/files/files.ts";
+import { deviceOf, diskSpace } from "../system/files/files.ts";
 import type { Install } from "../system/install.ts";
 import { processors } from "../system/machine.ts";
 import { startDetached } from "../system/process/process.ts";
@@ -95,7 +95,13 @@ export class ArchiveKeeper {
     }
     const program = await findPgbackrest(runtime.installation.major, this.#options);
     if (record?.archiving === true && record.program === program) return;
-    progress.step(requireOwnPrimary(runtime).node.name, "take WAL into the repository");
+    const { node, files } = requireOwnPrimary(runtime);
+    progress.step(node.name, "take WAL into the repository");
+    const { repository } = archivePlaceOf(runtime.config, runtime.layout);
+    if ((await deviceOf(files.dataDir)) === (await deviceOf(repository)))
+      progress.note(
+        "the repository of any second lies on the disk of the data: with that disk both are lost (backup.any_second.repository)",
+      );
     await this.#take(runtime, program, progress);
   }
 

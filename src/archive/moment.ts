@@ -19,6 +19,7 @@ import {
   lastChangeIn,
   RECOVERING,
   RECOVERING_PORT,
+  requireRoom,
   startRecovering,
   untilRecovered,
   type Missed,
@@ -131,6 +132,7 @@ async function fromBase<T>(
   const { place, pgbackrest } = repository;
   const folder = path.join(place.moments, String(now()));
   const dataDir = path.join(folder, "data");
+  if (only === undefined) await requireRoom(place.moments, base);
   await makeFolder(folder, 0o700, owner);
   for (const name of ["data", "tablespaces", "locks"])
     await makeFolder(path.join(folder, name), 0o700, owner);

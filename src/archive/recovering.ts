@@ -1,12 +1,14 @@
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
+import type { BaseBackup } from "../model/archive-status.ts";
+import { showBytes } from "../model/quantities.ts";
 import { odooPg } from "../next-step.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { renderIdent } from "../postgres/render.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import { pause } from "../system/clock.ts";
-import { readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { diskSpace, readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { currentUser } from "../system/machine.ts";
 import { startAttended, type Attended } from "../system/process/attended.ts";
 import { SqlError } from "../system/sql/sql.ts";
@@ -31,6 +33,20 @@ export interface Recovering {
 
 /** What keeps one base backup, or a part of it, from reaching the target. */
 export type Missed = "not_reached" | "needs_all";
+
+/**
+ * Looks whether a base backup has room, with all of its databases.
+ * @throws OdooPgError disk_full, with what is needed, before anything is written
+ */
+export async function requireRoom(folder: string, { database_bytes: needed }: BaseBackup): Promise<void> {
+  const { freeBytes } = await diskSpace(folder);
+  if (freeBytes >= needed) return;
+  throw new OdooPgError("disk_full", {
+    message: `The cluster takes ${showBytes(needed)} in ${folder}, and that disk has ${showBytes(freeBytes)} left.`,
+    safe: "Nothing was changed.",
+    next: "Make room there, then run the same command again.",
+  });
+}
 
 /**
  * A server that takes nobody in but the superuser at its socket, listens on no network and archives nothing. It ends with

@@ -63,7 +63,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "backup fetch": ["odoo-pg backup fetch --from nas"],
   "backup key": ["odoo-pg backup key show", "odoo-pg backup key confirm --of nas"],
   "backup list": ["odoo-pg backup list", "odoo-pg backup list --database prod --json"],
-  "backup verify": ["odoo-pg backup verify --all", "odoo-pg backup verify prod_20260301_1200"],
+  "backup verify": [
+    "odoo-pg backup verify --all",
+    "odoo-pg backup verify prod_20260301_1200",
+    "odoo-pg backup verify --any-second",
+  ],
   "backup restore-check": ["odoo-pg backup restore-check", "odoo-pg backup restore-check prod_20260301_1200"],
   "backup prune": ["odoo-pg backup prune --dry-run"],
   "statements list": ["odoo-pg statements list", "odoo-pg statements list --json"],

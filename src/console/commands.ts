@@ -24,6 +24,11 @@ export function argumentsOf(action: Action): readonly string[] {
       args = ["restore", `--as=${action.as}`, ...harmless, ...operands(action.backup)];
       break;
     }
+    case "restore_moment": {
+      const harmless = action.neutralize ? ["--neutralize"] : [];
+      args = ["restore", `--at=${action.at}`, `--as=${action.as}`, ...harmless, ...operands(action.database)];
+      break;
+    }
     case "switchover":
       args = ["switchover", ...(action.to === undefined ? [] : ["--to", action.to])];
       break;
@@ -112,6 +117,15 @@ export function planOf(action: Action): Plan {
       plan = words(
         `Backup ${action.backup} is restored into the new database "${action.as}", and compared before it counts.`,
         "No database that exists is changed. It needs as much room as the original.",
+        action.neutralize
+          ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
+          : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
+      );
+      break;
+    case "restore_moment":
+      plan = words(
+        `Database "${action.database}" as it was at ${action.at} is made beside the live one, as "${action.as}", with the attachments of that second.`,
+        "No database that exists is changed. It needs the room of the cluster meanwhile, and as much as the original.",
         action.neutralize
           ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
           : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,

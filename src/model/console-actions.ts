@@ -11,6 +11,13 @@ export const actionSchema = z.discriminatedUnion("kind", [
   /** Restores backups into scratch databases and compares: the newest of each database, or one. */
   z.strictObject({ kind: z.literal("prove"), backup: name.optional() }),
   z.strictObject({ kind: z.literal("restore_copy"), backup: name, as: name, neutralize: z.boolean() }),
+  z.strictObject({
+    kind: z.literal("restore_moment"),
+    database: name,
+    at: z.iso.datetime(),
+    as: name,
+    neutralize: z.boolean(),
+  }),
   z.strictObject({ kind: z.literal("switchover"), to: name.optional() }),
   z.strictObject({ kind: z.literal("reseed"), node: name }),
   z.strictObject({ kind: z.literal("rejoin"), node: name }),

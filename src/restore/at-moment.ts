@@ -1,6 +1,7 @@
 import type { RecoveredMoment } from "../archive/moment.ts";
 import type { ArchivePlace } from "../archive/place.ts";
 import { NO_CHECKS } from "../backup/manifest.ts";
+import { databasesToBackUp } from "../backup/databases.ts";
 import { createBackup, type MadeBackup } from "../backup/create.ts";
 import { placeOf, type BackupPlace } from "../backup/place.ts";
 import type { BackupSource } from "../backup/source.ts";
@@ -62,11 +63,51 @@ export async function restoreFromMoment(
   });
 }
 
+/** What a database of another moment was found to hold. */
+export interface ProvenDatabase {
+  readonly database: string;
+  readonly tables: number;
+  readonly rows: number;
+  readonly attachments: number;
+  readonly missing: MomentReport["missing"];
+}
+
+/**
+ * Reads all of the databases of a recovered cluster: each is dumped whole, and its attachments are looked for, as for a
+ * restore. Nothing is kept of it.
+ */
+export async function proveMoment(
+  source: BackupSource,
+  archive: ArchivePlace,
+  moment: RecoveredMoment,
+  progress: Progress,
+): Promise<ProvenDatabase[]> {
+  return await withPoolHeld(source, progress, async () => {
+    const { only_filter: part } = source.config.backup;
+    const databases = await databasesToBackUp(moment.superuser, part);
+    const proven: ProvenDatabase[] = [];
+    for (const { name: from } of databases) {
+      await removeTree(archive.copies);
+      await ensureDirectory(archive.copies);
+      try {
+        const place: BackupPlace = { ...placeOf(archive.copies), pool: source.place.pool };
+        const made = await copyOut(source, place, moment, { from }, progress);
+        const { tables, rows, filestore } = made.manifest;
+        const attachments = filestore.included ? filestore.files : 0;
+        proven.push({ database: from, tables, rows, attachments, missing: missingIn(made) });
+      } finally {
+        await removeTree(archive.copies);
+      }
+    }
+    return proven;
+  });
+}
+
 async function copyOut(
   source: BackupSource,
   place: BackupPlace,
   { superuser }: RecoveredMoment,
-  { from }: MomentOrder,
+  { from }: Pick<MomentOrder, "from">,
   progress: Progress,
 ): Promise<MadeBackup> {
   const { config } = source;

@@ -26,13 +26,15 @@ export async function whileCopying<T>(
 ): Promise<T> {
   await ensureDirectory(layout.offsiteDir);
   const own = path.join(layout.offsiteDir, `copying.${name}.lock`);
-  await takeLock(own, ownPid);
-  try {
-    // Whoever removes has its lock before it looks for ours, and we ours before we look for its.
-    while ((await lockHolder(removingLock(layout))) !== undefined) await pause(200, signal);
-    return await act();
-  } finally {
-    await releaseLock(own, ownPid);
+  for (;;) {
+    await takeLock(own, ownPid);
+    try {
+      // Whoever removes has its lock before it looks for ours, and we ours before we look for its.
+      if ((await lockHolder(removingLock(layout))) === undefined) return await act();
+    } finally {
+      await releaseLock(own, ownPid);
+    }
+    await pause(200, signal);
   }
 }
 

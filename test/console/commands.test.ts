@@ -20,6 +20,17 @@ test.each<[Action, string, string | undefined]>([
     "odoo-pg restore --as=trial --neutralize shop_20260301_1200",
     undefined,
   ],
+  [
+    {
+      kind: "restore_moment",
+      database: "shop",
+      at: "2026-11-21T08:41:07.000Z",
+      as: "trial",
+      neutralize: false,
+    },
+    "odoo-pg restore --at=2026-11-21T08:41:07.000Z --as=trial shop",
+    undefined,
+  ],
   [{ kind: "switchover" }, "odoo-pg switchover", "switchover --dry-run"],
   [{ kind: "switchover", to: "pg2" }, "odoo-pg switchover --to pg2", "switchover --dry-run --to pg2"],
   [{ kind: "reseed", node: "pg2" }, "odoo-pg reseed pg2", "reseed --dry-run pg2"],

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { windowSchema } from "../../src/cluster/window.ts";
@@ -8,6 +9,9 @@ import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import type { Session } from "../support/pg.ts";
 import { processesUsing } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
+
+/** How often a restore is killed; more by the environment. */
+const KILLS = Number(process.env["ODOO_PG_KILLS"] ?? 5);
 
 let cluster: ThrowawayCluster;
 let filestore: string;
@@ -149,6 +153,18 @@ describe("any second", () => {
     expect(ran.stderr).toContain("shop");
   });
 
+  test("is proven, by chance or by its name: recovered, and all of its databases read", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    const at = await mark(session);
+    await session.close();
+    const ran = await cluster.run(["backup", "verify", "--any-second", "--at", at]);
+    expect([ran.exitCode, ran.stdout]).toEqual([0, expect.stringContaining("can be brought back: ")]);
+    expect(ran.stdout).toMatch(/^shop: \d+ tables, \d+ rows, \d+ attachments, none missing$/m);
+    const chance = await cluster.run(["backup", "verify", "--any-second"]);
+    expect(chance.stdout).toContain("can be brought back: ");
+    expect(leftOvers()).toEqual([]);
+  });
+
   test("before a switchover and after it comes back, and the new primary archives", async () => {
     const session = await cluster.onPrimary("postgres", "shop");
     const before = await mark(session);
@@ -170,23 +186,36 @@ describe("any second", () => {
     }
   });
 
-  test("restored by a process that is killed leaves nothing, and the next try works", async () => {
+  test("restored by a process that is killed at any moment leaves nothing, and the next try works", async () => {
     const session = await cluster.onPrimary("postgres", "shop");
     const at = await mark(session);
     const count = await marksIn("shop");
     await session.close();
     const moments = join(cluster.stateDir, "archive", "moments");
-    const running = cluster.start(["restore", "shop", "--at", at, "--as", "killed"]);
-    await waitFor("the recovered cluster", () =>
-      readdirSync(moments).some((name) => existsSync(join(moments, name, "data", "postmaster.pid"))),
-    );
-    running.signal("SIGKILL");
-    await running.ended;
-    await waitFor("its server to be gone", () => processesUsing(moments).length === 0);
-    const ran = await cluster.run(["restore", "shop", "--at", at, "--as", "killed"]);
+    const order = ["restore", "shop", "--at", at, "--as", "killed"];
+    const begun = Date.now();
+    await cluster.run(order);
+    const whole = Date.now() - begun;
+    for (let time = 0; time < KILLS; time++) {
+      await cluster.run(["db", "drop", "killed", "--confirm", "killed"]);
+      const running = cluster.start(order);
+      await setTimeout(Math.random() * whole);
+      running.signal("SIGKILL");
+      await running.ended;
+      await waitFor("its server to be gone", () => processesUsing(moments).length === 0);
+      expect(await marksIn("shop")).toBe(count);
+    }
+    await cluster.run(["db", "drop", "killed", "--confirm", "killed"]);
+    const ran = await cluster.run(order);
     expect(ran.stderr + ran.stdout).toContain("compared and complete");
     expect(await marksIn("killed")).toBe(count);
     expect(leftOvers()).toEqual([]);
+    const names = await cluster.onPrimary();
+    const databases = await names.rows("SELECT datname FROM pg_database WHERE datname LIKE 'odoo_pg_%'");
+    const roles = await names.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'odoo_pg_loader_%'");
+    await names.close();
+    expect([databases, roles]).toEqual([[], []]);
+    expect(readdirSync(filestore).filter((name) => !/^[a-z_]+$/.test(name))).toEqual([]);
   });
 
   test("is told broken at once where the repository takes nothing", async () => {

@@ -9,7 +9,13 @@ import { parseMoment } from "../../model/moment.ts";
 import type { Progress } from "../../progress.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { observeServer } from "../../postgres/sql/facts.ts";
-import { restoreFromMoment, type MomentOrder, type MomentReport } from "../../restore/at-moment.ts";
+import {
+  proveMoment,
+  restoreFromMoment,
+  type MomentOrder,
+  type MomentReport,
+  type ProvenDatabase,
+} from "../../restore/at-moment.ts";
 import { readState } from "../../store/state.ts";
 import { timelinesFor } from "../../model/timeline.ts";
 import { hostTimeZone, now, waitUntil } from "../../system/clock.ts";
@@ -70,6 +76,19 @@ export async function restoreAt(
   return await recovered(context, source, target, order.from, progress, async (moment, place) => ({
     report: await restoreFromMoment(source, place, moment, order, progress),
     lastChange: moment.lastChange,
+    base: moment.base,
+  }));
+}
+
+/** Proves that a moment can be brought back, with all databases of then. */
+export async function proveAt(
+  context: Context,
+  source: BackupSource,
+  target: Target,
+  progress: Progress,
+): Promise<{ readonly databases: readonly ProvenDatabase[]; readonly base: string }> {
+  return await recovered(context, source, target, undefined, progress, async (moment, place) => ({
+    databases: await proveMoment(source, place, moment, progress),
     base: moment.base,
   }));
 }

@@ -47,9 +47,15 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .argument("[ids...]", "as backup list prints them, or paths")
     .option("--all", "every backup")
     .option("--restore", "as backup restore-check")
+    .option("--any-second", "recover a second of the window, and read all of its databases")
+    .option("--at <time>", "with --any-second: which one; else one by chance")
     .option("--json", "one JSON document")
     .action(
-      withContext(async (context, { args, on, json }) => {
+      withContext(async (context, { args, on, text, json }) => {
+        if (on("anySecond") || text("at") !== undefined) {
+          const { verifyAnySecond } = await import("../backup/verify-any-second.ts");
+          return await verifyAnySecond(context, args, { at: text("at"), json });
+        }
         const { backupVerify } = await import("../backup/backup.ts");
         return await backupVerify(context, args, { all: on("all"), restore: on("restore"), json });
       }),

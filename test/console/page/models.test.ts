@@ -1,3 +1,4 @@
+import { isInWindow } from "../../../src/console/page/model/calendar.ts";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { actionSchema, type Action, confirmationOf } from "../../../src/model/console-actions.ts";
@@ -278,6 +279,7 @@ describe("actions", () => {
     { kind: "backup" },
     { kind: "prove" },
     { kind: "restore_copy", backup: "b", as: "copy", neutralize: true },
+    { kind: "restore_moment", database: "a", at: "2026-11-21T08:41:07.000Z", as: "copy", neutralize: true },
     { kind: "switchover", to: "pg2" },
     { kind: "reseed", node: "pg2" },
     { kind: "rejoin", node: "pg1" },
@@ -322,5 +324,33 @@ describe("actions", () => {
     });
     expect(failureOf({ error: { ...error, next_step: [{ program: 1 }] } }, 409).next).toBeUndefined();
     expect(failureOf("<html>", 502).message).toBe("The console answered with status 502.");
+  });
+});
+
+describe("a moment that is asked for in the page", () => {
+  const window = {
+    from: "2026-11-14T01:00:00Z",
+    to: "2026-11-21T09:00:00Z",
+    gaps: [{ from: "2026-11-16T10:00:00Z", to: "2026-11-16T12:00:00Z" }],
+    archiving: true,
+    base_backups: 2,
+  };
+  const now = Date.parse("2026-11-21T09:01:00Z");
+  test.each([
+    ["2026-11-14T00:59:59Z", false],
+    ["2026-11-14T01:00:01Z", true],
+    ["2026-11-16T10:00:00Z", true],
+    ["2026-11-16T11:00:00Z", false],
+    ["2026-11-16T12:00:01Z", true],
+    // It is archived when it is asked for.
+    ["2026-11-21T09:00:30Z", true],
+    ["2026-11-21T09:02:00Z", false],
+  ])("%s can be brought back to the second: %s", (at, can) => {
+    expect(isInWindow(window, Date.parse(at), now)).toBe(can);
+    expect(isInWindow(null, Date.parse(at), now)).toBe(false);
+  });
+
+  test("after archiving was given up is not there", () => {
+    expect(isInWindow({ ...window, archiving: false }, Date.parse("2026-11-21T09:00:30Z"), now)).toBe(false);
   });
 });

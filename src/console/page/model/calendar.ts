@@ -1,3 +1,5 @@
+import type { StatusDocument } from "../../../cluster/documents/status.ts";
+
 /** What the time line needs of a backup. */
 export interface DatedBackup {
   readonly id: string;
@@ -67,4 +69,16 @@ export function backupBefore<T extends { readonly database: string; readonly at:
   return backups
     .filter((backup) => backup.database === database && Date.parse(backup.at) <= right)
     .toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))[0];
+}
+
+/**
+ * Whether a moment can be brought back to the second. What is not archived yet is archived when it is asked for. Times are in
+ * milliseconds.
+ * @param window of the status
+ */
+export function isInWindow(window: StatusDocument["window"], moment: number, now: number): boolean {
+  if (!window || window.from === null || window.to === null) return false;
+  const end = window.archiving ? now : Date.parse(window.to);
+  const isLost = window.gaps.some(({ from, to }) => Date.parse(from) < moment && moment <= Date.parse(to));
+  return Date.parse(window.from) < moment && moment <= end && !isLost;
 }

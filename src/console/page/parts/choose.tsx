@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Action } from "../../../model/console-actions.ts";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
-import { backupBefore, localTime, type DatedBackup } from "../model/calendar.ts";
+import { backupBefore, isInWindow, localTime, type DatedBackup } from "../model/calendar.ts";
 import { successors } from "../model/nodes.ts";
 import { copyName } from "../model/recovery.ts";
 import { clock } from "../model/show.ts";
@@ -55,10 +55,14 @@ function ChooseBackup({
   const named = backups.find(({ id }) => id === choice.backup) ?? backups[0];
   const databases = [...new Set(backups.map(({ database }) => database))];
   const [database, setDatabase] = useState(named?.database ?? "");
-  // A field of minutes: what was made within the present one is not after it.
   const [right, setRight] = useState(localTime(choice.backup === undefined ? now : momentOf(named?.at)));
   const [typed, setTyped] = useState<string>();
-  const backup = backupBefore(backups, database, Date.parse(right) + 59_999);
+  // Where no seconds are named, what was made within the present minute is not after it.
+  const moment = Date.parse(right) + (right.length > MINUTES ? 0 : 59_999);
+  const backup = backupBefore(backups, database, moment);
+  const second = isInWindow(document.status.window, Date.parse(right), now)
+    ? new Date(right).toISOString()
+    : undefined;
   // Of a database that is gone, only the backup knows: neutralising what is not Odoo's is refused by the plan.
   const odoo = document.databases.find((one) => one.name === database)?.odoo_version !== null;
   const [harmless, setHarmless] = useState(true);
@@ -67,10 +71,12 @@ function ChooseBackup({
   const name = typed ?? copyName(database, taken, "copy");
   return (
     <Form
-      submit={() =>
-        backup && chosen({ kind: "restore_copy", backup: backup.id, as: name.trim(), neutralize })
-      }
-      unready={backup === undefined}
+      submit={() => {
+        const as = name.trim();
+        if (second !== undefined) chosen({ kind: "restore_moment", database, at: second, as, neutralize });
+        else if (backup) chosen({ kind: "restore_copy", backup: backup.id, as, neutralize });
+      }}
+      unready={second === undefined && backup === undefined}
       close={close}
     >
       <label>
@@ -86,13 +92,16 @@ function ChooseBackup({
         <input
           type="datetime-local"
           required
+          step={document.status.window ? 1 : 60}
           value={right}
           max={localTime(now)}
           onInput={({ currentTarget }) => setRight(currentTarget.value)}
         />
       </label>
       <p role="status" class="chosen">
-        {backup === undefined ? (
+        {second !== undefined ? (
+          "The database of that very second, with its attachments."
+        ) : backup === undefined ? (
           "There is no backup from then or before."
         ) : (
           <>
@@ -109,6 +118,9 @@ function ChooseBackup({
     </Form>
   );
 }
+
+/** Characters of a field that names no seconds: `2026-11-22T08:30`. */
+const MINUTES = 16;
 
 /** What is shown of `odoo-pg backup list --json`; until it is there, the newest ones that the page knows anyway. */
 function useAllBackups({ recovery }: ConsoleDocument): ConsoleDocument["recovery"]["backups"] {
