@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { Client, type ClientConfig } from "pg";
 import { parse, stringify } from "yaml";
 import { waitFor } from "../support/wait.ts";
@@ -167,6 +167,17 @@ export class SeveralHosts {
     });
     if (!found) throw new Error("no primary");
     return found;
+  }
+
+  /** Copies what the programs of all hosts have written, for who looks into a failure. */
+  keepLogs(folder: string): void {
+    for (const { name, folder: disk } of this.lab.hosts) {
+      mkdirSync(join(folder, name), { recursive: true });
+      for (const log of ["s/agent.log", "s/haproxy/haproxy.log", "s/ha/log"]) {
+        const from = join(disk, log);
+        if (existsSync(from)) cpSync(from, join(folder, name, basename(log)), { recursive: true });
+      }
+    }
   }
 
   /** Changes the primary by plan. */

@@ -66,12 +66,16 @@ export async function statusOf(parts: SeenParts): Promise<HostsStatus> {
   const reports = new Map(others.heard);
   reports.set(store.record.name, { report: await ownReport(parts), at: monotonic() });
   const votingUrls = store.members.filter(({ isLearner }) => !isLearner).map(({ peerUrl }) => peerUrl);
+  const behind = store.members.filter(({ isLevel }) => !isLevel).map(({ peerUrl }) => peerUrl);
   const verdict = failoverVerdict({
     document,
     store: store.view,
     storeAnswers: store.answers,
     voters: document.hosts.filter((host) => votingUrls.includes(peerUrlOf(host))).map(({ name }) => name),
-    answering: document.hosts.filter(({ name }) => others.answers(name)).map(({ name }) => name),
+    // One whose vote has not found back to the others yet, minutes after a cut at worst, is as good as away.
+    answering: document.hosts
+      .filter((host) => others.answers(host.name) && !behind.includes(peerUrlOf(host)))
+      .map(({ name }) => name),
   });
   return {
     version: 1,

@@ -49,6 +49,7 @@ export class Host {
   /** Its first process, as seen from outside. */
   readonly #pid: number;
   readonly #namespace: string;
+  readonly #entering: ChildProcess[] = [];
 
   private constructor(name: string, address: string, folder: string, maker: ChildProcess, pid: number) {
     this.name = name;
@@ -124,6 +125,7 @@ export class Host {
       stdio: ["ignore", log, log],
     });
     closeSync(log);
+    this.#entering.push(child);
     let ended = false;
     child.on("exit", () => (ended = true));
     child.on("error", (error) => {
@@ -191,6 +193,8 @@ add rule inet lab in ${expression} drop
     const gone = new Promise((resolve) => this.#maker.once("exit", resolve));
     if (this.#maker.exitCode === null && this.#maker.signalCode === null) {
       process.kill(this.#pid, "SIGKILL");
+      // What nsenter started was stopped, and so was nsenter itself: nobody would collect what has ended.
+      for (const child of this.#entering) child.kill("SIGCONT");
       await gone;
     }
     await waitFor(`${this.name} to end`, () => this.processes().length === 0);

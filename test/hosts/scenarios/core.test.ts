@@ -62,7 +62,7 @@ const faults: readonly Fault[] = [
   {
     name: "the primary's host lost, and back",
     passes:
-      "writes again within 25 s; 0 acknowledged rows lost, 0 reads stale; the host comes back as a replica",
+      "another host takes over when Patroni's lease of 20 s is over; 0 acknowledged rows lost, 0 reads stale; the host comes back as a replica",
     happens: ({ primary }) => primary.unplug(),
     ends: ({ lab }) => lab.heal(),
     most: 25_000,

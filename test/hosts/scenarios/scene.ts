@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
@@ -115,6 +116,9 @@ export class Stage {
       expect(overlapsOf(termsOf(commits)), "two hosts accepted commits at once").toEqual([]);
       expect(traffic.refused, "clients that were refused, where they should wait").toEqual([]);
       expect(gap, "longest time without an acknowledged row").toBeLessThan(2 * most);
+    } catch (error) {
+      several.keepLogs(join("test-output/hosts", name.replaceAll(/\W+/g, "-")));
+      throw error;
     } finally {
       this.lab.heal();
       await traffic.stop().catch(() => []);
