@@ -50,10 +50,11 @@ dpkg-deb -b /root/newer /root/newer.deb >/dev/null
 apt-get -qq install -y /root/newer.deb >/dev/null 2>&1
 dpkg-query -W -f '${Version}\n' odoo-pg | grep -qx 99.0.0
 alive upgrade
-odoo-pg status >told || true
-grep -qi 'older' told || { cat told; fail "status does not tell of the older agent"; }
+odoo-pg status --json >told || true
+grep -q agent_of_other_build told || { cat told; fail "status does not tell of the older agent"; }
 odoo-pg up >/dev/null
-odoo-pg status | grep -qi older && fail "the older agent is still there"
+odoo-pg status --json >told || true
+grep -q agent_of_other_build told && fail "the older agent is still there"
 alive up
 
 say "removed: servers and data stay"
