@@ -59,7 +59,7 @@ alive up
 
 say "removed: servers and data stay"
 apt-get -qq remove -y odoo-pg >/dev/null 2>&1
-command -v odoo-pg >/dev/null && fail "the program is still there"
+test ! -e /usr/bin/odoo-pg || fail "the program is still there"
 alive removal
 test -s /var/lib/odoo-pg/odoo/nodes/pg1/data/PG_VERSION
 apt-get -qq purge -y odoo-pg >/dev/null 2>&1
