@@ -136,9 +136,13 @@ export async function storePasswords(
   await writePassfile(layout, { replicator: passwords.replicator }, owner);
 }
 
-/** Keeps the one password that a host without a database has: of who looks at the servers. */
-export async function storeCollectd(layout: Layout, password: string): Promise<void> {
-  await store(layout, "collectd", password);
+/** Keeps what a host without a database has: the password of who looks at the servers, and of an Odoo there. */
+export async function storeForClients(
+  layout: Layout,
+  { collectd, odoo }: { readonly collectd: string; readonly odoo: string | undefined },
+): Promise<void> {
+  await store(layout, "collectd", collectd);
+  if (odoo !== undefined) await store(layout, "odoo", odoo);
 }
 
 async function storeAll(layout: Layout, passwords: RolePasswords): Promise<void> {

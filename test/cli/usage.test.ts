@@ -67,7 +67,7 @@ describe("habits of other tools", () => {
 describe("a mistake in a line", () => {
   test.each([
     ["start", 'There is no command "start". It is called up.', "odoo-pg up"],
-    ["restart", 'There is no command "restart". It is called up.', "odoo-pg up"],
+    ["reload", 'There is no command "reload". It is called up.', "odoo-pg up"],
     ["stop", 'There is no command "stop". It is called down.', "odoo-pg down"],
     ["remove", 'There is no command "remove". It is called destroy.', "odoo-pg destroy --help"],
     ["db create", 'There is no command "db create". It is called restore.', "odoo-pg restore --help"],
@@ -85,8 +85,8 @@ describe("a mistake in a line", () => {
     expect(answer("db drop shop --force").message).toContain("Nothing is forced");
   });
 
-  test("failover is told apart by whether the primary runs", () => {
-    expect(answer("failover").next).toMatch(/odoo-pg switchover --dry-run.*odoo-pg promote --help/);
+  test("takeover is told apart by whether the primary runs", () => {
+    expect(answer("takeover").next).toMatch(/odoo-pg switchover --dry-run.*odoo-pg promote --help/);
   });
 });
 

@@ -179,6 +179,7 @@ export class JoinServer {
       authority: await read(files.authority),
       store: [...new Set([...record.store, record.address])],
       collectd: passwords.collectd,
+      odoo: request.role === "endpoints" ? passwords.odoo : null,
       database:
         request.role === "database"
           ? {

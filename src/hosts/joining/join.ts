@@ -7,7 +7,7 @@ import { findInstallation } from "../../postgres/installation.ts";
 import { authorityPath } from "../../postgres/render.ts";
 import type { Progress } from "../../progress.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
-import { storePasswords, storeCollectd } from "../../store/secrets.ts";
+import { storePasswords, storeForClients } from "../../store/secrets.ts";
 import { readApplied } from "../../store/state.ts";
 import { now, waitUntil } from "../../system/clock.ts";
 import { ensureDirectory, passableFor, writeFileAtomic } from "../../system/files/files.ts";
@@ -201,7 +201,7 @@ async function keep({ start, address, name, role }: JoinInput, grant: JoinGrant)
     await writeFileAtomic(authorityPath(layout), database.postgres_authority, { mode: 0o644 });
     await writeFileAtomic(path.join(layout.tlsDir, "ca.key"), database.postgres_authority_key);
     await storePasswords(layout, { ...database.passwords, openerp: database.passwords.openerp }, owner);
-  } else await storeCollectd(layout, grant.collectd);
+  } else await storeForClients(layout, { collectd: grant.collectd, odoo: grant.odoo ?? undefined });
   await keepDocument(layout, grant.document);
   await keepFileConfig(layout, start.config);
   await writeHostRecord(layout, {

@@ -51,6 +51,8 @@ export const joinGrantSchema = z.object({
     .nullable(),
   /** Of role collectd, by which a host without a database sees the servers. */
   collectd: z.string(),
+  /** Of Odoo's role, on a host with endpoints alone: an Odoo runs there. */
+  odoo: z.string().nullable(),
 });
 export type JoinGrant = z.output<typeof joinGrantSchema>;
 

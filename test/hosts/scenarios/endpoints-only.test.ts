@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
@@ -73,6 +75,12 @@ describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
     expect((await asks("5051/order", '{"order":"down"}')).stdout).toContain("not a host");
     expect((await several.run(app, "switchover")).stderr).toContain("endpoints alone");
     expect((await several.run(app, "ha", "invite")).exitCode).not.toBe(0);
+  }, 60_000);
+
+  test("it has what an Odoo there needs, and no other password", async () => {
+    expect(await several.do(app, "odoo-conf")).toContain(`db_password = ${several.password("odoo")}`);
+    const kept = readdirSync(join(app.folder, "s/secrets"));
+    for (const role of ["postgres", "replicator"]) expect(kept).not.toContain(`${role}.password`);
   }, 60_000);
 
   test("every host shows it, and it shows every host", async () => {
