@@ -108,6 +108,7 @@ describe("where writes go", () => {
     observations: [primary, replica],
     last: "h1",
     rightful: "h1",
+    agreed: undefined,
   };
 
   test("to who holds the leader's key", () => {
@@ -120,6 +121,15 @@ describe("where writes go", () => {
 
   test("nowhere while nobody holds the key, whoever says that it is a primary", () => {
     expect(writesTo({ ...input, store: storeOf({ leader: undefined }) })).toBeUndefined();
+  });
+
+  test("to one that all agree on while only the store does not reach it, and to it as a primary alone", () => {
+    const store = storeOf({ leader: undefined });
+    const cut = { ...input, store, rightful: undefined, last: undefined, agreed: "h1" };
+    expect(writesTo(cut)).toBe("h1");
+    expect(writesTo({ ...cut, agreed: undefined })).toBeUndefined();
+    expect(writesTo({ ...cut, observations: [seen("h1", replicaFacts())] })).toBeUndefined();
+    expect(writesTo({ ...cut, store: storeOf({ leader: "h2" }) })).toBeUndefined();
   });
 
   test("where they went while the store is silent and the primary is one still", () => {

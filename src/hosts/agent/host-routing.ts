@@ -9,7 +9,7 @@ import { monotonic, now } from "../../system/clock.ts";
 import { writeFileIfChanged } from "../../system/files/files.ts";
 import { inspectJsonFile } from "../../system/files/json-file.ts";
 import { askTls } from "../../system/network/mutual-tls.ts";
-import { rightAtStart, rightByPatroni } from "../decisions/right.ts";
+import { rightAtStart, rightByAgreement, rightByPatroni, type Right } from "../decisions/right.ts";
 import { readsFrom, writesTo, type RoutingInput } from "../decisions/routing.ts";
 import { API_PORT } from "../documents/places.ts";
 import type { HostPool } from "./host-pool.ts";
@@ -32,6 +32,10 @@ export class HostRouting {
   readonly #standings: PoolMembership;
   readonly #pool = new Set<string>();
   #writes: string | undefined;
+  /** Where writes last went. */
+  #lastWrites: string | undefined;
+  /** Of a primary that only the store does not reach. */
+  #agreed: Right | undefined;
 
   constructor(host: OneHost, store: StoreWatch, servers: Servers, hostPool: HostPool) {
     this.#host = host;
@@ -84,22 +88,30 @@ export class HostRouting {
       observations: this.#servers.observations,
       last: this.#writes,
       rightful: this.#store.rightful,
+      agreed: this.#agreed && monotonic() < this.#agreed.until ? this.#agreed.host : undefined,
     };
     const writes = this.#onceUnread(writesTo(input));
     if (writes !== this.#writes)
       this.#host.log("info", writes === undefined ? "writes wait for a primary" : `writes go to ${writes}`);
     this.#writes = writes;
+    this.#lastWrites = writes ?? this.#lastWrites;
     const pool = this.#isFresh ? this.#hostPool.pool().names : this.#nearEnough(input);
     this.#pool.clear();
     for (const name of pool) this.#pool.add(name);
   }
 
-  /** While the store is silent the primary's Patroni is asked, before the right is over. */
+  /**
+   * While the store is silent the primary's Patroni is asked, before the right is over; and while the store says that
+   * nobody holds the key.
+   */
   async confirm(): Promise<void> {
-    const host = this.#store.document.hosts.find(({ name }) => name === this.#writes);
+    const host = this.#store.document.hosts.find(({ name }) => name === this.#lastWrites);
     // Patroni lets no host in that has endpoints alone: it is told by others.
     if (this.#store.record.role === "endpoints") return;
-    if (!host || this.#store.answers || this.#store.rightLasts > ASK_BEFORE) return;
+    const { answers, view, rightLasts } = this.#store;
+    const isUnheld = answers && view?.founded === true && view.leader === undefined;
+    if (!isUnheld) this.#agreed = undefined;
+    if (!host || (!isUnheld && (answers || rightLasts > ASK_BEFORE))) return;
     const askedAt = monotonic();
     const answer = await askTls({
       host: host.address,
@@ -109,7 +121,12 @@ export class HostRouting {
       trust: this.#host.identity,
       timeout: CONFIRM_TIMEOUT,
     }).catch(() => undefined);
-    const right = rightByPatroni(host.name, answer?.text ?? "", askedAt, now());
+    const text = answer?.text ?? "";
+    if (isUnheld) {
+      this.#agreed = rightByAgreement(host.name, text, askedAt);
+      return;
+    }
+    const right = rightByPatroni(host.name, text, askedAt, now());
     if (right) this.#store.believe(right);
   }
 

@@ -62,6 +62,17 @@ export function rightByPatroni(
   return state === "running" && role === "primary" && isFresh ? { host, until: askedAt + WORD } : undefined;
 }
 
+/**
+ * By the word of its Patroni, while the store says that nobody holds the key: the store does not reach the primary, and
+ * all hosts with a database follow it (failsafe mode). None of them becomes primary while it answers them.
+ */
+export function rightByAgreement(host: string, answer: string, askedAt: number): Right | undefined {
+  const parsed = parseJson(answer, patroniSchema);
+  if (!parsed.ok) return undefined;
+  const { state, role, failsafe_mode_is_active: isAgreed } = parsed.value;
+  return isAgreed && state === "running" && role === "primary" ? { host, until: askedAt + WORD } : undefined;
+}
+
 /** The later of two rights of one host; of two hosts the new one. */
 export function extended(before: Right | undefined, next: Right): Right {
   return before?.host === next.host && before.until > next.until ? before : next;
