@@ -117,7 +117,11 @@ function unknownCommand(line: Line, typed: string): [string, NextText] {
   if (meant !== undefined) {
     const words = meant.split(" ");
     const { command } = calledIn(root, words);
-    const needsMore = command.registeredArguments.some(({ required }) => required) || LASTING.includes(meant);
+    // What is restored is a backup, or by an option the whole cluster: alone it does nothing.
+    const needsMore =
+      command.registeredArguments.some(({ required }) => required) ||
+      LASTING.includes(meant) ||
+      meant === "restore";
     return [`${message} It is called ${meant}.`, odooPg(...words, ...(needsMore ? ["--help"] : []))];
   }
   const near = nearest(typed, known);
