@@ -9,7 +9,7 @@ apt-get -qq update >/dev/null
 
 if [ "$1" = bookworm ]; then
   say "Debian 12's own nodejs is too old: the package says so, and installs nothing"
-  if apt-get -qq install -y ./odoo-pg.deb >refused 2>&1; then fail "it was installed with an old nodejs"; fi
+  if apt-get -q install -y ./odoo-pg.deb >refused 2>&1; then fail "it was installed with an old nodejs"; fi
   grep -q 'odoo-pg : Depends: nodejs (>= 20.19)' refused || { cat refused; fail "another reason"; }
   apt-get -qq install -y libstdc++6 ./nodejs.deb >/dev/null 2>&1
 fi
