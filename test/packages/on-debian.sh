@@ -62,7 +62,7 @@ apt-get -qq remove -y odoo-pg >/dev/null 2>&1
 test ! -e /usr/bin/odoo-pg || fail "the program is still there"
 alive removal
 test -s /var/lib/odoo-pg/odoo/nodes/pg1/data/PG_VERSION
-apt-get -qq purge -y odoo-pg >/dev/null 2>&1
+dpkg --purge odoo-pg >/dev/null 2>&1
 test -s /var/lib/odoo-pg/odoo/nodes/pg1/data/PG_VERSION || fail "purge took the data"
 alive purge
 
