@@ -118,7 +118,13 @@ async function prunePool(
     return { pool_files: 0, pool_bytes: 0, pool_kept: oneLine(toOdooPgError(error).message) };
   }
   for (const prefix of await poolPrefixes(place)) {
-    const named = live?.(prefix);
+    let named: ReadonlySet<string> | undefined;
+    try {
+      named = live?.(prefix);
+    } catch (error) {
+      // What a filestore names is not known: all of it stays.
+      return { pool_files: files, pool_bytes: bytes, pool_kept: oneLine(toOdooPgError(error).message) };
+    }
     for (const [sha1, size] of filesOfPrefix(place, prefix)) {
       const mark = Number.parseInt(sha1.slice(0, MARK_DIGITS), 16);
       if (((marks[mark >> 3] ?? 0) & (1 << (mark & 7))) !== 0) continue;

@@ -24,7 +24,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   restart: ["odoo-pg restart --dry-run", "odoo-pg restart", "odoo-pg restart db2"],
   pause: ["odoo-pg pause --for 30m"],
   resume: ["odoo-pg resume"],
-  "ha invite": ["odoo-pg ha invite"],
+  "ha invite": ["odoo-pg ha invite", "odoo-pg ha invite --endpoints-only"],
   join: [
     "odoo-pg join '10.0.0.1:5051#TOKEN' --address 10.0.0.2",
     "odoo-pg join '10.0.0.1:5051#TOKEN' --address 10.0.0.3 --witness",

@@ -27,9 +27,15 @@ export async function requireHostsStatus(layout: Layout): Promise<HostsStatus> {
 const invitationSchema = z.union([z.object({ invitation: z.string() }), z.object({ error: errorSchema })]);
 
 /** Asks the agent for a token by which another host joins. @throws OdooPgError */
-export async function newInvitation(layout: Layout): Promise<string> {
+export async function newInvitation(layout: Layout, endpointsOnly = false): Promise<string> {
   const answer = await requestJson(
-    { socketPath: layout.agentSocket, method: "POST", path: "/invite", timeout: 5000 },
+    {
+      socketPath: layout.agentSocket,
+      method: "POST",
+      path: "/invite",
+      body: { endpoints_only: endpointsOnly },
+      timeout: 5000,
+    },
     invitationSchema,
   );
   if ("error" in answer) throw errorFromEvent(answer.error);

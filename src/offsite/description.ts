@@ -28,15 +28,20 @@ const INFO_BYTES = 256 * 1024 * 1024;
 
 const PASSWORDS: readonly KeptPassword[] = ["postgres", "replicator", "odoo", "collectd", "openerp"];
 
+/** A path of the host that was lost: below which folder its files lie in the copy, and nowhere else. */
+const inside = z
+  .string()
+  .refine((place) => path.isAbsolute(place) && path.normalize(place) === place && place !== "/");
+
 const descriptionSchema = z.object({
   version: z.literal(1),
   /** All that was there at this moment is in the copy. ISO 8601. */
   at: z.iso.datetime(),
   cluster: z.string(),
   /** Where the folders lay that are in the copy. */
-  backups: z.string(),
+  backups: inside,
   /** Of any second; null where that was off. */
-  repository: z.string().nullable(),
+  repository: inside.nullable(),
   /** Major version of PostgreSQL; null where nothing was started yet. */
   major: z.number().nullable(),
   /** On which its primary was then; null where it did not answer. */

@@ -222,7 +222,11 @@ class Fetching {
     if ((await kindOf(found)) !== "directory") await ensureDirectory(found);
     if (step === "repository") await this.#putInfo(found);
     // It has the numbers of users of another host.
-    if (owner) await runOrFail("chown", ["-R", "-h", `${owner.uid}:${owner.gid}`, found], { timeout: 0 });
+    if (owner || this.#options.serverOwner) {
+      // Root's, where they shall belong to no one else.
+      const { uid, gid } = owner ?? { uid: 0, gid: 0 };
+      await runOrFail("chown", ["-R", "-h", `${uid}:${gid}`, found], { timeout: 0 });
+    }
     await removeTree(to);
     await move(found, to);
     await removeTree(into);
@@ -231,8 +235,13 @@ class Fetching {
 
   /** Which base backups there are, as of before they were copied: what came later may not be whole. */
   async #putInfo(repository: string): Promise<void> {
-    for (const [name, text] of Object.entries(this.#description.info))
-      await writeFileAtomic(path.join(repository, safeName(name)), text, { mode: 0o640 });
+    for (const [name, text] of Object.entries(this.#description.info)) {
+      const file = path.join(repository, safeName(name));
+      // The folders are as the servers' user of the lost host has left them: a link there leads elsewhere.
+      for (const folder of [path.dirname(path.dirname(file)), path.dirname(file)])
+        if ((await kindOf(folder)) !== "directory") throw damagedCopy(folder);
+      await writeFileAtomic(file, text, { mode: 0o640 });
+    }
   }
 
   async #done(step: Fetched["done"][number]): Promise<void> {
@@ -306,9 +315,16 @@ class Fetching {
   }
 }
 
+function damagedCopy(folder: string): OdooPgError {
+  return new OdooPgError("backup_damaged", {
+    message: `The copy is not whole: ${path.basename(folder)} is no folder in it.`,
+    safe: "Nothing of the copy was put in its place.",
+  });
+}
+
 /** @throws Error for what would lead elsewhere */
 function safeName(name: string): string {
-  if (/^(?:archive|backup)\/[A-Za-z0-9_-]+\/[a-z.]+$/.test(name)) return name;
+  if (/^(?:archive|backup)\/[A-Za-z0-9_-]+\/(?:archive|backup)\.info(?:\.copy)?$/.test(name)) return name;
   throw new Error(`not the name of a list of base backups: ${JSON.stringify(name)}`);
 }
 

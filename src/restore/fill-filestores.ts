@@ -5,9 +5,11 @@ import type { BackupPlace } from "../backup/place.ts";
 import { filesOfPrefix } from "../backup/pool.ts";
 import { isOdooDatabase } from "../backup/read-contents.ts";
 import type { Config } from "../config/schema.ts";
+import { toOdooPgError } from "../errors.ts";
 import { assertFilestores, filestoreOf, storeFnames } from "../odoo/filestore.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import type { Progress } from "../progress.ts";
+import { oneLine } from "../printable.ts";
 import { kindOf } from "../system/files/files.ts";
 import { FilestoreReader } from "../system/files/filestore-reader.ts";
 import { NewFilestore } from "./attachments.ts";
@@ -41,8 +43,15 @@ export async function fillFilestores(
     const folder = filestoreOf(filestore, name);
     if (folder === undefined) continue;
     progress.step(name, "attachments");
-    const found = await fillOne(place, superuser.in(name), folder);
-    if (found) filled.push({ database: name, ...found });
+    try {
+      const found = await fillOne(place, superuser.in(name), folder);
+      if (found) filled.push({ database: name, ...found });
+    } catch (error) {
+      // What one database names keeps no other from coming back, nor the cluster.
+      const why = oneLine(toOdooPgError(error).message);
+      progress.note(`${name}: its attachments could not be brought back: ${why}`);
+      filled.push({ database: name, files: 0, missing: { count: 1, first: [why] } });
+    }
   }
   return filled;
 }
@@ -65,8 +74,9 @@ async function fillOne(
         for (const storeFname of names) {
           files += 1;
           const sha1 = path.posix.basename(storeFname);
-          const bytes = isSafeStoreFname(storeFname) ? pooled(sha1) : undefined;
-          if (present?.bytes(storeFname) !== undefined) continue;
+          const isSafe = isSafeStoreFname(storeFname);
+          const bytes = isSafe ? pooled(sha1) : undefined;
+          if (isSafe && present?.bytes(storeFname) !== undefined) continue;
           if (made && bytes !== undefined) await made.addFromPool(place, { sha1, bytes, storeFname });
           else {
             count += 1;

@@ -5,9 +5,13 @@ import { isOdooDatabase } from "../backup/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
-import { kindOf, readTextIfAny } from "../system/files/files.ts";
+import { kindOf } from "../system/files/files.ts";
+import { inFolder } from "../system/files/folder.ts";
 import { explainSql, quoteSqlIdentifier as id } from "../system/sql/sql.ts";
 import { COLUMNS, neutralizeStatements } from "../odoo/neutralize.ts";
+
+/** Bytes of a neutralize.sql; those of Odoo have a few hundred. */
+const MOST_BYTES = 1024 * 1024;
 
 /**
  * Makes the copy harmless, in one transaction, as a role that may do nothing but in this copy: neutralize.sql of the
@@ -90,7 +94,12 @@ async function scriptOf(
   for (const directory of addonsPath) {
     if ((await kindOf(path.join(directory, module))) !== "directory") continue;
     const file = path.join(directory, module, "data", "neutralize.sql");
-    const sql = await readTextIfAny(file);
+    // As Odoo's user can write there: no link of his leads to what he may not read.
+    const sql = await inFolder(path.dirname(file), (data) =>
+      data.readText(path.basename(file), MOST_BYTES + 1),
+    );
+    if (sql !== undefined && Buffer.byteLength(sql) > MOST_BYTES)
+      throw new OdooPgError("refused", { message: `${file} is too large: more than ${MOST_BYTES} bytes.` });
     return sql === undefined ? undefined : { path: file, sql };
   }
   return undefined;

@@ -92,8 +92,8 @@ export class SeveralHosts {
   }
 
   /** What another host joins with. */
-  async invitation(by = this.#first): Promise<string> {
-    return /odoo-pg join '?([^'\s]+)/.exec(await this.do(by, "ha", "invite"))?.[1] ?? "";
+  async invitation(by = this.#first, ...kind: readonly string[]): Promise<string> {
+    return /odoo-pg join '?([^'\s]+)/.exec(await this.do(by, "ha", "invite", ...kind))?.[1] ?? "";
   }
 
   /** The arguments by which a host joins. */

@@ -5,7 +5,7 @@ import {
   readInvitation,
   showInvitation,
   TOKEN_LIFE,
-  withoutToken,
+  takeToken,
 } from "../../src/hosts/joining/tokens.ts";
 
 const NOW = 1_000_000;
@@ -36,15 +36,15 @@ test("what is cut off is no invitation", () => {
 test("a token is good once", () => {
   const { secret, kept } = newToken(NOW);
   const other = newToken(NOW).kept;
-  const left = withoutToken([other, kept], secret, NOW);
+  const left = takeToken([other, kept], secret, NOW)?.left;
   expect(left).toEqual([other]);
-  expect(withoutToken(left ?? [], secret, NOW)).toBeUndefined();
+  expect(takeToken(left ?? [], secret, NOW)).toBeUndefined();
 });
 
 test("a token is good for an hour", () => {
   const { secret, kept } = newToken(NOW);
-  expect(withoutToken([kept], secret, NOW + TOKEN_LIFE - 1)).toEqual([]);
-  expect(withoutToken([kept], secret, NOW + TOKEN_LIFE)).toBeUndefined();
+  expect(takeToken([kept], secret, NOW + TOKEN_LIFE - 1)?.left).toEqual([]);
+  expect(takeToken([kept], secret, NOW + TOKEN_LIFE)).toBeUndefined();
 });
 
 test("what is kept of a token does not tell it", () => {

@@ -13,9 +13,14 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         return await haInit(context, { address: text("address") ?? "", name: text("name") });
       }),
     );
-  add(ha, "invite", "a token by which one more host joins").action(
-    withContext(async (context) => await (await import("../hosts/init.ts")).invite(context)),
-  );
+  add(ha, "invite", "a token by which one more host joins")
+    .option("--endpoints-only", "for a host with an Odoo alone, and no other")
+    .action(
+      withContext(
+        async (context, { on }) =>
+          await (await import("../hosts/init.ts")).invite(context, { endpointsOnly: on("endpointsOnly") }),
+      ),
+    );
   add(ha, "remove", "take out a host that is lost for good")
     .argument("<host>", "its name")
     .option("--confirm <host>", "its name, typed out")

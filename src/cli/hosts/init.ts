@@ -32,14 +32,21 @@ export async function haInit(
     show.end();
   }
   context.output.err("This host is the first of several. No session was ended.");
-  return await invite(context);
+  return await invite(context, { endpointsOnly: false });
 }
 
 /** Prints how another host joins: with a token that is good for an hour and one host. */
-export async function invite({ layout, output }: Context): Promise<ExitStatus> {
-  const invitation = await newInvitation(layout);
+export async function invite(
+  { layout, output }: Context,
+  options: { readonly endpointsOnly: boolean },
+): Promise<ExitStatus> {
+  const invitation = await newInvitation(layout, options.endpointsOnly);
   output.err("On the next host, within an hour (one host for each token; another: odoo-pg ha invite):");
-  output.out(`odoo-pg join '${invitation}' --address ITS-ADDRESS`);
-  output.err("with --witness for a host that only votes, --endpoints-only for one with an Odoo alone.");
+  const more = options.endpointsOnly ? " --endpoints-only" : "";
+  output.out(`odoo-pg join '${invitation}' --address ITS-ADDRESS${more}`);
+  if (!options.endpointsOnly)
+    output.err(
+      "with --witness for a host that only votes; for one with an Odoo alone: odoo-pg ha invite --endpoints-only",
+    );
   return 0;
 }

@@ -3,6 +3,7 @@ import type { ExitStatus } from "../../errors.ts";
 import { HostAgent } from "../../hosts/agent/host-agent.ts";
 import { hostsStatus, orderHosts, requireHostsStatus } from "../../hosts/ask-agent.ts";
 import { changesBetween, showPath } from "../../hosts/decisions/configure.ts";
+import { isOfOneHost } from "../../hosts/decisions/own-part.ts";
 import { keepFileConfig, readFileConfig, readHostRecord } from "../../hosts/documents/record.ts";
 import { takePossession } from "../../store/possession.ts";
 import { waitUntil } from "../../system/clock.ts";
@@ -33,12 +34,18 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
   const { layout, output } = context;
   const { config } = await loadContext(context.invocation, output, context.configFile);
   const known = await readFileConfig(layout);
-  const changes = known ? changesBetween(known, config) : [];
+  const all = known ? changesBetween(known, config) : [];
+  const changes = all.filter(({ path }) => !isOfOneHost(path));
+  const own = all.filter(({ path }) => isOfOneHost(path));
+  if (own.length)
+    output.err(
+      `${dryRun ? "Would be taken up" : "Taken up"} on this host: ${own.map(({ path }) => showPath(path)).join(", ")}`,
+    );
   if (changes.length && !dryRun)
     output.err(`Applying on all hosts: ${changes.map(({ path }) => showPath(path)).join(", ")}`);
   const outcome = await orderHosts(layout, { order: "configure", changes, dry_run: dryRun });
   if (outcome.done !== "") output.err(outcome.done);
-  else if (dryRun) output.err("Nothing is to be changed.");
+  else if (dryRun && !own.length) output.err("Nothing is to be changed.");
   if (!dryRun) await keepFileConfig(layout, config);
 }
 

@@ -205,21 +205,22 @@ function planOf(context: Context, found: Found): NextStep[] {
   return [
     ...steps,
     nextStep`Make a first backup, and prove it by a restore: ${odooPg("backup", "create", "--all", "--prove")}`,
-    nextStep`Lead Odoo here; the new file is made beside the old one:\n${odooPg("odoo-conf", "--from", file)} | install -m 640 /dev/stdin ${shellWord(`${file}.new`)}`,
+    // In this folder, as nothing is to be followed in one that Odoo's user may change.
+    nextStep`Lead Odoo here; the new file is made in this folder:\n(umask 077; ${odooPg("odoo-conf", "--from", file)} > ./odoo.conf.new)`,
     [
-      `Put it in place, keep the old one, give it to Odoo's group, and start Odoo:\ncp -p ${shellWord(file)} ${shellWord(`${file}.old`)} && cat ${shellWord(`${file}.new`)} > ${shellWord(file)} && rm ${shellWord(`${file}.new`)}\nsystemctl start odoo`,
+      `Put it in place, keep the old one, give it to Odoo's group, and start Odoo:\nmv -T ${shellWord(file)} ${shellWord(`${file}.old`)} && install -m 640 -g "$(stat -c %g ${shellWord(`${file}.old`)})" ./odoo.conf.new ${shellWord(file)} && rm ./odoo.conf.new\nsystemctl start odoo`,
     ],
   ];
 }
 
 function bringOver(found: Found, database: string): NextStep {
-  const dump = `${database.replaceAll("/", "_")}.dump`;
-  return nextStep`Bring ${shellWord(database)} over; it gets its name when it is compared with its dump and whole:\n${dumpCommand(found, database)}\n${odooPg("restore", dump, "--as", database)}`;
+  const dump = `./${database.replaceAll("/", "_")}.dump`;
+  return nextStep`Bring ${shellWord(database)} over; it gets its name when it is compared with its dump and whole:\n${dumpCommand(found, database)}\n${odooPg("restore", dump, `--as=${database}`)}`;
 }
 
 /** By the shell's own redirection: the file is its caller's, whoever runs pg_dump. */
 function dumpCommand({ host, port, role }: Found, database: string): string {
-  const dump = shellWord(`${database.replaceAll("/", "_")}.dump`);
+  const dump = shellWord(`./${database.replaceAll("/", "_")}.dump`);
   const where = [
     ...(host === undefined ? [] : ["-h", host]),
     ...(port === undefined ? [] : ["-p", String(port)]),

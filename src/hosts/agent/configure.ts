@@ -167,7 +167,8 @@ function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Con
 /** Waits until all hosts that answer have it. */
 async function untilApplied({ store, others }: ConfigureParts, document: ClusterDocument) {
   const mark = configurationMark(document);
-  const names = document.hosts.map(({ name }) => name);
+  // What a host with endpoints alone says of itself decides nothing.
+  const names = document.hosts.filter(({ role }) => role !== "endpoints").map(({ name }) => name);
   const own = store.record.name;
   const has = (name: string): boolean =>
     name === own

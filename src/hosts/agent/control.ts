@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import * as z from "zod";
 import type { AgentReport } from "../../cluster/documents/agent-report.ts";
 import { toOdooPgError } from "../../errors.ts";
 import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
@@ -9,11 +10,14 @@ export interface ControlledAgent {
   readonly report: () => AgentReport;
   readonly status: () => Promise<HostsStatus>;
   /** A token by which another host joins. */
-  readonly invite: () => Promise<string>;
+  readonly invite: (endpointsOnly: boolean) => Promise<string>;
   readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
   /** Ends the agent alone. */
   readonly stop: () => void;
 }
+
+/** Whether the host that is invited has endpoints alone. */
+const invitationRequestSchema = z.object({ endpoints_only: z.boolean().default(false) });
 
 export function hostControl(agent: ControlledAgent): Hono {
   const app = new Hono();
@@ -21,7 +25,8 @@ export function hostControl(agent: ControlledAgent): Hono {
   app.get("/hosts", async (context) => context.json(await agent.status()));
   app.post("/invite", async (context) => {
     try {
-      return context.json({ invitation: await agent.invite() });
+      const { endpoints_only } = invitationRequestSchema.parse(await context.req.json().catch(() => ({})));
+      return context.json({ invitation: await agent.invite(endpoints_only) });
     } catch (error) {
       return context.json({ error: toOdooPgError(error).toJSON() });
     }

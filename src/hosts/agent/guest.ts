@@ -3,7 +3,9 @@ import { parseJson } from "../../system/files/json-file.ts";
 import { askTls } from "../../system/network/mutual-tls.ts";
 import { guestQuestionSchema, guestViewSchema, type GuestView } from "../documents/guest-view.ts";
 import { databasesOf } from "../documents/host-config.ts";
+import { withOwnPart } from "../decisions/own-part.ts";
 import { AGENT_PORT } from "../documents/places.ts";
+import type { ClusterDocument } from "../documents/record.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 import type { OneHost } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
@@ -61,6 +63,11 @@ export class Guest {
   }
 }
 
+/** The document without what is of hosts with a database: addresses of copies and commands may hold secrets. */
+export function forGuests(document: ClusterDocument): ClusterDocument {
+  return { ...document, config: withOwnPart(document.config, undefined) };
+}
+
 /**
  * What the agent of a host with a database tells such a host.
  * @throws Error to one that is none of the cluster's
@@ -78,7 +85,7 @@ export function viewFor(
   others.hear(question.value.report);
   const { rightful } = store;
   return {
-    document,
+    document: forGuests(document),
     store_answers: store.answers,
     leader: view?.leader ?? null,
     sync_leader: view?.syncLeader ?? null,

@@ -1,3 +1,4 @@
+import type { Config } from "../../config/schema.ts";
 import { BackupSchedule, runInBackground } from "../../agent/backup-schedule.ts";
 import { Complaints } from "../../agent/complaints.ts";
 import { DatabaseOwnership } from "../../agent/database-ownership.ts";
@@ -16,7 +17,7 @@ import { findInstallation, type Installation } from "../../postgres/installation
 import type { Progress } from "../../progress.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
-import { readTextIfAny, type Owner } from "../../system/files/files.ts";
+import { modifiedAt, readTextIfAny, type Owner } from "../../system/files/files.ts";
 import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { readPassword } from "../../store/secrets.ts";
@@ -27,11 +28,13 @@ import { serveOnSocket } from "../../system/network/http.ts";
 import { serveTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
 import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
+import { withOwnPart } from "../decisions/own-part.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { hostFiles } from "../documents/files.ts";
 import { databasesOf, servedConfig } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
 import {
+  readFileConfig,
   readHostRecord,
   readKeptDocument,
   type ClusterDocument,
@@ -83,6 +86,7 @@ interface Found {
   readonly document: ClusterDocument;
   readonly identity: TlsIdentity;
   readonly installation: Installation | undefined;
+  readonly fileConfig: Config | undefined;
 }
 
 const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
@@ -117,6 +121,9 @@ export class HostAgent {
   readonly #alarms = new Alarms();
   /** Of this host's own server, as of a cluster of one host. */
   readonly #ownStatus: StatusSource;
+  /** The configuration of this host's file, and when that was written (milliseconds since the epoch). */
+  #fileConfig: Config | undefined;
+  #fileConfigAt: number | undefined;
   /** Of what the endpoints and the looks were last set up. */
   #served = "";
   #ending = false;
@@ -131,9 +138,11 @@ export class HostAgent {
   ) {
     const { layout, owner, machine, log } = options;
     const { record, document, identity, installation } = found;
+    this.#fileConfig = found.fileConfig;
     const files = hostFiles(layout);
     const etcd = new Etcd(record.store, identity);
-    const host = { layout, owner, machine, log, files, identity, installation, etcd };
+    const fileConfig = (): Config | undefined => this.#fileConfig;
+    const host = { layout, owner, machine, log, files, identity, installation, etcd, fileConfig };
     this.#options = options;
     this.#host = host;
     this.#supervisor = new Supervisor(log);
@@ -199,10 +208,11 @@ export class HostAgent {
   static async load(options: HostAgentOptions): Promise<HostAgent> {
     const { layout, owner } = options;
     const files = hostFiles(layout);
-    const [record, document, identity] = await Promise.all([
+    const [record, document, identity, fileConfig] = await Promise.all([
       readHostRecord(layout),
       readKeptDocument(layout),
       readIdentity(files),
+      readFileConfig(layout),
     ]);
     if (!record || !document || !identity) {
       throw new OdooPgError("state_dir_unusable", {
@@ -211,14 +221,20 @@ export class HostAgent {
         next: "Run odoo-pg join again, with a new token.",
       });
     }
+    const config = withOwnPart(document.config, fileConfig);
     const installation =
       record.role === "database"
-        ? await findInstallation({ ...document.config.postgres, version: document.major }, options)
+        ? await findInstallation({ ...config.postgres, version: document.major }, options)
         : undefined;
-    const programs = await programsOf(options, record, document);
+    const programs = await programsOf(options, record, config);
     await prepareStateDirectory(layout, owner);
     const collectd = (await readPassword(layout, "collectd")) ?? "";
-    return new HostAgent(options, { record, document, identity, installation }, programs, collectd);
+    return new HostAgent(
+      options,
+      { record, document, identity, installation, fileConfig },
+      programs,
+      collectd,
+    );
   }
 
   /** Takes the lock, opens its doors, and leads the endpoints to nowhere yet. @throws OdooPgError locked, port_in_use */
@@ -235,7 +251,7 @@ export class HostAgent {
           hostControl({
             report: () => this.#agentReport(),
             status: async () => await this.#status(),
-            invite: async () => await this.#join.invite(),
+            invite: async (endpointsOnly) => await this.#join.invite(endpointsOnly),
             order: async (order) => await this.#orders.carryOut(order),
             stop: () => this.stop(),
           }),
@@ -414,6 +430,7 @@ export class HostAgent {
 
   /** Takes up what the cluster's document says now. */
   async #applyDocument(): Promise<void> {
+    await this.#readFileConfig();
     const { document } = this.#store;
     await this.#node.apply(this.#patroni, () => this.#loop?.wake());
     const text = JSON.stringify(document);
@@ -432,6 +449,15 @@ export class HostAgent {
         SILENT,
       );
     this.#served = text;
+  }
+
+  /** What is of this host alone is taken up from what `up` has kept of its file. */
+  async #readFileConfig(): Promise<void> {
+    const { layout } = this.#options;
+    const at = await modifiedAt(hostFiles(layout).fileConfig).catch(() => undefined);
+    if (at === this.#fileConfigAt) return;
+    this.#fileConfig = await readFileConfig(layout);
+    this.#fileConfigAt = at;
   }
 
   /** A host that the others have given up, and that came back, must not go on with what it has. */
@@ -469,7 +495,7 @@ export class HostAgent {
   }
 }
 
-async function programsOf(options: HostAgentOptions, { role }: HostRecord, { config }: ClusterDocument) {
+async function programsOf(options: HostAgentOptions, { role }: HostRecord, config: Config) {
   const { searchPath, install } = options;
   const machine = { searchPath, install };
   return {

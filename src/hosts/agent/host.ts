@@ -1,4 +1,5 @@
 import type { Layout } from "../../config/layout.ts";
+import type { Config } from "../../config/schema.ts";
 import type { Etcd } from "../../consensus/etcd.ts";
 import { OdooPgError } from "../../errors.ts";
 import { odooPg } from "../../next-step.ts";
@@ -21,6 +22,8 @@ export interface OneHost {
   /** PostgreSQL of this host; undefined on a host without a database. */
   readonly installation: Installation | undefined;
   readonly etcd: Etcd;
+  /** The configuration of this host's file, as it was last taken up: it alone says what is of one host. */
+  readonly fileConfig: () => Config | undefined;
 }
 
 /** What came of an order, for people. */

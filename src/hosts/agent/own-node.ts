@@ -46,13 +46,14 @@ export class OwnNode {
 
   /** From what the files are made. */
   input(document = this.#store.document): OwnFilesInput {
-    const { layout, owner, machine, installation } = this.#host;
+    const { layout, owner, machine, installation, fileConfig } = this.#host;
     return {
       layout,
       owner,
       machine,
       record: this.#store.record,
       document,
+      fileConfig: fileConfig(),
       installation,
       refused: this.#refused,
     };
@@ -62,7 +63,7 @@ export class OwnNode {
   async apply(patroni: PatroniService | undefined, wake: () => void): Promise<void> {
     const { installation, log } = this.#host;
     const input = this.input();
-    const text = JSON.stringify([input.document, input.record, input.refused]);
+    const text = JSON.stringify([input.document, input.fileConfig, input.record, input.refused]);
     if (text === this.#written) return;
     const changed = await writeOwnFiles(input);
     // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { isAnyPooled } from "../../config/pooling.ts";
 import { resolvedConfigSchema, type Config } from "../../config/schema.ts";
+import { isOfOneHost } from "./own-part.ts";
 
 /** One value of the configuration that becomes another one. */
 export const configChangeSchema = z.object({
@@ -56,6 +57,7 @@ const FIXED: Readonly<Record<string, string>> = {
 /** Why these changes are not made over several hosts; undefined where they are. */
 export function refuseChanges(changes: readonly ConfigChange[]): string | undefined {
   for (const { path } of changes) {
+    if (isOfOneHost(path)) return `${showPath(path)} is of each host: its own file says it`;
     const fixed = Object.keys(FIXED).find((key) => showPath(path) === key || path[0] === key);
     if (fixed !== undefined) return `${showPath(path)} cannot be changed with several hosts: ${FIXED[fixed]}`;
   }

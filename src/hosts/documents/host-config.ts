@@ -1,14 +1,16 @@
 import type { Config } from "../../config/schema.ts";
+import { withOwnPart } from "../decisions/own-part.ts";
 import type { ClusterDocument, Host } from "./record.ts";
 
-/** The configuration as one host applies it: its own node alone, its own address in the place of the first host's. */
+/** The configuration as one host applies it: its own node alone, its own address in the place of the first host's, its own part. */
 export function configOf(
   document: ClusterDocument,
   host: Host,
   node: string,
-  local: { stateDir: string; user: string | undefined },
+  local: { stateDir: string; user: string | undefined; fileConfig: Config | undefined },
 ): Config {
-  const { config, port } = document;
+  const { port } = document;
+  const config = withOwnPart(document.config, local.fileConfig);
   return {
     ...config,
     state_dir: local.stateDir,

@@ -267,7 +267,17 @@ async function handOver(
     await pause(UNVOUCHED);
     await stopServer(dataDir, replica.name, "fast");
   }
-  const input: OwnFilesInput = { layout, owner, machine, record, document, installation, refused: [] };
+  const fileConfig = document.config;
+  const input: OwnFilesInput = {
+    layout,
+    owner,
+    machine,
+    record,
+    document,
+    fileConfig,
+    installation,
+    refused: [],
+  };
   await writeOwnFiles(input);
   const ha = hostFiles(layout);
   const patronis = path.join(ha.postgresDir, "postgresql.conf");

@@ -26,9 +26,11 @@ import { changeDocument } from "../documents/change.ts";
 import type { ClusterDocument, HostRecord } from "../documents/record.ts";
 import type { HostReport } from "../documents/report.ts";
 import { AGENT_PORT, API_PORT, PEER_PORT } from "../documents/places.ts";
-import { newToken, showInvitation, withoutToken } from "./tokens.ts";
+import { newToken, showInvitation, takeToken } from "./tokens.ts";
 
-const keptTokens = z.object({ hash: z.string(), until: z.number() }).array();
+const keptTokens = z
+  .object({ hash: z.string(), until: z.number(), endpoints_only: z.boolean().default(false) })
+  .array();
 
 /** Milliseconds for one port of a new host to answer. */
 const PORT_TIMEOUT = 1500;
@@ -61,11 +63,11 @@ export class JoinServer {
   }
 
   /** A new token, as `join` takes it. It is good for an hour and one host. */
-  async invite(): Promise<string> {
-    return await this.#turns.run(async () => await this.#invite());
+  async invite(endpointsOnly: boolean): Promise<string> {
+    return await this.#turns.run(async () => await this.#invite(endpointsOnly));
   }
 
-  async #invite(): Promise<string> {
+  async #invite(endpointsOnly: boolean): Promise<string> {
     const { layout, record } = this.#parts;
     if (record.role !== "database") {
       throw new OdooPgError("refused", {
@@ -76,7 +78,7 @@ export class JoinServer {
     }
     const files = hostFiles(layout);
     const authority = (await readTextIfAny(files.authority)) ?? "";
-    const { secret, kept } = newToken(now());
+    const { secret, kept } = newToken(now(), endpointsOnly);
     const others = (await this.#tokens()).filter(({ until }) => until > now());
     await writeFileAtomic(files.tokens, JSON.stringify([...others, kept]));
     return showInvitation({ host: record.address, port: AGENT_PORT, secret, pin: pinOf(authority) });
@@ -130,12 +132,21 @@ export class JoinServer {
   }
 
   async #admit(request: JoinRequest): Promise<{ status: number; body: unknown }> {
-    const left = withoutToken(await this.#tokens(), request.secret, now());
-    if (!left) {
+    const found = takeToken(await this.#tokens(), request.secret, now());
+    if (!found) {
       this.#wrong.push(now());
       return refuse(
         "the token was used already, or its hour is over",
         "On a host with a database: odoo-pg ha invite",
+      );
+    }
+    const { token, left } = found;
+    if (token.endpoints_only !== (request.role === "endpoints")) {
+      return refuse(
+        token.endpoints_only
+          ? "the token is for a host with endpoints alone"
+          : "the token is for a host with a database or a witness",
+        `On a host with a database: odoo-pg ha invite${token.endpoints_only ? "" : " --endpoints-only"}`,
       );
     }
     const document = this.#parts.document();

@@ -8,6 +8,8 @@ export interface KeptToken {
   readonly hash: string;
   /** Milliseconds since the epoch. */
   readonly until: number;
+  /** Whether it lets in a host with endpoints alone, and no other: such a host must get no more by it. */
+  readonly endpoints_only: boolean;
 }
 
 /** What a new host is told: where to ask, the secret that lets it in once, and by what it knows whom it asks. */
@@ -24,21 +26,24 @@ function hashOf(secret: string): string {
 }
 
 /** A new secret of 128 bits, and what is kept of it. @param now milliseconds since the epoch */
-export function newToken(now: number): { readonly secret: string; readonly kept: KeptToken } {
+export function newToken(
+  now: number,
+  endpointsOnly = false,
+): { readonly secret: string; readonly kept: KeptToken } {
   const secret = randomBytes(16).toString("base64url");
-  return { secret, kept: { hash: hashOf(secret), until: now + TOKEN_LIFE } };
+  return { secret, kept: { hash: hashOf(secret), until: now + TOKEN_LIFE, endpoints_only: endpointsOnly } };
 }
 
-/** The tokens that are left when one is used; undefined where it is none of them, or its time is over. */
-export function withoutToken(
+/** A token, and those that are left when it is used; undefined where it is none of them, or its time is over. */
+export function takeToken(
   tokens: readonly KeptToken[],
   secret: string,
   now: number,
-): readonly KeptToken[] | undefined {
+): { readonly token: KeptToken; readonly left: readonly KeptToken[] } | undefined {
   const wanted = Buffer.from(hashOf(secret), "hex");
   const alive = tokens.filter(({ until }) => until > now);
-  const found = alive.find(({ hash }) => timingSafeEqual(Buffer.from(hash, "hex"), wanted));
-  return found && alive.filter((token) => token !== found);
+  const token = alive.find(({ hash }) => timingSafeEqual(Buffer.from(hash, "hex"), wanted));
+  return token && { token, left: alive.filter((other) => other !== token) };
 }
 
 /** `ADDRESS:PORT#SECRET.PIN`, as `join` takes it. */

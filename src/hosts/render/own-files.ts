@@ -31,6 +31,8 @@ export interface OwnFilesInput {
   readonly machine: Machine;
   readonly record: HostRecord;
   readonly document: ClusterDocument;
+  /** The configuration of this host's own file; undefined where it has none. */
+  readonly fileConfig: Config | undefined;
   /** PostgreSQL of this host; undefined on a host without a database. */
   readonly installation: Installation | undefined;
   /** Hosts that are not let replicate, for the time being. */
@@ -44,7 +46,7 @@ export interface Changed {
 }
 
 /** The configuration that this host applies, and its node. */
-export function ownConfig({ layout, document, record }: OwnFilesInput): {
+export function ownConfig({ layout, document, record, fileConfig }: OwnFilesInput): {
   config: Config;
   node: NodeConfig;
   files: NodeLayout;
@@ -52,6 +54,7 @@ export function ownConfig({ layout, document, record }: OwnFilesInput): {
   const config = configOf(document, record, record.node, {
     stateDir: layout.stateDir,
     user: document.config.user,
+    fileConfig,
   });
   const [node] = config.nodes;
   if (!node) throw new Error("A configuration has at least one node.");

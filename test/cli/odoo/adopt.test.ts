@@ -81,7 +81,7 @@ test("the plan brings database and attachments over, by its lines as they stand"
   expect(words.stdout).not.toContain(old.password("odoo"));
   expect(words.stdout).toContain(`Filestore ${filestore}`);
   const steps = plan.plan.flatMap(({ next }) => next.split("\n"));
-  const typed = steps.flatMap((step) => /(?:^|: )((?:\(umask|odoo-pg|cp -p) .*)$/.exec(step)?.[1] ?? []);
+  const typed = steps.flatMap((step) => /(?:^|: )((?:\(umask|odoo-pg|mv -T) .*)$/.exec(step)?.[1] ?? []);
   // Up, dump, restore, say where the files are, up, back up, make the new file, put it in place.
   expect(typed.length).toBe(8);
   for (const line of typed) {

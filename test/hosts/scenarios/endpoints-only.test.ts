@@ -26,7 +26,22 @@ describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
     await several.adopt();
     for (const host of several.databases.slice(1)) await several.join(host);
     const address = ["--address", app.address, "--name", app.name];
-    await several.do(app, "join", await several.invitation(), ...address, "--endpoints-only");
+    // One for a host with a database is not good here, nor the other way round.
+    const refused = await several.run(
+      app,
+      "join",
+      await several.invitation(),
+      ...address,
+      "--endpoints-only",
+    );
+    expect(refused.stderr).toContain("odoo-pg ha invite --endpoints-only");
+    await several.do(
+      app,
+      "join",
+      await several.invitation(undefined, "--endpoints-only"),
+      ...address,
+      "--endpoints-only",
+    );
     await several.ready();
   }, 240_000);
 
