@@ -122,11 +122,14 @@ describe("Clients of an endpoint with pooling", () => {
     const { findings } = await examine(cluster);
     expect(
       findings.filter(({ code }) => code === "pooling_ends_session_state").map(({ message }) => message),
-    ).toEqual([
-      expect.stringContaining("LISTEN"),
-      expect.stringContaining("a temporary table"),
-      expect.stringContaining("an advisory lock of the session"),
-    ]);
+    ).toEqual(
+      // Others that the clients of other tests have used are named, too.
+      expect.arrayContaining([
+        expect.stringContaining("LISTEN"),
+        expect.stringContaining("a temporary table"),
+        expect.stringContaining("an advisory lock of the session"),
+      ]),
+    );
   });
 
   test("may use TLS", async () => {

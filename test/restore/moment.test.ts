@@ -130,6 +130,8 @@ describe("any second", () => {
     const told = await cluster.run(["restore", "shop", "--at", at, "--as", "lost"]);
     expect([told.exitCode, told.stdout + told.stderr]).toEqual([0, expect.stringContaining("1 attachments")]);
     expect(leftOvers()).toEqual([]);
+    // What it lacks would be told of every later second, too.
+    expect((await cluster.run(["db", "drop", "lost", "--confirm", "lost"])).exitCode).toBe(0);
   });
 
   test("outside of the window is refused, and the window told", async () => {
@@ -216,6 +218,10 @@ describe("any second", () => {
     await names.close();
     expect([databases, roles]).toEqual([[], []]);
     expect(readdirSync(filestore).filter((name) => !/^[a-z_]+$/.test(name))).toEqual([]);
+    // What a killed program has in the system's folder for temporary files is the system's to remove.
+    const temporary = process.env["TMPDIR"] ?? "";
+    for (const name of readdirSync(temporary).filter((one) => one.startsWith("odoo-pg-")))
+      rmSync(join(temporary, name), { recursive: true });
   });
 
   test("is told broken at once where the repository takes nothing", async () => {

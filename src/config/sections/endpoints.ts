@@ -18,6 +18,7 @@ const maxLag = z
 
 /** The port that a pooler had while HAProxy listened before it. */
 const formerPoolerPort = port.optional().register(docs, {
+  examples: [6436],
   description:
     "Not used any more: PgBouncer listens on the endpoint's own port. A configuration that names it goes on.",
 });

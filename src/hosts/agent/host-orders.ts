@@ -2,7 +2,7 @@ import { OdooPgError } from "../../errors.ts";
 import { isPrimary } from "../../model/observation.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { stamp } from "../../model/time-stamp.ts";
-import { odooPg } from "../../next-step.ts";
+import { nextStep, odooPg, type NextText } from "../../next-step.ts";
 import { stopServer } from "../../postgres/server.ts";
 import { listedStandbys } from "../../postgres/sql/commit-list.ts";
 import { checkpoint } from "../../postgres/sql/operations.ts";
@@ -280,7 +280,7 @@ export class HostOrders {
       throw new OdooPgError("node_failed", {
         message: `The server of ${name} does not come back: ${answer.text.trim()}`,
         safe: "The others were not touched after it.",
-        next: `On ${name}: odoo-pg logs`,
+        next: nextStep`On ${name}: ${odooPg("logs")}`,
       });
     }
     await this.#untilBack(name);
@@ -478,7 +478,7 @@ function saidOf(step: RestartStep): string {
   return step.kind === "restart" ? step.host : `${step.from} (${step.to} takes over)`;
 }
 
-function refusal(what: string, { why, next }: { readonly why: string; readonly next: string }): OdooPgError {
+function refusal(what: string, { why, next }: { readonly why: string; readonly next: NextText }): OdooPgError {
   return new OdooPgError("refused", { message: `${what}: ${why}.`, safe: "Nothing was changed.", next });
 }
 

@@ -1,3 +1,4 @@
+import { nextStep, odooPg, type NextText } from "../../next-step.ts";
 import type { StoreView } from "../documents/store-view.ts";
 
 /** One step of a restart over hosts. */
@@ -19,7 +20,7 @@ export interface RestartInput {
 
 export type RestartDecision =
   | { readonly kind: "steps"; readonly steps: readonly RestartStep[] }
-  | { readonly kind: "refuse"; readonly why: string; readonly next: string };
+  | { readonly kind: "refuse"; readonly why: string; readonly next: NextText };
 
 /**
  * In which order servers are restarted: replicas first, one by one; the primary last, after another has taken over from
@@ -43,7 +44,7 @@ export function planRestart({
     return {
       kind: "refuse",
       why: store && storeAnswers ? "there is no primary now" : "the store has no majority",
-      next: "Wait until status says that all is well: odoo-pg status --watch",
+      next: nextStep`Wait until status says that all is well: ${odooPg("status", "--watch")}`,
     };
   const { leader, synchronous } = store;
   const replicas = databases.filter((name) => name !== leader && hosts.includes(name));
