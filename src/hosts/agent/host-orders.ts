@@ -8,6 +8,7 @@ import { listedStandbys } from "../../postgres/sql/commit-list.ts";
 import { checkpoint } from "../../postgres/sql/operations.ts";
 import type { Endpoints } from "../../services/endpoints.ts";
 import { monotonic, now, waitUntil } from "../../system/clock.ts";
+import { isErrno } from "../../system/files/errno.ts";
 import { move } from "../../system/files/files.ts";
 import { renameIn } from "../../system/files/folder.ts";
 import { askTls, type TlsAnswer } from "../../system/network/mutual-tls.ts";
@@ -38,6 +39,9 @@ const SWITCHOVER_TIMEOUT = 60_000;
 
 /** Milliseconds for Patroni to answer: it restarts a server before it does. */
 const PATRONI_TIMEOUT = 180_000;
+
+/** Milliseconds for a Patroni that is being started again to answer. */
+const PATRONI_BACK = 10_000;
 
 /** Seconds for a server to be back: after that another host would take over from a primary. */
 const RESTART_SECONDS = 120;
@@ -173,15 +177,28 @@ export class HostOrders {
   /** Asks the Patroni of a host. @throws OdooPgError refused, Error where it does not answer */
   async #askPatroni(name: string, path: string, body: object): Promise<TlsAnswer> {
     const host = this.#parts.store.document.hosts.find((one) => one.name === name);
-    const answer = await askTls({
-      host: host?.address ?? name,
-      port: API_PORT,
-      method: "POST",
-      path,
-      body,
-      trust: this.#host.identity,
-      timeout: PATRONI_TIMEOUT,
+    const ask = async (): Promise<TlsAnswer | undefined> =>
+      await askTls({
+        host: host?.address ?? name,
+        port: API_PORT,
+        method: "POST",
+        path,
+        body,
+        trust: this.#host.identity,
+        timeout: PATRONI_TIMEOUT,
+      }).catch((error: unknown) => {
+        // Its agent starts it again, as after a change of the hosts that vote: what was refused has not arrived.
+        if (isErrno(error, "ECONNREFUSED")) return undefined;
+        throw error;
+      });
+    let answer = await ask();
+    await waitUntil(async () => (answer ??= await ask()) !== undefined, {
+      what: `Patroni of ${name} to answer`,
+      timeout: PATRONI_BACK,
+      interval: 250,
+      next: nextStep`Look at Patroni's log on ${name}, then the same command again. How it is: ${odooPg("status")}`,
     });
+    if (!answer) throw new Error(`Patroni of ${name} does not answer`);
     if (answer.status !== 412 && answer.status !== 400) return answer;
     throw new OdooPgError("refused", {
       message: `Patroni refuses: ${answer.text.trim()}`,
@@ -478,7 +495,10 @@ function saidOf(step: RestartStep): string {
   return step.kind === "restart" ? step.host : `${step.from} (${step.to} takes over)`;
 }
 
-function refusal(what: string, { why, next }: { readonly why: string; readonly next: NextText }): OdooPgError {
+function refusal(
+  what: string,
+  { why, next }: { readonly why: string; readonly next: NextText },
+): OdooPgError {
   return new OdooPgError("refused", { message: `${what}: ${why}.`, safe: "Nothing was changed.", next });
 }
 
