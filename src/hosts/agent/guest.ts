@@ -2,10 +2,8 @@ import { monotonic } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { askTls } from "../../system/network/mutual-tls.ts";
 import { guestQuestionSchema, guestViewSchema, type GuestView } from "../documents/guest-view.ts";
-import { databasesOf } from "../documents/host-config.ts";
-import { withOwnPart } from "../decisions/own-part.ts";
+import { databasesOf, forGuests } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
-import type { ClusterDocument } from "../documents/record.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 import type { OneHost } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
@@ -61,11 +59,6 @@ export class Guest {
     const parsed = parseJson(answer?.text ?? "", guestViewSchema);
     return parsed.ok ? parsed.value : undefined;
   }
-}
-
-/** The document without what is of hosts with a database: addresses of copies and commands may hold secrets. */
-export function forGuests(document: ClusterDocument): ClusterDocument {
-  return { ...document, config: withOwnPart(document.config, undefined) };
 }
 
 /**

@@ -35,6 +35,11 @@ export function servedConfig(document: ClusterDocument): Config {
   };
 }
 
+/** The document without what is of hosts with a database: addresses of copies and commands may hold secrets. */
+export function forGuests(document: ClusterDocument): ClusterDocument {
+  return { ...document, config: withOwnPart(document.config, undefined) };
+}
+
 export function databasesOf({ hosts }: Pick<ClusterDocument, "hosts">): Host[] {
   return hosts.filter(({ role }) => role === "database");
 }

@@ -23,6 +23,7 @@ import {
   type JoinRequest,
 } from "./joining.ts";
 import { changeDocument } from "../documents/change.ts";
+import { forGuests } from "../documents/host-config.ts";
 import type { ClusterDocument, HostRecord } from "../documents/record.ts";
 import type { HostReport } from "../documents/report.ts";
 import { AGENT_PORT, API_PORT, PEER_PORT } from "../documents/places.ts";
@@ -185,7 +186,7 @@ export class JoinServer {
     const passwords = await ensurePasswords(layout, {}, owner);
     const read = async (file: string): Promise<string> => (await readTextIfAny(file)) ?? "";
     return {
-      document,
+      document: request.role === "endpoints" ? forGuests(document) : document,
       certificate,
       authority: await read(files.authority),
       store: [...new Set([...record.store, record.address])],
