@@ -2,7 +2,7 @@
 // as Odoo's are, load through both endpoints, a kill, a switchover, a backup that is proven, a database brought back.
 // Ctrl-C at any moment leaves nothing.
 import { spawn } from "node:child_process";
-import { createHash, randomInt } from "node:crypto";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -13,11 +13,11 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
+import { freePorts } from "./free-ports.mjs";
 
 const program = process.argv[2] ?? fileURLToPath(new URL("../dist/odoo-pg.mjs", import.meta.url));
 const CLIENTS = 4;
@@ -361,29 +361,4 @@ async function clearAway() {
   }
   rmSync(folder, { recursive: true, force: true });
   console.log("Everything that the demo made is removed.");
-}
-
-/**
- * Random ports below those that systems give to outgoing connections.
- * @param {number} count
- */
-async function freePorts(count) {
-  const ports = new Set();
-  while (ports.size < count) {
-    const port = randomInt(10_241, 32_768);
-    if (await isFree(port)) ports.add(port);
-  }
-  return [...ports];
-}
-
-/**
- * @param {number} port
- * @returns {Promise<boolean>}
- */
-function isFree(port) {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 }

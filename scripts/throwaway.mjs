@@ -1,10 +1,9 @@
 // Starts a cluster on free ports in a folder of its own; Enter or Ctrl-C stops it and removes everything.
 import { spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "./free-ports.mjs";
 
 const program = fileURLToPath(new URL("../dist/odoo-pg.mjs", import.meta.url));
 // Short, because the path of a Unix socket is limited; open to the user that runs the servers.
@@ -61,30 +60,5 @@ function odooPg(...args) {
   });
   return new Promise((resolve) => {
     child.on("close", (status) => resolve(status ?? 128));
-  });
-}
-
-/**
- * Random ports below those that systems give to outgoing connections.
- * @param {number} count
- */
-async function freePorts(count) {
-  const ports = new Set();
-  while (ports.size < count) {
-    const port = randomInt(10_241, 32_768);
-    if (await isFree(port)) ports.add(port);
-  }
-  return [...ports];
-}
-
-/**
- * @param {number} port
- * @returns {Promise<boolean>}
- */
-function isFree(port) {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }

@@ -1,5 +1,5 @@
 import { installOn } from "../system/install.ts";
-import { openBackupSource } from "../backup/open-source.ts";
+import { openBackupSource, type SourceOptions } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
@@ -11,6 +11,23 @@ import { onSignals } from "../system/process/process.ts";
 import { again, searchPath, serverOwner, type Context } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { VERSION } from "./setup/version.ts";
+
+/** The primary, as backups see it. @throws OdooPgError not_running, primary_unreachable */
+export async function sourceOf(
+  context: Context,
+  by: Pick<SourceOptions, "requestedBy" | "signal">,
+): Promise<BackupSource> {
+  return await openBackupSource({
+    config: context.config,
+    layout: context.layout,
+    serverOwner: await serverOwner(context),
+    machine: context.machine,
+    searchPath: searchPath(context.invocation),
+    install: installOn(context.machine),
+    version: VERSION,
+    ...by,
+  });
+}
 
 /**
  * Finds the primary and runs `act` on it, with its progress shown; Ctrl-C ends it in order. The agent need not run.
@@ -24,17 +41,7 @@ export async function onPrimary<T>(
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
   const show = showProgress(context);
   try {
-    const source = await openBackupSource({
-      config: context.config,
-      layout: context.layout,
-      serverOwner: await serverOwner(context),
-      machine: context.machine,
-      searchPath: searchPath(context.invocation),
-      install: installOn(context.machine),
-      version: VERSION,
-      requestedBy: "command",
-      signal: abort.signal,
-    });
+    const source = await sourceOf(context, { requestedBy: "command", signal: abort.signal });
     return await act(source, progressTo(show.event));
   } catch (error) {
     if (!abort.signal.aborted) throw error;

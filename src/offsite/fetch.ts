@@ -1,3 +1,4 @@
+import { writeIn } from "../system/files/folder.ts";
 import path from "node:path";
 import * as z from "zod";
 import type { OpenRepository } from "../archive/base-backup.ts";
@@ -235,13 +236,9 @@ class Fetching {
 
   /** Which base backups there are, as of before they were copied: what came later may not be whole. */
   async #putInfo(repository: string): Promise<void> {
-    for (const [name, text] of Object.entries(this.#description.info)) {
-      const file = path.join(repository, safeName(name));
-      // The folders are as the servers' user of the lost host has left them: a link there leads elsewhere.
-      for (const folder of [path.dirname(path.dirname(file)), path.dirname(file)])
-        if ((await kindOf(folder)) !== "directory") throw damagedCopy(folder);
-      await writeFileAtomic(file, text, { mode: 0o640 });
-    }
+    // The folders are as the servers' user of the lost host has left them: a link there may lead elsewhere.
+    for (const [name, text] of Object.entries(this.#description.info))
+      await writeIn(path.join(repository, safeName(name)), text);
   }
 
   async #done(step: Fetched["done"][number]): Promise<void> {
@@ -313,13 +310,6 @@ class Fetching {
       systemIdentifier: state.system_identifier ?? "",
     };
   }
-}
-
-function damagedCopy(folder: string): OdooPgError {
-  return new OdooPgError("backup_damaged", {
-    message: `The copy is not whole: ${path.basename(folder)} is no folder in it.`,
-    safe: "Nothing of the copy was put in its place.",
-  });
 }
 
 /** @throws Error for what would lead elsewhere */

@@ -83,8 +83,8 @@ export class Pooler implements Service {
   }
 
   /**
-   * Starts it, takes it over, or has it read its configuration again: that cuts no session. Another port, or one that
-   * hangs, needs another process.
+   * Starts it, takes it over, or has it read its configuration again: that cuts no session. Another port or address,
+   * or one that hangs, needs another process.
    */
   async ensure(runtime: Runtime, progress: Progress): Promise<void> {
     await this.#held("start", async () => await this.#bringTo(runtime, progress));
@@ -106,7 +106,7 @@ export class Pooler implements Service {
     await this.#writeFiles(input);
     const presence = await this.#process.presence();
     this.#input = input;
-    if (presence.state === "running" && presence.record.port === input.port) {
+    if (presence.state === "running" && isWhere(presence.record, input)) {
       await this.reload();
       // An agent that died may have left it paused.
       await this.resume();
@@ -114,7 +114,7 @@ export class Pooler implements Service {
       return;
     }
     if (presence.state !== "absent") {
-      const why = presence.state === "running" ? "its port changes" : "it hangs";
+      const why = presence.state === "running" ? "where it listens changes" : "it hangs";
       progress.step("pgbouncer", `end the one of the ${this.endpoint} endpoint: ${why}`);
       await this.#end(presence.state === "running" ? presence.record.port : undefined);
     }
@@ -157,7 +157,7 @@ export class Pooler implements Service {
     if (!program || !this.#input) throw new Error("PgBouncer was not brought up yet");
     this.#pausing = undefined;
     await this.#writeFiles(this.#input);
-    await this.#process.start(program, this.#input.port);
+    await this.#process.start(program, this.#input.port, this.#input.listen);
     await this.probe();
   }
 
@@ -287,6 +287,13 @@ export class Pooler implements Service {
     await writeFileAtomic(users, text, this.#owner ? { owner: this.#owner } : {});
     return true;
   }
+}
+
+function isWhere(
+  a: Pick<PgbouncerInput, "port" | "listen">,
+  b: Pick<PgbouncerInput, "port" | "listen">,
+): boolean {
+  return a.port === b.port && [...a.listen].sort().join() === [...b.listen].sort().join();
 }
 
 function textOf(error: unknown): string {

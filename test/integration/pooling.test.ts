@@ -4,6 +4,7 @@ import { execa } from "execa";
 import { Client } from "pg";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
+import { accepts } from "../../src/system/network/network.ts";
 import { examine } from "../advice/following.ts";
 import { connect, type Session } from "../support/pg.ts";
 import { isAlive, processesNaming } from "../support/processes.ts";
@@ -118,7 +119,13 @@ describe("Clients of an endpoint with pooling", () => {
     await client.rows("SELECT pg_advisory_xact_lock(1)");
     await client.rows("CREATE TEMPORARY TABLE kept (id int)");
     await client.rows("BEGIN; CREATE TEMP TABLE gone (id int) ON COMMIT DROP; COMMIT");
+    await client.rows("CREATE TABLE cargo (name text); CREATE VIEW sold AS SELECT name FROM cargo");
     await client.close();
+    // As Odoo's database manager takes a backup.
+    const dumped = await execa("pg_dump", ["-h", "127.0.0.1", "-p", String(cluster.ports.write), "shop"], {
+      env: { PGUSER: "odoo", PGPASSWORD: cluster.password("odoo") },
+    });
+    expect(dumped.stdout).toMatch(/FROM cargo;/);
     const { findings } = await examine(cluster);
     expect(
       findings.filter(({ code }) => code === "pooling_ends_session_state").map(({ message }) => message),
@@ -128,6 +135,7 @@ describe("Clients of an endpoint with pooling", () => {
         expect.stringContaining("LISTEN"),
         expect.stringContaining("a temporary table"),
         expect.stringContaining("an advisory lock of the session"),
+        expect.stringContaining("pg_dump has read shop as a client does"),
       ]),
     );
   });
@@ -224,6 +232,18 @@ describe("PgBouncer", () => {
     await waitFor("the endpoint to answer", answers);
     expect(poolerProcess()).toBe(pooler);
   });
+
+  test("listens on the addresses that up gives the endpoints, and no longer on those that it takes away", async () => {
+    const at = async (host: string): Promise<boolean> => await accepts(host, cluster.ports.write, 500);
+    expect(await at("127.0.0.2")).toBe(false);
+    cluster.configure({ listen: ["127.0.0.1", "127.0.0.2"] });
+    await cluster.up();
+    expect([await at("127.0.0.1"), await at("127.0.0.2")]).toEqual([true, true]);
+    cluster.configure({ listen: ["127.0.0.1"] });
+    await cluster.up();
+    expect([await at("127.0.0.1"), await at("127.0.0.2")]).toEqual([true, false]);
+    await waitFor("the endpoint to answer", answers);
+  }, 120_000);
 
   test("is ended by down, and gone from an endpoint that pools no more", async () => {
     const running = (): number[] =>

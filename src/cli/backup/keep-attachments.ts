@@ -1,5 +1,4 @@
 import { AttachmentsKeeper } from "../../backup/keep-attachments.ts";
-import { openBackupSource } from "../../backup/open-source.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import type { KeptAttachments } from "../../model/kept-attachments.ts";
@@ -8,12 +7,10 @@ import { databaseNames } from "../../postgres/sql/facts.ts";
 import { oneLine } from "../../printable.ts";
 import { withLock } from "../../runs/run.ts";
 import { now, pause } from "../../system/clock.ts";
-import { installOn } from "../../system/install.ts";
 import { endSelf, onSignals, tellStarter, whenInputEnds } from "../../system/process/process.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
 import { appliedContext } from "../as-applied.ts";
-import { searchPath, serverOwner, type Context } from "../context.ts";
-import { VERSION } from "../setup/version.ts";
+import { sourceOf } from "../source.ts";
 
 /** Milliseconds between two looks at the filestores. */
 const EVERY = 5000;
@@ -33,7 +30,7 @@ export async function keepAttachments(
   const context = await appliedContext(invocation, output, stateDir);
   const { filestore } = context.config.odoo;
   if (filestore === undefined) return 0;
-  const source = await sourceOf(context);
+  const source = await sourceOf(context, { requestedBy: "schedule" });
   await withLock(source.place, source.place.keeperLockFile, source.owner, async () => {
     const keeper = new AttachmentsKeeper(source.place, filestore, source.owner);
     let told: KeptAttachments = { whole_at: null, damaged: { count: 0, first: null }, error: null };
@@ -59,17 +56,4 @@ async function databasesOf({ superuser, config }: BackupSource): Promise<string[
   const names = await superuser.use(databaseNames);
   const { only_filter: part } = config.backup;
   return names.filter((name) => part === undefined || name.includes(part));
-}
-
-async function sourceOf(context: Context): Promise<BackupSource> {
-  return await openBackupSource({
-    config: context.config,
-    layout: context.layout,
-    serverOwner: await serverOwner(context),
-    machine: context.machine,
-    searchPath: searchPath(context.invocation),
-    install: installOn(context.machine),
-    version: VERSION,
-    requestedBy: "schedule",
-  });
 }

@@ -1,6 +1,7 @@
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
-import { fileBytes, kindOf, readTextIfAny } from "../../system/files/files.ts";
+import { kindOf } from "../../system/files/files.ts";
+import { inFolder, type Folder } from "../../system/files/folder.ts";
 import type { Context } from "../context.ts";
 
 /** Bytes; an odoo.conf has a few thousand. */
@@ -12,21 +13,27 @@ export async function readOdooFile(
   named: string,
 ): Promise<string> {
   const file = path.resolve(invocation.cwd, named);
-  const problem = await unreadable(file);
-  const text = problem === undefined ? await readTextIfAny(file) : undefined;
+  const found = await inFolder(path.dirname(file), (folder) => readOf(folder, path.basename(file)));
+  const { text, problem } = found ?? { text: undefined, problem: "there is no such file" };
   if (text !== undefined) return text;
   throw new OdooPgError("config_invalid", {
-    message: `${named}: ${problem ?? "there is no such file"}.`,
+    message: `${named}: ${problem}.`,
     safe: "Nothing was changed.",
     next: "Name the file that Odoo is started with (odoo -c FILE), as a user who may read it.",
   });
 }
 
-async function unreadable(file: string): Promise<string | undefined> {
-  const kind = await kindOf(file);
-  if (kind === undefined) return "there is no such file";
-  if (kind !== "file") return "is no file";
-  return (await fileBytes(file)) > LARGEST ? "is too large for an odoo.conf" : undefined;
+/** Odoo's user may change the folder: no link of his leads root to what he may not read. */
+function readOf(folder: Folder, name: string): { readonly text?: string; readonly problem: string } {
+  const entry = name === "" ? undefined : folder.look(name);
+  if (entry?.isSymbolicLink()) return { problem: "is a link: name the file that it leads to" };
+  if (name === "" || entry?.isFile() === false) return { problem: "is no file" };
+  if (entry === undefined) return { problem: "there is no such file" };
+  if (entry.size > LARGEST) return { problem: "is too large for an odoo.conf" };
+  const text = folder.readText(name, LARGEST);
+  return text === undefined
+    ? { problem: "may not be read by the user to whom its folder belongs" }
+    : { text, problem: "" };
 }
 
 /** Where Odoo's packages and manuals put it. */

@@ -21,11 +21,13 @@ const START_TIMEOUT = 10_000;
 /** Milliseconds for one to end that was told to, which it does at once. */
 const STOP_TIMEOUT = 2000;
 
-/** The process that was started, what tells it from a later one with the same id, and the port of its sockets. */
+/** The process that was started, what tells it from a later one with the same id, and where it listens. */
 const recordSchema = z.object({
   pid: z.int().positive(),
   identity: z.string(),
   port: z.int().positive(),
+  /** Addresses; as it always was in records that do not say. */
+  listen: z.string().array().default(["127.0.0.1"]),
 });
 type ProcessRecord = z.output<typeof recordSchema>;
 
@@ -73,7 +75,7 @@ export class PgbouncerProcess {
   }
 
   /** Starts it with the configuration that was written. @throws OdooPgError command_failed with its words */
-  async start(program: PgbouncerProgram, port: number): Promise<void> {
+  async start(program: PgbouncerProgram, port: number, listen: readonly string[]): Promise<void> {
     // Of a HAProxy of before, which had its way to the servers there; it is led elsewhere when it is reloaded.
     await removeFile(path.join(this.#files.runDir, `.s.PGSQL.${port}`));
     const logStart = (await fileBytes(this.#files.log).catch(() => undefined)) ?? 0;
@@ -83,7 +85,7 @@ export class PgbouncerProcess {
       cwd: this.#directory,
     });
     const identity = await processIdentity(pid);
-    if (identity !== undefined) await this.#remember({ pid, identity, port });
+    if (identity !== undefined) await this.#remember({ pid, identity, port, listen: [...listen] });
     const answers = await waitUntil(
       async () => {
         if (await this.#answersAt(port)) return "yes";

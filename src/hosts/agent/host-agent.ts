@@ -1,3 +1,4 @@
+import type { AgentOptions } from "../../agent/agent.ts";
 import type { Config } from "../../config/schema.ts";
 import { BackupSchedule, runInBackground } from "../../agent/backup-schedule.ts";
 import { Complaints } from "../../agent/complaints.ts";
@@ -17,13 +18,10 @@ import { findInstallation, type Installation } from "../../postgres/installation
 import type { Progress } from "../../progress.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
-import { modifiedAt, readTextIfAny, type Owner } from "../../system/files/files.ts";
+import { modifiedAt, readTextIfAny } from "../../system/files/files.ts";
 import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { readPassword } from "../../store/secrets.ts";
-import type { Install } from "../../system/install.ts";
-import type { Log } from "../../system/log.ts";
-import type { Machine } from "../../system/machine.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
 import { serveTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
@@ -66,18 +64,9 @@ const OTHERS_EVERY = 1000;
 /** Milliseconds between two questions whether the primary still is one, while the store says nothing of it. */
 const CONFIRM_EVERY = 1000;
 
-export interface HostAgentOptions {
-  readonly stateDir: string;
+/** As of an agent of one host. */
+export interface HostAgentOptions extends AgentOptions {
   readonly layout: Layout;
-  readonly owner: Owner | undefined;
-  readonly machine: Machine;
-  readonly searchPath: string;
-  readonly install: Install;
-  readonly version: string;
-  readonly build: string;
-  /** How to start this same program again. */
-  readonly program: readonly [string, string];
-  readonly log: Log;
 }
 
 /** What an agent of one of several hosts finds when it is started. */

@@ -31,7 +31,7 @@ export const CONNECTIONS = {
   pooling_ends_session_state: {
     severity: "warning",
     meaning:
-      "Clients of a pooled endpoint use what ends with their transaction: LISTEN, PREPARE, WITH HOLD, temporary tables, session locks.",
+      "Clients of a pooled endpoint use what ends with their transaction: LISTEN, PREPARE, WITH HOLD, temporary tables, session locks, pg_dump.",
     why: "PgBouncer gives the session to another client after each transaction, and clears it before (PgBouncer, “SQL feature map for pooling modes”).",
     remedy:
       "Use `pg_advisory_xact_lock`, `ON COMMIT DROP`, or database `postgres` for LISTEN; or turn pooling off.",

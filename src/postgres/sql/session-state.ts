@@ -2,6 +2,9 @@ import * as z from "zod";
 import type { Session } from "../../system/sql/sql.ts";
 import { countsStatements } from "./activity.ts";
 
+/** Odoo's database manager runs it. No other program is known to set what tells it. */
+export const PG_DUMP = "pg_dump";
+
 /**
  * What outlasts a transaction in a session of a client's own, and ends with it in one that is shared. A regular expression
  * tells it in the text that pg_stat_statements keeps.
@@ -12,6 +15,8 @@ const OUTLASTING = {
   "a cursor WITH HOLD": String.raw`^\s*declare\M.*\mwith\s+hold\M`,
   "a temporary table": String.raw`^\s*create\s+((local|global)\s+)?temp(orary)?\M(?!.*\mon\s+commit\s+drop\M)`,
   "an advisory lock of the session": String.raw`\mpg_(try_)?advisory_lock(_shared)?\s*\(`,
+  // Its session, in which it reads without a search_path, so that it writes names with their schema.
+  [PG_DUMP]: String.raw`^\s*set\s+synchronize_seqscans\s+(to|=)\s+off\M`,
 } as const;
 
 const usedSchema = z.object({ database: z.string(), what: z.string(), calls: z.number() });

@@ -131,15 +131,17 @@ test.each([
 test("a link to what only root may read tells nothing of it", async () => {
   const link = join(cluster.folder, "link.conf");
   const secret = join(cluster.folder, "secret");
-  writeFileSync(secret, "root:$y$hash-of-root:19000::::::\n");
   symlinkSync(secret, link);
-  for (const args of [
-    ["adopt", link],
-    ["odoo-conf", "--from", link],
-    ["doctor", "--odoo-conf", link],
-  ]) {
-    const { stdout, stderr } = await cluster.run(args);
-    expect(stdout + stderr).not.toContain("hash-of-root");
-    expect(stderr).toContain("line 1");
+  for (const text of ["root:$y$hash-of-root:19000::::::\n", "[options]\nadmin_passwd = hash-of-root\n"]) {
+    writeFileSync(secret, text);
+    for (const args of [
+      ["adopt", link],
+      ["odoo-conf", "--from", link],
+      ["doctor", "--odoo-conf", link],
+    ]) {
+      const { stdout, stderr } = await cluster.run(args);
+      expect(stdout + stderr).not.toContain("hash-of-root");
+      expect(stderr).toContain("is a link: name the file that it leads to");
+    }
   }
 });

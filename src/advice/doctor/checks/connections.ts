@@ -4,6 +4,7 @@ import { showSeconds, showShare } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, observedValues, type Evidence, type Server } from "../evidence.ts";
 import { shareOf } from "../../../model/troubles/troubles.ts";
 import { pooledEndpoints } from "../../../config/pooling.ts";
+import { PG_DUMP } from "../../../postgres/sql/session-state.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooOptions } from "../odoo-conf.ts";
 
@@ -117,7 +118,10 @@ function sessionState({ catalog }: Evidence): FoundFinding[] {
       .map(({ database, what, calls }) =>
         finding("pooling_ends_session_state", {
           database,
-          message: `Clients of ${database} have used ${what} (${calls} times): with pooling it ends with their transaction.`,
+          message:
+            what === PG_DUMP
+              ? `pg_dump has read ${database} as a client does (${calls} times): with pooling it writes views that cannot be restored.`
+              : `Clients of ${database} have used ${what} (${calls} times): with pooling it ends with their transaction.`,
           evidence: { what, calls },
           next: nextStep`use what docs/operations.md (“Pool transactions”) names in its place, or turn pooling off (endpoints.write.pooling: none), then: ${odooPg("up")}`,
         }),
