@@ -120,7 +120,7 @@ function sessionState({ catalog }: Evidence): FoundFinding[] {
           database,
           message:
             what === PG_DUMP
-              ? `pg_dump has read ${database} as a client does (${calls} times): with pooling it writes views that cannot be restored.`
+              ? `pg_dump has read ${database} as a client does (${calls} times): with pooling it writes views that psql cannot restore.`
               : `Clients of ${database} have used ${what} (${calls} times): with pooling it ends with their transaction.`,
           evidence: { what, calls },
           next: nextStep`use what docs/operations.md (“Pool transactions”) names in its place, or turn pooling off (endpoints.write.pooling: none), then: ${odooPg("up")}`,
