@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentIdle } from "./agent-idle.ts";
+import { anySecond } from "./any-second.ts";
 import { beforeAndNow } from "./earlier.ts";
 import { backupTime, manyBackups } from "./backup.ts";
 import { hosts } from "./hosts.ts";
@@ -25,6 +26,7 @@ const benchmarks: readonly Benchmark[] = [
   scrapeTime,
   backupTime,
   manyBackups,
+  anySecond,
   staleReads,
   writeThroughput,
   switchoverGap,

@@ -12,6 +12,7 @@ import { ensureDirectory, passableFor } from "../system/files/files.ts";
 import { inFolder, makeFolder, removeIn } from "../system/files/folder.ts";
 import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
+import { forgetMoment, keepMoment, keptMoment } from "./kept-moment.ts";
 import type { ArchivePlace } from "./place.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
@@ -51,7 +52,8 @@ export interface RecoveredMoment {
 
 /**
  * Recovers the cluster of another moment, for as long as `use` takes. It archives nothing, listens on no network, and ends
- * with this process; what a killed one has left is removed by the next, and by the agent.
+ * with this process; its files are kept a while for the next one. What a killed one has left is removed by the next, and by
+ * the agent.
  * @throws OdooPgError locked while another one is made, outside_window, command_failed, disk_full
  */
 export async function withMoment<T>(
@@ -61,32 +63,37 @@ export async function withMoment<T>(
   const { place } = wish.repository;
   await takeLock(place.momentLock, ownPid);
   try {
-    await clearMoments(place);
+    const kept = await keptMoment(place);
+    await forgetMoment(place);
+    await clearMoments(place, kept);
     await ensureDirectory(place.moments, passableFor(wish.owner));
-    return await fromAnyBase(wish, use);
+    const used = await fromAnyBase(wish, kept, use);
+    await keepMoment(place, used.folder);
+    return used.value;
   } finally {
-    await clearMoments(place);
+    await clearMoments(place, await keptMoment(place));
     await releaseLock(place.momentLock, ownPid);
   }
 }
 
-/** Removes what a killed odoo-pg has left, unless one is at work. */
+/** Removes what a killed odoo-pg has left and what was kept long enough, unless one is at work. */
 export async function removeLeftMoments(place: ArchivePlace): Promise<void> {
   if ((await lockHolder(place.momentLock)) !== undefined) return;
   const left = await inFolder(place.moments, (folder) => folder.names());
   if (!left?.length) return;
   await takeLock(place.momentLock, ownPid);
   try {
-    await clearMoments(place);
+    await clearMoments(place, await keptMoment(place));
   } finally {
     await releaseLock(place.momentLock, ownPid);
   }
 }
 
-/** The caller holds the lock. */
-async function clearMoments({ moments }: ArchivePlace): Promise<void> {
+/** The caller holds the lock. @param but the name of the one that stays */
+async function clearMoments({ moments }: ArchivePlace, but?: string): Promise<void> {
   const names = (await inFolder(moments, (folder) => folder.names())) ?? [];
   for (const name of names) {
+    if (name === but) continue;
     const dataDir = path.join(moments, name, "data");
     await stopServer(dataDir, RECOVERING, "immediate");
     await endOrphans(dataDir, RECOVERING);
@@ -94,7 +101,18 @@ async function clearMoments({ moments }: ArchivePlace): Promise<void> {
   }
 }
 
-async function fromAnyBase<T>(wish: MomentWish, use: (moment: RecoveredMoment) => Promise<T>): Promise<T> {
+interface Used<T> {
+  /** Whose files could be kept. */
+  readonly folder: string;
+  readonly value: T;
+}
+
+/** @param kept the folder of the moment before */
+async function fromAnyBase<T>(
+  wish: MomentWish,
+  kept: string | undefined,
+  use: (moment: RecoveredMoment) => Promise<T>,
+): Promise<Used<T>> {
   const { place } = wish.repository;
   const attempts = wish.bases.flatMap((base) =>
     wish.timelines.flatMap((timeline) => [
@@ -103,11 +121,13 @@ async function fromAnyBase<T>(wish: MomentWish, use: (moment: RecoveredMoment) =
     ]),
   );
   let skipped: Pick<(typeof attempts)[number], "base" | "timeline"> | undefined;
+  let over = kept;
   for (const { base, timeline, only } of attempts) {
     // A base backup that cannot reach the target with one database cannot with all of them.
     if (base === skipped?.base && timeline === skipped.timeline) continue;
-    const tried = await fromBase(wish, { base, timeline, only }, use);
-    if (tried.ok) return tried.value;
+    const tried = await fromBase(wish, { base, timeline, only, over }, use);
+    if (tried.ok) return tried;
+    over = undefined;
     if (tried.missed === "not_reached") skipped = { base, timeline };
     else wish.progress.note("one database alone cannot be recovered to that moment: all are");
     await clearMoments(place);
@@ -119,38 +139,43 @@ async function fromAnyBase<T>(wish: MomentWish, use: (moment: RecoveredMoment) =
   });
 }
 
+interface Attempt {
+  readonly base: BaseBackup;
+  readonly timeline: number;
+  /** The only database that is written. */
+  readonly only: string | undefined;
+  /** The folder of the moment before, whose files it takes over. */
+  readonly over: string | undefined;
+}
+
 async function fromBase<T>(
   wish: MomentWish,
-  {
-    base,
-    timeline,
-    only,
-  }: { readonly base: BaseBackup; readonly timeline: number; readonly only: string | undefined },
+  { base, timeline, only, over }: Attempt,
   use: (moment: RecoveredMoment) => Promise<T>,
-): Promise<{ ok: true; value: T } | { ok: false; missed: Missed }> {
-  const { repository, layout, owner, progress } = wish;
+): Promise<({ ok: true } & Used<T>) | { ok: false; missed: Missed }> {
+  const { repository, layout, progress } = wish;
   const { place, pgbackrest } = repository;
-  const folder = path.join(place.moments, String(now()));
-  const dataDir = path.join(folder, "data");
-  if (only === undefined) await requireRoom(place.moments, base);
-  await makeFolder(folder, 0o700, owner);
-  for (const name of ["data", "tablespaces", "locks"])
-    await makeFolder(path.join(folder, name), 0o700, owner);
   progress.step(only ?? null, `write base backup ${base.label}`);
-  const written = await writeBase(pgbackrest, [
-    `--pg1-path=${dataDir}`,
-    `--lock-path=${path.join(folder, "locks")}`,
-    `--tablespace-map-all=${path.join(folder, "tablespaces")}`,
-    `--set=${base.label}`,
-    `--process-max=${Math.max(1, wish.processors)}`,
-    ...targetArguments(wish.target),
-    "--target-action=promote",
-    // Never the latest that is there: one that somebody's trial has archived would lead astray.
-    `--target-timeline=${timeline}`,
-    "--archive-mode=off",
-    ...(only === undefined ? [] : [`--db-include=${only}`]),
-  ]);
+  const write = async (name: string, isOver: boolean): Promise<boolean> => {
+    const folder = path.join(place.moments, name);
+    return await writeBase(pgbackrest, [
+      `--pg1-path=${path.join(folder, "data")}`,
+      `--lock-path=${path.join(folder, "locks")}`,
+      `--tablespace-map-all=${path.join(folder, "tablespaces")}`,
+      `--set=${base.label}`,
+      `--process-max=${Math.max(1, wish.processors)}`,
+      ...targetArguments(wish.target),
+      "--target-action=promote",
+      // Never the latest that is there: one that somebody's trial has archived would lead astray.
+      `--target-timeline=${timeline}`,
+      "--archive-mode=off",
+      ...(only === undefined ? [] : [`--db-include=${only}`]),
+      ...(isOver ? ["--delta"] : []),
+    ]);
+  };
+  const { folder, written } = await writeOver(wish, { base, only, over }, write);
   if (!written) return { ok: false, missed: "needs_all" };
+  const dataDir = path.join(place.moments, folder, "data");
   progress.step(only ?? null, `replay WAL up to ${targetWords(wish.target)}`);
   const log = path.join(place.dir, "moment.log");
   const recovering: Recovering = { ...wish, place };
@@ -161,8 +186,26 @@ async function fromBase<T>(
     if (missed) return { ok: false, missed };
     if (only !== undefined && !(await isWhole(superuser.in(only)))) return { ok: false, missed: "needs_all" };
     const lastChange = await lastChangeIn(log);
-    return { ok: true, value: await use({ superuser, dataDir, lastChange, base: base.label }) };
+    return { ok: true, folder, value: await use({ superuser, dataDir, lastChange, base: base.label }) };
   } finally {
     await server.end();
   }
+}
+
+/** Writes over the files of the moment before where there are some, and else, or where that fails, all anew. */
+async function writeOver(
+  { repository: { place }, owner }: MomentWish,
+  { base, only, over }: Omit<Attempt, "timeline">,
+  write: (name: string, isOver: boolean) => Promise<boolean>,
+): Promise<{ readonly folder: string; readonly written: boolean }> {
+  if (over !== undefined) {
+    const written = await write(over, true).catch(() => undefined);
+    if (written !== undefined) return { folder: over, written };
+    await clearMoments(place);
+  }
+  if (only === undefined) await requireRoom(place.moments, base);
+  const folder = String(now());
+  for (const name of ["", "data", "tablespaces", "locks"])
+    await makeFolder(path.join(place.moments, folder, name), 0o700, owner);
+  return { folder, written: await write(folder, false) };
 }

@@ -19,6 +19,8 @@ export interface ArchivePlace {
   readonly moments: string;
   /** Held while there is one. */
   readonly momentLock: string;
+  /** Which of them is kept for the next one, and until when. */
+  readonly keptFile: string;
   /** What is copied out of one, ours. */
   readonly copies: string;
 }
@@ -34,6 +36,7 @@ export function archivePlaceOf(config: Config, layout: Layout): ArchivePlace {
     lockFile: at("base-backup.lock"),
     moments: at("moments"),
     momentLock: at("moment.lock"),
+    keptFile: at("kept-moment.json"),
     copies: at("copies"),
   };
 }

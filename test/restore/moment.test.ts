@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -10,8 +10,12 @@ import type { Session } from "../support/pg.ts";
 import { processesUsing } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
 
-/** How often a restore is killed; more by the environment. */
+/** How often a restore is killed, and how many seconds are brought back by chance; more by `npm run test:moments`. */
 const KILLS = Number(process.env["ODOO_PG_KILLS"] ?? 5);
+const SECONDS = Number(process.env["ODOO_PG_SECONDS"] ?? 4);
+
+/** Milliseconds for one restore on a busy machine. */
+const ONE = 30_000;
 
 let cluster: ThrowawayCluster;
 let filestore: string;
@@ -32,6 +36,55 @@ async function marksIn(database: string): Promise<number> {
   const [row] = await session.rows("SELECT count(*)::int AS marks FROM marks");
   await session.close();
   return Number(row?.["marks"]);
+}
+
+/** Commits a mark five times a second, on whichever node is the primary. */
+async function writeMarks(over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    try {
+      const session = await cluster.onPrimary("postgres", "seconds");
+      try {
+        await session.rows(
+          "CREATE TABLE IF NOT EXISTS marks (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())",
+        );
+        while (!over.aborted) {
+          await session.rows("INSERT INTO marks DEFAULT VALUES");
+          await setTimeout(200);
+        }
+      } finally {
+        await session.close();
+      }
+    } catch {
+      // The primary changes.
+      await setTimeout(200);
+    }
+  }
+}
+
+/** A moment between two marks, and how many there were by then. Tables come, go and are vacuumed meanwhile. */
+async function secondByChance(time: number): Promise<{ at: string; marks: number }> {
+  const found: { at: string; marks: number }[] = [];
+  await waitFor("a moment between two marks", async () => {
+    const session = await cluster.onPrimary("postgres", "seconds");
+    try {
+      await session.rows(`CREATE TABLE IF NOT EXISTS other_${time} AS SELECT generate_series(1, 1000) AS n`);
+      await session.rows(`ALTER TABLE other_${time} ADD COLUMN IF NOT EXISTS more text DEFAULT 'x'`);
+      if (time > 0) await session.rows(`DROP TABLE IF EXISTS other_${time - 1}`);
+      await session.rows("VACUUM marks");
+      const [row] = await session.rows(
+        `SELECT (at + (next - at) / 2)::text AS at, marks::int FROM (
+           SELECT at, lead(at) OVER w AS next, row_number() OVER w AS marks FROM marks WINDOW w AS (ORDER BY at)) pairs
+         WHERE next - at > '100 ms' AND marks > 10 ORDER BY random() LIMIT 1`,
+      );
+      if (row) found.push({ at: String(row["at"]), marks: Number(row["marks"]) });
+      return found.length > 0;
+    } finally {
+      await session.close();
+    }
+  });
+  const [one] = found;
+  if (!one) throw new Error("a moment was found");
+  return one;
 }
 
 async function windowNow(): Promise<z.output<typeof windowDocument>> {
@@ -59,12 +112,14 @@ beforeAll(async () => {
   });
 });
 
-/** What a restore of a moment works with, and must not leave. */
+/** What a restore of a moment works with, and must not leave; the files that it keeps for the next one are named. */
 function leftOvers(): string[] {
   const archive = join(cluster.stateDir, "archive");
   const moments = join(archive, "moments");
+  const keptFile = join(archive, "kept-moment.json");
+  const kept = existsSync(keptFile) ? readFileSync(keptFile, "utf8") : "";
   return [
-    ...(existsSync(moments) ? readdirSync(moments) : []),
+    ...(existsSync(moments) ? readdirSync(moments) : []).filter((name) => !kept.includes(`"${name}"`)),
     ...readdirSync(archive).filter((name) => name === "copies" || name === "moment.lock"),
   ];
 }
@@ -188,41 +243,74 @@ describe("any second", () => {
     }
   });
 
-  test("restored by a process that is killed at any moment leaves nothing, and the next try works", async () => {
-    const session = await cluster.onPrimary("postgres", "shop");
-    const at = await mark(session);
-    const count = await marksIn("shop");
-    await session.close();
-    const moments = join(cluster.stateDir, "archive", "moments");
-    const order = ["restore", "shop", "--at", at, "--as", "killed"];
-    const begun = Date.now();
-    await cluster.run(order);
-    const whole = Date.now() - begun;
-    for (let time = 0; time < KILLS; time++) {
+  test(
+    "by chance holds each commit before it and none after it, across switchovers, DDL and VACUUM",
+    async () => {
+      const maker = await cluster.onPrimary();
+      await maker.rows("CREATE DATABASE seconds");
+      await maker.close();
+      const over = new AbortController();
+      const marking = writeMarks(over.signal);
+      try {
+        for (let time = 0; time < SECONDS; time++) {
+          // Other work in the same database, and half of the time on another primary.
+          if (time === Math.floor(SECONDS / 2)) expect((await cluster.run(["switchover"])).exitCode).toBe(0);
+          const { at, marks } = await secondByChance(time);
+          const ran = await cluster.run(["restore", "seconds", "--at", at, "--as", "then"]);
+          expect([ran.exitCode, ran.stderr]).toEqual([0, expect.any(String)]);
+          expect([at, await marksIn("then")]).toEqual([at, marks]);
+          const session = await cluster.onPrimary();
+          await session.rows('DROP DATABASE "then" WITH (FORCE)');
+          await session.close();
+        }
+      } finally {
+        over.abort();
+        await marking;
+      }
+      expect(leftOvers()).toEqual([]);
+    },
+    120_000 + SECONDS * ONE,
+  );
+
+  test(
+    "restored by a process that is killed at any moment leaves nothing, and the next try works",
+    async () => {
+      const session = await cluster.onPrimary("postgres", "shop");
+      const at = await mark(session);
+      const count = await marksIn("shop");
+      await session.close();
+      const moments = join(cluster.stateDir, "archive", "moments");
+      const order = ["restore", "shop", "--at", at, "--as", "killed"];
+      const begun = Date.now();
+      await cluster.run(order);
+      const whole = Date.now() - begun;
+      for (let time = 0; time < KILLS; time++) {
+        await cluster.run(["db", "drop", "killed", "--confirm", "killed"]);
+        const running = cluster.start(order);
+        await setTimeout(Math.random() * whole);
+        running.signal("SIGKILL");
+        await running.ended;
+        await waitFor("its server to be gone", () => processesUsing(moments).length === 0);
+        expect(await marksIn("shop")).toBe(count);
+      }
       await cluster.run(["db", "drop", "killed", "--confirm", "killed"]);
-      const running = cluster.start(order);
-      await setTimeout(Math.random() * whole);
-      running.signal("SIGKILL");
-      await running.ended;
-      await waitFor("its server to be gone", () => processesUsing(moments).length === 0);
-      expect(await marksIn("shop")).toBe(count);
-    }
-    await cluster.run(["db", "drop", "killed", "--confirm", "killed"]);
-    const ran = await cluster.run(order);
-    expect(ran.stderr + ran.stdout).toContain("compared and complete");
-    expect(await marksIn("killed")).toBe(count);
-    expect(leftOvers()).toEqual([]);
-    const names = await cluster.onPrimary();
-    const databases = await names.rows("SELECT datname FROM pg_database WHERE datname LIKE 'odoo_pg_%'");
-    const roles = await names.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'odoo_pg_loader_%'");
-    await names.close();
-    expect([databases, roles]).toEqual([[], []]);
-    expect(readdirSync(filestore).filter((name) => !/^[a-z_]+$/.test(name))).toEqual([]);
-    // What a killed program has in the system's folder for temporary files is the system's to remove.
-    const temporary = process.env["TMPDIR"] ?? "";
-    for (const name of readdirSync(temporary).filter((one) => one.startsWith("odoo-pg-")))
-      rmSync(join(temporary, name), { recursive: true });
-  });
+      const ran = await cluster.run(order);
+      expect(ran.stderr + ran.stdout).toContain("compared and complete");
+      expect(await marksIn("killed")).toBe(count);
+      expect(leftOvers()).toEqual([]);
+      const names = await cluster.onPrimary();
+      const databases = await names.rows("SELECT datname FROM pg_database WHERE datname LIKE 'odoo_pg_%'");
+      const roles = await names.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'odoo_pg_loader_%'");
+      await names.close();
+      expect([databases, roles]).toEqual([[], []]);
+      expect(readdirSync(filestore).filter((name) => !/^[a-z_]+$/.test(name))).toEqual([]);
+      // What a killed program has in the system's folder for temporary files is the system's to remove.
+      const temporary = process.env["TMPDIR"] ?? "";
+      for (const name of readdirSync(temporary).filter((one) => one.startsWith("odoo-pg-")))
+        rmSync(join(temporary, name), { recursive: true });
+    },
+    240_000 + KILLS * ONE,
+  );
 
   test("is told broken at once where the repository takes nothing", async () => {
     const repository = `${cluster.stateDir}.archive`;
