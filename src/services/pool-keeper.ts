@@ -71,6 +71,11 @@ export class PoolKeeper {
     return this.#keeper?.term;
   }
 
+  /** Whether it grants nobody anything any more, and only waits until what was granted is over. */
+  get isClosing(): boolean {
+    return this.#closing;
+  }
+
   /** Begins to reign, with a term that is higher than all before. @throws SqlError */
   async begin(term: number): Promise<void> {
     const listed = await this.#primary.use(listedStandbys);

@@ -183,14 +183,15 @@ export class HostPool {
     const keeper = this.#keeper;
     if (!keeper) return;
     const rest = this.#rest;
-    if (!sight || rest) {
+    // One that has begun to give up does so to the end, also where it is the primary again meanwhile.
+    if (!sight || rest || keeper.isClosing) {
       if (keeper.term !== undefined) {
         if (!keeper.close()) return;
         keeper.end();
         await this.#reign.giveUp();
       }
       if (rest) rest.done = true;
-      else await this.#forget();
+      else if (!sight) await this.#forget();
       return;
     }
     const held = await this.#reign.hold();

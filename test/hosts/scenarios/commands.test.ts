@@ -1,5 +1,6 @@
+import { join } from "node:path";
 import { Client } from "pg";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
 import { atEnd } from "../../support/scope.ts";
@@ -25,6 +26,12 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
     atEnd(async () => await lab.end());
     several = await SeveralHosts.start(lab, program());
   }, 240_000);
+
+  beforeEach(() => {
+    onTestFailed(({ task }) =>
+      several.keepLogs(join("test-output/hosts", task.name.replaceAll(/\W+/g, "-"))),
+    );
+  });
 
   /** What every host's server answers. */
   async function everywhere(statement: string): Promise<unknown[]> {
