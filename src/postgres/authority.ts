@@ -17,7 +17,7 @@ export interface Authority {
 }
 
 /** Ten years: a certificate that ends while nobody looks stops replication, or the store. */
-const DAYS = "3650";
+const DAYS = 3650;
 export const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
 /** Makes an authority where there is none yet. @throws OdooPgError program_missing, command_failed */
@@ -28,7 +28,7 @@ export async function ensureAuthorityFiles({ certificate, key }: Authority, name
     "-x509",
     ...NEW_KEY,
     "-days",
-    DAYS,
+    String(DAYS),
     "-sha256",
     "-subj",
     `/CN=${name}`,
@@ -49,6 +49,7 @@ export async function ensureAuthorityFiles({ certificate, key }: Authority, name
  * Signs a request.
  * @param request PEM
  * @param extensions what the certificate is good for, a line each
+ * @param days for which it is good; more where nobody renews it
  * @returns the certificate (PEM)
  * @throws OdooPgError program_missing, command_failed
  */
@@ -56,6 +57,7 @@ export async function sign(
   authority: Authority,
   request: string,
   extensions: readonly string[],
+  days = DAYS,
 ): Promise<string> {
   return await temporaryDirectory(undefined, async (folder) => {
     await writeFileAtomic(`${folder}/request`, request);
@@ -66,7 +68,7 @@ export async function sign(
       "-in",
       `${folder}/request`,
       "-days",
-      DAYS,
+      String(days),
       "-sha256",
       "-set_serial",
       `0x${randomBytes(16).toString("hex")}`,

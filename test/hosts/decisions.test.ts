@@ -2,6 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StoredValue } from "../../src/consensus/etcd.ts";
 import type { Config } from "../../src/config/schema.ts";
+import { askerOf } from "../../src/hosts/decisions/asker.ts";
+import { endsSoon, isToBeRenewed } from "../../src/hosts/decisions/certificate.ts";
 import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
 import { isAtLeast } from "../../src/hosts/programs/programs.ts";
@@ -18,7 +20,7 @@ import { planRestart } from "../../src/hosts/decisions/restart.ts";
 import { extended, rightByKey, rightByPatroni } from "../../src/hosts/decisions/right.ts";
 import { readsFrom, writesTo } from "../../src/hosts/decisions/routing.ts";
 import { hostWarnings, ownWarnings } from "../../src/hosts/decisions/host-warnings.ts";
-import type { HostsStatus } from "../../src/hosts/documents/report.ts";
+import { hostReportSchema, type HostsStatus } from "../../src/hosts/documents/report.ts";
 import { careFor, type CaredMember } from "../../src/hosts/decisions/store-care.ts";
 import { decideSwitchover } from "../../src/hosts/decisions/switchover.ts";
 import { viewOfStore, type StoreView } from "../../src/hosts/documents/store-view.ts";
@@ -409,6 +411,33 @@ test("what cannot be read in the store counts as not there", () => {
   expect([...view.members.keys()]).toEqual(["h1"]);
 });
 
+describe("who asks", () => {
+  const guest = { name: "app", role: "endpoints", address: "10.0.0.9" } as const;
+  const document = documentOf([database(1), witness, guest]);
+  const nobody = { peer: undefined, guest: undefined };
+
+  test("is a host of the cluster by the authority that signs for its kind, and only as long as it is one", () => {
+    expect(askerOf(document, { ...nobody, peer: "h1" })).toEqual({ ...nobody, peer: "h1" });
+    expect(askerOf(document, { ...nobody, peer: witness.name }).peer).toBe(witness.name);
+    expect(askerOf(document, { ...nobody, guest: "app" })).toEqual({ ...nobody, guest: "app" });
+    expect(askerOf(document, { ...nobody, peer: "h2" })).toEqual(nobody);
+    expect(askerOf(document, { ...nobody, guest: "h1" })).toEqual(nobody);
+    expect(askerOf(document, { ...nobody, peer: "app" })).toEqual(nobody);
+    expect(askerOf(document, nobody)).toEqual(nobody);
+  });
+});
+
+describe("a host's certificate", () => {
+  const day = 24 * 3_600_000;
+
+  test("is renewed after two thirds of its year, and missed when that fails for two months", () => {
+    expect([365, 121].map((days) => isToBeRenewed(days * day, 0))).toEqual([false, false]);
+    expect([119, 1, -1].map((days) => isToBeRenewed(days * day, 0))).toEqual([true, true, true]);
+    expect([119, 61].map((days) => endsSoon(days * day, 0))).toEqual([false, false]);
+    expect([59, -1].map((days) => endsSoon(days * day, 0))).toEqual([true, true]);
+  });
+});
+
 describe("a planned change of the primary", () => {
   const input = {
     store: storeOf({ synchronous: ["h2", "h3"] }),
@@ -570,6 +599,28 @@ describe("what of several hosts is worth an alarm", () => {
     };
     expect(codes({ failover })).toEqual(["failover_not_ready", "host_away h2"]);
     expect(codes({ failover, seen_from: "h3" })).toEqual([]);
+  });
+
+  test("a certificate that ends soon, by the clock of the host that has it", () => {
+    const clock = Date.UTC(2026, 0, 1);
+    const hosts = [30, 200].map((days) => {
+      const own = { name: `h${days}`, role: "database", address: "10.0.0.1" } as const;
+      const report = hostReportSchema.parse({
+        ...own,
+        version: "1",
+        clock,
+        store: null,
+        sees_store: true,
+        patroni: null,
+        postgres: null,
+        reads: [],
+        writes: null,
+        working: null,
+        certificate_ends: clock + days * 24 * 3_600_000,
+      });
+      return { ...own, seconds_ago: 0, report };
+    });
+    expect(codes({ hosts })).toEqual(["host_certificate_ends h30"]);
   });
 
   test("what a server says of nodes as if it were a cluster of one host is left out", () => {

@@ -44,6 +44,10 @@ export async function hostsSheet(
     output.out(`Write    127.0.0.1:${endpoints.write} → ${own.writes ?? "waits for a primary"}`);
     output.out(`Read     127.0.0.1:${endpoints.read} → ${own.reads.join(", ") || own.writes || "nobody"}`);
   }
+  for (const { name, report } of status.hosts) {
+    if (report?.kept_aside.length)
+      output.out(`${name} keeps old data aside, yours to remove: ${report.kept_aside.join(", ")}`);
+  }
   output.out(`Failover: ${sayFailover(status)}`);
   return exit;
 }

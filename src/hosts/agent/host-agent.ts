@@ -23,8 +23,9 @@ import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { readPassword } from "../../store/secrets.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
-import { serveTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
+import { serveTls, type TlsIdentity, type TlsServer } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
+import { askerOf } from "../decisions/asker.ts";
 import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
 import { withOwnPart } from "../decisions/own-part.ts";
 import type { HostsStatus } from "../documents/report.ts";
@@ -53,6 +54,7 @@ import { ownReport, statusOf, type SeenParts } from "./host-status.ts";
 import { every, oneAtATime, type OneHost } from "./host.ts";
 import { LeadersWork } from "./leaders-work.ts";
 import { OtherHosts } from "./other-hosts.ts";
+import { OwnCertificate, type OwnIdentity } from "./own-certificate.ts";
 import { OwnNode } from "./own-node.ts";
 import { Servers } from "./servers.ts";
 import { StoreWatch } from "./store-watch.ts";
@@ -60,6 +62,9 @@ import { StoreWatch } from "./store-watch.ts";
 /** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
 const OTHERS_EVERY = 1000;
+
+/** Milliseconds between two looks when this host's certificate ends. */
+const CERTIFICATE_EVERY = 60_000;
 
 /** Milliseconds between two questions whether the primary still is one, while the store says nothing of it. */
 const CONFIRM_EVERY = 1000;
@@ -94,6 +99,7 @@ export class HostAgent {
   readonly #etcd: EtcdService | undefined;
   readonly #patroni: PatroniService | undefined;
   readonly #store: StoreWatch;
+  readonly #certificate: OwnCertificate;
   readonly #servers: Servers;
   readonly #node: OwnNode;
   readonly #hostPool: HostPool;
@@ -117,6 +123,7 @@ export class HostAgent {
   #served = "";
   #ending = false;
   #closers: (() => Promise<void>)[] = [];
+  #door: TlsServer | undefined;
   #loop: Loop | undefined;
 
   private constructor(
@@ -126,7 +133,8 @@ export class HostAgent {
     collectd: string,
   ) {
     const { layout, owner, machine, log } = options;
-    const { record, document, identity, installation } = found;
+    const { record, document, installation } = found;
+    const identity: OwnIdentity = { ...found.identity };
     this.#fileConfig = found.fileConfig;
     const files = hostFiles(layout);
     const etcd = new Etcd(record.store, identity);
@@ -141,6 +149,7 @@ export class HostAgent {
     const parts = { files, record, identity, owner };
     this.#etcd = programs.etcd && new EtcdService({ ...parts, program: programs.etcd });
     this.#store = new StoreWatch(host, this.#etcd, { record, document });
+    this.#certificate = new OwnCertificate(host, this.#store, identity);
     this.#servers = new Servers(collectd);
     const node = new OwnNode(host, this.#store);
     this.#node = node;
@@ -246,20 +255,21 @@ export class HostAgent {
           }),
         ),
       );
-      this.#closers.push(
-        await serveTls({
-          host: record.address,
-          port: AGENT_PORT,
-          identity: this.#host.identity,
-          ...(guests === undefined ? {} : { guests }),
-          answer: async (question) => {
-            const asker = question.peer ?? question.guest;
-            return question.path === "/pool" && asker !== undefined
-              ? this.#hostPool.answer(asker, question.body)
-              : await this.#join.answer(question);
-          },
-        }),
-      );
+      const door = await serveTls({
+        host: record.address,
+        port: AGENT_PORT,
+        identity: this.#host.identity,
+        ...(guests === undefined ? {} : { guests }),
+        answer: async (question) => {
+          const { peer, guest } = askerOf(this.#store.document, question);
+          const asker = peer ?? guest;
+          return question.path === "/pool" && asker !== undefined
+            ? this.#hostPool.answer(asker, question.body)
+            : await this.#join.answer({ ...question, peer, guest });
+        },
+      });
+      this.#door = door;
+      this.#closers.push(door.close);
       // Where no clients are, nobody is read from.
       const asking = this.#endpoints ? this.#hostPool.start() : (): void => {};
       this.#closers.push(async () => await Promise.resolve(asking()));
@@ -325,6 +335,11 @@ export class HostAgent {
       ...(this.#guest ? [] : this.#storeParts()),
       { name: "pool", run: oneAtATime(async () => await this.#routing.keepPool()), aside: true },
       { name: "data", run: oneAtATime(async () => await this.#data.ensure()), aside: true },
+      {
+        name: "certificate",
+        run: oneAtATime(every(CERTIFICATE_EVERY, async () => await this.#renewCertificate())),
+        aside: true,
+      },
       { name: "removed", run: oneAtATime(async () => await this.#ceaseWhereRemoved()), aside: true },
       ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
       ...(patroni
@@ -403,6 +418,7 @@ export class HostAgent {
       node: this.#node,
       data: this.#data,
       patroni: this.#patroni,
+      certificate: this.#certificate,
     };
   }
 
@@ -447,6 +463,14 @@ export class HostAgent {
     if (at === this.#fileConfigAt) return;
     this.#fileConfig = await readFileConfig(layout);
     this.#fileConfigAt = at;
+  }
+
+  async #renewCertificate(): Promise<void> {
+    await this.#certificate.renew(async () => {
+      this.#door?.renew();
+      // etcd reads its own at each connection.
+      await this.#patroni?.reload();
+    });
   }
 
   /** A host that the others have given up, and that came back, must not go on with what it has. */

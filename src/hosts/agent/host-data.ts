@@ -1,14 +1,16 @@
+import path from "node:path";
 import { slotName } from "../../config/layout.ts";
 import { factsOf } from "../../model/observation.ts";
 import { stamp } from "../../model/time-stamp.ts";
 import { seedDataDirectory } from "../../postgres/seed.ts";
 import { stopServer } from "../../postgres/server.ts";
 import { now, waitUntil } from "../../system/clock.ts";
-import { renameIn } from "../../system/files/folder.ts";
+import { inFolder, renameIn } from "../../system/files/folder.ts";
 import type { Host } from "../documents/record.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig } from "../render/own-files.ts";
 import { databasesOf } from "../documents/host-config.ts";
+import { isKept, rewoundFolder } from "../render/rewind.ts";
 import { copySource } from "../render/server.ts";
 import { notReady, type OneHost, type Outcome } from "./host.ts";
 import type { OwnNode } from "./own-node.ts";
@@ -37,6 +39,20 @@ export class HostData {
   /** What it is at, such as a copy; undefined where nothing. */
   get working(): string | undefined {
     return this.#working;
+  }
+
+  /** Folders with what its data was before a copy took its place, or before it was rewound. */
+  async keptAside(): Promise<string[]> {
+    if (!this.#host.installation) return [];
+    const { dataDir } = this.#node.files;
+    const rewound = rewoundFolder(dataDir);
+    const below = async (folder: string, counts: (name: string) => boolean): Promise<string[]> =>
+      ((await inFolder(folder, (held) => held.names())) ?? [])
+        .filter(counts)
+        .map((name) => path.join(folder, name));
+    const aside = `${path.basename(dataDir)}.aside-`;
+    const replaced = await below(path.dirname(dataDir), (name) => name.startsWith(aside));
+    return [...replaced.filter((place) => place !== rewound), ...(await below(rewound, isKept))];
   }
 
   /** Copies the primary where this host has no data yet. */

@@ -7,6 +7,7 @@ import { peerUrlOf } from "../documents/places.ts";
 import type { HostData } from "./host-data.ts";
 import type { HostRouting } from "./host-routing.ts";
 import type { OtherHosts } from "./other-hosts.ts";
+import type { OwnCertificate } from "./own-certificate.ts";
 import type { OwnNode } from "./own-node.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
@@ -21,6 +22,7 @@ export interface SeenParts {
   readonly node: OwnNode;
   readonly data: HostData;
   readonly patroni: PatroniService | undefined;
+  readonly certificate: OwnCertificate;
 }
 
 /** What this host says of itself, to the agents of the others. */
@@ -56,6 +58,8 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
     writes: routing.writes ?? null,
     configuration: node.configuration,
     working: data.working ?? null,
+    certificate_ends: parts.certificate.ends,
+    kept_aside: await data.keptAside(),
   };
 }
 

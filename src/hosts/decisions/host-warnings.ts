@@ -1,8 +1,9 @@
 import { CLUSTER } from "../../model/troubles/cluster.ts";
 import { REPLICATION } from "../../model/troubles/replication.ts";
 import { warning, type FoundWarning, type Warning } from "../../model/warnings.ts";
-import { odooPg } from "../../next-step.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
 import type { HostsStatus } from "../documents/report.ts";
+import { endsSoon } from "./certificate.ts";
 import { OBSTACLES } from "./verdict.ts";
 
 /**
@@ -30,6 +31,15 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
           }),
         ]
       : []),
+    ...status.hosts.flatMap(({ name, report }) => {
+      const ends = report?.certificate_ends ?? undefined;
+      if (!report || ends === undefined || !endsSoon(ends, report.clock)) return [];
+      return warning("host_certificate_ends", {
+        node: name,
+        message: `The certificate by which ${name} is known to the other hosts ends on ${new Date(ends).toISOString().slice(0, 10)}, and was not renewed.`,
+        next: nextStep`On ${name}: ${odooPg("logs")}`,
+      });
+    }),
     ...failover.away.map((host) =>
       warning("host_away", {
         node: host,

@@ -29,6 +29,8 @@ export interface HostFiles {
   readonly etcdLog: string;
   readonly patroniConfig: string;
   readonly patroniProcess: string;
+  /** What Patroni runs in the place of pg_rewind. */
+  readonly rewind: string;
   /** What Patroni says before its own log is open. */
   readonly patroniStartLog: string;
   /** Patroni's own log. */
@@ -58,6 +60,7 @@ export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
     etcdLog: at("etcd.log"),
     patroniConfig: at("patroni.yml"),
     patroniProcess: at("patroni.process.json"),
+    rewind: at("pg_rewind"),
     patroniStartLog: at("patroni.start.log"),
     logDir: at("log"),
     postgresDir: at("postgres"),

@@ -31,6 +31,10 @@ export const hostReportSchema = z.object({
   writes: z.string().nullable(),
   /** What it is at, such as a copy; null where nothing. */
   working: z.string().nullable(),
+  /** When its certificate between hosts ends, in milliseconds since the epoch. */
+  certificate_ends: z.number().nullable().default(null),
+  /** Folders with data that was replaced or taken back there, and that somebody may want to look at. */
+  kept_aside: z.string().array().default([]),
 });
 export type HostReport = z.output<typeof hostReportSchema>;
 

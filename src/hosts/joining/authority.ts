@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import path from "node:path";
 import { isAddress } from "../../config/addresses.ts";
 import { OdooPgError } from "../../errors.ts";
@@ -15,6 +15,9 @@ import {
 import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
 import type { HostFiles } from "../documents/files.ts";
 import type { Host, HostRole } from "../documents/record.ts";
+
+/** A year: agents renew theirs, and that of a host that was removed comes to an end. */
+const DAYS = 365;
 
 /**
  * Makes the authorities of the cluster's hosts, once. One signs for hosts with a part in the store, and nothing else:
@@ -51,10 +54,15 @@ export async function newRequest(files: HostFiles, name: string, reader: Owner |
  */
 export async function signRequest(files: HostFiles, request: string, host: Host): Promise<string> {
   const address = `${isAddress(host.address) ? "IP" : "DNS"}:${host.address}`;
-  const certificate = await sign(authorityFor(files, host.role), request, [
-    `subjectAltName=${address},DNS:${host.name.replaceAll("_", "-")}`,
-    "extendedKeyUsage=serverAuth,clientAuth",
-  ]);
+  const certificate = await sign(
+    authorityFor(files, host.role),
+    request,
+    [
+      `subjectAltName=${address},DNS:${host.name.replaceAll("_", "-")}`,
+      "extendedKeyUsage=serverAuth,clientAuth",
+    ],
+    DAYS,
+  );
   if (new X509Certificate(certificate).subject === `CN=${host.name}`) return certificate;
   throw new OdooPgError("refused", {
     message: `The request for a certificate is not in the name of ${host.name}.`,
@@ -75,4 +83,14 @@ export async function readIdentity(files: HostFiles): Promise<TlsIdentity | unde
   return certificate === undefined || key === undefined || authority === undefined
     ? undefined
     : { certificate, key, authority };
+}
+
+/** When a certificate ends, in milliseconds since the epoch. */
+export function endOf(certificate: string): number {
+  return Date.parse(new X509Certificate(certificate).validTo);
+}
+
+/** Whether a certificate is for a key. */
+export function isFor(certificate: string, key: string): boolean {
+  return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
 }

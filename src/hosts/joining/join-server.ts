@@ -33,6 +33,8 @@ const keptTokens = z
   .object({ hash: z.string(), until: z.number(), endpoints_only: z.boolean().default(false) })
   .array();
 
+const renewalSchema = z.object({ request: z.string() });
+
 /** Milliseconds for one port of a new host to answer. */
 const PORT_TIMEOUT = 1500;
 
@@ -98,11 +100,21 @@ export class JoinServer {
     if (method === "POST" && target === "/join") return await this.#join(body);
     if (method === "POST" && target === "/view" && guest !== undefined)
       return { status: 200, body: await this.#parts.view(guest, body) };
+    if (method === "POST" && target === "/renew") return await this.#renew(body, peer ?? guest);
     // All else is for hosts of the cluster.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
     if (method === "POST" && target === "/order") return { status: 200, body: await this.#order(body) };
     return { status: 404, body: { error: "no such question" } };
+  }
+
+  /** Another certificate for a host of the cluster, of the same kind as it shows. */
+  async #renew(body: string, asker: string | undefined): Promise<{ status: number; body: unknown }> {
+    const host = this.#parts.document().hosts.find(({ name }) => name === asker);
+    const parsed = parseJson(body, renewalSchema);
+    if (!host || !parsed.ok) return { status: 403, body: { error: "not a host of this cluster" } };
+    const files = hostFiles(this.#parts.layout);
+    return { status: 200, body: { certificate: await signRequest(files, parsed.value.request, host) } };
   }
 
   async #order(body: string): Promise<object> {

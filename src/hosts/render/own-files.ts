@@ -2,7 +2,7 @@ import { forwardingAddress } from "../../config/addresses.ts";
 import type { Config } from "../../config/schema.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig, type NodeLayout } from "../../config/layout.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../../postgres/certificates.ts";
-import type { Installation } from "../../postgres/installation.ts";
+import { programOf, type Installation } from "../../postgres/installation.ts";
 import { renderHba, renderIdent, type NodeRenderInput } from "../../postgres/render.ts";
 import { BARRED_ROLE } from "../../postgres/sql/passing.ts";
 import { readPassword } from "../../store/secrets.ts";
@@ -12,17 +12,20 @@ import path from "node:path";
 import {
   diskSpace,
   ensureDirectory,
+  kindOf,
   leadLink,
   passableFor,
   readableBy,
   writeFileIfChanged,
   type Owner,
 } from "../../system/files/files.ts";
+import { makeFolder } from "../../system/files/folder.ts";
 import type { Machine } from "../../system/machine.ts";
 import { hostFiles } from "../documents/files.ts";
 import { keepDocument, type ClusterDocument, type HostRecord } from "../documents/record.ts";
 import { configOf } from "../documents/host-config.ts";
 import { renderPatroni } from "./patroni.ts";
+import { renderRewind, rewoundFolder } from "./rewind.ts";
 import { hostRules, renderHostSettings } from "./server.ts";
 
 export interface OwnFilesInput {
@@ -145,6 +148,14 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
   // A Patroni that took over a server that ran already forgets where these are (4.0.7), and looks beside its own.
   await leadLink(path.join(ha.postgresDir, "pg_hba.conf"), files.hbaFile);
   await leadLink(path.join(ha.postgresDir, "pg_ident.conf"), files.identFile);
+  const kept = rewoundFolder(files.dataDir);
+  // Where the disk of the data is not mounted nothing is made in its place.
+  if ((await kindOf(path.dirname(kept))) === "directory") await makeFolder(kept, 0o700, owner);
+  await writeFileIfChanged(
+    ha.rewind,
+    renderRewind({ dataDir: files.dataDir, kept, program: programOf(installation, "pg_rewind") }),
+    { mode: 0o755 },
+  );
   const patroni = await writeFileIfChanged(
     ha.patroniConfig,
     renderPatroni({
@@ -155,6 +166,7 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
       files: ha,
       node: files,
       binDir: installation.binDir,
+      rewind: ha.rewind,
       store: record.store,
       password: (await readPassword(layout, "replicator")) ?? "",
       settingsFile: settingsFileOf(files),

@@ -13,6 +13,8 @@ export interface PatroniInput {
   readonly files: HostFiles;
   readonly node: NodeLayout;
   readonly binDir: string;
+  /** What it runs in the place of pg_rewind. */
+  readonly rewind: string;
   /** Hosts of the store. */
   readonly store: readonly string[];
   /** Of role replicator. */
@@ -74,6 +76,7 @@ export function renderPatroni(input: PatroniInput): string {
       connect_address: hostPort(host.address, port),
       data_dir: node.dataDir,
       bin_dir: input.binDir,
+      bin_name: { pg_rewind: input.rewind },
       config_dir: files.postgresDir,
       custom_conf: input.settingsFile,
       pgpass: `${files.postgresDir}/pgpass`,

@@ -25,4 +25,13 @@ export const HOSTS = {
     foundBy: ["status"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
   },
+  host_certificate_ends: {
+    severity: "warning",
+    meaning:
+      "Hosts know each other by certificates of a year, which each agent has renewed 120 days before they end. One that ends within 60 days was not renewed.",
+    remedy:
+      "The agent's log on that host says why: `odoo-pg logs`. A host without a database needs one with a database that answers.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 3600, endsAfterSeconds: 60 },
+  },
 } as const satisfies Record<string, Trouble>;

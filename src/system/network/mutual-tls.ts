@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { TLSSocket, type SecureContextOptions } from "node:tls";
 import { Crowd } from "./crowd.ts";
 
 /** A certificate, its key and the one authority that is believed: all PEM. */
@@ -37,13 +37,13 @@ export interface TlsAnswer {
 /** Characters of an answer that are read. */
 const LARGEST = 16 * 1024 * 1024;
 
-/** Connections are kept for the next question of the same identity. */
-const agents = new WeakMap<object, https.Agent>();
+/** Connections are kept for the next question of the same identity, until it has another certificate. */
+const agents = new WeakMap<object, { readonly agent: https.Agent; readonly certificate: string }>();
 
 function agentFor(trust: TlsIdentity): https.Agent {
   const known = agents.get(trust);
-  if (known) return known;
   const { certificate, key, authority } = trust;
+  if (known?.certificate === certificate) return known.agent;
   const agent = new https.Agent({
     keepAlive: true,
     maxSockets: 8,
@@ -52,7 +52,7 @@ function agentFor(trust: TlsIdentity): https.Agent {
     ca: authority,
     minVersion: "TLSv1.2",
   });
-  agents.set(trust, agent);
+  agents.set(trust, { agent, certificate });
   return agent;
 }
 
@@ -126,25 +126,29 @@ const QUESTION_TIMEOUT = 15_000;
 const HEAD_TIMEOUT = 5000;
 const STRANGERS = { fromOne: 16, fromAll: 64 };
 
+/** A server that runs. */
+export interface TlsServer {
+  readonly close: () => Promise<void>;
+  /** Shows the identity's certificate of now to whoever connects from now on. */
+  readonly renew: () => void;
+}
+
 /** Serves JSON over TLS to hosts of the cluster, and to strangers what each path allows. @throws the system's error */
-export async function serveTls({
-  host,
-  port,
-  identity,
-  guests,
-  answer,
-}: TlsService): Promise<() => Promise<void>> {
+export async function serveTls({ host, port, identity, guests, answer }: TlsService): Promise<TlsServer> {
   const crowd = new Crowd(STRANGERS);
   const authority = nameOf(new X509Certificate(identity.authority));
+  const shown = (): SecureContextOptions => ({
+    cert: `${identity.certificate}\n${identity.authority}`,
+    key: identity.key,
+    ca: guests === undefined ? identity.authority : [identity.authority, guests],
+    minVersion: "TLSv1.2",
+  });
   const server = https.createServer(
     {
-      cert: `${identity.certificate}\n${identity.authority}`,
-      key: identity.key,
-      ca: guests === undefined ? identity.authority : [identity.authority, guests],
+      ...shown(),
       requestCert: true,
       // Whoever joins has no certificate yet: each path says whom it answers.
       rejectUnauthorized: false,
-      minVersion: "TLSv1.2",
       handshakeTimeout: HEAD_TIMEOUT,
       requestTimeout: QUESTION_TIMEOUT,
       headersTimeout: HEAD_TIMEOUT,
@@ -161,10 +165,13 @@ export async function serveTls({
   });
   // A try of TLS that fails is nobody's business.
   server.on("error", () => {});
-  return async () => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
-    await closed;
+  return {
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      await closed;
+    },
+    renew: () => server.setSecureContext(shown()),
   };
 }
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { cannotMakeHosts } from "../lab/lab.ts";
 import { AGENT, ETCD, type Fault, PATRONI, POSTMASTER, REPLAY, SERVER, Stage } from "./scene.ts";
 
@@ -62,9 +62,17 @@ const faults: readonly Fault[] = [
   {
     name: "the primary's host lost, and back",
     passes:
-      "another host takes over when Patroni's lease of 20 s is over; 0 acknowledged rows lost, 0 reads stale; the host comes back as a replica",
+      "another host takes over when Patroni's lease of 20 s is over; 0 acknowledged rows lost, 0 reads stale; the host comes back as a replica, its diverged data kept aside",
     happens: ({ primary }) => primary.unplug(),
     ends: ({ lab }) => lab.heal(),
+    // What it wrote to the end, and nobody acknowledged, is kept.
+    afterwards: async ({ primary, other, several }) => {
+      const kept = await primary.do(["sh", "-c", "ls -d /srv/s/nodes/*/data.aside-rewound/*/PG_VERSION"]);
+      const newest = kept.split("\n").at(-1)?.replace("/PG_VERSION", "") ?? "";
+      expect(newest).not.toBe("");
+      expect(await several.do(other, "status")).toContain(`${primary.name} keeps old data aside`);
+      expect(await several.do(other, "status")).toContain(newest);
+    },
     most: 25_000,
   },
 ];

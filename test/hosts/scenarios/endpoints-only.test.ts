@@ -5,6 +5,7 @@ import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
 import { atEnd } from "../../support/scope.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { waitFor } from "../../support/wait.ts";
 import { DISK, type Host } from "../lab/host.ts";
 import { cannotMakeHosts, Lab } from "../lab/lab.ts";
 import { Traffic } from "../lab/traffic.ts";
@@ -45,6 +46,17 @@ describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
     await several.ready();
   }, 240_000);
 
+  /** Asks the first host something, by the certificate of "app". */
+  async function asks(target: string, body: string) {
+    const ha = `${DISK}/s/ha`;
+    return await app.run(
+      ["curl", "-sS", "--max-time", "5", "--cacert", `${ha}/ca.crt`]
+        .concat(["--cert", `${ha}/host.crt`, "--key", `${ha}/host.key`])
+        .concat(["-d", body, `https://${lab.host("h1").address}:${target}`]),
+      { timeout: 10_000 },
+    );
+  }
+
   test("writes and reads go on there when the primary's host is lost", async () => {
     await several.ready();
     const primary = await several.leader();
@@ -76,15 +88,6 @@ describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
   }, 240_000);
 
   test("it has no rights on the store, on Patroni, nor over the other hosts", async () => {
-    const first = lab.host("h1");
-    const ha = `${DISK}/s/ha`;
-    const asks = async (target: string, body: string) =>
-      await app.run(
-        ["curl", "-sS", "--max-time", "5", "--cacert", `${ha}/ca.crt`]
-          .concat(["--cert", `${ha}/host.crt`, "--key", `${ha}/host.key`])
-          .concat(["-d", body, `https://${first.address}:${target}`]),
-        { timeout: 10_000 },
-      );
     expect((await asks("2379/v3/kv/range", '{"key":"AA=="}')).exitCode).not.toBe(0);
     expect((await asks("8008/switchover", "{}")).exitCode).not.toBe(0);
     expect((await asks("5051/order", '{"order":"down"}')).stdout).toContain("not a host");
@@ -104,5 +107,16 @@ describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
         (await several.do(host, "status")).split("\n").filter((line) => /^(h\d|app) /.test(line)),
       ).toHaveLength(4);
     await several.do(app, "up");
+  }, 60_000);
+
+  test("once removed it is no longer answered, with the certificate that it still has", async () => {
+    await several.do(app, "down");
+    const first = lab.host("h1");
+    await waitFor(
+      "it to be taken out",
+      async () => (await several.run(first, "ha", "remove", "app", "--confirm", "app")).exitCode === 0,
+    );
+    expect((await asks("5051/view", '{"report":{}}')).stdout).toContain("not a host");
+    expect((await asks("5051/renew", '{"request":""}')).stdout).toContain("not a host");
   }, 60_000);
 });

@@ -37,6 +37,8 @@ export interface Fault {
   readonly name: string;
   /** What the promise is, for the table. */
   readonly passes: string;
+  /** Where clients are, if not on a host that keeps its parts. */
+  readonly clients?: "primary";
   readonly happens: (scene: Scene) => Promise<void> | void;
   /** Milliseconds that it lasts, where that is more than until writes go on. */
   readonly lasts?: number;
@@ -57,11 +59,14 @@ export class Stage {
     this.several = several;
   }
 
-  /** Makes three hosts of one that ran; the last is a witness where `witness`. Gone at the end of the present scope. */
-  static async of(options: { readonly witness?: boolean } = {}): Promise<Stage> {
+  /** Makes three hosts of one that ran; the last is a witness where `witness`. What is done `before` belongs to their disks. Gone at the end of the present scope. */
+  static async of(
+    options: { readonly witness?: boolean; readonly before?: (lab: Lab) => Promise<void> } = {},
+  ): Promise<Stage> {
     const begin = performance.now();
     const lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3"]);
     atEnd(async () => await lab.end());
+    await options.before?.(lab);
     const several = await SeveralHosts.start(lab, program(), options);
     figure(
       `Hosts: three empty hosts made highly available${options.witness === true ? ", one of them a witness" : ""}`,
@@ -81,9 +86,10 @@ export class Stage {
   }
 
   /** Lets a fault happen while clients write and read, and others write past the endpoints. */
-  async suffers({ name, passes, happens, lasts = LASTING, ends, afterwards, most }: Fault): Promise<void> {
+  async suffers({ name, passes, clients, happens, lasts = LASTING, ends, afterwards, most }: Fault) {
     const scene = await this.#scene();
-    const { several, other } = scene;
+    const { several } = scene;
+    const other = clients === "primary" ? scene.primary : scene.other;
     const [write, read] = [await several.endpoint(other, "write"), await several.endpoint(other, "read")];
     const traffic = await Traffic.start(write, read);
     const strays = await Strays.start(

@@ -1,0 +1,91 @@
+import { shellWord } from "../../shell-word.ts";
+
+export interface RewindInput {
+  readonly dataDir: string;
+  /** Where what is taken back is kept: a folder of the servers' user. */
+  readonly kept: string;
+  /** PostgreSQL's own pg_rewind. */
+  readonly program: string;
+}
+
+/** Where what an old primary had that the new one lacks is kept. */
+export function rewoundFolder(dataDir: string): string {
+  return `${dataDir}.aside-rewound`;
+}
+
+/** How far a rewind has come: while it is there, what it takes back is kept already. */
+const BEGUN = "begun";
+
+/** Whether a name in that folder is of data that is kept whole, and not of what was cut off. */
+export function isKept(name: string): boolean {
+  return name !== BEGUN && !name.endsWith(".part");
+}
+
+/**
+ * What Patroni runs in the place of pg_rewind, which changes the data where it lies: the data is copied aside first,
+ * sharing its blocks where the file system can. Where there is no room for that, its WAL is, which holds all that is
+ * taken back; where there is none for that either, nothing is rewound. Blocks of tablespaces, and of WAL on another disk,
+ * are copied with it, so that the copy is whole by itself.
+ */
+export function renderRewind({ dataDir, kept, program }: RewindInput): string {
+  return `#!/bin/sh
+# Made by odoo-pg: Patroni runs it in the place of pg_rewind.
+set -u
+data=${shellWord(dataDir)}
+kept=${shellWord(kept)}
+rewind=${shellWord(program)}
+begun="$kept/${BEGUN}"
+
+say() { echo "odoo-pg: $*" >&2; }
+
+shares() {
+  cp --reflink=always "$data/PG_VERSION" "$part/PG_VERSION" 2>/dev/null || { rm -f "$part/PG_VERSION"; false; }
+}
+
+has_room() {
+  needed=$(du -skL "$data" | cut -f1)
+  free=$(df -Pk "$kept" | awk 'NR == 2 { print $4 }')
+  [ $((needed + needed / 5)) -lt "$free" ]
+}
+
+copy_whole() {
+  cp -a --reflink=auto "$data/." "$part" || return 1
+  for link in "$part/pg_wal" "$part"/pg_tblspc/*; do
+    [ -L "$link" ] || continue
+    place=$(readlink -f "$link") || return 1
+    rm "$link" && mkdir -m 700 "$link" && cp -a --reflink=auto "$place/." "$link" || return 1
+  done
+}
+
+copy_wal() {
+  say "there is no room for a copy of $data: its WAL alone is kept"
+  mkdir -p -m 700 "$part/pg_wal" "$part/global" &&
+    cp -a "$data/pg_wal/." "$part/pg_wal" &&
+    cp -a "$data/global/pg_control" "$part/global/pg_control"
+}
+
+keep() {
+  rm -rf "$kept"/*.part
+  name=$(date -u +%Y%m%dT%H%M%SZ)
+  part="$kept/$name.part"
+  mkdir -m 700 "$part" || return 1
+  if shares || has_room; then copy=copy_whole; else copy=copy_wal; fi
+  "$copy" || { rm -rf "$part"; return 1; }
+  sync -f "$part"
+  mv "$part" "$kept/$name" && echo "$name" > "$begun" && say "what is taken back is kept in $kept/$name"
+}
+
+case "\${1-}" in
+  --help | --version) exec "$rewind" "$@" ;;
+esac
+# One that was cut off goes on: the data is no longer what it was.
+if [ ! -e "$begun" ] && ! keep; then
+  say "$data cannot be kept aside, so it is not rewound: make room, or odoo-pg reseed"
+  exit 1
+fi
+"$rewind" "$@"
+status=$?
+[ "$status" -ne 0 ] || rm -f "$begun"
+exit "$status"
+`;
+}

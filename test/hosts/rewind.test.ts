@@ -1,0 +1,105 @@
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { isKept, renderRewind, rewoundFolder } from "../../src/hosts/render/rewind.ts";
+import { atEnd } from "../support/scope.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { DISK, type Host } from "./lab/host.ts";
+import { cannotMakeHosts, Lab } from "./lab/lab.ts";
+
+const reason = cannotMakeHosts();
+if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+
+/** Stands for pg_rewind: it changes a file of the data, or fails before that as often as it is told. */
+const STAND_IN = `#!/bin/sh
+[ "$1" = --help ] && exit 0
+echo half > ${DISK}/small/data/base
+[ -e ${DISK}/fails ] && exit 3
+echo rewound > ${DISK}/small/data/base
+`;
+
+describe.skipIf(reason !== undefined)("before an old primary is rewound", () => {
+  let host: Host;
+  const data = `${DISK}/small/data`;
+  const kept = rewoundFolder(data);
+
+  beforeEach(async () => {
+    const lab = await Lab.make(temporaryFolder(), ["h1"]);
+    atEnd(async () => await lab.end());
+    host = lab.host("h1");
+    const program = `${DISK}/rewind`;
+    const files = { rewind: STAND_IN, keeper: renderRewind({ dataDir: data, kept, program }) };
+    for (const [name, text] of Object.entries(files)) {
+      writeFileSync(join(host.folder, name), text);
+      chmodSync(join(host.folder, name), 0o755);
+    }
+    mkdirSync(join(host.folder, "small"));
+  });
+
+  /** Its data lies on a disk of its own, of so many megabytes. */
+  async function disk(megabytes: number): Promise<void> {
+    const make = [
+      `mount -t tmpfs -o size=${megabytes}m tmpfs ${DISK}/small`,
+      `mkdir -p ${data}/pg_wal ${data}/global ${data}/pg_tblspc ${kept} ${DISK}/place`,
+      `cd ${data} && echo 15 > PG_VERSION && echo diverged > base && echo record > pg_wal/0001`,
+      `echo control > global/pg_control && head -c 4M /dev/zero > large`,
+      `echo far > ${DISK}/place/rows && ln -s ${DISK}/place pg_tblspc/16400`,
+    ];
+    await host.do(["sh", "-c", make.join(" && ")]);
+  }
+
+  const rewind = async (argument = "-D") => await host.run([`${DISK}/keeper`, argument, data]);
+  const read = async (file: string): Promise<string> => await host.do(["cat", file]);
+  const copies = async (): Promise<string[]> =>
+    (await host.do(["ls", kept])).split("\n").filter((name) => name !== "" && isKept(name));
+
+  test("its data is kept aside as it was, with what lies elsewhere", async () => {
+    await disk(32);
+    expect((await rewind()).exitCode).toBe(0);
+    expect(await read(`${data}/base`)).toBe("rewound");
+    const [copy = ""] = await copies();
+    expect(await read(`${kept}/${copy}/base`)).toBe("diverged");
+    expect(await read(`${kept}/${copy}/pg_tblspc/16400/rows`)).toBe("far");
+    expect(await host.run(["test", "-L", `${kept}/${copy}/pg_tblspc/16400`])).toMatchObject({ exitCode: 1 });
+  });
+
+  test("a rewind that was cut off goes on, and what is half rewound is not taken for what was there", async () => {
+    await disk(32);
+    writeFileSync(join(host.folder, "fails"), "");
+    expect((await rewind()).exitCode).toBe(3);
+    await host.do(["rm", `${DISK}/fails`]);
+    expect((await rewind()).exitCode).toBe(0);
+    expect(await copies()).toHaveLength(1);
+    expect(await read(`${kept}/${(await copies())[0] ?? ""}/base`)).toBe("diverged");
+    // The next time is another one.
+    await host.do(["sleep", "1.1"]);
+    expect((await rewind()).exitCode).toBe(0);
+    expect(await copies()).toHaveLength(2);
+  });
+
+  test("where there is no room for all of it, the WAL is kept, which holds what is taken back", async () => {
+    await disk(7);
+    const ran = await rewind();
+    expect(ran).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("WAL alone") });
+    expect(await read(`${data}/base`)).toBe("rewound");
+    const [copy = ""] = await copies();
+    expect(await read(`${kept}/${copy}/pg_wal/0001`)).toBe("record");
+    expect((await host.do(["ls", `${kept}/${copy}`])).split("\n").toSorted()).toEqual(["global", "pg_wal"]);
+  });
+
+  test("where there is no room for that either nothing is rewound, and nothing half is left", async () => {
+    await disk(7);
+    await host.do(["sh", "-c", `head -c 2M /dev/zero > ${data}/pg_wal/0002`]);
+    const ran = await rewind();
+    expect(ran.exitCode).not.toBe(0);
+    expect(ran.stderr).toContain("odoo-pg reseed");
+    expect(await read(`${data}/base`)).toBe("diverged");
+    expect(await host.do(["ls", kept])).toBe("");
+  });
+
+  test("Patroni's question whether there is a pg_rewind keeps nothing", async () => {
+    await disk(32);
+    expect((await rewind("--help")).exitCode).toBe(0);
+    expect(await copies()).toEqual([]);
+  });
+});
