@@ -25,22 +25,15 @@ export async function installPrograms(missing) {
       `mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > ${clusterConfiguration}`,
     ]);
   }
-  if (missing.includes("prometheus") && existsSync("/run/systemd/system")) {
-    // Debian's package would start a server of its own on port 9090, now and at every start of the machine.
-    await runPhase(
-      "Masking prometheus.service: only its programs are used. Undo: systemctl unmask prometheus",
-      [...asRoot, "systemctl", "mask", "prometheus.service"],
-    );
-  }
-  if (missing.includes("pgbouncer") && existsSync("/run/systemd/system")) {
-    // Debian's package would start one of its own on port 6432.
-    await runPhase("Masking pgbouncer.service: only its program is used. Undo: systemctl unmask pgbouncer", [
+  // Debian's packages would start services of their own, now and at every start of the machine.
+  const services = existsSync("/run/systemd/system") ? servicesOf(missing) : [];
+  for (const service of services)
+    await runPhase(`Masking ${service}: only its program is used. Undo: systemctl unmask ${service}`, [
       ...asRoot,
       "systemctl",
       "mask",
-      "pgbouncer.service",
+      service,
     ]);
-  }
   const byHand = installAdvice(missing);
   const apt = [
     ...asRoot,
@@ -65,6 +58,16 @@ export async function installPrograms(missing) {
       69,
     );
   }
+}
+
+/** @param {readonly string[]} missing */
+function servicesOf(missing) {
+  const services = {
+    prometheus: "prometheus.service",
+    pgbouncer: "pgbouncer.service",
+    "collectd-core": "collectd.service",
+  };
+  return Object.entries(services).flatMap(([name, service]) => (missing.includes(name) ? [service] : []));
 }
 
 /** What to put before a command so that it runs as root, or undefined when that is not allowed without a password. */

@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import { beforeAll, describe, expect, test } from "vitest";
 import { METRICS } from "../../src/metrics/registry.ts";
@@ -9,6 +10,7 @@ import { connect } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitFor } from "../support/wait.ts";
 import { promtool } from "./prometheus.ts";
 
 const folder = fileURLToPath(new URL("../../monitoring", import.meta.url));
@@ -71,6 +73,9 @@ test("every expression of the dashboard is one that Prometheus understands", asy
   });
 });
 
+/** Debian's; elsewhere it is not looked for. */
+const collectd = ["/usr/sbin/collectd"].find(existsSync);
+
 describe("the sample for collectd", () => {
   let node: ThrowawayNode;
   const sample = read("collectd.conf");
@@ -108,4 +113,56 @@ describe("the sample for collectd", () => {
     );
     for (const column of columns) expect(Object.keys(rows[0] ?? {})).toContain(column);
   });
+
+  test.skipIf(collectd === undefined)(
+    "is taken by collectd itself, which delivers every query's values",
+    async () => {
+      const port = String(node.node.port);
+      const place = realpathSync(temporaryFolder());
+      const passfile = join(place, "pgpass");
+      writeFileSync(passfile, `127.0.0.1:*:*:collectd:${node.passwords.collectd}\n`, { mode: 0o600 });
+      const file = join(place, "collectd.conf");
+      writeFileSync(
+        file,
+        [
+          'Hostname "db1"',
+          "Interval 1",
+          `PIDFile "${place}/pid"`,
+          `BaseDir "${place}"`,
+          "LoadPlugin csv",
+          `<Plugin csv>\n  DataDir "${place}/csv"\n</Plugin>`,
+          sample.replaceAll(/Port "\d+"/g, `Port "${port}"`),
+        ].join("\n"),
+      );
+      const child = execa(collectd ?? "", ["-f", "-C", file], {
+        env: { PGPASSFILE: passfile },
+        reject: false,
+        all: true,
+        forceKillAfterDelay: 10_000,
+      });
+      atEnd(async () => {
+        child.kill("SIGTERM");
+        await child;
+      });
+      const told = (): readonly string[] =>
+        ["pg1", "pg2"].flatMap((instance) => {
+          const folder = join(place, "csv/db1", `postgresql-${instance}`);
+          return existsSync(folder) ? readdirSync(folder).map((name) => `${instance} ${name}`) : [];
+        });
+      const instances = [
+        "is_replica",
+        "replication_lag",
+        "slot_kept-pg9",
+        "pg_numbackends-",
+        "commit-postgres",
+      ];
+      await waitFor(
+        "collectd to write what each query gives",
+        () => instances.every((name) => told().some((one) => one.includes(name))) || child.exitCode !== null,
+        { timeout: 60_000 },
+      );
+      expect(told().join("\n")).toContain("pg2 ");
+      for (const name of instances) expect(told().join("\n")).toContain(name);
+    },
+  );
 });
