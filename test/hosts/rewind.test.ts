@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { isKept, renderRewind, rewoundFolder } from "../../src/hosts/render/rewind.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitFor } from "../support/wait.ts";
 import { DISK, type Host } from "./lab/host.ts";
 import { cannotMakeHosts, Lab } from "./lab/lab.ts";
 
@@ -87,14 +88,28 @@ describe.skipIf(reason !== undefined)("before an old primary is rewound", () => 
     expect((await host.do(["ls", `${kept}/${copy}`])).split("\n").toSorted()).toEqual(["global", "pg_wal"]);
   });
 
-  test("where there is no room for that either nothing is rewound, and nothing half is left", async () => {
+  test("where there is no room for that either nothing is rewound, and nothing half is left, until there is", async () => {
     await disk(7);
     await host.do(["sh", "-c", `head -c 2M /dev/zero > ${data}/pg_wal/0002`]);
-    const ran = await rewind();
-    expect(ran.exitCode).not.toBe(0);
-    expect(ran.stderr).toContain("odoo-pg reseed");
+    const rewinding = rewind();
+    await waitFor("it to wait", async () => (await host.do(["ls", kept])).includes("waits"));
     expect(await read(`${data}/base`)).toBe("diverged");
-    expect(await host.do(["ls", kept])).toBe("");
+    expect((await host.do(["ls", kept])).split("\n").toSorted()).toEqual(["lock", "waits"]);
+    await host.do(["rm", `${data}/large`]);
+    expect((await rewinding).exitCode).toBe(0);
+    expect(await read(`${data}/base`)).toBe("rewound");
+    expect(await copies()).toHaveLength(1);
+  });
+
+  test("one whose Patroni is gone meanwhile changes nothing any more", async () => {
+    await disk(7);
+    await host.do(["sh", "-c", `head -c 2M /dev/zero > ${data}/pg_wal/0002`]);
+    host.start("patroni", ["sh", "-c", `${DISK}/keeper -D ${data}; true`]);
+    await waitFor("it to wait", async () => (await host.do(["ls", kept])).includes("waits"));
+    host.signal(/^sh -c .*keeper/, "SIGKILL");
+    await host.do(["rm", `${data}/large`]);
+    await host.gone(/keeper/);
+    expect(await read(`${data}/base`)).toBe("diverged");
   });
 
   test("Patroni's question whether there is a pg_rewind keeps nothing", async () => {

@@ -228,11 +228,12 @@ async function untilWaiting(parts: ConfigureParts, settings: readonly string[]):
 
 /**
  * Replicas first, the primary last, after another has taken over. A replica does not take a lower value than its primary
- * runs with: what waits still is done the other way round, with the primary where it is.
+ * runs with: what waits still is done the other way round, with the primary where it is; and once more, as one that was
+ * restarted before it had replayed what its primary runs with now has kept its value.
  */
 async function restartWaiting(parts: ConfigureParts): Promise<string> {
   const told: string[] = [];
-  for (const primary of ["last", "in place"] as const) {
+  for (const primary of ["last", "in place", "in place"] as const) {
     const waiting = hostsWaiting(parts).filter((name) => parts.others.answers(name));
     if (!waiting.length) break;
     told.push(await parts.restart(waiting, primary));

@@ -10,7 +10,7 @@ import type { Host } from "../documents/record.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig } from "../render/own-files.ts";
 import { databasesOf } from "../documents/host-config.ts";
-import { isKept, rewoundFolder } from "../render/rewind.ts";
+import { isKept, rewoundFolder, WAITS } from "../render/rewind.ts";
 import { copySource } from "../render/server.ts";
 import { notReady, type OneHost, type Outcome } from "./host.ts";
 import type { OwnNode } from "./own-node.ts";
@@ -53,6 +53,13 @@ export class HostData {
     const aside = `${path.basename(dataDir)}.aside-`;
     const replaced = await below(path.dirname(dataDir), (name) => name.startsWith(aside));
     return [...replaced.filter((place) => place !== rewound), ...(await below(rewound, isKept))];
+  }
+
+  /** Whether its server is down because there is no room to keep what a rewind takes back. */
+  async waitsForRoom(): Promise<boolean> {
+    if (!this.#host.installation || factsOf(this.#servers.of(this.#store.record.name))) return false;
+    const rewound = rewoundFolder(this.#node.files.dataDir);
+    return (await inFolder(rewound, (held) => held.names().includes(WAITS))) === true;
   }
 
   /** Copies the primary where this host has no data yet. */

@@ -16,16 +16,20 @@ export function rewoundFolder(dataDir: string): string {
 /** How far a rewind has come: while it is there, what it takes back is kept already. */
 const BEGUN = "begun";
 
+/** It is there while a rewind waits for room. */
+export const WAITS = "waits";
+
 /** Whether a name in that folder is of data that is kept whole, and not of what was cut off. */
 export function isKept(name: string): boolean {
-  return name !== BEGUN && !name.endsWith(".part");
+  return /^\d{8}T\d{6}Z$/.test(name);
 }
 
 /**
  * What Patroni runs in the place of pg_rewind, which changes the data where it lies: the data is copied aside first,
  * sharing its blocks where the file system can. Where there is no room for that, its WAL is, which holds all that is
- * taken back; where there is none for that either, nothing is rewound. Blocks of tablespaces, and of WAL on another disk,
- * are copied with it, so that the copy is whole by itself.
+ * taken back; where there is none for that either, it waits for room, as a Patroni that was told of a failure does not
+ * try again. Blocks of tablespaces, and of WAL on another disk, are copied with it, so that the copy is whole by itself.
+ * One whose Patroni is gone changes nothing any more, and of two at a time the second waits.
  */
 export function renderRewind({ dataDir, kept, program }: RewindInput): string {
   return `#!/bin/sh
@@ -35,6 +39,7 @@ data=${shellWord(dataDir)}
 kept=${shellWord(kept)}
 rewind=${shellWord(program)}
 begun="$kept/${BEGUN}"
+waits="$kept/${WAITS}"
 
 say() { echo "odoo-pg: $*" >&2; }
 
@@ -78,14 +83,19 @@ keep() {
 case "\${1-}" in
   --help | --version) exec "$rewind" "$@" ;;
 esac
+exec 9>"$kept/lock" && flock 9 || exit 1
+rm -f "$waits"
 # One that was cut off goes on: the data is no longer what it was.
-if [ ! -e "$begun" ] && ! keep; then
-  say "$data cannot be kept aside, so it is not rewound: make room, or odoo-pg reseed"
-  exit 1
-fi
+until [ -e "$begun" ] || keep; do
+  : 2>/dev/null >"$waits"
+  sleep 5
+  kill -0 "$PPID" 2>/dev/null || exit 1
+done
+kill -0 "$PPID" 2>/dev/null || exit 1
 "$rewind" "$@"
 status=$?
 [ "$status" -ne 0 ] || rm -f "$begun"
+rm -f "$waits"
 exit "$status"
 `;
 }
