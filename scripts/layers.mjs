@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Files beside the folders that everything may import: errors, how progress is told, how names are shown. */
+/** Files beside the folders that everything may import: errors, how progress is told, how names and messages are shown. */
 const GROUND = [
   "errors.ts",
   "progress.ts",
@@ -13,6 +13,7 @@ const GROUND = [
   "next-step.ts",
   "next-step-schema.ts",
   "shell-word.ts",
+  "wrap.ts",
 ];
 
 /** What the long-running processes stand on. */

@@ -1,5 +1,6 @@
 import type { Mail } from "../system/network/smtp.ts";
 import { oneLine } from "../printable.ts";
+import { briefly, wrapAll } from "../wrap.ts";
 import type { AlarmMessage } from "./message.ts";
 
 /** What each kind of receiver is given. Pure. */
@@ -12,6 +13,9 @@ export function headline({ cluster, event, severity, rule, subject }: AlarmMessa
   return `[${cluster}] ${weight}${EVENTS[event]}: ${rule}${subject === null ? "" : ` (${subject})`}`;
 }
 
+/** Characters of a line of a mail. Source: RFC 5322, 2.1.1, which advises 78. */
+const WIDTH = 78;
+
 /** The headline, what is so, what to do, and how many other alarms are on. */
 export function plainText(message: AlarmMessage): string {
   const { text, next, host, at, since, on } = message;
@@ -22,8 +26,8 @@ export function plainText(message: AlarmMessage): string {
   return [
     headline(message),
     "",
-    // What a server or a restore has to say may be pages long; status shows all of it.
-    oneLine(text),
+    // What a server or a restore has to say may be pages long.
+    ...briefly(wrapAll(oneLine(text), WIDTH), WIDTH, "whole: odoo-pg status --full"),
     ...(next === null ? [] : [`Next: ${next}`]),
     "",
     `On host ${host}, at ${at}${message.event === "begins" ? `, since ${since}` : ""}.`,

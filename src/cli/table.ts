@@ -1,6 +1,6 @@
 import { printableLine } from "../printable.ts";
 import type { Output } from "../system/terminal.ts";
-import { wrap } from "./wrap.ts";
+import { wrap } from "../wrap.ts";
 
 /** Rows in columns that are as wide as their widest cell; nothing behind the last. On a terminal no line is longer than it. */
 export function showTable(

@@ -6,7 +6,7 @@ import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
 import type { Verdict, Warning } from "../../model/warnings.ts";
 import { printNext } from "../../next-step.ts";
 import { oneLine, printableLine } from "../../printable.ts";
-import { wrap } from "../wrap.ts";
+import { briefly, wrap, wrapAll } from "../../wrap.ts";
 
 export interface SheetStyle {
   readonly colours: boolean;
@@ -271,38 +271,13 @@ function warningLines(
   colour: (verdict: Verdict, text: string) => string,
 ): string[] {
   // The lines of a server's own words stay lines.
-  // The lines of a server's own words stay lines.
   const lines = message.split("\n").flatMap((text) => wrapAll(clean(text), style.width - 2));
-  const [first = "", ...more] = style.whole ? lines : briefly(lines, style.width - 2);
+  const [first = "", ...more] = style.whole ? lines : briefly(lines, style.width - 2, "whole: --full");
   return [
     `${colour(severity, MARKS[severity])} ${first}`,
     ...more.map((text) => `  ${text}`),
     `  Next: ${clean(printNext(next_step, style.called))}`,
   ];
-}
-
-/** Lines that a message takes at most; all of it is shown by `status --full`. */
-const MESSAGE_LINES = 3;
-
-/** The beginning of a message: what is wrong stands in its first words. */
-function briefly(lines: readonly string[], width: number): readonly string[] {
-  if (lines.length <= MESSAGE_LINES) return lines;
-  const kept = lines.slice(0, MESSAGE_LINES);
-  const last = kept[MESSAGE_LINES - 1] ?? "";
-  const room = width - MORE.length;
-  kept[MESSAGE_LINES - 1] = `${last.slice(0, room).trimEnd()}${MORE}`;
-  return kept;
-}
-
-const MORE = " … (whole: --full)";
-
-/** As `wrap`, with words that are longer than a line broken too. */
-function wrapAll(text: string, width: number): string[] {
-  return wrap(text, width, "").flatMap((line) => {
-    const parts: string[] = [];
-    for (let at = 0; at < line.length; at += width) parts.push(line.slice(at, at + width));
-    return parts.length ? parts : [line];
-  });
 }
 
 /** A line of a server's words, which may hold anything. */

@@ -5,7 +5,7 @@ import type { DoctorDocument } from "../../advice/doctor/document.ts";
 import type { TroubleSeverity } from "../../model/troubles/trouble.ts";
 import type { Figures, Finding } from "../../advice/doctor/findings.ts";
 import { clean, type SheetStyle } from "../cluster/sheet.ts";
-import { wrap } from "../wrap.ts";
+import { briefly, wrap, wrapAll } from "../../wrap.ts";
 
 const NARROWEST = 60;
 const WIDEST = 100;
@@ -19,12 +19,16 @@ export function doctorSheet(document: DoctorDocument, style: SheetStyle): string
   const { cluster, findings, not_looked_at: gaps } = document;
 
   const findingLines = ({ code, severity, message, evidence, next_step }: Finding): string[] => {
-    const [first = "", ...more] = wrap(clean(message), width - 2, "");
+    const [first = "", ...more] = briefly(wrapAll(clean(message), width - 2), width - 2, "whole: --json");
     const figures = figuresText(evidence);
     return [
       `${paint[severity](MARKS[severity])} ${first}`,
       ...more.map((text) => `  ${text}`),
-      ...wrap(`  ${code}${figures === "" ? "" : `: ${clean(figures)}`}`, width, "  ").map(dim),
+      ...briefly(
+        wrap(`  ${code}${figures === "" ? "" : `: ${clean(figures)}`}`, width, "  "),
+        width,
+        "whole: --json",
+      ).map(dim),
       `  Next: ${clean(printNext(next_step, style.called))}`,
     ];
   };
@@ -37,7 +41,9 @@ export function doctorSheet(document: DoctorDocument, style: SheetStyle): string
     ...findings.flatMap(findingLines),
     ...(gaps.length ? [dim("Not looked at:")] : []),
     ...gaps.flatMap(({ what, why }) => wrap(`  ${clean(what)}: ${clean(why)}`, width, "    ").map(dim)),
-    `${colour(mark)} ${summary(document)}`,
+    ...wrap(`${mark} ${summary(document)}`, width, "  ").map((line, index) =>
+      index === 0 ? line.replace(mark, colour(mark)) : line,
+    ),
   ].join("\n");
 }
 
