@@ -336,6 +336,11 @@ async function sizes(program: string, bench: Bench) {
   await sql("postgres", "DROP DATABASE bench");
   await odooPg("backup", "create", "one");
 
+  const listed = await odooPg("backup", "list", "--database", "one", "--json");
+  const id = /"id": "([^"]+)"/.exec(listed)?.[1] ?? "";
+  const logical = await timed(async () => void (await odooPg("restore", id, "--as", "from_backup")));
+  await sql("postgres", "DROP DATABASE from_backup");
+
   const [ours, theirs]: [number[], number[]] = [[], []];
   for (let time = 0; time < BASES; time += 1) {
     ours.push(await timed(async () => await base(program, bench)));
@@ -349,10 +354,6 @@ async function sizes(program: string, bench: Bench) {
     rmSync(target, { recursive: true });
   }
 
-  const listed = await odooPg("backup", "list", "--database", "one", "--json");
-  const id = /"id": "([^"]+)"/.exec(listed)?.[1] ?? "";
-  const logical = await timed(async () => void (await odooPg("restore", id, "--as", "from_backup")));
-  await sql("postgres", "DROP DATABASE from_backup");
   const [early, late] = [await secondOf(bench), await secondOf(bench)];
   let [moment, first] = [0, 0];
   const { peak: partial } = await peakOf(`${folder}/s/archive/moments`, async () => {

@@ -6,7 +6,7 @@ import { removeLeftMoments } from "../archive/moment.ts";
 import { readArchiveStatus, readArchiving, writeArchiving } from "../archive/record.ts";
 import { archiveCommand } from "../archive/render.ts";
 import { pgbackrestOf, writeConfigurations } from "../archive/setup.ts";
-import { isArchivingFailing, isQueueFull, segmentsWaiting } from "../cluster/window.ts";
+import { isArchivingFailing, isQueueFull } from "../cluster/window.ts";
 import { nextTime, parseSchedule } from "../config/cron.ts";
 import type { Archiving } from "../model/archive-status.ts";
 import { factsOf } from "../model/observation.ts";
@@ -16,6 +16,7 @@ import type { Progress } from "../progress.ts";
 import { applyConfiguration } from "../services/configure.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { deviceOf, diskSpace } from "../system/files/files.ts";
+import { inFolder } from "../system/files/folder.ts";
 import type { Install } from "../system/install.ts";
 import { processors } from "../system/machine.ts";
 import { startDetached } from "../system/process/process.ts";
@@ -158,7 +159,7 @@ export class ArchiveKeeper {
     const primary = ownPrimary(runtime);
     const facts = factsOf(primary?.observation);
     if (!primary || !facts || facts.in_recovery) return;
-    const segments = segmentsWaiting(facts);
+    const segments = await segmentsReady(primary.files.dataDir);
     const before = this.#seen;
     this.#seen = {
       node: primary.node.name,
@@ -244,6 +245,16 @@ export class ArchiveKeeper {
       throw error;
     }
   }
+}
+
+/**
+ * Segments that wait to be archived, by the server's own notes: what its statistics say of the last one is of no use after
+ * a promotion, nor before the first.
+ */
+async function segmentsReady(dataDir: string): Promise<number> {
+  const notes = path.join(dataDir, "pg_wal", "archive_status");
+  const names = await inFolder(notes, (folder) => folder.names());
+  return names?.filter((name) => /^[0-9A-F]{24}\.ready$/.test(name)).length ?? 0;
 }
 
 /** Which base backup is due: a full one where none is whole up to now, else as scheduled. */

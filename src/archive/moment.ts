@@ -35,8 +35,8 @@ export interface MomentWish extends Omit<Recovering, "place"> {
   readonly bases: readonly BaseBackup[];
   /** On which it may lie, the likeliest first. */
   readonly timelines: readonly number[];
-  /** The only database that is wanted. */
-  readonly database: string | undefined;
+  /** The only database that is wanted, with its bytes as it is now: 0 where there is none of its name any more. */
+  readonly database: { readonly name: string; readonly bytes: number } | undefined;
   readonly processors: number;
   readonly progress: Progress;
 }
@@ -116,7 +116,7 @@ async function fromAnyBase<T>(
   const { place } = wish.repository;
   const attempts = wish.bases.flatMap((base) =>
     wish.timelines.flatMap((timeline) => [
-      ...(wish.database === undefined ? [] : [{ base, timeline, only: wish.database }]),
+      ...(wish.database === undefined ? [] : [{ base, timeline, only: wish.database.name }]),
       { base, timeline, only: undefined },
     ]),
   );
@@ -194,7 +194,7 @@ async function fromBase<T>(
 
 /** Writes over the files of the moment before where there are some, and else, or where that fails, all anew. */
 async function writeOver(
-  { repository: { place }, owner }: MomentWish,
+  { repository: { place }, owner, database }: MomentWish,
   { base, only, over }: Omit<Attempt, "timeline">,
   write: (name: string, isOver: boolean) => Promise<boolean>,
 ): Promise<{ readonly folder: string; readonly written: boolean }> {
@@ -203,7 +203,7 @@ async function writeOver(
     if (written !== undefined) return { folder: over, written };
     await clearMoments(place);
   }
-  if (only === undefined) await requireRoom(place.moments, base);
+  await requireRoom(place.moments, only === undefined ? base.database_bytes : (database?.bytes ?? 0));
   const folder = String(now());
   for (const name of ["", "data", "tablespaces", "locks"])
     await makeFolder(path.join(place.moments, folder, name), 0o700, owner);

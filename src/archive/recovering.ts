@@ -1,7 +1,6 @@
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
-import type { BaseBackup } from "../model/archive-status.ts";
 import { showBytes } from "../model/quantities.ts";
 import { odooPg } from "../next-step.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
@@ -35,14 +34,15 @@ export interface Recovering {
 export type Missed = "not_reached" | "needs_all";
 
 /**
- * Looks whether a base backup has room, with all of its databases.
+ * Looks whether what is recovered has room.
+ * @param needed bytes
  * @throws OdooPgError disk_full, with what is needed, before anything is written
  */
-export async function requireRoom(folder: string, { database_bytes: needed }: BaseBackup): Promise<void> {
+export async function requireRoom(folder: string, needed: number): Promise<void> {
   const { freeBytes } = await diskSpace(folder);
   if (freeBytes >= needed) return;
   throw new OdooPgError("disk_full", {
-    message: `The cluster takes ${showBytes(needed)} in ${folder}, and that disk has ${showBytes(freeBytes)} left.`,
+    message: `What is recovered takes ${showBytes(needed)} in ${folder}, and that disk has ${showBytes(freeBytes)} left.`,
     safe: "Nothing was changed.",
     next: "Make room there, then run the same command again.",
   });

@@ -127,7 +127,7 @@ async function attempt<T>(
   const { place, pgbackrest } = repository;
   const made = inTheMaking(dataDir);
   await clear(dataDir);
-  await requireRoom(path.dirname(dataDir), base);
+  await requireRoom(path.dirname(dataDir), base.database_bytes);
   for (const folder of [made, tablespacesOf(dataDir)]) await makeFolder(folder, 0o700, owner);
   progress.step(null, `write base backup ${base.label}`);
   await writeBase(pgbackrest, [

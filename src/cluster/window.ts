@@ -106,8 +106,9 @@ function iso(at: number): string {
 /** Segments that a primary has finished and not archived yet; 0 where that cannot be told. */
 export function segmentsWaiting(facts: ServerFacts | undefined): number {
   const { archiver, current_lsn, wal_segment_bytes, timeline } = facts ?? {};
-  const name = archiver?.last_archived_wal;
-  if (!name || !/^[0-9A-F]{24}$/.test(name) || !current_lsn || !wal_segment_bytes) return 0;
+  // The note that a base backup leaves is named for its first segment, and archived after that.
+  const [name] = /^[0-9A-F]{24}(?=$|\.[0-9A-F]{8}\.backup$)/.exec(archiver?.last_archived_wal ?? "") ?? [];
+  if (!name || !current_lsn || !wal_segment_bytes) return 0;
   if (Number.parseInt(name.slice(0, 8), 16) !== timeline) return 0;
   const perFile = 0x1_0000_0000 / wal_segment_bytes;
   const archived = Number.parseInt(name.slice(8, 16), 16) * perFile + Number.parseInt(name.slice(16), 16);

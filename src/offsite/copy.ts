@@ -3,21 +3,24 @@ import { archivePlaceOf } from "../archive/place.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import type { CopyStatus } from "../model/copy-status.ts";
-import { odooPg } from "../next-step.ts";
-import { oneLine } from "../printable.ts";
+import { command, odooPg } from "../next-step.ts";
+import { oneLine, printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { changeCopyStatus, readCopyStatus } from "../store/copy-status.ts";
 import { whileCopying } from "../store/copying.ts";
 import { monotonic, now } from "../system/clock.ts";
-import { kindOf } from "../system/files/files.ts";
+import { kindOf, type Owner } from "../system/files/files.ts";
 import { describe } from "./description.ts";
 import {
   copyFolders,
+  dropCopy,
   ensureRepository,
+  listFolder,
   openRestic,
   tidyRepository,
+  type CopiedNode,
   type Elsewhere,
   type Restic,
   type ResticOptions,
@@ -40,6 +43,11 @@ const TIDY_EVERY = 86_400_000;
 /** Times that a copy is begun where something vanishes meanwhile, as a file in the making does. */
 const ATTEMPTS = 3;
 
+export interface CopyOptions extends ResticOptions {
+  /** To whom the repository of any second belongs; undefined where everything is one user's. */
+  readonly serverOwner: Owner | undefined;
+}
+
 /**
  * Copies elsewhere what is new since the last time, and notes what came of it.
  * @throws OdooPgError locked while the same copy is being made, or why there is none
@@ -48,7 +56,7 @@ export async function copyElsewhere(
   config: Config,
   layout: Layout,
   elsewhere: Elsewhere,
-  options: ResticOptions,
+  options: CopyOptions,
   progress: Progress,
 ): Promise<CopyStatus> {
   const { name } = elsewhere;
@@ -61,7 +69,7 @@ export async function copyElsewhere(
       // Where copies have been made, one that is not there is an error, not a new beginning.
       if (before.copied_at === null) await ensureRepository(restic);
       progress.step(null, `copy to ${name}`);
-      const made = await copyAll(config, layout, name, restic);
+      const made = await copyAll(config, layout, name, restic, options.serverOwner);
       const status = await changeCopyStatus(layout, name, {
         copied_at: made.at,
         snapshot: made.snapshot,
@@ -82,9 +90,11 @@ async function copyAll(
   layout: Layout,
   name: string,
   restic: Restic,
+  serverOwner: Owner | undefined,
 ): Promise<{ at: string; snapshot: string; addedBytes: number }> {
+  const { repository } = archivePlaceOf(config, layout);
   const folders = [backupPlaceOf(config).dir];
-  if (config.backup.any_second.enabled) folders.push(archivePlaceOf(config, layout).repository);
+  if (config.backup.any_second.enabled) folders.push(repository);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const at = iso();
     const description = await describe(config, layout, name);
@@ -94,13 +104,42 @@ async function copyAll(
       cluster: config.cluster,
       excludes: IN_THE_MAKING.map((pattern) => pattern),
     });
-    if (made) return { at, ...made };
+    if (!made) continue;
+    if (serverOwner && present.includes(repository))
+      await requireTheirs(restic, made.snapshot, repository, serverOwner);
+    return { at, ...made };
   }
   throw new OdooPgError("command_failed", {
     message: `${path.basename(restic.program)} could not read all of what is to be copied, ${ATTEMPTS} times.`,
     safe: "Earlier copies are untouched.",
     next: odooPg("backup", "copy", "--to", name),
   });
+}
+
+/**
+ * Restic reads by name with all of our rights, and the repository of any second is the servers' user's, who could put
+ * something else in the place of a folder while it is read. Whose it was that was read, restic has noted: a copy with
+ * files of others is not kept. @throws OdooPgError command_failed
+ */
+async function requireTheirs(
+  restic: Restic,
+  snapshot: string,
+  repository: string,
+  { uid, name = String(uid) }: Owner,
+): Promise<void> {
+  const foreign = firstForeign(await listFolder(restic, snapshot, repository), uid);
+  if (!foreign) return;
+  await dropCopy(restic, snapshot);
+  throw new OdooPgError("command_failed", {
+    message: `${printableLine(foreign.path)} is not a file of ${name} alone: the copy was not kept.`,
+    safe: "Earlier copies are untouched.",
+    next: command("ls", "-l", path.dirname(foreign.path)),
+  });
+}
+
+/** The first that is not a file, a folder or a link of a user. */
+export function firstForeign(nodes: readonly CopiedNode[], uid: number): CopiedNode | undefined {
+  return nodes.find((node) => node.uid !== uid || !["dir", "file", "symlink"].includes(node.type));
 }
 
 async function tidyIfDue(

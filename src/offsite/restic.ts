@@ -199,6 +199,35 @@ export async function copyFolders(
   throw new OdooPgError("command_failed", { message: `${restic.program} backup does not say what it made.` });
 }
 
+const nodeSchema = z.object({
+  path: z.string(),
+  type: z.string(),
+  uid: z.number(),
+});
+/** A file or folder of a copy, as it was when it was read. */
+export type CopiedNode = z.output<typeof nodeSchema>;
+
+/** What a copy has of a folder, which is the first of them. @throws OdooPgError command_failed */
+export async function listFolder(restic: Restic, snapshot: string, folder: string): Promise<CopiedNode[]> {
+  const { stdout } = await callOrFail(restic, ["ls", "--json", "--recursive", snapshot, folder], LONG);
+  const nodes = stdout.split("\n").flatMap((line) => {
+    const node = parseJson(line, nodeSchema);
+    return node.ok && isBelow(node.value.path, folder) ? [node.value] : [];
+  });
+  if (nodes.length) return nodes;
+  throw new OdooPgError("command_failed", {
+    message: `${restic.program} ls does not say what the copy has.`,
+  });
+}
+
+const isBelow = (place: string, folder: string): boolean =>
+  place === folder || place.startsWith(`${folder}/`);
+
+/** Removes one copy; what only it holds goes with the next that are removed. */
+export async function dropCopy(restic: Restic, snapshot: string): Promise<void> {
+  await callOrFail(restic, ["forget", "--quiet", snapshot], SHORT);
+}
+
 /** By which our snapshots are told from others in the repository. */
 const TAG = "odoo-pg";
 

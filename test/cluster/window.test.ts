@@ -112,17 +112,18 @@ describe("the window", () => {
 
 describe("WAL that waits", () => {
   test("is counted from the last archived segment to the one that is written", () => {
-    const facts = primaryFacts({
-      timeline: 1,
-      current_lsn: 0x1_0300_0010n,
-      archiver: {
-        last_archived_wal: "0000000100000000000000FE",
-        last_archived_at: 0,
-        last_failed_wal: null,
-        last_failed_at: null,
-      },
-    });
+    const archiver = {
+      last_archived_wal: "0000000100000000000000FE",
+      last_archived_at: 0,
+      last_failed_wal: null,
+      last_failed_at: null,
+    };
+    const facts = primaryFacts({ timeline: 1, current_lsn: 0x1_0300_0010n, archiver });
     expect(segmentsWaiting(facts)).toBe(4);
+    const noted = { ...archiver, last_archived_wal: `${archiver.last_archived_wal}.00000028.backup` };
+    expect(segmentsWaiting({ ...facts, archiver: noted })).toBe(4);
+    const begun = { ...archiver, last_archived_wal: "00000002.history" };
+    expect(segmentsWaiting({ ...facts, archiver: begun })).toBe(0);
     expect(segmentsWaiting({ ...facts, timeline: 2 })).toBe(0);
     expect(segmentsWaiting({ ...facts, archiver: null })).toBe(0);
   });

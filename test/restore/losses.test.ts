@@ -1,4 +1,6 @@
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +12,7 @@ import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import type { Session } from "../support/pg.ts";
 import { processesNaming, processesUsing } from "../support/processes.ts";
+import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -24,13 +27,37 @@ let filestore: string;
 
 const windowDocument = windowSchema.extend({ version: z.literal(1) });
 
+/** Serves object storage, by `npm run test:azurite`; else the copies lie in a folder. */
+const AZURITE = process.env["ODOO_PG_AZURITE"];
+
+/** Of Azure's emulators, as Microsoft has made it public; restic knows its port (10000) by the account's name. */
+const EMULATOR = {
+  AZURE_ACCOUNT_NAME: "devstoreaccount1",
+  AZURE_ACCOUNT_KEY:
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+};
+
 function offsite(): Record<string, unknown> {
-  return {
-    name: "nas",
-    repository: join(elsewhere, "restic"),
-    passphrase_file: join(elsewhere, "passphrase"),
-    schedule: "off",
-  };
+  const place =
+    AZURITE === undefined
+      ? { repository: join(elsewhere, "restic") }
+      : { repository: "azure:odoo:/copies", environment_file: join(elsewhere, "environment") };
+  return { name: "nas", ...place, passphrase_file: join(elsewhere, "passphrase"), schedule: "off" };
+}
+
+async function serveObjects(program: string): Promise<void> {
+  const keys = Object.entries(EMULATOR).map(([name, value]) => `${name}=${value}\n`);
+  writeFileSync(join(elsewhere, "environment"), keys.join(""), { mode: 0o600 });
+  const at = ["--blobHost", "127.0.0.1", "--location", join(elsewhere, "objects")];
+  const served = spawn(process.execPath, [program, "--disableTelemetry", "--silent", ...at], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(served, "exit");
+  atEnd(async () => {
+    served.kill();
+    await ended;
+  });
+  await once(served.stdout, "data");
 }
 
 async function newHost(): Promise<{ cluster: ThrowawayCluster; filestore: string }> {
@@ -135,6 +162,7 @@ async function killAllUsing(folder: string, but?: number): Promise<void> {
 beforeAll(async () => {
   elsewhere = temporaryFolder();
   writeFileSync(join(elsewhere, "passphrase"), "correct horse battery staple\n", { mode: 0o600 });
+  if (AZURITE !== undefined) await serveObjects(AZURITE);
   ({ cluster, filestore } = await newHost());
   await cluster.up();
   if (existsSync(SAMPLE)) {
@@ -193,6 +221,14 @@ describe("what docs/recovery.md promises", () => {
     await attach("on the host that is lost");
     const before = await everything(cluster, filestore, "shop");
     await allArchived();
+    // What the servers' user puts into the place of its own files is kept in no copy.
+    if (process.getuid?.() === 0) {
+      const foreign = join(`${cluster.stateDir}.archive`, "archive", "of-root");
+      writeFileSync(foreign, "a secret of root");
+      const refused = await cluster.run(["backup", "copy", "--to", "nas"]);
+      expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining(foreign)]);
+      rmSync(foreign);
+    }
     const copied = await cluster.run(["backup", "copy", "--to", "nas"]);
     expect([copied.exitCode, copied.stdout]).toEqual([0, expect.stringContaining("Copied to nas")]);
     const password = cluster.password("odoo");

@@ -10,7 +10,7 @@ import { now } from "../../system/clock.ts";
 import { installOn } from "../../system/install.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { readStandardInput } from "../../system/terminal.ts";
-import { searchPath, suggest, type Context } from "../context.ts";
+import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 
 /** The places that are meant: the named one, or all. @throws OdooPgError config_invalid, usage */
@@ -86,7 +86,7 @@ async function copyOne(
   progress: Progress,
 ): Promise<CopyStatus> {
   const { config, layout } = context;
-  const options = resticOptions(context, signal);
+  const options = { ...resticOptions(context, signal), serverOwner: await serverOwner(context) };
   return await copyElsewhere(config, layout, elsewhere, options, progress);
 }
 

@@ -8,7 +8,7 @@ import { parseLsn } from "../../model/lsn.ts";
 import { parseMoment } from "../../model/moment.ts";
 import type { Progress } from "../../progress.ts";
 import type { BackupSource } from "../../backup/source.ts";
-import { observeServer } from "../../postgres/sql/facts.ts";
+import { databaseSizes, observeServer } from "../../postgres/sql/facts.ts";
 import {
   proveMoment,
   restoreFromMoment,
@@ -110,6 +110,7 @@ async function recovered<T>(
   if (target.kind === "time" && target.at > asked) throw outside(target, before, "it is yet to come");
   progress.step(null, "archive what was written until now");
   const { timeline, preloaded } = await archiveAll(source);
+  const sizes = await source.superuser.use(databaseSizes);
   const history = (await readState(layout))?.history ?? [];
   // All that was written before is in the repository by now.
   const kept = { ...before, end: asked };
@@ -124,7 +125,7 @@ async function recovered<T>(
       target,
       bases,
       timelines: timelinesFor(history, target.kind === "time" ? target.at : undefined, timeline),
-      database,
+      database: database === undefined ? undefined : { name: database, bytes: sizes.get(database) ?? 0 },
       preloaded,
       processors: source.processors,
       progress,

@@ -30,7 +30,7 @@ export async function scheduledBackup(
     if (flags.kind === "copy") {
       const [elsewhere] = placesElsewhere(context, flags.to);
       if (!elsewhere) return 0;
-      const options = resticOptions(context, abort.signal);
+      const options = { ...resticOptions(context, abort.signal), serverOwner: await serverOwner(context) };
       const { name, seconds, error } = await copyElsewhere(
         context.config,
         layout,
