@@ -65,11 +65,12 @@ export async function becomeOne(host: OneHost, node: OwnNode): Promise<string> {
   return file;
 }
 
-/** The lines by which a server keeps what it has from a file and changes at a restart alone. */
+/** The lines by which a server keeps what it has from a file, or was started with, and changes at a restart alone. */
 async function fixedBy(session: Session, file: string): Promise<string[]> {
   const rows = await session.query(
     `SELECT name, current_setting(name) AS value FROM pg_settings
-     WHERE context = 'postmaster' AND sourcefile = $1 ORDER BY name`,
+     WHERE context = 'postmaster' AND name <> 'config_file' AND (sourcefile = $1 OR source = 'command line')
+     ORDER BY name`,
     [file],
   );
   return rows.map((row) => `${String(row["name"])} = ${quoteSetting(String(row["value"]))}`);

@@ -170,7 +170,9 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
     session.on("error", () => {});
     await session.connect();
     await session.query("CREATE TEMP TABLE kept AS SELECT 1 AS one");
-    await several.do(primary, "ha", "disband", "--confirm", "lab");
+    const disbanded = await several.run(primary, "ha", "disband", "--confirm", "lab");
+    expect(disbanded.exitCode).toBe(0);
+    expect(disbanded.stderr).not.toMatch(/restart/);
     expect((await session.query("SELECT one FROM kept")).rows).toEqual([{ one: 1 }]);
     await session.query("CREATE TABLE IF NOT EXISTS after_disband ()");
     await session.end();
