@@ -30,6 +30,8 @@ export interface Layout {
   readonly offsiteDir: string;
   /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
   readonly asideDir: string;
+  /** Files that come from the console to be restored, and are removed afterwards. */
+  readonly uploadsDir: string;
 }
 
 export function layoutOf(stateDir: string): Layout {
@@ -52,6 +54,7 @@ export function layoutOf(stateDir: string): Layout {
     archiveDir: at("archive"),
     offsiteDir: at("offsite"),
     asideDir: at("aside"),
+    uploadsDir: at("uploads"),
   };
 }
 

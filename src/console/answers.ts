@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type * as z from "zod";
 import { odooPg, nextStep, type NextText } from "../next-step.ts";
 import { OdooPgError, toOdooPgError, type ErrorCode } from "../errors.ts";
 
@@ -48,5 +49,16 @@ export function signInNeeded(): OdooPgError {
   return new OdooPgError("sign_in_needed", {
     message: "Here everything needs a sign-in.",
     next: nextStep`${odooPg("console")} prints a link that signs in.`,
+  });
+}
+
+/** @throws OdooPgError usage */
+export async function parsed<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
+  const json: unknown = await context.req.json().catch(() => undefined);
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  throw new OdooPgError("usage", {
+    message: `This is no order that the console knows: ${result.error.issues[0]?.message ?? "?"}.`,
+    safe: "Nothing was changed.",
   });
 }

@@ -14,10 +14,12 @@ import { SIGN_IN_LIFETIME, type Role, type SignIn, type SignIns } from "./access
 import type { Tries } from "./access/tries.ts";
 import { actionSchema, confirmationOf, type Action } from "../model/console-actions.ts";
 import { readingSchema } from "../model/console-readings.ts";
-import { errorAnswer, notAllowed, signInNeeded } from "./answers.ts";
+import { errorAnswer, notAllowed, parsed, signInNeeded } from "./answers.ts";
 import type { Principal } from "../cluster/documents/console.ts";
 import { eventStream } from "./event-stream.ts";
 import type { Downloads } from "./downloads.ts";
+import { addUploads, pieceLimit, UPLOADS } from "./upload-routes.ts";
+import type { Uploads } from "./uploads.ts";
 import type { Feed } from "./feed.ts";
 import { forPrincipal } from "./for-principal.ts";
 import type { Jobs } from "./jobs.ts";
@@ -35,6 +37,7 @@ export interface ConsoleParts {
   readonly jobs: Jobs;
   readonly readings: Readings;
   readonly downloads: Downloads;
+  readonly uploads: Uploads;
   readonly signIns: SignIns;
   readonly keys: OneTimeKeys;
   readonly tries: Tries;
@@ -160,13 +163,16 @@ export function consoleApp(
     if (!isFromHere(listener, provenance)) throw notAllowed("Another site sent this request.");
     await next();
   });
-  app.use(
-    bodyLimit({
-      maxSize: BODY_LIMIT,
-      onError: () => {
-        throw new OdooPgError("usage", { message: `More than ${BODY_LIMIT} bytes.` });
-      },
-    }),
+  const orderLimit = bodyLimit({
+    maxSize: BODY_LIMIT,
+    onError: () => {
+      throw new OdooPgError("usage", { message: `More than ${BODY_LIMIT} bytes.` });
+    },
+  });
+  app.use(async (context, next) =>
+    context.req.path.startsWith(`${UPLOADS}/`)
+      ? await pieceLimit(context, next)
+      : await orderLimit(context, next),
   );
 
   for (const { path, type, body, immutable } of page.files) {
@@ -300,6 +306,8 @@ export function consoleApp(
     return context.json(job, 202);
   });
 
+  addUploads(app, parts.uploads, operator);
+
   const { metrics } = parts;
   if (metrics) {
     app.get("/metrics", async (context) => {
@@ -333,17 +341,6 @@ function secureHeaders(context: Context, policy: string): void {
     // No Strict-Transport-Security: it would hold for every port of this host, such as Odoo's.
   };
   for (const [name, value] of Object.entries(headers)) context.header(name, value);
-}
-
-/** @throws OdooPgError usage */
-async function parsed<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
-  const json: unknown = await context.req.json().catch(() => undefined);
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  throw new OdooPgError("usage", {
-    message: `This is no order that the console knows: ${result.error.issues[0]?.message ?? "?"}.`,
-    safe: "Nothing was changed.",
-  });
 }
 
 function refuseUnconfirmed(action: Action, confirm: string | undefined): void {

@@ -6,11 +6,17 @@ export type Plan =
   | { readonly kind: "dry run"; readonly args: readonly string[] }
   | { readonly kind: "words"; readonly lines: readonly string[] };
 
+/** Where an uploaded file lies. */
+export function uploadFile(dir: string, id: string): string {
+  return `${dir}/${id}.zip`;
+}
+
 /**
  * The command of each action, as its arguments behind `odoo-pg`: the one place where the page becomes a command. No
  * shell reads them, and a name is never taken for an option.
+ * @param uploads the folder of uploaded files
  */
-export function argumentsOf(action: Action): readonly string[] {
+export function argumentsOf(action: Action, uploads = "."): readonly string[] {
   let args: readonly string[];
   switch (action.kind) {
     case "backup":
@@ -22,6 +28,11 @@ export function argumentsOf(action: Action): readonly string[] {
     case "restore_copy": {
       const harmless = action.neutralize ? ["--neutralize"] : [];
       args = ["restore", `--as=${action.as}`, ...harmless, ...operands(action.backup)];
+      break;
+    }
+    case "restore_upload": {
+      const harmless = action.neutralize ? ["--neutralize"] : [];
+      args = ["restore", `--as=${action.as}`, ...harmless, uploadFile(uploads, action.upload)];
       break;
     }
     case "restore_moment": {
@@ -117,6 +128,15 @@ export function planOf(action: Action): Plan {
       plan = words(
         `Backup ${action.backup} is restored into the new database "${action.as}", and compared before it counts.`,
         "No database that exists is changed. It needs as much room as the original.",
+        action.neutralize
+          ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
+          : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
+      );
+      break;
+    case "restore_upload":
+      plan = words(
+        `The uploaded file is restored into the new database "${action.as}", and removed afterwards.`,
+        "No database that exists is changed. What is wrong with the file is told.",
         action.neutralize
           ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
           : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,

@@ -11,6 +11,7 @@ import { Tries } from "./access/tries.ts";
 import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
 import { Downloads } from "./downloads.ts";
+import { Uploads } from "./uploads.ts";
 import { Readings } from "./readings.ts";
 import type { ConsoleSource } from "./source.ts";
 import { OdooPgError } from "../errors.ts";
@@ -57,6 +58,7 @@ export class ConsoleServer {
   readonly #jobs: Jobs;
   readonly #readings: Readings;
   readonly #downloads: Downloads;
+  readonly #uploads: Uploads;
   readonly #feed: Feed;
   /** What is wanted; undefined where there is to be no console. */
   #wanted: Config | undefined;
@@ -70,7 +72,9 @@ export class ConsoleServer {
 
   constructor(options: ConsoleServerOptions) {
     this.#options = options;
+    this.#uploads = new Uploads({ dir: options.layout.uploadsDir, log: options.log });
     this.#jobs = new Jobs({
+      uploads: this.#uploads,
       stateDir: options.layout.stateDir,
       program: options.program,
       configFile: () => options.source.configFile(),
@@ -87,6 +91,8 @@ export class ConsoleServer {
 
   /** Opens, changes or closes it. Never throws. */
   async apply(config: Config): Promise<void> {
+    // What an agent before this one could not remove.
+    if (!this.#wanted) await this.#uploads.close();
     this.#wanted = config.console.enabled ? config : undefined;
     await this.#inTurn(async () => await this.#settle());
   }
@@ -125,6 +131,7 @@ export class ConsoleServer {
     this.#wanted = undefined;
     await this.#inTurn(async () => await this.#settle());
     await this.#jobs.close();
+    await this.#uploads.close();
   }
 
   async #inTurn(act: () => Promise<void>): Promise<void> {
@@ -193,6 +200,7 @@ export class ConsoleServer {
         jobs: this.#jobs,
         readings: this.#readings,
         downloads: this.#downloads,
+        uploads: this.#uploads,
         signIns: this.#signIns,
         keys: this.#keys,
         tries: this.#tries,

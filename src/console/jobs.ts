@@ -8,6 +8,7 @@ import { parseJson } from "../system/files/json-file.ts";
 import { startCompanion, type Companion } from "../system/process/process.ts";
 import type { Action } from "../model/console-actions.ts";
 import { argumentsOf, planOf, problemOf } from "./commands.ts";
+import type { Uploads } from "./uploads.ts";
 import type { Job } from "../cluster/documents/console.ts";
 
 /** Jobs that are kept, the newest; lines of each; and how many may run at the same time. */
@@ -35,6 +36,8 @@ export interface JobsOptions {
   readonly program: readonly [string, string];
   /** The configuration file that commands have to name to meet this cluster. */
   readonly configFile: () => string | undefined;
+  /** Files that came from the page. */
+  readonly uploads: Uploads;
   /** Called at each change of a job. */
   readonly changed: () => void;
 }
@@ -58,6 +61,7 @@ export class Jobs {
   /** Shows what an action would do. @throws OdooPgError refused when too much is under way; usage for what cannot be. */
   plan(action: Action, by: string): Job {
     this.#refuseUnfit(action);
+    if (action.kind === "restore_upload") this.#options.uploads.assertWhole(action.upload);
     const plan = planOf(action);
     const job = this.#newJob(action, by, true, plan.kind === "words" ? plan.lines : []);
     if (plan.kind === "dry run") return this.#start(job, plan.args);
@@ -69,7 +73,13 @@ export class Jobs {
   /** Starts the command of an action. @throws OdooPgError as `plan`. */
   act(action: Action, by: string): Job {
     this.#refuseUnfit(action);
-    return this.#start(this.#newJob(action, by, false, []), argumentsOf(action));
+    this.#refuseTooMany();
+    const { uploads } = this.#options;
+    if (action.kind === "restore_upload") uploads.hold(action.upload);
+    const job = this.#start(this.#newJob(action, by, false, []), this.#argumentsOf(action));
+    if (action.kind === "restore_upload")
+      void this.#running.get(job.id)?.ended.then(async () => await uploads.drop(action.upload));
+    return job;
   }
 
   /** Ends what still runs. */
@@ -78,7 +88,11 @@ export class Jobs {
     await Promise.all([...this.#running.values()].map(async (companion) => await companion.end(END_TIMEOUT)));
   }
 
-  #start(job: Job, args: readonly string[]): Job {
+  #argumentsOf(action: Action): readonly string[] {
+    return argumentsOf(action, this.#options.uploads.dir);
+  }
+
+  #refuseTooMany(): void {
     if (this.#closed || this.#running.size >= RUNNING) {
       throw new OdooPgError("refused", {
         message: this.#closed
@@ -88,6 +102,10 @@ export class Jobs {
         next: "Wait until one has ended, then try again.",
       });
     }
+  }
+
+  #start(job: Job, args: readonly string[]): Job {
+    this.#refuseTooMany();
     const { stateDir, program } = this.#options;
     this.#keep(job);
     const companion = startCompanion(
@@ -128,7 +146,7 @@ export class Jobs {
   }
 
   #newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {
-    const command = { ...odooPg(...argumentsOf(action)), config: this.#options.configFile() };
+    const command = { ...odooPg(...this.#argumentsOf(action)), config: this.#options.configFile() };
     return {
       id: randomUUID(),
       action,

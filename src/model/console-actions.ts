@@ -11,6 +11,8 @@ export const actionSchema = z.discriminatedUnion("kind", [
   /** Restores backups into scratch databases and compares: the newest of each database, or one. */
   z.strictObject({ kind: z.literal("prove"), backup: name.optional() }),
   z.strictObject({ kind: z.literal("restore_copy"), backup: name, as: name, neutralize: z.boolean() }),
+  /** Restores a file that was uploaded before. */
+  z.strictObject({ kind: z.literal("restore_upload"), upload: z.uuid(), as: name, neutralize: z.boolean() }),
   z.strictObject({
     kind: z.literal("restore_moment"),
     database: name,

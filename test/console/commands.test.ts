@@ -21,6 +21,11 @@ test.each<[Action, string, string | undefined]>([
     undefined,
   ],
   [
+    { kind: "restore_upload", upload: "0f0e1b6e-6a0c-4d40-8c3a-2f4f2b7a9c11", as: "sent", neutralize: true },
+    "odoo-pg restore --as=sent --neutralize ./0f0e1b6e-6a0c-4d40-8c3a-2f4f2b7a9c11.zip",
+    undefined,
+  ],
+  [
     {
       kind: "restore_moment",
       database: "shop",

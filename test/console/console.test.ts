@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -277,6 +277,76 @@ describe("acting", () => {
     );
     expect({ status: last.exit_status, lines: last.lines }).toMatchObject({ status: 0 });
     await waitFor("the session to be cut", victim.isCut);
+  });
+});
+
+describe("a file that is uploaded", () => {
+  const stateSchema = z.object({ id: z.string(), done_bytes: z.number(), piece_bytes: z.number() });
+  const folder = (): string => join(cluster.stateDir, "uploads");
+  const begin = async (principal: Principal, headers: Record<string, string>, bytes: number) =>
+    await principal.post("/api/uploads", { bytes }, headers);
+  const sendPiece = async (
+    principal: Principal,
+    headers: Record<string, string>,
+    { id, at, piece }: { readonly id: string; readonly at: number; readonly piece: string },
+  ) => await principal.ask(`/api/uploads/${id}?at=${at}`, { method: "POST", headers, body: piece });
+
+  test("is taken from operators with the page's token alone, and no more of it than there is room for", async () => {
+    const refused = { status: 403, code: "not_allowed" };
+    const viewer = await signedIn("viewer");
+    expect(errorOf(await begin(viewer.principal, viewer.headers, 10))).toEqual(refused);
+    const { principal, headers } = await signedIn();
+    expect(errorOf(await begin(principal, {}, 10))).toEqual(refused);
+    const foreign = { ...headers, origin: "http://evil.example" };
+    expect(errorOf(await begin(principal, foreign, 10))).toEqual(refused);
+    const large = await begin(principal, headers, 2 ** 52);
+    expect(errorOf(large)).toEqual({ status: 409, code: "refused" });
+    expect(large.text).toMatch(/at most [\d.]+ [GMT]B, half of what is free/);
+    expect(errorOf(await begin(principal, headers, -1))).toEqual({ status: 400, code: "usage" });
+  });
+
+  test("comes in pieces into a file that only we may read, is restored, and is gone afterwards", async () => {
+    const { principal, headers } = await signedIn();
+    const text = `CREATE TABLE sent (n int);\n-- ${"x".repeat(1_100_000)}\nINSERT INTO sent VALUES (41), (42);\n`;
+    const { id, piece_bytes: size } = stateSchema.parse(
+      (await begin(principal, headers, text.length)).json(),
+    );
+    expect(errorOf(await begin(principal, headers, 10))).toEqual({ status: 409, code: "refused" });
+    const action = { kind: "restore_upload", upload: id, as: "sent", neutralize: false };
+    const first = { id, at: 0, piece: text.slice(0, size) };
+    const usage = { status: 400, code: "usage" };
+    expect(errorOf(await sendPiece(principal, headers, { ...first, at: 7 }))).toEqual(usage);
+    expect(errorOf(await sendPiece(principal, {}, first)).code).toBe("not_allowed");
+    expect(errorOf(await sendPiece(principal, headers, { ...first, piece: text }))).toEqual(usage);
+    // A page that got no answer sends it again.
+    for (const _ of [1, 2])
+      expect(stateSchema.parse((await sendPiece(principal, headers, first)).json()).done_bytes).toBe(size);
+    expect(errorOf(await principal.post("/api/act", { action }, headers))).toEqual(usage);
+    const rest = await sendPiece(principal, headers, { id, at: size, piece: text.slice(size) });
+    expect(stateSchema.parse(rest.json()).done_bytes).toBe(text.length);
+    expect(statSync(folder()).mode & 0o777).toBe(0o700);
+    expect(statSync(join(folder(), `${id}.zip`))).toMatchObject({ size: text.length, mode: 0o100600 });
+
+    const plan = jobOf(await principal.post("/api/plan", action, headers));
+    expect(plan.lines.join("\n")).toContain('"sent" is LIVE');
+    const job = await ended(principal, jobOf(await principal.post("/api/act", { action }, headers)));
+    expect({ status: job.exit_status, lines: job.lines }).toMatchObject({ status: 0 });
+    const session = await cluster.session("write", "odoo", "sent");
+    expect(await session.value("SELECT sum(n)::int FROM sent")).toBe(83);
+    await waitFor("the file to be removed", () => readdirSync(folder()).length === 0);
+    expect(errorOf(await principal.post("/api/act", { action }, headers))).toEqual(usage);
+  });
+
+  test("that is no backup is refused in the words of the restore, and removed", async () => {
+    const { principal, headers } = await signedIn();
+    const piece = "PK\u0003\u0004 and nothing of a zip";
+    const { id } = stateSchema.parse((await begin(principal, headers, piece.length)).json());
+    await sendPiece(principal, headers, { id, at: 0, piece });
+    const action = { kind: "restore_upload", upload: id, as: "broken", neutralize: true };
+    const job = await ended(principal, jobOf(await principal.post("/api/act", { action }, headers)));
+    expect(job.exit_status).not.toBe(0);
+    expect(job.lines.length).toBeGreaterThan(0);
+    await waitFor("the file to be removed", () => readdirSync(folder()).length === 0);
   });
 });
 

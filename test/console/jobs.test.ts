@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Jobs } from "../../src/console/jobs.ts";
+import { Uploads } from "../../src/console/uploads.ts";
 import type { Job } from "../../src/cluster/documents/console.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
@@ -18,6 +19,7 @@ function jobsRunning(script: string): { readonly jobs: Jobs; readonly changes: (
     stateDir: join(folder, "state"),
     program: [process.execPath, file],
     configFile: () => "/etc/prod.yaml",
+    uploads: new Uploads({ dir: join(folder, "uploads"), log: () => {} }),
     changed: () => {
       changes += 1;
     },
@@ -121,6 +123,7 @@ test("a program that cannot be started is a job that failed", async () => {
     stateDir: "/nowhere",
     program: ["/nowhere/node", "x"],
     configFile: () => undefined,
+    uploads: new Uploads({ dir: "/nowhere/uploads", log: () => {} }),
     changed: () => {},
   });
   const job = await ended(jobs, jobs.act({ kind: "backup" }, "operator"));

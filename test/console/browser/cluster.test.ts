@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -78,12 +78,12 @@ function writeOnAndOn(): void {
 const verdict = (page: Page): Locator => page.locator("h1");
 
 /** Goes through the dialog that is open: plan, start, end. */
-async function carryOut(page: Page, name: string | RegExp): Promise<void> {
+async function carryOut(page: Page, name: string | RegExp, timeout = 120_000): Promise<void> {
   const dialog = page.getByRole("dialog");
   await dialog.getByText("What it will do:").waitFor();
   await dialog.getByRole("log", { name: "Plan" }).waitFor();
   await dialog.getByRole("button", { name }).click();
-  await dialog.getByText(/^Done in \d+ s\.$/).waitFor({ timeout: 120_000 });
+  await dialog.getByText(/^Done in \d+ s\.$/).waitFor({ timeout });
   await dialog.getByRole("button", { name: "Close" }).click();
 }
 
@@ -225,7 +225,7 @@ test("a backup is restored to a neutralised copy, which is renamed and dropped, 
   expect(problems).toEqual([]);
 });
 
-test("a backup is downloaded as a zip of Odoo, which can be restored", async () => {
+test("a backup is downloaded as a zip of Odoo, uploaded in the page and restored, by keyboard on a phone", async () => {
   const { page, problems } = await signedIn();
   await page.getByRole("link", { name: "Backups" }).click();
   const coming = page.waitForEvent("download");
@@ -235,11 +235,27 @@ test("a backup is downloaded as a zip of Odoo, which can be restored", async () 
     .click();
   await keepPicture(page, "cluster-backups", false);
   const download = await coming;
-  expect(download.suggestedFilename()).toMatch(/^sales_\d{8}_\d{4,6}\.zip$/);
+  expect(download.suggestedFilename()).toMatch(/^sales_\d{8}_\d{4,6}(?:-\w+)?\.zip$/);
   const file = join(cluster.folder, download.suggestedFilename());
   await download.saveAs(file);
   expect(await download.failure()).toBeNull();
-  const restored = await cluster.run(["restore", file, "--as", "sales_again"], { timeout: 240_000 });
-  expect([restored.exitCode, restored.stderr]).toEqual([0, expect.any(String)]);
+
+  await page.setViewportSize({ width: 390, height: 800 });
+  const upload = page.getByRole("button", { name: "Restore a file" });
+  await upload.focus();
+  await page.keyboard.press("Enter");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("A backup of Odoo (zip) on this computer").setInputFiles(file);
+  await dialog.getByLabel("Name of the new database").fill("sales_again");
+  await keepPicture(page, "cluster-upload", false);
+  expect(await page.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(0);
+  await dialog.getByLabel("Name of the new database").press("Enter");
+  await carryOut(page, "Restore the file, neutralised", 240_000);
+  const session = await cluster.session("write", "odoo", "sales_again");
+  expect(await session.value("SELECT count(*) > 0 FROM res_users")).toBe(true);
+  expect(
+    await session.value("SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'"),
+  ).toBe("true");
+  expect(readdirSync(join(cluster.stateDir, "uploads"))).toEqual([]);
   expect(problems).toEqual([]);
 });

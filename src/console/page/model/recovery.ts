@@ -59,3 +59,10 @@ export function copyName(database: string, taken: readonly string[], suffix: str
     if (!taken.includes(name)) return name;
   }
 }
+
+/** A name for the database in a file, after the file's: `Prod 2026-11-22.zip` gives `prod_2026_11_22`. */
+export function nameFromFile(file: string): string {
+  const stem = file.replace(/(?:_\d{8}_.*|\.[^.]*)$/, "").toLowerCase();
+  const name = stem.replaceAll(/[^a-z0-9_]+/g, "_").replaceAll(/^[^a-z]+|_+$/g, "");
+  return name.slice(0, 40) || "odoo";
+}

@@ -66,6 +66,7 @@ export function ActionDialog(props: DialogProps & { readonly request: Request })
           choice={request}
           document={document}
           now={now}
+          token={token}
           chosen={(chosen) => void begin(chosen)}
           close={close}
         />

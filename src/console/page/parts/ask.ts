@@ -4,6 +4,7 @@ import type { Action } from "../../../model/console-actions.ts";
 export type Request =
   | Action
   | { readonly kind: "choose_backup"; readonly backup?: string }
+  | { readonly kind: "choose_upload" }
   | { readonly kind: "choose_successor" }
   | Named;
 

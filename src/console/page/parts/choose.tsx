@@ -1,4 +1,4 @@
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Action } from "../../../model/console-actions.ts";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
@@ -8,6 +8,8 @@ import { copyName } from "../model/recovery.ts";
 import { clock } from "../model/show.ts";
 import { useReading } from "../read.ts";
 import type { Request } from "./ask.ts";
+import { ChooseUpload } from "./choose-upload.tsx";
+import { Form, NameField, NeutralizeTick } from "./form.tsx";
 
 export type Choice = Exclude<Request, Action>;
 
@@ -17,6 +19,7 @@ export function isChoice(request: Request): request is Choice {
 
 export function choiceTitle(choice: Choice): string {
   if (choice.kind === "choose_backup") return "Restore to a copy";
+  if (choice.kind === "choose_upload") return "Restore a file";
   if (choice.kind === "choose_successor") return "Switch over";
   const verbs = { choose_copy: "Copy", choose_refresh: "Refresh", choose_rename: "Rename" } as const;
   return `${verbs[choice.kind]} ${choice.source}`;
@@ -26,6 +29,7 @@ interface ChooseProps<C> {
   readonly choice: C;
   readonly document: ConsoleDocument;
   readonly now: number;
+  readonly token: string;
   readonly chosen: (action: Action) => void;
   readonly close: () => void;
 }
@@ -34,6 +38,7 @@ interface ChooseProps<C> {
 export function Choose(props: ChooseProps<Choice>): JSX.Element {
   const { choice } = props;
   if (choice.kind === "choose_backup") return <ChooseBackup {...props} choice={choice} />;
+  if (choice.kind === "choose_upload") return <ChooseUpload {...props} />;
   if (choice.kind === "choose_successor") return <ChooseSuccessor {...props} choice={choice} />;
   if (choice.kind === "choose_copy") return <ChooseCopy {...props} choice={choice} />;
   if (choice.kind === "choose_refresh") return <ChooseSource {...props} choice={choice} />;
@@ -173,26 +178,6 @@ function ChooseCopy({ choice, document, chosen, close }: ChooseProps<Naming>): J
   );
 }
 
-function NeutralizeTick(props: {
-  readonly ticked: boolean;
-  readonly change: (ticked: boolean) => void;
-}): JSX.Element {
-  const { ticked, change } = props;
-  return (
-    <label class="tick">
-      <input
-        type="checkbox"
-        checked={ticked}
-        onChange={({ currentTarget }) => change(currentTarget.checked)}
-      />
-      <span>
-        Neutralise it: no mail is sent, no scheduled action runs
-        {!ticked && <small> Without this the copy is live, as the original is.</small>}
-      </span>
-    </label>
-  );
-}
-
 /** From which database a staging database is made anew. */
 function ChooseSource({ choice, document, chosen, close }: ChooseProps<Naming>): JSX.Element {
   const others = document.databases
@@ -231,53 +216,5 @@ function ChooseName({ choice, chosen, close }: ChooseProps<Naming>): JSX.Element
     >
       <NameField value={name} change={setName} label="New name" />
     </Form>
-  );
-}
-
-function Form(props: {
-  readonly submit: () => void;
-  readonly unready?: boolean;
-  readonly close: () => void;
-  readonly children: ComponentChildren;
-}): JSX.Element {
-  const { submit, unready = false, close, children } = props;
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        submit();
-      }}
-    >
-      {children}
-      <p class="buttons">
-        <button type="submit" class="main" disabled={unready}>
-          Show the plan
-        </button>
-        <button type="button" onClick={close}>
-          Close
-        </button>
-      </p>
-    </form>
-  );
-}
-
-function NameField(props: {
-  readonly label: string;
-  readonly value: string;
-  readonly change: (name: string) => void;
-}): JSX.Element {
-  const { label, value, change } = props;
-  return (
-    <label>
-      {label}
-      <input
-        required
-        maxLength={63}
-        spellcheck={false}
-        autocomplete="off"
-        value={value}
-        onInput={({ currentTarget }) => change(currentTarget.value)}
-      />
-    </label>
   );
 }

@@ -54,6 +54,9 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
           <button type="button" onClick={() => ask({ kind: "backup" })}>
             Back up now …
           </button>
+          <button type="button" onClick={() => ask({ kind: "choose_upload" })}>
+            Restore a file …
+          </button>
           <button type="button" onClick={() => ask({ kind: "prove" })}>
             Prove the newest …
           </button>

@@ -1,0 +1,40 @@
+import type { Hono, Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { OdooPgError } from "../errors.ts";
+import type { Caller } from "../system/network/web.ts";
+import { parsed } from "./answers.ts";
+import { PIECE, uploadSchema, type Uploads } from "./uploads.ts";
+
+type Env = { Bindings: Caller };
+
+/** Where a file is uploaded: by operators alone, as orders are. */
+export const UPLOADS = "/api/uploads";
+
+/** A piece may be larger than an order. */
+export const pieceLimit = bodyLimit({
+  maxSize: PIECE,
+  onError: () => {
+    throw new OdooPgError("usage", { message: `A piece has more than ${PIECE} bytes.` });
+  },
+});
+
+/** @param operator lets operators pass; it throws for everybody else */
+export function addUploads(
+  app: Hono<Env>,
+  uploads: Uploads,
+  operator: (context: Context<Env>) => unknown,
+): void {
+  app.post(UPLOADS, async (context) => {
+    operator(context);
+    const { bytes } = await parsed(context, uploadSchema);
+    return context.json(await uploads.begin(bytes), 201);
+  });
+  app.post(`${UPLOADS}/:id`, async (context) => {
+    operator(context);
+    const at = Number(context.req.query("at") ?? Number.NaN);
+    if (!Number.isSafeInteger(at) || at < 0)
+      throw new OdooPgError("usage", { message: "Say where the piece belongs." });
+    const piece = new Uint8Array(await context.req.arrayBuffer());
+    return context.json(await uploads.add(context.req.param("id"), at, piece));
+  });
+}

@@ -1,0 +1,200 @@
+import { randomUUID } from "node:crypto";
+import path from "node:path";
+import * as z from "zod";
+import { uploadFile } from "./commands.ts";
+import { OdooPgError } from "../errors.ts";
+import { odooPg } from "../next-step.ts";
+import { showBytes } from "../model/quantities.ts";
+import { monotonic } from "../system/clock.ts";
+import { diskSpace, ensureDirectory, namesIn, removeFile } from "../system/files/files.ts";
+import { createEmpty, writePiece } from "../system/files/piecewise.ts";
+import type { Log } from "../system/log.ts";
+
+/** Bytes of a piece: small enough to come within the time that a request has, over a slow line too. */
+export const PIECE = 1024 * 1024;
+/** Milliseconds without a piece after which another upload may begin; and until a file that nobody restores is removed. */
+const STALLED = 30_000;
+const KEPT = 3_600_000;
+
+/** What the page tells of a file before it sends it. */
+export const uploadSchema = z.strictObject({ bytes: z.int().positive() });
+
+/** An upload as the page is told of it. */
+export interface UploadState {
+  readonly id: string;
+  readonly done_bytes: number;
+  readonly total_bytes: number;
+  readonly piece_bytes: number;
+}
+
+interface Upload {
+  readonly id: string;
+  readonly total: number;
+  done: number;
+  heardAt: number;
+  /** A piece is being written. */
+  writing: boolean;
+  /** It is being restored. */
+  held: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+interface UploadsOptions {
+  /** The folder of the files; nothing else lies there. */
+  readonly dir: string;
+  readonly log: Log;
+}
+
+/**
+ * Files that come from the page to be restored, one at a time: each in pieces, in order, into a file of mode 0600. It is
+ * removed when its restore has ended, or an hour after its last piece.
+ */
+export class Uploads {
+  readonly #options: UploadsOptions;
+  #upload: Upload | undefined;
+
+  constructor(options: UploadsOptions) {
+    this.#options = options;
+  }
+
+  get dir(): string {
+    return this.#options.dir;
+  }
+
+  /**
+   * Begins an upload, in the place of one that stalled or that nobody restored.
+   * @throws OdooPgError refused while another is under way, and for what is larger than half of the room that is free
+   */
+  async begin(bytes: number): Promise<UploadState> {
+    const { dir, log } = this.#options;
+    const before = this.#upload;
+    if (before?.held || before?.writing || (before && isComing(before)))
+      throw new OdooPgError("refused", {
+        message: before.held
+          ? "A file that was uploaded is being restored; there is room for one."
+          : "Another file is being uploaded; there is room for one.",
+        safe: "Nothing was changed.",
+        next: "Try again when it is done.",
+      });
+    const upload: Upload = {
+      id: randomUUID(),
+      total: bytes,
+      done: 0,
+      heardAt: monotonic(),
+      writing: true,
+      held: false,
+      timer: undefined,
+    };
+    // From here on another one is refused.
+    this.#upload = upload;
+    clearTimeout(before?.timer);
+    try {
+      await ensureDirectory(dir);
+      for (const name of await namesIn(dir)) await removeFile(path.join(dir, name));
+      const { freeBytes } = await diskSpace(dir);
+      // The restore needs as much again, and the servers need room meanwhile.
+      if (bytes > freeBytes / 2)
+        throw new OdooPgError("refused", {
+          message: `The file is too large (${showBytes(bytes)}): at most ${showBytes(Math.floor(freeBytes / 2))}, half of what is free in ${dir}, can be uploaded.`,
+          safe: "Nothing was changed.",
+          next: odooPg("restore", "FILE", "--as", "NAME"),
+        });
+      await createEmpty(uploadFile(dir, upload.id));
+    } catch (error) {
+      this.#upload = undefined;
+      throw error;
+    }
+    upload.writing = false;
+    this.#removeLater(upload);
+    log("info", `console: a file of ${showBytes(bytes)} is being uploaded`);
+    return stateOf(upload);
+  }
+
+  /**
+   * Takes the next piece. One that came already is taken as it is; so a page may send it again.
+   * @param at bytes from the beginning of the file
+   * @throws OdooPgError usage for what is not the next piece of the upload that is under way
+   */
+  async add(id: string, at: number, piece: Uint8Array): Promise<UploadState> {
+    const upload = this.#known(id);
+    if (upload.writing || upload.held || at > upload.done || at + piece.length > upload.total)
+      throw new OdooPgError("usage", { message: "This is not the next piece of the file." });
+    if (at + piece.length <= upload.done) return stateOf(upload);
+    upload.writing = true;
+    try {
+      await writePiece(uploadFile(this.#options.dir, id), piece, at);
+      upload.done = at + piece.length;
+    } finally {
+      upload.writing = false;
+    }
+    upload.heardAt = monotonic();
+    this.#removeLater(upload);
+    return stateOf(upload);
+  }
+
+  /** Whether it is there as a whole. @throws OdooPgError usage */
+  assertWhole(id: string): void {
+    const upload = this.#known(id);
+    if (upload.done < upload.total || upload.held)
+      throw new OdooPgError("usage", {
+        message: upload.held
+          ? "The file is being restored already."
+          : "The file has not come as a whole yet.",
+        safe: "Nothing was changed.",
+      });
+  }
+
+  /** Keeps it until the restore ends. @throws OdooPgError usage, as `assertWhole` */
+  hold(id: string): void {
+    this.assertWhole(id);
+    const upload = this.#known(id);
+    upload.held = true;
+    clearTimeout(upload.timer);
+  }
+
+  /** Removes it. Never throws. */
+  async drop(id: string): Promise<void> {
+    const { dir, log } = this.#options;
+    const upload = this.#upload?.id === id ? this.#upload : undefined;
+    clearTimeout(upload?.timer);
+    try {
+      await removeFile(uploadFile(dir, id));
+    } catch (error) {
+      log("warn", `console: an uploaded file stays in ${dir}: ${String(error)}`);
+    }
+    if (upload && this.#upload === upload) this.#upload = undefined;
+  }
+
+  /** Removes what is left, also of an agent before this one. Never throws. */
+  async close(): Promise<void> {
+    const { dir } = this.#options;
+    clearTimeout(this.#upload?.timer);
+    this.#upload = undefined;
+    for (const name of await namesIn(dir).catch(() => []))
+      await removeFile(path.join(dir, name)).catch(() => {});
+  }
+
+  #known(id: string): Upload {
+    if (this.#upload?.id === id) return this.#upload;
+    throw new OdooPgError("usage", {
+      message: "This file is not there any more: it was restored, or is older than an hour.",
+      safe: "Nothing was changed.",
+      next: "Upload it again.",
+    });
+  }
+
+  #removeLater(upload: Upload): void {
+    clearTimeout(upload.timer);
+    upload.timer = setTimeout(() => void this.drop(upload.id), KEPT);
+    upload.timer.unref();
+  }
+}
+
+/** Whether pieces of it still come. */
+function isComing({ done, total, heardAt }: Upload): boolean {
+  return done < total && monotonic() - heardAt < STALLED;
+}
+
+function stateOf({ id, done, total }: Upload): UploadState {
+  return { id, done_bytes: done, total_bytes: total, piece_bytes: PIECE };
+}
