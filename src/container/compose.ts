@@ -33,6 +33,9 @@ const IMAGE = "${ODOO_PG_IMAGE:-odoo-pg:latest}";
 const ODOO_ROLE = "${ODOO_USER:-odoo}";
 const SETUP_DONE = { setup: { condition: "service_completed_successfully" } };
 
+/** Port of the console on this host: in recipes of others, and so in this one, 5050 is pgAdmin's. */
+const CONSOLE = { here: 5051, inside: 5050 };
+
 /** Ports of this host: the primary, then the first replica, then what the endpoints leave free. */
 function replicaPort(index: number): number {
   return index === 0 ? 5434 : 5436 + index;
@@ -116,6 +119,7 @@ export function renderCompose(options: ComposeOptions): string {
         // So that attachments are in the backups.
         ODOO_FILESTORE: "/var/lib/odoo/filestore",
       }),
+      ports: [published(5433, 5432), published(CONSOLE.here, CONSOLE.inside)],
       volumes: [
         "primary:/var/lib/postgresql",
         "backups:/usr/local/openerp/backups",
@@ -189,7 +193,7 @@ export function renderCompose(options: ComposeOptions): string {
 #   docker compose up -d                                    the cluster; passwords are generated into ./secrets
 #   docker compose --profile odoo --profile pgadmin up -d   with Odoo 19 and pgAdmin
 #
-# Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, pgAdmin 5050: on this host alone, unless
+# Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, console 5051 (https), pgAdmin 5050: on this host alone, unless
 # ODOO_PG_ADDRESS in .env names another of its addresses. Changes of yours belong in compose.override.yaml: this file is
 # rewritten by odoo-pg compose.
 ${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0, aliasDuplicateObjects: false })}`;

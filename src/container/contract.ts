@@ -76,6 +76,8 @@ export function readContract(input: ContractInput): Contract {
         ...(input.backupConfig === undefined ? {} : { config_file: input.backupConfig }),
         ...(follows ? { enabled: false } : {}),
       },
+      // As the server: with TLS and a password. What is not published, nobody reaches from outside of the engine.
+      console: { listen: ["*"] },
       replication_log: { format: "origin", ...(input.logsWritable ? { file: FIXED.replicationLog } : {}) },
     },
     overrides: Object.keys(parameters).length ? { postgres: { parameters } } : {},

@@ -1,8 +1,11 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
 import { renderCompose } from "../../src/container/compose.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { pgadminServers } from "../../src/container/pgadmin.ts";
 
 const fileSchema = z.object({
@@ -13,6 +16,7 @@ const fileSchema = z.object({
   volumes: z.record(z.string(), z.object({})),
 });
 
+const COMPOSE = ["/usr/bin/docker-compose", "/usr/local/bin/docker-compose"].find((file) => existsSync(file));
 const DEFAULT = { replicas: 1, odoo: false, pgadmin: false };
 const rendered = (options = DEFAULT) => fileSchema.parse(parse(renderCompose(options)));
 
@@ -28,6 +32,30 @@ describe("the compose file", () => {
     const ports = Object.values(services).flatMap((service) => service.ports ?? []);
     expect(ports.every((port) => port.startsWith("${ODOO_PG_ADDRESS:-127.0.0.1}:"))).toBe(true);
     expect(new Set(ports).size).toBe(ports.length);
+  });
+
+  it("leads to the console of the primary, and to no other service by its port", () => {
+    const { services } = rendered({ replicas: 2, odoo: true, pgadmin: true });
+    const at = (port: string) =>
+      Object.entries(services).flatMap(([name, { ports = [] }]) =>
+        ports.some((one) => one.includes(`127.0.0.1}:${port}:`)) ? [name] : [],
+      );
+    expect([at("5051"), at("5050")]).toEqual([["primary"], ["pgadmin"]]);
+    expect(services["primary"]?.ports).toHaveLength(2);
+  });
+
+  it.skipIf(COMPOSE === undefined)("is read by docker-compose as it is meant", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, "docker-compose.yml"),
+      renderCompose({ replicas: 2, odoo: true, pgadmin: true }),
+    );
+    const { stdout } = await execa(COMPOSE ?? "", ["config"], { cwd: folder, timeout: 60_000 });
+    const { services } = z
+      .object({ services: z.record(z.string(), z.object({ ports: z.unknown().array().optional() })) })
+      .parse(parse(stdout));
+    expect(JSON.stringify(services["primary"]?.ports)).toContain("127.0.0.1:5051:5050");
+    expect(Object.keys(services)).toContain("pgadmin");
   });
 
   it("names every volume that a service uses", () => {

@@ -22,7 +22,7 @@ describe("the variables of a container", () => {
   it("make POSTGRES_USER Odoo's role and POSTGRES_PASSWORD its password, never a superuser's", () => {
     const { defaults, environment, problems } = contract({ POSTGRES_USER: "shop", POSTGRES_PASSWORD: "pw" });
     expect(problems).toEqual([]);
-    expect(defaults).toMatchObject({ odoo: { role: "shop" } });
+    expect(defaults).toMatchObject({ console: { listen: ["*"] }, odoo: { role: "shop" } });
     expect(environment).toEqual({ POSTGRES_USER: "shop", ODOO_PGSQL_PASSWD: "pw" });
   });
 
