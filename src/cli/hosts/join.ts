@@ -5,6 +5,7 @@ import { readInvitation } from "../../hosts/joining/tokens.ts";
 import { progressTo } from "../../progress.ts";
 import { installOn } from "../../system/install.ts";
 import type { Context } from "../context.ts";
+import { requireFitForHosts } from "./fit.ts";
 import { showProgress } from "../progress.ts";
 import { agentStart, nameOfMachine } from "./start.ts";
 import { hostsSheet } from "./status.ts";
@@ -38,6 +39,8 @@ export async function join(
     });
   }
   const { role } = options;
+  // What is of one host alone counts as its own file has it.
+  requireFitForHosts(context.config, "the same command again");
   const start = await agentStart(context);
   const show = showProgress(context);
   try {

@@ -1,11 +1,11 @@
 import { ensureAgent } from "../../agent/client.ts";
-import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import type { ExitStatus } from "../../errors.ts";
 import { HostAgent } from "../../hosts/agent/host-agent.ts";
 import { hostsStatus, orderHosts, requireHostsStatus } from "../../hosts/ask-agent.ts";
-import { changesBetween, showPath, unfitForHosts } from "../../hosts/decisions/configure.ts";
+import { changesBetween, showPath } from "../../hosts/decisions/configure.ts";
 import { isOfOneHost } from "../../hosts/decisions/own-part.ts";
 import { keepFileConfig, readFileConfig, readHostRecord } from "../../hosts/documents/record.ts";
-import { nextStep, odooPg } from "../../next-step.ts";
+import { odooPg } from "../../next-step.ts";
 import { takePossession } from "../../store/possession.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { installOn } from "../../system/install.ts";
@@ -13,6 +13,7 @@ import { openLog } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { loadContext, searchPath, serverOwner, type Context } from "../context.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
+import { requireFitForHosts } from "./fit.ts";
 import { agentStart } from "./start.ts";
 import { hostsSheet } from "./status.ts";
 
@@ -38,14 +39,7 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
   const all = known ? changesBetween(known, config) : [];
   const changes = all.filter(({ path }) => !isOfOneHost(path));
   const own = all.filter(({ path }) => isOfOneHost(path));
-  const unfit = own.length ? unfitForHosts(config) : undefined;
-  if (unfit) {
-    throw new OdooPgError("refused", {
-      message: `Not with several hosts: ${unfit.why}.`,
-      safe: "Nothing was changed.",
-      next: nextStep`Write ${unfit.write} into the configuration file, then: ${odooPg("up")}`,
-    });
-  }
+  if (own.length) requireFitForHosts(config, odooPg("up"));
   if (own.length)
     output.err(
       `${dryRun ? "Would be taken up" : "Taken up"} on this host: ${own.map(({ path }) => showPath(path)).join(", ")}`,
