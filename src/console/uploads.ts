@@ -11,7 +11,7 @@ import { createEmpty, writePiece } from "../system/files/piecewise.ts";
 import type { Log } from "../system/log.ts";
 
 /** Bytes of a piece: small enough to come within the time that a request has, over a slow line too. */
-export const PIECE = 1024 * 1024;
+export const PIECE = 256 * 1024;
 /** Milliseconds without a piece after which another upload may begin; and until a file that nobody restores is removed. */
 const STALLED = 30_000;
 const KEPT = 3_600_000;
@@ -165,9 +165,10 @@ export class Uploads {
     if (upload && this.#upload === upload) this.#upload = undefined;
   }
 
-  /** Removes what is left, also of an agent before this one. Never throws. */
+  /** Removes what is left, also of an agent before this one, but what is being restored. Never throws. */
   async close(): Promise<void> {
     const { dir } = this.#options;
+    if (this.#upload?.held) return;
     clearTimeout(this.#upload?.timer);
     this.#upload = undefined;
     for (const name of await namesIn(dir).catch(() => []))

@@ -307,7 +307,7 @@ describe("a file that is uploaded", () => {
 
   test("comes in pieces into a file that only we may read, is restored, and is gone afterwards", async () => {
     const { principal, headers } = await signedIn();
-    const text = `CREATE TABLE sent (n int);\n-- ${"x".repeat(1_100_000)}\nINSERT INTO sent VALUES (41), (42);\n`;
+    const text = `CREATE TABLE sent (n int);\n-- ${"x".repeat(400_000)}\nINSERT INTO sent VALUES (41), (42);\n`;
     const { id, piece_bytes: size } = stateSchema.parse(
       (await begin(principal, headers, text.length)).json(),
     );
