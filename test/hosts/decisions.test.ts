@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { StoredValue } from "../../src/consensus/etcd.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { askerOf } from "../../src/hosts/decisions/asker.ts";
+import { makesBackups, sayBackups } from "../../src/hosts/decisions/backups.ts";
 import { endsSoon, isToBeRenewed } from "../../src/hosts/decisions/certificate.ts";
 import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
@@ -635,5 +636,44 @@ describe("what of several hosts is worth an alarm", () => {
     const store = { answers: false, seconds_ago: 9 };
     for (const seen of ["h1", "h3"])
       expect(codes({ store, seen_from: seen, primary: null })).toEqual(["store_without_majority"]);
+  });
+});
+
+describe("scheduled backups", () => {
+  const report = (backups: unknown) =>
+    hostReportSchema.parse({
+      name: "h2",
+      role: "database",
+      address: "10.0.0.2",
+      version: "1",
+      clock: 0,
+      store: null,
+      sees_store: true,
+      patroni: null,
+      postgres: null,
+      reads: [],
+      writes: null,
+      working: null,
+      backups,
+    });
+  const said = (backups: unknown, primary: string | null = "h2") =>
+    sayBackups({
+      primary,
+      hosts: [{ name: "h2", role: "database", address: "10.0.0.2", seconds_ago: 0, report: report(backups) }],
+    });
+
+  test("are made by the host that writes go to, and by none while writes go nowhere", () => {
+    const hosts = ["h1", "h2", "h3"];
+    expect(hosts.filter((own) => makesBackups(own, "h2"))).toEqual(["h2"]);
+    expect(hosts.filter((own) => makesBackups(own, undefined))).toEqual([]);
+  });
+
+  test("are said with their host, their time and their folder, or that there are none", () => {
+    expect(said({ schedule: "0 3 * * *", directory: "/srv/backups" })).toBe(
+      "on h2, the primary's host, by 0 3 * * *, into /srv/backups",
+    );
+    expect(said({ schedule: null, directory: "/srv/backups" })).toMatch(/^none by schedule on h2/);
+    expect(said(undefined)).toMatch(/^on h2/);
+    expect(said(null, null)).toMatch(/no primary/);
   });
 });

@@ -1,6 +1,7 @@
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { requireHostsStatus } from "../../hosts/ask-agent.ts";
 import type { HostReport, HostsStatus } from "../../hosts/documents/report.ts";
+import { sayBackups } from "../../hosts/decisions/backups.ts";
 import { OBSTACLES } from "../../hosts/decisions/verdict.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { pause } from "../../system/clock.ts";
@@ -44,6 +45,7 @@ export async function hostsSheet(
     output.out(`Write    127.0.0.1:${endpoints.write} → ${own.writes ?? "waits for a primary"}`);
     output.out(`Read     127.0.0.1:${endpoints.read} → ${own.reads.join(", ") || own.writes || "nobody"}`);
   }
+  output.out(`Backups: ${sayBackups(status)}`);
   for (const { name, report } of status.hosts) {
     if (report?.kept_aside.length)
       output.out(`${name} keeps old data aside, yours to remove: ${report.kept_aside.join(", ")}`);

@@ -25,6 +25,7 @@ import { readPassword } from "../../store/secrets.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
 import { serveTls, type TlsIdentity, type TlsServer } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
+import { makesBackups } from "../decisions/backups.ts";
 import { askerOf } from "../decisions/asker.ts";
 import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
 import { withOwnPart } from "../decisions/own-part.ts";
@@ -357,7 +358,8 @@ export class HostAgent {
         name: "backup",
         run: async () => {
           const { runtime } = this.#node;
-          if (runtime) await this.#backups.tick(runtime);
+          if (runtime && makesBackups(this.#store.record.name, this.#routing.writes))
+            await this.#backups.tick(runtime);
         },
       },
       {

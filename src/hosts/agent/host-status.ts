@@ -1,3 +1,5 @@
+import { backupPlaceOf } from "../../backup/place.ts";
+import type { Config } from "../../config/schema.ts";
 import { factsOf, lagOf } from "../../model/observation.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { failoverVerdict } from "../decisions/verdict.ts";
@@ -64,6 +66,15 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
         : null),
     certificate_ends: parts.certificate.ends,
     kept_aside: await data.keptAside(),
+    backups: node.runtime ? backupsBy(node.runtime.config) : null,
+  };
+}
+
+function backupsBy(config: Config): HostReport["backups"] {
+  const { enabled, schedule } = config.backup;
+  return {
+    schedule: enabled && schedule !== "off" ? schedule : null,
+    directory: backupPlaceOf(config).dir,
   };
 }
 

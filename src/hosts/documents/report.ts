@@ -35,6 +35,8 @@ export const hostReportSchema = z.object({
   certificate_ends: z.number().nullable().default(null),
   /** Folders with data that was replaced or taken back there, and that somebody may want to look at. */
   kept_aside: z.string().array().default([]),
+  /** Backups that it makes while it is the primary's; null where it never is, or does not say. */
+  backups: z.object({ schedule: z.string().nullable(), directory: z.string() }).nullable().default(null),
 });
 export type HostReport = z.output<typeof hostReportSchema>;
 
