@@ -1,6 +1,13 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
+import { diagnose } from "../../src/advice/doctor/diagnose.ts";
+import { statusOf } from "../../src/cluster/status.ts";
+import { printCommand } from "../../src/next-step.ts";
+import { causes } from "../cluster/status-causes.ts";
+import { cluster as observed } from "../support/observations.ts";
+import { FAULTS } from "./doctor-faults.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { connect } from "../support/pg.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -33,12 +40,12 @@ async function say(node: Node, ...statements: readonly string[]): Promise<void> 
 /** Sets something by ALTER SYSTEM and waits until it holds. */
 async function set(node: Node, name: string, value: string): Promise<void> {
   const session = await cluster.session(node);
-  const before = await session.value("SELECT pg_conf_load_time()");
+  const before = await session.value("SELECT pg_conf_load_time()::text");
   await session.rows(`ALTER SYSTEM SET ${name} = ${value}`);
   await session.rows("SELECT pg_reload_conf()");
   await waitFor(
     "the setting",
-    async () => String(await session.value("SELECT pg_conf_load_time()")) !== String(before),
+    async () => String(await session.value("SELECT pg_conf_load_time()::text")) !== String(before),
   );
   await session.close();
 }
@@ -360,4 +367,34 @@ test("a cluster that is down is looked at as far as that goes, with exit status 
   expect(ran.exitCode).toBe(69);
   expect(ran.stdout).toMatch(/Nothing was looked at\.\n$/);
   expect(ran.stdout).not.toMatch(/Nothing is wrong/);
+});
+
+/** Every command that status or doctor print as a next step, but those that end only with the reader. */
+function nextCommands(): readonly string[] {
+  const steps = [
+    ...Object.values(causes).flatMap(({ when }) => statusOf(observed(when)).warnings),
+    ...Object.values(FAULTS).flatMap((fault) => diagnose(fault)),
+  ].flatMap(({ next_step }) => next_step);
+  const printed = steps.flatMap((part) =>
+    typeof part !== "string" && part.program === "odoo-pg" ? [printCommand(part)] : [],
+  );
+  // Statements have tests of their own, by what was planted for them; what prints a password stays out of reports.
+  return [...new Set(printed)].filter(
+    (text) => !/ (?:--watch|-f|psql|down|odoo-conf)\b| key confirm/.test(text),
+  );
+}
+
+test("takes every next step of every trouble as it is typed: it helps, or says why not", async () => {
+  const typed = nextCommands();
+  expect(typed.length).toBeGreaterThan(15);
+  for (const text of typed) {
+    const { stdout: words } = await execa("sh", ["-c", `set -- ${text}; printf '%s\\0' "$@"`]);
+    const ran = await cluster.run(words.split("\0").slice(1, -1), { timeout: 120_000 });
+    const said = `${text}\n${ran.exitCode}\n${ran.stdout}\n${ran.stderr}`;
+    expect(said).not.toMatch(
+      /unknown (?:option|command)|too many arguments|missing required|internal|Unexpected/,
+    );
+    if (ran.exitCode !== 0) expect(ran.stderr.trim(), said).toMatch(/\S+ \S+ \S+/);
+  }
+  await cluster.healthy();
 });
