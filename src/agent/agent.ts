@@ -245,7 +245,18 @@ export class Agent {
       installation: last.installation,
       passwords: last.passwords,
     };
-    const { runtime, endpoints, poolers, pool, failover } = await this.#takeUp(request);
+    // What was refused must not rule what is kept running.
+    const asBefore = async (): Promise<void> => {
+      if (!before || !last || !kept) return;
+      Object.assign(last, kept);
+      await syncHandles(last);
+    };
+    const { runtime, endpoints, poolers, pool, failover } = await this.#takeUp(request).catch(
+      async (error: unknown) => {
+        await asBefore();
+        throw error;
+      },
+    );
     if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
     const openEndpoints = async (): Promise<void> => {
       pool.leadWrites(runtime.state.primary);
@@ -267,11 +278,7 @@ export class Agent {
       await syncHandles(runtime);
       broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, openEndpoints);
     } catch (error) {
-      // What was refused must not rule what is kept running.
-      if (before && kept) {
-        Object.assign(runtime, kept);
-        await syncHandles(runtime);
-      }
+      await asBefore();
       throw error;
     }
     await writeApplied(this.#layout, {

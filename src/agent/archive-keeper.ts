@@ -70,8 +70,15 @@ export class ArchiveKeeper {
     const place = archivePlaceOf(config, layout);
     const record = await readArchiving(place.recordFile);
     this.#record = record?.system_identifier === state.system_identifier ? record : undefined;
-    if (config.backup.any_second.enabled)
-      await writeConfigurations(config, layout, place, { owner, processors: processors() });
+    if (config.backup.any_second.enabled) {
+      try {
+        await writeConfigurations(config, layout, place, { owner, processors: processors() });
+      } catch (error) {
+        if (!this.#record) throw error;
+        // Its disk may be away: the cluster serves on, and archiving fails by itself, which is seen.
+        runtime.log("warn", `the repository of any second cannot be used: ${String(error)}`);
+      }
+    }
     this.#lead(runtime);
   }
 

@@ -21,13 +21,13 @@ export async function writeConfigurations(
 ): Promise<void> {
   await ensureDirectory(place.dir, passableFor(owner));
   await makeFolder(place.locks, 0o700, owner);
-  await makeFolder(place.repository, 0o700, owner);
   // Half of the processors: the databases are at work meanwhile.
   const share = Math.floor(processors / 2);
   for (const node of config.nodes) {
     const text = renderPgbackrest(config, layout, place, node, share);
     await writeFileIfChanged(confOf(place, node), text, readableBy(owner));
   }
+  await makeFolder(place.repository, 0o700, owner);
 }
 
 /** pgBackRest as it works for a node. */

@@ -72,6 +72,13 @@ test.runIf(mayMount)(
       return waiting.filter((name) => name.endsWith(".ready")).length < 5;
     });
 
+    await session.close();
+    // So it is after a start, too: `up` says what is wrong, and what clients need runs.
+    expect((await cluster.run(["down"])).exitCode).toBe(0);
+    expect((await cluster.run(["up"])).stderr).toContain("repository");
+    const served = await cluster.onPrimary();
+    await fillSegment(served);
+
     rmSync(repository);
     renameSync(`${repository}.away`, repository);
     await cluster.up();
@@ -81,9 +88,9 @@ test.runIf(mayMount)(
     expect(warnings).not.toContain("window_broken");
     const refused = await cluster.run(["restore", "postgres", "--at", lost, "--as", "never"]);
     expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringContaining("any second from")]);
-    const later = await nowOf(session);
-    await fillSegment(session);
-    await session.close();
+    const later = await nowOf(served);
+    await fillSegment(served);
+    await served.close();
     const proven = await cluster.run(["backup", "verify", "--any-second", "--at", later]);
     expect([proven.exitCode, proven.stdout]).toEqual([0, expect.stringContaining("can be brought back")]);
   },
