@@ -279,6 +279,7 @@ describe("actions", () => {
     { kind: "backup" },
     { kind: "prove" },
     { kind: "restore_copy", backup: "b", as: "copy", neutralize: true },
+    { kind: "restore_upload", upload: "0f0e1b6e-6a0c-4d40-8c3a-2f4f2b7a9c11", as: "sent", neutralize: true },
     { kind: "restore_moment", database: "a", at: "2026-11-21T08:41:07.000Z", as: "copy", neutralize: true },
     { kind: "switchover", to: "pg2" },
     { kind: "reseed", node: "pg2" },
