@@ -28,7 +28,7 @@ import {
 import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
 import { GATE_FILES, gateFile, renderGate } from "./gate.ts";
 import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
-import { planEndpoints, type Action, type Wanted } from "./plan.ts";
+import { planEndpoints, planRemoval, type Action, type Wanted } from "./plan.ts";
 import { fingerprintOf, renderHaproxy, type HaproxyInput } from "./render.ts";
 import {
   endReads,
@@ -304,8 +304,13 @@ export class Balancer {
   async #reload(program: HaproxyProgram, input: HaproxyInput): Promise<void> {
     const { masterSocket, config, candidate } = this.files;
     const processes = await readProcesses(masterSocket);
-    const membership = membershipOf(await readServers(masterSocket));
-    await this.#propose(program, input, renderHaproxy(input, membership));
+    const seen = await readServers(masterSocket);
+    await this.#propose(program, input, renderHaproxy(input, membershipOf(seen)));
+    const removed = planRemoval(
+      input.nodes.map(({ name }) => name),
+      seen,
+    );
+    if (removed.length > 0) await perform(masterSocket, removed);
     const before = await readTextIfAny(config);
     await move(candidate, config);
     const logStart = await fileBytes(this.files.log);

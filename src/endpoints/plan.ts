@@ -65,6 +65,18 @@ export function planEndpoints(wanted: Wanted, seen: readonly ServerState[]): Act
   ];
 }
 
+/**
+ * The orders before a configuration that knows a node no more: whoever is still led to it is cut now, as the sessions of an
+ * older worker on a server that the new one does not have could neither be counted nor cut. Pure.
+ */
+export function planRemoval(staying: readonly string[], seen: readonly ServerState[]): Action[] {
+  const removed = seen.filter(({ node }) => !staying.includes(node));
+  return [
+    ...removed.filter((server) => server.admin !== "maint").map((server) => set(server, "maint")),
+    ...removed.filter((server) => server.admin !== "maint" || server.sessions > 0).map(cut),
+  ];
+}
+
 /** Names of the server lines that shall be ready. */
 function readyServers(wanted: Wanted): ReadonlySet<string> {
   const { primary } = wanted;

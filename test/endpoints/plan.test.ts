@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { planEndpoints, type Action, type Wanted } from "../../src/endpoints/plan.ts";
+import { planEndpoints, planRemoval, type Action, type Wanted } from "../../src/endpoints/plan.ts";
 import {
   fallbackServer,
   isFallback,
@@ -44,6 +44,18 @@ function apply(states: readonly ServerState[], action: Action): ServerState[] {
       : { ...state, admin: action.state, up: false };
   });
 }
+
+test("a node that the next configuration does not know is cut before it, and no other", () => {
+  const seen = cluster(["pg1", "pg2", "pg3"], [writeServer("pg1"), poolServer("pg2"), poolServer("pg3")]);
+  expect(planRemoval(["pg1", "pg2", "pg3"], seen)).toEqual([]);
+  expect(words(planRemoval(["pg1", "pg2"], seen))).toEqual(["read/pg3 maint", "read/pg3 cut"]);
+  const left = seen.map((state) => ({ ...state, admin: "maint", sessions: 2 }) as const);
+  expect(words(planRemoval(["pg1", "pg2"], left))).toEqual([
+    "write/pg3 cut",
+    "read/pg3 cut",
+    "read/pg3-fallback cut",
+  ]);
+});
 
 describe("the order of things", () => {
   test("nothing is ordered when all is as wanted", () => {
