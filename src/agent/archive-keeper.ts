@@ -6,20 +6,23 @@ import { removeLeftMoments } from "../archive/moment.ts";
 import { readArchiveStatus, readArchiving, writeArchiving } from "../archive/record.ts";
 import { archiveCommand } from "../archive/render.ts";
 import { pgbackrestOf, writeConfigurations } from "../archive/setup.ts";
-import { isArchivingFailing, isQueueFull } from "../cluster/window.ts";
+import { archivedBefore, isArchivingFailing, isQueueFull } from "../cluster/window.ts";
 import { nextTime, parseSchedule } from "../config/cron.ts";
+import { ARCHIVE_TIMEOUT_SECONDS } from "../config/settings/archiving.ts";
 import type { Archiving } from "../model/archive-status.ts";
 import { factsOf } from "../model/observation.ts";
+import { historyFile, leadsTo } from "../model/timeline.ts";
 import { ownPrimary, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 import type { Clients } from "../services/clients.ts";
 import type { Progress } from "../progress.ts";
 import { applyConfiguration } from "../services/configure.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { deviceOf, diskSpace } from "../system/files/files.ts";
-import { inFolder } from "../system/files/folder.ts";
+import { inFolder, readTextOfOthers } from "../system/files/folder.ts";
 import type { Install } from "../system/install.ts";
 import { processors } from "../system/machine.ts";
 import { startDetached } from "../system/process/process.ts";
+import { withPrimary } from "./archived-primary.ts";
 import type { OperationQueue } from "./operation-queue.ts";
 
 /** Milliseconds between two looks at the disk, and at what is due. */
@@ -129,6 +132,7 @@ export class ArchiveKeeper {
     // Noted when it is so: what is written before may be missing.
     const at = iso();
     await this.#note(runtime, {
+      ...before,
       format: 1,
       program,
       system_identifier: state.system_identifier ?? "",
@@ -154,8 +158,8 @@ export class ArchiveKeeper {
 
   /** Looks whether WAL piles up, and whether a base backup is due. */
   async tick(runtime: Runtime): Promise<void> {
-    const record = this.#record;
-    if (!runtime.config.backup.any_second.enabled || !record || this.#changing) return;
+    const known = this.#record;
+    if (!runtime.config.backup.any_second.enabled || !known || this.#changing) return;
     if (monotonic() - this.#lookedAt < EVERY || !this.#options.turns.empty) return;
     this.#lookedAt = monotonic();
     const place = archivePlaceOf(runtime.config, runtime.layout);
@@ -166,26 +170,36 @@ export class ArchiveKeeper {
     const primary = ownPrimary(runtime);
     const facts = factsOf(primary?.observation);
     if (!primary || !facts || facts.in_recovery) return;
-    const segments = await segmentsReady(primary.files.dataDir);
-    const before = this.#seen;
-    this.#seen = {
+    const { segments, finishedAt } = await segmentsReady(primary.files.dataDir);
+    const status = await readArchiveStatus(runtime.layout.stateDir);
+    const archivedAt = archivedBefore(
+      {
+        lastArchivedAt: facts.archiver?.last_archived_at ?? null,
+        waiting: finishedAt,
+        bases: status?.bases ?? [],
+        since: Date.parse(known.since),
+      },
+      ARCHIVE_TIMEOUT_SECONDS,
+    );
+    const seen = {
       node: primary.node.name,
       waits: segments > 0 || isArchivingFailing(facts),
-      archivedAt: facts.archiver?.last_archived_at ?? now(),
+      archived_at: new Date(archivedAt).toISOString(),
     };
-    if (record.archiving && before?.waits === true && before.node !== primary.node.name) {
-      const [from, to] = [new Date(before.archivedAt).toISOString(), iso()];
+    const { record, lostWith } = withPrimary(known, seen, iso());
+    if (record !== known) await this.#note(runtime, record);
+    if (lostWith) {
+      const { node, archived_at: from } = lostWith;
       runtime.log(
         "error",
-        `WAL that ${before.node} had not archived yet is missing in the repository, from ${from} on`,
+        `WAL that ${node} had not archived yet is missing in the repository, from ${from} on`,
       );
-      await this.#note(runtime, { ...record, since: to, gaps: [...record.gaps, { from, to }] });
       return;
     }
     if (record.archiving) {
       const disk = await diskSpace(path.join(primary.files.dataDir, "pg_wal"));
       if (isQueueFull({ segments, segmentBytes: facts.wal_segment_bytes }, disk)) {
-        const since = new Date(facts.archiver?.last_archived_at ?? now()).toISOString();
+        const since = seen.archived_at;
         runtime.log(
           "error",
           `WAL cannot be archived and fills the disk: what is younger than ${since} is given up`,
@@ -201,16 +215,12 @@ export class ArchiveKeeper {
       await this.#change(runtime, async (progress) => await this.#take(runtime, record.program, progress));
       return;
     }
-    if (record.archiving) await this.#startDue(runtime, record);
+    if (record.archiving)
+      await this.#startDue(runtime, record, { dataDir: primary.files.dataDir, timeline: facts.timeline });
   }
 
   #gaveUpAt: number | undefined;
   #tidiedAt = -Infinity;
-  /**
-   * The primary at the last look. What one that is gone had not archived yet nobody archives: its replicas take for
-   * archived whatever they have received (xlogarchive.c, XLogArchiveForceDone).
-   */
-  #seen: { readonly node: string; readonly waits: boolean; readonly archivedAt: number } | undefined;
 
   async #change(runtime: Runtime, act: (progress: Progress) => Promise<void>): Promise<void> {
     const { log } = runtime;
@@ -228,9 +238,9 @@ export class ArchiveKeeper {
     }
   }
 
-  async #startDue(runtime: Runtime, record: Archiving): Promise<void> {
+  async #startDue(runtime: Runtime, record: Archiving, primary: OnTimeline): Promise<void> {
     if (this.#running || monotonic() - this.#failedAt < RETRY) return;
-    const type = await dueBase(runtime, record);
+    const type = await dueBase(runtime, record, primary);
     if (!type) return;
     const { layout, log } = runtime;
     const [node, program] = this.#options.program;
@@ -258,20 +268,42 @@ export class ArchiveKeeper {
  * Segments that wait to be archived, by the server's own notes: what its statistics say of the last one is of no use after
  * a promotion, nor before the first.
  */
-async function segmentsReady(dataDir: string): Promise<number> {
-  const notes = path.join(dataDir, "pg_wal", "archive_status");
-  const names = await inFolder(notes, (folder) => folder.names());
-  return names?.filter((name) => /^[0-9A-F]{24}\.ready$/.test(name)).length ?? 0;
+async function segmentsReady(dataDir: string): Promise<{ segments: number; finishedAt: number | undefined }> {
+  const wal = path.join(dataDir, "pg_wal");
+  const ready = await inFolder(path.join(wal, "archive_status"), (folder) =>
+    folder.names().flatMap((name) => /^([0-9A-F]{24})\.ready$/.exec(name)?.[1] ?? []),
+  );
+  // A crash has the notes written anew: the segments themselves are as old as they are. One may be archived meanwhile.
+  const written = await inFolder(wal, (folder) =>
+    (ready ?? []).flatMap((name) => folder.look(name)?.mtimeMs ?? []),
+  );
+  const oldest = written?.reduce((least, at) => Math.min(least, at), Infinity) ?? Infinity;
+  return { segments: ready?.length ?? 0, finishedAt: oldest === Infinity ? undefined : oldest };
 }
 
-/** Which base backup is due: a full one where none is whole up to now, else as scheduled. */
-async function dueBase({ config, layout }: Runtime, record: Archiving): Promise<"full" | "diff" | undefined> {
+/** A primary, and the timeline that it is on. */
+interface OnTimeline {
+  readonly dataDir: string;
+  readonly timeline: number;
+}
+
+/** Which base backup is due: a full one where none is whole up to now, or leads here, else as scheduled. */
+async function dueBase(
+  { config, layout }: Runtime,
+  record: Archiving,
+  { dataDir, timeline }: OnTimeline,
+): Promise<"full" | "diff" | undefined> {
   const { full_schedule, diff_schedule } = config.backup.any_second;
   const status = await readArchiveStatus(layout.stateDir);
   const since = Date.parse(record.since);
   const whole = status?.bases.filter(({ started_at }) => Date.parse(started_at) >= since) ?? [];
   const gapped = record.gaps.some(({ to }) => Date.parse(to) === since);
   if (status === undefined || !status.bases.length || (gapped && !whole.length)) return "full";
+  const last = status.bases.at(-1);
+  if (last && last.timeline !== null && last.timeline !== timeline) {
+    const history = await readTextOfOthers(path.join(dataDir, "pg_wal", historyFile(timeline)));
+    if (!leadsTo(last, timeline, history)) return "full";
+  }
   const isDue = (text: string, begun: string | null): boolean => {
     const schedule = text === "off" ? "off" : parseSchedule(text);
     if (typeof schedule === "string") return false;

@@ -19,6 +19,7 @@ const stanzaSchema = z.object({
         database: z.object({ id: z.number() }),
         error: z.boolean().nullish(),
         timestamp: z.object({ start: seconds, stop: secondsAfter }),
+        archive: z.object({ start: z.string().nullish() }).nullish(),
         lsn: z.object({ stop: z.string() }),
         info: z.object({
           size: z.number(),
@@ -47,14 +48,21 @@ export function readInfo(text: string, stanza: string, systemIdentifier: string)
   const own = new Set(found?.db.flatMap((db) => (db["system-id"] === systemIdentifier ? [db.id] : [])) ?? []);
   return (found?.backup ?? [])
     .filter(({ database, error }) => own.has(database.id) && error !== true)
-    .map(({ label, type, timestamp, lsn, info }) => ({
+    .map(({ label, type, timestamp, archive, lsn, info }) => ({
       label,
       type,
       started_at: timestamp.start,
       stopped_at: timestamp.stop,
       stop_lsn: lsn.stop,
+      timeline: timelineOf(archive?.start),
       database_bytes: info.size,
       repository_bytes: info.repository.delta,
     }))
     .toSorted((a, b) => (a.stopped_at < b.stopped_at ? -1 : 1));
+}
+
+/** A segment is named for its timeline first. */
+function timelineOf(segment: string | null | undefined): number | null {
+  const [, timeline] = /^([0-9A-F]{8})[0-9A-F]{16}$/.exec(segment ?? "") ?? [];
+  return timeline === undefined ? null : Number.parseInt(timeline, 16);
 }

@@ -16,6 +16,7 @@ import { forgetMoment, keepMoment, keptMoment } from "./kept-moment.ts";
 import type { ArchivePlace } from "./place.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
+  isOnTheWay,
   isWhole,
   lastChangeIn,
   RECOVERING,
@@ -125,6 +126,7 @@ async function fromAnyBase<T>(
   for (const { base, timeline, only } of attempts) {
     // A base backup that cannot reach the target with one database cannot with all of them.
     if (base === skipped?.base && timeline === skipped.timeline) continue;
+    if (!(await isOnTheWay(place, base, timeline))) continue;
     const tried = await fromBase(wish, { base, timeline, only, over }, use);
     if (tried.ok) return tried;
     over = undefined;
@@ -156,7 +158,7 @@ async function fromBase<T>(
   const { repository, layout, progress } = wish;
   const { place, pgbackrest } = repository;
   progress.step(only ?? null, `write base backup ${base.label}`);
-  const write = async (name: string, isOver: boolean): Promise<boolean> => {
+  const write = async (name: string, isOver: boolean): Promise<Missed | undefined> => {
     const folder = path.join(place.moments, name);
     return await writeBase(pgbackrest, [
       `--pg1-path=${path.join(folder, "data")}`,
@@ -173,8 +175,8 @@ async function fromBase<T>(
       ...(isOver ? ["--delta"] : []),
     ]);
   };
-  const { folder, written } = await writeOver(wish, { base, only, over }, write);
-  if (!written) return { ok: false, missed: "needs_all" };
+  const { folder, missed: unwritten } = await writeOver(wish, { base, only, over }, write);
+  if (unwritten) return { ok: false, missed: unwritten };
   const dataDir = path.join(place.moments, folder, "data");
   progress.step(only ?? null, `replay WAL up to ${targetWords(wish.target)}`);
   const log = path.join(place.dir, "moment.log");
@@ -196,16 +198,19 @@ async function fromBase<T>(
 async function writeOver(
   { repository: { place }, owner, database }: MomentWish,
   { base, only, over }: Omit<Attempt, "timeline">,
-  write: (name: string, isOver: boolean) => Promise<boolean>,
-): Promise<{ readonly folder: string; readonly written: boolean }> {
+  write: (name: string, isOver: boolean) => Promise<Missed | undefined>,
+): Promise<{ readonly folder: string; readonly missed: Missed | undefined }> {
   if (over !== undefined) {
-    const written = await write(over, true).catch(() => undefined);
-    if (written !== undefined) return { folder: over, written };
+    const tried = await write(over, true).then(
+      (missed) => ({ missed }),
+      () => undefined,
+    );
+    if (tried) return { folder: over, missed: tried.missed };
     await clearMoments(place);
   }
   await requireRoom(place.moments, only === undefined ? base.database_bytes : (database?.bytes ?? 0));
   const folder = String(now());
   for (const name of ["", "data", "tablespaces", "locks"])
     await makeFolder(path.join(place.moments, folder, name), 0o700, owner);
-  return { folder, written: await write(folder, false) };
+  return { folder, missed: await write(folder, false) };
 }

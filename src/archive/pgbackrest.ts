@@ -3,6 +3,7 @@ import type { BaseBackup } from "../model/archive-status.ts";
 import type { Owner } from "../system/files/files.ts";
 import { run, runOrFail, type Ran } from "../system/process/process.ts";
 import { readInfo } from "./info.ts";
+import type { Missed } from "./recovering.ts";
 
 /** pgBackRest as one node uses it. It always works with the rights of the user that the servers run as. */
 export interface Pgbackrest {
@@ -72,15 +73,23 @@ export async function listBases(pgbackrest: Pgbackrest, systemIdentifier: string
 /** Exit status where a database is to be included that the base backup does not have. */
 const NO_SUCH_DATABASE = 80;
 
+/** Exit status where the base backup's timeline was left for the one that is wanted before it was made. */
+const OF_ANOTHER_TIMELINE = 58;
+
 /**
  * Writes a base backup as a data directory that recovers up to a target.
  * @param args what says where, which and how far
- * @returns false where the base backup does not have the database that alone is wanted
+ * @returns undefined when it is written, or what keeps it from that: it does not have the database that alone is wanted,
+ * or does not lead to the timeline
  */
-export async function writeBase(pgbackrest: Pgbackrest, args: readonly string[]): Promise<boolean> {
+export async function writeBase(
+  pgbackrest: Pgbackrest,
+  args: readonly string[],
+): Promise<Missed | undefined> {
   const ran = await call(pgbackrest, "restore", args, 0);
-  if (ran.exitCode === 0) return true;
-  if (ran.exitCode === NO_SUCH_DATABASE) return false;
+  if (ran.exitCode === 0) return undefined;
+  if (ran.exitCode === NO_SUCH_DATABASE) return "needs_all";
+  if (ran.exitCode === OF_ANOTHER_TIMELINE) return "not_reached";
   throw new OdooPgError("command_failed", {
     message: `pgbackrest restore failed (exit status ${ran.exitCode}): ${ran.stderr.trim().split("\n").slice(-6).join("\n  ")}`,
     safe: "The live cluster was not touched.",

@@ -1,13 +1,16 @@
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
+import type { BaseBackup } from "../model/archive-status.ts";
 import { showBytes } from "../model/quantities.ts";
+import { historyFile, leadsTo } from "../model/timeline.ts";
 import { odooPg } from "../next-step.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { renderIdent } from "../postgres/render.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import { pause } from "../system/clock.ts";
 import { diskSpace, readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { inFolder, readTextOfOthers } from "../system/files/folder.ts";
 import { currentUser } from "../system/machine.ts";
 import { startAttended, type Attended } from "../system/process/attended.ts";
 import { SqlError } from "../system/sql/sql.ts";
@@ -28,6 +31,29 @@ export interface Recovering {
   /** What the primary preloads: what a database uses may need it. */
   readonly preloaded: string;
   readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Whether a base backup leads to a timeline, by that one's history in the repository: PostgreSQL 14 and earlier take a
+ * checkpoint at the same place of another timeline for the base backup's own. What cannot be told here, the recovery tells.
+ */
+export async function isOnTheWay(
+  { repository, stanza }: ArchivePlace,
+  base: BaseBackup,
+  timeline: number | undefined,
+): Promise<boolean> {
+  if (timeline === undefined || base.timeline === null || base.timeline === timeline) return true;
+  if (base.timeline > timeline) return false;
+  const archive = path.join(repository, "archive", stanza);
+  // One for each cluster that ever had the name, as 15-1: the last is ours.
+  const names = await inFolder(archive, (folder) =>
+    folder.names().filter((name) => /^\d+-\d+$/.test(name)),
+  ).catch(() => undefined);
+  const ours = names?.toSorted((a, b) => Number(a.split("-")[1]) - Number(b.split("-")[1])).at(-1);
+  if (ours === undefined) return true;
+  const file = path.join(archive, ours, historyFile(timeline));
+  const history = await readTextOfOthers(file).catch(() => undefined);
+  return history === undefined || leadsTo(base, timeline, history);
 }
 
 /** What keeps one base backup, or a part of it, from reaching the target. */
@@ -161,11 +187,31 @@ export async function lastChangeIn(log: string): Promise<string | undefined> {
   return /last completed transaction was at log time ([^\n]+)/.exec(await readTail(log, 100_000))?.[1];
 }
 
+/** What a server says of a base backup that leads elsewhere, or whose WAL is not there: another one may lead to the target. */
+const NOT_REACHED = [
+  /recovery ended before configured recovery target was reached/,
+  /requested recovery stop point is before consistent recovery point/,
+  // It was made on a timeline after that was left for the one that is wanted.
+  /requested timeline \d+ is not a child of this server's history/,
+  /requested timeline \d+ does not contain minimum recovery point/,
+  /recovery target timeline \d+ does not exist/,
+  // The segment of its checkpoint is missing, or is another timeline's.
+  /could not (?:locate required checkpoint record|find redo location)/,
+  /WAL ends before (?:end of online backup|consistent recovery point)/,
+];
+
+/** What the server's words say of the next attempt; undefined where there is no use in one. */
+export function missedBy(words: string): Missed | undefined {
+  if (NOT_REACHED.some((said) => said.test(words))) return "not_reached";
+  return /WAL contains references to invalid pages|contains invalid data/.test(words)
+    ? "needs_all"
+    : undefined;
+}
+
 /** What a recovery that ended says of the next attempt. @throws OdooPgError command_failed with the server's last words */
 function whyEnded(words: string): Missed {
-  if (/recovery ended before configured recovery target was reached/.test(words)) return "not_reached";
-  if (/requested recovery stop point is before consistent recovery point/.test(words)) return "not_reached";
-  if (/WAL contains references to invalid pages|contains invalid data/.test(words)) return "needs_all";
+  const missed = missedBy(words);
+  if (missed) return missed;
   const lines = words
     .trim()
     .split("\n")

@@ -12,6 +12,7 @@ import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
+  isOnTheWay,
   lastChangeIn,
   RECOVERING,
   RECOVERING_PORT,
@@ -78,8 +79,10 @@ export async function recoverCluster<T>(
     await makeFolder(path.dirname(wish.dataDir), 0o755, undefined);
     for (const base of wish.bases)
       for (const timeline of wish.timelines) {
-        const recovered = await attempt(wish, base, timeline, use);
+        const recovered =
+          (await isOnTheWay(place, base, timeline)) && (await attempt(wish, base, timeline, use));
         if (recovered) return recovered;
+        wish.progress.note(`base backup ${base.label} does not lead there`);
       }
   } finally {
     await clear(wish.dataDir);
@@ -130,7 +133,7 @@ async function attempt<T>(
   await requireRoom(path.dirname(dataDir), base.database_bytes);
   for (const folder of [made, tablespacesOf(dataDir)]) await makeFolder(folder, 0o700, owner);
   progress.step(null, `write base backup ${base.label}`);
-  await writeBase(pgbackrest, [
+  const missed = await writeBase(pgbackrest, [
     `--pg1-path=${made}`,
     `--tablespace-map-all=${tablespacesOf(dataDir)}`,
     `--set=${base.label}`,
@@ -139,6 +142,7 @@ async function attempt<T>(
     `--target-timeline=${timeline ?? "latest"}`,
     "--archive-mode=off",
   ]);
+  if (missed) return undefined;
   progress.step(null, `replay WAL up to ${target ? targetWords(target) : "its end"}`);
   const log = path.join(place.dir, "moment.log");
   const recovering: Recovering = { ...wish, place };

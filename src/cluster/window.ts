@@ -69,9 +69,10 @@ export function basesFor(kept: Kept, at: number): BaseBackup[] {
     .toReversed();
 }
 
-/** The base backups whose WAL is whole up to the end, the newest first. */
+/** The base backups whose WAL is whole up to the end, the newest first; all, where WAL is missing at the end. */
 export function basesToEnd(kept: Kept): BaseBackup[] {
-  return kept.bases.filter((base) => reachOf(base, kept).to >= kept.end).toReversed();
+  const whole = kept.bases.filter((base) => reachOf(base, kept).to >= kept.end);
+  return (whole.length ? whole : kept.bases).toReversed();
 }
 
 /** Spans without a gap in them, the oldest first. */
@@ -138,6 +139,33 @@ export function archivedUpTo(
   const archived = Math.max(least, facts.archiver.last_archived_at ?? 0);
   if (isArchivingFailing(facts) || segmentsWaiting(facts) > 0) return archived;
   return Math.max(archived, facts.now - timeoutSeconds * 1000);
+}
+
+/**
+ * Up to when all is archived, where WAL waits that nobody will archive. Nothing of it is younger than archive_timeout when
+ * its segment is finished. Times are milliseconds since the epoch.
+ * @param waiting when the oldest segment that waits was finished
+ * @param timeoutSeconds archive_timeout
+ */
+export function archivedBefore(
+  known: {
+    /** Null after a crash, and on a primary that has archived nothing yet. */
+    readonly lastArchivedAt: number | null;
+    readonly waiting: number | undefined;
+    readonly bases: readonly Pick<BaseBackup, "stopped_at">[];
+    /** Since when WAL is archived at all. */
+    readonly since: number;
+  },
+  timeoutSeconds: number,
+): number {
+  const { lastArchivedAt, waiting, bases, since } = known;
+  const last = bases.at(-1);
+  const least = last === undefined ? since : Date.parse(last.stopped_at);
+  const archived = Math.min(
+    lastArchivedAt ?? Infinity,
+    waiting === undefined ? Infinity : Math.floor(waiting) - timeoutSeconds * 1000,
+  );
+  return archived === Infinity ? least : Math.max(least, archived);
 }
 
 /**

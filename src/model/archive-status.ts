@@ -10,6 +10,8 @@ const baseBackup = z.object({
   /** From here on, with the WAL since, every second can be made. */
   stopped_at: moment,
   stop_lsn: z.string(),
+  /** On which it was made. Up to 0.1 it was not kept. */
+  timeline: z.number().int().nullable().default(null),
   /** Of the cluster, and of what the repository got for it. */
   database_bytes: z.number(),
   repository_bytes: z.number(),
@@ -44,5 +46,11 @@ export const archivingSchema = z.object({
   since: moment,
   /** Times whose WAL is missing, the oldest first. */
   gaps: gap.array(),
+  /**
+   * The primary at the last change of this, whether WAL waited there, and up to when it was archived. What one that is gone
+   * had not archived yet nobody archives: its replicas take for archived whatever they have received (xlogarchive.c,
+   * XLogArchiveForceDone). Up to 0.1 it was not kept.
+   */
+  primary: z.object({ node: z.string(), waits: z.boolean(), archived_at: moment }).optional(),
 });
 export type Archiving = z.output<typeof archivingSchema>;

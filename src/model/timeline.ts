@@ -1,3 +1,5 @@
+import { parseLsn } from "./lsn.ts";
+
 /** What is known of one change of the primary. */
 interface Change {
   /** ISO 8601. */
@@ -16,4 +18,28 @@ export function timelinesFor(history: readonly Change[], at: number | undefined,
     (change) => change.timeline !== null && Date.parse(change.at) <= at,
   )?.timeline;
   return then === undefined || then === null || then >= present ? [present] : [then, present];
+}
+
+/**
+ * Whether recovery from a base backup leads to a timeline: it does not where the base backup's own was left before it was
+ * complete, as after a recovery to an earlier moment.
+ * @param history the timeline's history as PostgreSQL writes it: a line for each before it, and where that was left;
+ * undefined where there is none
+ */
+export function leadsTo(
+  base: { readonly timeline: number | null; readonly stop_lsn: string },
+  timeline: number,
+  history: string | undefined,
+): boolean {
+  if (base.timeline === null || base.timeline === timeline) return true;
+  for (const line of (history ?? "").split("\n")) {
+    const [, left, lsn] = /^\s*(\d+)\s+([0-9A-F]+\/[0-9A-F]+)/.exec(line) ?? [];
+    if (lsn !== undefined && Number(left) === base.timeline) return parseLsn(base.stop_lsn) <= parseLsn(lsn);
+  }
+  return false;
+}
+
+/** As PostgreSQL names the file with a timeline's history. */
+export function historyFile(timeline: number): string {
+  return `${timeline.toString(16).toUpperCase().padStart(8, "0")}.history`;
 }

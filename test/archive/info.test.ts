@@ -22,10 +22,16 @@ describe("what pgBackRest tells of a repository", () => {
         started_at: "2026-11-28T17:07:35.000Z",
         stopped_at: "2026-11-28T17:07:38.000Z",
         stop_lsn: "0/4000100",
+        timeline: 1,
         database_bytes: 30529359,
         repository_bytes: 3765045,
       },
     ]);
+  });
+
+  test("names no timeline for a base backup that says no segment", () => {
+    const without = info(OURS).replace(/"backup":\[\{"archive":\{[^}]*\}/, '"backup":[{"archive":null');
+    expect(readInfo(without, "prod", OURS)).toMatchObject([{ timeline: null }]);
   });
 
   test("counts for nothing where it is of another cluster of the same name, also one that differs in the last digit", () => {

@@ -1,6 +1,14 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { basesFor, isQueueFull, segmentsWaiting, windowOf, type Kept } from "../../src/cluster/window.ts";
+import {
+  archivedBefore,
+  basesFor,
+  basesToEnd,
+  isQueueFull,
+  segmentsWaiting,
+  windowOf,
+  type Kept,
+} from "../../src/cluster/window.ts";
 import { primaryFacts } from "../support/observations.ts";
 
 const T0 = Date.parse("2026-11-21T00:00:00Z");
@@ -13,6 +21,7 @@ function base(start: number, stop: number) {
     started_at: at(start),
     stopped_at: at(stop),
     stop_lsn: "0/1",
+    timeline: 1,
     database_bytes: 1,
     repository_bytes: 1,
   };
@@ -107,6 +116,47 @@ describe("the window", () => {
         expect(found.length > 0).toBe(inside);
       }),
     );
+  });
+});
+
+describe("base backups for all that there is", () => {
+  const both = [
+    [10, 12],
+    [100, 105],
+  ] as const;
+  const labels = (all: Kept): string[] => basesToEnd(all).map(({ label }) => label);
+
+  test("are those after the last gap, the newest first", () => {
+    expect(labels(kept(both, [], 200))).toEqual(["100F", "10F"]);
+    expect(labels(kept(both, [[50, 60]], 200))).toEqual(["100F"]);
+  });
+
+  test("are all of them where WAL was given up and none reaches the end", () => {
+    const all: Kept = { ...kept(both, [], 200), archiving: { archiving: false, since: at(150), gaps: [] } };
+    expect(labels(all)).toEqual(["100F", "10F"]);
+    expect(windowOf(all).to).toBe(at(150));
+  });
+});
+
+describe("a gap", () => {
+  const minute = (count: number): number => T0 + count * 60_000;
+  const known = { lastArchivedAt: null, waiting: undefined, bases: [base(10, 12)], since: minute(1) };
+
+  test("begins no later than the oldest segment that waits, also where the server does not know what it archived last", () => {
+    expect(archivedBefore({ ...known, waiting: minute(30) + 0.5 }, 60)).toBe(minute(29));
+    expect(archivedBefore({ ...known, waiting: minute(30), lastArchivedAt: minute(20) }, 60)).toBe(
+      minute(20),
+    );
+    // A slow archiver has just taken an old segment.
+    expect(archivedBefore({ ...known, waiting: minute(30), lastArchivedAt: minute(90) }, 60)).toBe(
+      minute(29),
+    );
+  });
+
+  test("begins with the last base backup, or with archiving, where nothing else is known", () => {
+    expect(archivedBefore(known, 60)).toBe(minute(12));
+    expect(archivedBefore({ ...known, bases: [] }, 60)).toBe(minute(1));
+    expect(archivedBefore({ ...known, waiting: minute(5) }, 60)).toBe(minute(12));
   });
 });
 

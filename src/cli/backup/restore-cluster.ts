@@ -2,7 +2,7 @@ import path from "node:path";
 import { openRepository } from "../../archive/base-backup.ts";
 import { basesToReach, targetWords } from "../../archive/target.ts";
 import { recoverCluster } from "../../archive/whole-cluster.ts";
-import { basesToEnd } from "../../cluster/window.ts";
+import { basesToEnd, windowOf } from "../../cluster/window.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { timelinesFor } from "../../model/timeline.ts";
@@ -55,6 +55,9 @@ export async function restoreCluster(
     const kept = { ...before, end: Math.max(before.end, asked) };
     const bases = target ? basesToReach(target, kept) : basesToEnd(kept);
     if (target && !bases.length) throw outside(target, kept, "no base backup reaches it");
+    const { to } = windowOf(kept);
+    if (!target && to !== null && Date.parse(to) < kept.end)
+      progress.note(`WAL after ${to} is missing in the repository: the cluster is recovered up to then`);
     const goesOn = dataDir === primary && !running;
     if (goesOn) await requireNoAgent(context, node.name);
     const known = state.history.findLast(({ timeline }) => timeline !== null)?.timeline ?? 1;
