@@ -11,6 +11,15 @@ const secondsAfter = z.number().transform((at) => new Date((at + 1) * 1000).toIS
 const stanzaSchema = z.object({
   name: z.string(),
   db: z.array(z.object({ id: z.number(), "system-id": z.string() })).default([]),
+  archive: z
+    .array(
+      z.object({
+        database: z.object({ id: z.number() }),
+        /** The newest segment. */
+        max: z.string().nullish(),
+      }),
+    )
+    .default([]),
   backup: z
     .array(
       z.object({
@@ -36,16 +45,7 @@ const stanzaSchema = z.object({
  * @throws OdooPgError command_failed for what is no such text
  */
 export function readInfo(text: string, stanza: string, systemIdentifier: string): BaseBackup[] {
-  // A system identifier has 64 bits, and a number in JavaScript 53.
-  const exact = text.replaceAll(/("system-id":)(\d+)/g, '$1"$2"');
-  const parsed = parseJson(exact, z.array(stanzaSchema));
-  if (!parsed.ok) {
-    throw new OdooPgError("command_failed", {
-      message: `pgbackrest info does not say what the repository holds: ${parsed.problem}.`,
-    });
-  }
-  const found = parsed.value.find(({ name }) => name === stanza);
-  const own = new Set(found?.db.flatMap((db) => (db["system-id"] === systemIdentifier ? [db.id] : [])) ?? []);
+  const { found, own } = readStanza(text, stanza, systemIdentifier);
   return (found?.backup ?? [])
     .filter(({ database, error }) => own.has(database.id) && error !== true)
     .map(({ label, type, timestamp, archive, lsn, info }) => ({
@@ -65,4 +65,39 @@ export function readInfo(text: string, stanza: string, systemIdentifier: string)
 function timelineOf(segment: string | null | undefined): number | null {
   const [, timeline] = /^([0-9A-F]{8})[0-9A-F]{16}$/.exec(segment ?? "") ?? [];
   return timeline === undefined ? null : Number.parseInt(timeline, 16);
+}
+
+/**
+ * Reads the newest timeline of which a repository has WAL of a cluster; undefined where it has none.
+ * @throws OdooPgError command_failed for what is no such text
+ */
+export function readNewestTimeline(
+  text: string,
+  stanza: string,
+  systemIdentifier: string,
+): number | undefined {
+  const { found, own } = readStanza(text, stanza, systemIdentifier);
+  const timelines = (found?.archive ?? []).flatMap(({ database, max }) =>
+    own.has(database.id) ? (timelineOf(max) ?? []) : [],
+  );
+  return timelines.length ? Math.max(...timelines) : undefined;
+}
+
+/** What is told of a stanza, and which of its databases are this cluster. */
+function readStanza(
+  text: string,
+  stanza: string,
+  systemIdentifier: string,
+): { readonly found: z.output<typeof stanzaSchema> | undefined; readonly own: ReadonlySet<number> } {
+  // A system identifier has 64 bits, and a number in JavaScript 53.
+  const exact = text.replaceAll(/("system-id":)(\d+)/g, '$1"$2"');
+  const parsed = parseJson(exact, z.array(stanzaSchema));
+  if (!parsed.ok) {
+    throw new OdooPgError("command_failed", {
+      message: `pgbackrest info does not say what the repository holds: ${parsed.problem}.`,
+    });
+  }
+  const found = parsed.value.find(({ name }) => name === stanza);
+  const own = new Set(found?.db.flatMap((db) => (db["system-id"] === systemIdentifier ? [db.id] : [])) ?? []);
+  return { found, own };
 }

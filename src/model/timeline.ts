@@ -8,6 +8,15 @@ interface Change {
 }
 
 /**
+ * The newest timeline of a cluster whose primary is gone. Its history may lack the last change, where the agent was
+ * killed before it was written, and the repository one of which nothing was archived yet.
+ * @param archived of which the repository has WAL; undefined where it has none
+ */
+export function newestTimeline(history: readonly Change[], archived: number | undefined): number {
+  return Math.max(1, archived ?? 1, ...history.map(({ timeline }) => timeline ?? 1));
+}
+
+/**
  * The timelines on which a moment may lie, the likeliest first: the one of then, as the cluster's own history has it, and the
  * present one. They differ where a promotion has lost something: only the old one has it.
  * @param at milliseconds since the epoch; undefined: no moment, but all that there is

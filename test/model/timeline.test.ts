@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { historyFile, leadsTo } from "../../src/model/timeline.ts";
+import { historyFile, leadsTo, newestTimeline } from "../../src/model/timeline.ts";
 
 /** As PostgreSQL 15 writes it. */
 const HISTORY = "1\t0/5000110\tbefore 2026-11-29 00:30:00+00\n\n3\t0/9000000\tno recovery target specified\n";
@@ -33,4 +33,15 @@ test("the file of a timeline's history has its number in eight hexadecimal digit
     "0000001A.history",
     "00001000.history",
   ]);
+});
+
+const change = (timeline: number | null): { at: string; timeline: number | null } => ({
+  at: "2026-11-28T12:00:00.000Z",
+  timeline,
+});
+
+test("the newest timeline of a lost primary is the newest of its history and of its repository: each may lack one", () => {
+  expect(newestTimeline([change(1), change(2), change(null)], 3)).toBe(3);
+  expect(newestTimeline([change(1), change(4)], 3)).toBe(4);
+  expect(newestTimeline([], undefined)).toBe(1);
 });

@@ -1,11 +1,12 @@
 import path from "node:path";
 import { openRepository } from "../../archive/base-backup.ts";
+import { newestArchivedTimeline } from "../../archive/pgbackrest.ts";
 import { basesToReach, targetWords } from "../../archive/target.ts";
 import { recoverCluster } from "../../archive/whole-cluster.ts";
 import { basesToEnd, windowOf } from "../../cluster/window.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
-import { timelinesFor } from "../../model/timeline.ts";
+import { newestTimeline, timelinesFor } from "../../model/timeline.ts";
 import { command, nextStep, odooPg } from "../../next-step.ts";
 import { findInstallation, programOf } from "../../postgres/installation.ts";
 import { findPostmaster } from "../../postgres/server.ts";
@@ -60,8 +61,10 @@ export async function restoreCluster(
       progress.note(`WAL after ${to} is missing in the repository: the cluster is recovered up to then`);
     const goesOn = dataDir === primary && !running;
     if (goesOn) await requireNoAgent(context, node.name);
-    const known = state.history.findLast(({ timeline }) => timeline !== null)?.timeline ?? 1;
+    const { pgbackrest, systemIdentifier } = repository;
+    const archived = live ? undefined : await newestArchivedTimeline(pgbackrest, systemIdentifier);
     const at = target?.kind === "time" ? target.at : undefined;
+    const present = live?.timeline ?? newestTimeline(state.history, archived);
     const installation = await findInstallation(config.postgres, {
       searchPath: searchPath(invocation),
       install: installOn(context.machine),
@@ -74,7 +77,7 @@ export async function restoreCluster(
         installation,
         target,
         bases,
-        timelines: timelinesFor(state.history, at, live?.timeline ?? known),
+        timelines: timelinesFor(state.history, at, present),
         dataDir,
         goesOn,
         preloaded: live?.preloaded ?? "",

@@ -29,24 +29,26 @@ export function planFinish(input: {
   const names = replicas.map(({ name }) => name);
   const strays = input.foreign ? [] : straySlots(replicas, [node, ...names]);
   const left = route || input.unfinished;
-  if (isPrimary(primary) && !left) return { steps: strays, undo };
   const recorded = lastPrimary === node || (!left && lastPrimary === undefined);
   const why = "a change of the primary that had failed was finished";
+  const record: PlanStep[] = recorded
+    ? []
+    : [
+        {
+          kind: "record_change",
+          change: "promote",
+          from: lastPrimary ?? null,
+          to: node,
+          why,
+          paused: "unknown",
+        },
+      ];
+  // Of an agent that was killed after the promotion: by the history a recovery finds the timeline.
+  if (isPrimary(primary) && !left) return { steps: [...record, ...strays], undo };
   const steps: PlanStep[] = [
     ...(isPrimary(primary) ? [] : becomePrimary(node)),
     ...(route ? [{ kind: "route" as const, node }] : []),
-    ...(recorded
-      ? []
-      : [
-          {
-            kind: "record_change" as const,
-            change: "promote" as const,
-            from: lastPrimary ?? null,
-            to: node,
-            why,
-            paused: "unknown" as const,
-          },
-        ]),
+    ...record,
     // What is started later starts as its replica.
     ...(left ? [{ kind: "prepare_start" as const, nodes: names }] : []),
     { kind: "settle", primary: node, replicas: names },

@@ -273,6 +273,15 @@ describe("A change that was cut off", () => {
     expect(again).not.toContain("record_change");
   });
 
+  test("gets into the history also where all but that was done, as after a kill of the agent", () => {
+    const done = { ...input, primary: seen("pg2", primaryFacts()) };
+    expect(planFinish(done).steps).toEqual([
+      expect.objectContaining({ kind: "record_change", change: "promote", from: "pg1", to: "pg2" }),
+    ]);
+    // Before its first launch is told.
+    expect(planFinish({ ...done, lastPrimary: undefined }).steps).toEqual([]);
+  });
+
   test("is left alone beside another node that answers as a primary, and while the recorded one is silent", () => {
     expect(planFinish({ ...input, replicas: [seen("pg1", primaryFacts())] }).steps).toEqual([]);
     expect(planFinish({ ...input, route: true, primary: silent("pg2", "not_running") }).steps).toEqual([]);
