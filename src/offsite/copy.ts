@@ -95,6 +95,7 @@ async function copyAll(
   const { repository } = archivePlaceOf(config, layout);
   const folders = [backupPlaceOf(config).dir];
   if (config.backup.any_second.enabled) folders.push(repository);
+  let why = "";
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const at = iso();
     const description = await describe(config, layout, name);
@@ -104,13 +105,16 @@ async function copyAll(
       cluster: config.cluster,
       excludes: IN_THE_MAKING.map((pattern) => pattern),
     });
-    if (!made) continue;
+    if (made.kind === "incomplete") {
+      ({ why } = made);
+      continue;
+    }
     if (serverOwner && present.includes(repository))
       await requireTheirs(restic, made.snapshot, repository, serverOwner);
-    return { at, ...made };
+    return { at, snapshot: made.snapshot, addedBytes: made.addedBytes };
   }
   throw new OdooPgError("command_failed", {
-    message: `${path.basename(restic.program)} could not read all of what is to be copied, ${ATTEMPTS} times.`,
+    message: `${path.basename(restic.program)} could not read all of what is to be copied, ${ATTEMPTS} times, so no copy was kept: ${why}`,
     safe: "Earlier copies are untouched.",
     next: odooPg("backup", "copy", "--to", name),
   });

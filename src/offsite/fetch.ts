@@ -2,7 +2,7 @@ import { writeIn } from "../system/files/folder.ts";
 import path from "node:path";
 import * as z from "zod";
 import type { OpenRepository } from "../archive/base-backup.ts";
-import { listBases } from "../archive/pgbackrest.ts";
+import { listBases, newestArchivedTimeline } from "../archive/pgbackrest.ts";
 import { archivePlaceOf } from "../archive/place.ts";
 import { findPgbackrest } from "../archive/program.ts";
 import { pgbackrestOf, writeConfigurations } from "../archive/setup.ts";
@@ -11,6 +11,7 @@ import { backupPlaceOf } from "../backup/place.ts";
 import { nodeLayoutOf, type NodeConfig } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
+import { newestTimeline } from "../model/timeline.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { assertFilestores } from "../odoo/filestore.ts";
 import { findInstallation } from "../postgres/installation.ts";
@@ -44,6 +45,7 @@ import {
   type Elsewhere,
   type Restic,
   type ResticOptions,
+  type Snapshot,
 } from "./restic.ts";
 
 export interface FetchOptions extends ResticOptions {
@@ -95,7 +97,10 @@ export async function fetchFrom(
   await prepareStateDirectory(layout, serverOwner);
   return await whileCopying(layout, elsewhere.name, options.signal, async () => {
     const restic = await openRestic(elsewhere, options);
-    const copy = (await listCopies(restic)).findLast(({ hostname }) => hostname === config.cluster);
+    const recordFile = path.join(layout.offsiteDir, "fetched.record");
+    const before = await inspectJsonFile(recordFile, fetchedSchema);
+    const fetched = before?.ok === true ? before.value : undefined;
+    const copy = copyToFetch(await listCopies(restic), config.cluster, fetched);
     const described = copy?.paths.find((folder) => path.basename(folder) === DESCRIPTION);
     if (!copy || described === undefined) {
       throw new OdooPgError("refused", {
@@ -110,7 +115,8 @@ export async function fetchFrom(
     await fetchFolder(restic, copy.id, described, here);
     const folder = path.join(here, described);
     const description = await readDescription(folder);
-    const work = new Fetching(options, restic, copy.id, description, progress);
+    const begun = fetched?.snapshot === copy.id ? fetched : { snapshot: copy.id, done: [] };
+    const work = new Fetching(options, restic, { recordFile, fetched: begun }, description, progress);
     const report = await work.all();
     const configuration = path.join(folder, "odoo-pg.yaml");
     await changeCopyStatus(layout, elsewhere.name, { key_confirmed_at: new Date(now()).toISOString() });
@@ -118,38 +124,43 @@ export async function fetchFrom(
   });
 }
 
+/** The newest copy of a cluster, or the one of which a part was fetched already: parts of two copies are no whole. */
+export function copyToFetch(
+  copies: readonly Snapshot[],
+  cluster: string,
+  fetched: Fetched | undefined,
+): Snapshot | undefined {
+  const own = copies.filter(({ hostname }) => hostname === cluster);
+  const begun = fetched?.done.length ? own.find(({ id }) => id === fetched.snapshot) : undefined;
+  return begun ?? own.at(-1);
+}
+
 class Fetching {
   readonly #options: FetchOptions;
   readonly #restic: Restic;
   readonly #description: Description;
   readonly #progress: Progress;
-  readonly #snapshot: string;
+  readonly #recordFile: string;
   #fetched: Fetched;
 
   constructor(
     options: FetchOptions,
     restic: Restic,
-    snapshot: string,
+    { recordFile, fetched }: { readonly recordFile: string; readonly fetched: Fetched },
     description: Description,
     progress: Progress,
   ) {
     this.#options = options;
     this.#restic = restic;
-    this.#snapshot = snapshot;
+    this.#recordFile = recordFile;
     this.#description = description;
     this.#progress = progress;
-    this.#fetched = { snapshot, done: [] };
-  }
-
-  get #recordFile(): string {
-    return path.join(this.#options.layout.offsiteDir, "fetched.record");
+    this.#fetched = fetched;
   }
 
   async all(): Promise<Omit<FetchReport, "configuration">> {
     const { config, layout, backupOwner, serverOwner } = this.#options;
     const { at, backups, repository, state, passwords } = this.#description;
-    const before = await inspectJsonFile(this.#recordFile, fetchedSchema);
-    if (before?.ok === true && before.value.snapshot === this.#snapshot) this.#fetched = before.value;
     const [dir, place] = [backupPlaceOf(config).dir, archivePlaceOf(config, layout)];
     const whole = repository !== null && state !== null;
     if (whole) await this.#requireFit();
@@ -187,7 +198,10 @@ class Fetching {
   /** @throws OdooPgError disk_full before anything is fetched */
   async #requireRoom(dir: string): Promise<void> {
     if (this.#fetched.done.length) return;
-    const [needed, { freeBytes }] = [await copyBytes(this.#restic, this.#snapshot), await diskSpace(dir)];
+    const [needed, { freeBytes }] = [
+      await copyBytes(this.#restic, this.#fetched.snapshot),
+      await diskSpace(dir),
+    ];
     if (needed <= freeBytes) return;
     throw new OdooPgError("disk_full", {
       message: `The copy holds ${needed} bytes, and the disk of ${dir} has ${freeBytes} left.`,
@@ -202,23 +216,43 @@ class Fetching {
     to: string,
     owner: Owner | undefined,
   ): Promise<void> {
-    if (this.#fetched.done.includes(step)) return;
-    if ((await namesIn(to)).length) {
+    const into = `${to}.fetched`;
+    const found = path.join(into, from);
+    const done = this.#fetched.done.includes(step);
+    // It is noted before it is moved: what has not been moved yet is whole.
+    const waits = done && (await kindOf(found)) === "directory";
+    const filled = (await namesIn(to)).length > 0;
+    if (done && filled && !waits) return await removeTree(into);
+    if (filled) {
       throw new OdooPgError("refused", {
         message: `${to} is not empty.`,
         safe: "It was left as it is.",
         next: nextStep`Move it away, then: ${odooPg("backup", "fetch")}`,
       });
     }
+    if (!waits) await this.#fetchInto(step, from, into, owner);
+    await removeTree(to);
+    await move(found, to);
+    await removeTree(into);
+  }
+
+  /** Fetches a folder whole into another one, and notes it. */
+  async #fetchInto(
+    step: Fetched["done"][number],
+    from: string,
+    into: string,
+    owner: Owner | undefined,
+  ): Promise<void> {
+    const found = path.join(into, from);
+    const others = this.#fetched.done.filter((other) => other !== step);
+    if (others.length < this.#fetched.done.length) await this.#note(others);
     this.#progress.step(
       null,
       `fetch the ${step === "backups" ? "backups and attachments" : "base backups and WAL"}`,
     );
-    const into = `${to}.fetched`;
     await removeTree(into);
     await ensureDirectory(into);
-    await fetchFolder(this.#restic, this.#snapshot, from, into);
-    const found = path.join(into, from);
+    await fetchFolder(this.#restic, this.#fetched.snapshot, from, into);
     // Nothing of it was there, such as no backup yet.
     if ((await kindOf(found)) !== "directory") await ensureDirectory(found);
     if (step === "repository") await this.#putInfo(found);
@@ -228,10 +262,7 @@ class Fetching {
       const { uid, gid } = owner ?? { uid: 0, gid: 0 };
       await runOrFail("chown", ["-R", "-h", `${uid}:${gid}`, found], { timeout: 0 });
     }
-    await removeTree(to);
-    await move(found, to);
-    await removeTree(into);
-    await this.#done(step);
+    await this.#note([...others, step]);
   }
 
   /** Which base backups there are, as of before they were copied: what came later may not be whole. */
@@ -241,8 +272,8 @@ class Fetching {
       await writeIn(path.join(repository, safeName(name)), text);
   }
 
-  async #done(step: Fetched["done"][number]): Promise<void> {
-    this.#fetched = { ...this.#fetched, done: [...this.#fetched.done, step] };
+  async #note(done: Fetched["done"]): Promise<void> {
+    this.#fetched = { ...this.#fetched, done };
     await writeFileAtomic(this.#recordFile, JSON.stringify(this.#fetched));
   }
 
@@ -252,12 +283,12 @@ class Fetching {
     if (!node) throw new Error("a configuration has a node");
     const installation = await findInstallation(config.postgres, { searchPath, install });
     const repository = await this.#open(state, node, installation.major);
-    const bases = (await listBases(repository.pgbackrest, repository.systemIdentifier)).toReversed();
+    const { pgbackrest, systemIdentifier } = repository;
+    const bases = (await listBases(pgbackrest, systemIdentifier)).toReversed();
     const { dataDir } = nodeLayoutOf(layout, node);
     const known =
       this.#description.timeline ??
-      state.history.findLast(({ timeline }) => timeline !== null)?.timeline ??
-      undefined;
+      newestTimeline(state.history, await newestArchivedTimeline(pgbackrest, systemIdentifier));
     const recovered = await recoverCluster(
       {
         repository,
@@ -266,7 +297,7 @@ class Fetching {
         installation,
         target: undefined,
         bases,
-        timelines: known === undefined ? [undefined] : [known, undefined],
+        timelines: [known, undefined],
         dataDir,
         goesOn: true,
         preloaded: "",

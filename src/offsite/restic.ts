@@ -4,6 +4,7 @@ import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { command } from "../next-step.ts";
+import { printableLine } from "../printable.ts";
 import { ensureDirectory, isExecutable, permissionsOf, readTextIfAny } from "../system/files/files.ts";
 import { parseJson } from "../system/files/json-file.ts";
 import type { Install } from "../system/install.ts";
@@ -170,12 +171,28 @@ const summarySchema = z.object({
 /** Exit status where something could not be read: mostly a file that went meanwhile. */
 const INCOMPLETE = 3;
 
-/** Copies folders as one snapshot. @returns undefined where something vanished meanwhile */
+/** What restic tells of a file that it could not read, on its standard error. */
+const unreadSchema = z.object({
+  message_type: z.literal("error"),
+  item: z.string(),
+  error: z.union([
+    z.object({ message: z.string() }).transform(({ message }) => message),
+    // Of earlier versions: the number is the system's.
+    z.object({ Op: z.string(), Err: z.number() }).transform(({ Op, Err }) => `${Op} fails, errno ${Err}`),
+  ]),
+});
+
+/** A copy that has everything, or why there is none. */
+type Copied =
+  | { readonly kind: "whole"; readonly snapshot: string; readonly addedBytes: number }
+  | { readonly kind: "incomplete"; readonly why: string };
+
+/** Copies folders as one snapshot. One without a file that could not be read is not kept: nobody is to fetch it. */
 export async function copyFolders(
   restic: Restic,
   folders: readonly string[],
   options: { readonly cluster: string; readonly excludes: readonly string[] },
-): Promise<{ readonly snapshot: string; readonly addedBytes: number } | undefined> {
+): Promise<Copied> {
   const ran = await call(
     restic,
     [
@@ -190,13 +207,32 @@ export async function copyFolders(
     ],
     LONG,
   );
-  if (ran.exitCode === INCOMPLETE) return undefined;
-  if (ran.exitCode !== 0) throw failureOf(restic, ran);
-  for (const line of ran.stdout.split("\n").toReversed()) {
-    const summary = parseJson(line, summarySchema);
-    if (summary.ok) return { snapshot: summary.value.snapshot_id, addedBytes: summary.value.data_added };
+  if (ran.exitCode !== 0 && ran.exitCode !== INCOMPLETE) throw failureOf(restic, ran);
+  const summary = summaryIn(ran.stdout);
+  if (ran.exitCode === INCOMPLETE) {
+    if (summary) await dropCopy(restic, summary.snapshot_id);
+    return { kind: "incomplete", why: unreadIn(ran.stderr) };
   }
+  if (summary) return { kind: "whole", snapshot: summary.snapshot_id, addedBytes: summary.data_added };
   throw new OdooPgError("command_failed", { message: `${restic.program} backup does not say what it made.` });
+}
+
+function summaryIn(stdout: string): z.output<typeof summarySchema> | undefined {
+  for (const line of stdout.split("\n").toReversed()) {
+    const summary = parseJson(line, summarySchema);
+    if (summary.ok) return summary.value;
+  }
+  return undefined;
+}
+
+/** The first file that could not be read, and why; else restic's last words. */
+function unreadIn(stderr: string): string {
+  const lines = stderr.trim().split("\n");
+  for (const line of lines) {
+    const unread = parseJson(line, unreadSchema);
+    if (unread.ok) return printableLine(`${unread.value.item}: ${unread.value.error}`);
+  }
+  return printableLine(lines.at(-1) ?? "");
 }
 
 const nodeSchema = z.object({

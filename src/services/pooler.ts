@@ -59,6 +59,9 @@ export class Pooler implements Service {
   readonly #facts: () => PoolerFacts;
   /** What it was last brought to; undefined while it is not wanted. */
   #input: PgbouncerInput | undefined;
+  /** How often its files have changed, and which of these changes it has read. */
+  #changes = 0;
+  #read = 0;
   /** Keeps a PAUSE that has not come to its end: without it PgBouncer would go on. */
   #pausing: Console | undefined;
 
@@ -157,12 +160,16 @@ export class Pooler implements Service {
     if (!program || !this.#input) throw new Error("PgBouncer was not brought up yet");
     this.#pausing = undefined;
     await this.#writeFiles(this.#input);
+    this.#read = this.#changes;
     await this.#process.start(program, this.#input.port, this.#input.listen);
     await this.probe();
   }
 
   async reload(): Promise<void> {
-    if (this.#input) await this.#process.admin(this.#input.port).order("RELOAD");
+    if (!this.#input) return;
+    const changes = this.#changes;
+    await this.#process.admin(this.#input.port).order("RELOAD");
+    this.#read = changes;
   }
 
   async probe(): Promise<Answer> {
@@ -191,7 +198,9 @@ export class Pooler implements Service {
   async refresh(runtime: Runtime): Promise<void> {
     if (!this.#input || !this.hold.isFree) return;
     const input = this.#inputOf(runtime);
-    if (!(await this.#writeFiles(input))) return;
+    await this.#writeFiles(input);
+    // Also what an order that it did not answer should have told it.
+    if (this.#read === this.#changes) return;
     this.#input = input;
     await this.reload();
     this.#log("info", `${this.name}: roles have changed, read again`);
@@ -271,21 +280,19 @@ export class Pooler implements Service {
     await ensureNodeCertificate(config, layout, node, this.#files, this.#owner, machine.hostname, now());
   }
 
-  /** Writes what PgBouncer reads; says whether any text changed. Where the roles are not known, who could log in still can. */
-  async #writeFiles(input: PgbouncerInput): Promise<boolean> {
+  /** Writes what PgBouncer reads, and counts what has changed. Where the roles are not known, who could log in still can. */
+  async #writeFiles(input: PgbouncerInput): Promise<void> {
     const { roles } = this.#facts();
     const { config, access, users } = this.#files;
     const readable = readableBy(this.#owner);
-    const changed = [
-      await writeFileIfChanged(config, renderPgbouncer(input), readable),
-      await writeFileIfChanged(access, renderAccess(input.networks), readable),
-    ].includes(true);
-    if (!roles && (await kindOf(users)) !== undefined) return changed;
+    if (await writeFileIfChanged(config, renderPgbouncer(input), readable)) this.#changes++;
+    if (await writeFileIfChanged(access, renderAccess(input.networks), readable)) this.#changes++;
+    if (!roles && (await kindOf(users)) !== undefined) return;
     const text = renderUsers(roles ?? []);
     // The servers' user alone has it: what it holds by now is compared, and believed in nothing.
-    if ((await readTextOfOthers(users)) === text) return changed;
+    if ((await readTextOfOthers(users)) === text) return;
     await writeFileAtomic(users, text, this.#owner ? { owner: this.#owner } : {});
-    return true;
+    this.#changes++;
   }
 }
 
