@@ -44,6 +44,8 @@ export interface ConsoleParts {
   /** Read at each use: whoever changes a file changes the password. */
   readonly passwords: () => Promise<ConsolePasswords>;
   readonly page: { readonly files: readonly PageFile[]; readonly policy: string };
+  /** In the place of the page that a browser runs: one that is made here and does nothing. */
+  readonly board: (() => Promise<string>) | undefined;
   /** Prometheus' text; undefined where there is none. */
   readonly metrics: (() => Promise<string>) | undefined;
   readonly log: Log;
@@ -219,6 +221,31 @@ export function consoleApp(
     return context.redirect(listener.secure ? "/sign-in" : "/", 303);
   });
 
+  const { metrics } = parts;
+  if (metrics) {
+    app.get("/metrics", async (context) => {
+      if (!clientOf(context)) {
+        const given = basicPassword(context.req.header("authorization"));
+        // The role is not asked for: any user name will do.
+        if (given === undefined || !(await isRightPassword(context, ["viewer", "operator"], given))) {
+          context.header("www-authenticate", 'Basic realm="odoo-pg"');
+          throw signInNeeded();
+        }
+      }
+      return context.text(await metrics(), 200, {
+        "content-type": "text/plain; version=0.0.4; charset=utf-8",
+      });
+    });
+  }
+
+  const { board } = parts;
+  if (board) {
+    app.get("/", async (context) =>
+      clientOf(context) ? context.html(await board()) : context.redirect("/sign-in", 303),
+    );
+    return app;
+  }
+
   app.get("/api/visitor", (context) => {
     const { role, signIn } = client(context);
     const principal: Principal = {
@@ -308,22 +335,6 @@ export function consoleApp(
 
   addUploads(app, parts.uploads, operator);
 
-  const { metrics } = parts;
-  if (metrics) {
-    app.get("/metrics", async (context) => {
-      if (!clientOf(context)) {
-        const given = basicPassword(context.req.header("authorization"));
-        // The role is not asked for: any user name will do.
-        if (given === undefined || !(await isRightPassword(context, ["viewer", "operator"], given))) {
-          context.header("www-authenticate", 'Basic realm="odoo-pg"');
-          throw signInNeeded();
-        }
-      }
-      return context.text(await metrics(), 200, {
-        "content-type": "text/plain; version=0.0.4; charset=utf-8",
-      });
-    });
-  }
   return app;
 }
 

@@ -33,6 +33,8 @@ export interface ConsoleServerOptions {
   /** How to start odoo-pg again. */
   readonly program: readonly [string, string];
   readonly source: ConsoleSource;
+  /** A page that shows all and does nothing, in the place of the one that a browser runs: with several hosts. */
+  readonly board?: { readonly page: () => Promise<string>; readonly policy: string };
   readonly metrics: (() => Promise<string>) | undefined;
   readonly log: Log;
 }
@@ -185,7 +187,7 @@ export class ConsoleServer {
     listener: Listener,
     certificate: Certificate | undefined,
   ): Promise<WebServer> {
-    const { layout, log, metrics, source } = this.#options;
+    const { layout, log, metrics, source, board } = this.#options;
     await ensureConsolePasswords(layout);
     // Loaded when it is needed: nobody pays for a page that is turned off.
     const { consoleApp } = await import("./app.ts");
@@ -205,7 +207,8 @@ export class ConsoleServer {
         keys: this.#keys,
         tries: this.#tries,
         passwords: async () => await ensureConsolePasswords(layout),
-        page: { files: pageFiles(), policy: PAGE_POLICY },
+        page: board ? { files: [], policy: board.policy } : { files: pageFiles(), policy: PAGE_POLICY },
+        board: board?.page,
         metrics,
         log,
       },

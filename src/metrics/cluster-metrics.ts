@@ -13,9 +13,10 @@ export interface ClusterFigures {
   readonly config: Config;
   readonly status: StatusDocument;
   readonly backups: BackupStatus | undefined;
+  /** By HOST:PORT of the node. */
   readonly disks: ReadonlyMap<string, DiskUse>;
-  /** How often each replica left the pool. */
-  readonly poolLeaves: ReadonlyMap<string, number>;
+  /** How often each replica left the pool; undefined where nobody counts. */
+  readonly poolLeaves: ReadonlyMap<string, number> | undefined;
 }
 
 const seconds = (at: string | null | undefined): number | null =>
@@ -76,8 +77,8 @@ function endpoints({ config, status, poolLeaves }: ClusterFigures, labels: Label
     ...(read.consistency === "read-your-writes"
       ? sample("odoo_pg_read_max_commit_wait_seconds", labels, rules.max_commit_wait_seconds)
       : []),
-    ...status.nodes.flatMap(({ name }) =>
-      sample("odoo_pg_pool_leaves_total", { ...labels, node: name }, poolLeaves.get(name) ?? 0),
+    ...(poolLeaves ? status.nodes : []).flatMap(({ name }) =>
+      sample("odoo_pg_pool_leaves_total", { ...labels, node: name }, poolLeaves?.get(name) ?? 0),
     ),
   ];
 }
@@ -144,8 +145,8 @@ function backups({ config, status, backups }: ClusterFigures, labels: Labels, no
   ];
 }
 
-/** What the status says, in numbers. @param now our clock, milliseconds since the epoch */
-export function clusterMetrics(figures: ClusterFigures, labels: Labels, now: number): Sample[] {
+/** What the status says, in numbers. */
+export function statusMetrics(figures: ClusterFigures, labels: Labels): Sample[] {
   const { status, disks } = figures;
   return [
     ...(["ok", "warning", "critical"] as const).flatMap((verdict) =>
@@ -156,7 +157,7 @@ export function clusterMetrics(figures: ClusterFigures, labels: Labels, now: num
     ...endpoints(figures, labels),
     ...status.nodes.flatMap((node) => {
       const both = { ...labels, instance: `${node.host}:${node.port}`, node: node.name };
-      const disk = disks.get(node.name);
+      const disk = disks.get(both.instance);
       return [
         ...sample("odoo_pg_node_primary", both, node.role === "primary"),
         ...sample("odoo_pg_node_in_pool", both, node.in_pool),
@@ -168,6 +169,12 @@ export function clusterMetrics(figures: ClusterFigures, labels: Labels, now: num
         ...sample("odoo_pg_node_last_seen_timestamp_seconds", both, seconds(node.last_seen)),
       ];
     }),
+  ];
+}
+
+/** What is kept to bring the cluster back. @param now our clock, milliseconds since the epoch */
+export function keptMetrics(figures: ClusterFigures, labels: Labels, now: number): Sample[] {
+  return [
     ...backups(figures, labels, now),
     ...anySecond(figures, labels, now),
     ...copies(figures, labels, now),

@@ -11,6 +11,7 @@ import { readStatistics, type ServerStatistics } from "../postgres/sql/statistic
 import { monotonic, now } from "../system/clock.ts";
 import { readOwnProcess } from "../system/process/own-process.ts";
 import type { ClusterFigures } from "./cluster-metrics.ts";
+import type { HostsFigures } from "./hosts-metrics.ts";
 import { metricsText, type NodeFigures } from "./metrics-text.ts";
 
 /** Milliseconds that a scrape waits for one server: then it gets what was known before, and the look goes on. */
@@ -29,10 +30,12 @@ const FIRST_SIZES = 2000;
 export interface MetricsParts {
   /** Undefined while nothing was applied. */
   readonly runtime: () => Runtime | undefined;
-  readonly statusSource: StatusSource;
+  readonly statusSource: Pick<StatusSource, "status" | "disk" | "backups">;
   readonly facts: OdooFactsCache;
-  /** How often each replica left the pool. */
-  readonly poolLeaves: () => ReadonlyMap<string, number>;
+  /** How often each replica left the pool; undefined where nobody counts. */
+  readonly poolLeaves: () => ReadonlyMap<string, number> | undefined;
+  /** With several hosts: how they are. */
+  readonly hosts?: () => Promise<HostsFigures>;
   /** Of odoo-pg. */
   readonly version: string;
 }
@@ -63,16 +66,20 @@ export class Metrics {
   async text(): Promise<string> {
     const start = monotonic();
     const runtime = this.#parts.runtime();
-    const [nodes, figures] = await Promise.all([
+    const [nodes, figures, hosts] = await Promise.all([
       Promise.all([...(runtime?.nodes.values() ?? [])].map(async (handle) => await this.#node(handle))),
       this.#figures(runtime),
+      this.#parts.hosts?.(),
     ]);
-    const observed = runtime && factsNode(runtime)?.node.name;
+    // What is of the cluster as a whole one host tells.
+    const tellsAll = hosts?.leads ?? true;
+    const observed = runtime && tellsAll ? factsNode(runtime)?.node.name : undefined;
     return metricsText({
-      cluster: runtime?.config.cluster ?? "",
+      cluster: hosts?.cluster ?? runtime?.config.cluster ?? "",
       version: this.#parts.version,
       nodes: nodes.map(({ name, figures }) => ({ ...figures, observed: name === observed })),
       figures,
+      hosts,
       odoo: this.#parts.facts.ask(odooCandidates(nodes.find(({ name }) => name === observed)?.figures)),
       process: readOwnProcess(),
       now: now(),
@@ -121,7 +128,7 @@ export class Metrics {
     const { statusSource, poolLeaves } = this.#parts;
     const { config } = runtime;
     const disks = config.nodes.map(async (node): Promise<readonly [string, DiskUse | undefined]> => [
-      node.name,
+      `${node.host}:${node.port}`,
       await statusSource.disk(node),
     ]);
     const [status, backups, ...observed] = await Promise.all([

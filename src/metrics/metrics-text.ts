@@ -1,8 +1,9 @@
 import type { KnownFacts } from "../odoo/facts-cache.ts";
 import type { ServerStatistics } from "../postgres/sql/statistics.ts";
 import type { OwnProcess } from "../system/process/own-process.ts";
-import { clusterMetrics, type ClusterFigures } from "./cluster-metrics.ts";
+import { keptMetrics, statusMetrics, type ClusterFigures } from "./cluster-metrics.ts";
 import { renderExposition, type Metric, type Sample } from "./exposition.ts";
+import { hostsMetrics, type HostsFigures } from "./hosts-metrics.ts";
 import { odooMetrics } from "./odoo-metrics.ts";
 import { METRICS } from "./registry.ts";
 import { sample, serverMetrics } from "./server-metrics.ts";
@@ -29,6 +30,8 @@ export interface MetricsView {
   readonly nodes: readonly NodeFigures[];
   /** Undefined while nothing was applied. */
   readonly figures: ClusterFigures | undefined;
+  /** With several hosts. */
+  readonly hosts: HostsFigures | undefined;
   readonly odoo: ReadonlyMap<string, KnownFacts>;
   readonly process: OwnProcess;
   /** Our clock, milliseconds since the epoch. */
@@ -71,7 +74,9 @@ export function metricsText(view: MetricsView): string {
   const observed = view.nodes.find((node) => node.observed);
   samples.push(
     ...sample("odoo_pg_info", { ...cluster, version: view.version }, 1),
-    ...(view.figures ? clusterMetrics(view.figures, cluster, view.now) : []),
+    ...(view.figures ? statusMetrics(view.figures, cluster) : []),
+    ...(view.figures && (view.hosts?.leads ?? true) ? keptMetrics(view.figures, cluster, view.now) : []),
+    ...(view.hosts ? hostsMetrics(view.hosts) : []),
     ...odooMetrics(
       view.odoo,
       { cluster, node: { ...cluster, instance: observed?.instance ?? "" } },

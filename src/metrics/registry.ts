@@ -91,6 +91,13 @@ export const METRICS = {
   odoo_pg_status: gauge("1 for the verdict of the status (ok, warning or critical), 0 for the others."),
   odoo_pg_warnings: gauge("Warnings of the status, by code."),
   odoo_pg_agent_busy: gauge("Whether the agent is at an operation, such as a switchover."),
+  odoo_pg_failover_ready: gauge(
+    "With several hosts: whether another host would take over by itself. From the primary's host alone.",
+  ),
+  odoo_pg_host_answers: gauge("Whether the host's agent answers. From the primary's host alone."),
+  odoo_pg_store_answers: gauge(
+    "With several hosts: whether this one gets answers from a majority of the store.",
+  ),
   odoo_pg_read_endpoint_up: gauge("Whether the read endpoint takes connections."),
   odoo_pg_write_endpoint_up: gauge("Whether the write endpoint takes connections and leads to a primary."),
   odoo_pg_endpoint_waiting_clients: gauge("Clients that wait at the endpoint for a server that takes them."),

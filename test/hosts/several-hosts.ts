@@ -65,7 +65,6 @@ export class SeveralHosts {
       listen: ["127.0.0.1", host.address],
       postgres: { parameters: { shared_buffers: "16MB" } },
       backup: { enabled: false },
-      console: { enabled: false },
     };
     const configuration = { cluster: "lab", state_dir: `${DISK}/s`, ...(isFirst ? own : {}) };
     writeFileSync(join(host.folder, "odoo-pg.yaml"), stringify(configuration));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BackupStatus } from "../../src/model/backup-report.ts";
 import { statusOf } from "../../src/cluster/status.ts";
-import { clusterMetrics } from "../../src/metrics/cluster-metrics.ts";
+import { keptMetrics, statusMetrics } from "../../src/metrics/cluster-metrics.ts";
 import { odooMetrics } from "../../src/metrics/odoo-metrics.ts";
 import type { OdooFacts } from "../../src/odoo/facts.ts";
 import { agentOf, cluster, NOW, primaryFacts, seen, silent } from "../support/observations.ts";
@@ -14,17 +14,19 @@ function told(
   poolLeaves: ReadonlyMap<string, number> = new Map(),
 ): Map<string, number> {
   const input = cluster(changes);
-  const samples = clusterMetrics(
-    {
-      config: input.config,
-      status: statusOf(input),
-      backups: input.backups?.record,
-      disks: input.disks,
-      poolLeaves,
-    },
-    {},
-    NOW,
-  );
+  const figures = {
+    config: input.config,
+    status: statusOf(input),
+    backups: input.backups?.record,
+    disks: new Map(
+      input.config.nodes.flatMap(({ name, host, port }) => {
+        const disk = input.disks.get(name);
+        return disk ? [[`${host}:${port}`, disk] as const] : [];
+      }),
+    ),
+    poolLeaves,
+  };
+  const samples = [...statusMetrics(figures, {}), ...keptMetrics(figures, {}, NOW)];
   return new Map(
     samples.map(({ name, labels, value }) => [
       [name, ...Object.entries(labels).map(([label, word]) => `${label}=${word}`)].join(" "),

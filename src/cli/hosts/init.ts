@@ -14,7 +14,7 @@ export async function haInit(
 ): Promise<ExitStatus> {
   const start = await agentStart(context);
   context.output.err(
-    "Note: with several hosts metrics and the console do not run yet. Back to one host: odoo-pg ha disband",
+    "Note: with several hosts the console shows the cluster and does nothing. Back to one host: odoo-pg ha disband",
   );
   const show = showProgress(context);
   try {

@@ -27,6 +27,7 @@ const ANYWHERE = new Set([
   "alarms list",
   "alarms test",
   "events",
+  "console",
 ]);
 
 /** Commands that need several hosts. */
@@ -50,6 +51,9 @@ const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
 
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
 const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore"]);
+
+/** Backups of the time when a host had the primary lie there. */
+const LIST_OF_BACKUPS = "backup list";
 
 /**
  * The context of a command in a cluster of several hosts: what was applied counts, which came from the store, not the
@@ -81,6 +85,13 @@ export async function forHosts(context: Context, command: string): Promise<Conte
   }
   const primary = (await hostsStatus(context.layout, 3000))?.primary ?? undefined;
   if (primary === record.name) return own;
+  if (command === LIST_OF_BACKUPS) {
+    const where = primary === undefined ? "and there is none now" : `now ${primary}`;
+    context.output.err(
+      `Backups are made on the primary's host, ${where}. These lie here, on ${record.name}:`,
+    );
+    return own;
+  }
   throw new OdooPgError("refused", {
     message: `This is done on the primary's host: ${primary === undefined ? "there is none now" : `that is ${primary}`}.`,
     safe: "Nothing was changed.",

@@ -1,17 +1,12 @@
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { requireHostsStatus } from "../../hosts/ask-agent.ts";
-import type { HostReport, HostsStatus } from "../../hosts/documents/report.ts";
 import { sayBackups } from "../../hosts/decisions/backups.ts";
-import { OBSTACLES } from "../../hosts/decisions/verdict.ts";
-import { showBytes } from "../../model/quantities.ts";
+import { HEADINGS, rowOf, sayFailover, sayView } from "../../hosts/render/sheet.ts";
 import { pause } from "../../system/clock.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { clearScreen } from "../../system/terminal.ts";
 import type { Context } from "../context.ts";
 import { showTable } from "../table.ts";
-
-/** Seconds after which what a host said last is old. */
-const OLD = 5;
 
 /**
  * `status` where the cluster has several hosts: each host, where the endpoints of this one lead, and whether another
@@ -29,14 +24,10 @@ export async function hostsSheet(
     output.out(JSON.stringify(status, undefined, 2));
     return exit;
   }
-  const { store } = status;
-  const age = store.answers
-    ? ""
-    : ` The store does not answer (no majority): as seen from here${store.seconds_ago === null ? "" : `, ${Math.round(store.seconds_ago)} s ago`}.`;
-  output.out(`Cluster ${status.cluster}, as ${status.seen_from} sees it.${age}`);
+  output.out(sayView(status));
   showTable(
     output,
-    ["HOST", "ADDRESS", "ROLE", "POSTGRESQL", "READS", "VOTE", "PATRONI"],
+    HEADINGS,
     status.hosts.map((host) => rowOf(status, host)),
   );
   const { endpoints } = status;
@@ -74,42 +65,4 @@ export async function watchHosts(context: Pick<Context, "layout" | "output">): P
     unhook();
   }
   return 130;
-}
-
-function sayFailover({ failover }: HostsStatus): string {
-  if (!failover.ready)
-    return `not ready: ${failover.obstacles.map((obstacle) => OBSTACLES[obstacle]).join("; ")}`;
-  return failover.away.length
-    ? `ready; ${failover.away.join(", ")} ${failover.away.length > 1 ? "are" : "is"} away, and until then no further host may fail`
-    : "ready";
-}
-
-function rowOf(status: HostsStatus, host: HostsStatus["hosts"][number]): string[] {
-  const { name, address, role, report, seconds_ago: age } = host;
-  const isAway = age === null || age > OLD;
-  const away = age === null ? "never answered" : `silent for ${Math.round(age)} s`;
-  if (isAway || !report) return [name, address, role, away, "", "", ""];
-  const reads = status.hosts.find((seen) => seen.name === status.seen_from)?.report?.reads ?? [];
-  return [
-    name,
-    address,
-    role,
-    report.working ?? sayPostgres(report),
-    role !== "database" ? "" : reads.includes(name) ? "yes" : name === status.primary ? "–" : "no",
-    sayVote(report),
-    report.patroni ? (report.patroni.running ? report.patroni.version : "down") : "",
-  ];
-}
-
-function sayPostgres({ postgres }: HostReport): string {
-  if (!postgres) return "";
-  if (postgres.state !== "replica") return postgres.state;
-  const lag = postgres.lag_bytes === null ? "" : `, ${showBytes(postgres.lag_bytes)} behind`;
-  return `replica${postgres.streaming ? lag : ", does not stream"}`;
-}
-
-function sayVote({ store }: HostReport): string {
-  if (!store) return "no";
-  if (!store.answers) return "silent";
-  return store.votes ? (store.leads ? "yes, leads" : "yes") : "not yet";
 }

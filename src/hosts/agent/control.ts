@@ -12,6 +12,8 @@ export interface ControlledAgent {
   /** A token by which another host joins. */
   readonly invite: (endpointsOnly: boolean) => Promise<string>;
   readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
+  /** A link that signs in to the page once. @throws OdooPgError not_running where it is not served */
+  readonly consoleLink: () => { readonly link: string; readonly until: string };
   /** Ends the agent alone. */
   readonly stop: () => void;
 }
@@ -35,6 +37,13 @@ export function hostControl(agent: ControlledAgent): Hono {
     try {
       const order = hostOrderSchema.parse(await context.req.json());
       return context.json(await agent.order(order));
+    } catch (error) {
+      return context.json({ error: toOdooPgError(error).toJSON() });
+    }
+  });
+  app.post("/console-key", (context) => {
+    try {
+      return context.json(agent.consoleLink());
     } catch (error) {
       return context.json({ error: toOdooPgError(error).toJSON() });
     }

@@ -41,12 +41,15 @@ import {
   type HostRecord,
 } from "../documents/record.ts";
 import { readIdentity } from "../joining/authority.ts";
+import { ownConfig } from "../render/own-files.ts";
 import { JoinServer } from "../joining/join-server.ts";
 import { EtcdService } from "../programs/etcd-service.ts";
 import { PatroniService } from "../programs/patroni-service.ts";
 import { findEtcd, findPatroni } from "../programs/programs.ts";
+import type { ConsoleServer } from "../../console/console.ts";
 import { hostControl } from "./control.ts";
 import { Guest, viewFor } from "./guest.ts";
+import { hostConsole } from "./host-console.ts";
 import { HostData } from "./host-data.ts";
 import { HostOrders } from "./host-orders.ts";
 import { HostPool } from "./host-pool.ts";
@@ -112,6 +115,7 @@ export class HostAgent {
   readonly #work: LeadersWork;
   readonly #join: JoinServer;
   readonly #orders: HostOrders;
+  readonly #console: ConsoleServer;
   readonly #backups: BackupSchedule;
   readonly #ownership = new DatabaseOwnership();
   readonly #alarms = new Alarms();
@@ -122,6 +126,8 @@ export class HostAgent {
   #fileConfigAt: number | undefined;
   /** Of what the endpoints and the looks were last set up. */
   #served = "";
+  /** Of what the console was last set up. */
+  #consoleOf = "";
   #ending = false;
   #closers: (() => Promise<void>)[] = [];
   #door: TlsServer | undefined;
@@ -184,6 +190,13 @@ export class HostAgent {
       etcd: this.#etcd,
       endpoints: this.#endpoints,
       stop: () => this.stop(),
+    });
+    this.#console = hostConsole({
+      options,
+      runtime: () => node.runtime,
+      ownStatus: this.#ownStatus,
+      judged: async () => await this.#alarmStatus(),
+      hosts: async () => await this.#status(),
     });
     this.#join = new JoinServer({
       layout,
@@ -252,6 +265,7 @@ export class HostAgent {
             status: async () => await this.#status(),
             invite: async (endpointsOnly) => await this.#join.invite(endpointsOnly),
             order: async (order) => await this.#orders.carryOut(order),
+            consoleLink: () => this.#console.newLink(),
             stop: () => this.stop(),
           }),
         ),
@@ -274,6 +288,7 @@ export class HostAgent {
       // Where no clients are, nobody is read from.
       const asking = this.#endpoints ? this.#hostPool.start() : (): void => {};
       this.#closers.push(async () => await Promise.resolve(asking()));
+      this.#closers.push(async () => await this.#console.close());
       await this.#routing.recall();
       await this.#applyDocument();
     } catch (error) {
@@ -346,6 +361,7 @@ export class HostAgent {
       ...(patroni
         ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
         : []),
+      { name: "console", run: () => this.#console.tick() },
       {
         name: "databases' owners",
         run: async () => {
@@ -440,6 +456,7 @@ export class HostAgent {
     await this.#readFileConfig();
     const { document } = this.#store;
     await this.#node.apply(this.#patroni, () => this.#loop?.wake());
+    await this.#applyConsole();
     const text = JSON.stringify(document);
     if (text === this.#served) return;
     const config = servedConfig(document);
@@ -456,6 +473,15 @@ export class HostAgent {
         SILENT,
       );
     this.#served = text;
+  }
+
+  /** Where it listens and what it may show is in this host's own part. */
+  async #applyConsole(): Promise<void> {
+    const { config } = ownConfig(this.#node.input());
+    const wanted = JSON.stringify([config.cluster, config.console]);
+    if (wanted === this.#consoleOf) return;
+    await this.#console.apply(config);
+    this.#consoleOf = wanted;
   }
 
   /** What is of this host alone is taken up from what `up` has kept of its file. */
@@ -504,7 +530,7 @@ export class HostAgent {
       failing_channels: this.#alarms.failing,
       attachments: null,
       rights: { problem: null, by_password: null },
-      console: null,
+      console: this.#console.account,
       nodes: [],
     };
   }

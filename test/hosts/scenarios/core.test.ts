@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { cannotMakeHosts } from "../lab/lab.ts";
+import type { Host } from "../lab/host.ts";
 import { AGENT, ETCD, type Fault, PATRONI, POSTMASTER, REPLAY, SERVER, Stage } from "./scene.ts";
 
 const reason = cannotMakeHosts();
@@ -83,6 +84,27 @@ describe.skipIf(reason !== undefined)("three hosts, made of one that ran", () =>
   beforeAll(async () => {
     stage = await Stage.of();
   }, 240_000);
+
+  test("each host shows the cluster on a page and tells metrics, and the primary's alone what is of all", async () => {
+    const { several, lab } = stage;
+    await several.ready();
+    const primary = await several.leader();
+    const get = async (host: Host, path: string): Promise<string> =>
+      await host.do(["curl", "-sSf", "--max-time", "10", `http://127.0.0.1:5050${path}`]);
+    for (const host of lab.hosts) {
+      const page = await get(host, "/");
+      expect(page).toContain(`as ${host.name} sees it`);
+      expect(page).toContain("Failover: ready");
+      expect(await several.do(host, "console")).toMatch(/^http:\/\/127\.0\.0\.1:5050\/sign-in\?key=/m);
+      const metrics = await get(host, "/metrics");
+      expect(metrics).toMatch(/^pg_up\{.*\} 1$/m);
+      expect(metrics).toMatch(/^odoo_pg_store_answers\{.*\} 1$/m);
+      const ofAll = /^odoo_pg_(?:failover_ready|host_answers|backup_enabled)\{/m;
+      if (host === primary) expect(metrics).toMatch(ofAll);
+      else expect(metrics).not.toMatch(ofAll);
+      expect(metrics).toMatch(new RegExp(`^odoo_pg_node_primary\\{.*\\} ${host === primary ? 1 : 0}$`, "m"));
+    }
+  }, 60_000);
 
   for (const fault of faults) test(fault.name, async () => await stage.suffers(fault), 200_000);
 });

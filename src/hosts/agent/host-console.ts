@@ -1,0 +1,85 @@
+import { ConsoleServer } from "../../console/console.ts";
+import { OdooPgError } from "../../errors.ts";
+import type { StatusDocument } from "../../cluster/documents/status.ts";
+import { factsAccess } from "../../members/facts-node.ts";
+import type { Runtime } from "../../members/runtime.ts";
+import { Metrics } from "../../metrics/gather.ts";
+import type { StatusSource } from "../../observe/status-source.ts";
+import { OdooFactsCache } from "../../odoo/facts-cache.ts";
+import type { HostsStatus } from "../documents/report.ts";
+import { HOSTS_POLICY, hostsPage } from "../render/page.ts";
+import { isHeard } from "../render/sheet.ts";
+import type { HostAgentOptions } from "./host-agent.ts";
+
+export interface HostConsoleParts {
+  readonly options: Pick<HostAgentOptions, "layout" | "machine" | "program" | "version" | "log">;
+  /** Of this host's own server; undefined where there is none. */
+  readonly runtime: () => Runtime | undefined;
+  readonly ownStatus: StatusSource;
+  /** What alarms are judged by. */
+  readonly judged: () => Promise<StatusDocument>;
+  readonly hosts: () => Promise<HostsStatus>;
+}
+
+/** The page and the metrics of one of several hosts, at the console's address. */
+export function hostConsole({ options, runtime, ownStatus, judged, hosts }: HostConsoleParts): ConsoleServer {
+  const { layout, machine, program, version, log } = options;
+  const metrics = new Metrics({
+    runtime,
+    statusSource: {
+      status: async () => withHostsWord(await judged(), await hosts()),
+      disk: async (node) => await ownStatus.disk(node),
+      backups: async () => await ownStatus.backups(),
+    },
+    facts: new OdooFactsCache(() => factsAccess(runtime())),
+    poolLeaves: () => undefined,
+    hosts: async () => {
+      const status = await hosts();
+      return {
+        cluster: status.cluster,
+        leads: status.store.answers && status.primary === status.seen_from,
+        storeAnswers: status.store.answers,
+        failoverReady: status.failover.ready,
+        hosts: status.hosts.map((host) => ({ name: host.name, role: host.role, answers: isHeard(host) })),
+      };
+    },
+    version,
+  });
+  return new ConsoleServer({
+    layout,
+    hostname: machine.hostname,
+    program,
+    source: {
+      configFile: () => undefined,
+      document: async () => {
+        throw await Promise.resolve(
+          new OdooPgError("refused", { message: "With several hosts the page is made on the host." }),
+        );
+      },
+      samples: async () => await Promise.resolve([]),
+      subscribe: () => () => {},
+    },
+    board: {
+      page: async () => {
+        const status = await hosts();
+        return hostsPage(status, runtime() ? (await judged()).warnings : []);
+      },
+      policy: HOSTS_POLICY,
+    },
+    metrics: async () => await metrics.text(),
+    log,
+  });
+}
+
+/** This host's server is one of several: whether it is read from, and how far it is behind, its agent knows. Pure. */
+function withHostsWord(status: StatusDocument, hosts: HostsStatus): StatusDocument {
+  const own = hosts.hosts.find(({ name }) => name === hosts.seen_from)?.report;
+  return {
+    ...status,
+    nodes: status.nodes.map((node) => ({
+      ...node,
+      in_pool: own?.reads.includes(hosts.seen_from) ?? false,
+      lag_bytes: own?.postgres?.lag_bytes ?? null,
+    })),
+  };
+}

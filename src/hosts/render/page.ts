@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import type { Warning } from "../../model/warnings.ts";
+import { printableLine } from "../../printable.ts";
+import { sayBackups } from "../decisions/backups.ts";
+import type { HostsStatus } from "../documents/report.ts";
+import { HEADINGS, isHeard, rowOf, sayFailover, sayView } from "./sheet.ts";
+
+/** Seconds after which a browser loads the page again. */
+const AGAIN = 5;
+
+const STYLE =
+  "body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.wide{overflow-x:auto}table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}.verdict{font-weight:600}.well{color:#2a7d4f}.ill{color:#c33}p.note{color:GrayText}dt{font-family:ui-monospace,monospace}dd{margin:0 0 .5rem 1.5rem}";
+
+/** The page has its few lines of style with it, runs nothing and sends nothing. */
+export const HOSTS_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** What hosts say of themselves is the word of others. */
+function text(words: string): string {
+  return printableLine(words).replaceAll(/[&<>"']/g, (found) => ESCAPES[found] ?? "");
+}
+
+/** What is done with several hosts, and by which command: the page does nothing itself. */
+const COMMANDS: readonly (readonly [string, string])[] = [
+  ["odoo-pg switchover", "another host becomes primary, by plan; on any host"],
+  ["odoo-pg restart", "the servers are started again, one by one; on any host"],
+  ["odoo-pg pause --for 30m", "no other host takes over while you work on hosts or network"],
+  ["odoo-pg resume", "ends that"],
+  ["odoo-pg reseed", "copies the data of a host anew; on that host"],
+  ["odoo-pg down", "stops a host; on that host"],
+];
+
+/**
+ * The cluster as one of its hosts sees it, as a page without scripts. Pure.
+ * @param warnings what is wrong, by the host that shows the page
+ */
+export function hostsPage(status: HostsStatus, warnings: readonly Warning[]): string {
+  const { endpoints, failover, hosts, seen_from } = status;
+  const isWell = failover.ready && failover.away.length === 0;
+  const own = hosts.find(({ name }) => name === seen_from)?.report;
+  const kept = hosts.flatMap(({ name, report }) =>
+    (report?.kept_aside ?? []).map((folder) => `<li>${text(`${name}: ${folder}`)}</li>`),
+  );
+  const rows = hosts.map((host) => {
+    const cells = rowOf(status, host).map((cell) => `<td>${text(cell)}</td>`);
+    return `<tr${isHeard(host) ? "" : ' class="ill"'}>${cells.join("")}</tr>`;
+  });
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<meta http-equiv="refresh" content="${AGAIN}">
+<title>${text(status.cluster)}: ${isWell ? "ready" : "look"}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>${text(sayView(status))}</h1>
+<p class="verdict ${isWell ? "well" : "ill"}">Failover: ${text(sayFailover(status))}</p>
+${warnings.length ? `<ul>${warnings.map(({ severity, message }) => `<li>${text(`${severity}: ${message}`)}</li>`).join("")}</ul>` : ""}
+<div class="wide"><table>
+<thead><tr>${HEADINGS.map((heading) => `<th scope="col">${heading}</th>`).join("")}</tr></thead>
+<tbody>${rows.join("\n")}</tbody>
+</table></div>
+${
+  own && own.role !== "witness"
+    ? `<p>Odoo on ${text(seen_from)} writes to 127.0.0.1:${endpoints.write} (${text(own.writes ?? "waits for a primary")}) and reads from 127.0.0.1:${endpoints.read} (${text(own.reads.join(", ") || own.writes || "nobody")}).</p>`
+    : ""
+}
+<p>Backups: ${text(sayBackups(status))}.</p>
+${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept.join("")}</ul>` : ""}
+<h2>Commands</h2>
+<dl>${COMMANDS.map(([command, words]) => `<dt>${command}</dt><dd>${words}</dd>`).join("")}</dl>
+<p class="note">Nothing can be done from this page. It is loaded again every ${AGAIN} seconds.</p>
+</body>
+</html>
+`;
+}

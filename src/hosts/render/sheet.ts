@@ -1,0 +1,59 @@
+import { showBytes } from "../../model/quantities.ts";
+import { OBSTACLES } from "../decisions/verdict.ts";
+import type { HostReport, HostsStatus } from "../documents/report.ts";
+
+/** Seconds after which what a host said last is old. */
+const OLD = 5;
+
+export const HEADINGS = ["HOST", "ADDRESS", "ROLE", "POSTGRESQL", "READS", "VOTE", "PATRONI"] as const;
+
+/** Whether what a host said last is of now. */
+export function isHeard({ seconds_ago: age }: HostsStatus["hosts"][number]): boolean {
+  return age !== null && age <= OLD;
+}
+
+/** Whose view it is, and how old. */
+export function sayView({ cluster, seen_from, store }: HostsStatus): string {
+  const ago = store.seconds_ago === null ? "" : `, ${Math.round(store.seconds_ago)} s ago`;
+  const age = store.answers ? "" : ` The store does not answer (no majority): as seen from here${ago}.`;
+  return `Cluster ${cluster}, as ${seen_from} sees it.${age}`;
+}
+
+/** Whether another host would take over by itself, or why not. */
+export function sayFailover({ failover }: HostsStatus): string {
+  if (!failover.ready)
+    return `not ready: ${failover.obstacles.map((obstacle) => OBSTACLES[obstacle]).join("; ")}`;
+  return failover.away.length
+    ? `ready; ${failover.away.join(", ")} ${failover.away.length > 1 ? "are" : "is"} away, and until then no further host may fail`
+    : "ready";
+}
+
+/** A host, by the headings. */
+export function rowOf(status: HostsStatus, host: HostsStatus["hosts"][number]): string[] {
+  const { name, address, role, report, seconds_ago: age } = host;
+  const away = age === null ? "never answered" : `silent for ${Math.round(age)} s`;
+  if (!isHeard(host) || !report) return [name, address, role, away, "", "", ""];
+  const reads = status.hosts.find((seen) => seen.name === status.seen_from)?.report?.reads ?? [];
+  return [
+    name,
+    address,
+    role,
+    report.working ?? sayPostgres(report),
+    role !== "database" ? "" : reads.includes(name) ? "yes" : name === status.primary ? "–" : "no",
+    sayVote(report),
+    report.patroni ? (report.patroni.running ? report.patroni.version : "down") : "",
+  ];
+}
+
+function sayPostgres({ postgres }: HostReport): string {
+  if (!postgres) return "";
+  if (postgres.state !== "replica") return postgres.state;
+  const lag = postgres.lag_bytes === null ? "" : `, ${showBytes(postgres.lag_bytes)} behind`;
+  return `replica${postgres.streaming ? lag : ", does not stream"}`;
+}
+
+function sayVote({ store }: HostReport): string {
+  if (!store) return "no";
+  if (!store.answers) return "silent";
+  return store.votes ? (store.leads ? "yes, leads" : "yes") : "not yet";
+}

@@ -1,0 +1,27 @@
+import type { Sample } from "./exposition.ts";
+import { sample } from "./server-metrics.ts";
+
+/** How several hosts are, as one of them sees it. */
+export interface HostsFigures {
+  readonly cluster: string;
+  /** Whether this host has the primary: it tells what is of all hosts, so that sums over hosts are right. */
+  readonly leads: boolean;
+  readonly storeAnswers: boolean;
+  readonly failoverReady: boolean;
+  readonly hosts: readonly { readonly name: string; readonly role: string; readonly answers: boolean }[];
+}
+
+/** What is of all hosts comes from the primary's alone; whether the store answers, each host says for itself. */
+export function hostsMetrics({ cluster, leads, storeAnswers, failoverReady, hosts }: HostsFigures): Sample[] {
+  return [
+    ...sample("odoo_pg_store_answers", { cluster }, storeAnswers),
+    ...(leads
+      ? [
+          ...sample("odoo_pg_failover_ready", { cluster }, failoverReady),
+          ...hosts.flatMap(({ name, role, answers }) =>
+            sample("odoo_pg_host_answers", { cluster, host: name, role }, answers),
+          ),
+        ]
+      : []),
+  ];
+}
