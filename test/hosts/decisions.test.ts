@@ -2,12 +2,15 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StoredValue } from "../../src/consensus/etcd.ts";
 import type { Config } from "../../src/config/schema.ts";
+import { isPrimarys, mayGoAside } from "../../src/hosts/decisions/aside.ts";
 import { askerOf } from "../../src/hosts/decisions/asker.ts";
 import { makesBackups, sayBackups } from "../../src/hosts/decisions/backups.ts";
 import { endsSoon, isToBeRenewed } from "../../src/hosts/decisions/certificate.ts";
+import { memberStart } from "../../src/hosts/decisions/member-start.ts";
 import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
 import { isAtLeast } from "../../src/hosts/programs/programs.ts";
+import type { DataDirectory } from "../../src/postgres/data-directory.ts";
 import type { ClusterDocument, Host } from "../../src/hosts/documents/record.ts";
 import { patroniDynamic } from "../../src/hosts/render/patroni.ts";
 import {
@@ -675,5 +678,69 @@ describe("scheduled backups", () => {
     expect(said({ schedule: null, directory: "/srv/backups" })).toMatch(/^none by schedule on h2/);
     expect(said(undefined)).toMatch(/^on h2/);
     expect(said(null, null)).toMatch(/no primary/);
+  });
+});
+
+describe("data of a host goes aside", () => {
+  const data = (state: string, timeline = 3): DataDirectory => ({
+    kind: "whole",
+    systemIdentifier: "1",
+    standby: true,
+    state,
+    timeline,
+    floor: {},
+  });
+  const running = { runs: true, data: data("in archive recovery") };
+
+  test("where the host is the primary neither by the store nor by its own word", () => {
+    expect(isPrimarys("h2", "h1", seen("h2", replicaFacts()))).toBe(false);
+    expect(isPrimarys("h2", "h1", silent("h2", "not_running"))).toBe(false);
+    expect(isPrimarys("h2", "h2", seen("h2", replicaFacts()))).toBe(true);
+    expect(isPrimarys("h2", "h1", seen("h2", primaryFacts()))).toBe(true);
+  });
+
+  test("where its server stopped as a replica, and not where it was promoted before the stop", () => {
+    expect(mayGoAside(running, data("shut down in recovery"))).toBe(true);
+    expect(mayGoAside(running, data("in archive recovery"))).toBe(true);
+    for (const state of ["shut down", "in production", "shutting down", "in crash recovery"])
+      expect(mayGoAside(running, data(state, 4))).toBe(false);
+    expect(mayGoAside(running, { kind: "unusable", reason: "no control file", next: "look" })).toBe(false);
+  });
+
+  test("where no server ran on it, such as an old primary's that cannot follow, unless one began meanwhile", () => {
+    const old = { runs: false, data: data("in production") };
+    expect(mayGoAside(old, data("in production"))).toBe(true);
+    expect(mayGoAside(old, data("shut down"))).toBe(false);
+    expect(mayGoAside(old, data("in production", 4))).toBe(false);
+    const damaged: DataDirectory = { kind: "unusable", reason: "no control file", next: "look" };
+    expect(mayGoAside({ runs: false, data: damaged }, damaged)).toBe(true);
+  });
+});
+
+describe("the member of the first host", () => {
+  const [own, other] = [
+    { name: "h1", url: "https://10.0.0.1:2380", votes: true },
+    { name: "h2", url: "https://10.0.0.2:2380", votes: true },
+  ];
+  const first = { state: "new", members: { h1: own.url } } as const;
+
+  test("begins a store as long as it is alone, or another has no vote yet", () => {
+    expect(memberStart(first, [own], own)).toBeUndefined();
+    expect(memberStart(first, [own, { ...other, votes: false }], own)).toBeUndefined();
+  });
+
+  test("never begins one again once another votes", () => {
+    const next = memberStart(first, [own, other], own);
+    expect(next).toEqual({ state: "existing", members: { h1: own.url, h2: other.url } });
+    expect(memberStart(next, [own, other], own)).toBeUndefined();
+  });
+
+  test("of another host joins as one of those that are there, its own without a name yet", () => {
+    const members = [own, { ...other, name: "", votes: false }];
+    expect(memberStart(undefined, members, other)).toEqual({
+      state: "existing",
+      members: { h1: own.url, h2: other.url },
+    });
+    expect(memberStart(undefined, [own], other)).toBeUndefined();
   });
 });

@@ -78,6 +78,18 @@ describe.skipIf(reason !== undefined)("before an old primary is rewound", () => 
     expect(await copies()).toHaveLength(2);
   });
 
+  test("data that was put in the place of what a rewind failed on is kept too before it is rewound", async () => {
+    await disk(32);
+    writeFileSync(join(host.folder, "fails"), "");
+    expect((await rewind()).exitCode).toBe(3);
+    await host.do(["rm", `${DISK}/fails`]);
+    const reseed = `cp -a ${data} ${data}.new && mv ${data} ${data}.aside && mv ${data}.new ${data}`;
+    await host.do(["sh", "-c", `sleep 1.1; ${reseed} && rm -rf ${data}.aside && echo fresh > ${data}/base`]);
+    expect((await rewind()).exitCode).toBe(0);
+    const kinds = (await copies()).map(async (copy) => await read(`${kept}/${copy}/base`));
+    expect(await Promise.all(kinds)).toEqual(["diverged", "fresh"]);
+  });
+
   test("where there is no room for all of it, the WAL is kept, which holds what is taken back", async () => {
     await disk(7);
     const ran = await rewind();

@@ -2,10 +2,12 @@ import path from "node:path";
 import { slotName } from "../../config/layout.ts";
 import { factsOf } from "../../model/observation.ts";
 import { stamp } from "../../model/time-stamp.ts";
+import { inspectDataDirectory, type DataDirectory } from "../../postgres/data-directory.ts";
 import { seedDataDirectory } from "../../postgres/seed.ts";
-import { stopServer } from "../../postgres/server.ts";
+import { findPostmaster, stopServer } from "../../postgres/server.ts";
 import { now, waitUntil } from "../../system/clock.ts";
 import { inFolder, renameIn } from "../../system/files/folder.ts";
+import { isPrimarys, mayGoAside } from "../decisions/aside.ts";
 import type { Host } from "../documents/record.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig } from "../render/own-files.ts";
@@ -78,16 +80,19 @@ export class HostData {
     const { name } = this.#store.record;
     if (!patroni) throw notReady(`${name} has no database.`);
     if (this.#working !== undefined) throw notReady(`${name} ${this.#working}.`);
-    if (this.#store.view?.leader === name)
-      throw notReady(`${name} is the primary: make another host the primary first.`);
+    this.refusePrimary();
     const { dataDir } = this.#node.files;
     const aside = `${dataDir}.aside-${stamp(now())}`;
     await patroni.hold.take("reseed");
     try {
       const copy = await this.#copyPrimary();
-      await patroni.stop("fast");
-      await stopServer(dataDir, name, "fast");
-      await renameIn(dataDir, aside);
+      // A copy takes hours: the primary may be another one by now, or lost, and this host next.
+      await this.#store.read().catch(() => {
+        throw notReady("The store has no majority.");
+      });
+      if (!this.#source) throw notReady("The primary of another host does not answer.");
+      const { kind } = await this.stopReplica(patroni);
+      if (kind !== "absent") await renameIn(dataDir, aside);
       await renameIn(copy, dataDir);
     } finally {
       patroni.hold.release();
@@ -101,6 +106,38 @@ export class HostData {
       done: `${name} follows again. Its old data is kept in ${aside}: remove it when you are sure.`,
       changed: true,
     };
+  }
+
+  /**
+   * Stops this host's server, whose data is to go aside. Who holds Patroni has it run again where this is refused.
+   * @throws OdooPgError refused where it is the primary, or became it until the stop
+   */
+  async stopReplica(patroni: PatroniService | undefined): Promise<DataDirectory> {
+    const { name } = this.#store.record;
+    const { dataDir } = this.#node.files;
+    this.refusePrimary();
+    const before = { runs: (await findPostmaster(dataDir)) !== undefined, data: await this.#look(dataDir) };
+    await patroni?.stop("fast");
+    await stopServer(dataDir, name, "fast");
+    const after = await this.#look(dataDir);
+    if (!mayGoAside(before, after))
+      throw notReady(
+        `${name} has been the primary meanwhile: its data stays where it is, and its server is started again.`,
+      );
+    return after;
+  }
+
+  /** @throws OdooPgError refused where this host is the primary, as far as is known */
+  refusePrimary(): void {
+    const { name } = this.#store.record;
+    if (isPrimarys(name, this.#store.view?.leader, this.#servers.of(name)))
+      throw notReady(`${name} is the primary: make another host the primary first (odoo-pg switchover).`);
+  }
+
+  async #look(dataDir: string): Promise<DataDirectory> {
+    const { installation, owner } = this.#host;
+    if (!installation) return { kind: "absent" };
+    return await inspectDataDirectory(dataDir, installation, owner);
   }
 
   /** The host that a copy is made of: the primary's, where it is another one and answers. */

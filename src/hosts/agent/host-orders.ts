@@ -6,10 +6,12 @@ import { nextStep, odooPg, type NextText } from "../../next-step.ts";
 import { stopServer } from "../../postgres/server.ts";
 import { listedStandbys } from "../../postgres/sql/commit-list.ts";
 import { checkpoint } from "../../postgres/sql/operations.ts";
+import type { NodeOperation } from "../../model/node-state.ts";
+import type { Service } from "../../services/service.ts";
 import type { Endpoints } from "../../services/endpoints.ts";
 import { monotonic, now, waitUntil } from "../../system/clock.ts";
 import { isErrno } from "../../system/files/errno.ts";
-import { move } from "../../system/files/files.ts";
+import { kindOf, move } from "../../system/files/files.ts";
 import { renameIn } from "../../system/files/folder.ts";
 import { askTls, type TlsAnswer } from "../../system/network/mutual-tls.ts";
 import { decideFailover, type FailoverDecision } from "../decisions/failover.ts";
@@ -325,14 +327,13 @@ export class HostOrders {
       if (decision.kind === "to")
         await this.#switchover({ order: "switchover", to: decision.host, dry_run: false });
     }
-    await endpoints?.hold.take("stop");
-    await endpoints?.stop("fast");
-    await patroni?.hold.take("stop");
-    await patroni?.stop("fast");
-    // One that is paused leaves it running.
-    if (this.#host.installation) await stopServer(node.files.dataDir, name, "fast");
-    await etcd?.hold.take("stop");
-    await etcd?.stop("fast");
+    await held("stop", [endpoints, patroni, etcd], async () => {
+      await endpoints?.stop("fast");
+      await patroni?.stop("fast");
+      // One that is paused leaves it running.
+      if (this.#host.installation) await stopServer(node.files.dataDir, name, "fast");
+      await etcd?.stop("fast");
+    });
     stop();
     return {
       done: `${name} is stopped; its data stays. The other hosts go on as long as more than half of those that vote run.`,
@@ -342,16 +343,16 @@ export class HostOrders {
 
   /** This host is none of the cluster's any more. Its data stays, aside. */
   async #leave(): Promise<Outcome> {
-    const { store, node, patroni, endpoints, stop } = this.#parts;
+    const { store, data, patroni, endpoints, stop } = this.#parts;
     const { name } = store.record;
-    const { layout, log, etcd, files: ha, installation } = this.#host;
+    const { layout, log, etcd } = this.#host;
     // One that was taken out already has no part in the store any more, and one with endpoints alone never had.
     const isGuest = store.record.role === "endpoints";
     if (isGuest) log("info", "the other hosts still know this one");
     else if (store.isListed) {
+      await this.#lookAgain();
       if (!store.answers) throw notReady("The store has no majority.");
-      if (store.view?.leader === name)
-        throw notReady(`${name} is the primary: make another host the primary first (odoo-pg switchover).`);
+      data.refusePrimary();
       await changeDocument(etcd, store.document.cluster, (document) => withoutHost(document, name));
     } else await this.#parts.etcd?.retire();
     // The others take its vote away; its member ends when it sees that.
@@ -360,20 +361,8 @@ export class HostOrders {
       timeout: VOTE_TIMEOUT,
       interval: 200,
     });
-    await patroni?.hold.take("remove");
-    await patroni?.stop("fast");
-    await endpoints?.hold.take("remove");
-    await endpoints?.stop("fast");
-    const time = stamp(now());
-    if (installation) {
-      const { dataDir } = node.files;
-      await stopServer(dataDir, name, "fast");
-      await renameIn(dataDir, `${dataDir}.aside-${time}`);
-    }
-    const left = `${ha.dir}.left-${time}`;
-    await move(layout.appliedFile, `${ha.dir}/cluster.json`);
-    await move(layout.stateFile, `${ha.dir}/state.json`);
-    await move(ha.dir, left);
+    if (!isGuest) await this.#lookAgain();
+    await held("remove", [patroni, endpoints], async () => await this.#putAside());
     log("info", `${name} has left ${store.document.cluster}`);
     stop();
     return {
@@ -382,6 +371,30 @@ export class HostOrders {
         : `${name} has left the cluster. Its data stays in ${layout.stateDir}, aside.`,
       changed: true,
     };
+  }
+
+  /** This host's data and what makes it one of several; run again it goes on. */
+  async #putAside(): Promise<void> {
+    const { node, data, patroni, endpoints } = this.#parts;
+    const { layout, files: ha, installation } = this.#host;
+    const time = stamp(now());
+    const stopped = installation ? await data.stopReplica(patroni) : undefined;
+    await endpoints?.stop("fast");
+    const { dataDir } = node.files;
+    if (stopped && stopped.kind !== "absent") await renameIn(dataDir, `${dataDir}.aside-${time}`);
+    const kept = [
+      [layout.appliedFile, `${ha.dir}/cluster.json`],
+      [layout.stateFile, `${ha.dir}/state.json`],
+    ] as const;
+    for (const [file, place] of kept) if ((await kindOf(file)) !== undefined) await move(file, place);
+    await move(ha.dir, `${ha.dir}.left-${time}`);
+  }
+
+  /** Sees now who answers: an agent that was just started has asked nobody yet. */
+  async #lookAgain(): Promise<void> {
+    const { store, others } = this.#parts;
+    await store.read().catch((error: unknown) => this.#host.log("warn", String(error)));
+    await others.ask();
   }
 
   /** @throws OdooPgError confirmation_missing unless the cluster's name was typed */
@@ -446,6 +459,7 @@ export class HostOrders {
   async #forceNewCluster(confirm: string | null): Promise<Outcome> {
     const { store, others, etcd } = this.#parts;
     const { record, document } = store;
+    await this.#lookAgain();
     if (store.answers) throw notReady("The store has its majority: nothing need be forced.");
     if (!etcd || (await store.startedAs()) === undefined || record.role !== "database")
       throw notReady(`${record.name} has no database and vote: do it on a host that has.`);
@@ -483,11 +497,27 @@ export class HostOrders {
         next: `One of: ${names.join(", ")}`,
       });
     }
+    await this.#lookAgain();
     if (others.answers(host)) throw notReady(`${host} answers: run odoo-pg leave there.`);
     if (store.view?.leader === host) throw notReady(`${host} is the primary still.`);
     if (!store.answers) throw notReady("The store has no majority.");
     await changeDocument(this.#host.etcd, store.document.cluster, (document) => withoutHost(document, host));
     return { done: `${host} is none of the cluster's hosts any more.`, changed: true };
+  }
+}
+
+/** Has supervision keep its hands off services that an order ends; where that fails they run again. */
+async function held(
+  operation: NodeOperation,
+  services: readonly (Service | undefined)[],
+  act: () => Promise<void>,
+): Promise<void> {
+  try {
+    for (const service of services) await service?.hold.take(operation);
+    await act();
+  } catch (error) {
+    for (const service of services) service?.hold.release();
+    throw error;
   }
 }
 

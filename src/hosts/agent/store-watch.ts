@@ -3,6 +3,7 @@ import type { VoterMember } from "../../consensus/voters.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { move } from "../../system/files/files.ts";
 import { parseJson } from "../../system/files/json-file.ts";
+import { memberStart } from "../decisions/member-start.ts";
 import { extended, rightByKey, type Right } from "../decisions/right.ts";
 import {
   documentSchema,
@@ -204,13 +205,12 @@ export class StoreWatch {
     if (!service) return;
     const start = await service.startedAs();
     const isMember = members.some(({ peerUrls }) => peerUrls.includes(own));
-    if (isMember && !start) {
-      const named = members.map(({ name, peerUrls: [url = ""] }): [string, string] => [
-        url === own ? this.#record.name : name,
-        url,
-      ]);
-      await service.become({ state: "existing", members: Object.fromEntries(named) });
-    }
+    const next = memberStart(
+      start,
+      members.map(({ name, peerUrls: [url = ""], isLearner }) => ({ name, url, votes: !isLearner })),
+      { name: this.#record.name, url: own },
+    );
+    if (next) await service.become(next);
     if (!isMember && start) {
       await service.retire();
       await move(files.etcdDir, `${files.etcdDir}.removed-${now()}`);

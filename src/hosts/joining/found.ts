@@ -254,18 +254,20 @@ async function handOver(
   const readable = readableBy(owner);
   const others = document.config.nodes.filter((node) => node !== own);
   const waits = document.config.endpoints.read.consistency === "read-your-writes";
+  const running: typeof others = [];
+  for (const replica of others)
+    if (await findPostmaster(nodeLayoutOf(layout, replica).dataDir)) running.push(replica);
+  // While a replica is read from, commits wait for it.
+  if (running.length) await pause(UNVOUCHED);
   // No commit waits for a replica that is about to end.
   const released = await writeFileIfChanged(files.synchronousFile, renderSynchronous(waits, []), readable);
   if (released)
     await newHandle(layout, own).use(
       async (session) => await reloadAndWait(session, files.dataDir, own.name),
     );
-  for (const replica of others) {
-    const { dataDir } = nodeLayoutOf(layout, replica);
-    if (!(await findPostmaster(dataDir))) continue;
+  for (const replica of running) {
     progress.step(replica.name, "stop: replicas run on other hosts from now on; its data stays");
-    await pause(UNVOUCHED);
-    await stopServer(dataDir, replica.name, "fast");
+    await stopServer(nodeLayoutOf(layout, replica).dataDir, replica.name, "fast");
   }
   const fileConfig = document.config;
   const input: OwnFilesInput = {

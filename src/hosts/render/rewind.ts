@@ -13,7 +13,7 @@ export function rewoundFolder(dataDir: string): string {
   return `${dataDir}.aside-rewound`;
 }
 
-/** How far a rewind has come: while it is there, what it takes back is kept already. */
+/** How far a rewind has come: while it names the data that is there, what is taken back of that is kept already. */
 const BEGUN = "begun";
 
 /** It is there while a rewind waits for room. */
@@ -40,6 +40,9 @@ kept=${shellWord(kept)}
 rewind=${shellWord(program)}
 begun="$kept/${BEGUN}"
 waits="$kept/${WAITS}"
+
+# By these the data is told from data that was put in its place. Inodes alone are used again.
+which_data() { stat -L -c '%i %W' "$data"; }
 
 say() { echo "odoo-pg: $*" >&2; }
 
@@ -77,7 +80,7 @@ keep() {
   if shares || has_room; then copy=copy_whole; else copy=copy_wal; fi
   "$copy" || { rm -rf "$part"; return 1; }
   sync -f "$part"
-  mv "$part" "$kept/$name" && echo "$name" > "$begun" && say "what is taken back is kept in $kept/$name"
+  mv "$part" "$kept/$name" && which_data > "$begun" && say "what is taken back is kept in $kept/$name"
 }
 
 case "\${1-}" in
@@ -86,7 +89,7 @@ esac
 exec 9>"$kept/lock" && flock 9 || exit 1
 rm -f "$waits"
 # One that was cut off goes on: the data is no longer what it was.
-until [ -e "$begun" ] || keep; do
+until [ "$(cat "$begun" 2>/dev/null)" = "$(which_data)" ] || keep; do
   : 2>/dev/null >"$waits"
   sleep 5
   kill -0 "$PPID" 2>/dev/null || exit 1
