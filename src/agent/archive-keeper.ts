@@ -185,6 +185,7 @@ export class ArchiveKeeper {
       node: primary.node.name,
       waits: segments > 0 || isArchivingFailing(facts),
       archived_at: new Date(archivedAt).toISOString(),
+      timeline: facts.timeline,
     };
     const { record, lostWith } = withPrimary(known, seen, iso());
     if (record !== known) await this.#note(runtime, record);

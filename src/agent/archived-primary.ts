@@ -15,7 +15,8 @@ export function withPrimary(
 ): { readonly record: Archiving; readonly lostWith: Seen | undefined } {
   const before = record.primary;
   const isOther = before?.node !== seen.node;
-  if (!isOther && before.waits === seen.waits) return { record, lostWith: undefined };
+  if (!isOther && before.waits === seen.waits && before.timeline === seen.timeline)
+    return { record, lostWith: undefined };
   const lostWith = record.archiving && isOther && before?.waits === true ? before : undefined;
   if (!lostWith) return { record: { ...record, primary: seen }, lostWith };
   const gaps = [...record.gaps, { from: lostWith.archived_at, to: at }];

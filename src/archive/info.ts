@@ -11,15 +11,6 @@ const secondsAfter = z.number().transform((at) => new Date((at + 1) * 1000).toIS
 const stanzaSchema = z.object({
   name: z.string(),
   db: z.array(z.object({ id: z.number(), "system-id": z.string() })).default([]),
-  archive: z
-    .array(
-      z.object({
-        database: z.object({ id: z.number() }),
-        /** The newest segment. */
-        max: z.string().nullish(),
-      }),
-    )
-    .default([]),
   backup: z
     .array(
       z.object({
@@ -65,22 +56,6 @@ export function readInfo(text: string, stanza: string, systemIdentifier: string)
 function timelineOf(segment: string | null | undefined): number | null {
   const [, timeline] = /^([0-9A-F]{8})[0-9A-F]{16}$/.exec(segment ?? "") ?? [];
   return timeline === undefined ? null : Number.parseInt(timeline, 16);
-}
-
-/**
- * Reads the newest timeline of which a repository has WAL of a cluster; undefined where it has none.
- * @throws OdooPgError command_failed for what is no such text
- */
-export function readNewestTimeline(
-  text: string,
-  stanza: string,
-  systemIdentifier: string,
-): number | undefined {
-  const { found, own } = readStanza(text, stanza, systemIdentifier);
-  const timelines = (found?.archive ?? []).flatMap(({ database, max }) =>
-    own.has(database.id) ? (timelineOf(max) ?? []) : [],
-  );
-  return timelines.length ? Math.max(...timelines) : undefined;
 }
 
 /** What is told of a stanza, and which of its databases are this cluster. */

@@ -2,7 +2,7 @@ import { OdooPgError } from "../errors.ts";
 import type { BaseBackup } from "../model/archive-status.ts";
 import type { Owner } from "../system/files/files.ts";
 import { run, runOrFail, type Ran } from "../system/process/process.ts";
-import { readInfo, readNewestTimeline } from "./info.ts";
+import { readInfo } from "./info.ts";
 import type { Missed } from "./recovering.ts";
 
 /** pgBackRest as one node uses it. It always works with the rights of the user that the servers run as. */
@@ -68,15 +68,6 @@ export async function expireBases(pgbackrest: Pgbackrest): Promise<void> {
 export async function listBases(pgbackrest: Pgbackrest, systemIdentifier: string): Promise<BaseBackup[]> {
   const { stdout } = await callOrFail(pgbackrest, "info", ["--output=json"], SHORT);
   return readInfo(stdout, pgbackrest.stanza, systemIdentifier);
-}
-
-/** The newest timeline of which the repository has WAL; undefined where it has none. */
-export async function newestArchivedTimeline(
-  pgbackrest: Pgbackrest,
-  systemIdentifier: string,
-): Promise<number | undefined> {
-  const { stdout } = await callOrFail(pgbackrest, "info", ["--output=json"], SHORT);
-  return readNewestTimeline(stdout, pgbackrest.stanza, systemIdentifier);
 }
 
 /** Exit status where a database is to be included that the base backup does not have. */

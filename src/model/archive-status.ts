@@ -51,6 +51,14 @@ export const archivingSchema = z.object({
    * had not archived yet nobody archives: its replicas take for archived whatever they have received (xlogarchive.c,
    * XLogArchiveForceDone). Up to 0.1 it was not kept.
    */
-  primary: z.object({ node: z.string(), waits: z.boolean(), archived_at: moment }).optional(),
+  primary: z
+    .object({
+      node: z.string(),
+      waits: z.boolean(),
+      archived_at: moment,
+      /** On which it was seen. */
+      timeline: z.int().positive().optional(),
+    })
+    .optional(),
 });
 export type Archiving = z.output<typeof archivingSchema>;

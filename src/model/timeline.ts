@@ -9,11 +9,11 @@ interface Change {
 
 /**
  * The newest timeline of a cluster whose primary is gone. Its history may lack the last change, where the agent was
- * killed before it was written, and the repository one of which nothing was archived yet.
- * @param archived of which the repository has WAL; undefined where it has none
+ * killed before it was written. What the repository has says nothing: somebody's trial may have archived there.
+ * @param seen on which the agent saw the primary last; undefined where it did not
  */
-export function newestTimeline(history: readonly Change[], archived: number | undefined): number {
-  return Math.max(1, archived ?? 1, ...history.map(({ timeline }) => timeline ?? 1));
+export function newestTimeline(history: readonly Change[], seen: number | undefined): number {
+  return Math.max(1, seen ?? 1, ...history.map(({ timeline }) => timeline ?? 1));
 }
 
 /**

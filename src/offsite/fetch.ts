@@ -2,7 +2,7 @@ import { writeIn } from "../system/files/folder.ts";
 import path from "node:path";
 import * as z from "zod";
 import type { OpenRepository } from "../archive/base-backup.ts";
-import { listBases, newestArchivedTimeline } from "../archive/pgbackrest.ts";
+import { listBases } from "../archive/pgbackrest.ts";
 import { archivePlaceOf } from "../archive/place.ts";
 import { findPgbackrest } from "../archive/program.ts";
 import { pgbackrestOf, writeConfigurations } from "../archive/setup.ts";
@@ -286,9 +286,7 @@ class Fetching {
     const { pgbackrest, systemIdentifier } = repository;
     const bases = (await listBases(pgbackrest, systemIdentifier)).toReversed();
     const { dataDir } = nodeLayoutOf(layout, node);
-    const known =
-      this.#description.timeline ??
-      newestTimeline(state.history, await newestArchivedTimeline(pgbackrest, systemIdentifier));
+    const known = this.#description.timeline ?? newestTimeline(state.history, undefined);
     const recovered = await recoverCluster(
       {
         repository,

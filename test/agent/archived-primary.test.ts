@@ -12,7 +12,7 @@ const before = archivingSchema.parse({
   since: T1,
   gaps: [],
 });
-const waiting = { node: "pg1", waits: true, archived_at: T2 };
+const waiting = { node: "pg1", waits: true, archived_at: T2, timeline: 3 };
 const idle = { ...waiting, waits: false };
 const next = { node: "pg2", waits: false, archived_at: T1 };
 
@@ -26,6 +26,7 @@ describe("the record of archiving", () => {
     expect(withPrimary(kept, { ...idle, archived_at: T3 }, T3).record).toBe(kept);
     expect(withPrimary(kept, waiting, T3).record.primary).toEqual(waiting);
     expect(withPrimary({ ...before, primary: waiting }, idle, T3).record.primary).toEqual(idle);
+    expect(withPrimary(kept, { ...idle, timeline: 4 }, T3).record.primary?.timeline).toBe(4);
   });
 
   test("has a gap where another primary follows one whose WAL waited, also when it was read from the disk meanwhile", () => {

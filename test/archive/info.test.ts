@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readInfo, readNewestTimeline } from "../../src/archive/info.ts";
+import { readInfo } from "../../src/archive/info.ts";
 
 const OURS = "7713270131294258091";
 
@@ -32,14 +32,6 @@ describe("what pgBackRest tells of a repository", () => {
   test("names no timeline for a base backup that says no segment", () => {
     const without = info(OURS).replace(/"backup":\[\{"archive":\{[^}]*\}/, '"backup":[{"archive":null');
     expect(readInfo(without, "prod", OURS)).toMatchObject([{ timeline: null }]);
-  });
-
-  test("says the newest timeline of which it has WAL, of this cluster alone", () => {
-    const later = info(OURS).replace('"max":"00000001', '"max":"0000001B');
-    expect(readNewestTimeline(later, "prod", OURS)).toBe(27);
-    expect(readNewestTimeline(later, "prod", "7713270131294258090")).toBeUndefined();
-    const none = info(OURS).replace('"max":"000000010000000000000004"', '"max":null');
-    expect(readNewestTimeline(none, "prod", OURS)).toBeUndefined();
   });
 
   test("counts for nothing where it is of another cluster of the same name, also one that differs in the last digit", () => {

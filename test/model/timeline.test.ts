@@ -40,7 +40,7 @@ const change = (timeline: number | null): { at: string; timeline: number | null 
   timeline,
 });
 
-test("the newest timeline of a lost primary is the newest of its history and of its repository: each may lack one", () => {
+test("the newest timeline of a lost primary is the newest of its history and of what its agent has seen: each may lack one", () => {
   expect(newestTimeline([change(1), change(2), change(null)], 3)).toBe(3);
   expect(newestTimeline([change(1), change(4)], 3)).toBe(4);
   expect(newestTimeline([], undefined)).toBe(1);

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { openRepository } from "../../archive/base-backup.ts";
-import { newestArchivedTimeline } from "../../archive/pgbackrest.ts";
+import { readArchiving } from "../../archive/record.ts";
 import { basesToReach, targetWords } from "../../archive/target.ts";
 import { recoverCluster } from "../../archive/whole-cluster.ts";
 import { basesToEnd, windowOf } from "../../cluster/window.ts";
@@ -61,10 +61,9 @@ export async function restoreCluster(
       progress.note(`WAL after ${to} is missing in the repository: the cluster is recovered up to then`);
     const goesOn = dataDir === primary && !running;
     if (goesOn) await requireNoAgent(context, node.name);
-    const { pgbackrest, systemIdentifier } = repository;
-    const archived = live ? undefined : await newestArchivedTimeline(pgbackrest, systemIdentifier);
+    const archiving = await readArchiving(repository.place.recordFile);
     const at = target?.kind === "time" ? target.at : undefined;
-    const present = live?.timeline ?? newestTimeline(state.history, archived);
+    const present = live?.timeline ?? newestTimeline(state.history, archiving?.primary?.timeline);
     const installation = await findInstallation(config.postgres, {
       searchPath: searchPath(invocation),
       install: installOn(context.machine),
