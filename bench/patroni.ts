@@ -4,10 +4,15 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePorts, inFolder } from "./throwaway.ts";
 
-const PATRONICTL = "/usr/bin/patronictl";
-const ETCD = "/usr/bin/etcd";
+/** Where the packages are installed, or else where `scripts/setup.mjs --hosts` unpacks them. */
+const root = ["", "/var/cache/odoo-pg/debian-13"].find((folder) =>
+  existsSync(`${folder}/usr/bin/patronictl`),
+);
+const PATRONICTL = `${root ?? ""}/usr/bin/patronictl`;
+const ETCD = `${root ?? ""}/usr/bin/etcd`;
+const env = root ? { PYTHONPATH: `${root}/usr/lib/python3/dist-packages` } : {};
 
-/** Debian: apt-get install --no-install-recommends patroni etcd-server python3-etcd */
+/** Debian: apt-get install --no-install-recommends patroni etcd-server python3-etcd python3-cdiff */
 export const patroniIsHere = existsSync(PATRONICTL) && existsSync(ETCD);
 
 /** Runs with `patronictl list` of two members, whose records lie in an etcd of its own. */
@@ -54,7 +59,7 @@ export async function withPatroni<T>(use: (list: () => Promise<string>) => Promi
         configuration,
         `scope: bench\nnamespace: /service/\nname: pg1\netcd3: { host: 127.0.0.1:${port} }\n`,
       );
-      return await use(async () => (await execa(PATRONICTL, ["-c", configuration, "list"])).stdout);
+      return await use(async () => (await execa(PATRONICTL, ["-c", configuration, "list"], { env })).stdout);
     } finally {
       etcd.kill("SIGTERM");
       await etcd;

@@ -15,7 +15,7 @@ export const statusTime: Benchmark = {
       if (!patroniIsHere) return `patronictl is not installed here.\n\n${await compare(cluster)}`;
       return await withPatroni(async (list) => {
         if (!(await list()).includes("pg2")) throw new Error("patronictl does not list the members");
-        return `patronictl 3 lists two members that an etcd on this machine knows.\n\n${await compare(cluster, list)}`;
+        return `patronictl lists two members that an etcd on this machine knows.\n\n${await compare(cluster, list)}`;
       });
     }),
 };
