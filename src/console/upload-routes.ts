@@ -37,4 +37,9 @@ export function addUploads(
     const piece = new Uint8Array(await context.req.arrayBuffer());
     return context.json(await uploads.add(context.req.param("id"), at, piece));
   });
+  app.delete(`${UPLOADS}/:id`, async (context) => {
+    operator(context);
+    await uploads.cancel(context.req.param("id"));
+    return context.body(null, 204);
+  });
 }

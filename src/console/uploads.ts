@@ -152,6 +152,11 @@ export class Uploads {
     clearTimeout(upload.timer);
   }
 
+  /** Ends one that is not wanted any more, so that another may begin; not one that is being restored. Never throws. */
+  async cancel(id: string): Promise<void> {
+    if (this.#upload?.id === id && !this.#upload.held) await this.drop(id);
+  }
+
   /** Removes it. Never throws. */
   async drop(id: string): Promise<void> {
     const { dir, log } = this.#options;

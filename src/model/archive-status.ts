@@ -10,7 +10,7 @@ const baseBackup = z.object({
   /** From here on, with the WAL since, every second can be made. */
   stopped_at: moment,
   stop_lsn: z.string(),
-  /** On which it was made. Up to 0.1 it was not kept. */
+  /** On which it was made; null in records that do not say. */
   timeline: z.number().int().nullable().default(null),
   /** Of the cluster, and of what the repository got for it. */
   database_bytes: z.number(),
@@ -49,7 +49,7 @@ export const archivingSchema = z.object({
   /**
    * The primary at the last change of this, whether WAL waited there, and up to when it was archived. What one that is gone
    * had not archived yet nobody archives: its replicas take for archived whatever they have received (xlogarchive.c,
-   * XLogArchiveForceDone). Up to 0.1 it was not kept.
+   * XLogArchiveForceDone).
    */
   primary: z
     .object({

@@ -11,9 +11,11 @@ interface Change {
  * The newest timeline of a cluster whose primary is gone. Its history may lack the last change, where the agent was
  * killed before it was written. What the repository has says nothing: somebody's trial may have archived there.
  * @param seen on which the agent saw the primary last; undefined where it did not
+ * @returns undefined where nothing is known
  */
-export function newestTimeline(history: readonly Change[], seen: number | undefined): number {
-  return Math.max(1, seen ?? 1, ...history.map(({ timeline }) => timeline ?? 1));
+export function newestTimeline(history: readonly Change[], seen: number | undefined): number | undefined {
+  const known = [...history.map(({ timeline }) => timeline), seen].flatMap((timeline) => timeline ?? []);
+  return known.length ? Math.max(...known) : undefined;
 }
 
 /**

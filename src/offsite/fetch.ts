@@ -295,7 +295,7 @@ class Fetching {
         installation,
         target: undefined,
         bases,
-        timelines: [known, undefined],
+        timelines: known === undefined ? [undefined] : [known, undefined],
         dataDir,
         goesOn: true,
         preloaded: "",

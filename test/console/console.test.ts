@@ -337,6 +337,22 @@ describe("a file that is uploaded", () => {
     expect(errorOf(await principal.post("/api/act", { action }, headers))).toEqual(usage);
   });
 
+  test("makes room for another at once when it is given up, by operators alone", async () => {
+    const { principal, headers } = await signedIn();
+    const { id } = stateSchema.parse((await begin(principal, headers, 10)).json());
+    const giveUp = async (by: Record<string, string>) =>
+      await principal.ask(`/api/uploads/${id}`, { method: "DELETE", headers: by });
+    expect(errorOf(await giveUp({})).code).toBe("not_allowed");
+    expect(errorOf(await begin(principal, headers, 10))).toEqual({ status: 409, code: "refused" });
+    expect((await giveUp(headers)).status).toBe(204);
+    expect(readdirSync(folder())).toEqual([]);
+    const next = stateSchema.parse((await begin(principal, headers, 10)).json());
+    expect(next.id).not.toBe(id);
+    expect((await giveUp(headers)).status).toBe(204);
+    expect(readdirSync(folder())).toHaveLength(1);
+    await principal.ask(`/api/uploads/${next.id}`, { method: "DELETE", headers });
+  });
+
   test("that is no backup is refused in the words of the restore, and removed", async () => {
     const { principal, headers } = await signedIn();
     const piece = "PK\u0003\u0004 and nothing of a zip";

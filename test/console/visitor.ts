@@ -10,7 +10,7 @@ export interface Answer {
 }
 
 export interface Asked {
-  readonly method?: "GET" | "POST";
+  readonly method?: "GET" | "POST" | "DELETE";
   /** Over those of a browser. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { hostsStatusSchema } from "../../src/hosts/documents/report.ts";
+import { sayBackups } from "../../src/hosts/decisions/backups.ts";
 import { hostsPage } from "../../src/hosts/render/page.ts";
+import { sayKeptAside } from "../../src/hosts/render/sheet.ts";
 import { hostsMetrics } from "../../src/metrics/hosts-metrics.ts";
 
 const host = (name: string, more: object = {}) => ({
@@ -72,6 +74,16 @@ test("what a host says of itself is shown as words, whatever it holds", () => {
   );
   expect(page).not.toMatch(/<script|<img|<b>/);
   expect(page).toContain("&lt;script&gt;");
+});
+
+test("what a host says of itself moves no cursor of a terminal", () => {
+  const words = "\u001B[2J\u001B]0;gone\u0007";
+  const hostile = host("db1", { kept_aside: [words], backups: { schedule: "0 3 * * *", directory: words } });
+  const seen = status({ hosts: [hostile, host("db2")] });
+  for (const line of [sayBackups(seen), ...sayKeptAside(seen)]) {
+    expect(line).toContain("gone");
+    expect(line).not.toMatch(/\p{Cc}/u);
+  }
 });
 
 test("what is of all hosts is told by the primary's alone", () => {

@@ -43,5 +43,6 @@ const change = (timeline: number | null): { at: string; timeline: number | null 
 test("the newest timeline of a lost primary is the newest of its history and of what its agent has seen: each may lack one", () => {
   expect(newestTimeline([change(1), change(2), change(null)], 3)).toBe(3);
   expect(newestTimeline([change(1), change(4)], 3)).toBe(4);
-  expect(newestTimeline([], undefined)).toBe(1);
+  expect(newestTimeline([], 2)).toBe(2);
+  expect(newestTimeline([change(null)], undefined)).toBeUndefined();
 });

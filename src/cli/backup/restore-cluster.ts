@@ -63,7 +63,7 @@ export async function restoreCluster(
     if (goesOn) await requireNoAgent(context, node.name);
     const archiving = await readArchiving(repository.place.recordFile);
     const at = target?.kind === "time" ? target.at : undefined;
-    const present = live?.timeline ?? newestTimeline(state.history, archiving?.primary?.timeline);
+    const present = live?.timeline ?? newestTimeline(state.history, archiving?.primary?.timeline) ?? 1;
     const installation = await findInstallation(config.postgres, {
       searchPath: searchPath(invocation),
       install: installOn(context.machine),

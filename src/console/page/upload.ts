@@ -31,11 +31,13 @@ export async function upload(
     const state: UploadState = await response.json();
     return state;
   };
+  let begun: string | undefined;
   try {
     let state = await send("/api/uploads", "application/json", JSON.stringify({ bytes: file.size }));
     while (!isFailure(state) && state.done_bytes < file.size) {
       far(state);
       const { id, done_bytes: at, piece_bytes: size } = state;
+      begun = id;
       const piece = file.slice(at, at + size);
       state = await again(
         async () => await send(`/api/uploads/${id}?at=${at}`, "application/octet-stream", piece),
@@ -44,6 +46,11 @@ export async function upload(
     }
     return isFailure(state) ? { failure: state } : { id: state.id };
   } catch {
+    // Who leaves makes room for another file at once.
+    if (left.aborted && begun !== undefined)
+      void fetch(`/api/uploads/${begun}`, { method: "DELETE", headers: { "x-odoo-pg-token": token } }).catch(
+        () => {},
+      );
     return { failure: silence(false) };
   }
 }

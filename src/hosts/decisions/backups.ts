@@ -1,3 +1,4 @@
+import { printableLine } from "../../printable.ts";
 import type { HostsStatus } from "../documents/report.ts";
 
 /**
@@ -18,5 +19,5 @@ export function sayBackups({ primary, hosts }: Pick<HostsStatus, "primary" | "ho
   const { schedule, directory } = report.backups;
   return schedule === null
     ? `none by schedule on ${primary}, the primary's host: its own configuration file says so`
-    : `on ${primary}, the primary's host, by ${schedule}, into ${directory}`;
+    : `on ${primary}, the primary's host, by ${printableLine(`${schedule}, into ${directory}`)}`;
 }

@@ -3,7 +3,7 @@ import type { Warning } from "../../model/warnings.ts";
 import { printableLine } from "../../printable.ts";
 import { sayBackups } from "../decisions/backups.ts";
 import type { HostsStatus } from "../documents/report.ts";
-import { HEADINGS, isHeard, rowOf, sayFailover, sayView } from "./sheet.ts";
+import { HEADINGS, isHeard, rowOf, sayFailover, sayKeptAside, sayView } from "./sheet.ts";
 
 /** Seconds after which a browser loads the page again. */
 const AGAIN = 5;
@@ -45,9 +45,7 @@ export function hostsPage(status: HostsStatus, warnings: readonly Warning[]): st
   const { endpoints, failover, hosts, seen_from } = status;
   const isWell = failover.ready && failover.away.length === 0;
   const own = hosts.find(({ name }) => name === seen_from)?.report;
-  const kept = hosts.flatMap(({ name, report }) =>
-    (report?.kept_aside ?? []).map((folder) => `<li>${text(`${name}: ${folder}`)}</li>`),
-  );
+  const kept = sayKeptAside(status).map((line) => `<li>${text(line)}</li>`);
   const rows = hosts.map((host) => {
     const cells = rowOf(status, host).map((cell) => `<td>${text(cell)}</td>`);
     return `<tr${isHeard(host) ? "" : ' class="ill"'}>${cells.join("")}</tr>`;

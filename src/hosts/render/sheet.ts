@@ -1,4 +1,5 @@
 import { showBytes } from "../../model/quantities.ts";
+import { printableLine } from "../../printable.ts";
 import { OBSTACLES } from "../decisions/verdict.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 
@@ -26,6 +27,13 @@ export function sayFailover({ failover }: HostsStatus): string {
   return failover.away.length
     ? `ready; ${failover.away.join(", ")} ${failover.away.length > 1 ? "are" : "is"} away, and until then no further host may fail`
     : "ready";
+}
+
+/** The old data that hosts keep, a line for each folder. What hosts say of themselves is the word of others. */
+export function sayKeptAside({ hosts }: HostsStatus): string[] {
+  return hosts.flatMap(({ name, report }) =>
+    (report?.kept_aside ?? []).map((folder) => printableLine(`${name}: ${folder}`)),
+  );
 }
 
 /** A host, by the headings. */
