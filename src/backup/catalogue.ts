@@ -4,7 +4,7 @@ import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, namesIn, writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { inspectJsonFile, readJsonFile } from "../system/files/json-file.ts";
-import { contentsSchema, type Contents } from "./contents.ts";
+import { contentsSchema, type Contents } from "./contents/contents.ts";
 import {
   CHECKS_FILE,
   checksSchema,

@@ -23,8 +23,8 @@ import {
 import { closeToOthers, filesBelow, syncPath } from "../system/files/pool-files.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import { hashFile, openLineWriter } from "../system/process/streams.ts";
-import { contentsBeside } from "./contents-beside.ts";
-import type { Contents } from "./contents.ts";
+import { contentsBeside } from "./contents/contents-beside.ts";
+import type { Contents } from "./contents/contents.ts";
 import { dump, gaveWay } from "./dump.ts";
 import { renderGlobals } from "./globals.ts";
 import {
@@ -38,7 +38,7 @@ import {
   type Manifest,
 } from "./manifest.ts";
 import { backupId, folderName, inProgressName } from "./naming.ts";
-import { PoolWriter } from "./pool.ts";
+import { PoolWriter } from "./attachments/pool.ts";
 import { readLacks } from "./restorable.ts";
 import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";

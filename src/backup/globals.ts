@@ -1,5 +1,5 @@
 import { quoteSqlIdentifier as id, quoteSqlLiteral as literal } from "../system/sql/sql.ts";
-import type { Role } from "./contents.ts";
+import type { Role } from "./contents/contents.ts";
 
 /**
  * `globals.sql` of a backup: the roles that the dump names, for psql. Roles that exist stay as they are, but for their

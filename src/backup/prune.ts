@@ -17,7 +17,7 @@ import { readCatalogue } from "./catalogue.ts";
 import { FILESTORE_LIST_FILE } from "./manifest.ts";
 import { folderName, idOfFolder, isLeftOverName, removingName } from "./naming.ts";
 import type { BackupPlace } from "./place.ts";
-import { filesOfPrefix, poolPrefixes, removeFromPool, removeLeftOverCopies } from "./pool.ts";
+import { filesOfPrefix, poolPrefixes, removeFromPool, removeLeftOverCopies } from "./attachments/pool.ts";
 import { expired, type Rotation } from "./retention.ts";
 
 export interface Pruned {

@@ -1,6 +1,6 @@
 import { lackSchema, type Lack } from "../model/lack.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
-import { notOfExtension, OF_TYPE, OWN_SCHEMA } from "./read-contents.ts";
+import { notOfExtension, OF_TYPE, OWN_SCHEMA } from "./contents/read-contents.ts";
 
 /** Extensions that a superuser has to make, and that are safe in the hands of everybody. */
 export const SAFE_EXTENSIONS: readonly string[] = ["vector"];

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { explainSql, type Session } from "../system/sql/sql.ts";
 import { holdOffCollector } from "../odoo/filestore.ts";
 import { OdooPgError } from "../errors.ts";
-import { isOdooDatabase } from "./read-contents.ts";
+import { isOdooDatabase } from "./contents/read-contents.ts";
 
 const momentSchema = z.object({
   snapshot: z.string(),

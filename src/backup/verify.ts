@@ -5,10 +5,10 @@ import { kindOf, type Owner } from "../system/files/files.ts";
 import { filesBelow, regularFileBytes } from "../system/files/pool-files.ts";
 import { hashFile, linesOf } from "../system/process/streams.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
-import { readFilestoreList } from "./filestore-list.ts";
+import { readFilestoreList } from "./attachments/filestore-list.ts";
 import { CHECKS_FILE, DIFFERENCES_FILE, MANIFEST_FILE, SUMS_FILE } from "./manifest.ts";
 import { placeOf, poolFile } from "./place.ts";
-import { setAside } from "./pool.ts";
+import { setAside } from "./attachments/pool.ts";
 
 export interface Verified {
   readonly id: string;

@@ -1,5 +1,5 @@
 import { OdooPgError } from "../errors.ts";
-import type { Contents } from "../backup/contents.ts";
+import type { Contents } from "../backup/contents/contents.ts";
 import type { SetAside } from "./set-aside.ts";
 
 /** One thing in an archive. */

@@ -16,7 +16,7 @@ import {
 import type { FilestoreReader } from "../system/files/filestore-reader.ts";
 import { Folder } from "../system/files/folder.ts";
 import { regularFileBytes } from "../system/files/pool-files.ts";
-import { isSafeStoreFname, type ListedFile } from "../backup/filestore-list.ts";
+import { isSafeStoreFname, type ListedFile } from "../backup/attachments/filestore-list.ts";
 import { poolFile, type BackupPlace } from "../backup/place.ts";
 
 /**

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { quoteSqlIdentifier as id, SqlError, type OrdinarySession } from "../system/sql/sql.ts";
-import type { DefinitionKind, Difference, OtherText } from "../backup/compare.ts";
-import { definitionsIn } from "../backup/read-contents.ts";
+import type { DefinitionKind, Difference, OtherText } from "../backup/contents/compare.ts";
+import { definitionsIn } from "../backup/contents/read-contents.ts";
 
 /** Where things are made for as long as it takes to read them: the transaction never commits. */
 const SCHEMA = "odoo_pg_compared";

@@ -1,9 +1,9 @@
 import path from "node:path";
 import type { Progress } from "../progress.ts";
-import { findDifferences } from "../backup/compare.ts";
-import { objectsIn } from "../backup/contents.ts";
-import { contentsBeside } from "../backup/contents-beside.ts";
-import { isOdooDatabase, readDefinitions } from "../backup/read-contents.ts";
+import { findDifferences } from "../backup/contents/compare.ts";
+import { objectsIn } from "../backup/contents/contents.ts";
+import { contentsBeside } from "../backup/contents/contents-beside.ts";
+import { isOdooDatabase, readDefinitions } from "../backup/contents/read-contents.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { filestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName } from "./database-name.ts";

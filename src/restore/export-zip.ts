@@ -15,8 +15,8 @@ import {
 import { bytesOf, outputOf } from "../system/process/pipeline.ts";
 import { writeZip, type ZipPart } from "../system/files/zip.ts";
 import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
-import type { Contents } from "../backup/contents.ts";
-import { readFilestoreList } from "../backup/filestore-list.ts";
+import type { Contents } from "../backup/contents/contents.ts";
+import { readFilestoreList } from "../backup/attachments/filestore-list.ts";
 import { poolFile, type BackupPlace } from "../backup/place.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { piecesOf } from "./reading/input.ts";

@@ -3,7 +3,7 @@ import { DETAILS_SHOWN, OdooPgError } from "../errors.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, writeFileAtomic } from "../system/files/files.ts";
 import { explainSql, SqlError } from "../system/sql/sql.ts";
-import { differencesText } from "../backup/differences.ts";
+import { differencesText } from "../backup/contents/differences.ts";
 import { encodeDatabaseName } from "../backup/naming.ts";
 import { timeStamp } from "../model/time-stamp.ts";
 import type { BackupSource } from "../backup/source.ts";

@@ -1,9 +1,9 @@
 import path from "node:path";
 import { databasesToBackUp } from "../backup/databases.ts";
-import { isSafeStoreFname } from "../backup/filestore-list.ts";
+import { isSafeStoreFname } from "../backup/attachments/filestore-list.ts";
 import type { BackupPlace } from "../backup/place.ts";
-import { filesOfPrefix } from "../backup/pool.ts";
-import { isOdooDatabase } from "../backup/read-contents.ts";
+import { filesOfPrefix } from "../backup/attachments/pool.ts";
+import { isOdooDatabase } from "../backup/contents/read-contents.ts";
 import type { Config } from "../config/schema.ts";
 import { toOdooPgError } from "../errors.ts";
 import { assertFilestores, filestoreOf, storeFnames } from "../odoo/filestore.ts";

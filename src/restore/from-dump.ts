@@ -3,8 +3,8 @@ import { OdooPgError } from "../errors.ts";
 import { fileBytes } from "../system/files/files.ts";
 import { bytesOf, firstBytes } from "../system/process/pipeline.ts";
 import { tarFiles } from "../system/files/tar.ts";
-import type { Contents } from "../backup/contents.ts";
-import { isOdooDatabase } from "../backup/read-contents.ts";
+import type { Contents } from "../backup/contents/contents.ts";
+import { isOdooDatabase } from "../backup/contents/read-contents.ts";
 import type { BackupSource } from "../backup/source.ts";
 import {
   checkArchiveHeader,

@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
-import { isOdooDatabase } from "../backup/read-contents.ts";
+import { isOdooDatabase } from "../backup/contents/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";

@@ -1,6 +1,6 @@
 import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
-import type { Contents } from "../backup/contents.ts";
-import { OF_TYPE, OWNED_OTHERWISE } from "../backup/read-contents.ts";
+import type { Contents } from "../backup/contents/contents.ts";
+import { OF_TYPE, OWNED_OTHERWISE } from "../backup/contents/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 
 const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;

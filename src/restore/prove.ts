@@ -1,7 +1,7 @@
 import { SqlError, type Session } from "../system/sql/sql.ts";
-import { compareContents } from "../backup/compare.ts";
-import { objectsIn, type Contents } from "../backup/contents.ts";
-import { readDatabaseContents, readDefinitions, withUnseenRows } from "../backup/read-contents.ts";
+import { compareContents } from "../backup/contents/compare.ts";
+import { objectsIn, type Contents } from "../backup/contents/contents.ts";
+import { readDatabaseContents, readDefinitions, withUnseenRows } from "../backup/contents/read-contents.ts";
 import { SEARCH_ALL } from "../backup/search-path.ts";
 import { trulyOther } from "./canonical.ts";
 import { settleRights } from "./rights.ts";

@@ -9,7 +9,7 @@ import { monotonic } from "../system/clock.ts";
 import { FilestoreReader } from "../system/files/filestore-reader.ts";
 import { fileBytes } from "../system/files/files.ts";
 import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
-import { isOdooDatabase } from "../backup/read-contents.ts";
+import { isOdooDatabase } from "../backup/contents/read-contents.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { filestoreFor, freeFilestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName, reserved } from "./database-name.ts";

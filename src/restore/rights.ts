@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
-import { contentsSchema, type Right } from "../backup/contents.ts";
-import { rightsIn } from "../backup/read-contents.ts";
+import { contentsSchema, type Right } from "../backup/contents/contents.ts";
+import { rightsIn } from "../backup/contents/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 
 /** Source: PostgreSQL manual, "Privileges". */

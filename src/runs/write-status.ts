@@ -3,7 +3,7 @@ import { writeFileAtomic } from "../system/files/files.ts";
 import { readCatalogue } from "../backup/catalogue.ts";
 import type { BackupPlace } from "../backup/place.ts";
 import { proofsAfter } from "../cluster/proofs.ts";
-import { filesOfPrefix, poolPrefixes } from "../backup/pool.ts";
+import { filesOfPrefix, poolPrefixes } from "../backup/attachments/pool.ts";
 import { backupStatusFile, readBackupStatus } from "../store/backup-status.ts";
 import type { BackupStatus, RunReport } from "../model/backup-report.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { withPrimary } from "../../src/agent/archived-primary.ts";
+import { withPrimary } from "../../src/agent/backups/archived-primary.ts";
 import { archivingSchema } from "../../src/model/archive-status.ts";
 
 const [T1, T2, T3] = ["2026-11-29T01:00:00.000Z", "2026-11-29T01:30:00.000Z", "2026-11-29T02:00:00.000Z"];

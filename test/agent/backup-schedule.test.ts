@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { BackupSchedule, type Kind, type Situation } from "../../src/agent/backup-schedule.ts";
+import { BackupSchedule, type Kind, type Situation } from "../../src/agent/backups/backup-schedule.ts";
 import { layoutOf } from "../../src/config/layout.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { NodeObservation } from "../../src/model/observation.ts";

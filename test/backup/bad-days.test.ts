@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { readFilestoreList } from "../../src/backup/filestore-list.ts";
+import { readFilestoreList } from "../../src/backup/attachments/filestore-list.ts";
 import { databasesToBackUp } from "../../src/backup/databases.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { drillBackups } from "../../src/runs/run.ts";

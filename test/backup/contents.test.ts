@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { compareContents } from "../../src/backup/compare.ts";
-import type { Contents } from "../../src/backup/contents.ts";
-import { contentsBeside } from "../../src/backup/contents-beside.ts";
-import { readDatabaseContents } from "../../src/backup/read-contents.ts";
+import { compareContents } from "../../src/backup/contents/compare.ts";
+import type { Contents } from "../../src/backup/contents/contents.ts";
+import { contentsBeside } from "../../src/backup/contents/contents-beside.ts";
+import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts";
 import { withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";

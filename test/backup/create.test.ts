@@ -1,12 +1,12 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { compareContents } from "../../src/backup/compare.ts";
+import { compareContents } from "../../src/backup/contents/compare.ts";
 import { readContents } from "../../src/backup/catalogue.ts";
-import { readFilestoreList, type ListedFile } from "../../src/backup/filestore-list.ts";
+import { readFilestoreList, type ListedFile } from "../../src/backup/attachments/filestore-list.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { drillBackups } from "../../src/runs/run.ts";
-import { readDatabaseContents } from "../../src/backup/read-contents.ts";
+import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts";
 import { hasFilestore } from "../../src/odoo/filestore.ts";
 import { runOrFail } from "../../src/system/process/process.ts";
 import { withSession } from "../../src/system/sql/sql.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { messageSchema } from "../../src/alarms/message.ts";
-import { contentsSchema, objectsIn } from "../../src/backup/contents.ts";
+import { contentsSchema, objectsIn } from "../../src/backup/contents/contents.ts";
 import { runReportSchema } from "../../src/model/backup-report.ts";
 import { examine } from "../advice/following.ts";
 import { Principal } from "../console/visitor.ts";

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { AttachmentsKeeper } from "../../src/backup/keep-attachments.ts";
+import { AttachmentsKeeper } from "../../src/backup/attachments/keep-attachments.ts";
 import { type BackupPlace, placeOf, poolFile } from "../../src/backup/place.ts";
 import { writeAttachment } from "../support/odoo-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -1,6 +1,6 @@
 import { assert, integer, property, string } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { differencesText } from "../../src/backup/differences.ts";
+import { differencesText } from "../../src/backup/contents/differences.ts";
 import { checksSchema } from "../../src/backup/manifest.ts";
 import { backupStatusSchema } from "../../src/model/backup-report.ts";
 import { restoreFailed } from "../../src/restore/filling.ts";

@@ -12,9 +12,9 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ZipFile } from "yazl";
-import { compareContents } from "../../src/backup/compare.ts";
+import { compareContents } from "../../src/backup/contents/compare.ts";
 import { poolFile } from "../../src/backup/place.ts";
-import { readFilestoreList } from "../../src/backup/filestore-list.ts";
+import { readFilestoreList } from "../../src/backup/attachments/filestore-list.ts";
 import { withSession } from "../../src/system/sql/sql.ts";
 import { writeZip } from "../../src/system/files/zip.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";

@@ -2,9 +2,9 @@
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { type DefinitionKind, type Difference, findDifferences } from "../../src/backup/compare.ts";
-import type { Contents } from "../../src/backup/contents.ts";
-import { readDatabaseContents } from "../../src/backup/read-contents.ts";
+import { type DefinitionKind, type Difference, findDifferences } from "../../src/backup/contents/compare.ts";
+import type { Contents } from "../../src/backup/contents/contents.ts";
+import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts";
 import { trulyOther } from "../../src/restore/canonical.ts";
 import { withSession } from "../../src/system/sql/sql.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";

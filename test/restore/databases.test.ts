@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { compareContents } from "../../src/backup/compare.ts";
+import { compareContents } from "../../src/backup/contents/compare.ts";
 import { copyDatabase, type CopyOrder, type CopyReport } from "../../src/restore/copy.ts";
 import { dropDatabase, listDatabases, renameDatabase } from "../../src/restore/databases.ts";
 import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql/sql.ts";

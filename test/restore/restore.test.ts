@@ -3,7 +3,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync, statSync, wr
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { odooPg } from "../../src/next-step.ts";
-import { compareContents } from "../../src/backup/compare.ts";
+import { compareContents } from "../../src/backup/contents/compare.ts";
 import { findInput } from "../../src/restore/reading/input.ts";
 import { ownedBy } from "../../src/restore/owners.ts";
 import { restoreDatabase } from "../../src/restore/restore.ts";

@@ -7,7 +7,7 @@ import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../../back
 import { tellHooks } from "../../runs/hooks.ts";
 import { lacksAttachments } from "../../backup/manifest.ts";
 import { openBackupSource } from "../../backup/open-source.ts";
-import { readDifferences } from "../../backup/differences.ts";
+import { readDifferences } from "../../backup/contents/differences.ts";
 import { backupPlaceOf, type BackupPlace } from "../../backup/place.ts";
 import { prune } from "../../backup/prune.ts";
 import { readBackupStatus } from "../../store/backup-status.ts";

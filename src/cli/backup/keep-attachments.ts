@@ -1,4 +1,4 @@
-import { AttachmentsKeeper } from "../../backup/keep-attachments.ts";
+import { AttachmentsKeeper } from "../../backup/attachments/keep-attachments.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import type { KeptAttachments } from "../../model/kept-attachments.ts";

@@ -1,6 +1,6 @@
 import type { AgentOptions } from "../../agent/agent.ts";
 import type { Config } from "../../config/schema.ts";
-import { BackupSchedule, runInBackground } from "../../agent/backup-schedule.ts";
+import { BackupSchedule, runInBackground } from "../../agent/backups/backup-schedule.ts";
 import { Complaints } from "../../agent/complaints.ts";
 import { DatabaseOwnership } from "../../agent/database-ownership.ts";
 import { serveHealth } from "../../agent/health.ts";

@@ -1,11 +1,18 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { ensureDirectory, move, namesIn, removeFile, removeTree, type Owner } from "../system/files/files.ts";
-import { FilestoreReader } from "../system/files/filestore-reader.ts";
-import { filesIn, namesNow } from "../system/files/pool-files.ts";
-import { hashFile, type LineWriter } from "../system/process/streams.ts";
+import {
+  ensureDirectory,
+  move,
+  namesIn,
+  removeFile,
+  removeTree,
+  type Owner,
+} from "../../system/files/files.ts";
+import { FilestoreReader } from "../../system/files/filestore-reader.ts";
+import { filesIn, namesNow } from "../../system/files/pool-files.ts";
+import { hashFile, type LineWriter } from "../../system/process/streams.ts";
 import { formatListedFile, isSafeStoreFname } from "./filestore-list.ts";
-import { poolFile, type BackupPlace } from "./place.ts";
+import { poolFile, type BackupPlace } from "../place.ts";
 import { PoolIntake } from "./pool-intake.ts";
 
 /** Names that are noted of files that are not as they should be. */

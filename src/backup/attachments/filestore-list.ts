@@ -1,8 +1,8 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
-import { OdooPgError } from "../errors.ts";
-import { linesOf } from "../system/process/streams.ts";
-import { FILESTORE_LIST_FILE } from "./manifest.ts";
+import { OdooPgError } from "../../errors.ts";
+import { linesOf } from "../../system/process/streams.ts";
+import { FILESTORE_LIST_FILE } from "../manifest.ts";
 
 /** One attachment of a backup. */
 export interface ListedFile {

@@ -1,4 +1,4 @@
-import { explainSql, type Session } from "../system/sql/sql.ts";
+import { explainSql, type Session } from "../../system/sql/sql.ts";
 import type { Contents } from "./contents.ts";
 import { readDatabaseContents } from "./read-contents.ts";
 

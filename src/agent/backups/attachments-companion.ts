@@ -1,11 +1,11 @@
-import type { Config } from "../config/schema.ts";
-import { factsOf } from "../model/observation.ts";
-import { keptAttachmentsSchema, type KeptAttachments } from "../model/kept-attachments.ts";
-import { ownPrimary, type Runtime } from "../members/runtime.ts";
-import { monotonic } from "../system/clock.ts";
-import { parseJson } from "../system/files/json-file.ts";
-import { startCompanion, type Companion } from "../system/process/process.ts";
-import type { OperationQueue } from "./operation-queue.ts";
+import type { Config } from "../../config/schema.ts";
+import { factsOf } from "../../model/observation.ts";
+import { keptAttachmentsSchema, type KeptAttachments } from "../../model/kept-attachments.ts";
+import { ownPrimary, type Runtime } from "../../members/runtime.ts";
+import { monotonic } from "../../system/clock.ts";
+import { parseJson } from "../../system/files/json-file.ts";
+import { startCompanion, type Companion } from "../../system/process/process.ts";
+import type { OperationQueue } from "../operation-queue.ts";
 
 /** Milliseconds until one that has ended is started again. */
 const AGAIN = 10_000;

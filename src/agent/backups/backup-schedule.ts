@@ -1,12 +1,12 @@
 import path from "node:path";
-import { readBackupStatus } from "../store/backup-status.ts";
-import { nextTime, parseSchedule } from "../config/cron.ts";
-import type { Config } from "../config/schema.ts";
-import { now } from "../system/clock.ts";
-import { startDetached } from "../system/process/process.ts";
-import type { Layout } from "../config/layout.ts";
-import type { NodeHandle } from "../members/node-handle.ts";
-import type { Runtime } from "../members/runtime.ts";
+import { readBackupStatus } from "../../store/backup-status.ts";
+import { nextTime, parseSchedule } from "../../config/cron.ts";
+import type { Config } from "../../config/schema.ts";
+import { now } from "../../system/clock.ts";
+import { startDetached } from "../../system/process/process.ts";
+import type { Layout } from "../../config/layout.ts";
+import type { NodeHandle } from "../../members/node-handle.ts";
+import type { Runtime } from "../../members/runtime.ts";
 
 export type Kind = "backup" | "drill";
 

@@ -1,9 +1,9 @@
 import path from "node:path";
-import { nextTime, parseSchedule } from "../config/cron.ts";
-import type { Runtime } from "../members/runtime.ts";
-import { readCopyStatus } from "../store/copy-status.ts";
-import { now } from "../system/clock.ts";
-import { startDetached } from "../system/process/process.ts";
+import { nextTime, parseSchedule } from "../../config/cron.ts";
+import type { Runtime } from "../../members/runtime.ts";
+import { readCopyStatus } from "../../store/copy-status.ts";
+import { now } from "../../system/clock.ts";
+import { startDetached } from "../../system/process/process.ts";
 
 /**
  * Begins copies elsewhere when they are due: each in a process of its own, which outlives the agent. One that is still

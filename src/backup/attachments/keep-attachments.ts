@@ -1,8 +1,8 @@
-import { filestoreOf } from "../odoo/filestore.ts";
-import { now } from "../system/clock.ts";
-import { ensureDirectory, kindOf, type Owner } from "../system/files/files.ts";
-import { FilestoreReader } from "../system/files/filestore-reader.ts";
-import type { BackupPlace } from "./place.ts";
+import { filestoreOf } from "../../odoo/filestore.ts";
+import { now } from "../../system/clock.ts";
+import { ensureDirectory, kindOf, type Owner } from "../../system/files/files.ts";
+import { FilestoreReader } from "../../system/files/filestore-reader.ts";
+import type { BackupPlace } from "../place.ts";
 import { PoolIntake } from "./pool-intake.ts";
 import { namesOfPrefix } from "./pool.ts";
 

@@ -1,13 +1,13 @@
-import { copyOut, countByCopy } from "../postgres/sql/copy-out.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "../postgres/sql/passing.ts";
+import { copyOut, countByCopy } from "../../postgres/sql/copy-out.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../../postgres/sql/passing.ts";
 import {
   quoteSqlIdentifier as id,
   type OrdinarySession,
   type Session,
   type SuperuserSession,
-} from "../system/sql/sql.ts";
+} from "../../system/sql/sql.ts";
 import { contentsSchema, type Contents } from "./contents.ts";
-import { SEARCH_ALL, SEARCH_AS_BEFORE } from "./search-path.ts";
+import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../search-path.ts";
 
 /** Schemas that are not of the system or of other sessions, as a condition on n. */
 export const OWN_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;

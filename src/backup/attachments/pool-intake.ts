@@ -1,8 +1,8 @@
 import path from "node:path";
-import { ensureDirectory, removeFile, removeTree, type Owner } from "../system/files/files.ts";
-import type { FilestoreReader } from "../system/files/filestore-reader.ts";
-import { copyHashed, renameNow, syncPath } from "../system/files/pool-files.ts";
-import { poolFile, type BackupPlace } from "./place.ts";
+import { ensureDirectory, removeFile, removeTree, type Owner } from "../../system/files/files.ts";
+import type { FilestoreReader } from "../../system/files/filestore-reader.ts";
+import { copyHashed, renameNow, syncPath } from "../../system/files/pool-files.ts";
+import { poolFile, type BackupPlace } from "../place.ts";
 
 /** Files that are made durable at once, and bytes. */
 const BATCH_FILES = 2000;

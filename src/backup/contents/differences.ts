@@ -1,7 +1,7 @@
 import path from "node:path";
-import { oneLine, printableLine } from "../printable.ts";
-import { readTextIfAny, removeFile, writeFileAtomic, type Owner } from "../system/files/files.ts";
-import { DIFFERENCES_FILE } from "./manifest.ts";
+import { oneLine, printableLine } from "../../printable.ts";
+import { readTextIfAny, removeFile, writeFileAtomic, type Owner } from "../../system/files/files.ts";
+import { DIFFERENCES_FILE } from "../manifest.ts";
 
 /** Differences that a file holds, and characters of each: bodies of functions are among them. */
 const KEPT = 10_000;

@@ -1,4 +1,4 @@
-import type { Archiving } from "../model/archive-status.ts";
+import type { Archiving } from "../../model/archive-status.ts";
 
 /** What is seen of a primary that archives. */
 type Seen = NonNullable<Archiving["primary"]>;
