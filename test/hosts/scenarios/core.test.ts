@@ -71,7 +71,7 @@ const faults: readonly Fault[] = [
       const kept = await primary.do(["sh", "-c", "ls -d /srv/s/nodes/*/data.aside-rewound/*/PG_VERSION"]);
       const newest = kept.split("\n").at(-1)?.replace("/PG_VERSION", "") ?? "";
       expect(newest).not.toBe("");
-      expect(await several.do(other, "status")).toContain(`${primary.name} keeps old data aside`);
+      expect(await several.do(other, "status")).toContain(`Kept aside, yours to remove: ${primary.name}: `);
       expect(await several.do(other, "status")).toContain(newest);
     },
     most: 25_000,
