@@ -1,13 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { OdooPgError } from "../errors.ts";
-import {
-  giveFile,
-  kindOf,
-  move,
-  readTextIfAny,
-  temporaryDirectory,
-  writeFileAtomic,
-} from "../system/files/files.ts";
+import { giveFile, kindOf, move, readTextIfAny, writeFileAtomic } from "../system/files/files.ts";
+import { temporaryDirectory } from "../system/files/temporary-directory.ts";
 import { runOrFail } from "../system/process/process.ts";
 
 /** An authority of the cluster: its certificate and its key, as files. */

@@ -16,7 +16,6 @@ export async function runClientProgram(
 ): Promise<Ran> {
   const ran = await run(program, args, { timeout: 0, ...options });
   if (ran.exitCode === 0) return ran;
-  // 128 stands for an end by a signal.
-  const end = ran.exitCode === 128 ? "was killed" : `failed (exit status ${ran.exitCode})`;
+  const end = ran.exitCode >= 128 ? "was killed" : `failed (exit status ${ran.exitCode})`;
   throw programFailure(program, end, ran.stderr, { is: TELLING, lines: 12 });
 }

@@ -1,5 +1,6 @@
 import path from "node:path";
-import { temporaryDirectory, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { temporaryDirectory } from "../system/files/temporary-directory.ts";
 import { inFolder, makeFolder, removeIn } from "../system/files/folder.ts";
 import { run, runOrFail } from "../system/process/process.ts";
 import { ALTERED_FILE, alteredLines, type AlteredLine } from "./sql/altered-settings.ts";

@@ -31,7 +31,7 @@ import { OdooPgError } from "../errors.ts";
 import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
 import { monotonic } from "../system/clock.ts";
-import { temporaryDirectory } from "../system/files/files.ts";
+import { temporaryDirectory } from "../system/files/temporary-directory.ts";
 import { FilestoreReader } from "../system/files/filestore-reader.ts";
 import { produce } from "../system/process/pipeline.ts";
 import { SqlError, type Session, type SuperuserSession } from "../system/sql/sql.ts";

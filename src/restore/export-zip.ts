@@ -4,14 +4,8 @@ import path from "node:path";
 import type { Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
 import { programOf } from "../postgres/installation.ts";
-import {
-  fileBytes,
-  kindOf,
-  move,
-  removeFile,
-  temporaryDirectory,
-  writeFileAtomic,
-} from "../system/files/files.ts";
+import { fileBytes, kindOf, move, removeFile, writeFileAtomic } from "../system/files/files.ts";
+import { temporaryDirectory } from "../system/files/temporary-directory.ts";
 import { bytesOf, outputOf } from "../system/process/pipeline.ts";
 import { writeZip, type ZipPart } from "../system/files/zip.ts";
 import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";

@@ -12,7 +12,8 @@ import { keptSettings } from "../../store/kept-settings.ts";
 import { readState } from "../../store/state.ts";
 import { validateConfiguration } from "../../postgres/validate.ts";
 import { nodeLayoutOf } from "../../config/layout.ts";
-import { diskSpace, temporaryDirectory } from "../../system/files/files.ts";
+import { diskSpace } from "../../system/files/files.ts";
+import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import {
   givenPasswords,
   loadContext,

@@ -20,14 +20,8 @@ import {
   tablespacesOf,
 } from "../../postgres/tablespaces.ts";
 import { now, pause, waitUntil } from "../../system/clock.ts";
-import {
-  diskSpace,
-  isMountPoint,
-  kindOf,
-  readTextIfAny,
-  temporaryDirectory,
-  writeFileAtomic,
-} from "../../system/files/files.ts";
+import { diskSpace, isMountPoint, kindOf, readTextIfAny, writeFileAtomic } from "../../system/files/files.ts";
+import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import { bytesBelow, removeIn, renameIn } from "../../system/files/folder.ts";
 import { runOrFail } from "../../system/process/process.ts";
 import { copyOfPrimary } from "../../services/copy-of-primary.ts";

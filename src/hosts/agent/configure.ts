@@ -7,7 +7,7 @@ import { renderPostgresqlConf } from "../../postgres/render.ts";
 import { settingsNeedingRestart } from "../../postgres/sql/operations.ts";
 import { validateConfiguration } from "../../postgres/validate.ts";
 import { waitUntil } from "../../system/clock.ts";
-import { temporaryDirectory } from "../../system/files/files.ts";
+import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import {
   refuseChanges,
   showPath,

@@ -3,15 +3,8 @@ import path from "node:path";
 import { isAddress } from "../../config/addresses.ts";
 import { OdooPgError } from "../../errors.ts";
 import { ensureAuthorityFiles, openssl, sign, type Authority } from "../../postgres/authority.ts";
-import {
-  giveFile,
-  kindOf,
-  move,
-  readableBy,
-  readTextIfAny,
-  temporaryDirectory,
-  type Owner,
-} from "../../system/files/files.ts";
+import { giveFile, kindOf, move, readableBy, readTextIfAny, type Owner } from "../../system/files/files.ts";
+import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
 import type { HostFiles } from "../documents/files.ts";
 import type { Host, HostRole } from "../documents/record.ts";

@@ -1,6 +1,5 @@
 import { constants } from "node:fs";
 import * as fs from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import { explain, isErrno } from "./errno.ts";
 import type { Owner } from "./rights.ts";
@@ -303,33 +302,6 @@ export async function isExecutable(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** The system's directory for temporary files, and one that is there in a container whose root file system is read-only. */
-async function makeTemporaryDirectory(): Promise<string> {
-  const inside = async (place: string): Promise<string> => await fs.mkdtemp(path.join(place, "odoo-pg-"));
-  try {
-    return await inside(os.tmpdir());
-  } catch (error) {
-    if (!isErrno(error, "EROFS", "EACCES", "ENOENT")) throw error;
-    return await inside("/dev/shm").catch(() => {
-      throw error;
-    });
-  }
-}
-
-/** Makes a directory for the time of `use`, and removes it afterwards. What is put there is small. @param reader may read it */
-export async function temporaryDirectory<T>(
-  reader: Owner | undefined,
-  use: (directory: string) => Promise<T>,
-): Promise<T> {
-  const directory = await makeTemporaryDirectory();
-  try {
-    if (reader) await ensureDirectory(directory, passableFor(reader));
-    return await use(directory);
-  } finally {
-    await fs.rm(directory, { recursive: true, force: true });
-  }
 }
 
 /**

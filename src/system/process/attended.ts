@@ -17,6 +17,33 @@ wait $program; status=$?
 kill $watcher 2>/dev/null
 exit $status`;
 
+/**
+ * Runs a program that must not outlive this process, with the input that it is given: the system closes file 3 when this
+ * process is gone, and then the program is ended, its helpers with it.
+ */
+const LIFELINE = `
+trap 'kill -TERM $program 2>/dev/null' TERM
+exec 4<&0
+"$@" <&4 3<&- 4<&- & program=$!
+exec 4<&-
+(
+  read -r line <&3
+  trap '' TERM
+  kill -TERM $program
+  for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 $program || break; sleep 1; done
+  kill -KILL 0
+) >/dev/null 2>&1 & watcher=$!
+exec 3<&-
+wait $program; status=$?
+while kill -0 $program 2>/dev/null; do wait $program; status=$?; done
+kill $watcher 2>/dev/null
+exit $status`;
+
+/** What runs a program so that it ends with this process: a group of its own, whose file 3 this process holds open. */
+export function onLifeline(program: string, args: readonly string[]): readonly [string, readonly string[]] {
+  return ["sh", ["-c", LIFELINE, "sh", program, ...args]];
+}
+
 export interface Attended {
   /** Whether it has ended. */
   ended: () => boolean;

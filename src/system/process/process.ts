@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { onLifeline } from "./attended.ts";
 import { childEnvironment, loadExeca, programFailure } from "./child.ts";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { Readable } from "node:stream";
@@ -12,7 +13,7 @@ export interface RunOptions {
   /** The whole environment of the child besides PATH and locale: nothing else is inherited. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly input?: string;
-  /** Milliseconds; default 60 000. 0 means no timeout. */
+  /** Milliseconds; default 60 000. 0 means no timeout. What may take longer than the default ends with this process. */
   readonly timeout?: number;
   readonly cwd?: string;
   /** Called with what the program writes to its standard error, as it comes. */
@@ -21,6 +22,7 @@ export interface RunOptions {
 }
 
 export interface Ran {
+  /** 128 and above: ended by a signal. */
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -35,16 +37,26 @@ function endGroup(group: number): void {
   }
 }
 
+/** Milliseconds for a program that says nothing else. */
+const TIMEOUT = 60_000;
+
+/** Exit status of a shell that does not find a program, or may not run it. */
+const NOT_STARTED = [126, 127];
+
 /**
- * Runs a program to its end without a shell and returns what it printed, whatever its exit status.
+ * Runs a program to its end and returns what it printed, whatever its exit status. No shell reads its arguments.
  * A program that is killed, by its timeout or by anybody, takes its helpers along: pg_basebackup's second process would
- * go on, hold the slot, and keep the output open for ever.
+ * go on, hold the slot, and keep the output open for ever. One that may take long does not outlive this process: a base
+ * backup that is still written, or a copy that is still made, would be in the way of the next one.
  * @throws OdooPgError program_missing when it cannot be started, timed_out at the timeout.
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const timeout = options.timeout ?? 60_000;
+  const timeout = options.timeout ?? TIMEOUT;
   const { execa } = await loadExeca();
-  const child = execa(program, args, {
+  const attended = timeout === 0 || timeout > TIMEOUT;
+  const [started, given] = attended ? onLifeline(program, args) : [program, args];
+  const stdin = options.input === undefined ? "ignore" : "pipe";
+  const child = execa(started, given, {
     env: childEnvironment(options.environment),
     extendEnv: false,
     cwd: options.cwd ?? "/",
@@ -52,12 +64,15 @@ export async function run(program: string, args: readonly string[], options: Run
     timeout,
     // A process group of its own.
     detached: true,
-    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
+    stdio: attended ? [stdin, "pipe", "pipe", "pipe"] : [stdin, "pipe", "pipe"],
+    ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.owner ? { uid: options.owner.uid, gid: options.owner.gid } : {}),
     ...(options.signal ? { cancelSignal: options.signal } : {}),
   });
-  child.once("exit", (_code, signal) => {
-    if (signal !== null && child.pid !== undefined) endGroup(child.pid);
+  child.once("exit", (code, signal) => {
+    // A shell tells by its exit status that a signal ended what it ran.
+    const killed = signal !== null || (attended && code !== null && code > 128);
+    if (killed && child.pid !== undefined) endGroup(child.pid);
   });
   const { onStderr } = options;
   if (onStderr) child.stderr?.on("data", (chunk: Buffer) => onStderr(chunk.toString("utf8")));
@@ -68,13 +83,15 @@ export async function run(program: string, args: readonly string[], options: Run
     });
   }
   if (result.isCanceled) throw new OdooPgError("interrupted", { message: `${program} was interrupted.` });
-  if (result.exitCode === undefined && result.signal === undefined) {
+  const exitCode = result.exitCode ?? 128;
+  const notStarted = result.exitCode === undefined && result.signal === undefined;
+  if (notStarted || (attended && NOT_STARTED.includes(exitCode))) {
     throw new OdooPgError("program_missing", {
-      message: `${program} cannot be started: ${result.originalMessage ?? ""}`,
+      message: `${program} cannot be started: ${result.originalMessage ?? result.stderr ?? ""}`,
     });
   }
   return {
-    exitCode: result.exitCode ?? 128,
+    exitCode,
     stdout: result.stdout ?? "",
     stderr: result.stderr ?? "",
   };

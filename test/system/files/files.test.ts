@@ -29,7 +29,6 @@ import {
   removeFile,
   removeLink,
   removeTree,
-  temporaryDirectory,
   treeBytes,
   writeFileAtomic,
   writeFileIfChanged,
@@ -187,37 +186,6 @@ test("the room of a disk is told for what is still to be made on it", async () =
   expect(later.totalBytes).toBe(totalBytes);
   expect(later.freeBytes).toBeGreaterThan(0);
   expect(later.freeBytes).toBeLessThanOrEqual(totalBytes);
-});
-
-test("a temporary directory is gone after its use, also after a failed one", async () => {
-  let seen = "";
-  await temporaryDirectory(undefined, async (directory) => {
-    seen = directory;
-    await writeFileAtomic(join(directory, "file"), "");
-  });
-  expect(await kindOf(seen)).toBeUndefined();
-  const failing = temporaryDirectory(undefined, (directory) => {
-    seen = directory;
-    return Promise.reject(new Error("failed"));
-  });
-  await expect(failing).rejects.toThrow("failed");
-  expect(await kindOf(seen)).toBeUndefined();
-});
-
-test("a temporary directory is found where the system's own cannot be written to, as in a read-only container", async () => {
-  const before = process.env["TMPDIR"];
-  process.env["TMPDIR"] = join(temporaryFolder(), "is-not-there");
-  atEnd(() => {
-    if (before === undefined) delete process.env["TMPDIR"];
-    else process.env["TMPDIR"] = before;
-  });
-  let kept = "";
-  await temporaryDirectory(undefined, async (directory) => {
-    kept = directory;
-    await writeFileAtomic(join(directory, "file"), "text");
-  });
-  expect(kept).toMatch(/^\/dev\/shm\//);
-  expect(await kindOf(kept)).toBeUndefined();
 });
 
 test("a log that a link leads to is written and rotated where it lies", async () => {
