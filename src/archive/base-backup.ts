@@ -1,10 +1,11 @@
-import type { Layout } from "../config/layout.ts";
+import { nodeLayoutOf, type Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { oneLine } from "../printable.ts";
 import type { ArchiveStatus } from "../model/archive-status.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
+import { tablespaceLinks } from "../postgres/tablespaces.ts";
 import { unlessCopying } from "../store/copying.ts";
 import { readState } from "../store/state.ts";
 import { now } from "../system/clock.ts";
@@ -18,6 +19,8 @@ import { pgbackrestOf } from "./setup.ts";
 /** The repository of a cluster whose WAL goes into it. */
 export interface OpenRepository {
   readonly place: ArchivePlace;
+  /** Data directory of the primary that it is backed up from. */
+  readonly dataDir: string;
   readonly pgbackrest: Pgbackrest;
   readonly systemIdentifier: string;
 }
@@ -50,7 +53,8 @@ export async function openRepository(
     });
   }
   const pgbackrest = pgbackrestOf(archiving.program, place, node, owner, signal);
-  return { place, pgbackrest, systemIdentifier: archiving.system_identifier };
+  const { dataDir } = nodeLayoutOf(layout, node);
+  return { place, dataDir, pgbackrest, systemIdentifier: archiving.system_identifier };
 }
 
 /**
@@ -58,7 +62,7 @@ export async function openRepository(
  * @throws OdooPgError locked, or why there is no base backup
  */
 export async function backUpBase(
-  { place, pgbackrest, systemIdentifier }: OpenRepository,
+  { place, dataDir, pgbackrest, systemIdentifier }: OpenRepository,
   layout: Layout,
   type: "full" | "diff",
 ): Promise<ArchiveStatus> {
@@ -66,9 +70,11 @@ export async function backUpBase(
   try {
     const before = await readArchiveStatus(layout.stateDir);
     const begun = { full: null, diff: null, ...before?.begun, [type]: iso() };
+    const present = [...(await tablespaceLinks(dataDir)).keys()];
     const note = async (error: string | null): Promise<ArchiveStatus> => {
       const bases = error === null ? await listBases(pgbackrest, systemIdentifier) : (before?.bases ?? []);
-      const status: ArchiveStatus = { version: 1, written_at: iso(), begun, bases, error };
+      const tablespaces = error === null ? present : (before?.tablespaces ?? []);
+      const status: ArchiveStatus = { version: 1, written_at: iso(), begun, bases, tablespaces, error };
       await writeArchiveStatus(layout.stateDir, status);
       return status;
     };

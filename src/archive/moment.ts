@@ -5,10 +5,11 @@ import type { BaseBackup } from "../model/archive-status.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { stopServer } from "../postgres/server.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
+import { openTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import type { Progress } from "../progress.ts";
 import { lockHolder, releaseLock, takeLock } from "../store/lock.ts";
 import { now } from "../system/clock.ts";
-import { ensureDirectory, passableFor } from "../system/files/files.ts";
+import { ensureDirectory, kindOf, passableFor, removeTree } from "../system/files/files.ts";
 import { inFolder, makeFolder, removeIn } from "../system/files/folder.ts";
 import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
@@ -16,6 +17,7 @@ import { forgetMoment, keepMoment, keptMoment } from "./kept-moment.ts";
 import type { ArchivePlace } from "./place.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
+  guardLiveTablespaces,
   isOnTheWay,
   isWhole,
   lastChangeIn,
@@ -23,6 +25,7 @@ import {
   RECOVERING_PORT,
   requireRoom,
   startRecovering,
+  tablespaceInTheWay,
   untilRecovered,
   type Missed,
   type Recovering,
@@ -80,11 +83,12 @@ export async function withMoment<T>(
 /** Removes what a killed odoo-pg has left and what was kept long enough, unless one is at work. */
 export async function removeLeftMoments(place: ArchivePlace): Promise<void> {
   if ((await lockHolder(place.momentLock)) !== undefined) return;
-  const left = await inFolder(place.moments, (folder) => folder.names());
-  if (!left?.length) return;
+  const left = (await inFolder(place.moments, (folder) => folder.names())) ?? [];
+  if (!left.length && (await kindOf(place.copies)) === undefined) return;
   await takeLock(place.momentLock, ownPid);
   try {
     await clearMoments(place, await keptMoment(place));
+    await removeTree(place.copies);
   } finally {
     await releaseLock(place.momentLock, ownPid);
   }
@@ -123,6 +127,7 @@ async function fromAnyBase<T>(
   );
   let skipped: Pick<(typeof attempts)[number], "base" | "timeline"> | undefined;
   let over = kept;
+  let astray = false;
   for (const { base, timeline, only } of attempts) {
     // A base backup that cannot reach the target with one database cannot with all of them.
     if (base === skipped?.base && timeline === skipped.timeline) continue;
@@ -130,10 +135,12 @@ async function fromAnyBase<T>(
     const tried = await fromBase(wish, { base, timeline, only, over }, use);
     if (tried.ok) return tried;
     over = undefined;
-    if (tried.missed === "not_reached") skipped = { base, timeline };
+    if (tried.missed === "tablespace") astray = true;
+    if (tried.missed !== "needs_all") skipped = { base, timeline };
     else wish.progress.note("one database alone cannot be recovered to that moment: all are");
     await clearMoments(place);
   }
+  if (astray) throw tablespaceInTheWay(targetWords(wish.target));
   throw new OdooPgError("outside_window", {
     message: `The WAL in the repository ends before ${targetWords(wish.target)}.`,
     safe: "Nothing was changed.",
@@ -178,6 +185,9 @@ async function fromBase<T>(
   const { folder, missed: unwritten } = await writeOver(wish, { base, only, over }, write);
   if (unwritten) return { ok: false, missed: unwritten };
   const dataDir = path.join(place.moments, folder, "data");
+  const present = (await tablespaceLinks(repository.dataDir)).keys();
+  const astray = await guardLiveTablespaces(wish, dataDir, present);
+  if (astray) return { ok: false, missed: astray };
   progress.step(only ?? null, `replay WAL up to ${targetWords(wish.target)}`);
   const log = path.join(place.dir, "moment.log");
   const recovering: Recovering = { ...wish, place };
@@ -201,6 +211,7 @@ async function writeOver(
   write: (name: string, isOver: boolean) => Promise<Missed | undefined>,
 ): Promise<{ readonly folder: string; readonly missed: Missed | undefined }> {
   if (over !== undefined) {
+    await openTablespaces(path.join(place.moments, over, "data"), owner);
     const tried = await write(over, true).then(
       (missed) => ({ missed }),
       () => undefined,

@@ -4,10 +4,11 @@ import { OdooPgError } from "../errors.ts";
 import type { BaseBackup } from "../model/archive-status.ts";
 import { showBytes } from "../model/quantities.ts";
 import { historyFile, leadsTo } from "../model/timeline.ts";
-import { odooPg } from "../next-step.ts";
+import { nextStep, odooPg } from "../next-step.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { renderIdent } from "../postgres/render.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
+import { closeTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import { pause } from "../system/clock.ts";
 import { diskSpace, readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { inFolder, readTextOfOthers } from "../system/files/folder.ts";
@@ -56,8 +57,11 @@ export async function isOnTheWay(
   return history === undefined || leadsTo(base, timeline, history);
 }
 
-/** What keeps one base backup, or a part of it, from reaching the target. */
-export type Missed = "not_reached" | "needs_all";
+/**
+ * What keeps one base backup, or a part of it, from reaching the target. A tablespace that was made after it is in the WAL
+ * with its directory, where the live cluster has its files: nobody goes there.
+ */
+export type Missed = "not_reached" | "needs_all" | "tablespace";
 
 /**
  * Looks whether what is recovered has room.
@@ -71,6 +75,32 @@ export async function requireRoom(folder: string, needed: number): Promise<void>
     message: `What is recovered takes ${showBytes(needed)} in ${folder}, and that disk has ${showBytes(freeBytes)} left.`,
     safe: "Nothing was changed.",
     next: "Make room there, then run the same command again.",
+  });
+}
+
+/**
+ * Keeps what is recovered from the tablespaces of the live cluster.
+ * @param present tablespaces of the live cluster, by their object id
+ * @returns "tablespace" where it could not be kept from them: before PostgreSQL 15 a recovery empties the directory that
+ * it is led to, before it makes the link (tablespace.c, create_tablespace_directories)
+ */
+export async function guardLiveTablespaces(
+  { installation, owner }: Pick<Recovering, "installation" | "owner">,
+  dataDir: string,
+  present: Iterable<string>,
+): Promise<Missed | undefined> {
+  await closeTablespaces(dataDir, owner);
+  const own = await tablespaceLinks(dataDir);
+  const isOther = [...present].some((id) => !own.has(id));
+  return isOther && installation.major < 15 ? "tablespace" : undefined;
+}
+
+/** What is told where each base backup that could be taken lacks a tablespace. */
+export function tablespaceInTheWay(target: string): OdooPgError {
+  return new OdooPgError("outside_window", {
+    message: `A tablespace was made between the base backup and ${target}: the WAL leads to the files of the live cluster, and is not followed there.`,
+    safe: "Nothing was changed.",
+    next: nextStep`A base backup is made as soon as there is a new tablespace; what is later than that one can be brought back: ${odooPg("backup", "window")}`,
   });
 }
 
@@ -202,6 +232,7 @@ const NOT_REACHED = [
 
 /** What the server's words say of the next attempt; undefined where there is no use in one. */
 export function missedBy(words: string): Missed | undefined {
+  if (/FATAL: +could not (?:create|remove) symbolic link "pg_tblspc\/\d+"/.test(words)) return "tablespace";
   if (NOT_REACHED.some((said) => said.test(words))) return "not_reached";
   return /WAL contains references to invalid pages|contains invalid data/.test(words)
     ? "needs_all"

@@ -5,6 +5,7 @@ import { command, odooPg } from "../next-step.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { stopServer } from "../postgres/server.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
+import { openTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { inFolder, makeFolder, removeIn, renameIn } from "../system/files/folder.ts";
@@ -12,13 +13,16 @@ import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
+  guardLiveTablespaces,
   isOnTheWay,
   lastChangeIn,
   RECOVERING,
   RECOVERING_PORT,
   requireRoom,
   startRecovering,
+  tablespaceInTheWay,
   untilRecovered,
+  type Missed,
   type Recovering,
 } from "./recovering.ts";
 import { targetArguments, targetWords, type Target } from "./target.ts";
@@ -39,12 +43,20 @@ export interface ClusterWish extends Omit<Recovering, "place"> {
   readonly progress: Progress;
 }
 
+/** What is done with a cluster before it is where it shall be. */
+export interface ClusterUse<T> {
+  /** Is given the way in while the server runs. */
+  readonly whileRunning: (superuser: Superuser) => Promise<T>;
+  /** Is told when all is whole: then the data directory gets its name. */
+  readonly beforeName: (recovered: RecoveredCluster<T>) => Promise<void>;
+}
+
 export interface RecoveredCluster<T> {
   /** When the last transaction in it was committed, as the server says it; undefined where none was replayed. */
   readonly lastChange: string | undefined;
   readonly base: string;
   readonly timeline: number;
-  /** What `use` gave. */
+  /** What `whileRunning` gave. */
   readonly used: T;
 }
 
@@ -65,29 +77,29 @@ const OF_RECOVERY = [
 /**
  * Recovers a whole cluster as a data directory, which is shut down in the end. It gets its name when it is whole: what a
  * killed one has left is never started, and the next one removes it.
- * @param use is given the way in while the server runs
  * @throws OdooPgError locked while another one is made, data_directory_unusable, outside_window, command_failed, disk_full
  */
-export async function recoverCluster<T>(
-  wish: ClusterWish,
-  use: (superuser: Superuser) => Promise<T>,
-): Promise<RecoveredCluster<T>> {
+export async function recoverCluster<T>(wish: ClusterWish, use: ClusterUse<T>): Promise<RecoveredCluster<T>> {
   const { place } = wish.repository;
   await takeLock(place.momentLock, ownPid);
+  let astray = false;
   try {
     await requireEmpty(wish.dataDir);
     await makeFolder(path.dirname(wish.dataDir), 0o755, undefined);
     for (const base of wish.bases)
       for (const timeline of wish.timelines) {
-        const recovered =
-          (await isOnTheWay(place, base, timeline)) && (await attempt(wish, base, timeline, use));
-        if (recovered) return recovered;
+        if (await isOnTheWay(place, base, timeline)) {
+          const recovered = await attempt(wish, base, timeline, use);
+          if (typeof recovered === "object") return recovered;
+          if (recovered === "tablespace") astray = true;
+        }
         wish.progress.note(`base backup ${base.label} does not lead there`);
       }
   } finally {
     await clear(wish.dataDir);
     await releaseLock(place.momentLock, ownPid);
   }
+  if (astray) throw tablespaceInTheWay(wish.target ? targetWords(wish.target) : "the end of the WAL");
   throw new OdooPgError("outside_window", {
     message: wish.target
       ? `The WAL in the repository ends before ${targetWords(wish.target)}.`
@@ -124,8 +136,8 @@ async function attempt<T>(
   wish: ClusterWish,
   base: BaseBackup,
   timeline: number | undefined,
-  use: (superuser: Superuser) => Promise<T>,
-): Promise<RecoveredCluster<T> | undefined> {
+  use: ClusterUse<T>,
+): Promise<RecoveredCluster<T> | Missed> {
   const { repository, layout, owner, progress, target, dataDir } = wish;
   const { place, pgbackrest } = repository;
   const made = inTheMaking(dataDir);
@@ -142,7 +154,10 @@ async function attempt<T>(
     `--target-timeline=${timeline ?? "latest"}`,
     "--archive-mode=off",
   ]);
-  if (missed) return undefined;
+  if (missed) return missed;
+  const present = (await tablespaceLinks(repository.dataDir)).keys();
+  const astray = await guardLiveTablespaces(wish, made, present);
+  if (astray) return astray;
   progress.step(null, `replay WAL up to ${target ? targetWords(target) : "its end"}`);
   const log = path.join(place.dir, "moment.log");
   const recovering: Recovering = { ...wish, place };
@@ -154,14 +169,18 @@ async function attempt<T>(
   });
   const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: made });
   try {
-    if (await untilRecovered(recovering, server, superuser, log)) return undefined;
-    const used = await use(superuser);
+    const unreached = await untilRecovered(recovering, server, superuser, log);
+    if (unreached) return unreached;
+    const used = await use.whileRunning(superuser);
     const now = await settle(superuser);
     const lastChange = await lastChangeIn(log);
     progress.step(null, "shut it down");
     await stopServer(made, RECOVERING, "fast", SHUTDOWN_TIMEOUT);
+    const recovered = { lastChange, base: base.label, timeline: now, used };
+    await openTablespaces(made, owner);
+    await use.beforeName(recovered);
     await giveName(dataDir);
-    return { lastChange, base: base.label, timeline: now, used };
+    return recovered;
   } finally {
     await server.end();
   }

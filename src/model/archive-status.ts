@@ -26,6 +26,8 @@ export const archiveStatusSchema = z.object({
   begun: z.object({ full: moment.nullable(), diff: moment.nullable() }),
   /** The oldest first. */
   bases: baseBackup.array(),
+  /** Tablespaces that the last base backup has, by their object id: what makes another one, no recovery follows. */
+  tablespaces: z.string().array().default([]),
   /** Of the last run; one line. Null where it went well. */
   error: sentence.nullable(),
 });

@@ -17,9 +17,11 @@ import {
   copyFolders,
   dropCopy,
   ensureRepository,
+  listCopies,
   listFolder,
   openRestic,
   tidyRepository,
+  unlockRepository,
   type CopiedNode,
   type Elsewhere,
   type Restic,
@@ -62,12 +64,13 @@ export async function copyElsewhere(
   const { name } = elsewhere;
   return await whileCopying(layout, name, options.signal, async () => {
     const begun = monotonic();
+    const before = await readCopyStatus(layout, name);
     await changeCopyStatus(layout, name, { begun_at: iso() });
     try {
       const restic = await openRestic(elsewhere, { ...options, layout });
-      const before = await readCopyStatus(layout, name);
       // Where copies have been made, one that is not there is an error, not a new beginning.
       if (before.copied_at === null) await ensureRepository(restic);
+      await dropUnproven(restic, config.cluster, before);
       progress.step(null, `copy to ${name}`);
       const made = await copyAll(config, layout, name, restic, options.serverOwner);
       const status = await changeCopyStatus(layout, name, {
@@ -83,6 +86,24 @@ export async function copyElsewhere(
       throw error;
     }
   });
+}
+
+/**
+ * Removes what a copy that was killed may have left: its lock, and a snapshot that nobody has looked through. Where nothing
+ * may be removed by this user, another one does.
+ */
+async function dropUnproven(
+  restic: Restic,
+  cluster: string,
+  { begun_at: begunAt, copied_at: copiedAt, snapshot }: CopyStatus,
+): Promise<void> {
+  if (begunAt === null || (copiedAt !== null && copiedAt >= begunAt)) return;
+  await unlockRepository(restic);
+  for (const { id, time, hostname } of await listCopies(restic)) {
+    const isProven = snapshot !== null && id.startsWith(snapshot);
+    if (hostname !== cluster || isProven || Date.parse(time) < Date.parse(begunAt)) continue;
+    await dropCopy(restic, id).catch(() => {});
+  }
 }
 
 async function copyAll(

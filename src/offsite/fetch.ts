@@ -69,10 +69,26 @@ export interface FetchReport {
   readonly configuration: string | null;
 }
 
+const filledSchema = z.object({
+  database: z.string(),
+  files: z.number(),
+  missing: z.object({ count: z.number(), first: z.string().array().readonly() }),
+});
+
 /** How far a fetch has come: what is done is not done again. */
 const fetchedSchema = z.object({
   snapshot: z.string(),
-  done: z.enum(["backups", "repository", "cluster"]).array(),
+  done: z.enum(["backups", "repository"]).array(),
+  /** A cluster that is whole, and where it gets its name. */
+  cluster: z
+    .object({
+      data_dir: z.string(),
+      last_change: z.string().nullable(),
+      base: z.string(),
+      timeline: z.number(),
+      filestores: filledSchema.array(),
+    })
+    .optional(),
 });
 type Fetched = z.output<typeof fetchedSchema>;
 
@@ -245,7 +261,7 @@ class Fetching {
   ): Promise<void> {
     const found = path.join(into, from);
     const others = this.#fetched.done.filter((other) => other !== step);
-    if (others.length < this.#fetched.done.length) await this.#note(others);
+    if (others.length < this.#fetched.done.length) await this.#note({ done: others });
     this.#progress.step(
       null,
       `fetch the ${step === "backups" ? "backups and attachments" : "base backups and WAL"}`,
@@ -262,7 +278,7 @@ class Fetching {
       const { uid, gid } = owner ?? { uid: 0, gid: 0 };
       await runOrFail("chown", ["-R", "-h", `${uid}:${gid}`, found], { timeout: 0 });
     }
-    await this.#note([...others, step]);
+    await this.#note({ done: [...others, step] });
   }
 
   /** Which base backups there are, as of before they were copied: what came later may not be whole. */
@@ -272,8 +288,8 @@ class Fetching {
       await writeIn(path.join(repository, safeName(name)), text);
   }
 
-  async #note(done: Fetched["done"]): Promise<void> {
-    this.#fetched = { ...this.#fetched, done };
+  async #note(changes: Partial<Omit<Fetched, "snapshot">>): Promise<void> {
+    this.#fetched = { ...this.#fetched, ...changes };
     await writeFileAtomic(this.#recordFile, JSON.stringify(this.#fetched));
   }
 
@@ -283,11 +299,14 @@ class Fetching {
     if (!node) throw new Error("a configuration has a node");
     const installation = await findInstallation(config.postgres, { searchPath, install });
     const repository = await this.#open(state, node, installation.major);
-    const { pgbackrest, systemIdentifier } = repository;
+    const { pgbackrest, systemIdentifier, dataDir } = repository;
+    const { cluster: whole } = this.#fetched;
+    // It is noted before it gets its name, and the place was empty then.
+    if (whole?.data_dir === dataDir && (await namesIn(dataDir)).length > 0)
+      return await this.#takeUp(state, node, whole);
     const bases = (await listBases(pgbackrest, systemIdentifier)).toReversed();
-    const { dataDir } = nodeLayoutOf(layout, node);
     const known = this.#description.timeline ?? newestTimeline(state.history, undefined);
-    const recovered = await recoverCluster(
+    await recoverCluster(
       {
         repository,
         layout,
@@ -303,11 +322,34 @@ class Fetching {
         progress: this.#progress,
         signal,
       },
-      async (superuser) => await fillFilestores(config, backupPlaceOf(config), superuser, this.#progress),
+      {
+        whileRunning: async (superuser) =>
+          await fillFilestores(config, backupPlaceOf(config), superuser, this.#progress),
+        beforeName: async ({ lastChange = null, base, timeline, used: filestores }) =>
+          await this.#note({
+            cluster: {
+              data_dir: dataDir,
+              last_change: lastChange,
+              base,
+              timeline,
+              filestores: [...filestores],
+            },
+          }),
+      },
     );
-    const { base, timeline, used: filestores } = recovered;
+    const { cluster: made } = this.#fetched;
+    if (!made) throw new Error("a cluster that has its name was noted");
+    return await this.#takeUp(state, node, made);
+  }
+
+  /** Makes a data directory that is whole this host's cluster. */
+  async #takeUp(
+    state: ClusterState,
+    node: NodeConfig,
+    { last_change: lastChange, base, timeline, filestores }: NonNullable<Fetched["cluster"]>,
+  ): Promise<NonNullable<FetchReport["cluster"]>> {
     // Last of all: by it the next `up` knows whose primary that is.
-    await writeState(layout, {
+    await writeState(this.#options.layout, {
       ...state,
       primary: node.name,
       removed: [],
@@ -325,7 +367,7 @@ class Fetching {
         },
       ],
     });
-    return { lastChange: recovered.lastChange ?? null, base, filestores };
+    return { lastChange, base, filestores };
   }
 
   async #open(state: ClusterState, node: NodeConfig, major: number): Promise<OpenRepository> {
@@ -335,6 +377,7 @@ class Fetching {
     await writeConfigurations(config, layout, place, { owner, processors: processors() });
     return {
       place,
+      dataDir: nodeLayoutOf(layout, node).dataDir,
       pgbackrest: pgbackrestOf(program, place, node, owner, signal),
       systemIdentifier: state.system_identifier ?? "",
     };

@@ -276,10 +276,14 @@ const KEPT = [
   "--keep-within-monthly=2y",
 ];
 
+/** Removes locks that a killed one has left: they would keep out for ever who removes. Those that are at work keep theirs. */
+export async function unlockRepository(restic: Restic): Promise<void> {
+  await callOrFail(restic, ["unlock", "--quiet"], SHORT);
+}
+
 /** Removes older copies, and what only they had. */
 export async function tidyRepository(restic: Restic, cluster: string): Promise<void> {
-  // What a killed one has left would keep us out for ever. Those that are at work keep theirs.
-  await callOrFail(restic, ["unlock", "--quiet"], SHORT);
+  await unlockRepository(restic);
   await callOrFail(
     restic,
     ["forget", "--quiet", `--host=${cluster}`, `--tag=${TAG}`, "--group-by=host", ...KEPT, "--prune"],

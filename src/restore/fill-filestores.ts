@@ -12,6 +12,7 @@ import type { Progress } from "../progress.ts";
 import { oneLine } from "../printable.ts";
 import { kindOf } from "../system/files/files.ts";
 import { FilestoreReader } from "../system/files/filestore-reader.ts";
+import { removeIn, renameIn } from "../system/files/folder.ts";
 import { NewFilestore } from "./attachments.ts";
 
 /** What a database's filestore got. */
@@ -24,6 +25,9 @@ export interface FilledFilestore {
 
 /** Names of missing files that are told. */
 const TOLD = 20;
+
+/** What a filestore is called until it is whole: one that has its name is not filled again. There is one at a time. */
+const IN_THE_MAKING = ".odoo-pg-filling";
 
 /**
  * Makes the filestore of each database of a cluster that was recovered, from the pool of the backups. One that is there is
@@ -38,13 +42,14 @@ export async function fillFilestores(
   const { filestore } = config.odoo;
   if (filestore === undefined) return [];
   await assertFilestores(filestore);
+  const making = path.join(filestore, IN_THE_MAKING);
   const filled: FilledFilestore[] = [];
   for (const { name } of await databasesToBackUp(superuser, undefined)) {
     const folder = filestoreOf(filestore, name);
     if (folder === undefined) continue;
     progress.step(name, "attachments");
     try {
-      const found = await fillOne(place, superuser.in(name), folder);
+      const found = await fillOne(place, superuser.in(name), folder, making);
       if (found) filled.push({ database: name, ...found });
     } catch (error) {
       // What one database names keeps no other from coming back, nor the cluster.
@@ -60,12 +65,15 @@ async function fillOne(
   place: BackupPlace,
   database: Superuser,
   folder: string,
+  making: string,
 ): Promise<Omit<FilledFilestore, "database"> | undefined> {
   return await database.use(async (session) => {
     if (!(await isOdooDatabase(session))) return undefined;
     const isThere = (await kindOf(folder)) !== undefined;
     const present = isThere ? new FilestoreReader(folder) : undefined;
-    const made = isThere ? undefined : new NewFilestore(folder);
+    // What a killed one has left.
+    if (!isThere) await removeIn(making);
+    const made = isThere ? undefined : new NewFilestore(making);
     const missing: string[] = [];
     let [files, count] = [0, 0];
     const pooled = poolBytes(place);
@@ -85,6 +93,7 @@ async function fillOne(
         }
       }
       await made?.finish();
+      if (made) await renameIn(making, folder);
       made?.close();
     } catch (error) {
       await made?.discard();

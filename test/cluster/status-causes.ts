@@ -209,6 +209,7 @@ export const causes: Record<
           written_at: hoursAgo(1),
           begun: { full: hoursAgo(1), diff: null },
           bases: [],
+          tablespaces: [],
           error: "no room left",
         },
         archiving: ARCHIVING,

@@ -11,7 +11,8 @@ import { quoteSqlIdentifier as id } from "../../src/system/sql/sql.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import type { Session } from "../support/pg.ts";
-import { processesNaming, processesUsing } from "../support/processes.ts";
+import { processesNaming } from "../support/processes.ts";
+import { killAllUsing } from "../support/kill.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
@@ -141,22 +142,6 @@ async function attach(content: string): Promise<string> {
     existsSync(join(`${cluster.stateDir}.backups`, "filestore", name)),
   );
   return name;
-}
-
-/** As a host or a disk ends that is gone: nothing is told, nothing is written any more. */
-/** @param but a process that only looks there now and then */
-async function killAllUsing(folder: string, but?: number): Promise<void> {
-  await waitFor("nothing to run there", () => {
-    const running = processesUsing(folder).filter(({ pid }) => pid !== but);
-    for (const { pid } of running) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        // It has ended by itself.
-      }
-    }
-    return running.length === 0;
-  });
 }
 
 beforeAll(async () => {

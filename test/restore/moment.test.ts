@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { windowSchema } from "../../src/cluster/window.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import { killWithChildren } from "../support/kill.ts";
 import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import type { Session } from "../support/pg.ts";
 import { processesUsing } from "../support/processes.ts";
@@ -288,7 +289,9 @@ describe("any second", () => {
         await cluster.run(["db", "drop", "killed", "--confirm", "killed"]);
         const running = cluster.start(order);
         await setTimeout(Math.random() * whole);
-        running.signal("SIGKILL");
+        // Alone, or in the same moment with all that it has started.
+        if (time % 2 === 0) running.signal("SIGKILL");
+        else killWithChildren(running.pid);
         await running.ended;
         await waitFor("its server to be gone", () => processesUsing(moments).length === 0);
         expect(await marksIn("shop")).toBe(count);
@@ -304,13 +307,25 @@ describe("any second", () => {
       await names.close();
       expect([databases, roles]).toEqual([[], []]);
       expect(readdirSync(filestore).filter((name) => !/^[a-z_]+$/.test(name))).toEqual([]);
-      // What a killed program has in the system's folder for temporary files is the system's to remove.
-      const temporary = process.env["TMPDIR"] ?? "";
-      for (const name of readdirSync(temporary).filter((one) => one.startsWith("odoo-pg-")))
-        rmSync(join(temporary, name), { recursive: true });
+      expect(readdirSync(process.env["TMPDIR"] ?? "")).toEqual([]);
     },
     240_000 + KILLS * ONE,
   );
+
+  test("restored by a process that is killed is cleared away by the agent, too", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    const at = await mark(session);
+    await session.close();
+    const running = cluster.start(["restore", "shop", "--at", at, "--as", "left"]);
+    await waitFor("its dump", () => existsSync(join(cluster.stateDir, "archive", "copies")));
+    running.signal("SIGKILL");
+    await running.ended;
+    const left = (): string[] => [
+      ...leftOvers().filter((name) => name !== "moment.lock"),
+      ...readdirSync(process.env["TMPDIR"] ?? ""),
+    ];
+    await waitFor("the agent to clear it away", () => left().length === 0, { timeout: 90_000 });
+  });
 
   test("is told broken at once where the repository takes nothing", async () => {
     const repository = `${cluster.stateDir}.archive`;

@@ -12,6 +12,7 @@ import { ARCHIVE_TIMEOUT_SECONDS } from "../../config/settings/archiving.ts";
 import type { Archiving } from "../../model/archive-status.ts";
 import { factsOf } from "../../model/observation.ts";
 import { historyFile, leadsTo } from "../../model/timeline.ts";
+import { tablespaceLinks } from "../../postgres/tablespaces.ts";
 import { ownPrimary, requireOwnPrimary, type Runtime } from "../../members/runtime.ts";
 import type { Clients } from "../../services/clients.ts";
 import type { Progress } from "../../progress.ts";
@@ -19,6 +20,7 @@ import { applyConfiguration } from "../../services/configure.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { deviceOf, diskSpace } from "../../system/files/files.ts";
 import { inFolder, readTextOfOthers } from "../../system/files/folder.ts";
+import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts";
 import type { Install } from "../../system/install.ts";
 import { processors } from "../../system/machine.ts";
 import { startDetached } from "../../system/process/process.ts";
@@ -166,6 +168,7 @@ export class ArchiveKeeper {
     if (monotonic() - this.#tidiedAt > TIDY_EVERY) {
       this.#tidiedAt = monotonic();
       await removeLeftMoments(place);
+      await removeLeftTemporaries();
     }
     const primary = ownPrimary(runtime);
     const facts = factsOf(primary?.observation);
@@ -305,6 +308,9 @@ async function dueBase(
     const history = await readTextOfOthers(path.join(dataDir, "pg_wal", historyFile(timeline)));
     if (!leadsTo(last, timeline, history)) return "full";
   }
+  // WAL leads whoever replays it to the directory that a tablespace was told, which is the live cluster's.
+  const tablespaces = [...(await tablespaceLinks(dataDir)).keys()];
+  if (tablespaces.some((id) => !status.tablespaces.includes(id))) return "diff";
   const isDue = (text: string, begun: string | null): boolean => {
     const schedule = text === "off" ? "off" : parseSchedule(text);
     if (typeof schedule === "string") return false;

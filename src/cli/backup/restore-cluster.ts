@@ -84,7 +84,7 @@ export async function restoreCluster(
         progress,
         signal: abort.signal,
       },
-      async () => {},
+      { whileRunning: async () => {}, beforeName: async () => {} },
     );
     show.end();
     if (goesOn)

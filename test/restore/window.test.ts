@@ -1,0 +1,191 @@
+import { chownSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { earlierProgram, hasHistory } from "../../scripts/earlier.mjs";
+import { windowSchema } from "../../src/cluster/window.ts";
+import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import type { Session } from "../support/pg.ts";
+import { waitFor } from "../support/wait.ts";
+
+// Whatever happens to the primary, the window stays whole: each second of before and after comes back, with what was
+// committed then, and the primary alone archives.
+
+const ANY_SECOND = {
+  schedule: "0 0 1 1 *",
+  drill_schedule: "off",
+  any_second: { enabled: true, full_schedule: "0 0 1 1 *", diff_schedule: "off" },
+};
+
+const windowDocument = windowSchema.extend({ version: z.literal(1) });
+
+async function windowOf(cluster: ThrowawayCluster): Promise<z.output<typeof windowDocument>> {
+  return windowDocument.parse(await cluster.json(["backup", "window"]));
+}
+
+async function begun(cluster: ThrowawayCluster): Promise<void> {
+  await waitFor("the window to begin", async () => {
+    const { from } = await windowOf(cluster);
+    return from !== null && Date.parse(from) < Date.now() - 1000;
+  });
+}
+
+/** A mark with a name, and a moment after it before the next. */
+async function mark(session: Session, name: string): Promise<string> {
+  await session.rows(`INSERT INTO marks VALUES ('${name}')`);
+  await session.rows("SELECT pg_sleep(0.01)");
+  const [row] = await session.rows("SELECT clock_timestamp()::text AS now");
+  await session.rows("SELECT pg_sleep(0.01)");
+  return String(row?.["now"]);
+}
+
+async function markNow(cluster: ThrowawayCluster, name: string): Promise<string> {
+  const session = await cluster.onPrimary("postgres", "shop");
+  const at = await mark(session, name);
+  await session.close();
+  return at;
+}
+
+/** The marks of a moment, which is brought back and dropped again. */
+async function marksAt(cluster: ThrowawayCluster, at: string): Promise<string[]> {
+  const ran = await cluster.run(["restore", "shop", "--at", at, "--as", "shop_then"]);
+  expect([ran.exitCode, ran.stderr + ran.stdout]).toEqual([
+    0,
+    expect.stringContaining("compared and complete"),
+  ]);
+  const session = await cluster.onPrimary("postgres", "shop_then");
+  const rows = await session.rows("SELECT name FROM marks ORDER BY ctid");
+  await session.close();
+  expect((await cluster.run(["db", "drop", "shop_then", "--confirm", "shop_then"])).exitCode).toBe(0);
+  return rows.map(({ name }) => String(name));
+}
+
+async function makeShop(cluster: ThrowawayCluster, tablespace = "pg_default"): Promise<void> {
+  const maker = await cluster.onPrimary();
+  await maker.rows(`CREATE DATABASE shop OWNER odoo TABLESPACE ${tablespace}`);
+  await maker.close();
+  const session = await cluster.onPrimary("postgres", "shop");
+  await session.rows("CREATE TABLE marks (name text)");
+  await session.rows("ALTER TABLE marks OWNER TO odoo");
+  await session.close();
+}
+
+/** Files that a node has archived since it was started. */
+async function archivedBy(cluster: ThrowawayCluster, node: "pg1" | "pg2"): Promise<number> {
+  const session = await cluster.session(node);
+  const count = await session.value("SELECT archived_count::int FROM pg_stat_archiver");
+  await session.close();
+  return Number(count);
+}
+
+describe("a tablespace", () => {
+  let cluster: ThrowawayCluster;
+  let location: string;
+  const dataDir = (): string => join(cluster.stateDir, "nodes", "pg1", "data");
+
+  /** Rows of a table of the live database, read from its files anew. */
+  async function liveSum(): Promise<unknown> {
+    const session = await cluster.session("pg1", "postgres", "shop");
+    await session.rows("CHECKPOINT");
+    const [row] = await session.rows("SELECT count(*)::int AS rows, sum(i)::int AS sum FROM big");
+    await session.close();
+    return row;
+  }
+
+  beforeAll(async () => {
+    cluster = await throwawayCluster({ nodes: 1, config: { backup: ANY_SECOND } });
+    await cluster.up();
+    await makeShop(cluster);
+    await begun(cluster);
+    location = join(cluster.folder, "fast");
+    mkdirSync(location);
+    const { uid, gid } = statSync(dataDir());
+    chownSync(location, uid, gid);
+  });
+
+  test("that was made since the base backup leads no recovery into the live files; a new base backup is made at once", async () => {
+    const early = await markNow(cluster, "before it");
+    // By a commit that is later a recovery knows that it has come there.
+    await markNow(cluster, "just before it");
+    const maker = await cluster.session("pg1");
+    await maker.rows(`CREATE TABLESPACE fast LOCATION '${location}'`);
+    await maker.close();
+    const session = await cluster.session("pg1", "postgres", "shop");
+    await session.rows("CREATE TABLE big TABLESPACE fast AS SELECT generate_series(1, 1000) AS i");
+    const between = await mark(session, "after it");
+    await session.rows("UPDATE big SET i = i + 1000");
+    await session.rows("INSERT INTO big SELECT generate_series(1, 20000)");
+    await session.close();
+    const before = await liveSum();
+    const inode = statSync(location).ino;
+    // The agent makes a base backup soon: until then, and for what lies before it, there is only the one before.
+    const ran = await cluster.run(["restore", "shop", "--at", between, "--as", "never"]);
+    expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringContaining("A tablespace was made between")]);
+    expect(await liveSum()).toEqual(before);
+    process.kill(cluster.postmaster("pg1"), "SIGKILL");
+    await waitFor("the primary to be back", async () =>
+      (await cluster.status()).nodes.some(({ state }) => state === "running"),
+    );
+    expect(await liveSum()).toEqual(before);
+    expect(statSync(location).ino).toBe(inode);
+    expect(await marksAt(cluster, early)).toEqual(["before it"]);
+
+    await waitFor("a base backup that has it", async () => (await windowOf(cluster)).base_backups === 2, {
+      timeout: 90_000,
+    });
+    const later = await waitForSecond(cluster);
+    const back = await cluster.run(["restore", "shop", "--at", later, "--as", "shop_then"]);
+    expect([back.exitCode, back.stderr + back.stdout]).toEqual([
+      0,
+      expect.stringContaining("compared and complete"),
+    ]);
+    const restored = await cluster.session("pg1", "postgres", "shop_then");
+    const [row] = await restored.rows("SELECT count(*)::int AS rows, sum(i)::int AS sum FROM big");
+    await restored.close();
+    expect(row).toEqual(before);
+    expect(await liveSum()).toEqual(before);
+  });
+
+  test("comes with the whole cluster, in a place of its own beside it", async () => {
+    const whole = join(cluster.folder, "whole");
+    const ran = await cluster.run(["restore", "--cluster-as", whole]);
+    expect([ran.exitCode, ran.stderr]).toEqual([0, expect.any(String)]);
+    const links = readdirSync(join(whole, "pg_tblspc"));
+    expect(links).toEqual(readdirSync(join(dataDir(), "pg_tblspc")));
+    expect(readdirSync(`${whole}.tablespaces.recovered`)).toHaveLength(1);
+    expect(statSync(join(whole, "pg_tblspc", links[0] ?? "")).ino).not.toBe(statSync(location).ino);
+    expect(statSync(join(whole, "pg_tblspc")).mode & 0o777).toBe(0o700);
+  });
+});
+
+/** A moment after the last base backup, between two commits. */
+async function waitForSecond(cluster: ThrowawayCluster): Promise<string> {
+  const session = await cluster.onPrimary("postgres", "shop");
+  await session.rows("SELECT pg_sleep(2)");
+  const at = await mark(session, "late");
+  await session.close();
+  return at;
+}
+
+// A shallow clone has no earlier version to build.
+describe.runIf(hasHistory())("a cluster of 0.1.0", () => {
+  test("has every second from when any second is put on, and its primary alone archives, also after a switchover", async () => {
+    const cluster = await throwawayCluster();
+    const before = await cluster.run(["up"], { program: earlierProgram(), timeout: 120_000 });
+    expect([before.exitCode, before.stderr]).toEqual([0, expect.any(String)]);
+    cluster.configure({ backup: ANY_SECOND });
+    await cluster.up({ timeout: 120_000 });
+    await cluster.healthy();
+    await makeShop(cluster);
+    await begun(cluster);
+    const first = await markNow(cluster, "first");
+    expect((await cluster.run(["switchover"])).exitCode).toBe(0);
+    const second = await markNow(cluster, "second");
+    await markNow(cluster, "third");
+    expect(await marksAt(cluster, first)).toEqual(["first"]);
+    expect(await marksAt(cluster, second)).toEqual(["first", "second"]);
+    expect(await archivedBy(cluster, "pg1")).toBeGreaterThanOrEqual(0);
+    expect((await windowOf(cluster)).gaps).toEqual([]);
+    await cluster.healthy();
+  }, 300_000);
+});
