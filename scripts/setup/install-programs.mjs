@@ -66,6 +66,7 @@ function servicesOf(missing) {
     prometheus: "prometheus.service",
     pgbouncer: "pgbouncer.service",
     "collectd-core": "collectd.service",
+    "openssh-server": "ssh.service",
   };
   return Object.entries(services).flatMap(([name, service]) => (missing.includes(name) ? [service] : []));
 }

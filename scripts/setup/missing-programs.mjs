@@ -43,7 +43,7 @@ const machine = {
 /**
  * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and what only
  * tests need, where it is asked for: "chromium" (--browser); "prometheus" with its promtool, "unzip", "zstd", "pgbouncer", "pgbackrest", "restic",
- * "collectd-core" and "python3-psycopg2" (--tests); what makes hosts of network namespaces, and what Patroni runs on (--hosts).
+ * "openssh-server", "collectd-core" and "python3-psycopg2" (--tests); what makes hosts of network namespaces, and what Patroni runs on (--hosts).
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
@@ -57,6 +57,8 @@ export function missingPrograms(places = machine, asked = process.argv) {
     const isMissing = (name) => findInPath(name, places.path) === undefined;
     if (isMissing("prometheus") || isMissing("promtool")) missing.push("prometheus");
     missing.push(...["unzip", "zstd", "pgbouncer", "pgbackrest", "restic"].filter(isMissing));
+    // Of macOS it is a part.
+    if (isMissing("sshd") && findInPath("apt-get", places.path) !== undefined) missing.push("openssh-server");
     if (isMissing("collectd") && findInPath("apt-get", places.path) !== undefined)
       missing.push("collectd-core");
     // Debian's own Python alone finds Debian's modules.
