@@ -18,11 +18,16 @@ const WRITES = { seconds: 10, times: 3 };
 /** Milliseconds of a light, steady load while the age of what the repository holds is looked at. */
 const STEADY = 75_000;
 
-interface Bench {
+export interface Bench {
   readonly folder: string;
   readonly sql: RunSql;
   readonly value: (database: string, text: string) => Promise<string>;
   readonly odooPg: (...args: readonly string[]) => Promise<string>;
+  /** Starts odoo-pg, as `odooPg`, and does not wait for its end. */
+  readonly start: (...args: readonly string[]) => {
+    readonly kill: () => void;
+    readonly ended: Promise<unknown>;
+  };
   readonly tool: (
     name: string,
     role: "postgres" | "replicator",
@@ -59,7 +64,12 @@ const ratio = (ours: number, theirs: number): string => (ours / theirs).toFixed(
 const pause = async (milliseconds: number): Promise<void> =>
   await new Promise((resolve) => void setTimeout(resolve, milliseconds));
 
-async function withBench<T>(program: string, use: (bench: Bench) => Promise<T>): Promise<T> {
+/** @param schedule of copies elsewhere */
+export async function withBench<T>(
+  program: string,
+  use: (bench: Bench) => Promise<T>,
+  schedule = "off",
+): Promise<T> {
   return await inFolder(async (folder) => {
     const [port = 0, read = 0, write = 0] = await freePorts(3);
     const configuration = join(folder, "odoo-pg.yaml");
@@ -77,7 +87,7 @@ odoo: { filestore: ${folder}/filestore }
 backup:
   enabled: false
   any_second: { enabled: ${enabled}, full_schedule: "0 0 1 1 *", diff_schedule: "off" }
-  offsite: [{ name: disk, repository: ${folder}/elsewhere, passphrase_file: ${passphrase}, schedule: "off" }]
+  offsite: [{ name: disk, repository: ${folder}/elsewhere, passphrase_file: ${passphrase}, schedule: "${schedule}" }]
 `,
       );
     configure(true);
@@ -85,6 +95,13 @@ backup:
     const odooPg = async (...args: readonly string[]): Promise<string> =>
       (await execa(process.execPath, [program, ...args, "--config", configuration], { stdin: "ignore" }))
         .stdout;
+    const start: Bench["start"] = (...args) => {
+      const child = execa(process.execPath, [program, ...args, "--config", configuration], {
+        stdin: "ignore",
+        reject: false,
+      });
+      return { kill: () => void child.kill("SIGKILL"), ended: child };
+    };
     const recovery: Bench["recovery"] = async (...args) => {
       const running = execa(process.execPath, [program, ...args, "--config", configuration], {
         stdin: "ignore",
@@ -118,7 +135,7 @@ backup:
     };
     await odooPg("up");
     try {
-      return await use({ folder, sql, value, odooPg, tool, archiving, recovery });
+      return await use({ folder, sql, value, odooPg, start, tool, archiving, recovery });
     } finally {
       await odooPg("down");
     }
@@ -133,7 +150,7 @@ const base = async (program: string, { folder }: Bench): Promise<void> =>
   ));
 
 /** Until no base backup is being made: the agent makes one as soon as WAL is taken again. */
-async function baseMade({ folder }: Bench): Promise<void> {
+export async function baseMade({ folder }: Bench): Promise<void> {
   await pause(6000);
   for (;;) {
     const { exitCode } = await execa("pgrep", ["-f", `scheduled-backup --state-dir ${folder}/s`], {

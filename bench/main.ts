@@ -5,6 +5,7 @@ import { anySecond } from "./any-second.ts";
 import { beforeAndNow } from "./earlier.ts";
 import { backupTime, manyBackups } from "./backup.ts";
 import { hosts } from "./hosts.ts";
+import { whatIsKept } from "./kept.ts";
 import { describeMachine } from "./machine.ts";
 import { pooling } from "./pooling.ts";
 import { poolLeave } from "./pool-leave.ts";
@@ -27,6 +28,7 @@ const benchmarks: readonly Benchmark[] = [
   backupTime,
   manyBackups,
   anySecond,
+  whatIsKept,
   staleReads,
   writeThroughput,
   switchoverGap,

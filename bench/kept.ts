@@ -1,0 +1,197 @@
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+import { AttachmentsKeeper } from "../src/backup/attachments/keep-attachments.ts";
+import { placeOf } from "../src/backup/place.ts";
+import { baseMade, withBench, type Bench } from "./any-second.ts";
+import { type Benchmark, median, table, timed } from "./table.ts";
+import { inFolder } from "./throwaway.ts";
+
+/** Files of a filestore that is looked at. */
+const FILES = 200_000;
+
+/** Looks at it, and attachments whose way into the pool is timed. */
+const LOOKS = 30;
+const WRITTEN = 12;
+
+/** Restores of a moment that are killed. */
+const KILLS = Number(process.env["BENCH_KILLS"] ?? 50);
+
+/** Minutes of a commit a second and an attachment every ten, while the copy elsewhere is looked at: two of its times. */
+const MINUTES = Number(process.env["BENCH_MINUTES"] ?? 11);
+
+function nameOf(content: Buffer): string {
+  const sha1 = createHash("sha1").update(content).digest("hex");
+  return `${sha1.slice(0, 2)}/${sha1}`;
+}
+
+/** A look at a filestore in which nothing is new, and what `find` takes for it. */
+async function looks(): Promise<{ ours: number; find: number }> {
+  return await inFolder(async (folder) => {
+    const shop = join(folder, "filestores", "shop");
+    for (let prefix = 0; prefix < 256; prefix += 1)
+      mkdirSync(join(shop, prefix.toString(16).padStart(2, "0")), { recursive: true });
+    const place = placeOf(join(folder, "backups"));
+    for (let number = 0; number < FILES; number += 1) {
+      const content = Buffer.from(String(number));
+      writeFileSync(join(shop, nameOf(content)), content);
+    }
+    // The pool has all of them, and Odoo's folders have not changed for a while.
+    mkdirSync(place.dir);
+    await execa("cp", ["-al", shop, place.pool]);
+    const before = Date.now() / 1000 - 3600;
+    for (const prefix of readdirSync(shop)) utimesSync(join(shop, prefix), before, before);
+    const keeper = new AttachmentsKeeper(place, join(folder, "filestores"), undefined);
+    const first = await keeper.look(["shop"]);
+    if (first.files !== 0) throw new Error("all was there");
+    const ours: number[] = [];
+    const find: number[] = [];
+    for (let look = 0; look < LOOKS; look += 1) {
+      ours.push(await timed(async () => void (await keeper.look(["shop"]))));
+      if (look % 10 === 0)
+        find.push(
+          await timed(
+            async () => void (await execa("find", [shop, "-type", "f", "-newermt", "1 minute ago"])),
+          ),
+        );
+    }
+    return { ours: median(ours), find: median(find) };
+  });
+}
+
+/** Greatest time from the write of an attachment to its file in the pool, in milliseconds. */
+async function untilPooled({ folder }: Bench): Promise<number> {
+  const filestore = join(folder, "filestore", "small");
+  let worst = 0;
+  for (let number = 0; number < WRITTEN; number += 1) {
+    const content = randomBytes(20_000);
+    const name = nameOf(content);
+    mkdirSync(join(filestore, name.slice(0, 2)), { recursive: true });
+    writeFileSync(join(filestore, name), content);
+    const written = performance.now();
+    while (!existsSync(join(folder, "s.backups", "filestore", name))) await pause(20);
+    worst = Math.max(worst, performance.now() - written);
+    await pause(Math.random() * 5000);
+  }
+  return worst;
+}
+
+interface Killed {
+  readonly touched: number;
+  readonly left: number;
+  readonly failed: number;
+}
+
+/** Kills restores of a moment, each at a moment by chance; after each the next try is let be. */
+async function kills({ folder, value, sql, odooPg, start }: Bench): Promise<Killed> {
+  await value("small", "INSERT INTO marks DEFAULT VALUES");
+  await pause(20);
+  const at = await value("small", "SELECT clock_timestamp()");
+  await pause(20);
+  await value("small", "INSERT INTO marks DEFAULT VALUES");
+  const marks = await value("small", "SELECT count(*) FROM marks");
+  const order = ["restore", "small", "--at", at, "--as", "then"] as const;
+  const whole = await timed(async () => void (await odooPg(...order)));
+  const found = { touched: 0, left: 0, failed: 0 };
+  for (let time = 0; time < KILLS; time += 1) {
+    await sql("postgres", 'DROP DATABASE IF EXISTS "then" WITH (FORCE)');
+    const running = start(...order);
+    await pause(Math.random() * whole);
+    running.kill();
+    await running.ended;
+    if ((await value("small", "SELECT count(*) FROM marks")) !== marks) found.touched += 1;
+    await sql("postgres", 'DROP DATABASE IF EXISTS "then" WITH (FORCE)');
+    const again = await odooPg(...order).then(
+      async () => await value("then", "SELECT count(*) FROM marks"),
+      () => "",
+    );
+    if (Number(again) !== Number(marks) - 1) found.failed += 1;
+    if (await somethingLeft(folder, value)) found.left += 1;
+  }
+  await sql("postgres", 'DROP DATABASE IF EXISTS "then" WITH (FORCE)');
+  return found;
+}
+
+async function somethingLeft(folder: string, value: Bench["value"]): Promise<boolean> {
+  const archive = join(folder, "s", "archive");
+  const kept = readFileSync(join(archive, "kept-moment.json"), "utf8");
+  const moments = readdirSync(join(archive, "moments")).filter((name) => !kept.includes(`"${name}"`));
+  const made = await value("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'odoo\\_pg\\_%'");
+  const files = readdirSync(join(folder, "filestore")).filter((name) => name.startsWith("."));
+  return moments.length + files.length + Number(made) > 0 || existsSync(join(archive, "copies"));
+}
+
+/** Greatest age of what a copy elsewhere holds, in milliseconds, once there is one. */
+async function ageElsewhere({ folder, value }: Bench): Promise<number> {
+  const filestore = join(folder, "filestore", "small");
+  const end = performance.now() + MINUTES * 60_000;
+  let worst = 0;
+  for (let second = 0; performance.now() < end; second += 1) {
+    await value("small", "INSERT INTO marks DEFAULT VALUES");
+    if (second % 10 === 0) {
+      const content = randomBytes(20_000);
+      mkdirSync(join(filestore, nameOf(content).slice(0, 2)), { recursive: true });
+      writeFileSync(join(filestore, nameOf(content)), content);
+    }
+    const status = join(folder, "s", "offsite", "disk.json");
+    const [, copied = ""] =
+      /"copied_at": "([^"]+)"/.exec(existsSync(status) ? readFileSync(status, "utf8") : "") ?? [];
+    if (copied !== "") worst = Math.max(worst, Date.now() - Date.parse(copied));
+    await pause(900);
+  }
+  return worst;
+}
+
+const milliseconds = (time: number): string => `${time.toFixed(1)} ms`;
+const seconds = (time: number): string => `${(time / 1000).toFixed(1)} s`;
+
+/** How soon what is written is kept, and what a kill leaves. */
+export const whatIsKept: Benchmark = {
+  name: "kept",
+  title: "What is kept of a second, how soon, and what a kill leaves",
+  measure: async (program) => {
+    const { ours, find } = await looks();
+    const { pooled, killed, age } = await withBench(
+      program,
+      async (bench) => {
+        await baseMade(bench);
+        await bench.sql("postgres", "CREATE DATABASE small");
+        await bench.sql(
+          "small",
+          "CREATE TABLE marks (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())",
+        );
+        mkdirSync(join(bench.folder, "filestore", "small"));
+        const soon = await untilPooled(bench);
+        const after = await kills(bench);
+        return { pooled: soon, killed: after, age: await ageElsewhere(bench) };
+      },
+      "*/5 * * * *",
+    );
+    return table(
+      ["", "odoo-pg", "the other side", "bar"],
+      [
+        [
+          `a look at ${FILES} files of which none is new, against \`find -newermt\``,
+          milliseconds(ours),
+          milliseconds(find),
+          "5 ms",
+        ],
+        [`${WRITTEN} attachments: from its write into the pool, the slowest`, seconds(pooled), "", "10 s"],
+        [
+          `age of what a copy elsewhere holds, ${MINUTES} minutes, every five a copy`,
+          seconds(age),
+          "",
+          "6 min",
+        ],
+        [
+          `${KILLS} restores of a moment killed: live touched, left over, next try failed`,
+          `${killed.touched}, ${killed.left}, ${killed.failed}`,
+          "",
+          "0, 0, 0",
+        ],
+      ],
+    );
+  },
+};
