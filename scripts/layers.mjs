@@ -78,7 +78,7 @@ const LAYERS = {
   // The store that decides where there are several hosts: etcd, and who votes in it.
   consensus: ["system"],
   // Several hosts: who belongs to them, what Patroni and etcd are given, the agent that goes with them.
-  hosts: [...RUNNING, "backup", "observe", "alarms", "metrics", "console", "agent", "consensus"],
+  hosts: [...RUNNING, "failover", "backup", "observe", "alarms", "metrics", "console", "agent", "consensus"],
   // The image: the contract of its variables, adoption, first launch.
   container: [...RUNNING, "agent"],
 };

@@ -25,6 +25,8 @@ const patroniModules = {
   prettytable: "python3-prettytable",
   dns: "python3-dnspython",
   etcd: "python3-etcd",
+  // urllib3 wants it where pyOpenSSL is installed too, and does not say so.
+  idna: "python3-idna",
 };
 
 /** The keys by which Debian signs; other systems have them as a package. */

@@ -47,6 +47,7 @@ export class ChangeFinisher {
       await failover.carryOut(plan, progress);
       if (!plan.steps.some(({ kind }) => kind === "settle")) return;
       const { primary } = failover.topology();
+      if (primary === undefined) return;
       const text = `the change of the primary was finished: ${primary} is the primary now`;
       this.#record({ kind: "promote", by: "agent", node: primary, text });
     });

@@ -19,23 +19,25 @@ export type PrimaryChange =
 
 /** Who is primary, as who decides on it says. */
 export interface Topology {
-  readonly primary: string;
+  /** Undefined where nobody is, as between two leaders of several hosts. */
+  readonly primary: string | undefined;
   /** Of the primary, where it answered when it was last looked at. */
   readonly timeline: number | undefined;
   /** Where writes are led: the primary, or nowhere while it changes. */
   readonly writes: string | undefined;
   /** Whether a change has left something behind, as far as was seen: `finish` is to be planned. */
   readonly unfinished: boolean;
-  /** What makes it so: this host's record in state.json. A consensus store will be another one. */
-  readonly authority: { readonly kind: "record" };
+  /** What makes it so: this host's record in state.json, or the store that several hosts share. */
+  readonly authority: { readonly kind: "record" | "store" };
 }
 
 /**
  * Who decides who is primary, and changes it. `manual`: a person does, on one host; the program never promotes by itself.
+ * `patroni`: over several hosts Patroni does, also by itself, and what a person wants is asked of it.
  * Callers see this, never an implementation's parts.
  */
 export interface Failover {
-  readonly kind: "manual";
+  readonly kind: "manual" | "patroni";
   readonly topology: () => Topology;
   /**
    * Looks, and says by which steps a change is made; changes nothing. No steps: there is nothing to do.

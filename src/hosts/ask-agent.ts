@@ -5,7 +5,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import { errorFromEvent, errorSchema } from "../progress.ts";
 import { requestJson } from "../system/network/http.ts";
 import { getJson } from "../system/network/local-request.ts";
-import { hostOutcomeSchema, type HostOrder } from "./documents/orders.ts";
+import { hostOutcomeSchema, type HostOrder, type HostOutcome } from "./documents/orders.ts";
 import { hostsStatusSchema, type HostsStatus } from "./documents/report.ts";
 
 /** The whole cluster, as the agent of this host sees it; undefined where it does not answer within `timeout` milliseconds. */
@@ -43,10 +43,7 @@ export async function newInvitation(layout: Layout, endpointsOnly = false): Prom
 }
 
 /** Gives the agent an order, and waits until it is carried out. @throws OdooPgError what it refuses */
-export async function orderHosts(
-  layout: Layout,
-  order: HostOrder,
-): Promise<{ readonly done: string; readonly changed: boolean }> {
+export async function orderHosts(layout: Layout, order: HostOrder): Promise<HostOutcome> {
   const answer = await requestJson(
     { socketPath: layout.agentSocket, method: "POST", path: "/order", body: order, timeout: 0 },
     hostOutcomeSchema,

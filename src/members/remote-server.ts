@@ -1,13 +1,26 @@
 import type { NodeConfig } from "../config/layout.ts";
+import { databaseBytes } from "../postgres/sql/facts.ts";
 import { RoleAccess } from "../postgres/sql/role-access.ts";
 import { SqlMember } from "./sql-member.ts";
 
 /** A server of another host or container: it is looked at over the network as role collectd, and nothing is changed on it. */
 export class RemoteServer extends SqlMember {
+  readonly #access: RoleAccess;
+
   /** @param password of role collectd there */
   constructor(node: NodeConfig, password: string) {
     const { host, port } = node;
     const place = { host, port: async () => await Promise.resolve(port), encryption: "prefer" } as const;
-    super(node, new RoleAccess(place, "collectd", password), "monitoring");
+    const access = new RoleAccess(place, "collectd", password);
+    super(node, access, "monitoring");
+    this.#access = access;
+  }
+
+  /** Bytes of all its databases. @throws SqlError */
+  async databaseBytes(): Promise<number> {
+    return await this.#access.use(databaseBytes, {
+      applicationName: "odoo-pg agent",
+      statementTimeout: 60_000,
+    });
   }
 }

@@ -31,6 +31,14 @@ export const planStepSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("close_endpoints"), node }),
   z.object({ kind: z.literal("route"), node }),
 
+  // Of several hosts, where Patroni stops, promotes and follows.
+  /** Reads go to the primary on every host, and nobody keeps the pool. */
+  z.object({ kind: z.literal("rest_pool") }),
+  z.object({ kind: z.literal("hand_over"), node, to: node }),
+  /** Also without what the primary has: `from` is stopped first where there is one. */
+  z.object({ kind: z.literal("take_by_force"), node, from: node.nullable() }),
+  z.object({ kind: z.literal("await_primary"), node, by: z.enum(["plan", "force"]) }),
+
   // The old primary.
   z.object({ kind: z.literal("checkpoint"), node, before: z.enum(["shutdown", "promotion"]) }),
   z.object({ kind: z.literal("end_silent_senders"), node }),

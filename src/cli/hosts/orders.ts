@@ -13,13 +13,19 @@ import { agentStart } from "./start.ts";
 
 /** Gives an order to the cluster's hosts, and prints what came of it. */
 async function order(
-  { layout, output }: Context,
+  context: Context,
   wanted: HostOrder,
   options: { readonly json: boolean },
 ): Promise<ExitStatus> {
+  const { layout, output } = context;
   const outcome = await orderHosts(layout, wanted);
-  if (options.json) output.out(JSON.stringify({ version: 1, ...outcome }, undefined, 2));
-  else output.err(outcome.done);
+  if (options.json) {
+    output.out(JSON.stringify({ version: 1, ...outcome }, undefined, 2));
+    return 0;
+  }
+  outcome.plan?.forEach((step, index) => output.err(`plan ${index + 1}. ${step}`));
+  output.err(outcome.done);
+  if (outcome.changed && outcome.undo) output.err(`To undo: ${suggest(context, outcome.undo)}`);
   return 0;
 }
 
@@ -109,12 +115,9 @@ export async function hostsReseed(
       next: `Run the same command on ${node}.`,
     });
   }
-  if (options.dryRun) {
-    context.output.err(`The primary would be copied beside the data of ${name}, tried, and take its place.`);
-    return 0;
-  }
-  context.output.err("The primary is copied; follow it: odoo-pg status --watch");
-  return await order(context, { order: "reseed" }, options);
+  const { dryRun } = options;
+  if (!dryRun) context.output.err("The primary is copied; follow it: odoo-pg status --watch");
+  return await order(context, { order: "reseed", dry_run: dryRun }, options);
 }
 
 /** This host leaves the cluster. */

@@ -24,7 +24,7 @@ function undoOfOne(step: PlanStep, later: readonly PlanStep[], recorded: string)
     const resumed = later.some((other) => other.kind === "resume_clients");
     return resumed ? [] : [{ kind: "resume_clients" }];
   }
-  if (kind === "leave_pool" || kind === "empty_pool") return reopenPool(later);
+  if (kind === "leave_pool" || kind === "empty_pool" || kind === "rest_pool") return reopenPool(later);
   if (kind === "close_endpoints") return [...reopenPool(later), ...takeBack("reopen_writes", step, recorded)];
   if (kind === "close_writes") return takeBack("reopen_writes", step, recorded);
   if (kind === "stop") return takeBack("start", step, recorded);

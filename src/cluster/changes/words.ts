@@ -15,6 +15,14 @@ function wordsOf(step: PlanStep): string | undefined {
       return `reads leave ${step.node}`;
     case "empty_pool":
       return "reads leave the replicas, then commits wait for none of them";
+    case "rest_pool":
+      return "reads go to the primary, on every host";
+    case "hand_over":
+      return `Patroni stops the server of ${step.node}, which sends everything, and promotes ${step.to}`;
+    case "take_by_force":
+      return `Patroni promotes ${step.node}${step.from === null ? "" : `; ${step.from} is stopped first`}`;
+    case "await_primary":
+      return `wait until writes go to ${step.node}`;
     case "close_writes":
       return `new sessions wait at the write endpoint; sessions on ${step.node} end`;
     case "close_endpoints":

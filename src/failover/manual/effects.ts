@@ -146,6 +146,11 @@ export class ManualEffects implements Effects {
       case "settle":
         return await settle(runtime, this.#clients, progress);
       case "await_streaming":
+      case "rest_pool":
+      case "hand_over":
+      case "take_by_force":
+      case "await_primary":
+        throw new Error(`${step.kind} is a step of several hosts`);
       case "require_room":
       case "base_backup":
       case "stop_replica":

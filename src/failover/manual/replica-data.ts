@@ -1,5 +1,5 @@
-import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
+import { nextStep, odooPg } from "../../next-step.ts";
 import { copySlotName, slotName } from "../../config/layout.ts";
 import { factsOf } from "../../model/observation.ts";
 import type { PlanStep } from "../../model/plan.ts";
@@ -17,15 +17,15 @@ import {
   ownPlacesOf,
   partFromOriginal,
   removePlaceOf,
-  tablespacesOf,
 } from "../../postgres/tablespaces.ts";
 import { now, pause, waitUntil } from "../../system/clock.ts";
-import { diskSpace, isMountPoint, kindOf, readTextIfAny, writeFileAtomic } from "../../system/files/files.ts";
+import { kindOf, readTextIfAny, writeFileAtomic } from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
-import { bytesBelow, removeIn, renameIn } from "../../system/files/folder.ts";
+import { removeIn, renameIn } from "../../system/files/folder.ts";
 import { runOrFail } from "../../system/process/process.ts";
 import { copyOfPrimary } from "../../services/copy-of-primary.ts";
 import type { Progress } from "../../progress.ts";
+import { bytesWithTablespaces, requireRoom } from "../room.ts";
 import { ForeignPrimary } from "../../members/foreign-primary.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
 import {
@@ -79,8 +79,10 @@ export class ReplicaData {
     switch (step.kind) {
       case "require_room":
         return await requireRoom(
-          step.source === runtime.state.primary ? ownPrimary(runtime) : handleOf(runtime, step.source),
-          handle,
+          await bytesOf(
+            step.source === runtime.state.primary ? ownPrimary(runtime) : handleOf(runtime, step.source),
+          ),
+          handle.files.dataDir,
         );
       case "base_backup":
         this.#fresh = await copyFromPrimary(runtime, handle, progress);
@@ -151,33 +153,9 @@ async function awaitStreaming(handle: NodeHandle, primary: string): Promise<void
     next: odooPg("logs", handle.node.name),
   });
 }
-
-/** @throws OdooPgError refused, disk_full: before anything is stopped or copied. */
-async function requireRoom(source: NodeHandle | undefined, target: NodeHandle): Promise<void> {
-  const { dataDir } = target.files;
-  if ((await kindOf(dataDir)) === "directory" && (await isMountPoint(dataDir))) {
-    throw new OdooPgError("refused", {
-      message: `${dataDir} is a mount point: it cannot be renamed to keep it while the copy takes its place.`,
-      safe: "Nothing was changed.",
-      next: "Mount the volume one directory higher, so that the data directory is an ordinary one in it.",
-    });
-  }
-  // How large somebody else's primary is nobody tells.
-  const needed = source ? await bytesWithTablespaces(source.files.dataDir) : 0;
-  const { freeBytes } = await diskSpace(path.dirname(target.files.dataDir));
-  if (freeBytes > needed * 1.05) return;
-  const mb = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
-  throw new OdooPgError("disk_full", {
-    message: `The copy needs ${mb(needed * 1.05)} MB in ${path.dirname(target.files.dataDir)}, and there are ${mb(freeBytes)} MB: the old data is kept until the new streams.`,
-    safe: "Nothing was changed.",
-    next: "Make room (old copies end in .aside-TIME), then run the same command again.",
-  });
-}
-
-async function bytesWithTablespaces(dataDir: string): Promise<number> {
-  const places = [dataDir, ...(await tablespacesOf(dataDir)).values()];
-  const each = await Promise.all(places.map(bytesBelow));
-  return each.reduce((all, bytes) => all + bytes, 0);
+/** How large somebody else's primary is nobody tells. */
+async function bytesOf(source: NodeHandle | undefined): Promise<number> {
+  return source ? await bytesWithTablespaces(source.files.dataDir) : 0;
 }
 
 /** The node's own slot on the primary. One that was lost never comes back to life: it is created again. */

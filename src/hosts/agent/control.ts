@@ -4,6 +4,7 @@ import type { AgentReport } from "../../cluster/documents/agent-report.ts";
 import { toOdooPgError } from "../../errors.ts";
 import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
+import type { Outcome } from "./host.ts";
 
 /** What the control socket may ask of the agent of one of several hosts. */
 export interface ControlledAgent {
@@ -11,7 +12,7 @@ export interface ControlledAgent {
   readonly status: () => Promise<HostsStatus>;
   /** A token by which another host joins. */
   readonly invite: (endpointsOnly: boolean) => Promise<string>;
-  readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
+  readonly order: (order: HostOrder) => Promise<Outcome>;
   /** A link that signs in to the page once. @throws OdooPgError not_running where it is not served */
   readonly consoleLink: () => { readonly link: string; readonly until: string };
   /** Ends the agent alone. */

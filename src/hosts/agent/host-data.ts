@@ -1,27 +1,30 @@
 import path from "node:path";
 import { slotName } from "../../config/layout.ts";
+import { requireRoom } from "../../failover/room.ts";
 import { factsOf } from "../../model/observation.ts";
 import { stamp } from "../../model/time-stamp.ts";
 import { inspectDataDirectory, type DataDirectory } from "../../postgres/data-directory.ts";
 import { seedDataDirectory } from "../../postgres/seed.ts";
 import { findPostmaster, stopServer } from "../../postgres/server.ts";
-import { now, waitUntil } from "../../system/clock.ts";
-import { inFolder, renameIn } from "../../system/files/folder.ts";
+import { monotonic, now } from "../../system/clock.ts";
+import { kindOf, writeFileAtomic } from "../../system/files/files.ts";
+import { inFolder, removeIn, renameIn } from "../../system/files/folder.ts";
 import { isPrimarys, mayGoAside } from "../decisions/aside.ts";
 import type { Host } from "../documents/record.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig } from "../render/own-files.ts";
 import { databasesOf } from "../documents/host-config.ts";
+import type { ReplicaData } from "../failover/parts.ts";
 import { isKept, rewoundFolder, WAITS } from "../render/rewind.ts";
 import { copySource } from "../render/server.ts";
-import { notReady, type OneHost, type Outcome } from "./host.ts";
+import { notReady, type OneHost } from "./host.ts";
 import type { OwnNode } from "./own-node.ts";
 import { proveCopy } from "./prove-copy.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
-/** Milliseconds for a host to follow. */
-const FOLLOW_TIMEOUT = 120_000;
+/** Milliseconds between two tries to copy the primary: each reads all of it. */
+const BETWEEN_TRIES = 30_000;
 
 /** This host's data directory: a copy of the primary's, made beside what is there and tried before it counts. */
 export class HostData {
@@ -30,6 +33,10 @@ export class HostData {
   readonly #servers: Servers;
   readonly #node: OwnNode;
   #working: string | undefined;
+  /** Whether there is no data where there was some. */
+  #missing = false;
+  /** When another try is made after one that failed (monotonic clock). */
+  #tryAgainAt = -Infinity;
 
   constructor(host: OneHost, store: StoreWatch, servers: Servers, node: OwnNode) {
     this.#host = host;
@@ -58,53 +65,73 @@ export class HostData {
   }
 
   /** Whether its server is down because there is no room to keep what a rewind takes back. */
-  async waitsForRoom(): Promise<boolean> {
+  async #waitsForRoom(): Promise<boolean> {
     if (!this.#host.installation || factsOf(this.#servers.of(this.#store.record.name))) return false;
     const rewound = rewoundFolder(this.#node.files.dataDir);
     return (await inFolder(rewound, (held) => held.names().includes(WAITS))) === true;
   }
 
-  /** Copies the primary where this host has no data yet. */
-  async ensure(): Promise<void> {
-    const { name } = this.#store.record;
-    const runs = factsOf(this.#servers.of(name)) !== undefined;
-    if (runs || !this.#store.isListed || this.#working !== undefined) return;
-    if (!(await this.#node.lacksData())) return;
-    // From when its slot is there the primary keeps what the copy will need.
-    if (!this.#source?.hasSlot) return;
-    await renameIn(await this.#copyPrimary(), this.#node.files.dataDir);
+  /** Why this host has no server although nothing is done about it; undefined where there is no such reason. */
+  async waitsFor(): Promise<string | undefined> {
+    if (this.#missing)
+      return `has no data in ${this.#node.files.dataDir}, where it had some: mount its disk, or have it copied (odoo-pg reseed)`;
+    return (await this.#waitsForRoom())
+      ? "waits for room on its disk: its old data is kept before a rewind"
+      : undefined;
   }
 
-  /** Another copy of the primary takes the place of this host's data, which is kept. @throws OdooPgError refused */
-  async reseed(patroni: PatroniService | undefined): Promise<Outcome> {
+  /** Copies the primary where this host never had data. What is gone may be on a disk that is not mounted. */
+  async ensure(): Promise<void> {
     const { name } = this.#store.record;
-    if (!patroni) throw notReady(`${name} has no database.`);
-    if (this.#working !== undefined) throw notReady(`${name} ${this.#working}.`);
-    this.refusePrimary();
-    const { dataDir } = this.#node.files;
-    const aside = `${dataDir}.aside-${stamp(now())}`;
-    await patroni.hold.take("reseed");
-    try {
-      const copy = await this.#copyPrimary();
-      // A copy takes hours: the primary may be another one by now, or lost, and this host next.
-      await this.#store.read().catch(() => {
-        throw notReady("The store has no majority.");
-      });
-      if (!this.#source) throw notReady("The primary of another host does not answer.");
-      const { kind } = await this.stopReplica(patroni);
-      if (kind !== "absent") await renameIn(dataDir, aside);
-      await renameIn(copy, dataDir);
-    } finally {
-      patroni.hold.release();
+    if (!this.#host.installation || this.#working !== undefined) return;
+    const { hadData } = this.#host.files;
+    const runs = factsOf(this.#servers.of(name)) !== undefined;
+    const lacks = !runs && this.#store.isListed && (await this.#node.lacksData());
+    const had = (await kindOf(hadData)) !== undefined;
+    this.#missing = lacks && had;
+    if (!lacks) {
+      if (!had && runs) await writeFileAtomic(hadData, "");
+      return;
     }
-    await waitUntil(() => this.#store.view?.synchronous.includes(name) === true, {
-      what: `${name} to follow the primary`,
-      timeout: FOLLOW_TIMEOUT,
-      interval: 200,
-    });
+    // From when its slot is there the primary keeps what the copy will need.
+    if (had || !this.#source?.hasSlot || monotonic() < this.#tryAgainAt) return;
+    this.#tryAgainAt = monotonic() + BETWEEN_TRIES;
+    const { dataDir } = this.#node.files;
+    await this.#requireRoom();
+    await renameIn(await this.#copyPrimary(), dataDir);
+    await writeFileAtomic(hadData, "");
+  }
+
+  /** @throws OdooPgError refused, disk_full */
+  async #requireRoom(): Promise<void> {
+    const { leader } = this.#store.view ?? {};
+    if (leader === undefined) throw notReady("There is no primary to copy.");
+    await requireRoom(await this.#servers.databaseBytes(leader), this.#node.files.dataDir);
+  }
+
+  /** As a change of the primary's followers goes about it, a step after another. */
+  replica(patroni: PatroniService | undefined): ReplicaData {
+    const { dataDir } = this.#node.files;
     return {
-      done: `${name} follows again. Its old data is kept in ${aside}: remove it when you are sure.`,
-      changed: true,
+      hold: async () => await patroni?.hold.take("reseed"),
+      release: () => patroni?.hold.release(),
+      requireRoom: async () => await this.#requireRoom(),
+      copyPrimary: async () => await this.#copyPrimary(),
+      requireReplica: async () => {
+        await this.#store.read().catch(() => {
+          throw notReady("The store has no majority.");
+        });
+        if (!this.#source) throw notReady("The primary of another host does not answer.");
+      },
+      stop: async () => void (await this.stopReplica(patroni)),
+      keepAside: async () => {
+        if ((await kindOf(dataDir)) === undefined) return undefined;
+        const aside = `${dataDir}.aside-${stamp(now())}`;
+        await renameIn(dataDir, aside);
+        return aside;
+      },
+      putInPlace: async (copy) => await renameIn(copy, dataDir),
+      drop: async (copy) => await removeIn(copy),
     };
   }
 
@@ -178,7 +205,10 @@ export class HostData {
         },
       });
       this.#working = `tries the copy of ${source.name}`;
-      await proveCopy(copy, files, name, shared, installation, owner);
+      await proveCopy(copy, files, name, shared, installation, owner).catch(async (error: unknown) => {
+        await removeIn(copy);
+        throw error;
+      });
       log("info", `${source.name} is copied`);
       return copy;
     } finally {

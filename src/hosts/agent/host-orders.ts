@@ -1,8 +1,11 @@
 import { OdooPgError } from "../../errors.ts";
-import { isPrimary } from "../../model/observation.ts";
-import { showBytes } from "../../model/quantities.ts";
+import type { Plan } from "../../cluster/changes/planned.ts";
+import { planWords } from "../../cluster/changes/words.ts";
+import type { Failover } from "../../failover/failover.ts";
+import { identityOf, isPrimary } from "../../model/observation.ts";
+import type { Progress } from "../../progress.ts";
 import { stamp } from "../../model/time-stamp.ts";
-import { nextStep, odooPg, type NextText } from "../../next-step.ts";
+import { asStep, nextStep, odooPg, type NextText } from "../../next-step.ts";
 import { stopServer } from "../../postgres/server.ts";
 import { listedStandbys } from "../../postgres/sql/commit-list.ts";
 import { checkpoint } from "../../postgres/sql/operations.ts";
@@ -10,20 +13,20 @@ import type { NodeOperation } from "../../model/node-state.ts";
 import type { Service } from "../../services/service.ts";
 import type { Endpoints } from "../../services/endpoints.ts";
 import { monotonic, now, waitUntil } from "../../system/clock.ts";
-import { isErrno } from "../../system/files/errno.ts";
 import { kindOf, move } from "../../system/files/files.ts";
 import { renameIn } from "../../system/files/folder.ts";
-import { askTls, type TlsAnswer } from "../../system/network/mutual-tls.ts";
-import { decideFailover, type FailoverDecision } from "../decisions/failover.ts";
+import type { TlsAnswer } from "../../system/network/mutual-tls.ts";
 import { planRestart, type RestartStep } from "../decisions/restart.ts";
-import { decideSwitchover, type SwitchoverDecision } from "../decisions/switchover.ts";
+import { decideSwitchover } from "../decisions/switchover.ts";
 import { changeDocument } from "../documents/change.ts";
 import type { HostOrder } from "../documents/orders.ts";
 import { withoutHost } from "../joining/joining.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { databasesOf } from "../documents/host-config.ts";
-import { API_PORT } from "../documents/places.ts";
+import { askPatroni } from "../failover/ask-patroni.ts";
+import type { Seen } from "../failover/parts.ts";
+import { PatroniFailover } from "../failover/patroni-failover.ts";
 import type { HostPool } from "./host-pool.ts";
 import { becomeOne } from "./become-one.ts";
 import { configure } from "./configure.ts";
@@ -36,20 +39,8 @@ import { setPause } from "./pause.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
-/** Milliseconds for a planned change of the primary. */
-const SWITCHOVER_TIMEOUT = 60_000;
-
-/** Milliseconds for Patroni to answer: it restarts a server before it does. */
-const PATRONI_TIMEOUT = 180_000;
-
-/** Milliseconds for a Patroni that is being started again to answer. */
-const PATRONI_BACK = 10_000;
-
 /** Seconds for a server to be back: after that another host would take over from a primary. */
 const RESTART_SECONDS = 120;
-
-/** Milliseconds for a host to be primary by force: the right of the one before has to end. */
-const FAILOVER_TIMEOUT = 120_000;
 
 /** Milliseconds for a replica to follow again. */
 const FOLLOW_TIMEOUT = 120_000;
@@ -114,12 +105,11 @@ export class HostOrders {
   }
 
   async #carryOut(order: Exclude<HostOrder, { order: "pause" | "resume" }>): Promise<Outcome> {
-    const { data, patroni } = this.#parts;
     const kind = order.order;
     if (kind === "switchover") return await this.#switchover(order);
-    if (kind === "failover") return await this.#failover(order);
+    if (kind === "failover") return await this.#force(order);
     if (kind === "configure") return await this.#configure(order);
-    if (kind === "reseed") return await data.reseed(patroni);
+    if (kind === "reseed") return await this.#reseed(order);
     if (kind === "down") return await this.#down();
     if (kind === "disband") return await this.#disband(order.confirm);
     if (kind === "force_new_cluster") return await this.#forceNewCluster(order.confirm);
@@ -133,110 +123,100 @@ export class HostOrders {
     return databasesOf(this.#parts.store.document).map(({ name }) => name);
   }
 
-  #decideSwitchover(to: string | null): SwitchoverDecision {
-    const { store, servers, routing } = this.#parts;
-    return decideSwitchover({
-      store: store.view,
-      storeAnswers: store.answers,
-      databases: this.#databases,
-      lags: servers.lags(routing.writes),
-      to: to ?? undefined,
+  /** How a change of the primary is made here. */
+  get #failover(): Failover {
+    return new PatroniFailover({
+      seen: () => this.#seen(),
+      askPatroni: async (name, path, body) => await this.#askPatroni(name, path, body),
+      checkpoint: async () => {
+        const { node, store } = this.#parts;
+        await node.runtime?.nodes.get(store.record.node)?.use(checkpoint);
+      },
+      pool: this.#parts.pool,
+      data: this.#parts.data.replica(this.#parts.patroni),
+      log: this.#host.log,
     });
   }
 
-  async #switchover(order: Order<"switchover">): Promise<Outcome> {
-    const { store, routing, others, node, pool } = this.#parts;
-    const decision = this.#decideSwitchover(order.to);
-    if (decision.kind === "refuse") throw refusal("No switchover", decision);
-    const { host } = decision;
-    const leader = store.view?.leader ?? "";
-    if (decision.kind === "nothing") return { done: `${host} is the primary.`, changed: false };
-    if (order.dry_run) return { done: `${host} would take over from ${leader}.`, changed: false };
-    if (leader !== store.record.name) return await others.pass(leader, { ...order, to: host });
-    // What is written now need not be written while everybody waits.
-    await node.runtime?.nodes.get(store.record.node)?.use(checkpoint);
-    const begun = monotonic();
-    // It waits for the end of reads from replicas. Until then writes go on.
-    await pool.rest().catch((error: unknown) => this.#host.log("warn", String(error)));
-    try {
-      // It also answers that it does not know although it goes on: what counts is who is primary.
-      await this.#askPatroni(leader, "/switchover", { leader, candidate: host });
-      await waitUntil(() => routing.writes === host, {
-        what: `${host} to be the primary`,
-        timeout: SWITCHOVER_TIMEOUT,
-        interval: 50,
-      });
-    } finally {
-      pool.resume();
-    }
-    const took = ((monotonic() - begun) / 1000).toFixed(1);
+  #seen(): Seen {
+    const { store, servers, routing, data, patroni } = this.#parts;
     return {
-      done: `${host} is the primary; it took ${took} s. To undo: odoo-pg switchover --to ${leader}`,
-      changed: true,
+      store: store.view,
+      storeAnswers: store.answers,
+      cluster: store.document.cluster,
+      host: store.record.name,
+      databases: this.#databases,
+      lags: servers.lags(routing.writes),
+      writes: routing.writes,
+      timeline: identityOf(servers.of(store.record.name))?.timeline,
+      hasDatabase: patroni !== undefined,
+      working: data.working,
     };
   }
 
-  /** Asks the Patroni of a host. @throws OdooPgError refused, Error where it does not answer */
-  async #askPatroni(name: string, path: string, body: object): Promise<TlsAnswer> {
-    const host = this.#parts.store.document.hosts.find((one) => one.name === name);
-    const ask = async (): Promise<TlsAnswer | undefined> =>
-      await askTls({
-        host: host?.address ?? name,
-        port: API_PORT,
-        method: "POST",
-        path,
-        body,
-        trust: this.#host.identity,
-        timeout: PATRONI_TIMEOUT,
-      }).catch((error: unknown) => {
-        // Its agent starts it again, as after a change of the hosts that vote: what was refused has not arrived.
-        if (isErrno(error, "ECONNREFUSED")) return undefined;
-        throw error;
-      });
-    let answer = await ask();
-    await waitUntil(async () => (answer ??= await ask()) !== undefined, {
-      what: `Patroni of ${name} to answer`,
-      timeout: PATRONI_BACK,
-      interval: 250,
-      next: nextStep`Look at Patroni's log on ${name}, then the same command again. How it is: ${odooPg("status")}`,
-    });
-    if (!answer) throw new Error(`Patroni of ${name} does not answer`);
-    if (answer.status !== 412 && answer.status !== 400) return answer;
-    throw new OdooPgError("refused", {
-      message: `Patroni refuses: ${answer.text.trim()}`,
-      safe: "Nothing was changed.",
-    });
+  async #switchover(order: Order<"switchover">): Promise<Outcome> {
+    const { store, others } = this.#parts;
+    const failover = this.#failover;
+    const plan = await failover.plan({ kind: "switchover", to: order.to ?? undefined });
+    if (order.dry_run || plan.steps.length === 0) return planTold(plan);
+    const [leader, to] = [store.view?.leader, primaryOf(plan)];
+    // On the primary's host, whose server writes a checkpoint first.
+    if (leader !== undefined && leader !== store.record.name)
+      return await others.pass(leader, { ...order, to });
+    const begun = monotonic();
+    await failover.carryOut(plan, this.#progress);
+    const took = ((monotonic() - begun) / 1000).toFixed(1);
+    return {
+      done: `${to} is the primary; it took ${took} s.`,
+      changed: true,
+      plan: planWords(plan.steps),
+      undo: asStep(plan.undo),
+    };
   }
 
-  async #failover(order: Order<"failover">): Promise<Outcome> {
-    const { store, routing } = this.#parts;
-    const { to } = order;
-    const { cluster } = store.document;
-    const decision = decideFailover({
-      store: store.view,
-      storeAnswers: store.answers,
-      databases: this.#databases,
-      to,
+  async #force(order: Order<"failover">): Promise<Outcome> {
+    const { to, dry_run: dryRun } = order;
+    const failover = this.#failover;
+    const { cluster } = this.#parts.store.document;
+    const plan = await failover.plan({
+      kind: "promote",
+      node: to,
+      fence: undefined,
+      // Who only asks is told the cost.
+      allowDataLoss: dryRun || order.allow_data_loss,
+      confirm: dryRun ? cluster : (order.confirm ?? undefined),
     });
-    if (decision.kind === "refuse") throw refusal("No failover", decision);
-    if (decision.kind === "nothing") return { done: `${to} is the primary.`, changed: false };
-    const cost = costOf(decision, store.view?.leader);
-    if (order.dry_run) return { done: `${to} would become the primary. ${cost}`, changed: false };
-    if (decision.loses && !(order.allow_data_loss && order.confirm === cluster)) {
-      throw new OdooPgError("confirmation_missing", {
-        message: `What was acknowledged may be lost. ${cost}`,
-        safe: "Nothing was changed.",
-        next: odooPg("failover", to, "--allow-data-loss", "--confirm", cluster),
-      });
-    }
-    this.#host.log("warn", `failover to ${to} by force. ${cost}`);
-    await this.#askPatroni(to, "/failover", { candidate: to });
-    await waitUntil(() => routing.writes === to, {
-      what: `${to} to be the primary`,
-      timeout: FAILOVER_TIMEOUT,
-      interval: 50,
-    });
-    return { done: `${to} is the primary. ${cost}`, changed: true };
+    if (dryRun || plan.steps.length === 0) return planTold(plan);
+    this.#host.log("warn", `failover to ${to} by force. ${plan.remark}`);
+    await failover.carryOut(plan, this.#progress);
+    return { done: `${to} is the primary. ${plan.remark ?? ""}`, changed: true };
+  }
+
+  async #reseed(order: Order<"reseed">): Promise<Outcome> {
+    const failover = this.#failover;
+    const { name } = this.#parts.store.record;
+    const plan = await failover.plan({ kind: "reseed", node: name, discardOld: false });
+    if (order.dry_run) return planTold(plan);
+    const notes: string[] = [];
+    await failover.carryOut(plan, { ...this.#progress, note: (text) => void notes.push(text) });
+    return { done: [`${name} follows again.`, ...notes].join(" "), changed: true };
+  }
+
+  /** Of what is done here the log tells. */
+  get #progress(): Progress {
+    const { log } = this.#host;
+    return {
+      step: (node, text) => log("info", `${node ?? ""}: ${text}`),
+      bytes: () => {},
+      note: (text) => log("info", text),
+    };
+  }
+
+  /** @throws OdooPgError refused, timed_out; Error where it does not answer */
+  async #askPatroni(name: string, path: string, body: object): Promise<TlsAnswer> {
+    const { hosts } = this.#parts.store.document;
+    const address = hosts.find((one) => one.name === name)?.address ?? name;
+    return await askPatroni({ name, address }, path, body, this.#host.identity);
   }
 
   /** Where the primary is: only there a server says what a setting needs. */
@@ -323,7 +303,7 @@ export class HostOrders {
     const { store, node, patroni, etcd, endpoints, stop } = this.#parts;
     const { name } = store.record;
     if (store.view?.leader === name && store.answers) {
-      const decision = this.#decideSwitchover(null);
+      const decision = decideSwitchover({ ...this.#seen(), to: undefined });
       if (decision.kind === "to")
         await this.#switchover({ order: "switchover", to: decision.host, dry_run: false });
     }
@@ -532,21 +512,18 @@ function refusal(
   return new OdooPgError("refused", { message: `${what}: ${why}.`, safe: "Nothing was changed.", next });
 }
 
-/** What a failover by force costs, in words. */
-function costOf(
-  { loses, lacks }: Extract<FailoverDecision, { kind: "to" }>,
-  leader: string | undefined,
-): string {
-  if (!loses) return "Nothing that was acknowledged is lost.";
-  const what =
-    lacks === undefined
-      ? "How much it lacks of what was written is not known."
-      : lacks === 0
-        ? "It lacked nothing that the primary had written when the store last heard of it; what was acknowledged after that is lost."
-        : `It lacked ${showBytes(lacks)} of WAL that the primary had written when the store last heard of it: what was acknowledged in them is lost.`;
-  const old =
-    leader === undefined
-      ? "A primary that comes back gives such changes up."
-      : `${leader} is stopped first, and gives such changes up.`;
-  return `${what} ${old}`;
+/** A plan that is only told. */
+function planTold({ steps, undo, remark }: Plan): Outcome {
+  const plan = planWords(steps);
+  const words = plan.length ? "Dry run: nothing was changed." : "Nothing was changed.";
+  return {
+    done: remark === undefined ? words : `${remark} ${words}`,
+    changed: false,
+    ...(plan.length ? { plan, undo: asStep(undo) } : {}),
+  };
+}
+
+/** Who is the primary when a plan is carried out. */
+function primaryOf({ steps }: Plan): string {
+  return steps.flatMap((step) => (step.kind === "await_primary" ? [step.node] : []))[0] ?? "";
 }

@@ -59,11 +59,7 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
     reads: routing.reads,
     writes: routing.writes ?? null,
     configuration: node.configuration,
-    working:
-      data.working ??
-      ((await data.waitsForRoom())
-        ? "waits for room on its disk: its old data is kept before a rewind"
-        : null),
+    working: data.working ?? (await data.waitsFor()) ?? null,
     certificate_ends: parts.certificate.ends,
     kept_aside: await data.keptAside(),
     backups: node.runtime ? backupsBy(node.runtime.config) : null,

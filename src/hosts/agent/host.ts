@@ -2,7 +2,7 @@ import type { Layout } from "../../config/layout.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Etcd } from "../../consensus/etcd.ts";
 import { OdooPgError } from "../../errors.ts";
-import { odooPg } from "../../next-step.ts";
+import { odooPg, type NextStep } from "../../next-step.ts";
 import type { Installation } from "../../postgres/installation.ts";
 import { monotonic } from "../../system/clock.ts";
 import type { Owner } from "../../system/files/files.ts";
@@ -30,6 +30,9 @@ export interface OneHost {
 export interface Outcome {
   readonly done: string;
   readonly changed: boolean;
+  /** By which steps, where it goes by a plan: a sentence each. */
+  readonly plan?: readonly string[] | undefined;
+  readonly undo?: NextStep | undefined;
 }
 
 export function notReady(message: string): OdooPgError {

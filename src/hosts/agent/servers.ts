@@ -27,6 +27,13 @@ export class Servers {
     return this.#observations.find((seen) => seen.name === name);
   }
 
+  /** Bytes of all databases of one. @throws SqlError, Error where it is none of these */
+  async databaseBytes(name: string): Promise<number> {
+    const member = this.#members.find(({ node }) => node.name === name);
+    if (!member) throw new Error(`${name} is not looked at`);
+    return await member.databaseBytes();
+  }
+
   async look(): Promise<void> {
     const all = Promise.all(this.#members.map(async (member) => await member.observeShared()));
     await Promise.race([all, pause(LOOK_TIMEOUT)]);

@@ -12,6 +12,8 @@ export interface HostFiles {
   readonly fileConfig: string;
   /** Where the endpoints were last led: an agent that comes back cuts nobody before it knows better. */
   readonly routing: string;
+  /** That this host has had data: where it is gone, its disk may not be mounted. */
+  readonly hadData: string;
   readonly authority: string;
   /** On hosts with a database alone, for root alone. */
   readonly authorityKey: string;
@@ -47,6 +49,7 @@ export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
     document: at("document.json"),
     fileConfig: at("file.json"),
     routing: at("routing.json"),
+    hadData: at("had-data"),
     authority: at("ca.crt"),
     authorityKey: at("ca.key"),
     endpointsAuthority: at("endpoints-ca.crt"),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { configChangeSchema } from "../decisions/configure.ts";
+import { nextStepSchema } from "../../next-step-schema.ts";
 import { errorSchema } from "../../progress.ts";
 
 /** What may be asked of a cluster of several hosts, by whoever may use the control socket of one, and by agents of others. */
@@ -21,7 +22,7 @@ export const hostOrderSchema = z.discriminatedUnion("order", [
   z.object({ order: z.literal("pause"), until: z.number() }),
   z.object({ order: z.literal("resume") }),
   /** Of the host whose agent is asked. */
-  z.object({ order: z.literal("reseed") }),
+  z.object({ order: z.literal("reseed"), dry_run: z.boolean().default(false) }),
   z.object({ order: z.literal("leave") }),
   z.object({ order: z.literal("down") }),
   /** Several hosts become one, the primary's, whose agent is asked. `confirm`: the cluster's name. */
@@ -34,6 +35,12 @@ export type HostOrder = z.output<typeof hostOrderSchema>;
 
 /** What came of it, for people. */
 export const hostOutcomeSchema = z.union([
-  z.object({ done: z.string(), changed: z.boolean() }),
+  z.object({
+    done: z.string(),
+    changed: z.boolean(),
+    plan: z.string().array().optional(),
+    undo: nextStepSchema.optional(),
+  }),
   z.object({ error: errorSchema }),
 ]);
+export type HostOutcome = Exclude<z.output<typeof hostOutcomeSchema>, { error: unknown }>;

@@ -192,6 +192,11 @@ export class SimulatedCluster {
       case "rewind":
       case "discard_old":
         return;
+      case "rest_pool":
+      case "hand_over":
+      case "take_by_force":
+      case "await_primary":
+        throw new Error(`${step.kind} is a step of several hosts`);
     }
   }
 }

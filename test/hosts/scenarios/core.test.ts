@@ -89,6 +89,11 @@ describe.skipIf(reason !== undefined)("three hosts, made of one that ran", () =>
     const { several, lab } = stage;
     await several.ready();
     const primary = await several.leader();
+    const other = lab.hosts.find((host) => host !== primary) ?? primary;
+    const planned = await several.run(other, "switchover", "--dry-run");
+    expect(planned.stderr).toMatch(/^plan 2\. reads go to the primary, on every host$/m);
+    expect(planned.stderr).toContain("Dry run: nothing was changed.");
+    expect(await several.leader()).toBe(primary);
     const get = async (host: Host, path: string): Promise<string> =>
       await host.do(["curl", "-sSf", "--max-time", "10", `http://127.0.0.1:5050${path}`]);
     for (const host of lab.hosts) {

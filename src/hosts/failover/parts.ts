@@ -1,0 +1,53 @@
+import type { StoreView } from "../documents/store-view.ts";
+import type { TlsAnswer } from "../../system/network/mutual-tls.ts";
+
+/** What a change of the primary is decided by. */
+export interface Seen {
+  readonly store: StoreView | undefined;
+  readonly storeAnswers: boolean;
+  readonly cluster: string;
+  /** This host's name. */
+  readonly host: string;
+  /** Hosts with a database. */
+  readonly databases: readonly string[];
+  /** Bytes that each replica lacks, where it is known. */
+  readonly lags: ReadonlyMap<string, number>;
+  /** Where writes are led; undefined while nobody may take them. */
+  readonly writes: string | undefined;
+  /** Of this host's server, where it answers. */
+  readonly timeline: number | undefined;
+  /** Whether this host has a database, and what is done to its data now. */
+  readonly hasDatabase: boolean;
+  readonly working: string | undefined;
+}
+
+/** This host's data, while another copy takes its place. */
+export interface ReplicaData {
+  /** Has supervision keep its hands off Patroni, until `release`. */
+  readonly hold: () => Promise<void>;
+  readonly release: () => void;
+  /** @throws OdooPgError refused, disk_full where the copy has no room beside what is there */
+  readonly requireRoom: () => Promise<void>;
+  /** Copies the primary beside what is there, and tries the copy. @returns its folder */
+  readonly copyPrimary: () => Promise<string>;
+  /** Looks again who is primary. @throws OdooPgError refused where that is not to be known, or is this host */
+  readonly requireReplica: () => Promise<void>;
+  /** @throws OdooPgError refused where this host is the primary, or became it until the stop */
+  readonly stop: () => Promise<void>;
+  /** Renames the data of a server that is stopped. @returns its new name; undefined where there was none */
+  readonly keepAside: () => Promise<string | undefined>;
+  readonly putInPlace: (copy: string) => Promise<void>;
+  /** Removes a copy that takes nobody's place. */
+  readonly drop: (copy: string) => Promise<void>;
+}
+
+/** What steps do to the world. */
+export interface FailoverParts {
+  readonly seen: () => Seen;
+  /** Asks Patroni of a host. @throws OdooPgError refused, timed_out */
+  readonly askPatroni: (host: string, path: string, body: object) => Promise<TlsAnswer>;
+  readonly checkpoint: () => Promise<void>;
+  readonly pool: { readonly rest: () => Promise<void>; readonly resume: () => void };
+  readonly data: ReplicaData;
+  readonly log: (level: "info" | "warn" | "error", text: string) => void;
+}

@@ -1,0 +1,100 @@
+import { OdooPgError } from "../../errors.ts";
+import type { Effects } from "../../failover/carry-out.ts";
+import type { PlanStep } from "../../model/plan.ts";
+import type { Progress } from "../../progress.ts";
+import { waitUntil } from "../../system/clock.ts";
+import type { FailoverParts } from "./parts.ts";
+
+/** Milliseconds for a planned change of the primary, for one by force (the right of the one before has to end), to follow. */
+const HAND_OVER_TIMEOUT = 60_000;
+const FORCE_TIMEOUT = 120_000;
+const FOLLOW_TIMEOUT = 120_000;
+
+/** What the steps of one change of several hosts do; what is Patroni's, Patroni is asked for. */
+export class PatroniEffects implements Effects {
+  readonly #parts: FailoverParts;
+  readonly #progress: Progress;
+  #copy: string | undefined;
+
+  constructor(parts: FailoverParts, progress: Progress) {
+    this.#parts = parts;
+    this.#progress = progress;
+  }
+
+  recorded(): string {
+    return this.#parts.seen().store?.leader ?? "";
+  }
+
+  async act(step: PlanStep): Promise<void> {
+    const { askPatroni, checkpoint, data, log, pool } = this.#parts;
+    switch (step.kind) {
+      case "checkpoint":
+        return await checkpoint();
+      case "rest_pool":
+        return await pool.rest().catch((error: unknown) => log("warn", String(error)));
+      case "reopen_pool":
+        return pool.resume();
+      case "hand_over":
+        // It also answers that it does not know although it goes on: what counts is who is primary.
+        await askPatroni(step.node, "/switchover", { leader: step.node, candidate: step.to });
+        return;
+      case "take_by_force":
+        await askPatroni(step.node, "/failover", { candidate: step.node });
+        return;
+      case "await_primary":
+        return await this.#until(
+          `${step.node} to be the primary`,
+          () => this.#parts.seen().writes === step.node,
+          step.by === "force" ? FORCE_TIMEOUT : HAND_OVER_TIMEOUT,
+        );
+      case "require_room":
+        return await data.requireRoom();
+      case "hold":
+        return await data.hold();
+      case "release":
+        return data.release();
+      case "base_backup":
+        this.#copy = await data.copyPrimary();
+        return;
+      case "stop_replica":
+        // A copy takes hours: the primary may be another one by now, or lost, and this host next.
+        await data.requireReplica();
+        return await data.stop();
+      case "keep_aside": {
+        const aside = await data.keepAside();
+        if (aside !== undefined)
+          this.#progress.note(`Its old data is kept in ${aside}: remove it when you are sure.`);
+        return;
+      }
+      case "put_in_place":
+        await data.putInPlace(this.#wholeCopy());
+        this.#copy = undefined;
+        return;
+      case "await_streaming":
+        return await this.#until(
+          `${step.node} to follow the primary`,
+          () => this.#parts.seen().store?.synchronous.includes(step.node) === true,
+          FOLLOW_TIMEOUT,
+        );
+      default:
+        throw new Error(`${step.kind} is no step of several hosts`);
+    }
+  }
+
+  /** Leaves no copy behind that has not taken its place. */
+  async clear(): Promise<void> {
+    if (this.#copy !== undefined) await this.#parts.data.drop(this.#copy);
+  }
+
+  #wholeCopy(): string {
+    if (this.#copy !== undefined) return this.#copy;
+    throw new OdooPgError("refused", {
+      message: "There is no copy to put in place.",
+      safe: "Nothing was changed.",
+    });
+  }
+
+  async #until(what: string, holds: () => boolean, timeout: number): Promise<void> {
+    await waitUntil(holds, { what, timeout, interval: 50 });
+  }
+}

@@ -1,0 +1,121 @@
+import type { Plan } from "../../cluster/changes/planned.ts";
+import { OdooPgError } from "../../errors.ts";
+import { carryOutSteps } from "../../failover/carry-out.ts";
+import type { Failover, PrimaryChange, Topology } from "../../failover/failover.ts";
+import { showBytes } from "../../model/quantities.ts";
+import { odooPg, type NextText } from "../../next-step.ts";
+import type { Progress } from "../../progress.ts";
+import { decideFailover, type FailoverDecision } from "../decisions/failover.ts";
+import { decideSwitchover } from "../decisions/switchover.ts";
+import type { FailoverParts } from "./parts.ts";
+import { PatroniEffects } from "./patroni-effects.ts";
+import { planCopy, planForce, planHandOver } from "./plans.ts";
+
+const NOTHING: Plan = { steps: [], undo: "nothing was changed" };
+
+/** Several hosts: Patroni decides, by the store, who is primary. What a person wants is asked of it. */
+export class PatroniFailover implements Failover {
+  readonly kind = "patroni";
+  readonly #parts: FailoverParts;
+
+  constructor(parts: FailoverParts) {
+    this.#parts = parts;
+  }
+
+  topology(): Topology {
+    const { store, writes, timeline } = this.#parts.seen();
+    // Patroni finishes by itself what was begun.
+    return { primary: store?.leader, timeline, writes, unfinished: false, authority: { kind: "store" } };
+  }
+
+  async plan(change: PrimaryChange): Promise<Plan> {
+    return await Promise.resolve(this.#plan(change));
+  }
+
+  #plan(change: PrimaryChange): Plan {
+    if (change.kind === "switchover") return this.#switchover(change.to);
+    if (change.kind === "promote") return this.#promote(change);
+    if (change.kind === "reseed") return this.#reseed(change.node);
+    if (change.kind === "finish") return NOTHING;
+    return { ...NOTHING, remark: `Patroni of ${change.node} has it follow again by itself.` };
+  }
+
+  async carryOut({ steps }: Plan, progress: Progress): Promise<void> {
+    const { log } = this.#parts;
+    const effects = new PatroniEffects(this.#parts, progress);
+    try {
+      await carryOutSteps(steps, effects, progress, (step, error) =>
+        log("error", `${"node" in step ? `${step.node}: ` : ""}${step.kind} failed: ${String(error)}`),
+      );
+    } finally {
+      await effects.clear();
+    }
+  }
+
+  #switchover(to: string | undefined): Plan {
+    const { store, storeAnswers, databases, lags } = this.#parts.seen();
+    const decision = decideSwitchover({ store, storeAnswers, databases, lags, to });
+    if (decision.kind === "refuse") throw refusal("No switchover", decision);
+    if (decision.kind === "nothing") return { ...NOTHING, remark: `${decision.host} is the primary.` };
+    return planHandOver(store?.leader ?? "", decision.host);
+  }
+
+  /** By force: what was acknowledged may be lost, and whoever accepts that types the cluster's name. */
+  #promote({ node: to, allowDataLoss, confirm }: Extract<PrimaryChange, { kind: "promote" }>): Plan {
+    const { store, storeAnswers, databases, cluster } = this.#parts.seen();
+    const decision = decideFailover({ store, storeAnswers, databases, to });
+    if (decision.kind === "refuse") throw refusal("No failover", decision);
+    if (decision.kind === "nothing") return { ...NOTHING, remark: `${to} is the primary.` };
+    const cost = costOf(decision, store?.leader);
+    if (decision.loses && !(allowDataLoss && confirm === cluster)) {
+      throw new OdooPgError("confirmation_missing", {
+        message: `What was acknowledged may be lost. ${cost}`,
+        safe: "Nothing was changed.",
+        next: odooPg("failover", to, "--allow-data-loss", "--confirm", cluster),
+      });
+    }
+    return { ...planForce(to, store?.leader), remark: cost };
+  }
+
+  #reseed(node: string): Plan {
+    const { store, host, hasDatabase, working } = this.#parts.seen();
+    if (!hasDatabase) throw refused(`${host} has no database.`);
+    if (node !== host) throw refused(`This host is ${host}: the data of ${node} is copied anew there.`);
+    if (working !== undefined) throw refused(`${host} ${working}.`);
+    const leader = store?.leader;
+    if (leader === host)
+      throw refused(`${host} is the primary: make another host the primary first (odoo-pg switchover).`);
+    if (leader === undefined) throw refused("There is no primary to copy.");
+    return planCopy(host, leader);
+  }
+}
+
+function refused(message: string): OdooPgError {
+  return new OdooPgError("refused", { message, safe: "Nothing was changed.", next: odooPg("status") });
+}
+
+function refusal(
+  what: string,
+  { why, next }: { readonly why: string; readonly next: NextText },
+): OdooPgError {
+  return new OdooPgError("refused", { message: `${what}: ${why}.`, safe: "Nothing was changed.", next });
+}
+
+/** What a failover by force costs, in words. */
+function costOf(
+  { loses, lacks }: Extract<FailoverDecision, { kind: "to" }>,
+  leader: string | undefined,
+): string {
+  if (!loses) return "Nothing that was acknowledged is lost.";
+  const what =
+    lacks === undefined
+      ? "How much it lacks of what was written is not known."
+      : lacks === 0
+        ? "It lacked nothing that the primary had written when the store last heard of it; what was acknowledged after that is lost."
+        : `It lacked ${showBytes(lacks)} of WAL that the primary had written when the store last heard of it: what was acknowledged in them is lost.`;
+  const old =
+    leader === undefined
+      ? "A primary that comes back gives such changes up."
+      : `${leader} is stopped first, and gives such changes up.`;
+  return `${what} ${old}`;
+}
