@@ -56,6 +56,11 @@ function secondsSince(at: string, now: number): number {
   return Math.max(0, Math.round((now - Date.parse(at)) / 1000));
 }
 
+/** Whether a backup of some moment, ISO 8601, is younger than `hours`; undefined is none. Pure. */
+export function isYoung(at: string | undefined, hours: number, now: number): boolean {
+  return at !== undefined && secondsSince(at, now) <= hours * 3600;
+}
+
 /** Databases that are there and that no run has met yet; none where nothing is backed up on purpose. Pure. */
 export function notBackedUp(
   { enabled, only_filter }: Config["backup"],

@@ -292,6 +292,7 @@ export function evidence(changes: Partial<Evidence> = {}): Evidence {
     now: NOW,
     config: CONFIG,
     follows: false,
+    hosts: undefined,
     nodes: [node("pg1"), node("pg2")],
     catalog: seen(catalog()),
     odooConf: odooConf(),

@@ -1,5 +1,13 @@
-import { seen, unseen, type Evidence, type ServerSeen } from "../../src/advice/doctor/evidence.ts";
-import type { FindingCode } from "../../src/model/troubles/troubles.ts";
+import {
+  seen,
+  unseen,
+  type Evidence,
+  type HostsSeen,
+  type ServerSeen,
+} from "../../src/advice/doctor/evidence.ts";
+import { warning } from "../../src/model/warnings.ts";
+import { odooPg } from "../../src/next-step.ts";
+import type { FindingCode, WarningCode } from "../../src/model/troubles/troubles.ts";
 import {
   backups,
   catalog,
@@ -72,6 +80,38 @@ export const idle = (
       ],
     }),
   });
+/** Three hosts, as that of the primary sees them. */
+export const overHosts = (hosts: Partial<HostsSeen> = {}, changes: Partial<Evidence> = {}): Evidence =>
+  evidence({
+    config: { ...CONFIG, nodes: ["h1", "h2", "h3"].map((name) => ({ name, host: "127.0.0.1", port: 5433 })) },
+    nodes: [
+      node("h1", {
+        server: seen(
+          server({
+            slots: seen([
+              { name: "h2", type: "physical", active: true, wal_status: "reserved", kept_bytes: 0 },
+              { name: "h3", type: "physical", active: false, wal_status: "extended", kept_bytes: 0 },
+            ]),
+          }),
+        ),
+      }),
+    ],
+    hosts: {
+      own: "h1",
+      primary: "h1",
+      others: [
+        { name: "h2", hasDatabase: true, answers: true, version: "17.6", aheadSeconds: 0.1 },
+        { name: "h3", hasDatabase: true, answers: false, version: undefined, aheadSeconds: undefined },
+      ],
+      warnings: [],
+      backedUp: undefined,
+      silence: undefined,
+      ...hosts,
+    },
+    ...changes,
+  });
+const betweenHosts = (code: WarningCode): Evidence =>
+  overHosts({ warnings: [warning(code, { message: "So it is.", next: odooPg("status") })] });
 const slot = (changes: Partial<{ name: string; active: boolean; wal_status: string; kept_bytes: number }>) =>
   withPrimary({
     slots: seen([
@@ -81,6 +121,10 @@ const slot = (changes: Partial<{ name: string; active: boolean; wal_status: stri
 
 /** For each finding, evidence in which it is, and nothing else. */
 export const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
+  store_without_majority: betweenHosts("store_without_majority"),
+  failover_not_ready: betweenHosts("failover_not_ready"),
+  host_away: betweenHosts("host_away"),
+  host_certificate_ends: betweenHosts("host_certificate_ends"),
   odoo_replica_port_missing: evidence({ odooConf: odooConf({ db_replica_port: undefined }) }),
   odoo_replica_unused: evidence({
     odooConf: odooConf({ db_replica_host: undefined, db_replica_port: "False" }),

@@ -10,7 +10,7 @@ function importedPackages(): readonly string[] {
     .filter((file) => /\.tsx?$/.test(file))
     .flatMap((file) => [
       ...readFileSync(file, "utf8").matchAll(
-        /(?:^(?:import|export) (?!type )[^;]*?from|import\()\s*"(@[^/"]+\/[^/"]+|[^@."/][^/"]*)/gm,
+        /(?:^(?:import|export) (?!type )[^;]*?\bfrom|import\()\s*"(@[^/"]+\/[^/"]+|[^@."/][^/"]*)/gm,
       ),
     ])
     .map(([, name = ""]) => name)

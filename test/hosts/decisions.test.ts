@@ -4,8 +4,9 @@ import type { StoredValue } from "../../src/consensus/etcd.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { isPrimarys, mayGoAside } from "../../src/hosts/decisions/aside.ts";
 import { askerOf } from "../../src/hosts/decisions/asker.ts";
-import { makesBackups, sayBackups } from "../../src/hosts/decisions/backups.ts";
+import { makesBackups, newestBackupElsewhere, sayBackups } from "../../src/hosts/decisions/backups.ts";
 import { endsSoon, isToBeRenewed } from "../../src/hosts/decisions/certificate.ts";
+import { leastMachine } from "../../src/hosts/decisions/least-machine.ts";
 import { memberStart } from "../../src/hosts/decisions/member-start.ts";
 import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
@@ -632,7 +633,48 @@ describe("what of several hosts is worth an alarm", () => {
       warning("writes_wait", { message: "Commits wait.", next: "Wait." }),
       warning("backup_failed", { message: "No backup.", next: "Make one." }),
     ].map((one) => warningInDocument(one, undefined));
-    expect(ownWarnings(found).map(({ code }) => code)).toEqual(["backup_failed"]);
+    expect(ownWarnings(found, false).map(({ code }) => code)).toEqual(["backup_failed"]);
+  });
+
+  test("backups of a host that was the primary's before count while it answers", () => {
+    const old = warningInDocument(
+      warning("backup_too_old", { message: "Old.", next: "Make one." }),
+      undefined,
+    );
+    expect(ownWarnings([old], true)).toEqual([]);
+    expect(ownWarnings([old], false)).toEqual([old]);
+    const host = (name: string, at: string | null, age: number) => ({
+      name,
+      role: "database" as const,
+      address: "10.0.0.2",
+      seconds_ago: age,
+      report: hostReportSchema.parse({
+        name,
+        role: "database",
+        address: "10.0.0.2",
+        version: "1",
+        clock: 0,
+        store: null,
+        sees_store: true,
+        patroni: null,
+        postgres: null,
+        reads: [],
+        writes: null,
+        working: null,
+        backups: { schedule: "@daily", directory: "/b", last_good_at: at },
+      }),
+    });
+    const hosts = [
+      host("h1", "2026-11-29T00:00:00.000Z", 0),
+      host("h2", "2026-11-27T00:00:00.000Z", 1),
+      host("h3", "2026-11-28T00:00:00.000Z", 60),
+      host("h4", "2026-11-26T00:00:00.000Z", 1),
+      host("h5", null, 1),
+    ];
+    expect(newestBackupElsewhere({ hosts, seen_from: "h1" })).toEqual({
+      host: "h2",
+      at: "2026-11-27T00:00:00.000Z",
+    });
   });
 
   test("that there is no majority each host tells by itself", () => {
@@ -742,5 +784,50 @@ describe("the member of the first host", () => {
       members: { h1: own.url, h2: other.url },
     });
     expect(memberStart(undefined, [own], other)).toBeUndefined();
+  });
+});
+
+describe("for which machine settings are chosen", () => {
+  const host = (name: string, machine: unknown, role: "database" | "witness" = "database") => ({
+    name,
+    role,
+    address: "10.0.0.2",
+    seconds_ago: 0,
+    report: hostReportSchema.parse({
+      name,
+      role,
+      address: "10.0.0.2",
+      version: "1",
+      clock: 0,
+      store: null,
+      sees_store: true,
+      patroni: null,
+      postgres: null,
+      reads: [],
+      writes: null,
+      working: null,
+      machine,
+    }),
+  });
+  const GB = 1024 ** 3;
+
+  test("for what every host with a database has at least: each may be the primary", () => {
+    const hosts = [
+      host("h1", { memory_bytes: 64 * GB, cpus: 4, disk: "ssd" }),
+      host("h2", { memory_bytes: 16 * GB, cpus: 16, disk: "hdd" }),
+      host("w", { memory_bytes: GB, cpus: 1, disk: "ssd" }, "witness"),
+      { ...host("h3", null), report: null },
+    ];
+    expect(leastMachine({ hosts })).toEqual({
+      memoryBytes: 16 * GB,
+      cpus: 4,
+      disk: "hdd",
+      of: ["h1", "h2"],
+      unknown: ["h3"],
+    });
+  });
+
+  test("for none where no host says", () => {
+    expect(leastMachine({ hosts: [host("h1", null)] })).toBeUndefined();
   });
 });

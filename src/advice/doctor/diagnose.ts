@@ -3,6 +3,7 @@ import { checkClock } from "./checks/clock.ts";
 import { checkConnections } from "./checks/connections.ts";
 import { checkDatabases } from "./checks/databases.ts";
 import { checkDisk } from "./checks/disk.ts";
+import { checkHosts } from "./checks/hosts.ts";
 import { checkIndexes } from "./checks/indexes.ts";
 import { checkIntegrity } from "./checks/integrity.ts";
 import { checkOdooConf } from "./checks/odoo-conf.ts";
@@ -23,6 +24,7 @@ type Check = (evidence: Evidence) => FoundFinding[];
 
 const CHECKS: readonly Check[] = [
   checkSettings,
+  checkHosts,
   checkIntegrity,
   checkTlsAndHba,
   checkRoles,

@@ -1,3 +1,4 @@
+import type { FoundWarning } from "../../model/warnings.ts";
 import type { BackupStatus } from "../../model/backup-report.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Forecast } from "../../cluster/disk-growth.ts";
@@ -231,6 +232,34 @@ export interface BackupsSeen {
   readonly launchedAt: string | undefined;
 }
 
+/** A host that is not the one where doctor runs, as its agent knows it. */
+export interface OtherHost {
+  readonly name: string;
+  readonly hasDatabase: boolean;
+  readonly answers: boolean;
+  /** Of PostgreSQL, such as `17.6`; undefined where nobody says. */
+  readonly version: string | undefined;
+  /** Seconds by which its clock is ahead of this host's; undefined where nobody says. */
+  readonly aheadSeconds: number | undefined;
+}
+
+/**
+ * Where the cluster has several hosts: doctor looks at the one where it runs, and on the primary's at what is of all.
+ * The rest is what this host's agent was told.
+ */
+export interface HostsSeen {
+  readonly own: string;
+  /** The primary's host, as this one sees it; undefined where there is none, or nobody says. */
+  readonly primary: string | undefined;
+  readonly others: readonly OtherHost[];
+  /** What is wrong between the hosts, and is told on this one. */
+  readonly warnings: readonly FoundWarning[];
+  /** The host that answers and has the newest good backup of all databases, where that is another, ISO 8601. */
+  readonly backedUp: { readonly host: string; readonly at: string } | undefined;
+  /** Why nothing of this is known: the agent does not answer. */
+  readonly silence: string | undefined;
+}
+
 /** Everything that doctor judges by, gathered at one time. */
 export interface Evidence {
   /** Milliseconds since the epoch, by our clock. */
@@ -239,6 +268,8 @@ export interface Evidence {
   readonly config: Config;
   /** Whether the primary is somebody else's. */
   readonly follows: boolean;
+  /** Undefined where the cluster has one host. */
+  readonly hosts: HostsSeen | undefined;
   readonly nodes: readonly NodeSeen[];
   readonly catalog: Observed<CatalogSeen>;
   readonly odooConf: Observed<OdooConf>;
@@ -253,6 +284,11 @@ export interface Evidence {
 export interface Server extends ServerSeen {
   readonly name: string;
   readonly dataDir: string;
+}
+
+/** Whether what is of the whole cluster is told here: on the primary's host, where there are several. */
+export function tellsForAll({ hosts }: Pick<Evidence, "hosts">): boolean {
+  return hosts === undefined || hosts.own === hosts.primary;
 }
 
 export function serversSeen(evidence: Evidence): Server[] {

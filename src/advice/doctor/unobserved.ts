@@ -1,4 +1,4 @@
-import { unseen, observedValues, type Evidence, type Observed } from "./evidence.ts";
+import { unseen, observedValues, type Evidence, type HostsSeen, type Observed } from "./evidence.ts";
 
 /** Something that doctor cannot speak of. */
 export interface Unobserved {
@@ -13,6 +13,7 @@ type Gap = readonly [what: string, observed: Observed<unknown> | undefined];
 export function unobserved(evidence: Evidence): Unobserved[] {
   const gaps: Gap[] = [
     ["odoo.conf", evidence.odooConf],
+    ...(evidence.hosts ? ofHosts(evidence.hosts) : []),
     ...evidence.nodes.flatMap((node): Gap[] => [
       [`the server ${node.name}`, node.server],
       ...observedValues(node.server).flatMap((server): Gap[] => [
@@ -65,4 +66,15 @@ export function unobserved(evidence: Evidence): Unobserved[] {
   return gaps.flatMap(([what, observed]) =>
     observed && !observed.seen ? [{ what, why: observed.why }] : [],
   );
+}
+
+/** What is of another host is told there. */
+function ofHosts({ others, silence }: HostsSeen): Gap[] {
+  if (silence !== undefined) return [["the other hosts", unseen(silence)]];
+  return others
+    .filter(({ hasDatabase }) => hasDatabase)
+    .map(({ name, answers }): Gap => [
+      `server, disk and settings of ${name}`,
+      unseen(answers ? `run odoo-pg doctor on ${name}` : "that host does not answer"),
+    ]);
 }

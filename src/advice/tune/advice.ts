@@ -17,6 +17,8 @@ export interface Present {
   readonly configured: ReadonlyMap<string, string>;
   /** Variables of the environment, by the parameter that they set. */
   readonly environment: ReadonlyMap<string, string>;
+  /** With several hosts: what this host's file had when it was last taken up. It says so still, and changes nothing. */
+  readonly known?: ReadonlyMap<string, string>;
 }
 
 /** One row of the advice. */
@@ -47,15 +49,21 @@ export function compareSettings(settings: readonly TunedSetting[], present: Pres
       : variable === undefined
         ? null
         : `${variable} in the environment goes over odoo-pg.yaml: change it there`;
+    const saidAlready = !asConfigured && present.known?.get(name) === value;
     return {
       name,
       now: running?.shown ?? configured,
       tuned: value,
       differs,
-      to_write: !asConfigured && variable === undefined,
+      to_write: !asConfigured && variable === undefined && !saidAlready,
       restart,
       reason,
-      obstacle: differs ? obstacle : null,
+      obstacle: differs
+        ? (obstacle ??
+          (saidAlready
+            ? "odoo-pg.yaml of this host says so already, and another host's file was applied after it: change it there"
+            : null))
+        : null,
     };
   });
 }

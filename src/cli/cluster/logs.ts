@@ -9,6 +9,7 @@ import { kindOf } from "../../system/files/files.ts";
 import { readOnOfOthers, tailOfOthers } from "../../system/files/folder.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Context } from "../context.ts";
+import { nodeCalled } from "../hosts/several.ts";
 import { requireCluster } from "../which-cluster.ts";
 
 /** Bytes of the end that are read: of a line that is looked for, more. */
@@ -93,7 +94,7 @@ async function logFile(context: Context, target: string): Promise<string | undef
     const other = pgbouncerFiles(layout, "read");
     return (await there(files.log)) ?? (pooler[1] === undefined ? await there(other.log) : undefined);
   }
-  const node = config.nodes.find(({ name }) => name === target);
+  const node = await nodeCalled(context, target);
   if (!node) {
     throw new OdooPgError("node_unknown", {
       message: `There is no log of "${target}". Use one of: ${logsOf(config).join(", ")}.`,

@@ -12,6 +12,7 @@ import { findPostmaster } from "../../postgres/server.ts";
 import { accepts } from "../../system/network/network.ts";
 import { runInTerminal } from "../../system/process/process.ts";
 import { searchPath, type Context } from "../context.ts";
+import { nodeCalled } from "../hosts/several.ts";
 
 /** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
 const ENDPOINT_TIMEOUT = 1000;
@@ -40,7 +41,7 @@ export async function psql(
   const endpoint =
     target === undefined ? "write" : target === "read" || target === "write" ? target : undefined;
   const follows = endpoint !== undefined && state.primary === UPSTREAM;
-  const node = nodeOf(
+  const node = await nodeOf(
     context,
     endpoint === undefined ? target : await ledTo(context, endpoint, state.primary),
   );
@@ -95,9 +96,9 @@ async function ledTo(
   return report?.pool.find((name) => config.nodes.some((node) => node.name === name)) ?? primary;
 }
 
-function nodeOf(context: Context, name: string | undefined): NodeConfig {
+async function nodeOf(context: Context, name: string | undefined): Promise<NodeConfig> {
   const { nodes } = context.config;
-  const found = nodes.find((node) => node.name === name);
+  const found = await nodeCalled(context, name);
   if (found) return found;
   throw new OdooPgError("node_unknown", {
     message: `There is no node "${name ?? ""}". Use one of: ${[...nodes.map((node) => node.name), "read", "write"].join(", ")}.`,

@@ -1,3 +1,4 @@
+import type { NodeConfig } from "../../config/layout.ts";
 import { OdooPgError } from "../../errors.ts";
 import { hostsStatus } from "../../hosts/ask-agent.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
@@ -30,6 +31,9 @@ const ANYWHERE = new Set([
   "console",
 ]);
 
+/** Commands that look at the server of a host, or at the machine that it has. */
+const WITH_SERVER = new Set(["doctor", "tune"]);
+
 /** Commands that need several hosts. */
 const SEVERAL = new Set([
   "ha invite",
@@ -49,8 +53,18 @@ const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
   restart: odooPg("up"),
 };
 
+/** What does over several hosts what a command does on one. */
+const OVER_HOSTS: Readonly<Record<string, NextText>> = {
+  promote: nextStep`By plan, and nothing is lost: ${odooPg("switchover")}. By force: ${odooPg("failover", "HOST")}`,
+  rejoin: nextStep`An old primary comes back by itself. Where it does not, on that host: ${odooPg("reseed")}`,
+  "replication status": odooPg("status"),
+  history: nextStep`Patroni has it: its log lies in ha/log of the state directory. Now: ${odooPg("status")}`,
+  destroy: nextStep`On each host but the primary's: ${odooPg("leave")}. Then on that one: ${odooPg("ha", "disband")}`,
+  "statements enable": nextStep`Write shared_preload_libraries: pg_stat_statements into postgres.parameters of this host's file, beside what stands there, then: ${odooPg("up")}`,
+};
+
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
-const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore"]);
+const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore", "statements list"]);
 
 /** Backups of the time when a host had the primary lie there. */
 const LIST_OF_BACKUPS = "backup list";
@@ -75,15 +89,23 @@ export async function forHosts(context: Context, command: string): Promise<Conte
   const applied = await readApplied(context.layout);
   const own = applied ? { ...context, config: applied.config } : context;
   if (ANYWHERE.has(command) || SEVERAL.has(command)) return own;
-  if (!ON_PRIMARY.has(command.split(" ")[0] ?? "")) {
+  if (WITH_SERVER.has(command)) {
+    if (record.role === "database") return own;
+    throw new OdooPgError("refused", {
+      message: `${record.name} has no database: there is no server to look at.`,
+      safe: "Nothing was changed.",
+      next: `Run the same command on ${(await primaryOf(context)) ?? "a host with a database"}.`,
+    });
+  }
+  if (!ON_PRIMARY.has(command.split(" ")[0] ?? "") && !ON_PRIMARY.has(command)) {
     throw new OdooPgError("refused", {
       message:
         "This cluster has several hosts: Patroni runs its servers, and this command is for one host alone.",
       safe: "Nothing was changed.",
-      next: odooPg("status"),
+      next: OVER_HOSTS[command] ?? odooPg("status"),
     });
   }
-  const primary = (await hostsStatus(context.layout, 3000))?.primary ?? undefined;
+  const primary = await primaryOf(context);
   if (primary === record.name) return own;
   if (command === LIST_OF_BACKUPS) {
     const where = primary === undefined ? "and there is none now" : `now ${primary}`;
@@ -97,4 +119,20 @@ export async function forHosts(context: Context, command: string): Promise<Conte
     safe: "Nothing was changed.",
     next: primary === undefined ? odooPg("status") : `Run the same command on ${primary}.`,
   });
+}
+
+/** The primary's host, as this host's agent sees it. */
+async function primaryOf({ layout }: Context): Promise<string | undefined> {
+  return (await hostsStatus(layout, 3000))?.primary ?? undefined;
+}
+
+/** The node of this host that a name stands for: with several hosts its server is called by the host's name, too. */
+export async function nodeCalled(
+  { config, layout }: Pick<Context, "config" | "layout">,
+  name: string | undefined,
+): Promise<NodeConfig | undefined> {
+  const found = config.nodes.find((node) => node.name === name);
+  if (found || name === undefined) return found;
+  const record = await readHostRecord(layout);
+  return record?.name === name ? config.nodes.find((node) => node.name === record.node) : undefined;
 }

@@ -8,6 +8,7 @@ import { Superuser } from "../../postgres/sql/superuser.ts";
 import { requester } from "../../system/machine.ts";
 import { SqlError } from "../../system/sql/sql.ts";
 import { serverOwner, suggest, type Context } from "../context.ts";
+import { nodeCalled } from "../hosts/several.ts";
 
 /** Milliseconds that a statement waits for others who use the table: who came after would wait for it, too. */
 const LOCK_TIMEOUT = 5000;
@@ -63,8 +64,8 @@ export async function fixFindings(
 }
 
 async function run(context: Context, finding: Finding, fix: Fix): Promise<void> {
-  const { config, layout } = context;
-  const node = config.nodes.find(({ name }) => name === fix.node);
+  const { layout } = context;
+  const node = await nodeCalled(context, fix.node);
   if (!node) return;
   const superuser = Superuser.of(layout, node).in(fix.database ?? "postgres");
   const by = requester();

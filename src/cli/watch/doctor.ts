@@ -7,6 +7,7 @@ import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { readOdooFile } from "../odoo/odoo-file.ts";
 import { fixFindings } from "./doctor-fix.ts";
 import { doctorSheet } from "./doctor-sheet.ts";
+import { hostsSeen } from "../hosts/seen.ts";
 import { namedFile, suggest, type Context } from "../context.ts";
 
 interface DoctorFlags {
@@ -30,7 +31,9 @@ export async function doctor(context: Context, flags: DoctorFlags): Promise<Exit
     });
   const look = async (): Promise<DoctorDocument> => {
     const odooConf = await odooConfOf(context, flags.odooConf);
-    return doctorDocument(await gatherEvidence({ config: context.config, odooConf }), namedFile(context));
+    const hosts = await hostsSeen(context.layout);
+    const evidence = await gatherEvidence({ config: context.config, odooConf, ...(hosts && { hosts }) });
+    return doctorDocument(evidence, namedFile(context));
   };
   if (flags.fix !== undefined) return await fixFindings(context, flags.fix, look, flags);
   const document = await look();

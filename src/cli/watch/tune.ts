@@ -10,6 +10,7 @@ import { showBytes } from "../../model/quantities.ts";
 import { nextInDocument, nextStep, odooPg, type NextStep } from "../../next-step.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { namedFile, suggest, type Context } from "../context.ts";
+import { tuneOverHosts } from "../hosts/tune.ts";
 import { editConfiguration, showApplied, type Applied } from "../edit-configuration.ts";
 import { showTable } from "../table.ts";
 
@@ -35,16 +36,19 @@ export interface TuneFlags {
 export async function tune(context: Context, flags: TuneFlags): Promise<ExitStatus> {
   const { given, options } = readFlags(flags);
   const { config } = context;
-  const seen = await seeMachine(context, given);
+  const hosts = await tuneOverHosts(context, given);
+  const machine = await seeMachine(context, hosts?.given ?? given);
+  const seen = hosts ? { ...machine, ...hosts.from } : machine;
   const load = planLoad(seen.figures, options);
   const tuned = tunedSettings(seen.figures, load, seen.major);
   const { present, silence } = await seeSettings(context, seen, tuned);
-  const settings = compareSettings(tuned, present);
+  const settings = compareSettings(tuned, hosts ? { ...present, known: hosts.known } : present);
   const odoo = odooLines(seen.figures, load);
-  const comparedWith = silence === undefined ? `what runs on ${seen.node.name}` : "the configuration";
+  const server = hosts?.own ?? seen.node.name;
+  const comparedWith = silence === undefined ? `what runs on ${server}` : "the configuration";
 
   const applied = flags.apply
-    ? await apply(context, chosenOf(settings, flags.only), flags.dryRun)
+    ? await apply(hosts?.file ?? context, chosenOf(settings, flags.only), flags.dryRun)
     : undefined;
   const next = stepAfter(flags, settings, silence, applied);
   if (flags.json) {
@@ -67,7 +71,8 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
     context.output.out(JSON.stringify(snakeCase(document), undefined, 2));
     return 0;
   }
-  show(context, seen, load, settings, odoo, silence);
+  show(context, { ...seen, server }, load, settings, odoo, silence);
+  for (const note of hosts?.notes ?? []) context.output.err(`▲ ${note}`);
   if (applied) showApplied(context, applied, flags.dryRun);
   context.output.err(next === undefined ? "Nothing to change." : `Next: ${suggest(context, next)}`);
   return 0;
@@ -188,7 +193,7 @@ function stepAfter(
 
 function show(
   context: Context,
-  { figures, memoryFrom, cpusFrom, diskFrom, node }: Compared,
+  { figures, memoryFrom, cpusFrom, diskFrom, server }: Compared & { readonly server: string },
   load: Load,
   settings: readonly Row[],
   odoo: readonly OdooLine[],
@@ -211,7 +216,7 @@ function show(
   for (const note of load.notes) err(`▲ ${note}`);
   err(
     silence === undefined
-      ? `Compared with what runs on ${node.name}.`
+      ? `Compared with what runs on ${server}.`
       : `Compared with what is configured, because ${silence}.`,
   );
   const differing = settings.filter(({ differs }) => differs);

@@ -7,6 +7,7 @@ import { serveHealth } from "../../agent/health.ts";
 import { Alarms } from "../../alarms/alarms.ts";
 import { Loop, type Part } from "../../agent/loop.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
+import { isYoung } from "../../cluster/backups.ts";
 import type { AgentReport } from "../../cluster/documents/agent-report.ts";
 import type { Layout } from "../../config/layout.ts";
 import { Etcd } from "../../consensus/etcd.ts";
@@ -18,6 +19,7 @@ import { findInstallation, type Installation } from "../../postgres/installation
 import type { Progress } from "../../progress.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
+import { now } from "../../system/clock.ts";
 import { modifiedAt, readTextIfAny } from "../../system/files/files.ts";
 import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
@@ -25,7 +27,7 @@ import { readPassword } from "../../store/secrets.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
 import { serveTls, type TlsIdentity, type TlsServer } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
-import { makesBackups } from "../decisions/backups.ts";
+import { makesBackups, newestBackupElsewhere } from "../decisions/backups.ts";
 import { askerOf } from "../decisions/asker.ts";
 import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
 import { withOwnPart } from "../decisions/own-part.ts";
@@ -437,6 +439,7 @@ export class HostAgent {
       data: this.#data,
       patroni: this.#patroni,
       certificate: this.#certificate,
+      lastGoodBackup: async () => (await this.#ownStatus.backups())?.last_good_at ?? null,
     };
   }
 
@@ -446,9 +449,14 @@ export class HostAgent {
     const leads = this.#store.answers && this.#store.view?.leader === this.#store.record.name;
     const warnings = [
       ...hostWarnings(hosts).map((found) => warningInDocument(found, undefined)),
-      ...(leads ? ownWarnings(own.warnings) : []),
+      ...(leads ? ownWarnings(own.warnings, this.#isBackedUpElsewhere(hosts)) : []),
     ];
     return { ...own, warnings, verdict: verdictOf(warnings) };
+  }
+
+  #isBackedUpElsewhere(hosts: HostsStatus): boolean {
+    const hours = this.#node.runtime?.config.backup.max_age_hours;
+    return hours !== undefined && isYoung(newestBackupElsewhere(hosts)?.at, hours, now());
   }
 
   /** Takes up what the cluster's document says now. */

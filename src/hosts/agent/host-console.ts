@@ -8,7 +8,7 @@ import type { StatusSource } from "../../observe/status-source.ts";
 import { OdooFactsCache } from "../../odoo/facts-cache.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { HOSTS_POLICY, hostsPage } from "../render/page.ts";
-import { isHeard } from "../render/sheet.ts";
+import { isHeard } from "../decisions/heard.ts";
 import type { HostAgentOptions } from "./host-agent.ts";
 
 export interface HostConsoleParts {

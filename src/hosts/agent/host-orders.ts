@@ -222,6 +222,7 @@ export class HostOrders {
   /** Where the primary is: only there a server says what a setting needs. */
   async #configure(order: Order<"configure">): Promise<Outcome> {
     const { store, servers, others, node } = this.#parts;
+    if (!order.dry_run) node.lookAgain();
     const leads = (): string | undefined => (store.answers ? store.view?.leader : undefined);
     if (order.changes.length === 0) {
       const present = leads();

@@ -25,6 +25,8 @@ export interface SeenParts {
   readonly data: HostData;
   readonly patroni: PatroniService | undefined;
   readonly certificate: OwnCertificate;
+  /** Up to when all databases are backed up here, ISO 8601. */
+  readonly lastGoodBackup: () => Promise<string | null>;
 }
 
 /** What this host says of itself, to the agents of the others. */
@@ -62,15 +64,17 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
     working: data.working ?? (await data.waitsFor()) ?? null,
     certificate_ends: parts.certificate.ends,
     kept_aside: await data.keptAside(),
-    backups: node.runtime ? backupsBy(node.runtime.config) : null,
+    backups: node.runtime ? backupsBy(node.runtime.config, await parts.lastGoodBackup()) : null,
+    machine: node.machine ?? null,
   };
 }
 
-function backupsBy(config: Config): HostReport["backups"] {
+function backupsBy(config: Config, lastGoodAt: string | null): HostReport["backups"] {
   const { enabled, schedule } = config.backup;
   return {
     schedule: enabled && schedule !== "off" ? schedule : null,
     directory: backupPlaceOf(config).dir,
+    last_good_at: lastGoodAt,
   };
 }
 

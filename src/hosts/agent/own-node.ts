@@ -1,9 +1,11 @@
+import { seeFigures } from "../../postgres/figures.ts";
 import { inspectDataDirectory } from "../../postgres/data-directory.ts";
 import { reloadAndWait } from "../../postgres/reload.ts";
 import { findPostmaster, reloadServer } from "../../postgres/server.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
 import type { Runtime } from "../../members/runtime.ts";
 import { configurationMark } from "../documents/record.ts";
+import type { HostReport } from "../documents/report.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
 import type { OwnServer } from "./host-pool.ts";
@@ -24,6 +26,9 @@ export class OwnNode {
   /** Of what the files were last written; "" before they ever were. */
   #written = "";
   #configuration = "";
+  /** Whether the files are looked at once more, as somebody asked for it. */
+  #again = false;
+  #machine: HostReport["machine"] | undefined;
 
   constructor(host: OneHost, store: StoreWatch) {
     this.#host = host;
@@ -38,6 +43,16 @@ export class OwnNode {
   /** The mark of the configuration that is applied here; "" before any is. */
   get configuration(): string {
     return this.#configuration;
+  }
+
+  /** What this host gives its server; undefined before that was looked at, and where it has none. */
+  get machine(): HostReport["machine"] | undefined {
+    return this.#machine;
+  }
+
+  /** Has the files looked at once more: somebody may have changed them by hand. */
+  lookAgain(): void {
+    this.#again = true;
   }
 
   get files() {
@@ -64,7 +79,8 @@ export class OwnNode {
     const { installation, log } = this.#host;
     const input = this.input();
     const text = JSON.stringify([input.document, input.fileConfig, input.record, input.refused]);
-    if (text === this.#written) return;
+    if (text === this.#written && !this.#again) return;
+    this.#again = false;
     const changed = await writeOwnFiles(input);
     // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,
     // which its server does not notice.
@@ -77,6 +93,9 @@ export class OwnNode {
     if (installation) {
       for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
       this.#runtime = await ownRuntime({ ...input, installation }, log, wake);
+      const { config, files } = ownConfig(input);
+      const { figures } = await seeFigures(config, files.dataDir, input.machine.platform);
+      this.#machine = { memory_bytes: figures.memoryBytes, cpus: figures.cpus, disk: figures.disk };
     }
     this.#written = text;
     this.#configuration = configurationMark(input.document);

@@ -1,5 +1,6 @@
 import { printableLine } from "../../printable.ts";
 import type { HostsStatus } from "../documents/report.ts";
+import { isHeard } from "./heard.ts";
 
 /**
  * Whether this host makes the cluster's scheduled backups: while it may lead clients to its own server as the primary,
@@ -20,4 +21,19 @@ export function sayBackups({ primary, hosts }: Pick<HostsStatus, "primary" | "ho
   return schedule === null
     ? `none by schedule on ${primary}, the primary's host: its own configuration file says so`
     : `on ${primary}, the primary's host, by ${printableLine(`${schedule}, into ${directory}`)}`;
+}
+
+/**
+ * The newest good backup of all databases that another host has: after a change of the primary those before it lie
+ * there. One that does not answer may be lost with its backups. Pure.
+ */
+export function newestBackupElsewhere({
+  hosts,
+  seen_from: own,
+}: Pick<HostsStatus, "hosts" | "seen_from">): { readonly host: string; readonly at: string } | undefined {
+  const found = hosts.flatMap((host) => {
+    const at = host.report?.backups?.last_good_at ?? null;
+    return host.name === own || at === null || !isHeard(host) ? [] : [{ host: host.name, at }];
+  });
+  return found.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))[0];
 }

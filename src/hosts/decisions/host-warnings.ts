@@ -53,7 +53,12 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
 /** What a server that looks like a cluster of one host says of nodes and their replication: here that is for the hosts. */
 const OF_NODES: readonly string[] = [...Object.keys(CLUSTER), ...Object.keys(REPLICATION)];
 
-/** What of the primary's own status counts with several hosts. Pure. */
-export function ownWarnings(warnings: readonly Warning[]): Warning[] {
-  return warnings.filter(({ code }) => !OF_NODES.includes(code));
+/**
+ * What of the primary's own status counts with several hosts. Pure.
+ * @param isBackedUpElsewhere whether another host has a good backup that is young enough: that of this one may be old
+ */
+export function ownWarnings(warnings: readonly Warning[], isBackedUpElsewhere: boolean): Warning[] {
+  return warnings.filter(
+    ({ code }) => !OF_NODES.includes(code) && !(isBackedUpElsewhere && code === "backup_too_old"),
+  );
 }

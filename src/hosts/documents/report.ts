@@ -36,7 +36,20 @@ export const hostReportSchema = z.object({
   /** Folders with data that was replaced or taken back there, and that somebody may want to look at. */
   kept_aside: z.string().array().default([]),
   /** Backups that it makes while it is the primary's; null where it never is, or does not say. */
-  backups: z.object({ schedule: z.string().nullable(), directory: z.string() }).nullable().default(null),
+  backups: z
+    .object({
+      schedule: z.string().nullable(),
+      directory: z.string(),
+      /** Up to when all databases are backed up there, ISO 8601; null where nothing good lies there. */
+      last_good_at: z.string().nullable().default(null),
+    })
+    .nullable()
+    .default(null),
+  /** What the host gives its server; null where it has none. `disk` is what is taken for granted where nobody tells. */
+  machine: z
+    .object({ memory_bytes: z.number(), cpus: z.number(), disk: z.enum(["ssd", "hdd"]) })
+    .nullable()
+    .default(null),
 });
 export type HostReport = z.output<typeof hostReportSchema>;
 

@@ -3,7 +3,8 @@ import type { Warning } from "../../model/warnings.ts";
 import { printableLine } from "../../printable.ts";
 import { sayBackups } from "../decisions/backups.ts";
 import type { HostsStatus } from "../documents/report.ts";
-import { HEADINGS, isHeard, rowOf, sayFailover, sayKeptAside, sayView } from "./sheet.ts";
+import { isHeard } from "../decisions/heard.ts";
+import { HEADINGS, rowOf, sayFailover, sayKeptAside, sayView } from "./sheet.ts";
 
 /** Seconds after which a browser loads the page again. */
 const AGAIN = 5;

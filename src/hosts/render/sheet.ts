@@ -1,17 +1,10 @@
 import { showBytes } from "../../model/quantities.ts";
 import { printableLine } from "../../printable.ts";
+import { isHeard } from "../decisions/heard.ts";
 import { OBSTACLES } from "../decisions/verdict.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 
-/** Seconds after which what a host said last is old. */
-const OLD = 5;
-
 export const HEADINGS = ["HOST", "ADDRESS", "ROLE", "POSTGRESQL", "READS", "VOTE", "PATRONI"] as const;
-
-/** Whether what a host said last is of now. */
-export function isHeard({ seconds_ago: age }: HostsStatus["hosts"][number]): boolean {
-  return age !== null && age <= OLD;
-}
 
 /** Whose view it is, and how old. */
 export function sayView({ cluster, seen_from, store }: HostsStatus): string {

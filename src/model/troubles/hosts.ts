@@ -7,14 +7,14 @@ export const HOSTS = {
     meaning:
       "Fewer than half of the hosts that vote can reach each other. Writes go on only while all hosts with a database reach each other, and no other host takes over.",
     remedy: "Bring the other hosts back. `odoo-pg status` on each host says what it sees.",
-    foundBy: ["status"],
+    foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
   },
   failover_not_ready: {
     severity: "warning",
     meaning: "No other host would take over by itself if the primary's were lost now. A pause is none.",
     remedy: "`odoo-pg status` says what is missing.",
-    foundBy: ["status"],
+    foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 120, endsAfterSeconds: 60 },
   },
   host_away: {
@@ -22,7 +22,7 @@ export const HOSTS = {
     meaning: "The agent of another host does not answer: the host is down, or cut off, or its agent is.",
     remedy:
       "Start the host, or `odoo-pg up` on it. One that is lost for good is taken out: `odoo-pg ha remove`.",
-    foundBy: ["status"],
+    foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
   },
   host_certificate_ends: {
@@ -31,7 +31,7 @@ export const HOSTS = {
       "Hosts know each other by certificates of a year, which each agent has renewed 120 days before they end. One that ends within 60 days was not renewed.",
     remedy:
       "The agent's log on that host says why: `odoo-pg logs`. A host without a database needs one with a database that answers.",
-    foundBy: ["status"],
+    foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 3600, endsAfterSeconds: 60 },
   },
 } as const satisfies Record<string, Trouble>;

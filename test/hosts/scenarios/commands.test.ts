@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { Client } from "pg";
 import { beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { doctorDocumentSchema } from "../../../src/advice/doctor/document.ts";
 import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
 import { atEnd } from "../../support/scope.ts";
@@ -65,6 +66,62 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
       await traffic.stop().catch(() => []);
     }
   }
+
+  test("doctor and tune on each host say what is of it, what is of all on the primary's, and nothing that is wrong", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    await several.value(primary, "CREATE TABLE IF NOT EXISTS looked_at ()");
+    for (const host of lab.hosts) {
+      const ran = await several.run(host, "doctor", "--json");
+      const told = doctorDocumentSchema.parse(JSON.parse(ran.stdout));
+      expect(told.nodes).toEqual([host.name]);
+      // Backups are turned off in the lab, which the primary's host alone says.
+      const codes = told.findings.map(({ code, message }) => `${code}: ${message}`);
+      expect(codes.filter((code) => !/^(backups_off|disk_)/.test(code))).toEqual([]);
+      expect(codes.some((code) => code.startsWith("backups_off"))).toBe(host === primary);
+      expect(told.databases.length > 0).toBe(host === primary);
+      const elsewhere = told.not_looked_at.filter(({ why }) => why.includes(`doctor on ${primary.name}`));
+      expect(elsewhere.length > 0).toBe(host !== primary);
+    }
+    const replica = lab.hosts.find((host) => host !== primary);
+    if (!replica) throw new Error("fewer than two hosts");
+    await several.value(replica, "ALTER SYSTEM SET hot_standby_feedback = off");
+    await several.value(replica, "SELECT pg_reload_conf()");
+    const seesIt = async (): Promise<boolean> =>
+      (await several.run(replica, "doctor")).stdout.includes("standby_feedback_off");
+    await waitFor("doctor to see what was set", seesIt);
+    await several.do(replica, "doctor", "--fix", "standby_feedback_off");
+    expect(await seesIt()).toBe(false);
+    await several.do(replica, "logs", replica.name);
+
+    // What another host applied last counts, not what this host's file says.
+    several.configure(replica, { postgres: { parameters: { work_mem: "9MB", shared_buffers: "16MB" } } });
+    await several.do(replica, "up");
+    const tuned: unknown = JSON.parse(await several.do(primary, "tune", "--json"));
+    expect(tuned).toMatchObject({
+      machine: { memory_from: expect.stringMatching(/least of h1, h2, h3/) },
+      settings: expect.arrayContaining([expect.objectContaining({ name: "work_mem", now: "9MB" })]),
+    });
+    const written = await several.run(primary, "tune", "--apply", "--only", "work_mem");
+    expect(written.exitCode).toBe(0);
+    await several.do(primary, "up");
+    const [first, ...more] = await everywhere("SHOW work_mem");
+    expect(first).not.toBe("9MB");
+    expect(new Set(more)).toEqual(new Set([first]));
+  }, 240_000);
+
+  test("what one host alone knows is refused with what does it over several", async () => {
+    const [host] = lab.hosts;
+    if (!host) throw new Error("a lab without hosts");
+    const said = async (...args: readonly string[]): Promise<string> => {
+      const { exitCode, stderr } = await several.run(host, ...args);
+      expect(exitCode).not.toBe(0);
+      return stderr;
+    };
+    expect(await said("promote", "h2")).toMatch(/odoo-pg switchover/);
+    expect(await said("rejoin", "h2")).toMatch(/odoo-pg reseed/);
+    expect(await said("replication", "status")).toMatch(/odoo-pg status/);
+  }, 60_000);
 
   test("all servers are restarted one by one, and nothing is lost", async () => {
     const before = await everywhere(STARTED);

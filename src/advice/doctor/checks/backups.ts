@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { knownProofs } from "../../../cluster/proofs.ts";
 import type { BackupStatus } from "../../../model/backup-report.ts";
-import { backupWarnings } from "../../../cluster/backups.ts";
+import { backupWarnings, isYoung } from "../../../cluster/backups.ts";
 import { wordsOfLack } from "../../../model/lack.ts";
 import { isFindingCode } from "../../../model/troubles/troubles.ts";
 import { numberOf, serversSeen, settingOf, observedValues, type Evidence, type Server } from "../evidence.ts";
@@ -39,7 +39,7 @@ function off(evidence: Evidence): FoundFinding[] {
   ];
 }
 
-function ofRecord({ config, backups, now }: Evidence): FoundFinding[] {
+function ofRecord({ config, backups, now, hosts }: Evidence): FoundFinding[] {
   return observedValues(backups).flatMap(({ record, launchedAt }) => {
     const evidence: Figures = {
       last_good_at: record?.last_good_at ?? null,
@@ -54,6 +54,9 @@ function ofRecord({ config, backups, now }: Evidence): FoundFinding[] {
       now,
     }).flatMap((warning) => {
       const { code, message, next_step: next } = warning;
+      // Those of the time when another host had the primary lie there.
+      if (code === "backup_too_old" && isYoung(hosts?.backedUp?.at, config.backup.max_age_hours, now))
+        return [];
       return isFindingCode(code) ? [finding(code, { message, evidence, next })] : [];
     });
     found.push(...notRestorable(record));

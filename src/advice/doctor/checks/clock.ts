@@ -1,4 +1,4 @@
-import { serversSeen, observedValues, type Evidence } from "../evidence.ts";
+import { serversSeen, observedValues, tellsForAll, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /** Seconds by which a server's clock may differ from ours, and from its primary's: there the network counts too. */
@@ -7,6 +7,19 @@ const FROM_PRIMARY = 5;
 
 /** Whether clocks agree. */
 export function checkClock(evidence: Evidence): FoundFinding[] {
+  return [...ofServers(evidence), ...ofOtherHosts(evidence)];
+}
+
+/** By what the agents of the other hosts say; told once, on the primary's. */
+function ofOtherHosts(evidence: Evidence): FoundFinding[] {
+  const { hosts } = evidence;
+  if (!hosts || !tellsForAll(evidence)) return [];
+  return hosts.others.flatMap(({ name, aheadSeconds: ahead }) =>
+    ahead !== undefined && Math.abs(ahead) > FROM_OURS ? [skew(name, ahead, `that of ${hosts.own}`)] : [],
+  );
+}
+
+function ofServers(evidence: Evidence): FoundFinding[] {
   return serversSeen(evidence).flatMap(({ name, clock }) =>
     observedValues(clock).flatMap(({ ahead_seconds: ahead, since_sent_seconds: sent }) => {
       if (Math.abs(ahead) > FROM_OURS) return [skew(name, ahead, "this host's")];

@@ -18,7 +18,9 @@ export function checkIntegrity(evidence: Evidence): FoundFinding[] {
             message: `The data pages of ${server.name} have no checksums: damage by the disk is not noticed.`,
             evidence: { data_checksums: "off" },
             // It refuses while the server runs, and goes through all data: on every node, while all are stopped.
-            next: nextStep`stop the cluster, run pg_checksums --enable -D ${shellWord(server.dataDir)} as the servers' user (on every node without them), and start it again; first: ${odooPg("down")}`,
+            next: evidence.hosts
+              ? nextStep`on each host in turn, this one first if it is a replica: stop it, run pg_checksums --enable -D ${shellWord(server.dataDir)} there as the servers' user, and start it again by odoo-pg up; begin with: ${odooPg("down")}`
+              : nextStep`stop the cluster, run pg_checksums --enable -D ${shellWord(server.dataDir)} as the servers' user (on every node without them), and start it again; first: ${odooPg("down")}`,
           }),
         );
       }

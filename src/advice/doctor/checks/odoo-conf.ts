@@ -20,14 +20,20 @@ function lines(conf: OdooConf, names: string): NextText {
   return nextStep`take ${names} from here into ${conf.file}, then restart Odoo: ${odooPg("odoo-conf")}`;
 }
 
-function writes({ config }: Evidence, conf: OdooConf): FoundFinding[] {
-  const { db_port: port } = conf.options;
-  const { read, write } = config.endpoints;
+/** The server that a port leads to. Over hosts all have the same, and which one is led to is the address's to say. */
+function ledTo({ config, hosts }: Evidence, port: number | undefined): { name: string } | undefined {
   const node = config.nodes.find((candidate) => candidate.port === port);
+  return node && hosts ? { name: "one host's server" } : node;
+}
+
+function writes(evidence: Evidence, conf: OdooConf): FoundFinding[] {
+  const { db_port: port } = conf.options;
+  const { read, write } = evidence.config.endpoints;
+  const node = ledTo(evidence, port);
   if (port === undefined || (port !== read.port && !node)) return [];
   return [
     finding("odoo_write_endpoint_bypassed", {
-      ...(node ? { node: node.name } : {}),
+      ...(node && !evidence.hosts ? { node: node.name } : {}),
       message: node
         ? `db_port = ${port} leads Odoo straight to ${node.name}: after a switchover its writes fail.`
         : `db_port = ${port} is the read endpoint: Odoo's writes fail there.`,
@@ -37,7 +43,8 @@ function writes({ config }: Evidence, conf: OdooConf): FoundFinding[] {
   ];
 }
 
-function reads({ config, follows }: Evidence, conf: OdooConf): FoundFinding[] {
+function reads(evidence: Evidence, conf: OdooConf): FoundFinding[] {
+  const { config, follows } = evidence;
   const { db_replica_host: host, db_replica_port: port } = conf.options;
   const { read, write } = config.endpoints;
   const right = lines(conf, "db_replica_host and db_replica_port");
@@ -60,11 +67,11 @@ function reads({ config, follows }: Evidence, conf: OdooConf): FoundFinding[] {
       }),
     ];
   }
-  const node = config.nodes.find((candidate) => candidate.port === port);
+  const node = ledTo(evidence, port);
   if (port !== write.port && !node) return [];
   return [
     finding("odoo_read_endpoint_bypassed", {
-      ...(node ? { node: node.name } : {}),
+      ...(node && !evidence.hosts ? { node: node.name } : {}),
       message: node
         ? `db_replica_port = ${port} leads Odoo straight to ${node.name}: nothing keeps stale reads away, and nothing answers when it is down.`
         : `db_replica_port = ${port} is the write endpoint: all reads go to the primary.`,

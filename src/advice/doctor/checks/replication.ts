@@ -1,4 +1,4 @@
-import { nextStep, odooPg } from "../../../next-step.ts";
+import { nextStep, odooPg, type NextText } from "../../../next-step.ts";
 import { isCopySlot, slotName } from "../../../config/layout.ts";
 import { showBytes, showSeconds } from "../../../model/quantities.ts";
 import { keepsMuch } from "../../../cluster/slot-wal.ts";
@@ -128,12 +128,18 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
     kept_bytes: slot.kept_bytes,
   };
   if (slot.wal_status === "lost") {
+    // Patroni keeps the others' slots on a replica for the day when it is primary, and makes them anew.
+    if (evidence.hosts && server.in_recovery) return [];
     return [
       finding("slot_lost", {
         node: server.name,
         message: `The slot ${slot.name} on ${server.name} is lost: who uses it can never catch up.`,
         evidence: figures,
-        next: replica ? odooPg("reseed", replica.name) : drop,
+        next: !replica
+          ? drop
+          : evidence.hosts
+            ? nextStep`on ${replica.name}: ${odooPg("reseed")}`
+            : odooPg("reseed", replica.name),
       }),
     ];
   }
@@ -162,7 +168,17 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
       node: server.name,
       message: `${server.name} keeps ${showBytes(kept)} of WAL for the slot ${slot.name}${limit >= 0 ? `, of ${showBytes(limit * MB)} at most` : ", without a limit"}.`,
       evidence: { ...figures, limit_bytes: limit >= 0 ? limit * MB : null },
-      next: replica ? odooPg("logs", replica.name) : odooPg("replication", "status"),
+      next: lateStep(evidence, replica?.name),
     }),
   ];
+}
+
+/** What is done about whoever is so far behind. */
+function lateStep({ hosts }: Evidence, replica: string | undefined): NextText {
+  if (replica === undefined) return hosts ? odooPg("status") : odooPg("replication", "status");
+  if (!hosts) return odooPg("logs", replica);
+  const away = hosts.others.some(({ name, answers }) => name === replica && !answers);
+  return away
+    ? nextStep`start ${replica} again; nothing of it is dropped meanwhile. Only if it is lost for good: ${odooPg("ha", "remove", replica, "--confirm", replica)}`
+    : nextStep`on ${replica}: ${odooPg("logs", replica)}`;
 }

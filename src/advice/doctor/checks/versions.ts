@@ -1,6 +1,6 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { showSeconds } from "../../../model/quantities.ts";
-import { numberOf, serversSeen, settingOf, type Evidence } from "../evidence.ts";
+import { numberOf, serversSeen, settingOf, tellsForAll, type Evidence } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /**
@@ -62,12 +62,17 @@ function differences(evidence: Evidence): FoundFinding[] {
     const version = settingOf(server, "server_version");
     return version === undefined ? [] : [{ name: server.name, version: version.split(" ")[0] ?? version }];
   });
+  if (evidence.hosts && tellsForAll(evidence))
+    for (const { name, version } of evidence.hosts.others)
+      if (version !== undefined) versions.push({ name, version: version.split(" ")[0] ?? version });
   if (new Set(versions.map(({ version }) => version)).size < 2) return [];
   return [
     finding("node_versions_differ", {
       message: `The nodes run different versions: ${versions.map(({ name, version }) => `${name} ${version}`).join(", ")}.`,
       evidence: Object.fromEntries(versions.map(({ name, version }) => [name, version])),
-      next: nextStep`install the newest minor version on all hosts, then stop and start: ${odooPg("down")}`,
+      next: evidence.hosts
+        ? nextStep`install the newest minor version on all hosts, then, on one of them: ${odooPg("restart")}`
+        : nextStep`install the newest minor version on all hosts, then stop and start: ${odooPg("down")}`,
     }),
   ];
 }

@@ -9,7 +9,7 @@ import { Superuser } from "../../../postgres/sql/superuser.ts";
 import { monotonic, now, within } from "../../../system/clock.ts";
 import { diskSpace, kindOf } from "../../../system/files/files.ts";
 import type { Session, Settings, SuperuserSession } from "../../../system/sql/sql.ts";
-import { unseen, type Evidence, type Observed, type NodeSeen } from "../evidence.ts";
+import { unseen, type Evidence, type HostsSeen, type Observed, type NodeSeen } from "../evidence.ts";
 import type { OdooConf } from "../odoo-conf.ts";
 import { gatherCatalog } from "./catalog.ts";
 import { firstEnd } from "./certificate.ts";
@@ -30,6 +30,8 @@ const AS_SERVER: Settings = Object.fromEntries(ASKED_SETTINGS.map((name) => [nam
 export interface GatherInput {
   readonly config: Config;
   readonly odooConf: Observed<OdooConf>;
+  /** Where the cluster has several hosts, of which this is one with a database. */
+  readonly hosts?: HostsSeen;
 }
 
 /**
@@ -44,25 +46,51 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   const follows = record?.primary === UPSTREAM;
   const launchedAt = record?.history[0]?.at;
   const open = (node: NodeConfig): Opener => opener(layout, node, record !== undefined);
+  const { hosts } = input;
   const nodes = await Promise.all(
     config.nodes.map(async (node) => await gatherNode(layout, node, open(node))),
   );
   const asked = askedNode(nodes, follows);
   const node = config.nodes.find(({ name }) => name === asked?.name);
+  const elsewhere = hosts && toldElsewhere(hosts);
   return {
     now: now(),
-    config,
+    config: hosts ? ofHosts(config, hosts) : config,
     follows,
-    nodes,
+    hosts,
+    // A host's server is known by the host's name, whatever its node was called before there were several.
+    nodes: hosts ? nodes.map((one) => ({ ...one, name: hosts.own })) : nodes,
     catalog:
-      node && asked
-        ? await gatherWholeCatalog(node.name, asked.replica, config, open(node))
-        : unseen(follows ? "no replica answers" : "the primary does not answer"),
+      elsewhere ??
+      (node && asked
+        ? await gatherWholeCatalog(hosts?.own ?? node.name, asked.replica, config, open(node))
+        : unseen(follows ? "no replica answers" : "the primary does not answer")),
     odooConf: input.odooConf,
-    backups: await gatherBackups(follows, layout, launchedAt),
+    backups: elsewhere ?? (await gatherBackups(follows, layout, launchedAt)),
     backupDisk: await attempt(() => backupDisk(config)),
-    forecasts: await attempt(() => knownForecasts(layout.stateDir)),
+    forecasts: hosts
+      ? unseen("with several hosts nothing is recorded from which it could be told")
+      : await attempt(() => knownForecasts(layout.stateDir)),
   };
+}
+
+/** What is of all hosts is told on the primary's: nothing else is its backups' record, and its databases are all. */
+function toldElsewhere({ own, primary, silence }: HostsSeen): Observed<never> | undefined {
+  if (own === primary) return undefined;
+  if (silence !== undefined) return unseen(silence);
+  return unseen(
+    primary === undefined
+      ? "there is no primary now"
+      : `that is told on the primary's host: run odoo-pg doctor on ${primary}`,
+  );
+}
+
+/** The configuration with a node for each host that has a database: their slots are no strangers'. This host is first. */
+function ofHosts(config: Config, { own, others }: HostsSeen): Config {
+  const [node] = config.nodes;
+  if (!node) return config;
+  const names = [own, ...others.filter(({ hasDatabase }) => hasDatabase).map(({ name }) => name)];
+  return { ...config, nodes: names.map((name) => ({ ...node, name })) };
 }
 
 type Opener = (database: string, settings?: Settings) => Promise<SuperuserSession>;
