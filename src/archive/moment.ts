@@ -27,6 +27,7 @@ import {
   startRecovering,
   tablespaceInTheWay,
   untilRecovered,
+  whyMissed,
   type Missed,
   type Recovering,
 } from "./recovering.ts";
@@ -132,9 +133,14 @@ async function fromAnyBase<T>(
     // A base backup that cannot reach the target with one database cannot with all of them.
     if (base === skipped?.base && timeline === skipped.timeline) continue;
     if (!(await isOnTheWay(place, base, timeline))) continue;
-    const tried = await fromBase(wish, { base, timeline, only, over }, use);
-    if (tried.ok) return tried;
+    let tried = await fromBase(wish, { base, timeline, only, over, toEnd: false }, use);
     over = undefined;
+    if (!tried.ok && tried.missed === "went_on") {
+      wish.progress.note(`timeline ${timeline} was left before that moment: all of it is wanted`);
+      await clearMoments(place);
+      tried = await fromBase(wish, { base, timeline, only, over, toEnd: true }, use);
+    }
+    if (tried.ok) return tried;
     if (tried.missed === "tablespace") astray = true;
     if (tried.missed !== "needs_all") skipped = { base, timeline };
     else wish.progress.note("one database alone cannot be recovered to that moment: all are");
@@ -155,11 +161,13 @@ interface Attempt {
   readonly only: string | undefined;
   /** The folder of the moment before, whose files it takes over. */
   readonly over: string | undefined;
+  /** Whether all of the timeline is wanted: it ended before the moment, and was the cluster's own until then. */
+  readonly toEnd: boolean;
 }
 
 async function fromBase<T>(
   wish: MomentWish,
-  { base, timeline, only, over }: Attempt,
+  { base, timeline, only, over, toEnd }: Attempt,
   use: (moment: RecoveredMoment) => Promise<T>,
 ): Promise<({ ok: true } & Used<T>) | { ok: false; missed: Missed }> {
   const { repository, layout, progress } = wish;
@@ -173,8 +181,7 @@ async function fromBase<T>(
       `--tablespace-map-all=${path.join(folder, "tablespaces")}`,
       `--set=${base.label}`,
       `--process-max=${Math.max(1, wish.processors)}`,
-      ...targetArguments(wish.target),
-      "--target-action=promote",
+      ...targetArguments(toEnd ? undefined : wish.target),
       // Never the latest that is there: one that somebody's trial has archived would lead astray.
       `--target-timeline=${timeline}`,
       "--archive-mode=off",
@@ -194,7 +201,12 @@ async function fromBase<T>(
   const server = await startRecovering(recovering, dataDir, log);
   const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: dataDir });
   try {
-    const missed = await untilRecovered(recovering, server, superuser, log);
+    const missed = await whyMissed(
+      await untilRecovered(recovering, server, superuser, log),
+      recovering,
+      dataDir,
+      { isMoment: wish.target.kind === "time" && !toEnd, timeline, timelines: wish.timelines },
+    );
     if (missed) return { ok: false, missed };
     if (only !== undefined && !(await isWhole(superuser.in(only)))) return { ok: false, missed: "needs_all" };
     const lastChange = await lastChangeIn(log);
@@ -207,7 +219,7 @@ async function fromBase<T>(
 /** Writes over the files of the moment before where there are some, and else, or where that fails, all anew. */
 async function writeOver(
   { repository: { place }, owner, database }: MomentWish,
-  { base, only, over }: Omit<Attempt, "timeline">,
+  { base, only, over }: Omit<Attempt, "timeline" | "toEnd">,
   write: (name: string, isOver: boolean) => Promise<Missed | undefined>,
 ): Promise<{ readonly folder: string; readonly missed: Missed | undefined }> {
   if (over !== undefined) {

@@ -3,11 +3,12 @@ import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
 import type { BaseBackup } from "../model/archive-status.ts";
 import { showBytes } from "../model/quantities.ts";
-import { historyFile, leadsTo } from "../model/timeline.ts";
+import { historyFile, leadsTo, leftAt, segmentName } from "../model/timeline.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { renderIdent } from "../postgres/render.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
+import { segmentBytesOf } from "../postgres/wal-end.ts";
 import { closeTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import { pause } from "../system/clock.ts";
 import { diskSpace, readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
@@ -45,23 +46,74 @@ export async function isOnTheWay(
 ): Promise<boolean> {
   if (timeline === undefined || base.timeline === null || base.timeline === timeline) return true;
   if (base.timeline > timeline) return false;
+  const history = await historyOf({ repository, stanza }, timeline);
+  return history === undefined || leadsTo(base, timeline, history);
+}
+
+type Repository = Pick<ArchivePlace, "repository" | "stanza">;
+
+/** The folder of a cluster's WAL; undefined where there is none yet. */
+async function walOf({ repository, stanza }: Repository): Promise<string | undefined> {
   const archive = path.join(repository, "archive", stanza);
   // One for each cluster that ever had the name, as 15-1: the last is ours.
   const names = await inFolder(archive, (folder) =>
     folder.names().filter((name) => /^\d+-\d+$/.test(name)),
   ).catch(() => undefined);
   const ours = names?.toSorted((a, b) => Number(a.split("-")[1]) - Number(b.split("-")[1])).at(-1);
-  if (ours === undefined) return true;
-  const file = path.join(archive, ours, historyFile(timeline));
-  const history = await readTextOfOthers(file).catch(() => undefined);
-  return history === undefined || leadsTo(base, timeline, history);
+  return ours === undefined ? undefined : path.join(archive, ours);
+}
+
+async function historyOf(repository: Repository, timeline: number): Promise<string | undefined> {
+  const wal = await walOf(repository);
+  if (wal === undefined) return undefined;
+  return await readTextOfOthers(path.join(wal, historyFile(timeline))).catch(() => undefined);
+}
+
+/**
+ * What keeps a recovery from a moment that it did not find. It may be that the timeline ended before, and was the cluster's
+ * own until then: then all of it is wanted.
+ * @param wanted timelines on which the moment may lie, with the present one
+ */
+export async function whyMissed(
+  missed: Missed | undefined,
+  recovering: Recovering,
+  dataDir: string,
+  wanted: {
+    readonly isMoment: boolean;
+    readonly timeline: number | undefined;
+    readonly timelines: readonly (number | undefined)[];
+  },
+): Promise<Missed | undefined> {
+  const { isMoment, timeline, timelines } = wanted;
+  if (missed !== "ended_before" || !isMoment || timeline === undefined) return missed;
+  const present = Math.max(...timelines.flatMap((one) => one ?? []));
+  return (await wentOn(recovering, dataDir, { left: timeline, present })) ? "went_on" : missed;
+}
+
+/**
+ * Whether the repository has more of a timeline that was left than the one that is wanted else: its primary went on, and
+ * archived what was lost by a promotion. Then a moment at which it was the cluster's own is on it, up to its end.
+ */
+async function wentOn(
+  { place, installation, owner }: Pick<Recovering, "place" | "installation" | "owner">,
+  dataDir: string,
+  { left, present }: { readonly left: number; readonly present: number },
+): Promise<boolean> {
+  const wal = await walOf(place);
+  const lsn = leftAt(left, await historyOf(place, present));
+  if (wal === undefined || lsn === undefined) return false;
+  const segment = segmentName(left, lsn, await segmentBytesOf(installation, dataDir, owner));
+  // pgBackRest: a folder for each of the first 16 digits; a segment that was not full is called .partial.
+  const names = await inFolder(path.join(wal, segment.slice(0, 16)), (folder) => folder.names());
+  return (names ?? []).some((name) => name.startsWith(`${segment}-`));
 }
 
 /**
  * What keeps one base backup, or a part of it, from reaching the target. A tablespace that was made after it is in the WAL
- * with its directory, where the live cluster has its files: nobody goes there.
+ * with its directory, where the live cluster has its files: nobody goes there. A timeline that ended before it may be the
+ * one on which it was.
  */
-export type Missed = "not_reached" | "needs_all" | "tablespace";
+export type Missed = "not_reached" | "ended_before" | "went_on" | "needs_all" | "tablespace";
 
 /**
  * Looks whether what is recovered has room.
@@ -219,7 +271,6 @@ export async function lastChangeIn(log: string): Promise<string | undefined> {
 
 /** What a server says of a base backup that leads elsewhere, or whose WAL is not there: another one may lead to the target. */
 const NOT_REACHED = [
-  /recovery ended before configured recovery target was reached/,
   /requested recovery stop point is before consistent recovery point/,
   // It was made on a timeline after that was left for the one that is wanted.
   /requested timeline \d+ is not a child of this server's history/,
@@ -233,6 +284,7 @@ const NOT_REACHED = [
 /** What the server's words say of the next attempt; undefined where there is no use in one. */
 export function missedBy(words: string): Missed | undefined {
   if (/FATAL: +could not (?:create|remove) symbolic link "pg_tblspc\/\d+"/.test(words)) return "tablespace";
+  if (/recovery ended before configured recovery target was reached/.test(words)) return "ended_before";
   if (NOT_REACHED.some((said) => said.test(words))) return "not_reached";
   return /WAL contains references to invalid pages|contains invalid data/.test(words)
     ? "needs_all"

@@ -10,8 +10,12 @@ export type Target =
   | { readonly kind: "xid"; readonly xid: string }
   | { readonly kind: "lsn"; readonly lsn: string };
 
-/** As pgBackRest takes it. */
-export function targetArguments(target: Target): string[] {
+/** As pgBackRest takes it. @param target undefined: all that there is on the timeline */
+export function targetArguments(target: Target | undefined): string[] {
+  return target ? [...upTo(target), "--target-action=promote"] : ["--type=default"];
+}
+
+function upTo(target: Target): string[] {
   if (target.kind === "time") return ["--type=time", `--target=${target.text}`];
   if (target.kind === "lsn") return ["--type=lsn", `--target=${target.lsn}`];
   return ["--type=xid", `--target=${target.xid}`, "--target-exclusive"];

@@ -22,6 +22,7 @@ import {
   startRecovering,
   tablespaceInTheWay,
   untilRecovered,
+  whyMissed,
   type Missed,
   type Recovering,
 } from "./recovering.ts";
@@ -89,7 +90,9 @@ export async function recoverCluster<T>(wish: ClusterWish, use: ClusterUse<T>): 
     for (const base of wish.bases)
       for (const timeline of wish.timelines) {
         if (await isOnTheWay(place, base, timeline)) {
-          const recovered = await attempt(wish, base, timeline, use);
+          let recovered = await attempt(wish, base, timeline, use);
+          if (recovered === "went_on")
+            recovered = await attempt({ ...wish, target: undefined }, base, timeline, use);
           if (typeof recovered === "object") return recovered;
           if (recovered === "tablespace") astray = true;
         }
@@ -150,7 +153,7 @@ async function attempt<T>(
     `--tablespace-map-all=${tablespacesOf(dataDir)}`,
     `--set=${base.label}`,
     `--process-max=${Math.max(1, wish.processors)}`,
-    ...(target ? [...targetArguments(target), "--target-action=promote"] : ["--type=default"]),
+    ...targetArguments(target),
     `--target-timeline=${timeline ?? "latest"}`,
     "--archive-mode=off",
   ]);
@@ -169,7 +172,12 @@ async function attempt<T>(
   });
   const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: made });
   try {
-    const unreached = await untilRecovered(recovering, server, superuser, log);
+    const unreached = await whyMissed(
+      await untilRecovered(recovering, server, superuser, log),
+      recovering,
+      made,
+      { isMoment: target?.kind === "time", timeline, timelines: wish.timelines },
+    );
     if (unreached) return unreached;
     const used = await use.whileRunning(superuser);
     const now = await settle(superuser);

@@ -1,4 +1,4 @@
-import { parseLsn } from "./lsn.ts";
+import { parseLsn, type Lsn } from "./lsn.ts";
 
 /** What is known of one change of the primary. */
 interface Change {
@@ -43,11 +43,29 @@ export function leadsTo(
   history: string | undefined,
 ): boolean {
   if (base.timeline === null || base.timeline === timeline) return true;
+  const lsn = leftAt(base.timeline, history);
+  return lsn !== undefined && parseLsn(base.stop_lsn) <= lsn;
+}
+
+/**
+ * Where a timeline was left for the one whose history it is.
+ * @param history as PostgreSQL writes it
+ * @returns undefined where it is none of those before
+ */
+export function leftAt(timeline: number, history: string | undefined): Lsn | undefined {
   for (const line of (history ?? "").split("\n")) {
     const [, left, lsn] = /^\s*(\d+)\s+([0-9A-F]+\/[0-9A-F]+)/.exec(line) ?? [];
-    if (lsn !== undefined && Number(left) === base.timeline) return parseLsn(base.stop_lsn) <= parseLsn(lsn);
+    if (lsn !== undefined && Number(left) === timeline) return parseLsn(lsn);
   }
-  return false;
+  return undefined;
+}
+
+/** As PostgreSQL names the segment in which a byte of the WAL lies (xlog_internal.h, XLogFileName). */
+export function segmentName(timeline: number, lsn: Lsn, segmentBytes: number): string {
+  const number = lsn / BigInt(segmentBytes);
+  const perFile = 0x1_0000_0000n / BigInt(segmentBytes);
+  const hex = (value: bigint | number): string => value.toString(16).toUpperCase().padStart(8, "0");
+  return `${hex(timeline)}${hex(number / perFile)}${hex(number % perFile)}`;
 }
 
 /** As PostgreSQL names the file with a timeline's history. */

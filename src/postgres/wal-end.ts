@@ -1,7 +1,7 @@
 import path from "node:path";
 import { formatLsn, parseLsn, type Lsn } from "../model/lsn.ts";
 import type { Owner } from "../system/files/files.ts";
-import { run } from "../system/process/process.ts";
+import { run, runOrFail } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
 /**
@@ -28,6 +28,16 @@ export async function endOfWal(
   const last = places.at(-1);
   if (last !== undefined && last !== "") return parseLsn(last);
   return /could not find a valid record after/.test(text) ? from : undefined;
+}
+
+/** Bytes of a segment of WAL. @throws OdooPgError command_failed where the control file does not say it */
+export async function segmentBytesOf(
+  installation: Installation,
+  dataDir: string,
+  owner: Owner | undefined,
+): Promise<number> {
+  const ran = await runOrFail(programOf(installation, "pg_controldata"), ["-D", dataDir], { owner });
+  return Number(/^Bytes per WAL segment:\s+(\d+)$/m.exec(ran.stdout)?.[1]);
 }
 
 const CHECKPOINT = /^Latest checkpoint location:\s+([0-9A-F]+\/[0-9A-F]+)$/m;

@@ -3,7 +3,6 @@ import { missedBy } from "../../src/archive/recovering.ts";
 
 describe("a recovery that ended", () => {
   test.each([
-    "FATAL:  recovery ended before configured recovery target was reached",
     "FATAL:  requested recovery stop point is before consistent recovery point",
     `FATAL:  requested timeline 2 is not a child of this server's history
 DETAIL:  Latest checkpoint is at 0/9000060 on timeline 1, but in the history of the requested timeline, the server forked off from that timeline at 0/5000110.`,
@@ -18,6 +17,18 @@ HINT:  If you are restoring from a backup, touch "/x/recovery.signal" and add re
     "FATAL:  WAL ends before consistent recovery point",
   ])("leaves the older base backups to be tried: %s", (words) => {
     expect(missedBy(words)).toBe("not_reached");
+  });
+
+  test("says where its timeline ended before: the moment may lie on it all the same", () => {
+    const words = "FATAL:  recovery ended before configured recovery target was reached";
+    expect(missedBy(words)).toBe("ended_before");
+  });
+
+  test("says where a tablespace would have led it to the files of the live cluster", () => {
+    const words = 'could not create symbolic link "pg_tblspc/16400": Permission denied';
+    expect(missedBy(`FATAL:  ${words}`)).toBe("tablespace");
+    // One that was dropped is of no account.
+    expect(missedBy(`LOG:  ${words.replace("create", "remove")}`)).toBeUndefined();
   });
 
   test("says where a database alone is not enough", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { historyFile, leadsTo, newestTimeline } from "../../src/model/timeline.ts";
+import { historyFile, leadsTo, leftAt, newestTimeline, segmentName } from "../../src/model/timeline.ts";
 
 /** As PostgreSQL 15 writes it. */
 const HISTORY = "1\t0/5000110\tbefore 2026-11-29 00:30:00+00\n\n3\t0/9000000\tno recovery target specified\n";
@@ -45,4 +45,20 @@ test("the newest timeline of a lost primary is the newest of its history and of 
   expect(newestTimeline([change(1), change(4)], 3)).toBe(4);
   expect(newestTimeline([], 2)).toBe(2);
   expect(newestTimeline([change(null)], undefined)).toBeUndefined();
+});
+
+test("where a timeline was left stands in the history of one that came of it, and in no other", () => {
+  expect(leftAt(1, HISTORY)).toBe(0x5000110n);
+  expect(leftAt(3, HISTORY)).toBe(0x9000000n);
+  expect([leftAt(2, HISTORY), leftAt(4, HISTORY), leftAt(1, undefined)]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
+test("a segment is named for its timeline and its place, whatever its size", () => {
+  expect(segmentName(1, 0x5000110n, 16 * 2 ** 20)).toBe("000000010000000000000005");
+  expect(segmentName(26, 0x2_fe00_0000n, 16 * 2 ** 20)).toBe("0000001A00000002000000FE");
+  expect(segmentName(1, 0x1_4000_0000n, 2 ** 30)).toBe("000000010000000100000001");
 });

@@ -1,9 +1,11 @@
-import { chownSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { earlierProgram, hasHistory } from "../../scripts/earlier.mjs";
 import { windowSchema } from "../../src/cluster/window.ts";
+import { archivingSchema } from "../../src/model/archive-status.ts";
+import { nodeProcesses } from "../faults/node-processes.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import type { Session } from "../support/pg.ts";
 import { waitFor } from "../support/wait.ts";
@@ -77,6 +79,90 @@ async function archivedBy(cluster: ThrowawayCluster, node: "pg1" | "pg2"): Promi
   await session.close();
   return Number(count);
 }
+
+async function primaryOf(cluster: ThrowawayCluster): Promise<string | undefined> {
+  return (await cluster.status()).nodes.find(({ role }) => role === "primary")?.name;
+}
+
+describe("another primary", () => {
+  let cluster: ThrowawayCluster;
+  const moments: [at: string, marks: string[]][] = [];
+
+  /** The primary writes, its replica archives nothing, and nothing is wrong. */
+  async function onlyArchives(primary: "pg1" | "pg2", replica: "pg1" | "pg2"): Promise<void> {
+    await cluster.healthy();
+    expect(await primaryOf(cluster)).toBe(primary);
+    const before = await archivedBy(cluster, replica);
+    const session = await cluster.onPrimary();
+    for (let segment = 0; segment < 2; segment++) {
+      await session.rows("SELECT pg_logical_emit_message(true, 'test', 'x')");
+      const [row] = await session.rows("SELECT pg_walfile_name(pg_switch_wal()) AS segment");
+      await waitFor("the WAL to be archived", async () => {
+        const [archiver] = await session.rows("SELECT last_archived_wal AS last FROM pg_stat_archiver");
+        return String(archiver?.["last"]) >= String(row?.["segment"]);
+      });
+    }
+    await session.close();
+    expect(await archivedBy(cluster, replica)).toBe(before);
+    expect((await windowOf(cluster)).gaps).toEqual([]);
+  }
+
+  beforeAll(async () => {
+    cluster = await throwawayCluster({ config: { backup: ANY_SECOND } });
+    await cluster.up();
+    await makeShop(cluster);
+    await begun(cluster);
+    moments.push([await markNow(cluster, "first"), ["first"]]);
+  });
+
+  test("by a promotion that loses something: the old timeline has it, the new one goes on without", async () => {
+    const [pg1, pg2] = [nodeProcesses(cluster, "pg1"), nodeProcesses(cluster, "pg2")];
+    pg2.cutLink();
+    // What lies in the buffers of a link that is cut, its receiver still reads afterwards: more is written than they hold.
+    const filler = await cluster.session("pg1");
+    await filler.rows("CREATE TABLE filler AS SELECT md5(id::text) FROM generate_series(1, 600000) AS id");
+    await filler.rows("DROP TABLE filler");
+    moments.push([await markNow(cluster, "lost"), ["first", "lost"]]);
+    const [row] = await filler.rows("SELECT pg_walfile_name(pg_switch_wal()) AS segment");
+    await waitFor("it to be archived", async () => {
+      const [archiver] = await filler.rows("SELECT last_archived_wal AS last FROM pg_stat_archiver");
+      return String(archiver?.["last"]) >= String(row?.["segment"]);
+    });
+    await filler.close();
+    // What the agent has not seen archived, it takes for lost.
+    await waitFor("the agent to see it archived", () => {
+      const record = readFileSync(join(cluster.stateDir, "archive", "archiving.json"), "utf8");
+      return archivingSchema.parse(JSON.parse(record)).primary?.waits === false;
+    });
+    await pg1.lose();
+    pg2.mendLink();
+    const promoted = await cluster.run(["promote", "pg2", "--allow-data-loss", "--confirm", "test"]);
+    expect([promoted.exitCode, promoted.stderr]).toEqual([0, expect.any(String)]);
+    pg1.bringBack();
+    moments.push([await markNow(cluster, "on pg2"), ["first", "on pg2"]]);
+    for (const [at, marks] of moments) expect(await marksAt(cluster, at)).toEqual(marks);
+  });
+
+  test("and the old one joins again, archives nothing, and may become the primary once more", async () => {
+    expect(await cluster.run(["rejoin", "pg1"])).toMatchObject({ exitCode: 0 });
+    await onlyArchives("pg2", "pg1");
+    moments.push([await markNow(cluster, "rejoined"), ["first", "on pg2", "rejoined"]]);
+    expect((await cluster.run(["switchover"])).exitCode).toBe(0);
+    await onlyArchives("pg1", "pg2");
+    moments.push([await markNow(cluster, "switched"), ["first", "on pg2", "rejoined", "switched"]]);
+    for (const [at, marks] of moments) expect(await marksAt(cluster, at)).toEqual(marks);
+  });
+
+  test("whose replica is made anew, and takes its place", async () => {
+    expect((await cluster.run(["reseed", "pg2", "--discard-old"])).exitCode).toBe(0);
+    await onlyArchives("pg1", "pg2");
+    expect((await cluster.run(["switchover"])).exitCode).toBe(0);
+    await onlyArchives("pg2", "pg1");
+    const all = ["first", "on pg2", "rejoined", "switched", "reseeded"];
+    moments.push([await markNow(cluster, "reseeded"), all]);
+    for (const [at, marks] of moments) expect(await marksAt(cluster, at)).toEqual(marks);
+  });
+});
 
 describe("a tablespace", () => {
   let cluster: ThrowawayCluster;

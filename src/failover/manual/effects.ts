@@ -45,6 +45,8 @@ export class ManualEffects implements Effects {
   #closed: { readonly at: number; readonly lastAnswer: number | undefined } | undefined;
   /** Milliseconds from then until the endpoint led writes again. */
   #paused: number | undefined;
+  /** When the next primary was told to become it. Milliseconds since the epoch. */
+  #promotedAt: number | undefined;
 
   constructor(runtime: Runtime, pool: ReadPool, clients: Clients, progress: Progress) {
     this.#runtime = runtime;
@@ -127,6 +129,7 @@ export class ManualEffects implements Effects {
       case "record_primary":
         return await recordPrimary(runtime, step.node);
       case "promote":
+        this.#promotedAt = now();
         return await promoteNode(runtime, this.#node(step.node));
       case "take_over":
         return await takeOver(runtime, this.#node(step.node));
@@ -222,7 +225,8 @@ export class ManualEffects implements Effects {
     const paused = this.#pauseAs(step.paused);
     if (step.paused === "measured" && paused !== null) this.#progress.note(`writes paused for ${paused} ms`);
     await recordHistory(this.#runtime, {
-      at: new Date(now()).toISOString(),
+      // By it a recovery knows on which timeline a moment lies: what is later may be written by the new primary.
+      at: new Date(this.#promotedAt ?? now()).toISOString(),
       kind: step.change,
       from: step.from,
       to: step.to,
