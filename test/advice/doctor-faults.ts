@@ -124,6 +124,7 @@ export const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
   store_without_majority: betweenHosts("store_without_majority"),
   failover_not_ready: betweenHosts("failover_not_ready"),
   host_away: betweenHosts("host_away"),
+  host_authority_ends: betweenHosts("host_authority_ends"),
   host_certificate_ends: betweenHosts("host_certificate_ends"),
   odoo_replica_port_missing: evidence({ odooConf: odooConf({ db_replica_port: undefined }) }),
   odoo_replica_unused: evidence({

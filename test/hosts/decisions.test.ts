@@ -628,6 +628,33 @@ describe("what of several hosts is worth an alarm", () => {
     expect(codes({ hosts })).toEqual(["host_certificate_ends h30"]);
   });
 
+  test("an authority that ends is told more than a year before, once", () => {
+    const clock = Date.UTC(2035, 0, 1);
+    const own = { name: "h1", role: "database", address: "10.0.0.1" } as const;
+    const hostsWith = (days: number) => [
+      {
+        ...own,
+        seconds_ago: 0,
+        report: hostReportSchema.parse({
+          ...own,
+          version: "1",
+          clock,
+          store: null,
+          sees_store: true,
+          patroni: null,
+          postgres: null,
+          reads: [],
+          writes: null,
+          working: null,
+          authority_ends: clock + days * 24 * 3_600_000,
+        }),
+      },
+    ];
+    expect(codes({ hosts: hostsWith(499) })).toEqual(["host_authority_ends"]);
+    expect(codes({ hosts: hostsWith(501) })).toEqual([]);
+    expect(codes({ hosts: hostsWith(499), seen_from: "h2" })).toEqual([]);
+  });
+
   test("what a server says of nodes as if it were a cluster of one host is left out", () => {
     const found = [
       warning("writes_wait", { message: "Commits wait.", next: "Wait." }),

@@ -63,6 +63,7 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
     configuration: node.configuration,
     working: data.working ?? (await data.waitsFor()) ?? null,
     certificate_ends: parts.certificate.ends,
+    authority_ends: parts.certificate.authorityEnds,
     kept_aside: await data.keptAside(),
     backups: node.runtime ? backupsBy(node.runtime.config, await parts.lastGoodBackup()) : null,
     machine: node.machine ?? null,

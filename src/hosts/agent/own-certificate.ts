@@ -38,6 +38,11 @@ export class OwnCertificate {
     return endOf(this.#identity.certificate);
   }
 
+  /** When the authority that signs it ends, the same way. */
+  get authorityEnds(): number {
+    return endOf(this.#identity.authority);
+  }
+
   /**
    * Renews it where it ends soon.
    * @param taken is told when there is another: whoever shows it has to read it again

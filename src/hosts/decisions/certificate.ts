@@ -4,6 +4,9 @@ const RENEW_BEFORE = 120 * 24 * 3_600_000;
 /** One that ends sooner than this should have been renewed long ago. */
 const WARN_BEFORE = 60 * 24 * 3_600_000;
 
+/** Nobody renews the authority: who has to plan for that has more than a year, and two maintenance windows in it. */
+const WARN_OF_AUTHORITY = 500 * 24 * 3_600_000;
+
 /** Whether a host asks for another certificate. @param ends and `now`: milliseconds since the epoch. Pure */
 export function isToBeRenewed(ends: number, now: number): boolean {
   return ends - now < RENEW_BEFORE;
@@ -12,4 +15,9 @@ export function isToBeRenewed(ends: number, now: number): boolean {
 /** Whether somebody has to look why it was not renewed. Pure */
 export function endsSoon(ends: number, now: number): boolean {
   return ends - now < WARN_BEFORE;
+}
+
+/** Whether a new authority has to be planned for: what it signs ends with it. Pure */
+export function authorityEndsSoon(ends: number, now: number): boolean {
+  return ends - now < WARN_OF_AUTHORITY;
 }

@@ -3,7 +3,7 @@ import { REPLICATION } from "../../model/troubles/replication.ts";
 import { warning, type FoundWarning, type Warning } from "../../model/warnings.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import type { HostsStatus } from "../documents/report.ts";
-import { endsSoon } from "./certificate.ts";
+import { authorityEndsSoon, endsSoon } from "./certificate.ts";
 import { OBSTACLES } from "./verdict.ts";
 
 /**
@@ -40,6 +40,7 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
         next: nextStep`On ${name}: ${odooPg("logs")}`,
       });
     }),
+    ...authorityWarnings(status),
     ...failover.away.map((host) =>
       warning("host_away", {
         node: host,
@@ -47,6 +48,19 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
         next: odooPg("status"),
       }),
     ),
+  ];
+}
+
+/** All hosts have the same authority: what this one says of it counts for all. */
+function authorityWarnings({ hosts, seen_from: own }: HostsStatus): FoundWarning[] {
+  const report = hosts.find(({ name }) => name === own)?.report;
+  const ends = report?.authority_ends ?? undefined;
+  if (!report || ends === undefined || !authorityEndsSoon(ends, report.clock)) return [];
+  return [
+    warning("host_authority_ends", {
+      message: `The authority of the hosts' certificates ends on ${new Date(ends).toISOString().slice(0, 10)}, and with it all connections between them.`,
+      next: nextStep`Make the hosts anew before, in a quiet hour; no session on the primary is ended: ${odooPg("ha", "disband")}, then ${odooPg("ha", "init", "--address", "ADDRESS")}`,
+    }),
   ];
 }
 

@@ -33,6 +33,8 @@ export const hostReportSchema = z.object({
   working: z.string().nullable(),
   /** When its certificate between hosts ends, in milliseconds since the epoch. */
   certificate_ends: z.number().nullable().default(null),
+  /** The same of the authority that signs them. */
+  authority_ends: z.number().nullable().default(null),
   /** Folders with data that was replaced or taken back there, and that somebody may want to look at. */
   kept_aside: z.string().array().default([]),
   /** Backups that it makes while it is the primary's; null where it never is, or does not say. */

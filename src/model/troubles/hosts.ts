@@ -34,4 +34,13 @@ export const HOSTS = {
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 3600, endsAfterSeconds: 60 },
   },
+  host_authority_ends: {
+    severity: "warning",
+    meaning:
+      "The authority that signs the hosts' certificates lasts ten years, and nobody renews it. This is told 500 days before it ends.",
+    remedy:
+      "A new one is made with the hosts: `odoo-pg ha disband` on the primary's host, `odoo-pg leave` on the others, `odoo-pg ha init`, and `odoo-pg join`. No session on the primary is ended; until the others have joined no other host takes over.",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 3600, endsAfterSeconds: 60 },
+  },
 } as const satisfies Record<string, Trouble>;

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import { beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
@@ -223,6 +224,8 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
     if (!other) throw new Error("fewer than two hosts");
     expect((await several.run(other, "ha", "disband", "--confirm", "lab")).stderr).toContain(primary.name);
     expect((await several.run(primary, "ha", "disband")).exitCode).not.toBe(0);
+    const authority = (): string => readFileSync(join(primary.folder, "s/ha/ca.crt"), "utf8");
+    const before = authority();
     const session = new Client(await several.endpoint(primary, "write"));
     session.on("error", () => {});
     await session.connect();
@@ -238,6 +241,8 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
 
     for (const host of others) await several.do(host, "leave");
     await several.do(primary, "ha", "init", "--address", primary.address, "--name", primary.name);
+    // So keys that a lost host had are worth nothing any more.
+    expect(authority()).not.toBe(before);
     for (const host of others) await several.join(host, primary);
     await several.ready(primary);
     expect(await several.leader()).toBe(primary);
