@@ -45,7 +45,7 @@ const machine = {
 /**
  * Which of the programs that odoo-pg drives are not installed: "postgresql", "haproxy", "openssl"; and what only
  * tests need, where it is asked for: "chromium" (--browser); "prometheus" with its promtool, "unzip", "zstd", "pgbouncer", "pgbackrest", "restic",
- * "openssh-server", "collectd-core" and "python3-psycopg2" (--tests); what makes hosts of network namespaces, and what Patroni runs on (--hosts).
+ * "openssh-server", "systemd" (systemd-analyze), "collectd-core" and "python3-psycopg2" (--tests); what makes hosts of network namespaces, and what Patroni runs on (--hosts).
  * Looks at files only, in the order in which odoo-pg looks itself; in the usual case it starts no program.
  * @param {{ path: readonly string[], versioned: readonly string[], homebrew: readonly string[] }} places
  */
@@ -61,6 +61,9 @@ export function missingPrograms(places = machine, asked = process.argv) {
     missing.push(...["unzip", "zstd", "pgbouncer", "pgbackrest", "restic"].filter(isMissing));
     // Of macOS it is a part.
     if (isMissing("sshd") && findInPath("apt-get", places.path) !== undefined) missing.push("openssh-server");
+    // It verifies the unit; installed without its recommendations it starts nothing.
+    if (isMissing("systemd-analyze") && findInPath("apt-get", places.path) !== undefined)
+      missing.push("systemd");
     if (isMissing("collectd") && findInPath("apt-get", places.path) !== undefined)
       missing.push("collectd-core");
     // Debian's own Python alone finds Debian's modules.

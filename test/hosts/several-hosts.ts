@@ -83,6 +83,12 @@ export class SeveralHosts {
     return await host.run(command, { timeout: LONG });
   }
 
+  /** Starts a host's agent as a unit of systemd would, with `env` over its surroundings. */
+  inUnit(host: Host, env: Readonly<Record<string, string>>): void {
+    const command = [process.execPath, this.#program, "up", "--foreground"];
+    host.start("unit", [...command, "--config", `${DISK}/odoo-pg.yaml`], { env });
+  }
+
   /** The same, which must succeed. @returns what it printed */
   async do(host: Host, ...args: readonly string[]): Promise<string> {
     const ran = await this.run(host, ...args);

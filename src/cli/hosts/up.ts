@@ -90,7 +90,7 @@ export async function hostsUp(
     program: invocation.program,
     log: openLog(layout.agentLog, owner, true),
   });
-  const unhook = onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => agent.stop());
+  const unhook = onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => void agent.end());
   await agent.open();
   await agent.run();
   unhook();

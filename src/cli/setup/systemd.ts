@@ -15,7 +15,11 @@ export function quoteUnitWord(word: string): string {
 
 /**
  * The text of a unit. KillMode=process: when the agent is killed, its servers stay and the agent that systemd starts at
- * once adopts them; a regular stop has the agent stop them in the right order first.
+ * once adopts them; a regular stop has the agent stop them in the right order first. OOMPolicy=continue: the kernel ends
+ * one session for want of memory, and PostgreSQL recovers from that in seconds; systemd would stop all of the unit. No
+ * limit of starts: what keeps the agent from starting, such as a full disk, ends at some time, also at night.
+ * With several hosts etcd and Patroni live in the same unit. In units of their own systemd would start again what the
+ * agent holds back: a Patroni while its data directory is copied or rewound, an etcd that is no member any more.
  */
 export function renderUnit(input: {
   readonly cluster: string;
@@ -36,6 +40,7 @@ Description=odoo-pg cluster ${input.cluster} (PostgreSQL for Odoo)
 After=network-online.target
 Wants=network-online.target
 Before=odoo.service
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
@@ -47,6 +52,7 @@ RestartSec=1
 TimeoutStopSec=360
 LimitNOFILE=65536
 OOMScoreAdjust=-500
+OOMPolicy=continue
 
 [Install]
 WantedBy=multi-user.target

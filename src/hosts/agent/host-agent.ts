@@ -16,6 +16,7 @@ import { OdooPgError } from "../../errors.ts";
 import { verdictOf, warningInDocument } from "../../model/warnings.ts";
 import { StatusSource } from "../../observe/status-source.ts";
 import { findInstallation, type Installation } from "../../postgres/installation.ts";
+import { stopServer } from "../../postgres/server.ts";
 import type { Progress } from "../../progress.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
@@ -27,6 +28,7 @@ import { readPassword } from "../../store/secrets.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
 import { serveTls, type TlsIdentity, type TlsServer } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
+import { isMachineStopping } from "../../system/process/service-manager.ts";
 import { makesBackups, newestBackupElsewhere } from "../decisions/backups.ts";
 import { askerOf } from "../decisions/asker.ts";
 import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
@@ -307,6 +309,21 @@ export class HostAgent {
     await this.#close();
   }
 
+  /**
+   * Ends the agent. Where the machine goes down with it, this host's part is stopped first, as by `odoo-pg down`: else
+   * another host would take over only when the key of this one has ended, and the server would be killed.
+   */
+  async end(): Promise<void> {
+    const { log } = this.#options;
+    if (await isMachineStopping()) {
+      log("info", "the machine is going down: this host's part is stopped first");
+      await this.#orders
+        .carryOut({ order: "down" })
+        .catch((error: unknown) => log("warn", `this host's part is not stopped whole: ${String(error)}`));
+    }
+    this.stop();
+  }
+
   stop(): void {
     this.#ending = true;
     this.#loop?.wake();
@@ -519,6 +536,8 @@ export class HostAgent {
     );
     await patroni.hold.take("remove");
     await patroni.stop("fast");
+    // One that was just started, or is paused, leaves it running.
+    await stopServer(this.#node.files.dataDir, this.#store.record.name, "fast");
   }
 
   #agentReport(): AgentReport {

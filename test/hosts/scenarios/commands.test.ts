@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Client } from "pg";
 import { beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { doctorDocumentSchema } from "../../../src/advice/doctor/document.ts";
@@ -8,7 +8,8 @@ import { program } from "../../support/program.ts";
 import { atEnd } from "../../support/scope.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait.ts";
-import type { Host } from "../lab/host.ts";
+import { debian13Programs } from "../../../scripts/setup/debian-13.mjs";
+import { DISK, type Host } from "../lab/host.ts";
 import { cannotMakeHosts, Lab } from "../lab/lab.ts";
 import { Traffic } from "../lab/traffic.ts";
 import { SeveralHosts } from "../several-hosts.ts";
@@ -17,6 +18,7 @@ const reason = cannotMakeHosts();
 if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
 
 const PATRONI = /bin\/patroni /;
+const IN_UNIT = /odoo-pg\.mjs up --foreground/;
 const STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::float8";
 
 describe.skipIf(reason !== undefined)("commands on three hosts", () => {
@@ -180,6 +182,37 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
     await several.do(primary, "up");
     await several.ready();
     expect(await several.value(primary, "SELECT pg_is_in_recovery()")).toBe(true);
+  }, 240_000);
+
+  test("a host whose machine goes down hands the primary over first; a unit that is only stopped ends nothing", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const begun = await several.value(primary, STARTED);
+    const systemctl = join(primary.folder, "bin/systemctl");
+    mkdirSync(dirname(systemctl), { recursive: true });
+    const says = (state: string): void =>
+      writeFileSync(systemctl, `#!/bin/sh\necho ${state}\n`, { mode: 0o755 });
+    const unit = {
+      INVOCATION_ID: "1",
+      PATH: `${DISK}/bin:${debian13Programs}:/usr/bin:/bin:/usr/sbin:/sbin`,
+    };
+    primary.signal(/odoo-pg\.mjs agent/, "SIGKILL");
+    for (const state of ["running", "stopping"]) {
+      says(state);
+      several.inUnit(primary, unit);
+      await waitFor("the agent to answer", async () => (await several.run(primary, "status")).exitCode === 0);
+      await several.ready();
+      primary.signal(IN_UNIT, "SIGTERM");
+      await primary.gone(IN_UNIT);
+      if (state === "running") expect(await several.value(primary, STARTED)).toBe(begun);
+    }
+    expect(primary.processes(/postgres -D|bin\/patroni |bin\/etcd /)).toEqual([]);
+    const log = readFileSync(join(primary.folder, "s/agent.log"), "utf8");
+    expect(log).toMatch(/going down/);
+    expect(log).not.toMatch(/not stopped whole/);
+    expect(await several.leader(primary)).not.toBe(primary);
+    await several.do(primary, "up");
+    await several.ready();
   }, 240_000);
 
   test("a primary that is cut off with a Patroni that hangs is led nobody to once another host may be primary", async () => {
