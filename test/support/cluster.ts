@@ -1,15 +1,15 @@
 import { chownSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { gatherStatus } from "../../src/agent/gather-status.ts";
-import { loadContext } from "../../src/cli/context.ts";
 import { type StatusDocument, statusDocumentSchema } from "../../src/cluster/documents/status.ts";
 import type { Credentials } from "../../src/system/sql/sql.ts";
+import { commands, runHere } from "./in-process.ts";
 import { connect, type Session } from "./pg.ts";
 import { freePorts } from "./ports.ts";
 import { processesUsing } from "./processes.ts";
 import {
   buildOfProgram,
+  placeOf,
   type Ran,
   type Running,
   type RunOptions,
@@ -32,6 +32,27 @@ const silent = {
 };
 
 type Configuration = Readonly<Record<string, unknown>>;
+
+/** Commands that have a terminal, standard input or standard output for themselves. */
+const APART = ["psql", "export", "role", "key"];
+
+/** What a process knows by its own environment and not by what it was called with. */
+const OF_PROCESS = ["PATH", "HOME", "TMPDIR", "TZ", "NO_COLOR", "TERM", "SUDO_USER", "ODOO_PG_ASKED_BY"];
+
+function mayRunHere(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { user, input, program, apart }: RunOptions,
+): boolean {
+  return (
+    apart !== true &&
+    user === undefined &&
+    input === undefined &&
+    program === undefined &&
+    !args.some((word) => APART.includes(word) || word === "-") &&
+    !Object.keys(env).some((name) => OF_PROCESS.includes(name) || name.startsWith("PG"))
+  );
+}
 
 export interface ThrowawayCluster {
   /** Holds everything of this cluster. */
@@ -121,15 +142,18 @@ export async function throwawayCluster(
     console: { enabled: false },
   };
 
+  // Root takes another user's rights for that user's cluster: a process is a better place for it.
+  const isOthers = (): boolean => existsSync(stateDir) && statSync(stateDir).uid !== process.getuid?.();
   const run = (args: readonly string[], runOptions: RunOptions = {}): Promise<Ran> => {
     // After "--" come the arguments of another program.
     const end = args.includes("--") ? args.indexOf("--") : args.length;
-    return runProgram([...args.slice(0, end), "--config", configFile, ...args.slice(end)], {
-      ...asUser,
-      ...runOptions,
-      home: folder,
-      env: { ...options.env, ...runOptions.env },
-    });
+    const words = [...args.slice(0, end), "--config", configFile, ...args.slice(end)];
+    const env = { ...options.env, ...runOptions.env };
+    if (mayRunHere(args, env, { ...asUser, ...runOptions }) && !isOthers()) {
+      const { environment, cwd, timeout } = placeOf({ ...runOptions, env, home: folder });
+      return runHere(words, { environment, cwd, timeout });
+    }
+    return runProgram(words, { ...asUser, ...runOptions, home: folder, env });
   };
   const succeed = async (command: string, runOptions?: RunOptions): Promise<Ran> => {
     const ran = await run([command], runOptions);
@@ -177,9 +201,7 @@ export async function throwawayCluster(
     up: (runOptions) => succeed("up", runOptions),
     down: () => succeed("down"),
     async status() {
-      // Root takes another user's rights for that user's cluster: a process is a better place for it.
-      if (existsSync(stateDir) && statSync(stateDir).uid !== process.getuid?.())
-        return statusDocumentSchema.parse(await cluster.json(["status"]));
+      if (isOthers()) return statusDocumentSchema.parse(await cluster.json(["status"]));
       const invocation = {
         args: [],
         environment: { ...options.env },
@@ -187,6 +209,7 @@ export async function throwawayCluster(
         program: ["", ""],
         called: "odoo-pg",
       } as const;
+      const { gatherStatus, loadContext } = commands();
       const { config } = await loadContext(invocation, silent, configFile);
       const document = await gatherStatus({ config, configFile, build: buildOfProgram() });
       return statusDocumentSchema.parse(JSON.parse(JSON.stringify(document)));

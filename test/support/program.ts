@@ -21,9 +21,13 @@ export interface RunOptions {
   readonly cwd?: string;
   /** User to run as; default the present one. */
   readonly user?: User;
+  /** In a process of its own, as a user would, also where the test's own would do. */
+  readonly apart?: boolean;
   /** Another program than the one of this run, such as an earlier version. */
   readonly program?: string;
 }
+
+const TIMEOUT = 60_000;
 
 export interface User {
   readonly uid: number;
@@ -54,7 +58,7 @@ export async function runProgram(
   args: readonly string[],
   options: RunOptions & { readonly home: string },
 ): Promise<Ran> {
-  const timeout = options.timeout ?? 60_000;
+  const timeout = options.timeout ?? TIMEOUT;
   const result = await execa(process.execPath, [options.program ?? program(), ...args], {
     ...surroundings(options),
     timeout,
@@ -107,17 +111,27 @@ export function startProgram(
   };
 }
 
-function surroundings(options: RunOptions & { readonly home: string }) {
+/** What a command of this run is called with, wherever it runs. */
+export function placeOf(options: RunOptions & { readonly home: string }) {
   return {
-    env: {
+    environment: {
       PATH: `${join(dirname(program()), "bin")}:${process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"}`,
       TMPDIR: process.env["TMPDIR"] ?? "/tmp",
       HOME: options.home,
       LC_ALL: "C.UTF-8",
       ...options.env,
     },
-    extendEnv: false,
     cwd: options.cwd ?? options.home,
+    timeout: options.timeout ?? TIMEOUT,
+  };
+}
+
+function surroundings(options: RunOptions & { readonly home: string }) {
+  const { environment: env, cwd } = placeOf(options);
+  return {
+    env,
+    cwd,
+    extendEnv: false,
     ...options.user,
     reject: false,
     stripFinalNewline: false,
