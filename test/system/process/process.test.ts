@@ -184,8 +184,8 @@ test("a process that stands still is alive; one that has ended but was not colle
   expect(isAlive(stopped)).toBe(true);
 
   const file = join(temporaryFolder(), "pids");
-  // The parent never waits for its child, which ends at once.
-  const parent = spawn("sh", ["-c", `sleep 0 & echo $! > ${file}; exec sleep 60`], { stdio: "ignore" });
+  // The parent never waits for its child, which ends when there is no shell any more that would.
+  const parent = spawn("sh", ["-c", `sleep 1 & echo $! > ${file}; exec sleep 60`], { stdio: "ignore" });
   atEnd(async () => {
     parent.kill("SIGKILL");
     await once(parent, "exit");
