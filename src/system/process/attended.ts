@@ -19,16 +19,19 @@ exit $status`;
 
 /**
  * Runs a program that must not outlive this process, with the input that it is given: the system closes file 3 when this
- * process is gone, and then the program is ended, its helpers with it.
+ * process is gone, and then the program is ended, its helpers with it. What watches it is killed: a shell that has just
+ * been forked forgets what it is asked before it has put its parent's traps away, and would hold the file for ever.
  */
 const LIFELINE = `
 trap 'kill -TERM $program 2>/dev/null' TERM
+trap 'left=1' USR1
 exec 4<&0
 "$@" <&4 3<&- 4<&- & program=$!
 exec 4<&-
 (
   read -r line <&3
   trap '' TERM
+  kill -USR1 $$
   kill -TERM $program
   for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 $program || break; sleep 1; done
   kill -KILL 0
@@ -36,7 +39,8 @@ exec 4<&-
 exec 3<&-
 wait $program; status=$?
 while kill -0 $program 2>/dev/null; do wait $program; status=$?; done
-kill $watcher 2>/dev/null
+[ "$left" ] && wait $watcher
+kill -KILL $watcher 2>/dev/null
 exit $status`;
 
 /** What runs a program so that it ends with this process: a group of its own, whose file 3 this process holds open. */

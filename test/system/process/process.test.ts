@@ -131,6 +131,15 @@ test("a program that may take long ends with whoever has started it, however tha
   await waitFor("both ended", () => pidsIn(file).every((pid) => !isAlive(pid)));
 });
 
+test("a program that may take long and does not is waited for no longer, however soon it ends", async () => {
+  for (let round = 0; round < 20; round++) {
+    const ran = await Promise.all(
+      Array.from({ length: 20 }, async () => await run("true", [], { timeout: 0 })),
+    );
+    expect(ran.every(({ exitCode }) => exitCode === 0)).toBe(true);
+  }
+}, 60_000);
+
 test("a program that may take long gets its input, and its exit status and words are its own", async () => {
   const long = { timeout: 0 };
   expect((await run("cat", [], { ...long, input: "it's $HOME" })).stdout).toBe("it's $HOME");
