@@ -149,11 +149,6 @@ export class ManualEffects implements Effects {
       case "settle":
         return await settle(runtime, this.#clients, progress);
       case "await_streaming":
-      case "rest_pool":
-      case "hand_over":
-      case "take_by_force":
-      case "await_primary":
-        throw new Error(`${step.kind} is a step of several hosts`);
       case "require_room":
       case "base_backup":
       case "stop_replica":
@@ -164,6 +159,11 @@ export class ManualEffects implements Effects {
       case "put_in_place":
       case "discard_old":
         return await this.#data.act(step, this.#node(step.node));
+      case "rest_pool":
+      case "hand_over":
+      case "take_by_force":
+      case "await_primary":
+        throw new Error(`${step.kind} is a step of several hosts`);
     }
   }
 
