@@ -10,6 +10,7 @@ import { unlessCopying } from "../store/copying.ts";
 import { readState } from "../store/state.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
+import { processors } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { archivePlaceOf, type ArchivePlace } from "./place.ts";
 import { expireBases, listBases, makeBase, type Pgbackrest } from "./pgbackrest.ts";
@@ -79,7 +80,7 @@ export async function backUpBase(
       return status;
     };
     try {
-      await makeBase(pgbackrest, type);
+      await makeBase(pgbackrest, type, processors());
       await unlessCopying(layout, async () => await expireBases(pgbackrest));
     } catch (error) {
       await note(oneLine(toOdooPgError(error).message));

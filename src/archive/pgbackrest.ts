@@ -54,9 +54,25 @@ export async function prepareStanza(pgbackrest: Pgbackrest): Promise<void> {
   else await callOrFail(pgbackrest, "stanza-create", [], SHORT);
 }
 
-/** Makes a base backup; a first one is always full. It has no limit: how long it takes is the cluster's size. */
-export async function makeBase(pgbackrest: Pgbackrest, type: "full" | "diff"): Promise<void> {
-  await callOrFail(pgbackrest, "backup", [`--type=${type}`], 0);
+/** By how much the databases go first, where they and a base backup want the same processor. */
+const NICENESS = 10;
+
+/**
+ * Makes a base backup; a first one is always full. It has no limit: how long it takes is the cluster's size.
+ * @param processors that it may use, as far as the databases leave them
+ */
+export async function makeBase(
+  { program, conf, stanza, owner, signal }: Pgbackrest,
+  type: "full" | "diff",
+  processors: number,
+): Promise<void> {
+  const given = [`--type=${type}`, `--process-max=${Math.max(1, processors)}`];
+  await runOrFail(program, [`--config=${conf}`, `--stanza=${stanza}`, ...given, "backup"], {
+    owner,
+    signal,
+    timeout: 0,
+    niceness: NICENESS,
+  });
 }
 
 /** Removes base backups and WAL that the window needs no more. */

@@ -7,14 +7,12 @@ import { confOf, type ArchivePlace } from "./place.ts";
 /**
  * The configuration of pgBackRest for one node. Nothing runs beside archive_command, so that what fails is seen by
  * PostgreSQL at once; what is expired is removed by odoo-pg alone.
- * @param processors that may compress at the same time
  */
 export function renderPgbackrest(
   config: Config,
   layout: Layout,
   place: ArchivePlace,
   node: NodeConfig,
-  processors: number,
 ): string {
   const { dataDir } = nodeLayoutOf(layout, node);
   return [
@@ -29,11 +27,14 @@ export function renderPgbackrest(
     "archive-async=n",
     "compress-type=zst",
     "start-fast=y",
-    `process-max=${Math.max(1, processors)}`,
     `lock-path=${place.locks}`,
     "log-level-file=off",
     "log-level-console=off",
     "log-level-stderr=warn",
+    "",
+    // Each segment is compressed while transactions wait for the same processors.
+    "[global:archive-push]",
+    "compress-level=1",
     "",
     `[${place.stanza}]`,
     `pg1-path=${dataDir}`,

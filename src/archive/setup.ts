@@ -17,14 +17,12 @@ export async function writeConfigurations(
   config: Config,
   layout: Layout,
   place: ArchivePlace,
-  { owner, processors }: { readonly owner: Owner | undefined; readonly processors: number },
+  owner: Owner | undefined,
 ): Promise<void> {
   await ensureDirectory(place.dir, passableFor(owner));
   await makeFolder(place.locks, 0o700, owner);
-  // Half of the processors: the databases are at work meanwhile.
-  const share = Math.floor(processors / 2);
   for (const node of config.nodes) {
-    const text = renderPgbackrest(config, layout, place, node, share);
+    const text = renderPgbackrest(config, layout, place, node);
     await writeFileIfChanged(confOf(place, node), text, readableBy(owner));
   }
   await makeFolder(place.repository, 0o700, owner);

@@ -374,7 +374,7 @@ class Fetching {
     const { config, layout, serverOwner: owner, searchPath, install, signal } = this.#options;
     const place = archivePlaceOf(config, layout);
     const program = await findPgbackrest(major, { searchPath, install });
-    await writeConfigurations(config, layout, place, { owner, processors: processors() });
+    await writeConfigurations(config, layout, place, owner);
     return {
       place,
       dataDir: nodeLayoutOf(layout, node).dataDir,

@@ -8,7 +8,7 @@ import type { Session } from "../support/pg.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";
 import { waitFor } from "../support/wait.ts";
 
-const windowDocument = windowSchema.extend({ version: z.literal(1) });
+const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
 
 /** Megabytes of the disk of the data: a quarter of it are six segments of WAL. */
 const DISK = 400;

@@ -29,7 +29,7 @@ let elsewhere: string;
 let files: readonly string[];
 
 const ROWS = 5;
-const windowDocument = windowSchema.extend({ version: z.literal(1) });
+const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
 
 function archived(): z.output<typeof archiveStatusSchema> {
   return archiveStatusSchema.parse(

@@ -21,7 +21,7 @@ const ONE = 30_000;
 let cluster: ThrowawayCluster;
 let filestore: string;
 
-const windowDocument = windowSchema.extend({ version: z.literal(1) });
+const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
 
 /** A mark, and a moment after it before the next: in the database's own time. */
 async function mark(session: Session): Promise<string> {

@@ -22,7 +22,6 @@ import { deviceOf, diskSpace } from "../../system/files/files.ts";
 import { inFolder, readTextOfOthers } from "../../system/files/folder.ts";
 import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts";
 import type { Install } from "../../system/install.ts";
-import { processors } from "../../system/machine.ts";
 import { startDetached } from "../../system/process/process.ts";
 import { withPrimary } from "./archived-primary.ts";
 import type { OperationQueue } from "../operation-queue.ts";
@@ -77,7 +76,7 @@ export class ArchiveKeeper {
     this.#record = record?.system_identifier === state.system_identifier ? record : undefined;
     if (config.backup.any_second.enabled) {
       try {
-        await writeConfigurations(config, layout, place, { owner, processors: processors() });
+        await writeConfigurations(config, layout, place, owner);
       } catch (error) {
         if (!this.#record) throw error;
         // Its disk may be away: the cluster serves on, and archiving fails by itself, which is seen.

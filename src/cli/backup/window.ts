@@ -7,6 +7,7 @@ import type { ExitStatus } from "../../errors.ts";
 import type { ServerFacts } from "../../model/observation.ts";
 import { observeServer } from "../../postgres/sql/facts.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
+import { readCopyStatus } from "../../store/copy-status.ts";
 import { readState } from "../../store/state.ts";
 import { now } from "../../system/clock.ts";
 import { serverOwner, type Context } from "../context.ts";
@@ -14,10 +15,25 @@ import { serverOwner, type Context } from "../context.ts";
 /** Which seconds can be brought back. @throws OdooPgError config_invalid where any second is off, not_running */
 export async function backupWindow(context: Context, { json }: { json: boolean }): Promise<ExitStatus> {
   const window = await lookAtWindow(context);
-  const { output } = context;
-  if (json) output.out(JSON.stringify({ version: 1, ...window }, undefined, 2));
-  else output.out(windowWords(window, now()));
+  const { output, config, layout } = context;
+  const copies = await Promise.all(
+    config.backup.offsite.map(async ({ name }) => {
+      const { copied_at } = await readCopyStatus(layout, name);
+      return { name, copied_at };
+    }),
+  );
+  if (json) output.out(JSON.stringify({ version: 1, ...window, copies }, undefined, 2));
+  else output.out(`${windowWords(window, now())} · copies: ${copyWords(copies)}`);
   return 0;
+}
+
+function copyWords(copies: readonly { readonly name: string; readonly copied_at: string | null }[]): string {
+  if (!copies.length) return "none";
+  return copies
+    .map(({ name, copied_at: at }) =>
+      at === null ? `${name} (none yet)` : `${name} (to ${at.slice(0, 19).replace("T", " ")})`,
+    )
+    .join(", ");
 }
 
 export async function lookAtWindow(context: Context): Promise<Window> {

@@ -19,6 +19,8 @@ export interface RunOptions {
   /** Called with what the program writes to its standard error, as it comes. */
   readonly onStderr?: (text: string) => void;
   readonly signal?: AbortSignal | undefined;
+  /** By how much others go first where they want the same processor: nice(1). */
+  readonly niceness?: number;
 }
 
 export interface Ran {
@@ -54,7 +56,9 @@ export async function run(program: string, args: readonly string[], options: Run
   const timeout = options.timeout ?? TIMEOUT;
   const { execa } = await loadExeca();
   const attended = timeout === 0 || timeout > TIMEOUT;
-  const [started, given] = attended ? onLifeline(program, args) : [program, args];
+  const words = options.niceness === undefined ? [] : ["nice", "-n", String(options.niceness)];
+  const [first = program, ...rest] = [...words, program, ...args];
+  const [started, given] = attended ? onLifeline(first, rest) : [first, rest];
   const stdin = options.input === undefined ? "ignore" : "pipe";
   const child = execa(started, given, {
     env: childEnvironment(options.environment),

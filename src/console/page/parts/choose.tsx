@@ -58,8 +58,11 @@ function ChooseBackup({
 }: ChooseProps<Of<"choose_backup">>): JSX.Element {
   const backups = useAllBackups(document);
   const named = backups.find(({ id }) => id === choice.backup) ?? backups[0];
-  const databases = [...new Set(backups.map(({ database }) => database))];
-  const [database, setDatabase] = useState(named?.database ?? "");
+  const { window } = document.status;
+  // Any second of a database can be brought back before there is a backup of it.
+  const live = window?.from == null ? [] : document.databases.map(({ name }) => name);
+  const databases = [...new Set([...backups.map(({ database }) => database), ...live])];
+  const [database, setDatabase] = useState(named?.database ?? live[0] ?? "");
   const [right, setRight] = useState(localTime(choice.backup === undefined ? now : momentOf(named?.at)));
   const [typed, setTyped] = useState<string>();
   // Where no seconds are named, what was made within the present minute is not after it.
@@ -97,7 +100,7 @@ function ChooseBackup({
         <input
           type="datetime-local"
           required
-          step={document.status.window ? 1 : 60}
+          step={window ? 1 : 60}
           value={right}
           max={localTime(now)}
           onInput={({ currentTarget }) => setRight(currentTarget.value)}
