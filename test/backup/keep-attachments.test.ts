@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -106,6 +107,37 @@ describe("the pool gets attachments as they are written", () => {
     if (process.getuid?.() === 0) expect(await look()).toBe(0);
     expect((await keeper.look(["..", "absent", "a/b"])).files).toBe(0);
   });
+
+  test.runIf(process.platform === "linux")(
+    "nor do pipes, devices and names that nobody can print keep it from what is one",
+    async () => {
+      const named = (letter: string): string => `ab${letter.repeat(38)}`;
+      const folder = join(shop, "ab");
+      mkdirSync(folder);
+      execFileSync("mkfifo", [join(folder, named("0"))]);
+      // It would give bytes without an end.
+      if (process.getuid?.() === 0) execFileSync("mknod", [join(folder, named("1")), "c", "1", "5"]);
+      for (const name of [
+        `${named("2")}\n`,
+        `${named("2")}\r`,
+        `\u001b[2J${named("2")}`.slice(0, 42),
+        "-rf",
+        "..ab",
+        "x".repeat(255),
+        Buffer.from([0xff, 0xfe, 0x61]),
+      ])
+        writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name)]), "hostile");
+      writeFileSync(join(shop, "checklist"), "not a folder");
+      // Nothing has this checksum.
+      writeFileSync(join(folder, named("3")), "");
+      age(folder, 120);
+      const whole = writeAttachment(shop, "an attachment");
+      const found = await keeper.look(["shop", "x".repeat(255), "a\nb", "\u001b[2J"]);
+      expect(found).toMatchObject({ files: 1, damaged: [`shop/ab/${named("3")}`] });
+      expect(isPooled(whole)).toBe(true);
+      expect(readdirSync(place.pool).toSorted()).toEqual([whole.slice(0, 2)]);
+    },
+  );
 
   test("copies that a killed one has left go, and those of a backup stay", async () => {
     for (const name of [".kept", ".new.0badcafe"]) {
