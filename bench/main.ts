@@ -6,6 +6,7 @@ import { beforeAndNow } from "./earlier.ts";
 import { backupTime, manyBackups } from "./backup.ts";
 import { hosts } from "./hosts.ts";
 import { whatIsKept } from "./kept.ts";
+import { threeLosses } from "./losses.ts";
 import { describeMachine } from "./machine.ts";
 import { pooling } from "./pooling.ts";
 import { poolLeave } from "./pool-leave.ts";
@@ -29,6 +30,7 @@ const benchmarks: readonly Benchmark[] = [
   manyBackups,
   anySecond,
   whatIsKept,
+  threeLosses,
   staleReads,
   writeThroughput,
   switchoverGap,

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -183,8 +183,10 @@ describe("what docs/recovery.md promises", () => {
     const before = await everything(cluster, filestore, "shop");
     await allArchived();
     const disk = join(cluster.folder, "disk");
+    // Gone at once: the agent starts again what still has its files.
+    renameSync(disk, `${disk}.broken`);
     await killAllUsing(disk, cluster.agent());
-    rmSync(disk, { recursive: true, force: true });
+    rmSync(`${disk}.broken`, { recursive: true, force: true });
     const busy = await cluster.run(["restore", "--cluster-as", join(disk, "pg1")]);
     expect([busy.exitCode, busy.stderr]).toEqual([75, expect.stringContaining("odoo-pg down")]);
     await cluster.down();
