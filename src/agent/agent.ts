@@ -249,6 +249,7 @@ export class Agent {
     const asBefore = async (): Promise<void> => {
       if (!before || !last || !kept) return;
       Object.assign(last, kept);
+      await this.#archive.back(last);
       await syncHandles(last);
     };
     const { runtime, endpoints, poolers, pool, failover } = await this.#takeUp(request).catch(
@@ -276,7 +277,10 @@ export class Agent {
       await this.#archive.check(runtime);
       refuseNodeChanges(runtime, before?.config);
       await syncHandles(runtime);
-      broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, openEndpoints);
+      broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, {
+        beforeChange: async () => await this.#archive.endIfOff(runtime),
+        beforeSeeding: openEndpoints,
+      });
     } catch (error) {
       await asBefore();
       throw error;

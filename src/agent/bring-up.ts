@@ -67,11 +67,20 @@ interface BroughtUp {
   readonly problems: readonly OdooPgError[];
 }
 
+/** What is done between the steps of bringing up. */
+interface Moments {
+  /** Nothing was changed so far, and nothing is refused any more that can be known before. */
+  readonly beforeChange: () => Promise<void>;
+  /**
+   * In a cluster that existed before, when its servers run and replicas are to be copied: that may take hours, in which
+   * clients must be served.
+   */
+  readonly beforeSeeding: () => Promise<void>;
+}
+
 /**
  * Brings the servers of this host to the wanted state. Every step looks first and does only what is missing, so that it
  * can be interrupted anywhere and run again. Problems of replicas do not keep the primary down.
- * @param beforeSeeding called in a cluster that existed before, when its servers run and replicas are to be copied: that
- *   may take hours, in which clients must be served.
  */
 export async function bringUpServers(
   runtime: Runtime,
@@ -79,7 +88,7 @@ export async function bringUpServers(
   before: Config | undefined,
   clients: Clients,
   progress: Progress,
-  beforeSeeding: () => Promise<void>,
+  moments: Moments,
 ): Promise<BroughtUp> {
   if (runtime.upstream) await recogniseUpstream(runtime, runtime.upstream);
   const decisions = await decideAll(runtime);
@@ -90,6 +99,7 @@ export async function bringUpServers(
   await checkRoom(runtime, decisions);
   await validateParameters(runtime);
   // Only now: up to here nothing was changed.
+  await moments.beforeChange();
   for (const handle of runtime.nodes.values()) await guardTablespaces(runtime, handle);
   await removeGoneNodes(runtime, before, progress);
   const launch = decision?.action === "initialise";
@@ -121,7 +131,7 @@ export async function bringUpServers(
   ]);
   if (primary) await keepInStep(runtime, failover, primary, progress, launch);
   const seeds = replicasOf(runtime).some(({ node }) => decisions.get(node.name)?.action === "seed");
-  if (seeds && before && sameAddresses(before, runtime.config)) await beforeSeeding();
+  if (seeds && before && sameAddresses(before, runtime.config)) await moments.beforeSeeding();
   await Promise.all(
     replicasOf(runtime).map(async (handle) => {
       const seen = decisions.get(handle.node.name);

@@ -155,12 +155,14 @@ export function archivedBefore(
     readonly bases: readonly Pick<BaseBackup, "stopped_at">[];
     /** Since when WAL is archived at all. */
     readonly since: number;
+    /** Up to when all was seen to be archived before. */
+    readonly seen: number | undefined;
   },
   timeoutSeconds: number,
 ): number {
-  const { lastArchivedAt, waiting, bases, since } = known;
+  const { lastArchivedAt, waiting, bases, since, seen } = known;
   const last = bases.at(-1);
-  const least = last === undefined ? since : Date.parse(last.stopped_at);
+  const least = Math.max(last === undefined ? since : Date.parse(last.stopped_at), seen ?? 0);
   const archived = Math.min(
     lastArchivedAt ?? Infinity,
     waiting === undefined ? Infinity : Math.floor(waiting) - timeoutSeconds * 1000,

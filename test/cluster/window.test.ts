@@ -140,7 +140,13 @@ describe("base backups for all that there is", () => {
 
 describe("a gap", () => {
   const minute = (count: number): number => T0 + count * 60_000;
-  const known = { lastArchivedAt: null, waiting: undefined, bases: [base(10, 12)], since: minute(1) };
+  const known = {
+    lastArchivedAt: null,
+    waiting: undefined,
+    bases: [base(10, 12)],
+    since: minute(1),
+    seen: undefined,
+  };
 
   test("begins no later than the oldest segment that waits, also where the server does not know what it archived last", () => {
     expect(archivedBefore({ ...known, waiting: minute(30) + 0.5 }, 60)).toBe(minute(29));
@@ -157,6 +163,12 @@ describe("a gap", () => {
     expect(archivedBefore(known, 60)).toBe(minute(12));
     expect(archivedBefore({ ...known, bases: [] }, 60)).toBe(minute(1));
     expect(archivedBefore({ ...known, waiting: minute(5) }, 60)).toBe(minute(12));
+  });
+
+  test("does not begin before what was seen archived", () => {
+    expect(archivedBefore({ ...known, seen: minute(20) }, 60)).toBe(minute(20));
+    expect(archivedBefore({ ...known, seen: minute(20), waiting: minute(30) }, 60)).toBe(minute(29));
+    expect(archivedBefore({ ...known, seen: minute(5) }, 60)).toBe(minute(12));
   });
 });
 

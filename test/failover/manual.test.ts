@@ -27,7 +27,10 @@ beforeAll(async () => {
   // Nothing is in front of the servers here.
   pool = new ReadPool(runtime, async () => await Promise.resolve());
   failover = new ManualFailover(runtime, pool, clients);
-  const { replicas } = await bringUpServers(runtime, failover, undefined, clients, progress, async () => {});
+  const { replicas } = await bringUpServers(runtime, failover, undefined, clients, progress, {
+    beforeChange: async () => {},
+    beforeSeeding: async () => {},
+  });
   await awaitStreaming(runtime, failover, replicas, progress);
 });
 

@@ -13,6 +13,7 @@ import type { Archiving } from "../../model/archive-status.ts";
 import { factsOf } from "../../model/observation.ts";
 import { historyFile, leadsTo } from "../../model/timeline.ts";
 import { tablespaceLinks } from "../../postgres/tablespaces.ts";
+import type { NodeHandle } from "../../members/node-handle.ts";
 import { ownPrimary, requireOwnPrimary, type Runtime } from "../../members/runtime.ts";
 import type { Clients } from "../../services/clients.ts";
 import type { Progress } from "../../progress.ts";
@@ -86,6 +87,16 @@ export class ArchiveKeeper {
     this.#lead(runtime);
   }
 
+  /** Takes up again what ruled before a configuration that was refused, which has left its own for pgBackRest. */
+  async back(runtime: Runtime): Promise<void> {
+    this.#lead(runtime);
+    try {
+      await this.load(runtime);
+    } catch (error) {
+      runtime.log("warn", `the repository of any second cannot be used: ${String(error)}`);
+    }
+  }
+
   #lead(runtime: Runtime): void {
     const { config, layout } = runtime;
     const record = this.#record;
@@ -96,15 +107,22 @@ export class ArchiveKeeper {
         : undefined;
   }
 
-  /** Begins to take WAL, or ends it, as the configuration has it. The primary runs. @throws OdooPgError */
-  async begin(runtime: Runtime, progress: Progress): Promise<void> {
-    const { enabled } = runtime.config.backup.any_second;
+  /**
+   * Where the configuration takes no WAL any more: notes it before the first server knows. Whatever that `up` comes to,
+   * what is missing from then on is known to be missing: also WAL that waits now, and the segment that is written.
+   */
+  async endIfOff(runtime: Runtime): Promise<void> {
     const record = this.#record;
-    if (!enabled) {
-      if (record?.archiving === true)
-        await this.#note(runtime, { ...record, archiving: false, since: iso() });
-      return;
-    }
+    if (runtime.config.backup.any_second.enabled || record?.archiving !== true) return;
+    const primary = ownPrimary(runtime);
+    const seen = primary && (await archivedUntil(runtime, primary, record));
+    await this.#note(runtime, { ...record, archiving: false, since: seen?.at ?? record.since });
+  }
+
+  /** Begins to take WAL, where the configuration has it so. The primary runs. @throws OdooPgError */
+  async begin(runtime: Runtime, progress: Progress): Promise<void> {
+    const record = this.#record;
+    if (!runtime.config.backup.any_second.enabled) return;
     const program = await findPgbackrest(runtime.installation.major, this.#options);
     if (record?.archiving === true && record.program === program) return;
     const { node, files } = requireOwnPrimary(runtime);
@@ -172,21 +190,11 @@ export class ArchiveKeeper {
     const primary = ownPrimary(runtime);
     const facts = factsOf(primary?.observation);
     if (!primary || !facts || facts.in_recovery) return;
-    const { segments, finishedAt } = await segmentsReady(primary.files.dataDir);
-    const status = await readArchiveStatus(runtime.layout.stateDir);
-    const archivedAt = archivedBefore(
-      {
-        lastArchivedAt: facts.archiver?.last_archived_at ?? null,
-        waiting: finishedAt,
-        bases: status?.bases ?? [],
-        since: Date.parse(known.since),
-      },
-      ARCHIVE_TIMEOUT_SECONDS,
-    );
+    const { segments, at } = await archivedUntil(runtime, primary, known);
     const seen = {
       node: primary.node.name,
       waits: segments > 0 || isArchivingFailing(facts),
-      archived_at: new Date(archivedAt).toISOString(),
+      archived_at: at,
       timeline: facts.timeline,
     };
     const { record, lostWith } = withPrimary(known, seen, iso());
@@ -267,21 +275,66 @@ export class ArchiveKeeper {
   }
 }
 
+/** Up to when all of a primary's WAL is archived, in ISO 8601, and how many segments wait. It need not run. */
+async function archivedUntil(
+  { layout }: Runtime,
+  { node, files, observation }: NodeHandle,
+  record: Archiving,
+): Promise<{ segments: number; at: string }> {
+  const { segments, finishedAt, doneAt } = await segmentsReady(files.dataDir);
+  const status = await readArchiveStatus(layout.stateDir);
+  const { primary } = record;
+  const at = archivedBefore(
+    {
+      lastArchivedAt: factsOf(observation)?.archiver?.last_archived_at ?? doneAt ?? null,
+      waiting: finishedAt,
+      bases: status?.bases ?? [],
+      since: Date.parse(record.since),
+      seen: primary?.node === node.name ? Date.parse(primary.archived_at) : undefined,
+    },
+    ARCHIVE_TIMEOUT_SECONDS,
+  );
+  return { segments, at: new Date(at).toISOString() };
+}
+
+/** What a server's own notes tell of its WAL. Times are milliseconds since the epoch. */
+interface Segments {
+  /** That wait to be archived. */
+  readonly segments: number;
+  /** When the oldest of them was finished. */
+  readonly finishedAt: number | undefined;
+  /** When the newest of those that are archived was finished; undefined where their notes are gone. */
+  readonly doneAt: number | undefined;
+}
+
 /**
- * Segments that wait to be archived, by the server's own notes: what its statistics say of the last one is of no use after
- * a promotion, nor before the first.
+ * Looks at the server's own notes: what its statistics say of the last one is of no use after a promotion, nor before the
+ * first.
  */
-async function segmentsReady(dataDir: string): Promise<{ segments: number; finishedAt: number | undefined }> {
+async function segmentsReady(dataDir: string): Promise<Segments> {
   const wal = path.join(dataDir, "pg_wal");
-  const ready = await inFolder(path.join(wal, "archive_status"), (folder) =>
-    folder.names().flatMap((name) => /^([0-9A-F]{24})\.ready$/.exec(name)?.[1] ?? []),
-  );
+  const notes = await inFolder(path.join(wal, "archive_status"), (folder) => {
+    const named = (ending: RegExp): string[] =>
+      folder.names().flatMap((name) => ending.exec(name)?.[1] ?? []);
+    const done = named(/^([0-9A-F]{24})\.done$/);
+    return {
+      ready: named(/^([0-9A-F]{24})\.ready$/),
+      doneAt: newest(done.flatMap((name) => folder.look(`${name}.done`)?.mtimeMs ?? [])),
+    };
+  });
+  const ready = notes?.ready ?? [];
   // A crash has the notes written anew: the segments themselves are as old as they are. One may be archived meanwhile.
-  const written = await inFolder(wal, (folder) =>
-    (ready ?? []).flatMap((name) => folder.look(name)?.mtimeMs ?? []),
-  );
+  const written = await inFolder(wal, (folder) => ready.flatMap((name) => folder.look(name)?.mtimeMs ?? []));
   const oldest = written?.reduce((least, at) => Math.min(least, at), Infinity) ?? Infinity;
-  return { segments: ready?.length ?? 0, finishedAt: oldest === Infinity ? undefined : oldest };
+  return {
+    segments: ready.length,
+    finishedAt: oldest === Infinity ? undefined : oldest,
+    doneAt: notes?.doneAt,
+  };
+}
+
+function newest(times: readonly number[]): number | undefined {
+  return times.length ? Math.floor(times.reduce((most, at) => Math.max(most, at), 0)) : undefined;
 }
 
 /** A primary, and the timeline that it is on. */
