@@ -39,8 +39,8 @@ import { databasesOf, servedConfig } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
 import {
   readFileConfig,
-  readHostRecord,
   readKeptDocument,
+  wholeHostRecord,
   type ClusterDocument,
   type HostRecord,
 } from "../documents/record.ts";
@@ -225,7 +225,7 @@ export class HostAgent {
     const { layout, owner } = options;
     const files = hostFiles(layout);
     const [record, document, identity, fileConfig] = await Promise.all([
-      readHostRecord(layout),
+      wholeHostRecord(layout),
       readKeptDocument(layout),
       readIdentity(files),
       readFileConfig(layout),

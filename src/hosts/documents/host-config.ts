@@ -1,35 +1,39 @@
 import type { Config } from "../../config/schema.ts";
 import { withOwnPart } from "../decisions/own-part.ts";
-import type { ClusterDocument, Host } from "./record.ts";
+import type { ClusterDocument, Host, HostRecord } from "./record.ts";
+
+/** What a host knows by itself, and by nobody's word. */
+export interface OwnPart {
+  readonly stateDir: string;
+  /** The configuration of its file; undefined where it has none. */
+  readonly fileConfig: Config | undefined;
+}
 
 /** The configuration as one host applies it: its own node alone, its own address in the place of the first host's, its own part. */
 export function configOf(
   document: ClusterDocument,
-  host: Host,
-  node: string,
-  local: { stateDir: string; user: string | undefined; fileConfig: Config | undefined },
+  record: HostRecord,
+  { stateDir, fileConfig }: OwnPart,
 ): Config {
-  const { port } = document;
-  const config = withOwnPart(document.config, local.fileConfig);
+  const { node: name, address, data_dir, user } = record;
+  const { user: _user, ...config } = withOwnPart(document.config, fileConfig);
   return {
     ...config,
-    state_dir: local.stateDir,
-    ...(local.user === undefined ? {} : { user: local.user }),
-    listen: [...new Set(["127.0.0.1", host.address])],
-    nodes: [{ name: node, host: host.address, port, ...dataDirOf(config, node) }],
-    networks: [...config.networks],
+    state_dir: stateDir,
+    ...(isSaid(user) ? { user } : {}),
+    listen: [...new Set(["127.0.0.1", address])],
+    nodes: [{ name, host: address, port: document.port, ...(isSaid(data_dir) ? { data_dir } : {}) }],
   };
 }
 
-function dataDirOf(config: Config, node: string): { data_dir?: string } {
-  const given = config.nodes.find(({ name }) => name === node)?.data_dir;
-  return given === undefined ? {} : { data_dir: given };
+function isSaid(value: string | null | undefined): value is string {
+  return value !== null && value !== undefined;
 }
 
 /** What the endpoints of a host lead to: every host with a database. */
 export function servedConfig(document: ClusterDocument): Config {
   return {
-    ...document.config,
+    ...withOwnPart(document.config, undefined),
     listen: ["127.0.0.1"],
     nodes: databasesOf(document).map(({ name, address: host }) => ({ name, host, port: document.port })),
   };

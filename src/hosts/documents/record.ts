@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
+import { absolutePath } from "../../config/fields.ts";
 import { resolvedConfigSchema, type Config } from "../../config/schema.ts";
 import type { Layout } from "../../config/layout.ts";
+import { readApplied } from "../../store/state.ts";
 import { writeFileAtomic } from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
 import { hostFiles } from "./files.ts";
@@ -60,6 +62,12 @@ const recordSchema = z.object({
   node: z.string(),
   /** Hosts of the store that are asked before its members are known. */
   store: z.string().array(),
+  /**
+   * The user of its servers and its data directory, as its own file said when it became one of several; null: the usual
+   * ones. An earlier odoo-pg did not keep them here.
+   */
+  user: z.string().nullable().optional(),
+  data_dir: absolutePath().nullable().optional(),
 });
 export type HostRecord = z.output<typeof recordSchema>;
 
@@ -72,6 +80,30 @@ const DAMAGED = {
 /** Who this host is; undefined where the cluster has one host alone. @throws OdooPgError state_dir_unusable */
 export async function readHostRecord(layout: Pick<Layout, "stateDir">): Promise<HostRecord | undefined> {
   return await readJsonFile(hostFiles(layout).record, recordSchema, DAMAGED);
+}
+
+/**
+ * Who this host is, with all that it has to know by itself. What an earlier odoo-pg did not keep is what was applied here
+ * last, so that nothing changes.
+ * @throws OdooPgError state_dir_unusable
+ */
+export async function wholeHostRecord(layout: Layout): Promise<HostRecord | undefined> {
+  const record = await readHostRecord(layout);
+  if (!record || (record.user !== undefined && record.data_dir !== undefined)) return record;
+  const config = (await readApplied(layout))?.config;
+  const whole = withOwnPlaces(record, config);
+  await writeHostRecord(layout, whole);
+  return whole;
+}
+
+/** @param config what was applied on this host last; undefined where nothing was */
+export function withOwnPlaces(record: HostRecord, config: Config | undefined): HostRecord {
+  const node = config?.nodes.find(({ name }) => name === record.node);
+  return {
+    ...record,
+    user: record.user === undefined ? (config?.user ?? null) : record.user,
+    data_dir: record.data_dir === undefined ? (node?.data_dir ?? null) : record.data_dir,
+  };
 }
 
 export async function writeHostRecord(layout: Pick<Layout, "stateDir">, record: HostRecord): Promise<void> {

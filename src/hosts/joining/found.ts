@@ -42,6 +42,7 @@ import {
   keepFileConfig,
   readHostRecord,
   readKeptDocument,
+  wholeHostRecord,
   writeHostRecord,
   type ClusterDocument,
   type HostRecord,
@@ -74,7 +75,7 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
   const { start } = input;
   const { layout } = start;
   if (!(await readHostRecord(layout))) await prepare(input, progress);
-  const record = await readHostRecord(layout);
+  const record = await wholeHostRecord(layout);
   const document = await readKeptDocument(layout);
   if (!record || !document) throw new Error("the host's record was not written");
   if (!(await hostsStatus(layout, 2000))) {
@@ -158,6 +159,8 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     address,
     node: node.name,
     store: [address],
+    user: applied.config.user ?? null,
+    data_dir: node.data_dir ?? null,
   });
 }
 

@@ -54,11 +54,7 @@ export function ownConfig({ layout, document, record, fileConfig }: OwnFilesInpu
   node: NodeConfig;
   files: NodeLayout;
 } {
-  const config = configOf(document, record, record.node, {
-    stateDir: layout.stateDir,
-    user: document.config.user,
-    fileConfig,
-  });
+  const config = configOf(document, record, { stateDir: layout.stateDir, fileConfig });
   const [node] = config.nodes;
   if (!node) throw new Error("A configuration has at least one node.");
   return { config, node, files: nodeLayoutOf(layout, node) };
