@@ -1,11 +1,12 @@
 // Builds the image and tries it in a Docker engine: npm run test:docker [-- WORDS], where WORDS choose scenarios by
-// name; `fresh-clone` and `figures` (which measures) are only run when they are named. Without an engine it says why
+// name; `fresh-clone`, `hosts` and `figures` (which measures) are only run when they are named. Without an engine it says why
 // nothing was tried.
 import { Containers } from "../test/docker/containers.mjs";
 import { composeScenarios, Project } from "../test/docker/compose.mjs";
 import { findCompose, findEngine, installForIntegration } from "../test/docker/engine.mjs";
 import { figures } from "../test/docker/figures.mjs";
 import { freshClone } from "../test/docker/fresh-clone.mjs";
+import { HostsProject, hostsScenarios } from "../test/docker/hosts.mjs";
 import { buildImage, ensureBase } from "../test/docker/images.mjs";
 import { singleScenarios } from "../test/docker/single.mjs";
 
@@ -58,6 +59,10 @@ async function everything() {
     if (words.length === 1) return;
   }
   if (!(await attempt("the image is built", async () => await buildImage(IMAGE)))) return;
+  if (words.includes("hosts")) {
+    await hosts();
+    if (words.length === 1) return;
+  }
   // They share nothing but the image, and each mostly waits for its containers.
   await Promise.all([single(), ...(words.length === 0 || words.includes("compose") ? [compose()] : [])]);
 }
@@ -80,6 +85,19 @@ async function compose() {
   const project = new Project(command, IMAGE);
   try {
     await inTurn(composeScenarios(project), true);
+  } finally {
+    await project.clear();
+  }
+}
+
+/** The example of three hosts, as on a laptop. */
+async function hosts() {
+  const command = await findCompose();
+  if (!command)
+    return console.log("skipped the example of hosts: neither docker compose nor docker-compose is here");
+  const project = new HostsProject(command, IMAGE);
+  try {
+    await inTurn(hostsScenarios(project), true);
   } finally {
     await project.clear();
   }

@@ -96,7 +96,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "odoo-pg backup export shop_20251122_0300 --odoo-zip - | ssh other 'cat > shop.zip'",
   ],
   "sessions kill": ["odoo-pg sessions kill shop", "odoo-pg sessions kill shop --cancel"],
-  compose: ["odoo-pg compose", "odoo-pg compose --replicas 3 --odoo", "odoo-pg compose --print"],
+  compose: [
+    "odoo-pg compose",
+    "odoo-pg compose --replicas 3 --odoo",
+    "odoo-pg compose --ha --addresses 10.0.0.1,10.0.0.2,10.0.0.3",
+  ],
   alarms: ["odoo-pg alarms test", "odoo-pg alarms list"],
   "alarms test": ["odoo-pg alarms test", "odoo-pg alarms test --json"],
   "alarms list": ["odoo-pg alarms list", "odoo-pg alarms list --json"],

@@ -29,7 +29,7 @@ export const SERVERS_USER = { uid: 999, gid: 999 } as const;
 
 const SECRETS = "./secrets:/run/secrets:ro";
 const secret = (file: string): string => `/run/secrets/${file}`;
-const IMAGE = "${ODOO_PG_IMAGE:-odoo-pg:latest}";
+export const IMAGE = "${ODOO_PG_IMAGE:-odoo-pg:latest}";
 const ODOO_ROLE = "${ODOO_USER:-odoo}";
 const SETUP_DONE = { setup: { condition: "service_completed_successfully" } };
 

@@ -1,6 +1,9 @@
 import type { CommandLine } from "../command-line.ts";
 import { beforeCluster } from "./before-cluster.ts";
 
+/** Of hosts that somebody has yet to name. */
+const EXAMPLE_ADDRESSES = "10.0.0.1,10.0.0.2,10.0.0.3";
+
 /** Configuration, sizes, and the files by which others start the program. */
 export function addSetUpCommands({ command, add, withContext, plainly, invocation }: CommandLine): void {
   const config = command("config", "look at the configuration");
@@ -66,11 +69,22 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
     .option("--replicas <number>", "replicas, each a service with a volume of its own", "1")
     .option("--odoo", "start Odoo too, without its profile")
     .option("--pgadmin", "start pgAdmin too, without its profile")
+    .option("--ha", "an example of three hosts: a folder for each, and one to try all three on a laptop")
+    .option("--addresses <list>", "with --ha: those of the three hosts, the witness last", EXAMPLE_ADDRESSES)
     .option("--directory <dir>", "folder to write to", ".")
     .option("--print", "print it, write nothing")
     .action(
       withContext(
         async (context, { text, on }) => {
+          if (on("ha")) {
+            const { composeHosts } = await import("../setup/compose-hosts.ts");
+            return await composeHosts(context, {
+              addresses: text("addresses") ?? "",
+              directory: text("directory") ?? ".",
+              print: on("print"),
+              others: ["odoo", "pgadmin"].filter(on),
+            });
+          }
           const { compose } = await import("../setup/compose.ts");
           return await compose(context, {
             replicas: text("replicas") ?? "",
