@@ -35,7 +35,7 @@ import { ensureHostAuthorities, newRequest, signRequest } from "./authority.ts";
 import { unfitForHosts } from "../decisions/configure.ts";
 import { hostFiles } from "../documents/files.ts";
 import { settingsFileOf, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
-import { findEtcd, findPatroni } from "../programs/programs.ts";
+import { findEtcd, findPatroni, requireEtcdModule } from "../programs/programs.ts";
 import {
   HOST_NAME,
   keepDocument,
@@ -121,7 +121,8 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   }
   refuseUnfit(applied, name, address);
   await requireOwnAddress(address);
-  await Promise.all([findEtcd(tools), findPatroni(tools)]);
+  const [patroni] = await Promise.all([findPatroni(tools), findEtcd(tools)]);
+  await requireEtcdModule(patroni, tools);
   await requireFreePorts(address);
   const node = applied.config.nodes.find((candidate) => candidate.name === state.primary);
   if (!node) throw new OdooPgError("primary_unreachable", { message: "The primary is not on this host." });

@@ -19,7 +19,7 @@ import { newRequest, pinOf } from "./authority.ts";
 import { hostFiles } from "../documents/files.ts";
 import { requireFreePorts, requireOwnAddress } from "./found.ts";
 import { greetingSchema, joinAnswerSchema, type Greeting, type JoinGrant } from "./joining.ts";
-import { findEtcd, findPatroni } from "../programs/programs.ts";
+import { findEtcd, findPatroni, requireEtcdModule } from "../programs/programs.ts";
 import {
   keepDocument,
   keepFileConfig,
@@ -105,7 +105,9 @@ async function enter(input: JoinInput, progress: Progress): Promise<void> {
   const greeting = await greet(invitation);
   await Promise.all([
     role === "endpoints" ? undefined : findEtcd(tools),
-    role === "database" ? findPatroni(tools) : undefined,
+    role === "database"
+      ? findPatroni(tools).then(async (patroni) => await requireEtcdModule(patroni, tools))
+      : undefined,
     role === "witness" ? undefined : findHaproxy(undefined, tools),
   ]);
   const installation =

@@ -1,7 +1,9 @@
+import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import type { Install } from "../../system/install.ts";
 import { programPlaces } from "../../system/program-places.ts";
-import { isExecutable } from "../../system/files/files.ts";
+import { isExecutable, writeFileAtomic } from "../../system/files/files.ts";
+import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import { run } from "../../system/process/process.ts";
 
 /** A program that several hosts need, and what it says its version is. */
@@ -25,7 +27,7 @@ const PATRONI: Kind = {
   name: "Patroni",
   oldest: [4, 0, 7],
   says: /^patroni (\d+)\.(\d+)\.(\d+)/m,
-  apt: "patroni",
+  apt: "patroni python3-etcd",
   why: "Patroni 3.0.2 lost acknowledged rows when an old primary came back, and those before 4.0.7 do not keep a primary writable when etcd is away",
 };
 
@@ -71,6 +73,33 @@ async function find(kind: Kind, machine: { searchPath: string; install: Install 
 /** @throws OdooPgError program_missing */
 export async function findPatroni(machine: { searchPath: string; install: Install }): Promise<HaProgram> {
   return await find(PATRONI, machine);
+}
+
+/** A configuration by which Patroni says with which stores it can work, and ends: none is named. */
+const WITHOUT_STORE = JSON.stringify({ scope: "odoo_pg", name: "odoo_pg" });
+
+/**
+ * Debian's package is content with a module for another store (4.0.7-3 depends on any one of five), and would then end
+ * at each start. One that does not say what it can is believed.
+ * Source: Patroni 4.0, patroni/dcs/__init__.py, get_dcs
+ * @throws OdooPgError program_missing
+ */
+export async function requireEtcdModule(
+  { path: patroni }: HaProgram,
+  { install }: { install: Install },
+): Promise<void> {
+  const said = await temporaryDirectory(undefined, async (folder) => {
+    const file = path.join(folder, "patroni.yml");
+    await writeFileAtomic(file, WITHOUT_STORE);
+    return await run(patroni, [file], { timeout: 30_000 }).catch(() => undefined);
+  });
+  const [, stores] = /^Available implementations: (.*)$/m.exec(said?.stderr ?? "") ?? [];
+  if (stores === undefined || /\betcd3\b/.test(stores)) return;
+  throw new OdooPgError("program_missing", {
+    message: `Patroni is at ${patroni}, and without Python's module for etcd: it can work with ${stores} alone.`,
+    safe: "Nothing was changed.",
+    next: install({ apt: "python3-etcd", brew: "patroni" }),
+  });
 }
 
 /** @throws OdooPgError program_missing */
