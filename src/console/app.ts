@@ -26,7 +26,7 @@ import type { Jobs } from "./jobs.ts";
 import type { PageFile } from "./page-files.ts";
 import type { Readings } from "./readings.ts";
 import { SIGN_IN_POLICY, signInPage } from "./sign-in-page.ts";
-import type { ConsoleSource } from "./source.ts";
+import type { Board, ConsoleSource } from "./source.ts";
 
 /** What all doors of a console share. */
 export interface ConsoleParts {
@@ -44,8 +44,7 @@ export interface ConsoleParts {
   /** Read at each use: whoever changes a file changes the password. */
   readonly passwords: () => Promise<ConsolePasswords>;
   readonly page: { readonly files: readonly PageFile[]; readonly policy: string };
-  /** In the place of the page that a browser runs: one that is made here and does nothing. */
-  readonly board: (() => Promise<string>) | undefined;
+  readonly board: Board | undefined;
   /** Prometheus' text; undefined where there is none. */
   readonly metrics: (() => Promise<string>) | undefined;
   readonly log: Log;
@@ -70,6 +69,8 @@ const TOKEN_HEADER = "x-odoo-pg-token";
 const FORWARDED = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 const signInForm = z.object({ role: z.enum(["viewer", "operator"]), password: z.string().min(1).max(1000) });
+/** What a board's form bears. */
+const orderForm = z.record(z.string().max(40), z.string().max(200));
 const orderSchema = z.strictObject({ action: actionSchema, confirm: z.string().max(200).optional() });
 
 /**
@@ -239,10 +240,47 @@ export function consoleApp(
   }
 
   const { board } = parts;
+  /** An operator who has signed in. @throws OdooPgError sign_in_needed, not_allowed */
+  const operatorWhoLooks = (context: Context<Env>): SignIn => {
+    const { role, signIn } = client(context);
+    if (!signIn)
+      throw notAllowed(
+        "Only an operator who has signed in may do this.",
+        nextStep`${odooPg("console")} prints a link that signs in.`,
+      );
+    if (role !== "operator") throw notAllowed("A viewer may look, and do nothing.", "Sign in as operator.");
+    return signIn;
+  };
+  /** @throws OdooPgError sign_in_needed, not_allowed */
+  const operatorWith = (context: Context<Env>, given: string): Role => {
+    const { role, token } = operatorWhoLooks(context);
+    if (!sameSecret(given, token))
+      throw notAllowed("The page's token is missing or old.", "Load the page again.");
+    if (parts.readOnly)
+      throw notAllowed(
+        "By the configuration nothing can be done from here.",
+        nextStep`${odooPg("config", "show")} (console.read_only)`,
+      );
+    return role;
+  };
+  const operator = (context: Context<Env>): Role =>
+    operatorWith(context, context.req.header(TOKEN_HEADER) ?? "");
+
   if (board) {
-    app.get("/", async (context) =>
-      clientOf(context) ? context.html(await board()) : context.redirect("/sign-in", 303),
-    );
+    app.get("/", async (context) => {
+      const visitor = clientOf(context);
+      if (!visitor) return context.redirect("/sign-in", 303);
+      const mayAct = visitor.role === "operator" && !parts.readOnly;
+      const token = mayAct ? visitor.signIn?.token : undefined;
+      return context.html(await board.page({ token, asked: context.req.query() }));
+    });
+    app.post("/order", async (context) => {
+      const form = orderForm.safeParse(await context.req.parseBody());
+      if (!form.success) throw new OdooPgError("usage", { message: "That is no form of the page." });
+      const by = operatorWith(context, form.data["token"] ?? "");
+      await board.order(form.data, `${by} (${context.env.remote})`);
+      return context.redirect("/", 303);
+    });
     return app;
   }
 
@@ -278,17 +316,6 @@ export function consoleApp(
     return context.body(eventStream(feed, { isOperator: role === "operator", mayGoOn }));
   });
 
-  /** An operator who has signed in. @throws OdooPgError sign_in_needed, not_allowed */
-  const operatorWhoLooks = (context: Context<Env>): SignIn => {
-    const { role, signIn } = client(context);
-    if (!signIn)
-      throw notAllowed(
-        "Only an operator who has signed in may do this.",
-        nextStep`${odooPg("console")} prints a link that signs in.`,
-      );
-    if (role !== "operator") throw notAllowed("A viewer may look, and do nothing.", "Sign in as operator.");
-    return signIn;
-  };
   app.get("/api/read", async (context) => {
     operatorWhoLooks(context);
     const reading = readingSchema.safeParse(context.req.query());
@@ -308,18 +335,6 @@ export function consoleApp(
     return context.body(zip);
   });
 
-  /** @throws OdooPgError sign_in_needed, not_allowed */
-  const operator = (context: Context<Env>): Role => {
-    const { role, token } = operatorWhoLooks(context);
-    if (!sameSecret(context.req.header(TOKEN_HEADER) ?? "", token))
-      throw notAllowed("The page's token is missing or old.", "Load the page again.");
-    if (parts.readOnly)
-      throw notAllowed(
-        "By the configuration nothing can be done from here.",
-        nextStep`${odooPg("config", "show")} (console.read_only)`,
-      );
-    return role;
-  };
   app.post("/api/plan", async (context) => {
     const by = operator(context);
     return context.json(jobs.plan(await parsed(context, actionSchema), by), 202);

@@ -13,7 +13,7 @@ import { Jobs } from "./jobs.ts";
 import { Downloads } from "./downloads.ts";
 import { Uploads } from "./uploads.ts";
 import { Readings } from "./readings.ts";
-import type { ConsoleSource } from "./source.ts";
+import type { Board, ConsoleSource } from "./source.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureNodeCertificate } from "../postgres/certificates.ts";
 import { monotonic, now } from "../system/clock.ts";
@@ -33,8 +33,8 @@ export interface ConsoleServerOptions {
   /** How to start odoo-pg again. */
   readonly program: readonly [string, string];
   readonly source: ConsoleSource;
-  /** A page that shows all and does nothing, in the place of the one that a browser runs: with several hosts. */
-  readonly board?: { readonly page: () => Promise<string>; readonly policy: string };
+  /** With several hosts. */
+  readonly board?: Board;
   readonly metrics: (() => Promise<string>) | undefined;
   readonly log: Log;
 }
@@ -208,7 +208,7 @@ export class ConsoleServer {
         tries: this.#tries,
         passwords: async () => await ensureConsolePasswords(layout),
         page: board ? { files: [], policy: board.policy } : { files: pageFiles(), policy: PAGE_POLICY },
-        board: board?.page,
+        board,
         metrics,
         log,
       },

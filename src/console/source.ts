@@ -25,3 +25,23 @@ export interface ConsoleSource {
   /** Tells of what is new until the returned function is called. */
   readonly subscribe: (listener: ConsoleListener) => () => void;
 }
+
+/** Who looks at a board. */
+export interface BoardVisitor {
+  /** What the forms of an operator who has signed in bear; undefined for whoever may do nothing. */
+  readonly token: string | undefined;
+  /** What was asked for by a link of the page. */
+  readonly asked: Readonly<Record<string, string>>;
+}
+
+/** In the place of the page that a browser runs: one that is made here, whose forms give orders. */
+export interface Board {
+  readonly page: (visitor: BoardVisitor) => Promise<string>;
+  readonly policy: string;
+  /**
+   * Begins what a form asks for; what comes of it the page shows.
+   * @param by who, for the log
+   * @throws OdooPgError usage for what is no order
+   */
+  readonly order: (form: Readonly<Record<string, string>>, by: string) => Promise<void>;
+}

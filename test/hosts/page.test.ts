@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { hostsStatusSchema } from "../../src/hosts/documents/report.ts";
 import { sayBackups } from "../../src/hosts/decisions/backups.ts";
-import { hostsPage } from "../../src/hosts/render/page.ts";
+import { pageOrderOf, pageOrders } from "../../src/hosts/decisions/page-order.ts";
+import { hostsPage, type Desk } from "../../src/hosts/render/page.ts";
 import { sayKeptAside } from "../../src/hosts/render/sheet.ts";
+import { printCommand } from "../../src/next-step.ts";
 import { hostsMetrics } from "../../src/metrics/hosts-metrics.ts";
 
 const host = (name: string, more: object = {}) => ({
@@ -42,8 +44,10 @@ const status = (more: object = {}) =>
     ...more,
   });
 
+const viewer: Desk = { token: undefined, offers: [], asked: undefined, last: undefined };
+
 test("the page says whether another host would take over, where clients are led and where backups are made", () => {
-  const page = hostsPage(status(), []);
+  const page = hostsPage(status(), [], viewer);
   expect(page).toContain("Failover: ready");
   expect(page).toMatch(/<td>db1<\/td><td>10\.0\.0\.1<\/td><td>database<\/td><td>replica, 0 B behind/);
   expect(page).toContain("writes to 127.0.0.1:5436 (db1) and reads from 127.0.0.1:5435 (db2)");
@@ -54,6 +58,7 @@ test("the page says why no other host would take over", () => {
   const page = hostsPage(
     status({ failover: { ready: false, obstacles: ["no_synchronous_replica"], away: ["db1"] } }),
     [],
+    viewer,
   );
   expect(page).toContain("Failover: not ready: no replica has all that was acknowledged");
 });
@@ -71,6 +76,7 @@ test("what a host says of itself is shown as words, whatever it holds", () => {
       ],
     }),
     [],
+    viewer,
   );
   expect(page).not.toMatch(/<script|<img|<b>/);
   expect(page).toContain("&lt;script&gt;");
@@ -96,4 +102,44 @@ test("what is of all hosts is told by the primary's alone", () => {
   const names = (leads: boolean) => hostsMetrics({ ...figures, leads }).map(({ name }) => name);
   expect(names(true)).toEqual(["odoo_pg_store_answers", "odoo_pg_failover_ready", "odoo_pg_host_answers"]);
   expect(names(false)).toEqual(["odoo_pg_store_answers"]);
+});
+
+const NOW = Date.UTC(2026, 10, 29);
+const offersOf = (more: object = {}): string[] =>
+  pageOrders(status(more), NOW).map(({ command }) => printCommand(command));
+
+test("the page offers what can be done now, from its own host", () => {
+  expect(offersOf()).toEqual(["odoo-pg switchover --to db2", "odoo-pg pause --for 30m", "odoo-pg reseed"]);
+  expect(offersOf({ paused: true })).toContain("odoo-pg resume");
+  // The primary's data is copied from nowhere, and to one that lacks something nobody hands over.
+  expect(offersOf({ seen_from: "db1", synchronous: [] })).toEqual(["odoo-pg pause --for 30m"]);
+  expect(offersOf({ store: { answers: false, seconds_ago: 9 } })).toEqual([]);
+});
+
+test("a form names what is offered now, and nothing else", () => {
+  const named = (form: Record<string, string>): unknown => pageOrderOf(form, status(), NOW)?.order;
+  expect(named({ order: "switchover", to: "db2", token: "x" })).toEqual({
+    order: "switchover",
+    to: "db2",
+    dry_run: false,
+  });
+  expect(named({ order: "switchover", to: "db1" })).toBeUndefined();
+  expect(named({ order: "switchover" })).toBeUndefined();
+  expect(named({ order: "pause" })).toEqual({ order: "pause", until: NOW + 30 * 60_000 });
+  for (const order of ["failover", "leave", "remove", "force_new_cluster", "configure", "down"])
+    expect(named({ order }), order).toBeUndefined();
+});
+
+test("what is to be done is asked once more, with the operator's token, and the page stays", () => {
+  const offers = pageOrders(status(), NOW);
+  const asked = pageOrderOf({ order: "switchover", to: "db2" }, status(), NOW);
+  const page = hostsPage(status(), [], { token: "secret", offers, asked, last: undefined });
+  expect(page).toContain('<form method="post" action="/order">');
+  expect(page).toContain('name="token" value="secret"');
+  expect(page).not.toContain("http-equiv");
+  const seen = hostsPage(status(), [], { ...viewer, offers, asked });
+  expect(seen).not.toMatch(/<form|href=/);
+  expect(seen).toContain("http-equiv");
+  const last = { command: "odoo-pg pause", by: "operator", state: "failed", words: "<b>no</b>" } as const;
+  expect(hostsPage(status(), [], { ...viewer, last })).toContain("&lt;b&gt;no");
 });

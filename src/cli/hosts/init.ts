@@ -14,7 +14,7 @@ export async function haInit(
 ): Promise<ExitStatus> {
   const start = await agentStart(context);
   context.output.err(
-    "Note: with several hosts the console shows the cluster and does nothing. Back to one host: odoo-pg ha disband",
+    "Note: with several hosts the console is a simpler page, without graphs and lists. Back to one host: odoo-pg ha disband",
   );
   const show = showProgress(context);
   try {

@@ -201,6 +201,7 @@ export class HostAgent {
       ownStatus: this.#ownStatus,
       judged: async () => await this.#alarmStatus(),
       hosts: async () => await this.#status(),
+      carryOut: async (order) => await this.#orders.carryOut(order),
     });
     this.#join = new JoinServer({
       layout,

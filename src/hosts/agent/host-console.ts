@@ -6,10 +6,15 @@ import type { Runtime } from "../../members/runtime.ts";
 import { Metrics } from "../../metrics/gather.ts";
 import type { StatusSource } from "../../observe/status-source.ts";
 import { OdooFactsCache } from "../../odoo/facts-cache.ts";
+import { now } from "../../system/clock.ts";
+import { pageOrderOf, pageOrders } from "../decisions/page-order.ts";
+import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { HOSTS_POLICY, hostsPage } from "../render/page.ts";
 import { isHeard } from "../decisions/heard.ts";
+import type { Outcome } from "./host.ts";
 import type { HostAgentOptions } from "./host-agent.ts";
+import { PageDesk } from "./page-desk.ts";
 
 export interface HostConsoleParts {
   readonly options: Pick<HostAgentOptions, "layout" | "machine" | "program" | "version" | "log">;
@@ -19,11 +24,20 @@ export interface HostConsoleParts {
   /** What alarms are judged by. */
   readonly judged: () => Promise<StatusDocument>;
   readonly hosts: () => Promise<HostsStatus>;
+  readonly carryOut: (order: HostOrder) => Promise<Outcome>;
 }
 
 /** The page and the metrics of one of several hosts, at the console's address. */
-export function hostConsole({ options, runtime, ownStatus, judged, hosts }: HostConsoleParts): ConsoleServer {
+export function hostConsole({
+  options,
+  runtime,
+  ownStatus,
+  judged,
+  hosts,
+  carryOut,
+}: HostConsoleParts): ConsoleServer {
   const { layout, machine, program, version, log } = options;
+  const desk = new PageDesk({ status: hosts, carryOut, log });
   const metrics = new Metrics({
     runtime,
     statusSource: {
@@ -60,11 +74,17 @@ export function hostConsole({ options, runtime, ownStatus, judged, hosts }: Host
       subscribe: () => () => {},
     },
     board: {
-      page: async () => {
+      page: async ({ token, asked }) => {
         const status = await hosts();
-        return hostsPage(status, runtime() ? (await judged()).warnings : []);
+        return hostsPage(status, runtime() ? (await judged()).warnings : [], {
+          token,
+          offers: pageOrders(status, now()),
+          asked: pageOrderOf(asked, status, now()),
+          last: desk.last,
+        });
       },
       policy: HOSTS_POLICY,
+      order: async (form, by) => await desk.begin(form, by),
     },
     metrics: async () => await metrics.text(),
     log,

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Warning } from "../../model/warnings.ts";
+import { printCommand } from "../../next-step.ts";
 import { printableLine } from "../../printable.ts";
 import { sayBackups } from "../decisions/backups.ts";
+import type { PageOrder } from "../decisions/page-order.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { isHeard } from "../decisions/heard.ts";
 import { HEADINGS, rowOf, sayFailover, sayKeptAside, sayView } from "./sheet.ts";
@@ -12,8 +14,8 @@ const AGAIN = 5;
 const STYLE =
   "body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.wide{overflow-x:auto}table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}.verdict{font-weight:600}.well{color:#2a7d4f}.ill{color:#c33}p.note{color:GrayText}dt{font-family:ui-monospace,monospace}dd{margin:0 0 .5rem 1.5rem}";
 
-/** The page has its few lines of style with it, runs nothing and sends nothing. */
-export const HOSTS_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+/** The page has its few lines of style with it, runs nothing, and its forms go where it came from. */
+export const HOSTS_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 const ESCAPES: Readonly<Record<string, string>> = {
   "&": "&amp;",
@@ -28,7 +30,25 @@ function text(words: string): string {
   return printableLine(words).replaceAll(/[&<>"']/g, (found) => ESCAPES[found] ?? "");
 }
 
-/** What is done with several hosts, and by which command: the page does nothing itself. */
+/** What came of the last order of a form. */
+export interface LastOrder {
+  readonly command: string;
+  readonly by: string;
+  readonly state: "under way" | "done" | "failed";
+  readonly words: string;
+}
+
+/** Who looks, and what the page can have done. */
+export interface Desk {
+  /** Of an operator who has signed in; undefined for whoever may do nothing. */
+  readonly token: string | undefined;
+  readonly offers: readonly PageOrder[];
+  /** What a link has asked for, and is to be confirmed. */
+  readonly asked: PageOrder | undefined;
+  readonly last: LastOrder | undefined;
+}
+
+/** What is done with several hosts, and by which command. */
 const COMMANDS: readonly (readonly [string, string])[] = [
   ["odoo-pg switchover", "another host becomes primary, by plan; on any host"],
   ["odoo-pg restart", "the servers are started again, one by one; on any host"],
@@ -38,11 +58,36 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ["odoo-pg down", "stops a host; on that host"],
 ];
 
+/** What somebody is about to say yes to. */
+function confirmation({ command, will, fields }: PageOrder, token: string): string {
+  const hidden = Object.entries({ ...fields, token }).map(
+    ([name, value]) => `<input type="hidden" name="${text(name)}" value="${text(value)}">`,
+  );
+  return `<h2>${text(printCommand(command))}</h2>
+<p>${text(will)}</p>
+<form method="post" action="/order">${hidden.join("")}<button>Do it</button> <a href="/">Leave it</a></form>`;
+}
+
+function offered(offers: readonly PageOrder[]): string {
+  const links = offers.map(({ command, will, fields }) => {
+    const query = new URLSearchParams(fields).toString();
+    return `<dt><a href="/?${text(query)}">${text(printCommand(command))}</a></dt><dd>${text(will)}</dd>`;
+  });
+  return `<h2>From here</h2><dl>${links.join("")}</dl>`;
+}
+
+function sayLast({ command, by, state, words }: LastOrder): string {
+  return `<p class="verdict ${state === "failed" ? "ill" : "well"}" role="status">${text(`${command}, by ${by}: ${state}. ${words}`)}</p>`;
+}
+
 /**
  * The cluster as one of its hosts sees it, as a page without scripts. Pure.
  * @param warnings what is wrong, by the host that shows the page
  */
-export function hostsPage(status: HostsStatus, warnings: readonly Warning[]): string {
+export function hostsPage(status: HostsStatus, warnings: readonly Warning[], desk: Desk): string {
+  const { token, asked, offers, last } = desk;
+  // Somebody reads what will happen: the page is not to be taken away.
+  const confirmed = token === undefined || !asked ? undefined : confirmation(asked, token);
   const { endpoints, failover, hosts, seen_from } = status;
   const isWell = failover.ready && failover.away.length === 0;
   const own = hosts.find(({ name }) => name === seen_from)?.report;
@@ -58,12 +103,14 @@ export function hostsPage(status: HostsStatus, warnings: readonly Warning[]): st
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-<meta http-equiv="refresh" content="${AGAIN}">
+${confirmed === undefined ? `<meta http-equiv="refresh" content="${AGAIN}">` : ""}
 <title>${text(status.cluster)}: ${isWell ? "ready" : "look"}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <h1>${text(sayView(status))}</h1>
+${last ? sayLast(last) : ""}
+${confirmed ?? ""}
 <p class="verdict ${isWell ? "well" : "ill"}">Failover: ${text(sayFailover(status))}</p>
 ${warnings.length ? `<ul>${warnings.map(({ severity, message }) => `<li>${text(`${severity}: ${message}`)}</li>`).join("")}</ul>` : ""}
 <div class="wide"><table>
@@ -77,9 +124,10 @@ ${
 }
 <p>Backups: ${text(sayBackups(status))}.</p>
 ${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept.join("")}</ul>` : ""}
+${token === undefined || !offers.length ? "" : offered(offers)}
 <h2>Commands</h2>
 <dl>${COMMANDS.map(([command, words]) => `<dt>${command}</dt><dd>${words}</dd>`).join("")}</dl>
-<p class="note">Nothing can be done from this page. It is loaded again every ${AGAIN} seconds.</p>
+<p class="note">${token === undefined ? "An operator who has signed in (odoo-pg console) can do some of it from here. " : ""}The page is loaded again every ${AGAIN} seconds.</p>
 </body>
 </html>
 `;

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Client } from "pg";
+import * as z from "zod";
 import { beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { doctorDocumentSchema } from "../../../src/advice/doctor/document.ts";
 import { figure, seconds } from "../../faults/figures.ts";
@@ -18,6 +19,8 @@ const reason = cannotMakeHosts();
 if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
 
 const PATRONI = /bin\/patroni /;
+const answerSchema = z.object({ status: z.number(), cookie: z.string().nullable(), text: z.string() });
+const linkSchema = z.object({ link: z.string() });
 const IN_UNIT = /odoo-pg\.mjs up --foreground/;
 const STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::float8";
 
@@ -112,6 +115,48 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
     expect(first).not.toBe("9MB");
     expect(new Set(more)).toEqual(new Set([first]));
   }, 240_000);
+
+  test("an operator who has signed in orders a switchover from the page; nobody else does", async () => {
+    await several.ready();
+    const primary = await several.leader();
+    const replica = lab.hosts.find((host) => host !== primary);
+    if (!replica) throw new Error("fewer than two hosts");
+    /** What the page of the replica's host answers: its status, where it leads, its cookie and its text. */
+    const asked = async (path: string, init: object = {}) => {
+      const script = `const [url, init] = process.argv.slice(1);
+        const got = await fetch(url, { redirect: "manual", ...JSON.parse(init) });
+        console.log(JSON.stringify({ status: got.status, cookie: got.headers.get("set-cookie"), text: await got.text() }));`;
+      const url = path.startsWith("http") ? path : `http://127.0.0.1:5050${path}`;
+      const node = [process.execPath, "--input-type=module", "-e", script];
+      return answerSchema.parse(JSON.parse(await replica.do([...node, url, JSON.stringify(init)])));
+    };
+    const order = (cookie: string, token: string, more: Readonly<Record<string, string>> = {}): object => ({
+      method: "POST",
+      headers: { cookie, origin: "http://127.0.0.1:5050", ...more },
+      body: new URLSearchParams({ order: "switchover", to: replica.name, token }).toString(),
+    });
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+
+    expect((await asked("/")).text).not.toMatch(/<form|From here/);
+    expect((await asked("/order", order("", "", form))).status).toBe(403);
+    const { link } = linkSchema.parse(JSON.parse(await several.do(replica, "console", "--json")));
+    const cookie = (await asked(link)).cookie?.split(";")[0] ?? "";
+    const signedIn = { headers: { cookie } };
+    expect((await asked("/", signedIn)).text).toContain("From here");
+    const page = (await asked(`/?order=switchover&to=${replica.name}`, signedIn)).text;
+    const token = /name="token" value="([^"]+)"/.exec(page)?.[1] ?? "";
+    expect((await asked("/order", order(cookie, "guessed", form))).status).toBe(403);
+    const elsewhere = { ...form, origin: "http://evil.example", "sec-fetch-site": "cross-site" };
+    expect((await asked("/order", order(cookie, token, elsewhere))).status).toBe(403);
+    expect(await several.leader()).toBe(primary);
+    expect((await asked("/order", order(cookie, token, form))).status).toBe(303);
+    await waitFor(
+      "the page to say what came of it",
+      async () => (await asked("/", signedIn)).text.includes("is the primary; it took"),
+      { timeout: 60_000 },
+    );
+    expect(await several.leader()).toBe(replica);
+  }, 120_000);
 
   test("what one host alone knows is refused with what does it over several", async () => {
     const [host] = lab.hosts;
