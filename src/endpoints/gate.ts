@@ -113,8 +113,8 @@ local function in_order(servers)
   return servers
 end
 
-local function ask(tcp, host, port)
-  if not tcp:connect(host, port) or not tcp:send(QUESTION) then return false end
+local function ask(tcp, ...)
+  if not tcp:connect(...) or not tcp:send(QUESTION) then return false end
   local kind = tcp:receive(1)
   if kind ~= "E" then return kind ~= nil end
   local length = tcp:receive(4)
@@ -123,11 +123,14 @@ local function ask(tcp, host, port)
 end
 
 local function accepts(server)
-  local host, port = (server:get_addr() or ""):match("^%[?(.-)%]?:(%d+)$")
-  if not host or host == "" then return false end
+  local address = server:get_addr() or ""
+  local host, port = address:match("^%[?([^/]-)%]?:(%d+)$")
+  local is_path = address:find("/", 1, true)
+  if not is_path and (not host or host == "") then return false end
   local tcp = core.tcp()
   tcp:settimeout(${ANSWER_SECONDS})
-  local accepted = ask(tcp, host, tonumber(port))
+  local accepted
+  if is_path then accepted = ask(tcp, "unix@" .. address) else accepted = ask(tcp, host, tonumber(port)) end
   tcp:close()
   return accepted
 end

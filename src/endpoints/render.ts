@@ -31,6 +31,8 @@ export interface HaproxyInput {
     readonly port: number;
     /** The address to connect to it from, by which the server tells what comes this way. */
     readonly source?: string | undefined;
+    /** Whether it is a server of this host's, with its Unix socket beside HAProxy's. */
+    readonly own?: boolean;
   }[];
   readonly read: Listening & { readonly consistency: Consistency };
   readonly write: Listening;
@@ -228,7 +230,7 @@ function nextServer(input: HaproxyInput, backend: Backend): string[] {
 
 /** By its name PgBouncer finds it as that of a server on this port. */
 function pooledSocket(backend: Backend): string {
-  return `unix@${RELATIVE.run}/.s.PGSQL.${SERVERS_PORT[backend]}`;
+  return socketOf(SERVERS_PORT[backend]);
 }
 
 function inspectDelay({ gate: { waitSeconds } }: HaproxyInput): string {
@@ -254,16 +256,28 @@ function serverLine(
   name: string,
   node: HaproxyInput["nodes"][number],
   ready: readonly string[],
+  { pooled }: Listening,
   more = "",
 ): string {
   const state = ready.includes(node.name) ? "" : " disabled";
-  const source = node.source === undefined ? "" : ` source ${node.source}`;
-  return `server ${name} ${hostAndPort(node.host, node.port)}${source}${more}${state}`;
+  return `server ${name} ${pooled === true && node.own === true ? socketOf(node.port) : byTcp(node)}${more}${state}`;
+}
+
+/**
+ * PgBouncer has asked who it is and let in nobody whom the server would not: what only it can reach may be shorter.
+ * Others come by TCP, where the server asks.
+ */
+function socketOf(port: number): string {
+  return `unix@${RELATIVE.run}/.s.PGSQL.${port}`;
+}
+
+function byTcp({ host, port, source }: HaproxyInput["nodes"][number]): string {
+  return `${hostAndPort(host, port)}${source === undefined ? "" : ` source ${source}`}`;
 }
 
 function writeServers(input: HaproxyInput, membership: Membership): string[] {
   return sortedNodes(input).map((node) =>
-    serverLine(writeServer(node.name).server, node, membership.write, ""),
+    serverLine(writeServer(node.name).server, node, membership.write, input.write),
   );
 }
 
@@ -282,10 +296,10 @@ function readServers(input: HaproxyInput, membership: Membership): string[] {
       : []),
     "default-server inter 500ms fall 2 rise 1",
     ...sortedNodes(input).map((node) =>
-      serverLine(poolServer(node.name).server, node, membership.pool, health),
+      serverLine(poolServer(node.name).server, node, membership.pool, input.read, health),
     ),
     ...sortedNodes(input).map((node) =>
-      serverLine(fallbackServer(node.name).server, node, membership.fallback, " backup"),
+      serverLine(fallbackServer(node.name).server, node, membership.fallback, input.read, " backup"),
     ),
   ];
 }

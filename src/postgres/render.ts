@@ -1,4 +1,3 @@
-import { forwardingAddress } from "../config/addresses.ts";
 import type { Config } from "../config/schema.ts";
 import { MANAGED } from "../config/settings/managed.ts";
 import { archivingSettings } from "../config/settings/archiving.ts";
@@ -71,7 +70,7 @@ function followingSettings(input: NodeRenderInput): Settings {
   const { config, node, upstream, follows } = input;
   if (!upstream) return {};
   return {
-    primary_conninfo: upstreamConninfo(input, upstream),
+    primary_conninfo: primaryConninfo(input, upstream),
     // By it the primary keeps what this replica still needs.
     primary_slot_name:
       follows === "foreign" ? foreignSlotName(config.cluster, node.name) : slotName(node.name),
@@ -79,10 +78,11 @@ function followingSettings(input: NodeRenderInput): Settings {
 }
 
 /**
- * How a copy of the primary is fetched: a primary of this cluster runs on this host, and its Unix socket spares both
- * sides the ciphering of every byte.
+ * How a replica, and who fetches a copy, reaches the primary: one of this cluster runs on this host, and its Unix socket,
+ * which the servers' user and root alone reach, spares both sides the ciphering of every byte. Each commit that waits for
+ * a replica has it twice in its way.
  */
-export function copyConninfo(
+export function primaryConninfo(
   input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows">,
   upstream: { host: string; port: number },
 ): string {
@@ -117,29 +117,6 @@ function foreignConninfo(
     application_name: node.name,
     connect_timeout: 5,
     sslmode: "prefer",
-  });
-}
-
-/** How a replica reaches its primary: as replicator, with the primary's certificate verified. */
-function upstreamConninfo(
-  input: Pick<NodeRenderInput, "config" | "layout" | "node" | "follows" | "facts">,
-  upstream: { host: string; port: number },
-): string {
-  const given = input.config.tls;
-  if (input.follows === "foreign" && input.config.upstream) return foreignConninfo(input, upstream);
-  // Where TCP of this host may be anybody who came by an endpoint, it is closed to replication.
-  if (forwardingAddress(input.config.nodes, input.facts.hasLoopbackNetwork) === undefined)
-    return socketConninfo(input, upstream);
-  return conninfo({
-    host: upstream.host,
-    port: upstream.port,
-    user: "replicator",
-    passfile: passfilePath(input.layout),
-    application_name: input.node.name,
-    connect_timeout: 5,
-    // The cluster's own authority signs nothing but its nodes; a public one signs anybody, so the name must fit too.
-    sslmode: given ? "verify-full" : "verify-ca",
-    sslrootcert: authorityPath(input.layout),
   });
 }
 

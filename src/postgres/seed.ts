@@ -6,7 +6,7 @@ import { runOrFail } from "../system/process/process.ts";
 import { forgetOwnSettings } from "./sql/altered-settings.ts";
 import { freshDirectory } from "./initialise.ts";
 import { programOf, type Installation } from "./installation.ts";
-import { copyConninfo } from "./render.ts";
+import { primaryConninfo } from "./render.ts";
 import { conninfo } from "./sql/quoting.ts";
 import { mappingOf, placesFor } from "./tablespaces.ts";
 
@@ -44,7 +44,7 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
       "-D",
       newDataDir,
       "-d",
-      options.source ? conninfo(options.source) : copyConninfo(options, options.upstream),
+      options.source ? conninfo(options.source) : primaryConninfo(options, options.upstream),
       "-X",
       "stream",
       ...(options.slot === undefined ? [] : ["-S", options.slot]),

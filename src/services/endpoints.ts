@@ -234,7 +234,13 @@ function haproxyInput(runtime: Served): HaproxyInput {
     runtime.elsewhere === true ? undefined : forwardingAddress(config.nodes, machine.hasLoopbackNetwork);
   return {
     nodes: [
-      ...config.nodes.map(({ name, host, port }) => ({ name, host, port, source })),
+      ...config.nodes.map(({ name, host, port }) => ({
+        name,
+        host,
+        port,
+        source,
+        own: runtime.elsewhere !== true,
+      })),
       ...(runtime.upstream ? [runtime.upstream.node] : []).map(({ name, host, port }) => ({
         name,
         host,

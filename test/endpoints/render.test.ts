@@ -86,6 +86,25 @@ test("an endpoint that pools leaves its port to the pooler, and leads the pooler
   expect(text).toContain("server next-worker unix@run/.s.PGSQL.1");
 });
 
+test("what the pooler has let in goes to a server of this host by its Unix socket, and nothing else does", () => {
+  const nodes = [
+    { name: "pg1", host: "127.0.0.1", port: 5433, source: "127.79.80.71", own: true },
+    { name: "far", host: "10.0.0.2", port: 5433, own: false },
+  ];
+  const servers = (pooled: boolean): string[] =>
+    renderHaproxy({ ...plain, nodes, write: { port: 5436, pooled } }).match(
+      /^ {2}server (?:pg1|far) .*$/gm,
+    ) ?? [];
+  expect(servers(true).map((line) => line.trim().split(" ")[2])).toEqual([
+    "10.0.0.2:5433",
+    "unix@run/.s.PGSQL.5433",
+    "10.0.0.2:5433",
+    "127.0.0.1:5433",
+  ]);
+  expect(servers(false).join("\n")).not.toContain("unix@run/.s.PGSQL.5433");
+  expect(servers(false)[1]).toContain("127.0.0.1:5433 source 127.79.80.71");
+});
+
 describe("HAProxy accepts", () => {
   let program: HaproxyProgram;
   beforeAll(async () => {
