@@ -10,6 +10,29 @@ const HAND_OVER_TIMEOUT = 60_000;
 const FORCE_TIMEOUT = 120_000;
 const FOLLOW_TIMEOUT = 120_000;
 
+/** The steps that plans over several hosts have. */
+const OF_HOSTS = [
+  "checkpoint",
+  "rest_pool",
+  "reopen_pool",
+  "hand_over",
+  "take_by_force",
+  "await_primary",
+  "require_room",
+  "hold",
+  "release",
+  "base_backup",
+  "stop_replica",
+  "keep_aside",
+  "put_in_place",
+  "await_streaming",
+] as const;
+type HostStep = Extract<PlanStep, { kind: (typeof OF_HOSTS)[number] }>;
+
+function isOfHosts(step: PlanStep): step is HostStep {
+  return OF_HOSTS.some((kind) => kind === step.kind);
+}
+
 /** What the steps of one change of several hosts do; what is Patroni's, Patroni is asked for. */
 export class PatroniEffects implements Effects {
   readonly #parts: FailoverParts;
@@ -27,6 +50,7 @@ export class PatroniEffects implements Effects {
 
   async act(step: PlanStep): Promise<void> {
     const { askPatroni, checkpoint, data, log, pool } = this.#parts;
+    if (!isOfHosts(step)) throw new Error(`${step.kind} is no step of several hosts`);
     switch (step.kind) {
       case "checkpoint":
         return await checkpoint();
@@ -76,8 +100,6 @@ export class PatroniEffects implements Effects {
           () => this.#parts.seen().store?.synchronous.includes(step.node) === true,
           FOLLOW_TIMEOUT,
         );
-      default:
-        throw new Error(`${step.kind} is no step of several hosts`);
     }
   }
 
