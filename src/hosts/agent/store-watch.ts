@@ -1,3 +1,4 @@
+import { isAddress } from "../../config/addresses.ts";
 import type { EtcdStatus, StoredValue } from "../../consensus/etcd.ts";
 import type { VoterMember } from "../../consensus/voters.ts";
 import { monotonic, now } from "../../system/clock.ts";
@@ -131,8 +132,10 @@ export class StoreWatch {
     await this.#readRight(keys.get("leader"));
     if (stored) {
       const parsed = parseJson(stored.value, documentSchema);
-      if (parsed.ok) this.#document = parsed.value;
-      else throw new Error(`the cluster's document in the store: ${parsed.problem}`);
+      if (!parsed.ok) throw new Error(`the cluster's document in the store: ${parsed.problem}`);
+      if (parsed.value.cluster !== cluster)
+        throw new Error("the cluster's document in the store is another cluster's");
+      this.#document = parsed.value;
     } else if ((await this.startedAs())?.state === "new") {
       await etcd.swap(key, 0n, JSON.stringify(this.#document));
     }
@@ -194,7 +197,8 @@ export class StoreWatch {
     this.#leads = ownStatus !== undefined && ownStatus.leader === ownStatus.memberId;
     const voting = members
       .filter(({ isLearner }) => !isLearner)
-      .flatMap(({ peerUrls }) => peerUrls.slice(0, 1).map(addressOf));
+      .flatMap(({ peerUrls }) => peerUrls.slice(0, 1).map(addressOf))
+      .filter(isAddress);
     // On the way to an odd number there are two for some seconds. Each change has Patroni started again everywhere.
     if (voting.length % 2 === 1 && !same([...voting].sort(), [...this.#record.store].sort())) {
       this.#record = { ...this.#record, store: voting };

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
-import { absolutePath } from "../../config/fields.ts";
-import { resolvedConfigSchema, type Config } from "../../config/schema.ts";
+import { isAddress } from "../../config/addresses.ts";
+import { absolutePath, textWithout, wholeNumber } from "../../config/fields.ts";
+import { parameterProblem } from "../../config/parameters.ts";
+import { configSchema, resolvedConfigSchema, type Config } from "../../config/schema.ts";
 import type { Layout } from "../../config/layout.ts";
 import { readApplied } from "../../store/state.ts";
 import { writeFileAtomic } from "../../system/files/files.ts";
@@ -15,31 +17,55 @@ export type HostRole = z.output<typeof roleSchema>;
 /** The name of a host: the name of its replication slot and its application_name too. */
 export const HOST_NAME = /^[a-z][a-z0-9_]{0,30}$/;
 
+/**
+ * Texts of the document stand in the configuration of programs and in rules of who may connect, on every host, and the
+ * servers' user of any host may write it: so each is of a form that says nothing else there.
+ */
+const nameOfHost = z.string().regex(HOST_NAME, "cannot be the name of a host");
+const nameOfCluster = configSchema.shape.cluster.unwrap();
+const addressOfHost = z.string().refine(isAddress, "is no IP address");
+const settings = z.record(z.string(), textWithout(lineProblem)).superRefine((given, context) => {
+  for (const [name, value] of Object.entries(given)) {
+    const message = parameterProblem(name, value);
+    if (message !== undefined) context.addIssue({ code: "custom", message, path: [name] });
+  }
+});
+
+function lineProblem(text: string): string | undefined {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return /[\u0000-\u001f\u007f]/.test(text) ? "holds a control character" : undefined;
+}
+
 const hostSchema = z.object({
-  name: z.string().regex(HOST_NAME),
+  name: nameOfHost,
   role: roleSchema,
   /** Where the other hosts reach it. */
-  address: z.string(),
+  address: addressOfHost,
 });
 export type Host = z.output<typeof hostSchema>;
+
+function areDistinct(hosts: readonly Host[]): boolean {
+  const distinct = (key: "name" | "address"): number => new Set(hosts.map((host) => host[key])).size;
+  return distinct("name") === hosts.length && distinct("address") === hosts.length;
+}
 
 /** What all hosts of a cluster share: one document in the store, changed by compare and swap alone. */
 export const documentSchema = z.object({
   format: z.literal(1),
-  cluster: z.string(),
-  system_identifier: z.string(),
+  cluster: nameOfCluster,
+  system_identifier: z.string().regex(/^\d{0,20}$/, "is no number"),
   /** Major version of PostgreSQL. */
-  major: z.int(),
+  major: wholeNumber(9, 99),
   /** The configuration, as the first host had it; what is of a host is put in by `configOf`. */
   config: resolvedConfigSchema,
   /** PostgreSQL settings that were chosen when the cluster was made. */
-  settings: z.record(z.string(), z.string()),
+  settings,
   /** Settings that no host may have otherwise: the values that the first host's server ran with. */
-  shared: z.record(z.string(), z.string()),
+  shared: settings,
   /** Port of PostgreSQL on every host. */
-  port: z.int(),
+  port: wholeNumber(1, 65535),
   /** In the order in which they came. */
-  hosts: hostSchema.array(),
+  hosts: hostSchema.array().refine(areDistinct, "have a name or an address twice"),
 });
 export type ClusterDocument = z.output<typeof documentSchema>;
 
@@ -54,14 +80,14 @@ export function configurationMark({ config, shared }: Pick<ClusterDocument, "con
 /** Who this host is. */
 const recordSchema = z.object({
   format: z.literal(1),
-  cluster: z.string(),
-  name: z.string(),
+  cluster: nameOfCluster,
+  name: nameOfHost,
   role: roleSchema,
-  address: z.string(),
+  address: addressOfHost,
   /** The name of its node: the first host keeps the one that its node had. */
-  node: z.string(),
+  node: nameOfHost,
   /** Hosts of the store that are asked before its members are known. */
-  store: z.string().array(),
+  store: addressOfHost.array(),
   /**
    * The user of its servers and its data directory, as its own file said when it became one of several; null: the usual
    * ones. An earlier odoo-pg did not keep them here.
