@@ -25,7 +25,8 @@ REPLICA_PAUSE = 1200
 
 over = threading.Event()
 counted = threading.Lock()
-seen = {"requests": 0, "writes": 0, "stale": 0, "replica_given_up": 0, "longest_ms": 0, "errors": {}}
+seen = {"requests": 0, "writes": 0, "stale": 0, "replica_given_up": 0, "longest_ms": 0, "errors": {}, "failed": []}
+start = time.monotonic()
 
 
 class Pool:
@@ -134,6 +135,7 @@ def note(key, began, error=None):
         if error is not None:
             words = f"{getattr(error, 'pgcode', None) or ''} {key}: {str(error).strip()}"
             seen["errors"][words] = seen["errors"].get(words, 0) + 1
+            seen["failed"].append({"began_ms": round((began - start) * 1000), "ended_ms": round((time.monotonic() - start) * 1000), "words": words})
 
 
 def user(process, number):

@@ -3,7 +3,7 @@ import { hostsStatusSchema } from "../../src/hosts/documents/report.ts";
 import { sayBackups } from "../../src/hosts/decisions/backups.ts";
 import { pageOrderOf, pageOrders } from "../../src/hosts/decisions/page-order.ts";
 import { hostsPage, type Desk } from "../../src/hosts/render/page.ts";
-import { sayKeptAside } from "../../src/hosts/render/sheet.ts";
+import { sayFillingDisks, sayKeptAside } from "../../src/hosts/render/sheet.ts";
 import { printCommand } from "../../src/next-step.ts";
 import { hostsMetrics } from "../../src/metrics/hosts-metrics.ts";
 
@@ -142,4 +142,17 @@ test("what is to be done is asked once more, with the operator's token, and the 
   expect(seen).toContain("http-equiv");
   const last = { command: "odoo-pg pause", by: "operator", state: "failed", words: "<b>no</b>" } as const;
   expect(hostsPage(status(), [], { ...viewer, last })).toContain("&lt;b&gt;no");
+});
+
+test("a disk that fills up is told by the host that it is of, on the sheet and on the page", () => {
+  const filling_disks = [{ path: "/srv/data<i>\u001B[2J", total_bytes: 1_000_000_000, free_bytes: 0 }];
+  const full = status({ hosts: [host("db1"), host("db2", { filling_disks })] });
+  const [line, ...more] = sayFillingDisks(full);
+  expect(more).toEqual([]);
+  expect(line).toMatch(/^db2: the disk of \/srv\/data<i>.* is 100 % full, 0 B left$/);
+  expect(line).not.toContain("\u001B");
+  expect(hostsPage(full, [], viewer)).toMatch(
+    /<li>db2: the disk of .*&lt;i&gt;.* is 100 % full, 0 B left\. Make room there\.<\/li>/,
+  );
+  expect(sayFillingDisks(status())).toEqual([]);
 });

@@ -1,7 +1,14 @@
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { requireHostsStatus } from "../../hosts/ask-agent.ts";
 import { sayBackups } from "../../hosts/decisions/backups.ts";
-import { HEADINGS, rowOf, sayFailover, sayKeptAside, sayView } from "../../hosts/render/sheet.ts";
+import {
+  HEADINGS,
+  rowOf,
+  sayFailover,
+  sayFillingDisks,
+  sayKeptAside,
+  sayView,
+} from "../../hosts/render/sheet.ts";
 import { pause } from "../../system/clock.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { clearScreen } from "../../system/terminal.ts";
@@ -37,6 +44,7 @@ export async function hostsSheet(
     output.out(`Read     127.0.0.1:${endpoints.read} → ${own.reads.join(", ") || own.writes || "nobody"}`);
   }
   output.out(`Backups: ${sayBackups(status)}`);
+  for (const disk of sayFillingDisks(status)) output.out(`Make room: ${disk}`);
   for (const kept of sayKeptAside(status)) output.out(`Kept aside, yours to remove: ${kept}`);
   output.out(`Failover: ${sayFailover(status)}`);
   return exit;

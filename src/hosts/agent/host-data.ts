@@ -1,8 +1,10 @@
 import path from "node:path";
 import { slotName } from "../../config/layout.ts";
 import { requireRoom } from "../../failover/room.ts";
+import { isFilling } from "../../cluster/view.ts";
 import { factsOf } from "../../model/observation.ts";
 import { stamp } from "../../model/time-stamp.ts";
+import { diskUseOf } from "../../observe/disk-use.ts";
 import { inspectDataDirectory, type DataDirectory } from "../../postgres/data-directory.ts";
 import { seedDataDirectory } from "../../postgres/seed.ts";
 import { findPostmaster, stopServer } from "../../postgres/server.ts";
@@ -11,6 +13,7 @@ import { kindOf, writeFileAtomic } from "../../system/files/files.ts";
 import { inFolder, removeIn, renameIn } from "../../system/files/folder.ts";
 import { isPrimarys, mayGoAside } from "../decisions/aside.ts";
 import type { Host } from "../documents/record.ts";
+import type { HostReport } from "../documents/report.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { ownConfig } from "../render/own-files.ts";
 import { databasesOf } from "../documents/host-config.ts";
@@ -26,6 +29,9 @@ import type { StoreWatch } from "./store-watch.ts";
 /** Milliseconds between two tries to copy the primary: each reads all of it. */
 const BETWEEN_TRIES = 30_000;
 
+/** Milliseconds between two looks at the disks. */
+const DISKS_EVERY = 3000;
+
 /** This host's data directory: a copy of the primary's, made beside what is there and tried before it counts. */
 export class HostData {
   readonly #host: OneHost;
@@ -37,6 +43,9 @@ export class HostData {
   #missing = false;
   /** When another try is made after one that failed (monotonic clock). */
   #tryAgainAt = -Infinity;
+  #fillingDisks: HostReport["filling_disks"] = [];
+  /** When disks were last looked at (monotonic clock). */
+  #disksAt = -Infinity;
 
   constructor(host: OneHost, store: StoreWatch, servers: Servers, node: OwnNode) {
     this.#host = host;
@@ -62,6 +71,23 @@ export class HostData {
     const aside = `${path.basename(dataDir)}.aside-`;
     const replaced = await below(path.dirname(dataDir), (name) => name.startsWith(aside));
     return [...replaced.filter((place) => place !== rewound), ...(await below(rewound, isKept))];
+  }
+
+  /** Disks of its data, its WAL and its tablespaces that fill up; looked at every few seconds. */
+  async fillingDisks(): Promise<HostReport["filling_disks"]> {
+    if (!this.#host.installation) return [];
+    if (monotonic() - this.#disksAt < DISKS_EVERY) return this.#fillingDisks;
+    this.#disksAt = monotonic();
+    const { dataDir } = this.#node.files;
+    const { others = [], ...own } = await diskUseOf(this.#host.layout, ownConfig(this.#node.input()).node, 1);
+    this.#fillingDisks = [{ path: dataDir, ...own }, ...others]
+      .filter(isFilling)
+      .map(({ path: place, totalBytes, freeBytes }) => ({
+        path: place,
+        total_bytes: totalBytes,
+        free_bytes: freeBytes,
+      }));
+    return this.#fillingDisks;
   }
 
   /** Whether its server is down because there is no room to keep what a rewind takes back. */

@@ -67,6 +67,7 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
     kept_aside: await data.keptAside(),
     backups: node.runtime ? backupsBy(node.runtime.config, await parts.lastGoodBackup()) : null,
     machine: node.machine ?? null,
+    filling_disks: await data.fillingDisks(),
   };
 }
 

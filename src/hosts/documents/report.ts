@@ -37,6 +37,11 @@ export const hostReportSchema = z.object({
   authority_ends: z.number().nullable().default(null),
   /** Folders with data that was replaced or taken back there, and that somebody may want to look at. */
   kept_aside: z.string().array().default([]),
+  /** Disks of its data, its WAL and its tablespaces that fill up. */
+  filling_disks: z
+    .object({ path: z.string(), total_bytes: z.number(), free_bytes: z.number() })
+    .array()
+    .default([]),
   /** Backups that it makes while it is the primary's; null where it never is, or does not say. */
   backups: z
     .object({

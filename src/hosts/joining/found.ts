@@ -91,7 +91,9 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
     async () => {
       const status = await hostsStatus(layout, 2000);
       const own = status?.hosts.find(({ name }) => name === record.name)?.report;
-      return status?.primary === record.name && own?.patroni?.running === true;
+      // Before it has, the endpoints lead to the server all the same.
+      const isTaken = status?.store.answers === true && !status.failover.obstacles.includes("no_primary");
+      return isTaken && status.primary === record.name && own?.patroni?.running === true;
     },
     {
       what: "Patroni to take the server over",

@@ -6,7 +6,7 @@ import { sayBackups } from "../decisions/backups.ts";
 import type { PageOrder } from "../decisions/page-order.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { isHeard } from "../decisions/heard.ts";
-import { HEADINGS, rowOf, sayFailover, sayKeptAside, sayView } from "./sheet.ts";
+import { HEADINGS, rowOf, sayFailover, sayFillingDisks, sayKeptAside, sayView } from "./sheet.ts";
 
 /** Seconds after which a browser loads the page again. */
 const AGAIN = 5;
@@ -92,6 +92,7 @@ export function hostsPage(status: HostsStatus, warnings: readonly Warning[], des
   const isWell = failover.ready && failover.away.length === 0;
   const own = hosts.find(({ name }) => name === seen_from)?.report;
   const kept = sayKeptAside(status).map((line) => `<li>${text(line)}</li>`);
+  const disks = sayFillingDisks(status).map((line) => `<li>${text(line)}. Make room there.</li>`);
   const rows = hosts.map((host) => {
     const cells = rowOf(status, host).map((cell) => `<td>${text(cell)}</td>`);
     return `<tr${isHeard(host) ? "" : ' class="ill"'}>${cells.join("")}</tr>`;
@@ -113,6 +114,7 @@ ${last ? sayLast(last) : ""}
 ${confirmed ?? ""}
 <p class="verdict ${isWell ? "well" : "ill"}">Failover: ${text(sayFailover(status))}</p>
 ${warnings.length ? `<ul>${warnings.map(({ severity, message }) => `<li>${text(`${severity}: ${message}`)}</li>`).join("")}</ul>` : ""}
+${disks.length ? `<ul class="ill">${disks.join("")}</ul>` : ""}
 <div class="wide"><table>
 <thead><tr>${HEADINGS.map((heading) => `<th scope="col">${heading}</th>`).join("")}</tr></thead>
 <tbody>${rows.join("\n")}</tbody>

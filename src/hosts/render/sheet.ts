@@ -29,6 +29,16 @@ export function sayKeptAside({ hosts }: HostsStatus): string[] {
   );
 }
 
+/** Disks of hosts that fill up, a line for each: a server without room for its WAL ends. */
+export function sayFillingDisks({ hosts }: HostsStatus): string[] {
+  return hosts.filter(isHeard).flatMap(({ name, report }) =>
+    (report?.filling_disks ?? []).map(({ path, total_bytes: total, free_bytes: free }) => {
+      const share = Math.floor((1 - free / Math.max(1, total)) * 100);
+      return printableLine(`${name}: the disk of ${path} is ${share} % full, ${showBytes(free)} left`);
+    }),
+  );
+}
+
 /** A host, by the headings. */
 export function rowOf(status: HostsStatus, host: HostsStatus["hosts"][number]): string[] {
   const { name, address, role, report, seconds_ago: age } = host;

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import {
   appendFileSync,
   mkdirSync,
@@ -133,6 +133,17 @@ export class Host {
       appendFileSync(file, `${error.message}\n`);
     });
     return { name, ended: () => ended, log: () => readFileSync(file, "utf8") };
+  }
+
+  /** Starts a program that one talks with by its standard input and output. */
+  converse(
+    command: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): ChildProcessWithoutNullStreams {
+    const [program = "", ...args] = [...this.#entered(false), ...command];
+    const child = spawn(program, args, { env: { ...surroundings(), ...env } });
+    this.#entering.push(child);
+    return child;
   }
 
   /** Its processes, by their numbers as seen from outside; without the first. */

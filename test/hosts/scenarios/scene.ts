@@ -76,7 +76,8 @@ export class Stage {
     return new Stage(lab, several);
   }
 
-  async #scene(): Promise<Scene> {
+  /** Waits until every host has its part, and says which. */
+  async scene(): Promise<Scene> {
     const { lab, several } = this;
     await several.ready();
     const primary = await several.leader();
@@ -87,8 +88,9 @@ export class Stage {
 
   /** Lets a fault happen while clients write and read, and others write past the endpoints. */
   async suffers({ name, passes, clients, happens, lasts = LASTING, ends, afterwards, most }: Fault) {
-    const scene = await this.#scene();
+    const scene = await this.scene();
     const { several } = scene;
+    const logs = join("test-output/hosts", name.replaceAll(/\W+/g, "-"));
     const other = clients === "primary" ? scene.primary : scene.other;
     const [write, read] = [await several.endpoint(other, "write"), await several.endpoint(other, "read")];
     const traffic = await Traffic.start(write, read);
@@ -109,6 +111,7 @@ export class Stage {
       await afterwards?.(scene);
       const gap = traffic.longestGap(since);
       const { all, stale, byReplica } = traffic.readsSince(since);
+      if (gap > most) several.keepLogs(logs);
       const lost = [...(await traffic.stop()), ...(await strays.stop(write))];
       const commits = [...traffic.commits, ...strays.commits];
       figure(
@@ -123,7 +126,7 @@ export class Stage {
       expect(traffic.refused, "clients that were refused, where they should wait").toEqual([]);
       expect(gap, "longest time without an acknowledged row").toBeLessThan(2 * most);
     } catch (error) {
-      several.keepLogs(join("test-output/hosts", name.replaceAll(/\W+/g, "-")));
+      several.keepLogs(logs);
       throw error;
     } finally {
       this.lab.heal();
