@@ -13,7 +13,7 @@ import type { Owner } from "../system/files/files.ts";
 import { processors } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { archivePlaceOf, type ArchivePlace } from "./place.ts";
-import { expireBases, listBases, makeBase, type Pgbackrest } from "./pgbackrest.ts";
+import { expireBases, listBases, makeBase, readRepository, type Pgbackrest } from "./pgbackrest.ts";
 import { readArchiveStatus, readArchiving, writeArchiveStatus } from "./record.ts";
 import { pgbackrestOf } from "./setup.ts";
 
@@ -87,6 +87,20 @@ export async function backUpBase(
       throw error;
     }
     return await note(null);
+  } finally {
+    await releaseLock(place.lockFile, ownPid);
+  }
+}
+
+/**
+ * Reads all of the repository, while nothing is added to its base backups and nothing removed.
+ * @returns what is damaged or missing, one line each
+ * @throws OdooPgError locked while a base backup is made
+ */
+export async function proveRepository({ place, pgbackrest }: OpenRepository): Promise<string[]> {
+  await takeLock(place.lockFile, ownPid);
+  try {
+    return await readRepository(pgbackrest);
   } finally {
     await releaseLock(place.lockFile, ownPid);
   }

@@ -80,6 +80,17 @@ export async function expireBases(pgbackrest: Pgbackrest): Promise<void> {
   await callOrFail(pgbackrest, "expire", [], 0);
 }
 
+/**
+ * Reads all of the repository, and compares each file with its checksum.
+ * @returns what is damaged or missing, in pgBackRest's words; it tells so with exit status 0
+ */
+export async function readRepository(pgbackrest: Pgbackrest): Promise<string[]> {
+  const { stdout } = await callOrFail(pgbackrest, "verify", ["--output=text"], 0);
+  // Later versions say nothing where all is well.
+  if (!/^status: error$/m.test(stdout)) return [];
+  return stdout.split("\n").flatMap((line) => (line.startsWith(" ") ? [line.trim()] : []));
+}
+
 /** The base backups in the repository, the oldest first. */
 export async function listBases(pgbackrest: Pgbackrest, systemIdentifier: string): Promise<BaseBackup[]> {
   const { stdout } = await callOrFail(pgbackrest, "info", ["--output=json"], SHORT);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -221,6 +221,28 @@ describe("any second", () => {
     const chance = await cluster.run(["backup", "verify", "--any-second"]);
     expect(chance.stdout).toContain("can be brought back: ");
     expect(leftOvers()).toEqual([]);
+  });
+
+  test("in a repository with one byte that is not as it was written is told", async () => {
+    const archive = join(`${cluster.stateDir}.archive`, "archive", "test");
+    const segments = readdirSync(archive, { recursive: true, encoding: "utf8" }).filter((name) =>
+      /[0-9A-F]{24}-[0-9a-f]{40}/.test(name),
+    );
+    // The first is of no account to what is recovered: only who reads all of it finds it.
+    const damaged = join(archive, segments.toSorted()[0] ?? "");
+    const whole = readFileSync(damaged);
+    const changed = Buffer.from(whole);
+    changed[changed.length >> 1] = (changed[changed.length >> 1] ?? 0) ^ 1;
+    writeFileSync(damaged, changed);
+    const ran = await cluster.run(["backup", "verify", "--any-second", "--json"]);
+    writeFileSync(damaged, whole);
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr).toContain("the repository is damaged");
+    const again = await cluster.run(["backup", "verify", "--any-second", "--json"]);
+    expect([again.exitCode, JSON.parse(again.stdout)]).toEqual([
+      0,
+      expect.objectContaining({ ok: true, damaged: [] }),
+    ]);
   });
 
   test("before a switchover and after it comes back, and the new primary archives", async () => {

@@ -3,7 +3,8 @@ import type { Target } from "../../archive/target.ts";
 import { odooPg } from "../../next-step.ts";
 import { printableLine } from "../../printable.ts";
 import { monotonic } from "../../system/clock.ts";
-import type { Context } from "../context.ts";
+import { openRepository, proveRepository } from "../../archive/base-backup.ts";
+import { serverOwner, type Context } from "../context.ts";
 import { onPrimary } from "../source.ts";
 import { proveAt, targetOf } from "./restore-moment.ts";
 import { lookAtWindow } from "./window.ts";
@@ -25,15 +26,21 @@ export async function verifyAnySecond(
   const target =
     targetOf({ at: flags.at, beforeXid: undefined, lsn: undefined }) ?? (await secondByChance(context));
   const begun = monotonic();
-  const { databases, base } = await onPrimary(
-    context,
-    async (source, progress) => await proveAt(context, source, target, progress),
-  );
+  const { config, layout } = context;
+  const { databases, base, damaged } = await onPrimary(context, async (source, progress) => {
+    const owner = await serverOwner(context);
+    const repository = await openRepository(config, layout, owner, source.signal);
+    progress.step(null, "read the repository");
+    const lines = await proveRepository(repository);
+    // Told at once: what is damaged may keep the moment from coming back.
+    for (const line of lines) progress.note(`the repository is damaged: ${printableLine(line)}`);
+    return { ...(await proveAt(context, source, target, progress)), damaged: lines };
+  });
   const seconds = Math.round((monotonic() - begun) / 100) / 10;
   const at = target.kind === "time" ? new Date(target.at).toISOString() : null;
-  const ok = databases.every(({ missing }) => missing.count === 0);
+  const ok = !damaged.length && databases.every(({ missing }) => missing.count === 0);
   if (flags.json) {
-    output.out(JSON.stringify({ version: 1, at, base, seconds, ok, databases }, undefined, 2));
+    output.out(JSON.stringify({ version: 1, at, base, seconds, ok, databases, damaged }, undefined, 2));
     return ok ? 0 : 1;
   }
   for (const { database, tables, rows, attachments, missing } of databases) {
