@@ -56,6 +56,7 @@ import { readApplied, writeApplied, type Applied } from "../store/state.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { takeDownServers } from "./take-down.ts";
 import { Samples } from "../observe/samples.ts";
+import { StatementWatch } from "../observe/statement-watch.ts";
 import { OperationQueue } from "./operation-queue.ts";
 import { reportOf } from "./report.ts";
 import { StatusSource } from "../observe/status-source.ts";
@@ -110,6 +111,7 @@ export class Agent {
   /** How the cluster is, for who asks inside the agent. */
   readonly statusSource: StatusSource;
   readonly samples: Samples;
+  readonly #statements: StatementWatch;
   /** What is known of Odoo's databases, for who asks inside the agent. */
   readonly facts: OdooFactsCache;
   readonly #console: ConsoleServer;
@@ -146,6 +148,7 @@ export class Agent {
         this.#reportWith((await this.#cluster?.endpoints.answered(HAPROXY_TIMEOUT)) ?? false),
     });
     this.samples = new Samples(options.stateDir, options.owner, this.statusSource);
+    this.#statements = new StatementWatch(options.stateDir);
     this.facts = new OdooFactsCache(() => factsAccess(this.#cluster?.runtime));
     const metrics = new Metrics({
       runtime: () => this.#cluster?.runtime,
@@ -388,6 +391,11 @@ export class Agent {
       { name: "rights", run: kept(async ({ runtime }) => await this.#rights.tick(runtime)), aside: true },
       { name: "failover", run: kept((cluster) => this.#finishChange(cluster)) },
       { name: "samples", run: kept(async ({ runtime }) => await this.samples.tick(runtime)), aside: true },
+      {
+        name: "statements",
+        run: kept(async ({ runtime }) => await this.#statements.tick(runtime)),
+        aside: true,
+      },
       {
         name: "alarms",
         run: kept(({ runtime }) => this.#alarms.tick(runtime, async () => await this.statusSource.status())),

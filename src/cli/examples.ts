@@ -71,6 +71,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "backup restore-check": ["odoo-pg backup restore-check", "odoo-pg backup restore-check prod_20260301_1200"],
   "backup prune": ["odoo-pg backup prune --dry-run"],
   "statements list": ["odoo-pg statements list", "odoo-pg statements list --json"],
+  "statements changes": ["odoo-pg statements changes", "odoo-pg statements changes --json"],
+  "statements plan": ["odoo-pg statements plan 3f9a1c07be", "odoo-pg statements plan 3f9a1c07be --json"],
   "statements enable": ["odoo-pg statements enable --dry-run", "odoo-pg statements enable && odoo-pg up"],
   events: ["odoo-pg events", "odoo-pg events --since 24h", "odoo-pg events -f"],
   history: ["odoo-pg history", "odoo-pg history --json"],

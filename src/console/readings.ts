@@ -86,6 +86,12 @@ function argumentsOfReading(reading: Reading): readonly string[] {
     case "statements":
       args = ["statements", "list", "--json"];
       break;
+    case "changes":
+      args = ["statements", "changes", "--json"];
+      break;
+    case "plan":
+      args = ["statements", "plan", "--json", reading.id];
+      break;
     case "log": {
       const { of, match = "" } = reading;
       const only = match === "" ? [] : [`--match=${match}`];

@@ -9,6 +9,8 @@ export const readingSchema = z.discriminatedUnion("what", [
   z.strictObject({ what: z.literal("alarms") }),
   z.strictObject({ what: z.literal("backups") }),
   z.strictObject({ what: z.literal("statements") }),
+  z.strictObject({ what: z.literal("changes") }),
+  z.strictObject({ what: z.literal("plan"), id: z.string().regex(/^[0-9a-f]{10}$/) }),
   z.strictObject({
     what: z.literal("log"),
     of: z.string().min(1).max(100),

@@ -1,12 +1,33 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
+import { HOUR } from "../../src/cluster/statement-history.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import { waitFor } from "../support/wait.ts";
 
 const listed = z.object({
   statements: z
-    .object({ database: z.string(), statement: z.string(), calls: z.number(), share: z.number() })
+    .object({
+      id: z.string(),
+      database: z.string(),
+      role: z.string(),
+      statement: z.string(),
+      calls: z.number(),
+      share: z.number(),
+      day: z.number().nullable().array(),
+    })
     .array(),
 });
+type Listed = z.output<typeof listed>["statements"][number];
+
+/** The statement whose text holds this, of one role. */
+async function statementWith(text: string, role = "odoo"): Promise<Listed> {
+  const { statements } = listed.parse(await cluster.json(["statements", "list"]));
+  const found = statements.find((one) => one.role === role && one.statement.includes(text));
+  if (!found) throw new Error(`no statement of ${role} holds ${text}`);
+  return found;
+}
 
 let cluster: ThrowawayCluster;
 beforeAll(async () => {
@@ -55,3 +76,104 @@ test("what statements hold is the superuser's alone: users of databases do not r
   const tried = odoo.rows("SELECT query FROM odoo_pg_statements.pg_stat_statements");
   await expect(tried).rejects.toThrow(/permission denied/);
 });
+
+const planned = z.object({ role: z.string(), plan: z.string().array() });
+
+test("a statement with values is planned for any of them, and not executed", async () => {
+  const odoo = await cluster.session("write", "odoo", "postgres");
+  await odoo.rows("CREATE DATABASE shop");
+  const shop = await cluster.session("write", "odoo", "shop");
+  await shop.rows("CREATE TABLE sale (id int PRIMARY KEY, note text)");
+  await shop.rows("INSERT INTO sale SELECT g, 'x' FROM generate_series(1, 5000) g");
+  await shop.rows("ANALYZE sale");
+  await shop.rows("SELECT note FROM sale WHERE id = 17 AND note <> 'y' LIMIT 3");
+  await shop.rows("DELETE FROM sale WHERE id = 4999");
+  const select = await statementWith("SELECT note FROM sale");
+  const { role, plan } = planned.parse(await cluster.json(["statements", "plan", select.id]));
+  expect(role).toBe("odoo");
+  expect(plan.join("\n")).toMatch(/Index Scan using sale_pkey on sale[\s\S]*Index Cond: \(id = \$1\)/);
+  const deletes = await statementWith("DELETE FROM sale");
+  expect((await cluster.run(["statements", "plan", deletes.id])).stdout).toContain("Delete on sale");
+  expect(await shop.rows("SELECT count(*)::int AS left FROM sale")).toEqual([{ left: 4999 }]);
+});
+
+test("functions that the planner calls are called as the role that wrote the statement", async () => {
+  const shop = await cluster.session("write", "odoo", "shop");
+  await shop.rows(`CREATE FUNCTION grab() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'planned by % of %', current_user, session_user; END $$`);
+  await shop.rows("SELECT grab() AS grabbed, pg_sleep(0.2)").catch(() => {});
+  // It failed, and what fails is not counted: one that does not, then another body.
+  await shop.rows("CREATE OR REPLACE FUNCTION grab() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'");
+  await shop.rows("SELECT grab() AS grabbed, pg_sleep(0.2)");
+  await shop.rows(`CREATE OR REPLACE FUNCTION grab() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'planned by % of %', current_user, session_user; END $$`);
+  const { id } = await statementWith("AS grabbed");
+  const refused = await cluster.run(["statements", "plan", id]);
+  expect([refused.exitCode === 0, refused.stderr]).toEqual([
+    false,
+    expect.stringContaining("planned by odoo of odoo"),
+  ]);
+});
+
+test("what is not a statement of Odoo's role is not planned, and why is said", async () => {
+  const superuser = await cluster.session("pg1", "postgres", "shop");
+  await superuser.rows("SELECT pg_sleep(0.2) AS of_the_superuser");
+  const { id } = await statementWith("of_the_superuser", "postgres");
+  const refused = await cluster.run(["statements", "plan", id]);
+  expect(refused.exitCode).not.toBe(0);
+  expect(refused.stderr).toContain('as "odoo" alone');
+  const shop = await cluster.session("write", "odoo", "shop");
+  await shop.rows("CREATE TABLE made_by_this_test AS SELECT pg_sleep(0.2) IS NULL AS x");
+  // Not a word of it is run a second time.
+  const utility = await statementWith("made_by_this_test");
+  const tried = await cluster.run(["statements", "plan", utility.id]);
+  expect([tried.exitCode === 0, tried.stderr]).toEqual([false, expect.stringContaining("does not plan")]);
+  for (const unknown of ["0123456789", "--json", "x'; DROP TABLE sale"]) {
+    const ran = await cluster.run(["statements", "plan", "--", unknown]);
+    expect([unknown, ran.exitCode === 0]).toEqual([unknown, false]);
+  }
+});
+
+const changed = z.object({
+  hours: z.number(),
+  changes: z.object({ id: z.string(), change: z.string(), statement: z.string().nullable() }).array(),
+});
+
+test("the agent keeps what is counted in a file of its own, and what changed since yesterday is told", async () => {
+  const file = join(cluster.stateDir, "statements.json");
+  await waitFor("the first look", () => statSync(file, { throwIfNoEntry: false }) !== undefined);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  await cluster.run(["down"]);
+  const { id } = statementWithoutServer(file);
+  const present = Math.floor(Date.now() / HOUR) * HOUR;
+  const hour = (back: number, milliseconds: number): object => ({
+    at: present - back * HOUR,
+    watched: 3600,
+    calls: 100,
+    milliseconds,
+    statements: [[id, 100, milliseconds]],
+  });
+  const hours = [hour(26, 1000), hour(25, 1000), hour(2, 9000), hour(1, 9000)];
+  const hostile = "SELECT 1 \u001b]0;owned\u0007\r\u202e";
+  const texts = { [id]: { database: "shop", role: "odoo", statement: hostile } };
+  writeFileSync(file, JSON.stringify({ version: 1, last: null, hours, texts }));
+  const { changes } = changed.parse(await cluster.json(["statements", "changes"]));
+  expect(changes).toEqual([expect.objectContaining({ id, change: "slower" })]);
+  const shown = await cluster.run(["statements", "changes"]);
+  expect(shown.stdout).toContain("10.0 ms -> 90.0 ms");
+  // oxlint-disable-next-line no-control-regex -- it is what must not be there
+  expect(shown.stdout).not.toMatch(/[\u001b\u0007\r\u202e]/);
+  // A damaged one is begun anew, by who reads and by who writes.
+  writeFileSync(file, "{");
+  expect((await cluster.run(["statements", "changes"])).stderr).toContain("nothing to compare yet");
+  await cluster.up();
+  const { statements } = listed.parse(await cluster.json(["statements", "list"]));
+  expect(statements[0]?.day).toHaveLength(24);
+});
+
+function statementWithoutServer(file: string): { readonly id: string } {
+  const saved = z
+    .object({ last: z.object({ counters: z.tuple([z.string(), z.number(), z.number()]).array() }) })
+    .parse(JSON.parse(readFileSync(file, "utf8")));
+  return { id: saved.last.counters[0]?.[0] ?? "" };
+}

@@ -527,6 +527,7 @@ describe("what stands behind the overview", () => {
     statements: z.object({
       statements: z.object({ statement: z.string(), share: z.number() }).array().min(1),
     }),
+    changes: z.object({ hours: z.number(), changes: z.unknown().array() }),
     backups: z.object({ dir: z.string(), backups: z.unknown().array(), unreadable: z.unknown().array() }),
   };
 

@@ -336,6 +336,9 @@ const ROWS: readonly Tried[] = [
   row("backup key", ["show"], MAY_BE_REFUSED),
   row("backup fetch", [], MAY_BE_REFUSED),
   row("statements list"),
+  row("statements changes"),
+  // One of its own tables, with an index whose condition the planner works out.
+  row("statements plan", async () => [await statementOf("shop", "odoo")], MAY_BE_REFUSED),
   row("statements enable", [], MAY_BE_REFUSED),
   // Of several hosts: this is one.
   row("ha init", ["--address", "192.0.2.1"], MAY_BE_REFUSED),
@@ -353,6 +356,26 @@ const ROWS: readonly Tried[] = [
   row("down"),
   row("up"),
 ];
+
+const countedSchema = z.object({
+  statements: z
+    .object({ id: z.string(), database: z.string(), role: z.string(), statement: z.string() })
+    .array(),
+});
+
+/** A statement that the owner ran on a table with captures, as the list names it. */
+async function statementOf(database: string, role: string): Promise<string> {
+  const access = { host: "127.0.0.1", port: cluster.ports.write, user: role, database };
+  const settings = { local_preload_libraries: "", statement_timeout: "0" };
+  await withSession({ ...access, password: cluster.password("odoo"), settings }, (session) =>
+    session.query("SELECT pg_sleep(0.5) FROM public.res_partner WHERE id = 1 LIMIT 1"),
+  );
+  const { statements } = countedSchema.parse(await cluster.json(["statements", "list"]));
+  const own = statements.find(
+    (one) => one.database === database && one.role === role && one.statement.includes("pg_sleep"),
+  );
+  return own?.id ?? "0000000000";
+}
 
 /** Commands that are the agent of this very cluster, or run only in a container, where test/docker tries them. */
 const ELSEWHERE = ["agent", "container", "container-setup", "container-health"];

@@ -37,13 +37,34 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await doctor(context, { odooConf, fix, dryRun: on("dryRun"), json });
       }),
     );
-  const statements = command("statements", "what takes the time of the primary: list, enable");
+  const statements = command("statements", "what takes the time of the primary: list, changes, plan, enable");
   add(statements, "list", "statements by the time that they took, the most first")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { json }) => {
         const { statementsList } = await import("../watch/statements.ts");
         return await statementsList(context, { json });
+      }),
+    );
+  add(statements, "changes", "which are new, slower or run more often than yesterday in the same hours")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { json }) => {
+        const { statementsChanges } = await import("../watch/statements.ts");
+        return await statementsChanges(context, { json });
+      }),
+    );
+  add(
+    statements,
+    "plan",
+    "how the server would do a statement of Odoo's role, for any values; nothing is executed",
+  )
+    .argument("<id>", "as `odoo-pg statements list` names it")
+    .option("--json", "one JSON document")
+    .action(
+      withContext(async (context, { args: [id = ""], json }) => {
+        const { statementsPlan } = await import("../watch/statements.ts");
+        return await statementsPlan(context, id, { json });
       }),
     );
   add(

@@ -6,9 +6,18 @@ import { countsStatements } from "../../postgres/sql/activity.ts";
 import {
   countedStatements,
   ensureStatementCounts,
+  statementTexts,
   type CountedStatement,
+  type StatementText,
 } from "../../postgres/sql/statement-counts.ts";
 import { suggest, type Context } from "../context.ts";
+import { oneLine, printableLine } from "../../printable.ts";
+import { changesSinceYesterday, lastDay, sharesOfDay } from "../../cluster/statement-history.ts";
+import { readKeptStatements } from "../../observe/statement-watch.ts";
+import { genericPlan, PLAN_SETTINGS } from "../../postgres/sql/statement-plan.ts";
+import { readPassword } from "../../store/secrets.ts";
+import { now } from "../../system/clock.ts";
+import { explainSql } from "../../system/sql/sql.ts";
 import { onPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
 import { showApplied } from "../edit-configuration.ts";
@@ -17,33 +26,167 @@ import { writeSettings } from "./tune.ts";
 /** Statements that are shown. */
 const MOST = 30;
 
+/** Characters of a statement that is planned, and milliseconds that its plan may take. */
+const WHOLE = 100_000;
+const PLAN_TIMEOUT = 6000;
+
 /** What took the time of the primary, the most first. @throws OdooPgError refused where nothing is counted */
 export async function statementsList(
   context: Context,
   flags: { readonly json: boolean },
 ): Promise<ExitStatus> {
-  const { output, config } = context;
+  const { output, config, layout } = context;
   const statements = await onPrimary(
     context,
     async (source) => await source.superuser.use(async (session) => await countedStatements(session, MOST)),
   );
-  if (statements === undefined)
-    throw new OdooPgError("refused", {
-      message: "The servers do not count statements yet.",
-      safe: "Nothing was changed.",
-      next: odooPg("statements", "enable"),
-    });
+  if (statements === undefined) throw notCounted();
+  const { history } = await readKeptStatements(layout.stateDir);
   if (flags.json) {
-    output.out(JSON.stringify({ version: 1, cluster: config.cluster, statements }, undefined, 2));
+    const at = now();
+    const withDay = statements.map((one) => ({ ...one, day: sharesOfDay(history, one.id, at) }));
+    const day_from = new Date(lastDay(at)[0] ?? at).toISOString();
+    const document = { version: 1, cluster: config.cluster, day_from, statements: withDay };
+    output.out(JSON.stringify(document, undefined, 2));
     return 0;
   }
-  showTable(output, ["SHARE", "CALLS", "EACH", "DATABASE", "STATEMENT"], statements.map(rowOf));
+  showTable(output, ["ID", "SHARE", "CALLS", "EACH", "DATABASE", "STATEMENT"], statements.map(rowOf));
   return 0;
 }
 
-function rowOf({ share, calls, mean_ms, database, statement }: CountedStatement): string[] {
-  const each = mean_ms < 1000 ? `${mean_ms.toFixed(1)} ms` : showSeconds(mean_ms / 1000);
-  return [showShare(share), String(calls), each, database, statement.slice(0, 200)];
+function notCounted(): OdooPgError {
+  return new OdooPgError("refused", {
+    message: "The servers do not count statements yet.",
+    safe: "Nothing was changed.",
+    next: odooPg("statements", "enable"),
+  });
+}
+
+function rowOf({ id, share, calls, mean_ms, database, statement }: CountedStatement): string[] {
+  return [id, showShare(share), String(calls), showMilliseconds(mean_ms), database, oneLine(statement, 200)];
+}
+
+function showMilliseconds(milliseconds: number): string {
+  return milliseconds < 1000 ? `${milliseconds.toFixed(1)} ms` : showSeconds(milliseconds / 1000);
+}
+
+/** What changed since yesterday, what weighs most first: by the same hours of the clock. */
+export async function statementsChanges(
+  context: Context,
+  flags: { readonly json: boolean },
+): Promise<ExitStatus> {
+  const { output, config, layout } = context;
+  const { history, texts } = await readKeptStatements(layout.stateDir);
+  const { hours, changes } = changesSinceYesterday(history, now());
+  const told = changes.map(({ id, change, now: is, before }) => ({
+    id,
+    change,
+    database: texts.get(id)?.database ?? null,
+    role: texts.get(id)?.role ?? null,
+    statement: texts.get(id)?.statement ?? null,
+    calls: is.calls,
+    seconds: is.milliseconds / 1000,
+    calls_before: before.calls,
+    seconds_before: before.milliseconds / 1000,
+  }));
+  const first = history.hours[0];
+  const known_since = first ? new Date(first.at).toISOString() : null;
+  if (flags.json) {
+    const document = { version: 1, cluster: config.cluster, hours, known_since, changes: told };
+    output.out(JSON.stringify(document, undefined, 2));
+    return 0;
+  }
+  if (told.length)
+    showTable(
+      output,
+      ["ID", "CHANGE", "CALLS", "EACH", "DATABASE", "STATEMENT"],
+      told.map((one) => [
+        one.id,
+        one.change,
+        `${one.calls_before} -> ${one.calls}`,
+        `${meanOf(one.seconds_before, one.calls_before)} -> ${meanOf(one.seconds, one.calls)}`,
+        one.database ?? "?",
+        one.statement === null ? "its text is not known any more" : oneLine(one.statement, 200),
+      ]),
+    );
+  output.err(
+    hours > 0
+      ? `${told.length === 0 ? "Nothing of weight changed" : "This changed"} since yesterday, by ${hours} of the last 24 hours.`
+      : `There is nothing to compare yet: ${known_since === null ? "no hour is known" : `it is known since ${known_since}`}, and an hour is compared with the same one of the day before.`,
+  );
+  return 0;
+}
+
+function meanOf(seconds: number, calls: number): string {
+  return calls === 0 ? "-" : showMilliseconds((seconds * 1000) / calls);
+}
+
+/**
+ * How the server would do a statement. Nothing is executed, and the one who asks is the role that ran it: planning may
+ * call functions that others wrote.
+ * @throws OdooPgError refused where nothing is counted, the statement is not known, or its role cannot be taken on
+ */
+export async function statementsPlan(
+  context: Context,
+  id: string,
+  flags: { readonly json: boolean },
+): Promise<ExitStatus> {
+  const { output, config, layout } = context;
+  const [statement, plan] = await onPrimary(context, async (source) => {
+    const found = await source.superuser.use(async (session) => {
+      if (!(await countedStatements(session, 1))) throw notCounted();
+      return (await statementTexts(session, [id], WHOLE + 1))[0];
+    });
+    if (!found) {
+      throw new OdooPgError("refused", {
+        message: `The server knows no statement ${oneLine(id, 40)}: it forgets those that are seldom run.`,
+        safe: "Nothing was changed.",
+        next: odooPg("statements", "list"),
+      });
+    }
+    const { role } = config.odoo;
+    if (found.superuser || found.role !== role) throw notOurs(found, role);
+    if (found.statement.length > WHOLE) throw tooLong(id);
+    const password = await readPassword(layout, "odoo");
+    if (password === undefined) throw notOurs(found, role);
+    const access = source.superuser.in(found.database).as(role, password);
+    const options = {
+      applicationName: "odoo-pg plan",
+      statementTimeout: PLAN_TIMEOUT,
+      settings: PLAN_SETTINGS,
+    };
+    const lines = await access
+      .use(async (session) => await genericPlan(session, found.statement), options)
+      .catch((error: unknown) => {
+        throw explainSql(error, `The server does not plan statement ${id}`);
+      });
+    return [found, lines] as const;
+  });
+  if (flags.json) {
+    const { database, role, statement: text } = statement;
+    const document = { version: 1, cluster: config.cluster, id, database, role, statement: text, plan };
+    output.out(JSON.stringify(document, undefined, 2));
+    return 0;
+  }
+  for (const line of plan) output.out(printableLine(line));
+  output.err(`For any values: the server keeps "$1" in their place. Nothing was executed.`);
+  return 0;
+}
+
+function notOurs({ role, database }: StatementText, odooRole: string): OdooPgError {
+  return new OdooPgError("refused", {
+    message: `The statement is of role ${JSON.stringify(role)}, and odoo-pg asks for plans as ${JSON.stringify(odooRole)} alone: planning may call functions that others wrote.`,
+    safe: "Nothing was executed.",
+    next: nextStep`In a session of that role in database ${JSON.stringify(oneLine(database, 63))}: EXPLAIN, and the statement.`,
+  });
+}
+
+function tooLong(id: string): OdooPgError {
+  return new OdooPgError("refused", {
+    message: `The text of statement ${id} is longer than ${WHOLE} characters: it is not planned.`,
+    safe: "Nothing was executed.",
+    next: odooPg("statements", "list"),
+  });
 }
 
 /**

@@ -28,7 +28,21 @@ export async function ensureStatementCounts(session: Session): Promise<boolean> 
   return true;
 }
 
+/** In which schema of the session's database the view lies, quoted; undefined where it is not there, or nothing is counted. */
+async function placeOf(session: Session): Promise<string | undefined> {
+  if (!(await countsStatements(session))) return undefined;
+  const [place] = await session.query(
+    `SELECT quote_ident(nspname) AS schema FROM pg_catalog.pg_extension
+       JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace WHERE extname = 'pg_stat_statements'`,
+  );
+  return place ? String(place["schema"]) : undefined;
+}
+
+/** The short name of a statement: of one role, in one database. The same on each node, as replicas have the same OIDs. */
+const ID = "left(encode(sha256(convert_to(concat_ws(' ', dbid, userid, queryid), 'UTF8')), 'hex'), 10)";
+
 const statementSchema = z.object({
+  id: z.string(),
   database: z.string(),
   role: z.string(),
   statement: z.string(),
@@ -49,21 +63,64 @@ export async function countedStatements(
   session: Session,
   most: number,
 ): Promise<readonly CountedStatement[] | undefined> {
-  if (!(await countsStatements(session))) return undefined;
-  const [place] = await session.query(
-    `SELECT quote_ident(nspname) AS schema FROM pg_catalog.pg_extension
-       JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace WHERE extname = 'pg_stat_statements'`,
-  );
-  if (!place) return undefined;
+  const schema = await placeOf(session);
+  if (schema === undefined) return undefined;
   const rows = await session.query(
-    `SELECT datname::text AS database, coalesce(rolname::text, '') AS role,
-       regexp_replace(left(query, 2000), '\\s+', ' ', 'g') AS statement,
-       calls::float8 AS calls, mean_exec_time AS mean_ms, total_exec_time / 1000 AS total_seconds, rows::float8 AS rows,
-       total_exec_time / greatest(sum(total_exec_time) OVER (), 0.001) AS share
-     FROM ${String(place["schema"])}.pg_stat_statements s JOIN pg_catalog.pg_database d ON d.oid = dbid
+    `SELECT ${ID} AS id, datname::text AS database, coalesce(rolname::text, '') AS role,
+       min(regexp_replace(left(query, 2000), '\\s+', ' ', 'g')) AS statement,
+       sum(calls)::float8 AS calls, sum(total_exec_time) / greatest(sum(calls), 1)::float8 AS mean_ms,
+       sum(total_exec_time) / 1000 AS total_seconds, sum(rows)::float8 AS rows,
+       sum(total_exec_time) / greatest(sum(sum(total_exec_time)) OVER (), 0.001) AS share
+     FROM ${schema}.pg_stat_statements s JOIN pg_catalog.pg_database d ON d.oid = dbid
        LEFT JOIN pg_catalog.pg_roles r ON r.oid = userid
-     WHERE query IS NOT NULL ORDER BY total_exec_time DESC LIMIT $1`,
+     WHERE query IS NOT NULL GROUP BY dbid, userid, queryid, datname, rolname
+     ORDER BY sum(total_exec_time) DESC LIMIT $1`,
     [most],
   );
   return statementSchema.array().parse(rows);
+}
+
+const counterSchema = z.object({ id: z.string(), calls: z.number(), milliseconds: z.number() });
+
+/** What is counted of every statement, without its text: what history is made of. Undefined as above. */
+export async function statementCounters(
+  session: Session,
+): Promise<readonly z.output<typeof counterSchema>[] | undefined> {
+  const schema = await placeOf(session);
+  if (schema === undefined) return undefined;
+  const rows = await session.query(
+    `SELECT ${ID} AS id, sum(calls)::float8 AS calls, sum(total_exec_time) AS milliseconds
+     FROM ${schema}.pg_stat_statements(false) WHERE queryid IS NOT NULL GROUP BY dbid, userid, queryid`,
+  );
+  return counterSchema.array().parse(rows);
+}
+
+const textSchema = z.object({
+  id: z.string(),
+  database: z.string(),
+  role: z.string(),
+  /** Of the role's rights. */
+  superuser: z.boolean(),
+  statement: z.string(),
+});
+/** Whose a statement is, and its whole text, as far as `most` characters go. */
+export type StatementText = z.output<typeof textSchema>;
+
+/** The texts of some statements, of those that the server still knows. */
+export async function statementTexts(
+  session: Session,
+  ids: readonly string[],
+  most: number,
+): Promise<readonly StatementText[]> {
+  const schema = await placeOf(session);
+  if (schema === undefined || ids.length === 0) return [];
+  const rows = await session.query(
+    `SELECT ${ID} AS id, datname::text AS database, coalesce(rolname::text, '') AS role,
+       coalesce(rolsuper, true) AS superuser, min(left(query, $2)) AS statement
+     FROM ${schema}.pg_stat_statements s JOIN pg_catalog.pg_database d ON d.oid = dbid
+       LEFT JOIN pg_catalog.pg_roles r ON r.oid = userid
+     WHERE query IS NOT NULL AND ${ID} = ANY ($1) GROUP BY dbid, userid, queryid, datname, rolname, rolsuper`,
+    [ids, most],
+  );
+  return textSchema.array().parse(rows);
 }

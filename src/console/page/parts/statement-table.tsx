@@ -1,6 +1,8 @@
 import type { JSX } from "preact";
 import { showSeconds, showShare } from "../../../model/quantities.ts";
+import { addressOf } from "../model/routes.ts";
 import { count } from "../model/show.ts";
+import { DayBars } from "./day-bars.tsx";
 import { Fold } from "./fold.tsx";
 
 /** What is known of a statement; share and rows are shown where they are known. */
@@ -14,10 +16,21 @@ interface Row {
   readonly total_seconds: number;
   readonly share?: number;
   readonly rows?: number;
+  /** By which its plan is asked for. */
+  readonly id?: string;
+  /** Its share in each of the last 24 hours. */
+  readonly day?: readonly (number | null)[];
 }
 
-/** Statements with what they took. */
-export function StatementTable({ statements }: { readonly statements: readonly Row[] }): JSX.Element {
+/**
+ * Statements with what they took.
+ * @param dayFrom when the first of 24 hours began, where shares by the hour are known
+ */
+export function StatementTable(props: {
+  readonly statements: readonly Row[];
+  readonly dayFrom?: number;
+}): JSX.Element {
+  const { statements, dayFrom } = props;
   const shares = statements.some(({ share }) => share !== undefined);
   const rows = statements.some((one) => one.rows !== undefined);
   return (
@@ -26,6 +39,7 @@ export function StatementTable({ statements }: { readonly statements: readonly R
         <tr>
           <th scope="col">Statement</th>
           {shares && <th scope="col">Share</th>}
+          {dayFrom !== undefined && <th scope="col">Last 24 h</th>}
           <th scope="col">Calls</th>
           <th scope="col">Each</th>
           <th scope="col">In all</th>
@@ -42,10 +56,24 @@ export function StatementTable({ statements }: { readonly statements: readonly R
               ) : (
                 <StatementText text={one.statement} />
               )}
+              {one.id !== undefined && (
+                <a
+                  class="small"
+                  href={addressOf("statements", { plan: one.id })}
+                  aria-label={`Plan of statement ${one.id}`}
+                >
+                  Plan
+                </a>
+              )}
             </th>
             {one.share !== undefined && (
               <td data-label="Share" class="figure">
                 {showShare(one.share)}
+              </td>
+            )}
+            {dayFrom !== undefined && (
+              <td data-label="Last 24 h">
+                <DayBars day={one.day ?? []} from={dayFrom} />
               </td>
             )}
             <td data-label="Calls" class="figure">
