@@ -1,6 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { MANAGED } from "../config/settings/managed.ts";
-import { archivingSettings } from "../config/settings/archiving.ts";
+import { archivesNothing, archivingSettings } from "../config/settings/archiving.ts";
 import { defaultSettings, stockOf, type Chosen, type Settings } from "../config/settings/table.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import { foreignSlotName, slotName } from "../config/layout.ts";
@@ -167,6 +167,12 @@ export function renderPostgresqlConf(input: NodeRenderInput): string {
     `include_if_exists = ${quoteSetting(input.files.synchronousFile)}  # which replicas a commit waits for`,
     "",
   ].join("\n");
+}
+
+/** A node's configuration file with nothing archived; the same one where it does not archive by that command. */
+export function withoutArchiveCommand(text: string, command: string, platform: string): string {
+  const line = `\narchive_command = ${quoteSetting(command)} `;
+  return text.replace(line, () => `\narchive_command = ${quoteSetting(archivesNothing(platform))} `);
 }
 
 export interface HbaInput {

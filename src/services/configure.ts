@@ -14,7 +14,13 @@ import {
   runningSettings,
   settingsPendingRestart,
 } from "../postgres/sql/operations.ts";
-import { renderHba, renderIdent, renderPostgresqlConf, renderSynchronous } from "../postgres/render.ts";
+import {
+  renderHba,
+  renderIdent,
+  renderPostgresqlConf,
+  renderSynchronous,
+  withoutArchiveCommand,
+} from "../postgres/render.ts";
 import { findPostmaster, reloadServer, startServer, stopServer } from "../postgres/server.ts";
 import { reloadAndWait } from "../postgres/reload.ts";
 import { ALTERED_FILE } from "../postgres/sql/altered-settings.ts";
@@ -261,8 +267,29 @@ async function goBack(runtime: Runtime, handle: NodeHandle, previous: string | u
   await handle.use(async (session) => await reloadAndWait(session, files.dataDir, node.name));
 }
 
+/**
+ * Has a running primary archive nothing any more where it does so by this command; all else of its file stays as it is,
+ * and nothing is restarted.
+ */
+export async function dropArchiveCommand(
+  runtime: Runtime,
+  handle: NodeHandle,
+  command: string,
+): Promise<void> {
+  const { configFile } = handle.files;
+  const text = await readTextIfAny(configFile);
+  if (text === undefined) return;
+  const without = withoutArchiveCommand(text, command, runtime.machine.platform);
+  if (without !== text) await writeFileAtomic(configFile, without, readableBy(runtime.owner));
+  await reloadIfStale(runtime, handle, undefined);
+}
+
 /** Reloads a node whose files changed after it read them; returns the settings that wait for a restart. */
-async function reloadIfStale(runtime: Runtime, handle: NodeHandle, progress: Progress): Promise<string[]> {
+async function reloadIfStale(
+  runtime: Runtime,
+  handle: NodeHandle,
+  progress: Progress | undefined,
+): Promise<string[]> {
   const { files, node } = handle;
   return await handle.use(async (session) => {
     const loaded = await configurationLoadedAt(session);
@@ -272,7 +299,7 @@ async function reloadIfStale(runtime: Runtime, handle: NodeHandle, progress: Pro
       ),
     );
     if (times.some((time) => (time ?? 0) > loaded)) {
-      progress.step(node.name, "reload");
+      progress?.step(node.name, "reload");
       await reloadAndWait(session, files.dataDir, node.name);
       const errors = await configurationErrors(session);
       if (errors.length) {

@@ -17,13 +17,14 @@ import type { NodeHandle } from "../../members/node-handle.ts";
 import { ownPrimary, requireOwnPrimary, type Runtime } from "../../members/runtime.ts";
 import type { Clients } from "../../services/clients.ts";
 import type { Progress } from "../../progress.ts";
-import { applyConfiguration } from "../../services/configure.ts";
+import { applyConfiguration, dropArchiveCommand } from "../../services/configure.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { deviceOf, diskSpace } from "../../system/files/files.ts";
 import { inFolder, readTextOfOthers } from "../../system/files/folder.ts";
 import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts";
 import type { Install } from "../../system/install.ts";
 import { startDetached } from "../../system/process/process.ts";
+import { Mutex } from "../../system/mutex.ts";
 import { withPrimary } from "./archived-primary.ts";
 import type { OperationQueue } from "../operation-queue.ts";
 
@@ -59,6 +60,10 @@ export class ArchiveKeeper {
   #running = false;
   #failedAt = -Infinity;
   #changing = false;
+  #roomSeenAt = -Infinity;
+  #keepingRoom = false;
+  /** Whoever changes what the primary archives with, and the record of it, does both before the next one does. */
+  readonly #command = new Mutex();
 
   constructor(options: Options) {
     this.#options = options;
@@ -114,9 +119,11 @@ export class ArchiveKeeper {
   async endIfOff(runtime: Runtime): Promise<void> {
     const record = this.#record;
     if (runtime.config.backup.any_second.enabled || record?.archiving !== true) return;
-    const primary = ownPrimary(runtime);
-    const seen = primary && (await archivedUntil(runtime, primary, record));
-    await this.#note(runtime, { ...record, archiving: false, since: seen?.at ?? record.since });
+    await this.#command.run(async () => {
+      const primary = ownPrimary(runtime);
+      const seen = primary && (await archivedUntil(runtime, primary, record));
+      await this.#note(runtime, { ...record, archiving: false, since: seen?.at ?? record.since });
+    });
   }
 
   /** Begins to take WAL, where the configuration has it so. The primary runs. @throws OdooPgError */
@@ -132,7 +139,7 @@ export class ArchiveKeeper {
       progress.note(
         "the repository of any second lies on the disk of the data: with that disk both are lost (backup.any_second.repository)",
       );
-    await this.#take(runtime, program, progress);
+    await this.#command.run(async () => await this.#take(runtime, program, progress));
   }
 
   async #take(runtime: Runtime, program: string, progress: Progress): Promise<void> {
@@ -177,8 +184,46 @@ export class ArchiveKeeper {
 
   /** Looks whether WAL piles up, and whether a base backup is due. */
   async tick(runtime: Runtime): Promise<void> {
-    const known = this.#record;
-    if (!runtime.config.backup.any_second.enabled || !known || this.#changing) return;
+    await Promise.all([this.#keepRoom(runtime), this.#look(runtime)]);
+  }
+
+  /**
+   * Gives WAL up that waits, before it fills the disk. Nobody waits for his turn here: an operation may take hours, and may
+   * be what writes so much. So the one setting is changed in the primary's file, whatever else that may hold by now; where
+   * an operation has written the file anew meanwhile, the next look finds that.
+   */
+  async #keepRoom(runtime: Runtime): Promise<void> {
+    if (!this.#record || this.#keepingRoom || monotonic() - this.#roomSeenAt < EVERY) return;
+    this.#roomSeenAt = monotonic();
+    this.#keepingRoom = true;
+    try {
+      await this.#command.run(async () => await this.#giveUpIfFull(runtime));
+    } finally {
+      this.#keepingRoom = false;
+    }
+  }
+
+  async #giveUpIfFull(runtime: Runtime): Promise<void> {
+    const [record, primary] = [this.#record, ownPrimary(runtime)];
+    const facts = factsOf(primary?.observation);
+    if (!record || !primary || !facts || facts.in_recovery) return;
+    const { segments, at: since } = await archivedUntil(runtime, primary, record);
+    const disk = await diskSpace(path.join(primary.files.dataDir, "pg_wal"));
+    if (!isQueueFull({ segments, segmentBytes: facts.wal_segment_bytes }, disk)) return;
+    if (record.archiving) {
+      runtime.log(
+        "error",
+        `WAL cannot be archived and fills the disk: what is younger than ${since} is given up`,
+      );
+      this.#gaveUpAt = now();
+      await this.#note(runtime, { ...record, archiving: false, since });
+    }
+    const place = archivePlaceOf(runtime.config, runtime.layout);
+    await dropArchiveCommand(runtime, primary, archiveCommand(record.program, place, primary.node));
+  }
+
+  async #look(runtime: Runtime): Promise<void> {
+    if (!runtime.config.backup.any_second.enabled || !this.#record || this.#changing) return;
     if (monotonic() - this.#lookedAt < EVERY || !this.#options.turns.empty) return;
     this.#lookedAt = monotonic();
     const place = archivePlaceOf(runtime.config, runtime.layout);
@@ -187,9 +232,26 @@ export class ArchiveKeeper {
       await removeLeftMoments(place);
       await removeLeftTemporaries();
     }
-    const primary = ownPrimary(runtime);
+    const seen = await this.#command.run(async () => await this.#lookAtPrimary(runtime));
+    if (!seen) return;
+    const { record, segments, primary } = seen;
+    if (!record.archiving && now() - (this.#gaveUpAt ?? 0) >= AGAIN && segments <= 1) {
+      this.#gaveUpAt = now();
+      await this.#change(runtime, async (progress) => {
+        await this.#command.run(async () => await this.#take(runtime, record.program, progress));
+      });
+      return;
+    }
+    if (record.archiving) await this.#startDue(runtime, record, primary);
+  }
+
+  /** Notes who the primary is, and what another one has left. Nothing, where none is seen or something was just noted as lost. */
+  async #lookAtPrimary(
+    runtime: Runtime,
+  ): Promise<{ record: Archiving; segments: number; primary: OnTimeline } | undefined> {
+    const [known, primary] = [this.#record, ownPrimary(runtime)];
     const facts = factsOf(primary?.observation);
-    if (!primary || !facts || facts.in_recovery) return;
+    if (!known || !primary || !facts || facts.in_recovery) return undefined;
     const { segments, at } = await archivedUntil(runtime, primary, known);
     const seen = {
       node: primary.node.name,
@@ -205,29 +267,9 @@ export class ArchiveKeeper {
         "error",
         `WAL that ${node} had not archived yet is missing in the repository, from ${from} on`,
       );
-      return;
+      return undefined;
     }
-    if (record.archiving) {
-      const disk = await diskSpace(path.join(primary.files.dataDir, "pg_wal"));
-      if (isQueueFull({ segments, segmentBytes: facts.wal_segment_bytes }, disk)) {
-        const since = seen.archived_at;
-        runtime.log(
-          "error",
-          `WAL cannot be archived and fills the disk: what is younger than ${since} is given up`,
-        );
-        await this.#change(runtime, async (progress) => {
-          await this.#note(runtime, { ...record, archiving: false, since });
-          await this.#apply(runtime, progress);
-        });
-        return;
-      }
-    } else if (now() - (this.#gaveUpAt ?? 0) >= AGAIN && segments <= 1) {
-      this.#gaveUpAt = now();
-      await this.#change(runtime, async (progress) => await this.#take(runtime, record.program, progress));
-      return;
-    }
-    if (record.archiving)
-      await this.#startDue(runtime, record, { dataDir: primary.files.dataDir, timeline: facts.timeline });
+    return { record, segments, primary: { dataDir: primary.files.dataDir, timeline: facts.timeline } };
   }
 
   #gaveUpAt: number | undefined;

@@ -25,18 +25,18 @@ export function archivingSettings(
     const minimal = parameters["wal_level"]?.toLowerCase() === "minimal";
     return {
       ...(minimal ? { archive_mode: { value: "off", why: "wal_level is minimal" } } : {}),
-      archive_command: { value: nothing(platform), why: "nothing is archived" },
+      archive_command: { value: archivesNothing(platform), why: "nothing is archived" },
     };
   }
   const why = 'set by "backup.any_second"';
   return {
     archive_mode: { value: "on", why },
-    archive_command: { value: command ?? nothing(platform), why },
+    archive_command: { value: command ?? archivesNothing(platform), why },
     archive_timeout: { value: `${ARCHIVE_TIMEOUT_SECONDS}s`, why },
   };
 }
 
 /** A program that says yes and does nothing. */
-function nothing(platform: string): string {
+export function archivesNothing(platform: string): string {
   return platform === "darwin" ? "/usr/bin/true" : "/bin/true";
 }
