@@ -14,6 +14,7 @@ import { inFolder, makeFolder, removeIn } from "../system/files/folder.ts";
 import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
 import { forgetMoment, keepMoment, keptMoment } from "./kept-moment.ts";
+import { takeMomentLock } from "./moment-lock.ts";
 import type { ArchivePlace } from "./place.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
@@ -66,7 +67,7 @@ export async function withMoment<T>(
   use: (moment: RecoveredMoment) => Promise<T>,
 ): Promise<T> {
   const { place } = wish.repository;
-  await takeLock(place.momentLock, ownPid);
+  await takeMomentLock(place, wish.signal);
   try {
     const kept = await keptMoment(place);
     await forgetMoment(place);

@@ -7,10 +7,11 @@ import { stopServer } from "../postgres/server.ts";
 import { Superuser } from "../postgres/sql/superuser.ts";
 import { openTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import type { Progress } from "../progress.ts";
-import { releaseLock, takeLock } from "../store/lock.ts";
+import { releaseLock } from "../store/lock.ts";
 import { inFolder, makeFolder, removeIn, renameIn } from "../system/files/folder.ts";
 import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
+import { takeMomentLock } from "./moment-lock.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
   guardLiveTablespaces,
@@ -82,7 +83,7 @@ const OF_RECOVERY = [
  */
 export async function recoverCluster<T>(wish: ClusterWish, use: ClusterUse<T>): Promise<RecoveredCluster<T>> {
   const { place } = wish.repository;
-  await takeLock(place.momentLock, ownPid);
+  await takeMomentLock(place, wish.signal);
   let astray = false;
   try {
     await requireEmpty(wish.dataDir);
