@@ -22,6 +22,11 @@ export const ERRORS = {
     exit: 1,
     meaning: "The configuration file cannot be changed by odoo-pg; the message holds the lines to write.",
   },
+  alarm_not_delivered: {
+    exit: 1,
+    meaning:
+      "A test through the channel that is set up did not arrive; the message says why. Nothing was changed.",
+  },
   parameter_invalid: {
     exit: 2,
     meaning:

@@ -103,6 +103,8 @@ export interface AgentStart {
   readonly build: string;
   /** What the operator's own file says. */
   readonly config: Config;
+  /** Whether an agent started this very command, and would end it when it ends. */
+  readonly inAgent?: boolean;
 }
 
 /**
@@ -113,6 +115,13 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
   const { layout, owner } = start;
   const present = await agentReport(layout, 2000);
   if (present?.build === start.build && !present.ending) return;
+  if (present && start.inAgent) {
+    throw new OdooPgError("refused", {
+      message: `The agent runs version ${present.version} of another build than what is installed, and would end what it has started, this command too.`,
+      safe: "Nothing was changed.",
+      next: nextStep`On the host: ${odooPg("up")}`,
+    });
+  }
   if (present) {
     if (!present.ending) {
       for (const socketPath of [layout.agentSocket, layout.formerAgentSocket])

@@ -4,7 +4,7 @@ import { OdooPgError } from "../errors.ts";
 import { readMachine } from "../system/machine.ts";
 import { endSelf, tellStarter, whenInputEnds } from "../system/process/process.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
-import type { Context } from "./context.ts";
+import { loadContext, type Context } from "./context.ts";
 
 /** What a command gets from the configuration that was applied last, whatever its file says by now. */
 export async function appliedContext(
@@ -28,29 +28,25 @@ export async function appliedContext(
 }
 
 /**
- * Runs a command with the configuration that was applied last: what the agent starts for the console.
+ * Runs a command with the configuration that was applied last, or with the file that it names: what the agent starts for
+ * the console.
  * @param flags whileInputOpen: end in order, as at Ctrl-C, when whoever started it is gone; tellProgress: tell them how
  * far it is
  */
 export async function asApplied(
   invocation: Invocation,
   flags: { readonly stateDir: string; readonly whileInputOpen?: boolean; readonly tellProgress?: boolean },
-  runProgram: (
-    invocation: Invocation,
-    load: (invocation: Invocation, output: Output) => Promise<Context>,
-  ) => Promise<number>,
+  runProgram: (invocation: Invocation, load: typeof loadContext) => Promise<number>,
 ): Promise<number> {
   if (flags.whileInputOpen) whenInputEnds(() => endSelf("SIGTERM"));
   const dashes = invocation.args.indexOf("--");
   if (dashes === -1) throw new OdooPgError("usage", { message: "The command goes after --." });
   const args = invocation.args.slice(dashes + 1);
-  return await runProgram(
-    { ...invocation, args },
-    async (inner, output) =>
-      await appliedContext(
-        inner,
-        flags.tellProgress ? { ...output, tell: tellStarter } : output,
-        flags.stateDir,
-      ),
-  );
+  return await runProgram({ ...invocation, args }, async (inner, output, file) => {
+    const told = flags.tellProgress ? { ...output, tell: tellStarter } : output;
+    // A file is named where it is to be applied: what was applied is what it replaces.
+    return file === undefined
+      ? await appliedContext(inner, told, flags.stateDir)
+      : await loadContext(inner, told, file);
+  });
 }

@@ -104,6 +104,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "odoo-pg compose --ha --addresses 10.0.0.1,10.0.0.2,10.0.0.3",
   ],
   alarms: ["odoo-pg alarms test", "odoo-pg alarms list"],
+  "alarms set": [
+    "odoo-pg alarms set slack < /root/slack-address",
+    "odoo-pg alarms set mail --host smtp.example.com --from db@example.com --to admin@example.com,chief@example.com",
+  ],
   "alarms test": ["odoo-pg alarms test", "odoo-pg alarms test --json"],
   "alarms list": ["odoo-pg alarms list", "odoo-pg alarms list --json"],
   systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],

@@ -19,6 +19,7 @@ import type { Principal } from "../cluster/documents/console.ts";
 import { eventStream } from "./event-stream.ts";
 import type { Downloads } from "./downloads.ts";
 import { addUploads, pieceLimit, UPLOADS } from "./upload-routes.ts";
+import { givenSchema, type GivenSecret } from "./given-secret.ts";
 import type { Uploads } from "./uploads.ts";
 import type { Feed } from "./feed.ts";
 import { forPrincipal } from "./for-principal.ts";
@@ -38,6 +39,7 @@ export interface ConsoleParts {
   readonly readings: Readings;
   readonly downloads: Downloads;
   readonly uploads: Uploads;
+  readonly secrets: GivenSecret;
   readonly signIns: SignIns;
   readonly keys: OneTimeKeys;
   readonly tries: Tries;
@@ -346,6 +348,12 @@ export function consoleApp(
     const job = jobs.act(action, by);
     parts.log("info", `console: ${by} (${context.env.remote}) starts: ${job.command}`);
     return context.json(job, 202);
+  });
+
+  app.post("/api/secret", async (context) => {
+    operator(context);
+    await parts.secrets.take((await parsed(context, givenSchema)).secret);
+    return context.body(null, 204);
   });
 
   addUploads(app, parts.uploads, operator);

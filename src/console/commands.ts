@@ -6,6 +6,11 @@ export type Plan =
   | { readonly kind: "dry run"; readonly args: readonly string[] }
   | { readonly kind: "words"; readonly lines: readonly string[] };
 
+/** Where a secret lies that was given to be set up. */
+export function givenFile(dir: string): string {
+  return `${dir}/console_given`;
+}
+
 /** Where an uploaded file lies. */
 export function uploadFile(dir: string, id: string): string {
   return `${dir}/${id}.zip`;
@@ -15,8 +20,9 @@ export function uploadFile(dir: string, id: string): string {
  * The command of each action, as its arguments behind `odoo-pg`: the one place where the page becomes a command. No
  * shell reads them, and a name is never taken for an option.
  * @param uploads the folder of uploaded files
+ * @param secrets the folder of secrets
  */
-export function argumentsOf(action: Action, uploads = "."): readonly string[] {
+export function argumentsOf(action: Action, uploads = ".", secrets = "."): readonly string[] {
   let args: readonly string[];
   switch (action.kind) {
     case "backup":
@@ -75,6 +81,28 @@ export function argumentsOf(action: Action, uploads = "."): readonly string[] {
     case "test_alarms":
       args = ["alarms", "test"];
       break;
+    case "set_alarm":
+      args = ["alarms", "set", action.channel, `--secret-file=${givenFile(secrets)}`];
+      break;
+    case "set_mail": {
+      const { host, port, security, user, from, to, password } = action;
+      args = [
+        "alarms",
+        "set",
+        "mail",
+        `--host=${host}`,
+        ...(port === undefined ? [] : [`--port=${port}`]),
+        `--security=${security}`,
+        ...(user === undefined ? [] : [`--user=${user}`]),
+        `--from=${from}`,
+        `--to=${to}`,
+        ...(password ? [`--secret-file=${givenFile(secrets)}`] : []),
+      ];
+      break;
+    }
+    case "apply":
+      args = ["up"];
+      break;
     case "cancel_session":
       args = ["sessions", "cancel", String(action.pid)];
       break;
@@ -99,6 +127,7 @@ export function actionOf(args: readonly string[]): Action | undefined {
     { kind: "rejoin", node: last },
     { kind: "fix", code: last },
     { kind: "test_alarms" },
+    { kind: "apply" },
   ];
   return candidates.find((candidate) => isSame(argumentsOf(candidate), args));
 }
@@ -182,9 +211,18 @@ export function planOf(action: Action): Plan {
     case "test_alarms":
       plan = words("A test is sent through each channel that the configuration names. Nothing else happens.");
       break;
+    case "set_alarm":
+    case "set_mail":
+      plan = words(
+        `A test is sent ${action.kind === "set_mail" ? `by mail to ${action.to}` : `through ${action.channel}`}. Where it does not arrive, nothing is changed, and why is told.`,
+        "Then it is written into the configuration file; the secret goes into a file of mode 0600 that nobody is shown.",
+        "The agent uses it from the next `up` on: “Apply the configuration” does that.",
+      );
+      break;
     case "count_statements":
     case "accept_setting":
     case "fix":
+    case "apply":
       plan = { kind: "dry run", args: [...argumentsOf(action), "--dry-run"] };
       break;
     case "switchover":
@@ -203,13 +241,22 @@ function dryRunOf(args: readonly string[]): Plan {
   return { kind: "dry run", args: [...args.slice(0, named), "--dry-run", ...args.slice(named)] };
 }
 
+/** What works with the configuration file. */
+const WRITES_FILE: readonly Action["kind"][] = [
+  "accept_setting",
+  "count_statements",
+  "set_alarm",
+  "set_mail",
+  "apply",
+];
+
 /** What is wrong with an action, beyond what its command says itself. */
 export function problemOf(action: Action, configFile: string | undefined): string | undefined {
   // A command takes the path of a file, too. From the page, only what odoo-pg has made is restored.
   const backup = action.kind === "restore_copy" || action.kind === "prove" ? action.backup : undefined;
   if (backup !== undefined && (backup.includes("/") || !isBackupId(backup)))
     return `"${backup}" is not the id of a backup`;
-  if ((action.kind === "accept_setting" || action.kind === "count_statements") && configFile === undefined)
+  if (WRITES_FILE.includes(action.kind) && configFile === undefined)
     return "this cluster was started without a configuration file, so there is none to write into";
   return undefined;
 }

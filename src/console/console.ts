@@ -12,6 +12,7 @@ import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
 import { Downloads } from "./downloads.ts";
 import { Uploads } from "./uploads.ts";
+import { GivenSecret } from "./given-secret.ts";
 import { Readings } from "./readings.ts";
 import type { Board, ConsoleSource } from "./source.ts";
 import { OdooPgError } from "../errors.ts";
@@ -61,6 +62,7 @@ export class ConsoleServer {
   readonly #readings: Readings;
   readonly #downloads: Downloads;
   readonly #uploads: Uploads;
+  readonly #secrets: GivenSecret;
   readonly #feed: Feed;
   /** What is wanted; undefined where there is to be no console. */
   #wanted: Config | undefined;
@@ -75,8 +77,10 @@ export class ConsoleServer {
   constructor(options: ConsoleServerOptions) {
     this.#options = options;
     this.#uploads = new Uploads({ dir: options.layout.uploadsDir, log: options.log });
+    this.#secrets = new GivenSecret({ dir: options.layout.secretsDir, log: options.log });
     this.#jobs = new Jobs({
       uploads: this.#uploads,
+      secrets: this.#secrets,
       stateDir: options.layout.stateDir,
       program: options.program,
       configFile: () => options.source.configFile(),
@@ -94,7 +98,7 @@ export class ConsoleServer {
   /** Opens, changes or closes it. Never throws. */
   async apply(config: Config): Promise<void> {
     // What an agent before this one could not remove.
-    if (!this.#wanted) await this.#uploads.close();
+    if (!this.#wanted) await Promise.all([this.#uploads.close(), this.#secrets.drop()]);
     this.#wanted = config.console.enabled ? config : undefined;
     await this.#inTurn(async () => await this.#settle());
   }
@@ -134,6 +138,7 @@ export class ConsoleServer {
     await this.#inTurn(async () => await this.#settle());
     await this.#jobs.close();
     await this.#uploads.close();
+    await this.#secrets.drop();
   }
 
   async #inTurn(act: () => Promise<void>): Promise<void> {
@@ -203,6 +208,7 @@ export class ConsoleServer {
         readings: this.#readings,
         downloads: this.#downloads,
         uploads: this.#uploads,
+        secrets: this.#secrets,
         signIns: this.#signIns,
         keys: this.#keys,
         tries: this.#tries,

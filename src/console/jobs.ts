@@ -8,6 +8,7 @@ import { parseJson } from "../system/files/json-file.ts";
 import { startCompanion, type Companion } from "../system/process/process.ts";
 import type { Action } from "../model/console-actions.ts";
 import { argumentsOf, planOf, problemOf } from "./commands.ts";
+import type { GivenSecret } from "./given-secret.ts";
 import type { Uploads } from "./uploads.ts";
 import type { Job } from "../cluster/documents/console.ts";
 
@@ -38,6 +39,7 @@ export interface JobsOptions {
   readonly configFile: () => string | undefined;
   /** Files that came from the page. */
   readonly uploads: Uploads;
+  readonly secrets: GivenSecret;
   /** Called at each change of a job. */
   readonly changed: () => void;
 }
@@ -62,6 +64,7 @@ export class Jobs {
   plan(action: Action, by: string): Job {
     this.#refuseUnfit(action);
     if (action.kind === "restore_upload") this.#options.uploads.assertWhole(action.upload);
+    if (takesSecret(action)) this.#options.secrets.assertGiven();
     const plan = planOf(action);
     const job = this.#newJob(action, by, true, plan.kind === "words" ? plan.lines : []);
     if (plan.kind === "dry run") return this.#start(job, plan.args);
@@ -74,11 +77,13 @@ export class Jobs {
   act(action: Action, by: string): Job {
     this.#refuseUnfit(action);
     this.#refuseTooMany();
-    const { uploads } = this.#options;
+    const { uploads, secrets } = this.#options;
     if (action.kind === "restore_upload") uploads.hold(action.upload);
+    if (takesSecret(action)) secrets.assertGiven();
     const job = this.#start(this.#newJob(action, by, false, []), this.#argumentsOf(action));
     if (action.kind === "restore_upload")
       void this.#running.get(job.id)?.ended.then(async () => await uploads.drop(action.upload));
+    if (takesSecret(action)) void this.#running.get(job.id)?.ended.then(async () => await secrets.drop());
     return job;
   }
 
@@ -89,7 +94,7 @@ export class Jobs {
   }
 
   #argumentsOf(action: Action): readonly string[] {
-    return argumentsOf(action, this.#options.uploads.dir);
+    return argumentsOf(action, this.#options.uploads.dir, this.#options.secrets.dir);
   }
 
   #refuseTooMany(): void {
@@ -106,7 +111,9 @@ export class Jobs {
 
   #start(job: Job, args: readonly string[]): Job {
     this.#refuseTooMany();
-    const { stateDir, program } = this.#options;
+    const { stateDir, program, configFile } = this.#options;
+    // What changes the file, or applies it, goes by what it says now.
+    const file = OF_THE_FILE.includes(job.action.kind) ? configFile() : undefined;
     this.#keep(job);
     const companion = startCompanion(
       program[0],
@@ -119,6 +126,7 @@ export class Jobs {
         "--tell-progress",
         "--",
         ...args,
+        ...(file === undefined ? [] : ["--config", file]),
       ],
       {
         environment: { [ASKED_BY]: job.by },
@@ -171,4 +179,10 @@ export class Jobs {
     this.#jobs = this.#jobs.map((job) => (job.id === id ? change(job) : job));
     this.#options.changed();
   }
+}
+
+const OF_THE_FILE: readonly Action["kind"][] = ["set_alarm", "set_mail", "apply"];
+
+function takesSecret(action: Action): boolean {
+  return action.kind === "set_alarm" || (action.kind === "set_mail" && action.password);
 }

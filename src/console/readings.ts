@@ -56,7 +56,9 @@ export class Readings {
     const args = argumentsOfReading(reading);
     const file = configFile();
     // Where a value comes from is not recorded with what was applied: the file tells it.
-    if (reading.what === "settings" && file !== undefined) return [...args, "--config", file];
+    // So it does what is set up and not applied yet.
+    if ((reading.what === "settings" || reading.what === "alarms") && file !== undefined)
+      return [...args, "--config", file];
     return ["as-applied", "--state-dir", stateDir, "--", ...args];
   }
 }

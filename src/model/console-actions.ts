@@ -35,6 +35,21 @@ export const actionSchema = z.discriminatedUnion("kind", [
   /** Puts right what doctor found, where that is safe. */
   z.strictObject({ kind: z.literal("fix"), code: name.regex(/^[a-z][a-z0-9_]*$/) }),
   z.strictObject({ kind: z.literal("test_alarms") }),
+  /** Sets up a channel whose address was given before, apart from the action: it is a secret. */
+  z.strictObject({ kind: z.literal("set_alarm"), channel: z.enum(["webhook", "slack"]) }),
+  z.strictObject({
+    kind: z.literal("set_mail"),
+    host: name,
+    port: z.int().min(1).max(65_535).optional(),
+    security: z.enum(["starttls", "tls", "none"]),
+    user: name.optional(),
+    from: name,
+    to: z.string().min(1).max(2000),
+    /** Whether its password was given before; else the present one stays. */
+    password: z.boolean(),
+  }),
+  /** Applies what the configuration file says, as `up` does. */
+  z.strictObject({ kind: z.literal("apply") }),
   z.strictObject({ kind: z.literal("cancel_session"), pid: z.int().positive() }),
   z.strictObject({ kind: z.literal("terminate_session"), pid: z.int().positive() }),
 ]);

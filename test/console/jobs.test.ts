@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { GivenSecret } from "../../src/console/given-secret.ts";
 import { Jobs } from "../../src/console/jobs.ts";
 import { Uploads } from "../../src/console/uploads.ts";
 import type { Job } from "../../src/cluster/documents/console.ts";
@@ -20,6 +21,7 @@ function jobsRunning(script: string): { readonly jobs: Jobs; readonly changes: (
     program: [process.execPath, file],
     configFile: () => "/etc/prod.yaml",
     uploads: new Uploads({ dir: join(folder, "uploads"), log: () => {} }),
+    secrets: new GivenSecret({ dir: folder, log: () => {} }),
     changed: () => {
       changes += 1;
     },
@@ -124,6 +126,7 @@ test("a program that cannot be started is a job that failed", async () => {
     program: ["/nowhere/node", "x"],
     configFile: () => undefined,
     uploads: new Uploads({ dir: "/nowhere/uploads", log: () => {} }),
+    secrets: new GivenSecret({ dir: "/nowhere", log: () => {} }),
     changed: () => {},
   });
   const job = await ended(jobs, jobs.act({ kind: "backup" }, "operator"));

@@ -75,6 +75,7 @@ export async function up(
     version: VERSION,
     build: BUILD,
     config: context.config,
+    inAgent: context.output.tell !== undefined,
   };
   await ensureAgent(start);
   const show = showProgress(context);

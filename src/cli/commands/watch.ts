@@ -88,7 +88,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await consoleLink(context, { passwords: on("passwords"), json });
       }),
     );
-  addAlarms(command("alarms", "which are active; test the channels that report them"));
+  addAlarms(command("alarms", "which are active; set up and test the channels that report them"));
   command("events", "what happened to the cluster, and who asked for it")
     .option("--since <time>", "24h, 30m, 7d or a date; default 7d")
     .option("-f, --follow", "keep printing what happens")
@@ -114,6 +114,34 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         withContext(async (context, { json }) => {
           note(context);
           return await (await import("../watch/alarms.ts")).alarmsList(context, { json });
+        }),
+      );
+    add(group, "set", "set up one way to be told: a test goes through it first, then it is written")
+      .argument("<channel>", "mail, webhook, slack, telegram or healthchecks")
+      .option("--host <name>", "mail: the mail server")
+      .option("--port <port>", "mail: its port; default by --security")
+      .option("--security <how>", "mail: starttls (default), tls or none")
+      .option("--user <name>", "mail: who logs in; the password comes by standard input")
+      .option("--from <address>", "mail: the sender")
+      .option("--to <addresses>", "mail: the receivers, with commas between them")
+      .option("--secret-file <file>", "take the address, or the password, from this file")
+      .option("--untried", "write it although the test does not arrive")
+      .option("--dry-run", "show what would be written, send and change nothing")
+      .action(
+        withContext(async (context, { args: [channel = ""], text, on }) => {
+          note(context);
+          const flags = {
+            host: text("host"),
+            port: text("port"),
+            security: text("security"),
+            user: text("user"),
+            from: text("from"),
+            to: text("to"),
+            secretFile: text("secretFile"),
+            untried: on("untried"),
+            dryRun: on("dryRun"),
+          };
+          return await (await import("../watch/alarms-set.ts")).alarmsSet(context, channel, flags);
         }),
       );
     add(group, "test", "send a test through each channel of `alarms`")

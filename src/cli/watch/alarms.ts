@@ -4,7 +4,9 @@ import { severityOf } from "../../model/warnings.ts";
 import { readAlarms } from "../../alarms/state-file.ts";
 import { openSecretFiles, tryChannels } from "../../alarms/test-channels.ts";
 import { shellWord } from "../../shell-word.ts";
+import type { Config } from "../../config/schema.ts";
 import type { ExitStatus } from "../../errors.ts";
+import { readApplied } from "../../store/state.ts";
 import { suggest, type Context } from "../context.ts";
 import { noteFormerNames } from "../former-names.ts";
 import { showTable } from "../table.ts";
@@ -40,7 +42,14 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
   if (flags.json) {
     output.out(
       JSON.stringify(
-        { version: 1, cluster: config.cluster, alarms: on, failing_channels: failing },
+        {
+          version: 1,
+          cluster: config.cluster,
+          alarms: on,
+          failing_channels: failing,
+          channels: waysOf(config.alarms, (await readApplied(layout))?.config.alarms),
+          mail: mailOf(config.alarms),
+        },
         undefined,
         2,
       ),
@@ -71,6 +80,40 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
   return 0;
 }
 
+/** A way by which alarms are told. */
+interface Way {
+  readonly channel: string;
+  /** Where it leads, as far as that is no secret. */
+  readonly to: string;
+  /** Whether the agent uses it: it does what was applied last. */
+  readonly applied: boolean;
+}
+
+function waysOf(alarms: Config["alarms"], applied: Config["alarms"] | undefined): Way[] {
+  const { mail, command } = alarms;
+  const files = (["webhook", "slack", "telegram", "healthchecks"] as const).flatMap((channel): Way[] => {
+    const file = alarms[`${channel}_file`];
+    return file === undefined
+      ? []
+      : [{ channel, to: `the address in ${file}`, applied: applied?.[`${channel}_file`] === file }];
+  });
+  const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+  return [
+    ...(mail ? [{ channel: "mail", to: mail.to.join(", "), applied: same(mail, applied?.mail) }] : []),
+    ...files,
+    ...(command.length > 0
+      ? [{ channel: "command", to: command.join(" "), applied: same(command, applied?.command) }]
+      : []),
+  ];
+}
+
+/** What of the mail's settings is no secret; null where there is no mail. */
+function mailOf({ mail }: Config["alarms"]): object | null {
+  if (!mail) return null;
+  const { host, port, security, user, from, to } = mail;
+  return { host, port, security, user, from, to };
+}
+
 /**
  * Sends a test through each channel of the configuration file, whether the agent runs or not.
  * @returns 1 when one failed, or when there is none: then nobody would be told of anything
@@ -93,7 +136,7 @@ export async function alarmsTest(context: Context, flags: { readonly json: boole
   const failed = tried.filter((one) => !one.ok).length;
   output.err(
     tried.length === 0
-      ? `No channel is configured: nobody is notified. Set one under "alarms" in odoo-pg.yaml, such as alarms.mail.`
+      ? `No channel is configured: nobody is notified. Set one up: ${suggest(context, odooPg("alarms", "set", "--help"))}`
       : failed
         ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, odooPg("alarms", "test"))}`
         : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, odooPg("up"))}`,

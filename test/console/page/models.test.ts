@@ -292,6 +292,16 @@ describe("actions", () => {
     { kind: "count_statements" },
     { kind: "fix", code: "index_invalid" },
     { kind: "test_alarms" },
+    { kind: "set_alarm", channel: "slack" },
+    {
+      kind: "set_mail",
+      host: "smtp.example.com",
+      security: "tls",
+      from: "db@example.com",
+      to: "a@example.com",
+      password: true,
+    },
+    { kind: "apply" },
     { kind: "cancel_session", pid: 1 },
     { kind: "terminate_session", pid: 1 },
   ];

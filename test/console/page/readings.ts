@@ -181,6 +181,16 @@ export function readingsAt(now: number): Readonly<Record<string, unknown>> {
           since: before(0, 3),
         },
       ],
+      mail: {
+        host: "smtp.example.com",
+        security: "starttls",
+        from: "db@example.com",
+        to: ["admin@example.com"],
+      },
+      channels: [
+        { channel: "mail", to: "admin@example.com", applied: true },
+        { channel: "slack", to: "the address in /var/lib/odoo-pg/prod/secrets/alarm_slack", applied: false },
+      ],
       failing_channels: [{ channel: "mail", since: before(0, 2), error: "535 wrong password", waiting: 2 }],
     },
     backups: {

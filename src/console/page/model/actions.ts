@@ -55,6 +55,15 @@ export function titleOf(action: Action): string {
     case "test_alarms":
       title = "Send a test";
       break;
+    case "set_alarm":
+      title = action.channel === "slack" ? "Alarms to Slack" : "Alarms to a webhook";
+      break;
+    case "set_mail":
+      title = "Alarms by mail";
+      break;
+    case "apply":
+      title = "Apply the configuration";
+      break;
     case "cancel_session":
       title = `Cancel the statement of session ${action.pid}`;
       break;

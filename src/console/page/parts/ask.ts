@@ -6,7 +6,26 @@ export type Request =
   | { readonly kind: "choose_backup"; readonly backup?: string }
   | { readonly kind: "choose_upload" }
   | { readonly kind: "choose_successor" }
+  | ChosenAlarm
   | Named;
+
+interface ChosenAlarm {
+  /** By what alarms are told. */
+  readonly kind: "choose_alarm";
+  readonly channel: "mail" | "slack" | "webhook";
+  /** How mail is set up now. */
+  readonly present?: MailNow | undefined;
+}
+
+/** What of the mail's settings is no secret. */
+export interface MailNow {
+  readonly host: string;
+  readonly port?: number | undefined;
+  readonly security: "starttls" | "tls" | "none";
+  readonly user?: string | undefined;
+  readonly from: string;
+  readonly to: readonly string[];
+}
 
 interface Named {
   /** A copy of a database, what takes the place of one, or another name for it. */

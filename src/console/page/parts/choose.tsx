@@ -8,6 +8,7 @@ import { copyName } from "../model/recovery.ts";
 import { clock } from "../model/show.ts";
 import { useReading } from "../read.ts";
 import type { Request } from "./ask.ts";
+import { ChooseAlarm } from "./choose-alarm.tsx";
 import { ChooseUpload } from "./choose-upload.tsx";
 import { Form, NameField, NeutralizeTick } from "./form.tsx";
 
@@ -21,6 +22,10 @@ export function choiceTitle(choice: Choice): string {
   if (choice.kind === "choose_backup") return "Restore to a copy";
   if (choice.kind === "choose_upload") return "Restore a file";
   if (choice.kind === "choose_successor") return "Switch over";
+  if (choice.kind === "choose_alarm")
+    return { mail: "Alarms by mail", slack: "Alarms to Slack", webhook: "Alarms to a webhook" }[
+      choice.channel
+    ];
   const verbs = { choose_copy: "Copy", choose_refresh: "Refresh", choose_rename: "Rename" } as const;
   return `${verbs[choice.kind]} ${choice.source}`;
 }
@@ -39,6 +44,7 @@ export function Choose(props: ChooseProps<Choice>): JSX.Element {
   const { choice } = props;
   if (choice.kind === "choose_backup") return <ChooseBackup {...props} choice={choice} />;
   if (choice.kind === "choose_upload") return <ChooseUpload {...props} />;
+  if (choice.kind === "choose_alarm") return <ChooseAlarm {...props} choice={choice} />;
   if (choice.kind === "choose_successor") return <ChooseSuccessor {...props} choice={choice} />;
   if (choice.kind === "choose_copy") return <ChooseCopy {...props} choice={choice} />;
   if (choice.kind === "choose_refresh") return <ChooseSource {...props} choice={choice} />;

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { clock } from "../model/show.ts";
 import { Fold } from "../parts/fold.tsx";
 import { Mark } from "../parts/mark.tsx";
+import type { MailNow } from "../parts/ask.ts";
 import { useReading } from "../read.ts";
 import { Frame, Reads } from "./frame.tsx";
 import type { ViewProps } from "./view.ts";
@@ -21,6 +22,14 @@ interface AlarmList {
     readonly error: string;
     readonly waiting: number;
   }[];
+  readonly channels: readonly {
+    readonly channel: string;
+    /** Where it leads, as far as that is no secret. */
+    readonly to: string;
+    /** Whether the agent uses it already. */
+    readonly applied: boolean;
+  }[];
+  readonly mail: MailNow | null;
 }
 
 /** Which alarms are on, whether they arrive, and a test of the channels. */
@@ -29,11 +38,68 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
   return (
     <Frame
       title="Alarms"
-      words="Who is told when something is wrong is set under alarms in the configuration file."
+      words="Who is told when something is wrong: by mail, Slack or a webhook. Other ways stand under alarms in the configuration file."
     >
       <Reads read={read}>
-        {({ alarms, failing_channels: failing }) => (
+        {({ alarms, failing_channels: failing, channels, mail }) => (
           <>
+            {channels.length === 0 && (
+              <p class="told">
+                <Mark level="warning" /> Nobody is told: no way is set up.
+              </p>
+            )}
+            {channels.length > 0 && (
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">Told by</th>
+                    <th scope="col">To</th>
+                    <th scope="col">In use</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {channels.map(({ channel, to, applied }) => (
+                    <tr key={channel}>
+                      <th scope="row">{channel}</th>
+                      <td data-label="To">
+                        <Fold lines={2}>{to}</Fold>
+                      </td>
+                      <td data-label="In use">{applied ? "yes" : "once it is applied"}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            )}
+            {ask && (
+              <p class="buttons">
+                <button
+                  type="button"
+                  class={channels.length === 0 ? "main" : ""}
+                  onClick={() =>
+                    ask({ kind: "choose_alarm", channel: "mail", ...(mail ? { present: mail } : {}) })
+                  }
+                >
+                  Mail …
+                </button>
+                <button type="button" onClick={() => ask({ kind: "choose_alarm", channel: "slack" })}>
+                  Slack …
+                </button>
+                <button type="button" onClick={() => ask({ kind: "choose_alarm", channel: "webhook" })}>
+                  Webhook …
+                </button>
+                {channels.some(({ applied }) => !applied) && (
+                  <button type="button" class="main" onClick={() => ask({ kind: "apply" })}>
+                    Apply the configuration …
+                  </button>
+                )}
+                {channels.length > 0 && (
+                  <button type="button" onClick={() => ask({ kind: "test_alarms" })}>
+                    Send a test …
+                  </button>
+                )}
+              </p>
+            )}
+            <h2>Alarms that are on</h2>
             {alarms.length === 0 && <p class="answer">No alarm is on.</p>}
             <ul class="rows">
               {alarms.map(({ rule, severity, subject, text, since }) => (
@@ -67,13 +133,6 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
           </>
         )}
       </Reads>
-      {ask && (
-        <p class="buttons">
-          <button type="button" onClick={() => ask({ kind: "test_alarms" })}>
-            Send a test …
-          </button>
-        </p>
-      )}
     </Frame>
   );
 }
