@@ -108,6 +108,7 @@ export async function backUpDatabases(
         async () => await prune(source.place, source.config.backup, options),
       );
       removed = pruned?.removed ?? [];
+      if (!pruned) warnings.push("what has expired was not removed: a copy elsewhere is being made of it");
       if (typeof pruned?.pool_kept === "string")
         warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
     } catch (error) {

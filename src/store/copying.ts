@@ -1,8 +1,8 @@
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
-import { monotonic, pause } from "../system/clock.ts";
-import { ensureDirectory, namesIn } from "../system/files/files.ts";
-import { ownPid } from "../system/process/process.ts";
+import { monotonic, now, pause } from "../system/clock.ts";
+import { ensureDirectory, modifiedAt, namesIn } from "../system/files/files.ts";
+import { ownPid, sendSignal, waitForEnd } from "../system/process/process.ts";
 import { lockHolder, releaseLock, takeLock } from "./lock.ts";
 
 // What is copied elsewhere must not be removed meanwhile; what is removed must not be half copied. Several copies may be
@@ -38,14 +38,31 @@ export async function whileCopying<T>(
   }
 }
 
-/** Milliseconds that a copy which is being made is waited for: no new one is begun meanwhile. */
-const WAIT = 300_000;
+/** How long who removes has patience. All in milliseconds. */
+export interface Patience {
+  /** For a copy that is being made: no new one is begun meanwhile. */
+  readonly wait: number;
+  /**
+   * How old a copy may be that is still being made. One that hangs would keep all that has expired, until the disk is full;
+   * one that is only slow goes on where it was.
+   */
+  readonly oldest: number;
+  /** For a copy to end that is asked to. */
+  readonly end: number;
+}
+
+const PATIENCE: Patience = { wait: 300_000, oldest: 6 * 3_600_000, end: 60_000 };
 
 /**
  * Removes what has expired. Where it is still being copied after a while, or somebody else removes, it goes the next time.
+ * Copies that have gone on for hours are ended.
  * @returns undefined where nothing was done
  */
-export async function unlessCopying<T>(layout: Layout, act: () => Promise<T>): Promise<T | undefined> {
+export async function unlessCopying<T>(
+  layout: Layout,
+  act: () => Promise<T>,
+  patience = PATIENCE,
+): Promise<T | undefined> {
   await ensureDirectory(layout.offsiteDir);
   const lock = removingLock(layout);
   try {
@@ -55,16 +72,30 @@ export async function unlessCopying<T>(layout: Layout, act: () => Promise<T>): P
     throw error;
   }
   try {
-    for (const begun = monotonic(); await isCopying(layout); await pause(200))
-      if (monotonic() - begun > WAIT) return undefined;
+    const begun = monotonic();
+    for (let copies = await copiesOf(layout); copies.length; copies = await copiesOf(layout)) {
+      if (monotonic() - begun > patience.wait) {
+        if (copies.some(({ since }) => now() - since <= patience.oldest)) return undefined;
+        for (const { pid } of copies)
+          if (sendSignal(pid, "SIGTERM") && !(await waitForEnd(pid, patience.end))) return undefined;
+      }
+      await pause(200);
+    }
     return await act();
   } finally {
     await releaseLock(lock, ownPid);
   }
 }
 
-async function isCopying({ offsiteDir }: Layout): Promise<boolean> {
-  for (const name of await namesIn(offsiteDir))
-    if (COPYING.test(name) && (await lockHolder(path.join(offsiteDir, name))) !== undefined) return true;
-  return false;
+/** Who copies, and since when, in milliseconds since the epoch. */
+async function copiesOf({ offsiteDir }: Layout): Promise<{ pid: number; since: number }[]> {
+  const copies: { pid: number; since: number }[] = [];
+  for (const name of await namesIn(offsiteDir)) {
+    if (!COPYING.test(name)) continue;
+    const file = path.join(offsiteDir, name);
+    const since = await modifiedAt(file);
+    const pid = await lockHolder(file);
+    if (pid !== undefined && since !== undefined) copies.push({ pid, since });
+  }
+  return copies;
 }
