@@ -24,11 +24,14 @@ import { passwordFile } from "../store/secrets.ts";
 import { readState, writeState, type ClusterState } from "../store/state.ts";
 import { now } from "../system/clock.ts";
 import {
+  deviceOf,
   diskSpace,
   ensureDirectory,
   kindOf,
+  linkTarget,
   move,
   namesIn,
+  permissionsOf,
   removeTree,
   writeFileAtomic,
   type Owner,
@@ -40,6 +43,7 @@ import { DESCRIPTION, readDescription, type Description } from "./description.ts
 import {
   copyBytes,
   fetchFolder,
+  folderBytes,
   listCopies,
   openRestic,
   type Elsewhere,
@@ -151,6 +155,40 @@ export function copyToFetch(
   return begun ?? own.at(-1);
 }
 
+/** What is fetched into a folder, and what its disk has. */
+interface Room {
+  readonly folder: string;
+  readonly device: number | undefined;
+  readonly bytes: number;
+  readonly free: number;
+}
+
+/** The first disk that has less room than all that is fetched to it takes. */
+export function lackingRoom(places: readonly Room[]): Room | undefined {
+  return places
+    .map((place) => {
+      const there = places.filter(({ device }) => device === place.device);
+      return { ...place, bytes: there.reduce((sum, { bytes }) => sum + bytes, 0) };
+    })
+    .find(({ bytes, free }) => bytes > free);
+}
+
+/** In the folder that is filled: what is fetched, until it is whole. */
+const FETCHED = ".fetched";
+
+/** What an empty folder may have: that, and what a new file system has at its root. */
+const NOT_CONTENT = new Set([FETCHED, "lost+found"]);
+
+const ROOT = { uid: 0, gid: 0 };
+
+function notEmpty(folder: string): OdooPgError {
+  return new OdooPgError("refused", {
+    message: `${folder} is not empty.`,
+    safe: "It was left as it is.",
+    next: nextStep`Move what is in it away, then: ${odooPg("backup", "fetch")}`,
+  });
+}
+
 class Fetching {
   readonly #options: FetchOptions;
   readonly #restic: Restic;
@@ -180,7 +218,10 @@ class Fetching {
     const [dir, place] = [backupPlaceOf(config).dir, archivePlaceOf(config, layout)];
     const whole = repository !== null && state !== null;
     if (whole) await this.#requireFit();
-    await this.#requireRoom(dir);
+    await this.#requireRoom([
+      { folder: dir, from: null },
+      ...(whole ? [{ folder: place.repository, from: repository }] : []),
+    ]);
     await this.#folder("backups", backups, dir, backupOwner);
     if (whole) await this.#folder("repository", repository, place.repository, serverOwner);
     for (const [role, password] of Object.entries(passwords))
@@ -212,16 +253,30 @@ class Fetching {
   }
 
   /** @throws OdooPgError disk_full before anything is fetched */
-  async #requireRoom(dir: string): Promise<void> {
+  async #requireRoom(
+    folders: readonly { readonly folder: string; readonly from: string | null }[],
+  ): Promise<void> {
     if (this.#fetched.done.length) return;
-    const [needed, { freeBytes }] = [
-      await copyBytes(this.#restic, this.#fetched.snapshot),
-      await diskSpace(dir),
-    ];
-    if (needed <= freeBytes) return;
+    const { snapshot } = this.#fetched;
+    const places: Room[] = [];
+    let rest = await copyBytes(this.#restic, snapshot);
+    for (const { folder, from } of folders.toReversed()) {
+      await ensureDirectory(folder, (await permissionsOf(folder)) ?? {});
+      // What backups have of attachments lies there under many names and once: what is not of the repository is theirs.
+      const bytes = from === null ? rest : Math.min(rest, await folderBytes(this.#restic, snapshot, from));
+      rest -= bytes;
+      places.push({
+        folder,
+        device: await deviceOf(folder),
+        bytes,
+        free: (await diskSpace(folder)).freeBytes,
+      });
+    }
+    const lacking = lackingRoom(places);
+    if (!lacking) return;
     throw new OdooPgError("disk_full", {
-      message: `The copy holds ${needed} bytes, and the disk of ${dir} has ${freeBytes} left.`,
-      safe: "Nothing was changed.",
+      message: `The copy holds ${lacking.bytes} bytes for the disk of ${lacking.folder}, which has ${lacking.free} left.`,
+      safe: "Nothing was fetched.",
       next: 'Let "backup.dir" and "backup.any_second.repository" lie on larger disks.',
     });
   }
@@ -232,24 +287,31 @@ class Fetching {
     to: string,
     owner: Owner | undefined,
   ): Promise<void> {
-    const into = `${to}.fetched`;
+    const into = path.join(to, FETCHED);
     const found = path.join(into, from);
     const done = this.#fetched.done.includes(step);
     // It is noted before it is moved: what has not been moved yet is whole.
     const waits = done && (await kindOf(found)) === "directory";
-    const filled = (await namesIn(to)).length > 0;
+    const filled = (await namesIn(to)).some((name) => !NOT_CONTENT.has(name));
     if (done && filled && !waits) return await removeTree(into);
-    if (filled) {
-      throw new OdooPgError("refused", {
-        message: `${to} is not empty.`,
-        safe: "It was left as it is.",
-        next: nextStep`Move it away, then: ${odooPg("backup", "fetch")}`,
-      });
-    }
+    if (filled && !waits) throw notEmpty(to);
+    // Nobody else may put anything there meanwhile.
+    await ensureDirectory(to, this.#asRoot ? { owner: ROOT } : {});
     if (!waits) await this.#fetchInto(step, from, into, owner);
-    await removeTree(to);
-    await move(found, to);
+    // One by one: the folder itself may be where a disk is mounted, and can neither be replaced nor filled from elsewhere.
+    for (const name of await namesIn(found)) {
+      const place = path.join(to, name);
+      if ((await linkTarget(place)) !== undefined || (await kindOf(place)) !== undefined) throw notEmpty(to);
+      await move(path.join(found, name), place);
+    }
+    const { mode = 0o700 } = (await permissionsOf(found)) ?? {};
+    await ensureDirectory(to, { mode: mode & 0o777, ...(this.#asRoot ? { owner: owner ?? ROOT } : {}) });
     await removeTree(into);
+  }
+
+  /** Whether what is fetched can be given to whom it belongs. */
+  get #asRoot(): boolean {
+    return this.#options.serverOwner !== undefined || this.#options.backupOwner !== undefined;
   }
 
   /** Fetches a folder whole into another one, and notes it. */
@@ -273,9 +335,9 @@ class Fetching {
     if ((await kindOf(found)) !== "directory") await ensureDirectory(found);
     if (step === "repository") await this.#putInfo(found);
     // It has the numbers of users of another host.
-    if (owner || this.#options.serverOwner) {
+    if (this.#asRoot) {
       // Root's, where they shall belong to no one else.
-      const { uid, gid } = owner ?? { uid: 0, gid: 0 };
+      const { uid, gid } = owner ?? ROOT;
       await runOrFail("chown", ["-R", "-h", `${uid}:${gid}`, found], { timeout: 0 });
     }
     await this.#note({ done: [...others, step] });

@@ -239,6 +239,8 @@ const nodeSchema = z.object({
   path: z.string(),
   type: z.string(),
   uid: z.number(),
+  /** Bytes; of files alone. */
+  size: z.number().default(0),
 });
 /** A file or folder of a copy, as it was when it was read. */
 export type CopiedNode = z.output<typeof nodeSchema>;
@@ -254,6 +256,12 @@ export async function listFolder(restic: Restic, snapshot: string, folder: strin
   throw new OdooPgError("command_failed", {
     message: `${restic.program} ls does not say what the copy has.`,
   });
+}
+
+/** Bytes of the files of one folder of a copy. @throws OdooPgError command_failed */
+export async function folderBytes(restic: Restic, snapshot: string, folder: string): Promise<number> {
+  const nodes = await listFolder(restic, snapshot, folder);
+  return nodes.reduce((sum, { size }) => sum + size, 0);
 }
 
 const isBelow = (place: string, folder: string): boolean =>

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { firstForeign } from "../../src/offsite/copy.ts";
 
-const theirs = { path: "/archive/one", type: "file", uid: 104 };
+const theirs = { path: "/archive/one", type: "file", uid: 104, size: 1 };
 
 test("a copy of the servers' files holds files, folders and links of theirs alone", () => {
   const folder = { ...theirs, path: "/archive", type: "dir" };
