@@ -156,7 +156,9 @@ describe.skipIf(reason !== undefined)("commands on three hosts", () => {
       { timeout: 60_000 },
     );
     expect(await several.leader()).toBe(replica);
-  }, 120_000);
+    // The one before is being started again as a replica.
+    await several.ready();
+  }, 240_000);
 
   test("what one host alone knows is refused with what does it over several", async () => {
     const [host] = lab.hosts;
