@@ -337,6 +337,7 @@ export class Agent {
       }
       const { runtime, failover } = this.#cluster;
       if (request.dry_run) return await carryOut(request, failover, progress);
+      await this.#archive.beforeOperation(runtime);
       const node = request.operation === "switchover" ? request.to : request.node;
       return await this.#eventWriter.of(
         { kind: request.operation, by, node },

@@ -14,32 +14,54 @@ const before = archivingSchema.parse({
 });
 const waiting = { node: "pg1", waits: true, archived_at: T2, timeline: 3 };
 const idle = { ...waiting, waits: false };
+const NOTHING = { segments: 0, archivedAt: undefined };
 const next = { node: "pg2", waits: false, archived_at: T1 };
 
 describe("the record of archiving", () => {
   test("keeps the primary whenever it changes, or begins or ends to wait", () => {
-    expect(withPrimary(before, idle, T3)).toEqual({
+    expect(withPrimary(before, idle, undefined, T3)).toEqual({
       record: { ...before, primary: idle },
       lostWith: undefined,
     });
     const kept = { ...before, primary: idle };
-    expect(withPrimary(kept, { ...idle, archived_at: T3 }, T3).record).toBe(kept);
-    expect(withPrimary(kept, waiting, T3).record.primary).toEqual(waiting);
-    expect(withPrimary({ ...before, primary: waiting }, idle, T3).record.primary).toEqual(idle);
-    expect(withPrimary(kept, { ...idle, timeline: 4 }, T3).record.primary?.timeline).toBe(4);
+    expect(withPrimary(kept, waiting, NOTHING, T3).record.primary).toEqual(waiting);
+    expect(withPrimary({ ...before, primary: waiting }, idle, NOTHING, T3).record.primary).toEqual(idle);
+    expect(withPrimary(kept, { ...idle, timeline: 4 }, NOTHING, T3).record.primary?.timeline).toBe(4);
   });
 
   test("has a gap where another primary follows one whose WAL waited, also when it was read from the disk meanwhile", () => {
     const read = archivingSchema.parse(JSON.parse(JSON.stringify({ ...before, primary: waiting })));
-    expect(withPrimary(read, next, T3)).toEqual({
+    expect(withPrimary(read, next, NOTHING, T3)).toEqual({
       record: { ...before, since: T3, gaps: [{ from: T2, to: T3 }], primary: next },
       lostWith: waiting,
     });
   });
 
   test("has none where all was archived, nor one within the time that is given up already", () => {
-    expect(withPrimary({ ...before, primary: idle }, next, T3).record.gaps).toEqual([]);
+    expect(withPrimary({ ...before, primary: idle }, next, NOTHING, T3).record.gaps).toEqual([]);
     const given = { ...before, archiving: false, primary: waiting };
-    expect(withPrimary(given, next, T3).record).toEqual({ ...given, primary: next });
+    expect(withPrimary(given, next, NOTHING, T3).record).toEqual({ ...given, primary: next });
+  });
+
+  test("has a gap for what was finished since the last look, by the lost one's disk: from its oldest segment that waits", () => {
+    const kept = { ...before, primary: idle };
+    const between = "2026-11-29T01:59:00.000Z";
+    const left = { segments: 1, archivedAt: Date.parse(between) };
+    const lost = withPrimary(kept, next, left, T3);
+    expect(lost.record).toEqual({ ...kept, since: T3, gaps: [{ from: between, to: T3 }], primary: next });
+    expect(lost.lostWith?.node).toBe("pg1");
+    // What was seen archived is there, however old the segment.
+    expect(withPrimary(kept, next, { segments: 1, archivedAt: 0 }, T3).record.gaps).toEqual([
+      { from: T2, to: T3 },
+    ]);
+  });
+
+  test("has one where the lost one's disk cannot be read: from when it was noted last, a minute before at most", () => {
+    const kept = { ...before, primary: idle };
+    expect(withPrimary(kept, next, undefined, T3).record.gaps).toEqual([{ from: T2, to: T3 }]);
+    const soon = { ...idle, archived_at: "2026-11-29T01:30:59.000Z" };
+    expect(withPrimary(kept, soon, undefined, T3).record).toBe(kept);
+    const later = { ...idle, archived_at: "2026-11-29T01:31:00.000Z" };
+    expect(withPrimary(kept, later, undefined, T3).record.primary).toEqual(later);
   });
 });

@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -162,6 +162,45 @@ describe("another primary", () => {
     moments.push([await markNow(cluster, "reseeded"), all]);
     for (const [at, marks] of moments) expect(await marksAt(cluster, at)).toEqual(marks);
   });
+});
+
+test("what a primary finished and never archived is a gap, also where all was archived when it was seen last", async () => {
+  const cluster = await throwawayCluster({ config: { backup: ANY_SECOND } });
+  await cluster.up();
+  await makeShop(cluster);
+  await begun(cluster);
+  const early = await markNow(cluster, "early");
+  await markNow(cluster, "after it");
+  const session = await cluster.session("pg1");
+  await session.rows("SELECT pg_switch_wal()");
+  const record = () => {
+    const text = readFileSync(join(cluster.stateDir, "archive", "archiving.json"), "utf8");
+    return archivingSchema.parse(JSON.parse(text));
+  };
+  await waitFor("the agent to see it archived", async () => {
+    const ready = await session.value(
+      "SELECT count(*)::int FROM pg_ls_archive_statusdir() WHERE name ~ 'ready'",
+    );
+    return ready === 0 && record().primary?.waits === false;
+  });
+  await session.close();
+  const pg1 = nodeProcesses(cluster, "pg1");
+  await pg1.lose();
+  // What it finished in the second before: the agent has not looked since.
+  const notes = join(`${pg1.dataDir}.lost`, "pg_wal", "archive_status");
+  const last = readdirSync(join(`${pg1.dataDir}.lost`, "pg_wal")).filter((name) =>
+    /^[0-9A-F]{24}$/.test(name),
+  );
+  writeFileSync(join(notes, `${last.sort()[0] ?? ""}.ready`), "");
+  const promoted = await cluster.run(["promote", "pg2", "--allow-data-loss", "--confirm", "test"]);
+  expect([promoted.exitCode, promoted.stderr]).toEqual([0, expect.any(String)]);
+  pg1.bringBack();
+  expect((await cluster.run(["reseed", "pg1", "--discard-old"])).exitCode).toBe(0);
+  expect(record().gaps).toHaveLength(1);
+  await waitFor("a new base backup", async () => (await windowOf(cluster)).gaps.length === 1, {
+    timeout: 60_000,
+  });
+  expect(await marksAt(cluster, early)).toEqual(["early"]);
 });
 
 describe("a tablespace", () => {

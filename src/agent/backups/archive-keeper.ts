@@ -25,7 +25,7 @@ import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts
 import type { Install } from "../../system/install.ts";
 import { startDetached } from "../../system/process/process.ts";
 import { Mutex } from "../../system/mutex.ts";
-import { withPrimary } from "./archived-primary.ts";
+import { withPrimary, type Left } from "./archived-primary.ts";
 import type { OperationQueue } from "../operation-queue.ts";
 
 /** Milliseconds between two looks at the disk, and at what is due. */
@@ -33,6 +33,9 @@ const EVERY = 2000;
 
 /** Milliseconds after which WAL that was given up is taken again: a repository may be back by then. */
 const AGAIN = 300_000;
+
+/** Milliseconds for the disk of a lost primary to be back, before what it has not told is taken for lost. */
+const PATIENCE = 10_000;
 
 /** Milliseconds until a base backup that failed is tried again. */
 const RETRY = 60_000;
@@ -62,6 +65,7 @@ export class ArchiveKeeper {
   #changing = false;
   #roomSeenAt = -Infinity;
   #keepingRoom = false;
+  #unreadSince: number | undefined;
   /** Whoever changes what the primary archives with, and the record of it, does both before the next one does. */
   readonly #command = new Mutex();
 
@@ -188,6 +192,18 @@ export class ArchiveKeeper {
   }
 
   /**
+   * Looks at the primary at once, where it was made the primary just now: an operation on the one before, such as its
+   * reseed, removes the notes of what that one had not archived.
+   */
+  async beforeOperation(runtime: Runtime): Promise<void> {
+    const primary = ownPrimary(runtime);
+    if (!runtime.config.backup.any_second.enabled || !primary) return;
+    if (this.#record?.primary === undefined || this.#record.primary.node === primary.node.name) return;
+    await primary.observe();
+    await this.#command.run(async () => await this.#lookAtPrimary(runtime, 0));
+  }
+
+  /**
    * Gives WAL up that waits, before it fills the disk. Nobody waits for his turn here: an operation may take hours, and may
    * be what writes so much. So the one setting is changed in the primary's file, whatever else that may hold by now; where
    * an operation has written the file anew meanwhile, the next look finds that.
@@ -232,7 +248,7 @@ export class ArchiveKeeper {
       await removeLeftMoments(place);
       await removeLeftTemporaries();
     }
-    const seen = await this.#command.run(async () => await this.#lookAtPrimary(runtime));
+    const seen = await this.#command.run(async () => await this.#lookAtPrimary(runtime, PATIENCE));
     if (!seen) return;
     const { record, segments, primary } = seen;
     if (!record.archiving && now() - (this.#gaveUpAt ?? 0) >= AGAIN && segments <= 1) {
@@ -245,9 +261,13 @@ export class ArchiveKeeper {
     if (record.archiving) await this.#startDue(runtime, record, primary);
   }
 
-  /** Notes who the primary is, and what another one has left. Nothing, where none is seen or something was just noted as lost. */
+  /**
+   * Notes who the primary is, and what another one has left. Nothing, where none is seen or something was just noted as lost.
+   * @param patience milliseconds to wait for that one's disk
+   */
   async #lookAtPrimary(
     runtime: Runtime,
+    patience: number,
   ): Promise<{ record: Archiving; segments: number; primary: OnTimeline } | undefined> {
     const [known, primary] = [this.#record, ownPrimary(runtime)];
     const facts = factsOf(primary?.observation);
@@ -259,7 +279,15 @@ export class ArchiveKeeper {
       archived_at: at,
       timeline: facts.timeline,
     };
-    const { record, lostWith } = withPrimary(known, seen, iso());
+    const before = known.primary;
+    const isOther = before !== undefined && before.node !== seen.node;
+    const left = isOther ? await leftBy(runtime, before.node) : undefined;
+    if (isOther && !left) {
+      this.#unreadSince ??= monotonic();
+      if (monotonic() - this.#unreadSince < patience) return undefined;
+    }
+    this.#unreadSince = undefined;
+    const { record, lostWith } = withPrimary(known, seen, left, iso());
     if (record !== known) await this.#note(runtime, record);
     if (lostWith) {
       const { node, archived_at: from } = lostWith;
@@ -339,8 +367,21 @@ async function archivedUntil(
   return { segments, at: new Date(at).toISOString() };
 }
 
+/** What a node that is the primary no more has left; undefined where its disk cannot be read. */
+async function leftBy(runtime: Runtime, name: string): Promise<Left | undefined> {
+  const files = runtime.nodes.get(name)?.files;
+  const notes = files && (await segmentsReady(files.dataDir).catch(() => undefined));
+  if (!notes?.found) return undefined;
+  const { segments, finishedAt } = notes;
+  const archivedAt =
+    finishedAt === undefined ? undefined : Math.floor(finishedAt) - ARCHIVE_TIMEOUT_SECONDS * 1000;
+  return { segments, archivedAt };
+}
+
 /** What a server's own notes tell of its WAL. Times are milliseconds since the epoch. */
 interface Segments {
+  /** Whether there are any notes. */
+  readonly found: boolean;
   /** That wait to be archived. */
   readonly segments: number;
   /** When the oldest of them was finished. */
@@ -369,6 +410,7 @@ async function segmentsReady(dataDir: string): Promise<Segments> {
   const written = await inFolder(wal, (folder) => ready.flatMap((name) => folder.look(name)?.mtimeMs ?? []));
   const oldest = written?.reduce((least, at) => Math.min(least, at), Infinity) ?? Infinity;
   return {
+    found: notes !== undefined,
     segments: ready.length,
     finishedAt: oldest === Infinity ? undefined : oldest,
     doneAt: notes?.doneAt,

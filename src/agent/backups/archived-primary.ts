@@ -3,22 +3,40 @@ import type { Archiving } from "../../model/archive-status.ts";
 /** What is seen of a primary that archives. */
 type Seen = NonNullable<Archiving["primary"]>;
 
+/** What a primary that is another one now has left on its disk. */
+export interface Left {
+  /** Segments that wait to be archived. */
+  readonly segments: number;
+  /** Milliseconds since the epoch up to when all is archived; undefined where none waits. */
+  readonly archivedAt: number | undefined;
+}
+
+/** Milliseconds: how old what is noted of a primary may be. A gap that begins with it is longer by no more than that. */
+const NOTED_EVERY = 60_000;
+
 /**
  * The record with what is seen of the primary: the same one where nothing of it has changed. WAL that another one had not
- * archived yet is a gap.
+ * archived yet is a gap: what it had finished since it was seen last, only its disk tells.
+ * @param left by the primary of the record; undefined where its disk cannot be read
  * @param at ISO 8601, now
  */
 export function withPrimary(
   record: Archiving,
   seen: Seen,
+  left: Left | undefined,
   at: string,
 ): { readonly record: Archiving; readonly lostWith: Seen | undefined } {
   const before = record.primary;
   const isOther = before?.node !== seen.node;
-  if (!isOther && before.waits === seen.waits && before.timeline === seen.timeline)
-    return { record, lostWith: undefined };
-  const lostWith = record.archiving && isOther && before?.waits === true ? before : undefined;
-  if (!lostWith) return { record: { ...record, primary: seen }, lostWith };
+  if (!isOther && before.waits === seen.waits && before.timeline === seen.timeline) {
+    const isNear = Date.parse(seen.archived_at) - Date.parse(before.archived_at) < NOTED_EVERY;
+    return { record: isNear ? record : { ...record, primary: seen }, lostWith: undefined };
+  }
+  const lost =
+    record.archiving && isOther && before && (before.waits || left === undefined || left.segments > 0);
+  if (!lost) return { record: { ...record, primary: seen }, lostWith: undefined };
+  const archivedAt = Math.max(Date.parse(before.archived_at), left?.archivedAt ?? 0);
+  const lostWith = { ...before, archived_at: new Date(archivedAt).toISOString() };
   const gaps = [...record.gaps, { from: lostWith.archived_at, to: at }];
   return { record: { ...record, since: at, gaps, primary: seen }, lostWith };
 }
