@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { windowSchema } from "../../src/cluster/window.ts";
-import { archivingSchema, type Archiving } from "../../src/model/archive-status.ts";
+import { archiveStatusSchema, archivingSchema, type Archiving } from "../../src/model/archive-status.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { killWithChildren } from "../support/kill.ts";
 import { waitFor } from "../support/wait.ts";
@@ -80,4 +80,14 @@ test("one that is killed when the primary archives nothing any more leaves a gap
   await waitFor("the base backup after it", async () => (await windowNow()).gaps.length === 1, {
     timeout: 60_000,
   });
+});
+
+test("a record that is damaged makes a gap from the last base backup on, not a hole that nobody knows of", async () => {
+  await cluster.down();
+  writeFileSync(join(cluster.stateDir, "archive", "archiving.json"), "{");
+  const status = archiveStatusSchema.parse(
+    JSON.parse(readFileSync(join(cluster.stateDir, "archive-status.json"), "utf8")),
+  );
+  await cluster.up();
+  expect(record()).toMatchObject({ archiving: true, gaps: [{ from: status.bases.at(-1)?.stopped_at }] });
 });

@@ -25,7 +25,7 @@ import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts
 import type { Install } from "../../system/install.ts";
 import { startDetached } from "../../system/process/process.ts";
 import { Mutex } from "../../system/mutex.ts";
-import { withPrimary, type Left } from "./archived-primary.ts";
+import { recordAnew, withPrimary, type Left } from "./archived-primary.ts";
 import type { OperationQueue } from "../operation-queue.ts";
 
 /** Milliseconds between two looks at the disk, and at what is due. */
@@ -84,6 +84,8 @@ export class ArchiveKeeper {
     const place = archivePlaceOf(config, layout);
     const record = await readArchiving(place.recordFile);
     this.#record = record?.system_identifier === state.system_identifier ? record : undefined;
+    if (!record && config.backup.any_second.enabled && state.system_identifier !== null)
+      await this.#begunAnew(runtime, state.system_identifier);
     if (config.backup.any_second.enabled) {
       try {
         await writeConfigurations(config, layout, place, owner);
@@ -94,6 +96,22 @@ export class ArchiveKeeper {
       }
     }
     this.#lead(runtime);
+  }
+
+  /** Makes a record where there are base backups without one: nobody may rely on what came after them. */
+  async #begunAnew(runtime: Runtime, systemIdentifier: string): Promise<void> {
+    const status = await readArchiveStatus(runtime.layout.stateDir);
+    if (!status?.bases.length) return;
+    const { major } = runtime.installation;
+    const program = await findPgbackrest(major, this.#options).catch(() => undefined);
+    if (program === undefined) return;
+    const record = recordAnew(status.bases, { program, system_identifier: systemIdentifier });
+    if (!record) return;
+    runtime.log(
+      "error",
+      `what is known of any second was lost or damaged: what came after ${record.since} is taken for missing`,
+    );
+    await this.#note(runtime, record);
   }
 
   /** Takes up again what ruled before a configuration that was refused, which has left its own for pgBackRest. */

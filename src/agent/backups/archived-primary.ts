@@ -1,4 +1,4 @@
-import type { Archiving } from "../../model/archive-status.ts";
+import type { Archiving, BaseBackup } from "../../model/archive-status.ts";
 
 /** What is seen of a primary that archives. */
 type Seen = NonNullable<Archiving["primary"]>;
@@ -39,4 +39,16 @@ export function withPrimary(
   const lostWith = { ...before, archived_at: new Date(archivedAt).toISOString() };
   const gaps = [...record.gaps, { from: lostWith.archived_at, to: at }];
   return { record: { ...record, since: at, gaps, primary: seen }, lostWith };
+}
+
+/**
+ * What stands for a record that is gone or damaged: what came after the last base backup may be missing, so all of it is a
+ * gap. Undefined where there is none.
+ */
+export function recordAnew(
+  bases: readonly Pick<BaseBackup, "stopped_at">[],
+  of: Pick<Archiving, "program" | "system_identifier">,
+): Archiving | undefined {
+  const last = bases.at(-1);
+  return last && { format: 1, ...of, archiving: false, since: last.stopped_at, gaps: [] };
 }
