@@ -81,6 +81,11 @@ export class Stage {
     const { lab, several } = this;
     await several.ready();
     const primary = await several.leader();
+    // A host that is lost with the store's leader on it costs seconds more: that is a scenario of its own.
+    await waitFor("the store to be led from another host than the primary's", async () => {
+      const { stdout } = await several.run(primary, "status");
+      return /yes, leads/.test(stdout) && !new RegExp(`^${primary.name} .*yes, leads`, "m").test(stdout);
+    });
     const [replica, other = replica] = several.databases.filter((host) => host !== primary);
     if (!replica || !other) throw new Error("there is no replica");
     return { lab, several, primary, replica, other };
