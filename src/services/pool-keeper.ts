@@ -157,6 +157,12 @@ export class PoolKeeper {
       this.#refused = [...names].sort();
       for (const name of this.#silentSince.keys()) if (!names.includes(name)) this.#silentSince.delete(name);
     }
+    // One that came back all the same is not silent, whatever let it in.
+    const silent = names.filter((name) => this.#silentSince.has(name));
+    if (silent.length > 0) {
+      const back = await this.#primary.use(async (session) => await streamingOf(session, silent));
+      for (const name of back) this.#silentSince.delete(name);
+    }
     const waiting = names.filter((name) => !this.#silentSince.has(name));
     if (waiting.length === 0) return;
     await this.#primary.use(async (session) => {

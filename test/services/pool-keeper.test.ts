@@ -100,6 +100,13 @@ test("a replica comes onto the list, into the pool, out of it, and off the list 
     await keeper.step(await sight([]));
     expect(await list(), "Patroni may still promote it").toBe('1 ("pg2")');
   }
+  // Something lets it in again while it leaves: it is ended again, as it could be waited for by nobody and promoted.
+  const senders = async (): Promise<string> => await value("SELECT count(*) FROM pg_stat_replication");
+  await refuse([]);
+  await waitFor("pg2 to stream while it leaves", async () => (await senders()) === "1");
+  await refuse(["pg2"]);
+  await keeper.step(await sight([]));
+  expect(await senders()).toBe("0");
   promotable = new Set();
   await waitFor("commits to be released", async () => {
     await keeper.step(await sight([]));

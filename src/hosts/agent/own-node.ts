@@ -7,7 +7,8 @@ import type { Runtime } from "../../members/runtime.ts";
 import { configurationMark } from "../documents/record.ts";
 import type { HostReport } from "../documents/report.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
-import { ownConfig, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
+import { Mutex } from "../../system/mutex.ts";
+import { ownConfig, writeOwnFiles, type Changed, type OwnFilesInput } from "../render/own-files.ts";
 import type { OwnServer } from "./host-pool.ts";
 import type { OneHost } from "./host.ts";
 import { ownRuntime } from "./own-runtime.ts";
@@ -22,6 +23,7 @@ export class OwnNode {
   readonly #store: StoreWatch;
   /** Hosts that this one's server does not let replicate, for the time being. */
   #refused: readonly string[] = [];
+  readonly #turns = new Mutex();
   #runtime: Runtime | undefined;
   /** Of what the files were last written; "" before they ever were. */
   #written = "";
@@ -77,11 +79,12 @@ export class OwnNode {
   /** Writes what changed, and has whoever reads it read it. @returns whether anything was to be looked at */
   async apply(patroni: PatroniService | undefined, wake: () => void): Promise<void> {
     const { installation, log } = this.#host;
-    const input = this.input();
+    const isWritten = (now: OwnFilesInput): boolean =>
+      JSON.stringify([now.document, now.fileConfig, now.record, now.refused]) === this.#written &&
+      !this.#again;
+    if (isWritten(this.input())) return;
+    const { input, changed } = await this.#write(() => (this.#again = false));
     const text = JSON.stringify([input.document, input.fileConfig, input.record, input.refused]);
-    if (text === this.#written && !this.#again) return;
-    this.#again = false;
-    const changed = await writeOwnFiles(input);
     // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,
     // which its server does not notice.
     if (installation && changed.patroni) await patroni?.stop("immediate");
@@ -99,6 +102,18 @@ export class OwnNode {
     }
     this.#written = text;
     this.#configuration = configurationMark(input.document);
+  }
+
+  /**
+   * Writes the files by what is known in its turn: of two that write at once the later one must not know less, such as
+   * whose replication is refused since.
+   */
+  async #write(begin: () => void): Promise<{ readonly input: OwnFilesInput; readonly changed: Changed }> {
+    return await this.#turns.run(async () => {
+      begin();
+      const input = this.input();
+      return { input, changed: await writeOwnFiles(input) };
+    });
   }
 
   /** Whether there is a whole data directory for Patroni, and its files are written. */
@@ -137,8 +152,7 @@ export class OwnNode {
       dataDir: files.dataDir,
       use,
       refuse: async (names) => {
-        this.#refused = names;
-        await writeOwnFiles(this.input());
+        await this.#write(() => (this.#refused = names));
         await use(async (session) => await reloadAndWait(session, files.dataDir, node.name));
       },
     };
