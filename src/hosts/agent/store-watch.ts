@@ -1,8 +1,7 @@
 import { isAddress } from "../../config/addresses.ts";
 import type { EtcdStatus, StoredValue } from "../../consensus/etcd.ts";
 import type { VoterMember } from "../../consensus/voters.ts";
-import { monotonic, now } from "../../system/clock.ts";
-import { move } from "../../system/files/files.ts";
+import { monotonic } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { memberStart } from "../decisions/member-start.ts";
 import { extended, rightByKey, type Right } from "../decisions/right.ts";
@@ -174,7 +173,7 @@ export class StoreWatch {
 
   /** Sees who is a member of the store, and becomes or ceases to be one as the others have decided. @throws EtcdError */
   async lookAtMembers(): Promise<void> {
-    const { etcd, layout, files } = this.#host;
+    const { etcd, layout } = this.#host;
     const members = await etcd.members();
     const own = peerUrlOf(this.#record);
     const addressOf = (url: string): string => new URL(url).hostname.replaceAll(/^\[|\]$/g, "");
@@ -215,9 +214,6 @@ export class StoreWatch {
       { name: this.#record.name, url: own },
     );
     if (next) await service.become(next);
-    if (!isMember && start) {
-      await service.retire();
-      await move(files.etcdDir, `${files.etcdDir}.removed-${now()}`);
-    }
+    if (!isMember && (start || (await service.isLeft()))) await service.retire();
   }
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { CLIENT_PORT } from "../../consensus/etcd.ts";
-import { waitUntil } from "../../system/clock.ts";
-import { ensureDirectory, removeFile, writeFileAtomic } from "../../system/files/files.ts";
+import { now, waitUntil } from "../../system/clock.ts";
+import { ensureDirectory, kindOf, move, removeFile, writeFileAtomic } from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
 import { peerUrlOf } from "../documents/places.ts";
 import type { Host } from "../documents/record.ts";
@@ -43,8 +43,9 @@ export class EtcdService extends HostProgram {
     return this.#start;
   }
 
-  /** Gives this host a member, from the next look on. */
+  /** Gives this host a member, from the next look on. What is left of one before is put aside: it was removed for good. */
   async become(start: EtcdStart): Promise<void> {
+    if ((await this.startedAs()) === undefined) await this.#clear();
     await writeFileAtomic(this.parts.files.etcdStart, `${JSON.stringify(start)}\n`);
     this.#start = start;
   }
@@ -54,9 +55,20 @@ export class EtcdService extends HostProgram {
     // First: supervision must not start it again.
     await removeFile(this.parts.files.etcdStart);
     this.#start = undefined;
+    await this.#clear();
+  }
+
+  /** Whether something is left of a member whose end was cut off. */
+  async isLeft(): Promise<boolean> {
+    return (await this.startedAs()) === undefined && (await kindOf(this.parts.files.etcdDir)) !== undefined;
+  }
+
+  async #clear(): Promise<void> {
+    const { etcdDir } = this.parts.files;
     await this.hold.take("remove");
     try {
       await this.stop("fast");
+      if ((await kindOf(etcdDir)) !== undefined) await move(etcdDir, `${etcdDir}.removed-${now()}`);
     } finally {
       this.hold.release();
     }
