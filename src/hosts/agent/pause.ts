@@ -10,7 +10,11 @@ import type { StoreWatch } from "./store-watch.ts";
  * @param until milliseconds since the epoch; undefined: nothing is paused any more
  * @throws OdooPgError refused; EtcdError
  */
-export async function setPause(etcd: Etcd, store: StoreWatch, until: number | undefined): Promise<Outcome> {
+export async function setPause(
+  etcd: Pick<Etcd, "get" | "swap">,
+  store: Pick<StoreWatch, "view" | "answers" | "document">,
+  until: number | undefined,
+): Promise<Outcome> {
   const { view } = store;
   if (!view?.dynamic || !store.answers) {
     throw new OdooPgError("refused", {
@@ -22,7 +26,8 @@ export async function setPause(etcd: Etcd, store: StoreWatch, until: number | un
   const key = `${hostsPrefix(cluster)}pause_until`;
   // Before the pause itself: one without an end would be forgotten.
   const known = await etcd.get(key);
-  await etcd.swap(key, known?.revision ?? 0n, until === undefined ? "" : String(until));
+  const end = until === undefined ? "" : String(until);
+  if (!(await etcd.swap(key, known?.revision ?? 0n, end))) throw changedMeanwhile();
   const change = dynamicChange(view.dynamic.value, { pause: until !== undefined });
   const done =
     until === undefined
@@ -31,9 +36,13 @@ export async function setPause(etcd: Etcd, store: StoreWatch, until: number | un
   if (change === undefined) return { done, changed: false };
   if (await etcd.swap(`${patroniPrefix(cluster)}config`, view.dynamic.revision, change))
     return { done, changed: true };
-  throw new OdooPgError("refused", {
-    message: "The configuration was changed by somebody else in this moment.",
-    safe: "Nothing was changed.",
+  throw changedMeanwhile();
+}
+
+function changedMeanwhile(): OdooPgError {
+  return new OdooPgError("refused", {
+    message: "The pause was changed by somebody else in this moment.",
+    safe: "Nothing but its end was changed.",
     next: "The same command again.",
   });
 }

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import type { StoredValue } from "../../src/consensus/etcd.ts";
+import { resolvedConfigSchema } from "../../src/config/schema.ts";
+import { setPause } from "../../src/hosts/agent/pause.ts";
+import { viewOfStore } from "../../src/hosts/documents/store-view.ts";
+
+const stored = (value: string): StoredValue => ({ value, revision: 7n, lease: undefined });
+const store = {
+  answers: true,
+  view: viewOfStore(new Map([["config", stored("{}")]])),
+  document: {
+    format: 1 as const,
+    cluster: "odoo",
+    system_identifier: "1",
+    major: 17,
+    config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
+    settings: {},
+    shared: {},
+    port: 5433,
+    hosts: [],
+  },
+};
+
+test("a pause whose end somebody else has changed in this moment does not begin", async () => {
+  const swapped: string[] = [];
+  const etcd = {
+    get: async () => await Promise.resolve(stored("1")),
+    swap: async (key: string) => {
+      swapped.push(key);
+      return await Promise.resolve(!key.endsWith("pause_until"));
+    },
+  };
+  await expect(setPause(etcd, store, 5)).rejects.toMatchObject({ code: "refused" });
+  expect(swapped).toEqual(["/odoo-pg-hosts/odoo/pause_until"]);
+});
