@@ -419,7 +419,7 @@ test("what cannot be read in the store counts as not there", () => {
 describe("who asks", () => {
   const guest = { name: "app", role: "endpoints", address: "10.0.0.9" } as const;
   const document = documentOf([database(1), witness, guest]);
-  const nobody = { peer: undefined, guest: undefined };
+  const nobody = { peer: undefined, guest: undefined, id: undefined };
 
   test("is a host of the cluster by the authority that signs for its kind, and only as long as it is one", () => {
     expect(askerOf(document, { ...nobody, peer: "h1" })).toEqual({ ...nobody, peer: "h1" });

@@ -33,6 +33,7 @@ import { makesBackups, newestBackupElsewhere } from "../decisions/backups.ts";
 import { askerOf } from "../decisions/asker.ts";
 import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
 import { withOwnPart } from "../decisions/own-part.ts";
+import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { hostFiles } from "../documents/files.ts";
 import { databasesOf, servedConfig } from "../documents/host-config.ts";
@@ -59,7 +60,7 @@ import { HostOrders } from "./host-orders.ts";
 import { HostPool } from "./host-pool.ts";
 import { HostRouting } from "./host-routing.ts";
 import { ownReport, statusOf, type SeenParts } from "./host-status.ts";
-import { every, oneAtATime, type OneHost } from "./host.ts";
+import { every, notReady, oneAtATime, type OneHost, type Outcome } from "./host.ts";
 import { LeadersWork } from "./leaders-work.ts";
 import { OtherHosts } from "./other-hosts.ts";
 import { OwnCertificate, type OwnIdentity } from "./own-certificate.ts";
@@ -145,7 +146,7 @@ export class HostAgent {
   ) {
     const { layout, owner, machine, log } = options;
     const { record, document, installation } = found;
-    const identity: OwnIdentity = { ...found.identity };
+    const identity: OwnIdentity = { ...found.identity, id: record.id };
     this.#fileConfig = found.fileConfig;
     const files = hostFiles(layout);
     const etcd = new Etcd(record.store, identity);
@@ -209,7 +210,7 @@ export class HostAgent {
       record,
       etcd,
       report: async () => await ownReport(this.#seen),
-      order: async (order) => await this.#orders.carryOut(order),
+      order: async (order) => await this.#order(order),
       view: async (guest, body) =>
         viewFor(guest, body, {
           store: this.#store,
@@ -269,7 +270,7 @@ export class HostAgent {
             report: () => this.#agentReport(),
             status: async () => await this.#status(),
             invite: async (endpointsOnly) => await this.#join.invite(endpointsOnly),
-            order: async (order) => await this.#orders.carryOut(order),
+            order: async (order) => await this.#order(order),
             consoleLink: () => this.#console.newLink(),
             stop: () => this.stop(),
           }),
@@ -394,7 +395,7 @@ export class HostAgent {
         name: "backup",
         run: async () => {
           const { runtime } = this.#node;
-          if (runtime && makesBackups(this.#store.record.name, this.#routing.writes))
+          if (runtime && this.#store.isListed && makesBackups(this.#store.record.name, this.#routing.writes))
             await this.#backups.tick(runtime);
         },
       },
@@ -423,10 +424,31 @@ export class HostAgent {
       },
       {
         name: "work of the primary's host",
-        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#work.do())),
+        run: oneAtATime(
+          every(
+            MEMBERS_EVERY,
+            this.#whereListed(async () => await this.#work.do()),
+          ),
+        ),
         aside: true,
       },
     ];
+  }
+
+  /** What a host that was removed does no more: another machine may have its name by now. */
+  #whereListed(act: () => Promise<void>): () => Promise<void> {
+    return async () => {
+      if (this.#store.isListed) await act();
+    };
+  }
+
+  /** @throws OdooPgError refused on a host that was removed, but for its own leaving */
+  async #order(order: HostOrder): Promise<Outcome> {
+    if (!this.#store.isListed && order.order !== "leave" && order.order !== "down")
+      throw notReady(
+        `This machine is none of the cluster's any more: it was removed, or another one was given the name ${this.#store.record.name}. Run odoo-pg leave here; it can join again then.`,
+      );
+    return await this.#orders.carryOut(order);
   }
 
   async #readStore(): Promise<void> {
@@ -464,7 +486,8 @@ export class HostAgent {
   /** What alarms are judged by: the server that is primary, and the hosts; elsewhere the host's own disks. */
   async #alarmStatus(): Promise<StatusDocument> {
     const [own, hosts] = await Promise.all([this.#ownStatus.status(), statusOf(this.#seen)]);
-    const leads = this.#store.answers && this.#store.view?.leader === this.#store.record.name;
+    const { answers, isListed, view, record } = this.#store;
+    const leads = answers && isListed && view?.leader === record.name;
     const warnings = [
       ...hostWarnings(hosts).map((found) => warningInDocument(found, undefined)),
       ...(leads ? ownWarnings(own.warnings, this.#isBackedUpElsewhere(hosts)) : []),
@@ -533,7 +556,7 @@ export class HostAgent {
     if (this.#store.isListed || !patroni || patroni.hold.operation !== undefined) return;
     this.#options.log(
       "warn",
-      "this host was removed from the cluster: its server is stopped, its data stays",
+      "this host was removed from the cluster, or another machine was given its name: its server is stopped, its data stays",
     );
     await patroni.hold.take("remove");
     await patroni.stop("fast");

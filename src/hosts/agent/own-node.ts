@@ -116,9 +116,13 @@ export class OwnNode {
     });
   }
 
-  /** Whether there is a whole data directory for Patroni, and its files are written. */
+  /**
+   * Whether there is a whole data directory for Patroni, its files are written, and the store says that this machine is
+   * one of the cluster's: Patroni itself goes by names, and takes the key of another one with this name for its own.
+   */
   async mayRunPatroni(): Promise<boolean> {
     const { installation, owner } = this.#host;
+    if (!this.#store.isListedInStore) return false;
     if (!installation || this.#store.view?.dynamic === undefined || this.#written === "") return false;
     const data = await inspectDataDirectory(this.files.dataDir, installation, owner);
     return data.kind === "whole";

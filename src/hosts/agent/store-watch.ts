@@ -4,6 +4,7 @@ import type { VoterMember } from "../../consensus/voters.ts";
 import { monotonic } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { memberStart } from "../decisions/member-start.ts";
+import { isSameHost, withOwnMark } from "../decisions/same-host.ts";
 import { extended, rightByKey, type Right } from "../decisions/right.ts";
 import {
   documentSchema,
@@ -40,6 +41,7 @@ export class StoreWatch {
   #right: Right | undefined;
   #members: readonly WatchedMember[] = [];
   #leads = false;
+  #isDocumentRead = false;
 
   constructor(
     host: OneHost,
@@ -104,9 +106,14 @@ export class StoreWatch {
     return this.#leads;
   }
 
-  /** Whether the cluster's document still names this host. */
+  /** Whether the cluster's document still names this host, and no other machine by its name. */
   get isListed(): boolean {
-    return this.#document.hosts.some(({ name }) => name === this.#record.name);
+    return this.#document.hosts.some((host) => isSameHost(host, this.#record));
+  }
+
+  /** Whether the store has said so itself since the agent was started: what was kept may be of long ago. */
+  get isListedInStore(): boolean {
+    return this.#isDocumentRead && this.isListed;
   }
 
   /** How this host's member came to be; undefined where it has none. */
@@ -125,16 +132,24 @@ export class StoreWatch {
     const { cluster } = this.#document;
     const key = `${hostsPrefix(cluster)}document`;
     const [keys, stored] = await Promise.all([etcd.list(patroniPrefix(cluster)), etcd.get(key)]);
+    // First: whoever acts on the rest asks whether this is a host of the cluster's still.
+    const parsed = stored && parseJson(stored.value, documentSchema);
+    const isOurs = parsed?.ok === true && parsed.value.cluster === cluster;
+    if (isOurs) {
+      this.#document = parsed.value;
+      this.#isDocumentRead = true;
+    }
     this.#view = viewOfStore(keys);
     this.#poolOf = (await etcd.get(poolKey(cluster)))?.value;
     this.#answeredAt = monotonic();
     await this.#readRight(keys.get("leader"));
+    if (parsed && !isOurs)
+      throw new Error(
+        `the cluster's document in the store: ${parsed.ok ? "another cluster's" : parsed.problem}`,
+      );
     if (stored) {
-      const parsed = parseJson(stored.value, documentSchema);
-      if (!parsed.ok) throw new Error(`the cluster's document in the store: ${parsed.problem}`);
-      if (parsed.value.cluster !== cluster)
-        throw new Error("the cluster's document in the store is another cluster's");
-      this.#document = parsed.value;
+      const marked = withOwnMark(this.#document, this.#record);
+      if (marked) await etcd.swap(key, stored.revision, JSON.stringify(marked));
     } else if ((await this.startedAs())?.state === "new") {
       await etcd.swap(key, 0n, JSON.stringify(this.#document));
     }
@@ -207,6 +222,8 @@ export class StoreWatch {
     const service = this.#service;
     if (!service) return;
     const start = await service.startedAs();
+    // One whose name was given to another machine has none of its own, wherever it stands.
+    if (!this.isListed && !start) return;
     const isMember = members.some(({ peerUrls }) => peerUrls.includes(own));
     const next = memberStart(
       start,

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import * as z from "zod";
 import { isAddress } from "../../config/addresses.ts";
 import { absolutePath, textWithout, wholeNumber } from "../../config/fields.ts";
@@ -23,6 +23,7 @@ export const HOST_NAME = /^[a-z][a-z0-9_]{0,30}$/;
  */
 const nameOfHost = z.string().regex(HOST_NAME, "cannot be the name of a host");
 const nameOfCluster = configSchema.shape.cluster.unwrap();
+const idOfHost = z.string().regex(/^[0-9a-f]{16}$/, "is no mark of a host");
 const addressOfHost = z.string().refine(isAddress, "is no IP address");
 const settings = z.record(z.string(), textWithout(lineProblem)).superRefine((given, context) => {
   for (const [name, value] of Object.entries(given)) {
@@ -41,6 +42,8 @@ const hostSchema = z.object({
   role: roleSchema,
   /** Where the other hosts reach it. */
   address: addressOfHost,
+  /** Which machine of this name it is: another one that is given the name gets another. An earlier odoo-pg gave none. */
+  id: idOfHost.optional(),
 });
 export type Host = z.output<typeof hostSchema>;
 
@@ -88,6 +91,8 @@ const recordSchema = z.object({
   node: nameOfHost,
   /** Hosts of the store that are asked before its members are known. */
   store: addressOfHost.array(),
+  /** By it the document tells this machine from another one that has or had its name; undefined before it has one. */
+  id: idOfHost.optional(),
   /**
    * The user of its servers and its data directory, as its own file said when it became one of several; null: the usual
    * ones. An earlier odoo-pg did not keep them here.
@@ -115,11 +120,21 @@ export async function readHostRecord(layout: Pick<Layout, "stateDir">): Promise<
  */
 export async function wholeHostRecord(layout: Layout): Promise<HostRecord | undefined> {
   const record = await readHostRecord(layout);
-  if (!record || (record.user !== undefined && record.data_dir !== undefined)) return record;
+  if (!record) return undefined;
+  const { user, data_dir, id } = record;
+  if (user !== undefined && data_dir !== undefined && id !== undefined) return record;
   const config = (await readApplied(layout))?.config;
-  const whole = withOwnPlaces(record, config);
+  const known = (await readKeptDocument(layout))?.hosts.find(
+    ({ name, address }) => name === record.name && address === record.address,
+  );
+  const whole = { ...withOwnPlaces(record, config), id: id ?? known?.id ?? newHostId() };
   await writeHostRecord(layout, whole);
   return whole;
+}
+
+/** What no other machine has. */
+export function newHostId(): string {
+  return randomBytes(8).toString("hex");
 }
 
 /** @param config what was applied on this host last; undefined where nothing was */

@@ -40,6 +40,7 @@ import {
   HOST_NAME,
   keepDocument,
   keepFileConfig,
+  newHostId,
   readHostRecord,
   readKeptDocument,
   wholeHostRecord,
@@ -138,6 +139,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   const certificate = await signRequest(files, request, { name, role: "database", address });
   await writeFileAtomic(files.certificate, certificate, { mode: 0o644 });
   await primary.use(letRewind);
+  const id = newHostId();
   const document: ClusterDocument = {
     format: 1,
     cluster: applied.config.cluster,
@@ -147,7 +149,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     settings: settingsOf(state),
     shared: settings,
     port: node.port,
-    hosts: [{ name, role: "database", address }],
+    hosts: [{ name, role: "database", address, id }],
   };
   await keepDocument(layout, document);
   await keepFileConfig(layout, applied.config);
@@ -162,6 +164,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     address,
     node: node.name,
     store: [address],
+    id,
     user: applied.config.user ?? null,
     data_dir: node.data_dir ?? null,
   });

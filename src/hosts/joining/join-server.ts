@@ -24,7 +24,7 @@ import {
 } from "./joining.ts";
 import { changeDocument } from "../documents/change.ts";
 import { forGuests } from "../documents/host-config.ts";
-import type { ClusterDocument, HostRecord } from "../documents/record.ts";
+import { newHostId, type ClusterDocument, type HostRecord } from "../documents/record.ts";
 import type { HostReport } from "../documents/report.ts";
 import { AGENT_PORT, API_PORT, PEER_PORT } from "../documents/places.ts";
 import { newToken, showInvitation, takeToken } from "./tokens.ts";
@@ -192,7 +192,8 @@ export class JoinServer {
   async #grant(request: JoinRequest, known: ClusterDocument): Promise<JoinGrant> {
     const { layout, owner, record } = this.#parts;
     const files = hostFiles(layout);
-    const host = { name: request.name, role: request.role, address: request.address };
+    const { name, role, address } = request;
+    const host = { name, role, address, id: newHostId() };
     const certificate = await signRequest(files, request.request, host);
     const document = await this.#enter(host, known);
     const passwords = await ensurePasswords(layout, {}, owner);

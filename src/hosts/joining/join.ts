@@ -214,6 +214,7 @@ async function keep({ start, address, name, role }: JoinInput, grant: JoinGrant)
     address,
     node: name,
     store: grant.store,
+    id: grant.document.hosts.find((host) => host.name === name)?.id,
     user: start.config.user ?? null,
     data_dir: start.config.nodes.find((node) => node.name === name)?.data_dir ?? null,
   });

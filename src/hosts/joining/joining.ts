@@ -127,10 +127,14 @@ function isSame(a: Host, b: Host): boolean {
   return a.address === b.address && a.role === b.role;
 }
 
-/** The document with one host more; the same where it is in already. */
+/**
+ * The document with one host more. One that is in already keeps its place and gets the new mark: whichever machine has
+ * joined last is it.
+ */
 export function withHost(document: ClusterDocument, host: Host): ClusterDocument {
-  const others = document.hosts.filter(({ name }) => name !== host.name);
-  return others.length < document.hosts.length ? document : { ...document, hosts: [...others, host] };
+  const isIn = document.hosts.some(({ name }) => name === host.name);
+  const hosts = document.hosts.map((known) => (known.name === host.name ? { ...known, id: host.id } : known));
+  return { ...document, hosts: isIn ? hosts : [...hosts, host] };
 }
 
 /** The document with one host less. */

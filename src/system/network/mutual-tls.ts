@@ -10,7 +10,12 @@ export interface TlsIdentity {
   readonly certificate: string;
   readonly key: string;
   readonly authority: string;
+  /** Which machine of the name in the certificate it is: told with each question. */
+  readonly id?: string | undefined;
 }
+
+/** The header that tells it. */
+const ID_HEADER = "odoo-pg-host";
 
 export interface TlsRequest {
   readonly host: string;
@@ -74,10 +79,14 @@ async function begin(request: TlsRequest): Promise<http.IncomingMessage> {
       method,
       path,
       ...optionsFor(trust),
-      headers:
-        text === undefined
+      headers: {
+        ...(typeof trust === "object" && "id" in trust && trust.id !== undefined
+          ? { [ID_HEADER]: trust.id }
+          : {}),
+        ...(text === undefined
           ? {}
-          : { "content-type": "application/json", "content-length": Buffer.byteLength(text) },
+          : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      },
       signal: signal ? AbortSignal.any([ending, signal]) : ending,
     });
     outgoing.once("response", resolve);
@@ -109,6 +118,8 @@ export interface TlsQuestion {
   readonly peer: string | undefined;
   /** The same, where the authority of guests signed it: it has fewer rights. */
   readonly guest: string | undefined;
+  /** Which machine of that name it says it is; undefined where it says nothing. */
+  readonly id: string | undefined;
 }
 
 export interface TlsService {
@@ -189,6 +200,7 @@ async function respond(
     if (known !== undefined) crowd.know(socket);
     const isPeer = known?.authority === authority;
     const body = await bodyOf(incoming);
+    const id = incoming.headers[ID_HEADER];
     told = await answer({
       method: incoming.method ?? "GET",
       path: incoming.url ?? "/",
@@ -196,6 +208,7 @@ async function respond(
       remote: socket.remoteAddress ?? "",
       peer: isPeer ? known?.name : undefined,
       guest: isPeer ? undefined : known?.name,
+      id: typeof id === "string" ? id : undefined,
     });
   } catch (error) {
     told = { status: 500, body: { error: error instanceof Error ? error.message : String(error) } };
