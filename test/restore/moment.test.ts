@@ -339,7 +339,9 @@ describe("any second", () => {
     const at = await mark(session);
     await session.close();
     const running = cluster.start(["restore", "shop", "--at", at, "--as", "left"]);
-    await waitFor("its dump", () => existsSync(join(cluster.stateDir, "archive", "copies")));
+    await waitFor("its dump", () => existsSync(join(cluster.stateDir, "archive", "copies")), {
+      timeout: 120_000,
+    });
     running.signal("SIGKILL");
     await running.ended;
     const left = (): string[] => [
@@ -347,7 +349,7 @@ describe("any second", () => {
       ...readdirSync(process.env["TMPDIR"] ?? ""),
     ];
     await waitFor("the agent to clear it away", () => left().length === 0, { timeout: 90_000 });
-  });
+  }, 240_000);
 
   test("is told broken at once where the repository takes nothing", async () => {
     const repository = `${cluster.stateDir}.archive`;
