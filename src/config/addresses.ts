@@ -61,6 +61,12 @@ export function forwardingAddress(
   return hasLoopbackNetwork && nodes.every(({ host }) => isIpv4(host)) ? FORWARDED_FROM : undefined;
 }
 
+/**
+ * Where HAProxy takes what PgBouncer sends on to servers of other hosts: PgBouncer encrypts nothing that goes by a Unix
+ * socket, and other hosts take nothing else. One of 127.0.0.0/8, as that has all ports of its own.
+ */
+export const POOLED_TO = "127.79.80.72";
+
 interface Address {
   readonly bits: 32 | 128;
   readonly value: bigint;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { endpointHost, isAddress } from "../config/addresses.ts";
+import { endpointHost, isAddress, POOLED_TO } from "../config/addresses.ts";
 import type { Consistency } from "../config/schema.ts";
 import { RELATIVE } from "./files.ts";
 import { gateFile, type GateInput } from "./gate.ts";
@@ -46,6 +46,8 @@ export interface HaproxyInput {
   readonly maxSessions: number;
   /** How clients wait for a server. */
   readonly gate: GateInput;
+  /** Whether the nodes are on other hosts, to which PgBouncer speaks TLS: not by a Unix socket. */
+  readonly elsewhere?: boolean;
   /** Sources that count as this host; default 127.0.0.0/8 and ::1. */
   readonly loopback?: readonly string[];
 }
@@ -203,12 +205,15 @@ function gate(backend: Backend): string[] {
 }
 
 /**
- * PgBouncer's way to the servers: a socket in a directory that the servers' user and root alone enter. So who is asked, and
- * which server a connection goes to, stays with the backend, and PgBouncer never learns who is primary.
+ * PgBouncer's way to the servers: a socket in a directory that the servers' user and root alone enter; to servers of other
+ * hosts an address of this host alone. So who is asked, and which server a connection goes to, stays with the backend, and
+ * PgBouncer never learns who is primary.
  */
 function pooledFrontend(input: HaproxyInput, backend: Backend): string[] {
   return [
-    `bind ${pooledSocket(backend)} mode 600`,
+    input.elsewhere === true
+      ? `bind ${pooledAddress(input, backend)}`
+      : `bind ${pooledSocket(backend)} mode 600`,
     inspectDelay(input),
     `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
     "tcp-request content reject unless { req.payload(0,8) -m found }",
@@ -223,7 +228,9 @@ const chosenServer: readonly string[] = ["use-server %[var(txn.server)] if { var
 function nextServer(input: HaproxyInput, backend: Backend): string[] {
   const address =
     input[backend].pooled === true
-      ? pooledSocket(backend)
+      ? input.elsewhere === true
+        ? pooledAddress(input, backend)
+        : pooledSocket(backend)
       : hostAndPort(endpointHost([...input.listen].sort()), input[backend].port);
   return [`server next-worker ${address}`];
 }
@@ -231,6 +238,10 @@ function nextServer(input: HaproxyInput, backend: Backend): string[] {
 /** By its name PgBouncer finds it as that of a server on this port. */
 function pooledSocket(backend: Backend): string {
   return socketOf(SERVERS_PORT[backend]);
+}
+
+function pooledAddress(input: HaproxyInput, backend: Backend): string {
+  return hostAndPort(POOLED_TO, input[backend].port);
 }
 
 function inspectDelay({ gate: { waitSeconds } }: HaproxyInput): string {

@@ -18,7 +18,7 @@ export const planStepSchema = z.discriminatedUnion("kind", [
 
   // The endpoints.
   /** Clients of poolers wait, when their open transactions have come to their end. */
-  z.object({ kind: z.literal("pause_clients") }),
+  z.object({ kind: z.literal("pause_clients"), endpoint: z.enum(["read", "write"]).optional() }),
   z.object({ kind: z.literal("resume_clients") }),
   z.object({ kind: z.literal("leave_pool"), node, required: z.boolean() }),
   /** Also off the list that commits wait for. */

@@ -251,6 +251,7 @@ function haproxyInput(runtime: Served): HaproxyInput {
     write: listening(runtime, "write"),
     listen: config.listen,
     networks: config.networks,
+    ...(runtime.elsewhere === true ? { elsewhere: true } : {}),
     hasIpv6: machine.hasIpv6,
     // Above what the servers take: who finds them full waits at the gate.
     maxSessions: config.nodes.length * each + WAITING_CLIENTS + pooled * POOLED_CLIENTS,

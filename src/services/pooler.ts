@@ -1,4 +1,4 @@
-import { endpointHost } from "../config/addresses.ts";
+import { endpointHost, POOLED_TO } from "../config/addresses.ts";
 import { pooledEndpoints } from "../config/pooling.ts";
 import { maxConnections } from "../config/settings/table.ts";
 import { figuresOf, openTransactions, type PoolerFigures } from "../endpoints/pgbouncer/admin.ts";
@@ -45,6 +45,13 @@ export interface PoolerFacts {
   readonly roles: PassingRoles;
 }
 
+/** Servers of other hosts, and how many hosts have poolers that share them. */
+export interface Elsewhere {
+  /** File with the authority that signed their certificates. */
+  readonly authority: string;
+  readonly hosts: number;
+}
+
 /** The PgBouncer of one endpoint. It is wanted from `ensure` to `retire`. */
 export class Pooler implements Service {
   readonly name: string;
@@ -64,11 +71,13 @@ export class Pooler implements Service {
   #read = 0;
   /** Keeps a PAUSE that has not come to its end: without it PgBouncer would go on. */
   #pausing: Console | undefined;
+  readonly #elsewhere: (() => Elsewhere) | undefined;
 
   constructor(
     { layout, owner, log }: Pick<Runtime, "layout" | "owner" | "log">,
     endpoint: Backend,
     facts: () => PoolerFacts,
+    elsewhere?: () => Elsewhere,
   ) {
     this.name = `pgbouncer (${endpoint})`;
     this.endpoint = endpoint;
@@ -77,6 +86,7 @@ export class Pooler implements Service {
     this.#owner = owner;
     this.#log = log;
     this.#facts = facts;
+    this.#elsewhere = elsewhere;
   }
 
   /** Whether it listens on this port now. */
@@ -260,13 +270,22 @@ export class Pooler implements Service {
   #inputOf({ config, kept }: Runtime): PgbouncerInput {
     const { program, roles } = this.#facts();
     const owners = (roles ?? []).filter(({ owns }) => owns).length;
+    const { port } = config.endpoints[this.endpoint];
+    const elsewhere = this.#elsewhere?.();
     return {
-      port: config.endpoints[this.endpoint].port,
-      serversPort: SERVERS_PORT[this.endpoint],
+      port,
+      servers: elsewhere
+        ? { address: POOLED_TO, port, authority: elsewhere.authority }
+        : { socket: SERVERS_PORT[this.endpoint] },
       listen: config.listen,
       networks: config.networks,
       files: this.#files,
-      sizes: poolSizes(maxConnections(config, kept), owners, pooledEndpoints(config).length),
+      sizes: poolSizes(
+        maxConnections(config, kept),
+        owners,
+        pooledEndpoints(config).length,
+        elsewhere?.hosts,
+      ),
       maxClients: POOLED_CLIENTS,
       waitSeconds: Math.ceil(config.endpoints.wait_seconds),
       version: program?.version ?? OLDEST_PGBOUNCER,

@@ -8,7 +8,7 @@ import { requireOwnPrimary, type Runtime } from "../members/runtime.ts";
 import { passingRoles } from "../postgres/sql/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
-import { PAUSE_TIMEOUT, Pooler, type PassingRoles, type PoolerFacts } from "./pooler.ts";
+import { PAUSE_TIMEOUT, Pooler, type Elsewhere, type PassingRoles, type PoolerFacts } from "./pooler.ts";
 import type { Service } from "./service.ts";
 
 /** Milliseconds between two looks at who may log in. */
@@ -34,9 +34,13 @@ export class Poolers {
   #roles: PassingRoles;
   #rolesAt = 0;
 
-  constructor(place: Pick<Runtime, "layout" | "owner" | "log">) {
+  /** @param elsewhere where the servers are on several hosts */
+  constructor(place: Pick<Runtime, "layout" | "owner" | "log">, elsewhere?: () => Elsewhere) {
     const facts = (): PoolerFacts => ({ program: this.program, roles: this.#roles });
-    this.#poolers = [new Pooler(place, "write", facts), new Pooler(place, "read", facts)];
+    this.#poolers = [
+      new Pooler(place, "write", facts, elsewhere),
+      new Pooler(place, "read", facts, elsewhere),
+    ];
     this.#log = place.log;
   }
 
@@ -98,9 +102,11 @@ export class Poolers {
   /**
    * Lets open transactions come to their end before a planned change, and has clients wait until `resume`. What is still
    * open at the timeout is told, and is cut by what comes next.
+   * @param which endpoint; else both
    */
-  async pause(progress: Progress): Promise<void> {
-    const left = await Promise.all(this.#poolers.map(async (pooler) => await pooler.pause(PAUSE_TIMEOUT)));
+  async pause(progress: Progress, which?: Backend): Promise<void> {
+    const paused = this.#poolers.filter(({ endpoint }) => which === undefined || endpoint === which);
+    const left = await Promise.all(paused.map(async (pooler) => await pooler.pause(PAUSE_TIMEOUT)));
     const open = left.reduce((sum, count) => sum + count, 0);
     if (open > 0)
       progress.note(

@@ -14,7 +14,7 @@ import { scramVerifier } from "../../src/postgres/sql/scram.ts";
 
 const plain: PgbouncerInput = {
   port: 5436,
-  serversPort: 1,
+  servers: { socket: 1 },
   listen: ["127.0.0.1"],
   networks: [],
   files: pgbouncerFiles(layoutOf("/var/lib/odoo-pg/odoo"), "write"),
@@ -52,6 +52,20 @@ test("a path with quotes and blanks stays one value", () => {
   const files = pgbouncerFiles(layoutOf("/srv/it's a 'place'"), "write");
   const text = renderPgbouncer({ ...plain, files });
   expect(valueOf(text, "*")).toBe("host='/srv/it''s a ''place''/run' port=1");
+});
+
+test("what goes to servers of other hosts is encrypted, and their certificates are looked at", () => {
+  const servers = { address: "127.79.80.72", port: 5436, authority: "/var/lib/odoo-pg/odoo/tls/ca.crt" };
+  const text = renderPgbouncer({ ...plain, servers });
+  expect(valueOf(text, "*")).toBe("host=127.79.80.72 port=5436");
+  expect(valueOf(text, "server_tls_sslmode")).toBe("verify-ca");
+  expect(valueOf(text, "server_tls_ca_file")).toBe(servers.authority);
+});
+
+test("poolers of several hosts share what a server takes", () => {
+  const [alone, three] = [poolSizes(310, 1, 1), poolSizes(310, 1, 1, 3)];
+  expect(three.role * 3).toBeLessThanOrEqual(alone.role);
+  expect(three.role).toBeGreaterThan(alone.role / 4);
 });
 
 test("other hosts come in by TLS alone, and only from the networks that may", () => {

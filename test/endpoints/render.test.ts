@@ -105,6 +105,14 @@ test("what the pooler has let in goes to a server of this host by its Unix socke
   expect(servers(false)[1]).toContain("127.0.0.1:5433 source 127.79.80.71");
 });
 
+test("to servers of other hosts a pooler goes by an address of this host alone, which no endpoint has", () => {
+  const text = renderHaproxy({ ...plain, write: { port: 5436, pooled: true }, elsewhere: true });
+  expect(text).toContain("bind 127.79.80.72:5436\n");
+  expect(text).toContain("server next-worker 127.79.80.72:5436");
+  expect(text).not.toContain(".s.PGSQL");
+  expect(renderHaproxy({ ...plain, elsewhere: true })).toBe(renderHaproxy(plain));
+});
+
 describe("HAProxy accepts", () => {
   let program: HaproxyProgram;
   beforeAll(async () => {

@@ -512,8 +512,8 @@ describe("a changed configuration", () => {
 
   test("that several hosts cannot have says why", () => {
     expect(unfitForHosts(config)).toBeUndefined();
-    const write = { ...config.endpoints.write, pooling: "transaction" as const };
-    expect(unfitForHosts({ ...config, endpoints: { ...config.endpoints, write } })?.why).toMatch(/PgBouncer/);
+    const backup = { ...config.backup, any_second: { ...config.backup.any_second, enabled: true } };
+    expect(unfitForHosts({ ...config, backup })?.why).toMatch(/any_second/);
   });
 });
 

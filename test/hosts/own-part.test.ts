@@ -142,7 +142,7 @@ test.each(PLACES)("the store does not say $key on any host", ({ at }) => {
       expect(JSON.stringify(applied)).not.toContain(HOSTILE);
     }
   const document = documentWith({ ...said, state_dir: "/var/lib/odoo-pg/odoo" });
-  expect(JSON.stringify([forGuests(document), servedConfig(document)])).not.toContain(HOSTILE);
+  expect(JSON.stringify([forGuests(document), servedConfig(document, true)])).not.toContain(HOSTILE);
 });
 
 test("of the configuration in the store a host takes what it is named to say, and nothing else", () => {
@@ -177,7 +177,7 @@ test("of the configuration in the store a host takes what it is named to say, an
     (key) => before.get(key) !== after.get(key),
   );
   expect(differs.sort()).toEqual([...shared, ...ofServer].sort());
-  expect(applied.endpoints.write.pooling).toBe("none");
+  expect(applied.endpoints.write.pooling).toBe("transaction");
   expect(applied.user).toBeUndefined();
 });
 

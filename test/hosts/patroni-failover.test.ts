@@ -28,6 +28,7 @@ class Hosts {
     cluster: "shop",
     host: "h1",
     databases: ["h1", "h2", "h3"],
+    pooled: [],
     lags: new Map([
       ["h2", 100],
       ["h3", 0],
@@ -56,6 +57,10 @@ class Hosts {
     },
     checkpoint: async () => await this.#note("checkpoint"),
     pool: { rest: async () => await this.#note("rest"), resume: () => void this.done.push("resume") },
+    clients: {
+      hold: async (endpoint) => await this.#note(`${endpoint} clients wait`),
+      goOn: async () => await this.#note("clients go on"),
+    },
     data: {
       hold: async () => await this.#note("hold"),
       release: () => void this.done.push("release"),
@@ -88,6 +93,21 @@ const force = (node: string, more: object = {}) =>
   ({ kind: "promote", node, fence: undefined, allowDataLoss: false, confirm: undefined, ...more }) as const;
 
 describe("a switchover over hosts", () => {
+  test("has clients of pooled endpoints wait, those that write no longer than they must, whatever comes of it", async () => {
+    const hosts = new Hosts();
+    hosts.seen = { ...hosts.seen, pooled: ["write", "read"] };
+    const plan = await hosts.failover.plan({ kind: "switchover", to: undefined });
+    const before = ["checkpoint", "read clients wait", "rest", "write clients wait", "ask h1 /switchover"];
+    await hosts.failover.carryOut(plan, hosts.progress);
+    expect(hosts.done).toEqual([...before, "clients go on", "resume"]);
+    const failing = new Hosts();
+    failing.seen = { ...failing.seen, pooled: ["write", "read"] };
+    failing.failing = "ask h1 /switchover";
+    await expect(failing.failover.carryOut(plan, failing.progress)).rejects.toThrow(/fails/);
+    expect(failing.done).toContain("clients go on");
+    expect(failing.done.at(-1)).not.toContain("wait");
+  });
+
   test("is asked of the primary's Patroni, to whoever lacks least, when nobody reads from a replica", async () => {
     const hosts = new Hosts();
     const plan = await hosts.failover.plan({ kind: "switchover", to: undefined });

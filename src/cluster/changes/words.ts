@@ -8,7 +8,7 @@ export function planWords(steps: readonly PlanStep[]): string[] {
 function wordsOf(step: PlanStep): string | undefined {
   switch (step.kind) {
     case "pause_clients":
-      return "open transactions of pooled clients come to their end, new ones wait";
+      return `open transactions of pooled clients${step.endpoint === "read" ? " that read" : ""} come to their end, new ones wait`;
     case "resume_clients":
       return "pooled clients go on";
     case "leave_pool":

@@ -5,8 +5,8 @@ import type { PoolSizes } from "./sizes.ts";
 export interface PgbouncerInput {
   /** The endpoint's own. */
   readonly port: number;
-  /** HAProxy's way to the servers: the port in the name of its Unix socket. */
-  readonly serversPort: number;
+  /** HAProxy's way to the servers. */
+  readonly servers: ServersWay;
   /** Addresses to listen on, as in the configuration: `*`, `0.0.0.0`, `::`, IP addresses, host names. */
   readonly listen: readonly string[];
   /** Networks in CIDR form that may connect, with TLS. */
@@ -20,6 +20,14 @@ export interface PgbouncerInput {
   /** Major and minor version of the program. */
   readonly version: readonly [number, number];
 }
+
+/**
+ * The port in the name of HAProxy's Unix socket; or an address and a port, where servers of other hosts are asked for TLS
+ * with a certificate by this authority.
+ */
+export type ServersWay =
+  | { readonly socket: number }
+  | { readonly address: string; readonly port: number; readonly authority: string };
 
 const EVERYWHERE = ["0.0.0.0/0", "::/0"] as const;
 const LOOPBACK = ["127.0.0.0/8", "::1/128"] as const;
@@ -40,7 +48,10 @@ const FOLLOWS_PREPARED = [1, 21] as const;
  */
 export function renderPgbouncer(input: PgbouncerInput): string {
   const { files, sizes } = input;
-  const servers = `host=${quoteConnection(files.runDir)} port=${input.serversPort}`;
+  const servers =
+    "socket" in input.servers
+      ? `host=${quoteConnection(files.runDir)} port=${input.servers.socket}`
+      : `host=${input.servers.address} port=${input.servers.port}`;
   return [
     ";; Made by odoo-pg. Changes are lost: change odoo-pg.yaml and run odoo-pg up.",
     "[databases]",
@@ -54,7 +65,16 @@ export function renderPgbouncer(input: PgbouncerInput): string {
   ].join("\n");
 }
 
-function settings({ port, listen, files, sizes, maxClients, waitSeconds, version }: PgbouncerInput) {
+function settings({
+  port,
+  servers,
+  listen,
+  files,
+  sizes,
+  maxClients,
+  waitSeconds,
+  version,
+}: PgbouncerInput): Readonly<Record<string, string | number>> {
   return {
     listen_addr: [...new Set(listen)].sort().join(","),
     listen_port: port,
@@ -69,8 +89,9 @@ function settings({ port, listen, files, sizes, maxClients, waitSeconds, version
     client_tls_sslmode: "prefer",
     client_tls_cert_file: files.certificateFile,
     client_tls_key_file: files.keyFile,
-    // By a Unix socket.
-    server_tls_sslmode: "disable",
+    ...("socket" in servers
+      ? { server_tls_sslmode: "disable" }
+      : { server_tls_sslmode: "verify-ca", server_tls_ca_file: servers.authority }),
     pool_mode: "transaction",
     max_client_conn: maxClients,
     default_pool_size: sizes.usual,

@@ -20,9 +20,10 @@ const USUAL = 20;
  * when no replica serves them.
  * @param owners roles that own databases: they share equally
  * @param poolers endpoints that pool
+ * @param hosts whose poolers share a server
  */
-export function poolSizes(maxConnections: number, owners: number, poolers: number): PoolSizes {
-  const all = Math.max(0, maxConnections - OWN_CONNECTIONS);
+export function poolSizes(maxConnections: number, owners: number, poolers: number, hosts = 1): PoolSizes {
+  const all = Math.floor(Math.max(0, maxConnections - OWN_CONNECTIONS) / Math.max(1, hosts));
   const role = Math.max(2, Math.floor(all / Math.max(1, poolers) / Math.max(1, owners)));
   const sessions = Math.max(1, Math.floor(role / 4));
   const transactions = role - sessions;

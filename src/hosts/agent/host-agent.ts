@@ -17,7 +17,6 @@ import { verdictOf, warningInDocument } from "../../model/warnings.ts";
 import { StatusSource } from "../../observe/status-source.ts";
 import { findInstallation, type Installation } from "../../postgres/installation.ts";
 import { stopServer } from "../../postgres/server.ts";
-import type { Progress } from "../../progress.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
 import { now } from "../../system/clock.ts";
@@ -58,9 +57,10 @@ import { hostConsole } from "./host-console.ts";
 import { HostData } from "./host-data.ts";
 import { HostOrders } from "./host-orders.ts";
 import { HostPool } from "./host-pool.ts";
+import { HostPoolers } from "./host-poolers.ts";
 import { HostRouting } from "./host-routing.ts";
 import { ownReport, statusOf, type SeenParts } from "./host-status.ts";
-import { every, notReady, oneAtATime, type OneHost, type Outcome } from "./host.ts";
+import { every, notReady, oneAtATime, SILENT, type OneHost, type Outcome } from "./host.ts";
 import { LeadersWork } from "./leaders-work.ts";
 import { OtherHosts } from "./other-hosts.ts";
 import { OwnCertificate, type OwnIdentity } from "./own-certificate.ts";
@@ -92,8 +92,6 @@ interface Found {
   readonly fileConfig: Config | undefined;
 }
 
-const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
-
 /**
  * The agent of a cluster of several hosts: one on each. Who is primary is for Patroni and the store to say; the agent
  * keeps both running, leads its host's endpoints to where they say, copies a data directory where none is, and does on
@@ -112,6 +110,8 @@ export class HostAgent {
   readonly #servers: Servers;
   readonly #node: OwnNode;
   readonly #hostPool: HostPool;
+  /** None where there is no server: it says who may log in. */
+  readonly #poolers: HostPoolers | undefined;
   readonly #routing: HostRouting;
   readonly #others: OtherHosts;
   readonly #data: HostData;
@@ -178,6 +178,7 @@ export class HostAgent {
       log,
       wake: () => this.#loop?.wake(),
     });
+    this.#poolers = installation && new HostPoolers(host, this.#store, node, options);
     this.#routing = new HostRouting(host, this.#store, this.#servers, this.#hostPool);
     this.#others = new OtherHosts(host, this.#store);
     this.#guest = record.role === "endpoints" ? new Guest(host, this.#store) : undefined;
@@ -194,6 +195,7 @@ export class HostAgent {
       pool: this.#hostPool,
       etcd: this.#etcd,
       endpoints: this.#endpoints,
+      poolers: this.#poolers,
       stop: () => this.stop(),
     });
     this.#console = hostConsole({
@@ -344,6 +346,7 @@ export class HostAgent {
     const etcd = this.#etcd;
     const patroni = this.#patroni;
     const endpoints = this.#endpoints;
+    const poolers = this.#poolers;
     return [
       { name: "store", run: oneAtATime(async () => await this.#readStore()), aside: true },
       { name: "look", run: async () => await this.#servers.look() },
@@ -366,6 +369,20 @@ export class HostAgent {
               aside: true,
             } as const,
             { name: "routing's record", run: async () => await this.#routing.remember() },
+          ]
+        : []),
+      ...(poolers
+        ? [
+            {
+              name: "pgbouncer",
+              run: oneAtATime(async () => await poolers.supervise(this.#supervisor)),
+              aside: true,
+            } as const,
+            {
+              name: "pgbouncer's roles",
+              run: oneAtATime(async () => await poolers.tick()),
+              aside: true,
+            } as const,
           ]
         : []),
       { name: "configuration", run: oneAtATime(async () => await this.#applyDocument()), aside: true },
@@ -506,9 +523,16 @@ export class HostAgent {
     const { document } = this.#store;
     await this.#node.apply(this.#patroni, () => this.#loop?.wake());
     await this.#applyConsole();
-    const text = JSON.stringify(document);
-    if (text === this.#served) return;
-    const config = servedConfig(document);
+    // Where PgBouncer is missing clients go to the servers by HAProxy alone.
+    let missing: unknown;
+    await this.#poolers?.ensure(SILENT).catch((error: unknown) => (missing = error));
+    const pools = this.#poolers?.serves === true;
+    const text = JSON.stringify([document, pools]);
+    if (text === this.#served) {
+      if (missing !== undefined) throw missing;
+      return;
+    }
+    const config = servedConfig(document, pools);
     await this.#servers.lead(config.nodes);
     if (config.nodes.length)
       await this.#endpoints?.ensure(
@@ -521,7 +545,9 @@ export class HostAgent {
         },
         SILENT,
       );
+    await this.#poolers?.retire(config, SILENT);
     this.#served = text;
+    if (missing !== undefined) throw missing;
   }
 
   /** Where it listens and what it may show is in this host's own part. */
@@ -576,7 +602,7 @@ export class HostAgent {
       haproxy: true,
       pool: this.#routing.reads,
       waiting_clients: null,
-      poolers: null,
+      poolers: this.#poolers?.status() ?? null,
       overrides: [],
       failing_channels: this.#alarms.failing,
       attachments: null,

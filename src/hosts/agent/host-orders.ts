@@ -1,3 +1,4 @@
+import { pooledEndpoints } from "../../config/pooling.ts";
 import { OdooPgError } from "../../errors.ts";
 import type { Plan } from "../../cluster/changes/planned.ts";
 import { planWords } from "../../cluster/changes/words.ts";
@@ -12,7 +13,8 @@ import { checkpoint } from "../../postgres/sql/operations.ts";
 import type { NodeOperation } from "../../model/node-state.ts";
 import type { Service } from "../../services/service.ts";
 import type { Endpoints } from "../../services/endpoints.ts";
-import { monotonic, now, waitUntil } from "../../system/clock.ts";
+import { PAUSE_TIMEOUT } from "../../services/pooler.ts";
+import { monotonic, now, waitUntil, within } from "../../system/clock.ts";
 import { kindOf, move } from "../../system/files/files.ts";
 import { renameIn } from "../../system/files/folder.ts";
 import type { TlsAnswer } from "../../system/network/mutual-tls.ts";
@@ -28,11 +30,12 @@ import { askPatroni } from "../failover/ask-patroni.ts";
 import type { Seen } from "../failover/parts.ts";
 import { PatroniFailover } from "../failover/patroni-failover.ts";
 import type { HostPool } from "./host-pool.ts";
+import type { HostPoolers } from "./host-poolers.ts";
 import { becomeOne } from "./become-one.ts";
 import { configure } from "./configure.ts";
 import type { HostData } from "./host-data.ts";
 import type { HostRouting } from "./host-routing.ts";
-import { notReady, type OneHost, type Outcome } from "./host.ts";
+import { notReady, SILENT, type OneHost, type Outcome } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { OwnNode } from "./own-node.ts";
 import { setPause } from "./pause.ts";
@@ -44,6 +47,9 @@ const RESTART_SECONDS = 120;
 
 /** Milliseconds for a replica to follow again. */
 const FOLLOW_TIMEOUT = 120_000;
+
+/** Milliseconds for a host to let its clients wait: open transactions have their time to end. */
+const CLIENTS_TIMEOUT = PAUSE_TIMEOUT + 2000;
 
 /** Milliseconds for the others to take a vote away. */
 const VOTE_TIMEOUT = 120_000;
@@ -59,6 +65,8 @@ export interface OrderParts {
   readonly patroni: PatroniService | undefined;
   readonly etcd: EtcdService | undefined;
   readonly endpoints: Endpoints | undefined;
+  /** None where there is no server. */
+  readonly poolers: HostPoolers | undefined;
   /** Ends the agent. */
   readonly stop: () => void;
 }
@@ -94,6 +102,8 @@ export class HostOrders {
         this.#parts.store,
         order.order === "pause" ? order.until : undefined,
       );
+    if (order.order === "hold_clients" || order.order === "release_clients")
+      return await this.#clientsHere(order);
     if (this.#busy !== undefined)
       throw notReady(`${this.#parts.store.record.name} is at something else: ${this.#busy}.`);
     this.#busy = order.order;
@@ -104,7 +114,37 @@ export class HostOrders {
     }
   }
 
-  async #carryOut(order: Exclude<HostOrder, { order: "pause" | "resume" }>): Promise<Outcome> {
+  /** Of a planned change that another host makes: this one may be waiting for it. */
+  async #clientsHere(order: Order<"hold_clients" | "release_clients">): Promise<Outcome> {
+    const { poolers, routing } = this.#parts;
+    const notes: string[] = [];
+    if (order.order === "hold_clients")
+      await poolers?.hold(order.endpoint, { ...SILENT, note: (text) => void notes.push(text) });
+    else await poolers?.goOn(() => routing.isPrimaryUp);
+    return { done: notes.join(" "), changed: true };
+  }
+
+  /** Has the agents of all hosts with a database, where endpoints pool, let clients wait or go on. */
+  async #clientsEverywhere(order: Order<"hold_clients" | "release_clients">): Promise<void> {
+    const { store, others } = this.#parts;
+    const pooled = pooledEndpoints(store.document.config);
+    if (order.order === "hold_clients" ? !pooled.includes(order.endpoint) : pooled.length === 0) return;
+    const own = store.record.name;
+    const asked = this.#databases.filter((name) => name === own || others.answers(name));
+    await Promise.all(
+      asked.map(async (name) => {
+        const told = name === own ? this.#clientsHere(order) : others.pass(name, order);
+        await within(CLIENTS_TIMEOUT, `clients of ${name}`, told).then(
+          ({ done }) => done !== "" && this.#host.log("warn", `${name}: ${done}`),
+          (error: unknown) => this.#host.log("warn", `clients of ${name} are not held: ${String(error)}`),
+        );
+      }),
+    );
+  }
+
+  async #carryOut(
+    order: Exclude<HostOrder, { order: "pause" | "resume" | "hold_clients" | "release_clients" }>,
+  ): Promise<Outcome> {
     const kind = order.order;
     if (kind === "switchover") return await this.#switchover(order);
     if (kind === "failover") return await this.#force(order);
@@ -133,6 +173,10 @@ export class HostOrders {
         await node.runtime?.nodes.get(store.record.node)?.use(checkpoint);
       },
       pool: this.#parts.pool,
+      clients: {
+        hold: async (endpoint) => await this.#clientsEverywhere({ order: "hold_clients", endpoint }),
+        goOn: async () => await this.#clientsEverywhere({ order: "release_clients" }),
+      },
       data: this.#parts.data.replica(this.#parts.patroni),
       log: this.#host.log,
     });
@@ -146,6 +190,7 @@ export class HostOrders {
       cluster: store.document.cluster,
       host: store.record.name,
       databases: this.#databases,
+      pooled: pooledEndpoints(store.document.config),
       lags: servers.lags(routing.writes),
       writes: routing.writes,
       timeline: identityOf(servers.of(store.record.name))?.timeline,
@@ -301,7 +346,7 @@ export class HostOrders {
 
   /** This host's part is stopped; another takes over first where one can. Its data stays. */
   async #down(): Promise<Outcome> {
-    const { store, node, patroni, etcd, endpoints, stop } = this.#parts;
+    const { store, node, patroni, etcd, endpoints, poolers, stop } = this.#parts;
     const { name } = store.record;
     if (store.view?.leader === name && store.answers) {
       const decision = decideSwitchover({ ...this.#seen(), to: undefined });
@@ -310,6 +355,7 @@ export class HostOrders {
     }
     await held("stop", [endpoints, patroni, etcd], async () => {
       await endpoints?.stop("fast");
+      await poolers?.stop();
       await patroni?.stop("fast");
       // One that is paused leaves it running.
       if (this.#host.installation) await stopServer(node.files.dataDir, name, "fast");
@@ -356,11 +402,12 @@ export class HostOrders {
 
   /** This host's data and what makes it one of several; run again it goes on. */
   async #putAside(): Promise<void> {
-    const { node, data, patroni, endpoints } = this.#parts;
+    const { node, data, patroni, endpoints, poolers } = this.#parts;
     const { layout, files: ha, installation } = this.#host;
     const time = stamp(now());
     const stopped = installation ? await data.stopReplica(patroni) : undefined;
     await endpoints?.stop("fast");
+    await poolers?.stop();
     const { dataDir } = node.files;
     if (stopped && stopped.kind !== "absent") await renameIn(dataDir, `${dataDir}.aside-${time}`);
     const kept = [

@@ -4,6 +4,7 @@ import type { Etcd } from "../../consensus/etcd.ts";
 import { OdooPgError } from "../../errors.ts";
 import { odooPg, type NextStep } from "../../next-step.ts";
 import type { Installation } from "../../postgres/installation.ts";
+import type { Progress } from "../../progress.ts";
 import { monotonic } from "../../system/clock.ts";
 import type { Owner } from "../../system/files/files.ts";
 import type { Log } from "../../system/log.ts";
@@ -34,6 +35,9 @@ export interface Outcome {
   readonly plan?: readonly string[] | undefined;
   readonly undo?: NextStep | undefined;
 }
+
+/** Where nobody watches. */
+export const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
 
 export function notReady(message: string): OdooPgError {
   return new OdooPgError("refused", { message, safe: "Nothing was changed.", next: odooPg("status") });

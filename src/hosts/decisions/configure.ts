@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { isAnyPooled } from "../../config/pooling.ts";
 import { resolvedConfigSchema, type Config } from "../../config/schema.ts";
 import { isOfOneHost } from "./own-part.ts";
 
@@ -77,11 +76,6 @@ export function unfitForHosts(config: Config): { readonly why: string; readonly 
     return {
       why: "`backup.any_second` is enabled, and with several hosts WAL is not taken into a repository yet",
       write: "`backup.any_second.enabled: false`",
-    };
-  if (isAnyPooled(config))
-    return {
-      why: "an endpoint has `pooling: transaction`, and with several hosts odoo-pg does not run PgBouncer yet",
-      write: "`pooling: none`",
     };
   return undefined;
 }

@@ -39,11 +39,7 @@ export function withOwnPart(config: Config, own: Config | undefined): Config {
     ...ofHost,
     cluster,
     networks,
-    endpoints: {
-      ...endpoints,
-      read: { ...endpoints.read, pooling: "none" },
-      write: { ...endpoints.write, pooling: "none" },
-    },
+    endpoints,
     odoo: { ...ofHost.odoo, role, template },
     postgres: { ...postgres, ...(version === undefined ? {} : { version }), parameters, initdb_args },
   };

@@ -30,10 +30,24 @@ function isSaid(value: string | null | undefined): value is string {
   return value !== null && value !== undefined;
 }
 
-/** What the endpoints of a host lead to: every host with a database. */
-export function servedConfig(document: ClusterDocument): Config {
+/**
+ * What the endpoints of a host lead to: every host with a database.
+ * @param pools whether PgBouncer runs there, where the configuration wants it
+ */
+export function servedConfig(document: ClusterDocument, pools: boolean): Config {
+  const { endpoints } = document.config;
+  const { read, write } = endpoints;
   return {
     ...withOwnPart(document.config, undefined),
+    ...(pools
+      ? {}
+      : {
+          endpoints: {
+            ...endpoints,
+            read: { ...read, pooling: "none" },
+            write: { ...write, pooling: "none" },
+          },
+        }),
     listen: ["127.0.0.1"],
     nodes: databasesOf(document).map(({ name, address: host }) => ({ name, host, port: document.port })),
   };

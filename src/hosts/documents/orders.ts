@@ -21,6 +21,9 @@ export const hostOrderSchema = z.discriminatedUnion("order", [
   /** `until` in milliseconds since the epoch. */
   z.object({ order: z.literal("pause"), until: z.number() }),
   z.object({ order: z.literal("resume") }),
+  /** Of agents to each other: clients of this host's pooled endpoint wait, for some seconds at most, and go on. */
+  z.object({ order: z.literal("hold_clients"), endpoint: z.enum(["read", "write"]) }),
+  z.object({ order: z.literal("release_clients") }),
   /** Of the host whose agent is asked. */
   z.object({ order: z.literal("reseed"), dry_run: z.boolean().default(false) }),
   z.object({ order: z.literal("leave") }),

@@ -1,3 +1,4 @@
+import type { Backend } from "../../endpoints/servers.ts";
 import type { StoreView } from "../documents/store-view.ts";
 import type { TlsAnswer } from "../../system/network/mutual-tls.ts";
 
@@ -10,6 +11,8 @@ export interface Seen {
   readonly host: string;
   /** Hosts with a database. */
   readonly databases: readonly string[];
+  /** Endpoints whose clients share sessions of the servers. */
+  readonly pooled: readonly Backend[];
   /** Bytes that each replica lacks, where it is known. */
   readonly lags: ReadonlyMap<string, number>;
   /** Where writes are led; undefined while nobody may take them. */
@@ -48,6 +51,11 @@ export interface FailoverParts {
   readonly askPatroni: (host: string, path: string, body: object) => Promise<TlsAnswer>;
   readonly checkpoint: () => Promise<void>;
   readonly pool: { readonly rest: () => Promise<void>; readonly resume: () => void };
+  /** Of pooled endpoints, on all hosts: clients wait for a planned change, without a transaction being cut. */
+  readonly clients: {
+    readonly hold: (endpoint: Backend) => Promise<void>;
+    readonly goOn: () => Promise<void>;
+  };
   readonly data: ReplicaData;
   readonly log: (level: "info" | "warn" | "error", text: string) => void;
 }

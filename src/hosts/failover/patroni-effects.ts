@@ -13,6 +13,8 @@ const FOLLOW_TIMEOUT = 120_000;
 /** The steps that plans over several hosts have. */
 const OF_HOSTS = [
   "checkpoint",
+  "pause_clients",
+  "resume_clients",
   "rest_pool",
   "reopen_pool",
   "hand_over",
@@ -49,11 +51,17 @@ export class PatroniEffects implements Effects {
   }
 
   async act(step: PlanStep): Promise<void> {
-    const { askPatroni, checkpoint, data, log, pool } = this.#parts;
+    const { askPatroni, checkpoint, clients, data, log, pool } = this.#parts;
     if (!isOfHosts(step)) throw new Error(`${step.kind} is no step of several hosts`);
     switch (step.kind) {
       case "checkpoint":
         return await checkpoint();
+      case "pause_clients":
+        for (const endpoint of step.endpoint ? [step.endpoint] : (["read", "write"] as const))
+          await clients.hold(endpoint);
+        return;
+      case "resume_clients":
+        return await clients.goOn();
       case "rest_pool":
         return await pool.rest().catch((error: unknown) => log("warn", String(error)));
       case "reopen_pool":

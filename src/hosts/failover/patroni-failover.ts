@@ -53,11 +53,11 @@ export class PatroniFailover implements Failover {
   }
 
   #switchover(to: string | undefined): Plan {
-    const { store, storeAnswers, databases, lags } = this.#parts.seen();
+    const { store, storeAnswers, databases, lags, pooled } = this.#parts.seen();
     const decision = decideSwitchover({ store, storeAnswers, databases, lags, to });
     if (decision.kind === "refuse") throw refusal("No switchover", decision);
     if (decision.kind === "nothing") return { ...NOTHING, remark: `${decision.host} is the primary.` };
-    return planHandOver(store?.leader ?? "", decision.host);
+    return planHandOver(store?.leader ?? "", decision.host, pooled);
   }
 
   /** By force: what was acknowledged may be lost, and whoever accepts that types the cluster's name. */

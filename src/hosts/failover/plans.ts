@@ -1,16 +1,26 @@
 import type { Plan } from "../../cluster/changes/planned.ts";
+import type { Backend } from "../../endpoints/servers.ts";
+import type { PlanStep } from "../../model/plan.ts";
 import { odooPg } from "../../next-step.ts";
 
-/** The primary changes by plan: nobody reads what is old meanwhile, and Patroni does the rest. Pure. */
-export function planHandOver(from: string, to: string): Plan {
+/**
+ * The primary changes by plan: nobody reads what is old meanwhile, and Patroni does the rest. Pure.
+ * @param pooled endpoints whose clients can wait between two transactions
+ */
+export function planHandOver(from: string, to: string, pooled: readonly Backend[] = []): Plan {
+  const paused = (endpoint: Backend): PlanStep[] =>
+    pooled.includes(endpoint) ? [{ kind: "pause_clients", endpoint }] : [];
   return {
     steps: [
       // What is written now need not be written while everybody waits.
       { kind: "checkpoint", node: from, before: "shutdown" },
+      ...paused("read"),
       // Until it is done writes go on.
       { kind: "rest_pool" },
+      ...paused("write"),
       { kind: "hand_over", node: from, to },
       { kind: "await_primary", node: to, by: "plan" },
+      ...(pooled.length ? [{ kind: "resume_clients" } as const] : []),
       { kind: "reopen_pool" },
     ],
     undo: odooPg("switchover", "--to", from),
