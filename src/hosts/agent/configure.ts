@@ -70,7 +70,7 @@ export async function configure(
     const waiting = hostsWaiting(parts);
     if (!waiting.length) return { done: "", changed: false };
     if (dryRun) return { done: `Wait for a restart: ${waiting.join(", ")}.`, changed: false };
-    return { done: await restartWaiting(parts), changed: true };
+    return { done: await restartWaiting(host, parts), changed: true };
   }
   const refused = refuseChanges(changes);
   if (refused !== undefined) throw notReady(`${refused}.`);
@@ -85,7 +85,7 @@ export async function configure(
   host.log("info", `configuration changed: ${keys}`);
   const { applied, away } = await untilApplied(parts, document);
   await untilWaiting(parts, effect.needRestart);
-  const restarted = await restartWaiting(parts);
+  const restarted = await restartWaiting(host, parts);
   return {
     done: [
       `Changed on ${applied.join(", ")}: ${keys}.`,
@@ -231,11 +231,13 @@ async function untilWaiting(parts: ConfigureParts, settings: readonly string[]):
  * runs with: what waits still is done the other way round, with the primary where it is; and once more, as one that was
  * restarted before it had replayed what its primary runs with now has kept its value.
  */
-async function restartWaiting(parts: ConfigureParts): Promise<string> {
+async function restartWaiting(host: OneHost, parts: ConfigureParts): Promise<string> {
   const told: string[] = [];
   for (const primary of ["last", "in place", "in place"] as const) {
     const waiting = hostsWaiting(parts).filter((name) => parts.others.answers(name));
     if (!waiting.length) break;
+    for (const name of waiting)
+      host.log("info", `${name} waits for a restart, for ${waitingOn(parts, name).join(", ")}`);
     told.push(await parts.restart(waiting, primary));
     await waitUntil(() => waiting.every((name) => waitingOn(parts, name).length === 0), {
       what: "nothing to wait for a restart",
