@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { cannotMakeHosts } from "../lab/lab.ts";
 import type { Host } from "../lab/host.ts";
+import { waitFor } from "../../support/wait.ts";
 import { AGENT, ETCD, type Fault, PATRONI, POSTMASTER, REPLAY, SERVER, Stage } from "./scene.ts";
 
 const reason = cannotMakeHosts();
@@ -101,8 +102,11 @@ describe.skipIf(reason !== undefined)("three hosts, made of one that ran", () =>
       expect(page).toContain(`as ${host.name} sees it`);
       expect(page).toContain("Failover: ready");
       expect(await several.do(host, "console")).toMatch(/^http:\/\/127\.0\.0\.1:5050\/sign-in\?key=/m);
-      const metrics = await get(host, "/metrics");
-      expect(metrics).toMatch(/^pg_up\{.*\} 1$/m);
+      // An agent that has just begun has not looked yet.
+      let metrics = "";
+      await waitFor("a look at the own server", async () =>
+        /^pg_up\{.*\} 1$/m.test((metrics = await get(host, "/metrics"))),
+      );
       expect(metrics).toMatch(/^odoo_pg_store_answers\{.*\} 1$/m);
       const ofAll = /^odoo_pg_(?:failover_ready|host_answers|backup_enabled)\{/m;
       if (host === primary) expect(metrics).toMatch(ofAll);
