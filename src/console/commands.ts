@@ -127,7 +127,6 @@ export function actionOf(args: readonly string[]): Action | undefined {
     { kind: "rejoin", node: last },
     { kind: "fix", code: last },
     { kind: "test_alarms" },
-    { kind: "apply" },
   ];
   return candidates.find((candidate) => isSame(argumentsOf(candidate), args));
 }

@@ -288,7 +288,10 @@ async function dumpInto(
       rightsKnown: true,
     };
     const first = await loadAsSql(filling, frame, list.first);
-    const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, ["--section=pre-data"]);
+    const before = await restoreEntries(filling, { ...frame, jobs: 1 }, list.load, [
+      "--section=pre-data",
+      "--verbose",
+    ]);
     // What rows need has to be there before them; what is set aside is told in the end.
     const tables = await loadAsSql(filling, frame, before, { again: true });
     const rows = await produce({ program, args: argsOf("--section=data"), environment, signal });
@@ -298,7 +301,8 @@ async function dumpInto(
       rows.kill();
     }
     await rows.ended;
-    const after = await restoreEntries(filling, frame, list.load, ["--section=post-data"]);
+    // Without it pg_restore does not say what has failed, such as what its own processes kept from each other.
+    const after = await restoreEntries(filling, frame, list.load, ["--section=post-data", "--verbose"]);
     const rest = await loadAsSql(filling, frame, [...after, ...list.privileges], { again: true });
     return bothOf(bothOf(first, tables), rest);
   });

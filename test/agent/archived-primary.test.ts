@@ -56,12 +56,11 @@ describe("the record of archiving", () => {
     ]);
   });
 
-  test("has one where the lost one's disk cannot be read: from when it was noted last, a minute before at most", () => {
+  test("has one where the lost one's disk cannot be read: from when it was noted last, which is when it archived last", () => {
     const kept = { ...before, primary: idle };
     expect(withPrimary(kept, next, undefined, T3).record.gaps).toEqual([{ from: T2, to: T3 }]);
-    const soon = { ...idle, archived_at: "2026-11-29T01:30:59.000Z" };
-    expect(withPrimary(kept, soon, undefined, T3).record).toBe(kept);
-    const later = { ...idle, archived_at: "2026-11-29T01:31:00.000Z" };
+    expect(withPrimary(kept, { ...idle }, undefined, T3).record).toBe(kept);
+    const later = { ...idle, archived_at: "2026-11-29T01:30:01.000Z" };
     expect(withPrimary(kept, later, undefined, T3).record.primary).toEqual(later);
   });
 });

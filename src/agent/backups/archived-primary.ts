@@ -11,9 +11,6 @@ export interface Left {
   readonly archivedAt: number | undefined;
 }
 
-/** Milliseconds: how old what is noted of a primary may be. A gap that begins with it is longer by no more than that. */
-const NOTED_EVERY = 60_000;
-
 /**
  * The record with what is seen of the primary: the same one where nothing of it has changed. WAL that another one had not
  * archived yet is a gap: what it had finished since it was seen last, only its disk tells.
@@ -29,8 +26,9 @@ export function withPrimary(
   const before = record.primary;
   const isOther = before?.node !== seen.node;
   if (!isOther && before.waits === seen.waits && before.timeline === seen.timeline) {
-    const isNear = Date.parse(seen.archived_at) - Date.parse(before.archived_at) < NOTED_EVERY;
-    return { record: isNear ? record : { ...record, primary: seen }, lostWith: undefined };
+    // A gap begins with what was noted last: all before it could be brought back.
+    const isSame = seen.archived_at === before.archived_at;
+    return { record: isSame ? record : { ...record, primary: seen }, lostWith: undefined };
   }
   const lost =
     record.archiving && isOther && before && (before.waits || left === undefined || left.segments > 0);
