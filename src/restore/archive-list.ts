@@ -16,9 +16,10 @@ export interface ArchiveList {
   readonly serverMajor: number | undefined;
   /** Schemas and extensions: what everything else needs. */
   readonly first: readonly ArchiveEntry[];
-  /** All the rest, but for what is done otherwise: privileges, comments on extensions. */
+  /** All the rest, but for what is done otherwise: what comes last, comments on extensions. */
   readonly load: readonly ArchiveEntry[];
-  readonly privileges: readonly ArchiveEntry[];
+  /** Row security, with which no foreign key can be checked any more, and privileges: statement by statement, in this order. */
+  readonly last: readonly ArchiveEntry[];
   /** How many entries there are of each kind, such as `TABLE` and `TABLE DATA`. */
   readonly counts: ReadonlyMap<string, number>;
   /** Whether the tables are there by which Odoo is known. */
@@ -27,11 +28,12 @@ export interface ArchiveList {
 
 /** Kinds of two words and more first, because their first word may be a kind too. Source: pg_dump.c, ArchiveEntry calls. */
 const KINDS =
-  /^(\d+); \d+ \d+ (DEFAULT ACL|TABLE DATA|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|SEQUENCE SET|SEQUENCE OWNED BY|FK CONSTRAINT|CHECK CONSTRAINT|DATABASE PROPERTIES|EVENT TRIGGER|TABLE ATTACH|INDEX ATTACH|[A-Z]+) (.*)$/;
+  /^(\d+); \d+ \d+ (DEFAULT ACL|TABLE DATA|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|SEQUENCE SET|SEQUENCE OWNED BY|FK CONSTRAINT|CHECK CONSTRAINT|DATABASE PROPERTIES|EVENT TRIGGER|TABLE ATTACH|INDEX ATTACH|ROW SECURITY|[A-Z]+) (.*)$/;
 
 export function readArchiveList(text: string): ArchiveList {
   const first: ArchiveEntry[] = [];
   const load: ArchiveEntry[] = [];
+  const security: ArchiveEntry[] = [];
   const privileges: ArchiveEntry[] = [];
   const counts = new Map<string, number>();
   let odoo = 0;
@@ -48,6 +50,10 @@ export function readArchiveList(text: string): ArchiveList {
       privileges.push(entry);
       continue;
     }
+    if (kind === "ROW SECURITY") {
+      security.push(entry);
+      continue;
+    }
     if (kind === "DATABASE" || kind === "DATABASE PROPERTIES") continue;
     if (kind === "COMMENT" && /^- (?:EXTENSION|DATABASE) /.test(rest)) continue;
     // The new database has it.
@@ -56,7 +62,7 @@ export function readArchiveList(text: string): ArchiveList {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
     (kind === "SCHEMA" || kind === "EXTENSION" ? first : load).push(entry);
   }
-  return { serverMajor, first, load, privileges, counts, odoo: odoo === 2 };
+  return { serverMajor, first, load, last: [...security, ...privileges], counts, odoo: odoo === 2 };
 }
 
 /** What a restored database has less of than the archive names, one line each. */

@@ -303,7 +303,7 @@ async function dumpInto(
     await rows.ended;
     // Without it pg_restore does not say what has failed, such as what its own processes kept from each other.
     const after = await restoreEntries(filling, frame, list.load, ["--section=post-data", "--verbose"]);
-    const rest = await loadAsSql(filling, frame, [...after, ...list.privileges], { again: true });
+    const rest = await loadAsSql(filling, frame, [...after, ...list.last], { again: true });
     return bothOf(bothOf(first, tables), rest);
   });
 }

@@ -175,10 +175,10 @@ async function* plainSql(
   const archive = dumps.find(({ format }) => format === "directory");
   if (archive) {
     const file = path.join(folder, archive.path);
-    const { first, load, privileges } = readArchiveList(await listArchive(source, file));
+    const { first, load, last } = readArchiveList(await listArchive(source, file));
     const list = `${unfinished}.list`;
     try {
-      await writeFileAtomic(list, [...first, ...load, ...privileges].map(({ line }) => `${line}\n`).join(""));
+      await writeFileAtomic(list, [...first, ...load, ...last].map(({ line }) => `${line}\n`).join(""));
       yield* pgRestoreToSql(source, file, list);
     } finally {
       await removeFile(list);

@@ -54,7 +54,7 @@ export async function loadArchive(
 ): Promise<ArchiveLoaded> {
   const { list } = archive;
   if (archive.tar === true)
-    return await loadAsSql(filling, archive, [...list.first, ...list.load, ...list.privileges]);
+    return await loadAsSql(filling, archive, [...list.first, ...list.load, ...list.last]);
   const total = list.counts.get("TABLE DATA") ?? 0;
   let done = 0;
   const onLine = (line: string): void => {
@@ -65,7 +65,7 @@ export async function loadArchive(
   const first = await loadAsSql(filling, archive, list.first);
   const failed = await restoreEntries(filling, archive, list.load, ["--verbose"], { onLine });
   if (failed.length) await archive.beforeRetry?.();
-  const rest = await loadAsSql(filling, archive, [...failed, ...list.privileges], { again: true });
+  const rest = await loadAsSql(filling, archive, [...failed, ...list.last], { again: true });
   return bothOf(first, rest);
 }
 

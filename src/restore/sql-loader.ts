@@ -107,6 +107,8 @@ export class SqlLoader {
   /** By table, and by how its bytes are to be read. */
   readonly #rowsAside = new Map<string, RowsAside>();
   #asideBytes = 0;
+  /** What switches row security on: with it no foreign key can be checked any more, also one that is tried again. */
+  readonly #security: { statement: Statement; handling: Handling }[] = [];
   readonly #later: Buffer[] = [];
   #together: { statement: Statement; table: string | undefined }[] = [];
   #togetherBytes = 0;
@@ -157,6 +159,7 @@ export class SqlLoader {
     await this.#flush();
     await this.#searchAsDump();
     await this.#retry();
+    for (const { statement, handling } of this.#security) await this.#mayRun(statement, handling);
     await this.#runLater();
     return await this.#result();
   }
@@ -208,6 +211,12 @@ export class SqlLoader {
       case "drop":
       case "object":
       case "extension":
+        if (statement.entry?.type === "ROW SECURITY") {
+          if (this.#security.length >= PENDING)
+            throw this.#reader.unusable("it switches row security on too often");
+          this.#security.push({ statement, handling });
+          return;
+        }
         return await this.#mayRun(statement, handling);
     }
   }

@@ -179,7 +179,7 @@ describe.each(WAYS)("a database %s", (database) => {
     // Another try meets what the one before has made.
     times += 1;
     const name = `${database} again ${times}`;
-    expect(await it.as(backup.id, name)).toMatchObject({ files: 20, notes: [] });
+    expect(await it.as(backup.id, name)).toMatchObject({ files: 20, notes: [], set_aside: null });
     await expectSame(name, database, "whole");
   });
 

@@ -97,6 +97,40 @@ describe("a preamble of another client:", () => {
   });
 });
 
+test("a foreign key that has to be tried again is checked before row security hides the rows from who loads", async () => {
+  const { report, database } = await restored(
+    dumpOf(`CREATE TABLE public.line (t integer);
+ALTER TABLE ONLY public.line FORCE ROW LEVEL SECURITY;
+COPY public.line (t) FROM stdin;
+1
+\\.
+
+--
+-- Name: line line_t; Type: FK CONSTRAINT; Schema: public; Owner: somebody
+--
+
+ALTER TABLE ONLY public.line ADD CONSTRAINT line_t FOREIGN KEY (t) REFERENCES public.t(id);
+
+--
+-- Name: line; Type: ROW SECURITY; Schema: public; Owner: somebody
+--
+
+ALTER TABLE public.line ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: t; Type: TABLE; Schema: public; Owner: somebody
+--
+
+${TABLE}
+ALTER TABLE ONLY public.t ADD CONSTRAINT t_pkey PRIMARY KEY (id);
+`),
+  );
+  expect(report).toMatchObject({ set_aside: null, rows: 3 });
+  const state = `SELECT relrowsecurity AND relforcerowsecurity AS secured,
+    (SELECT convalidated FROM pg_constraint WHERE conname = 'line_t') AS checked FROM pg_class WHERE relname = 'line'`;
+  expect(await rows(database, state)).toEqual([{ secured: true, checked: true }]);
+});
+
 describe("a table that needs what is not here", () => {
   const VECTOR = `CREATE EXTENSION IF NOT EXISTS no_such_vector WITH SCHEMA public;
 CREATE TABLE public.embedding (id integer NOT NULL, of integer, v public.no_such_vector);
