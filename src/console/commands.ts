@@ -240,8 +240,8 @@ function dryRunOf(args: readonly string[]): Plan {
   return { kind: "dry run", args: [...args.slice(0, named), "--dry-run", ...args.slice(named)] };
 }
 
-/** What works with the configuration file. */
-const WRITES_FILE: readonly Action["kind"][] = [
+/** What works with the configuration file: it goes by what that says now, not by what was applied last. */
+export const WITH_FILE: readonly Action["kind"][] = [
   "accept_setting",
   "count_statements",
   "set_alarm",
@@ -255,7 +255,7 @@ export function problemOf(action: Action, configFile: string | undefined): strin
   const backup = action.kind === "restore_copy" || action.kind === "prove" ? action.backup : undefined;
   if (backup !== undefined && (backup.includes("/") || !isBackupId(backup)))
     return `"${backup}" is not the id of a backup`;
-  if (WRITES_FILE.includes(action.kind) && configFile === undefined)
+  if (WITH_FILE.includes(action.kind) && configFile === undefined)
     return "this cluster was started without a configuration file, so there is none to write into";
   return undefined;
 }

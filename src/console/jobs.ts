@@ -7,7 +7,7 @@ import { ASKED_BY } from "../system/machine.ts";
 import { parseJson } from "../system/files/json-file.ts";
 import { startCompanion, type Companion } from "../system/process/process.ts";
 import type { Action } from "../model/console-actions.ts";
-import { argumentsOf, planOf, problemOf } from "./commands.ts";
+import { argumentsOf, planOf, problemOf, WITH_FILE } from "./commands.ts";
 import type { GivenSecret } from "./given-secret.ts";
 import type { Uploads } from "./uploads.ts";
 import type { Job } from "../cluster/documents/console.ts";
@@ -112,8 +112,7 @@ export class Jobs {
   #start(job: Job, args: readonly string[]): Job {
     this.#refuseTooMany();
     const { stateDir, program, configFile } = this.#options;
-    // What changes the file, or applies it, goes by what it says now.
-    const file = OF_THE_FILE.includes(job.action.kind) ? configFile() : undefined;
+    const file = WITH_FILE.includes(job.action.kind) ? configFile() : undefined;
     this.#keep(job);
     const companion = startCompanion(
       program[0],
@@ -180,8 +179,6 @@ export class Jobs {
     this.#options.changed();
   }
 }
-
-const OF_THE_FILE: readonly Action["kind"][] = ["set_alarm", "set_mail", "apply"];
 
 function takesSecret(action: Action): boolean {
   return action.kind === "set_alarm" || (action.kind === "set_mail" && action.password);

@@ -66,6 +66,14 @@ test("a job is a process with the arguments of its command, who asked in its env
   expect(changes()).toBeGreaterThan(2);
 });
 
+test("what changes the configuration file goes by that file, also where it was changed since it was applied", async () => {
+  const { jobs } = jobsRunning("console.log(process.argv.slice(2).join(' '));");
+  const accepted = await ended(jobs, jobs.act({ kind: "accept_setting", setting: "work_mem" }, "operator"));
+  expect(accepted.lines.join("\n")).toMatch(/tune --apply --only=work_mem --config \/etc\/prod\.yaml$/);
+  const { lines } = await ended(jobs, jobs.act({ kind: "backup" }, "operator"));
+  expect(lines.join("\n")).not.toContain("--config");
+});
+
 test("of what a job prints the last 200 lines are kept, and of a line 2000 characters", async () => {
   const { jobs } = jobsRunning(
     "for (let count = 1; count <= 1000; count++) console.error(`line ${count} ` + 'x'.repeat(count === 1000 ? 1e6 : 0)); process.stdout.write('y'.repeat(1e6));",
