@@ -237,7 +237,8 @@ export async function dropSlots(handle: NodeHandle, followers: readonly string[]
 async function dropReplicaSlots(runtime: Runtime): Promise<void> {
   const names = new Set([...runtime.nodes.keys()].flatMap((name) => [slotName(name), copySlotName(name)]));
   for (const handle of replicasOf(runtime)) {
-    if (!factsOf(handle.observation)?.slots.some((slot) => names.has(slot.slot_name))) continue;
+    // Looked at now: what was seen of an old primary may be of before it was stopped.
+    if (!factsOf(await handle.observe())?.slots.some((slot) => names.has(slot.slot_name))) continue;
     await handle.use(async (session) => {
       for (const slot of await listSlots(session)) if (names.has(slot)) await dropSlot(session, slot);
     });
