@@ -1,7 +1,7 @@
 import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
-import { layoutOf, type Layout } from "../config/layout.ts";
+import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
 import { identityOf } from "../model/observation.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { Metrics } from "../metrics/gather.ts";
@@ -247,11 +247,15 @@ export class Agent {
       configFile: last.configFile,
       installation: last.installation,
       passwords: last.passwords,
+      kept: last.kept,
     };
+    const upstream = last?.upstream;
     // What was refused must not rule what is kept running.
     const asBefore = async (): Promise<void> => {
       if (!before || !last || !kept) return;
       Object.assign(last, kept);
+      // Unless a promotion by then has made a primary of its own.
+      if (last.state.primary === UPSTREAM) last.upstream = upstream;
       await this.#archive.back(last);
       await syncHandles(last);
     };

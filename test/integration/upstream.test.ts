@@ -44,6 +44,13 @@ test("nodes with SLAVEHOST follow a foreign primary, and one of them can take th
   expect(await superuserOf(follower, "pg2", "SELECT pg_is_in_recovery(), count(*) FROM public.kept")).toBe(
     "t|100",
   );
+  // An address at which nobody answers is refused, and the one of before goes on.
+  const elsewhere = await follower.run(["up"], { env: { ...env, SLAVEPORT: "1" } });
+  expect(elsewhere.exitCode).toBe(69);
+  await waitFor("the foreign primary to be seen", async () => {
+    const report = await follower.json(["replication", "status"]);
+    return JSON.stringify(report).includes('"answers":true');
+  });
   const status = await follower.status();
   expect(status.endpoints.write.node).toBe("upstream");
   expect(status.endpoints.read.pool).toEqual(["pg1", "pg2"]);
