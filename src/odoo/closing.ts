@@ -31,8 +31,11 @@ FROM pg_catalog.pg_database d,
 WHERE d.datname NOT IN ('postgres', 'template0') AND d.datconnlimit <> -2`;
 
 /**
- * Roles that somebody gave rights in a database: they go on coming in. Not those who own something there: that needs
- * nobody's consent, as long as the door is open.
+ * Roles that were given rights in a database by whom it belongs to, or by a superuser: they go on coming in. Whoever was
+ * quick enough to come in while it was open can make things there, temporary ones at least, and own them or give rights on
+ * them to others, all with nobody's consent: so a grant counts only on what the database's owner owns, or a superuser. Things
+ * of a superuser's, or of pg_database_owner, have no owner in pg_shdepend: these roles are pinned. A role that the owner is a
+ * member of does not count: up to PostgreSQL 15 each role may give itself to others.
  */
 const GUESTS = `
 SELECT DISTINCT r.rolname AS name
@@ -40,7 +43,10 @@ FROM pg_catalog.pg_authid r, pg_catalog.pg_database d
 WHERE d.oid = $1::pg_catalog.oid AND r.oid <> d.datdba AND NOT r.rolsuper AND r.rolname !~ '^(pg_|odoo_pg_)'
   AND r.rolname <> '${GROUP_ROLE}'
   AND (EXISTS (SELECT FROM pg_catalog.pg_shdepend s WHERE s.dbid = d.oid AND s.deptype = 'a'
-      AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid)
+      AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend o JOIN pg_catalog.pg_authid h ON h.oid = o.refobjid
+        WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+          AND o.refclassid = s.refclassid AND h.oid <> d.datdba AND NOT h.rolsuper))
     OR EXISTS (SELECT FROM pg_catalog.aclexplode(d.datacl) a
       WHERE a.grantee = r.oid AND a.privilege_type IN ('CONNECT', 'CREATE'))
     OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
