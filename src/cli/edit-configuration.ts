@@ -1,6 +1,6 @@
 import path from "node:path";
 import { changedLines } from "../advice/tune/line-diff.ts";
-import { withValues } from "../advice/tune/yaml-edit.ts";
+import { withoutKey, withValues } from "../advice/tune/yaml-edit.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { stamp } from "../model/time-stamp.ts";
@@ -22,8 +22,8 @@ import { checkParameters } from "./setup/config.ts";
 export interface ConfigurationEdit {
   /** Where in the file. */
   readonly section: readonly string[];
-  /** By their keys, written as YAML on one line. */
-  readonly values: ReadonlyMap<string, string>;
+  /** What is written there, by keys and as YAML on one line; or the key that goes, with all that stands below it. */
+  readonly values: ReadonlyMap<string, string> | { readonly gone: string };
   /** The configuration with it: what comes out otherwise is not written. */
   readonly expected: Config;
 }
@@ -37,7 +37,7 @@ export interface Applied {
 }
 
 /**
- * Writes values into the configuration file. Nothing else of it changes. The new text is read by the same schema and
+ * Writes values into the configuration file, or takes a key out of it. Nothing else of it changes. The new text is read by the same schema and
  * PostgreSQL's own parser before it takes the place of the old one, of which a copy stays.
  * @throws OdooPgError config_unwritable, config_invalid, parameter_invalid
  */
@@ -52,12 +52,15 @@ export async function editConfiguration(
   const written = path.resolve(invocation.cwd, named);
   const file = (await realPath(written)) ?? written;
   const before = await readTextIfAny(file);
-  const after = withValues(before ?? "", section, values);
+  const after =
+    "gone" in values
+      ? withoutKey(before ?? "", section, values.gone)
+      : withValues(before ?? "", section, values);
   const unwritable = (why: string, cause?: unknown): OdooPgError =>
     new OdooPgError("config_unwritable", {
-      message: `${named} cannot be changed: ${why} These lines belong below ${section.join(".")}:\n${[...values].map(([name, value]) => `  ${name}: ${value}`).join("\n")}`,
+      message: `${named} cannot be changed: ${why} ${byHand(section, values)}`,
       safe: "Nothing was changed.",
-      next: nextStep`Write them yourself, then: ${odooPg("up")}`,
+      next: nextStep`Do that yourself, then: ${odooPg("up")}`,
       cause,
     });
   if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
@@ -80,6 +83,12 @@ export async function editConfiguration(
     throw unwritable(error instanceof Error ? error.message : String(error), error);
   }
   return { file: named, copy, lines };
+}
+
+function byHand(section: readonly string[], values: ConfigurationEdit["values"]): string {
+  const where = section.join(".");
+  if ("gone" in values) return `What has to go is ${values.gone}, below ${where}.`;
+  return `These lines belong below ${where}:\n${[...values].map(([name, value]) => `  ${name}: ${value}`).join("\n")}`;
 }
 
 export function showApplied(context: Context, { file, copy, lines }: Applied, dryRun: boolean): void {

@@ -108,6 +108,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "odoo-pg alarms set slack < /root/slack-address",
     "odoo-pg alarms set mail --host smtp.example.com --from db@example.com --to admin@example.com,chief@example.com",
   ],
+  "alarms unset": ["odoo-pg alarms unset slack", "odoo-pg alarms unset mail --dry-run"],
   "alarms test": ["odoo-pg alarms test", "odoo-pg alarms test --json"],
   "alarms list": ["odoo-pg alarms list", "odoo-pg alarms list --json"],
   systemd: ["odoo-pg systemd > /etc/systemd/system/odoo-pg.service"],

@@ -120,7 +120,17 @@ export const SYNONYMS: Readonly<Record<string, Readonly<Record<string, string>>>
   },
   sessions: { ls: "list", show: "list", end: "terminate", stop: "terminate" },
   config: { get: "show", print: "show", list: "show", edit: "show", validate: "check", test: "check" },
-  alarms: { ls: "list", show: "list", send: "test" },
+  alarms: {
+    ls: "list",
+    show: "list",
+    send: "test",
+    add: "set",
+    remove: "unset",
+    rm: "unset",
+    delete: "unset",
+    off: "unset",
+    disable: "unset",
+  },
   replication: { show: "status", list: "status" },
 };
 

@@ -84,6 +84,9 @@ export function argumentsOf(action: Action, uploads = ".", secrets = "."): reado
     case "set_alarm":
       args = ["alarms", "set", action.channel, `--secret-file=${givenFile(secrets)}`];
       break;
+    case "unset_alarm":
+      args = ["alarms", "unset", action.channel];
+      break;
     case "set_mail": {
       const { host, port, security, user, from, to, password } = action;
       args = [
@@ -222,6 +225,7 @@ export function planOf(action: Action): Plan {
     case "accept_setting":
     case "fix":
     case "apply":
+    case "unset_alarm":
       plan = { kind: "dry run", args: [...argumentsOf(action), "--dry-run"] };
       break;
     case "switchover":
@@ -245,6 +249,7 @@ export const WITH_FILE: readonly Action["kind"][] = [
   "accept_setting",
   "count_statements",
   "set_alarm",
+  "unset_alarm",
   "set_mail",
   "apply",
 ];

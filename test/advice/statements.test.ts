@@ -4,6 +4,7 @@ import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { HOUR } from "../../src/cluster/statement-history.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import { connect } from "../support/pg.ts";
 import { waitFor } from "../support/wait.ts";
 
 const listed = z.object({
@@ -115,13 +116,56 @@ test("functions that the planner calls are called as the role that wrote the sta
   ]);
 });
 
-test("what is not a statement of Odoo's role is not planned, and why is said", async () => {
+test("a tenant's statement is planned as the tenant, by a role that is gone afterwards", async () => {
+  const made = z
+    .object({ role: z.object({ password: z.string() }) })
+    .parse(await cluster.json(["role", "create", "tenant"]));
+  const login = { port: cluster.ports.nodes[0] ?? 0, user: "tenant", password: made.role.password };
+  const outside = await connect({ ...login, database: "postgres" });
+  await outside.rows("CREATE DATABASE theirs");
+  const inside = await connect({ ...login, database: "theirs" });
+  await inside.rows(`CREATE FUNCTION spy() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'`);
+  await inside.rows("CREATE TABLE theirs (id int PRIMARY KEY)");
+  await inside.rows("SELECT pg_sleep(0.3), (SELECT id FROM theirs WHERE id = 3)");
+  await inside.rows("SELECT spy() AS spied, pg_sleep(0.2)");
+  const { id } = await statementWith("FROM theirs", "tenant");
+  const { role, plan } = planned.parse(await cluster.json(["statements", "plan", id]));
+  expect([role, plan.join("\n")]).toEqual(["tenant", expect.stringContaining("theirs")]);
+
+  // Whatever it tries, it is nobody else than the tenant.
+  await inside.rows(`CREATE OR REPLACE FUNCTION spy() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+    DECLARE may text; BEGIN
+      PERFORM set_config('role', 'none', false);
+      BEGIN
+        PERFORM set_config('session_authorization', 'postgres', false);
+      EXCEPTION WHEN insufficient_privilege THEN NULL;
+      END;
+      SELECT string_agg(rolname, ' ') INTO may FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER') AND rolname <> session_user AND rolname !~ '^(opg|pg)_';
+      RAISE EXCEPTION 'may be % and is a superuser: %', may, current_setting('is_superuser'); END $$`);
+  const spied = await statementWith("AS spied", "tenant");
+  const refused = await cluster.run(["statements", "plan", spied.id]);
+  expect([refused.exitCode === 0, refused.stderr]).toEqual([
+    false,
+    expect.stringMatching(/may be tenant and is a superuser: off/),
+  ]);
+  const superuser = await cluster.session("pg1");
+  expect(await superuser.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE '%stand_in%'")).toEqual([]);
+});
+
+test("what a superuser ran, or who may become one, is not planned, and why is said", async () => {
   const superuser = await cluster.session("pg1", "postgres", "shop");
   await superuser.rows("SELECT pg_sleep(0.2) AS of_the_superuser");
   const { id } = await statementWith("of_the_superuser", "postgres");
   const refused = await cluster.run(["statements", "plan", id]);
   expect(refused.exitCode).not.toBe(0);
-  expect(refused.stderr).toContain('as "odoo" alone');
+  expect(refused.stderr).toContain("which is a superuser");
+  await superuser.rows("CREATE ROLE chief LOGIN");
+  await superuser.rows("GRANT postgres TO chief");
+  await superuser.rows("SET ROLE chief");
+  await superuser.rows("SELECT pg_sleep(0.2) AS of_the_chief");
+  await superuser.rows("RESET ROLE");
+  const chief = await statementWith("of_the_chief", "chief");
+  expect((await cluster.run(["statements", "plan", chief.id])).stderr).toContain("may do what one does");
   const shop = await cluster.session("write", "odoo", "shop");
   await shop.rows("CREATE TABLE made_by_this_test AS SELECT pg_sleep(0.2) IS NULL AS x");
   // Not a word of it is run a second time.

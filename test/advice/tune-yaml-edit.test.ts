@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
 import { changedLines } from "../../src/advice/tune/line-diff.ts";
-import { withValues } from "../../src/advice/tune/yaml-edit.ts";
+import { withoutKey, withValues } from "../../src/advice/tune/yaml-edit.ts";
 import { exampleFile } from "../../src/config/example.ts";
 
 const wanted = new Map([
@@ -183,5 +183,54 @@ describe("values are put into another section", () => {
     expect(withValues('odoo:\n  filestore: ""\n', ["odoo"], new Map([["filestore", "/srv"]]))).toBe(
       "odoo:\n  filestore: /srv\n",
     );
+  });
+});
+
+describe("a key is taken out of a file", () => {
+  const gone = (text: string, key = "mail"): string | undefined => withoutKey(text, ["alarms"], key);
+
+  test("with what stands below it, and nothing else", () => {
+    const text = `# ours
+alarms:
+  # who is called
+  mail:   # by SMTP
+    host: smtp.example.com   # inside
+    to:
+      - admin@example.com
+  # the chat
+  slack_file: /etc/slack # secret
+nodes: []
+`;
+    expect(gone(text)).toBe(`# ours
+alarms:
+  # who is called
+  # the chat
+  slack_file: /etc/slack # secret
+nodes: []
+`);
+    expect(gone(text, "slack_file")).toBe(text.replace("  slack_file: /etc/slack # secret\n", ""));
+  });
+
+  test.each([
+    ["alarms:\n  mail: {host: a}", "alarms:\n"],
+    ["alarms:\r\n  mail:\r\n    host: a\r\ncluster: prod\r\n", "alarms:\r\ncluster: prod\r\n"],
+    ["alarms: {mail: {host: a}, slack_file: /s}\n", "alarms: {slack_file: /s}\n"],
+    ["alarms: {slack_file: /s, mail: {host: a}}\n", "alarms: {slack_file: /s}\n"],
+    ["alarms: {mail: {host: a}}\n", "alarms: {}\n"],
+    ["{alarms: {mail: a, rules: {}}}", "{alarms: {rules: {}}}"],
+    ["alarms:\n  mail: >\n    long\n    text\n\n  rules: {}\n", "alarms:\n\n  rules: {}\n"],
+  ])("in the form %j", (text, wanted) => {
+    expect(gone(text)).toBe(wanted);
+  });
+
+  test.each([
+    "",
+    "alarms:\n",
+    "alarms:\n  rules: {}\n",
+    "alarms: [mail]\n",
+    "mail: a\n",
+    "alarms: {mail: a, # why\n  rules: {}}\n",
+  ])("but not where it is not, or a comment could go with it: %j", (text) => {
+    expect(gone(text)).toBeUndefined();
   });
 });

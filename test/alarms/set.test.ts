@@ -10,7 +10,9 @@ import { waitFor } from "../support/wait.ts";
 import { Principal } from "../console/visitor.ts";
 
 const listed = z.object({
-  channels: z.object({ channel: z.string(), to: z.string(), applied: z.boolean() }).array(),
+  channels: z
+    .object({ channel: z.string(), to: z.string(), applied: z.boolean(), set_up: z.boolean() })
+    .array(),
   mail: z.object({ to: z.string().array() }).nullable(),
 });
 
@@ -87,6 +89,51 @@ describe("a way to be told that is set up by the command", () => {
   });
 });
 
+describe("a way to be told that is taken back by the command", () => {
+  test("goes with its lines alone, can be undone, and the agent is told by up", async () => {
+    const before = configuration();
+    const dry = await cluster.run(["alarms", "unset", "mail", "--dry-run"]);
+    expect([dry.exitCode, dry.stdout]).toEqual([0, expect.stringMatching(/^ {2}- +mail:/m)]);
+    expect(configuration()).toBe(before);
+
+    const unset = await cluster.run(["alarms", "unset", "mail"]);
+    expect([unset.exitCode, unset.stderr]).toEqual([0, expect.stringMatching(/Next: odoo-pg up /)]);
+    expect(unset.stderr).toContain(`rm ${secretOf("mail")}`);
+    expect(unset.stderr).not.toContain("nobody is told");
+    expect(configuration()).not.toContain("mail");
+    expect(configuration()).toContain("slack_file");
+    const { channels, mail } = listed.parse(await cluster.json(["alarms", "list"]));
+    expect([channels.map(({ channel }) => channel), mail]).toEqual([["slack"], null]);
+    expect((await cluster.run(["alarms", "list"])).stderr).toContain("Told by slack");
+
+    const [, undo = ""] = /^To undo: cp (\S+)/m.exec(unset.stderr) ?? [];
+    expect(readFileSync(undo, "utf8")).toBe(before);
+  });
+
+  test("is refused where it is not set up, or is none", async () => {
+    const file = configuration();
+    for (const [channel, why] of [
+      ["mail", "not told by mail, but by slack"],
+      ["pigeon", "There is no channel"],
+    ]) {
+      const refused = await cluster.run(["alarms", "unset", channel ?? ""]);
+      expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringContaining(why ?? "")]);
+    }
+    expect(configuration()).toBe(file);
+  });
+
+  test("says that nobody is told any more when it is the last", async () => {
+    const last = await cluster.run(["alarms", "unset", "slack"]);
+    expect([last.exitCode, last.stderr]).toEqual([0, expect.stringContaining("nobody is told")]);
+    expect((await cluster.run(["alarms", "list"])).stderr).toContain(
+      "Told by slack, until the configuration is applied",
+    );
+    await cluster.up();
+    expect(listed.parse(await cluster.json(["alarms", "list"])).channels).toEqual([]);
+    expect((await cluster.run(["alarms", "list"])).stderr).toContain("Nobody is told");
+  });
+});
+
 const jobSchema = z.object({ id: z.string(), lines: z.string().array(), exit_status: z.number().nullable() });
 
 describe("a way to be told that is set up in the page", () => {
@@ -142,5 +189,13 @@ describe("a way to be told that is set up in the page", () => {
     expect((await read()).every(({ applied: inUse }) => inUse)).toBe(true);
     expect(told.filter((text) => text.includes("s3cret"))).toEqual([]);
     expect((await principal.ask("/api/read?what=settings")).text).not.toContain("s3cret");
+
+    const gone = await act({ kind: "unset_alarm", channel: "webhook" });
+    expect([gone.exit_status, gone.lines.join("\n")]).toEqual([0, expect.stringContaining("- ")]);
+    const webhookNow = async (): Promise<unknown> =>
+      (await read()).find(({ channel }) => channel === "webhook");
+    expect(await webhookNow()).toMatchObject({ applied: true, set_up: false });
+    expect((await act({ kind: "apply" })).exit_status).toBe(0);
+    expect(await webhookNow()).toBeUndefined();
   });
 });

@@ -339,6 +339,8 @@ const ROWS: readonly Tried[] = [
   row("statements changes"),
   row("alarms set", ["slack", "--dry-run", "--secret-file", "/dev/null"], MAY_BE_REFUSED),
   row("alerts set", ["slack", "--dry-run", "--secret-file", "/dev/null"], MAY_BE_REFUSED),
+  row("alarms unset", ["slack", "--dry-run"], MAY_BE_REFUSED),
+  row("alerts unset", ["slack", "--dry-run"], MAY_BE_REFUSED),
   // One of its own tables, with an index whose condition the planner works out.
   row("statements plan", async () => [await statementOf("shop", "odoo")], MAY_BE_REFUSED),
   row("statements enable", [], MAY_BE_REFUSED),

@@ -28,6 +28,48 @@ export function withValues(
   return edited !== undefined && parseDocument(edited).errors.length === 0 ? edited : undefined;
 }
 
+/**
+ * The text of odoo-pg.yaml without a key of a section, and without what it is set to; undefined where the key is not
+ * there, or the text has a form that is not edited. Nothing else changes: comments above the key stay.
+ * Who calls it reads the result again and compares.
+ */
+export function withoutKey(text: string, section: readonly string[], key: string): string | undefined {
+  const document = parseDocument(text);
+  if (document.errors.length) return undefined;
+  let map: ParsedNode | null = document.contents;
+  for (const name of section) map = isMap(map) ? (pairOf(map, name)?.value ?? null) : null;
+  if (!isMap(map)) return undefined;
+  const index = map.items.findIndex((pair) => pair === pairOf(map, key));
+  const pair = map.items[index];
+  if (!pair) return undefined;
+  const [start, end] = map.flow ? flowSpan(map.items, index) : lineSpan(text, pair);
+  const gone = text.slice(start, end);
+  // Between braces a comment may stand anywhere, and could be of another key.
+  if (map.flow && gone.includes("#")) return undefined;
+  const edited = text.slice(0, start) + text.slice(end);
+  return parseDocument(edited).errors.length === 0 ? edited : undefined;
+}
+
+type Parsed = Pair<ParsedNode, ParsedNode | null>;
+
+/** From the key to the next one, or from the end of the one before. */
+function flowSpan(items: readonly Parsed[], index: number): [start: number, end: number] {
+  const endOf = ({ key, value }: Parsed): number => (value ?? key).range[1];
+  const [before, own, after] = [items[index - 1], items[index], items[index + 1]];
+  if (!own) return [0, 0];
+  if (after) return [own.key.range[0], after.key.range[0]];
+  return [before ? endOf(before) : own.key.range[0], endOf(own)];
+}
+
+/** Whole lines: from that of the key to the last that its value has something in. */
+function lineSpan(text: string, { key, value }: Parsed): [start: number, end: number] {
+  const start = text.lastIndexOf("\n", key.range[0] - 1) + 1;
+  // The range of a value over several lines may end in the line after.
+  const last = text.slice(0, Math.max(key.range[1], value?.range[1] ?? 0)).trimEnd().length;
+  const end = text.indexOf("\n", last);
+  return [start, end === -1 ? text.length : end + 1];
+}
+
 function edit(text: string, section: readonly string[], entries: Entries): string | undefined {
   const document = parseDocument(text);
   if (document.errors.length) return undefined;

@@ -54,11 +54,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await statementsChanges(context, { json });
       }),
     );
-  add(
-    statements,
-    "plan",
-    "how the server would do a statement of Odoo's role, for any values; nothing is executed",
-  )
+  add(statements, "plan", "how the server would do a statement, for any values; nothing is executed")
     .argument("<id>", "as `odoo-pg statements list` names it")
     .option("--json", "one JSON document")
     .action(
@@ -88,7 +84,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await consoleLink(context, { passwords: on("passwords"), json });
       }),
     );
-  addAlarms(command("alarms", "which are active; set up and test the channels that report them"));
+  addAlarms(command("alarms", "which are active; set up, take back and test the channels that report them"));
   command("events", "what happened to the cluster, and who asked for it")
     .option("--since <time>", "24h, 30m, 7d or a date; default 7d")
     .option("-f, --follow", "keep printing what happens")
@@ -142,6 +138,16 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
             dryRun: on("dryRun"),
           };
           return await (await import("../watch/alarms-set.ts")).alarmsSet(context, channel, flags);
+        }),
+      );
+    add(group, "unset", "be told no longer by one way: its lines go from the configuration file")
+      .argument("<channel>", "mail, webhook, slack, telegram, healthchecks or command")
+      .option("--dry-run", "show what would be written, change nothing")
+      .action(
+        withContext(async (context, { args: [channel = ""], on }) => {
+          note(context);
+          const { alarmsUnset } = await import("../watch/alarms-unset.ts");
+          return await alarmsUnset(context, channel, { dryRun: on("dryRun") });
         }),
       );
     add(group, "test", "send a test through each channel of `alarms`")

@@ -53,6 +53,8 @@ const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
   restart: odooPg("up"),
 };
 
+const OWN_ALARMS = nextStep`Each host's own file says how alarms are told: write it below alarms there, then: ${odooPg("up")}`;
+
 /** What does over several hosts what a command does on one. */
 const OVER_HOSTS: Readonly<Record<string, NextText>> = {
   promote: nextStep`By plan, and nothing is lost: ${odooPg("switchover")}. By force: ${odooPg("failover", "HOST")}`,
@@ -60,11 +62,22 @@ const OVER_HOSTS: Readonly<Record<string, NextText>> = {
   "replication status": odooPg("status"),
   history: nextStep`Patroni has it: its log lies in ha/log of the state directory. Now: ${odooPg("status")}`,
   destroy: nextStep`On each host but the primary's: ${odooPg("leave")}. Then on that one: ${odooPg("ha", "disband")}`,
+  "statements changes": nextStep`Over several hosts no history of statements is kept. Since they are counted: ${odooPg("statements", "list")}`,
+  "alarms set": OWN_ALARMS,
+  "alarms unset": OWN_ALARMS,
   "statements enable": nextStep`Write shared_preload_libraries: pg_stat_statements into postgres.parameters of this host's file, beside what stands there, then: ${odooPg("up")}`,
 };
 
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
-const ON_PRIMARY = new Set(["db", "role", "sessions", "backup", "restore", "statements list"]);
+const ON_PRIMARY = new Set([
+  "db",
+  "role",
+  "sessions",
+  "backup",
+  "restore",
+  "statements list",
+  "statements plan",
+]);
 
 /** Backups of the time when a host had the primary lie there. */
 const LIST_OF_BACKUPS = "backup list";

@@ -11,7 +11,7 @@ import { suggest, type Context } from "../context.ts";
 import { editConfiguration, showApplied, type ConfigurationEdit } from "../edit-configuration.ts";
 
 /** Channels whose address is a secret, and where the configuration names the file that holds it. */
-const BY_ADDRESS = ["webhook", "slack", "telegram", "healthchecks"] as const;
+export const BY_ADDRESS = ["webhook", "slack", "telegram", "healthchecks"] as const;
 type ByAddress = (typeof BY_ADDRESS)[number];
 
 /** Characters of a secret. */
@@ -172,7 +172,8 @@ function checked(alarms: unknown): Alarms {
   throw usage(`alarms.${issue?.path.join(".") ?? "?"}: ${issue?.message ?? "?"}.`);
 }
 
-function secretFile({ layout }: Context, channel: string): string {
+/** Where `alarms set` puts the secret of a channel. */
+export function secretFile({ layout }: Context, channel: string): string {
   return path.join(layout.secretsDir, `alarm_${channel}`);
 }
 

@@ -3,6 +3,7 @@ import { countOf } from "../../alarms/decide.ts";
 import { severityOf } from "../../model/warnings.ts";
 import { readAlarms } from "../../alarms/state-file.ts";
 import { openSecretFiles, tryChannels } from "../../alarms/test-channels.ts";
+import { oneLine } from "../../printable.ts";
 import { shellWord } from "../../shell-word.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ExitStatus } from "../../errors.ts";
@@ -39,6 +40,7 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
         ]
       : [],
   );
+  const ways = waysOf(config.alarms, (await readApplied(layout))?.config.alarms);
   if (flags.json) {
     output.out(
       JSON.stringify(
@@ -47,7 +49,7 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
           cluster: config.cluster,
           alarms: on,
           failing_channels: failing,
-          channels: waysOf(config.alarms, (await readApplied(layout))?.config.alarms),
+          channels: ways,
           mail: mailOf(config.alarms),
         },
         undefined,
@@ -69,6 +71,14 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
       ]),
     );
   }
+  for (const { channel, to, applied, set_up: setUp } of ways) {
+    const when = setUp ? (applied ? "" : ", once it is applied") : ", until the configuration is applied";
+    output.err(`Told by ${channel}${when}: ${oneLine(to, 200)}`);
+  }
+  if (ways.length === 0)
+    output.err(
+      `Nobody is told: no way is set up. Set one up: ${suggest(context, odooPg("alarms", "set", "--help"))}`,
+    );
   for (const { channel, since, error, waiting } of failing)
     output.err(`Nothing arrives by ${channel} since ${since.slice(0, 19)}Z (${waiting} wait): ${error}`);
   const { critical, warning } = countOf(saved?.alarms ?? []);
@@ -87,22 +97,48 @@ interface Way {
   readonly to: string;
   /** Whether the agent uses it: it does what was applied last. */
   readonly applied: boolean;
+  /** Whether the configuration names it; not when it was taken back, and the agent still uses it. */
+  readonly set_up: boolean;
 }
 
+/** The ways that the configuration names, and those that the agent still uses although it names them no more. */
 function waysOf(alarms: Config["alarms"], applied: Config["alarms"] | undefined): Way[] {
+  const set = waysIn(alarms, applied);
+  const inUse = applied ? waysIn(applied, applied) : [];
+  const gone = inUse.filter(({ channel }) => !set.some((one) => one.channel === channel));
+  return [...set, ...gone.map((way) => ({ ...way, set_up: false }))];
+}
+
+function waysIn(alarms: Config["alarms"], applied: Config["alarms"] | undefined): Way[] {
   const { mail, command } = alarms;
   const files = (["webhook", "slack", "telegram", "healthchecks"] as const).flatMap((channel): Way[] => {
     const file = alarms[`${channel}_file`];
     return file === undefined
       ? []
-      : [{ channel, to: `the address in ${file}`, applied: applied?.[`${channel}_file`] === file }];
+      : [
+          {
+            channel,
+            to: `the address in ${file}`,
+            applied: applied?.[`${channel}_file`] === file,
+            set_up: true,
+          },
+        ];
   });
   const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
   return [
-    ...(mail ? [{ channel: "mail", to: mail.to.join(", "), applied: same(mail, applied?.mail) }] : []),
+    ...(mail
+      ? [{ channel: "mail", to: mail.to.join(", "), applied: same(mail, applied?.mail), set_up: true }]
+      : []),
     ...files,
     ...(command.length > 0
-      ? [{ channel: "command", to: command.join(" "), applied: same(command, applied?.command) }]
+      ? [
+          {
+            channel: "command",
+            to: command.join(" "),
+            applied: same(command, applied?.command),
+            set_up: true,
+          },
+        ]
       : []),
   ];
 }

@@ -14,10 +14,11 @@ import { suggest, type Context } from "../context.ts";
 import { oneLine, printableLine } from "../../printable.ts";
 import { changesSinceYesterday, lastDay, sharesOfDay } from "../../cluster/statement-history.ts";
 import { readKeptStatements } from "../../observe/statement-watch.ts";
+import { inPlaceOf } from "../../postgres/sql/stand-in.ts";
 import { genericPlan, PLAN_SETTINGS } from "../../postgres/sql/statement-plan.ts";
-import { readPassword } from "../../store/secrets.ts";
+import { generatePassword, readPassword } from "../../store/secrets.ts";
 import { now } from "../../system/clock.ts";
-import { explainSql } from "../../system/sql/sql.ts";
+import { explainSql, type OrdinarySession } from "../../system/sql/sql.ts";
 import { onPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
 import { showApplied } from "../edit-configuration.ts";
@@ -144,22 +145,25 @@ export async function statementsPlan(
         next: odooPg("statements", "list"),
       });
     }
-    const { role } = config.odoo;
-    if (found.superuser || found.role !== role) throw notOurs(found, role);
+    if (found.superuser) throw ofMighty(found);
     if (found.statement.length > WHOLE) throw tooLong(id);
-    const password = await readPassword(layout, "odoo");
-    if (password === undefined) throw notOurs(found, role);
-    const access = source.superuser.in(found.database).as(role, password);
+    const { database, role } = found;
     const options = {
       applicationName: "odoo-pg plan",
       statementTimeout: PLAN_TIMEOUT,
       settings: PLAN_SETTINGS,
     };
-    const lines = await access
-      .use(async (session) => await genericPlan(session, found.statement), options)
-      .catch((error: unknown) => {
-        throw explainSql(error, `The server does not plan statement ${id}`);
-      });
+    const plan = async (session: OrdinarySession): Promise<string[]> =>
+      await genericPlan(session, found.statement);
+    const own = role === config.odoo.role ? await readPassword(layout, "odoo") : undefined;
+    const asked =
+      own === undefined
+        ? inPlaceOf(source.superuser, { role, database, password: generatePassword() }, plan, options)
+        : source.superuser.in(database).as(role, own).use(plan, options);
+    const lines = await asked.catch((error: unknown) => {
+      throw explainSql(error, `The server does not plan statement ${id}`);
+    });
+    if (lines === undefined) throw ofMighty(found);
     return [found, lines] as const;
   });
   if (flags.json) {
@@ -173,9 +177,9 @@ export async function statementsPlan(
   return 0;
 }
 
-function notOurs({ role, database }: StatementText, odooRole: string): OdooPgError {
+function ofMighty({ role, database }: StatementText): OdooPgError {
   return new OdooPgError("refused", {
-    message: `The statement is of role ${JSON.stringify(role)}, and odoo-pg asks for plans as ${JSON.stringify(odooRole)} alone: planning may call functions that others wrote.`,
+    message: `The statement is of ${role === "" ? "a role that is gone" : `role ${JSON.stringify(oneLine(role, 63))}, which is a superuser or may do what one does`}: planning may call functions that others wrote, so no such role asks for a plan.`,
     safe: "Nothing was executed.",
     next: nextStep`In a session of that role in database ${JSON.stringify(oneLine(database, 63))}: EXPLAIN, and the statement.`,
   });

@@ -14,12 +14,14 @@ export const BARRED_ROLE = "opg_endpoint_barred";
  * replication, who may run programs or touch files of the server, who may become one of these, and before PostgreSQL 16
  * who may give roles to himself (CREATEROLE).
  */
-const STANDINGS = `
-WITH mighty AS (
+const MIGHTY = `
   SELECT oid FROM pg_catalog.pg_authid
   WHERE rolsuper OR rolreplication
     OR rolcreaterole AND pg_catalog.current_setting('server_version_num')::int < 160000
-    OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+    OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')`;
+
+const STANDINGS = `
+WITH mighty AS (${MIGHTY}
 ), standing AS (
   SELECT r.oid, r.rolname, r.rolcanlogin,
     EXISTS (SELECT FROM mighty m WHERE m.oid = r.oid OR pg_catalog.pg_has_role(r.oid, m.oid, 'MEMBER')) AS is_mighty,
@@ -34,6 +36,17 @@ SELECT rolname, rolcanlogin AND NOT is_mighty AS may_pass, passes, rolcanlogin A
 FROM standing
 WHERE passes IS DISTINCT FROM (rolcanlogin AND NOT is_mighty) OR is_barred IS DISTINCT FROM (rolcanlogin AND is_mighty)
 ORDER BY rolname`;
+
+/** Whether a role is more than a user of databases, or may become more; also where there is no such role. */
+export async function isMighty(session: Session, role: string): Promise<boolean> {
+  const [row] = await session.query(
+    `WITH mighty AS (${MIGHTY}
+     ) SELECT EXISTS (SELECT FROM mighty m WHERE m.oid = r.oid OR pg_catalog.pg_has_role(r.oid, m.oid, 'MEMBER')) AS mighty
+       FROM pg_catalog.pg_roles r WHERE r.rolname = $1`,
+    [role],
+  );
+  return row?.["mighty"] !== false;
+}
 
 /** Statements that bring both roles to who may pass now; none where all is so already. Ends no session. */
 async function passingStatements(session: Session): Promise<string[]> {

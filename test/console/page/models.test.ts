@@ -293,6 +293,7 @@ describe("actions", () => {
     { kind: "fix", code: "index_invalid" },
     { kind: "test_alarms" },
     { kind: "set_alarm", channel: "slack" },
+    { kind: "unset_alarm", channel: "slack" },
     {
       kind: "set_mail",
       host: "smtp.example.com",

@@ -188,8 +188,13 @@ export function readingsAt(now: number): Readonly<Record<string, unknown>> {
         to: ["admin@example.com"],
       },
       channels: [
-        { channel: "mail", to: "admin@example.com", applied: true },
-        { channel: "slack", to: "the address in /var/lib/odoo-pg/prod/secrets/alarm_slack", applied: false },
+        { channel: "mail", to: "admin@example.com", applied: true, set_up: true },
+        {
+          channel: "slack",
+          to: "the address in /var/lib/odoo-pg/prod/secrets/alarm_slack",
+          applied: false,
+          set_up: true,
+        },
       ],
       failing_channels: [{ channel: "mail", since: before(0, 2), error: "535 wrong password", waiting: 2 }],
     },

@@ -58,6 +58,9 @@ export function titleOf(action: Action): string {
     case "set_alarm":
       title = action.channel === "slack" ? "Alarms to Slack" : "Alarms to a webhook";
       break;
+    case "unset_alarm":
+      title = `No longer by ${action.channel}`;
+      break;
     case "set_mail":
       title = "Alarms by mail";
       break;

@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import type { Action } from "../../../model/console-actions.ts";
 import { clock } from "../model/show.ts";
 import { Fold } from "../parts/fold.tsx";
 import { Mark } from "../parts/mark.tsx";
@@ -23,11 +24,13 @@ interface AlarmList {
     readonly waiting: number;
   }[];
   readonly channels: readonly {
-    readonly channel: string;
+    readonly channel: Extract<Action, { readonly kind: "unset_alarm" }>["channel"];
     /** Where it leads, as far as that is no secret. */
     readonly to: string;
     /** Whether the agent uses it already. */
     readonly applied: boolean;
+    /** Whether the configuration names it; else the agent uses it until that is applied. */
+    readonly set_up: boolean;
   }[];
   readonly mail: MailNow | null;
 }
@@ -55,16 +58,32 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
                     <th scope="col">Told by</th>
                     <th scope="col">To</th>
                     <th scope="col">In use</th>
+                    {ask && (
+                      <th scope="col">
+                        <span class="unseen">What can be done</span>
+                      </th>
+                    )}
                   </tr>
                 </thead>
                 <tbody>
-                  {channels.map(({ channel, to, applied }) => (
+                  {channels.map(({ channel, to, applied, set_up: setUp }) => (
                     <tr key={channel}>
                       <th scope="row">{channel}</th>
                       <td data-label="To">
                         <Fold lines={2}>{to}</Fold>
                       </td>
-                      <td data-label="In use">{applied ? "yes" : "once it is applied"}</td>
+                      <td data-label="In use">
+                        {setUp ? (applied ? "yes" : "once it is applied") : "until it is applied"}
+                      </td>
+                      {ask && (
+                        <td>
+                          {setUp && (
+                            <button type="button" onClick={() => ask({ kind: "unset_alarm", channel })}>
+                              Take back<span class="unseen"> {channel}</span> …
+                            </button>
+                          )}
+                        </td>
+                      )}
                     </tr>
                   ))}
                 </tbody>
@@ -87,7 +106,7 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
                 <button type="button" onClick={() => ask({ kind: "choose_alarm", channel: "webhook" })}>
                   Webhook …
                 </button>
-                {channels.some(({ applied }) => !applied) && (
+                {channels.some(({ applied, set_up: setUp }) => !applied || !setUp) && (
                   <button type="button" class="main" onClick={() => ask({ kind: "apply" })}>
                     Apply the configuration …
                   </button>
