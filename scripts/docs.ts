@@ -25,8 +25,9 @@ export function documents(read: (path: string) => string): ReadonlyMap<string, s
 const EXIT_STATUS: ReadonlyMap<number, string> = new Map([
   [0, "done"],
   [1, "failed"],
-  [2, "the command line or the configuration is wrong; nothing was begun"],
-  [69, "something is not reachable, or a program is missing"],
+  [2, "the command line or the configuration is wrong; nothing was started"],
+  [3, "done, except for what was set aside"],
+  [69, "something is unreachable, or a program is missing"],
   [75, "still running, or locked: try again later"],
   [130, "interrupted"],
 ]);

@@ -20,17 +20,16 @@ export const ERRORS = {
   config_invalid: { exit: 2, meaning: "The configuration has a mistake; nothing was changed." },
   config_unwritable: {
     exit: 1,
-    meaning: "The configuration file cannot be changed by odoo-pg; the message holds the lines to write.",
+    meaning: "odoo-pg cannot change the configuration file; the message has the lines to write.",
   },
   alarm_not_delivered: {
     exit: 1,
     meaning:
-      "A test through the channel that is set up did not arrive; the message says why. Nothing was changed.",
+      "A test message through the channel being set up did not arrive; the message says why. Nothing was changed.",
   },
   parameter_invalid: {
     exit: 2,
-    meaning:
-      "PostgreSQL refuses a parameter; the message holds the server's own words. No server was touched.",
+    meaning: "PostgreSQL refuses a parameter; the message quotes it. No server was touched.",
   },
   postgres_missing: { exit: 69, meaning: "No PostgreSQL server and client programs of version 13 or later." },
   haproxy_missing: { exit: 69, meaning: "No HAProxy of version 2.4 or later." },
@@ -45,7 +44,7 @@ export const ERRORS = {
   },
   outside_window: {
     exit: 2,
-    meaning: "The moment cannot be brought back: it lies outside of the window, or in a gap of it.",
+    meaning: "The moment cannot be brought back: it is outside the window, or in a gap.",
   },
   program_missing: { exit: 69, meaning: "A program that this step needs is not installed." },
   no_unprivileged_user: {
@@ -94,7 +93,7 @@ export const ERRORS = {
   objects_set_aside: {
     exit: 3,
     meaning:
-      "Everything was restored but some objects that could not be created: their SQL, with the rows of tables among them, is in the file that is named, for a superuser to read and run.",
+      "Everything was restored except some objects that could not be created. Their SQL, with the rows of any tables among them, is in the file named, for a superuser to read and run.",
   },
   backup_unknown: { exit: 2, meaning: "No backup has this id." },
   backup_damaged: {
@@ -117,7 +116,7 @@ export const ERRORS = {
     exit: 130,
     meaning: "Interrupted. What was started can be resumed by the same command.",
   },
-  internal: { exit: 1, meaning: "A defect in odoo-pg itself." },
+  internal: { exit: 1, meaning: "A bug in odoo-pg itself." },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -196,8 +195,8 @@ export function toOdooPgError(thrown: unknown): OdooPgError {
   const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
   return new OdooPgError("internal", {
     message: `Unexpected: ${message}`,
-    safe: "No step that was under way is lost: run the same command again.",
-    next: "Report this text as a defect of odoo-pg.",
+    safe: "No step is lost: run the same command again.",
+    next: "Report this text as a bug in odoo-pg.",
     cause: thrown,
   });
 }

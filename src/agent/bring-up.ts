@@ -250,7 +250,7 @@ async function checkRoom(runtime: Runtime, decisions: ReadonlyMap<string, StartD
     const { freeBytes } = await diskSpace(place);
     if (freeBytes >= LEAST_ROOM) continue;
     throw new OdooPgError("disk_full", {
-      message: `Node ${handle.node.name} needs at least ${LEAST_ROOM / 1024 / 1024} MB in ${place}, and there are ${Math.floor(freeBytes / 1024 / 1024)} MB.`,
+      message: `Node ${handle.node.name} needs at least ${LEAST_ROOM / 1024 / 1024} MB in ${place}, but only ${Math.floor(freeBytes / 1024 / 1024)} MB are free.`,
       safe: "Nothing was made.",
       next: "Make room, or set another state_dir or data_dir in odoo-pg.yaml.",
     });
@@ -276,7 +276,7 @@ async function prepareCertificates(runtime: Runtime): Promise<void> {
 }
 
 async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progress): Promise<void> {
-  progress.step(primary.node.name, "make the database cluster (initdb)");
+  progress.step(primary.node.name, "create the database cluster (initdb)");
   await ensureDirectory(primary.files.dir, passableFor(runtime.owner));
   await ensurePlace(runtime, primary);
   await initialiseDataDirectory({
@@ -328,7 +328,7 @@ async function keepInStep(
   launch: boolean,
 ): Promise<void> {
   const { config, passwords } = runtime;
-  if (launch) progress.step(primary.node.name, "make roles and the template database");
+  if (launch) progress.step(primary.node.name, "create roles and the template database");
   let facts = factsOf(await primary.observe());
   if (facts?.in_recovery) {
     // The record is written before a promotion: one that was cut off is finished here.
@@ -352,7 +352,7 @@ async function keepInStep(
       await settleRights(primary.superuser, session, launch ? () => {} : tell);
       // By the configuration, not by what runs: a restart for it comes later.
       if (countsByConfiguration(runtime) && (await ensureStatementCounts(session)) && !launch)
-        tell("what statements take is shown from now on");
+        tell("statement times are shown from now on");
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {
@@ -421,7 +421,7 @@ async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<v
       if (streams) return false;
       if (!(await checkMissingWal(runtime, handle).catch(() => false))) return false;
       throw new OdooPgError("node_not_ready", {
-        message: `Node ${name} needs reseed: ${runtime.state.primary} no longer has the WAL that it needs to catch up.`,
+        message: `Node ${name} needs a reseed: ${runtime.state.primary} no longer has the WAL it needs to catch up.`,
         safe: "Its data is untouched.",
         next: odooPg("reseed", name),
       });

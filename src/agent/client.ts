@@ -117,7 +117,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
   if (present?.build === start.build && !present.ending) return;
   if (present && start.inAgent) {
     throw new OdooPgError("refused", {
-      message: `The agent runs version ${present.version} of another build than what is installed, and would end what it has started, this command too.`,
+      message: `The agent runs version ${present.version} of another build than what is installed: it would end what it has started, this command included.`,
       safe: "Nothing was changed.",
       next: nextStep`On the host: ${odooPg("up")}`,
     });

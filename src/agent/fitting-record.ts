@@ -9,16 +9,16 @@ export function requireFittingRecord(state: ClusterState, config: Config): void 
   const safe = "Nothing was changed.";
   if (state.cluster !== config.cluster) {
     throw new OdooPgError("refused", {
-      message: `${config.state_dir} is the state directory of cluster "${state.cluster}", and the configuration is that of "${config.cluster}".`,
+      message: `${config.state_dir} is the state directory of cluster "${state.cluster}", but the configuration is for "${config.cluster}".`,
       safe,
-      next: `Set another state_dir for "${config.cluster}", or "cluster: ${state.cluster}" back.`,
+      next: `Set another state_dir for "${config.cluster}", or set "cluster: ${state.cluster}" again.`,
     });
   }
   if (config.upstream && state.primary !== UPSTREAM) {
     throw new OdooPgError("refused", {
       message: `The configuration has "upstream", but the cluster has a primary of its own: ${state.primary}.`,
       safe,
-      next: nextStep`Take "upstream" (and SLAVEHOST) out, then: ${odooPg("up")}. To follow another primary, start with another state_dir.`,
+      next: nextStep`Remove "upstream" (and SLAVEHOST), then: ${odooPg("up")}. To follow another primary, start with another state_dir.`,
     });
   }
   if (!config.upstream && state.primary === UPSTREAM) {

@@ -18,7 +18,7 @@ export function refuseNodeChanges(runtime: Runtime, before: Config | undefined):
   const { primary } = runtime.state;
   if (!runtime.upstream && !present.has(primary)) {
     throw new OdooPgError("refused", {
-      message: `Node ${primary} is the primary, and the configuration no longer has it.`,
+      message: `Node ${primary} is the primary, but the configuration no longer names it.`,
       safe: "Nothing was changed.",
       next: nextStep`Put ${primary} back into odoo-pg.yaml, make another node primary (${odooPg("switchover")}), then remove it.`,
     });

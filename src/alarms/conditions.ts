@@ -174,7 +174,7 @@ function ofPressure(pressure: Pressure | undefined, rules: RuleSettings): Condit
     }),
     ...against(rules, "wraparound_approaching", 100 * spent, {
       subject: null,
-      text: `Transaction numbers are ${showShare(spent)} on the way to the wraparound, where PostgreSQL takes no more writes; the oldest are in ${oldest_database}. Look for a transaction that never ends or a vacuum that never does, then vacuum.`,
+      text: `Transaction IDs are ${showShare(spent)} of the way to wraparound, where PostgreSQL takes no more writes; the oldest are in ${oldest_database}. Look for a transaction or a vacuum that never ends, then vacuum.`,
       next: [odooPg("psql", "write", "--", "-d", oldest_database, "-c", "VACUUM (FREEZE)")],
     }),
     ...(blocked

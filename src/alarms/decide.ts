@@ -165,7 +165,7 @@ function isRecent(checkedAt: number | null, now: number): boolean {
 function awayOf({ looked_at: checkedAt }: AlarmsState, rules: RuleSettings, now: number): Announcement[] {
   if (checkedAt === null || !isEnabled(rules, "agent_away")) return [];
   if (now - checkedAt < edgesOf(rules, "agent_away").from * 1000) return [];
-  const text = `No agent looked after the cluster for ${showSeconds((now - checkedAt) / 1000)}, from ${minute(checkedAt)} to ${minute(now)}: what died meanwhile was not started again. It looks again now.`;
+  const text = `No agent was running for ${showSeconds((now - checkedAt) / 1000)}, from ${minute(checkedAt)} to ${minute(now)}: what died meanwhile was not restarted. It is running again.`;
   return [
     {
       event: "happened",

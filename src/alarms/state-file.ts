@@ -26,7 +26,7 @@ export async function readAlarms(stateDir: string): Promise<SavedAlarms | undefi
   return await readJsonFile(alarmsFile(stateDir), savedSchema, {
     code: "state_dir_unusable",
     safe: "Nothing was changed.",
-    next: nextStep`The agent sets it aside when it starts, and tells the alarms that are on again: ${odooPg("up")}`,
+    next: nextStep`The agent sets it aside when it starts, and reports the alarms that are on again: ${odooPg("up")}`,
   });
 }
 

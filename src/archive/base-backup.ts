@@ -38,7 +38,7 @@ export async function openRepository(
 ): Promise<OpenRepository> {
   if (!config.backup.any_second.enabled) {
     throw new OdooPgError("config_invalid", {
-      message: "Any second back is off: seconds can be restored from when it is on.",
+      message: "Any second back is off: only seconds after it is turned on can be restored.",
       safe: "Nothing was changed.",
       next: nextStep`Write "any_second: { enabled: true }" below "backup" in odoo-pg.yaml, then: ${odooPg("up")}`,
     });

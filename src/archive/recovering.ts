@@ -124,7 +124,7 @@ export async function requireRoom(folder: string, needed: number): Promise<void>
   const { freeBytes } = await diskSpace(folder);
   if (freeBytes >= needed) return;
   throw new OdooPgError("disk_full", {
-    message: `What is recovered takes ${showBytes(needed)} in ${folder}, and that disk has ${showBytes(freeBytes)} left.`,
+    message: `The recovery needs ${showBytes(needed)} in ${folder}, but that disk has only ${showBytes(freeBytes)} left.`,
     safe: "Nothing was changed.",
     next: "Make room there, then run the same command again.",
   });
@@ -150,9 +150,9 @@ export async function guardLiveTablespaces(
 /** What is told where each base backup that could be taken lacks a tablespace. */
 export function tablespaceInTheWay(target: string): OdooPgError {
   return new OdooPgError("outside_window", {
-    message: `A tablespace was made between the base backup and ${target}: the WAL leads to the files of the live cluster, and is not followed there.`,
+    message: `A tablespace was created between the base backup and ${target}: its WAL names files of the live cluster, and is not replayed.`,
     safe: "Nothing was changed.",
-    next: nextStep`A base backup is made as soon as there is a new tablespace; what is later than that one can be brought back: ${odooPg("backup", "window")}`,
+    next: nextStep`A base backup is made as soon as there is a new tablespace; whatever comes after it can be brought back: ${odooPg("backup", "window")}`,
   });
 }
 
@@ -300,7 +300,7 @@ function whyEnded(words: string): Missed {
     .split("\n")
     .filter((line) => /FATAL|PANIC|ERROR|HINT/.test(line));
   throw new OdooPgError("command_failed", {
-    message: `The cluster of that moment does not come up:\n  ${lines.slice(-6).join("\n  ")}`,
+    message: `The cluster of that moment does not start:\n  ${lines.slice(-6).join("\n  ")}`,
     safe: "The live cluster was not touched.",
     next: odooPg("backup", "window"),
   });

@@ -81,7 +81,7 @@ export async function readBackupFolder(folder: string): Promise<CataloguedBackup
 const DAMAGED = {
   code: "backup_damaged",
   safe: "Nothing was changed.",
-  next: nextStep`Look for another backup: ${odooPg("backup", "list")}`,
+  next: nextStep`Choose another backup: ${odooPg("backup", "list")}`,
 } as const;
 
 /** What was found when the backup was looked at after it was made. A damaged record proves nothing, and says so. */
@@ -104,9 +104,9 @@ export async function readContents(folder: string): Promise<Contents> {
   const contents = await readJsonFile(file, contentsSchema, DAMAGED);
   if (contents) return contents;
   throw new OdooPgError("backup_damaged", {
-    message: `There is no ${file}: the backup is not whole.`,
+    message: `There is no ${file}: the backup is incomplete.`,
     safe: "Nothing was changed.",
-    next: nextStep`Look for another backup: ${odooPg("backup", "list")}`,
+    next: nextStep`Choose another backup: ${odooPg("backup", "list")}`,
   });
 }
 
@@ -133,7 +133,7 @@ export async function findBackup(place: BackupPlace, id: string): Promise<Catalo
       message: `There are backups of ${databases.length} databases: the newest of which one?`,
       safe: "Nothing was changed.",
       details: databases.sort(),
-      next: nextStep`Name the database in the place of "${id}", or look: ${odooPg("backup", "list")}`,
+      next: nextStep`Name the database instead of "${id}", or list them: ${odooPg("backup", "list")}`,
     });
   }
   throw await unknownBackup(place, id);
@@ -161,6 +161,6 @@ async function unknownBackup(place: BackupPlace, word: string): Promise<OdooPgEr
   return new OdooPgError("backup_unknown", {
     message: `There is no backup "${word}" in ${place.dir}.${hint}`,
     safe: "Nothing was changed.",
-    next: nextStep`Look which there are: ${odooPg("backup", "list")}`,
+    next: nextStep`List them: ${odooPg("backup", "list")}`,
   });
 }

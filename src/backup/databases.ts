@@ -40,7 +40,7 @@ export async function databasesNamed(
         all.map((database) => database.name),
       )}`,
       safe: "Nothing was changed.",
-      next: nextStep`Look which there are: ${odooPg("db", "list")}`,
+      next: nextStep`List them: ${odooPg("db", "list")}`,
     });
   });
 }

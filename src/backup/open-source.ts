@@ -39,8 +39,8 @@ export async function openBackupSource(options: SourceOptions): Promise<BackupSo
     const elsewhere = state !== undefined && node === undefined;
     throw new OdooPgError("not_running", {
       message: elsewhere
-        ? `The primary (${state.primary}) is not on this host, and what is asked for is done where it runs.`
-        : `Cluster ${config.cluster} was not started yet.`,
+        ? `The primary (${state.primary}) is not on this host, and this has to be done there.`
+        : `Cluster ${config.cluster} has not been started yet.`,
       safe: "Nothing was changed.",
       next: elsewhere ? "Run the same command on the primary's host." : odooPg("up"),
     });
@@ -109,14 +109,14 @@ async function backupOwner({ config, machine, serverOwner }: SourceOptions): Pro
     const user = await findUser(name);
     if (user) return user;
     throw new OdooPgError("no_unprivileged_user", {
-      message: `The backups shall belong to user "${name}", and there is no such user.`,
+      message: `The backups are to belong to user "${name}", but there is no such user.`,
       safe: "Nothing was changed.",
-      next: `Make it (useradd --system --no-create-home ${name}), or correct "backup.user".`,
+      next: `Create it (useradd --system --no-create-home ${name}), or correct "backup.user".`,
     });
   }
   if (name === undefined || name === currentUser().name) return undefined;
   throw new OdooPgError("config_invalid", {
-    message: `The backups shall belong to user "${name}", but odoo-pg runs as ${currentUser().name}, who cannot give files away.`,
+    message: `The backups are to belong to user "${name}", but odoo-pg runs as ${currentUser().name}, which cannot give files away.`,
     safe: "Nothing was changed.",
     next: `Run odoo-pg as root or as ${name}, or leave "backup.user" out.`,
   });

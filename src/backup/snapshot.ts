@@ -72,7 +72,7 @@ export async function endSnapshot(session: Session): Promise<void> {
   try {
     await session.query("COMMIT");
   } catch (error) {
-    throw explainSql(error, "The session that held the database still was lost");
+    throw explainSql(error, "The session that held the snapshot was lost");
   }
 }
 

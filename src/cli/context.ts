@@ -155,7 +155,7 @@ export async function serverOwner(context: Pick<Context, "config" | "machine">):
   throw new OdooPgError("no_unprivileged_user", {
     message: `odoo-pg was started as root, servers never run as root, and there is no user "${name}" to run them as.`,
     safe: "Nothing was changed.",
-    next: `Make one (useradd --system --no-create-home ${name}), set "user" in odoo-pg.yaml, or start odoo-pg as an ordinary user.`,
+    next: `Create one (useradd --system --no-create-home ${name}), set "user" in odoo-pg.yaml, or start odoo-pg as an ordinary user.`,
   });
 }
 

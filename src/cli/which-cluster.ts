@@ -79,7 +79,7 @@ function denied(
   const sudo = user === "root" ? "sudo" : `sudo -u ${shellWord(user)}`;
   const typed = invocation.args.map(shellWord).join(" ");
   return new OdooPgError("permission_denied", {
-    message: `The cluster in ${stateDir} belongs to user ${user}: you may not look at it, nor change it.`,
+    message: `The cluster in ${stateDir} belongs to user ${user}: you may neither read nor change it.`,
     safe: "Nothing was changed.",
     next: `${sudo} ${output.called} ${typed}`,
     details,
@@ -112,9 +112,9 @@ async function severalOf(own: readonly ClusterHere[], context: Context): Promise
   const next: NextText =
     named[0] === undefined
       ? "Name its configuration with --config FILE."
-      : nextStep`Name the one that is meant, such as: ${{ ...again(context, {}), config: named[0] }}`;
+      : nextStep`Name the one you mean, such as: ${{ ...again(context, {}), config: named[0] }}`;
   return new OdooPgError("usage", {
-    message: `There are ${own.length} clusters of yours on this host, and none was named.`,
+    message: `There are ${own.length} clusters of yours on this host, and you named none.`,
     safe: "Nothing was changed.",
     details: own.map(
       ({ stateDir }, at) => `${stateDir}${files[at] === undefined ? "" : `: --config ${files[at]}`}`,

@@ -47,7 +47,7 @@ export function archiveWarnings(view: ArchiveView): FoundWarning[] {
   if (enabled && archiving?.archiving === false) {
     found.push(
       warning("window_broken", {
-        message: `WAL is given up, as it cannot be archived: nothing that is younger than ${archiving.since} can be brought back to the second.`,
+        message: `WAL cannot be archived and is given up: nothing after ${archiving.since} can be brought back to the second.`,
         next: odooPg("up"),
       }),
     );
@@ -63,7 +63,7 @@ export function archiveWarnings(view: ArchiveView): FoundWarning[] {
     found.push(
       warning("archiver_late", {
         node: primary.name,
-        message: `${primary.name} has ${segmentsWaiting(facts)} finished WAL segments that wait to be archived.`,
+        message: `${primary.name} has ${segmentsWaiting(facts)} finished WAL segments waiting to be archived.`,
         next: odooPg("logs", primary.name),
       }),
     );
@@ -94,7 +94,7 @@ export function attachmentWarnings(kept: KeptAttachments | null, now: number): F
   if (late || error !== null) {
     return [
       warning("attachments_late", {
-        message: `Attachments are not taken into the pool${error === null ? " fast enough" : `: ${error.replace(/\.$/, "")}`}.${since}`,
+        message: `Attachments are not copied into the pool${error === null ? " fast enough" : `: ${error.replace(/\.$/, "")}`}.${since}`,
         next: odooPg("logs", "agent"),
       }),
     ];
@@ -102,7 +102,7 @@ export function attachmentWarnings(kept: KeptAttachments | null, now: number): F
   if (damaged.count === 0) return [];
   return [
     warning("attachments_damaged", {
-      message: `${damaged.count} files of the filestore are not what their names say, such as ${damaged.first ?? ""}: they cannot be kept.`,
+      message: `${damaged.count} files of the filestore do not match their names, such as ${damaged.first ?? ""}: they cannot be kept.`,
       next: odooPg("doctor"),
     }),
   ];

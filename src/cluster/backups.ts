@@ -109,7 +109,7 @@ export function backupWarnings({ settings, record, damage, launchedAt, now }: Ba
     found.push(
       warning("backup_incomplete", {
         message: `The last backup found no folder in the filestore for ${lacking.map(({ database }) => database).join(", ")}: attachments are not in it.`,
-        next: nextStep`Look whether the disk of odoo.filestore is mounted, then: ${odooPg("backup", "create", "--all")}`,
+        next: nextStep`Check that the disk of odoo.filestore is mounted, then: ${odooPg("backup", "create", "--all")}`,
       }),
     );
   }
@@ -118,7 +118,7 @@ export function backupWarnings({ settings, record, damage, launchedAt, now }: Ba
     found.push(
       warning("backup_filter_matches_nothing", {
         message: `No database is backed up: none has a name that contains ${JSON.stringify(settings.only_filter)} (backup.only_filter, BACKUP_ONLY_FILTER).`,
-        next: nextStep`Name a part of the names, which is no pattern, or take it out; then: ${odooPg("backup", "create", "--all")}`,
+        next: nextStep`Set it to a part of the names, not a pattern, or remove it; then: ${odooPg("backup", "create", "--all")}`,
       }),
     );
   }
@@ -183,7 +183,7 @@ function lateProofs(
       ? `no backup of ${database} was ever proven by restoring it`
       : `the last proven restore of ${database} is ${showSeconds(secondsSince(proven.at, now))} old`;
   if (late.length === 1) return `${last[0]?.toUpperCase()}${last.slice(1)}.`;
-  return `${late.length} of ${proofs.length} databases were not proven by restoring them for ${max_drill_age_days} days: ${last}.`;
+  return `${late.length} of ${proofs.length} databases have not been proven by a restore for ${max_drill_age_days} days: ${last}.`;
 }
 
 /** Those that were never proven first, then the oldest proof. */

@@ -58,11 +58,11 @@ export function copyWarnings(
         }),
       );
     else if (at !== null && isLate(schedule, Date.parse(at), now))
-      found.push(warning("copy_late", { message: `The copy at ${name} is of ${at}.`, next }));
+      found.push(warning("copy_late", { message: `The copy at ${name} dates from ${at}.`, next }));
     if (at !== null && confirmed === null) {
       found.push(
         warning("copy_key_unkept", {
-          message: `Nobody has shown that the passphrase of ${name} is kept elsewhere: with this host the copy would be lost too.`,
+          message: `Nobody has confirmed that the passphrase of ${name} is kept elsewhere: losing this host would lose the copy too.`,
           next: nextStep`Keep it: ${odooPg("backup", "key", "show", "--of", name)}, then ${odooPg("backup", "key", "confirm", "--of", name)}`,
         }),
       );

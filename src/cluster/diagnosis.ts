@@ -84,7 +84,7 @@ function rights({ input: { agent } }: ClusterView): FoundWarning[] {
       : [
           warning("superuser_by_password", {
             node: by_password,
-            message: `${by_password} lets the superuser in on its own host by password only: with a lost one odoo-pg would be locked out.`,
+            message: `${by_password} lets the superuser in on its own host only by password: if it is lost, odoo-pg is locked out.`,
             next: odooPg("up"),
           }),
         ]),
@@ -121,7 +121,7 @@ function primaries(view: ClusterView): FoundWarning[] {
       warning("primary_down", {
         node: expectedPrimary,
         message: expected.identity
-          ? `${expectedPrimary}, the primary by record, runs as a replica: nothing can be written.`
+          ? `${expectedPrimary}, the recorded primary, runs as a replica: nothing can be written.`
           : `${expectedPrimary}, the primary, ${sayWhy(expected)}: nothing can be written.`,
         next: afterSilence(expected, view),
       }),
@@ -142,7 +142,7 @@ function primaries(view: ClusterView): FoundWarning[] {
     found.push(
       warning("unexpected_primary", {
         node: primary.name,
-        message: `${primary.name} answers as a primary, but ${expectedPrimary} is the primary by record: no endpoint leads writes to ${primary.name}. Someone promoted it without odoo-pg.`,
+        message: `${primary.name} answers as a primary, but ${expectedPrimary} is the recorded primary: no endpoint leads writes to ${primary.name}. Someone promoted it without odoo-pg.`,
         next: odooPg("logs", primary.name),
       }),
     );
@@ -161,7 +161,7 @@ function waitingWrites({ primary, nodes, input }: ClusterView): FoundWarning[] {
   if (!absent.length) return [];
   return [
     warning("writes_wait", {
-      message: `Commits on ${primary?.name ?? "?"} wait for ${absent.join(", ")}, which ${absent.length > 1 ? "do" : "does"} not answer as a replica: no write returns until the agent lets go of ${absent.length > 1 ? "them" : "it"}.`,
+      message: `Commits on ${primary?.name ?? "?"} wait for ${absent.join(", ")}, which ${absent.length > 1 ? "do" : "does"} not answer as a replica: no write returns until the agent stops waiting for ${absent.length > 1 ? "them" : "it"}.`,
       next: input.agent?.keeping ? odooPg("status", "--watch") : odooPg("up"),
     }),
   ];
@@ -391,7 +391,7 @@ function endpoints({ input }: ClusterView): FoundWarning[] {
   if (agent?.operation === "up" && !agent.haproxy) {
     return [
       warning("haproxy_down", {
-        message: "The endpoints are not open yet: the cluster is being started.",
+        message: "The endpoints are not open yet: the cluster is starting.",
         next: odooPg("status", "--watch"),
       }),
     ];
@@ -440,7 +440,7 @@ function waitingClients({ agent, config }: ClusterView["input"]): FoundWarning[]
     const who = clients === 1 ? "1 client waits" : `${clients} clients wait`;
     return [
       warning("clients_waiting", {
-        message: `${who} at the ${name} endpoint for a server, for up to ${Math.round(longest_seconds)} s: it is full, or not there. After ${config.endpoints.wait_seconds} s they are refused.`,
+        message: `${who} at the ${name} endpoint for a server, for up to ${Math.round(longest_seconds)} s: it is full or down. After ${config.endpoints.wait_seconds} s they are refused.`,
         next: odooPg("doctor"),
       }),
     ];
@@ -461,7 +461,7 @@ function agent({ input }: ClusterView): FoundWarning[] {
   if (input.otherAgent !== undefined) {
     return [
       warning("agent_of_other_build", {
-        message: `The agent is another odoo-pg (version ${input.otherAgent}) than the one that asks.`,
+        message: `The agent runs another build of odoo-pg (version ${input.otherAgent}) than this command.`,
         next: odooPg("up"),
       }),
     ];

@@ -68,7 +68,7 @@ export function decideStart(input: StartInput): StartDecision {
   return {
     action: "refuse",
     reason: `The data directory of the primary ${node} is ${data.kind}, but the cluster ${input.cluster} existed already.`,
-    safe: "No new database was made in its place; the other nodes' data is untouched.",
+    safe: "No new database was created in its place; the other nodes' data is untouched.",
     next:
       other === undefined
         ? "Put the data directory back (is its disk mounted?), or restore a backup."
@@ -85,8 +85,8 @@ function decideFollow({ node, data, systemIdentifier }: StartInput): StartDecisi
     action: "wait",
     state: "needs reseed",
     reason: other
-      ? `The data of ${node} is not from the primary that it shall follow (system identifier ${data.systemIdentifier}, the primary has ${systemIdentifier}).`
+      ? `The data of ${node} is not from the primary it should follow (system identifier ${data.systemIdentifier}, the primary has ${systemIdentifier}).`
       : `The data of ${node} is not that of a standby: it was written to on its own.`,
-    next: nextStep`Keep it aside and copy the primary: ${odooPg("reseed", node)}`,
+    next: nextStep`Keep it aside, and copy the primary: ${odooPg("reseed", node)}`,
   };
 }

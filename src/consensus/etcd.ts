@@ -292,7 +292,10 @@ export class Etcd {
     if (answered.status === 200) {
       const parsed = parseJson(answered.text, schema);
       if (parsed.ok) return parsed.value;
-      throw new EtcdError("unreachable", `the store on ${host} answers something else: ${parsed.problem}`);
+      throw new EtcdError(
+        "unreachable",
+        `the store on ${host} gives an unexpected answer: ${parsed.problem}`,
+      );
     }
     const refusal = parseJson(answered.text, refusalSchema);
     const words = refusal.ok ? (refusal.value.message ?? refusal.value.error ?? "") : "";

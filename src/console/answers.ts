@@ -58,7 +58,7 @@ export async function parsed<T>(context: Context, schema: z.ZodType<T>): Promise
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   throw new OdooPgError("usage", {
-    message: `This is no order that the console knows: ${result.error.issues[0]?.message ?? "?"}.`,
+    message: `This is not an order the console knows: ${result.error.issues[0]?.message ?? "?"}.`,
     safe: "Nothing was changed.",
   });
 }

@@ -260,7 +260,7 @@ export function consoleApp(
       throw notAllowed("The page's token is missing or old.", "Load the page again.");
     if (parts.readOnly)
       throw notAllowed(
-        "By the configuration nothing can be done from here.",
+        "The configuration allows no changes from here.",
         nextStep`${odooPg("config", "show")} (console.read_only)`,
       );
     return role;
@@ -278,7 +278,7 @@ export function consoleApp(
     });
     app.post("/order", async (context) => {
       const form = orderForm.safeParse(await context.req.parseBody());
-      if (!form.success) throw new OdooPgError("usage", { message: "That is no form of the page." });
+      if (!form.success) throw new OdooPgError("usage", { message: "That is not a form of the page." });
       const by = operatorWith(context, form.data["token"] ?? "");
       await board.order(form.data, `${by} (${context.env.remote})`);
       return context.redirect("/", 303);

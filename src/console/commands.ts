@@ -167,7 +167,7 @@ export function planOf(action: Action): Plan {
     case "restore_upload":
       plan = words(
         `The uploaded file is restored into the new database "${action.as}", and removed afterwards.`,
-        "No database that exists is changed. What is wrong with the file is told.",
+        "No database that exists is changed. Anything wrong with the file is reported.",
         action.neutralize
           ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
           : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
@@ -194,19 +194,19 @@ export function planOf(action: Action): Plan {
     case "refresh_staging":
       plan = words(
         `Database "${action.source}" is copied, and the copy made harmless: scheduled actions and mail servers are off.`,
-        `Then it takes the place of "${action.copy}", which goes with all that was done in it.`,
+        `Then it takes the place of "${action.copy}", which is lost with all that was done in it.`,
         `"${action.source}" is not changed. If anything fails, "${action.copy}" stays as it is.`,
       );
       break;
     case "rename_database":
       plan = words(
         `Database "${action.database}" is called "${action.to}" from then on, with its filestore.`,
-        "Sessions in it are ended. An Odoo that names it in its configuration has to be told.",
+        "Sessions in it are ended. An Odoo that names it in its configuration has to be changed.",
       );
       break;
     case "drop_database":
       plan = words(
-        `Database "${action.database}" goes, with its filestore. Nothing but its backups brings it back.`,
+        `Database "${action.database}" goes, with its filestore. Only its backups can bring it back.`,
         "Its backups stay until they expire.",
       );
       break;
@@ -216,7 +216,7 @@ export function planOf(action: Action): Plan {
     case "set_alarm":
     case "set_mail":
       plan = words(
-        `A test is sent ${action.kind === "set_mail" ? `by mail to ${action.to}` : `through ${action.channel}`}. Where it does not arrive, nothing is changed, and why is told.`,
+        `A test is sent ${action.kind === "set_mail" ? `by mail to ${action.to}` : `through ${action.channel}`}. If it does not arrive, nothing is changed, and you see why.`,
         "Then it is written into the configuration file; the secret goes into a file of mode 0600 that nobody is shown.",
         "The agent uses it from the next `up` on: “Apply the configuration” does that.",
       );

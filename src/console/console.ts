@@ -260,6 +260,6 @@ async function whyNot(failure: unknown, address: string, port: number): Promise<
     const by = holder ? ` by ${holder.command} (process ${holder.pid})` : "";
     return `port ${port} of ${address} is taken${by}`;
   }
-  if (isErrno(failure, "EADDRNOTAVAIL", "ENOTFOUND")) return `${address} is no address of this host`;
+  if (isErrno(failure, "EADDRNOTAVAIL", "ENOTFOUND")) return `${address} is not an address of this host`;
   return `${address}: ${failure instanceof Error ? failure.message : String(failure)}`;
 }

@@ -35,7 +35,7 @@ export class Downloads {
     if (this.#running >= RUNNING)
       throw new OdooPgError("refused", {
         message: `${RUNNING} backups are downloaded already.`,
-        next: "Try again when one of them is there.",
+        next: "Try again when one of them is done.",
       });
     this.#running += 1;
     const left = new AbortController();

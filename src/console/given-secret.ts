@@ -50,7 +50,7 @@ export class GivenSecret {
   assertGiven(): void {
     if (this.#timer) return;
     throw new OdooPgError("refused", {
-      message: "The address or password is not there any more.",
+      message: "The address or password is gone.",
       safe: "Nothing was changed.",
       next: "Type it again.",
     });

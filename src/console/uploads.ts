@@ -139,7 +139,7 @@ export class Uploads {
       throw new OdooPgError("usage", {
         message: upload.held
           ? "The file is being restored already."
-          : "The file has not come as a whole yet.",
+          : "The file has not arrived completely yet.",
         safe: "Nothing was changed.",
       });
   }
@@ -183,7 +183,7 @@ export class Uploads {
   #known(id: string): Upload {
     if (this.#upload?.id === id) return this.#upload;
     throw new OdooPgError("usage", {
-      message: "This file is not there any more: it was restored, or is older than an hour.",
+      message: "This file is gone: it was restored, or is older than an hour.",
       safe: "Nothing was changed.",
       next: "Upload it again.",
     });

@@ -119,7 +119,7 @@ function unsupported(env: Environment): string[] {
   }
   if (env["POSTGRES_INITDB_WALDIR"]) {
     problems.push(
-      "POSTGRES_INITDB_WALDIR is not possible: a reseed renames data and log together. Unset it, and put the volume on fast storage",
+      "POSTGRES_INITDB_WALDIR is not possible: a reseed renames data and WAL together. Unset it, and put the volume on fast storage",
     );
   }
   return problems;

@@ -70,7 +70,7 @@ export class EndpointsAgent {
     await takeLock(layout.lockFile, ownPid);
     this.#primary = await readJsonFile(this.#primaryFile, chosenSchema, {
       code: "state_dir_unusable",
-      safe: "No connection was led anywhere.",
+      safe: "No connection was forwarded.",
       next: "It says which node took the writes last, so that an old primary never takes them again. Where only the present primary runs, remove the file and start again.",
     });
     this.#closeHealth = await serveHealth(layout, (node) => this.#members.has(node));

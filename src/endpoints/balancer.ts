@@ -327,7 +327,7 @@ export class Balancer {
     }
     if (before !== undefined) await writeFileAtomic(config, before, readableBy(this.#owner));
     throw await this.#explain(
-      "HAProxy does not take up its new configuration",
+      "HAProxy does not load its new configuration",
       logStart,
       "The old configuration goes on, with all its sessions.",
     );

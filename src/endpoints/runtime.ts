@@ -211,7 +211,7 @@ export async function cutSessions(
       throw new OdooPgError("timed_out", {
         message: `Sessions on ${nameOf(ref)} are not gone after ${timeout / 1000} s: ${left} are left.`,
         safe: "The server takes no new sessions.",
-        next: nextStep`It is tried again by itself. Look at: ${odooPg("logs", "haproxy")}`,
+        next: nextStep`It is retried automatically. Look at: ${odooPg("logs", "haproxy")}`,
       });
     }
     await pause(CUT_INTERVAL);

@@ -66,7 +66,7 @@ export function handleOf(runtime: Runtime, name: string): NodeHandle {
   throw new OdooPgError("node_unknown", {
     message: `No node is named "${name}". ${namesThatAre(name, [...runtime.nodes.keys()])}`,
     safe: "Nothing was changed.",
-    next: nextStep`The same command with one of these names. Who is what: ${odooPg("status")}`,
+    next: nextStep`Run the same command with one of these names. To see them: ${odooPg("status")}`,
   });
 }
 

@@ -22,14 +22,14 @@ const DAY = 86_400_000;
 export function parseMoment(text: string, zone: string): Moment | string {
   const match = WRITTEN.exec(text.trim());
   if (!match)
-    return `${JSON.stringify(text)} is no moment: write it as "2026-11-21 09:41:07", or with an offset as "2026-11-21 09:41:07+01:00"`;
+    return `${JSON.stringify(text)} is not a moment: write it as "2026-11-21 09:41:07", or with an offset as "2026-11-21 09:41:07+01:00"`;
   const [, year, month, day, hour, minute, second = "0", fraction = "", offset] = match;
   const fields = [year, month, day, hour, minute, second].map(Number);
   const [y = 0, mo = 0, d = 0, h = 0, mi = 0, s = 0] = fields;
   const clock = Date.UTC(y, mo - 1, d, h, mi, s);
   const back = new Date(clock);
   if (back.getUTCMonth() !== mo - 1 || back.getUTCDate() !== d || h > 23 || mi > 59 || s > 59)
-    return `${JSON.stringify(text)} is no moment: there is no such day or time`;
+    return `${JSON.stringify(text)} is not a moment: there is no such day or time`;
   const momentAt = (at: number): Moment => ({
     at: at + Math.floor(Number(fraction || "0") * 1000),
     utc: `${new Date(at).toISOString().slice(0, 19).replace("T", " ")}${fraction}+00`,

@@ -46,7 +46,7 @@ function assertOrdinary(name: string, ofCluster: readonly string[]): void {
       ? `Role "${name}" is one that the cluster needs.`
       : `Names such as "${name}" are kept for PostgreSQL and odoo-pg.`,
     safe: "Nothing was changed.",
-    next: nextStep`Take another role: ${odooPg("role", "list")}`,
+    next: nextStep`Choose another role: ${odooPg("role", "list")}`,
   });
 }
 

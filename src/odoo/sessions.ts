@@ -52,7 +52,7 @@ async function assertThere(session: Session, database: string): Promise<void> {
   throw new OdooPgError("database_unknown", {
     message: `There is no database "${database}". ${namesThatAre(database, names)}`,
     safe: "No session was touched.",
-    next: nextStep`Look which there are: ${odooPg("db", "list")}`,
+    next: nextStep`List them: ${odooPg("db", "list")}`,
   });
 }
 
@@ -85,7 +85,7 @@ async function findSession(session: Session, pid: number): Promise<SessionSeen> 
     [pid],
   );
   const safe = "No session was touched.";
-  const next = nextStep`Look which there are: ${odooPg("sessions", "list")}`;
+  const next = nextStep`List them: ${odooPg("sessions", "list")}`;
   if (!other)
     throw new OdooPgError("session_unknown", { message: `There is no session ${pid}.`, safe, next });
   const what =

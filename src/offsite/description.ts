@@ -129,7 +129,7 @@ export async function readDescription(folder: string): Promise<Description> {
   const told = {
     code: "backup_damaged",
     safe: "Nothing was changed.",
-    next: "Take an earlier copy.",
+    next: "Choose an earlier copy.",
   } as const;
   const description = await readJsonFile(path.join(folder, FILE), descriptionSchema, told);
   if (description) return description;

@@ -240,7 +240,7 @@ class Fetching {
       throw new OdooPgError("config_invalid", {
         message: "The copy holds the repository of any second, and the configuration has it off.",
         safe: "Nothing was changed.",
-        next: 'Write "any_second: { enabled: true }" below "backup" in odoo-pg.yaml, then the same command again.',
+        next: 'Write "any_second: { enabled: true }" below "backup" in odoo-pg.yaml, then run the same command again.',
       });
     }
     const installation = await findInstallation(config.postgres, { searchPath, install });

@@ -145,7 +145,7 @@ function attachmentsMissing({ from }: MomentOrder, { count, first }: MomentRepor
     message: `${count} attachments of "${from}" at that moment are neither in the pool nor in a filestore.`,
     details: first,
     safe: "Nothing was changed.",
-    next: "The same command without --require-attachments restores all else.",
+    next: "Run the same command without --require-attachments restores all else.",
   });
 }
 

@@ -118,7 +118,7 @@ export class NewFilestore {
       throw new OdooPgError("backup_damaged", {
         message: `${this.#problemCount} attachments are not as they were: ${this.#problems.join(", ")}${this.#problemCount > this.#problems.length ? ", …" : ""}.`,
         safe: "Nothing that existed was changed; what was restored until then is removed.",
-        next: nextStep`Take another backup: ${odooPg("backup", "list")}`,
+        next: nextStep`Choose another backup: ${odooPg("backup", "list")}`,
       });
     }
     await syncTree(this.folder, this.#held.place);

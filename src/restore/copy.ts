@@ -60,7 +60,7 @@ export interface CopyReport {
   readonly files: number | null;
   readonly seconds: number;
   readonly kept: string | null;
-  /** What could not be made: its SQL lies in a file. Null where nothing lacks. */
+  /** What could not be created: its SQL lies in a file. Null where nothing lacks. */
   readonly set_aside: AsideReport | null;
   readonly notes: readonly string[];
 }

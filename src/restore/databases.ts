@@ -69,7 +69,7 @@ export async function needDatabase(source: BackupSource, name: string): Promise<
       all.map(({ database }) => database),
     )}`,
     safe: "Nothing was changed.",
-    next: nextStep`Look which there are: ${odooPg("db", "list")}`,
+    next: nextStep`List them: ${odooPg("db", "list")}`,
   });
 }
 

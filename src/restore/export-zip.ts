@@ -50,7 +50,7 @@ export async function exportOdooZip(
   progress: Progress,
 ): Promise<ExportReport> {
   const contents = await odooContents(backup);
-  if ((await kindOf(file)) !== undefined) throw refused(`${file} is there already.`);
+  if ((await kindOf(file)) !== undefined) throw refused(`${file} already exists.`);
   if ((await kindOf(path.dirname(file))) === undefined)
     throw refused(`There is no directory ${path.dirname(file)}.`);
   const unfinished = `${file}.in_progress`;
@@ -129,7 +129,7 @@ function damaged(sha1: string, cause?: unknown): OdooPgError {
   return new OdooPgError("backup_damaged", {
     message: `The attachment ${sha1} of the backup is missing or altered.`,
     safe: "No zip was written.",
-    next: nextStep`Take another backup: ${odooPg("backup", "list")}`,
+    next: nextStep`Choose another backup: ${odooPg("backup", "list")}`,
     cause,
   });
 }

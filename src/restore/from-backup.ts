@@ -60,7 +60,7 @@ async function checkFolder(source: BackupSource, { id, folder, manifest }: Catal
   throw new OdooPgError("backup_damaged", {
     message: `Backup ${id} is damaged: ${problems.slice(0, 5).join(", ")}.`,
     safe: "Nothing that existed was changed.",
-    next: nextStep`Take another one: ${odooPg("backup", "list", "--database", manifest.database)}`,
+    next: nextStep`Choose another one: ${odooPg("backup", "list", "--database", manifest.database)}`,
   });
 }
 

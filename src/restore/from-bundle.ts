@@ -35,7 +35,7 @@ async function unpacked<T>(filling: Filling, use: (folder: string) => Promise<T>
   const depth = filling.unpacked;
   if (depth >= DEPTH) {
     throw new OdooPgError("dump_unusable", {
-      message: "It is packed in too many archives, one inside of the other.",
+      message: "It is packed in too many archives, one inside another.",
       safe: "Nothing that existed was changed.",
       next: "Unpack it, and restore what is inside.",
     });

@@ -87,7 +87,7 @@ function unreadableArchive(file: string, error: unknown): unknown {
   if (!cut.test(words)) return error;
   return new OdooPgError("dump_unusable", {
     message: `${file} is truncated or damaged. ${words}`,
-    next: "Take another copy of the file.",
+    next: "Copy the file again.",
     cause: error,
   });
 }

@@ -69,7 +69,7 @@ async function ownerOfTables(target: NewDatabase, from: string): Promise<string>
     if (!(await isOdooDatabase(session))) {
       throw new OdooPgError("refused", {
         message: `"${from}" is not a database of Odoo: there is nothing to neutralise.`,
-        next: "The same command without --neutralize.",
+        next: "Run the same command without --neutralize.",
       });
     }
     const [row] = await session.query(

@@ -336,7 +336,7 @@ async function setAside(file: string, problem: string): Promise<string> {
   await renameIn(file, `${file}.damaged`);
   return (
     `${file} is damaged (${problem}) and was put aside as ${path.basename(file)}.damaged. It was the record of a ` +
-    "database that was getting its name: look whether the databases have their filestores. An earlier one is kept as NAME_old_TIME."
+    "database that was getting its name: check that the databases have their filestores. An earlier one is kept as NAME_old_TIME."
   );
 }
 

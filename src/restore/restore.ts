@@ -52,7 +52,7 @@ export interface RestoreReport {
   readonly live: boolean;
   /** Whether it was made harmless. */
   readonly neutralized: boolean;
-  /** What could not be made: its SQL lies in a file, to be read and run by a superuser. Null where nothing lacks. */
+  /** What could not be created: its SQL lies in a file, to be read and run by a superuser. Null where nothing lacks. */
   readonly set_aside: AsideReport | null;
   /** What is not as it was, and what to know. */
   readonly notes: readonly string[];
@@ -221,7 +221,7 @@ function oneOnly(part: string): OdooPgError {
   return new OdooPgError("usage", {
     message: `What is restored holds one database, and does not say that it is "${part}".`,
     safe: "Nothing was changed.",
-    next: "The same command without --database.",
+    next: "Run the same command without --database.",
   });
 }
 

@@ -8,7 +8,7 @@ import { encodeDatabaseName } from "../backup/naming.ts";
 import { timeStamp } from "../model/time-stamp.ts";
 import type { DumpEntry } from "./reading/sql-reader.ts";
 
-/** A thing of a dump that could not be made: its SQL goes into a file, and the restore goes on without it. */
+/** A thing of a dump that could not be created: its SQL goes into a file, and the restore goes on without it. */
 export interface SetAside {
   /** What it is, where the dump says so. */
   readonly entry: DumpEntry | undefined;

@@ -29,7 +29,7 @@ export async function assertNoSlots(
   throw new OdooPgError("refused", {
     message: `Database "${called}" has ${more.length ? `${more.length + 1} logical replication slots` : "a logical replication slot"}, ${names}: dropping it would drop ${more.length ? "them" : "it"} too, and whoever follows by ${more.length ? "them" : "it"} would lose the stream.`,
     safe: "Nothing was changed.",
-    next: nextStep`${next === undefined ? "" : `${next}, or `}${next === undefined ? "Drop" : "drop"} the slots that are no longer used, then the same command again: ${drop}`,
+    next: nextStep`${next === undefined ? "" : `${next}, or `}${next === undefined ? "Drop" : "drop"} the slots that are no longer used, then run the same command again: ${drop}`,
   });
 }
 

@@ -18,7 +18,7 @@ function holderIn(lockFile: string, text: string): Holder {
   throw damagedFile(lockFile, "it names no process", {
     code: "state_dir_unusable",
     safe: "Nothing was changed.",
-    next: `It says which odoo-pg works here. Look whether one does (pgrep -af odoo-pg) and end it; then: rm ${shellWord(lockFile)}`,
+    next: `It says which odoo-pg works here. Check whether one does (pgrep -af odoo-pg) and end it; then: rm ${shellWord(lockFile)}`,
   });
 }
 

@@ -71,7 +71,7 @@ function wayOut(role: KeptPassword, file: string): NextText {
   if (role === "odoo") {
     return nextStep`Put the file back from a copy: the password stands in odoo.conf too. For a new one, which odoo.conf then needs: ${remove}`;
   }
-  return nextStep`Have a new one made: ${remove}`;
+  return nextStep`Create a new one: ${remove}`;
 }
 
 /**

@@ -213,7 +213,7 @@ describe("what was not looked at", () => {
 
   test("is never called well", () => {
     const sheet = doctorSheet(doctorDocument(blind, undefined), { colours: false, width: 100 });
-    expect(sheet).toMatch(/Nothing is wrong with what was looked at\. 7 things were not looked at\.$/);
+    expect(sheet).toMatch(/Nothing is wrong with what was checked\. 7 things were not checked\.$/);
     expect(sheet).not.toMatch(/\bok\b|all is well/i);
   });
 
@@ -239,7 +239,7 @@ describe("what was not looked at", () => {
       backups: unseen("turned off"),
     });
     const sheet = doctorSheet(doctorDocument(nothing, undefined), { colours: false, width: 100 });
-    expect(sheet.split("\n").at(-1)).toBe("● Nothing was looked at.");
+    expect(sheet.split("\n").at(-1)).toBe("● Nothing was checked.");
   });
 });
 
@@ -266,7 +266,7 @@ describe("the sheet", () => {
         "  Next: odoo-pg doctor --fix fsync_off",
         "▲ The clock of pg2 is 61.0 s ahead of this host's.",
         "  clock_skew: ahead 61 s",
-        "  Next: have a time service keep both (chrony, systemd-timesyncd), and look: timedatectl",
+        "  Next: let a time service set both clocks (chrony, systemd-timesyncd), and check: timedatectl",
         "◆ pg2 has cancelled 12 reads in 3 days, because replay needed what they used.",
         "  replica_conflicts: lock 12 · snapshot 0 · counted 3 days",
         "  Next: odoo-pg psql pg2 -- -c 'SELECT * FROM pg_stat_database_conflicts' -c 'SHOW max_standby_streaming_delay'",

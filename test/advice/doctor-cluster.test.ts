@@ -58,7 +58,7 @@ describe("a cluster made by up", () => {
     expect(document.not_looked_at.map(({ what }) => what)).toEqual(["odoo.conf", "days left on the disks"]);
     const { stdout, exitCode } = await cluster.run(["doctor"]);
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/2 things were not looked at\.[^\n]*\n$/);
+    expect(stdout).toMatch(/2 things were not checked\.[^\n]*\n$/);
   });
 
   test("has none either with the odoo.conf that odoo-pg prints", async () => {
@@ -365,7 +365,7 @@ test("a cluster that is down is looked at as far as that goes, with exit status 
   const other = await throwawayCluster();
   const ran = await other.run(["doctor"]);
   expect(ran.exitCode).toBe(69);
-  expect(ran.stdout).toMatch(/Nothing was looked at\.\n$/);
+  expect(ran.stdout).toMatch(/Nothing was checked\.\n$/);
   expect(ran.stdout).not.toMatch(/Nothing is wrong/);
 });
 

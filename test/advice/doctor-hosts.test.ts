@@ -71,7 +71,7 @@ describe("doctor over several hosts", () => {
       "clock_skew",
       "node_versions_differ",
     ]);
-    const away = unseen("that is told on the primary's host: run odoo-pg doctor on h2");
+    const away = unseen("that is shown on the primary's host: run odoo-pg doctor on h2");
     const elsewhere = overHosts({ others, primary: "h2" }, { catalog: away, backups: away });
     expect(found(elsewhere)).toEqual([]);
     const { not_looked_at: gaps } = doctorDocument(elsewhere, undefined);

@@ -166,7 +166,7 @@ describe("odoo-pg alarms", () => {
     const bad = await cluster.run(["alarms", "test"]);
     expect(bad.exitCode).toBe(1);
     expect(bad.stdout).toContain(`FAILED: ${nobody}: the address does not answer (ECONNREFUSED)`);
-    expect(bad.stderr).toContain(`Others may read ${nobody}, which holds a secret: chmod 600 ${nobody}`);
+    expect(bad.stderr).toContain(`Others can read ${nobody}, which holds a secret: chmod 600 ${nobody}`);
     expect(bad.stdout + bad.stderr).not.toContain("s3cret");
     expect(await cluster.json(["alarms", "test"])).toMatchObject({
       version: 1,

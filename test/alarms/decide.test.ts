@@ -184,7 +184,7 @@ describe("an event", () => {
     story.now += 3_600_000;
     expect(story.input(60)).toEqual(["agent_away happened"]);
     expect(story.messages[0]?.text).toMatch(
-      /^No agent looked after the cluster for 60 min, from 2026-11-22 03:02 UTC to 2026-11-22 04:02 UTC/,
+      /^No agent was running for 60 min, from 2026-11-22 03:02 UTC to 2026-11-22 04:02 UTC/,
     );
     story.state = { ...story.state, looked_at: null };
     story.now += 3_600_000;

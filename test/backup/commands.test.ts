@@ -82,7 +82,7 @@ describe("backup commands", () => {
     const id = backups[1]?.id ?? "";
     expect((await cluster.run(["backup", "show", id])).stdout).toMatch(/attachments +20, /);
     const verified = await cluster.run(["backup", "verify", id]);
-    expect([verified.exitCode, verified.stdout]).toEqual([0, `${id}  all checksums are right\n`]);
+    expect([verified.exitCode, verified.stdout]).toEqual([0, `${id}  all checksums match\n`]);
     const proven = await cluster.run(["backup", "verify", "--restore", id]);
     expect(proven.stdout).toMatch(/restored and compared: the same/);
     expect((await list())[1]?.verified_at).not.toBeNull();
@@ -98,7 +98,7 @@ describe("backup commands", () => {
 
   test.each([
     [["backup", "create"], 2, "Which databases"],
-    [["backup", "create", "--all", "shop"], 2, "exclude each other"],
+    [["backup", "create", "--all", "shop"], 2, "cannot be used together"],
     [["backup", "create", "nowhere"], 2, 'no database "nowhere"'],
     [["backup", "show", "../../etc"], 2, "There is no file or folder"],
     [["backup", "verify", "shop_20000101_0000"], 2, "no backup"],

@@ -94,9 +94,9 @@ describe("a restored database", () => {
       "extension pg_trgm is missing",
       "sequence public.ir_cron_id_seq is owned by postgres, not owned by odoo",
       "sequence public.res_partner_id_seq is at 10, not at 51",
-      "unaccent(text) is IMMUTABLE in one only",
+      "unaccent(text) is IMMUTABLE in only one of them",
       "attachments with a file: 20 instead of 21",
-      "the installed modules of Odoo are others",
+      "the installed modules of Odoo differ",
     ]);
   });
 

@@ -368,7 +368,7 @@ describe("warnings", () => {
     expect(warningsOf(proof("crm", 9), proof("old", null), proof("shop", 1))).toEqual([
       [
         "drill_too_old",
-        "2 of 3 databases were not proven by restoring them for 8 days: no backup of old was ever proven by restoring it.",
+        "2 of 3 databases have not been proven by a restore for 8 days: no backup of old was ever proven by restoring it.",
       ],
     ]);
     const failed = { at: hoursAgo(1), id: "shop_20260301_1300", error: "no room left" };

@@ -38,7 +38,7 @@ describe("the configuration of alarms", () => {
     expect(problem).not.toContain("XYZ");
   });
 
-  test("refuses half a login, a password in the clear, and what is no mail address", () => {
+  test("refuses half a login, a password in the clear, and what is not a mail address", () => {
     expect(problemsIn(mail("user: me"))[0]).toContain('a login needs "alarms.mail.password_file" too');
     expect(problemsIn(mail("password_file: /p"))[0]).toContain('a password needs "alarms.mail.user" too');
     expect(problemsIn(mail("user: me, password_file: /p, security: none"))[0]).toContain(

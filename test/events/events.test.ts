@@ -90,13 +90,13 @@ describe("the journal", () => {
     await recorded({ ...order, told: () => ({ ...order, text: "shop was restored" }) }, async () => true);
     for (const code of ["command_failed", "usage", "locked"] as const) {
       const failing = recorded({ ...order, told: () => undefined }, async () => {
-        throw new OdooPgError(code, { message: "shop is there already." });
+        throw new OdooPgError(code, { message: "shop already exists." });
       });
       await expect(failing).rejects.toThrow("there already");
     }
     expect(readEvents(stateDir, 0)).toMatchObject([
       { kind: "restore", by: "ada", text: "shop was restored" },
-      { by: "ada", database: "shop", text: "restore did not succeed: shop is there already." },
+      { by: "ada", database: "shop", text: "restore did not succeed: shop already exists." },
     ]);
   });
 });

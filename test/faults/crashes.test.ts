@@ -109,7 +109,7 @@ describe("A session that outlives the postmaster", () => {
       await node("pg1").killPostmaster();
     });
     const { stderr } = await step("promote", async () => await succeeds("promote", "pg2"));
-    expect(stderr).toMatch(/processes that pg1 had left behind are ended/);
+    expect(stderr).toMatch(/processes that pg1 left behind are ended/);
     if (isAlive(backend)) process.kill(backend, "SIGCONT");
     expect(await commit).toBe("cut");
   });

@@ -33,7 +33,7 @@ describe("the first up", () => {
     expect(firstUp.stdout).toContain(`db_port = ${cluster.ports.write}`);
     expect(firstUp.stdout).toContain(`db_replica_port = ${cluster.ports.read}`);
     expect(firstUp.stdout + firstUp.stderr).not.toContain(cluster.password("odoo"));
-    expect(firstUp.stderr).toMatch(/pg1 +make the database cluster[^]*pg2 +copy from pg1/);
+    expect(firstUp.stderr).toMatch(/pg1 +create the database cluster[^]*pg2 +copy from pg1/);
   });
 
   test("leads the write endpoint to the primary and the read endpoint to the replica", async () => {

@@ -115,7 +115,7 @@ test("a backup is found by its path as by its id, and a misspelt one is answered
   expect(shown.folder).toBe(path);
   const verified = await cluster.run(["backup", "verify", path]);
   expect(verified).toMatchObject({ exitCode: 0 });
-  expect(verified.stdout).toContain("all checksums are right");
+  expect(verified.stdout).toContain("all checksums match");
   expect((await cluster.run(["backup", "verify", "--restore", path])).exitCode).toBe(0);
 
   const dump = join(cluster.folder, "other.sql");

@@ -77,7 +77,7 @@ test("a restart is told before it is made, and a dry run makes none", async () =
   expect(stderr).toContain("will restart, which ends its sessions: shared_buffers");
   expect(cluster.postmaster("pg1")).not.toBe(before);
   expect(stdout).not.toContain("db_password");
-  expect((await cluster.run(["up", "--dry-run"])).stderr).toContain("Nothing is to be done to the servers.");
+  expect((await cluster.run(["up", "--dry-run"])).stderr).toContain("The servers need no change.");
 });
 
 test("after an update status says that another build's agent runs, and up replaces it without a restart", async () => {

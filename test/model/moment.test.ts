@@ -21,7 +21,7 @@ describe("a moment", () => {
   test.each(["yesterday", "2026-02-30 10:00:00", "2026-11-21 24:00:00", "2026-11-21", "1795886064", ""])(
     "is not read from %j",
     (text) => {
-      expect(parseMoment(text, BRUSSELS)).toContain("is no moment");
+      expect(parseMoment(text, BRUSSELS)).toContain("is not a moment");
     },
   );
 

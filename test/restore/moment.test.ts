@@ -198,7 +198,7 @@ describe("any second", () => {
       expect(ran.stderr).toContain(`any second from ${from?.slice(0, 19).replace("T", " ")}`);
     }
     const unread = await cluster.run(["restore", "shop", "--at", "yesterday", "--as", "never"]);
-    expect(unread.stderr).toContain("is no moment");
+    expect(unread.stderr).toContain("is not a moment");
     expect(leftOvers()).toEqual([]);
   });
 

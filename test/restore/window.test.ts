@@ -247,7 +247,10 @@ describe("a tablespace", () => {
     const inode = statSync(location).ino;
     // The agent makes a base backup soon: until then, and for what lies before it, there is only the one before.
     const ran = await cluster.run(["restore", "shop", "--at", between, "--as", "never"]);
-    expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringContaining("A tablespace was made between")]);
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      2,
+      expect.stringContaining("A tablespace was created between"),
+    ]);
     expect(await liveSum()).toEqual(before);
     process.kill(cluster.postmaster("pg1"), "SIGKILL");
     await waitFor("the primary to be back", async () =>

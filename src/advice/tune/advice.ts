@@ -48,7 +48,7 @@ export function compareSettings(settings: readonly TunedSetting[], present: Pres
       ? `ALTER SYSTEM goes over odoo-pg.yaml: ALTER SYSTEM RESET ${name}`
       : variable === undefined
         ? null
-        : `${variable} in the environment goes over odoo-pg.yaml: change it there`;
+        : `${variable} in the environment overrides odoo-pg.yaml: change it there`;
     const saidAlready = !asConfigured && present.known?.get(name) === value;
     return {
       name,
@@ -61,7 +61,7 @@ export function compareSettings(settings: readonly TunedSetting[], present: Pres
       obstacle: differs
         ? (obstacle ??
           (saidAlready
-            ? "odoo-pg.yaml of this host says so already, and another host's file was applied after it: change it there"
+            ? "odoo-pg.yaml of this host already says so, but another host's file was applied after it: change it there"
             : null))
         : null,
     };

@@ -45,12 +45,12 @@ export function odooLines(figures: Figures, load: Load): OdooLine[] {
     {
       name: "limit_time_cpu",
       value: "600",
-      reason: "the 60 s of Odoo cut big reports and imports",
+      reason: "Odoo's 60 s cut off big reports and imports",
     },
     {
       name: "limit_time_real",
       value: "1200",
-      reason: "the same with the waits for the database",
+      reason: "the same, plus waits for the database",
     },
     {
       name: "limit_time_real_cron",
@@ -71,7 +71,7 @@ export function odooLines(figures: Figures, load: Load): OdooLine[] {
           {
             name: "db_maxconn_gevent",
             value: String(websocketPoolSize),
-            reason: "the process for websockets serves everybody at once",
+            reason: "the process for websockets serves everyone at once",
           },
         ]),
   ];

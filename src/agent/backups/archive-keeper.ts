@@ -109,7 +109,7 @@ export class ArchiveKeeper {
     if (!record) return;
     runtime.log(
       "error",
-      `what is known of any second was lost or damaged: what came after ${record.since} is taken for missing`,
+      `the record of any second was lost or damaged: everything after ${record.since} counts as missing`,
     );
     await this.#note(runtime, record);
   }
@@ -159,7 +159,7 @@ export class ArchiveKeeper {
     const { repository } = archivePlaceOf(runtime.config, runtime.layout);
     if ((await deviceOf(files.dataDir)) === (await deviceOf(repository)))
       progress.note(
-        "the repository of any second lies on the disk of the data: with that disk both are lost (backup.any_second.repository)",
+        "the repository of any second is on the same disk as the data: both would be lost with it (backup.any_second.repository)",
       );
     await this.#command.run(async () => await this.#take(runtime, program, progress));
   }
@@ -247,7 +247,7 @@ export class ArchiveKeeper {
     if (record.archiving) {
       runtime.log(
         "error",
-        `WAL cannot be archived and fills the disk: what is younger than ${since} is given up`,
+        `WAL cannot be archived and fills the disk: what comes after ${since} is given up`,
       );
       this.#gaveUpAt = now();
       await this.#note(runtime, { ...record, archiving: false, since });

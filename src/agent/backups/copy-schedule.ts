@@ -46,7 +46,7 @@ export class CopySchedule {
         void ended.then(() => this.#running.delete(name));
       } catch (error) {
         this.#running.delete(name);
-        log("error", `the copy to ${name} cannot be begun`);
+        log("error", `the copy to ${name} cannot be started`);
         throw error;
       }
     }

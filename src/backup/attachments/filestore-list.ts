@@ -45,7 +45,7 @@ export async function* readFilestoreList(folder: string): AsyncGenerator<ListedF
       throw new OdooPgError("backup_damaged", {
         message: `${file} holds a line that cannot be read: ${JSON.stringify(line.slice(0, 80))}.`,
         safe: "Nothing was changed.",
-        next: nextStep`Look for another backup: ${odooPg("backup", "list")}`,
+        next: nextStep`Choose another backup: ${odooPg("backup", "list")}`,
       });
     }
     yield listed;

@@ -85,7 +85,7 @@ export function findDifferences(expected: Contents, found: Contents, how: Compar
     ...sequencesBehind(expected, found),
     ...(expected.unaccent?.immutable === found.unaccent?.immutable
       ? []
-      : ["unaccent(text) is IMMUTABLE in one only"]),
+      : ["unaccent(text) is IMMUTABLE in only one of them"]),
     ...(expected.large_objects === found.large_objects
       ? []
       : [`large objects: ${found.large_objects} instead of ${expected.large_objects}`]),
@@ -94,7 +94,7 @@ export function findDifferences(expected: Contents, found: Contents, how: Compar
       : [
           `attachments with a file: ${found.attachments ?? "none"} instead of ${expected.attachments ?? "none"}`,
         ]),
-    ...(sameModules(expected, found) ? [] : ["the installed modules of Odoo are others"]),
+    ...(sameModules(expected, found) ? [] : ["the installed modules of Odoo differ"]),
   ];
   return differences.map((difference) =>
     typeof difference === "string" ? { line: difference } : difference,

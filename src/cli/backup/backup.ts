@@ -73,7 +73,7 @@ export async function backupCreate(
 ): Promise<ExitStatus> {
   if (options.all === names.length > 0) {
     throw new OdooPgError("usage", {
-      message: options.all ? "--all and names of databases exclude each other." : "Which databases?",
+      message: options.all ? "--all and names of databases cannot be used together." : "Which databases?",
       next: nextStep`${odooPg("backup", "create", "--all")}, or name them.`,
     });
   }
@@ -331,8 +331,8 @@ async function showDifferences(
     checks.drilled_at !== null
       ? `There is no difference: it was restored and compared at ${checks.drilled_at}.`
       : problem === undefined
-        ? `It was never restored and compared. To do it: ${prove}`
-        : `No list of differences is kept. What the last look found: ${problem}`,
+        ? `It was never restored and compared. To do so: ${prove}`
+        : `No list of differences is kept. What the last check found: ${problem}`,
   );
   return 0;
 }
@@ -350,7 +350,7 @@ export async function backupRestoreCheck(
   const { config } = context;
   if (options.all && ids.length) {
     throw new OdooPgError("usage", {
-      message: "--all and ids exclude each other.",
+      message: "--all and ids cannot be used together.",
       next: odooPg("backup", "restore-check", "--all"),
     });
   }
@@ -375,7 +375,7 @@ export async function backupVerify(
   if (options.restore) return await backupRestoreCheck(context, ids, options);
   if (options.all === ids.length > 0) {
     throw new OdooPgError("usage", {
-      message: options.all ? "--all and ids exclude each other." : "Which backup?",
+      message: options.all ? "--all and ids cannot be used together." : "Which backup?",
       next: nextStep`${odooPg("backup", "verify", "--all")}, or an id of: ${odooPg("backup", "list")}`,
     });
   }
@@ -403,7 +403,7 @@ export async function backupVerify(
   if (options.json) output.out(JSON.stringify({ version: 1, ok, results }, undefined, 2));
   else {
     for (const { id, problems } of results) {
-      output.out(printableLine(`${id}  ${problems.length ? "DAMAGED" : "all checksums are right"}`));
+      output.out(printableLine(`${id}  ${problems.length ? "DAMAGED" : "all checksums match"}`));
       for (const problem of problems) output.out(printableLine(`  ${problem}`));
     }
     if (!results.length) output.err(`There is no backup in ${place.dir}.`);

@@ -21,7 +21,7 @@ export function placesElsewhere(
   const all = config.backup.offsite;
   if (!all.length) {
     throw new OdooPgError("config_invalid", {
-      message: 'No place elsewhere is configured: "backup.offsite" is empty.',
+      message: 'No copy elsewhere is configured: "backup.offsite" is empty.',
       safe: "Nothing was changed.",
       next: 'Write "offsite: [{ name: nas, repository: /mnt/nas/odoo, passphrase_file: /etc/odoo-pg/offsite.passphrase }]" below "backup" in odoo-pg.yaml.',
     });
@@ -108,7 +108,7 @@ export async function backupKeyShow(context: Context, name: string | undefined):
     context,
     name,
   )) {
-    output.out(`# ${place}: keep this where neither this host nor the copy is lost with it.`);
+    output.out(`# ${place}: keep this where it cannot be lost together with this host or the copy.`);
     output.out(`repository: ${repository}`);
     output.out(`passphrase: ${(await readSecret(passphrase_file)).trim()}`);
     if (environment_file !== undefined) {
@@ -137,7 +137,7 @@ export async function backupKeyConfirm(context: Context, name: string | undefine
       next: odooPg("backup", "key", "confirm", "--of", place?.name ?? "NAME"),
     });
   }
-  output.err(`Type the passphrase of ${place.name} as it is kept elsewhere, then Enter and Ctrl-D:`);
+  output.err(`Type the passphrase of ${place.name} from where you keep it, then Enter and Ctrl-D:`);
   const typed = (await readStandardInput()).trim();
   if (typed !== (await readSecret(place.passphrase_file)).trim()) {
     throw new OdooPgError("refused", {

@@ -27,7 +27,7 @@ export async function exportBackup(
     throw new OdooPgError("usage", {
       message: flags.json
         ? "With --json the document goes to standard output: name a file for the zip."
-        : "A zip is not for a terminal: lead it into a file or a program.",
+        : "A zip is not for a terminal: redirect it to a file or a program.",
       safe: "Nothing was changed.",
     });
   }
@@ -37,7 +37,7 @@ export async function exportBackup(
       throw new OdooPgError("usage", {
         message: `${word} is not a backup of odoo-pg.`,
         safe: "Nothing was changed.",
-        next: nextStep`Look which there are: ${odooPg("backup", "list")}`,
+        next: nextStep`List them: ${odooPg("backup", "list")}`,
       });
     }
     if (odooZip === STANDARD_OUTPUT) {

@@ -44,7 +44,7 @@ export async function backupFetch(
 
 function print(context: Context, { at, cluster, configuration }: FetchReport): void {
   const { output } = context;
-  if (configuration !== null) output.err(`  The configuration of then: ${configuration}`);
+  if (configuration !== null) output.err(`  The configuration at that time: ${configuration}`);
   if (!cluster) {
     output.out(`Fetched the backups as of ${at}; the copy has no WAL.`);
     output.err(

@@ -48,9 +48,9 @@ export async function restoreCluster(
     const progress = progressTo(show.event);
     const asked = now();
     const before = await lookAtKept(context, repository);
-    if (target?.kind === "time" && target.at > asked) throw outside(target, before, "it is yet to come");
+    if (target?.kind === "time" && target.at > asked) throw outside(target, before, "it is in the future");
     const running = (await findPostmaster(primary)) !== undefined;
-    if (running) progress.step(null, "archive what was written until now");
+    if (running) progress.step(null, "archive what has been written so far");
     const live = running ? await archiveAll({ superuser: Superuser.of(layout, node) }) : undefined;
     // Of a primary that is gone, all that it ever archived counts.
     const kept = { ...before, end: Math.max(before.end, asked) };
@@ -116,7 +116,7 @@ async function requireNoAgent({ layout }: Context, node: string): Promise<void> 
   throw new OdooPgError("still_running", {
     message: `The agent is running, and tries to start ${node}.`,
     safe: "Nothing was changed.",
-    next: nextStep`Stop it, then the same command again: ${odooPg("down")}`,
+    next: nextStep`Stop it, then run the same command again: ${odooPg("down")}`,
   });
 }
 

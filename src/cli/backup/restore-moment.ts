@@ -31,7 +31,7 @@ export interface MomentFlags {
 /** Which moment is meant; undefined where none is. @throws OdooPgError usage */
 export function targetOf({ at, beforeXid, lsn }: MomentFlags): Target | undefined {
   if ([at, beforeXid, lsn].filter((one) => one !== undefined).length > 1)
-    throw usage("--at, --before-xid and --lsn exclude each other.");
+    throw usage("--at, --before-xid and --lsn cannot be used together.");
   if (at !== undefined) {
     const moment = parseMoment(at, hostTimeZone());
     if (typeof moment === "string") throw usage(`${moment}.`);
@@ -107,8 +107,8 @@ async function recovered<T>(
   const repository = await openRepository(config, layout, owner, source.signal);
   const asked = now();
   const before = await lookAtKept(context, repository);
-  if (target.kind === "time" && target.at > asked) throw outside(target, before, "it is yet to come");
-  progress.step(null, "archive what was written until now");
+  if (target.kind === "time" && target.at > asked) throw outside(target, before, "it is in the future");
+  progress.step(null, "archive what has been written so far");
   const { timeline, preloaded } = await archiveAll(source);
   const sizes = await source.superuser.use(databaseSizes);
   const history = (await readState(layout))?.history ?? [];

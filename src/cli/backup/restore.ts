@@ -44,7 +44,7 @@ export async function restore(
     throw new OdooPgError("usage", {
       message: "--keep-old belongs to --replace: with --as no database is replaced.",
       safe: "Nothing was changed.",
-      next: "The same command without --keep-old.",
+      next: "Run the same command without --keep-old.",
     });
   }
   if (flags.replace !== undefined)
@@ -54,7 +54,7 @@ export async function restore(
     throw new OdooPgError("usage", {
       message: "--require-attachments belongs to --at, --before-xid or --lsn.",
       safe: "Nothing was changed.",
-      next: "The same command without it.",
+      next: "Run the same command without it.",
     });
   }
   if (target !== undefined) return await ofMoment(context, word, database, target, flags);
@@ -74,7 +74,7 @@ export async function restore(
       return await restoreDatabase(source, order, progress);
     },
     ({ seconds }) =>
-      `${database} was restored from ${path.basename(word)}${flags.replace === undefined ? "" : ", in the place of the old one"} (${seconds} s)`,
+      `${database} was restored from ${path.basename(word)}${flags.replace === undefined ? "" : ", in place of the old one"} (${seconds} s)`,
   ).catch((error: unknown) => {
     throw orReplace(error, again(context, { "--replace": database, "--confirm": database }, ["--as"]));
   });
@@ -111,7 +111,7 @@ async function ofMoment(
     { kind: "restore", database },
     async (source, progress) => await restoreAt(context, source, target, order, progress),
     ({ report: { seconds } }) =>
-      `${database} was restored from ${from} as of ${targetWords(target)}${order.replace ? ", in the place of the old one" : ""} (${seconds} s)`,
+      `${database} was restored from ${from} as of ${targetWords(target)}${order.replace ? ", in place of the old one" : ""} (${seconds} s)`,
   );
   const { output } = context;
   const words =

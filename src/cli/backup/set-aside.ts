@@ -11,12 +11,12 @@ export function printSetAside(
   { file, next, objects, rows }: AsideReport,
 ): void {
   const { err } = output;
-  err(`${objects.length === 1 ? "One object" : `${objects.length} objects`} could not be made:`);
+  err(`${objects.length === 1 ? "One object" : `${objects.length} objects`} could not be created:`);
   for (const { object, reason } of objects.slice(0, NAMED)) err(`  ${object}: ${reason}`);
   if (objects.length > NAMED) err(`  … and ${objects.length - NAMED} more`);
   const safe = rows
     ? "no row is lost: those of tables that could not be made were set aside with them"
-    : "all rows are there. The SQL of what lacks was set aside";
+    : "all rows are there. The SQL of what is missing was set aside";
   err(`  Safe: ${safe} in ${file}.`);
   err(`  Next: read that file, and run it if you trust it: ${suggest({ configFile, output }, next)}`);
 }

@@ -61,7 +61,7 @@ async function secondByChance(context: Context): Promise<Target> {
   const { from, to, gaps } = await lookAtWindow(context);
   if (from === null || to === null) {
     throw new OdooPgError("outside_window", {
-      message: "There is no second yet that could be brought back.",
+      message: "No second can be brought back yet.",
       safe: "Nothing was changed.",
       next: odooPg("backup", "window"),
     });

@@ -42,7 +42,7 @@ export async function down(context: Context): Promise<ExitStatus> {
   }
   if (applied && applied.config.cluster !== context.config.cluster) {
     throw new OdooPgError("refused", {
-      message: `In ${layout.stateDir} is cluster "${applied.config.cluster}", and the configuration is that of "${context.config.cluster}".`,
+      message: `${layout.stateDir} holds cluster "${applied.config.cluster}", but the configuration is for "${context.config.cluster}".`,
       safe: "Nothing was stopped.",
       next: `Name the configuration of "${applied.config.cluster}" with --config FILE, or set "cluster" in it to that name.`,
     });
@@ -98,7 +98,7 @@ export async function destroy(context: Context, options: { confirm?: string }): 
     throw new OdooPgError("still_running", {
       message: `Cluster "${name}" is running: ${live}.`,
       safe: "Nothing was removed.",
-      next: nextStep`${odooPg("down")}, then the same command again.`,
+      next: nextStep`${odooPg("down")}, then run the same command again.`,
     });
   }
   for (const node of nodes.values()) {

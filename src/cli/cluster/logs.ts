@@ -66,7 +66,7 @@ function wantedLines({ lines, follow, json }: LogOptions): number {
     throw new OdooPgError("usage", { message: `--lines must be a whole number from 1 to ${MOST_LINES}.` });
   if (follow && json)
     throw new OdooPgError("usage", {
-      message: "--follow and --json exclude each other: a document has an end.",
+      message: "--follow and --json cannot be used together: a document has an end.",
     });
   return wanted;
 }

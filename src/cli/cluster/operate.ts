@@ -18,7 +18,7 @@ export async function operate(
     throw new OdooPgError("not_running", {
       message: `The agent of cluster ${context.config.cluster} is not running.`,
       safe: "Nothing was changed.",
-      next: nextStep`${odooPg("up")}, then the same command again.`,
+      next: nextStep`${odooPg("up")}, then run the same command again.`,
     });
   }
   const show = showProgress(context);

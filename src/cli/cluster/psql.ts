@@ -19,7 +19,7 @@ const ENDPOINT_TIMEOUT = 1000;
 
 /** Shown to who types: psql itself would say no more than that there is no such table. */
 const SEARCHED =
-  "As superuser, psql searches schema pg_catalog alone: the owner of a database may have put anything into the others. Name what is in them in full, such as public.res_partner.";
+  "As superuser, psql searches only schema pg_catalog: the owner of a database may have put anything into the others. Qualify the names in them, such as public.res_partner.";
 
 /**
  * Opens psql as superuser on a node, or on the one that an endpoint leads to: the superuser does not pass the endpoints.
@@ -34,7 +34,7 @@ export async function psql(
   const state = await readState(layout);
   if (state === undefined) {
     throw new OdooPgError("not_running", {
-      message: `Cluster ${config.cluster} was not started yet.`,
+      message: `Cluster ${config.cluster} has not been started yet.`,
       next: odooPg("up"),
     });
   }

@@ -14,7 +14,7 @@ export async function replicationStatus(context: Context, options: { json: boole
   const [applied, state] = await Promise.all([readApplied(layout), readState(layout)]);
   if (!applied || !state) {
     throw new OdooPgError("not_running", {
-      message: `Cluster ${context.config.cluster} was not started yet.`,
+      message: `Cluster ${context.config.cluster} has not been started yet.`,
       next: odooPg("up"),
     });
   }

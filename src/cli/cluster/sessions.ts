@@ -82,7 +82,7 @@ export async function sessionsEnd(
     throw new OdooPgError("usage", {
       message: `${JSON.stringify(word)} is not the number of a session.`,
       safe: "No session was touched.",
-      next: nextStep`Look which there are: ${odooPg("sessions", "list")}`,
+      next: nextStep`List them: ${odooPg("sessions", "list")}`,
     });
   }
   const seen = flags.dryRun

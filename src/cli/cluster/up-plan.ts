@@ -38,7 +38,7 @@ export async function upPlan(context: Context): Promise<UpStep[]> {
     ...steps.flat(),
     ...removed.map(({ name }) => ({
       node: name,
-      text: "stop; its data is kept aside, as it is not in the configuration any more",
+      text: "stop; it is no longer in the configuration, and its data is kept aside",
       restarts: true,
     })),
   ];
@@ -49,7 +49,7 @@ async function ofNode(context: Context, node: NodeConfig, isPrimary: boolean): P
   const step = (text: string, restarts = false): UpStep[] => [{ node: node.name, text, restarts }];
   if (!(await kindOf(files.dataDir)))
     return step(
-      isPrimary ? "make the database cluster (initdb), and start" : "copy from the primary, and start",
+      isPrimary ? "create the database cluster (initdb), and start" : "copy from the primary, and start",
     );
   if (!(await findPostmaster(files.dataDir))) return step("start");
   const changed = await changedOf(context, node);

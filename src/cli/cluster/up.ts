@@ -105,9 +105,7 @@ async function dryRun(context: Context): Promise<ExitStatus> {
   await requireOwnHosts(context.config);
   const steps = await upPlan(context);
   tell(context, steps);
-  context.output.err(
-    steps.length ? "Dry run: nothing was changed." : "Nothing is to be done to the servers.",
-  );
+  context.output.err(steps.length ? "Dry run: nothing was changed." : "The servers need no change.");
   return 0;
 }
 

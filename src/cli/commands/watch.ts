@@ -98,9 +98,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
 
   // Up to 0.1 the command was called so.
   addAlarms(root.command("alerts", { hidden: true }), (context) =>
-    context.output.err(
-      "odoo-pg alerts is called odoo-pg alarms now; the old name goes with the next version.",
-    ),
+    context.output.err("odoo-pg alerts is called odoo-pg alarms now; the next version drops the old name."),
   );
 
   function addAlarms(group: Command, note: (context: Context) => void = () => {}): void {

@@ -23,8 +23,7 @@ export async function join(
   const invitation = readInvitation(text);
   if (!invitation) {
     throw new OdooPgError("usage", {
-      message:
-        "The text to join with cannot be read: it is ADDRESS:PORT#TOKEN, as odoo-pg ha init prints it.",
+      message: "The invitation cannot be read: it must be ADDRESS:PORT#TOKEN, as odoo-pg ha init prints it.",
       safe: "Nothing was changed.",
       next: "Copy it whole, in quotes.",
     });
@@ -35,12 +34,12 @@ export async function join(
     throw new OdooPgError("usage", {
       message: "By which address do the other hosts reach this one?",
       safe: "Nothing was changed.",
-      next: "The same command with --address ADDRESS.",
+      next: "Run the same command with --address ADDRESS.",
     });
   }
   const { role } = options;
   // What is of one host alone counts as its own file has it.
-  requireFitForHosts(context.config, "the same command again");
+  requireFitForHosts(context.config, "run the same command again");
   const start = await agentStart(context);
   const show = showProgress(context);
   try {

@@ -89,7 +89,7 @@ export async function pause(
   const span = Number(count) * (unit === "h" ? 3_600_000 : 60_000);
   if (!(span > 0 && span <= LONGEST)) {
     throw new OdooPgError("usage", {
-      message: `--for ${text}: that is no time between 1m and 24h.`,
+      message: `--for ${text}: that is not a time from 1m to 24h.`,
       safe: "Nothing was changed.",
       next: "Write it as 30m or 2h.",
     });
@@ -110,7 +110,7 @@ export async function hostsReseed(
   const name = (await readHostRecord(context.layout))?.name ?? "";
   if (node !== undefined && node !== name) {
     throw new OdooPgError("refused", {
-      message: `This host is ${name}: its data is copied anew here, that of ${node} there.`,
+      message: `This host is ${name}: its data is rebuilt here, that of ${node} there.`,
       safe: "Nothing was changed.",
       next: `Run the same command on ${node}.`,
     });
@@ -133,7 +133,7 @@ export async function removeHost(
 ): Promise<ExitStatus> {
   if (options.confirm !== host) {
     throw new OdooPgError("confirmation_missing", {
-      message: `${host} would be none of the cluster's hosts any more, and its vote would be gone.`,
+      message: `${host} would no longer be one of the cluster's hosts, and would lose its vote.`,
       safe: "Nothing was changed.",
       next: odooPg("ha", "remove", host, "--confirm", host),
     });

@@ -57,15 +57,15 @@ const OWN_ALARMS = nextStep`Each host's own file says how alarms are told: write
 
 /** What does over several hosts what a command does on one. */
 const OVER_HOSTS: Readonly<Record<string, NextText>> = {
-  promote: nextStep`By plan, and nothing is lost: ${odooPg("switchover")}. By force: ${odooPg("failover", "HOST")}`,
+  promote: nextStep`Planned, with nothing lost: ${odooPg("switchover")}. By force: ${odooPg("failover", "HOST")}`,
   rejoin: nextStep`An old primary comes back by itself. Where it does not, on that host: ${odooPg("reseed")}`,
   "replication status": odooPg("status"),
-  history: nextStep`Patroni has it: its log lies in ha/log of the state directory. Now: ${odooPg("status")}`,
+  history: nextStep`Patroni has it: its log is in ha/log of the state directory. Now: ${odooPg("status")}`,
   destroy: nextStep`On each host but the primary's: ${odooPg("leave")}. Then on that one: ${odooPg("ha", "disband")}`,
   "statements changes": nextStep`Over several hosts no history of statements is kept. Since they are counted: ${odooPg("statements", "list")}`,
   "alarms set": OWN_ALARMS,
   "alarms unset": OWN_ALARMS,
-  "statements enable": nextStep`Write shared_preload_libraries: pg_stat_statements into postgres.parameters of this host's file, beside what stands there, then: ${odooPg("up")}`,
+  "statements enable": nextStep`Write shared_preload_libraries: pg_stat_statements into postgres.parameters of this host's file, beside what is there, then: ${odooPg("up")}`,
 };
 
 /** Groups of commands that work on the databases: with several hosts, where the primary is. */
@@ -96,7 +96,7 @@ export async function forHosts(context: Context, command: string): Promise<Conte
       safe: "Nothing was changed.",
       next:
         ON_ONE_HOST[command] ??
-        nextStep`Begin on the host whose cluster it shall be: ${odooPg("ha", "init", "--address", "ADDRESS")}`,
+        nextStep`Begin on the host whose cluster it is to be: ${odooPg("ha", "init", "--address", "ADDRESS")}`,
     });
   }
   const applied = await readApplied(context.layout);

@@ -60,6 +60,6 @@ export async function tuneOverHosts(
     file,
     notes: least
       ? least.unknown.map((name) => `${name} does not say what machine it has: it is not counted here.`)
-      : ["The agent does not tell of the other hosts: this host alone is counted."],
+      : ["The agent does not report the other hosts: only this host is counted."],
   };
 }

@@ -48,7 +48,7 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
     output.err(`Applying on all hosts: ${changes.map(({ path }) => showPath(path)).join(", ")}`);
   const outcome = await orderHosts(layout, { order: "configure", changes, dry_run: dryRun });
   if (outcome.done !== "") output.err(outcome.done);
-  else if (dryRun && !own.length) output.err("Nothing is to be changed.");
+  else if (dryRun && !own.length) output.err("Nothing to change.");
   if (!dryRun) await keepFileConfig(layout, config);
 }
 

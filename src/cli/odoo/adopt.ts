@@ -164,7 +164,7 @@ function show({ output }: Context, found: Found): void {
   const { host, port, role, filestore, looked, addonsPath } = found;
   const server = host === undefined ? "the Unix socket of this host" : `${host}:${port ?? 5432}`;
   const lines: [string, string][] = [
-    ["Server", `${server}, role ${role ?? "of who runs Odoo"}`],
+    ["Server", `${server}, role ${role ?? "of the user who runs Odoo"}`],
     ["Filestore", filestore ?? `not found: looked at ${looked.join(", ")}`],
     ["Addons", addonsPath.join(", ") || "–"],
   ];
@@ -206,7 +206,7 @@ function planOf(context: Context, found: Found): NextStep[] {
     ...steps,
     nextStep`Make a first backup, and prove it by a restore: ${odooPg("backup", "create", "--all", "--prove")}`,
     // In this folder, as nothing is to be followed in one that Odoo's user may change.
-    nextStep`Lead Odoo here; the new file is made in this folder:\n(umask 077; ${odooPg("odoo-conf", "--from", file)} > ./odoo.conf.new)`,
+    nextStep`Point Odoo here; the new file is created in this folder:\n(umask 077; ${odooPg("odoo-conf", "--from", file)} > ./odoo.conf.new)`,
     [
       `Put it in place, keep the old one, give it to Odoo's group, and start Odoo:\nmv -T ${shellWord(file)} ${shellWord(`${file}.old`)} && install -m 640 -g "$(stat -c %g ${shellWord(`${file}.old`)})" ./odoo.conf.new ${shellWord(file)} && rm ./odoo.conf.new\nsystemctl start odoo`,
     ],
@@ -215,7 +215,7 @@ function planOf(context: Context, found: Found): NextStep[] {
 
 function bringOver(found: Found, database: string): NextStep {
   const dump = `./${database.replaceAll("/", "_")}.dump`;
-  return nextStep`Bring ${shellWord(database)} over; it gets its name when it is compared with its dump and whole:\n${dumpCommand(found, database)}\n${odooPg("restore", dump, `--as=${database}`)}`;
+  return nextStep`Bring ${shellWord(database)} over; it gets its name once it is compared with its dump and complete:\n${dumpCommand(found, database)}\n${odooPg("restore", dump, `--as=${database}`)}`;
 }
 
 /** By the shell's own redirection: the file is its caller's, whoever runs pg_dump. */

@@ -14,7 +14,7 @@ async function options(context: Context): Promise<OdooOption[]> {
   const password = await readPassword(context.layout, "odoo");
   if (password === undefined) {
     throw new OdooPgError("not_running", {
-      message: `Cluster ${context.config.cluster} was not started yet: there is no password for role ${context.config.odoo.role}.`,
+      message: `Cluster ${context.config.cluster} has not been started yet: there is no password for role ${context.config.odoo.role}.`,
       next: odooPg("up"),
     });
   }

@@ -26,13 +26,13 @@ export async function readOdooFile(
 /** Odoo's user may change the folder: no link of his leads root to what he may not read. */
 function readOf(folder: Folder, name: string): { readonly text?: string; readonly problem: string } {
   const entry = name === "" ? undefined : folder.look(name);
-  if (entry?.isSymbolicLink()) return { problem: "is a link: name the file that it leads to" };
-  if (name === "" || entry?.isFile() === false) return { problem: "is no file" };
+  if (entry?.isSymbolicLink()) return { problem: "is a link: name the file it points to" };
+  if (name === "" || entry?.isFile() === false) return { problem: "is not a file" };
   if (entry === undefined) return { problem: "there is no such file" };
   if (entry.size > LARGEST) return { problem: "is too large for an odoo.conf" };
   const text = folder.readText(name, LARGEST);
   return text === undefined
-    ? { problem: "may not be read by the user to whom its folder belongs" }
+    ? { problem: "cannot be read by the user who owns its folder" }
     : { text, problem: "" };
 }
 

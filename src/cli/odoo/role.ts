@@ -39,8 +39,8 @@ export async function roleCreate(context: Context, name: string, flags: RoleFlag
   } else if (given === undefined) output.out(password);
   output.err(
     given === undefined
-      ? `Role "${name}" is made. Its password stands above, and nowhere else.`
-      : `Role "${name}" is made.`,
+      ? `Role "${name}" is created. Its password is shown above, and kept nowhere else.`
+      : `Role "${name}" is created.`,
   );
   return 0;
 }
@@ -55,7 +55,9 @@ async function othersWhoRead(file: string): Promise<string | undefined> {
 async function givenPassword(flags: RoleFlags): Promise<string | undefined> {
   if (flags.passwordFile === undefined && !flags.passwordStdin) return undefined;
   if (flags.passwordFile !== undefined && flags.passwordStdin) {
-    throw new OdooPgError("usage", { message: "--password-file and --password-stdin exclude each other." });
+    throw new OdooPgError("usage", {
+      message: "--password-file and --password-stdin cannot be used together.",
+    });
   }
   const text = (
     flags.passwordFile === undefined ? await readStandardInput() : await readTextIfAny(flags.passwordFile)

@@ -68,7 +68,7 @@ export async function compose(
     throw notOurs(`${file} was not made by odoo-pg.`);
   for (const name of OTHER_NAMES) {
     if ((await kindOf(path.join(directory, name))) !== undefined)
-      throw notOurs(`${directory} holds ${name} already: not every Compose would take compose.yaml then.`);
+      throw notOurs(`${directory} holds ${name} already: not every Compose would then use compose.yaml.`);
   }
   // A folder that is there keeps its mode.
   const folder = await kindOf(directory);

@@ -174,7 +174,7 @@ async function showClients(context: Context): Promise<ExitStatus> {
 async function showReplica({ layout, config, output }: Context): Promise<ExitStatus> {
   const [node] = config.nodes;
   if (!node || (await readState(layout)) === undefined) {
-    throw new OdooPgError("not_running", { message: `Cluster ${config.cluster} was not started yet.` });
+    throw new OdooPgError("not_running", { message: `Cluster ${config.cluster} has not been started yet.` });
   }
   const handle = newHandle(layout, node);
   const look = await handle.observe();

@@ -58,7 +58,7 @@ export async function alarmsSet(
   // What cannot be written is said before anything is sent.
   const dry = await editConfiguration(context, edit, true);
   if (flags.dryRun) {
-    output.out(`A test is sent through ${channel} first. Where it arrives, this is written:`);
+    output.out(`A test is sent through ${channel} first. If it arrives, this is written:`);
     showApplied(context, dry, true);
     return 0;
   }
@@ -118,10 +118,10 @@ async function addressOf(context: Context, channel: string, flags: AlarmsSetFlag
       `There is no channel ${JSON.stringify(oneLine(channel, 40))}: it is mail, ${BY_ADDRESS.join(", ")}. A program to run stands under alarms.command in the configuration file.`,
     );
   const text = await secretFrom(context, flags, `the address of ${name}`);
-  if (text === undefined) throw usage(`The address of ${name} is missing: it comes by standard input.`);
+  if (text === undefined) throw usage(`The address of ${name} is missing: it comes on standard input.`);
   if (!/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : ""))
     throw usage(
-      `What came for ${name} is no http or https address. It is not repeated here, as it may be a secret.`,
+      `What came for ${name} is not an http or https address. It is not repeated here, as it may be a secret.`,
     );
   const file = secretFile(context, name);
   const key: `${ByAddress}_file` = `${name}_file`;
@@ -144,14 +144,14 @@ async function mailOf(context: Context, flags: AlarmsSetFlags): Promise<Setting>
     ...(to === undefined ? {} : { to: to.split(",").map((one) => one.trim()) }),
   };
   if (Object.keys(given).length === 0 && flags.secretFile === undefined)
-    throw usage("Nothing is said of the mail: --host, --from and --to at least, the first time.");
+    throw usage("The first time, mail needs at least --host, --from and --to.");
   const text =
     user === undefined && flags.secretFile === undefined
       ? undefined
       : await secretFrom(context, flags, "the password of the mail server");
   const file = text === undefined ? undefined : secretFile(context, "mail");
   if (user !== undefined && file === undefined && present?.password_file === undefined)
-    throw usage("The password of the mail server's user is missing: it comes by standard input.");
+    throw usage("The password of the mail server's user is missing: it comes on standard input.");
   const values = { ...given, ...(file === undefined ? {} : { password_file: file }) };
   return {
     alarms: checked({ ...context.config.alarms, mail: { ...present, ...values } }),

@@ -168,14 +168,14 @@ export async function alarmsTest(context: Context, flags: { readonly json: boole
     output.out(`${channel.padEnd(12)}  ${how}${remark === null ? "" : ` (${remark})`}`);
   }
   for (const file of open)
-    output.err(`Others may read ${file}, which holds a secret: chmod 600 ${shellWord(file)}`);
+    output.err(`Others can read ${file}, which holds a secret: chmod 600 ${shellWord(file)}`);
   const failed = tried.filter((one) => !one.ok).length;
   output.err(
     tried.length === 0
       ? `No channel is configured: nobody is notified. Set one up: ${suggest(context, odooPg("alarms", "set", "--help"))}`
       : failed
         ? `${failed} of ${tried.length} channels failed. Correct it, then again: ${suggest(context, odooPg("alarms", "test"))}`
-        : `Each channel took the test. What the agent uses is what was applied last: ${suggest(context, odooPg("up"))}`,
+        : `Each channel took the test. The agent uses what was applied last: ${suggest(context, odooPg("up"))}`,
   );
   return ok ? 0 : 1;
 }

@@ -37,7 +37,7 @@ export async function fixFindings(
   const [undecided] = found.filter(({ fix }) => !fix);
   if (undecided && !fixable.length)
     throw new OdooPgError("refused", {
-      message: `${undecided.message} What to do about it is for a person to decide.`,
+      message: `${undecided.message} What to do about it is for you to decide.`,
       safe: "Nothing was changed.",
       next: undecided.next_step,
     });
@@ -54,7 +54,7 @@ export async function fixFindings(
     }
     if (flags.dryRun && fixable.length) output.err("Dry run: nothing was changed.");
     else if (!found.length) output.err(`There is no ${code} now: nothing to do.`);
-    else if (!left.length) output.err("It is right now.");
+    else if (!left.length) output.err("It is fixed now.");
   }
   const [first] = left;
   if (flags.dryRun || !first) return 0;
@@ -74,7 +74,7 @@ async function run(context: Context, finding: Finding, fix: Fix): Promise<void> 
     ...about,
     stateDir: layout.stateDir,
     owner: await serverOwner(context),
-    told: () => ({ ...about, node: node.name, text: `doctor put right ${finding.code}` }),
+    told: () => ({ ...about, node: node.name, text: `doctor fixed ${finding.code}` }),
   };
   await recorded(journal, async () => {
     const settings = { lock_timeout: String(LOCK_TIMEOUT) };
@@ -87,7 +87,7 @@ async function run(context: Context, finding: Finding, fix: Fix): Promise<void> 
   }).catch((error: unknown) => {
     if (!(error instanceof SqlError)) throw error;
     throw new OdooPgError("command_failed", {
-      message: `${finding.code} could not be put right on ${fix.node}: ${error.message}.`,
+      message: `${finding.code} could not be fixed on ${fix.node}: ${error.message}.`,
       safe: "Statements that were done stay done; each can be run again.",
       next: odooPg("doctor", "--fix", finding.code, "--dry-run"),
       cause: error,

@@ -39,7 +39,7 @@ export function doctorSheet(document: DoctorDocument, style: SheetStyle): string
       index === 0 ? line.replace(cluster, bold(cluster)) : line,
     ),
     ...findings.flatMap(findingLines),
-    ...(gaps.length ? [dim("Not looked at:")] : []),
+    ...(gaps.length ? [dim("Not checked:")] : []),
     ...gaps.flatMap(({ what, why }) => wrap(`  ${clean(what)}: ${clean(why)}`, width, "    ").map(dim)),
     ...wrap(`${mark} ${summary(document)}`, width, "  ").map((line, index) =>
       index === 0 ? line.replace(mark, colour(mark)) : line,
@@ -53,7 +53,7 @@ function observedAt({ nodes, databases, odoo_conf: file }: DoctorDocument): stri
     ...(databases.length ? [count(databases.length, "database", "databases")] : []),
     ...(file === null ? [] : [clean(file)]),
   ];
-  return seen.length ? `looked at ${seen.join(" · ")}` : "nothing could be looked at";
+  return seen.length ? `checked ${seen.join(" · ")}` : "nothing could be checked";
 }
 
 /** The last line: how much of what, and never more than was seen. */
@@ -69,10 +69,9 @@ function summary({ findings, nodes, odoo_conf: file, not_looked_at: gaps }: Doct
   const found = parts.length
     ? `${parts.join(", ")}.`
     : blind
-      ? "Nothing was looked at."
-      : "Nothing is wrong with what was looked at.";
-  const open =
-    gaps.length && !blind ? ` ${count(gaps.length, "thing was", "things were")} not looked at.` : "";
+      ? "Nothing was checked."
+      : "Nothing is wrong with what was checked.";
+  const open = gaps.length && !blind ? ` ${count(gaps.length, "thing was", "things were")} not checked.` : "";
   return `${found}${open}${parts.length ? " What each means: docs/advice.md" : ""}`;
 }
 

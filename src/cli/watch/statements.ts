@@ -107,12 +107,12 @@ export async function statementsChanges(
         `${one.calls_before} -> ${one.calls}`,
         `${meanOf(one.seconds_before, one.calls_before)} -> ${meanOf(one.seconds, one.calls)}`,
         one.database ?? "?",
-        one.statement === null ? "its text is not known any more" : oneLine(one.statement, 200),
+        one.statement === null ? "its text is no longer known" : oneLine(one.statement, 200),
       ]),
     );
   output.err(
     hours > 0
-      ? `${told.length === 0 ? "Nothing of weight changed" : "This changed"} since yesterday, by ${hours} of the last 24 hours.`
+      ? `${told.length === 0 ? "Nothing significant changed" : "This changed"} since yesterday, by ${hours} of the last 24 hours.`
       : `There is nothing to compare yet: ${known_since === null ? "no hour is known" : `it is known since ${known_since}`}, and an hour is compared with the same one of the day before.`,
   );
   return 0;
@@ -140,7 +140,7 @@ export async function statementsPlan(
     });
     if (!found) {
       throw new OdooPgError("refused", {
-        message: `The server knows no statement ${oneLine(id, 40)}: it forgets those that are seldom run.`,
+        message: `The server knows no statement ${oneLine(id, 40)}: it forgets those that rarely run.`,
         safe: "Nothing was changed.",
         next: odooPg("statements", "list"),
       });

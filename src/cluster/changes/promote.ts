@@ -31,17 +31,17 @@ export function planPromote(input: {
   if (input.primaryRuns && fence === undefined) {
     if (input.foreign) {
       return refuse(
-        "The primary that this cluster follows answers; two primaries would be the worst of all.",
+        "The primary that this cluster follows answers; two primaries would be the worst outcome.",
         nextStep`Stop it on its host, and keep it stopped; then: ${odooPg("promote", node)}`,
       );
     }
     return primary.answer.kind === "none"
       ? refuse(
-          `The primary ${from} ${sayOf(primary.answer.silence)}, but its processes are there: they might go on later.`,
+          `The primary ${from} ${sayOf(primary.answer.silence)}, but its processes are still there: they might resume.`,
           odooPg("promote", node, "--fence", "immediate"),
         )
       : refuse(
-          `The primary ${from} answers; two primaries would be the worst of all.`,
+          `The primary ${from} answers; two primaries would be the worst outcome.`,
           nextStep`Planned: ${odooPg("switchover", "--to", node)}. If ${from} must go: ${odooPg("promote", node, "--fence", "fast")}`,
         );
   }

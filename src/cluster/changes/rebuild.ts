@@ -41,7 +41,7 @@ export function planRejoin(input: Rebuild): Plan {
       { kind: "rewind", node, to: primary },
       ...exchange(input, "rejoin"),
     ],
-    undo: `the old data is kept beside the new; what ${node} wrote alone is in it`,
+    undo: `the old data is kept beside the new; what only ${node} wrote is in it`,
   };
 }
 

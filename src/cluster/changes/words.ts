@@ -8,7 +8,7 @@ export function planWords(steps: readonly PlanStep[]): string[] {
 function wordsOf(step: PlanStep): string | undefined {
   switch (step.kind) {
     case "pause_clients":
-      return `open transactions of pooled clients${step.endpoint === "read" ? " that read" : ""} come to their end, new ones wait`;
+      return `open transactions of pooled clients${step.endpoint === "read" ? " that read" : ""} finish, new ones wait`;
     case "resume_clients":
       return "pooled clients go on";
     case "leave_pool":
@@ -44,7 +44,7 @@ function wordsOf(step: PlanStep): string | undefined {
     case "needs_rejoin":
       return `${step.node} waits as "needs rejoin", its data untouched`;
     case "make_slots":
-      return `make slots on ${step.node} for ${step.followers.join(", ")}`;
+      return `create slots on ${step.node} for ${step.followers.join(", ")}`;
     case "await_replay":
       return `check that ${step.node} has replayed all that ${step.of} wrote`;
     case "limit_loss":
@@ -54,7 +54,7 @@ function wordsOf(step: PlanStep): string | undefined {
     case "promote":
       return `promote ${step.node}`;
     case "take_over":
-      return "make odoo-pg's roles and the template";
+      return "create odoo-pg's roles and the template";
     case "follow":
       return `start ${step.node} as a replica of ${step.primary}`;
     case "await_streaming":
@@ -66,11 +66,11 @@ function wordsOf(step: PlanStep): string | undefined {
     case "require_room":
       return `check that there is room for a second copy beside the data of ${step.node}`;
     case "base_backup":
-      return `copy ${step.from} beside the old data${step.serving ? ", which serves on meanwhile" : ""}`;
+      return `copy ${step.from} beside the old data${step.serving ? ", which keeps serving meanwhile" : ""}`;
     case "stop_replica":
       return `stop ${step.node}`;
     case "rewind":
-      return `copy the data of ${step.node}, and pg_rewind on the copy: back to where ${step.to} went another way`;
+      return `copy the data of ${step.node}, and pg_rewind on the copy: back to where ${step.to} diverged`;
     case "keep_aside":
       return "rename the old data aside";
     case "put_in_place":

@@ -28,7 +28,7 @@ const anySecond = z
       const days = windowDays(text);
       return days >= 1 && days <= 3650
         ? undefined
-        : `${JSON.stringify(text)} is no number of days such as 7d`;
+        : `${JSON.stringify(text)} is not a number of days such as 7d`;
     })
       .default("7d")
       .register(docs, {

@@ -4,14 +4,14 @@ import { absolutePath, docs, textWithout } from "../fields.ts";
 
 function repositoryProblem(text: string): string | undefined {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (text === "" || /[\u0000-\u001f\u007f]/.test(text)) return "is no address of a repository";
+  if (text === "" || /[\u0000-\u001f\u007f]/.test(text)) return "is not the address of a repository";
   return undefined;
 }
 
 const copy = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9_-]{0,30}$/, "is no name of small letters, digits, _ and -")
+    .regex(/^[a-z0-9][a-z0-9_-]{0,30}$/, "is not a name of small letters, digits, _ and -")
     .register(docs, { description: "What it is called in commands and reports.", examples: ["b2"] }),
   repository: textWithout(repositoryProblem).register(docs, {
     description:

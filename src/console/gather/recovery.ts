@@ -66,9 +66,9 @@ interface Words {
 
 function sentenceOf({ enabled, catalogued, last, proven, oldest, record, now }: Words): string {
   const since = (at: string): string => ago(now - Date.parse(at));
-  const schedule = enabled ? "" : " None are made by themselves: backups are turned off.";
+  const schedule = enabled ? "" : " None are made automatically: backups are turned off.";
   if (last === null) {
-    if (!catalogued) return "The backups were not looked at yet.";
+    if (!catalogued) return "The backups have not been checked yet.";
     return `There is no backup: nothing can be brought back.${schedule}`;
   }
   const proof =
@@ -87,9 +87,9 @@ const NEVER = "never proven by restoring";
 function failureOf(record: BackupStatus | undefined): string | undefined {
   const [failed, ...more] = knownProofs(record).filter((proof) => proof.failed);
   if (failed)
-    return `but the last try to restore ${failed.database}${more.length ? ` and ${more.length} more` : ""} failed`;
+    return `but the last attempt to restore ${failed.database}${more.length ? ` and ${more.length} more` : ""} failed`;
   return record?.proofs === undefined && record?.last_drill?.ok === false
-    ? "but the last try to restore failed"
+    ? "but the last attempt to restore failed"
     : undefined;
 }
 

@@ -66,7 +66,7 @@ export async function fence(
   }
   // What its WAL holds says what it has acknowledged only once nobody is left to add to it.
   const left = await endOrphans(dataDir, name);
-  if (left) progress.note(`${left} processes that ${name} had left behind are ended`);
+  if (left) progress.note(`${left} processes that ${name} left behind are ended`);
 }
 
 /** @throws OdooPgError refused, naming how much would be lost, unless that was accepted. */
@@ -99,8 +99,8 @@ export async function limitLoss(
     end !== undefined
       ? `${node} lacks ${showBytes(bytesBehind(end, has))}${seconds} of what ${from} wrote; promoting it would lose that.`
       : last === undefined
-        ? `The log of ${from} cannot be read, so nothing says what ${node} lacks of it.`
-        : `The log of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${node} lacked ${showBytes(bytesBehind(last.lsn, has))}${seconds} of it; promoting it loses that, and what ${from} may have written afterwards.`;
+        ? `The WAL of ${from} cannot be read, so nothing says what ${node} lacks of it.`
+        : `The WAL of ${from} cannot be read. When it was last seen (${new Date(last.at).toISOString()}), ${node} lacked ${showBytes(bytesBehind(last.lsn, has))}${seconds} of it; promoting it loses that, and what ${from} may have written afterwards.`;
   throw new OdooPgError("refused", {
     message,
     safe: `${next.node.name} is still a replica; the data of ${old.node.name} is untouched.`,

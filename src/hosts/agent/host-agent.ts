@@ -463,7 +463,7 @@ export class HostAgent {
   async #order(order: HostOrder): Promise<Outcome> {
     if (!this.#store.isListed && order.order !== "leave" && order.order !== "down")
       throw notReady(
-        `This machine is none of the cluster's any more: it was removed, or another one was given the name ${this.#store.record.name}. Run odoo-pg leave here; it can join again then.`,
+        `This machine is no longer part of the cluster: it was removed, or another one was given the name ${this.#store.record.name}. Run odoo-pg leave here; it can join again then.`,
       );
     return await this.#orders.carryOut(order);
   }

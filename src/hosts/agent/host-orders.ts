@@ -105,7 +105,7 @@ export class HostOrders {
     if (order.order === "hold_clients" || order.order === "release_clients")
       return await this.#clientsHere(order);
     if (this.#busy !== undefined)
-      throw notReady(`${this.#parts.store.record.name} is at something else: ${this.#busy}.`);
+      throw notReady(`${this.#parts.store.record.name} is busy with something else: ${this.#busy}.`);
     this.#busy = order.order;
     try {
       return await this.#carryOut(order);
@@ -449,17 +449,17 @@ export class HostOrders {
     this.#requireName(
       confirm,
       "disband",
-      `${others.join(", ") || "No other host"} would be none of the cluster's any more, and their servers would stop: clients use the endpoints of ${name} then, and no other host takes over.`,
+      `${others.join(", ") || "No other host"} would no longer belong to the cluster, and their servers would stop: clients would then use the endpoints of ${name}, and no other host would take over.`,
     );
     await changeDocument(this.#host.etcd, cluster, (document) => ({
       ...document,
       hosts: document.hosts.filter((host) => host.name === name),
     }));
     await waitUntil(() => store.members.length === 1 && store.view?.synchronous.length === 0, {
-      what: "the other hosts to be none of the cluster's any more",
+      what: "the other hosts to leave the cluster",
       timeout: VOTE_TIMEOUT,
       interval: 100,
-      next: "The same command again.",
+      next: "Run the same command again.",
     });
     const list = async (): Promise<boolean> => (await node.server().use(listedStandbys)).length === 0;
     await waitUntil(list, {
@@ -490,7 +490,7 @@ export class HostOrders {
     await this.#lookAgain();
     if (store.answers) throw notReady("The store has its majority: nothing need be forced.");
     if (!etcd || (await store.startedAs()) === undefined || record.role !== "database")
-      throw notReady(`${record.name} has no database and vote: do it on a host that has.`);
+      throw notReady(`${record.name} has no database and no vote: do it on a host that has both.`);
     const answering = document.hosts.filter(({ name }) => name !== record.name && others.answers(name));
     if (answering.length)
       throw notReady(
@@ -530,7 +530,7 @@ export class HostOrders {
     if (store.view?.leader === host) throw notReady(`${host} is the primary still.`);
     if (!store.answers) throw notReady("The store has no majority.");
     await changeDocument(this.#host.etcd, store.document.cluster, (document) => withoutHost(document, host));
-    return { done: `${host} is none of the cluster's hosts any more.`, changed: true };
+    return { done: `${host} is no longer one of the cluster's hosts.`, changed: true };
   }
 }
 

@@ -82,7 +82,7 @@ export class OtherHosts {
       timeout: ORDER_TIMEOUT,
     });
     const parsed = parseJson(answer.text, hostOutcomeSchema);
-    if (!parsed.ok) throw new Error(`${name} answers something else: ${parsed.problem}`);
+    if (!parsed.ok) throw new Error(`${name} gives an unexpected answer: ${parsed.problem}`);
     if ("error" in parsed.value) throw errorFromEvent(parsed.value.error);
     return parsed.value;
   }

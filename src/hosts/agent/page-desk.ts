@@ -36,7 +36,7 @@ export class PageDesk {
     const wanted = pageOrderOf(form, await status(), now());
     if (!wanted)
       throw new OdooPgError("usage", {
-        message: "That is not offered now: the cluster is another than the page showed.",
+        message: "That is no longer offered: the cluster has changed since the page was loaded.",
         safe: "Nothing was changed.",
         next: "Load the page again.",
       });

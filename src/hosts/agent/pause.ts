@@ -41,8 +41,8 @@ export async function setPause(
 
 function changedMeanwhile(): OdooPgError {
   return new OdooPgError("refused", {
-    message: "The pause was changed by somebody else in this moment.",
+    message: "Someone else changed the pause at the same moment.",
     safe: "Nothing but its end was changed.",
-    next: "The same command again.",
+    next: "Run the same command again.",
   });
 }

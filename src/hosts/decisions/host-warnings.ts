@@ -36,7 +36,7 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
       if (!report || ends === undefined || !endsSoon(ends, report.clock)) return [];
       return warning("host_certificate_ends", {
         node: name,
-        message: `The certificate by which ${name} is known to the other hosts ends on ${new Date(ends).toISOString().slice(0, 10)}, and was not renewed.`,
+        message: `The certificate by which the other hosts know ${name} expires on ${new Date(ends).toISOString().slice(0, 10)}, and was not renewed.`,
         next: nextStep`On ${name}: ${odooPg("logs")}`,
       });
     }),
@@ -58,8 +58,8 @@ function authorityWarnings({ hosts, seen_from: own }: HostsStatus): FoundWarning
   if (!report || ends === undefined || !authorityEndsSoon(ends, report.clock)) return [];
   return [
     warning("host_authority_ends", {
-      message: `The authority of the hosts' certificates ends on ${new Date(ends).toISOString().slice(0, 10)}, and with it all connections between them.`,
-      next: nextStep`Make the hosts anew before, in a quiet hour; no session on the primary is ended: ${odooPg("ha", "disband")}, then ${odooPg("ha", "init", "--address", "ADDRESS")}`,
+      message: `The authority of the hosts' certificates expires on ${new Date(ends).toISOString().slice(0, 10)}, and with it all connections between them.`,
+      next: nextStep`Set the hosts up again before then, at a quiet hour; no session on the primary is ended: ${odooPg("ha", "disband")}, then ${odooPg("ha", "init", "--address", "ADDRESS")}`,
     }),
   ];
 }

@@ -34,7 +34,7 @@ export function pageOrders(status: HostsStatus, now: number): PageOrder[] {
     ...(primary === null ? [] : targets).map(({ name }): PageOrder => ({
       order: { order: "switchover", to: name, dry_run: false },
       command: odooPg("switchover", "--to", name),
-      will: `${name} takes over from ${primary ?? ""} by plan. Writes wait for some seconds, and sessions on ${primary ?? ""} end; nothing is lost.`,
+      will: `${name} takes over from ${primary ?? ""} in a planned switchover. Writes wait for some seconds, and sessions on ${primary ?? ""} end; nothing is lost.`,
       fields: { order: "switchover", to: name },
     })),
     paused

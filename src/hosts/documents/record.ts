@@ -23,8 +23,8 @@ export const HOST_NAME = /^[a-z][a-z0-9_]{0,30}$/;
  */
 const nameOfHost = z.string().regex(HOST_NAME, "cannot be the name of a host");
 const nameOfCluster = configSchema.shape.cluster.unwrap();
-const idOfHost = z.string().regex(/^[0-9a-f]{16}$/, "is no mark of a host");
-const addressOfHost = z.string().refine(isAddress, "is no IP address");
+const idOfHost = z.string().regex(/^[0-9a-f]{16}$/, "is not the mark of a host");
+const addressOfHost = z.string().refine(isAddress, "is not an IP address");
 const settings = z.record(z.string(), textWithout(lineProblem)).superRefine((given, context) => {
   for (const [name, value] of Object.entries(given)) {
     const message = parameterProblem(name, value);
@@ -56,7 +56,7 @@ function areDistinct(hosts: readonly Host[]): boolean {
 export const documentSchema = z.object({
   format: z.literal(1),
   cluster: nameOfCluster,
-  system_identifier: z.string().regex(/^\d{0,20}$/, "is no number"),
+  system_identifier: z.string().regex(/^\d{0,20}$/, "is not a number"),
   /** Major version of PostgreSQL. */
   major: wholeNumber(9, 99),
   /** The configuration, as the first host had it; what is of a host is put in by `configOf`. */

@@ -38,7 +38,7 @@ export async function askPatroni(
     what: `Patroni of ${name} to answer`,
     timeout: BACK_TIMEOUT,
     interval: 250,
-    next: nextStep`Look at Patroni's log on ${name}, then the same command again. How it is: ${odooPg("status")}`,
+    next: nextStep`Look at Patroni's log on ${name}, then run the same command again. How it is: ${odooPg("status")}`,
   });
   if (!answer) throw new Error(`Patroni of ${name} does not answer`);
   if (answer.status !== 412 && answer.status !== 400) return answer;

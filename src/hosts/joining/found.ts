@@ -119,7 +119,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     throw new OdooPgError("not_running", {
       message: "There is no running cluster on this host to begin with.",
       safe: "Nothing was changed.",
-      next: nextStep`${odooPg("up")}, then the same command again.`,
+      next: nextStep`${odooPg("up")}, then run the same command again.`,
     });
   }
   refuseUnfit(applied, name, address);
@@ -181,12 +181,12 @@ function refuseUnfit({ config }: Applied, name: string, address: string): void {
   if (!HOST_NAME.test(name))
     refuse(
       `"${name}" cannot be the name of a host: lower-case letters, digits and "_", at most 31, starting with a letter.`,
-      "The same command with --name NAME.",
+      "Run the same command with --name NAME.",
     );
   if (!isAddress(address) || address.startsWith("127.") || address === "::1")
     refuse(
-      `"${address}" is not an IP address by which other hosts could reach this one.`,
-      `The same command with one of this machine's: ${ownAddresses().join(", ")}`,
+      `"${address}" is not an IP address at which other hosts could reach this one.`,
+      `Run the same command with one of this machine's: ${ownAddresses().join(", ")}`,
     );
   const unfit = unfitForHosts(config);
   if (unfit)
@@ -203,7 +203,7 @@ export async function requireOwnAddress(address: string): Promise<void> {
   throw new OdooPgError("refused", {
     message: `${address} is not an address of this machine.`,
     safe: "Nothing was changed.",
-    next: `The same command with one of these: --address ${ownAddresses().join(", ")}`,
+    next: `Run the same command with one of these: --address ${ownAddresses().join(", ")}`,
   });
 }
 
@@ -229,7 +229,7 @@ async function seeSettings(primary: NodeHandle, address: string): Promise<Record
     throw new OdooPgError("refused", {
       message: `PostgreSQL listens on ${listens.join(", ")} alone, and other hosts must reach it on ${address}. That needs a restart, which ends sessions: it is yours to choose when.`,
       safe: "Nothing was changed.",
-      next: nextStep`Write "listen: [127.0.0.1, ${address}]" into odoo-pg.yaml, then: ${odooPg("up")} (connections wait for some seconds), then the same command again`,
+      next: nextStep`Write "listen: [127.0.0.1, ${address}]" into odoo-pg.yaml, then: ${odooPg("up")} (connections wait for some seconds), then run the same command again`,
     });
   }
   return Object.fromEntries(

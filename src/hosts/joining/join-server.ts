@@ -76,7 +76,7 @@ export class JoinServer {
       throw new OdooPgError("refused", {
         message: `${record.name} has no database, and with it no right to let hosts in.`,
         safe: "Nothing was changed.",
-        next: "The same command on a host with a database.",
+        next: "Run the same command on a host with a database.",
       });
     }
     const files = hostFiles(layout);
@@ -157,7 +157,7 @@ export class JoinServer {
     if (token.endpoints_only !== (request.role === "endpoints")) {
       return refuse(
         token.endpoints_only
-          ? "the token is for a host with endpoints alone"
+          ? "the token is only for a host with endpoints alone"
           : "the token is for a host with a database or a witness",
         `On a host with a database: odoo-pg ha invite${token.endpoints_only ? "" : " --endpoints-only"}`,
       );

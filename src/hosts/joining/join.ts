@@ -149,9 +149,9 @@ async function greet({ host, port, pin }: Invitation): Promise<Greeting> {
   const parsed = parseJson(answer.text, greetingSchema);
   if (parsed.ok && isPinned(parsed.value.authority, pin)) return parsed.value;
   throw new OdooPgError("refused", {
-    message: `Who answers at ${host}:${port} is not who gave the token.`,
+    message: `Whoever answers at ${host}:${port} did not issue the token.`,
     safe,
-    next: "Copy the whole text that odoo-pg ha init printed, or have a new one made there: odoo-pg ha invite",
+    next: "Copy the whole text that odoo-pg ha init printed, or create a new one there: odoo-pg ha invite",
   });
 }
 
@@ -183,7 +183,7 @@ async function ask(
   throw new OdooPgError("refused", {
     message: refused
       ? `The cluster refuses this host: ${refused.refused}.`
-      : `${host}:${port} answered something else (${answer.status}): ${answer.text.slice(0, 200)}`,
+      : `${host}:${port} gave an unexpected answer (${answer.status}): ${answer.text.slice(0, 200)}`,
     safe: "Nothing was changed.",
     ...(refused?.next === undefined ? {} : { next: refused.next }),
   });

@@ -88,16 +88,16 @@ export function joinRefusal(
   if (!HOST_NAME.test(name)) {
     return {
       refused: `"${name}" cannot be the name of a host: lower-case letters, digits and "_", at most 31, starting with a letter`,
-      next: "The same command with --name NAME.",
+      next: "Run the same command with --name NAME.",
     };
   }
   const known = document.hosts.find((host) => host.name === name);
   if (known && !isSame(known, { name, address, role }))
     return {
       refused: `there is a host ${name} already, at ${known.address}`,
-      next: "The same command with another --name.",
+      next: "Run the same command with another --name.",
     };
-  if (!isAddress(address)) return { refused: `"${address}" is no IP address` };
+  if (!isAddress(address)) return { refused: `"${address}" is not an IP address` };
   const there = document.hosts.find((host) => host.address === address && host.name !== name);
   if (there) return { refused: `${address} is the address of host ${there.name}` };
   if (role === "database" && postgres !== document.major) {
@@ -110,7 +110,7 @@ export function joinRefusal(
   if (apart > MOST_APART) {
     return {
       refused: `the clocks of the two hosts are ${(apart / 1000).toFixed(1)} s apart`,
-      next: "Have both follow a time server (systemd-timesyncd or chrony), then the same command again.",
+      next: "Have both follow a time server (systemd-timesyncd or chrony), then run the same command again.",
     };
   }
   if (unreachable.length) {

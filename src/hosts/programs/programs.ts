@@ -96,7 +96,7 @@ export async function requireEtcdModule(
   const [, stores] = /^Available implementations: (.*)$/m.exec(said?.stderr ?? "") ?? [];
   if (stores === undefined || /\betcd3\b/.test(stores)) return;
   throw new OdooPgError("program_missing", {
-    message: `Patroni is at ${patroni}, and without Python's module for etcd: it can work with ${stores} alone.`,
+    message: `Patroni at ${patroni} lacks Python's module for etcd: it only works with ${stores}.`,
     safe: "Nothing was changed.",
     next: install({ apt: "python3-etcd", brew: "patroni" }),
   });

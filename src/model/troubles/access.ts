@@ -3,7 +3,7 @@ import type { Trouble } from "./trouble.ts";
 export const ACCESS = {
   hba_trust: {
     severity: "critical",
-    meaning: "A line of pg_hba.conf lets clients in without a password (trust).",
+    meaning: "A line of pg_hba.conf lets clients in without a password (`trust`).",
     why: "Anyone who reaches the server is whoever they say, including the superuser (PostgreSQL manual, “Trust Authentication”).",
     remedy: "odoo-pg rewrites pg_hba.conf from `networks` at each `odoo-pg up`.",
     remark: "odoo-pg rewrites pg_hba.conf at each `up`, from `networks`.",
@@ -42,14 +42,14 @@ export const ACCESS = {
     severity: "warning",
     meaning: "A server listens to other hosts with TLS off.",
     why: "Every connection from there is in clear text.",
-    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    remedy: "Remove the setting from `postgres.parameters` or correct it, then `odoo-pg up`.",
     foundBy: ["doctor"],
   },
   tls_old_protocol: {
     severity: "warning",
     meaning: "A server takes TLS older than 1.2.",
     why: "TLS 1.0 and 1.1 are deprecated (RFC 8996).",
-    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    remedy: "Remove the setting from `postgres.parameters` or correct it, then `odoo-pg up`.",
     foundBy: ["doctor"],
   },
   certificate_expiring: {

@@ -5,7 +5,7 @@ export const BACKUPS = {
     severity: "warning",
     meaning: "The cluster holds databases, and `backup.enabled` is false.",
     why: "As far as odoo-pg knows, nothing backs them up. A replica is no backup: it repeats every mistake at once.",
-    remedy: "Take `backup.enabled` out of the configuration, then `odoo-pg up`.",
+    remedy: "Remove `backup.enabled` from the configuration, then `odoo-pg up`.",
     foundBy: ["doctor"],
   },
   backup_filter_matches_nothing: {
@@ -13,7 +13,7 @@ export const BACKUPS = {
     meaning: "`backup.only_filter` matches no database: nothing is backed up.",
     why: "`only_filter` is a part of a name, not a pattern: `*shop*` matches nothing.",
     remedy:
-      "Name a part of the databases' names in `backup.only_filter` (`BACKUP_ONLY_FILTER`), or take it out; then `odoo-pg up`.",
+      "Set `backup.only_filter` (`BACKUP_ONLY_FILTER`) to a part of the databases' names, or remove it; then `odoo-pg up`.",
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
   },
@@ -71,7 +71,7 @@ export const BACKUPS = {
   },
   never_drilled: {
     severity: "advice",
-    meaning: "There are backups, but for one database none was ever proven by restoring it.",
+    meaning: "There are backups, but for one database none was ever proven by a restore.",
     why: "Only a restore proves a backup: listing an archive passed one that was cut by 60 % (geolens-io/geolens#710).",
     remedy: "`odoo-pg backup restore-check`",
     remark: "Not reported where there are no databases.",
@@ -80,7 +80,7 @@ export const BACKUPS = {
   drill_too_old: {
     severity: "warning",
     meaning:
-      "For one database, no backup has been proven by restoring it for longer than `backup.max_drill_age_days`.",
+      "For one database, no backup has been proven by a restore for longer than `backup.max_drill_age_days`.",
     why: "Only a restore proves a backup.",
     remedy: "`odoo-pg backup restore-check` tries the newest backup of each database and says what differs.",
     foundBy: ["status", "doctor"],
@@ -97,7 +97,7 @@ export const BACKUPS = {
     meaning: "A backup could not be restored, or what was restored is not what the backup promises.",
     why: "It would fail you on the day you need it.",
     remedy:
-      "`odoo-pg backup create NAME --prove` makes a new one and tries that: the same one would only fail again.",
+      "`odoo-pg backup create NAME --prove` makes a new one and proves it: the old one would only fail again.",
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
     prometheus: {
@@ -132,11 +132,11 @@ export const BACKUPS = {
   window_broken: {
     severity: "critical",
     meaning:
-      "WAL could not be archived for so long that it was given up, before it filled the disk (`backup.any_second`).",
+      "WAL could not be archived for so long that it was given up before it filled the disk (`backup.any_second`).",
     why: "What is written now cannot be brought back to the second. The hourly backups go on.",
     remedy:
-      "Look why the repository takes nothing (its disk, its rights), then `odoo-pg up`. A new base backup follows at once, and the gap stays in the window.",
-    remark: "odoo-pg tries again every five minutes by itself.",
+      "Find out why the repository takes nothing (its disk, its permissions), then `odoo-pg up`. A new base backup follows at once, and the gap stays in the window.",
+    remark: "odoo-pg tries again by itself every five minutes.",
     foundBy: ["status"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
   },
@@ -151,33 +151,33 @@ export const BACKUPS = {
   attachments_late: {
     severity: "warning",
     meaning:
-      "Attachments have not been taken into the pool of the backups for more than a minute (`backup.any_second`).",
-    why: "A second that is brought back may name a file that Odoo has removed since. The hourly backups take what is there.",
-    remedy: "`odoo-pg logs agent` says why: mostly the disk of `backup.dir`, or that of `odoo.filestore`.",
+      "Attachments have not been copied into the backups' pool for more than a minute (`backup.any_second`).",
+    why: "A second that is brought back may refer to a file that Odoo has since removed. The hourly backups take what is there.",
+    remedy: "`odoo-pg logs agent` says why: usually the disk of `backup.dir` or of `odoo.filestore`.",
     foundBy: ["status"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 0 },
   },
   attachments_damaged: {
     severity: "warning",
-    meaning: "Files of the filestore are not what their names, their SHA-1, say (`backup.any_second`).",
+    meaning: "Files of the filestore do not match their names, which are their SHA-1 (`backup.any_second`).",
     why: "They were damaged on the disk, or changed by hand. Odoo serves them as they are.",
-    remedy: "`odoo-pg backup create --all` names them, and takes whole ones from earlier backups.",
+    remedy: "`odoo-pg backup create --all` names them, and takes intact copies from earlier backups.",
     foundBy: ["status"],
   },
   copy_failed: {
     severity: "warning",
     meaning: "The last copy elsewhere failed (`backup.offsite`). Earlier copies are untouched.",
-    why: "What is written since would be lost with this host.",
-    remedy: "`odoo-pg backup copy --to NAME` says why. The next one takes along what this one did not.",
+    why: "What was written since then would be lost with this host.",
+    remedy: "`odoo-pg backup copy --to NAME` says why. The next copy includes what this one missed.",
     foundBy: ["status"],
     alarm: { afterSeconds: 900, endsAfterSeconds: 0 },
   },
   copy_late: {
     severity: "warning",
-    meaning: "A copy elsewhere is older than two times of its schedule and a quarter of an hour.",
-    why: "What is written since would be lost with this host.",
+    meaning: "A copy elsewhere is more than 15 minutes older than two intervals of its schedule.",
+    why: "What was written since then would be lost with this host.",
     remedy:
-      "`odoo-pg backup copy --to NAME` copies now. Where that takes long, the way there is too slow for the schedule.",
+      "`odoo-pg backup copy --to NAME` copies now. If that takes long, the connection is too slow for the schedule.",
     foundBy: ["status"],
     alarm: "copy_failed",
     prometheus: {
@@ -190,10 +190,10 @@ export const BACKUPS = {
   },
   copy_key_unkept: {
     severity: "warning",
-    meaning: "Nobody has shown that the passphrase of a copy elsewhere is kept elsewhere, too.",
-    why: "It lies on this host, and nobody reads the copy without it: lost with the host, it takes the copy along.",
+    meaning: "Nobody has confirmed that the passphrase of a copy elsewhere is also kept elsewhere.",
+    why: "It is on this host, and the copy cannot be read without it: if it is lost with the host, so is the copy.",
     remedy:
-      "Write down what `odoo-pg backup key show` prints. `odoo-pg backup key confirm --of NAME` asks for it as it is kept, and ends the warning.",
+      "Write down what `odoo-pg backup key show` prints. `odoo-pg backup key confirm --of NAME` has you type it from there, and clears the warning.",
     foundBy: ["status"],
   },
 } as const satisfies Record<string, Trouble>;

@@ -5,7 +5,7 @@ export const CLUSTER = {
     severity: "critical",
     meaning: "Nothing in the cluster answers: no server, no endpoint, and no agent that is working on it.",
     remedy:
-      "`odoo-pg up`. If it says “was never started here” although it was: is it the right configuration and the right user?",
+      "`odoo-pg up`. If it says “was never started here” but it was: check the configuration and the user.",
     foundBy: ["status"],
   },
   cluster_stopped: {
@@ -30,7 +30,7 @@ export const CLUSTER = {
     severity: "critical",
     meaning: "The primary does not answer, so nothing can be written.",
     remedy:
-      "Wait some seconds: the agent restarts it. If it does not start, its log says why. If it cannot come back: [promote](operations.md#promote).",
+      "Wait a few seconds: the agent restarts it. If it does not start, its log says why. If it cannot come back: [promote](operations.md#promote).",
     foundBy: ["status"],
     alarm: { afterSeconds: 15, endsAfterSeconds: 15 },
     prometheus: {
@@ -52,9 +52,9 @@ export const CLUSTER = {
   },
   wrong_primary: {
     severity: "critical",
-    meaning: "A node accepts writes that should not, or holds another cluster's data.",
+    meaning: "A node accepts writes but should not, or holds another cluster's data.",
     remedy:
-      "Find out which node has the data that you want before you stop one. Then [rejoin](operations.md#rejoin) the other.",
+      "Find out which node has the data you want before you stop one. Then [rejoin](operations.md#rejoin) the other.",
     foundBy: [],
     alarm: { afterSeconds: 15, endsAfterSeconds: 30 },
   },
@@ -62,7 +62,7 @@ export const CLUSTER = {
     severity: "critical",
     meaning: "Two nodes accept writes, so their data diverges. Only one of them is behind the endpoints.",
     remedy:
-      "Someone promoted a node by hand. Find out which one has the data that you want before you stop one. Then [rejoin](operations.md#rejoin) the other.",
+      "Someone promoted a node by hand. Find out which one has the data you want before you stop one. Then [rejoin](operations.md#rejoin) the other.",
     foundBy: ["status"],
     alarm: "wrong_primary",
   },
@@ -70,7 +70,7 @@ export const CLUSTER = {
     severity: "critical",
     meaning: "A node recorded as a replica answers as a primary, so the write endpoint does not lead to it.",
     remedy:
-      "Someone promoted a node by hand. Find out which one has the data that you want before you stop one. Then [rejoin](operations.md#rejoin) the other.",
+      "Someone promoted a node by hand. Find out which one has the data you want before you stop one. Then [rejoin](operations.md#rejoin) the other.",
     foundBy: ["status"],
     alarm: "wrong_primary",
   },

@@ -6,7 +6,7 @@ export const CONNECTIONS = {
     meaning:
       "More than 85 % of a server's connections are in use, not counting those reserved for superusers.",
     why: "The next ones are refused, and one refused connection to the replica costs 20 minutes of reads on the primary (Odoo 19, `odoo/orm/registry.py`).",
-    remedy: "`odoo-pg sessions list` says who uses them; `odoo-pg tune` says what fits.",
+    remedy: "`odoo-pg sessions list` shows who uses them; `odoo-pg tune` says what fits.",
     foundBy: ["doctor"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 120, formerly: "connections" },
     threshold: { value: 85, margin: 10, unit: "%" },
@@ -21,7 +21,7 @@ export const CONNECTIONS = {
   },
   odoo_connections_exceed: {
     severity: "warning",
-    meaning: "Together, Odoo's processes may open more connections than a server takes.",
+    meaning: "Together, Odoo's processes may open more connections than a server accepts.",
     why: "`db_maxconn` counts for each process, and once for each endpoint: (workers + max_cron_threads) × db_maxconn + (db_maxconn_gevent or db_maxconn) + 1. Beyond max_connections users get “too many clients” (odoo/odoo#9204, odoo/odoo#87766).",
     remedy: "Lower `db_maxconn`, or raise max_connections: the finding names the figure.",
     remark:
@@ -31,18 +31,18 @@ export const CONNECTIONS = {
   pooling_ends_session_state: {
     severity: "warning",
     meaning:
-      "Clients of a pooled endpoint use what ends with their transaction: LISTEN, PREPARE, WITH HOLD, temporary tables, session locks, pg_dump.",
-    why: "PgBouncer gives the session to another client after each transaction, and clears it before (PgBouncer, “SQL feature map for pooling modes”).",
+      "Clients of a pooled endpoint use what does not outlive a transaction there: LISTEN, PREPARE, WITH HOLD, temporary tables, session locks, pg_dump.",
+    why: "PgBouncer gives the session to another client after each transaction, and clears it first (PgBouncer, “SQL feature map for pooling modes”).",
     remedy:
       "Use `pg_advisory_xact_lock`, `ON COMMIT DROP`, or database `postgres` for LISTEN; or turn pooling off.",
-    remark: "Seen by what pg_stat_statements has counted, also before pooling was turned on.",
+    remark: "Judged by what pg_stat_statements has counted, including before pooling was turned on.",
     foundBy: ["doctor"],
   },
   idle_timeout_below_cron: {
     severity: "warning",
     meaning: "idle_in_transaction_session_timeout is shorter than Odoo's `limit_time_real_cron`.",
     why: "The cursor of a scheduled action holds its row lock idle throughout the job (Odoo 19, `ir_cron.py`): PostgreSQL cuts it, and the job fails at its end.",
-    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    remedy: "Remove the setting from `postgres.parameters` or correct it, then `odoo-pg up`.",
     foundBy: ["doctor"],
   },
 } as const satisfies Record<string, Trouble>;

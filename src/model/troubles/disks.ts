@@ -13,7 +13,7 @@ export const DISKS = {
       expr: "odoo_pg_node_disk_free_bytes / odoo_pg_node_disk_size_bytes <= 0.05",
       for: "1m",
       summary: "{{ $labels.cluster }}: the disk of {{ $labels.node }} is nearly full.",
-      description: "Without room for WAL PostgreSQL stops. What takes it up: odoo-pg doctor",
+      description: "Without room for WAL PostgreSQL stops. What uses it: odoo-pg doctor",
     },
   },
   disk_filling: {
@@ -28,28 +28,28 @@ export const DISKS = {
       expr: "odoo_pg_node_disk_free_bytes / odoo_pg_node_disk_size_bytes <= 0.15",
       for: "10m",
       summary: "{{ $labels.cluster }}: the disk of {{ $labels.node }} is filling up.",
-      description: "What takes up the room: odoo-pg doctor",
+      description: "What uses the space: odoo-pg doctor",
     },
   },
   disk_full_tomorrow: {
     severity: "warning",
-    meaning: "At the growth of the last six hours a disk is full within a day.",
+    meaning: "At the growth of the last six hours, a disk will be full within a day.",
     remedy: "[A full disk](operations.md#a-full-disk)",
     foundBy: [],
     prometheus: {
       expr: "predict_linear(odoo_pg_node_disk_free_bytes[6h], 24 * 3600) < 0 and odoo_pg_node_disk_free_bytes / odoo_pg_node_disk_size_bytes < 0.3",
       for: "10m",
       summary: "{{ $labels.cluster }}: the disk of {{ $labels.node }} will be full within a day.",
-      description: "What takes up the room: odoo-pg doctor",
+      description: "What uses the space: odoo-pg doctor",
     },
   },
   disk_days_left: {
     severity: "warning",
-    meaning: "At its present growth a disk is full in less than 14 days.",
-    why: "A larger disk takes days to order and to fit.",
+    meaning: "At its present growth, a disk will be full in less than 14 days.",
+    why: "A larger disk takes days to order and install.",
     remedy: "Make room, or move to a larger disk.",
     remark:
-      "From the agent's samples of the last 24 hours. The median of all slopes: a backup that comes and goes does not count for much.",
+      "From the agent's samples of the last 24 hours. It is the median of all slopes: a backup that comes and goes hardly counts.",
     foundBy: ["doctor"],
   },
 } as const satisfies Record<string, Trouble>;

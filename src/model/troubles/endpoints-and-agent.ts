@@ -21,14 +21,14 @@ export const ENDPOINTS_AND_AGENT = {
     severity: "warning",
     meaning:
       "Clients have been waiting for 5 s or more at an endpoint, because no server takes them: all connections are in use, or the server is down or recovering. They are refused after `endpoints.wait_seconds`.",
-    remedy: "The server is full, or not there: [clients that wait](operations.md#clients-that-wait).",
+    remedy: "The server is full or down: [clients that wait](operations.md#clients-that-wait).",
     foundBy: ["status"],
     alarm: { afterSeconds: 15, endsAfterSeconds: 60 },
   },
   pool_empty: {
     severity: "warning",
     meaning: "No replica serves reads, although the cluster has one: all reads go to the primary.",
-    remedy: "Reads go to the primary: correct, but slower. The message gives the reason for each replica.",
+    remedy: "Reads go to the primary: correct but slower. The message gives the reason for each replica.",
     foundBy: ["status"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
     prometheus: {
@@ -62,7 +62,7 @@ export const ENDPOINTS_AND_AGENT = {
     severity: "warning",
     meaning:
       "The agent is another build than the command, for example after an update. It carries on until `odoo-pg up` replaces it, which does not disturb servers or sessions.",
-    remedy: "`odoo-pg up` replaces the agent by this program's. Servers and their sessions keep running.",
+    remedy: "`odoo-pg up` replaces it with this program's agent. Servers and their sessions keep running.",
     foundBy: ["status"],
   },
   agent_waiting: {
@@ -74,7 +74,7 @@ export const ENDPOINTS_AND_AGENT = {
   agent_away: {
     severity: "warning",
     meaning:
-      "No agent was running for this long, because it had died or the machine was asleep. Reported when it is back; `down` and a stop by the system do not count.",
+      "No agent was running for this long: it had died, or the machine was asleep. Reported when it is back; `down` and a stop by the system do not count.",
     remedy: "`odoo-pg logs agent`",
     foundBy: [],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0, isEvent: true },
@@ -90,7 +90,7 @@ export const ENDPOINTS_AND_AGENT = {
   alarm_channel_failing: {
     severity: "warning",
     meaning:
-      "Alarms do not get through one of the channels in `alarms`. They are kept for it for a day at most; the other channels work, and report it.",
+      "Alarms do not get through one of the channels in `alarms`. They are kept for up to a day; the other channels work, and report it.",
     remedy: "`odoo-pg alarms test` says why, by channel: [Alarms](operations.md#alarms)",
     foundBy: ["status"],
     alarm: { afterSeconds: 300, endsAfterSeconds: 60, formerly: "channel_failing" },
@@ -105,13 +105,14 @@ export const ENDPOINTS_AND_AGENT = {
   settings_pending_restart: {
     severity: "warning",
     meaning:
-      "Servers run with older settings than their files hold: the new ones take effect at a restart only.",
+      "Servers run with older settings than their files hold: the new ones take effect only at a restart.",
     remedy: "`odoo-pg up` restarts what needs it.",
     foundBy: ["status"],
   },
   configuration_not_applied: {
     severity: "warning",
-    meaning: "The configuration file was changed after the last `odoo-pg up`. Status shows what runs.",
+    meaning:
+      "The configuration file was changed after the last `odoo-pg up`. `status` shows what is running.",
     remedy: "`odoo-pg up`, or put the file back.",
     foundBy: ["status"],
   },

@@ -3,7 +3,7 @@ import type { Trouble } from "./trouble.ts";
 export const ODOO_DATABASES = {
   template_unfit: {
     severity: "warning",
-    meaning: "The template from which Odoo creates databases is missing, or lacks what Odoo needs of it.",
+    meaning: "The template from which Odoo creates databases is missing, or lacks what Odoo needs.",
     why: "New databases then lack pg_trgm or an IMMUTABLE unaccent, and searches stay slow (tried with Odoo 19.0).",
     remedy: "`odoo-pg up`",
     foundBy: ["doctor"],
@@ -34,7 +34,7 @@ export const ODOO_DATABASES = {
     severity: "warning",
     meaning: "A role that is neither the database's owner nor a superuser owns something in it.",
     why: "Its functions, operators and triggers may run in the sessions of the database's owner (CVE-2018-1058; PostgreSQL manual, “Schemas”, Usage Patterns).",
-    remedy: "Look what it is with the query that doctor prints.",
+    remedy: "See what it is with the query that doctor prints.",
     foundBy: ["doctor"],
   },
   objects_owner_wrong: {
@@ -52,7 +52,7 @@ export const ODOO_DATABASES = {
     why: "Odoo creates its databases with C (Odoo 19, `odoo/service/db.py`). Other collations come from the C library, and indexes become wrong when a system update changes them (PostgreSQL wiki, “Locale data changes”).",
     remedy: "Restore a zip of it (`odoo-pg backup export --odoo-zip`) under a new name.",
     remark:
-      "C, POSIX and C.UTF-8 are fine. A change needs a restore into a new database: of a zip (`backup export --odoo-zip`), which odoo-pg restores as Odoo would have made the database.",
+      "C, POSIX and C.UTF-8 are fine. To change it, restore a zip (`backup export --odoo-zip`) into a new database, which odoo-pg creates as Odoo would.",
     foundBy: ["doctor"],
   },
   collation_version_changed: {

@@ -3,31 +3,30 @@ import type { Trouble } from "./trouble.ts";
 export const ROLES = {
   rights_not_kept: {
     severity: "warning",
-    meaning:
-      "The agent cannot keep each database its owner's: close new databases to other roles, and tell which roles may pass the endpoints.",
-    remedy: "`odoo-pg logs agent` says what is in the way.",
+    meaning: "The agent cannot close new databases to other roles, or let new roles through the endpoints.",
+    remedy: "`odoo-pg logs agent` says why.",
     foundBy: ["status"],
   },
   superuser_by_password: {
     severity: "warning",
     meaning:
       "On its own host a server lets the superuser in only by password, not by operating-system user: its `pg_hba.conf` was written by an older odoo-pg, or was changed.",
-    remedy: "`odoo-pg up` puts `pg_hba.conf` right.",
+    remedy: "`odoo-pg up` rewrites `pg_hba.conf`.",
     foundBy: ["status"],
   },
   odoo_role_superuser: {
     severity: "critical",
     meaning: "Odoo's role, or the owner of an Odoo database, is a superuser.",
     why: "A superuser runs programs on the server by `COPY … FROM PROGRAM`: a hole in Odoo becomes a hole in the host. Odoo itself refuses `postgres` (Odoo 19, `odoo/cli/server.py`; docker-library/postgres#175).",
-    remedy: "Take the right away with the command that doctor prints, or give Odoo a role of its own.",
-    remark: "`odoo-pg up` takes this right from `odoo.role` too.",
+    remedy: "Revoke the right with the command that doctor prints, or give Odoo a role of its own.",
+    remark: "`odoo-pg up` also revokes this right from `odoo.role`.",
     foundBy: ["doctor"],
   },
   more_superusers: {
     severity: "advice",
     meaning: "Besides `postgres`, another role that may log in is a superuser.",
     why: "It may do everything that `postgres` may, including running programs on the host (PostgreSQL manual, “Role Attributes”).",
-    remedy: "Take the right away with the command that doctor prints.",
+    remedy: "Revoke the right with the command that doctor prints.",
     remark: "If someone needs it, make it a role without login, used with SET ROLE.",
     foundBy: ["doctor"],
   },

@@ -31,7 +31,7 @@ export const VACUUM = {
     severity: "warning",
     meaning: "autovacuum, or track_counts that it needs, is off.",
     why: "Tables grow without bound, statistics go stale, and plans get slow (PostgreSQL manual, “The Autovacuum Daemon”).",
-    remedy: "Take the setting out of `postgres.parameters` or set it right, then `odoo-pg up`.",
+    remedy: "Remove the setting from `postgres.parameters` or correct it, then `odoo-pg up`.",
     foundBy: ["doctor"],
   },
   tables_not_vacuumed: {

@@ -50,7 +50,7 @@ export async function findInput(place: BackupPlace, cwd: string, word: string): 
   throw new OdooPgError("backup_unknown", {
     message: `There is no file or folder ${file}.`,
     safe: "Nothing was changed.",
-    next: nextStep`Look which backups there are: ${odooPg("backup", "list")}`,
+    next: nextStep`List the backups: ${odooPg("backup", "list")}`,
   });
 }
 

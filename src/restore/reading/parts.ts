@@ -41,8 +41,8 @@ export async function choosePart(text: SqlText, wanted: string | undefined): Pro
     safe: "Nothing was changed.",
     next:
       databases.length === 0
-        ? "The same command without --database."
-        : `The same command with one of them: --database ${shellWord(own[0] ?? databases[0] ?? "")}`,
+        ? "Run the same command without --database."
+        : `Run the same command with one of them: --database ${shellWord(own[0] ?? databases[0] ?? "")}`,
   });
 }
 

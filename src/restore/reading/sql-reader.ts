@@ -134,7 +134,7 @@ export class SqlReader {
   /** An error about this file, at this line. */
   unusable(
     problem: string,
-    next = "Take another copy of the file, or create it again.",
+    next = "Copy the file again, or create it again.",
     line = this.#line,
   ): OdooPgError {
     return new OdooPgError("dump_unusable", {

@@ -15,7 +15,7 @@ export function parseJson<T>(text: string, schema: z.ZodType<T>): Parsed<T> {
   try {
     value = JSON.parse(text);
   } catch {
-    return { ok: false, problem: "it is no whole JSON document" };
+    return { ok: false, problem: "it is not a complete JSON document" };
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };

@@ -105,7 +105,7 @@ class Reader {
     return new OdooPgError("dump_unusable", {
       message: `The archive ${this.#file} cannot be used: ${problem}.`,
       safe: "Nothing that existed was changed.",
-      next: "Take another copy of the file, or create it again.",
+      next: "Copy the file again, or create it again.",
     });
   }
 

@@ -70,7 +70,7 @@ function unusable(file: string, error: unknown, entry?: string): OdooPgError {
   return new OdooPgError("dump_unusable", {
     message: `The zip ${file} cannot be used: ${entry === undefined ? "" : `${entry}: `}${words}.`,
     safe: "Nothing that existed was changed.",
-    next: "Take another copy of the file, or create it again.",
+    next: "Copy the file again, or create it again.",
     cause: error,
   });
 }

@@ -76,7 +76,7 @@ export async function controlGroupLimits(pid: number | "self", root = "/"): Prom
 }
 
 function lowest(numbers: readonly number[]): number | undefined {
-  // "max" is no number, and -1 is no limit.
+  // "max" is not a number, and -1 is no limit.
   const limits = numbers.filter((number) => Number.isFinite(number) && number > 0);
   return limits.length ? Math.min(...limits) : undefined;
 }

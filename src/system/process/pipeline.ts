@@ -165,7 +165,7 @@ export async function* gunzipped(file: string, onBytes?: (bytes: number) => void
     throw new OdooPgError("dump_unusable", {
       message: `${file} is truncated or damaged: ${error instanceof Error ? error.message : String(error)}.`,
       safe: "Nothing that existed was changed.",
-      next: "Take another copy of the file.",
+      next: "Copy the file again.",
       cause: error,
     });
   } finally {

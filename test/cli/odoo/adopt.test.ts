@@ -120,7 +120,7 @@ test("a backup without attachments says so before it begins, with what puts them
 });
 
 test.each([
-  ["that is a folder", "/", "is no file"],
+  ["that is a folder", "/", "is not a file"],
   ["that is not there", "nowhere.conf", "there is no such file"],
 ])("a file %s is refused in one sentence", async (_, file, why) => {
   const { stderr, exitCode } = await cluster.run(["adopt", file]);
@@ -141,7 +141,7 @@ test("a link to what only root may read tells nothing of it", async () => {
     ]) {
       const { stdout, stderr } = await cluster.run(args);
       expect(stdout + stderr).not.toContain("hash-of-root");
-      expect(stderr).toContain("is a link: name the file that it leads to");
+      expect(stderr).toContain("is a link: name the file it points to");
     }
   }
 });

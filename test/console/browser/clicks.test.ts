@@ -131,14 +131,14 @@ test("a plan that is refused cannot be started, and says why", async () => {
   const { page, reply } = await opened();
   const action = { kind: "copy", source: "sales", copy: "shop", neutralize: true } as const;
   reply(() =>
-    done(job({ action, command: "odoo-pg db copy", plan: true }), ['Database "shop" is there already.'], 2),
+    done(job({ action, command: "odoo-pg db copy", plan: true }), ['Database "shop" already exists.'], 2),
   );
   await page.getByRole("button", { name: "Copy sales", exact: true }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name of the new database").fill("shop");
   await dialog.getByRole("button", { name: "Show the plan" }).click();
   await dialog.getByText("It cannot be done now. Nothing was changed.").waitFor();
-  await dialog.getByText('Database "shop" is there already.').waitFor();
+  await dialog.getByText('Database "shop" already exists.').waitFor();
   expect(await dialog.getByRole("button").allTextContents()).toEqual(["Close"]);
 });
 

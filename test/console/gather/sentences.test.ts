@@ -128,14 +128,16 @@ describe("can I go back", () => {
   test("is never answered better than it is", () => {
     const sentence = (changes: Partial<Parameters<typeof recoveryOf>[0]>): string =>
       recoveryOf({ enabled: true, backups, record: record(), now: NOW, ...changes }).sentence;
-    expect(sentence({ backups: undefined, record: undefined })).toBe("The backups were not looked at yet.");
+    expect(sentence({ backups: undefined, record: undefined })).toBe(
+      "The backups have not been checked yet.",
+    );
     expect(sentence({ backups: [], record: undefined })).toBe(
       "There is no backup: nothing can be brought back.",
     );
     expect(sentence({ backups: [], record: undefined, enabled: false })).toContain("backups are turned off");
     expect(sentence({ record: record({ last_drill: null }) })).toContain("never proven by restoring");
     expect(sentence({ record: record({ last_drill: run("drill", false, before(HOUR)) }) })).toContain(
-      "but the last try to restore failed",
+      "but the last attempt to restore failed",
     );
     expect(sentence({ record: record({ last_good_at: null, without_backup: ["new"] }) })).toContain(
       "Not backed up at all: new.",
@@ -156,7 +158,7 @@ describe("can I go back", () => {
     expect(answer(proof("crm", 1), proof("shop", null)).sentence).toContain("shop never proven by restoring");
     expect(answer(proof("crm", 1), proof("shop", null)).last_proven_at).toBeNull();
     expect(answer(proof("crm", 1), proof("shop", 50, true)).sentence).toContain(
-      "but the last try to restore shop failed",
+      "but the last attempt to restore shop failed",
     );
   });
 

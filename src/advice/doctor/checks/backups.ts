@@ -136,7 +136,7 @@ function archiver(server: Server): FoundFinding[] {
       return [
         finding("archiver_failing", {
           node: server.name,
-          message: `${server.name} keeps its WAL for an archive, and no archive_command takes it there: its disk fills.`,
+          message: `${server.name} keeps its WAL for an archive, but has no archive_command: its disk fills.`,
           evidence,
           next: nextStep`set archive_command, or archive_mode to off, in postgres.parameters, then: ${odooPg("up")}`,
         }),
@@ -148,7 +148,7 @@ function archiver(server: Server): FoundFinding[] {
           node: server.name,
           message: `${server.name} cannot archive ${last_failed_wal ?? "its WAL"}; ${waiting} ${waiting === 1 ? "segment waits" : "segments wait"}.`,
           evidence,
-          next: nextStep`its own words stand in the log: ${logs}`,
+          next: nextStep`its own words are in the log: ${logs}`,
         }),
       ];
     }
@@ -156,7 +156,7 @@ function archiver(server: Server): FoundFinding[] {
     return [
       finding("archiver_late", {
         node: server.name,
-        message: `${server.name} has ${waiting} finished WAL segments of ${(numberOf(server, "wal_segment_size") ?? 0) / 1024 / 1024} MB that wait to be archived.`,
+        message: `${server.name} has ${waiting} finished WAL segments of ${(numberOf(server, "wal_segment_size") ?? 0) / 1024 / 1024} MB waiting to be archived.`,
         evidence,
         next: logs,
       }),

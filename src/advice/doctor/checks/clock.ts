@@ -33,6 +33,6 @@ function skew(name: string, seconds: number, whose: string): FoundFinding {
     node: name,
     message: `The clock of ${name} is ${Math.abs(seconds).toFixed(1)} s ${seconds > 0 ? "ahead of" : "behind"} ${whose}.`,
     evidence: { ahead_seconds: seconds },
-    next: "have a time service keep both (chrony, systemd-timesyncd), and look: timedatectl",
+    next: "let a time service set both clocks (chrony, systemd-timesyncd), and check: timedatectl",
   });
 }

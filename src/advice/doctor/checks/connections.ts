@@ -104,7 +104,7 @@ function ceiling(evidence: Evidence, server: Server): FoundFinding[] {
       },
       next:
         fitting >= 4
-          ? nextStep`set db_maxconn = ${fitting} in ${file} (and db_maxconn_gevent no higher), restart Odoo, then look again: ${odooPg("doctor", "--odoo-conf", file)}`
+          ? nextStep`set db_maxconn = ${fitting} in ${file} (and db_maxconn_gevent no higher), restart Odoo, then check again: ${odooPg("doctor", "--odoo-conf", file)}`
           : nextStep`set postgres.parameters.max_connections to ${max + needed - most} or more, then: ${odooPg("up")}`,
     }),
   ];
@@ -123,7 +123,7 @@ function sessionState({ catalog }: Evidence): FoundFinding[] {
               ? `pg_dump has read ${database} as a client does (${calls} times): with pooling it writes views that psql cannot restore.`
               : `Clients of ${database} have used ${what} (${calls} times): with pooling it ends with their transaction.`,
           evidence: { what, calls },
-          next: nextStep`use what docs/operations.md (“Pool transactions”) names in its place, or turn pooling off (endpoints.write.pooling: none), then: ${odooPg("up")}`,
+          next: nextStep`use what docs/operations.md (“Pool transactions”) names instead, or turn pooling off (endpoints.write.pooling: none), then: ${odooPg("up")}`,
         }),
       ),
   );

@@ -119,7 +119,7 @@ function others(
         database: name,
         message: `Role ${other} owns something in ${name}, which belongs to ${right}: what it puts there may run with the rights of ${right}.`,
         evidence: { owner: right, other },
-        next: nextStep`look what it is: ${psqlOn(
+        next: nextStep`see what it is: ${psqlOn(
           node,
           [
             `SELECT relname FROM pg_class WHERE relowner = ${whose} UNION ALL SELECT proname FROM pg_proc WHERE proowner = ${whose}`,
@@ -139,7 +139,7 @@ function libraryVersion(
   return [
     finding("collation_version_changed", {
       database: name,
-      message: `The library that sorts for ${name} is now of version ${library_version}; its indexes were made with ${collation_version}.`,
+      message: `The library that sorts for ${name} is now version ${library_version}; its indexes were built with ${collation_version}.`,
       evidence: { recorded: collation_version, library: library_version },
       next: nextStep`at a quiet hour (tables are locked): ${psqlOn(
         node,
@@ -224,9 +224,9 @@ function collation({ name, encoding, collation: order }: DatabaseListed): FoundF
   return [
     finding("database_collation", {
       database: name,
-      message: `${name} is sorted by ${order} in ${encoding}; Odoo makes its databases with C in UTF8.`,
+      message: `${name} uses collation ${order} in ${encoding}; Odoo creates its databases with C in UTF8.`,
       evidence: { collation: order, encoding },
-      next: nextStep`a zip of Odoo is restored with C; make one of a backup, and restore that --as a new name: ${odooPg("backup", "list")}`,
+      next: nextStep`a zip of Odoo is restored with C: export one from a backup, and restore it --as a new name: ${odooPg("backup", "list")}`,
     }),
   ];
 }

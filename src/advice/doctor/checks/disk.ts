@@ -74,7 +74,7 @@ function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): FoundFin
   return [
     finding("disk_days_left", {
       ...(node !== undefined && on.length === 1 ? { node } : {}),
-      message: `The disk of ${on.join(", ")} is full in about ${when}, if it goes on as in the last ${hours} hours: ${sayGrowth(forecast, nodes.length)}.`,
+      message: `The disk of ${on.join(", ")} will be full in about ${when}, at the pace of the last ${hours} hours: ${sayGrowth(forecast, nodes.length)}.`,
       evidence: {
         days_left: days,
         free_bytes: freeBytes,

@@ -58,7 +58,7 @@ function duplicates(
       database,
       message: `${database}: ${shown.join("; ")}${more}.`,
       evidence: { indexes: all.length, size_bytes: bytes },
-      next: nextStep`see whose they are before you let one go (Odoo makes its own again): ${psqlOn(
+      next: nextStep`see whose they are before you drop one (Odoo recreates its own): ${psqlOn(
         node,
         [
           `SELECT indexrelid::regclass, idx_scan FROM pg_stat_user_indexes WHERE relid IN (${tables.map((name) => `'${name.replaceAll("'", "''")}'::regclass`).join(", ")})`,

@@ -15,11 +15,11 @@ export function checkIntegrity(evidence: Evidence): FoundFinding[] {
         found.push(
           finding("checksums_off", {
             node: server.name,
-            message: `The data pages of ${server.name} have no checksums: damage by the disk is not noticed.`,
+            message: `The data pages of ${server.name} have no checksums: damage by the disk goes unnoticed.`,
             evidence: { data_checksums: "off" },
             // It refuses while the server runs, and goes through all data: on every node, while all are stopped.
             next: evidence.hosts
-              ? nextStep`on each host in turn, this one first if it is a replica: stop it, run pg_checksums --enable -D ${shellWord(server.dataDir)} there as the servers' user, and start it again by odoo-pg up; begin with: ${odooPg("down")}`
+              ? nextStep`on each host in turn, this one first if it is a replica: stop it, run pg_checksums --enable -D ${shellWord(server.dataDir)} there as the servers' user, and start it again with odoo-pg up; begin with: ${odooPg("down")}`
               : nextStep`stop the cluster, run pg_checksums --enable -D ${shellWord(server.dataDir)} as the servers' user (on every node without them), and start it again; first: ${odooPg("down")}`,
           }),
         );
@@ -51,7 +51,7 @@ function failures({ catalog }: Evidence): FoundFinding[] {
         database: name,
         message: `${checksum_failures} ${checksum_failures === 1 ? "page" : "pages"} of ${name} had a wrong checksum when read: data is damaged.`,
         evidence: { checksum_failures },
-        next: nextStep`keep every backup, and go over to a replica on another disk: ${odooPg("switchover", "--dry-run")}`,
+        next: nextStep`keep every backup, and switch over to a replica on another disk: ${odooPg("switchover", "--dry-run")}`,
       }),
     );
 }

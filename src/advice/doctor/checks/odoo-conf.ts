@@ -17,7 +17,7 @@ export function checkOdooConf(evidence: Evidence): FoundFinding[] {
 
 /** The right lines, and where they belong. */
 function lines(conf: OdooConf, names: string): NextText {
-  return nextStep`take ${names} from here into ${conf.file}, then restart Odoo: ${odooPg("odoo-conf")}`;
+  return nextStep`put ${names} from this into ${conf.file}, then restart Odoo: ${odooPg("odoo-conf")}`;
 }
 
 /** The server that a port leads to. Over hosts all have the same, and which one is led to is the address's to say. */
@@ -35,7 +35,7 @@ function writes(evidence: Evidence, conf: OdooConf): FoundFinding[] {
     finding("odoo_write_endpoint_bypassed", {
       ...(node && !evidence.hosts ? { node: node.name } : {}),
       message: node
-        ? `db_port = ${port} leads Odoo straight to ${node.name}: after a switchover its writes fail.`
+        ? `db_port = ${port} takes Odoo straight to ${node.name}: after a switchover its writes fail.`
         : `db_port = ${port} is the read endpoint: Odoo's writes fail there.`,
       evidence: { db_port: port, write_endpoint: write.port },
       next: lines(conf, "db_host and db_port"),
@@ -73,7 +73,7 @@ function reads(evidence: Evidence, conf: OdooConf): FoundFinding[] {
     finding("odoo_read_endpoint_bypassed", {
       ...(node && !evidence.hosts ? { node: node.name } : {}),
       message: node
-        ? `db_replica_port = ${port} leads Odoo straight to ${node.name}: nothing keeps stale reads away, and nothing answers when it is down.`
+        ? `db_replica_port = ${port} takes Odoo straight to ${node.name}: nothing keeps stale reads away, and nothing answers when it is down.`
         : `db_replica_port = ${port} is the write endpoint: all reads go to the primary.`,
       evidence: { db_replica_port: port, read_endpoint: read.port },
       next: right,
@@ -86,7 +86,7 @@ function template({ config }: Evidence, conf: OdooConf): FoundFinding[] {
   if (!unaccent || db_template === config.odoo.template) return [];
   return [
     finding("odoo_template_other", {
-      message: `Odoo makes new databases from ${db_template}, with unaccent on: they will have neither pg_trgm nor an unaccent that indexes can use.`,
+      message: `Odoo creates new databases from ${db_template}, with unaccent on: they will have neither pg_trgm nor an unaccent that indexes can use.`,
       evidence: { unaccent, db_template, template: config.odoo.template },
       next: lines(conf, "db_template"),
     }),

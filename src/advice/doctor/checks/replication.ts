@@ -68,7 +68,7 @@ function reads(replica: Server): FoundFinding[] {
       node: replica.name,
       message:
         delay < 0
-          ? `A read on ${replica.name} may hold up replay without end.`
+          ? `A read on ${replica.name} may hold up replay without limit.`
           : `A read on ${replica.name} may hold up replay for ${showSeconds(seconds)}: ${
               seconds < SHORTEST_DELAY ? "reads are cancelled at once" : "others see old data meanwhile"
             }.`,
@@ -133,7 +133,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
     return [
       finding("slot_lost", {
         node: server.name,
-        message: `The slot ${slot.name} on ${server.name} is lost: who uses it can never catch up.`,
+        message: `The slot ${slot.name} on ${server.name} is lost: whatever uses it can never catch up.`,
         evidence: figures,
         next: !replica
           ? drop
@@ -150,7 +150,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
         node: server.name,
         message: `The ${slot.type} slot ${slot.name} on ${server.name} is not in use, and belongs to no node of this cluster. It keeps ${slot.kept_bytes === null ? "WAL" : `${showBytes(slot.kept_bytes)} of WAL`}.`,
         evidence: figures,
-        next: nextStep`if nothing will come back for it: ${drop}`,
+        next: nextStep`if nothing will use it again: ${drop}`,
       }),
     ];
   }

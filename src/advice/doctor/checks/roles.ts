@@ -89,9 +89,9 @@ function hashes({ target: node }: CatalogSeen, roles: readonly RoleSeen[]): Foun
     .filter(({ password }) => password === "md5")
     .map(({ name }) =>
       finding("password_md5", {
-        message: `The password of ${name} is kept as MD5.`,
+        message: `The password of ${name} is stored as MD5.`,
         evidence: { role: name },
-        next: nextStep`give it a new one, at the prompt of psql: \\password ${name}; psql is started by: ${odooPg("psql", node)}`,
+        next: nextStep`set a new one in psql: \\password ${name}; start psql with: ${odooPg("psql", node)}`,
       }),
     );
 }

@@ -19,7 +19,7 @@ export function checkSequences({ catalog }: Evidence): FoundFinding[] {
             database,
             message: `${database}: ${name}${column === null ? "" : `, which numbers ${column},`} is at ${last}: ${showShare(last / most)} of what fits.`,
             evidence: { sequence: name, last, most, used_ratio: last / most },
-            next: nextStep`see how fast it goes, again tomorrow: ${psqlOn(node, [`SELECT last_value, now() FROM ${name}`], database)}`,
+            next: nextStep`check again tomorrow how fast it grows: ${psqlOn(node, [`SELECT last_value, now() FROM ${name}`], database)}`,
           }),
         ),
     ),

@@ -21,7 +21,7 @@ export function checkSessions(evidence: Evidence): FoundFinding[] {
             node: server.name,
             database: session.database,
             message: cron
-              ? `${server.name}: a scheduled action of Odoo in ${session.database} has been at work for ${showSeconds(session.seconds)} (process ${session.pid} holds its place).`
+              ? `${server.name}: a scheduled action of Odoo in ${session.database} has been running for ${showSeconds(session.seconds)} (process ${session.pid} holds its row).`
               : `${server.name}: process ${session.pid} (${session.user}, ${session.application || "no name"}) in ${session.database} began a transaction ${showSeconds(session.seconds)} ago and is idle in it.`,
             evidence: {
               pid: session.pid,

@@ -49,7 +49,7 @@ function encryption(server: Server): FoundFinding[] {
   return [
     finding("tls_old_protocol", {
       node: server.name,
-      message: `${server.name} takes ${least || "every version of TLS"}.`,
+      message: `${server.name} accepts ${least || "every version of TLS"}.`,
       evidence: { ssl_min_protocol_version: shownSetting(server, "ssl_min_protocol_version") },
       ...unset(server, "ssl_min_protocol_version"),
     }),
@@ -155,7 +155,7 @@ function certificates({ nodes, now }: Evidence): FoundFinding[] {
         return [
           finding("certificate_expired", {
             node: name,
-            message: `The certificate of ${name} ended ${showSeconds(-left)} ago.`,
+            message: `The certificate of ${name} expired ${showSeconds(-left)} ago.`,
             evidence,
             next: renew,
           }),
@@ -164,7 +164,7 @@ function certificates({ nodes, now }: Evidence): FoundFinding[] {
       return [
         finding("certificate_expiring", {
           node: name,
-          message: `The certificate of ${name} ends in ${showSeconds(left)}.`,
+          message: `The certificate of ${name} expires in ${showSeconds(left)}.`,
           evidence,
           next: renew,
         }),

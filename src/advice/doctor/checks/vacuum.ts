@@ -106,13 +106,13 @@ function tables({ catalog }: Evidence): FoundFinding[] {
       if (!worst) return [];
       const since =
         worst.vacuumed_seconds === null
-          ? "never vacuumed since statistics are kept"
+          ? "never vacuumed since statistics began"
           : `last vacuumed ${showSeconds(worst.vacuumed_seconds)} ago`;
       const named = late.slice(0, 5).map(({ name }) => name);
       return [
         finding("tables_not_vacuumed", {
           database,
-          message: `${database}: ${worst.name} has ${worst.dead} dead rows beside ${worst.live} live ones, ${since}${worst.autovacuum_off ? "; autovacuum is off for it" : ""}${late.length > 1 ? ` (and ${late.length - 1} more tables)` : ""}.`,
+          message: `${database}: ${worst.name} has ${worst.dead} dead rows and ${worst.live} live ones, ${since}${worst.autovacuum_off ? "; autovacuum is off for it" : ""}${late.length > 1 ? ` (and ${late.length - 1} more tables)` : ""}.`,
           evidence: {
             tables: named.join(", "),
             dead_rows: worst.dead,

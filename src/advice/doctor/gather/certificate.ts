@@ -6,7 +6,7 @@ export async function firstEnd(files: readonly string[]): Promise<number> {
   const ends = await Promise.all(
     files.map(async (file) => {
       const text = await readTextIfAny(file);
-      if (text === undefined) throw new Error("it was not made yet");
+      if (text === undefined) throw new Error("it does not exist yet");
       return Date.parse(new X509Certificate(text).validTo);
     }),
   );

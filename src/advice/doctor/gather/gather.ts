@@ -69,7 +69,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
     backups: elsewhere ?? (await gatherBackups(follows, layout, launchedAt)),
     backupDisk: await attempt(() => backupDisk(config)),
     forecasts: hosts
-      ? unseen("with several hosts nothing is recorded from which it could be told")
+      ? unseen("with several hosts nothing is recorded that would show it")
       : await attempt(() => knownForecasts(layout.stateDir)),
   };
 }
@@ -81,7 +81,7 @@ function toldElsewhere({ own, primary, silence }: HostsSeen): Observed<never> | 
   return unseen(
     primary === undefined
       ? "there is no primary now"
-      : `that is told on the primary's host: run odoo-pg doctor on ${primary}`,
+      : `that is shown on the primary's host: run odoo-pg doctor on ${primary}`,
   );
 }
 
@@ -177,7 +177,7 @@ async function gatherBackups(
   return await attempt(async () => {
     const { record, damage } = await readBackupStatus(layout.stateDir);
     if (damage !== undefined) throw new Error(damage);
-    if (follows && !record) throw new Error("they are the business of whoever runs the primary");
+    if (follows && !record) throw new Error("they are up to whoever runs the primary");
     return { record, launchedAt };
   });
 }

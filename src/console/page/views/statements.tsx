@@ -132,7 +132,7 @@ function Since({ now }: { readonly now: number }): JSX.Element {
           ) : (
             <>
               <p class="quiet">
-                {changes.length === 0 ? "Nothing of weight changed" : many(changes.length, "change")}, by{" "}
+                {changes.length === 0 ? "Nothing significant changed" : many(changes.length, "change")}, by{" "}
                 {hours} of the last 24 hours.
               </p>
               <ul class="rows">
@@ -158,10 +158,10 @@ function Changed({ one }: { readonly one: Change }): JSX.Element {
           {each(one.seconds_before, one.calls_before)} → {each(one.seconds, one.calls)} each
         </p>
         <small>
-          {database === null ? "a database that is not known any more" : `${database}, ${role ?? ""}`}
+          {database === null ? "a database that is no longer known" : `${database}, ${role ?? ""}`}
         </small>
         {statement === null ? (
-          <p class="quiet">Its text is not known any more.</p>
+          <p class="quiet">Its text is no longer known.</p>
         ) : (
           <StatementText text={statement} />
         )}
