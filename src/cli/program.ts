@@ -16,7 +16,7 @@ export function commandLine(invocation: Invocation, load: typeof loadContext = l
   const line = newCommandLine(invocation, VERSION, load);
   line.group("Cluster");
   addClusterCommands(line);
-  line.group("See how it is");
+  line.group("Status and checks");
   addWatchCommands(line);
   line.group("Primary and replicas");
   addReplicationCommands(line);
@@ -26,7 +26,7 @@ export function commandLine(invocation: Invocation, load: typeof loadContext = l
   addBackupCommands(line);
   line.group("Odoo");
   addOdooCommands(line);
-  line.group("Set up");
+  line.group("Setup");
   addSetUpCommands(line);
   addHiddenCommands(line, runProgram);
   return line;

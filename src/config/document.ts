@@ -34,21 +34,21 @@ const INTRODUCTION = `<!-- Made from src/config/schema.ts by \`npm run docs\`: c
 # Configuration
 
 odoo-pg needs no configuration: without a file it runs a cluster \`odoo\` with a primary, a replica and both
-endpoints on this host. What you want otherwise stands in one YAML file.
+endpoints on this host. What you want to change goes into one YAML file.
 
 - **Which file is read:** the one given with \`--config FILE\`; else the one named by \`ODOO_PG_CONFIG\`; else
   \`odoo-pg.yaml\` in the current directory; else none.
-- **What wins:** an environment variable over the file, the file over the default. A mounted
-  \`pg_backup.config\` (see \`backup.config_file\`) goes over the file, and the environment over that.
+- **What wins:** an environment variable overrides the file, the file overrides the default. A mounted
+  \`pg_backup.config\` (see \`backup.config_file\`) overrides the file, and the environment overrides that.
   \`odoo-pg config show\` prints every value with its origin.
 - **How to check it:** \`odoo-pg config check\` names every mistake with its file and line. A mistake changes
-  nothing: the cluster goes on as it is.
+  nothing: the cluster keeps running as it is.
 - **How to apply it:** run \`odoo-pg up\` again. Servers are reloaded where that is enough, and restarted only
   where PostgreSQL needs it.
 - **Help in the editor:** the first line of the example below names the JSON Schema (\`odoo-pg.schema.json\`)
   for editors with the YAML language server.
 - A key may be left out. A section or list with nothing in it counts as left out.
-  Anchors and aliases (\`&\`, \`*\`) are not read.
+  Anchors and aliases (\`&\`, \`*\`) are not supported.
 `;
 
 /** What is said of each variable besides whose password it is. */
@@ -72,7 +72,7 @@ const ENVIRONMENT = `## Environment variables
 | \`PGSQL_<NAME>=value\` | sets the PostgreSQL parameter \`<name>\` (in lower case) on all nodes, over \`postgres.parameters\`; \`PGSQL_WORK_MEM=32MB\` sets \`work_mem\`. The value is taken as it is: no quotes needed. |
 ${passwordRows()}
 | \`BACKUPS=false\` | turns scheduled backups off (\`backup.enabled\`) |
-| \`BACKUP_ONLY_FILTER=value\` | keeps to databases whose name contains the value (\`backup.only_filter\`) |
+| \`BACKUP_ONLY_FILTER=value\` | backs up only databases whose name contains the value (\`backup.only_filter\`) |
 
 A password variable and its \`_FILE\` form cannot both be set; an empty variable counts as none, and so does the
 word \`false\` as a value of ${UNSET_BY_FALSE.map((name) => `\`${name}\``).join(", ")}. A password is

@@ -13,7 +13,7 @@ const WIDTH = 100;
 const HEAD = [
   "# yaml-language-server: $schema=./odoo-pg.schema.json",
   "#",
-  "# The configuration of odoo-pg. Copy it to odoo-pg.yaml and keep what you change: every key may be left out.",
+  "# The configuration of odoo-pg. Copy it to odoo-pg.yaml and keep only what you change: every key may be left out.",
   "# Check it with `odoo-pg config check`, apply it with `odoo-pg up`.",
 ];
 

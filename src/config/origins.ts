@@ -22,7 +22,7 @@ export function formatPath(path: Path): string {
 export function formatOrigin(origin: Origin): string {
   if (origin.kind === "file") return `${origin.path}:${origin.line}`;
   if (origin.kind === "environment") return `environment ${origin.name}`;
-  return origin.kind === "kept" ? "kept from when the cluster was made" : "default";
+  return origin.kind === "kept" ? "kept from when the cluster was created" : "default";
 }
 
 /** One value of a configuration: a scalar, a list of scalars, or an empty section. */

@@ -24,8 +24,7 @@ export const configSchema = z.strictObject({
     )
     .default("odoo")
     .register(docs, {
-      description:
-        "Name of the cluster: of all nodes that hold the same data. It is what `--confirm` asks for.",
+      description: "Name of the cluster: of all nodes that hold the same data. `--confirm` asks for it.",
       examples: ["prod"],
     }),
   state_dir: pathWithout((path) => pathProblem(path) ?? stateDirProblem(path))
@@ -42,7 +41,7 @@ export const configSchema = z.strictObject({
     .optional()
     .register(docs, {
       description:
-        "User of the system that the servers run as when odoo-pg is started by root. When not set: `postgres`. Without root, everything runs as the user who starts it, and this key has no effect.",
+        "System user that the servers run as when odoo-pg is started by root. When not set: `postgres`. Without root, everything runs as the user who starts it, and this key has no effect.",
       examples: ["postgres"],
     }),
   listen: z
@@ -59,7 +58,7 @@ export const configSchema = z.strictObject({
     .default([])
     .register(docs, {
       description:
-        "Networks that may connect, besides this host. From there, connections need TLS and a password. IPv4 and IPv6; `0.0.0.0/0` and `::/0` mean everyone.",
+        "Networks that may connect, besides this host. Connections from there need TLS and a password. IPv4 and IPv6; `0.0.0.0/0` and `::/0` mean everyone.",
       examples: [["10.0.0.0/24", "fd00::/8"]],
     }),
   postgres,
@@ -69,7 +68,7 @@ export const configSchema = z.strictObject({
         .optional()
         .register(docs, {
           description:
-            "Path of the program haproxy. When not set, it is looked for in PATH and in the usual directories.",
+            "Path of the program haproxy. When not set, it is searched for in PATH and the usual directories.",
           examples: ["/usr/sbin/haproxy"],
         }),
     })
@@ -81,7 +80,7 @@ export const configSchema = z.strictObject({
         .optional()
         .register(docs, {
           description:
-            "Path of the program pgbouncer. When not set, it is looked for in PATH and in the usual directories.",
+            "Path of the program pgbouncer. When not set, it is searched for in PATH and the usual directories.",
           examples: ["/usr/sbin/pgbouncer"],
         }),
     })
@@ -123,7 +122,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       format: z.enum(["json", "origin"]).default("json").register(docs, {
         description:
-          "Form of the lines, one a minute for each replica: `json`, or `origin` as in the image odoo/pgsql (TIMESTAMP 'lag' 'last replay' 'received' 'replayed').",
+          "Format of the lines, one a minute for each replica: `json`, or `origin` as in the image odoo/pgsql (TIMESTAMP 'lag' 'last replay' 'received' 'replayed').",
       }),
       file: absolutePath()
         .optional()
@@ -137,7 +136,7 @@ export const configSchema = z.strictObject({
   tls: z
     .strictObject({
       certificate: absolutePath().meta({
-        description: "Certificate of the servers, with those between it and the authority (PEM).",
+        description: "Certificate of the servers, with any intermediate certificates (PEM).",
         examples: ["/etc/odoo-pg/server.crt"],
       }),
       key: absolutePath().meta({
@@ -145,14 +144,14 @@ export const configSchema = z.strictObject({
         examples: ["/etc/odoo-pg/server.key"],
       }),
       ca: absolutePath().meta({
-        description: "Certificate of the authority, with which replicas verify the primary (PEM).",
+        description: "Certificate of the authority with which replicas verify the primary (PEM).",
         examples: ["/etc/odoo-pg/ca.crt"],
       }),
     })
     .optional()
     .register(docs, {
       description:
-        "Certificates of your own: all three or none. When not set, odoo-pg makes an authority for the cluster and certificates from it.",
+        "Certificates of your own: all three or none. When not set, odoo-pg creates an authority for the cluster, and certificates from it.",
     }),
   odoo,
   backup,

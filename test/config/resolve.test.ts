@@ -156,7 +156,7 @@ test("a cluster keeps the consistency that it was made with, until the file name
     return [config.endpoints.read.consistency, formatOrigin(origins.get(name) ?? { kind: "default" })];
   };
   expect(read("")).toEqual(["read-your-writes", "default"]);
-  expect(read("", "bounded")).toEqual(["bounded", "kept from when the cluster was made"]);
+  expect(read("", "bounded")).toEqual(["bounded", "kept from when the cluster was created"]);
   const named = "endpoints: {read: {consistency: read-your-writes}}";
   expect(read(named, "bounded")).toEqual(["read-your-writes", "odoo-pg.yaml:1"]);
 });

@@ -16,7 +16,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
       }),
     );
   add(backup, "list", "the backups, the oldest first")
-    .option("--database <name>", "of one database only")
+    .option("--database <name>", "for one database only")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { text, json }) => {
@@ -35,7 +35,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     );
   add(backup, "show", "everything about one backup")
     .argument("<id>", "as backup list prints it, or its path")
-    .option("--differences", "what differed when it was last restored, one line each")
+    .option("--differences", "the differences found when it was last restored, one per line")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, json }) => {
@@ -47,8 +47,8 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
     .argument("[ids...]", "as backup list prints them, or paths")
     .option("--all", "every backup")
     .option("--restore", "as backup restore-check")
-    .option("--any-second", "recover a second of the window, and read all of its databases")
-    .option("--at <time>", "with --any-second: which one; else one by chance")
+    .option("--any-second", "recover a second of the window, and read all databases in full")
+    .option("--at <time>", "with --any-second: which one; else a random one")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, text, json }) => {
@@ -63,7 +63,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
   add(
     backup,
     "restore-check",
-    "restore backups into a scratch database, compare, drop it: as the schedule does",
+    "restore backups into a scratch database, compare, and drop it, as the schedule does",
   )
     .argument("[ids...]", "as backup list prints them, or paths; else the newest of each database")
     .option("--all", "every backup")
@@ -83,7 +83,7 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupPrune(context, { dryRun: on("dryRun"), json });
       }),
     );
-  add(backup, "copy", "copy elsewhere now what is new (backup.offsite)")
+  add(backup, "copy", "copy what is new elsewhere now (backup.offsite)")
     .option("--to <name>", "to one place only")
     .option("--json", "one JSON document")
     .action(
@@ -92,8 +92,12 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await backupCopy(context, { to: text("to"), json });
       }),
     );
-  add(backup, "fetch", "make on an empty host what a copy elsewhere holds: backups, attachments, the cluster")
-    .option("--from <name>", "from which place; else from the first of backup.offsite")
+  add(
+    backup,
+    "fetch",
+    "recreate on an empty host what a copy elsewhere holds: backups, attachments, the cluster",
+  )
+    .option("--from <name>", "from which place; else the first in backup.offsite")
     .option("--json", "one JSON document")
     .action(
       withContext(
@@ -105,11 +109,11 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         { needs: "nothing" },
       ),
     );
-  add(backup, "key", "the passphrase of a copy elsewhere, without which nobody reads it")
+  add(backup, "key", "the passphrase of a copy elsewhere; nobody can read the copy without it")
     .addArgument(
       new Argument(
         "<what>",
-        "show: print what to keep elsewhere; confirm: prove that it is kept, by typing it",
+        "show: print what to keep elsewhere; confirm: prove that you keep it, by typing it",
       ).choices(["show", "confirm"]),
     )
     .option("--of <name>", "of one place only")
@@ -130,25 +134,25 @@ export function addBackupCommands({ command, add, withContext }: CommandLine): v
         return await exportBackup(context, args[0] ?? "", { odooZip: text("odooZip"), json });
       }),
     );
-  command("restore", "restore a backup, a dump or a zip of Odoo; compared before it counts")
+  command("restore", "restore a backup, a dump or a zip of Odoo; it is compared before it counts")
     .argument(
       "[backup]",
-      "id of a backup, or a path: backup, file of pg_dump, Odoo's zip; packed or not; with --at a database",
+      "id of a backup, or a path: backup, pg_dump file, Odoo's zip; compressed or not; with --at a database",
     )
-    .option("--at <time>", "the database as of that second: 2026-11-21 09:41:07, of this host's zone")
+    .option("--at <time>", "the database as of that second: 2026-11-21 09:41:07, in this host's time zone")
     .option("--before-xid <xid>", "the database as it was before a transaction")
-    .option("--lsn <position>", "the database as of a position in the WAL")
-    .option("--require-attachments", "with --at: refuse where an attachment of that second is missing")
+    .option("--lsn <position>", "the database as of a WAL position")
+    .option("--require-attachments", "with --at: refuse if an attachment of that second is missing")
     .option(
       "--cluster-as <dir>",
-      "the whole cluster as a data directory: at --at, or with all that was archived",
+      "the whole cluster as a data directory: as of --at, or with all archived WAL",
     )
     .option("--as <database>", "into a new database")
     .option("--replace <database>", "in place of a database, which is kept until the new one is proven")
     .option("--confirm <database>", "the name of the database to replace, typed out")
     .option("--keep-old", "keep the replaced database under another name")
     .option("--neutralize", "make it harmless before any Odoo can see it: for staging")
-    .option("--database <name>", "which database, where the file holds several (pg_dumpall)")
+    .option("--database <name>", "which database, if the file holds several (pg_dumpall)")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {

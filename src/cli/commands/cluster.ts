@@ -5,7 +5,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
   command("up", "start the cluster of this host, or apply a changed configuration; returns when healthy")
     .option(
       "--foreground",
-      "stay in the foreground, and stop the cluster at SIGTERM: for systemd and containers",
+      "stay in the foreground, and stop the cluster on SIGTERM: for systemd and containers",
     )
     .option("--dry-run", "show what would be done to the servers, change nothing")
     .action(
@@ -48,9 +48,9 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     );
   command("logs", "show the end of a log")
     .argument("[target]", "a node's name, haproxy, pgbouncer, pgbouncer-read or agent (default)")
-    .option("-f, --follow", "keep printing what is added, until Ctrl-C")
-    .option("--match <text>", "only lines that hold this text, in capitals or not")
-    .option("--lines <number>", "how many lines of the end", "100")
+    .option("-f, --follow", "keep printing new lines, until Ctrl-C")
+    .option("--match <text>", "only lines with this text, in upper or lower case")
+    .option("--lines <number>", "how many lines from the end", "100")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, on, text, json }) => {

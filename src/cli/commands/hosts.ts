@@ -3,25 +3,25 @@ import type { CommandLine } from "../command-line.ts";
 
 /** A cluster of several hosts. */
 export function addHostsCommands({ command, add, withContext, invocation }: CommandLine): void {
-  const ha = command("ha", "several hosts, of which another takes over when the primary's is lost");
+  const ha = command("ha", "several hosts: another takes over when the primary's is lost");
   add(ha, "init", "make this host's running cluster the first of several; no session is ended")
-    .requiredOption("--address <ip>", "the address by which the other hosts reach this one")
-    .option("--name <name>", "the name of this host (else that of the machine)")
+    .requiredOption("--address <ip>", "the address at which the other hosts reach this one")
+    .option("--name <name>", "the name of this host (else the machine's)")
     .action(
       withContext(async (context, { text }) => {
         const { haInit } = await import("../hosts/init.ts");
         return await haInit(context, { address: text("address") ?? "", name: text("name") });
       }),
     );
-  add(ha, "invite", "a token by which one more host joins")
-    .option("--endpoints-only", "for a host with an Odoo alone, and no other")
+  add(ha, "invite", "create a token with which one more host can join")
+    .option("--endpoints-only", "only for a host with endpoints alone, for an Odoo")
     .action(
       withContext(
         async (context, { on }) =>
           await (await import("../hosts/init.ts")).invite(context, { endpointsOnly: on("endpointsOnly") }),
       ),
     );
-  add(ha, "remove", "take out a host that is lost for good")
+  add(ha, "remove", "remove a host that is lost for good")
     .argument("<host>", "its name")
     .option("--confirm <host>", "its name, typed out")
     .option("--json", "one JSON document")
@@ -39,7 +39,7 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         return await disband(context, text("confirm"));
       }),
     );
-  add(ha, "force-new-cluster", "let this host decide alone, when the majority is lost for good")
+  add(ha, "force-new-cluster", "let this host decide alone when the majority is lost for good")
     .option("--confirm <name>", "the cluster's name, typed out")
     .option("--json", "one JSON document")
     .action(
@@ -48,12 +48,12 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         return await forceNewCluster(context, { confirm: text("confirm"), json });
       }),
     );
-  command("join", "make this host one of a cluster's: a replica that may take over, a witness, or endpoints")
+  command("join", "join this host to a cluster: as a replica that may take over, a witness, or endpoints")
     .argument("<invitation>", "ADDRESS:PORT#TOKEN, as ha init prints it")
-    .option("--address <ip>", "the address by which the other hosts reach this one")
-    .option("--name <name>", "the name of this host (else that of the machine)")
+    .option("--address <ip>", "the address at which the other hosts reach this one")
+    .option("--name <name>", "the name of this host (else the machine's)")
     .addOption(new Option("--witness", "only vote: no database here").conflicts("endpointsOnly"))
-    .option("--endpoints-only", "endpoints for an Odoo here: no database, no vote, no rights on the store")
+    .option("--endpoints-only", "endpoints for an Odoo here: no database, no vote, no access to the store")
     .action(
       withContext(
         async (context, { args, text, on }) => {
@@ -68,9 +68,9 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         { needs: "place" },
       ),
     );
-  command("failover", "make a replica on another host the primary by force; says what may be lost")
+  command("failover", "force a replica on another host to be the primary; says what may be lost")
     .argument("<host>", "the new primary's host")
-    .option("--allow-data-loss", "proceed although the host may lack what was acknowledged")
+    .option("--allow-data-loss", "proceed although the host may lack acknowledged commits")
     .option("--confirm <name>", "the cluster's name, typed out, with --allow-data-loss")
     .option("--dry-run", "say what would be lost, change nothing")
     .option("--json", "one JSON document")
@@ -86,7 +86,7 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
       }),
     );
   command("restart", "restart the servers of several hosts, one by one, the primary last after a switchover")
-    .argument("[host]", "that of one host alone")
+    .argument("[host]", "only this host's")
     .option("--dry-run", "show the order, change nothing")
     .option("--json", "one JSON document")
     .action(
@@ -95,7 +95,7 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         return await restart(context, args[0], { dryRun: on("dryRun"), json });
       }),
     );
-  command("pause", "for a time, no other host takes over: before work on hosts or network")
+  command("pause", "for a time, no other host takes over: before work on hosts or the network")
     .option("--for <time>", "how long, such as 30m or 2h", "1h")
     .option("--json", "one JSON document")
     .action(
@@ -111,7 +111,7 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
         async (context, { json }) => await (await import("../hosts/orders.ts")).resume(context, { json }),
       ),
     );
-  command("leave", "make this host none of the cluster's; its data stays, aside")
+  command("leave", "take this host out of the cluster; its data is kept aside")
     .option("--json", "one JSON document")
     .action(
       withContext(

@@ -4,7 +4,7 @@ import type { CommandLine } from "../command-line.ts";
 export function addOdooCommands(line: CommandLine): void {
   const { command, withContext } = line;
   command("odoo-conf", "print the lines for odoo.conf, with the password")
-    .option("--from <file>", "this odoo.conf, with the lines in the place of its own")
+    .option("--from <file>", "this odoo.conf, with these lines in place of its own")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { text, json }) => {
@@ -12,9 +12,9 @@ export function addOdooCommands(line: CommandLine): void {
         return await odooConf(context, { from: text("from"), json });
       }),
     );
-  command("adopt", "what an Odoo that is there has, by its odoo.conf, and the steps to bring it here")
+  command("adopt", "what an existing Odoo has, by its odoo.conf, and the steps to move it here")
     .argument("<odoo.conf>", "the file that Odoo is started with")
-    .option("--apply", "write where Odoo's files are into the configuration file")
+    .option("--apply", "write where Odoo's files are to the configuration file")
     .option("--dry-run", "with --apply: show what would be written, write nothing")
     .option("--json", "one JSON document")
     .action(
@@ -87,7 +87,7 @@ function addRoles({ command, add, withContext }: CommandLine): void {
   add(role, "create", "a role for another Odoo: login and CREATEDB, never a superuser")
     .argument("<name>", "the role")
     .option("--password-file <file>", "file with its password (else generated and printed once)")
-    .option("--password-stdin", "its password comes on standard input")
+    .option("--password-stdin", "read its password from standard input")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args, text, on, json }) => {

@@ -18,7 +18,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
   operation("switchover", "make a replica the primary; nothing is lost")
     .option(
       "--to <node>",
-      "the new primary: node, or host of several (else the replica that is least behind)",
+      "the new primary: a node, or with several hosts a host (else the replica that is least behind)",
     )
     .action(
       withContext(async (context, { text, on, json }) => {
@@ -35,7 +35,10 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
   operation("promote", "make a replica the primary when the primary is gone")
     .argument("<node>", "the replica")
     .addOption(
-      new Option("--fence <mode>", "stop a primary that still runs, first").choices(["fast", "immediate"]),
+      new Option("--fence <mode>", "first stop a primary that is still running").choices([
+        "fast",
+        "immediate",
+      ]),
     )
     .option("--allow-data-loss", "proceed although the replica lacks data; the refusal says how much")
     .option("--confirm <name>", "the cluster's name, typed out, with --allow-data-loss")
@@ -67,7 +70,7 @@ export function addReplicationCommands({ command, add, withContext }: CommandLin
       })),
     );
   operation("reseed", "rebuild a replica from the primary; the old data is kept")
-    .argument("[node]", "the replica; may be left out where there is one node")
+    .argument("[node]", "the replica; optional if there is one node")
     .option("--discard-old", "remove the old data once the copy streams")
     .action(
       withContext(async (context, { args, on, json }) => {

@@ -27,17 +27,17 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
         { needs: "nothing" },
       ),
     );
-  command("tune", "settings of PostgreSQL and Odoo for this machine and load, compared with what runs")
+  command("tune", "settings of PostgreSQL and Odoo for this machine and load, compared with the running ones")
     .option(
       "--memory <size>",
       "memory of nodes (and Odoo, where it runs here), such as 16GB (else the machine's)",
     )
-    .option("--cpus <number>", "processors (else the machine's)")
-    .option("--disk <kind>", "ssd or hdd (else as the system tells)")
+    .option("--cpus <number>", "CPUs (else the machine's)")
+    .option("--disk <kind>", "ssd or hdd (else what the system reports)")
     .option("--workers <number>", "Odoo's workers, on all its hosts together")
     .option("--users <number>", "people who work in Odoo at the same time")
-    .option("--apply", "write the settings into the configuration file; `odoo-pg up` then applies them")
-    .option("--only <setting>", "with --apply: this setting alone")
+    .option("--apply", "write the settings to the configuration file; `odoo-pg up` then applies them")
+    .option("--only <setting>", "with --apply: only this setting")
     .option("--dry-run", "with --apply: show what would be written, write nothing")
     .option("--json", "one JSON document")
     .action(
@@ -60,17 +60,21 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
         { needs: "nothing" },
       ),
     );
-  command("systemd", "print a unit that keeps the agent running").action(
+  command("systemd", "print a systemd unit that keeps the agent running").action(
     withContext(async (context) => (await import("../setup/systemd.ts")).systemd(context), invocation, {
       needs: "nothing",
     }),
   );
   command("compose", "write a compose.yaml for containers, with generated passwords beside it")
-    .option("--replicas <number>", "replicas, each a service with a volume of its own", "1")
+    .option("--replicas <number>", "number of replicas, each a service with its own volume", "1")
     .option("--odoo", "start Odoo too, without its profile")
     .option("--pgadmin", "start pgAdmin too, without its profile")
-    .option("--ha", "an example of three hosts: a folder for each, and one to try all three on a laptop")
-    .option("--addresses <list>", "with --ha: those of the three hosts, the witness last", EXAMPLE_ADDRESSES)
+    .option("--ha", "an example with three hosts: a folder for each, and one to try all three on a laptop")
+    .option(
+      "--addresses <list>",
+      "with --ha: those of the three hosts, the witness's last",
+      EXAMPLE_ADDRESSES,
+    )
     .option("--directory <dir>", "folder to write to", ".")
     .option("--print", "print it, write nothing")
     .action(

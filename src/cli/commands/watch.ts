@@ -8,7 +8,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
   command("status", "is all well: nodes, lag, slots, disks, endpoints, and what to do next")
     .option("--json", "one JSON document")
     .option("--watch", "again every 2 s, until Ctrl-C")
-    .option("--full", "messages whole, however long they are")
+    .option("--full", "messages in full, however long they are")
     .action(
       withContext(async (context, { on, json }) => {
         // A container that has the endpoints alone.
@@ -24,10 +24,10 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
     );
   command(
     "doctor",
-    "what is not as it should be, here and in Odoo's databases, and what to do; changes nothing but by --fix",
+    "what is wrong, here and in Odoo's databases, and what to do; changes nothing without --fix",
   )
-    .option("--odoo-conf <file>", "look at this odoo.conf too")
-    .option("--fix <code>", "put right what has this code, where that is safe")
+    .option("--odoo-conf <file>", "check this odoo.conf too")
+    .option("--fix <code>", "fix findings with this code, where that is safe")
     .option("--dry-run", "with --fix: show the statements, run none")
     .option("--json", "one JSON document")
     .action(
@@ -37,8 +37,8 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await doctor(context, { odooConf, fix, dryRun: on("dryRun"), json });
       }),
     );
-  const statements = command("statements", "what takes the time of the primary: list, changes, plan, enable");
-  add(statements, "list", "statements by the time that they took, the most first")
+  const statements = command("statements", "what takes the primary's time: list, changes, plan, enable");
+  add(statements, "list", "statements by the time they took, longest first")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { json }) => {
@@ -46,7 +46,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await statementsList(context, { json });
       }),
     );
-  add(statements, "changes", "which are new, slower or run more often than yesterday in the same hours")
+  add(statements, "changes", "which are new, slower or run more often than in the same hours yesterday")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { json }) => {
@@ -54,8 +54,8 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
         return await statementsChanges(context, { json });
       }),
     );
-  add(statements, "plan", "how the server would do a statement, for any values; nothing is executed")
-    .argument("<id>", "as `odoo-pg statements list` names it")
+  add(statements, "plan", "the plan for a statement, for any values; nothing is executed")
+    .argument("<id>", "as `odoo-pg statements list` prints it")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { args: [id = ""], json }) => {
@@ -66,7 +66,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
   add(
     statements,
     "enable",
-    "have the servers of an earlier cluster count them; `odoo-pg up` then restarts them",
+    "make the servers of an older cluster count them; `odoo-pg up` then restarts them",
   )
     .option("--dry-run", "show what would be written, change nothing")
     .action(
@@ -76,7 +76,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
       }),
     );
   command("console", "the address of the console, with a link that signs in once")
-    .option("--passwords", "name the files of the passwords of viewer and operator too")
+    .option("--passwords", "also name the files with the passwords of viewer and operator")
     .option("--json", "one JSON document")
     .action(
       withContext(async (context, { on, json }) => {
@@ -110,16 +110,16 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
           return await (await import("../watch/alarms.ts")).alarmsList(context, { json });
         }),
       );
-    add(group, "set", "set up one way to be told: a test goes through it first, then it is written")
+    add(group, "set", "set up one channel: a test goes through it first, then it is written")
       .argument("<channel>", "mail, webhook, slack, telegram or healthchecks")
       .option("--host <name>", "mail: the mail server")
-      .option("--port <port>", "mail: its port; default by --security")
+      .option("--port <port>", "mail: its port; the default depends on --security")
       .option("--security <how>", "mail: starttls (default), tls or none")
-      .option("--user <name>", "mail: who logs in; the password comes by standard input")
+      .option("--user <name>", "mail: the login; its password is read from standard input")
       .option("--from <address>", "mail: the sender")
-      .option("--to <addresses>", "mail: the receivers, with commas between them")
+      .option("--to <addresses>", "mail: the recipients, separated by commas")
       .option("--secret-file <file>", "take the address, or the password, from this file")
-      .option("--untried", "write it although the test does not arrive")
+      .option("--untried", "write it even if the test does not arrive")
       .option("--dry-run", "show what would be written, send and change nothing")
       .action(
         withContext(async (context, { args: [channel = ""], text, on }) => {

@@ -49,7 +49,7 @@ export const alarms = z
     }),
     slack_file: secretFile().register(docs, {
       description:
-        "File that holds the address of an incoming webhook of Slack, or of what takes the same form (Mattermost, Rocket.Chat).",
+        "File that holds the address of an incoming webhook of Slack, or of anything that takes the same format (Mattermost, Rocket.Chat).",
       examples: ["/etc/odoo-pg/slack"],
     }),
     telegram_file: secretFile().register(docs, {
@@ -59,7 +59,7 @@ export const alarms = z
     }),
     healthchecks_file: secretFile().register(docs, {
       description:
-        "File that holds the ping address of a check at healthchecks.io, or at a server of your own. It is pinged every minute while no critical alarm is on, so that it rings when the whole host is gone too; a critical alarm turns it red at once.",
+        "File that holds the ping address of a check at healthchecks.io, or at a server of your own. It is pinged every minute while no critical alarm is on, so that it also alerts when the whole host is gone; a critical alarm turns it red at once.",
       examples: ["/etc/odoo-pg/healthchecks"],
     }),
     mail: z
@@ -76,7 +76,7 @@ export const alarms = z
           }),
         security: z.enum(["starttls", "tls", "none"]).default("starttls").register(docs, {
           description:
-            "`starttls`: TLS after the greeting, and no mail without it. `tls`: TLS from the start. `none`: as it comes, for a server on this host.",
+            "`starttls`: TLS after the greeting, and no mail without it. `tls`: TLS from the start. `none`: without TLS, for a server on this host.",
         }),
         user: z
           .string()
@@ -104,7 +104,7 @@ export const alarms = z
         to: z
           .array(textWithout(mailAddressProblem))
           .min(1)
-          .register(docs, { description: "Receivers of the mails.", examples: [["admin@example.com"]] }),
+          .register(docs, { description: "Recipients of the mails.", examples: [["admin@example.com"]] }),
       })
       .optional()
       .register(docs, { description: "Alarms by mail (SMTP)." }),
@@ -135,12 +135,12 @@ export const alarms = z
       .default({})
       .register(docs, {
         description:
-          "What is otherwise than by default, by the name of the alarm: `enabled: false` turns it off; `after_seconds` is for how long it must last before it is told, `ends_after_seconds` for how long it must be gone before its end is; `threshold` (of those that have one) is from where on it counts. docs/operations.md has the table of all alarms.",
+          "Changes to the defaults, by alarm: `enabled: false` turns it off; `after_seconds` is how long it must last before it is reported, `ends_after_seconds` how long it must be gone before its end is; `threshold` (for those that have one) is the figure from which it counts. docs/operations.md has the table of all alarms.",
         examples: [{ disk_filling: { threshold: 80 }, replica_behind: { after_seconds: 600 } }],
       }),
   })
   .prefault({})
   .register(docs, {
     description:
-      "Alarms: what is told when something begins to be wrong, and when it is over. Without any channel they are only listed (`odoo-pg alarms list`) and logged. Try the channels with `odoo-pg alarms test`.",
+      "Alarms: what is reported when something goes wrong, and when it is over. Without any channel they are only listed (`odoo-pg alarms list`) and logged. Try the channels with `odoo-pg alarms test`.",
   });

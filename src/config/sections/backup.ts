@@ -22,7 +22,7 @@ const anySecond = z
   .strictObject({
     enabled: z.boolean().default(false).register(docs, {
       description:
-        "Whether every second of the last days can be restored: pgBackRest keeps base backups and all WAL since. It needs the program pgbackrest. A cluster that was made by 0.1 is restarted once for it, later ones are not.",
+        "Whether every second of the last days can be restored: pgBackRest keeps base backups and all WAL since. It needs the program pgbackrest. A cluster made by 0.1 is restarted once for it, later ones are not.",
     }),
     window: textWithout((text) => {
       const days = windowDays(text);
@@ -32,14 +32,15 @@ const anySecond = z
     })
       .default("7d")
       .register(docs, {
-        description: "How far back: days, as in `7d`. It takes a base backup more, and the WAL since that.",
+        description:
+          "How far back: days, as in `7d`. This takes one more base backup, and the WAL since then.",
         examples: ["14d"],
       }),
     repository: absolutePath()
       .optional()
       .register(docs, {
         description:
-          "Directory of base backups and WAL, best on another disk than the data. It belongs to the user that the servers run as. When not set: `<state_dir>.archive`.",
+          "Directory of base backups and WAL, best on another disk than the data. It belongs to the user the servers run as. When not set: `<state_dir>.archive`.",
         examples: ["/var/backups/odoo-pg.archive"],
       }),
     full_schedule: textWithout(scheduleProblem)
@@ -52,7 +53,7 @@ const anySecond = z
       .default("0 1 * * 1-6")
       .register(docs, {
         description:
-          "When it makes one of what has changed since the last full one: five fields, in UTC, or `off`.",
+          "When it backs up what has changed since the last full one: five fields, in UTC, or `off`.",
         examples: ["off"],
       }),
   })
@@ -76,7 +77,7 @@ export const backup = z
       .default("30 3 * * *")
       .register(docs, {
         description:
-          "When the agent proves backups by restoring them into a scratch database, which it compares and drops: five fields, in UTC, or `off`. A run takes the databases whose last proof would else get older than a week, the oldest first; after a sixth of the time to the next run it begins no more. It needs as much room as the largest of them.",
+          "When the agent proves backups by restoring them into a scratch database, which it compares and drops: five fields, in UTC, or `off`. A run takes the databases whose last proof would otherwise get older than a week, the oldest first; after a sixth of the time to the next run it starts no more. It needs as much room as the largest of them.",
         examples: ["off"],
       }),
     dir: absolutePath()
@@ -92,18 +93,18 @@ export const backup = z
       .optional()
       .register(docs, {
         description:
-          "User of the system to whom the backups belong, when odoo-pg runs as root. When not set: root. Whoever owns them can change them, and is trusted with what root does in their folder. Without root it must be the user who runs odoo-pg.",
+          "System user who owns the backups, when odoo-pg runs as root. When not set: root. Whoever owns them can change them, and is trusted with what root does in their folder. Without root it must be the user who runs odoo-pg.",
         examples: ["backup"],
       }),
     config_file: absolutePath().default("/config/pg_backup/pg_backup.config").register(docs, {
       description:
-        "A `pg_backup.config` of the image `odoo/pgsql`, if there is one: KEY=VALUE lines, read and never executed. What it sets goes over this file.",
+        "A `pg_backup.config` of the image `odoo/pgsql`, if there is one: KEY=VALUE lines, read and never executed. What it sets overrides this file.",
     }),
     only_filter: z
       .string()
       .optional()
       .register(docs, {
-        description: "Keeps to databases whose name contains this text. When not set: all.",
+        description: "Backs up only databases whose name contains this text. When not set: all.",
         examples: ["prod"],
       }),
     custom: z.boolean().default(true).register(docs, {
@@ -137,7 +138,7 @@ export const backup = z
       .default([])
       .register(docs, {
         description:
-          "Program and arguments to run after a run without a failure, with what happened as JSON on its standard input. No shell is involved.",
+          "Program and arguments to run after a run without failures, with what happened as JSON on its standard input. No shell is involved.",
         examples: [["/usr/local/bin/tell", "backup done"]],
       }),
     on_failure: z
@@ -155,11 +156,11 @@ export const backup = z
         examples: ["/etc/odoo-pg/backup-webhook"],
       }),
     max_age_hours: wholeNumber(1, 8760).default(26).register(docs, {
-      description: "Hours after which `status` warns that the last good backup is too old.",
+      description: "Age in hours from which `status` warns that the last good backup is too old.",
     }),
     max_drill_age_days: wholeNumber(1, 3650).default(8).register(docs, {
       description:
-        "Days after which `status` warns that the last proven restore is too old, while drills are scheduled.",
+        "Age in days from which `status` warns that the last proven restore is too old, while drills are scheduled.",
     }),
   })
   .prefault({})

@@ -8,7 +8,7 @@ export const consoleSection = z
       description: "Whether the agent serves the console: a page that shows the cluster, and `/metrics`.",
     }),
     port: port.default(5050).register(docs, {
-      description: "Port of the console. A port that is taken keeps nothing from coming up: `status` warns.",
+      description: "Port of the console. A port that is taken keeps nothing from starting: `status` warns.",
     }),
     listen: z
       .array(textWithout(listenAddressProblem))
@@ -16,11 +16,11 @@ export const consoleSection = z
       .default(["127.0.0.1"])
       .register(docs, {
         description:
-          "Addresses that the console listens on. On loopback it is http, and looking needs no sign-in. On every other address it is https with the certificate of the servers, and everything needs a sign-in.",
+          "Addresses that the console listens on. On loopback it uses http, and viewing needs no sign-in. On every other address it uses https with the servers' certificate, and everything needs a sign-in.",
         examples: [["127.0.0.1", "10.0.0.11"]],
       }),
     read_only: z.boolean().default(false).register(docs, {
-      description: "Whether nothing can be done from the page, whoever signs in.",
+      description: "Whether the page is read-only, whoever signs in.",
     }),
   })
   .prefault({})

@@ -20,14 +20,14 @@ const maxLag = z
 const formerPoolerPort = port.optional().register(docs, {
   examples: [6436],
   description:
-    "Not used any more: PgBouncer listens on the endpoint's own port. A configuration that names it goes on.",
+    "No longer used: PgBouncer listens on the endpoint's own port. A configuration that names it still works.",
 });
 
 const pooling = z.enum(["none", "transaction"]).default("none");
 
 /** What is said of it at both endpoints. */
 const POOLING =
-  "`none`: each session of a client is one of a server. `transaction`: PgBouncer lends a client a server's session for each transaction, so that many idle clients share few; database `postgres`, where Odoo listens, keeps its sessions. What clients must not do then: docs/operations.md.";
+  "`none`: each client session is a server session. `transaction`: PgBouncer lends a client a server's session for each transaction, so that many idle clients share a few; database `postgres`, where Odoo listens, keeps its sessions. What clients must not do then: docs/operations.md.";
 
 export const endpoints = z
   .strictObject({
@@ -38,7 +38,7 @@ export const endpoints = z
       .default(60)
       .register(docs, {
         description:
-          "How long a new connection waits at an endpoint, in seconds, while no server takes it: the primary is down, starting, recovering or changing, or has all its connections in use. Then it is refused, and told so.",
+          "How long a new connection waits at an endpoint, in seconds, while no server takes it: the primary is down, starting, recovering or changing, or has all its connections in use. Then it is refused, with the reason.",
         examples: [120],
       }),
     read: z
@@ -51,7 +51,7 @@ export const endpoints = z
           .default("read-your-writes")
           .register(docs, {
             description:
-              "What a read may miss. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `bounded`: a replica serves reads only while it streams and is behind by no more than `max_lag`; otherwise its sessions are cut and reads go elsewhere. `eventual`: replicas serve reads however far they are behind. When not set, a cluster keeps what it was made with: up to 0.1 that was `bounded`. `bounded` it is also with `upstream`, or where `postgres.parameters` says itself what a commit waits for.",
+              "What a read may miss. `read-your-writes`: a commit returns only when every replica in the pool has applied it, so that no read misses it; writes are slower. `bounded`: a replica serves reads only while it streams and is no more than `max_lag` behind; otherwise its sessions are cut and reads go elsewhere. `eventual`: replicas serve reads however far they are behind. When not set, a cluster keeps what it was made with: up to 0.1 that was `bounded`. It is also `bounded` with `upstream`, or where `postgres.parameters` itself sets what a commit waits for.",
           }),
         max_lag: maxLag.prefault("16MB").register(docs, {
           description:
@@ -74,7 +74,7 @@ export const endpoints = z
           .default(3)
           .register(docs, {
             description:
-              "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. With less than 3 a short stall of a replica is enough.",
+              "With `read-your-writes`, how long a commit may wait for a replica that answers late or not at all, in seconds: then the replica leaves the pool, and commits no longer wait for it. Below 3, a short stall of a replica is enough.",
             examples: [10],
           }),
         pooling: pooling.register(docs, {
@@ -85,7 +85,7 @@ export const endpoints = z
       })
       .prefault({})
       .register(docs, {
-        description: "The address for reads: the replicas of the pool, and the primary when there is none.",
+        description: "The address for reads: the replicas in the pool, and the primary when there is none.",
       }),
     write: z
       .strictObject({
@@ -102,4 +102,4 @@ export const endpoints = z
       .register(docs, { description: "The address for writes: whichever node is primary." }),
   })
   .prefault({})
-  .register(docs, { description: "The addresses that Odoo is given." });
+  .register(docs, { description: "The addresses that Odoo uses." });

@@ -17,7 +17,7 @@ const node = z.strictObject({
     .default("127.0.0.1")
     .register(docs, {
       description:
-        "Address by which the endpoints and the other nodes reach this node: one of this machine, or a name of it. All nodes run on the machine of the agent.",
+        "Address at which the endpoints and the other nodes reach this node: an address or name of this machine. All nodes run on the machine of the agent.",
       examples: ["127.0.0.1"],
     }),
   port: port.meta({ description: "Port of this PostgreSQL server.", examples: [5433] }),
@@ -38,5 +38,5 @@ export const nodes = z
   ])
   .register(docs, {
     description:
-      "The PostgreSQL servers of the cluster. The first one becomes the primary when the cluster is first started, the others its replicas; afterwards the order says nothing: a node keeps the role that it has.",
+      "The PostgreSQL servers of the cluster. The first one becomes the primary when the cluster is first started, the others its replicas; afterwards the order means nothing: a node keeps the role it has.",
   });

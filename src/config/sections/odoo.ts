@@ -37,7 +37,7 @@ export const odoo = z
     filestore: absolutePath()
       .optional()
       .register(docs, {
-        description: "Directory of Odoo's filestores, which holds one directory per database.",
+        description: "Directory of Odoo's filestores, with one directory per database.",
         examples: ["/var/lib/odoo/filestore"],
       }),
     addons_path: z
@@ -49,4 +49,4 @@ export const odoo = z
       }),
   })
   .prefault({})
-  .register(docs, { description: "What odoo-pg has to know about Odoo." });
+  .register(docs, { description: "What odoo-pg needs to know about Odoo." });

@@ -12,7 +12,7 @@ const copy = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9_-]{0,30}$/, "is not a name of small letters, digits, _ and -")
-    .register(docs, { description: "What it is called in commands and reports.", examples: ["b2"] }),
+    .register(docs, { description: "Its name in commands and reports.", examples: ["b2"] }),
   repository: textWithout(repositoryProblem).register(docs, {
     description:
       "Address of the restic repository: a directory, `sftp:user@host:/path`, `s3:https://server/bucket`, `b2:bucket:path`, `azure:container:/`, `rest:https://server/`. It is made at the first copy.",
@@ -20,7 +20,7 @@ const copy = z.strictObject({
   }),
   passphrase_file: absolutePath().register(docs, {
     description:
-      "File that holds the passphrase of the repository, mode 0600. Nobody reads the copy without it: keep it elsewhere too (`odoo-pg backup key show`).",
+      "File that holds the passphrase of the repository, mode 0600. Nobody can read the copy without it: keep it elsewhere too (`odoo-pg backup key show`).",
     examples: ["/etc/odoo-pg/offsite.passphrase"],
   }),
   environment_file: absolutePath()
@@ -33,7 +33,7 @@ const copy = z.strictObject({
   schedule: textWithout(scheduleProblem)
     .default("*/5 * * * *")
     .register(docs, {
-      description: "When the agent copies: five fields, in UTC, or `off`. A copy takes along what is new.",
+      description: "When the agent copies: five fields, in UTC, or `off`. A copy adds what is new.",
       examples: ["0 * * * *"],
     }),
 });
@@ -49,5 +49,5 @@ export const offsite = z
   .default([])
   .register(docs, {
     description:
-      "Copies elsewhere: of the backups with their attachments, of the repository of any second, and of what a new host needs to begin again. Encrypted, and only what is new is sent. It needs the program restic.",
+      "Copies elsewhere: of the backups with their attachments, of the repository of any second, and of what a new host needs to start again. They are encrypted, and only what is new is sent. It needs the program restic.",
   });

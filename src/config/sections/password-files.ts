@@ -20,7 +20,7 @@ export const passwordFiles = z
       examples: ["/etc/odoo-pg/odoo.password"],
     }),
     openerp: passwordFile().register(docs, {
-      description: "File with the password of role openerp, which may log in only when it has one.",
+      description: "File with the password of role openerp, which may log in only if it has one.",
       examples: ["/etc/odoo-pg/openerp.password"],
     }),
     replicator: passwordFile().register(docs, {
@@ -35,5 +35,5 @@ export const passwordFiles = z
   .prefault({})
   .register(docs, {
     description:
-      "Files that hold passwords: printable ASCII, one line. Passwords themselves never stand in this file. Those that are not given are generated and kept in the state directory with mode 0600 (openerp: none, no login).",
+      "Files that hold passwords: printable ASCII, one line. Passwords themselves are never in this file. Those not given are generated and kept in the state directory with mode 0600 (openerp: none, no login).",
   });

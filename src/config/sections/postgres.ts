@@ -36,19 +36,19 @@ export const postgres = z
     version: wholeNumber(13, 99)
       .optional()
       .register(docs, {
-        description: "Major version of PostgreSQL to use. When not set: the highest one that is installed.",
+        description: "Major version of PostgreSQL to use. When not set: the highest one installed.",
         examples: [17],
       }),
     bin_dir: absolutePath()
       .optional()
       .register(docs, {
         description:
-          "Directory of PostgreSQL's programs (`postgres`, `initdb`, `pg_basebackup`). When not set, it is looked for in Debian's versioned directories, with `pg_config`, in Homebrew and in PATH.",
+          "Directory of PostgreSQL's programs (`postgres`, `initdb`, `pg_basebackup`). When not set, it is searched for in Debian's versioned directories, with `pg_config`, in Homebrew and in PATH.",
         examples: ["/usr/lib/postgresql/17/bin"],
       }),
     parameters: parameters.prefault({}).register(docs, {
       description:
-        "PostgreSQL parameters of all nodes, over those that odoo-pg chooses. `true` and `false` mean `on` and `off`. Parameters that another key sets (such as `port`) are refused.",
+        "PostgreSQL parameters of all nodes, overriding those that odoo-pg chooses. `true` and `false` mean `on` and `off`. Parameters that another key sets (such as `port`) are refused.",
       examples: [{ log_min_duration_statement: "1s", work_mem: "32MB" }],
     }),
     initdb_args: z
@@ -56,7 +56,7 @@ export const postgres = z
       .default([])
       .register(docs, {
         description:
-          "Arguments for initdb, behind those of odoo-pg, when the database cluster is first made. Afterwards they mean nothing.",
+          "Arguments for initdb, after those of odoo-pg, when the database cluster is first created. Afterwards they mean nothing.",
         examples: [["--wal-segsize=64"]],
       }),
   })

@@ -125,7 +125,7 @@ export function defaultSettings(
   return Object.fromEntries(chosen);
 }
 
-const SIZED = "by the machine that the cluster was made on; by the present one: odoo-pg tune";
+const SIZED = "for the machine that the cluster was created on; for the present one: odoo-pg tune";
 
 function nodeValue({ value, ofDisk }: Default, diskBytes: number): string | undefined {
   if (ofDisk) return ofDisk(diskBytes);
