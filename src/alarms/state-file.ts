@@ -30,7 +30,7 @@ export async function readAlarms(stateDir: string): Promise<SavedAlarms | undefi
   });
 }
 
-/** Puts a damaged file beside, in the place of one that was put there before. @returns where it lies now */
+/** Puts a damaged file beside, in place of one that was put there before. @returns where it lies now */
 export async function setAlarmsAside(stateDir: string): Promise<string> {
   const aside = `${alarmsFile(stateDir)}.damaged`;
   await move(alarmsFile(stateDir), aside);

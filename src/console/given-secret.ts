@@ -38,7 +38,7 @@ export class GivenSecret {
     return this.#options.dir;
   }
 
-  /** Takes one, in the place of one before. */
+  /** Takes one, in place of one before. */
   async take(secret: string): Promise<void> {
     clearTimeout(this.#timer);
     await writeFileAtomic(givenFile(this.dir), `${secret}\n`);

@@ -62,7 +62,7 @@ export class Uploads {
   }
 
   /**
-   * Begins an upload, in the place of one that stalled or that nobody restored.
+   * Begins an upload, in place of one that stalled or that nobody restored.
    * @throws OdooPgError refused while another is under way, and for what is larger than half of the room that is free
    */
   async begin(bytes: number): Promise<UploadState> {

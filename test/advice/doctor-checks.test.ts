@@ -260,7 +260,7 @@ describe("the sheet", () => {
     });
     expect(doctorSheet(doctorDocument(fault, undefined), { colours: false, width: 100 })).toBe(
       [
-        "prod  looked at pg1, pg2 · 1 database · /etc/odoo/odoo.conf",
+        "prod  checked pg1, pg2 · 1 database · /etc/odoo/odoo.conf",
         "✖ pg1 runs with fsync off: after a power cut its data may be beyond repair.",
         "  fsync_off: fsync off",
         "  Next: odoo-pg doctor --fix fsync_off",

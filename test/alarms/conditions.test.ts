@@ -120,7 +120,7 @@ describe("what is found", () => {
       {},
     );
     expect(found.map(({ rule, text }) => [rule, text])).toEqual([
-      ["wraparound_approaching", expect.stringMatching(/56 % on the way .* the oldest are in shop\./)],
+      ["wraparound_approaching", expect.stringMatching(/56 % of the way .* the oldest are in shop\./)],
       [
         "blocked",
         "Session 4711 in shop has waited 4 min for a lock that session 4712 (Odoo, idle in transaction) holds.",

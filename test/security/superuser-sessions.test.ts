@@ -316,7 +316,7 @@ describe("the ways by which Odoo's role became a superuser are closed", () => {
       "CREATE FUNCTION public.to_regclass(text) RETURNS regclass LANGUAGE sql AS $$SELECT CASE WHEN public.seize() THEN NULL::regclass END$$",
       "ALTER DATABASE searched SET search_path = public, pg_catalog",
     );
-    expect((await cluster.run(["doctor"])).stdout).toContain("looked at pg1");
+    expect((await cluster.run(["doctor"])).stdout).toContain("checked pg1");
     await expectOdooIsNoMore();
   });
 

@@ -65,7 +65,7 @@ export interface FromMoment {
   readonly base: string;
 }
 
-/** Brings a database of another moment beside the live ones, or in the place of one. */
+/** Brings a database of another moment beside the live ones, or in place of one. */
 export async function restoreAt(
   context: Context,
   source: BackupSource,

@@ -25,7 +25,7 @@ export interface RestoreFlags {
   readonly requireAttachments?: boolean;
 }
 
-/** Restores a backup, a dump or a zip of Odoo into a new database, or in the place of one. */
+/** Restores a backup, a dump or a zip of Odoo into a new database, or in place of one. */
 export async function restore(
   context: Context,
   named: string | undefined,

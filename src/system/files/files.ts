@@ -346,7 +346,7 @@ export async function removeLink(link: string): Promise<void> {
   });
 }
 
-/** A link that leads to `target`, in the place of one that led elsewhere. What is no link is left as it is. */
+/** A link that leads to `target`, in place of one that led elsewhere. What is no link is left as it is. */
 export async function leadLink(link: string, target: string): Promise<void> {
   await explained(link, async () => {
     const present = await fs.lstat(link).catch(() => undefined);

@@ -355,7 +355,7 @@ test("a plan reads as what is done, in its order", () => {
   expect(planWords(steps)).toEqual([
     "checkpoint on pg1, so that its shutdown is short",
     "checkpoint on pg2, so that its promotion is short",
-    "make slots on pg2 for pg1",
+    "create slots on pg2 for pg1",
     "reads leave the replicas, then commits wait for none of them",
     "new sessions wait at the write endpoint; sessions on pg1 end",
     "stop pg1 (fast) while its replicas are attached: it sends everything",
