@@ -9,6 +9,7 @@ import type { Config } from "../config/schema.ts";
 import type { NodeObservation } from "../model/observation.ts";
 import { diskUseOf } from "../observe/disk-use.ts";
 import { readCopies } from "../store/copy-status.ts";
+import { readSecondDrill } from "../store/second-drill.ts";
 import { readBackupStatus } from "../store/backup-status.ts";
 import { readApplied, readState } from "../store/state.ts";
 import { now, within } from "../system/clock.ts";
@@ -46,11 +47,12 @@ export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument
   const layout = layoutOf(asked.config.state_dir);
   const observing = agentObservations(layout, OBSERVATIONS_TIMEOUT);
   const reported = agentReport(layout, AGENT_TIMEOUT);
-  const [applied, record, backups, archive, copies] = await Promise.all([
+  const [applied, record, backups, archive, secondDrill, copies] = await Promise.all([
     readApplied(layout),
     readState(layout),
     readBackupStatus(layout.stateDir),
     readArchive(layout),
+    readSecondDrill(layout.stateDir),
     readCopies(layout),
   ]);
   const own = applied?.config ?? asked.config;
@@ -83,6 +85,7 @@ export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument
     endpoints: { host, readAnswers, writeAnswers },
     backups: { ...backups, launchedAt: record?.history[0]?.at },
     archive,
+    secondDrill,
     copies,
     now: now(),
     configFile: asked.configFile,

@@ -72,24 +72,71 @@ export async function backUpBase(
     const before = await readArchiveStatus(layout.stateDir);
     const begun = { full: null, diff: null, ...before?.begun, [type]: iso() };
     const present = [...(await tablespaceLinks(dataDir)).keys()];
-    const note = async (error: string | null): Promise<ArchiveStatus> => {
+    const note = async (error: string | null, skipped = before?.expiry_skipped_since ?? null) => {
       const bases = error === null ? await listBases(pgbackrest, systemIdentifier) : (before?.bases ?? []);
       const tablespaces = error === null ? present : (before?.tablespaces ?? []);
-      const status: ArchiveStatus = { version: 1, written_at: iso(), begun, bases, tablespaces, error };
+      const status: ArchiveStatus = {
+        version: 1,
+        written_at: iso(),
+        begun,
+        bases,
+        tablespaces,
+        expiry_skipped_since: skipped,
+        error,
+      };
       await writeArchiveStatus(layout.stateDir, status);
       return status;
     };
     try {
       await makeBase(pgbackrest, type, processors());
-      await unlessCopying(layout, async () => await expireBases(pgbackrest));
+      return await note(null, await expireUnlessCopied(pgbackrest, layout, before));
     } catch (error) {
       await note(oneLine(toOdooPgError(error).message));
       throw error;
     }
-    return await note(null);
   } finally {
     await releaseLock(place.lockFile, ownPid);
   }
+}
+
+/**
+ * Removes what is expired, where the last base backup had to leave it, and notes what is left.
+ * @returns whether it is removed
+ * @throws OdooPgError locked while a base backup is made, or why it cannot be removed
+ */
+export async function expireLeft(
+  { place, pgbackrest, systemIdentifier }: OpenRepository,
+  layout: Layout,
+): Promise<boolean> {
+  await takeLock(place.lockFile, ownPid);
+  try {
+    const before = await readArchiveStatus(layout.stateDir);
+    if (!before) return true;
+    const skipped = await expireUnlessCopied(pgbackrest, layout, before);
+    const bases = await listBases(pgbackrest, systemIdentifier);
+    await writeArchiveStatus(layout.stateDir, {
+      ...before,
+      written_at: iso(),
+      bases,
+      expiry_skipped_since: skipped,
+    });
+    return skipped === null;
+  } finally {
+    await releaseLock(place.lockFile, ownPid);
+  }
+}
+
+/** @returns since when it is left; null where it is removed */
+async function expireUnlessCopied(
+  pgbackrest: Pgbackrest,
+  layout: Layout,
+  before: ArchiveStatus | undefined,
+): Promise<string | null> {
+  const removed = await unlessCopying(layout, async () => {
+    await expireBases(pgbackrest);
+    return true;
+  });
+  return removed === true ? null : (before?.expiry_skipped_since ?? iso());
 }
 
 /**

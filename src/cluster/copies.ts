@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { nextTime, parseSchedule } from "../config/cron.ts";
 import type { Config } from "../config/schema.ts";
 import type { CopyStatus } from "../model/copy-status.ts";
 import { showSeconds } from "../model/quantities.ts";
 import { warning, type FoundWarning } from "../model/warnings.ts";
 import { nextStep, odooPg } from "../next-step.ts";
+import { isOverdue } from "./overdue.ts";
 
 type Settings = Config["backup"]["offsite"];
 
@@ -57,7 +57,7 @@ export function copyWarnings(
           next,
         }),
       );
-    else if (at !== null && isLate(schedule, Date.parse(at), now))
+    else if (at !== null && isOverdue(schedule, Date.parse(at), now, SLACK))
       found.push(warning("copy_late", { message: `The copy at ${name} dates from ${at}.`, next }));
     if (at !== null && confirmed === null) {
       found.push(
@@ -69,13 +69,4 @@ export function copyWarnings(
     }
     return found;
   });
-}
-
-/** Whether two of its times have passed since. */
-function isLate(text: string, copiedAt: number, now: number): boolean {
-  const schedule = text === "off" ? "off" : parseSchedule(text);
-  if (typeof schedule === "string") return false;
-  const due = nextTime(schedule, copiedAt);
-  const after = due === undefined ? undefined : nextTime(schedule, due);
-  return after !== undefined && now > after + SLACK;
 }

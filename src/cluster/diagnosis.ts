@@ -7,6 +7,8 @@ import { keepsMuch } from "./slot-wal.ts";
 import { slotWalLimit } from "../config/settings/advised.ts";
 import { archiveWarnings, attachmentWarnings } from "./archive.ts";
 import { copyWarnings } from "./copies.ts";
+import { rotationWarnings } from "./rotation.ts";
+import { secondDrillWarnings } from "./second-drill.ts";
 import { backupWarnings } from "./backups.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
@@ -52,6 +54,8 @@ function archive({ primary, input }: ClusterView): FoundWarning[] {
   const { config, agent, now } = input;
   return [
     ...archiveWarnings({ primary, ...input.archive, enabled: config.backup.any_second.enabled }),
+    ...secondDrillWarnings(config.backup.any_second, input.secondDrill, input.archive?.status, now),
+    ...rotationWarnings(input.backups?.record, input.archive?.status),
     ...attachmentWarnings(agent?.attachments ?? null, now),
     ...copyWarnings(config.backup.offsite, input.copies, now),
   ];

@@ -2,6 +2,7 @@ import { sayOf } from "../model/silence.ts";
 import { backupsOf, notBackedUp } from "./backups.ts";
 import { copiesOf } from "./copies.ts";
 import { knownWindow } from "./archive.ts";
+import { provenSecondOf } from "./second-drill.ts";
 import { findWarnings } from "./diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
@@ -56,6 +57,7 @@ export function statusOf(input: StatusInput): StatusDocument {
       ...input.archive,
       enabled: config.backup.any_second.enabled,
     }),
+    second_proven: provenSecondOf(config.backup.any_second, input.secondDrill),
     copies: copiesOf(config.backup.offsite, input.copies),
     attachments_kept_at: agent?.attachments?.whole_at ?? null,
     warnings: warnings.map((found) => warningInDocument(found, input.configFile)),

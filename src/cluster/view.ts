@@ -4,6 +4,7 @@ import type { CopyStatus } from "../model/copy-status.ts";
 import type { KeptAttachments } from "../model/kept-attachments.ts";
 import type { Archiving, ArchiveStatus } from "../model/archive-status.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
+import type { SecondDrill } from "../model/second-drill.ts";
 import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import { bytesBehind } from "../model/lsn.ts";
@@ -160,6 +161,8 @@ export interface StatusInput {
   readonly archive?:
     | { readonly status: ArchiveStatus | undefined; readonly archiving: Archiving | undefined }
     | undefined;
+  /** What drills of a second left; undefined where there was none, or nobody looked. */
+  readonly secondDrill?: SecondDrill | undefined;
   /** How copies elsewhere are; undefined where nobody looked. */
   readonly copies?: readonly CopyStatus[] | undefined;
   /** Our clock, milliseconds since the epoch. */

@@ -92,7 +92,7 @@ function copies({ status }: ClusterFigures, labels: Labels, now: number): Sample
 }
 
 function anySecond({ status }: ClusterFigures, labels: Labels, now: number): Sample[] {
-  const { window, attachments_kept_at: keptAt } = status;
+  const { window, attachments_kept_at: keptAt, second_proven: proven } = status;
   if (!window) return [];
   return [
     ...sample("odoo_pg_window_begin_timestamp_seconds", labels, seconds(window.from)),
@@ -101,6 +101,14 @@ function anySecond({ status }: ClusterFigures, labels: Labels, now: number): Sam
     ...sample("odoo_pg_window_gaps", labels, window.gaps.length),
     ...sample("odoo_pg_window_archiving", labels, window.archiving),
     ...sample("odoo_pg_base_backups", labels, window.base_backups),
+    ...sample(
+      "odoo_pg_second_drill_ok",
+      labels,
+      proven && (proven.proven_at !== null || proven.failed_at !== null) ? proven.failed_at === null : null,
+    ),
+    ...sample("odoo_pg_second_proven_timestamp_seconds", labels, seconds(proven?.proven_at)),
+    ...sample("odoo_pg_second_proven_age_seconds", labels, ageOf(proven?.proven_at ?? null, now)),
+    ...sample("odoo_pg_second_proven_duration_seconds", labels, proven?.seconds),
     ...sample("odoo_pg_attachments_kept_age_seconds", labels, ageOf(keptAt, now)),
   ];
 }

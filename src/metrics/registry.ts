@@ -159,6 +159,12 @@ export const METRICS = {
   odoo_pg_window_gaps: gauge("Times within the window that cannot be brought back."),
   odoo_pg_window_archiving: gauge("Whether WAL is taken into the repository."),
   odoo_pg_base_backups: gauge("Base backups in the repository."),
+  odoo_pg_second_drill_ok: gauge(
+    "Whether the last second that was tried could be brought back whole (odoo-pg backup verify --any-second).",
+  ),
+  odoo_pg_second_proven_timestamp_seconds: gauge("When a second was last brought back whole."),
+  odoo_pg_second_proven_age_seconds: gauge("Seconds since then."),
+  odoo_pg_second_proven_duration_seconds: gauge("Seconds that it took."),
   odoo_pg_attachments_kept_age_seconds: gauge(
     "Seconds since all attachments were in the pool of the backups, for any second.",
   ),

@@ -28,6 +28,8 @@ export const archiveStatusSchema = z.object({
   bases: baseBackup.array(),
   /** Tablespaces that the last base backup has, by their object id: what makes another one, no recovery follows. */
   tablespaces: z.string().array().default([]),
+  /** Since when base backups that have expired are left, as copies elsewhere are being made of them; null where none is. */
+  expiry_skipped_since: moment.nullable().default(null),
   /** Of the last run; one line. Null where it went well. */
   error: sentence.nullable(),
 });

@@ -43,6 +43,8 @@ export const runReportSchema = z.object({
   databases: databaseResult.array(),
   /** Ids of the backups that had expired. */
   removed: z.string().array(),
+  /** Whether what had expired was removed, or left as a copy elsewhere was being made of it. Absent where nothing was gained. */
+  rotation: z.enum(["done", "skipped"]).optional(),
   /** What went wrong besides: rotation, hooks. */
   warnings: z.string().array(),
 });
@@ -80,6 +82,8 @@ export const backupStatusSchema = z.object({
   last_drill: runReportSchema.nullable(),
   /** When drills were last begun, also where none was due. Absent in a record of version 0.1.0. */
   drills_begun_at: moment.optional(),
+  /** Since when runs have left what has expired, as copies elsewhere were being made of it; absent where the last removed it. */
+  rotation_skipped_since: moment.optional(),
   /** Databases of whose newest backup a restore could not make all, or not as it was. Absent in a record of version 0.1.0. */
   lacking: z.object({ database: z.string(), id: z.string(), lacks: lackSchema.array() }).array().optional(),
   /** One for each database that is backed up, by name. Absent in a record of version 0.1.0. */

@@ -2,7 +2,9 @@ import { readArchive, type ArchiveRecords } from "../archive/record.ts";
 import type { CopyStatus } from "../model/copy-status.ts";
 import { readCopies } from "../store/copy-status.ts";
 import { readBackupStatus, type BackupRecord } from "../store/backup-status.ts";
+import { readSecondDrill } from "../store/second-drill.ts";
 import type { BackupStatus } from "../model/backup-report.ts";
+import type { SecondDrill } from "../model/second-drill.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import { statusOf } from "../cluster/status.ts";
@@ -55,6 +57,7 @@ export class StatusSource {
   readonly #backups: Cached<BackupRecord>;
   readonly #archive: Cached<ArchiveRecords>;
   readonly #copies: Cached<CopyStatus[]>;
+  readonly #secondDrill: Cached<SecondDrill | undefined>;
   readonly #sizes: Cached<ReadonlyMap<string, number>>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
@@ -66,6 +69,10 @@ export class StatusSource {
     });
     this.#archive = new Cached({ ...BACKUPS, read: async () => await readArchive(inputs.layout) });
     this.#copies = new Cached({ ...BACKUPS, read: async () => await readCopies(inputs.layout) });
+    this.#secondDrill = new Cached({
+      ...BACKUPS,
+      read: async () => await readSecondDrill(inputs.layout.stateDir),
+    });
     this.#sizes = new Cached({ ...SIZES, read: async () => await this.#readSizes() });
   }
 
@@ -150,6 +157,7 @@ export class StatusSource {
       endpoints: { host, readAnswers, writeAnswers },
       backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
       archive: await this.#archive.now(),
+      secondDrill: await this.#secondDrill.now(),
       copies: await this.#copies.now(),
       now: now(),
       configFile,

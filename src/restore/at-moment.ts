@@ -7,6 +7,7 @@ import { placeOf, type BackupPlace } from "../backup/place.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
 import { odooPg } from "../next-step.ts";
+import { checkPages, type PagesChecked } from "../postgres/sql/page-checks.ts";
 import { printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
@@ -70,11 +71,14 @@ export interface ProvenDatabase {
   readonly rows: number;
   readonly attachments: number;
   readonly missing: MomentReport["missing"];
+  /** What is wrong in its tables and indexes; null where amcheck is not installed. */
+  readonly pages: PagesChecked | null;
 }
 
 /**
- * Reads all of the databases of a recovered cluster: each is dumped whole, and its attachments are looked for, as for a
- * restore. Nothing is kept of it.
+ * Reads all of the databases of a recovered cluster: each is dumped whole, its attachments are looked for, as for a
+ * restore, and its tables and indexes are held against themselves. Nothing is kept of it. The pool is held for one
+ * database at a time: others make backups in between.
  */
 export async function proveMoment(
   source: BackupSource,
@@ -82,11 +86,11 @@ export async function proveMoment(
   moment: RecoveredMoment,
   progress: Progress,
 ): Promise<ProvenDatabase[]> {
-  return await withPoolHeld(source, progress, async () => {
-    const { only_filter: part } = source.config.backup;
-    const databases = await databasesToBackUp(moment.superuser, part);
-    const proven: ProvenDatabase[] = [];
-    for (const { name: from } of databases) {
+  const { only_filter: part } = source.config.backup;
+  const databases = await databasesToBackUp(moment.superuser, part);
+  const proven: ProvenDatabase[] = [];
+  for (const { name: from } of databases) {
+    const read = await withPoolHeld(source, progress, async () => {
       await removeTree(archive.copies);
       await ensureDirectory(archive.copies);
       try {
@@ -94,13 +98,16 @@ export async function proveMoment(
         const made = await copyOut(source, place, moment, { from }, progress);
         const { tables, rows, filestore } = made.manifest;
         const attachments = filestore.included ? filestore.files : 0;
-        proven.push({ database: from, tables, rows, attachments, missing: missingIn(made) });
+        return { database: from, tables, rows, attachments, missing: missingIn(made) };
       } finally {
         await removeTree(archive.copies);
       }
-    }
-    return proven;
-  });
+    });
+    progress.step(from, "check tables and indexes");
+    const pages = await checkPages(moment.superuser.in(from), source.signal);
+    proven.push({ ...read, pages: pages ?? null });
+  }
+  return proven;
 }
 
 async function copyOut(

@@ -92,6 +92,7 @@ export async function backUpDatabases(
 
   const warnings: string[] = [];
   let removed: readonly string[] = [];
+  let rotation: RunReport["rotation"];
   // Nothing is removed unless something was gained.
   if (results.some(({ outcome }) => outcome === "ok")) {
     try {
@@ -108,6 +109,7 @@ export async function backUpDatabases(
         async () => await prune(source.place, source.config.backup, options),
       );
       removed = pruned?.removed ?? [];
+      rotation = pruned ? "done" : "skipped";
       if (!pruned) warnings.push("what has expired was not removed: a copy elsewhere is being made of it");
       if (typeof pruned?.pool_kept === "string")
         warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
@@ -126,6 +128,7 @@ export async function backUpDatabases(
     ok: results.every(({ outcome }) => outcome !== "failed"),
     databases: results.sort((a, b) => (a.database < b.database ? -1 : 1)),
     removed: [...removed],
+    ...(rotation === undefined ? {} : { rotation }),
     warnings,
   };
 }

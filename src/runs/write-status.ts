@@ -39,6 +39,7 @@ export async function writeBackupStatus(
     last_run: run.kind === "backup" ? run : (before?.last_run ?? null),
     last_drill: provesSomething(run) ? run : (before?.last_drill ?? null),
     drills_begun_at: run.kind === "drill" ? run.started_at : before?.drills_begun_at,
+    rotation_skipped_since: skippedSince(before, run),
     lacking: databases.flatMap((database) => {
       const { id = "", lacks = [] } = newest.get(database) ?? {};
       return lacks.length ? [{ database, id, lacks }] : [];
@@ -49,4 +50,11 @@ export async function writeBackupStatus(
     mode: 0o644,
   });
   return status;
+}
+
+/** Since when what has expired is left. A run that removes nothing anyway says nothing of it. Pure. */
+function skippedSince(before: BackupStatus | undefined, run: RunReport): string | undefined {
+  if (run.rotation === "done") return undefined;
+  const since = before?.rotation_skipped_since;
+  return run.rotation === "skipped" ? (since ?? run.finished_at) : since;
 }

@@ -1,17 +1,23 @@
-import { expect, test } from "vitest";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
 import { BackupSchedule, type Kind, type Situation } from "../../src/agent/backups/backup-schedule.ts";
 import { layoutOf } from "../../src/config/layout.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { NodeObservation } from "../../src/model/observation.ts";
 import { deferred, notes } from "../support/notes.ts";
 import { primaryFacts, replicaFacts, seen, silent } from "../support/observations.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const LAUNCHED = Date.UTC(2026, 10, 22, 9, 0);
 const MINUTE = 60_000;
 
 /** Hourly backups, drills at noon; nothing was run yet. */
-function schedule(observation: NodeObservation = seen("pg1", primaryFacts())) {
-  const backup = { enabled: true, schedule: "0 * * * *", drill_schedule: "0 12 * * *" };
+function schedule(
+  observation: NodeObservation = seen("pg1", primaryFacts()),
+  { changes = {}, stateDir = "/nonexistent/odoo-pg" }: { changes?: object; stateDir?: string } = {},
+) {
+  const backup = { enabled: true, schedule: "0 * * * *", drill_schedule: "0 12 * * *", ...changes };
   const defaults = {
     isRoot: false,
     home: "/home/nobody",
@@ -36,7 +42,7 @@ function schedule(observation: NodeObservation = seen("pg1", primaryFacts())) {
     () => clock.now,
   );
   const situation: Situation = {
-    layout: layoutOf("/nonexistent/odoo-pg"),
+    layout: layoutOf(stateDir),
     log: notes().log,
     upstream: undefined,
     config,
@@ -89,4 +95,49 @@ test("one whose process cannot be started is tried again at its next time", asyn
   expect(await at(119)).toEqual([]);
   await at(120);
   expect(begun).toEqual(["backup"]);
+});
+
+describe("a second", () => {
+  const changes = { schedule: "off", any_second: { enabled: true, drill_schedule: "0 12 * * *" } };
+
+  /** The record of the last drill, or of the first base backup, so many hours before the launch. */
+  const withRecord = (name: string, record: object): string => {
+    const stateDir = temporaryFolder();
+    writeFileSync(join(stateDir, name), JSON.stringify(record));
+    return stateDir;
+  };
+
+  test("is proven when its own schedule says so, whether backups are made or not", async () => {
+    const began = new Date(LAUNCHED).toISOString();
+    const stateDir = withRecord("second-drill.json", {
+      version: 1,
+      begun_at: began,
+      proven: null,
+      failed: null,
+    });
+    const { at } = schedule(undefined, { changes: { ...changes, enabled: false }, stateDir });
+    expect(await at(179)).toEqual([]);
+    expect(await at(180)).toEqual(["second"]);
+  });
+
+  test("that should have been proven while nobody was there is made up for once", async () => {
+    const began = new Date(LAUNCHED - 72 * 60 * MINUTE).toISOString();
+    const stateDir = withRecord("second-drill.json", {
+      version: 1,
+      begun_at: began,
+      proven: null,
+      failed: null,
+    });
+    const { at } = schedule(undefined, { changes, stateDir });
+    expect(await at(0)).toContain("second");
+    expect(await at(1)).toEqual(["second"]);
+  });
+
+  test("is never proven where any second is off, or its drill", async () => {
+    for (const any_second of [{ enabled: false }, { enabled: true, drill_schedule: "off" }]) {
+      const { at } = schedule(undefined, { changes: { ...changes, any_second } });
+      await at(0);
+      expect(await at(60 * 24 * 9)).not.toContain("second");
+    }
+  });
 });

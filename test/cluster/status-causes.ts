@@ -200,6 +200,43 @@ export const causes: Record<
     when: { backup: { offsite: [NAS] }, copies: [{ ...COPIED, key_confirmed_at: null }] },
     next: "Keep it: odoo-pg backup key show --of nas, then odoo-pg backup key confirm --of nas",
   },
+  second_drill_failed: {
+    when: {
+      backup: { any_second: { enabled: true } },
+      archive: { status: undefined, archiving: ARCHIVING },
+      secondDrill: {
+        version: 1,
+        begun_at: hoursAgo(1),
+        proven: null,
+        failed: { at: hoursAgo(1), second: hoursAgo(40), error: "3 attachments of shop are nowhere" },
+      },
+    },
+    next: "odoo-pg backup verify --any-second",
+  },
+  second_drill_too_old: {
+    when: {
+      backup: { any_second: { enabled: true } },
+      archive: { status: undefined, archiving: ARCHIVING },
+      secondDrill: {
+        version: 1,
+        begun_at: hoursAgo(15 * 24),
+        proven: {
+          at: hoursAgo(15 * 24),
+          second: hoursAgo(16 * 24),
+          base: "20260201-010000F",
+          seconds: 40,
+          databases: 1,
+          relations: 400,
+        },
+        failed: null,
+      },
+    },
+    next: "odoo-pg backup verify --any-second",
+  },
+  rotation_skipped: {
+    when: { backups: backups({ rotation_skipped_since: hoursAgo(2) }) },
+    next: "odoo-pg logs backup",
+  },
   base_backup_failed: {
     when: {
       backup: { any_second: { enabled: true } },
@@ -210,6 +247,7 @@ export const causes: Record<
           begun: { full: hoursAgo(1), diff: null },
           bases: [],
           tablespaces: [],
+          expiry_skipped_since: null,
           error: "no room left",
         },
         archiving: ARCHIVING,

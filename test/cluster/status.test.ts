@@ -64,6 +64,7 @@ describe("a healthy cluster", () => {
     expect(statusWith()).toEqual({
       version: 1,
       window: null,
+      second_proven: null,
       attachments_kept_at: null,
       copies: [],
       cluster: "prod",

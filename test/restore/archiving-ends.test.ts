@@ -16,7 +16,11 @@ const backup = (enabled: boolean): Record<string, unknown> => ({
   any_second: { enabled, full_schedule: "0 0 1 1 *", diff_schedule: "off" },
 });
 
-const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
+const windowDocument = windowSchema.extend({
+  version: z.literal(1),
+  copies: z.array(z.unknown()),
+  proven: z.unknown(),
+});
 let cluster: ThrowawayCluster;
 
 async function windowNow(): Promise<z.output<typeof windowDocument>> {

@@ -8,7 +8,11 @@ import type { Session } from "../support/pg.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";
 import { waitFor } from "../support/wait.ts";
 
-const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
+const windowDocument = windowSchema.extend({
+  version: z.literal(1),
+  copies: z.array(z.unknown()),
+  proven: z.unknown(),
+});
 
 /** Megabytes of the disk of the data: a quarter of it are six segments of WAL. */
 const DISK = 400;

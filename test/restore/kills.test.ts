@@ -29,7 +29,11 @@ let elsewhere: string;
 let files: readonly string[];
 
 const ROWS = 5;
-const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
+const windowDocument = windowSchema.extend({
+  version: z.literal(1),
+  copies: z.array(z.unknown()),
+  proven: z.unknown(),
+});
 
 function archived(): z.output<typeof archiveStatusSchema> {
   return archiveStatusSchema.parse(

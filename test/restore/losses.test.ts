@@ -26,7 +26,11 @@ let elsewhere: string;
 let cluster: ThrowawayCluster;
 let filestore: string;
 
-const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
+const windowDocument = windowSchema.extend({
+  version: z.literal(1),
+  copies: z.array(z.unknown()),
+  proven: z.unknown(),
+});
 
 /** Serves object storage, by `npm run test:azurite`; else the copies lie in a folder. */
 const AZURITE = process.env["ODOO_PG_AZURITE"];

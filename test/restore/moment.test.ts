@@ -4,8 +4,11 @@ import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { windowSchema } from "../../src/cluster/window.ts";
+import { layoutOf } from "../../src/config/layout.ts";
+import { releaseLock, takeLock } from "../../src/store/lock.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { killWithChildren } from "../support/kill.ts";
+import { runProgram } from "../support/program.ts";
 import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import type { Session } from "../support/pg.ts";
 import { processesUsing } from "../support/processes.ts";
@@ -18,10 +21,16 @@ const SECONDS = Number(process.env["ODOO_PG_SECONDS"] ?? 4);
 /** Milliseconds for one restore on a busy machine. */
 const ONE = 30_000;
 
+const BACKUP = { schedule: "0 0 1 1 *", drill_schedule: "off", any_second: { enabled: true } };
+
 let cluster: ThrowawayCluster;
 let filestore: string;
 
-const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
+const windowDocument = windowSchema.extend({
+  version: z.literal(1),
+  copies: z.array(z.unknown()),
+  proven: z.unknown(),
+});
 
 /** A mark, and a moment after it before the next: in the database's own time. */
 async function mark(session: Session): Promise<string> {
@@ -95,7 +104,7 @@ async function windowNow(): Promise<z.output<typeof windowDocument>> {
 beforeAll(async () => {
   cluster = await throwawayCluster({
     config: {
-      backup: { schedule: "0 0 1 1 *", drill_schedule: "off", any_second: { enabled: true } },
+      backup: BACKUP,
     },
   });
   filestore = join(cluster.folder, "filestore");
@@ -217,11 +226,37 @@ describe("any second", () => {
     await session.close();
     const ran = await cluster.run(["backup", "verify", "--any-second", "--at", at]);
     expect([ran.exitCode, ran.stdout]).toEqual([0, expect.stringContaining("can be brought back: ")]);
-    expect(ran.stdout).toMatch(/^shop: \d+ tables, \d+ rows, \d+ attachments, none missing$/m);
+    expect(ran.stdout).toMatch(
+      /^shop: \d+ tables, \d+ rows, \d+ attachments, none missing, \d{2,} tables and indexes sound$/m,
+    );
     const chance = await cluster.run(["backup", "verify", "--any-second"]);
     expect(chance.stdout).toContain("can be brought back: ");
     expect(leftOvers()).toEqual([]);
+    const { second_proven: proven, warnings } = await cluster.status();
+    expect(proven).toEqual({
+      proven_at: expect.any(String),
+      second: expect.any(String),
+      seconds: expect.any(Number),
+      failed_at: null,
+    });
+    expect(warnings).toEqual([]);
+    expect((await cluster.run(["status"])).stdout).toMatch(/proven [\d.]+\s+\w+\s+ago,\s+a\s+second\s+of\s/);
   });
+
+  test("is proven by the agent when its schedule says so", async () => {
+    const before = (await cluster.status()).second_proven?.proven_at ?? "";
+    const { any_second: _, ...rest } = BACKUP;
+    cluster.configure({ backup: { ...rest, any_second: { enabled: true, drill_schedule: "* * * * *" } } });
+    await cluster.up();
+    await waitFor(
+      "the agent to have proven a second",
+      async () => ((await cluster.status()).second_proven?.proven_at ?? "") > before,
+      { timeout: 180_000 },
+    );
+    cluster.configure({ backup: BACKUP });
+    await cluster.up();
+    await waitFor("no drill to be at work", () => !leftOvers().includes("moment.lock"));
+  }, 240_000);
 
   test("in a repository with one byte that is not as it was written is told", async () => {
     const archive = join(`${cluster.stateDir}.archive`, "archive", "test");
@@ -243,6 +278,69 @@ describe("any second", () => {
       0,
       expect.objectContaining({ ok: true, damaged: [] }),
     ]);
+  });
+
+  test("with an index that lacks rows is told, and stands in status until one comes back whole", async () => {
+    const session = await cluster.onPrimary("postgres", "shop");
+    await session.rows("CREATE TABLE torn (id int)");
+    await session.rows("CREATE INDEX torn_id ON torn (id)");
+    // As a defect of a collation or of a disk leaves it: rows that an index does not know.
+    const ready = async (is: boolean): Promise<void> =>
+      void (await session.rows(
+        `UPDATE pg_index SET indisready = ${is} WHERE indexrelid = 'torn_id'::regclass`,
+      ));
+    await ready(false);
+    await session.rows("INSERT INTO torn SELECT generate_series(1, 100)");
+    await ready(true);
+    const torn = await mark(session);
+    await mark(session);
+    const ran = await cluster.run(["backup", "verify", "--any-second", "--at", torn]);
+    expect([ran.exitCode, ran.stdout]).toEqual([1, expect.stringContaining("is NOT whole")]);
+    expect(ran.stdout).toMatch(/1 of \d+ tables and indexes DAMAGED/);
+    expect(ran.stderr).toContain("public.torn_id: ");
+    const codes = async (): Promise<string[]> => (await cluster.status()).warnings.map(({ code }) => code);
+    await waitFor("status to tell", async () => (await codes()).includes("second_drill_failed"));
+    // A moment that nobody has promised says nothing of those that are.
+    await cluster.run(["backup", "verify", "--any-second", "--at", "2020-01-01 00:00:00Z"]);
+    await session.rows("REINDEX INDEX torn_id");
+    const whole = await mark(session);
+    await mark(session);
+    await session.rows("DROP TABLE torn");
+    await session.close();
+    const again = await cluster.run(["backup", "verify", "--any-second", "--at", whole]);
+    expect([again.exitCode, again.stdout]).toEqual([0, expect.stringContaining("can be brought back: ")]);
+    await waitFor("status to be well", async () => !(await codes()).includes("second_drill_failed"));
+  });
+
+  test("with what has expired left, as a copy elsewhere is made of it, is told in status and in the list until it is gone", async () => {
+    const scheduled = async (kind: string) =>
+      await runProgram(["scheduled-backup", "--state-dir", cluster.stateDir, "--kind", kind], {
+        home: cluster.folder,
+        timeout: 120_000,
+      });
+    const isTold = async (): Promise<boolean> =>
+      (await cluster.status()).warnings.some(({ code }) => code === "rotation_skipped");
+    const { offsiteDir } = layoutOf(cluster.stateDir);
+    mkdirSync(offsiteDir, { recursive: true, mode: 0o700 });
+    // Somebody else is at it: nobody waits for that.
+    const lock = join(offsiteDir, "removing.lock");
+    await takeLock(lock, process.pid);
+    try {
+      expect((await scheduled("diff")).exitCode).toBe(0);
+      expect(await isTold()).toBe(true);
+      expect((await cluster.run(["backup", "list"])).stderr).toContain("Not removed since ");
+      expect((await cluster.run(["backup", "create", "shop"])).stderr).toContain(
+        "what has expired was not removed",
+      );
+    } finally {
+      await releaseLock(lock, process.pid);
+    }
+    expect((await scheduled("expire")).exitCode).toBe(0);
+    // The base backups are done, the backups are not.
+    expect(await isTold()).toBe(true);
+    expect((await cluster.run(["backup", "create", "shop"])).exitCode).toBe(0);
+    expect(await isTold()).toBe(false);
+    expect((await cluster.run(["backup", "list"])).stderr).not.toContain("Not removed since ");
   });
 
   test("before a switchover and after it comes back, and the new primary archives", async () => {

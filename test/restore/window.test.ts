@@ -19,7 +19,11 @@ const ANY_SECOND = {
   any_second: { enabled: true, full_schedule: "0 0 1 1 *", diff_schedule: "off" },
 };
 
-const windowDocument = windowSchema.extend({ version: z.literal(1), copies: z.array(z.unknown()) });
+const windowDocument = windowSchema.extend({
+  version: z.literal(1),
+  copies: z.array(z.unknown()),
+  proven: z.unknown(),
+});
 
 async function windowOf(cluster: ThrowawayCluster): Promise<z.output<typeof windowDocument>> {
   return windowDocument.parse(await cluster.json(["backup", "window"]));

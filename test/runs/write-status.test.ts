@@ -38,3 +38,18 @@ test("a drill that found nothing to restore is not kept as a proof", async () =>
   expect(await write(drillOf("2026-01-03T03:00:00.000Z", []))).toEqual(proof);
   expect(await write(drillOf("2026-01-04T03:00:00.000Z", ["dropped"]))).toEqual(proof);
 });
+
+test("since when runs have left what has expired is kept until one has removed it", async () => {
+  const folder = temporaryFolder();
+  const since = async (day: number, rotation: RunReport["rotation"]) => {
+    const at = `2026-01-0${day}T03:00:00.000Z`;
+    const run: RunReport = { ...drillOf(at, []), kind: "backup", ...(rotation ? { rotation } : {}) };
+    return (await writeBackupStatus(folder, placeOf(`${folder}/backups`), [], run)).rotation_skipped_since;
+  };
+  expect(await since(1, "done")).toBeUndefined();
+  expect(await since(2, "skipped")).toBe("2026-01-02T03:00:00.000Z");
+  expect(await since(3, "skipped")).toBe("2026-01-02T03:00:00.000Z");
+  // All failed: nothing is removed then.
+  expect(await since(4, undefined)).toBe("2026-01-02T03:00:00.000Z");
+  expect(await since(5, "done")).toBeUndefined();
+});

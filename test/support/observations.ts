@@ -165,6 +165,7 @@ interface Changes {
   readonly stateDir?: string;
   readonly backups?: StatusInput["backups"];
   readonly archive?: StatusInput["archive"];
+  readonly secondDrill?: StatusInput["secondDrill"];
   readonly copies?: StatusInput["copies"];
   readonly configFile?: string;
 }
@@ -208,6 +209,7 @@ export function cluster(changes: Changes = {}): StatusInput {
     },
     backups: changes.backups,
     archive: changes.archive,
+    secondDrill: changes.secondDrill,
     copies: changes.copies,
     now: NOW,
     configFile: changes.configFile,

@@ -40,6 +40,9 @@ const PATIENCE = 10_000;
 /** Milliseconds until a base backup that failed is tried again. */
 const RETRY = 60_000;
 
+/** Milliseconds until what has expired is tried to be removed again: no copy elsewhere is begun while that waits. */
+const EXPIRE_AGAIN = 1_800_000;
+
 /** Milliseconds between two looks for what a killed restore has left. */
 const TIDY_EVERY = 60_000;
 
@@ -343,7 +346,7 @@ export class ArchiveKeeper {
     if (!type) return;
     const { layout, log } = runtime;
     const [node, program] = this.#options.program;
-    log("info", `a base backup (${type}) is due`);
+    log("info", type === "expire" ? "what has expired is to be removed" : `a base backup (${type}) is due`);
     this.#running = true;
     try {
       const { ended } = await startDetached(
@@ -445,12 +448,15 @@ interface OnTimeline {
   readonly timeline: number;
 }
 
-/** Which base backup is due: a full one where none is whole up to now, or leads here, else as scheduled. */
+/**
+ * Which base backup is due: a full one where none is whole up to now, or leads here, else as scheduled. Where none is, what
+ * the last one had to leave is removed.
+ */
 async function dueBase(
   { config, layout }: Runtime,
   record: Archiving,
   { dataDir, timeline }: OnTimeline,
-): Promise<"full" | "diff" | undefined> {
+): Promise<"full" | "diff" | "expire" | undefined> {
   const { full_schedule, diff_schedule } = config.backup.any_second;
   const status = await readArchiveStatus(layout.stateDir);
   const since = Date.parse(record.since);
@@ -475,9 +481,10 @@ async function dueBase(
   if (status.error !== null && full !== null && (diff === null || full > diff)) return "full";
   if (isDue(full_schedule, full)) return "full";
   if (status.error !== null) return "diff";
-  return isDue(diff_schedule, diff !== null && (full === null || diff > full) ? diff : full)
-    ? "diff"
-    : undefined;
+  if (isDue(diff_schedule, diff !== null && (full === null || diff > full) ? diff : full)) return "diff";
+  const isLeft =
+    status.expiry_skipped_since !== null && now() - Date.parse(status.written_at) >= EXPIRE_AGAIN;
+  return isLeft ? "expire" : undefined;
 }
 
 function iso(): string {

@@ -1,5 +1,7 @@
 import path from "node:path";
+import { readArchiveStatus } from "../../archive/record.ts";
 import { readBackupStatus } from "../../store/backup-status.ts";
+import { readSecondDrill } from "../../store/second-drill.ts";
 import { nextTime, parseSchedule } from "../../config/cron.ts";
 import type { Config } from "../../config/schema.ts";
 import { now } from "../../system/clock.ts";
@@ -8,7 +10,7 @@ import type { Layout } from "../../config/layout.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
 import type { Runtime } from "../../members/runtime.ts";
 
-export type Kind = "backup" | "drill";
+export type Kind = "backup" | "drill" | "second";
 
 /** What decides whether a run is due. */
 export type Situation = Pick<Runtime, "layout" | "log" | "upstream"> & {
@@ -52,7 +54,7 @@ export class BackupSchedule {
     const primary = runtime.upstream ? undefined : runtime.nodes.get(runtime.state.primary);
     const answer = primary?.observation.answer;
     if (answer?.kind !== "facts" || answer.facts.in_recovery) return;
-    for (const kind of ["backup", "drill"] as const) {
+    for (const kind of ["backup", "drill", "second"] as const) {
       if (this.#running.has(kind) || !(await this.#isDue(runtime, kind))) continue;
       this.#begun.set(kind, this.#clock());
       await this.#start(runtime, kind);
@@ -75,7 +77,7 @@ export class BackupSchedule {
   }
 
   async #start({ layout, log }: Situation, kind: Kind): Promise<void> {
-    log("info", `${kind} is due`);
+    log("info", kind === "second" ? "a second is to be proven" : `${kind} is due`);
     this.#running.add(kind);
     try {
       const { ended } = await this.#begin(kind, layout);
@@ -88,12 +90,23 @@ export class BackupSchedule {
 }
 
 function scheduleOf({ backup }: Pick<Config, "backup">, kind: Kind): string | undefined {
+  const { any_second: second } = backup;
+  if (kind === "second")
+    return second.enabled && second.drill_schedule !== "off" ? second.drill_schedule : undefined;
   const text = kind === "backup" ? backup.schedule : backup.drill_schedule;
   return backup.enabled && text !== "off" ? text : undefined;
 }
 
-/** When a kind was last begun as far as is recorded; before the first time, when the cluster was first launched. */
+/**
+ * When a kind was last begun as far as is recorded; before the first time, when the cluster was first launched, or for
+ * seconds the first base backup was made.
+ */
 async function lastBegun({ layout, state }: Situation, kind: Kind): Promise<number | undefined> {
+  if (kind === "second") {
+    const begun = (await readSecondDrill(layout.stateDir))?.begun_at;
+    const first = begun ?? (await readArchiveStatus(layout.stateDir))?.bases[0]?.stopped_at;
+    return first === undefined ? undefined : Date.parse(first);
+  }
   const { record: status } = await readBackupStatus(layout.stateDir);
   const begun =
     kind === "backup"

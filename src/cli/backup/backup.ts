@@ -21,6 +21,8 @@ import { writeBackupStatus } from "../../runs/write-status.ts";
 import { SoundFiles, verifyBackup, type Verified } from "../../backup/verify.ts";
 import { progressTo, type Progress } from "../../progress.ts";
 import { wordsOfLack } from "../../model/lack.ts";
+import { readArchive } from "../../archive/record.ts";
+import { rotationSkippedSince, WHY_LEFT } from "../../cluster/rotation.ts";
 import { windowWords } from "../../cluster/window.ts";
 import { lookAtWindow } from "./window.ts";
 import { showBytes } from "../../model/quantities.ts";
@@ -231,6 +233,7 @@ export async function backupList(
     ({ manifest }) => options.database === undefined || manifest.database === options.database,
   );
   const seconds = config.backup.any_second.enabled ? await lookAtWindow(context) : null;
+  const left = await leftByRotation(context);
   if (options.json) {
     output.out(
       JSON.stringify(
@@ -240,6 +243,7 @@ export async function backupList(
           dir: backupPlaceOf(config).dir,
           backups: shown.map(listed),
           unreadable,
+          rotation_skipped_since: left ?? null,
         },
         undefined,
         2,
@@ -258,7 +262,15 @@ export async function backupList(
   if (rows.length) showTable(output, ["BACKUP", "DATABASE", "MADE", "SIZE", "CHECKED"], rows);
   if (!shown.length) output.err(`There is no backup in ${backupPlaceOf(config).dir}.`);
   for (const { folder, problem } of unreadable) output.err(`Cannot be read: ${folder}: ${problem}`);
+  if (left !== undefined) output.err(`Not removed since ${left}, though expired: ${WHY_LEFT}.`);
   return 0;
+}
+
+/** Since when what has expired is left; undefined where it is removed. */
+async function leftByRotation({ layout }: Context): Promise<string | undefined> {
+  const { record } = await readBackupStatus(layout.stateDir);
+  const { status } = await readArchive(layout);
+  return rotationSkippedSince(record, status);
 }
 
 function checked({ verified_at, drilled_at, problems }: CataloguedBackup["checks"]): string {

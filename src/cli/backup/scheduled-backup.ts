@@ -1,6 +1,6 @@
 import path from "node:path";
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
-import { backUpBase, openRepository } from "../../archive/base-backup.ts";
+import { backUpBase, expireLeft, openRepository } from "../../archive/base-backup.ts";
 import { openLog } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
@@ -9,7 +9,13 @@ import { createNow, drillNow } from "./backup.ts";
 import { copyElsewhere } from "../../offsite/copy.ts";
 import { progressTo } from "../../progress.ts";
 import { serverOwner } from "../context.ts";
+import { sourceOf } from "../source.ts";
 import { placesElsewhere, resticOptions } from "./copy.ts";
+import { drillSecond, whyNotProven } from "./second-drill.ts";
+
+/** What is noted of base backups that would have been removed. */
+const EXPIRED_LEFT =
+  "base backups that have expired were not removed: a copy elsewhere is being made of them";
 
 /**
  * What the agent starts when a schedule is due: a process of its own, so that the agent goes on looking twice a second.
@@ -47,9 +53,29 @@ export async function scheduledBackup(
     if (flags.kind === "full" || flags.kind === "diff") {
       const owner = await serverOwner(context);
       const repository = await openRepository(context.config, layout, owner, abort.signal);
-      const { bases } = await backUpBase(repository, layout, flags.kind);
+      const { bases, expiry_skipped_since: left } = await backUpBase(repository, layout, flags.kind);
       log("info", `base backup ${bases.at(-1)?.label ?? ""} was made`);
+      if (left !== null) log("warn", EXPIRED_LEFT);
       return 0;
+    }
+    if (flags.kind === "expire") {
+      const owner = await serverOwner(context);
+      const repository = await openRepository(context.config, layout, owner, abort.signal);
+      const removed = await expireLeft(repository, layout);
+      log("info", removed ? "base backups that have expired were removed" : EXPIRED_LEFT);
+      return 0;
+    }
+    if (flags.kind === "second") {
+      const source = await sourceOf(context, { requestedBy: "schedule", signal: abort.signal });
+      const proof = await drillSecond(context, source, undefined, progressTo(quiet.event));
+      const error = whyNotProven(proof);
+      log(
+        error === undefined ? "info" : "error",
+        error === undefined
+          ? `${proof.at ?? "a moment"} was brought back whole in ${proof.seconds} s`
+          : `${proof.at ?? "a moment"} was not brought back whole: ${error}`,
+      );
+      return proof.ok ? 0 : 1;
     }
     const report =
       flags.kind === "drill"

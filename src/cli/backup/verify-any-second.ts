@@ -1,13 +1,10 @@
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
-import type { Target } from "../../archive/target.ts";
 import { odooPg } from "../../next-step.ts";
 import { printableLine } from "../../printable.ts";
-import { monotonic } from "../../system/clock.ts";
-import { openRepository, proveRepository } from "../../archive/base-backup.ts";
-import { serverOwner, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 import { onPrimary } from "../source.ts";
-import { proveAt, targetOf } from "./restore-moment.ts";
-import { lookAtWindow } from "./window.ts";
+import { targetOf } from "./restore-moment.ts";
+import { drillSecond } from "./second-drill.ts";
 
 /** Proves that a second of the window can be brought back: it is recovered, and all of its databases are read. */
 export async function verifyAnySecond(
@@ -23,55 +20,33 @@ export async function verifyAnySecond(
     });
   }
   const { output } = context;
-  const target =
-    targetOf({ at: flags.at, beforeXid: undefined, lsn: undefined }) ?? (await secondByChance(context));
-  const begun = monotonic();
-  const { config, layout } = context;
-  const { databases, base, damaged } = await onPrimary(context, async (source, progress) => {
-    const owner = await serverOwner(context);
-    const repository = await openRepository(config, layout, owner, source.signal);
-    progress.step(null, "read the repository");
-    const lines = await proveRepository(repository);
-    // Told at once: what is damaged may keep the moment from coming back.
-    for (const line of lines) progress.note(`the repository is damaged: ${printableLine(line)}`);
-    return { ...(await proveAt(context, source, target, progress)), damaged: lines };
-  });
-  const seconds = Math.round((monotonic() - begun) / 100) / 10;
-  const at = target.kind === "time" ? new Date(target.at).toISOString() : null;
-  const ok = !damaged.length && databases.every(({ missing }) => missing.count === 0);
+  const named = targetOf({ at: flags.at, beforeXid: undefined, lsn: undefined });
+  const proof = await onPrimary(
+    context,
+    async (source, progress) => await drillSecond(context, source, named, progress),
+  );
+  const { at, base, seconds, ok, databases, damaged } = proof;
   if (flags.json) {
     output.out(JSON.stringify({ version: 1, at, base, seconds, ok, databases, damaged }, undefined, 2));
     return ok ? 0 : 1;
   }
-  for (const { database, tables, rows, attachments, missing } of databases) {
+  for (const { database, tables, rows, attachments, missing, pages } of databases) {
     const lack = missing.count === 0 ? "none missing" : `${missing.count} MISSING`;
+    const sound =
+      pages === null
+        ? "tables and indexes not checked (amcheck is not installed)"
+        : pages.damaged.count === 0
+          ? `${pages.relations} tables and indexes sound`
+          : `${pages.damaged.count} of ${pages.relations} tables and indexes DAMAGED`;
     output.out(
-      printableLine(`${database}: ${tables} tables, ${rows} rows, ${attachments} attachments, ${lack}`),
+      printableLine(
+        `${database}: ${tables} tables, ${rows} rows, ${attachments} attachments, ${lack}, ${sound}`,
+      ),
     );
-    for (const name of missing.first.slice(0, 20)) output.err(printableLine(`  - ${name}`));
+    for (const name of [...missing.first, ...(pages?.damaged.first ?? [])].slice(0, 20))
+      output.err(printableLine(`  - ${name}`));
   }
-  output.out(
-    `${at ?? ""} can be brought back: ${databases.length} databases, from base backup ${base} (${seconds} s).`,
-  );
+  const count = `${databases.length} databases, from base backup ${base} (${seconds} s)`;
+  output.out(ok ? `${at ?? ""} can be brought back: ${count}.` : `${at ?? ""} is NOT whole: ${count}.`);
   return ok ? 0 : 1;
-}
-
-/** @throws OdooPgError outside_window while there is none */
-async function secondByChance(context: Context): Promise<Target> {
-  const { from, to, gaps } = await lookAtWindow(context);
-  if (from === null || to === null) {
-    throw new OdooPgError("outside_window", {
-      message: "No second can be brought back yet.",
-      safe: "Nothing was changed.",
-      next: odooPg("backup", "window"),
-    });
-  }
-  const [first, last] = [Date.parse(from), Date.parse(to)];
-  for (;;) {
-    const at = Math.ceil(first + 1 + Math.random() * (last - first - 1));
-    const isLost = gaps.some((gap) => Date.parse(gap.from) < at && at <= Date.parse(gap.to));
-    if (isLost) continue;
-    const text = `${new Date(at).toISOString().replace("T", " ").replace("Z", "")}+00`;
-    return { kind: "time", at, text };
-  }
 }

@@ -2,12 +2,14 @@ import { ARCHIVE_TIMEOUT_SECONDS } from "../../config/settings/archiving.ts";
 import { openRepository, type OpenRepository } from "../../archive/base-backup.ts";
 import { listBases } from "../../archive/pgbackrest.ts";
 import { readArchive } from "../../archive/record.ts";
+import { provenSecondOf, provenWords } from "../../cluster/second-drill.ts";
 import { archivedUpTo, windowOf, windowWords, type Kept, type Window } from "../../cluster/window.ts";
 import type { ExitStatus } from "../../errors.ts";
 import type { ServerFacts } from "../../model/observation.ts";
 import { observeServer } from "../../postgres/sql/facts.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
 import { readCopyStatus } from "../../store/copy-status.ts";
+import { readSecondDrill } from "../../store/second-drill.ts";
 import { readState } from "../../store/state.ts";
 import { now } from "../../system/clock.ts";
 import { serverOwner, type Context } from "../context.ts";
@@ -22,8 +24,12 @@ export async function backupWindow(context: Context, { json }: { json: boolean }
       return { name, copied_at };
     }),
   );
-  if (json) output.out(JSON.stringify({ version: 1, ...window, copies }, undefined, 2));
-  else output.out(`${windowWords(window, now())} · copies: ${copyWords(copies)}`);
+  const proven = provenSecondOf(config.backup.any_second, await readSecondDrill(layout.stateDir));
+  if (json) output.out(JSON.stringify({ version: 1, ...window, copies, proven }, undefined, 2));
+  else {
+    const words = proven ? ` · ${provenWords(proven, now())}` : "";
+    output.out(`${windowWords(window, now())} · copies: ${copyWords(copies)}${words}`);
+  }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 import { copiesWords } from "../../cluster/copies.ts";
 import { windowWords } from "../../cluster/window.ts";
+import { provenWords as secondWords } from "../../cluster/second-drill.ts";
 import { createColors } from "picocolors";
 import type { NodeStatus, StatusDocument } from "../../cluster/documents/status.ts";
 import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";
@@ -58,7 +59,11 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     ...wrap(`Read    ${readLine(status)}`, width, "        "),
     ...backupsLines(status).flatMap((text) => wrap(`Backups ${text}`, width, "        ")),
     ...(status.window
-      ? wrap(`Seconds ${windowWords(status.window, Date.parse(status.at))}`, width, "        ")
+      ? wrap(
+          `Seconds ${windowWords(status.window, Date.parse(status.at))}${provenPart(status)}`,
+          width,
+          "        ",
+        )
       : []),
     ...(status.copies.length
       ? wrap(`Copies  ${copiesWords(status.copies, Date.parse(status.at))}`, width, "        ")
@@ -71,6 +76,10 @@ export function sheet(status: StatusDocument, style: SheetStyle): string {
     ...status.warnings.toReversed().flatMap((warning) => warningLines(warning, { ...style, width }, colour)),
     ...(status.warnings.length ? [] : allIsWell(status, width, (text) => colour("ok", text))),
   ].join("\n");
+}
+
+function provenPart({ second_proven: proven, at }: StatusDocument): string {
+  return proven ? ` · ${secondWords(proven, Date.parse(at))}` : "";
 }
 
 function headline(

@@ -4,6 +4,7 @@ import { poolerSchema } from "../../model/pooler.ts";
 import { waitingSchema } from "../../model/waiting.ts";
 import { backupsSchema } from "../backups.ts";
 import { copySchema } from "../copies.ts";
+import { provenSecondSchema } from "../second-drill.ts";
 import { windowSchema } from "../window.ts";
 import { warningSchema } from "../../model/warnings.ts";
 
@@ -89,6 +90,8 @@ export const statusDocumentSchema = z.strictObject({
   not_backed_up: z.string().array().default([]),
   /** Which seconds can be brought back. Null where `backup.any_second` is off. */
   window: windowSchema.nullable(),
+  /** How far it is proven that a second of it comes back. Null where `backup.any_second` is off. */
+  second_proven: provenSecondSchema.nullable().default(null),
   /** All attachments that were written before are kept for these seconds. Null where they are not, or nobody knows. */
   attachments_kept_at: z.string().nullable().default(null),
   /** Copies elsewhere, one for each that is configured. */

@@ -56,6 +56,13 @@ const anySecond = z
           "When it backs up what has changed since the last full one: five fields, in UTC, or `off`.",
         examples: ["off"],
       }),
+    drill_schedule: textWithout(scheduleProblem)
+      .default("30 4 * * 0")
+      .register(docs, {
+        description:
+          "When the agent proves that a second can be brought back, as `odoo-pg backup verify --any-second` does: it reads all of the repository, recovers a second of the window by chance beside the live cluster, dumps every database out of it, looks for its attachments, checks its tables and indexes, and removes it. Five fields, in UTC, or `off`. It needs room for the whole cluster on the disk of the state directory; a backup that is due meanwhile may be left out.",
+        examples: ["off"],
+      }),
   })
   .prefault({})
   .register(docs, { description: "Any second back." });

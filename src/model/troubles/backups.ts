@@ -148,6 +148,40 @@ export const BACKUPS = {
     foundBy: ["status"],
     alarm: { afterSeconds: 300, endsAfterSeconds: 0 },
   },
+  second_drill_failed: {
+    severity: "warning",
+    meaning:
+      "A second of the window could not be brought back, or not whole: the repository is damaged, attachments are missing, or a table or an index is damaged (`backup.any_second`).",
+    why: "It would fail you on the day you need it.",
+    remedy:
+      "`odoo-pg backup verify --any-second` tries another second, and says all that is wrong. Where base backups or WAL are damaged, the next full base backup begins anew; a damaged index is made anew in the live database by REINDEX.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
+    prometheus: {
+      expr: "odoo_pg_second_drill_ok == 0",
+      summary: "{{ $labels.cluster }}: a second of the window could not be brought back whole.",
+      description: "Why: odoo-pg status. Try again: odoo-pg backup verify --any-second",
+    },
+  },
+  second_drill_too_old: {
+    severity: "warning",
+    meaning:
+      "No second was brought back whole for two times of `backup.any_second.drill_schedule` and six hours.",
+    why: "Only what was brought back once is known to come back.",
+    remedy: "`odoo-pg backup verify --any-second` tries one; `odoo-pg logs backup` says why none was tried.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
+  },
+  rotation_skipped: {
+    severity: "warning",
+    meaning: "What has expired was not removed, as a copy elsewhere was being made of it.",
+    why: "The disk of the backups fills while it stays so.",
+    remedy:
+      "The next backup removes it, where no copy is in the way for longer than five minutes; `odoo-pg logs backup` says which copies were made. Where copies take long, the way there is too slow for their schedule.",
+    remark: "A copy that goes on for more than six hours is ended for it.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 86_400, endsAfterSeconds: 0 },
+  },
   attachments_late: {
     severity: "warning",
     meaning:

@@ -306,6 +306,14 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       base_backups: fc.nat(),
     }),
   ),
+  second_proven: fc.option(
+    fc.record({
+      proven_at: fc.option(moment),
+      second: fc.option(moment),
+      seconds: fc.option(fc.nat()),
+      failed_at: fc.option(moment),
+    }),
+  ),
   attachments_kept_at: fc.option(moment),
   copies: fc.array(fc.record({ name, copied_at: fc.option(moment), error: fc.option(fc.string()) }), {
     maxLength: 3,

@@ -84,6 +84,7 @@ export function fixturesAt(now: number) {
       agent: { running: true, pid: 4711, operation: null },
       console: { url: "http://127.0.0.1:5050/", answers: true },
       window: null,
+      second_proven: null,
       attachments_kept_at: null,
       copies: [],
       backups: {

@@ -1,0 +1,150 @@
+import { openRepository, proveRepository } from "../../archive/base-backup.ts";
+import type { Target } from "../../archive/target.ts";
+import type { BackupSource } from "../../backup/source.ts";
+import { windowDays } from "../../config/sections/backup.ts";
+import { OdooPgError, toOdooPgError } from "../../errors.ts";
+import type { SecondDrill } from "../../model/second-drill.ts";
+import { odooPg } from "../../next-step.ts";
+import { oneLine, printableLine } from "../../printable.ts";
+import type { Progress } from "../../progress.ts";
+import type { ProvenDatabase } from "../../restore/at-moment.ts";
+import { readSecondDrill, writeSecondDrill } from "../../store/second-drill.ts";
+import { monotonic, now } from "../../system/clock.ts";
+import { serverOwner, type Context } from "../context.ts";
+import { proveAt } from "./restore-moment.ts";
+import { lookAtWindow } from "./window.ts";
+
+/** What came of a drill. */
+export interface SecondProof {
+  /** Which second; null where a transaction or a position was named. ISO 8601. */
+  readonly at: string | null;
+  readonly base: string;
+  readonly seconds: number;
+  readonly ok: boolean;
+  readonly databases: readonly ProvenDatabase[];
+  /** Of the repository, one line each. */
+  readonly damaged: readonly string[];
+}
+
+/**
+ * Proves that a second can be brought back: reads all of the repository, recovers the second, and reads all of its
+ * databases. Keeps the record of it for status and alarms.
+ * @param named which moment; else a second of the window by chance
+ * @throws OdooPgError what keeps it from being brought back; locked, outside_window
+ */
+export async function drillSecond(
+  context: Context,
+  source: BackupSource,
+  named: Target | undefined,
+  progress: Progress,
+): Promise<SecondProof> {
+  const { config, layout } = context;
+  const target = named ?? (await secondByChance(context));
+  const before = await readSecondDrill(layout.stateDir);
+  const drill: SecondDrill = {
+    version: 1,
+    begun_at: iso(),
+    proven: before?.proven ?? null,
+    failed: before?.failed ?? null,
+  };
+  await writeSecondDrill(layout.stateDir, drill);
+  const second = target.kind === "time" ? new Date(target.at).toISOString() : null;
+  const begun = monotonic();
+  try {
+    const owner = await serverOwner(context);
+    const repository = await openRepository(config, layout, owner, source.signal);
+    progress.step(null, "read the repository");
+    const damaged = await proveRepository(repository);
+    // Told at once: what is damaged may keep the moment from coming back.
+    for (const line of damaged) progress.note(`the repository is damaged: ${printableLine(line)}`);
+    const { databases, base } = await proveAt(context, source, target, progress);
+    const seconds = Math.round((monotonic() - begun) / 100) / 10;
+    const proof = { at: second, base, seconds, databases, damaged };
+    const error = whyNotProven(proof);
+    const at = iso();
+    const relations = databases.some((one) => one.pages === null)
+      ? null
+      : databases.reduce((sum, { pages }) => sum + (pages?.relations ?? 0), 0);
+    await writeSecondDrill(
+      layout.stateDir,
+      error === undefined
+        ? {
+            ...drill,
+            proven: { at, second, base, seconds, databases: databases.length, relations },
+            failed: null,
+          }
+        : { ...drill, failed: { at, second, error } },
+    );
+    return { ...proof, ok: error === undefined };
+  } catch (thrown) {
+    const { code, message } = toOdooPgError(thrown);
+    if (!source.signal?.aborted && saysSomething(code, named))
+      await writeSecondDrill(layout.stateDir, {
+        ...drill,
+        failed: { at: iso(), second, error: oneLine(message) },
+      });
+    throw thrown;
+  }
+}
+
+/**
+ * Whether an error says that what is kept does not lead to the second: not that somebody else is at work, that the
+ * primary or room is missing, or that a second was named that nobody has promised.
+ */
+function saysSomething(code: OdooPgError["code"], named: Target | undefined): boolean {
+  if (code === "outside_window") return named === undefined;
+  return !["locked", "interrupted", "disk_full", "not_running", "primary_unreachable", "timed_out"].includes(
+    code,
+  );
+}
+
+/** What did not come back whole, the first of it, in a line; undefined where all did. Pure. */
+export function whyNotProven({
+  databases,
+  damaged,
+}: Pick<SecondProof, "databases" | "damaged">): string | undefined {
+  const [line] = damaged;
+  if (line !== undefined) return `the repository is damaged: ${printableLine(line)}`;
+  for (const { database, missing, pages } of databases) {
+    if (missing.count > 0)
+      return printableLine(
+        `${missing.count} attachments of ${database} are nowhere, such as ${missing.first[0] ?? "?"}`,
+      );
+    if (pages && pages.damaged.count > 0)
+      return printableLine(
+        `${pages.damaged.count} tables or indexes of ${database} are damaged: ${pages.damaged.first[0] ?? "?"}`,
+      );
+  }
+  return undefined;
+}
+
+const DAY = 86_400_000;
+
+/**
+ * Seconds of before the window are there as long as a base backup is, without the attachments that only they name.
+ * @throws OdooPgError outside_window while there is none
+ */
+async function secondByChance(context: Context): Promise<Target> {
+  const { from, to, gaps } = await lookAtWindow(context);
+  if (from === null || to === null) {
+    throw new OdooPgError("outside_window", {
+      message: "No second can be brought back yet.",
+      safe: "Nothing was changed.",
+      next: odooPg("backup", "window"),
+    });
+  }
+  const last = Date.parse(to);
+  const promised = last - windowDays(context.config.backup.any_second.window) * DAY;
+  const first = Math.max(Date.parse(from), promised);
+  for (;;) {
+    const at = Math.ceil(first + 1 + Math.random() * (last - first - 1));
+    const isLost = gaps.some((gap) => Date.parse(gap.from) < at && at <= Date.parse(gap.to));
+    if (isLost) continue;
+    const text = `${new Date(at).toISOString().replace("T", " ").replace("Z", "")}+00`;
+    return { kind: "time", at, text };
+  }
+}
+
+function iso(): string {
+  return new Date(now()).toISOString();
+}

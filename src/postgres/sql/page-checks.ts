@@ -1,0 +1,102 @@
+import * as z from "zod";
+import { SqlError, type SuperuserSession } from "../../system/sql/sql.ts";
+import type { Superuser } from "./superuser.ts";
+
+/** What amcheck found in a database. */
+export interface PagesChecked {
+  /** Tables, and indexes that are B-trees, that were looked through. */
+  readonly relations: number;
+  /** Those in which something is wrong: how many, and what, one line for each of the first. */
+  readonly damaged: { readonly count: number; readonly first: readonly string[] };
+}
+
+/** Lines that are kept. */
+const FIRST = 20;
+
+const relationSchema = z.object({
+  oid: z.string(),
+  name: z.string(),
+  is_index: z.boolean(),
+  /** Whether nothing of its owner's is run to know what it should hold. */
+  is_plain: z.boolean(),
+});
+
+/**
+ * Relations of a database, by its catalogue. 2 is heap, 403 btree (pg_am.dat). Invalid indexes are nobody's; temporary
+ * tables of others cannot be read.
+ */
+const RELATIONS = `SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'i' AS is_index,
+    i.indexprs IS NULL AND i.indpred IS NULL AS is_plain
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
+  WHERE c.relpersistence <> 't' AND (c.relkind IN ('r', 'm', 't') AND c.relam = 2
+    OR c.relkind = 'i' AND c.relam = 403 AND i.indisvalid AND i.indisready)
+  ORDER BY c.oid`;
+
+/**
+ * Looks through all tables and indexes of a database by amcheck, also whether each row is in each index. Only for a
+ * database that is thrown away afterwards: the extension is made in it.
+ * @returns undefined where amcheck is not installed
+ * @throws SqlError
+ */
+export async function checkPages(
+  database: Superuser,
+  signal: AbortSignal | undefined,
+): Promise<PagesChecked | undefined> {
+  return await database.use(async (session) => {
+    const [found] = await session.query("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'");
+    if (!found) return undefined;
+    // Where it was made before, it may be of an earlier version, and among functions of somebody else.
+    await session.query("DROP EXTENSION IF EXISTS amcheck CASCADE");
+    await session.query("CREATE EXTENSION amcheck SCHEMA pg_catalog");
+    // Those of PostgreSQL 13 and earlier know indexes alone.
+    const [known] = await session.query(
+      "SELECT to_regprocedure('verify_heapam(regclass,boolean,boolean,text,bigint,bigint)') IS NOT NULL AS heap",
+    );
+    const wanted = z
+      .array(relationSchema)
+      .parse(await session.query(RELATIONS))
+      .filter(({ is_index }) => is_index || known?.["heap"] === true);
+    const lines: string[] = [];
+    for (const relation of wanted) {
+      signal?.throwIfAborted();
+      const wrong = relation.is_index
+        ? await wrongInIndex(session, relation)
+        : await wrongInTable(session, relation);
+      if (wrong !== undefined) lines.push(`${relation.name}: ${wrong}`);
+    }
+    return { relations: wanted.length, damaged: { count: lines.length, first: lines.slice(0, FIRST) } };
+  });
+}
+
+type Relation = z.output<typeof relationSchema>;
+
+/** An expression's functions are its owner's, and servers before May 2022 run them as whoever looks (CVE-2022-1552). */
+async function wrongInIndex(
+  session: SuperuserSession,
+  { oid, is_plain }: Relation,
+): Promise<string | undefined> {
+  return await damageIn(async () => {
+    await session.query("SELECT bt_index_check($1::oid::regclass, $2)", [oid, is_plain]);
+    return undefined;
+  });
+}
+
+async function wrongInTable(session: SuperuserSession, { oid }: Relation): Promise<string | undefined> {
+  return await damageIn(async () => {
+    const [row] = await session.query(
+      "SELECT format('block %s, row %s: %s', blkno, offnum, msg) AS line FROM verify_heapam($1::oid::regclass, true) LIMIT 1",
+      [oid],
+    );
+    return row === undefined ? undefined : String(row["line"]);
+  });
+}
+
+/** Pages that cannot be read are errors: data_corrupted, index_corrupted. */
+async function damageIn(look: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof SqlError && (error.code === "XX001" || error.code === "XX002")) return error.message;
+    throw error;
+  }
+}
