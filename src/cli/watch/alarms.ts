@@ -77,7 +77,7 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
   }
   if (ways.length === 0)
     output.err(
-      `Nobody is told: no way is set up. Set one up: ${suggest(context, odooPg("alarms", "set", "--help"))}`,
+      `Nobody is told: no channel is set up. Set one up: ${suggest(context, odooPg("alarms", "set", "--help"))}`,
     );
   for (const { channel, since, error, waiting } of failing)
     output.err(`Nothing arrives by ${channel} since ${since.slice(0, 19)}Z (${waiting} wait): ${error}`);

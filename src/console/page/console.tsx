@@ -165,7 +165,7 @@ function Who({ principal }: { readonly principal: Principal }): JSX.Element {
     return (
       <span class="who">
         <span>
-          You may look. To act: <InWords command={odooPg("console")} /> or <a href="/sign-in">sign in</a>
+          You may view. To act: <InWords command={odooPg("console")} /> or <a href="/sign-in">sign in</a>
         </span>
       </span>
     );
@@ -175,7 +175,7 @@ function Who({ principal }: { readonly principal: Principal }): JSX.Element {
   };
   return (
     <span class="who">
-      {read_only ? "The console is set to read only" : role === "operator" ? "Operator" : "Viewer"}
+      {read_only ? "The console is read-only" : role === "operator" ? "Operator" : "Viewer"}
       <button type="button" class="link" onClick={() => void leave().catch(() => location.reload())}>
         Sign out
       </button>

@@ -141,7 +141,7 @@ describe("nodes", () => {
   test("lag, slot and disk are told as status tells them", () => {
     const [pg1, , pg3] = nodeRows(warned, now);
     expect(pg1).toMatchObject({ lag: "–", slot: "–", disk: "88 %", diskLevel: "warning" });
-    expect(pg1?.daysLeft).toBe("48 GB free, 9 days left as in the last 18 hours");
+    expect(pg1?.daysLeft).toBe("48 GB free, 9 days left at the pace of the last 18 hours");
     expect(pg3).toMatchObject({
       lag: "212 MB",
       lagTime: "41 s",

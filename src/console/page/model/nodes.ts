@@ -119,7 +119,7 @@ function daysText(disk: NodeDisk | undefined): string {
         ? "less than a day left"
         : `${many(Math.floor(days), "day")} left`;
   const hours = disk?.history_hours ?? null;
-  const told = hours === null ? left : `${left} as in the last ${many(hours, "hour")}`;
+  const told = hours === null ? left : `${left} at the pace of the last ${many(hours, "hour")}`;
   return room === "" ? told : `${room}, ${told}`;
 }
 

@@ -63,7 +63,7 @@ function AddressField({
       />
       <p class="quiet">
         It begins with https://, is a secret, and is not shown again.
-        {channel === "slack" && " Mattermost and Rocket.Chat take the same form."}
+        {channel === "slack" && " Mattermost and Rocket.Chat take the same format."}
       </p>
     </Form>
   );
@@ -125,9 +125,9 @@ function MailFields({
           onInput={({ currentTarget }) => setPort(currentTarget.value)}
         />
       </label>
-      <Field label="User, where it asks for one" value={user} change={setUser} />
+      <Field label="User, if it needs one" value={user} change={setUser} />
       <Secret
-        label={present?.user === undefined ? "Its password" : "Its password (empty: as it is)"}
+        label={present?.user === undefined ? "Its password" : "Its password (empty: unchanged)"}
         value={password}
         change={setPassword}
       />

@@ -67,7 +67,7 @@ export function ChooseUpload(props: {
       </label>
       <NameField value={name} change={setTyped} label="Name of the new database" />
       <NeutralizeTick ticked={neutralize} change={setNeutralize} />
-      <p role="status">{progress ? "It is being uploaded. Closing this stops it." : ""}</p>
+      <p role="status">{progress ? "Uploading. Closing this stops it." : ""}</p>
       {progress && <Far progress={progress} />}
       {failure && <FailureNote failure={failure} />}
     </Form>

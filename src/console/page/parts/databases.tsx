@@ -57,7 +57,7 @@ export function Databases(props: {
           </tbody>
         </table>
       )}
-      {rows.length > 0 && found.length === 0 && <p>No database is named so.</p>}
+      {rows.length > 0 && found.length === 0 && <p>No database has that name.</p>}
       {shown.length < found.length && (
         <p>
           <button type="button" class="link" onClick={() => setAll(true)}>

@@ -22,7 +22,7 @@ export function Slow(props: {
 }): JSX.Element {
   const { activity, now, ask } = props;
   const { at, blocking, long_transactions: long, slowest_statements: slowest } = activity;
-  const looked = at === null ? "Not looked at yet." : `Looked at ${ago(at, now)}.`;
+  const looked = at === null ? "Not checked yet." : `Checked ${ago(at, now)}.`;
   return (
     <Section id="slow" title="What is slow now" summary={looked}>
       <h3>Who waits for whom</h3>

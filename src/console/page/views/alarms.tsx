@@ -41,7 +41,7 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
   return (
     <Frame
       title="Alarms"
-      words="Who is told when something is wrong: by mail, Slack or a webhook. Other ways stand under alarms in the configuration file."
+      words="Who is told when something is wrong: by mail, Slack or a webhook. Other channels are set under alarms in the configuration file."
     >
       <Reads read={read}>
         {({ alarms, failing_channels: failing, channels, mail }) => (

@@ -34,7 +34,7 @@ export function Checks({ ask }: ViewProps): JSX.Element {
       <Reads read={read}>
         {({ findings, not_looked_at: unseen }) => (
           <>
-            {findings.length === 0 && <p class="answer">Nothing is wrong in what was looked at.</p>}
+            {findings.length === 0 && <p class="answer">Nothing is wrong with what was checked.</p>}
             <ul class="rows findings">
               {findings.map((one, index) => (
                 <Found key={`${one.code} ${index}`} finding={one} ask={ask} />
@@ -42,7 +42,7 @@ export function Checks({ ask }: ViewProps): JSX.Element {
             </ul>
             {unseen.length > 0 && (
               <>
-                <h2>Not looked at</h2>
+                <h2>Not checked</h2>
                 <ul class="rows">
                   {unseen.map(({ what, why }) => (
                     <li key={what}>

@@ -65,7 +65,7 @@ export function Logs({ wish }: ViewProps): JSX.Element {
               <small>{file ?? "There is no such log yet."}</small>
             </p>
             {lines.length === 0 ? (
-              <p class="quiet">{match === "" ? "It is empty." : `No line holds “${match}”.`}</p>
+              <p class="quiet">{match === "" ? "It is empty." : `No line contains “${match}”.`}</p>
             ) : (
               <div class="lines whole" role="log" tabIndex={0} aria-label={`Log of ${of}`}>
                 {lines.map((line, index) => (

@@ -24,7 +24,7 @@ export function Roles(): JSX.Element {
   return (
     <Frame
       title="Roles"
-      words="Who may log in, and whose each database is. A tenant is a role with databases of its own."
+      words="Who may log in, and who owns each database. A tenant is a role with databases of its own."
     >
       <Reads read={read}>
         {({ roles }) => (
@@ -58,7 +58,7 @@ export function Roles(): JSX.Element {
         )}
       </Reads>
       <p class="quiet">
-        A tenant more: <InWords command={odooPg("role", "create", "NAME")} />, on the server, because its
+        Another tenant: <InWords command={odooPg("role", "create", "NAME")} />, on the server, because its
         password is shown once and kept nowhere.
       </p>
     </Frame>

@@ -46,13 +46,13 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
   return (
     <Frame
       title="Settings"
-      words="What is set, where it comes from, and what this machine would do better with."
+      words="What is set, where it comes from, and what would suit this machine better."
     >
       {waiting && (
         <div class="told">
           <p>
-            <Mark level="warning" silent /> What was changed is not in force yet. A setting that needs a
-            restart restarts the servers one after another.
+            <Mark level="warning" silent /> Changes are not in force yet. A setting that needs a restart
+            restarts the servers one after another.
           </p>
           <Next step={APPLY} />
         </div>
@@ -61,8 +61,7 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
       <Reads read={advice}>
         {({ settings }) => {
           const differing = settings.filter(({ differs }) => differs);
-          if (differing.length === 0)
-            return <p class="quiet">Every setting is as it should be for this machine.</p>;
+          if (differing.length === 0) return <p class="quiet">Every setting suits this machine.</p>;
           return (
             <table class="advice">
               <thead>

@@ -59,7 +59,7 @@ export function Statements({ document, now, ask, wish }: ViewProps): JSX.Element
   const [typed, setTyped] = useState("");
   const planned = wish.get("plan") ?? "";
   return (
-    <Frame title="Statements" words="What took the time of the primary since counting began, the most first.">
+    <Frame title="Statements" words="What took the primary's time since counting began, most first.">
       {document.activity.statements_missing !== null && ask && (
         <p class="buttons">
           <button type="button" class="main" onClick={() => ask({ kind: "count_statements" })}>
