@@ -8,14 +8,19 @@ import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 
 const file = fileURLToPath(import.meta.url);
-const written = readFileSync(file, "latin1");
-const begin = written.indexOf("\n/*\n") + 4;
-const program = new Script(written.slice(begin, written.lastIndexOf("*/")).replaceAll("*\u0001", "*/"), {
-  filename: file,
-  lineOffset: written.slice(0, begin).split("\n").length - 1,
-  cachedData: codeCache("BUILD_MARK"),
-});
-await program.runInThisContext()(createRequire(import.meta.url));
+await compiled()(createRequire(import.meta.url));
+
+/** The program. A function of its own, so that the text of the file is not kept for as long as the program runs. */
+function compiled() {
+  const written = readFileSync(file, "latin1");
+  const begin = written.indexOf("\n/*\n") + 4;
+  const program = new Script(written.slice(begin, written.lastIndexOf("*/")).replaceAll("*\u0001", "*/"), {
+    filename: file,
+    lineOffset: written.slice(0, begin).split("\n").length - 1,
+    cachedData: codeCache("BUILD_MARK"),
+  });
+  return program.runInThisContext();
+}
 
 /** The cache of this very build, if none but the program's owner could write it: it is run as the program is. */
 function codeCache(mark) {

@@ -28,6 +28,7 @@ const keyValue = z.object({
 });
 const headerSchema = z.object({ revision: number64, raft_term: number64 }).partial().default({});
 const rangeSchema = z.object({ header: headerSchema, kvs: keyValue.array().default([]) });
+const rangesSchema = z.object({ responses: z.object({ response_range: rangeSchema }).array() });
 const txnSchema = z.object({ header: headerSchema, succeeded: z.boolean().default(false) });
 const leaseSchema = z.object({ ID: z.string() });
 const keptLeaseSchema = z.object({ result: z.object({ TTL: number64 }) });
@@ -113,14 +114,13 @@ export class Etcd {
     return found && stored(found);
   }
 
-  /** All that lies below a prefix, as it was at one moment. @throws EtcdError */
-  async list(prefix: string): Promise<Map<string, StoredValue>> {
-    const { kvs } = await this.#ask(
-      "/v3/kv/range",
-      { key: encoded(prefix), range_end: encoded(afterPrefix(prefix)) },
-      rangeSchema,
-    );
-    return new Map(kvs.map((found) => [decoded(found.key).slice(prefix.length), stored(found)]));
+  /** All that lies below each of two prefixes, as it was at one moment. @throws EtcdError */
+  async list(one: string, other: string): Promise<[Map<string, StoredValue>, Map<string, StoredValue>]> {
+    const success = [one, other].map((prefix) => ({ request_range: rangeOf(prefix) }));
+    const { responses } = await this.#ask("/v3/kv/txn", { success }, rangesSchema);
+    const [first, second] = responses;
+    if (!first || !second) throw new EtcdError("unreachable", "the store answers less than it was asked");
+    return [below(one, first.response_range), below(other, second.response_range)];
   }
 
   /**
@@ -313,6 +313,15 @@ const DEFRAGMENT_TIMEOUT = 30_000;
 
 function stored({ value, mod_revision: revision, lease }: z.output<typeof keyValue>): StoredValue {
   return { value: decoded(value), revision, lease: lease === "0" ? undefined : lease };
+}
+
+function rangeOf(prefix: string): { readonly key: string; readonly range_end: string } {
+  return { key: encoded(prefix), range_end: encoded(afterPrefix(prefix)) };
+}
+
+/** What was found by its keys without the prefix. */
+function below(prefix: string, { kvs }: z.output<typeof rangeSchema>): Map<string, StoredValue> {
+  return new Map(kvs.map((found) => [decoded(found.key).slice(prefix.length), stored(found)]));
 }
 
 function encoded(text: string): string {

@@ -45,7 +45,6 @@ import {
   type HostRecord,
 } from "../documents/record.ts";
 import { readIdentity } from "../joining/authority.ts";
-import { ownConfig } from "../render/own-files.ts";
 import { JoinServer } from "../joining/join-server.ts";
 import { EtcdService } from "../programs/etcd-service.ts";
 import { PatroniService } from "../programs/patroni-service.ts";
@@ -70,6 +69,8 @@ import { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
+/** The same for members where the last look found all of them level: each look asks every one. */
+const LEVEL_MEMBERS_EVERY = 2500;
 const OTHERS_EVERY = 1000;
 
 /** Milliseconds between two looks when this host's certificate ends. */
@@ -129,10 +130,12 @@ export class HostAgent {
   /** The configuration of this host's file, and when that was written (milliseconds since the epoch). */
   #fileConfig: Config | undefined;
   #fileConfigAt: number | undefined;
-  /** Of what the endpoints and the looks were last set up. */
+  /** Of what the endpoints and the looks were last set up, and where that was last read. */
   #served = "";
-  /** Of what the console was last set up. */
+  #servedOf: { readonly document: ClusterDocument; readonly pools: boolean } | undefined;
+  /** Of what the console was last set up, and the configuration that said it. */
   #consoleOf = "";
+  #consoleConfig: Config | undefined;
   #ending = false;
   #closers: (() => Promise<void>)[] = [];
   #door: TlsServer | undefined;
@@ -431,7 +434,12 @@ export class HostAgent {
     return [
       {
         name: "members of the store",
-        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#store.lookAtMembers())),
+        run: oneAtATime(
+          every(
+            () => (this.#store.isLevel ? LEVEL_MEMBERS_EVERY : MEMBERS_EVERY),
+            async () => await this.#store.lookAtMembers(),
+          ),
+        ),
         aside: true,
       },
       {
@@ -527,11 +535,14 @@ export class HostAgent {
     let missing: unknown;
     await this.#poolers?.ensure(SILENT).catch((error: unknown) => (missing = error));
     const pools = this.#poolers?.serves === true;
-    const text = JSON.stringify([document, pools]);
+    const isSame = this.#servedOf?.document === document && this.#servedOf.pools === pools;
+    const text = isSame ? this.#served : JSON.stringify([document, pools]);
     if (text === this.#served) {
+      this.#servedOf = { document, pools };
       if (missing !== undefined) throw missing;
       return;
     }
+    this.#servedOf = undefined;
     const config = servedConfig(document, pools);
     await this.#servers.lead(config.nodes);
     if (config.nodes.length)
@@ -552,11 +563,12 @@ export class HostAgent {
 
   /** Where it listens and what it may show is in this host's own part. */
   async #applyConsole(): Promise<void> {
-    const { config } = ownConfig(this.#node.input());
+    const { config } = this.#node.own;
+    if (config === this.#consoleConfig) return;
     const wanted = JSON.stringify([config.cluster, config.console]);
-    if (wanted === this.#consoleOf) return;
-    await this.#console.apply(config);
+    if (wanted !== this.#consoleOf) await this.#console.apply(config);
     this.#consoleOf = wanted;
+    this.#consoleConfig = config;
   }
 
   /** What is of this host alone is taken up from what `up` has kept of its file. */

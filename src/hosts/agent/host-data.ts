@@ -39,6 +39,9 @@ export class HostData {
   readonly #servers: Servers;
   readonly #node: OwnNode;
   #working: string | undefined;
+  #keptAside: readonly string[] = [];
+  /** When that was last looked at (monotonic clock). */
+  #keptAsideAt = -Infinity;
   /** Whether there is no data where there was some. */
   #missing = false;
   /** When another try is made after one that failed (monotonic clock). */
@@ -59,8 +62,15 @@ export class HostData {
     return this.#working;
   }
 
-  /** Folders with what its data was before a copy took its place, or before it was rewound. */
-  async keptAside(): Promise<string[]> {
+  /** Folders with what its data was before a copy took its place, or before it was rewound; looked at every few seconds. */
+  async keptAside(): Promise<readonly string[]> {
+    if (monotonic() - this.#keptAsideAt < DISKS_EVERY) return this.#keptAside;
+    this.#keptAsideAt = monotonic();
+    this.#keptAside = await this.#lookAside();
+    return this.#keptAside;
+  }
+
+  async #lookAside(): Promise<string[]> {
     if (!this.#host.installation) return [];
     const { dataDir } = this.#node.files;
     const rewound = rewoundFolder(dataDir);
@@ -79,7 +89,7 @@ export class HostData {
     if (monotonic() - this.#disksAt < DISKS_EVERY) return this.#fillingDisks;
     this.#disksAt = monotonic();
     const { dataDir } = this.#node.files;
-    const { others = [], ...own } = await diskUseOf(this.#host.layout, ownConfig(this.#node.input()).node, 1);
+    const { others = [], ...own } = await diskUseOf(this.#host.layout, this.#node.own.node, 1);
     this.#fillingDisks = [{ path: dataDir, ...own }, ...others]
       .filter(isFilling)
       .map(({ path: place, totalBytes, freeBytes }) => ({
@@ -154,6 +164,7 @@ export class HostData {
         if ((await kindOf(dataDir)) === undefined) return undefined;
         const aside = `${dataDir}.aside-${stamp(now())}`;
         await renameIn(dataDir, aside);
+        this.#keptAsideAt = -Infinity;
         return aside;
       },
       putInPlace: async (copy) => await renameIn(copy, dataDir),

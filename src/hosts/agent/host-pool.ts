@@ -18,6 +18,9 @@ import { viewOfStore } from "../documents/store-view.ts";
 const ASK_EVERY = 300;
 const ASK_TIMEOUT = 1000;
 
+/** The same for another host that said that it does not keep the pool: it may some day. */
+const ASK_OTHERS_EVERY = 900;
+
 /** Milliseconds until nobody is read from any more. */
 const REST_TIMEOUT = 6000;
 
@@ -63,6 +66,8 @@ export class HostPool {
   readonly #reign: Reign;
   /** Hosts from which an answer is awaited. */
   readonly #asking = new Set<string>();
+  /** Other hosts that said that they do not keep the pool, and when (monotonic clock). */
+  readonly #denied = new Map<string, number>();
   #forgetAt = -Infinity;
   /** While the primary is changed by plan nobody is granted anything; `done` as soon as nobody can be read from. */
   #rest: { done: boolean } | undefined;
@@ -70,8 +75,12 @@ export class HostPool {
   constructor(parts: HostPoolParts) {
     const { name, cluster, etcd, server, log } = parts;
     this.#parts = parts;
-    const key = poolKey(cluster);
-    this.#reign = new Reign(etcd, key, `${patroniPrefix(cluster)}leader`, name);
+    this.#reign = new Reign(
+      etcd,
+      `${hostsPrefix(cluster)}${POOL_KEY}`,
+      `${patroniPrefix(cluster)}leader`,
+      name,
+    );
     this.#keeper =
       server &&
       new PoolKeeper(
@@ -143,11 +152,14 @@ export class HostPool {
 
   async #ask({ name, address }: Host): Promise<void> {
     // One at a time: what is told of what was cut is not overtaken.
-    if (this.#asking.has(name)) return;
+    if (this.#asking.has(name) || monotonic() - (this.#denied.get(name) ?? -Infinity) < ASK_OTHERS_EVERY)
+      return;
     this.#asking.add(name);
     const askedAt = monotonic();
     try {
       const grant = name === this.#parts.name ? this.#askOneself() : await this.#askOther(address);
+      if (grant) this.#denied.delete(name);
+      else if (name !== this.#parts.name) this.#denied.set(name, monotonic());
       if (grant && this.#holder.take(grant, askedAt)) this.#parts.wake();
     } catch {
       // Whoever hears nothing lets go by itself.
@@ -220,7 +232,5 @@ export class HostPool {
   }
 }
 
-/** The key in the store by which one host keeps the pool. */
-export function poolKey(cluster: string): string {
-  return `${hostsPrefix(cluster)}pool`;
-}
+/** The key by which one host keeps the pool, below the prefix of odoo-pg's own. */
+export const POOL_KEY = "pool";

@@ -32,6 +32,8 @@ export class HostRouting {
   readonly #standings: PoolMembership;
   readonly #pool = new Set<string>();
   #writes: string | undefined;
+  /** What the record of it holds, once it was looked at. */
+  #remembered = "";
   /** Where writes last went. */
   #lastWrites: string | undefined;
   /** Of a primary that only the store does not reach. */
@@ -75,10 +77,11 @@ export class HostRouting {
 
   async remember(): Promise<void> {
     const { primary, pool } = this.present;
-    await writeFileIfChanged(
-      this.#host.files.routing,
-      `${JSON.stringify({ writes: primary ?? null, reads: [...pool] } satisfies z.input<typeof routingSchema>)}\n`,
-    );
+    const known: z.input<typeof routingSchema> = { writes: primary ?? null, reads: [...pool] };
+    const text = `${JSON.stringify(known)}\n`;
+    if (text === this.#remembered) return;
+    await writeFileIfChanged(this.#host.files.routing, text);
+    this.#remembered = text;
   }
 
   decide(): void {

@@ -64,7 +64,7 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
     working: data.working ?? (await data.waitsFor()) ?? null,
     certificate_ends: parts.certificate.ends,
     authority_ends: parts.certificate.authorityEnds,
-    kept_aside: await data.keptAside(),
+    kept_aside: [...(await data.keptAside())],
     backups: node.runtime ? backupsBy(node.runtime.config, await parts.lastGoodBackup()) : null,
     machine: node.machine ?? null,
     filling_disks: await data.fillingDisks(),

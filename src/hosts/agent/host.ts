@@ -61,11 +61,12 @@ export function oneAtATime(act: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** @param milliseconds between two times that it is done */
-export function every(milliseconds: number, act: () => Promise<void>): () => Promise<void> {
+/** @param milliseconds between two times that it is done, or what says how many these are now */
+export function every(milliseconds: number | (() => number), act: () => Promise<void>): () => Promise<void> {
   let last = -Infinity;
   return async () => {
-    if (monotonic() - last < milliseconds) return;
+    const least = typeof milliseconds === "number" ? milliseconds : milliseconds();
+    if (monotonic() - last < least) return;
     last = monotonic();
     await act();
   };

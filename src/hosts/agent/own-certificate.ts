@@ -25,6 +25,8 @@ export class OwnCertificate {
   readonly #host: OneHost;
   readonly #store: StoreWatch;
   readonly #identity: OwnIdentity;
+  /** When certificates end, by their text. */
+  readonly #ends = new Map<string, number>();
 
   /** @param identity what all connections of this agent show */
   constructor(host: OneHost, store: StoreWatch, identity: OwnIdentity) {
@@ -35,12 +37,19 @@ export class OwnCertificate {
 
   /** When it ends, in milliseconds since the epoch. */
   get ends(): number {
-    return endOf(this.#identity.certificate);
+    return this.#endOf(this.#identity.certificate);
   }
 
   /** When the authority that signs it ends, the same way. */
   get authorityEnds(): number {
-    return endOf(this.#identity.authority);
+    return this.#endOf(this.#identity.authority);
+  }
+
+  /** Each is read once: every report tells both. */
+  #endOf(certificate: string): number {
+    const known = this.#ends.get(certificate) ?? endOf(certificate);
+    this.#ends.set(certificate, known);
+    return known;
   }
 
   /**

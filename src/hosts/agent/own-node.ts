@@ -27,6 +27,9 @@ export class OwnNode {
   #runtime: Runtime | undefined;
   /** Of what the files were last written; "" before they ever were. */
   #written = "";
+  /** The same, as it was when it was last seen that nothing has changed: most looks need no further one. */
+  #unchanged: OwnFilesInput | undefined;
+  #own: { readonly of: OwnFilesInput; readonly is: ReturnType<typeof ownConfig> } | undefined;
   #configuration = "";
   /** Whether the files are looked at once more, as somebody asked for it. */
   #again = false;
@@ -57,8 +60,15 @@ export class OwnNode {
     this.#again = true;
   }
 
+  /** The configuration that this host applies, its node, and that one's places. */
+  get own(): ReturnType<typeof ownConfig> {
+    const input = this.input();
+    if (!this.#own || !areSame(this.#own.of, input)) this.#own = { of: input, is: ownConfig(input) };
+    return this.#own.is;
+  }
+
   get files() {
-    return ownConfig(this.input()).files;
+    return this.own.files;
   }
 
   /** From what the files are made. */
@@ -79,12 +89,10 @@ export class OwnNode {
   /** Writes what changed, and has whoever reads it read it. @returns whether anything was to be looked at */
   async apply(patroni: PatroniService | undefined, wake: () => void): Promise<void> {
     const { installation, log } = this.#host;
-    const isWritten = (now: OwnFilesInput): boolean =>
-      JSON.stringify([now.document, now.fileConfig, now.record, now.refused]) === this.#written &&
-      !this.#again;
-    if (isWritten(this.input())) return;
+    if (this.#isWritten(this.input())) return;
+    this.#unchanged = undefined;
     const { input, changed } = await this.#write(() => (this.#again = false));
-    const text = JSON.stringify([input.document, input.fileConfig, input.record, input.refused]);
+    const text = textOf(input);
     // It looks for the store's members every 200 s only, and a reload does not tell it of them: so it is started again,
     // which its server does not notice.
     if (installation && changed.patroni) await patroni?.stop("immediate");
@@ -102,6 +110,14 @@ export class OwnNode {
     }
     this.#written = text;
     this.#configuration = configurationMark(input.document);
+  }
+
+  #isWritten(now: OwnFilesInput): boolean {
+    if (this.#again) return false;
+    if (this.#unchanged && areSame(this.#unchanged, now)) return true;
+    if (textOf(now) !== this.#written) return false;
+    this.#unchanged = now;
+    return true;
   }
 
   /**
@@ -171,4 +187,18 @@ export class OwnNode {
   async close(): Promise<void> {
     for (const handle of this.#runtime?.nodes.values() ?? []) await handle.disconnect();
   }
+}
+
+/** Whether files are made of the very same: what is read anew is another object, be it equal or not. */
+function areSame(one: OwnFilesInput, other: OwnFilesInput): boolean {
+  return (
+    one.document === other.document &&
+    one.fileConfig === other.fileConfig &&
+    one.record === other.record &&
+    one.refused === other.refused
+  );
+}
+
+function textOf({ document, fileConfig, record, refused }: OwnFilesInput): string {
+  return JSON.stringify([document, fileConfig, record, refused]);
 }

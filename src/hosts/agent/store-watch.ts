@@ -1,6 +1,6 @@
 import { isAddress } from "../../config/addresses.ts";
 import type { EtcdStatus, StoredValue } from "../../consensus/etcd.ts";
-import type { VoterMember } from "../../consensus/voters.ts";
+import { wantedVoters, type VoterMember } from "../../consensus/voters.ts";
 import { monotonic } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { memberStart } from "../decisions/member-start.ts";
@@ -16,11 +16,14 @@ import type { GuestView } from "../documents/guest-view.ts";
 import { viewOfStore, type StoreView } from "../documents/store-view.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
-import { poolKey } from "./host-pool.ts";
+import { POOL_KEY } from "./host-pool.ts";
 import { same, type OneHost } from "./host.ts";
 
 /** Milliseconds without an answer of the store after which it counts as silent. */
 const STORE_SILENT = 5000;
+
+/** Milliseconds that a right still lasts, above which nobody asks how long the key lasts: Patroni renews it each second. */
+const RIGHT_LASTS = 15_000;
 
 /** A member of the store, and what it says of itself; undefined where it does not answer. */
 export interface WatchedMember extends VoterMember {
@@ -35,10 +38,14 @@ export class StoreWatch {
   readonly #service: EtcdService | undefined;
   #record: HostRecord;
   #document: ClusterDocument;
+  /** As it was read: what has not changed is not read again, twice a second. */
+  #documentText: string | undefined;
   #view: StoreView | undefined;
   #answeredAt = -Infinity;
   #poolOf: string | undefined;
   #right: Right | undefined;
+  /** By which key in the store. */
+  #rightBy: string | undefined;
   #members: readonly WatchedMember[] = [];
   #leads = false;
   #isDocumentRead = false;
@@ -101,6 +108,15 @@ export class StoreWatch {
     return this.#members;
   }
 
+  /** Whether each host that is to vote has a member that does, and all of them are level. */
+  get isLevel(): boolean {
+    const voting = this.#document.hosts.filter(({ role }) => role !== "endpoints");
+    return (
+      this.#members.length === wantedVoters(voting).length &&
+      this.#members.every(({ isLearner, isLevel }) => isLevel && !isLearner)
+    );
+  }
+
   /** Whether this host's member leads the store. */
   get leads(): boolean {
     return this.#leads;
@@ -131,16 +147,19 @@ export class StoreWatch {
     const { etcd } = this.#host;
     const { cluster } = this.#document;
     const key = `${hostsPrefix(cluster)}document`;
-    const [keys, stored] = await Promise.all([etcd.list(patroniPrefix(cluster)), etcd.get(key)]);
+    const [keys, own] = await etcd.list(patroniPrefix(cluster), hostsPrefix(cluster));
+    const stored = own.get("document");
     // First: whoever acts on the rest asks whether this is a host of the cluster's still.
-    const parsed = stored && parseJson(stored.value, documentSchema);
+    const isNew = stored !== undefined && stored.value !== this.#documentText;
+    const parsed = isNew ? parseJson(stored.value, documentSchema) : undefined;
     const isOurs = parsed?.ok === true && parsed.value.cluster === cluster;
     if (isOurs) {
       this.#document = parsed.value;
+      this.#documentText = stored?.value;
       this.#isDocumentRead = true;
     }
     this.#view = viewOfStore(keys);
-    this.#poolOf = (await etcd.get(poolKey(cluster)))?.value;
+    this.#poolOf = own.get(POOL_KEY)?.value;
     this.#answeredAt = monotonic();
     await this.#readRight(keys.get("leader"));
     if (parsed && !isOurs)
@@ -181,9 +200,12 @@ export class StoreWatch {
   /** For how long nobody else can be the primary: as long as the leader's key lasts. @throws EtcdError */
   async #readRight(leader: StoredValue | undefined): Promise<void> {
     if (leader?.lease === undefined || leader.value === "") return;
+    const by = `${leader.value} ${leader.lease}`;
+    if (by === this.#rightBy && this.rightful === leader.value && this.rightLasts > RIGHT_LASTS) return;
     const askedAt = monotonic();
     const seconds = await this.#host.etcd.secondsLeft(leader.lease);
     this.#right = extended(this.#right, rightByKey(leader.value, askedAt, seconds));
+    this.#rightBy = by;
   }
 
   /** Sees who is a member of the store, and becomes or ceases to be one as the others have decided. @throws EtcdError */

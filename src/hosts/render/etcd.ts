@@ -10,9 +10,14 @@ export interface EtcdStart {
   readonly members: Readonly<Record<string, string>>;
 }
 
-/** Bytes that etcd's file may have, and hours of history that it keeps. */
+/** Bytes that etcd's file may have. */
 export const ETCD_QUOTA = 256 * 1024 * 1024;
-const ETCD_HISTORY = "1h";
+
+/** How much history it keeps: nobody asks for any, and all of it is in memory. Patroni writes several times a second. */
+const ETCD_HISTORY = "10m";
+
+/** Changes after which those before are dropped from memory but for 5000: by etcd 3.5's default that takes 100,000, half a day. */
+const ETCD_CHANGES = 5000;
 
 /** The arguments of this host's etcd. Every connection, also between members, shows a certificate of the cluster's hosts. */
 export function etcdArguments(
@@ -46,6 +51,7 @@ export function etcdArguments(
     ["peer-key-file", files.key],
     ["auto-compaction-mode", "periodic"],
     ["auto-compaction-retention", ETCD_HISTORY],
+    ["snapshot-count", String(ETCD_CHANGES)],
     ["quota-backend-bytes", String(ETCD_QUOTA)],
     ["logger", "zap"],
     ["log-level", "warn"],

@@ -221,8 +221,21 @@ async function respond(
   outgoing.end(text);
 }
 
+interface Certified {
+  readonly name: string;
+  readonly authority: string;
+}
+
+/** Who is at the other end of a connection: read once, as hosts ask several times a second by the same one. */
+const certified = new WeakMap<Socket, Certified | undefined>();
+
 /** Who it is by its certificate, and by which of the authorities that are believed. */
-function certifiedBy(socket: Socket): { readonly name: string; readonly authority: string } | undefined {
+function certifiedBy(socket: Socket): Certified | undefined {
+  if (!certified.has(socket)) certified.set(socket, readCertified(socket));
+  return certified.get(socket);
+}
+
+function readCertified(socket: Socket): Certified | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const { subject, issuer } = socket.getPeerCertificate();
   const [name, authority]: unknown[] = [subject?.CN, issuer?.CN];
