@@ -27,11 +27,11 @@ export function wrapAll(text: string, width: number): string[] {
 
 /**
  * The beginning of a message: what is wrong stands in its first words.
- * @param whole how all of it is read, as in `whole: --full`
+ * @param whole how all of it is read, as in `whole: --full`; undefined where that is said elsewhere
  */
-export function briefly(lines: readonly string[], width: number, whole: string): readonly string[] {
+export function briefly(lines: readonly string[], width: number, whole?: string): readonly string[] {
   if (lines.length <= MESSAGE_LINES) return lines;
-  const more = ` … (${whole})`;
+  const more = whole === undefined ? " …" : ` … (${whole})`;
   const kept = lines.slice(0, MESSAGE_LINES);
   const last = kept[MESSAGE_LINES - 1] ?? "";
   kept[MESSAGE_LINES - 1] = `${last.slice(0, width - more.length).trimEnd()}${more}`;

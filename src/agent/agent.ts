@@ -49,6 +49,7 @@ import { DatabaseOwnership } from "./database-ownership.ts";
 import { ReplicationLog } from "./replication-log.ts";
 import { observeAll } from "../members/observations.ts";
 import { Cached } from "../system/cached.ts";
+import { calledAnywhere } from "../system/called.ts";
 import { checkMissingWal } from "../members/missing-wal.ts";
 import { recordTablespaces } from "../members/tablespaces.ts";
 import { changeState, primaryOf, requireOwnPrimary, syncHandles, type Runtime } from "../members/runtime.ts";
@@ -98,7 +99,7 @@ export class Agent {
   readonly #archive: ArchiveKeeper;
   readonly #attachments: AttachmentsCompanion;
   readonly #copies: CopySchedule;
-  readonly #alarms = new Alarms();
+  readonly #alarms: Alarms;
   readonly #complaints: Complaints;
   readonly #supervisor: Supervisor;
   /** What was taken up; undefined before the first configuration. */
@@ -124,6 +125,7 @@ export class Agent {
     this.#options = options;
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(runInBackground(options.program));
+    this.#alarms = new Alarms(calledAnywhere(options.program));
     this.#operations = new OperationQueue(options.log);
     this.#archive = new ArchiveKeeper({
       ...options,

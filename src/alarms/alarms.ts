@@ -51,6 +51,12 @@ export class Alarms {
   #saved = "";
   #saving: Promise<void> | undefined;
   #complaint = "";
+  readonly #called: string;
+
+  /** @param called how odoo-pg is typed on this host, wherever one is */
+  constructor(called: string) {
+    this.#called = called;
+  }
 
   /** Channels by which alarms do not arrive now. */
   get failing(): FailingChannel[] {
@@ -114,6 +120,7 @@ export class Alarms {
         conditions: conditionsOf(document, this.#knownPressure(), rules),
         changes: primaryChanges(runtime),
         configFile: runtime.configFile,
+        called: this.#called,
       },
       now(),
     );

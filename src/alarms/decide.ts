@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { nextInDocument, odooPg, type NextStep } from "../next-step.ts";
+import { odooPg, printNext, withConfig, type NextStep } from "../next-step.ts";
 import { nextStepOrWords } from "../next-step-schema.ts";
 import type { AlarmMessage } from "./message.ts";
 import {
@@ -74,6 +74,8 @@ export interface AlarmInput {
   readonly changes: readonly PrimaryChange[];
   /** The configuration file that commands have to name to meet this cluster. */
   readonly configFile?: string | undefined;
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called?: string;
 }
 
 export interface Decision {
@@ -188,10 +190,11 @@ function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: AlarmI
 function messagesOf(
   announcements: readonly Announcement[],
   alarms: readonly Alarm[],
-  { cluster, host, configFile }: AlarmInput,
+  { cluster, host, configFile, called = "odoo-pg" }: AlarmInput,
   now: number,
 ): AlarmMessage[] {
   const on = countOf(alarms);
+  const typed = (step: NextStep): string => printableLine(printNext(withConfig(step, configFile), called));
   return announcements.map(({ event, alarm: { rule, subject, text, next, since } }) => ({
     version: 1,
     id: [cluster, rule, subject ?? "-", since, event].join(":"),
@@ -203,7 +206,10 @@ function messagesOf(
     // Names and servers' words are in them, and go to mails, chats and logs.
     subject: subject === null ? null : printableLine(subject),
     text: printable(event === "ends" ? `Over after ${showSeconds((now - since) / 1000)}: ${text}` : text),
-    ...(event === "ends" || next === null ? NOTHING_TO_DO : nextInMessage(next, configFile)),
+    ...(event === "ends" || next === null
+      ? NOTHING_TO_DO
+      : { next: typed(next), next_step: partsOf(next, configFile) }),
+    more: typed([odooPg("status", "--full")]),
     at: new Date(now).toISOString(),
     since: new Date(since).toISOString(),
     on,
@@ -212,19 +218,12 @@ function messagesOf(
 
 const NOTHING_TO_DO = { next: null, next_step: null };
 
-function nextInMessage(
-  next: NextStep,
-  configFile: string | undefined,
-): { next: string; next_step: NextStep } {
-  const shown = nextInDocument(next, configFile);
-  return {
-    next: printableLine(shown.next),
-    next_step: shown.next_step.map((part) =>
-      typeof part === "string"
-        ? printableLine(part)
-        : { ...part, arguments: part.arguments.map(printableLine) },
-    ),
-  };
+function partsOf(next: NextStep, configFile: string | undefined): NextStep {
+  return withConfig(next, configFile).map((part) =>
+    typeof part === "string"
+      ? printableLine(part)
+      : { ...part, arguments: part.arguments.map(printableLine) },
+  );
 }
 
 /** How many alarms were told and are not over, by severity. */

@@ -18,17 +18,20 @@ const WIDTH = 78;
 
 /** The headline, what is so, what to do, and how many other alarms are on. */
 export function plainText(message: AlarmMessage): string {
-  const { text, next, host, at, since, on } = message;
+  const { text, next, more, host, at, since, on } = message;
   const others = [
     ...(on.critical ? [`${on.critical} critical`] : []),
     ...(on.warning ? [`${on.warning} ${on.warning === 1 ? "warning" : "warnings"}`] : []),
   ];
+  // What a server or a restore has to say may be pages long.
+  const lines = wrapAll(oneLine(text), WIDTH);
+  const shown = briefly(lines, WIDTH);
   return [
     headline(message),
     "",
-    // What a server or a restore has to say may be pages long.
-    ...briefly(wrapAll(oneLine(text), WIDTH), WIDTH, "whole: odoo-pg status --full"),
+    ...shown,
     ...(next === null ? [] : [`Next: ${next}`]),
+    ...(shown.length < lines.length ? ["", `More: ${more}`] : []),
     "",
     `On host ${host}, at ${at}${message.event === "begins" ? `, since ${since}` : ""}.`,
     `Alarms that are on now: ${others.join(", ") || "none"}.`,

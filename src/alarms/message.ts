@@ -19,6 +19,8 @@ export const messageSchema = z.object({
   next: z.string().nullable(),
   /** The same by its parts: words as text, commands by program and arguments. */
   next_step: nextStepSchema.nullable().default(null),
+  /** The command that shows all of it, where the text is too long for a mail. */
+  more: z.string().default("odoo-pg status --full"),
   /** When it was decided, and since when it is so, ISO 8601. */
   at: z.string(),
   since: z.string(),

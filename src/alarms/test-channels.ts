@@ -32,6 +32,7 @@ export async function tryChannels(config: Config, host: string): Promise<Tried[]
     text: "This is a test of the alarms. Nothing is wrong.",
     next: null,
     next_step: null,
+    more: "odoo-pg status --full",
     at,
     since: at,
     on: { critical: 0, warning: 0 },

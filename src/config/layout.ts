@@ -12,6 +12,8 @@ export interface Layout {
   readonly stateFile: string;
   readonly lockFile: string;
   readonly agentLog: string;
+  /** Runs of backups and drills, base backups and copies elsewhere. */
+  readonly backupLog: string;
   /** The agent's control socket. */
   readonly agentDir: string;
   readonly agentSocket: string;
@@ -42,6 +44,7 @@ export function layoutOf(stateDir: string): Layout {
     stateFile: at("state.json"),
     lockFile: at("agent.lock"),
     agentLog: at("agent.log"),
+    backupLog: at("pg_backup.log"),
     agentDir: at("agent"),
     agentSocket: at("agent", "agent.sock"),
     formerAgentSocket: at("run", "agent.sock"),

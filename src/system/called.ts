@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import path from "node:path";
+import process from "node:process";
 import { shellWord } from "../shell-word.ts";
 
 const NAME = "odoo-pg";
@@ -26,6 +27,11 @@ export function howCalled(
   if (inClone && existsSync(path.join(clone, "package.json"))) return `npx ${NAME}`;
   const plain = path.join(path.dirname(program), NAME);
   return shellWord(leadsTo(plain, program) ? plain : program);
+}
+
+/** The same for a reader of whom nobody knows where he will type it. @param program how to start it */
+export function calledAnywhere([, file]: readonly [string, string]): string {
+  return howCalled(file, process.env, "/");
 }
 
 function leadsTo(file: string, program: string): boolean {

@@ -22,6 +22,7 @@ const message: AlarmMessage = {
   text: "pg1, the primary, is not running: nothing can be written.",
   next: "odoo-pg logs pg1",
   next_step: [odooPg("logs", "pg1")],
+  more: "/clone/dist/odoo-pg status --full",
   at: "2026-11-22T03:00:15.000Z",
   since: "2026-11-22T03:00:00.000Z",
   on: { critical: 1, warning: 0 },

@@ -117,9 +117,27 @@ describe("an alarm", () => {
       text: "backup_failed of all",
       next: "odoo-pg status",
       next_step: [odooPg("status")],
+      more: "odoo-pg status --full",
       at: "2026-11-22T03:00:00.000Z",
       since: "2026-11-22T03:00:00.000Z",
       on: { critical: 0, warning: 1 },
+    });
+  });
+
+  test("names its commands as they are typed on that host, for its configuration", () => {
+    const input = {
+      cluster: "prod",
+      host: "db1",
+      rules: {},
+      conditions: [condition("backup_failed", "present", null)],
+      changes: [],
+      configFile: "/etc/my prod.yaml",
+      called: "/clone/dist/odoo-pg",
+    };
+    expect(decide(NO_ALARMS, input, START).messages[0]).toMatchObject({
+      next: "/clone/dist/odoo-pg status --config '/etc/my prod.yaml'",
+      next_step: [{ ...odooPg("status"), config: "/etc/my prod.yaml" }],
+      more: "/clone/dist/odoo-pg status --full --config '/etc/my prod.yaml'",
     });
   });
 

@@ -24,6 +24,7 @@ const message: AlarmMessage = {
   text: "pg1, the primary, is not running: nothing can be written.",
   next: "odoo-pg logs pg1",
   next_step: [odooPg("logs", "pg1")],
+  more: "/clone/dist/odoo-pg status --full",
   at: "2026-11-22T03:00:15.000Z",
   since: "2026-11-22T03:00:00.000Z",
   on: { critical: 1, warning: 2 },
@@ -42,6 +43,14 @@ test("the plain text says what is so, what to do, where, when, and what else is 
     ].join("\n"),
   );
   expect(headline({ ...message, event: "ends", subject: null })).toBe("[prod] is over: primary_down");
+});
+
+test("a text that is too long is cut, and the command that shows all of it can be typed wherever one is", () => {
+  const text = plainText({ ...message, text: "word ".repeat(200) }).split("\n");
+  expect(text.findIndex((line) => line.startsWith("Next: "))).toBe(5);
+  expect(text[4]).toMatch(/ …$/);
+  expect(text).toContain("More: /clone/dist/odoo-pg status --full");
+  expect(plainText(message)).not.toContain("More: ");
 });
 
 test("Slack gets its three special characters escaped, Telegram gets plain text, both of a bounded length", () => {

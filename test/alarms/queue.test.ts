@@ -17,6 +17,7 @@ function message(id: string, at = new Date().toISOString()): AlarmMessage {
     text: "pg2, a replica, is not running.",
     next: null,
     next_step: null,
+    more: "odoo-pg status --full",
     at,
     since: at,
     on: { critical: 0, warning: 1 },

@@ -30,5 +30,13 @@ export function mistakeIn(args: readonly string[]): string | undefined {
   const most = registeredArguments.some(({ variadic }) => variadic) ? Infinity : registeredArguments.length;
   if (operands.length < least || operands.length > most)
     return `${command.name()} takes ${least} to ${most} operands, not ${operands.length}`;
+  if (command.name() === "logs" && root.commands.includes(command)) return mistakeInLog(operands[0]);
   return undefined;
+}
+
+/** What has a log beside the nodes, which are pg1, db1 and so on wherever steps are held against this. */
+const LOGS = ["agent", "haproxy", "pgbouncer", "pgbouncer-read", "backup"];
+
+function mistakeInLog(target = "agent"): string | undefined {
+  return LOGS.includes(target) || /^(pg|db|node)\d/.test(target) ? undefined : `there is no log of ${target}`;
 }

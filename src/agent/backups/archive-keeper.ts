@@ -352,7 +352,7 @@ export class ArchiveKeeper {
       const { ended } = await startDetached(
         node,
         [program, "scheduled-backup", "--state-dir", layout.stateDir, "--kind", type],
-        { logFile: path.join(layout.stateDir, "pg_backup.log") },
+        { logFile: layout.backupLog },
       );
       void ended.then(() => {
         this.#running = false;

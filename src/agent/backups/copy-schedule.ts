@@ -1,4 +1,3 @@
-import path from "node:path";
 import { nextTime, parseSchedule } from "../../config/cron.ts";
 import type { Runtime } from "../../members/runtime.ts";
 import { readCopyStatus } from "../../store/copy-status.ts";
@@ -41,7 +40,7 @@ export class CopySchedule {
           name,
         ];
         const { ended } = await startDetached(node, args, {
-          logFile: path.join(layout.stateDir, "pg_backup.log"),
+          logFile: layout.backupLog,
         });
         void ended.then(() => this.#running.delete(name));
       } catch (error) {

@@ -1,7 +1,6 @@
 import { windowMilliseconds } from "../../config/sections/backup.ts";
 import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
-import path from "node:path";
 import { readCatalogue, type CataloguedBackup } from "../../backup/catalogue.ts";
 import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../../backup/databases.ts";
 import { tellHooks } from "../../runs/hooks.ts";
@@ -111,7 +110,7 @@ async function openSource(context: Context, requestedBy: "command" | "schedule",
     requestedBy,
     signal,
   });
-  return { source, log: openLog(path.join(layout.stateDir, "pg_backup.log"), servers, false) };
+  return { source, log: openLog(layout.backupLog, servers, false) };
 }
 
 /** Makes backups, keeps the record for monitoring, and tells the hooks. */

@@ -1,4 +1,3 @@
-import path from "node:path";
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { backUpBase, expireLeft, openRepository } from "../../archive/base-backup.ts";
 import { openLog } from "../../system/log.ts";
@@ -28,7 +27,7 @@ export async function scheduledBackup(
 ): Promise<ExitStatus> {
   const context = await appliedContext(invocation, output, flags.stateDir);
   const { layout } = context;
-  const log = openLog(path.join(layout.stateDir, "pg_backup.log"), await serverOwner(context), false);
+  const log = openLog(layout.backupLog, await serverOwner(context), false);
   const abort = new AbortController();
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => abort.abort());
   const quiet = { event: () => {}, end: () => {} };

@@ -87,6 +87,8 @@ async function logFile(context: Context, target: string): Promise<string | undef
   const there = async (file: string): Promise<string | undefined> =>
     (await kindOf(file)) === "file" ? file : undefined;
   if (target === "agent") return await there(layout.agentLog);
+  if (target === "backup" && !config.nodes.some(({ name }) => name === "backup"))
+    return await there(layout.backupLog);
   if (target === "haproxy") return await there(path.join(layout.haproxyDir, "haproxy.log"));
   const pooler = /^pgbouncer(?:-(read|write))?$/.exec(target);
   if (pooler) {
@@ -107,5 +109,5 @@ async function logFile(context: Context, target: string): Promise<string | undef
 /** What has a log here. */
 function logsOf({ endpoints, nodes }: Config): string[] {
   const pools = [endpoints.write, endpoints.read].some(({ pooling }) => pooling === "transaction");
-  return ["agent", "haproxy", ...(pools ? ["pgbouncer"] : []), ...nodes.map(({ name }) => name)];
+  return ["agent", "haproxy", "backup", ...(pools ? ["pgbouncer"] : []), ...nodes.map(({ name }) => name)];
 }

@@ -47,7 +47,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
       }),
     );
   command("logs", "show the end of a log")
-    .argument("[target]", "a node's name, haproxy, pgbouncer, pgbouncer-read or agent (default)")
+    .argument("[target]", "a node's name, haproxy, pgbouncer, pgbouncer-read, backup or agent (default)")
     .option("-f, --follow", "keep printing new lines, until Ctrl-C")
     .option("--match <text>", "only lines with this text, in upper or lower case")
     .option("--lines <number>", "how many lines from the end", "100")

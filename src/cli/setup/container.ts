@@ -146,7 +146,7 @@ async function runNode(
   refuseOtherBackupUser(context);
   const given = await givenPasswords(context.secrets);
   await prepareStateDirectory(layout, undefined);
-  await leadBackupLog(path.join(layout.stateDir, "pg_backup.log"), logsWritable);
+  await leadBackupLog(layout.backupLog, logsWritable);
   if (!follows) await prepareFirstLaunch(context, installation, given);
   return await up(context, {
     foreground: {

@@ -19,6 +19,8 @@ import { findInstallation, type Installation } from "../../postgres/installation
 import { stopServer } from "../../postgres/server.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
+import { calledAnywhere } from "../../system/called.ts";
 import { now } from "../../system/clock.ts";
 import { modifiedAt, readTextIfAny } from "../../system/files/files.ts";
 import { releaseLock, takeLock } from "../../store/lock.ts";
@@ -124,7 +126,7 @@ export class HostAgent {
   readonly #console: ConsoleServer;
   readonly #backups: BackupSchedule;
   readonly #ownership = new DatabaseOwnership();
-  readonly #alarms = new Alarms();
+  readonly #alarms: Alarms;
   /** Of this host's own server, as of a cluster of one host. */
   readonly #ownStatus: StatusSource;
   /** The configuration of this host's file, and when that was written (milliseconds since the epoch). */
@@ -161,6 +163,7 @@ export class HostAgent {
     this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
     if (this.#endpoints) this.#endpoints.program = programs.haproxy;
     this.#backups = new BackupSchedule(runInBackground(options.program));
+    this.#alarms = new Alarms(calledAnywhere(options.program));
     const parts = { files, record, identity, owner };
     this.#etcd = programs.etcd && new EtcdService({ ...parts, program: programs.etcd });
     this.#store = new StoreWatch(host, this.#etcd, { record, document });
@@ -241,7 +244,7 @@ export class HostAgent {
       throw new OdooPgError("state_dir_unusable", {
         message: `${files.dir} is not whole: this host has not joined its cluster to the end.`,
         safe: "What runs keeps running.",
-        next: "Run odoo-pg join again, with a new token.",
+        next: nextStep`Join again, with a new token: ${odooPg("join", "--help")}`,
       });
     }
     const config = withOwnPart(document.config, fileConfig);
