@@ -1,4 +1,4 @@
-import { asStep, nextInDocument, type NextStep, type NextText } from "./next-step.ts";
+import { afterCall, asStep, nextInDocument, type NextStep, type NextText } from "./next-step.ts";
 
 /**
  * Every error that odoo-pg can end with, declared once: its exit status and what it means.
@@ -158,13 +158,18 @@ export class OdooPgError extends Error {
     return this.toDocument(undefined);
   }
 
-  /** The form in which an error appears in --json output. @param config the file that commands have to name */
-  toDocument(config: string | undefined): ErrorDocument {
+  /**
+   * The form in which an error appears in --json output.
+   * @param config the file that commands have to name
+   * @param called the arguments of the command that ended with it, where they are known
+   */
+  toDocument(config: string | undefined, called?: readonly string[]): ErrorDocument {
+    const next = this.next && called ? afterCall(this.next, called) : this.next;
     return {
       code: this.code,
       message: this.message,
       ...(this.safe === undefined ? {} : { safe: this.safe }),
-      ...(this.next === undefined ? {} : nextInDocument(this.next, config)),
+      ...(next === undefined ? {} : nextInDocument(next, config)),
       ...(this.details.length ? { details: this.details } : {}),
     };
   }

@@ -5,6 +5,7 @@ const commandSchema = z.strictObject({
   program: z.string().min(1),
   arguments: z.string().array().readonly(),
   config: z.string().optional(),
+  again: z.strictObject({ without: z.string().array().readonly() }).optional(),
 });
 
 /** A next step in a document. */

@@ -6,6 +6,8 @@ export interface Command {
   readonly arguments: readonly string[];
   /** The configuration by which odoo-pg meets the same cluster; absent where it is found without. */
   readonly config?: string | undefined;
+  /** It is the command that was called, once more: without these flags, and with the arguments behind it. */
+  readonly again?: { readonly without: readonly string[] } | undefined;
 }
 
 /** What to do next: words, and the commands among them. */
@@ -22,6 +24,35 @@ export function odooPg(...args: readonly string[]): Command {
 /** Another program with its arguments. */
 export function command(program: string, ...args: readonly string[]): Command {
   return { program, arguments: args };
+}
+
+/**
+ * The command that was called, once more. Who prints it knows what it was.
+ * @param args what is added to it
+ * @param without flags that are left out, those with a value as `--as=`
+ */
+export function sameCommand(args: readonly string[] = [], without: readonly string[] = []): Command {
+  return { program: "odoo-pg", arguments: args, again: { without } };
+}
+
+/** The same step where it is known what was called. @param called the arguments of odoo-pg, without its configuration */
+export function afterCall(step: NextStep, called: readonly string[]): NextStep {
+  return step.map((part) => {
+    if (typeof part === "string" || part.again === undefined) return part;
+    const { again, arguments: more, ...command } = part;
+    const gone = [
+      "--config=",
+      ...again.without,
+      ...more.filter((arg) => arg.startsWith("--")).map((arg) => `${arg}=`),
+    ];
+    const kept = called.filter(
+      (arg, at) =>
+        !gone.includes(arg) &&
+        !gone.some((flag) => flag.endsWith("=") && (arg.startsWith(flag) || arg === flag.slice(0, -1))) &&
+        !gone.includes(`${called[at - 1] ?? ""}=`),
+    );
+    return { ...command, arguments: [...kept, ...more] };
+  });
 }
 
 /** A next step as it is read: nextStep`Bring ${name} back: ${odooPg("rejoin", name)}` */
@@ -74,7 +105,14 @@ export function withConfig(step: NextStep, config: string | undefined): NextStep
  * A command as it is typed. What follows `--` is for another program: the configuration stands before it.
  * @param called how odoo-pg is typed there
  */
-export function printCommand({ program, arguments: args, config }: Command, called = "odoo-pg"): string {
+export function printCommand(
+  { program, arguments: args, config, again }: Command,
+  called = "odoo-pg",
+): string {
+  if (again !== undefined) {
+    const without = again.without.map((flag) => flag.replace(/=$/, "")).join(" and ");
+    return `the same command${without && ` without ${without}`}${args.length ? ` with ${args.map(shellWord).join(" ")}` : ""}`;
+  }
   const end = args.indexOf("--");
   const own = end === -1 ? args : args.slice(0, end);
   const passed = end === -1 ? [] : args.slice(end);

@@ -3,7 +3,16 @@ import path from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { OdooPgError } from "../src/errors.ts";
-import { command, nextStep, odooPg, onlyCommand, printNext, withConfig } from "../src/next-step.ts";
+import {
+  afterCall,
+  command,
+  nextStep,
+  odooPg,
+  onlyCommand,
+  printNext,
+  sameCommand,
+  withConfig,
+} from "../src/next-step.ts";
 import { nextStepOrWords } from "../src/next-step-schema.ts";
 import { errorFromEvent, errorSchema } from "../src/progress.ts";
 
@@ -35,6 +44,20 @@ describe("a next step", () => {
     expect(nextStep`Then: ${back}!`).toEqual(["Then: Bring pg2 back (", ...back.slice(1), "!"]);
   });
 
+  test("that is the same command with other flags is complete where it is known what was called", () => {
+    const called = ["restore", "a b.zip", "--as", "shop", "--config=x.yaml", "--keep-old", "--neutralize"];
+    const step = nextStep`replace it: ${sameCommand(["--replace", "shop"], ["--as=", "--keep-old"])}`;
+    expect(printNext(withConfig(afterCall(step, called), "x.yaml"))).toBe(
+      "replace it: odoo-pg restore 'a b.zip' --neutralize --replace shop --config x.yaml",
+    );
+    expect(printNext(step)).toBe(
+      "replace it: the same command without --as and --keep-old with --replace shop",
+    );
+    const error = new OdooPgError("refused", { message: "m", next: step });
+    expect(errorFromEvent(errorSchema.parse(JSON.parse(JSON.stringify(error)))).next).toEqual(step);
+    expect(error.toDocument(undefined, called).next).toContain("odoo-pg restore 'a b.zip' --neutralize");
+  });
+
   test("crosses a socket as what it is, and as plain words from the version before", () => {
     const parts = fc.oneof(
       fc.string(),
@@ -52,6 +75,15 @@ describe("a next step", () => {
     ]);
     expect(nextStepOrWords.parse("odoo-pg up")).toEqual(["odoo-pg up"]);
   });
+});
+
+test("no command in a next step is followed by a word: a reader would not see where it ends", () => {
+  const hidden = sources("src").flatMap((file) =>
+    [...readFileSync(file, "utf8").matchAll(/(?:odooPg|command)\([^`]*?\)\} +[a-z(][^`]*`/g)].map(
+      ([text]) => `${file}: ${text}`,
+    ),
+  );
+  expect(hidden).toEqual([]);
 });
 
 test("no next step of the program hides a command in its words", () => {

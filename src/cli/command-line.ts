@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help } from "commander";
-import { folded, type OdooPgError, toOdooPgError } from "../errors.ts";
+import { folded, OdooPgError, toOdooPgError } from "../errors.ts";
+import { afterCall, type NextText } from "../next-step.ts";
 import { printableLine } from "../printable.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
 import {
@@ -10,7 +11,7 @@ import {
   refuseForeignConfig,
   type Context,
 } from "./context.ts";
-import { understand, usageError } from "./usage.ts";
+import { helpFor, understand, usageError } from "./usage.ts";
 import { EXAMPLES } from "./examples.ts";
 import { forHosts } from "./hosts/several.ts";
 import { whichCluster, type Needs } from "./which-cluster.ts";
@@ -157,11 +158,17 @@ export function newCommandLine(
         if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
         const mistaken = thrown instanceof CommanderError;
         json ||= mistaken && invocation.args.includes("--json");
-        const error = mistaken ? usageError(root, invocation.args, thrown) : toOdooPgError(thrown);
+        const error = withHelp(
+          mistaken ? usageError(root, invocation.args, thrown) : toOdooPgError(thrown),
+          helpFor(root, invocation.args),
+        );
+        // A line that is refused was not read: without its file the next step would be about another cluster.
+        configFlag ??= configIn(invocation.args);
         printError(
           openOutput(undefined, invocation.called),
           error,
           json,
+          invocation.args,
           fileNamedBy(invocation, configFlag),
         );
         return error.exit;
@@ -170,15 +177,39 @@ export function newCommandLine(
   };
 }
 
+/** The configuration file that a line names, whatever else stands in it. */
+function configIn(args: readonly string[]): string | undefined {
+  const end = args.indexOf("--");
+  const own = end === -1 ? args : args.slice(0, end);
+  const at = own.findLastIndex((arg) => arg === "--config" || arg.startsWith("--config="));
+  return own[at]?.startsWith("--config=") === true ? own[at].slice("--config=".length) : own[at + 1];
+}
+
+/** What is wrong with a line has its command's help as the next step, where nothing better is known. */
+function withHelp(error: OdooPgError, help: NextText): OdooPgError {
+  if (error.next !== undefined || error.exit !== 2) return error;
+  const { code, message, safe, details } = error;
+  return new OdooPgError(code, { message, next: help, details, ...(safe === undefined ? {} : { safe }) });
+}
+
 /** What happened, what is safe, what to do next. With --json the error is the one document. */
-function printError(output: Output, error: OdooPgError, json: boolean, configFile: string | undefined): void {
+function printError(
+  output: Output,
+  error: OdooPgError,
+  json: boolean,
+  called: readonly string[],
+  configFile: string | undefined,
+): void {
   if (json) {
-    output.out(JSON.stringify({ version: 1, error: error.toDocument(configFile) }, undefined, 2));
+    output.out(JSON.stringify({ version: 1, error: error.toDocument(configFile, called) }, undefined, 2));
     return;
   }
-  output.err(`Error (${error.code}): ${error.message}`);
-  for (const detail of folded(error.details)) output.err(`  - ${printableLine(detail)}`);
+  // What a server or a file has to say may have many lines: the first says what is wrong, the others are its details.
+  const [first = "", ...more] = error.message.split("\n");
+  output.err(`Error (${error.code}): ${first}`);
+  for (const detail of folded([...more.map((line) => line.trim()).filter(Boolean), ...error.details]))
+    output.err(`  - ${printableLine(detail)}`);
   if (error.safe !== undefined) output.err(`  Safe: ${error.safe}`);
   if (error.next === undefined) return;
-  output.err(`  Next: ${suggest({ configFile, output }, error.next)}`);
+  output.err(`  Next: ${suggest({ configFile, output }, afterCall(error.next, called))}`);
 }

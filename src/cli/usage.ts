@@ -66,6 +66,11 @@ function calledIn(root: Command, args: readonly string[]): { command: Command; n
   return { command, names };
 }
 
+/** The help of the command that a line calls. Pure. */
+export function helpFor(root: Command, args: readonly string[]): NextText {
+  return odooPg(...calledIn(root, args).names, "--help");
+}
+
 /** What Commander found wrong with a line. */
 interface Refusal {
   readonly code: string;

@@ -277,7 +277,7 @@ function ofReplica(replica: NodeView, primary: NodeView, view: ClusterView): Fou
       warning("replica_not_streaming", {
         node: name,
         message: `${name} does not stream from ${primary.name}: its data grows stale. ${primary.name} refuses the role "replicator" (${oneLine(refusal)}).`,
-        next: nextStep`${odooPg("up")} gives the role its password and rights back`,
+        next: nextStep`give the role its password and rights back: ${odooPg("up")}`,
       }),
     );
   } else if (facts.timeline > theirs || (facts.timeline < theirs && !streams)) {

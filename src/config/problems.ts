@@ -49,6 +49,9 @@ function wrongType(expected: string, input: unknown): string {
   return `is ${shown(input)}, but must be ${wanted}`;
 }
 
+/** Keys that are named: more of them would fill the screen. */
+const KEYS_SHOWN = 5;
+
 function unknownKey(schema: z.ZodType, section: Path, key: string): string {
   const at = schemaAt(schema, section);
   const known = at === undefined ? [] : keysOf(at);
@@ -59,7 +62,8 @@ function unknownKey(schema: z.ZodType, section: Path, key: string): string {
   if (section.length === 1 && section[0] === "postgres") {
     return `unknown key; PostgreSQL's own parameters belong under "postgres.parameters"`;
   }
-  return `unknown key; known here: ${known.join(", ")}`;
+  const shownKeys = known.slice(0, KEYS_SHOWN).join(", ");
+  return `unknown key; known here: ${shownKeys}${known.length > KEYS_SHOWN ? " and others, as odoo-pg.example.yaml has them" : ""}`;
 }
 
 function wrongChoice(values: readonly unknown[], input: unknown): string {

@@ -48,7 +48,7 @@ export function notAllowed(message: string, next?: NextText): OdooPgError {
 export function signInNeeded(): OdooPgError {
   return new OdooPgError("sign_in_needed", {
     message: "Here everything needs a sign-in.",
-    next: nextStep`${odooPg("console")} prints a link that signs in.`,
+    next: nextStep`For a link that signs in: ${odooPg("console")}`,
   });
 }
 

@@ -127,7 +127,7 @@ export function consoleApp(
       context.header("retry-after", String(wait));
       throw new OdooPgError("too_many_tries", {
         message: `Too many wrong passwords. Try again in ${wait} s.`,
-        next: nextStep`${odooPg("console")} prints a link that signs in at once.`,
+        next: nextStep`For a link that signs in at once: ${odooPg("console")}`,
       });
     }
     const passwords = await parts.passwords();
@@ -156,7 +156,7 @@ export function consoleApp(
     if (!mayBearHost(listener, host, certified))
       throw notAllowed(
         "This address is not one of the console's.",
-        nextStep`${odooPg("console")} prints the right one.`,
+        nextStep`For the right one: ${odooPg("console")}`,
       );
     const provenance = {
       method: req.method,
@@ -248,7 +248,7 @@ export function consoleApp(
     if (!signIn)
       throw notAllowed(
         "Only an operator who has signed in may do this.",
-        nextStep`${odooPg("console")} prints a link that signs in.`,
+        nextStep`For a link that signs in: ${odooPg("console")}`,
       );
     if (role !== "operator") throw notAllowed("A viewer may look, and do nothing.", "Sign in as operator.");
     return signIn;
@@ -261,7 +261,7 @@ export function consoleApp(
     if (parts.readOnly)
       throw notAllowed(
         "The configuration allows no changes from here.",
-        nextStep`${odooPg("config", "show")} (console.read_only)`,
+        nextStep`See console.read_only: ${odooPg("config", "show")}`,
       );
     return role;
   };

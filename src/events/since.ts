@@ -15,6 +15,6 @@ export function momentOf(text: string, now: number): number {
   if (!Number.isNaN(date)) return date;
   throw new OdooPgError("usage", {
     message: `--since ${text}: that is neither a duration nor a date.`,
-    next: nextStep`${odooPg("events", "--since", "24h")} (or 30m, 7d, 2026-03-01, 2026-03-01T09:00Z)`,
+    next: nextStep`As 24h, 30m, 7d, 2026-03-01 or 2026-03-01T09:00Z: ${odooPg("events", "--since", "24h")}`,
   });
 }

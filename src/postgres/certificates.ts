@@ -113,7 +113,7 @@ async function isGood(
     throw damagedFile(authority, "it holds no certificate", {
       code: "state_dir_unusable",
       safe: "Nothing was changed; the servers keep the certificates that they have.",
-      next: nextStep`Put it back from a copy. Without one: remove ${path.dirname(authority)}, then ${odooPg("up")} makes another authority, which clients that verify it have to be given.`,
+      next: nextStep`Put it back from a copy. Without one: remove ${path.dirname(authority)}. For another authority, which clients that verify it have to be given: ${odooPg("up")}`,
     });
   }
   // It is made by this cluster for itself: a damaged one is replaced.

@@ -6,7 +6,7 @@ import { createBackup, type MadeBackup } from "../backup/create.ts";
 import { placeOf, type BackupPlace } from "../backup/place.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
-import { odooPg } from "../next-step.ts";
+import { odooPg, nextStep, sameCommand } from "../next-step.ts";
 import { checkPages, type PagesChecked } from "../postgres/sql/page-checks.ts";
 import { printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
@@ -152,7 +152,7 @@ function attachmentsMissing({ from }: MomentOrder, { count, first }: MomentRepor
     message: `${count} attachments of "${from}" at that moment are neither in the pool nor in a filestore.`,
     details: first,
     safe: "Nothing was changed.",
-    next: "Run the same command without --require-attachments restores all else.",
+    next: nextStep`To restore all else: ${sameCommand([], ["--require-attachments"])}`,
   });
 }
 

@@ -1,4 +1,4 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import { nextStep, odooPg, sameCommand } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
 import { filestoreFor, freeFilestoreFor } from "./attachments.ts";
@@ -122,7 +122,7 @@ export async function renameDatabase(
     throw new OdooPgError("refused", {
       message: `${sessions} sessions are in database "${from}".`,
       safe: "Nothing was changed.",
-      next: "Stop what uses it, or end them: the same command with --yes",
+      next: nextStep`Stop what uses it, or end them: ${sameCommand(["--yes"])}`,
     });
   }
   await changeName(source, from, to);

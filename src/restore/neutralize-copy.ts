@@ -1,4 +1,4 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import { nextStep, odooPg, sameCommand } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
 import { isOdooDatabase } from "../backup/contents/read-contents.ts";
@@ -69,7 +69,7 @@ async function ownerOfTables(target: NewDatabase, from: string): Promise<string>
     if (!(await isOdooDatabase(session))) {
       throw new OdooPgError("refused", {
         message: `"${from}" is not a database of Odoo: there is nothing to neutralise.`,
-        next: "Run the same command without --neutralize.",
+        next: sameCommand([], ["--neutralize"]),
       });
     }
     const [row] = await session.query(

@@ -1,8 +1,8 @@
 import path from "node:path";
 import type { Progress } from "../progress.ts";
-import { shellWord } from "../shell-word.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
+import { nextStep, sameCommand } from "../next-step.ts";
 import { listDatabases } from "./databases.ts";
 import { assertFilestores, storeFnames } from "../odoo/filestore.ts";
 import { monotonic } from "../system/clock.ts";
@@ -169,7 +169,7 @@ async function assertName(
     throw new OdooPgError("database_unknown", {
       message: `There is no database "${database}" to replace. ${namesThatAre(database, names)}`,
       safe: "Nothing was changed.",
-      next: `Correct the name, or restore into a new database: --as ${shellWord(database)}`,
+      next: nextStep`Correct the name, or restore into a new database: ${sameCommand(["--as", database], ["--replace=", "--confirm=", "--keep-old"])}`,
     });
   }
   if (replace && !keepOld) await assertReplaceable(source.superuser, database);
@@ -177,7 +177,7 @@ async function assertName(
     throw new OdooPgError("database_exists", {
       message: `Database "${database}" already exists.`,
       safe: "Nothing was changed.",
-      next: `Choose another name, or replace it: --replace ${JSON.stringify(database)} --confirm ${JSON.stringify(database)}`,
+      next: nextStep`Choose another name, or replace it: ${sameCommand(["--replace", database, "--confirm", database], ["--as="])}`,
     });
   }
   if (!replace) await freeFilestoreFor(config, database);
@@ -221,7 +221,7 @@ function oneOnly(part: string): OdooPgError {
   return new OdooPgError("usage", {
     message: `What is restored holds one database, and does not say that it is "${part}".`,
     safe: "Nothing was changed.",
-    next: "Run the same command without --database.",
+    next: sameCommand([], ["--database="]),
   });
 }
 

@@ -39,7 +39,7 @@ export async function copyOfPrimary(
     throw new OdooPgError("interrupted", {
       message: `The copy of ${primary.node.name} for ${handle.node.name} was abandoned: the cluster is being stopped.`,
       safe: "What existed before is unchanged. A half copy is never started.",
-      next: nextStep`When the cluster is to run again: ${odooPg("up")}, then ${odooPg("reseed", handle.node.name)} if that was asked for.`,
+      next: nextStep`When the cluster is to run again: ${odooPg("up")}; if that was asked for, then: ${odooPg("reseed", handle.node.name)}`,
       cause: error,
     });
   });

@@ -56,7 +56,7 @@ export class PostgresService implements Service {
       handle.waitFor(
         "refused",
         `The data directory of ${node} is gone.`,
-        nextStep`Mount its disk, if it has one of its own. Then: ${odooPg("up")} (it recreates what is gone)`,
+        nextStep`Mount its disk, if it has one of its own. To recreate what is gone: ${odooPg("up")}`,
       );
     return false;
   }

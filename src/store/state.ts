@@ -58,7 +58,7 @@ async function readOurs<T>(file: string, schema: z.ZodType<T>, told: DamageText)
   throw new OdooPgError("state_dir_unusable", {
     message: `${file} does not belong to root, so it is not trusted. The state directory was made by odoo-pg up to 0.1, or its owner was changed.`,
     safe: "Nothing was changed; what runs keeps running.",
-    next: nextStep`${odooPg("up")} makes it root's, without a restart.`,
+    next: nextStep`Make it root's, without a restart: ${odooPg("up")}`,
   });
 }
 

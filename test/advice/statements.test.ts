@@ -53,7 +53,7 @@ test("where nothing is counted the command that has it counted is named, and it 
 
   const before = cluster.postmaster("pg1");
   const enabled = await cluster.run(["statements", "enable"]);
-  expect([enabled.exitCode, enabled.stderr]).toEqual([0, expect.stringContaining("restarts each server")]);
+  expect([enabled.exitCode, enabled.stderr]).toEqual([0, expect.stringContaining("Restart each server")]);
   expect(cluster.postmaster("pg1")).toBe(before);
   await cluster.up();
   expect(cluster.postmaster("pg1")).not.toBe(before);

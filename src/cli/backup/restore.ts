@@ -1,4 +1,4 @@
-import { odooPg } from "../../next-step.ts";
+import { odooPg, sameCommand } from "../../next-step.ts";
 import path from "node:path";
 import { findInput } from "../../restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../restore/restore.ts";
@@ -44,7 +44,7 @@ export async function restore(
     throw new OdooPgError("usage", {
       message: "--keep-old belongs to --replace: with --as no database is replaced.",
       safe: "Nothing was changed.",
-      next: "Run the same command without --keep-old.",
+      next: sameCommand([], ["--keep-old"]),
     });
   }
   if (flags.replace !== undefined)
@@ -54,7 +54,7 @@ export async function restore(
     throw new OdooPgError("usage", {
       message: "--require-attachments belongs to --at, --before-xid or --lsn.",
       safe: "Nothing was changed.",
-      next: "Run the same command without it.",
+      next: sameCommand([], ["--require-attachments"]),
     });
   }
   if (target !== undefined) return await ofMoment(context, word, database, target, flags);

@@ -252,6 +252,6 @@ async function apply(context: Context, found: Found, dryRun: boolean): Promise<E
     expected: { ...config, odoo: { ...config.odoo, ...wanted } },
   };
   showApplied(context, await editConfiguration(context, edit, dryRun), dryRun);
-  output.err(`Next: ${suggest(context, nextStep`${odooPg("up")}   (restarts no server)`)}`);
+  output.err(`Next: ${suggest(context, nextStep`Apply it, which restarts no server: ${odooPg("up")}`)}`);
   return 0;
 }

@@ -81,7 +81,7 @@ export async function alarmsSet(
   }
   if (secret) await writeFileAtomic(secret.file, `${secret.text}\n`);
   showApplied(context, await editConfiguration(context, edit, false), false);
-  output.err(`Next: ${suggest(context, nextStep`${odooPg("up")}   (the agent uses it from then on)`)}`);
+  output.err(`Next: ${suggest(context, nextStep`Have the agent use it: ${odooPg("up")}`)}`);
   return 0;
 }
 
@@ -99,7 +99,7 @@ function notDelivered(channel: string, tried: Tried | undefined): OdooPgError {
   return new OdooPgError("alarm_not_delivered", {
     message: `A test through ${channel} did not arrive: ${oneLine(tried?.error ?? "nothing was tried")}`,
     safe: "Nothing was changed.",
-    next: nextStep`Correct it, and set it again; ${odooPg("alarms", "set", "--help")} has examples`,
+    next: nextStep`Correct it, and set it again; for examples: ${odooPg("alarms", "set", "--help")}`,
   });
 }
 

@@ -222,7 +222,7 @@ export async function statementsEnable(
   const libraries = [...loaded.map((name) => name.trim()).filter((name) => name !== ""), STATEMENT_COUNTS];
   const wanted = new Map([["shared_preload_libraries", [...new Set(libraries)].join(",")]]);
   showApplied(context, await writeSettings(context, wanted, flags.dryRun), flags.dryRun);
-  const next = nextStep`${odooPg("up")}   (restarts each server, in the order that replicas need)`;
+  const next = nextStep`Restart each server, in the order that replicas need: ${odooPg("up")}`;
   output.err(`Next: ${suggest(context, next)}`);
   return 0;
 }

@@ -186,9 +186,9 @@ function stepAfter(
   const restarts = differing.filter(({ restart }) => restart).map(({ name }) => name);
   const how =
     silence === undefined && restarts.length
-      ? `restarts each server for ${restarts.join(", ")}, in the order that replicas need`
-      : "applies them";
-  return nextStep`${odooPg("up")}   (${how})`;
+      ? `Restart each server for ${restarts.join(", ")}, in the order that replicas need`
+      : "Apply them";
+  return nextStep`${how}: ${odooPg("up")}`;
 }
 
 function show(

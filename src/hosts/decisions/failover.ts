@@ -1,3 +1,4 @@
+import { nextStep, odooPg, type NextText } from "../../next-step.ts";
 import type { StoreView } from "../documents/store-view.ts";
 
 /** Whether a host may be made the primary by force, and what that costs. */
@@ -10,7 +11,7 @@ export type FailoverDecision =
       /** Bytes of WAL that it lacks of what the primary had when the store last heard of it; undefined where unknown. */
       readonly lacks: number | undefined;
     }
-  | { readonly kind: "refuse"; readonly why: string; readonly next: string };
+  | { readonly kind: "refuse"; readonly why: string; readonly next: NextText };
 
 export interface FailoverInput {
   readonly store: StoreView | undefined;
@@ -22,22 +23,22 @@ export interface FailoverInput {
 
 /** By force any replica whose Patroni answers becomes primary, also one that commits did not wait for. Pure. */
 export function decideFailover({ store, storeAnswers, databases, to }: FailoverInput): FailoverDecision {
-  const refuse = (why: string, next: string): FailoverDecision => ({ kind: "refuse", why, next });
+  const refuse = (why: string, next: NextText): FailoverDecision => ({ kind: "refuse", why, next });
   if (!databases.includes(to))
     return refuse(`no host with a database is named "${to}"`, `One of: ${databases.join(", ")}`);
   if (!store || !storeAnswers)
     return refuse(
       "the store has no majority, and without one nobody may become primary",
-      "Bring another host back. Where the others are lost for good: odoo-pg ha force-new-cluster",
+      nextStep`Bring another host back. Where the others are lost for good: ${odooPg("ha", "force-new-cluster")}`,
     );
   if (store.leader === to) return { kind: "nothing" };
   const member = store.members.get(to);
-  if (!member) return refuse(`Patroni of ${to} does not answer`, `Start it there: odoo-pg up`);
+  if (!member) return refuse(`Patroni of ${to} does not answer`, nextStep`Start it there: ${odooPg("up")}`);
   const hasAll = store.synchronous.includes(to);
   if (hasAll && store.leader !== undefined)
     return refuse(
       `${to} has all that was acknowledged, so nothing need be forced`,
-      `odoo-pg switchover --to ${to}`,
+      odooPg("switchover", "--to", to),
     );
   const { written } = store;
   const lacks =

@@ -229,7 +229,7 @@ async function seeSettings(primary: NodeHandle, address: string): Promise<Record
     throw new OdooPgError("refused", {
       message: `PostgreSQL listens on ${listens.join(", ")} alone, and other hosts must reach it on ${address}. That needs a restart, which ends sessions: it is yours to choose when.`,
       safe: "Nothing was changed.",
-      next: nextStep`Write "listen: [127.0.0.1, ${address}]" into odoo-pg.yaml, then: ${odooPg("up")} (connections wait for some seconds), then run the same command again`,
+      next: nextStep`Write "listen: [127.0.0.1, ${address}]" into odoo-pg.yaml, then (connections wait for some seconds): ${odooPg("up")}; then run the same command again`,
     });
   }
   return Object.fromEntries(

@@ -151,7 +151,7 @@ async function greet({ host, port, pin }: Invitation): Promise<Greeting> {
   throw new OdooPgError("refused", {
     message: `Whoever answers at ${host}:${port} did not issue the token.`,
     safe,
-    next: "Copy the whole text that odoo-pg ha init printed, or create a new one there: odoo-pg ha invite",
+    next: nextStep`Copy the whole text that was printed there, or have a new one made there: ${odooPg("ha", "invite")}`,
   });
 }
 
