@@ -16,14 +16,14 @@ const MOST_STEPS = 4;
 const WATCHED = 4;
 
 /** What a screen says of one thing: the sentence with what is wrong, and what to do next. */
-export interface Said {
+interface Said {
   readonly lines: readonly string[];
   /** Nothing where there is no step. */
   readonly next: string;
 }
 
 /** What is said on a screen of status or doctor, or by a command that fails. */
-export function saidOn(text: string): Said[] {
+function saidOn(text: string): Said[] {
   const said: { lines: string[]; next: string }[] = [];
   let open = false;
   for (const line of text.split("\n")) {
@@ -52,12 +52,12 @@ const COMMAND = new RegExp(
 );
 
 /** The commands that a reader finds in a step. */
-export function typedIn(next: string): string[] {
+function typedIn(next: string): string[] {
   return [...next.matchAll(COMMAND)].map(([, command = ""]) => command.trim());
 }
 
 /** Runs a line in a shell, in another folder than that of the cluster, as it stands. */
-export async function type(cluster: ThrowawayCluster, line: string): Promise<Ran> {
+async function type(cluster: ThrowawayCluster, line: string): Promise<Ran> {
   const { environment } = placeOf({ home: cluster.folder });
   const watches = /(?: -f| --follow| --watch)(?: |$)/.test(line);
   const { stdout, stderr, exitCode, timedOut } = await execa("sh", ["-c", line], {
@@ -72,7 +72,7 @@ export async function type(cluster: ThrowawayCluster, line: string): Promise<Ran
 }
 
 /** A command's screens at 60 and 80 columns: no message is longer than its place. @returns what the last one says */
-export async function screens(cluster: ThrowawayCluster, args: readonly string[]): Promise<Said[]> {
+async function screens(cluster: ThrowawayCluster, args: readonly string[]): Promise<Said[]> {
   let said: Said[] = [];
   for (const width of WIDTHS) {
     const { stdout, stderr } = await withColumns(width, async () => await cluster.run(args));

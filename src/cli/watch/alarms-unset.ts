@@ -53,7 +53,9 @@ export async function alarmsUnset(
   // Only what `alarms set` wrote is spoken of: other files are their owner's.
   const kept = (await readTextIfAny(secret).catch(() => undefined)) !== undefined;
   if (kept) output.err(`Its secret stays in a file; once it is applied, it may go: rm ${shellWord(secret)}`);
-  output.err(`Next: ${suggest(context, nextStep`${odooPg("up")}   (until then the agent goes on with it)`)}`);
+  output.err(
+    `Next: ${suggest(context, nextStep`Apply it, as until then the agent goes on with it: ${odooPg("up")}`)}`,
+  );
   return 0;
 }
 
