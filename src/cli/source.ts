@@ -2,6 +2,7 @@ import { installOn } from "../system/install.ts";
 import { openBackupSource, type SourceOptions } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../progress.ts";
+import { FilestoreExists } from "../restore/attachments.ts";
 import { OdooPgError } from "../errors.ts";
 import { nextStep, type Command } from "../next-step.ts";
 import type { EventKind, NewEvent } from "../events/event.ts";
@@ -93,6 +94,7 @@ export function assertConfirmed(
 /** An error that the name is taken, with the command that replaces what has it; any other as it is. */
 export function orReplace(error: unknown, next: Command): unknown {
   if (!(error instanceof OdooPgError) || error.code !== "database_exists") return error;
+  if (error instanceof FilestoreExists) return error;
   const { message, safe = "Nothing was changed." } = error;
   return new OdooPgError("database_exists", {
     message,

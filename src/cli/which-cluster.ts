@@ -8,12 +8,16 @@ import { isReadable, kindOf, ownerOf } from "../system/files/files.ts";
 import { userName } from "../system/machine.ts";
 import { again, type Context } from "./context.ts";
 
-/** What a command needs of a cluster: one that is there, perhaps none yet because it makes one, or nothing. */
-export type Needs = "cluster" | "place" | "nothing";
+/**
+ * What a command needs of a cluster: one that is there, perhaps none yet because it makes one, its configuration alone,
+ * or nothing.
+ */
+export type Needs = "cluster" | "place" | "configuration" | "nothing";
 
 /**
- * The cluster that is meant. Where the configuration was named, or the default place holds one, it is that one. Elsewhere
- * it is the only one of this user that is on this host, and that is said.
+ * The cluster that is meant. Where the configuration was named, or the default place holds one, it is that one, with the
+ * file that it was started with: by the defaults of another folder, `up` would take back what that file says, and a
+ * backup would lack attachments. Elsewhere it is the only one of this user that is on this host, and that is said.
  * @param load reads another configuration file
  * @throws OdooPgError permission_denied where it is another user's, usage where there are several
  */
@@ -24,8 +28,13 @@ export async function whichCluster(
 ): Promise<Context> {
   const { layout, output } = context;
   if (needs === "nothing") return context;
-  await requireAccess(context);
-  if ((await holdsCluster(layout.appliedFile)) || isNamed(context)) return context;
+  if (needs !== "configuration") await requireAccess(context);
+  if (isNamed(context)) return context;
+  if (await holdsCluster(layout.appliedFile)) {
+    const file = await startedWith(context);
+    return file === undefined ? context : await load(file);
+  }
+  if (needs === "configuration") return context;
   const { clustersHere } = await import("../store/clusters-here.ts");
   const others = await clustersHere(layout.stateDir);
   if (needs === "place") {
@@ -60,8 +69,16 @@ function isNamed({ configFile, origins }: Context): boolean {
   return configFile !== undefined || (origins.get("state_dir")?.kind ?? "default") !== "default";
 }
 
+/** The file that the cluster in the default place was started with, where it is still there. */
+async function startedWith({ layout }: Context): Promise<string | undefined> {
+  // A record that cannot be read is told of by what needs it.
+  const applied = await readApplied(layout).catch(() => undefined);
+  const file = applied?.config_file ?? undefined;
+  return file !== undefined && (await kindOf(file).catch(() => undefined)) === "file" ? file : undefined;
+}
+
 async function holdsCluster(appliedFile: string): Promise<boolean> {
-  return (await kindOf(appliedFile)) === "file";
+  return (await kindOf(appliedFile).catch(() => undefined)) === "file";
 }
 
 async function requireAccess(context: Context): Promise<void> {

@@ -1,6 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
+import { shellWord } from "../shell-word.ts";
 import { filestoreOf } from "../odoo/filestore.ts";
 import type { Config } from "../config/schema.ts";
 import { kindOf, removeFile } from "../system/files/files.ts";
@@ -137,17 +138,20 @@ export class NewFilestore {
   }
 }
 
+/** The name is free, but a filestore has it: there is nothing to replace. */
+export class FilestoreExists extends OdooPgError {}
+
 /**
  * Where a database's attachments will lie; undefined where no filestore is configured.
- * @throws OdooPgError refused for a name that cannot be that of a folder, database_exists when the folder is there.
+ * @throws OdooPgError refused for a name that cannot be that of a folder; FilestoreExists when the folder is there.
  */
 export async function freeFilestoreFor(config: Config, database: string): Promise<string | undefined> {
   const folder = filestoreFor(config, database);
   if (folder === undefined || (await kindOf(folder)) === undefined) return folder;
-  throw new OdooPgError("database_exists", {
+  throw new FilestoreExists("database_exists", {
     message: `There is no database "${database}", but there is a filestore of that name: ${folder}.`,
     safe: "Nothing was changed.",
-    next: `Move it away if nobody needs it: mv ${folder} ${folder}.aside`,
+    next: `Move it away; if it is that database's own, move it back once that is there: mv ${shellWord(folder)} ${shellWord(`${folder}.aside`)}`,
   });
 }
 

@@ -1,9 +1,11 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { newcomer, ordinaryUser } from "../support/ordinary-user.ts";
-import { program, runProgram } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { program, type Ran, runProgram } from "../support/program.ts";
+import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 let cluster: ThrowawayCluster;
@@ -29,6 +31,40 @@ describe("without a configuration, in another folder", () => {
     expect(stderr).toContain(`there is a cluster in ${cluster.stateDir} already`);
   });
 });
+
+test.runIf(asRoot)(
+  "a cluster in its default place is met with the file that it was started with, from any folder",
+  async () => {
+    const { home, user } = await newcomer();
+    const folder = join(home, "here");
+    mkdirSync(folder);
+    const filestore = join(home, "filestore");
+    mkdirSync(filestore);
+    const [port, write, read] = await freePorts(3);
+    const configuration = {
+      nodes: [{ name: "pg1", port }],
+      endpoints: { write: { port: write }, read: { port: read } },
+      console: { enabled: false },
+      postgres: { parameters: { shared_buffers: "16MB" } },
+      odoo: { filestore },
+    };
+    writeFileSync(join(folder, "odoo-pg.yaml"), JSON.stringify(configuration));
+    for (const one of [folder, filestore]) chownSync(one, user.uid, user.gid);
+    const run = async (args: readonly string[], cwd = home): Promise<Ran> =>
+      await runProgram(args, { home, user, cwd });
+    atEnd(async () => void (await run(["down"])));
+    const started = await run(["up"], folder);
+    expect([started.exitCode, started.stderr]).toEqual([0, expect.any(String)]);
+
+    expect((await run(["config", "show"])).stdout).toContain(filestore);
+    // By the defaults it would be another cluster's ports, and no filestore.
+    const again = await run(["up"]);
+    expect([again.exitCode, again.stdout]).toEqual([0, expect.stringContaining(`:${write}`)]);
+    expect((await run(["config", "show"])).stdout).toContain(filestore);
+    const stopped = await run(["down"]);
+    expect([stopped.exitCode, stopped.stderr]).toEqual([0, expect.any(String)]);
+  },
+);
 
 describe.runIf(asRoot)("another user", () => {
   test.each([["status"], ["logs"], ["events"], ["console"], ["backup", "list"], ["down"]])(

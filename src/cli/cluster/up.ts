@@ -94,7 +94,7 @@ export async function up(
   if (launched) context.output.out(`The lines for odoo.conf: ${suggest(context, odooPg("odoo-conf"))}`);
   else {
     await printOdooLines(context);
-    await noteAttachments(context);
+    await noteAttachments(context, true);
   }
   return result;
 }

@@ -24,7 +24,7 @@ export function addOdooCommands(line: CommandLine): void {
           return await adopt(context, args[0] ?? "", { apply: on("apply"), dryRun: on("dryRun"), json });
         },
         line.invocation,
-        { needs: "nothing" },
+        { needs: "configuration" },
       ),
     );
   addDatabases(line);

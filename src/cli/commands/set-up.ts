@@ -24,7 +24,7 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
           return configShow(context, { json });
         },
         invocation,
-        { needs: "nothing" },
+        { needs: "configuration" },
       ),
     );
   command("tune", "settings of PostgreSQL and Odoo for this machine and load, compared with the running ones")
@@ -57,12 +57,12 @@ export function addSetUpCommands({ command, add, withContext, plainly, invocatio
           });
         },
         invocation,
-        { needs: "nothing" },
+        { needs: "configuration" },
       ),
     );
   command("systemd", "print a systemd unit that keeps the agent running").action(
     withContext(async (context) => (await import("../setup/systemd.ts")).systemd(context), invocation, {
-      needs: "nothing",
+      needs: "configuration",
     }),
   );
   command("compose", "write a compose.yaml for containers, with generated passwords beside it")

@@ -191,7 +191,7 @@ function planOf(context: Context, found: Found): NextStep[] {
   if (!found.leadsHere) {
     if (!started || !found.found.length) steps.push(nextStep`Start this cluster: ${odooPg("up")}`);
     steps.push(["Stop Odoo, so that nothing is written meanwhile: systemctl stop odoo"]);
-    steps.push(...missing.map(({ database }) => bringOver(found, database)));
+    steps.push(...missing.map(({ database }) => bringOver(context, found, database)));
     if (!found.found.length)
       steps.push(
         nextStep`Bring each of its databases over, such as shop:\n${dumpCommand(found, "shop")}\n${odooPg("restore", "shop.dump", "--as", "shop")}`,
@@ -213,9 +213,23 @@ function planOf(context: Context, found: Found): NextStep[] {
   ];
 }
 
-function bringOver(found: Found, database: string): NextStep {
+/**
+ * Dump and restore of a database. A restore is refused where a filestore of the name lies already: where the
+ * configuration names the filestore, its folder is out of the way meanwhile, and comes back however the restore ends.
+ */
+function bringOver({ config }: Context, found: Found, database: string): NextStep {
   const dump = `./${database.replaceAll("/", "_")}.dump`;
-  return nextStep`Bring ${shellWord(database)} over; it gets its name once it is compared with its dump and complete:\n${dumpCommand(found, database)}\n${odooPg("restore", dump, `--as=${database}`)}`;
+  const head = `Bring ${shellWord(database)} over; it gets its name once it is compared with its dump and complete:\n${dumpCommand(found, database)}\n`;
+  const restore = odooPg("restore", dump, `--as=${database}`);
+  const { filestore } = found;
+  const hasFolder = found.found.some((one) => one.database === database && one.attachments);
+  if (filestore === undefined || !hasFolder || config.odoo.filestore !== filestore)
+    return nextStep`${head}${restore}`;
+  const [folder, aside] = [database, `.${database}.aside`].map((name) =>
+    shellWord(path.join(filestore, name)),
+  );
+  const back = shellWord(`mv -T ${aside ?? ""} ${folder ?? ""}`);
+  return nextStep`${head}(mv -T ${folder ?? ""} ${aside ?? ""} && trap ${back} EXIT && ${restore})`;
 }
 
 /** By the shell's own redirection: the file is its caller's, whoever runs pg_dump. */
@@ -226,7 +240,8 @@ function dumpCommand({ host, port, role }: Found, database: string): string {
     ...(port === undefined ? [] : ["-p", String(port)]),
     ...(host === undefined || role === undefined ? [] : ["-U", role]),
   ].map(shellWord);
-  const asRole = host === undefined && role !== undefined ? `sudo -u ${shellWord(role)} ` : "";
+  // In a folder that this user may enter, too.
+  const asRole = host === undefined && role !== undefined ? `env -C / sudo -u ${shellWord(role)} ` : "";
   return `(umask 077; ${[`${asRole}pg_dump -Fc`, ...where, "--", shellWord(database)].join(" ")} > ${dump})`;
 }
 

@@ -1,5 +1,5 @@
 import { execa } from "execa";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
@@ -110,6 +110,23 @@ test("the plan brings database and attachments over, by its lines as they stand"
   );
   await session.close();
 }, 180_000);
+
+test("a database that comes after the filestore was named is brought over by its lines, too, and keeps its folder", async () => {
+  await makeOdooDatabase({ superuser: old.superuser(), database: "branch", filestore, attachments: 2 });
+  const before = readdirSync(join(filestore, "branch"));
+  const refused = await cluster.run(["restore", "shop.dump", "--as", "branch"], { cwd: cluster.folder });
+  expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringContaining("Next: Move it away")]);
+  const { plan } = planSchema.parse(await cluster.json(["adopt", `${conf}.old`]));
+  const lines = plan.map(({ next }) => next.split("\n")).find(([first]) => first?.startsWith("Bring branch"));
+  expect(lines?.[2]).toMatch(/^\(mv -T .*branch .*branch.aside && trap .* && odoo-pg .*restore .*\)$/);
+  for (const line of lines?.slice(1) ?? []) {
+    const ran = await type(line);
+    expect([line, ran.exitCode, ran.stderr]).toEqual([line, 0, expect.any(String)]);
+  }
+  expect(readdirSync(join(filestore, "branch"))).toEqual(before);
+  const after = planSchema.parse(await cluster.json(["adopt", `${conf}.old`]));
+  expect(after.databases.find(({ database }) => database === "branch")).toMatchObject({ here: true });
+});
 
 test("a backup without attachments says so before it begins, with what puts them there", async () => {
   cluster.configure({ backup: { dir: join(cluster.folder, "backups") } });
