@@ -62,16 +62,16 @@ import { OperationQueue } from "./operation-queue.ts";
 import { reportOf } from "./report.ts";
 import { StatusSource } from "../observe/status-source.ts";
 
-/** Milliseconds for HAProxy to answer while a report is made: less than anybody waits for the report. */
+/** Milliseconds for HAProxy to answer while a report is made: less than anyone waits for the report. */
 const HAPROXY_TIMEOUT = 300;
 
-/** Milliseconds between two looks at the size of the databases, for who asks, and for each: it costs a look at every file. */
+/** Milliseconds between two looks at the size of the databases, for those who ask: each reads every file. */
 const BYTES = { every: 5000, timeout: 150 };
 
 /** The same for their names, which are cheap. */
 const NAMES = { every: 500, timeout: 150 };
 
-/** Milliseconds for the first look at it: before it there is nothing to tell. A status takes less than two seconds. */
+/** Milliseconds for the first look: before it there is nothing to report. A status takes less than two seconds. */
 const FIRST_BYTES = 700;
 
 /** Milliseconds for replicas to join the read pool at `up`. */
@@ -84,14 +84,14 @@ export interface AgentOptions {
   readonly searchPath: string;
   readonly install: Install;
   readonly version: string;
-  /** Tells this program from others of its version. */
+  /** Distinguishes this program from others of the same version. */
   readonly build: string;
   /** How to start this same program again. */
   readonly program: readonly [string, string];
   readonly log: Log;
 }
 
-/** The process that keeps the nodes of one host in their wanted state. It may die at any time: the servers go on. */
+/** The process that keeps the nodes of one host in their desired state. It may die at any time: the servers go on. */
 export class Agent {
   readonly #options: AgentOptions;
   readonly #layout: Layout;
@@ -102,18 +102,18 @@ export class Agent {
   readonly #alarms: Alarms;
   readonly #complaints: Complaints;
   readonly #supervisor: Supervisor;
-  /** What was taken up; undefined before the first configuration. */
+  /** What was applied; undefined before the first configuration. */
   #cluster: KeptCluster | undefined;
-  /** Whether it is kept running, and not only looked at. */
+  /** Whether it is kept running, not only observed. */
   #keeping = false;
   readonly #operations: OperationQueue;
   readonly #eventWriter: EventWriter;
   readonly #finisher: ChangeFinisher;
-  /** How the cluster is, for who asks inside the agent. */
+  /** The state of the cluster, for parts of the agent that ask. */
   readonly statusSource: StatusSource;
   readonly samples: Samples;
   readonly #statements: StatementWatch;
-  /** What is known of Odoo's databases, for who asks inside the agent. */
+  /** What is known of Odoo's databases, for parts of the agent that ask. */
   readonly facts: OdooFactsCache;
   readonly #console: ConsoleServer;
   readonly #gatherer: Gatherer;
@@ -176,7 +176,7 @@ export class Agent {
     });
   }
 
-  /** Takes the lock, opens the sockets, and looks after what runs already. @throws OdooPgError locked. */
+  /** Takes the lock, opens the sockets, and looks after what is already running. @throws OdooPgError locked. */
   async open(): Promise<void> {
     const { owner } = this.#options;
     await prepareStateDirectory(this.#layout, owner);
@@ -202,20 +202,20 @@ export class Agent {
     );
   }
 
-  /** What was applied last cannot be taken up, such as when its programs are gone: the next `up` may bring what can. */
+  /** What was applied last cannot be used, such as when its programs are gone: the next `up` may bring what can. */
   #notLoaded(error: unknown): void {
     this.#loadFailure = toOdooPgError(error);
     this.#options.log("warn", this.#loadFailure.message);
   }
 
-  /** Looks and acts until `stop` or until the cluster was taken down. */
+  /** Observes and acts until `stop`, or until the cluster was taken down. */
   async run(): Promise<void> {
     this.#loop = new Loop(this.#parts(), this.#complaints);
     await this.#loop.run(() => this.#operations.closed);
     await this.close();
   }
 
-  /** Ends the agent; the servers go on. */
+  /** Ends the agent; the servers keep running. */
   stop(): void {
     this.#operations.close();
   }
@@ -229,7 +229,7 @@ export class Agent {
     await releaseLock(this.#layout.lockFile, ownPid);
   }
 
-  /** Brings the cluster to the wanted state: see docs/architecture.md. Waits for its turn. @param by who asks */
+  /** Brings the cluster to the desired state: see docs/architecture.md. Waits for its turn. @param by who asks */
   async apply(request: ApplyRequest, progress: Progress, by: string): Promise<void> {
     await this.#operations.run("up", progress, async () => {
       const before = await readApplied(this.#layout);
@@ -252,7 +252,7 @@ export class Agent {
       kept: last.kept,
     };
     const upstream = last?.upstream;
-    // What was refused must not rule what is kept running.
+    // A refused configuration must not govern what is kept running.
     const asBefore = async (): Promise<void> => {
       if (!before || !last || !kept) return;
       Object.assign(last, kept);
@@ -270,9 +270,9 @@ export class Agent {
     if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
     const openEndpoints = async (): Promise<void> => {
       pool.leadWrites(runtime.state.primary);
-      // Clients may be waiting for a server: those of before a reload are out of reach of any later order.
+      // Clients may be waiting for a server: those from before a reload are out of reach of any later order.
       await pool.step().catch(() => {});
-      // Before HAProxy leads clients to them, and after it leads none there any more.
+      // Before HAProxy sends clients to them, and after it no longer does.
       await poolers.ensure(runtime, progress);
       await endpoints.ensure(runtime, progress);
       await poolers.retire(runtime.config, progress);
@@ -313,7 +313,7 @@ export class Agent {
 
   /** Stops endpoints and servers; the data stays. @param by who asks */
   async down(progress: Progress, by: string): Promise<void> {
-    // Nobody waits hours for a copy that the end of the cluster makes useless.
+    // No one should wait hours for a copy that the end of the cluster makes useless.
     this.#cluster?.runtime.interruption.abort();
     await this.#operations.run("down", progress, async () => {
       this.#keeping = false;
@@ -363,7 +363,7 @@ export class Agent {
     return this.#cluster;
   }
 
-  /** What is done at each look, in this order. Only a cluster that is kept running is more than looked at. */
+  /** What is done at each look, in this order. A cluster that is not kept running is only observed. */
   #parts(): Part[] {
     const kept = (act: (cluster: KeptCluster) => Promise<void> | void) => async (): Promise<void> => {
       if (this.#cluster && this.#keeping) await act(this.#cluster);
@@ -379,7 +379,7 @@ export class Agent {
       // A start may take minutes, and the pool must be looked after meanwhile.
       { name: "servers", run: kept(async (cluster) => await this.#superviseServers(cluster)), aside: true },
       { name: "replication log", run: kept(({ runtime }) => this.#replicationLog.tick(runtime)) },
-      // Also while a long operation goes on, such as the copy of a large node.
+      // Even during a long operation, such as the copy of a large node.
       {
         name: "haproxy",
         run: kept(async ({ endpoints }) => await supervisor.check(endpoints)),
@@ -439,7 +439,7 @@ export class Agent {
     this.#finisher.tick(failover, identityOf(primaryOf(runtime).observation) !== undefined);
   }
 
-  /** What fails at one node keeps nothing from the others. */
+  /** What fails at one node must not hold up the others. */
   async #eachNode(
     runtime: Runtime,
     act: (runtime: Runtime, handle: NodeHandle) => Promise<unknown>,
@@ -476,7 +476,7 @@ export class Agent {
           this.#databaseBytes.now(),
           this.#databaseNames.now(),
         ]);
-        // Where the look takes long, what the last one saw.
+        // If the look takes long, what the last one saw.
         return {
           nodes,
           database_bytes: bytes ?? (await this.#databaseBytes.lastOrFirst(FIRST_BYTES)) ?? null,
@@ -487,7 +487,7 @@ export class Agent {
         try {
           await this.apply(request, progress, by);
         } catch (error) {
-          // A first launch that was refused leaves no process behind; servers that were started already go on.
+          // A first launch that was refused leaves no process behind; servers that were already started keep running.
           if (!this.#keeping && this.#operations.empty) this.stop();
           throw error;
         }
@@ -534,7 +534,7 @@ async function takeDown(endpoints: Endpoints): Promise<void> {
 async function settle(pool: ReadPool, progress: Progress): Promise<void> {
   const settled = (): boolean =>
     pool.eligibilities.every(({ name, eligible }) => !eligible || pool.members.has(name));
-  // A long statement on the primary may hold the proof up: the cluster is up all the same, and reads go to the primary.
+  // A long statement on the primary may hold up the proof: the cluster is up all the same, and reads go to the primary.
   await waitUntil(settled, { what: "the replicas to join the read pool", timeout: SETTLE_TIMEOUT }).catch(
     () => progress.note("not every replica is in the read pool yet", odooPg("status", "--watch")),
   );

@@ -11,7 +11,7 @@ export async function agentReport(layout: Layout, timeout: number): Promise<Agen
   } catch (error) {
     if (!isUnreached(error)) return undefined;
   }
-  // One of odoo-pg up to 0.1, until `up` replaces it. Where it listens the servers' user could listen too: so it is never
+  // An agent of odoo-pg up to 0.1, until `up` replaces it. The servers' user could listen at the same place: so it is never
   // taken for one of ours.
   const former = await getJson(layout.formerAgentSocket, "/report", agentReportSchema, timeout).catch(
     () => undefined,

@@ -61,7 +61,7 @@ import { waitingForReseed } from "../model/tablespaces.ts";
 /** Room that a first launch needs for one node, with WAL: measured 40 MB after initdb, plus one WAL segment cycle. */
 const LEAST_ROOM = 200 * 1024 * 1024;
 
-/** What came of bringing up: replicas that were started, and the problems of those that were not. */
+/** The result of bringing up: replicas that were started, and the problems of those that were not. */
 interface BroughtUp {
   readonly replicas: readonly NodeHandle[];
   readonly problems: readonly OdooPgError[];
@@ -69,7 +69,7 @@ interface BroughtUp {
 
 /** What is done between the steps of bringing up. */
 interface Moments {
-  /** Nothing was changed so far, and nothing is refused any more that can be known before. */
+  /** Nothing was changed so far, and everything that can be refused beforehand has been checked. */
   readonly beforeChange: () => Promise<void>;
   /**
    * In a cluster that existed before, when its servers run and replicas are to be copied: that may take hours, in which
@@ -79,7 +79,7 @@ interface Moments {
 }
 
 /**
- * Brings the servers of this host to the wanted state. Every step looks first and does only what is missing, so that it
+ * Brings the servers of this host to the desired state. Every step looks first and does only what is missing, so that it
  * can be interrupted anywhere and run again. Problems of replicas do not keep the primary down.
  */
 export async function bringUpServers(
@@ -145,7 +145,7 @@ export async function bringUpServers(
   return { replicas: [...running], problems };
 }
 
-/** An `up` that is killed after it opened others would find them in use, and not know by whom. */
+/** An `up` that is killed after opening ports would find them in use, and not know by whom. */
 function sameAddresses(before: Config, config: Config): boolean {
   const addresses = ({ listen, endpoints }: Config): string =>
     JSON.stringify([listen, endpoints.read.port, endpoints.write.port]);
@@ -190,7 +190,7 @@ function waitingFor(handle: NodeHandle, decision: Extract<StartDecision, { actio
   });
 }
 
-/** Whose data the nodes must have. A primary that is not there now is no reason not to start replicas that are known. */
+/** Whose data the nodes must have. A missing primary is no reason not to start known replicas. */
 async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Promise<void> {
   try {
     const { system_identifier: systemIdentifier } = await upstream.identify();
@@ -202,7 +202,7 @@ async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Pr
   }
 }
 
-/** What each node's data directory asks for. Nodes that wait for the user are marked so. */
+/** What each node's data directory needs. Nodes that wait for the user are marked. */
 async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> {
   const seen = new Map<string, Awaited<ReturnType<typeof inspectDataDirectory>>>();
   for (const handle of runtime.nodes.values()) {
@@ -288,7 +288,7 @@ async function initialise(runtime: Runtime, primary: NodeHandle, progress: Progr
   });
 }
 
-/** The directory that a node's data directory is to lie in. One that is there already, such as a volume, is left as it is. */
+/** The parent of a node's data directory. One that already exists, such as a volume, is left as it is. */
 async function ensurePlace(runtime: Runtime, { files }: NodeHandle): Promise<void> {
   const place = path.dirname(files.dataDir);
   if ((await kindOf(place)) === undefined) await makeFolder(place, 0o700, runtime.owner);
@@ -319,7 +319,7 @@ function countsByConfiguration({ config, kept }: Runtime): boolean {
   return libraries?.split(",").some((name) => name.trim() === STATEMENT_COUNTS) === true;
 }
 
-/** What the primary holds for the cluster: roles, the template, one slot for each replica and none for others. */
+/** What the primary needs for the cluster: roles, the template, one slot for each replica and none for others. */
 async function keepInStep(
   runtime: Runtime,
   failover: Failover,
@@ -356,8 +356,8 @@ async function keepInStep(
       const wanted = replicasOf(runtime).map(({ node }) => slotName(node.name));
       for (const slot of wanted) await ensureSlot(session, slot);
       for (const slot of await listSlots(session)) {
-        // Slots that odoo-pg did not name (of a backup tool) are none of its business. One of a reseed that was cut
-        // off would keep WAL for nobody.
+        // Slots that odoo-pg did not name (of a backup tool) are none of its business. One from a reseed that was cut
+        // off would keep WAL for no one.
         if (removedNodes(runtime).has(slot) || isCopySlot(slot)) await dropSlot(session, slot);
       }
     });
@@ -380,7 +380,7 @@ async function keepInStep(
   }
 }
 
-/** Names of nodes that the cluster once had and has no more; kept so that only their slots are ever dropped. */
+/** Names of nodes that the cluster no longer has; kept so that only their slots are ever dropped. */
 function removedNodes(runtime: Runtime): ReadonlySet<string> {
   return new Set(runtime.state.removed.filter((name) => !runtime.nodes.has(name)));
 }
@@ -403,13 +403,13 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
 }
 
 /**
- * Looks, 20 ms apart, at all of which a replica must stream: one whose primary has not its WAL any more says so too, for
+ * Looks, 20 ms apart, in all of which a replica must stream: one whose primary no longer has its WAL says so too, for
  * some milliseconds at each of its attempts.
  */
 const CONFIRMED = 3;
 
 async function waitForStreaming(runtime: Runtime, handle: NodeHandle): Promise<void> {
-  // A standby that answers no reads cannot be asked.
+  // A standby that accepts no reads cannot be asked.
   if (startOptions(runtime, handle).warm) return;
   const { name } = handle.node;
   let streak = 0;

@@ -7,7 +7,7 @@ import type { OperationQueue } from "./operation-queue.ts";
 const FINISH = { kind: "finish", route: true } as const;
 
 /**
- * Finishes what a change of the primary that failed has left, above all writes that go nowhere: nobody else would. People's
+ * Finishes a failed change of the primary, above all writes that go nowhere: no one else would. People's
  * orders come first, and it waits for a primary that answers.
  */
 export class ChangeFinisher {

@@ -32,7 +32,7 @@ export async function newConsoleLink(
 }
 
 /**
- * Gives the agent an order and passes on what it tells until it is done.
+ * Gives the agent an order and passes on its reports until it is done.
  * @throws OdooPgError what the agent answered, or not_running when it died meanwhile.
  */
 export async function order(

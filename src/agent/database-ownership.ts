@@ -7,7 +7,7 @@ import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { ownPrimary, type Runtime } from "../members/runtime.ts";
 
-/** Milliseconds for each statement: it waits for nobody's long transaction. */
+/** Milliseconds for each statement: it must not wait for a long transaction. */
 const STATEMENT_TIMEOUT = 5000;
 /** Milliseconds after which the owners of what is in databases are looked at again, where nothing was new. */
 const OWNERS_EVERY = 60_000;
@@ -15,7 +15,7 @@ const OWNERS_EVERY = 60_000;
 const TELL_AFTER = 10_000;
 
 /**
- * Keeps each database its owner's while the cluster runs: Odoo makes databases at any time, and people make roles. It has a
+ * Keeps each database private to its owner while the cluster runs: Odoo creates databases, and people roles, at any time. It has a
  * session of its own on the primary, because it asks twice a second.
  */
 export class DatabaseOwnership {
@@ -27,7 +27,7 @@ export class DatabaseOwnership {
   /** The node at which the superuser needs a password, as before pg_hba.conf was read again. */
   byPassword: string | null = null;
 
-  /** Looks, and puts right what is not so. Does nothing while the last look goes on. */
+  /** Checks and corrects. Does nothing while the last check is still running. */
   async tick(runtime: Runtime): Promise<void> {
     const primary = ownPrimary(runtime);
     if (this.#busy || !primary || !isPrimary(primary.observation)) return;
@@ -45,7 +45,7 @@ export class DatabaseOwnership {
     }
   }
 
-  /** What has kept it from its work for TELL_AFTER, in a few words. */
+  /** What has prevented its work for TELL_AFTER, in a few words. */
   get problem(): string | null {
     const failing = this.#failing;
     return failing && monotonic() - failing.since > TELL_AFTER ? failing.text : null;

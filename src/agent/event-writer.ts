@@ -21,7 +21,7 @@ export class EventWriter {
     recordEvent(this.#layout.stateDir, event, this.#owner);
   }
 
-  /** Carries an order out and writes what came of it. @param told the event where it went well */
+  /** Carries out an order and records the result. @param told the event where it went well */
   async of<T>(
     order: { readonly kind: NewEvent["kind"]; readonly by: string; readonly node?: string | undefined },
     act: () => Promise<T>,

@@ -29,11 +29,11 @@ const CONNECT_TIMEOUT = 300;
 
 /** Which cluster, and who asks. */
 export interface StatusRequest {
-  /** As the configuration file has it now. */
+  /** As it is in the configuration file now. */
   readonly config: Config;
   /** The configuration file that suggested commands name; undefined where they need none. */
   readonly configFile: string | undefined;
-  /** The build of the program that asks: an agent of another one is told of. */
+  /** The build of the program that asks: an agent of another build is reported. */
   readonly build: string;
 }
 
@@ -140,7 +140,7 @@ async function observesAt(
 }
 
 async function diskOf(layout: Layout, node: NodeConfig): Promise<[string, DiskUse] | undefined> {
-  // A network file system that hangs must not hang the status.
+  // A network file system that hangs must not hang `status`.
   const space = within(DISK_TIMEOUT, node.name, diskUseOf(layout, node, ASIDE_TIMEOUT));
   return await space.then(
     (disk) => [node.name, disk],

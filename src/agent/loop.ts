@@ -4,7 +4,7 @@ import type { Complaints } from "./complaints.ts";
 /** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
 const ROUND_EVERY = 500;
 
-/** Milliseconds that are left to others after a look that took long. */
+/** Milliseconds left to others after a long look. */
 const LEAST_PAUSE = 50;
 
 /** What an agent does at each look. */
@@ -16,7 +16,7 @@ export interface Part {
   readonly aside?: true;
 }
 
-/** Does its parts, look after look, one after the other. One that fails keeps no other from its turn. */
+/** Runs its parts, look after look, one after the other. One that fails does not keep the others from their turn. */
 export class Loop {
   readonly #parts: readonly Part[];
   readonly #complaints: Complaints;
@@ -35,12 +35,12 @@ export class Loop {
       await this.once();
       await pause(LEAST_PAUSE);
       const { signal } = this.#waking;
-      // Woken, it is not the pause that failed.
+      // It was woken; the pause did not fail.
       await pause(Math.max(0, ROUND_EVERY - (monotonic() - start)), signal).catch(() => {});
     }
   }
 
-  /** Has the next look begin soon: something has happened. */
+  /** Makes the next look begin soon: something has happened. */
   wake(): void {
     this.#waking.abort();
   }

@@ -57,7 +57,7 @@ export async function observeNode(
         databases,
       };
     } finally {
-      // The process ends soon: nobody waits for a polite end, which a server that hangs would not give.
+      // The process ends soon: it does not wait for a clean end, which a hung server would not give.
       void session.close();
     }
   };

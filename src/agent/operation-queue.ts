@@ -5,7 +5,7 @@ import { Mutex } from "../system/mutex.ts";
 import type { Progress } from "../progress.ts";
 import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
 
-/** What changes the cluster goes one after another: each order waits for its turn. */
+/** Changes to the cluster are made one after another: each order waits for its turn. */
 export class OperationQueue {
   readonly #log: Log;
   readonly #mutex = new Mutex();
@@ -34,7 +34,7 @@ export class OperationQueue {
     return this.#closed;
   }
 
-  /** Takes no order from now on: what it would start, nobody would look after. */
+  /** Takes no order from now on: no one would look after what it starts. */
   close(): void {
     this.#closed = true;
   }

@@ -5,7 +5,7 @@ import { asStep } from "../next-step.ts";
 import type { Progress } from "../progress.ts";
 import type { operationSchema, Outcome } from "../cluster/documents/agent-report.ts";
 
-/** Plans what a request asks for, tells the plan, and carries it out, unless it is a dry run. */
+/** Plans what a request asks for, reports the plan, and carries it out, unless it is a dry run. */
 export async function carryOut(
   request: z.output<typeof operationSchema>,
   failover: Failover,
@@ -19,7 +19,7 @@ export async function carryOut(
   return { steps, plan: [...plan.steps], undo: asStep(plan.undo), dry_run: request.dry_run };
 }
 
-/** Finishes at `up` what a change of the primary that was cut off has left; the endpoints are led afterwards. */
+/** Finishes at `up` a change of the primary that was cut off; the endpoints are routed afterwards. */
 export async function finishChange(failover: Failover, progress: Progress): Promise<void> {
   await failover.carryOut(await failover.plan({ kind: "finish", route: false }), progress);
 }

@@ -3,7 +3,7 @@ import type { NodeHandle } from "../members/node-handle.ts";
 import type { ReadPool } from "../services/read-pool.ts";
 import type { KeptCluster } from "./kept-cluster.ts";
 
-/** What the agent tells of the cluster that it keeps, beside what is its own alone. */
+/** What the agent reports of its cluster, apart from what only it knows. */
 export function reportOf(
   cluster: KeptCluster | undefined,
 ): Pick<AgentReport, "primary" | "pool" | "waiting_clients" | "poolers" | "overrides" | "nodes"> {
@@ -13,7 +13,7 @@ export function reportOf(
   return {
     primary: runtime.state.primary,
     pool: [...pool.members].sort(),
-    // Where PgBouncer stands before an endpoint, they wait there.
+    // Where PgBouncer is in front of an endpoint, they wait there.
     waiting_clients: endpoints.waiting ? { ...endpoints.waiting, ...poolers.waiting() } : null,
     poolers: poolers.status(runtime.config),
     overrides: [...pool.overrides],
@@ -21,7 +21,7 @@ export function reportOf(
   };
 }
 
-/** What the agent tells of one node, beside what anybody can see by asking the server. */
+/** What the agent reports of one node, beyond what anyone can see by asking the server. */
 function reportOfNode(handle: NodeHandle, pool: ReadPool | undefined): AgentReport["nodes"][number] {
   const { name } = handle.node;
   return {

@@ -29,7 +29,7 @@ export interface Orders {
   readonly stop: () => void;
 }
 
-/** The answers on the control socket. An order goes on when the one who gave it goes away. */
+/** The answers on the control socket. An order continues when the one who gave it goes away. */
 export function controlAnswers(agent: Orders): Hono {
   const app = new Hono();
   app.get("/report", async (context) => context.json(await agent.report()));
@@ -78,7 +78,7 @@ function askedBy(body: unknown): string {
   return askedBySchema.safeParse(body).data?.by ?? "?";
 }
 
-/** Runs an order and tells of it, one JSON object a line. */
+/** Runs an order and reports on it, one JSON object per line. */
 function told(
   act: (progress: Progress) => Promise<unknown>,
 ): (output: { write: (text: string) => Promise<unknown> }) => Promise<void> {

@@ -18,7 +18,7 @@ export async function takeDownServers(runtime: Runtime, progress: Progress): Pro
     try {
       await stopServer(handle.files.dataDir, name, "fast", STOP_TIMEOUT);
     } finally {
-      // Nobody starts it again meanwhile: the agent no longer keeps the cluster running.
+      // Nothing restarts it meanwhile: the agent no longer keeps the cluster running.
       handle.hold.release();
     }
   };

@@ -7,12 +7,12 @@ import type { Progress } from "../progress.ts";
 export interface Effects {
   /** Does a step. It may have been done before, in whole or in part. */
   readonly act: (step: PlanStep) => Promise<void>;
-  /** Whom the record names as the primary. */
+  /** Which node the record names as the primary. */
   readonly recorded: () => string;
 }
 
 /**
- * Walks the steps of a plan. Where one fails, what was begun is undone, the newest first, as far as it has an undo; one
+ * Carries out the steps of a plan. If one fails, what was begun is undone, newest first, as far as it has an undo; one
  * that fails too keeps nothing else from being undone.
  * @throws what the step that failed says
  */

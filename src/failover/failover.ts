@@ -10,16 +10,16 @@ export type PrimaryChange =
       readonly node: string;
       readonly fence: Fence | undefined;
       readonly allowDataLoss: boolean;
-      /** The name of the cluster, typed by who accepts a loss. */
+      /** The name of the cluster, typed by whoever accepts a loss. */
       readonly confirm: string | undefined;
     }
   | { readonly kind: "rejoin" | "reseed"; readonly node: string; readonly discardOld: boolean }
-  /** What is left of a change that was cut off. `route`: the endpoints are open, and are led as well. */
+  /** What is left of a change that was cut off. `route`: the endpoints are open, and are routed as well. */
   | { readonly kind: "finish"; readonly route: boolean };
 
-/** Who is primary, as who decides on it says. */
+/** Who is primary, according to whoever decides that. */
 export interface Topology {
-  /** Undefined where nobody is, as between two leaders of several hosts. */
+  /** Undefined where there is none, as between two leaders of several hosts. */
   readonly primary: string | undefined;
   /** Of the primary, where it answered when it was last looked at. */
   readonly timeline: number | undefined;

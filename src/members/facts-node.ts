@@ -13,7 +13,7 @@ export function factsNode(runtime: Runtime): NodeHandle | undefined {
 }
 
 /**
- * As Odoo's role, which owns its databases: as a superuser one would run what their owner hung on his tables. On a
+ * As Odoo's role, which owns its databases: a superuser would run whatever their owner attached to the tables. On a
  * primary that odoo-pg does not run, its password is not known.
  * @throws OdooPgError not_running where no such node answers.
  */

@@ -10,10 +10,10 @@ import { now } from "../system/clock.ts";
 import type { Credentials } from "../system/sql/sql.ts";
 import type { Member } from "./member.ts";
 
-/** Milliseconds between two looks at somebody else's primary: each is a connection of its own. */
+/** Milliseconds between two looks at someone else's primary: each is a new connection. */
 const LOOK_EVERY = 2000;
 
-/** The primary of this cluster where odoo-pg does not run it: it can be asked who and where it is, and no more. */
+/** The primary of this cluster where odoo-pg does not run it: it can be asked who and where it is, no more. */
 export class ForeignPrimary implements Member {
   readonly node: NodeConfig;
   observation: NodeObservation = {
@@ -64,7 +64,7 @@ export class ForeignPrimary implements Member {
     return await this.observe();
   }
 
-  /** Has the next look be a new one. */
+  /** Makes the next look a new one. */
   forget(): void {
     this.observation = { ...this.observation, at: 0 };
   }
@@ -89,7 +89,7 @@ export class ForeignPrimary implements Member {
     return await foreignTablespaces(new RoleAccess(place, user, password));
   }
 
-  /** Makes the slot by which a node of this cluster follows it. @throws OdooPgError primary_unreachable */
+  /** Creates the slot with which a node of this cluster follows it. @throws OdooPgError primary_unreachable */
   async ensureSlot(cluster: string, node: string): Promise<void> {
     await this.#asking(
       async () => await ensureForeignSlot(this.#credentials, foreignSlotName(cluster, node)),

@@ -8,7 +8,7 @@ export interface Attempt {
   readonly begin: () => boolean;
 }
 
-/** Who has a service. Supervision starts what nobody has, and keeps its hands off what an operation has. */
+/** Who holds a service. Supervision starts what no one holds, and leaves alone what an operation holds. */
 export class Hold {
   #operation: NodeOperation | undefined;
   #attempt: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
@@ -44,7 +44,7 @@ export class Hold {
     this.#operation = undefined;
   }
 
-  /** Supervision's part: `act` runs unless somebody has the service. Rejects as `act` does. */
+  /** Supervision's part: `act` runs unless someone holds the service. Rejects as `act` does. */
   async attempt(act: (attempt: Attempt) => Promise<void>): Promise<void> {
     if (!this.isFree) return;
     const abort = new AbortController();

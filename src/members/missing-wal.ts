@@ -6,7 +6,7 @@ import type { NodeHandle } from "./node-handle.ts";
 import { ownPrimary, type Runtime } from "./runtime.ts";
 import { readPassword } from "../store/secrets.ts";
 
-/** Milliseconds that a replica stands still, not streaming, before the primary is asked; it may be replaying what it has. */
+/** Milliseconds that a replica stalls, not streaming, before the primary is asked; it may be replaying what it has. */
 const STANDS_STILL = 3000;
 /** Milliseconds between two questions about the same replica, and for an answer. */
 const ASK_EVERY = 5000;

@@ -13,7 +13,7 @@ import { SqlMember } from "./sql-member.ts";
 /** Milliseconds to connect for the agent's own statements. */
 const CONNECT_TIMEOUT = 2000;
 
-/** A node of this host, which the agent starts, stops and looks after: its files, its superuser, and how it stands. */
+/** A node of this host, which the agent starts, stops and looks after: its files, its superuser, and its state. */
 export class NodeHandle extends SqlMember {
   readonly files: NodeLayout;
   readonly superuser: Superuser;
@@ -21,19 +21,19 @@ export class NodeHandle extends SqlMember {
   readonly hold = new Hold();
   /** Why the node is not run: it waits for a decision of the user. */
   waiting: { state: WaitingState; reason: string; next: NextStep } | undefined;
-  /** Why the last start failed, as a sentence, and what is to be done about it where that is known. */
+  /** Why the last start failed, as a sentence, and what to do about it where that is known. */
   failure:
     | { readonly why: StartFailure; readonly text: string; readonly next: NextStep | undefined }
     | undefined;
-  /** Where a replica that does not stream has been standing, since when (our clock), and when that was last looked into. */
+  /** Where a replica that does not stream has stalled, since when (our clock), and when that was last checked. */
   stalled: { readonly lsn: Lsn; readonly since: number; askedAt: number } | undefined;
-  /** Whether the primary has no longer the WAL that this replica needs next. */
+  /** Whether the primary no longer has the WAL that this replica needs next. */
   missingWal = false;
   /** In the primary's words, why it does not let a replica that does not stream replicate; undefined where it would. */
   refusal: string | undefined;
   /** Tablespaces of the primary for which this replica has no place of its own. */
   tablespaces: readonly TablespaceTrouble[] = [];
-  /** The tablespace at whose making its last start ended. */
+  /** The tablespace whose creation ended its last start. */
   refusedTablespace: string | undefined;
 
   constructor(node: NodeConfig, files: NodeLayout, superuser: Superuser) {
@@ -42,7 +42,7 @@ export class NodeHandle extends SqlMember {
     this.superuser = superuser;
   }
 
-  /** Leaves the node alone until somebody has decided. */
+  /** Leaves the node alone until someone has decided. */
   waitFor(state: WaitingState, reason: string, next: NextText): void {
     this.waiting = { state, reason, next: asStep(next) };
   }
@@ -58,7 +58,7 @@ export class NodeHandle extends SqlMember {
     const known = error instanceof OdooPgError ? error : undefined;
     this.failure = {
       why: error instanceof StartError ? error.why : "other",
-      // Those about a server say themselves whose start it is.
+      // Errors about a server already say whose start it is.
       text: known?.code === "node_failed" ? message : `${name} does not start: ${message}`,
       next: known?.next,
     };

@@ -3,7 +3,7 @@ import { databaseBytes } from "../postgres/sql/facts.ts";
 import { RoleAccess } from "../postgres/sql/role-access.ts";
 import { SqlMember } from "./sql-member.ts";
 
-/** A server of another host or container: it is looked at over the network as role collectd, and nothing is changed on it. */
+/** A server of another host or container: it is observed over the network as role collectd, and never changed. */
 export class RemoteServer extends SqlMember {
   readonly #access: RoleAccess;
 

@@ -50,13 +50,13 @@ export interface Runtime {
   marks: PrimaryMark[];
   /** Replicas that an operation keeps out of the pool. */
   readonly held: Holds;
-  /** What was last tried and found to start: nodes share their parameters, and one trial stands for all. */
+  /** What was last tried and found to start: nodes share their parameters, so one trial counts for all. */
   startable: string | undefined;
   /** Has the agent look at the servers soon: something has happened. */
   readonly wake: () => void;
   /** What takes a node's WAL into the repository; undefined while nothing does. */
   archiveCommand?: ((node: NodeConfig) => string) | undefined;
-  /** Ends copies that may take hours, when the cluster is to go down. */
+  /** Ends copies that may take hours when the cluster is to go down. */
   interruption: AbortController;
 }
 
@@ -95,20 +95,20 @@ export function replicasOf(runtime: Runtime): NodeHandle[] {
   return [...runtime.nodes.values()].filter((handle) => handle.node.name !== runtime.state.primary);
 }
 
-/** Any node: where one stands for all. */
+/** Any node, where one counts for all. */
 export function firstOf(runtime: Runtime): NodeHandle {
   const [first] = runtime.nodes.values();
   if (first) return first;
   throw new OdooPgError("config_invalid", { message: "nodes: at least one node is needed." });
 }
 
-/** Handles for the configured nodes: kept where a node is still reached in the same way, else made again. */
+/** Handles for the configured nodes: kept where a node is still reached in the same way, else created again. */
 export async function syncHandles(runtime: Runtime): Promise<void> {
   const wanted = new Map(runtime.config.nodes.map((node) => [node.name, node]));
   for (const [name, handle] of runtime.nodes) {
     const node = wanted.get(name);
     if (node && JSON.stringify(node) === JSON.stringify(handle.node)) continue;
-    // Nobody asks this handle any more: a start that it is at would go on unseen.
+    // This handle is no longer used: a start in progress would go on unseen.
     await handle.hold.take("remove");
     await handle.disconnect();
     runtime.nodes.delete(name);
@@ -174,7 +174,7 @@ export async function loadState(layout: Layout, config: Config): Promise<Cluster
   };
 }
 
-/** The one way by which the cluster's record changes: it is on the disk before anybody acts by it. */
+/** The one way to change the cluster's record: it is on disk before anyone acts on it. */
 export async function changeState(
   runtime: Runtime,
   changes: Partial<Omit<ClusterState, "format" | "cluster">>,
@@ -184,7 +184,7 @@ export async function changeState(
   Object.assign(runtime, { state } satisfies Pick<Runtime, "state">);
 }
 
-/** Has the record hold what is chosen for the cluster. */
+/** Records what is chosen for the cluster. */
 export async function keepSettings(runtime: Runtime): Promise<void> {
   const { state, installation } = runtime;
   runtime.kept = await keptSettings(runtime, state, installation.major, await librariesOf(installation));

@@ -23,7 +23,7 @@ export abstract class SqlMember implements Member {
   #underWay: Promise<NodeObservation> | undefined;
   #next: Promise<NodeObservation> | undefined;
   #session: Session | undefined;
-  /** Called when the server ends the session: it goes down, or somebody ended it. The next look says which. */
+  /** Called when the server ends the session: it goes down, or someone ended it. The next look says which. */
   onLost: (() => void) | undefined;
 
   constructor(node: NodeConfig, access: Superuser | RoleAccess, depth: Exclude<Depth, "identity">) {

@@ -15,7 +15,7 @@ import { ownPrimary, replicasOf, type Runtime } from "./runtime.ts";
 export async function guardTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner, installation } = runtime;
   const { dataDir } = handle.files;
-  // A promotion that was cut off leaves a primary by record that still follows.
+  // A promotion that was cut off leaves a recorded primary that still follows.
   const follows = handle !== ownPrimary(runtime) || (await kindOf(path.join(dataDir, "standby.signal")));
   const closed =
     follows ||
@@ -23,7 +23,7 @@ export async function guardTablespaces(runtime: Runtime, handle: NodeHandle): Pr
   await (closed ? closeTablespaces(dataDir, owner) : openTablespaces(dataDir, owner));
 }
 
-/** For which tablespaces of this cluster's primary a replica has no place of its own. */
+/** The tablespaces of this cluster's primary for which a replica has no place of its own. */
 export async function tablespaceTroubles(
   runtime: Runtime,
   handle: NodeHandle,

@@ -2,13 +2,13 @@ import type { Progress } from "../progress.ts";
 
 /** What has clients wait during a planned change, without cutting their transactions. */
 export interface Clients {
-  /** Lets open transactions come to their end, within a timeout; what is still open then is told. */
+  /** Lets open transactions finish within a timeout; what is still open then is reported. */
   readonly pause: (progress: Progress) => Promise<void>;
-  /** Goes on, whoever has paused them. Never rejects. */
+  /** Resumes them, whoever has paused them. Never rejects. */
   readonly resume: () => Promise<void>;
 }
 
-/** Has clients wait while a planned change is made, whatever comes of it. */
+/** Makes clients wait while a planned change is made, whatever its outcome. */
 export async function withClientsWaiting<T>(
   clients: Clients,
   progress: Progress,

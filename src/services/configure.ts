@@ -73,7 +73,7 @@ async function configurationText(runtime: Runtime, handle: NodeHandle, floor: Fl
 }
 
 /**
- * Has the server's parser read the new configuration; nothing is written in its place yet. One node stands for all:
+ * Has the server's parser read the new configuration; nothing is put in place yet. One node counts for all:
  * they share their parameters and differ only in what odoo-pg itself fills in.
  */
 export async function validateParameters(runtime: Runtime): Promise<void> {
@@ -111,7 +111,7 @@ export async function writeNodeFiles(runtime: Runtime, handle: NodeHandle, floor
   return conf || access;
 }
 
-/** Writes who may come in; says whether any text changed. */
+/** Writes who may connect; says whether any text changed. */
 async function writeAccessFiles(
   { config, machine, owner, upstream }: Runtime,
   { files }: NodeHandle,

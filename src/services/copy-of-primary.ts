@@ -26,7 +26,7 @@ export async function copyOfPrimary(
     files: handle.files,
     installation: runtime.installation,
     owner: runtime.owner,
-    // Its port may be about to change; it runs with the old one still.
+    // Its port may be about to change; it still runs with the old one.
     upstream: { ...addressOf(primary.node), port: await primary.port() },
     follows: isOwn ? "own" : "foreign",
     slot,

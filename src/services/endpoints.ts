@@ -23,7 +23,7 @@ import type { Runtime } from "../members/runtime.ts";
 import type { Answer, Found, Service } from "./service.ts";
 import { ASK_EVERY, HUNG_AFTER, named } from "./supervisor.ts";
 
-/** Milliseconds after which HAProxy is asked again although nothing is to be changed. */
+/** Milliseconds after which HAProxy is asked again although there is nothing to change. */
 const LOOK_AGAIN = 5000;
 
 /** What the endpoints need to know: of a host's cluster, or of nodes that others run. */
@@ -44,7 +44,7 @@ const KEPT_FREE = 10;
 /** Milliseconds after a reload until sessions on replicas move from the old worker to the new one. */
 const MOVE_AFTER = 60_000;
 
-/** The endpoints of this host: one HAProxy, kept running, and leading to where the read pool says. */
+/** The endpoints of this host: one HAProxy, kept running and routing to where the read pool says. */
 export class Endpoints implements Service {
   readonly name = "haproxy";
   readonly hold = new Hold();
@@ -79,7 +79,7 @@ export class Endpoints implements Service {
     before: Runtime["config"] | undefined,
     isPoolers: (port: number) => Promise<boolean> = async () => false,
   ): Promise<void> {
-    // Also one that hangs holds the ports: `ensure` ends it.
+    // One that hangs holds the ports too: `ensure` ends it.
     const running = (await this.#balancer.presence()).state !== "absent";
     for (const name of ["read", "write"] as const) {
       const { port } = runtime.config.endpoints[name];
@@ -154,7 +154,7 @@ export class Endpoints implements Service {
 
   async start(): Promise<void> {
     await this.#takeUp();
-    // Whatever was led meanwhile, the new HAProxy leads nowhere yet.
+    // Whatever was routed meanwhile, the new HAProxy routes nowhere yet.
     this.#led = undefined;
   }
 
@@ -168,11 +168,11 @@ export class Endpoints implements Service {
     await this.#balancer.ensure(this.program, this.#input);
   }
 
-  /** What HAProxy was last led to, and when. */
+  /** Where HAProxy was last routed, and when. */
   #led: { routing: string; at: number } | undefined;
 
   /**
-   * Leads the endpoints. Returns when the sessions of all that left are gone; a HAProxy that is gone has none.
+   * Routes the endpoints. Returns when the sessions of all that left are gone; an HAProxy that is gone has none.
    * Where nothing is to be changed HAProxy is asked only now and then: it changes nothing by itself.
    */
   async route(routing: Routing): Promise<void> {
@@ -253,12 +253,12 @@ function haproxyInput(runtime: Served): HaproxyInput {
     networks: config.networks,
     ...(runtime.elsewhere === true ? { elsewhere: true } : {}),
     hasIpv6: machine.hasIpv6,
-    // Above what the servers take: who finds them full waits at the gate.
+    // Above what the servers take: whoever finds them full waits at the gate.
     maxSessions: config.nodes.length * each + WAITING_CLIENTS + pooled * POOLED_CLIENTS,
     gate: {
       waitSeconds: config.endpoints.wait_seconds,
       role: config.odoo.role,
-      // What a server elsewhere takes is not known here: it says itself when it is full.
+      // What a server elsewhere takes is not known here: it says so when it is full.
       sessions:
         runtime.elsewhere === true
           ? {}

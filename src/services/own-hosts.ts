@@ -3,7 +3,7 @@ import { OdooPgError } from "../errors.ts";
 import { foreignAddressesOf, ownAddresses } from "../system/network/own-address.ts";
 
 /**
- * Refuses nodes of another machine: their data would be made here all the same, and clients led there.
+ * Refuses nodes of another machine: their data would be created here all the same, and clients sent there.
  * @throws OdooPgError config_invalid
  */
 export async function requireOwnHosts({ nodes }: Pick<Config, "nodes">): Promise<void> {

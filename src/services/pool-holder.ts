@@ -2,7 +2,7 @@ import type { Question } from "../cluster/freshness/keeper.ts";
 import { type Grant, type Held, leased, renewed } from "../cluster/freshness/lease.ts";
 import { monotonic } from "../system/clock.ts";
 
-/** A pool to which HAProxy is to be led. */
+/** A pool to which HAProxy is to route. */
 export interface HeldPool {
   readonly names: readonly string[];
   /** What it is of; undefined where nothing was ever granted. */

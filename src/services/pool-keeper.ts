@@ -71,7 +71,7 @@ export class PoolKeeper {
     return this.#keeper?.term;
   }
 
-  /** Whether it grants nobody anything any more, and only waits until what was granted is over. */
+  /** Whether it grants nothing any more, and only waits until what was granted is over. */
   get isClosing(): boolean {
     return this.#closing;
   }
@@ -83,14 +83,14 @@ export class PoolKeeper {
     this.#listed = undefined;
     this.#inForce.clear();
     this.#silentSince.clear();
-    // One before may have refused somebody and come no further.
+    // An earlier one may have refused a replica and got no further.
     await this.#primary.refuse([]);
     this.#refused = [];
     this.#keeper = newKeeper(term, listed);
   }
 
   /**
-   * Grants nobody anything any more, and goes on answering, so that who was told before tells when it is done.
+   * Grants nothing any more, and goes on answering, so that who was told before tells when it is done.
    * @returns whether all are
    */
   close(): boolean {
@@ -177,7 +177,7 @@ export class PoolKeeper {
 
   async #list(names: readonly string[]): Promise<void> {
     for (const name of this.#inForce.keys()) if (!names.includes(name)) this.#inForce.delete(name);
-    // A write that fails may have been done all the same.
+    // A write that fails may have happened all the same.
     this.#listed = undefined;
     await this.#primary.use(async (session) => {
       await writeStandbys(session, names);

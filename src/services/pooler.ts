@@ -135,7 +135,7 @@ export class Pooler implements Service {
     await this.start();
   }
 
-  /** Ends it where it runs and is not wanted: transactions come to their end before, clients that idle are cut. */
+  /** Ends it where it runs and is not wanted: transactions finish first, idle clients are cut. */
   async retire(progress: Progress): Promise<void> {
     this.#input = undefined;
     await this.#held("stop", async () => {
@@ -204,12 +204,12 @@ export class Pooler implements Service {
     return await this.#process.stop();
   }
 
-  /** Takes up who may log in now, and how many share a server. */
+  /** Applies who may log in now, and how many share a server. */
   async refresh(runtime: Runtime): Promise<void> {
     if (!this.#input || !this.hold.isFree) return;
     const input = this.#inputOf(runtime);
     await this.#writeFiles(input);
-    // Also what an order that it did not answer should have told it.
+    // Including what an unanswered order should have told it.
     if (this.#read === this.#changes) return;
     this.#input = input;
     await this.reload();
@@ -292,7 +292,7 @@ export class Pooler implements Service {
     };
   }
 
-  /** TLS of clients ends in PgBouncer: it has a certificate like those of the nodes. */
+  /** Clients' TLS ends in PgBouncer: it has a certificate like those of the nodes. */
   async #writeCertificate({ config, layout, machine }: Runtime): Promise<void> {
     await ensureDirectory(this.#files.dir, passableFor(this.#owner));
     const node = { name: `${this.endpoint}-endpoint`, host: endpointHost(config.listen) };
@@ -308,7 +308,7 @@ export class Pooler implements Service {
     if (await writeFileIfChanged(access, renderAccess(input.networks), readable)) this.#changes++;
     if (!roles && (await kindOf(users)) !== undefined) return;
     const text = renderUsers(roles ?? []);
-    // The servers' user alone has it: what it holds by now is compared, and believed in nothing.
+    // Only the servers' user has it: what it holds by now is compared, never believed.
     if ((await readTextOfOthers(users)) === text) return;
     await writeFileAtomic(users, text, this.#owner ? { owner: this.#owner } : {});
     this.#changes++;

@@ -27,7 +27,7 @@ const ASKING = {
  * HAProxy's way to the servers. They let in whom the primary would let in through an endpoint.
  */
 export class Poolers {
-  /** Found anew at each `up`; undefined where no endpoint pools. */
+  /** Searched for again at each `up`; undefined where no endpoint pools. */
   program: PgbouncerProgram | undefined;
   readonly #poolers: readonly Pooler[];
   readonly #log: Runtime["log"];
@@ -62,7 +62,7 @@ export class Poolers {
     for (const pooler of wanted) await pooler.ensure(runtime, progress);
   }
 
-  /** Ends those that are wanted no more. HAProxy must lead nobody there before. */
+  /** Ends those no longer wanted. HAProxy must send no one there before. */
   async retire(config: Config, progress: Progress): Promise<void> {
     for (const pooler of this.#poolers) if (!isPooled(config, pooler.endpoint)) await pooler.retire(progress);
   }

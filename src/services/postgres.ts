@@ -39,7 +39,7 @@ export class PostgresService implements Service {
     });
   }
 
-  /** Has the node wait where a person has to decide before it is started. */
+  /** Makes the node wait where a person has to decide before it is started. */
   async #mayStart(): Promise<boolean> {
     const [runtime, handle, node] = [this.#runtime, this.#handle, this.name];
     const data = await inspectDataDirectory(handle.files.dataDir, runtime.installation, runtime.owner);
@@ -85,14 +85,14 @@ export class PostgresService implements Service {
     await reloadServer(this.#handle.files.dataDir);
   }
 
-  /** A server is never killed: one that is still at its shutdown is left to it. @throws OdooPgError timed_out */
+  /** A server is never killed: one that is still shutting down is left alone. @throws OdooPgError timed_out */
   async stop(mode: StopMode, timeout?: number): Promise<readonly number[]> {
     await this.#handle.disconnect();
     await stopServer(this.#handle.files.dataDir, this.name, mode, timeout);
     return [];
   }
 
-  /** Never `silent`: one that does not answer may be at its recovery, full, or paused, and to end it mends none of these. */
+  /** Never `silent`: one that does not answer may be recovering, full, or paused, and killing it fixes none of these. */
   async probe(): Promise<Answer> {
     if (this.#handle.observation.answer.kind === "facts") return "answers";
     return (await findPostmaster(this.#handle.files.dataDir)) ? "busy" : "absent";
@@ -110,7 +110,7 @@ export class PostgresService implements Service {
     }
   }
 
-  /** To find out which setting it is takes some seconds: once for each reason. */
+  /** Finding out which setting it is takes a few seconds: once for each reason. */
   async #explain(error: unknown): Promise<unknown> {
     const text = error instanceof Error ? error.message : String(error);
     // Without the times of the log.

@@ -69,7 +69,7 @@ export class ReadPool {
   /** One step at a time: the agent's looks and an operation may ask at once. */
   readonly #mutex = new Mutex();
   #listTurn: Promise<unknown> = Promise.resolve();
-  /** Whether sessions may be left on a replica that is no member: so at the start, and after a cut that was not confirmed. */
+  /** Whether sessions may be left on a replica that is no member: at the start, and after an unconfirmed cut. */
   #cutPending = true;
 
   constructor(runtime: Runtime, route: Route) {
@@ -88,7 +88,7 @@ export class ReadPool {
     return this.#writes;
   }
 
-  /** Leads writes to a node, or nowhere; the next step does it. */
+  /** Routes writes to a node, or nowhere; the next step does it. */
   leadWrites(node: string | undefined): void {
     this.#writes = node;
   }
@@ -142,7 +142,7 @@ export class ReadPool {
     const overrides = primary.use(
       async (session) => await commitOverrides(session, primary.files.synchronousFile),
     );
-    // A primary that hangs must not hold up what comes next: the next look asks again.
+    // A hung primary must not hold up what comes next: the next look asks again.
     const found = await within(OVERRIDES_TIMEOUT, primary.node.name, overrides).catch(() => undefined);
     if (!found) return;
     for (const one of found) {
@@ -284,7 +284,7 @@ export class ReadPool {
     for (const name of this.#inForce.keys()) if (!names.has(name)) this.#inForce.delete(name);
     const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
     const text = renderSynchronous(ryw, [...names]);
-    // A write that fails may have been done all the same: then the file is read again.
+    // A write that fails may have happened all the same: then the file is read again.
     this.#listed = undefined;
     const changed = await writeFileIfChanged(primary.files.synchronousFile, text, readableBy(runtime.owner));
     this.#listed = names;

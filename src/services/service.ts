@@ -9,7 +9,7 @@ export type Answer = "answers" | "busy" | "silent" | "absent";
 
 /** A program that the agent keeps running and that outlives it: a node's server, HAProxy. */
 export interface Service {
-  /** As it is told and logged. */
+  /** As it is reported and logged. */
   readonly name: string;
   readonly hold: Hold;
   /**
@@ -19,10 +19,10 @@ export interface Service {
   find(): Promise<Found>;
   /** Starts it and returns when it answers. At `signal` what was begun is ended. */
   start(signal: AbortSignal): Promise<void>;
-  /** Has it take up its configuration without cutting sessions. */
+  /** Makes it load its configuration without cutting sessions. */
   reload(): Promise<void>;
   /**
-   * Ends it with its sessions: `fast` in good order, `immediate` also where it hangs.
+   * Ends it with its sessions: `fast` cleanly, `immediate` even where it hangs.
    * @returns the processes that had to be killed
    */
   stop(mode: StopMode): Promise<readonly number[]>;

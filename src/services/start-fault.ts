@@ -14,7 +14,7 @@ function alteredFile(handle: NodeHandle): string {
 }
 
 /**
- * Tries the whole configuration of a node that is to be restarted, beside it, before it stops.
+ * Tries the whole configuration of a node that is to be restarted on a server beside it, before it stops.
  * @param pending settings that the restart is for
  * @throws OdooPgError parameter_invalid where a server would not start with it, naming file and line
  */
@@ -26,7 +26,7 @@ export async function requireStartable(
   const { name } = handle.node;
   const tried = await triedOf(handle, pending);
   if (runtime.startable === tried) return;
-  // Memory that the running server has already is not asked for a second time.
+  // Memory that the running server already has is not requested a second time.
   const kept = { shared_buffers: !pending.includes("shared_buffers") };
   const fault = await faultOf(runtime, handle, kept).catch((error: unknown) => {
     // Where nothing can be tried, the restart itself goes back when it fails.

@@ -21,7 +21,7 @@ interface Known {
 }
 
 /**
- * Keeps services running, all by the same rules: one that is gone is started, ever more slowly while that fails, and one
+ * Keeps services running, all by the same rules: one that is gone is started, ever less often while that fails, and one
  * that does not answer for HUNG_AFTER is ended, so that the next look starts it.
  */
 export class Supervisor {
@@ -35,10 +35,10 @@ export class Supervisor {
     this.#clock = clock;
   }
 
-  /** One look at a service. Resolves when a start that it began has ended. Never rejects: what fails is logged. */
+  /** One look at a service. Resolves when a start that it began has ended. Never rejects: failures are logged. */
   async check(service: Service): Promise<void> {
     const known = this.#knownOf(service);
-    // Not waited for: one that hangs must not hold up who looks after the others.
+    // Not awaited: one that hangs must not hold up the supervision of the others.
     void this.#endHung(service, known);
     if (this.#clock() < known.retryAt) return;
     await service.hold.attempt(async ({ signal, begin }) => {
@@ -70,7 +70,7 @@ export class Supervisor {
       });
       known.silentSince = answer === "silent" ? (known.silentSince ?? known.askedAt) : undefined;
       if (known.silentSince === undefined || known.askedAt - known.silentSince < HUNG_AFTER) return;
-      // Whoever has it by now decides what becomes of it.
+      // Whoever holds it now decides what becomes of it.
       if (isHeld()) return;
       known.silentSince = undefined;
       const killed = await service.stop("immediate");

@@ -31,10 +31,10 @@ import type { OperationQueue } from "../operation-queue.ts";
 /** Milliseconds between two looks at the disk, and at what is due. */
 const EVERY = 2000;
 
-/** Milliseconds after which WAL that was given up is taken again: a repository may be back by then. */
+/** Milliseconds after which archiving is tried again once WAL was given up: a repository may be back by then. */
 const AGAIN = 300_000;
 
-/** Milliseconds for the disk of a lost primary to be back, before what it has not told is taken for lost. */
+/** Milliseconds for the disk of a lost primary to be back, before what it had not archived counts as lost. */
 const PATIENCE = 10_000;
 
 /** Milliseconds until a base backup that failed is tried again. */
@@ -43,7 +43,7 @@ const RETRY = 60_000;
 /** Milliseconds until what has expired is tried to be removed again: no copy elsewhere is begun while that waits. */
 const EXPIRE_AGAIN = 1_800_000;
 
-/** Milliseconds between two looks for what a killed restore has left. */
+/** Milliseconds between two looks for leftovers of a killed restore. */
 const TIDY_EVERY = 60_000;
 
 interface Options {
@@ -69,7 +69,7 @@ export class ArchiveKeeper {
   #roomSeenAt = -Infinity;
   #keepingRoom = false;
   #unreadSince: number | undefined;
-  /** Whoever changes what the primary archives with, and the record of it, does both before the next one does. */
+  /** A change of what the primary archives with, and of the record, is completed before the next one begins. */
   readonly #command = new Mutex();
 
   constructor(options: Options) {
@@ -81,7 +81,7 @@ export class ArchiveKeeper {
     if (config.backup.any_second.enabled) await findPgbackrest(installation.major, this.#options);
   }
 
-  /** Takes up what was there: nodes get the command that they run with. */
+  /** Resumes what was there: nodes get the command that they run with. */
   async load(runtime: Runtime): Promise<void> {
     const { config, layout, state, owner } = runtime;
     const place = archivePlaceOf(config, layout);
@@ -94,7 +94,7 @@ export class ArchiveKeeper {
         await writeConfigurations(config, layout, place, owner);
       } catch (error) {
         if (!this.#record) throw error;
-        // Its disk may be away: the cluster serves on, and archiving fails by itself, which is seen.
+        // Its disk may be missing: the cluster keeps serving, and archiving fails by itself, which is seen.
         runtime.log("warn", `the repository of any second cannot be used: ${String(error)}`);
       }
     }
@@ -117,7 +117,7 @@ export class ArchiveKeeper {
     await this.#note(runtime, record);
   }
 
-  /** Takes up again what ruled before a configuration that was refused, which has left its own for pgBackRest. */
+  /** Restores what applied before a refused configuration, which has left its own for pgBackRest. */
   async back(runtime: Runtime): Promise<void> {
     this.#lead(runtime);
     try {
@@ -207,7 +207,7 @@ export class ArchiveKeeper {
     this.#lead(runtime);
   }
 
-  /** Looks whether WAL piles up, and whether a base backup is due. */
+  /** Checks whether WAL piles up, and whether a base backup is due. */
   async tick(runtime: Runtime): Promise<void> {
     await Promise.all([this.#keepRoom(runtime), this.#look(runtime)]);
   }
@@ -225,9 +225,9 @@ export class ArchiveKeeper {
   }
 
   /**
-   * Gives WAL up that waits, before it fills the disk. Nobody waits for his turn here: an operation may take hours, and may
+   * Gives up waiting WAL before it fills the disk. This does not wait for its turn: an operation may take hours, and may
    * be what writes so much. So the one setting is changed in the primary's file, whatever else that may hold by now; where
-   * an operation has written the file anew meanwhile, the next look finds that.
+   * an operation has rewritten the file meanwhile, the next look finds that.
    */
   async #keepRoom(runtime: Runtime): Promise<void> {
     if (!this.#record || this.#keepingRoom || monotonic() - this.#roomSeenAt < EVERY) return;
@@ -388,7 +388,7 @@ async function archivedUntil(
   return { segments, at: new Date(at).toISOString() };
 }
 
-/** What a node that is the primary no more has left; undefined where its disk cannot be read. */
+/** What a node that is no longer the primary has left; undefined where its disk cannot be read. */
 async function leftBy(runtime: Runtime, name: string): Promise<Left | undefined> {
   const files = runtime.nodes.get(name)?.files;
   const notes = files && (await segmentsReady(files.dataDir).catch(() => undefined));
@@ -427,7 +427,7 @@ async function segmentsReady(dataDir: string): Promise<Segments> {
     };
   });
   const ready = notes?.ready ?? [];
-  // A crash has the notes written anew: the segments themselves are as old as they are. One may be archived meanwhile.
+  // A crash rewrites the notes; the segments themselves keep their age. One may be archived meanwhile.
   const written = await inFolder(wal, (folder) => ready.flatMap((name) => folder.look(name)?.mtimeMs ?? []));
   const oldest = written?.reduce((least, at) => Math.min(least, at), Infinity) ?? Infinity;
   return {

@@ -3,7 +3,7 @@ import type { Archiving, BaseBackup } from "../../model/archive-status.ts";
 /** What is seen of a primary that archives. */
 type Seen = NonNullable<Archiving["primary"]>;
 
-/** What a primary that is another one now has left on its disk. */
+/** What a former primary has left on its disk. */
 export interface Left {
   /** Segments that wait to be archived. */
   readonly segments: number;
@@ -40,7 +40,7 @@ export function withPrimary(
 }
 
 /**
- * What stands for a record that is gone or damaged: what came after the last base backup may be missing, so all of it is a
+ * Replaces a record that is gone or damaged: what came after the last base backup may be missing, so all of it is a
  * gap. Undefined where there is none.
  */
 export function recordAnew(

@@ -10,7 +10,7 @@ import type { OperationQueue } from "../operation-queue.ts";
 /** Milliseconds until one that has ended is started again. */
 const AGAIN = 10_000;
 
-/** Milliseconds for it to end in order. */
+/** Milliseconds for it to end cleanly. */
 const END_TIMEOUT = 5000;
 
 /** Keeps the process running that takes attachments into the pool, while any second is on. */
@@ -32,7 +32,7 @@ export class AttachmentsCompanion {
     this.#turns = turns;
   }
 
-  /** How well they are kept; null where they are not to be. */
+  /** How well they are kept; null where they are not kept. */
   get kept(): KeptAttachments | null {
     return this.#running || this.#told
       ? (this.#told ?? { whole_at: null, damaged: { count: 0, first: null }, error: null })
@@ -40,7 +40,7 @@ export class AttachmentsCompanion {
   }
 
   async tick(runtime: Runtime): Promise<void> {
-    // Until it is applied, a configuration is not to be worked from.
+    // A configuration counts only once it is applied.
     if (!this.#turns.empty) return;
     const of = workOf(runtime.config);
     if (this.#running && this.#running.of !== of) await this.close();
@@ -70,7 +70,7 @@ export class AttachmentsCompanion {
     });
   }
 
-  /** Ends it; it may be begun again. */
+  /** Ends it; it may be started again. */
   async close(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;

@@ -49,7 +49,7 @@ export class BackupSchedule {
     this.#clock = clock;
   }
 
-  /** Looks what is due. Called at every look of the agent; backups are made only where the primary runs and answers. */
+  /** Starts what is due. Called at every look of the agent; backups are made only where the primary runs and answers. */
   async tick(runtime: Situation): Promise<void> {
     const primary = runtime.upstream ? undefined : runtime.nodes.get(runtime.state.primary);
     const answer = primary?.observation.answer;

@@ -29,7 +29,7 @@ function undoOfOne(step: PlanStep, later: readonly PlanStep[], recorded: string)
   if (kind === "close_writes") return takeBack("reopen_writes", step, recorded);
   if (kind === "stop") return takeBack("start", step, recorded);
   if (kind === "become_standby") return takeBack("become_primary", step, recorded);
-  // A replica keeps no slots of the cluster: the WAL that they would hold back fills its disk.
+  // A replica has no slots of the cluster: the WAL they would keep fills its disk.
   if (kind === "make_slots" && step.node !== recorded)
     return [{ kind: "drop_slots", node: step.node, followers: step.followers }];
   return [];

@@ -33,7 +33,7 @@ import { ReplicaData } from "./replica-data.ts";
 
 type StepOf<Kind extends PlanStep["kind"]> = Extract<PlanStep, { kind: Kind }>;
 
-/** What the steps of one plan do to this host. What one step finds, such as a copy's place, a later one takes up. */
+/** What the steps of one plan do to this host. What one step finds, such as a copy's place, a later one uses. */
 export class ManualEffects implements Effects {
   readonly #runtime: Runtime;
   readonly #pool: ReadPool;
@@ -90,7 +90,7 @@ export class ManualEffects implements Effects {
         this.#closeWrites(step.node);
         return await this.#pool.close();
       case "reopen_writes":
-        // The next look leads there: a HAProxy that does not answer now must not hold up what else is given back.
+        // The next look routes there: an HAProxy that does not answer now must not hold up the rest of the undo.
         this.#pool.leadWrites(step.node);
         return;
       case "route":
@@ -177,7 +177,7 @@ export class ManualEffects implements Effects {
     return upstream?.node.name === name ? upstream : this.#node(name);
   }
 
-  /** What somebody else runs, a person keeps down. */
+  /** What someone else runs, a person has to keep down. */
   async #fence(step: StepOf<"fence">): Promise<void> {
     const old = this.#member(step.node);
     if (old instanceof NodeHandle) await fence(old, step, this.#progress);

@@ -10,7 +10,7 @@ import type { Failover, PrimaryChange, Topology } from "../failover.ts";
 import { ManualEffects } from "./effects.ts";
 import { planOf } from "./planning.ts";
 
-/** One host, and a person who decides. Who is primary stands in the record, which is written before each promotion. */
+/** One host, and a person who decides. The record says who is primary; it is written before each promotion. */
 export class ManualFailover implements Failover {
   readonly kind = "manual";
   readonly #runtime: Runtime;
@@ -47,7 +47,7 @@ export class ManualFailover implements Failover {
     const { log } = this.#runtime;
     const effects = new ManualEffects(this.#runtime, this.#pool, this.#clients, progress);
     const before = effects.recorded();
-    // Another try is made once: one that fails again and again is for the next `up`.
+    // It is retried once: one that keeps failing is for the next `up`.
     this.#unfinished = false;
     try {
       await carryOutSteps(steps, effects, progress, (step, error) =>

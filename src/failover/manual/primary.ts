@@ -43,7 +43,7 @@ export async function stopPrimary(old: NodeHandle, mode: Fence): Promise<void> {
   await stopServer(old.files.dataDir, old.node.name, mode, HANDOVER_STOP_TIMEOUT);
 }
 
-/** Has nobody left who could commit on a primary that is given up. @throws OdooPgError refused where it came back */
+/** Leaves no one who could commit on a primary that is given up. @throws OdooPgError refused where it came back */
 export async function fence(
   old: NodeHandle,
   { running, mode }: { readonly running: boolean; readonly mode?: Fence | undefined },
@@ -64,7 +64,7 @@ export async function fence(
     progress.step(name, `stop (${mode ?? "immediate"})`);
     await stopServer(dataDir, name, mode ?? "immediate", HANDOVER_STOP_TIMEOUT);
   }
-  // What its WAL holds says what it has acknowledged only once nobody is left to add to it.
+  // Its WAL shows what it has acknowledged only once no one is left to add to it.
   const left = await endOrphans(dataDir, name);
   if (left) progress.note(`${left} processes that ${name} left behind are ended`);
 }
@@ -80,7 +80,7 @@ export async function limitLoss(
   const has = position(factsOf(await next.observe()));
   const { installation, owner } = runtime;
   const timeline = factsOf(next.observation)?.timeline ?? 1;
-  // Only of a server of this host there is WAL to read.
+  // Only a server of this host has WAL that can be read.
   const end =
     old instanceof NodeHandle
       ? await endOfWal(installation, old.files.dataDir, timeline, has, owner)
@@ -143,7 +143,7 @@ export async function startAgain(runtime: Runtime, handle: NodeHandle): Promise<
 
 const STANDBY_SIGNAL = "standby.signal";
 
-/** From here on a node starts as a standby only, whoever starts it. */
+/** From here on a node starts only as a standby, whoever starts it. */
 export async function becomeStandby(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner } = runtime;
   const ryw = runtime.config.endpoints.read.consistency === "read-your-writes";
@@ -176,7 +176,7 @@ export async function promoteNode(runtime: Runtime, next: NodeHandle): Promise<v
       const facts = factsOf(await next.observe());
       if (facts) return !facts.in_recovery;
       if (await findPostmaster(next.files.dataDir)) return false;
-      // The operation has it, so nobody would start it before this has failed.
+      // The operation holds it, so nothing would start it before this has failed.
       throw new OdooPgError("node_failed", {
         message: `${next.node.name} ended while it was promoted.`,
         safe: `It is recorded as the primary: the agent starts it again and finishes its promotion.`,
@@ -225,7 +225,7 @@ export async function settle(runtime: Runtime, clients: Clients, progress: Progr
   await dropReplicaSlots(runtime);
 }
 
-/** Takes back slots that were made for a change which did not come. */
+/** Drops slots that were created for a change that did not happen. */
 export async function dropSlots(handle: NodeHandle, followers: readonly string[]): Promise<void> {
   await handle.use(async (session) => {
     for (const name of followers)
@@ -233,11 +233,11 @@ export async function dropSlots(handle: NodeHandle, followers: readonly string[]
   });
 }
 
-/** A replica keeps no slots of the cluster: the WAL that they would hold back fills its disk. */
+/** A replica has no slots of the cluster: the WAL they would keep fills its disk. */
 async function dropReplicaSlots(runtime: Runtime): Promise<void> {
   const names = new Set([...runtime.nodes.keys()].flatMap((name) => [slotName(name), copySlotName(name)]));
   for (const handle of replicasOf(runtime)) {
-    // Looked at now: what was seen of an old primary may be of before it was stopped.
+    // Looked at now: what was seen of an old primary may be from before it was stopped.
     if (!factsOf(await handle.observe())?.slots.some((slot) => names.has(slot.slot_name))) continue;
     await handle.use(async (session) => {
       for (const slot of await listSlots(session)) if (names.has(slot)) await dropSlot(session, slot);

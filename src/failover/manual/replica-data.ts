@@ -37,11 +37,11 @@ import {
   type Runtime,
 } from "../../members/runtime.ts";
 
-/** Tries of a base backup before the reseed gives up, and milliseconds between them. */
+/** Attempts at a base backup before the reseed gives up, and milliseconds between them. */
 const TRIES = 3;
 const BETWEEN_TRIES = 2000;
 
-/** Steps at the data of a replica. */
+/** Steps on the data of a replica. */
 type DataStep = Extract<
   PlanStep,
   {
@@ -112,7 +112,7 @@ export class ReplicaData {
   async #keepAside({ files, node }: NodeHandle): Promise<void> {
     if ((await kindOf(files.dataDir)) === undefined) return;
     this.#aside = `${files.dataDir}.aside-${stamp(now())}`;
-    // Whoever removes it needs no right that its owner has not.
+    // Whoever removes it needs no right that its owner lacks.
     await openTablespaces(files.dataDir, this.#runtime.owner);
     await renameIn(files.dataDir, this.#aside);
     this.#progress.note(`the old data of ${node.name} is kept in ${this.#aside}`);
@@ -121,7 +121,7 @@ export class ReplicaData {
   async #putInPlace(handle: NodeHandle): Promise<void> {
     if (this.#fresh === undefined) throw new Error("there is no copy to put in place");
     await renameIn(this.#fresh, handle.files.dataDir);
-    // What kept the old data from being started says nothing of the new.
+    // What kept the old data from starting says nothing about the new.
     handle.waiting = undefined;
     handle.tablespaces = [];
     handle.refusedTablespace = undefined;
@@ -142,7 +142,7 @@ async function stopReplica(handle: NodeHandle, progress: Progress): Promise<void
     progress.step(name, "stop");
     await stopServer(dataDir, name, "fast").catch(async () => await stopServer(dataDir, name, "immediate"));
   }
-  // What outlived a killed postmaster may still write into data that is about to be copied or put aside.
+  // Processes that outlived a killed postmaster may still write to data that is about to be copied or set aside.
   await endOrphans(dataDir, name);
 }
 
@@ -153,7 +153,7 @@ async function awaitStreaming(handle: NodeHandle, primary: string): Promise<void
     next: odooPg("logs", handle.node.name),
   });
 }
-/** How large somebody else's primary is nobody tells. */
+/** The size of someone else's primary is not known. */
 async function bytesOf(source: NodeHandle | undefined): Promise<number> {
   return source ? await bytesWithTablespaces(source.files.dataDir) : 0;
 }

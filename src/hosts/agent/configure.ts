@@ -49,7 +49,7 @@ interface Effect {
   /** Settings of servers that change, in words. */
   readonly settings: readonly string[];
   readonly needRestart: readonly string[];
-  /** Values that no host may have otherwise. */
+  /** Values that must be the same on every host. */
   readonly shared: Readonly<Record<string, string>>;
 }
 
@@ -167,7 +167,7 @@ function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Con
 /** Waits until all hosts that answer have it. */
 async function untilApplied({ store, others }: ConfigureParts, document: ClusterDocument) {
   const mark = configurationMark(document);
-  // What a host with endpoints alone says of itself decides nothing.
+  // What a host with endpoints alone reports about itself decides nothing.
   const names = document.hosts.filter(({ role }) => role !== "endpoints").map(({ name }) => name);
   const own = store.record.name;
   const has = (name: string): boolean =>
@@ -190,7 +190,7 @@ async function untilApplied({ store, others }: ConfigureParts, document: Cluster
 function waitingOn({ store, servers }: ConfigureParts, name: string): string[] {
   const own = factsOf(servers.of(name))?.pending_restart ?? [];
   const byPatroni = store.view?.members.get(name)?.pending ?? [];
-  // Of a server that was running before Patroni: nothing hangs on them.
+  // From a server that was running before Patroni: nothing depends on them.
   return [...new Set([...own, ...byPatroni])].filter((setting) => !UNTOUCHED.has(setting)).sort();
 }
 

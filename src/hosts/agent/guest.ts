@@ -12,7 +12,7 @@ import type { StoreWatch } from "./store-watch.ts";
 /** Milliseconds for an agent to answer. */
 const VIEW_TIMEOUT = 1500;
 
-/** How a host with endpoints alone sees the cluster: with the eyes of the hosts that have a database. */
+/** How a host with endpoints alone sees the cluster: through the eyes of the hosts with a database. */
 export class Guest {
   readonly #host: OneHost;
   readonly #store: StoreWatch;
@@ -23,7 +23,7 @@ export class Guest {
     this.#store = store;
   }
 
-  /** The cluster as it was last told; undefined before it ever was. */
+  /** The cluster as last reported; undefined before that. */
   get status(): HostsStatus | undefined {
     return this.#status;
   }

@@ -86,7 +86,7 @@ export interface HostAgentOptions extends AgentOptions {
   readonly layout: Layout;
 }
 
-/** What an agent of one of several hosts finds when it is started. */
+/** What the agent of one of several hosts finds when it starts. */
 interface Found {
   readonly record: HostRecord;
   readonly document: ClusterDocument;
@@ -263,7 +263,7 @@ export class HostAgent {
     );
   }
 
-  /** Takes the lock, opens its doors, and leads the endpoints to nowhere yet. @throws OdooPgError locked, port_in_use */
+  /** Takes the lock, opens its listeners; the endpoints go nowhere yet. @throws OdooPgError locked, port_in_use */
   async open(): Promise<void> {
     const { layout, log, version } = this.#options;
     const { record, document } = this.#store;
@@ -299,7 +299,7 @@ export class HostAgent {
       });
       this.#door = door;
       this.#closers.push(door.close);
-      // Where no clients are, nobody is read from.
+      // Where there are no clients, nothing is read.
       const asking = this.#endpoints ? this.#hostPool.start() : (): void => {};
       this.#closers.push(async () => await Promise.resolve(asking()));
       this.#closers.push(async () => await this.#console.close());
@@ -312,7 +312,7 @@ export class HostAgent {
     log("info", `agent ${version} (process ${ownPid}): host ${record.name} of ${document.cluster}`);
   }
 
-  /** Looks and acts until `stop`. Everything else goes on then. */
+  /** Observes and acts until `stop`. Everything else then goes on. */
   async run(): Promise<void> {
     this.#loop = new Loop(this.#parts(), new Complaints(this.#options.log));
     await this.#loop.run(() => this.#ending);
@@ -432,7 +432,7 @@ export class HostAgent {
     ];
   }
 
-  /** What is done by hosts that have rights on the store. */
+  /** What hosts with access to the store do. */
   #storeParts(): Part[] {
     return [
       {
@@ -463,7 +463,7 @@ export class HostAgent {
     ];
   }
 
-  /** What a host that was removed does no more: another machine may have its name by now. */
+  /** What a removed host no longer does: another machine may have its name by now. */
   #whereListed(act: () => Promise<void>): () => Promise<void> {
     return async () => {
       if (this.#store.isListed) await act();
@@ -484,7 +484,7 @@ export class HostAgent {
     else await this.#store.read();
   }
 
-  /** The whole cluster, as this host sees it, or as it was told. */
+  /** The whole cluster, as this host sees it or was told. */
   async #status(): Promise<HostsStatus> {
     const own = await statusOf(this.#seen);
     const told = this.#guest?.status;
@@ -528,7 +528,7 @@ export class HostAgent {
     return hours !== undefined && isYoung(newestBackupElsewhere(hosts)?.at, hours, now());
   }
 
-  /** Takes up what the cluster's document says now. */
+  /** Applies what the cluster's document says now. */
   async #applyDocument(): Promise<void> {
     await this.#readFileConfig();
     const { document } = this.#store;
@@ -591,7 +591,7 @@ export class HostAgent {
     });
   }
 
-  /** A host that the others have given up, and that came back, must not go on with what it has. */
+  /** A host that the others have given up must not go on with what it has when it comes back. */
   async #ceaseWhereRemoved(): Promise<void> {
     const patroni = this.#patroni;
     if (this.#store.isListed || !patroni || patroni.hold.operation !== undefined) return;

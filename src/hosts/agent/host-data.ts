@@ -26,7 +26,7 @@ import { proveCopy } from "./prove-copy.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
-/** Milliseconds between two tries to copy the primary: each reads all of it. */
+/** Milliseconds between two attempts to copy the primary: each reads all of it. */
 const BETWEEN_TRIES = 30_000;
 
 /** Milliseconds between two looks at the disks. */
@@ -44,7 +44,7 @@ export class HostData {
   #keptAsideAt = -Infinity;
   /** Whether there is no data where there was some. */
   #missing = false;
-  /** When another try is made after one that failed (monotonic clock). */
+  /** When the next attempt is made after a failed one (monotonic clock). */
   #tryAgainAt = -Infinity;
   #fillingDisks: HostReport["filling_disks"] = [];
   /** When disks were last looked at (monotonic clock). */
@@ -57,7 +57,7 @@ export class HostData {
     this.#node = node;
   }
 
-  /** What it is at, such as a copy; undefined where nothing. */
+  /** What it is doing, such as a copy; undefined where nothing. */
   get working(): string | undefined {
     return this.#working;
   }
@@ -145,7 +145,7 @@ export class HostData {
     await requireRoom(await this.#servers.databaseBytes(leader), this.#node.files.dataDir);
   }
 
-  /** As a change of the primary's followers goes about it, a step after another. */
+  /** Step by step, as in a change of the primary's followers. */
   replica(patroni: PatroniService | undefined): ReplicaData {
     const { dataDir } = this.#node.files;
     return {

@@ -73,7 +73,7 @@ export interface OrderParts {
 
 type Order<K extends HostOrder["order"]> = Extract<HostOrder, { order: K }>;
 
-/** What people and the agents of other hosts may have this one do. */
+/** What people and the agents of other hosts may order here. */
 export class HostOrders {
   readonly #host: OneHost;
   readonly #parts: OrderParts;
@@ -84,7 +84,7 @@ export class HostOrders {
     this.#parts = parts;
   }
 
-  /** What it is at; undefined where nothing. */
+  /** What it is doing; undefined where nothing. */
   get busy(): string | undefined {
     return this.#busy;
   }
@@ -227,7 +227,7 @@ export class HostOrders {
       kind: "promote",
       node: to,
       fence: undefined,
-      // Who only asks is told the cost.
+      // Whoever only asks is told the cost.
       allowDataLoss: dryRun || order.allow_data_loss,
       confirm: dryRun ? cluster : (order.confirm ?? undefined),
     });
@@ -247,7 +247,7 @@ export class HostOrders {
     return { done: [`${name} follows again.`, ...notes].join(" "), changed: true };
   }
 
-  /** Of what is done here the log tells. */
+  /** The log records what is done here. */
   get #progress(): Progress {
     const { log } = this.#host;
     return {
@@ -368,7 +368,7 @@ export class HostOrders {
     };
   }
 
-  /** This host is none of the cluster's any more. Its data stays, aside. */
+  /** This host leaves the cluster. Its data is kept aside. */
   async #leave(): Promise<Outcome> {
     const { store, data, patroni, endpoints, stop } = this.#parts;
     const { name } = store.record;
@@ -514,7 +514,7 @@ export class HostOrders {
     };
   }
 
-  /** A host that is lost for good is none of the cluster's any more. */
+  /** Removes a host that is lost for good from the cluster. */
   async #remove(host: string): Promise<Outcome> {
     const { store, others } = this.#parts;
     const names = store.document.hosts.map(({ name }) => name);
@@ -534,7 +534,7 @@ export class HostOrders {
   }
 }
 
-/** Has supervision keep its hands off services that an order ends; where that fails they run again. */
+/** Keeps supervision away from services that an order ends; if that fails they run again. */
 async function held(
   operation: NodeOperation,
   services: readonly (Service | undefined)[],

@@ -21,7 +21,7 @@ const ASK_TIMEOUT = 1000;
 /** The same for another host that said that it does not keep the pool: it may some day. */
 const ASK_OTHERS_EVERY = 900;
 
-/** Milliseconds until nobody is read from any more. */
+/** Milliseconds until no replica is read from any more. */
 const REST_TIMEOUT = 6000;
 
 /** Milliseconds between two looks whether a replica has a list of its own. */
@@ -51,7 +51,7 @@ export interface HostPoolParts {
   /** Undefined where there is no database. */
   readonly server: OwnServer | undefined;
   readonly log: Log;
-  /** Has the endpoints led soon: the pool is another one. */
+  /** Makes the endpoints be routed soon: the pool has changed. */
   readonly wake: () => void;
 }
 
@@ -69,7 +69,7 @@ export class HostPool {
   /** Other hosts that said that they do not keep the pool, and when (monotonic clock). */
   readonly #denied = new Map<string, number>();
   #forgetAt = -Infinity;
-  /** While the primary is changed by plan nobody is granted anything; `done` as soon as nobody can be read from. */
+  /** During a planned change of the primary nothing is granted; `done` as soon as no replica can be read from. */
   #rest: { done: boolean } | undefined;
 
   constructor(parts: HostPoolParts) {
@@ -219,7 +219,7 @@ export class HostPool {
     await keeper.step(sight);
   }
 
-  /** A copy and a rewind bring the list of the primary: once promoted, the server would wait for who is not there. */
+  /** A copy and a rewind bring the primary's list along: once promoted, the server would wait for absent replicas. */
   async #forget(): Promise<void> {
     const { server, name } = this.#parts;
     if (!server || monotonic() - this.#forgetAt < FORGET_EVERY) return;

@@ -36,7 +36,7 @@ export interface Outcome {
   readonly undo?: NextStep | undefined;
 }
 
-/** Where nobody watches. */
+/** Where no one watches. */
 export const SILENT: Progress = { step: () => {}, bytes: () => {}, note: () => {} };
 
 export function notReady(message: string): OdooPgError {
@@ -47,7 +47,7 @@ export function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** What is still at it is not begun a second time. */
+/** What is still running is not started a second time. */
 export function oneAtATime(act: () => Promise<void>): () => Promise<void> {
   let running = false;
   return async () => {

@@ -86,7 +86,7 @@ export class LeadersWork {
   async #endPause(view: StoreView): Promise<void> {
     if (!view.paused) return;
     const until = await this.#host.etcd.get(`${hostsPrefix(this.#store.document.cluster)}pause_until`);
-    // Without one somebody else has paused it.
+    // Without one, someone else has paused it.
     if (!until || until.value === "" || Number(until.value) > now()) return;
     await setPause(this.#host.etcd, this.#store, undefined);
     this.#host.log("info", "the pause is over");

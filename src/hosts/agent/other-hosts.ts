@@ -15,7 +15,7 @@ const AWAY_AFTER = 5000;
 /** Milliseconds for another host to carry an order out: it may restart all servers, one by one. */
 const ORDER_TIMEOUT = 1_800_000;
 
-/** The last that a host said of itself, and when (monotonic clock). */
+/** The last report of a host about itself, and when it came (monotonic clock). */
 export interface Heard {
   readonly report: HostReport;
   readonly at: number;

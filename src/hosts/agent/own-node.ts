@@ -31,7 +31,7 @@ export class OwnNode {
   #unchanged: OwnFilesInput | undefined;
   #own: { readonly of: OwnFilesInput; readonly is: ReturnType<typeof ownConfig> } | undefined;
   #configuration = "";
-  /** Whether the files are looked at once more, as somebody asked for it. */
+  /** Whether the files are checked once more, on request. */
   #again = false;
   #machine: HostReport["machine"] | undefined;
 
@@ -55,7 +55,7 @@ export class OwnNode {
     return this.#machine;
   }
 
-  /** Has the files looked at once more: somebody may have changed them by hand. */
+  /** Makes the files be checked once more: someone may have changed them by hand. */
   lookAgain(): void {
     this.#again = true;
   }
@@ -71,7 +71,7 @@ export class OwnNode {
     return this.own.files;
   }
 
-  /** From what the files are made. */
+  /** What the files are made from. */
   input(document = this.#store.document): OwnFilesInput {
     const { layout, owner, machine, installation, fileConfig } = this.#host;
     return {

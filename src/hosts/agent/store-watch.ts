@@ -99,7 +99,7 @@ export class StoreWatch {
     return this.#right === undefined ? 0 : this.#right.until - monotonic();
   }
 
-  /** Somebody else than the store has said who is the primary. */
+  /** Someone other than the store has said who is the primary. */
   believe(right: Right): void {
     this.#right = extended(this.#right, right);
   }
@@ -174,7 +174,7 @@ export class StoreWatch {
     }
   }
 
-  /** What a host with endpoints alone was told of the store. */
+  /** What a host with endpoints alone was told about the store. */
   takeView(view: GuestView): void {
     this.#document = view.document;
     if (!view.store_answers) return;

@@ -4,7 +4,7 @@ const RENEW_BEFORE = 120 * 24 * 3_600_000;
 /** One that ends sooner than this should have been renewed long ago. */
 const WARN_BEFORE = 60 * 24 * 3_600_000;
 
-/** Nobody renews the authority: who has to plan for that has more than a year, and two maintenance windows in it. */
+/** The authority is not renewed: whoever has to plan for that has more than a year, with two maintenance windows. */
 const WARN_OF_AUTHORITY = 500 * 24 * 3_600_000;
 
 /** Whether a host asks for another certificate. @param ends and `now`: milliseconds since the epoch. Pure */
@@ -12,7 +12,7 @@ export function isToBeRenewed(ends: number, now: number): boolean {
   return ends - now < RENEW_BEFORE;
 }
 
-/** Whether somebody has to look why it was not renewed. Pure */
+/** Whether someone has to find out why it was not renewed. Pure */
 export function endsSoon(ends: number, now: number): boolean {
   return ends - now < WARN_BEFORE;
 }

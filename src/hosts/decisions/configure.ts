@@ -2,11 +2,11 @@ import * as z from "zod";
 import { resolvedConfigSchema, type Config } from "../../config/schema.ts";
 import { isOfOneHost } from "./own-part.ts";
 
-/** One value of the configuration that becomes another one. */
+/** One changed value of the configuration. */
 export const configChangeSchema = z.object({
   /** Its keys, from the outermost. */
   path: z.string().array().min(1),
-  /** Left out: the value goes. */
+  /** Left out: the value is removed. */
   value: z.unknown().optional(),
 });
 export type ConfigChange = z.output<typeof configChangeSchema>;
@@ -29,7 +29,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The configuration with these values. @throws ZodError where it is none any more */
+/** The configuration with these values. @throws ZodError where it becomes invalid */
 export function withChanges(config: Config, changes: readonly ConfigChange[]): Config {
   return resolvedConfigSchema.parse(changes.reduce<unknown>(replaced, config));
 }

@@ -1,9 +1,9 @@
 import type { HostsStatus } from "../documents/report.ts";
 
-/** Seconds after which what a host said last is old. */
+/** Seconds after which a host's last report is stale. */
 const OLD = 5;
 
-/** Whether what a host said last is of now. Pure */
+/** Whether a host's last report is current. Pure */
 export function isHeard({ seconds_ago: age }: HostsStatus["hosts"][number]): boolean {
   return age !== null && age <= OLD;
 }

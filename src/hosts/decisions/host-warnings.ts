@@ -20,7 +20,7 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
       }),
     ];
   if (primary !== own) return [];
-  // Somebody has ordered a pause, and it ends by itself.
+  // Someone has ordered a pause, and it ends by itself.
   const obstacles = failover.obstacles.filter((obstacle) => obstacle !== "paused");
   return [
     ...(obstacles.length

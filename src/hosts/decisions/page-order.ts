@@ -3,18 +3,18 @@ import { odooPg, type Command } from "../../next-step.ts";
 import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
 
-/** What the page of a host can have done. */
+/** What the page of a host can order. */
 export interface PageOrder {
   readonly order: HostOrder;
   /** The command that does the same. */
   readonly command: Command;
-  /** What will happen, for who is about to say yes. */
+  /** What will happen, for whoever is about to say yes. */
   readonly will: string;
-  /** By what the link and the form say which it is. */
+  /** How the link and the form name it. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** Minutes for which the page pauses: longer ones are for who types the time. */
+/** Minutes for which the page pauses: longer pauses have to be typed. */
 const PAUSE_MINUTES = 30;
 
 const fieldsSchema = z.object({

@@ -1,7 +1,7 @@
 import { nextStep, odooPg, type NextText } from "../../next-step.ts";
 import type { StoreView } from "../documents/store-view.ts";
 
-/** Why the primary may not be changed by plan now, or to whom it goes. */
+/** Why a planned change of the primary is not possible now, or which host it goes to. */
 export type SwitchoverDecision =
   | { readonly kind: "to"; readonly host: string }
   | { readonly kind: "nothing"; readonly host: string }
@@ -14,11 +14,11 @@ export interface SwitchoverInput {
   readonly databases: readonly string[];
   /** Bytes that each replica lacks, where it is known. */
   readonly lags: ReadonlyMap<string, number>;
-  /** Whom it was asked for; undefined: whoever lacks least. */
+  /** The host asked for; undefined: the one that lacks least. */
   readonly to: string | undefined;
 }
 
-/** By plan only a replica becomes primary that commits wait for: it has all that was acknowledged. Pure. */
+/** In a planned change only a replica that commits wait for becomes primary: it has all that was acknowledged. Pure. */
 export function decideSwitchover(input: SwitchoverInput): SwitchoverDecision {
   const { store, storeAnswers, databases, lags, to } = input;
   const refuse = (why: string, next: NextText): SwitchoverDecision => ({ kind: "refuse", why, next });

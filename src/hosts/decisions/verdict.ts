@@ -12,7 +12,7 @@ export type Obstacle =
   | "no_primary"
   | "no_synchronous_replica";
 
-/** What a person should know although another host would take over. */
+/** What a person should know even though another host would take over. */
 export interface FailoverVerdict {
   readonly obstacles: readonly Obstacle[];
   /** Hosts whose loss would leave no majority, or nobody to take over: none where any one may be lost. */
@@ -55,7 +55,7 @@ export function failoverVerdict(input: VerdictInput): FailoverVerdict {
   return { obstacles: [...new Set(obstacles)], away };
 }
 
-/** An obstacle in words, and what is to be done. */
+/** An obstacle in words, and what to do. */
 export const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   one_database_host: "only one host has a database: join another",
   needs_three_hosts:

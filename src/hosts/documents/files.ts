@@ -1,7 +1,7 @@
 import path from "node:path";
 import type { Layout } from "../../config/layout.ts";
 
-/** Where what several hosts need lies, below the state directory. */
+/** Where the files for several hosts are, below the state directory. */
 export interface HostFiles {
   readonly dir: string;
   /** Who this host is in the cluster: its presence says that the cluster has several hosts. */

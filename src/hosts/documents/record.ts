@@ -72,7 +72,7 @@ export const documentSchema = z.object({
 });
 export type ClusterDocument = z.output<typeof documentSchema>;
 
-/** By what two hosts know that they apply the same configuration. */
+/** How two hosts know that they apply the same configuration. */
 export function configurationMark({ config, shared }: Pick<ClusterDocument, "config" | "shared">): string {
   return createHash("sha256")
     .update(JSON.stringify([config, shared]))
@@ -132,7 +132,7 @@ export async function wholeHostRecord(layout: Layout): Promise<HostRecord | unde
   return whole;
 }
 
-/** What no other machine has. */
+/** Unique to this machine. */
 export function newHostId(): string {
   return randomBytes(8).toString("hex");
 }

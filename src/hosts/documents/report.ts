@@ -29,7 +29,7 @@ export const hostReportSchema = z.object({
   /** Replicas that its read endpoint leads to, and where its write endpoint leads. */
   reads: z.string().array(),
   writes: z.string().nullable(),
-  /** What it is at, such as a copy; null where nothing. */
+  /** What it is doing, such as a copy; null where nothing. */
   working: z.string().nullable(),
   /** When its certificate between hosts ends, in milliseconds since the epoch. */
   certificate_ends: z.number().nullable().default(null),

@@ -51,7 +51,7 @@ export interface FailoverParts {
   readonly askPatroni: (host: string, path: string, body: object) => Promise<TlsAnswer>;
   readonly checkpoint: () => Promise<void>;
   readonly pool: { readonly rest: () => Promise<void>; readonly resume: () => void };
-  /** Of pooled endpoints, on all hosts: clients wait for a planned change, without a transaction being cut. */
+  /** For pooled endpoints, on all hosts: clients wait during a planned change, and no transaction is cut. */
   readonly clients: {
     readonly hold: (endpoint: Backend) => Promise<void>;
     readonly goOn: () => Promise<void>;

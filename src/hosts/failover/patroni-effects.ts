@@ -67,7 +67,7 @@ export class PatroniEffects implements Effects {
       case "reopen_pool":
         return pool.resume();
       case "hand_over":
-        // It also answers that it does not know although it goes on: what counts is who is primary.
+        // It may answer that it does not know although it goes on: what counts is who is primary.
         await askPatroni(step.node, "/switchover", { leader: step.node, candidate: step.to });
         return;
       case "take_by_force":

@@ -24,7 +24,7 @@ export class PatroniFailover implements Failover {
 
   topology(): Topology {
     const { store, writes, timeline } = this.#parts.seen();
-    // Patroni finishes by itself what was begun.
+    // Patroni itself finishes what was begun.
     return { primary: store?.leader, timeline, writes, unfinished: false, authority: { kind: "store" } };
   }
 

@@ -12,10 +12,10 @@ export function planHandOver(from: string, to: string, pooled: readonly Backend[
     pooled.includes(endpoint) ? [{ kind: "pause_clients", endpoint }] : [];
   return {
     steps: [
-      // What is written now need not be written while everybody waits.
+      // What is written now need not be written while everyone waits.
       { kind: "checkpoint", node: from, before: "shutdown" },
       ...paused("read"),
-      // Until it is done writes go on.
+      // Until then writes go on.
       { kind: "rest_pool" },
       ...paused("write"),
       { kind: "hand_over", node: from, to },

@@ -63,12 +63,12 @@ export async function signRequest(files: HostFiles, request: string, host: Host)
   });
 }
 
-/** By what whoever joins knows the authority again. */
+/** How a joining host recognises the authority. */
 export function pinOf(authority: string): string {
   return createHash("sha256").update(new X509Certificate(authority).raw).digest("hex");
 }
 
-/** Whose certificate this host shows, and whom it believes; undefined before it has one. */
+/** The certificate this host shows, and the authority it trusts; undefined before it has one. */
 export async function readIdentity(files: HostFiles): Promise<TlsIdentity | undefined> {
   const [certificate, key, authority] = await Promise.all(
     [files.certificate, files.key, files.authority].map(readTextIfAny),

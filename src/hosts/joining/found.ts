@@ -92,7 +92,7 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
     async () => {
       const status = await hostsStatus(layout, 2000);
       const own = status?.hosts.find(({ name }) => name === record.name)?.report;
-      // Before it has, the endpoints lead to the server all the same.
+      // Before that, the endpoints go to the server all the same.
       const isTaken = status?.store.answers === true && !status.failover.obstacles.includes("no_primary");
       return isTaken && status.primary === record.name && own?.patroni?.running === true;
     },
@@ -155,7 +155,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   await keepFileConfig(layout, applied.config);
   const etcd: EtcdStart = { state: "new", members: { [name]: peerUrlOf({ address }) } };
   await writeFileAtomic(files.etcdStart, `${JSON.stringify(etcd)}\n`);
-  // By it the host counts as one of several: last of all.
+  // It makes the host one of several: last of all.
   await writeHostRecord(layout, {
     format: 1,
     cluster: document.cluster,

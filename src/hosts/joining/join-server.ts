@@ -38,7 +38,7 @@ const renewalSchema = z.object({ request: z.string() });
 /** Milliseconds for one port of a new host to answer. */
 const PORT_TIMEOUT = 1500;
 
-/** Wrong tokens that are answered in a minute: who guesses gets nowhere with 128 bits anyway. */
+/** Wrong tokens that are answered per minute: guessing gets nowhere with 128 bits anyway. */
 const MOST_WRONG = 20;
 
 export interface JoinServerParts {
@@ -101,7 +101,7 @@ export class JoinServer {
     if (method === "POST" && target === "/view" && guest !== undefined)
       return { status: 200, body: await this.#parts.view(guest, body) };
     if (method === "POST" && target === "/renew") return await this.#renew(body, peer ?? guest);
-    // All else is for hosts of the cluster.
+    // Everything else is only for hosts of the cluster.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
     if (method === "POST" && target === "/order") return { status: 200, body: await this.#order(body) };
@@ -169,7 +169,7 @@ export class JoinServer {
       storeAnswers: this.#parts.storeAnswers(),
       unreachable: await this.#unreachable(request, document.port),
     });
-    // The token stays good: what it is refused for can be mended.
+    // The token stays valid: the reason for the refusal can be fixed.
     if (refusal) return { status: 409, body: refusal };
     const grant = await this.#grant(request, document);
     await writeFileAtomic(hostFiles(this.#parts.layout).tokens, JSON.stringify(left));

@@ -78,11 +78,11 @@ export async function joinCluster(input: JoinInput, progress: Progress): Promise
   );
 }
 
-/** Whether a host does what it came for, and votes are as they should be. */
+/** Whether a host does what it joined for, and votes are as they should be. */
 function isSettled(status: HostsStatus, name: string, role: HostRole): boolean {
   const own = status.hosts.find((host) => host.name === name)?.report;
   if (!own?.sees_store) return false;
-  // It waits for somebody to write to, and for nothing else.
+  // It waits for a primary to write to, and for nothing else.
   if (role === "endpoints") return own.writes !== null;
   if (status.failover.obstacles.includes("votes_not_settled")) return false;
   if (role !== "database") return true;
@@ -189,7 +189,7 @@ async function ask(
   });
 }
 
-/** What was granted, each in its place; who this host is comes last. */
+/** Stores what was granted; this host's own record comes last. */
 async function keep({ start, address, name, role }: JoinInput, grant: JoinGrant): Promise<void> {
   const { layout, owner } = start;
   const files = hostFiles(layout);

@@ -26,7 +26,7 @@ export const joinRequestSchema = z.object({
 });
 export type JoinRequest = z.output<typeof joinRequestSchema>;
 
-/** What it is given. Secrets of the database are for hosts with one alone. */
+/** What it is given. Secrets of the database are only for hosts that have one. */
 export const joinGrantSchema = z.object({
   document: documentSchema,
   certificate: z.string(),
@@ -61,7 +61,7 @@ export const joinAnswerSchema = z.union([
   z.object({ refused: z.string(), next: z.string().optional() }),
 ]);
 
-/** What anybody is told who asks before joining. It is held against the pin of the token before anything else is said. */
+/** What anyone who asks before joining is told. It is checked against the token's pin before anything else is said. */
 export const greetingSchema = z.object({
   authority: z.string(),
   cluster: z.string(),
@@ -128,8 +128,8 @@ function isSame(a: Host, b: Host): boolean {
 }
 
 /**
- * The document with one host more. One that is in already keeps its place and gets the new mark: whichever machine has
- * joined last is it.
+ * The document with one more host. One that is already in it keeps its place and gets the new mark: whichever machine
+ * joined last counts.
  */
 export function withHost(document: ClusterDocument, host: Host): ClusterDocument {
   const isIn = document.hosts.some(({ name }) => name === host.name);
@@ -137,7 +137,7 @@ export function withHost(document: ClusterDocument, host: Host): ClusterDocument
   return { ...document, hosts: isIn ? hosts : [...hosts, host] };
 }
 
-/** The document with one host less. */
+/** The document with one host fewer. */
 export function withoutHost(document: ClusterDocument, name: string): ClusterDocument {
   return { ...document, hosts: document.hosts.filter((host) => host.name !== name) };
 }

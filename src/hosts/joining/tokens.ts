@@ -3,7 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 /** Milliseconds for which a token is good. */
 export const TOKEN_LIFE = 3_600_000;
 
-/** A token that was given out: not itself, but by what it is known again. */
+/** A token that was given out: not the token itself, but what identifies it. */
 export interface KeptToken {
   readonly hash: string;
   /** Milliseconds since the epoch. */
@@ -12,7 +12,7 @@ export interface KeptToken {
   readonly endpoints_only: boolean;
 }
 
-/** What a new host is told: where to ask, the secret that lets it in once, and by what it knows whom it asks. */
+/** What a new host is told: where to ask, the secret that lets it in once, and how it recognises whom it asks. */
 export interface Invitation {
   readonly host: string;
   readonly port: number;
@@ -52,7 +52,7 @@ export function showInvitation({ host, port, secret, pin }: Invitation): string 
   return `${address}:${port}#${secret}.${Buffer.from(pin, "hex").toString("base64url")}`;
 }
 
-/** What such a text says; undefined where it is none. */
+/** What such a text says; undefined where it is not one. */
 export function readInvitation(text: string): Invitation | undefined {
   const found = /^(?:\[([0-9a-fA-F:]+)\]|([^:#\s]+)):(\d{1,5})#([\w-]{22})\.([\w-]{43})$/.exec(text.trim());
   if (!found) return undefined;

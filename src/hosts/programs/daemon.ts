@@ -13,7 +13,7 @@ import {
 
 const recordSchema = z.object({ pid: z.int().positive(), identity: z.string() });
 
-/** Milliseconds in which a program that cannot run ends by itself. */
+/** Milliseconds within which a program that cannot run ends by itself. */
 const SETTLE = 700;
 
 /** A program that outlives the agent: the next one knows it again by what was recorded of its process. */

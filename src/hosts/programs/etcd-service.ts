@@ -112,6 +112,6 @@ export class EtcdService extends HostProgram {
   }
 
   async reload(): Promise<void> {
-    // It has nothing that it could take up while it runs.
+    // It has nothing to reload while it runs.
   }
 }

@@ -22,7 +22,7 @@ export interface ProgramParts {
   readonly owner: Owner | undefined;
 }
 
-/** What makes one such program another than the next. */
+/** How one such program differs from the next. */
 export interface ProgramTraits {
   readonly name: string;
   /** Keeps which process was started. */
@@ -95,7 +95,7 @@ export abstract class HostProgram implements Service {
     return this.#lastAnswer;
   }
 
-  /** One on whose port nobody listens is not ready yet, such as etcd without a majority: to end it would mend nothing. */
+  /** One whose port does not listen is not ready yet, such as etcd without a majority: ending it would fix nothing. */
   async #probe(): Promise<Answer> {
     if ((await this.daemon.pid()) === undefined) return "absent";
     const { port, question, logFile } = this.#traits;

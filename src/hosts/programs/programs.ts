@@ -6,7 +6,7 @@ import { isExecutable, writeFileAtomic } from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import { run } from "../../system/process/process.ts";
 
-/** A program that several hosts need, and what it says its version is. */
+/** A program that several hosts need, and how it states its version. */
 export interface HaProgram {
   readonly path: string;
   readonly version: string;

@@ -38,9 +38,9 @@ export interface LastOrder {
   readonly words: string;
 }
 
-/** Who looks, and what the page can have done. */
+/** Who is looking, and what the page can order. */
 export interface Desk {
-  /** Of an operator who has signed in; undefined for whoever may do nothing. */
+  /** Of an operator who has signed in; undefined for anyone who may do nothing. */
   readonly token: string | undefined;
   readonly offers: readonly PageOrder[];
   /** What a link has asked for, and is to be confirmed. */
@@ -48,7 +48,7 @@ export interface Desk {
   readonly last: LastOrder | undefined;
 }
 
-/** What is done with several hosts, and by which command. */
+/** What can be done with several hosts, and with which command. */
 const COMMANDS: readonly (readonly [string, string])[] = [
   ["odoo-pg switchover", "another host becomes primary, by plan; on any host"],
   ["odoo-pg restart", "the servers are started again, one by one; on any host"],
@@ -58,7 +58,7 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ["odoo-pg down", "stops a host; on that host"],
 ];
 
-/** What somebody is about to say yes to. */
+/** What someone is about to confirm. */
 function confirmation({ command, will, fields }: PageOrder, token: string): string {
   const hidden = Object.entries({ ...fields, token }).map(
     ([name, value]) => `<input type="hidden" name="${text(name)}" value="${text(value)}">`,
@@ -86,7 +86,7 @@ function sayLast({ command, by, state, words }: LastOrder): string {
  */
 export function hostsPage(status: HostsStatus, warnings: readonly Warning[], desk: Desk): string {
   const { token, asked, offers, last } = desk;
-  // Somebody reads what will happen: the page is not to be taken away.
+  // Someone is reading what will happen: the page must not be taken away.
   const confirmed = token === undefined || !asked ? undefined : confirmation(asked, token);
   const { endpoints, failover, hosts, seen_from } = status;
   const isWell = failover.ready && failover.away.length === 0;

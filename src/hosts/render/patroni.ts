@@ -134,7 +134,7 @@ export function patroniDynamic(
 ): Record<string, unknown> {
   return {
     ...TIMES,
-    // Alone, a server that crashed is waited for: there is nobody else.
+    // Alone, a crashed server is waited for: there is no other.
     primary_start_timeout: databases.length > 1 ? 0 : 300,
     synchronous_mode: true,
     synchronous_node_count: Math.max(1, databases.length - 1),

@@ -13,10 +13,10 @@ export function rewoundFolder(dataDir: string): string {
   return `${dataDir}.aside-rewound`;
 }
 
-/** How far a rewind has come: while it names the data that is there, what is taken back of that is kept already. */
+/** How far a rewind has got: while it names the data that is there, what it takes back is already kept. */
 const BEGUN = "begun";
 
-/** It is there while a rewind waits for room. */
+/** It exists while a rewind waits for room. */
 export const WAITS = "waits";
 
 /** Whether a name in that folder is of data that is kept whole, and not of what was cut off. */

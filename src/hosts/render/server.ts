@@ -52,7 +52,7 @@ function networkOf(address: string): string {
 }
 
 /**
- * Who may come in from the other hosts: replication and the reading of data files for role replicator, and what the
+ * Who may connect from the other hosts: replication and reading of data files for role replicator, and what the
  * endpoints of each host lead here. Always with TLS.
  */
 export function hostRules(document: ClusterDocument, mighty: string, refused: readonly string[]): string[] {
@@ -71,7 +71,7 @@ export function hostRules(document: ClusterDocument, mighty: string, refused: re
   });
 }
 
-/** The connection by which a copy of the primary is fetched from another host. */
+/** The connection over which a copy of the primary is fetched from another host. */
 export function copySource(
   layout: Layout,
   name: string,
