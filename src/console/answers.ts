@@ -31,10 +31,11 @@ export function errorAnswer(
           next: odooPg("logs", "agent"),
         })
       : error;
-  return context.json(
-    { version: 1, error: told.toDocument(configFile) },
-    status ?? STATUS[error.code] ?? (error.exit === 2 ? 400 : 500),
-  );
+  return context.json({ version: 1, error: told.toDocument(configFile) }, status ?? statusOf(error));
+}
+
+export function statusOf({ code, exit }: OdooPgError): ContentfulStatusCode {
+  return STATUS[code] ?? (exit === 2 ? 400 : 500);
 }
 
 export function notAllowed(message: string, next?: NextText): OdooPgError {

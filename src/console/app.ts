@@ -14,7 +14,7 @@ import { SIGN_IN_LIFETIME, type Role, type SignIn, type SignIns } from "./access
 import type { Tries } from "./access/tries.ts";
 import { actionSchema, confirmationOf, type Action } from "../model/console-actions.ts";
 import { readingSchema } from "../model/console-readings.ts";
-import { errorAnswer, notAllowed, parsed, signInNeeded } from "./answers.ts";
+import { errorAnswer, notAllowed, parsed, signInNeeded, statusOf } from "./answers.ts";
 import type { Principal } from "../cluster/documents/console.ts";
 import { eventStream } from "./event-stream.ts";
 import type { Downloads } from "./downloads.ts";
@@ -269,19 +269,30 @@ export function consoleApp(
     operatorWith(context, context.req.header(TOKEN_HEADER) ?? "");
 
   if (board) {
+    const tokenOf = ({ role, signIn }: Client): string | undefined =>
+      role === "operator" && !parts.readOnly ? signIn?.token : undefined;
     app.get("/", async (context) => {
       const visitor = clientOf(context);
       if (!visitor) return context.redirect("/sign-in", 303);
-      const mayAct = visitor.role === "operator" && !parts.readOnly;
-      const token = mayAct ? visitor.signIn?.token : undefined;
-      return context.html(await board.page({ token, asked: context.req.query() }));
+      return context.html(await board.page({ token: tokenOf(visitor), asked: context.req.query() }));
     });
     app.post("/order", async (context) => {
-      const form = orderForm.safeParse(await context.req.parseBody());
-      if (!form.success) throw new OdooPgError("usage", { message: "That is not a form of the page." });
-      const by = operatorWith(context, form.data["token"] ?? "");
-      await board.order(form.data, `${by} (${context.env.remote})`);
-      return context.redirect("/", 303);
+      try {
+        const form = orderForm.safeParse(await context.req.parseBody());
+        if (!form.success) throw new OdooPgError("usage", { message: "That is not a form of the page." });
+        const by = operatorWith(context, form.data["token"] ?? "");
+        await board.order(form.data, `${by} (${context.env.remote})`);
+        return context.redirect("/", 303);
+      } catch (error) {
+        // Who sent a form reads a page, and is told there.
+        const visitor = clientOf(context);
+        if (!(error instanceof OdooPgError) || !wantsPage(context)) throw error;
+        if (!visitor) return context.redirect("/sign-in", 303);
+        return context.html(
+          await board.page({ token: tokenOf(visitor), asked: {}, refused: error }),
+          statusOf(error),
+        );
+      }
     });
     return app;
   }
@@ -359,6 +370,11 @@ export function consoleApp(
   addUploads(app, parts.uploads, operator);
 
   return app;
+}
+
+/** Whether whoever asks says that pages are read there, as browsers do. */
+function wantsPage(context: Context): boolean {
+  return /\btext\/html\b/.test(context.req.header("accept") ?? "");
 }
 
 function secureHeaders(context: Context, policy: string): void {

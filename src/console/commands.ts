@@ -1,5 +1,6 @@
 import { isBackupId } from "../backup/naming.ts";
 import type { Action } from "../model/console-actions.ts";
+import { command, nextStep, odooPg, type NextStep } from "../next-step.ts";
 
 /** What an action shows before it is done: by the dry run of its command, or in words where that has none. */
 export type Plan =
@@ -130,6 +131,8 @@ export function actionOf(args: readonly string[]): Action | undefined {
     { kind: "rejoin", node: last },
     { kind: "fix", code: last },
     { kind: "test_alarms" },
+    { kind: "count_statements" },
+    { kind: "apply" },
   ];
   return candidates.find((candidate) => isSame(argumentsOf(candidate), args));
 }
@@ -254,14 +257,23 @@ export const WITH_FILE: readonly Action["kind"][] = [
   "apply",
 ];
 
+/** Why an action cannot be, and what to do about it. */
+export interface ActionProblem {
+  readonly message: string;
+  readonly next: NextStep;
+}
+
 /** What is wrong with an action, beyond what its command says itself. */
-export function problemOf(action: Action, configFile: string | undefined): string | undefined {
+export function problemOf(action: Action, configFile: string | undefined): ActionProblem | undefined {
   // A command takes the path of a file, too. From the page, only what odoo-pg has made is restored.
   const backup = action.kind === "restore_copy" || action.kind === "prove" ? action.backup : undefined;
   if (backup !== undefined && (backup.includes("/") || !isBackupId(backup)))
-    return `"${backup}" is not the id of a backup`;
+    return { message: `"${backup}" is not the id of a backup.`, next: [odooPg("backup", "list")] };
   if (WITH_FILE.includes(action.kind) && configFile === undefined)
-    return "this cluster was started without a configuration file, so there is none to write into";
+    return {
+      message: `This cluster was started without a configuration file: there is ${action.kind === "apply" ? "nothing to apply" : "none to write into"}.`,
+      next: nextStep`Create an empty one in the folder where you run odoo-pg (${command("touch", "odoo-pg.yaml")}), then: ${odooPg("up")}`,
+    };
   return undefined;
 }
 

@@ -148,8 +148,7 @@ export class Jobs {
 
   #refuseUnfit(action: Action): void {
     const problem = problemOf(action, this.#options.configFile());
-    if (problem !== undefined)
-      throw new OdooPgError("usage", { message: problem, safe: "Nothing was changed." });
+    if (problem !== undefined) throw new OdooPgError("usage", { ...problem, safe: "Nothing was changed." });
   }
 
   #newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {

@@ -14,6 +14,12 @@ const TIMEOUT = 30_000;
 /** Lines of a log that are shown. */
 const LOG_LINES = 500;
 
+/**
+ * Where a value comes from is not recorded with what was applied: the file tells it. So it does what is set up, or was
+ * accepted, and not applied yet.
+ */
+const BY_FILE: readonly Reading["what"][] = ["settings", "alarms", "advice"];
+
 interface ReadingsOptions {
   readonly stateDir: string;
   /** How to start odoo-pg again. */
@@ -55,10 +61,7 @@ export class Readings {
     const { stateDir, configFile } = this.#options;
     const args = argumentsOfReading(reading);
     const file = configFile();
-    // Where a value comes from is not recorded with what was applied: the file tells it.
-    // So it does what is set up and not applied yet.
-    if ((reading.what === "settings" || reading.what === "alarms") && file !== undefined)
-      return [...args, "--config", file];
+    if (BY_FILE.includes(reading.what) && file !== undefined) return [...args, "--config", file];
     return ["as-applied", "--state-dir", stateDir, "--", ...args];
   }
 }

@@ -1,4 +1,5 @@
 import type { ConsoleDocument, Sample } from "../cluster/documents/console.ts";
+import type { OdooPgError } from "../errors.ts";
 
 /** All that the page shows but the jobs: these the server knows. */
 export type GatheredDocument = Omit<ConsoleDocument, "jobs">;
@@ -32,6 +33,8 @@ export interface BoardVisitor {
   readonly token: string | undefined;
   /** What was asked for by a link of the page. */
   readonly asked: Readonly<Record<string, string>>;
+  /** Why the order of a form was not taken. */
+  readonly refused?: OdooPgError;
 }
 
 /** In the place of the page that a browser runs: one that is made here, whose forms give orders. */

@@ -90,6 +90,8 @@ test.each<Action>([
   { kind: "switchover", to: "pg2" },
   { kind: "reseed", node: "pg2" },
   { kind: "fix", code: "index_invalid" },
+  { kind: "count_statements" },
+  { kind: "apply" },
 ])("the command of %j has a button, which is that action", (action) => {
   expect(actionOf(argumentsOf(action))).toEqual(action);
 });
@@ -127,9 +129,9 @@ describe("an action", () => {
   test.each(["/etc/passwd", "../shop_20260301_1200", "shop", "-x_20260301_1200", "./shop_20260301_1200"])(
     "never restores the path %s",
     (backup) => {
-      expect(problemOf({ kind: "restore_copy", backup, as: "trial", neutralize: true }, undefined)).toContain(
-        "is not the id of a backup",
-      );
+      const problem = problemOf({ kind: "restore_copy", backup, as: "trial", neutralize: true }, undefined);
+      expect(problem?.message).toContain("is not the id of a backup");
+      expect(problem?.next).toEqual([odooPg("backup", "list")]);
     },
   );
 

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { ConsoleDocument, Job, Principal } from "../../cluster/documents/console.ts";
 import { odooPg } from "../../next-step.ts";
 import type { Live } from "./live.ts";
-import { farText, outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
+import { farText, lastEnd, outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
 import type { Liveness } from "./model/connection.ts";
 import { bytes, UNKNOWN } from "./model/show.ts";
 import { addressOf, routeOf, VIEWS, type Route, type ViewName } from "./model/routes.ts";
@@ -21,6 +21,7 @@ import { Nodes } from "./parts/nodes.tsx";
 import { Recovery } from "./parts/recovery.tsx";
 import { Slow } from "./parts/slow.tsx";
 import { Verdict } from "./parts/verdict.tsx";
+import { LastEnd } from "./read.ts";
 import type { ViewProps } from "./views/view.ts";
 
 /** What is not seen at first, and loaded when it is. */
@@ -80,7 +81,12 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
       {route.view === "" ? (
         <main>
           <Verdict document={document} liveness={liveness} ask={ask} />
-          <Recovery recovery={document.recovery} now={now} ask={ask} />
+          <Recovery
+            recovery={document.recovery}
+            now={now}
+            anySecond={document.status.window?.from != null}
+            ask={ask}
+          />
           <Nodes document={document} now={now} ask={ask} />
           <Graphs samples={samples} events={document.events} now={now} />
           <Databases document={document} now={now} ask={ask} />
@@ -90,7 +96,13 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
       ) : (
         <main>
           <InOneLine document={document} liveness={liveness} />
-          <Later key={route.view} load={LATER[route.view]} given={{ document, now, ask, wish: route.wish }} />
+          <LastEnd.Provider value={lastEnd(document.jobs)}>
+            <Later
+              key={route.view}
+              load={LATER[route.view]}
+              given={{ document, now, ask, wish: route.wish }}
+            />
+          </LastEnd.Provider>
         </main>
       )}
       {request && <Later key={JSON.stringify(request)} load={asking} given={{ ...dialog, request }} />}

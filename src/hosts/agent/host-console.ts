@@ -14,13 +14,15 @@ import { HOSTS_POLICY, hostsPage } from "../render/page.ts";
 import { isHeard } from "../decisions/heard.ts";
 import type { Outcome } from "./host.ts";
 import type { HostAgentOptions } from "./host-agent.ts";
-import { PageDesk } from "./page-desk.ts";
+import { notOffered, PageDesk } from "./page-desk.ts";
 
 export interface HostConsoleParts {
-  readonly options: Pick<HostAgentOptions, "layout" | "machine" | "program" | "version" | "log">;
+  readonly options: Pick<HostAgentOptions, "layout" | "program" | "version" | "log"> & {
+    readonly machine: Pick<HostAgentOptions["machine"], "hostname">;
+  };
   /** Of this host's own server; undefined where there is none. */
   readonly runtime: () => Runtime | undefined;
-  readonly ownStatus: StatusSource;
+  readonly ownStatus: Pick<StatusSource, "disk" | "backups">;
   /** What alarms are judged by. */
   readonly judged: () => Promise<StatusDocument>;
   readonly hosts: () => Promise<HostsStatus>;
@@ -74,13 +76,17 @@ export function hostConsole({
       subscribe: () => () => {},
     },
     board: {
-      page: async ({ token, asked }) => {
+      page: async ({ token, asked, refused }) => {
         const status = await hosts();
+        const wanted = pageOrderOf(asked, status, now());
+        const isGone = token !== undefined && asked["order"] !== undefined && wanted === undefined;
         return hostsPage(status, runtime() ? (await judged()).warnings : [], {
           token,
           offers: pageOrders(status, now()),
-          asked: pageOrderOf(asked, status, now()),
+          asked: wanted,
+          refused: refused ?? (isGone ? notOffered() : undefined),
           last: desk.last,
+          watching: asked["watch"] !== undefined,
         });
       },
       policy: HOSTS_POLICY,

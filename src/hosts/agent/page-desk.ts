@@ -5,13 +5,22 @@ import type { Log } from "../../system/log.ts";
 import { pageOrderOf } from "../decisions/page-order.ts";
 import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
-import type { LastOrder } from "../render/page.ts";
+import { inOneParagraph, type LastOrder } from "../render/page.ts";
 import type { Outcome } from "./host.ts";
 
 export interface PageDeskParts {
   readonly status: () => Promise<HostsStatus>;
   readonly carryOut: (order: HostOrder) => Promise<Outcome>;
   readonly log: Log;
+}
+
+/** Somebody else was faster, or the cluster was. */
+export function notOffered(): OdooPgError {
+  return new OdooPgError("usage", {
+    message: "That is no longer offered: the cluster has changed since the page was loaded.",
+    safe: "Nothing was changed.",
+    next: "Load the page again.",
+  });
 }
 
 /** What the forms of a host's page have it do: one after another, and what came of the last is shown. */
@@ -34,12 +43,7 @@ export class PageDesk {
   async begin(form: Readonly<Record<string, string>>, by: string): Promise<void> {
     const { status, log } = this.#parts;
     const wanted = pageOrderOf(form, await status(), now());
-    if (!wanted)
-      throw new OdooPgError("usage", {
-        message: "That is no longer offered: the cluster has changed since the page was loaded.",
-        safe: "Nothing was changed.",
-        next: "Load the page again.",
-      });
+    if (!wanted) throw notOffered();
     if (this.#last?.state === "under way")
       throw new OdooPgError("refused", {
         message: `${this.#last.command} is under way.`,
@@ -57,9 +61,9 @@ export class PageDesk {
       const { done } = await this.#parts.carryOut(order);
       this.#last = { command, by, state: "done", words: done };
     } catch (error) {
-      const { message, safe } = toOdooPgError(error);
-      this.#last = { command, by, state: "failed", words: [message, safe].filter(Boolean).join(" ") };
-      this.#parts.log("warn", `console: ${command}: ${message}`);
+      const told = toOdooPgError(error);
+      this.#last = { command, by, state: "failed", words: inOneParagraph(told) };
+      this.#parts.log("warn", `console: ${command}: ${told.message}`);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Warning } from "../../model/warnings.ts";
-import { printCommand } from "../../next-step.ts";
+import type { OdooPgError } from "../../errors.ts";
+import { printCommand, printNext } from "../../next-step.ts";
 import { printableLine } from "../../printable.ts";
 import { sayBackups } from "../decisions/backups.ts";
 import type { PageOrder } from "../decisions/page-order.ts";
@@ -8,11 +9,11 @@ import type { HostsStatus } from "../documents/report.ts";
 import { isHeard } from "../decisions/heard.ts";
 import { HEADINGS, rowOf, sayFailover, sayFillingDisks, sayKeptAside, sayView } from "./sheet.ts";
 
-/** Seconds after which a browser loads the page again. */
+/** Seconds after which a browser loads the page again, for who asks for that: a page that moves by itself is read badly. */
 const AGAIN = 5;
 
 const STYLE =
-  "body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.wide{overflow-x:auto}table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}.verdict{font-weight:600}.well{color:#2a7d4f}.ill{color:#c33}p.note{color:GrayText}dt{font-family:ui-monospace,monospace}dd{margin:0 0 .5rem 1.5rem}";
+  ":root{color-scheme:light dark}html{background:light-dark(#fff,#14191d);color:light-dark(#1a2024,#e6eaee)}a{color:light-dark(#0b57d0,#8ab4f8)}body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.wide{overflow-x:auto}table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}.verdict{font-weight:600}.well{color:light-dark(#22693f,#6fcf97)}.ill{color:light-dark(#b3261e,#ff8a80)}.note{color:light-dark(#4a5259,#aab4bc)}button{font:inherit;padding:.4rem 1rem}dt{font-family:ui-monospace,monospace}dd{margin:0 0 .5rem 1.5rem}";
 
 /** The page has its few lines of style with it, runs nothing, and its forms go where it came from. */
 export const HOSTS_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
@@ -45,7 +46,11 @@ export interface Desk {
   readonly offers: readonly PageOrder[];
   /** What a link has asked for, and is to be confirmed. */
   readonly asked: PageOrder | undefined;
+  /** Why what was asked for is not done. */
+  readonly refused?: OdooPgError | undefined;
   readonly last: LastOrder | undefined;
+  /** Whether the page is to be loaded again and again. */
+  readonly watching?: boolean;
 }
 
 /** What can be done with several hosts, and with which command. */
@@ -76,6 +81,13 @@ function offered(offers: readonly PageOrder[]): string {
   return `<h2>From here</h2><dl>${links.join("")}</dl>`;
 }
 
+/** What happened, what is safe, and what to do next. */
+export function inOneParagraph({ message, safe, next }: OdooPgError): string {
+  return [message, safe, next === undefined ? undefined : `Next: ${printNext(next)}`]
+    .filter((part) => part !== undefined)
+    .join(" ");
+}
+
 function sayLast({ command, by, state, words }: LastOrder): string {
   return `<p class="verdict ${state === "failed" ? "ill" : "well"}" role="status">${text(`${command}, by ${by}: ${state}. ${words}`)}</p>`;
 }
@@ -85,9 +97,10 @@ function sayLast({ command, by, state, words }: LastOrder): string {
  * @param warnings what is wrong, by the host that shows the page
  */
 export function hostsPage(status: HostsStatus, warnings: readonly Warning[], desk: Desk): string {
-  const { token, asked, offers, last } = desk;
+  const { token, asked, offers, refused, last, watching = false } = desk;
   // Someone is reading what will happen: the page must not be taken away.
   const confirmed = token === undefined || !asked ? undefined : confirmation(asked, token);
+  const again = watching && confirmed === undefined && !refused;
   const { endpoints, failover, hosts, seen_from } = status;
   const isWell = failover.ready && failover.away.length === 0;
   const own = hosts.find(({ name }) => name === seen_from)?.report;
@@ -104,18 +117,19 @@ export function hostsPage(status: HostsStatus, warnings: readonly Warning[], des
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-${confirmed === undefined ? `<meta http-equiv="refresh" content="${AGAIN}">` : ""}
+${again ? `<meta http-equiv="refresh" content="${AGAIN}">` : ""}
 <title>${text(status.cluster)}: ${isWell ? "ready" : "look"}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <h1>${text(sayView(status))}</h1>
+${refused ? `<p class="verdict ill" role="alert">${text(inOneParagraph(refused))} <a href="/">Load the page again</a></p>` : ""}
 ${last ? sayLast(last) : ""}
 ${confirmed ?? ""}
 <p class="verdict ${isWell ? "well" : "ill"}">Failover: ${text(sayFailover(status))}</p>
 ${warnings.length ? `<ul>${warnings.map(({ severity, message }) => `<li>${text(`${severity}: ${message}`)}</li>`).join("")}</ul>` : ""}
 ${disks.length ? `<ul class="ill">${disks.join("")}</ul>` : ""}
-<div class="wide"><table>
+<div class="wide" role="region" aria-label="Hosts" tabindex="0"><table>
 <thead><tr>${HEADINGS.map((heading) => `<th scope="col">${heading}</th>`).join("")}</tr></thead>
 <tbody>${rows.join("\n")}</tbody>
 </table></div>
@@ -129,7 +143,7 @@ ${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept
 ${token === undefined || !offers.length ? "" : offered(offers)}
 <h2>Commands</h2>
 <dl>${COMMANDS.map(([command, words]) => `<dt>${command}</dt><dd>${words}</dd>`).join("")}</dl>
-<p class="note">${token === undefined ? "An operator who has signed in (odoo-pg console) can do some of it from here. " : ""}The page is loaded again every ${AGAIN} seconds.</p>
+<p class="note">${token === undefined ? "An operator who has signed in (odoo-pg console) can do some of it from here. " : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>
 </body>
 </html>
 `;

@@ -5,18 +5,24 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Locator, Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { keepPicture, openPage, startBrowser } from "../../support/browser.ts";
+import { keepPicture, startBrowser } from "../../support/browser.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../../support/cluster.ts";
 import { makeOdooDatabase } from "../../support/odoo-database.ts";
 import type { Session } from "../../support/pg.ts";
 import { freePort } from "../../support/ports.ts";
 import { atEnd } from "../../support/scope.ts";
+import { expectAllClicked } from "./clicked.ts";
+import { handAt, press } from "./hand.ts";
 
 /** A real backup of Odoo 19 with Sales and its demo data, where the machine has one. */
 const realZip = fileURLToPath(new URL("../../../../shared/data/odoo19-sales.zip", import.meta.url));
 
 let browser: Browser;
 let cluster: ThrowawayCluster;
+const hand = handAt(
+  () => browser,
+  () => cluster,
+);
 
 beforeAll(async () => {
   browser = await startBrowser();
@@ -40,15 +46,6 @@ beforeAll(async () => {
     });
   await cluster.healthy();
 });
-
-/** The console, signed in by the link that `odoo-pg console` prints. */
-async function signedIn(): Promise<{ readonly page: Page; readonly problems: readonly string[] }> {
-  const { link } = z.object({ link: z.string() }).parse(await cluster.json(["console"]));
-  const seen = await openPage(browser);
-  await seen.page.goto(link);
-  await seen.page.locator(".live.on").waitFor();
-  return seen;
-}
 
 /** Writes as users of Odoo do, through the write endpoint, until the test ends; connects again when it is cut. */
 function writeOnAndOn(): void {
@@ -77,19 +74,9 @@ function writeOnAndOn(): void {
 
 const verdict = (page: Page): Locator => page.locator("h1");
 
-/** Goes through the dialog that is open: plan, start, end. */
-async function carryOut(page: Page, name: string | RegExp, timeout = 120_000): Promise<void> {
-  const dialog = page.getByRole("dialog");
-  await dialog.getByText("What it will do:").waitFor();
-  await dialog.getByRole("log", { name: "Plan" }).waitFor();
-  await dialog.getByRole("button", { name }).click();
-  await dialog.getByText(/^Done in \d+ s\.$/).waitFor({ timeout });
-  await dialog.getByRole("button", { name: "Close" }).click();
-}
-
 test("a replica whose replay is paused under load comes onto the page, with what to do", async () => {
   writeOnAndOn();
-  const { page, problems } = await signedIn();
+  const { page, problems } = await hand.signedIn();
   await expect.poll(() => verdict(page).textContent(), { timeout: 30_000 }).toMatch(/^All is well/);
   await page.locator(".databases tbody th", { hasText: "sales" }).waitFor();
   await keepPicture(page, "cluster-well");
@@ -108,10 +95,10 @@ test("a replica whose replay is paused under load comes onto the page, with what
   expect(problems).toEqual([]);
 });
 
-test("Back up now, for real: the backup is made and the page tells of it", async () => {
-  const { page, problems } = await signedIn();
-  await page.getByRole("button", { name: "Back up now" }).click();
-  await carryOut(page, "Back up now");
+test("Back up now, for real and by keys alone: the backup is made and the page tells of it", async () => {
+  const { page, problems } = await hand.signedIn();
+  await press(page, page.getByRole("button", { name: "Back up now" }));
+  await hand.carryOut(page, "Back up now", { by: "keys" });
   await expect
     .poll(() => page.locator("section:has(#recovery) .answer").textContent(), { timeout: 30_000 })
     .toMatch(/^Last backup .*ago|^Last backup just now/);
@@ -122,13 +109,13 @@ test("Back up now, for real: the backup is made and the page tells of it", async
   expect(problems).toEqual([]);
 });
 
-test("Switch over, for real: the roles change under load, and the page stays with them", async () => {
+test("Switch over, for real and by keys alone: the roles change under load, and the page stays with them", async () => {
   writeOnAndOn();
-  const { page } = await signedIn();
+  const { page } = await hand.signedIn();
   await expect.poll(() => verdict(page).textContent(), { timeout: 30_000 }).toMatch(/^All is well/);
-  await page.getByRole("button", { name: "Switch over" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Show the plan" }).click();
-  await carryOut(page, "Switch over to pg2");
+  await press(page, page.getByRole("button", { name: "Switch over" }));
+  await press(page, page.getByRole("dialog").getByRole("button", { name: "Show the plan" }));
+  await hand.carryOut(page, "Switch over to pg2", { by: "keys" });
   await page.locator(".nodes tr.primary", { hasText: "pg2" }).waitFor();
   await page.locator(".nodes tr.replica", { hasText: "pg1" }).getByText("serves reads").waitFor();
   await page.locator(".events", { hasText: "pg2" }).waitFor();
@@ -159,13 +146,13 @@ async function blocked(page: Page): Promise<Blocked> {
 }
 
 test("who keeps others waiting is named with the table, and its statement is cancelled", async () => {
-  const { page, problems } = await signedIn();
+  const { page, problems } = await hand.signedIn();
   const { holder, gone, row, pid } = await blocked(page);
   const slept = holder.rows("SELECT pg_sleep(600)").catch(String);
   await row.getByText("res_partner").waitFor();
   await keepPicture(page, "cluster-blocked");
   await row.getByRole("button", { name: `Cancel the statement of session ${pid}` }).click();
-  await carryOut(page, /^Cancel the statement/);
+  await hand.carryOut(page, /^Cancel the statement/);
   expect(await slept).toMatch(/canceling statement/);
   await holder.rows("ROLLBACK");
   expect(await gone).toBe("went on");
@@ -174,7 +161,7 @@ test("who keeps others waiting is named with the table, and its statement is can
 });
 
 test("where there is no statement to cancel the page says so, and the session is ended one step further", async () => {
-  const { page, problems } = await signedIn();
+  const { page, problems } = await hand.signedIn();
   const { holder, gone, row, pid } = await blocked(page);
   await row.getByRole("button", { name: `Cancel the statement of session ${pid}` }).click();
   const dialog = page.getByRole("dialog");
@@ -183,7 +170,7 @@ test("where there is no statement to cancel the page says so, and the session is
   await keepPicture(page, "cluster-nothing-to-cancel", false);
   await dialog.getByRole("button", { name: "End the session" }).click();
   await page.getByRole("dialog", { name: `End session ${pid}` }).waitFor();
-  await carryOut(page, /^End session/);
+  await hand.carryOut(page, /^End session/);
   expect(await gone).toBe("went on");
   await page.getByText("No session waits for another.").waitFor();
   expect(holder.isCut()).toBe(true);
@@ -192,7 +179,7 @@ test("where there is no statement to cancel the page says so, and the session is
 
 test("a backup is restored to a neutralised copy, which is renamed and dropped, all in the page", async () => {
   expect((await cluster.run(["backup", "create", "sales"], { timeout: 120_000 })).exitCode).toBe(0);
-  const { page, problems } = await signedIn();
+  const { page, problems } = await hand.signedIn();
   await page.locator(".databases tbody th", { hasText: "sales" }).waitFor();
   await page.getByRole("button", { name: "Restore to a copy" }).first().click();
   const dialog = page.getByRole("dialog");
@@ -200,7 +187,7 @@ test("a backup is restored to a neutralised copy, which is renamed and dropped, 
   expect(await dialog.getByLabel(/^Neutralise it/).isChecked()).toBe(true);
   await keepPicture(page, "cluster-restore", false);
   await dialog.getByRole("button", { name: "Show the plan" }).click();
-  await carryOut(page, "Restore to a copy, neutralised");
+  await hand.carryOut(page, "Restore to a copy, neutralised");
   const trial = page.locator(".databases tbody tr", { hasText: "sales_trial" });
   await trial.waitFor({ timeout: 30_000 });
   const crons = await cluster.session("write", "odoo", "sales_trial");
@@ -213,20 +200,18 @@ test("a backup is restored to a neutralised copy, which is renamed and dropped, 
   await page.getByRole("button", { name: "Rename sales_trial" }).click();
   await dialog.getByLabel("New name").fill("sales_kept");
   await dialog.getByRole("button", { name: "Show the plan" }).click();
-  await carryOut(page, /^Rename/);
+  await hand.carryOut(page, /^Rename/);
   const kept = page.locator(".databases tbody tr", { hasText: "sales_kept" });
   await kept.waitFor({ timeout: 30_000 });
   await kept.locator("summary").click();
   await page.getByRole("button", { name: "Drop sales_kept" }).click();
-  await dialog.getByLabel(/To go on, type/).fill("sales_kept");
-  await keepPicture(page, "cluster-drop", false);
-  await carryOut(page, /^Drop/);
+  await hand.carryOut(page, /^Drop/, { word: "sales_kept" });
   await kept.waitFor({ state: "detached", timeout: 30_000 });
   expect(problems).toEqual([]);
 });
 
 test("a backup is downloaded as a zip of Odoo, uploaded in the page and restored, by keyboard on a phone", async () => {
-  const { page, problems } = await signedIn();
+  const { page, problems } = await hand.signedIn();
   await page.getByRole("link", { name: "Backups" }).click();
   const coming = page.waitForEvent("download");
   await page
@@ -250,7 +235,7 @@ test("a backup is downloaded as a zip of Odoo, uploaded in the page and restored
   await keepPicture(page, "cluster-upload", false);
   expect(await page.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(0);
   await dialog.getByLabel("Name of the new database").press("Enter");
-  await carryOut(page, "Restore the file, neutralised", 240_000);
+  await hand.carryOut(page, "Restore the file, neutralised", { timeout: 240_000 });
   const session = await cluster.session("write", "odoo", "sales_again");
   expect(await session.value("SELECT count(*) > 0 FROM res_users")).toBe(true);
   expect(
@@ -258,4 +243,8 @@ test("a backup is downloaded as a zip of Odoo, uploaded in the page and restored
   ).toBe("true");
   expect(readdirSync(join(cluster.stateDir, "uploads"))).toEqual([]);
   expect(problems).toEqual([]);
+});
+
+test("every action that this file answers for was clicked, and came to a good end", () => {
+  expectAllClicked("cluster", hand.done);
 });

@@ -68,7 +68,7 @@ export async function standIn(start: {
       listeners.add(response);
       response.on("close", () => listeners.delete(response));
       tell(response, "document", document);
-    } else if (request.method === "POST" && (path === "/api/plan" || path === "/api/act")) {
+    } else if (request.method === "POST") {
       void text(request).then((body) => {
         const order: Order = {
           path,

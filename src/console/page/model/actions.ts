@@ -112,6 +112,11 @@ export function farText({ done_bytes, total_bytes, left_seconds }: JobProgress):
   return `${Math.floor(share * 100)} % of ${bytes(total_bytes)}${left}`;
 }
 
+/** When the last of those that did something ended, as told; "" before there is one. */
+export function lastEnd(jobs: readonly Job[]): string {
+  return startedJobs(jobs).reduce((last, { ended_at: end }) => (end !== null && end > last ? end : last), "");
+}
+
 /** Jobs that the list shows: what was only planned did nothing. */
 export function startedJobs(jobs: readonly Job[]): readonly Job[] {
   return jobs.filter(({ plan }) => !plan);

@@ -56,8 +56,18 @@ export function dayOf(milliseconds: number): string {
 
 /** As a field for date and time has it: `2026-11-22T08:30`, by the reader's clock. */
 export function localTime(milliseconds: number): string {
+  return localSecond(milliseconds).slice(0, 16);
+}
+
+/** The same to the second: `2026-11-22T08:30:07`. */
+export function localSecond(milliseconds: number): string {
   const time = new Date(milliseconds);
-  return new Date(milliseconds - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return new Date(milliseconds - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+/** A second for everybody, as plans and logs tell it: `2026-11-22 07:30:07 UTC`. */
+export function universalSecond(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
 /** The newest sound backup of a database from a moment at which all was still right, or before. Milliseconds. */

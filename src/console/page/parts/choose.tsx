@@ -2,7 +2,14 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Action } from "../../../model/console-actions.ts";
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
-import { backupBefore, isInWindow, localTime, type DatedBackup } from "../model/calendar.ts";
+import {
+  backupBefore,
+  isInWindow,
+  localSecond,
+  localTime,
+  universalSecond,
+  type DatedBackup,
+} from "../model/calendar.ts";
 import { successors } from "../model/nodes.ts";
 import { copyName } from "../model/recovery.ts";
 import { clock } from "../model/show.ts";
@@ -63,20 +70,32 @@ function ChooseBackup({
   close,
 }: ChooseProps<Of<"choose_backup">>): JSX.Element {
   const backups = useAllBackups(document);
-  const named = backups.find(({ id }) => id === choice.backup) ?? backups[0];
+  // One that is pointed at may be older than those that the page knows before all are read.
+  const named = choice.backup === undefined ? backups[0] : backups.find(({ id }) => id === choice.backup);
   const { window } = document.status;
   // Any second of a database can be brought back before there is a backup of it.
   const live = window?.from == null ? [] : document.databases.map(({ name }) => name);
   const databases = [...new Set([...backups.map(({ database }) => database), ...live])];
-  const [database, setDatabase] = useState(named?.database ?? live[0] ?? "");
-  const [right, setRight] = useState(localTime(choice.backup === undefined ? now : momentOf(named?.at)));
+  const [typedDatabase, setDatabase] = useState<string>();
+  const database =
+    typedDatabase ?? named?.database ?? (choice.backup === undefined ? live[0] : undefined) ?? "";
+  const begin = localTime(choice.backup === undefined ? now : momentOf(named?.at));
+  const [typedRight, setRight] = useState<string>();
+  const [opened] = useState(begin);
+  const right = typedRight ?? (choice.backup === undefined ? opened : begin);
   const [typed, setTyped] = useState<string>();
   // Where no seconds are named, what was made within the present minute is not after it.
   const moment = Date.parse(right) + (right.length > MINUTES ? 0 : 59_999);
-  const backup = backupBefore(backups, database, moment);
-  const second = isInWindow(document.status.window, Date.parse(right), now)
-    ? new Date(right).toISOString()
-    : undefined;
+  // Who pointed at a backup gets that one, until another moment or database is asked for.
+  const pointed =
+    choice.backup !== undefined && typedRight === undefined && named?.database === database
+      ? named
+      : undefined;
+  const backup = pointed ?? backupBefore(backups, database, moment);
+  const second =
+    pointed === undefined && database !== "" && isInWindow(window, Date.parse(right), now)
+      ? new Date(right).toISOString()
+      : undefined;
   // Of a database that is gone, only the backup knows: neutralising what is not Odoo's is refused by the plan.
   const odoo = document.databases.find((one) => one.name === database)?.odoo_version !== null;
   const [harmless, setHarmless] = useState(true);
@@ -108,13 +127,13 @@ function ChooseBackup({
           required
           step={window ? 1 : 60}
           value={right}
-          max={localTime(now)}
+          max={window ? localSecond(now) : localTime(now)}
           onInput={({ currentTarget }) => setRight(currentTarget.value)}
         />
       </label>
       <p role="status" class="chosen">
         {second !== undefined ? (
-          "The database of that very second, with its attachments."
+          `The database of that very second (${universalSecond(Date.parse(second))}), with its attachments.`
         ) : backup === undefined ? (
           "There is no backup from then or before."
         ) : (
@@ -203,14 +222,18 @@ function ChooseSource({ choice, document, chosen, close }: ChooseProps<Naming>):
       unready={source === ""}
       close={close}
     >
-      <label>
-        From
-        <select value={source} onChange={({ currentTarget }) => setSource(currentTarget.value)}>
-          {others.map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-      </label>
+      {others.length === 0 ? (
+        <p role="status">There is no other Odoo database to refresh it from. Copy or restore one first.</p>
+      ) : (
+        <label>
+          From
+          <select value={source} onChange={({ currentTarget }) => setSource(currentTarget.value)}>
+            {others.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </label>
+      )}
     </Form>
   );
 }

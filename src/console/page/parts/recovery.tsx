@@ -8,9 +8,11 @@ import { Section } from "./section.tsx";
 export function Recovery(props: {
   readonly recovery: Document;
   readonly now: number;
+  /** Whether seconds can be brought back, before there is any backup. */
+  readonly anySecond: boolean;
   readonly ask: Ask | undefined;
 }): JSX.Element {
-  const { recovery, now, ask } = props;
+  const { recovery, now, anySecond, ask } = props;
   return (
     <Section id="recovery" title="Can I go back?">
       <p class="answer">
@@ -32,7 +34,7 @@ export function Recovery(props: {
           <button type="button" onClick={() => ask({ kind: "backup" })}>
             Back up now
           </button>
-          {recovery.backups.length > 0 && (
+          {(recovery.backups.length > 0 || anySecond) && (
             <button type="button" onClick={() => ask({ kind: "choose_backup" })}>
               Restore to a copy …
             </button>

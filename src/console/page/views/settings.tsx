@@ -55,6 +55,13 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
             restarts the servers one after another.
           </p>
           <Next step={APPLY} />
+          {ask && (
+            <p class="buttons">
+              <button type="button" class="main" onClick={() => ask({ kind: "apply" })}>
+                Apply the configuration …
+              </button>
+            </p>
+          )}
         </div>
       )}
       <h2>Advice of tune</h2>
