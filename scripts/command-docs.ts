@@ -21,8 +21,8 @@ export function commandsPage(): string {
     "",
     "# Commands",
     "",
-    "In a clone, type `npx odoo-pg` instead of `odoo-pg`. Each takes `--config FILE`, and `--help`, which begins with the examples",
-    "that stand here. How they are used, and what can go wrong: [operations.md](operations.md).",
+    "In a clone, type `npx odoo-pg` instead of `odoo-pg`. Each takes `--config FILE`, and `--help`, which starts with the examples",
+    "shown here. How they are used, and what can go wrong: [operations.md](operations.md).",
     ...[...groups].flatMap(([heading, commands]) => [
       "",
       `## ${heading}`,

@@ -4,5 +4,5 @@ import type { Context } from "./context.ts";
 /** Says which alarms the configuration calls by the names that they had in version 0.1. */
 export function noteFormerNames({ config, output }: Pick<Context, "config" | "output">): void {
   for (const { former, name } of formerNames(config.alarms.rules))
-    output.err(`alarms.rules.${former} is called ${name} now; the next version drops the old name.`);
+    output.err(`alarms.rules.${former} is now called ${name}; the next version drops the old name.`);
 }

@@ -25,7 +25,7 @@ export function rotationWarnings(
   if (since === undefined) return [];
   return [
     warning("rotation_skipped", {
-      message: `What has expired since ${since} was not removed: ${WHY_LEFT}. It is tried again by itself.`,
+      message: `What has expired since ${since} was not removed: ${WHY_LEFT}. It is retried automatically.`,
       next: odooPg("logs", "backup"),
     }),
   ];

@@ -119,7 +119,7 @@ function brokenPromise({ endpoints, postgres }: Draft): Conflict[] {
   const written = postgres.parameters["synchronous_commit"];
   if (endpoints.read.consistency !== "read-your-writes") return [];
   if (written === undefined || written.toLowerCase() === "remote_apply") return [];
-  const message = `"${written}" breaks what "endpoints.read.consistency: read-your-writes" promises: remove this parameter (remote_apply is set by itself), or choose another consistency`;
+  const message = `"${written}" breaks what "endpoints.read.consistency: read-your-writes" promises: remove this parameter (remote_apply is set automatically), or choose another consistency`;
   return [
     { path: ["postgres", "parameters", "synchronous_commit"], message, about: ["endpoints", "postgres"] },
   ];
@@ -154,7 +154,7 @@ function ownArchiving({ backup, postgres, upstream }: Draft): Conflict[] {
       about: ["postgres", "backup"],
     }));
   if (upstream === undefined) return found;
-  const message = `"upstream" has a primary that somebody else runs, and WAL is archived by the primary alone`;
+  const message = `"upstream" has a primary that someone else runs, and only the primary archives WAL`;
   return [...found, { path: ["backup", "any_second", "enabled"], message, about: ["backup", "upstream"] }];
 }
 

@@ -28,5 +28,5 @@ const LONGEST_STATE_DIR = 80;
 export function stateDirProblem(path: string): string | undefined {
   const { length } = new TextEncoder().encode(path);
   if (length <= LONGEST_STATE_DIR) return undefined;
-  return `${path} is ${length} bytes long, and at most ${LONGEST_STATE_DIR} are possible: Unix sockets lie below it, whose paths the system limits to 107 bytes (103 on macOS). Set "state_dir" to a shorter path`;
+  return `${path} is ${length} bytes long, and at most ${LONGEST_STATE_DIR} are possible: Unix sockets are below it, and the system limits their paths to 107 bytes (103 on macOS). Set "state_dir" to a shorter path`;
 }

@@ -66,7 +66,7 @@ export async function adoptDataDirectory(
   throw new OdooPgError("command_failed", {
     message: `${files.dataDir} cannot be taken over: ${failure.replace(/SCRAM\S+/g, "…")}`,
     safe: "Its databases were not touched.",
-    next: "Start it once with the image that made it, and stop it in order; then try again.",
+    next: "Start it once with the image that made it, and stop it cleanly; then try again.",
   });
 }
 

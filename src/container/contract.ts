@@ -114,7 +114,7 @@ function unsupported(env: Environment): string[] {
   const method = env["POSTGRES_HOST_AUTH_METHOD"];
   if (method && method !== "scram-sha-256") {
     problems.push(
-      `POSTGRES_HOST_AUTH_METHOD=${method} is not possible: everybody logs in with a password, by scram-sha-256. Unset it`,
+      `POSTGRES_HOST_AUTH_METHOD=${method} is not possible: everyone logs in with a password, by scram-sha-256. Unset it`,
     );
   }
   if (env["POSTGRES_INITDB_WALDIR"]) {

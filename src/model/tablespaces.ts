@@ -48,7 +48,7 @@ export function waitingForReseed(
   const reasons = [
     ...(shared
       ? [
-          `${primary} and ${node} have the same files for the tablespace at ${shared}, and each has written over the other's. ${node} is kept stopped. What lies in it may be damaged: compare it with a backup.`,
+          `${primary} and ${node} have the same files for the tablespace at ${shared}, and each has written over the other's. ${node} is kept stopped. What is in it may be damaged: compare it with a backup.`,
         ]
       : []),
     ...(refused

@@ -85,7 +85,7 @@ export function serviceLines({ endpoints }: Pick<Config, "endpoints">): ServiceL
   return [
     {
       line: `Environment=PGCONNECT_TIMEOUT=${wait + BEYOND_WAIT}`,
-      reason: `Odoo sets no limit of its own: for a host that is gone it would wait minutes. Longer than the ${wait} s that a connection waits at an endpoint, so that it is served or told why`,
+      reason: `Odoo sets no timeout of its own: for a host that is gone it would wait for minutes. Longer than the ${wait} s that a connection waits at an endpoint, so that it is served or gets the reason`,
     },
     {
       line: "Restart=always",

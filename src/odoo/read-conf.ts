@@ -53,7 +53,7 @@ export function readConf(content: string): ReadConf {
     }
     const header = /^\[(.+)\]/.exec(trimmed)?.[1];
     if (header !== undefined) {
-      if (header !== DEFAULTS && seen.has(`[${header}`)) return wrong(`: section [${header}] stands twice`);
+      if (header !== DEFAULTS && seen.has(`[${header}`)) return wrong(`: section [${header}] is there twice`);
       seen.add(`[${header}`);
       section = header;
       option = undefined;
@@ -63,9 +63,9 @@ export function readConf(content: string): ReadConf {
     const [, written, value] = /^(.*?)\s*[=:]\s*(.*)$/.exec(trimmed) ?? [];
     if (written === undefined || written === "" || value === undefined)
       return wrong(" is neither a section, an option (NAME = VALUE) nor a comment");
-    if (section === undefined) return wrong(": an option stands before [options]");
+    if (section === undefined) return wrong(": an option comes before [options]");
     const name = written.toLowerCase();
-    if (seen.has(`${section}]${name}`)) return wrong(`: ${name} stands twice`);
+    if (seen.has(`${section}]${name}`)) return wrong(`: ${name} is there twice`);
     seen.add(`${section}]${name}`);
     option = { name, indent };
     lines.push({ kind: "option", section, name, value });

@@ -277,7 +277,7 @@ class Fetching {
     throw new OdooPgError("disk_full", {
       message: `The copy holds ${lacking.bytes} bytes for the disk of ${lacking.folder}, which has ${lacking.free} left.`,
       safe: "Nothing was fetched.",
-      next: 'Let "backup.dir" and "backup.any_second.repository" lie on larger disks.',
+      next: 'Put "backup.dir" and "backup.any_second.repository" on larger disks.',
     });
   }
 

@@ -61,7 +61,7 @@ export async function seeFigures(
     diskFrom:
       given.disk === undefined
         ? disk.kind === undefined
-          ? `taken for granted: ${device} does not tell; else --disk hdd`
+          ? `assumed: ${device} does not say; else --disk hdd`
           : device
         : "given",
   };

@@ -471,7 +471,7 @@ export class SqlLoader {
     }
     const { madeFrom = 0 } = this.#reader;
     const { major } = this.#filling.source.installation;
-    const newer = `it was made from PostgreSQL ${madeFrom}, and this server is PostgreSQL ${major}: what this one does not know is left out or set aside, each told`;
+    const newer = `it was made from PostgreSQL ${madeFrom}, and this server is PostgreSQL ${major}: what this one does not know is left out or set aside, and listed`;
     return { rows, setAside, notes: [...(madeFrom > major ? [newer] : []), ...this.#notes] };
   }
 

@@ -141,7 +141,7 @@ export class Pooler implements Service {
     await this.#held("stop", async () => {
       const presence = await this.#process.presence();
       if (presence.state === "absent") return;
-      progress.step("pgbouncer", `stop: the ${this.endpoint} endpoint pools no more`);
+      progress.step("pgbouncer", `stop: the ${this.endpoint} endpoint no longer pools`);
       await this.#end(presence.state === "running" ? presence.record.port : undefined);
     });
   }

@@ -69,7 +69,7 @@ function wayOut(role: KeptPassword, file: string): NextText {
   if (role === "openerp")
     return nextStep`Put the file back from a copy. For a role that does not log in: ${remove}`;
   if (role === "odoo") {
-    return nextStep`Put the file back from a copy: the password stands in odoo.conf too. For a new one, which odoo.conf then needs: ${remove}`;
+    return nextStep`Put the file back from a copy: the password is in odoo.conf too. For a new one, which odoo.conf then needs: ${remove}`;
   }
   return nextStep`Create a new one: ${remove}`;
 }

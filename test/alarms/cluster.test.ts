@@ -189,6 +189,6 @@ describe("odoo-pg alarms", () => {
     // The name of 0.1.
     const former = await cluster.run(["alerts", "list"]);
     expect(former.exitCode).toBe(0);
-    expect(former.stderr).toMatch(/^odoo-pg alerts is called odoo-pg alarms now.*\nNo alarm is on\.$/m);
+    expect(former.stderr).toMatch(/^odoo-pg alerts is now called odoo-pg alarms.*\nNo alarm is on\.$/m);
   });
 });

@@ -162,7 +162,7 @@ describe("is refused:", () => {
     ["a command behind a statement", "SELECT 1; \\! touch /tmp/x\n", "\\!"],
     ["a command inside a statement", "SELECT 1\n  \\gexec\n", "\\gexec"],
     ["a connection inside a statement", "SELECT 1\n\\connect x\n", "\\connect"],
-    ["a command behind a COPY", "COPY t FROM stdin; \\! ls\n1\n\\.\n", "behind a COPY"],
+    ["a command behind a COPY", "COPY t FROM stdin; \\! ls\n1\n\\.\n", "follows a COPY"],
     ["a command right behind rows", "COPY t FROM stdin;\n1\n\\.\n\\copy t from program 'ls'\n", "\\copy"],
     ["a connection to another server", '\\connect "host=elsewhere" - x\n\\connect -\n', "\\connect"],
     ["a restriction that is something else", "\\restrict `ls`\n", "\\restrict"],

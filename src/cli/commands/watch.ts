@@ -98,7 +98,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
 
   // Up to 0.1 the command was called so.
   addAlarms(root.command("alerts", { hidden: true }), (context) =>
-    context.output.err("odoo-pg alerts is called odoo-pg alarms now; the next version drops the old name."),
+    context.output.err("odoo-pg alerts is now called odoo-pg alarms; the next version drops the old name."),
   );
 
   function addAlarms(group: Command, note: (context: Context) => void = () => {}): void {
@@ -138,7 +138,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
           return await (await import("../watch/alarms-set.ts")).alarmsSet(context, channel, flags);
         }),
       );
-    add(group, "unset", "be told no longer by one way: its lines go from the configuration file")
+    add(group, "unset", "remove one channel: its lines are removed from the configuration file")
       .argument("<channel>", "mail, webhook, slack, telegram, healthchecks or command")
       .option("--dry-run", "show what would be written, change nothing")
       .action(

@@ -53,7 +53,7 @@ const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
   restart: odooPg("up"),
 };
 
-const OWN_ALARMS = nextStep`Each host's own file says how alarms are told: write it below alarms there, then: ${odooPg("up")}`;
+const OWN_ALARMS = nextStep`Each host's own file says how alarms are sent: write it below alarms there, then: ${odooPg("up")}`;
 
 /** What does over several hosts what a command does on one. */
 const OVER_HOSTS: Readonly<Record<string, NextText>> = {
@@ -123,7 +123,7 @@ export async function forHosts(context: Context, command: string): Promise<Conte
   if (command === LIST_OF_BACKUPS) {
     const where = primary === undefined ? "and there is none now" : `now ${primary}`;
     context.output.err(
-      `Backups are made on the primary's host, ${where}. These lie here, on ${record.name}:`,
+      `Backups are made on the primary's host, ${where}. These are here, on ${record.name}:`,
     );
     return own;
   }

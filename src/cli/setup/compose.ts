@@ -129,7 +129,7 @@ async function givenPasswords(project: string): Promise<ReadonlyMap<string, stri
   );
   if (ambiguous.length === 0) return values;
   throw new OdooPgError("config_invalid", {
-    message: `${ambiguous.join(", ")} in .env: a $ stands for another variable there, and no password is made of one.`,
+    message: `${ambiguous.join(", ")} in .env: a $ refers to another variable there, which cannot be resolved in a password.`,
     safe: "Nothing was changed.",
     next: "Write the password in single quotes: '…'",
   });
@@ -169,7 +169,7 @@ export async function containerSetup(context: Context): Promise<ExitStatus> {
     {
       name: "http_interface",
       value: "0.0.0.0",
-      reason: "whoever reaches the container; Odoo 20 listens inside of it alone without this",
+      reason: "for anyone who reaches the container; without this Odoo 20 listens only inside it",
     },
     { name: "data_dir", value: "/var/lib/odoo", reason: "as in Odoo's own image" },
     { name: "addons_path", value: "/mnt/extra-addons", reason: "as in Odoo's own image" },

@@ -115,7 +115,7 @@ async function addressOf(context: Context, channel: string, flags: AlarmsSetFlag
   const name = BY_ADDRESS.find((one) => one === channel);
   if (!name)
     throw usage(
-      `There is no channel ${JSON.stringify(oneLine(channel, 40))}: it is mail, ${BY_ADDRESS.join(", ")}. A program to run stands under alarms.command in the configuration file.`,
+      `There is no channel ${JSON.stringify(oneLine(channel, 40))}: it is mail, ${BY_ADDRESS.join(", ")}. A program to run is set under alarms.command in the configuration file.`,
     );
   const text = await secretFrom(context, flags, `the address of ${name}`);
   if (text === undefined) throw usage(`The address of ${name} is missing: it comes on standard input.`);

@@ -38,7 +38,7 @@ export async function alarmsUnset(
   const before = waysIn(config.alarms);
   if (!before.includes(channel)) {
     throw new OdooPgError("usage", {
-      message: `Alarms are not told by ${channel}${before.length ? `, but by ${before.join(", ")}` : ", nor in any other way"}.`,
+      message: `Alarms are not sent through ${channel}${before.length ? `, but through ${before.join(", ")}` : " or any other channel"}.`,
       safe: "Nothing was changed.",
       next: odooPg("alarms", "list"),
     });
@@ -47,14 +47,15 @@ export async function alarmsUnset(
   const edit = { section: ["alarms"], values: { gone: key }, expected: { ...config, alarms } };
   showApplied(context, await editConfiguration(context, edit, flags.dryRun), flags.dryRun);
   if (waysIn(alarms).length === 0)
-    output.err("▲ It is the last way: nobody is told of an alarm from then on.");
+    output.err("▲ It is the last channel: from then on nobody is told of an alarm.");
   if (flags.dryRun) return 0;
   const secret = secretFile(context, channel);
   // Only what `alarms set` wrote is spoken of: other files are their owner's.
   const kept = (await readTextIfAny(secret).catch(() => undefined)) !== undefined;
-  if (kept) output.err(`Its secret stays in a file; once it is applied, it may go: rm ${shellWord(secret)}`);
+  if (kept)
+    output.err(`Its secret stays in a file; once it is applied, it may be removed: rm ${shellWord(secret)}`);
   output.err(
-    `Next: ${suggest(context, nextStep`Apply it, as until then the agent goes on with it: ${odooPg("up")}`)}`,
+    `Next: ${suggest(context, nextStep`Apply it; until then the agent still uses it: ${odooPg("up")}`)}`,
   );
   return 0;
 }

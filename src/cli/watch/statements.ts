@@ -112,7 +112,7 @@ export async function statementsChanges(
     );
   output.err(
     hours > 0
-      ? `${told.length === 0 ? "Nothing significant changed" : "This changed"} since yesterday, by ${hours} of the last 24 hours.`
+      ? `${told.length === 0 ? "Nothing significant changed" : "This changed"} since yesterday, based on ${hours} of the last 24 hours.`
       : `There is nothing to compare yet: ${known_since === null ? "no hour is known" : `it is known since ${known_since}`}, and an hour is compared with the same one of the day before.`,
   );
   return 0;

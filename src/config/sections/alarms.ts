@@ -8,7 +8,7 @@ import { absolutePath, docs, pathProblem, pathWithout, textWithout, wholeNumber 
 /** The message does not repeat the value: it may be the secret itself, written in the wrong place. */
 function secretFileProblem(path: string): string | undefined {
   if (pathProblem(path) === undefined) return undefined;
-  return "must be the absolute path of a file; the secret stands in that file, never here";
+  return "must be the absolute path of a file; the secret is in that file, never here";
 }
 
 const secretPath = pathWithout(secretFileProblem);
@@ -44,7 +44,7 @@ export const alarms = z
   .strictObject({
     webhook_file: secretFile().register(docs, {
       description:
-        "File that holds the address (http or https) to which each alarm is posted as JSON. Addresses are secrets: they stand in files of mode 0600, never here.",
+        "File that holds the address (http or https) to which each alarm is posted as JSON. Addresses are secrets: they are in files of mode 0600, never here.",
       examples: ["/etc/odoo-pg/alarm-webhook"],
     }),
     slack_file: secretFile().register(docs, {

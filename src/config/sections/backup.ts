@@ -71,7 +71,7 @@ export const backup = z
   .strictObject({
     enabled: z.boolean().default(true).register(docs, {
       description:
-        "Whether the agent makes backups by itself, on `schedule`. `BACKUPS=false` in the environment turns it off.",
+        "Whether the agent makes backups on `schedule`. `BACKUPS=false` in the environment turns it off.",
     }),
     schedule: textWithout(scheduleProblem)
       .default("0 * * * *")

@@ -4,7 +4,7 @@ import { docs, pathProblem, pathWithout } from "../fields.ts";
 /** The message does not repeat the value: it may be a password, written in the wrong place. */
 function passwordFileProblem(path: string): string | undefined {
   if (pathProblem(path) === undefined) return undefined;
-  return "must be the absolute path of a file; the password stands in that file, never here";
+  return "must be the absolute path of a file; the password is in that file, never here";
 }
 
 const passwordPath = pathWithout(passwordFileProblem);

@@ -1,9 +1,9 @@
 import type { ManagedSetting } from "./setting.ts";
 
 const TLS = 'set by "tls" (certificates of the cluster\'s own authority unless you give yours)';
-const LAYOUT = 'set by odoo-pg: data lies where "nodes[].data_dir" says, everything else under "state_dir"';
+const LAYOUT = 'set by odoo-pg: data is where "nodes[].data_dir" says, everything else under "state_dir"';
 const REPLICATION = 'set by odoo-pg for each replica of "nodes"';
-const LOGGING = 'set by odoo-pg: logs lie under "state_dir" and are read with `odoo-pg logs`';
+const LOGGING = 'set by odoo-pg: logs are under "state_dir" and are read with `odoo-pg logs`';
 const INCLUDE = "not a parameter but a directive: write the parameters themselves here";
 const RECOVERY = "set by odoo-pg: a replica always follows its primary to the end";
 

@@ -32,7 +32,7 @@ export async function setPause(
   const done =
     until === undefined
       ? "Another host takes over again when the primary's is lost."
-      : `Paused until ${new Date(until).toISOString()}: no other host takes over, and Patroni starts no server again. Before that: odoo-pg resume`;
+      : `Paused until ${new Date(until).toISOString()}: no other host takes over, and Patroni restarts no server. To end it earlier: odoo-pg resume`;
   if (change === undefined) return { done, changed: false };
   if (await etcd.swap(`${patroniPrefix(cluster)}config`, view.dynamic.revision, change))
     return { done, changed: true };

@@ -66,7 +66,7 @@ export function refuseChanges(changes: readonly ConfigChange[]): string | undefi
 /** Why a cluster with this configuration cannot have several hosts, and what to write; undefined where it can. */
 export function unfitForHosts(config: Config): { readonly why: string; readonly write: string } | undefined {
   if (config.upstream)
-    return { why: "the primary of this cluster is run by somebody else", write: "no `upstream`" };
+    return { why: "the primary of this cluster is run by someone else", write: "no `upstream`" };
   if (config.tls)
     return {
       why: "the cluster has certificates of its own in `tls`, and several hosts work with those that odoo-pg makes, so far",

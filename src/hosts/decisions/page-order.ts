@@ -47,7 +47,7 @@ export function pageOrders(status: HostsStatus, now: number): PageOrder[] {
       : {
           order: { order: "pause", until: now + PAUSE_MINUTES * 60_000 },
           command: odooPg("pause", "--for", `${PAUSE_MINUTES}m`),
-          will: `For ${PAUSE_MINUTES} minutes no other host takes over, and Patroni starts no server again. It ends by itself.`,
+          will: `For ${PAUSE_MINUTES} minutes no other host takes over, and Patroni restarts no server. It ends by itself.`,
           fields: { order: "pause" },
         },
     ...(report?.role === "database" && own !== primary

@@ -37,7 +37,7 @@ export class PatroniFailover implements Failover {
     if (change.kind === "promote") return this.#promote(change);
     if (change.kind === "reseed") return this.#reseed(change.node);
     if (change.kind === "finish") return NOTHING;
-    return { ...NOTHING, remark: `Patroni of ${change.node} has it follow again by itself.` };
+    return { ...NOTHING, remark: `Patroni of ${change.node} makes it follow again by itself.` };
   }
 
   async carryOut({ steps }: Plan, progress: Progress): Promise<void> {
@@ -80,7 +80,7 @@ export class PatroniFailover implements Failover {
   #reseed(node: string): Plan {
     const { store, host, hasDatabase, working } = this.#parts.seen();
     if (!hasDatabase) throw refused(`${host} has no database.`);
-    if (node !== host) throw refused(`This host is ${host}: the data of ${node} is copied anew there.`);
+    if (node !== host) throw refused(`This host is ${host}: the data of ${node} is rebuilt there.`);
     if (working !== undefined) throw refused(`${host} ${working}.`);
     const leader = store?.leader;
     if (leader === host)

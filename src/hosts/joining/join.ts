@@ -131,7 +131,7 @@ async function enter(input: JoinInput, progress: Progress): Promise<void> {
 
 /** Who is asked, known by the pin that came with the token. @throws OdooPgError refused */
 async function greet({ host, port, pin }: Invitation): Promise<Greeting> {
-  const safe = "Nothing was changed, and the token was told to nobody.";
+  const safe = "Nothing was changed, and the token was given to nobody.";
   const answer = await askTls({
     host,
     port,

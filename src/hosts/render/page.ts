@@ -55,11 +55,11 @@ export interface Desk {
 
 /** What can be done with several hosts, and with which command. */
 const COMMANDS: readonly (readonly [string, string])[] = [
-  ["odoo-pg switchover", "another host becomes primary, by plan; on any host"],
+  ["odoo-pg switchover", "another host becomes primary, as planned; on any host"],
   ["odoo-pg restart", "the servers are started again, one by one; on any host"],
   ["odoo-pg pause --for 30m", "no other host takes over while you work on hosts or network"],
   ["odoo-pg resume", "ends that"],
-  ["odoo-pg reseed", "copies the data of a host anew; on that host"],
+  ["odoo-pg reseed", "rebuilds the data of a host; on that host"],
   ["odoo-pg down", "stops a host; on that host"],
 ];
 

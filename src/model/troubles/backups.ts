@@ -154,7 +154,7 @@ export const BACKUPS = {
       "A second of the window could not be brought back, or not whole: the repository is damaged, attachments are missing, or a table or an index is damaged (`backup.any_second`).",
     why: "It would fail you on the day you need it.",
     remedy:
-      "`odoo-pg backup verify --any-second` tries another second, and says all that is wrong. Where base backups or WAL are damaged, the next full base backup begins anew; a damaged index is made anew in the live database by REINDEX.",
+      "`odoo-pg backup verify --any-second` tries another second, and says all that is wrong. Where base backups or WAL are damaged, the next full base backup starts afresh; rebuild a damaged index in the live database with REINDEX.",
     foundBy: ["status"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
     prometheus: {
@@ -175,10 +175,10 @@ export const BACKUPS = {
   rotation_skipped: {
     severity: "warning",
     meaning: "What has expired was not removed, as a copy elsewhere was being made of it.",
-    why: "The disk of the backups fills while it stays so.",
+    why: "The backups' disk fills up meanwhile.",
     remedy:
-      "The next backup removes it, where no copy is in the way for longer than five minutes; `odoo-pg logs backup` says which copies were made. Where copies take long, the way there is too slow for their schedule.",
-    remark: "A copy that goes on for more than six hours is ended for it.",
+      "The next backup removes it, where no copy is in the way for longer than five minutes; `odoo-pg logs backup` says which copies were made. If copies take long, the connection is too slow for their schedule.",
+    remark: "A copy that takes more than six hours is ended for it.",
     foundBy: ["status"],
     alarm: { afterSeconds: 86_400, endsAfterSeconds: 0 },
   },

@@ -42,7 +42,7 @@ export const INTEGRITY = {
   },
   commits_not_flushed: {
     severity: "warning",
-    meaning: "synchronous_commit is off for everybody.",
+    meaning: "synchronous_commit is off for everyone.",
     why: "A crash loses the last commits, which users have seen succeed (PostgreSQL manual, “Asynchronous Commit”).",
     remedy: "Remove the setting from `postgres.parameters` or correct it, then `odoo-pg up`.",
     foundBy: ["doctor"],

@@ -20,7 +20,7 @@ export const VACUUM = {
   },
   wraparound_near: {
     severity: "critical",
-    meaning: "A database has transaction ids or multixacts older than 1.6 billion.",
+    meaning: "A database has transaction IDs or multixacts older than 1.6 billion.",
     why: "At 2 billion PostgreSQL takes no more writes until vacuum has run, which may take hours (PostgreSQL manual, vacuum_failsafe_age).",
     remedy:
       "End what holds vacuum back (old transactions, unused slots), then vacuum with the command that is printed.",

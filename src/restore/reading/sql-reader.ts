@@ -447,7 +447,7 @@ export class SqlReader {
     const end = held.indexOf(NEWLINE);
     if (end < 0) return false;
     if (held.subarray(0, end).some((byte) => byte > 32))
-      throw this.unusable("something stands behind a COPY in its line");
+      throw this.unusable("something follows a COPY on its line");
     this.#line += 1;
     this.#held.take(end + 1);
     this.#copyBegun = true;

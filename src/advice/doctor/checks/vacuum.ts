@@ -83,7 +83,7 @@ function ofAge(
   return [
     finding(near ? "wraparound_near" : "wraparound_approaching", {
       database: name,
-      message: `The oldest transaction id of ${name} is ${millions(xid_age)} transactions old, its oldest multixact ${millions(mxid_age)}: at 2147 million PostgreSQL takes no more writes.`,
+      message: `The oldest transaction ID of ${name} is ${millions(xid_age)} transactions old, its oldest multixact ${millions(mxid_age)}: at 2147 million PostgreSQL takes no more writes.`,
       evidence: { xid_age, mxid_age },
       next: nextStep`end what holds vacuum back (old transactions, unused slots), then: ${vacuum}`,
     }),
