@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import * as z from "zod";
 import { CLIENT_PORT, type Etcd } from "../../consensus/etcd.ts";
 import { ensurePasswords } from "../../store/secrets.ts";
@@ -93,6 +94,7 @@ export class JoinServer {
     body,
     peer,
     guest,
+    certificate,
   }: TlsQuestion): Promise<{ status: number; body: unknown }> {
     if (method === "GET" && target === "/authority") {
       return { status: 200, body: await this.#greeting() };
@@ -100,7 +102,7 @@ export class JoinServer {
     if (method === "POST" && target === "/join") return await this.#join(body);
     if (method === "POST" && target === "/view" && guest !== undefined)
       return { status: 200, body: await this.#parts.view(guest, body) };
-    if (method === "POST" && target === "/renew") return await this.#renew(body, peer ?? guest);
+    if (method === "POST" && target === "/renew") return await this.#renew(body, peer ?? guest, certificate);
     // Everything else is only for hosts of the cluster.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
@@ -108,11 +110,20 @@ export class JoinServer {
     return { status: 404, body: { error: "no such question" } };
   }
 
-  /** Another certificate for a host of the cluster, of the same kind as it shows. */
-  async #renew(body: string, asker: string | undefined): Promise<{ status: number; body: unknown }> {
+  /**
+   * Another certificate for a host of the cluster, of the same kind as it shows, and for the same address: the document
+   * alone, which the servers' user of any host may write, gives nobody the address of another one.
+   */
+  async #renew(
+    body: string,
+    asker: string | undefined,
+    shown: X509Certificate | undefined,
+  ): Promise<{ status: number; body: unknown }> {
     const host = this.#parts.document().hosts.find(({ name }) => name === asker);
     const parsed = parseJson(body, renewalSchema);
     if (!host || !parsed.ok) return { status: 403, body: { error: "not a host of this cluster" } };
+    if (shown?.checkIP(host.address) === undefined)
+      return { status: 403, body: { error: `its certificate is not for ${host.address}` } };
     const files = hostFiles(this.#parts.layout);
     return { status: 200, body: { certificate: await signRequest(files, parsed.value.request, host) } };
   }

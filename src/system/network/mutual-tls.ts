@@ -118,6 +118,8 @@ export interface TlsQuestion {
   readonly peer: string | undefined;
   /** The same, where the authority of guests signed it: it has fewer rights. */
   readonly guest: string | undefined;
+  /** What it has shown, of either authority: for whom, and for which addresses. */
+  readonly certificate: X509Certificate | undefined;
   /** Which machine of that name it says it is; undefined where it says nothing. */
   readonly id: string | undefined;
 }
@@ -208,6 +210,7 @@ async function respond(
       remote: socket.remoteAddress ?? "",
       peer: isPeer ? known?.name : undefined,
       guest: isPeer ? undefined : known?.name,
+      certificate: known?.certificate,
       id: typeof id === "string" ? id : undefined,
     });
   } catch (error) {
@@ -224,6 +227,7 @@ async function respond(
 interface Certified {
   readonly name: string;
   readonly authority: string;
+  readonly certificate: X509Certificate;
 }
 
 /** Who is at the other end of a connection: read once, as hosts ask several times a second by the same one. */
@@ -238,8 +242,11 @@ function certifiedBy(socket: Socket): Certified | undefined {
 function readCertified(socket: Socket): Certified | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const { subject, issuer } = socket.getPeerCertificate();
+  const certificate = socket.getPeerX509Certificate();
   const [name, authority]: unknown[] = [subject?.CN, issuer?.CN];
-  return typeof name === "string" && typeof authority === "string" ? { name, authority } : undefined;
+  return typeof name === "string" && typeof authority === "string" && certificate
+    ? { name, authority, certificate }
+    : undefined;
 }
 
 function nameOf({ subject }: X509Certificate): string | undefined {

@@ -1,0 +1,98 @@
+import { X509Certificate } from "node:crypto";
+import { expect, test } from "vitest";
+import { layoutOf } from "../../src/config/layout.ts";
+import { resolvedConfigSchema } from "../../src/config/schema.ts";
+import { Etcd } from "../../src/consensus/etcd.ts";
+import { askerOf } from "../../src/hosts/decisions/asker.ts";
+import { hostFiles } from "../../src/hosts/documents/files.ts";
+import { documentSchema, type Host } from "../../src/hosts/documents/record.ts";
+import { ensureHostAuthorities, newRequest, signRequest } from "../../src/hosts/joining/authority.ts";
+import { JoinServer } from "../../src/hosts/joining/join-server.ts";
+import { ensureDirectory, readTextIfAny } from "../../src/system/files/files.ts";
+import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
+import { freePort } from "../support/ports.ts";
+import { atEnd } from "../support/scope.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+/** What each host joined with, and what the document says of it now. */
+const db1: Host = { name: "db1", role: "database", address: "127.0.0.1", id: "a".repeat(16) };
+const witness: Host = { name: "w", role: "witness", address: "10.0.0.3", id: "b".repeat(16) };
+const app: Host = { name: "app", role: "endpoints", address: "10.0.0.4", id: "c".repeat(16) };
+
+/** Has a host ask db1 for another certificate, where the cluster's document gives the host this address. */
+async function renewed(host: Host, address: string) {
+  const layout = layoutOf(`${temporaryFolder()}/state`);
+  const files = hostFiles(layout);
+  await ensureDirectory(files.dir, { mode: 0o755 });
+  await ensureHostAuthorities(files, "odoo");
+  const pem = async (file: string): Promise<string> => (await readTextIfAny(file)) ?? "";
+  const authority = await pem(files.authority);
+  const request = await newRequest(files, host.name, undefined);
+  const key = await pem(files.key);
+  const identity = { certificate: await signRequest(files, request, host), key, authority, id: host.id };
+  const document = documentSchema.parse({
+    format: 1,
+    cluster: "odoo",
+    system_identifier: "1",
+    major: 17,
+    config: resolvedConfigSchema.parse({ state_dir: layout.stateDir, listen: ["127.0.0.1"] }),
+    settings: {},
+    shared: {},
+    port: 5433,
+    hosts: [db1, witness, app].map((known) => (known.name === host.name ? { ...known, address } : known)),
+  });
+  const server = new JoinServer({
+    layout,
+    owner: undefined,
+    record: { format: 1, cluster: "odoo", ...db1, node: "db1", store: [] },
+    etcd: new Etcd([], identity),
+    report: async () => await Promise.reject(new Error("not asked")),
+    order: async () => await Promise.reject(new Error("not asked")),
+    view: async () => await Promise.reject(new Error("not asked")),
+    storeAnswers: () => true,
+    document: () => document,
+  });
+  const port = await freePort();
+  const own = await newRequest({ ...files, key: `${files.key}.db1` }, "db1", undefined);
+  const door = await serveTls({
+    host: "127.0.0.1",
+    port,
+    identity: {
+      certificate: await signRequest(files, own, db1),
+      key: await pem(`${files.key}.db1`),
+      authority,
+    },
+    guests: await pem(files.endpointsAuthority),
+    answer: async (question) => await server.answer({ ...question, ...askerOf(document, question) }),
+  });
+  atEnd(door.close);
+  return await askTls({
+    host: "127.0.0.1",
+    port,
+    method: "POST",
+    path: "/renew",
+    body: { request },
+    trust: identity,
+    timeout: 10_000,
+  });
+}
+
+test.each([witness, app])(
+  "a $role gets another certificate for the address that it joined with",
+  async (host) => {
+    const { status, text } = await renewed(host, host.address);
+    expect(status).toBe(200);
+    const { certificate }: { certificate: string } = JSON.parse(text);
+    expect(new X509Certificate(certificate).checkIP(host.address)).toBe(host.address);
+    expect(new X509Certificate(certificate).checkIP(db1.address)).toBeUndefined();
+  },
+);
+
+test.each([witness, app])(
+  "a $role gets none for the address of another host, whatever somebody has written into the store",
+  async (host) => {
+    const { status, text } = await renewed(host, "10.0.0.2");
+    expect(status).toBe(403);
+    expect(text).not.toContain("BEGIN CERTIFICATE");
+  },
+);
