@@ -49,6 +49,7 @@ const documentOf = (hosts: Host[]): ClusterDocument => ({
   config,
   settings: {},
   shared: {},
+  restart: [],
   port: 5433,
   hosts,
 });

@@ -16,6 +16,7 @@ const store = {
     config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
     settings: {},
     shared: {},
+    restart: [],
     port: 5433,
     hosts: [],
   },

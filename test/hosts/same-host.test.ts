@@ -39,6 +39,7 @@ const documentOf = (...hosts: Host[]): ClusterDocument => ({
   config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
   settings: {},
   shared: {},
+  restart: [],
   port: 5433,
   hosts,
 });

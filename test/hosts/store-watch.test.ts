@@ -72,6 +72,7 @@ test("a look asks the store once, for all of it at one moment; how long the key 
     config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
     settings: {},
     shared: {},
+    restart: [],
     port: 5433,
     hosts: [own],
   };

@@ -21,6 +21,7 @@ import { configurationMark, type ClusterDocument } from "../documents/record.ts"
 import { renderInput } from "../render/own-files.ts";
 import { SHARED_SETTINGS } from "../render/patroni.ts";
 import { wantedParameters } from "../render/server.ts";
+import { waitingFor, type Waiting } from "../decisions/waiting.ts";
 import { notReady, type OneHost, type Outcome } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { OwnNode } from "./own-node.ts";
@@ -68,32 +69,58 @@ export async function configure(
   const { store } = parts;
   if (changes.length === 0) {
     const waiting = hostsWaiting(parts);
-    if (!waiting.length) return { done: "", changed: false };
-    if (dryRun) return { done: `Wait for a restart: ${waiting.join(", ")}.`, changed: false };
-    return { done: await restartWaiting(host, parts), changed: true };
+    if (!waiting.length) return { done: toldOfOthers(parts), changed: false };
+    if (dryRun)
+      return {
+        done: spoken([`Wait for a restart: ${waiting.join(", ")}.`, toldOfOthers(parts)]),
+        changed: false,
+      };
+    return { done: spoken([await restartWaiting(host, parts), toldOfOthers(parts)]), changed: true };
   }
   const refused = refuseChanges(changes);
   if (refused !== undefined) throw notReady(`${refused}.`);
   const effect = await effectOf(host, parts, changes);
   const keys = changes.map(({ path }) => showPath(path)).join(", ");
-  if (dryRun) return { done: toldBefore(keys, effect), changed: false };
+  if (dryRun)
+    return {
+      done: [toldBefore(keys, effect), toldOfOthers(parts)].filter(Boolean).join("\n"),
+      changed: false,
+    };
   const document = await changeDocument(host.etcd, store.document.cluster, (before) => ({
     ...before,
     config: withChanges(before.config, changes),
     shared: { ...before.shared, ...effect.shared },
+    // Noted before it is done: cut off, the next `up` restarts for these, and for nothing else.
+    restart: [...new Set([...before.restart, ...effect.needRestart])].sort(),
   }));
   host.log("info", `configuration changed: ${keys}`);
   const { applied, away } = await untilApplied(parts, document);
   await untilWaiting(parts, effect.needRestart);
   const restarted = await restartWaiting(host, parts);
   return {
-    done: [
+    done: spoken([
       `Changed on ${applied.join(", ")}: ${keys}.`,
-      ...(away.length ? [`${away.join(", ")} will apply it when back.`] : []),
-      ...(restarted === "" ? [] : [restarted]),
-    ].join(" "),
+      away.length ? `${away.join(", ")} will take it up when back.` : "",
+      restarted,
+      toldOfOthers(parts),
+    ]),
     changed: true,
   };
+}
+
+function spoken(sentences: readonly string[]): string {
+  return sentences.filter((sentence) => sentence !== "").join(" ");
+}
+
+/** Nobody is cut off for what no `up` has changed; "" where nothing of the kind waits. */
+function toldOfOthers(parts: ConfigureParts): string {
+  const waiting = databasesOf(parts.store.document).flatMap(({ name }) => {
+    const { others } = waitingOn(parts, name);
+    return others.length ? [`${name} (${others.join(", ")})`] : [];
+  });
+  return waiting.length
+    ? `Wait for a restart that no up has asked for, and get none now: ${waiting.join("; ")}. When it suits: odoo-pg restart`
+    : "";
 }
 
 function toldBefore(keys: string, { settings, needRestart }: Effect): string {
@@ -148,7 +175,7 @@ async function effectOf(
 
 function known(name: string, value: string | undefined): string {
   if (value !== undefined) return value;
-  throw notReady(`Write the value that ${name} should have: it must be the same on all hosts.`);
+  throw notReady(`Write the value that ${name} shall have: it must be the same on all hosts.`);
 }
 
 function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Config {
@@ -157,7 +184,7 @@ function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Con
   } catch (error) {
     if (!(error instanceof ZodError)) throw error;
     throw new OdooPgError("config_invalid", {
-      message: `With these changes the configuration is invalid: ${error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")}`,
+      message: `With these changes the configuration is none: ${error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")}`,
       safe: "Nothing was changed.",
       next: odooPg("config", "check"),
     });
@@ -178,7 +205,7 @@ async function untilApplied({ store, others }: ConfigureParts, document: Cluster
     what: "all hosts to take the configuration up",
     timeout: APPLY_TIMEOUT,
     interval: 100,
-    next: "Run the same command again: nothing is done twice.",
+    next: "The same command again: what is done already is not done twice.",
   });
   return {
     applied: names.filter((name) => others.answers(name)),
@@ -186,28 +213,21 @@ async function untilApplied({ store, others }: ConfigureParts, document: Cluster
   };
 }
 
-/** Settings of odoo-pg's that wait for a restart of a host's server: as it says itself, and as its Patroni does. */
-function waitingOn({ store, servers }: ConfigureParts, name: string): string[] {
-  const own = factsOf(servers.of(name))?.pending_restart ?? [];
-  const byPatroni = store.view?.members.get(name)?.pending ?? [];
-  // From a server that was running before Patroni: nothing depends on them.
-  return [...new Set([...own, ...byPatroni])].filter((setting) => !UNTOUCHED.has(setting)).sort();
+/** Settings that wait for a restart of a host's server: as it says itself, and as its Patroni does. */
+function waitingOn({ store, servers }: ConfigureParts, name: string): Waiting {
+  return waitingFor(
+    {
+      byServer: factsOf(servers.of(name))?.pending_restart ?? [],
+      byPatroni: store.view?.members.get(name)?.pending ?? [],
+    },
+    store.document.restart,
+  );
 }
-
-const UNTOUCHED = new Set([
-  "cluster_name",
-  "hba_file",
-  "ident_file",
-  "listen_addresses",
-  "port",
-  "unix_socket_directories",
-  "hot_standby",
-]);
 
 function hostsWaiting(parts: ConfigureParts): string[] {
   return databasesOf(parts.store.document)
     .map(({ name }) => name)
-    .filter((name) => waitingOn(parts, name).length > 0);
+    .filter((name) => waitingOn(parts, name).asked.length > 0);
 }
 
 /** Waits until each server that answers says that these settings wait: a restart before that would be one for nothing. */
@@ -215,14 +235,14 @@ async function untilWaiting(parts: ConfigureParts, settings: readonly string[]):
   if (!settings.length) return;
   const names = databasesOf(parts.store.document).map(({ name }) => name);
   const waits = (name: string): boolean => {
-    const waiting = waitingOn(parts, name);
-    return settings.every((setting) => waiting.includes(setting));
+    const { asked } = waitingOn(parts, name);
+    return settings.every((setting) => asked.includes(setting));
   };
   await waitUntil(() => names.every((name) => waits(name) || !parts.others.answers(name)), {
     what: `the servers to have read ${settings.join(", ")}`,
     timeout: PENDING_TIMEOUT,
     interval: 100,
-    next: "Run the same command again: it restarts what waits for that.",
+    next: "The same command again: it restarts what waits for that.",
   });
 }
 
@@ -237,13 +257,27 @@ async function restartWaiting(host: OneHost, parts: ConfigureParts): Promise<str
     const waiting = hostsWaiting(parts).filter((name) => parts.others.answers(name));
     if (!waiting.length) break;
     for (const name of waiting)
-      host.log("info", `${name} waits for a restart, for ${waitingOn(parts, name).join(", ")}`);
+      host.log("info", `${name} waits for a restart, for ${waitingOn(parts, name).asked.join(", ")}`);
     told.push(await parts.restart(waiting, primary));
-    await waitUntil(() => waiting.every((name) => waitingOn(parts, name).length === 0), {
+    await waitUntil(() => waiting.every((name) => waitingOn(parts, name).asked.length === 0), {
       what: "nothing to wait for a restart",
       timeout: CLEAR_TIMEOUT,
       interval: 100,
     }).catch(() => {});
   }
+  await forget(host, parts);
   return told.join(" ");
+}
+
+/** What all servers were restarted for is asked for no more. One that does not answer may run, and wait. */
+async function forget(host: OneHost, parts: ConfigureParts): Promise<void> {
+  const { store, others } = parts;
+  const { cluster, restart } = store.document;
+  const databases = databasesOf(store.document);
+  if (!restart.length || hostsWaiting(parts).length || !databases.every(({ name }) => others.answers(name)))
+    return;
+  await changeDocument(host.etcd, cluster, (document) => ({
+    ...document,
+    restart: document.restart.filter((name) => !restart.includes(name)),
+  }));
 }

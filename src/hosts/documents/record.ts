@@ -32,6 +32,8 @@ const settings = z.record(z.string(), textWithout(lineProblem)).superRefine((giv
   }
 });
 
+const nameOfSetting = z.string().regex(/^[a-z_][a-z0-9_.]{0,62}$/i, "is no name of a setting");
+
 function lineProblem(text: string): string | undefined {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   return /[\u0000-\u001f\u007f]/.test(text) ? "holds a control character" : undefined;
@@ -65,6 +67,8 @@ export const documentSchema = z.object({
   settings,
   /** Settings that no host may have otherwise: the values that the first host's server ran with. */
   shared: settings,
+  /** Settings that `up` has changed, and that not all servers were restarted for yet. An earlier odoo-pg noted none. */
+  restart: z.array(nameOfSetting).default([]),
   /** Port of PostgreSQL on every host. */
   port: wholeNumber(1, 65535),
   /** In the order in which they came. */

@@ -148,6 +148,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     config: applied.config,
     settings: settingsOf(state),
     shared: settings,
+    restart: [],
     port: node.port,
     hosts: [{ name, role: "database", address, id }],
   };
