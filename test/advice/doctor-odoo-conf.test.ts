@@ -62,7 +62,7 @@ describe("odoo.conf", () => {
     ["another section only", ["[server]", "db_port = 5436"], "no section [options]"],
     ["nothing", [""], "no section [options]"],
     ["a line that is nothing", ["[options]", "what is this"], "line 2"],
-    ["an option twice", ["[options]", "db_port = 1", "db_port = 2"], "db_port stands twice"],
+    ["an option twice", ["[options]", "db_port = 1", "db_port = 2"], "db_port is there twice"],
     ["a section twice", ["[options]", "[options]"], "is there twice"],
     ["a port that is a word", ["[options]", "db_port = write"], "db_port: must be a whole number"],
     ["a port that cannot be", ["[options]", "db_port = 70000"], "db_port"],
