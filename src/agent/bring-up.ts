@@ -9,7 +9,7 @@ import { ensureRoles } from "../odoo/roles.ts";
 import { settleRights } from "../odoo/rights.ts";
 import { STATEMENT_COUNTS } from "../config/settings/plain.ts";
 import { ensureStatementCounts } from "../postgres/sql/statement-counts.ts";
-import { ensureTemplate } from "../odoo/template.ts";
+import { ensureTemplate, keepTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { initialiseDataDirectory } from "../postgres/initialise.ts";
@@ -348,7 +348,10 @@ async function keepInStep(
       await storePasswords(runtime.layout, passwords, runtime.owner);
       await closeSchemaPublic(session);
       const tell = (text: string): void => progress.step(primary.node.name, text);
-      await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role, tell);
+      if (launch)
+        await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role, tell);
+      // Databases of others, whatever their names, keep nobody from being served.
+      else await keepTemplate(primary.superuser, session, config.odoo, progress.note);
       await settleRights(primary.superuser, session, launch ? () => {} : tell);
       // By the configuration, not by what runs: a restart for it comes later.
       if (countsByConfiguration(runtime) && (await ensureStatementCounts(session)) && !launch)

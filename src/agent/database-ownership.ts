@@ -1,3 +1,4 @@
+import { printableLine } from "../printable.ts";
 import { isPrimary } from "../model/observation.ts";
 import { closeOpen } from "../odoo/closing.ts";
 import { giveToOwners } from "../odoo/ownership.ts";
@@ -67,10 +68,12 @@ export class DatabaseOwnership {
     });
     const session = this.#session;
     this.byPassword = session.byPassword ? primary.node.name : null;
-    const closed = await closeOpen(session);
+    const { closed, busy } = await closeOpen(session);
     for (const name of closed)
       runtime.log("info", `database ${JSON.stringify(name)} is closed to all but its owner`);
     await keepPassing(session);
+    if (busy.length)
+      throw new Error(`somebody holds ${printableLine(busy.join(", "))}: still open to everybody`);
     if (closed.length === 0 && monotonic() - this.#ownersAt < OWNERS_EVERY) return;
     this.#ownersAt = monotonic();
     const { given } = await giveToOwners(primary.superuser, session);

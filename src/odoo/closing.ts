@@ -62,27 +62,35 @@ WHERE a.datid = $1::pg_catalog.oid AND a.backend_type = 'client backend' AND a.u
 /**
  * Closes what is open to everybody, and ends the sessions of those who may not be there any more. A database that somebody
  * drops or renames meanwhile is left to the next look.
- * @returns the names of those that were closed
+ * @returns the names of those that were closed; and of those that somebody holds now, which keeps no other one open
  */
-export async function closeOpen(session: Session): Promise<string[]> {
+export async function closeOpen(
+  session: Session,
+): Promise<{ readonly closed: readonly string[]; readonly busy: readonly string[] }> {
   const closed: string[] = [];
+  const busy: string[] = [];
   for (const { oid, name } of await session.prepared("open", OPEN, [])) {
     try {
       const guests = await session.query(GUESTS, [oid]);
       const database = id(String(name));
       await session.query(
         [
+          "BEGIN",
+          "SET LOCAL lock_timeout = '1s'",
           `REVOKE ALL ON DATABASE ${database} FROM PUBLIC`,
           ...guests.map((guest) => `GRANT CONNECT ON DATABASE ${database} TO ${id(String(guest["name"]))}`),
+          "COMMIT",
         ].join("; "),
       );
       await session.query(CUT, [oid]);
       closed.push(String(name));
     } catch (error) {
-      if (!(error instanceof SqlError && GONE.has(error.code ?? ""))) throw error;
+      if (!(error instanceof SqlError) || session.broken()) throw error;
+      await session.query("ROLLBACK");
+      if (!GONE.has(error.code ?? "")) busy.push(String(name));
     }
   }
-  return closed;
+  return { closed, busy };
 }
 
 /** invalid_catalog_name, undefined_object, and internal_error: "tuple concurrently updated". */

@@ -1,3 +1,4 @@
+import { printableLine } from "../printable.ts";
 import { keepPassing } from "../postgres/sql/passing.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import type { Session } from "../system/sql/sql.ts";
@@ -21,9 +22,13 @@ export async function settleRights(
     tell(`in use, so something there is still shared: ${busy.join(", ")}; the next up gives it to the owner`);
   const left = busy.length ? [] : await leaveGroup(session);
   if (left.length) tell(`take ${count(left, "role")} out of the group openerp`);
-  const closed = await closeOpen(session);
+  const { closed, busy: open } = await closeOpen(session);
   if (closed.length)
     tell(`close ${count(closed, "database")} to all but the owner and who was given something there`);
+  if (open.length)
+    tell(
+      `in use, so still open to everybody: ${printableLine(open.join(", "))}; the agent closes it when it is free`,
+    );
   await keepPassing(session);
 }
 

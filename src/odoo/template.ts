@@ -1,14 +1,22 @@
+import { randomBytes } from "node:crypto";
 import * as z from "zod";
+import { printableLine } from "../printable.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import { timeStamp } from "../model/time-stamp.ts";
 import { now } from "../system/clock.ts";
-import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
+import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
 import { shut } from "./closing.ts";
+import { dropOwn, othersByOurNames } from "./own-names.ts";
+import { GROUP_ROLE } from "./roles.ts";
 
-/** A template in the making, and one that was replaced and held nothing but what every template has. */
-const IN_THE_MAKING = "odoo_pg_template";
-const REPLACED = "odoo_pg_template_old";
+/**
+ * A template in the making, and one that was replaced and held nothing but what every template has: with a mark that nobody
+ * can have taken before. Earlier versions made them without.
+ */
+const MADE = "odoo_pg_template";
+const LEFT_OVER = `^${MADE}(_old)?(_[0-9a-f]{8})?$`;
+const newMark = (): string => randomBytes(4).toString("hex");
 
 /** Extensions that Odoo asks for, and one that its own may need; the last a superuser has to make. */
 const TRUSTED = ["pg_trgm", "unaccent"];
@@ -33,16 +41,47 @@ export async function ensureTemplate(
   tell: (text: string) => void = () => {},
 ): Promise<void> {
   const place = { superuser, session, owner: await contentsOwner(session, odooRole) };
-  await dropLeftOver(session);
-  const found = await findTemplate(session, template);
-  if (found && !(found.ofSuperuser && (await isFit(place, template)))) {
-    await make(place, IN_THE_MAKING);
-    const kept = await replace(place, template);
+  await dropLeftOver(session, tell);
+  const found = await findTemplate(session, template, odooRole);
+  if (found && !(found.of === "superuser" && (await isFit(place, template)))) {
+    // Until it is replaced nobody else copies it: what lies in it would be in each new database.
+    if (found.of === "other") await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE false`);
+    const made = `${MADE}_${newMark()}`;
+    await make(place, made);
+    if (found.of === "other") {
+      const to = await renameAside(place, template, made);
+      tell(
+        `database ${template} of role ${printableLine(found.owner)} has the template's name: it is called ${to} now`,
+      );
+    } else {
+      const kept = await replace(place, template, made);
+      if (kept !== undefined) tell(`what was added to the old template is kept in ${kept}`);
+    }
     tell(`the template ${template} is recreated, owned by the superuser`);
-    if (kept !== undefined) tell(`what was added to the old one is kept in ${kept}`);
+    await dropLeftOver(session, tell);
   } else await make(place, template, found !== undefined);
-  const after = await findTemplate(session, template);
+  const after = await findTemplate(session, template, odooRole);
   if (after?.isTemplate !== true) await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE true`);
+}
+
+/**
+ * The same for a cluster that is at work: what keeps the template from being made right is told, and ends nothing else.
+ * Odoo's new databases may then lack extensions.
+ */
+export async function keepTemplate(
+  superuser: Superuser,
+  session: Session,
+  { template, role }: { readonly template: string; readonly role: string },
+  tell: (text: string) => void,
+): Promise<void> {
+  try {
+    await ensureTemplate(superuser, session, template, role, tell);
+    const others = await othersByOurNames(session);
+    if (others !== undefined) tell(others);
+  } catch (error) {
+    if (!(error instanceof SqlError) || session.broken()) throw error;
+    tell(`the template ${template} could not be made right, the next up tries again: ${error.message}`);
+  }
 }
 
 interface Place {
@@ -63,13 +102,28 @@ async function contentsOwner(session: Session, odooRole: string): Promise<string
 async function findTemplate(
   session: Session,
   template: string,
-): Promise<{ readonly ofSuperuser: boolean; readonly isTemplate: boolean } | undefined> {
+  odooRole: string,
+): Promise<FoundTemplate | undefined> {
   const [row] = await session.query(
-    `SELECT datdba = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = '${SUPERUSER}') AS own, datistemplate AS is
+    `SELECT pg_catalog.pg_get_userbyid(datdba) AS owner, datistemplate AS is
      FROM pg_catalog.pg_database WHERE datname = $1`,
     [template],
   );
-  return row && { ofSuperuser: row["own"] === true, isTemplate: row["is"] === true };
+  if (!row) return undefined;
+  const owner = String(row["owner"]);
+  const before = owner === GROUP_ROLE || owner === odooRole;
+  return {
+    owner,
+    of: owner === SUPERUSER ? "superuser" : before ? "before" : "other",
+    isTemplate: row["is"] === true,
+  };
+}
+
+interface FoundTemplate {
+  readonly owner: string;
+  /** `before`: made by an earlier version, or by Odoo's role; `other`: somebody's database that has the name. */
+  readonly of: "superuser" | "before" | "other";
+  readonly isTemplate: boolean;
 }
 
 async function takesConnections(session: Session, database: string): Promise<boolean> {
@@ -178,31 +232,86 @@ async function holdsMore({ superuser, session }: Place, template: string): Promi
  * Puts the template that was made in the place of the one that is there, in one transaction.
  * @returns the name under which the old one is kept, where it holds what odoo-pg did not put there
  */
-async function replace(place: Place, template: string): Promise<string | undefined> {
+async function replace(place: Place, template: string, made: string): Promise<string | undefined> {
   const { session } = place;
-  const kept = (await holdsMore(place, template)) ? `${template}_old_${timeStamp(now(), true)}` : undefined;
-  const old = id(kept ?? REPLACED);
-  await session
-    .query(
-      [
-        "BEGIN",
-        `ALTER DATABASE ${id(template)} RENAME TO ${old}`,
-        `ALTER DATABASE ${old} OWNER TO ${SUPERUSER}`,
-        `ALTER DATABASE ${old} IS_TEMPLATE false ALLOW_CONNECTIONS false`,
-        `ALTER DATABASE ${IN_THE_MAKING} RENAME TO ${id(template)}`,
-        "COMMIT",
-      ].join("; "),
-    )
-    .catch(async (error: unknown) => {
-      await session.query("ROLLBACK");
-      throw error;
-    });
+  // What cannot be looked into may hold anything.
+  const more = await holdsMore(place, template).catch((error: unknown) => {
+    if (error instanceof SqlError) return true;
+    throw error;
+  });
+  const kept = more ? await asideName(session, template) : undefined;
+  const old = kept ?? `${MADE}_old_${newMark()}`;
+  await swap(session, { template, aside: old, made }, [
+    `ALTER DATABASE ${id(old)} OWNER TO ${SUPERUSER}`,
+    `ALTER DATABASE ${id(old)} ALLOW_CONNECTIONS false`,
+  ]);
   if (kept !== undefined) await shut(session, kept);
-  await dropLeftOver(session);
   return kept;
 }
 
-async function dropLeftOver(session: Session): Promise<void> {
-  for (const name of [IN_THE_MAKING, REPLACED])
-    await session.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+/** Takes the template's name from somebody's database, which stays his under another one. @returns that name */
+async function renameAside({ session }: Place, template: string, made: string): Promise<string> {
+  const aside = await asideName(session, template);
+  await swap(session, { template, aside, made }, []);
+  return aside;
+}
+
+interface Swap {
+  readonly template: string;
+  /** The name that the one that is there gets. */
+  readonly aside: string;
+  readonly made: string;
+}
+
+async function swap(
+  session: Session,
+  { template, aside, made }: Swap,
+  besides: readonly string[],
+): Promise<void> {
+  const open = await takesConnections(session, template);
+  if (open) await session.query(`ALTER DATABASE ${id(template)} ALLOW_CONNECTIONS false`);
+  // The rename waits for them to be gone.
+  await session.query(
+    "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1",
+    [template],
+  );
+  try {
+    await session.query(
+      [
+        "BEGIN",
+        `ALTER DATABASE ${id(template)} RENAME TO ${id(aside)}`,
+        ...(open ? [`ALTER DATABASE ${id(aside)} ALLOW_CONNECTIONS true`] : []),
+        ...besides,
+        `ALTER DATABASE ${id(made)} RENAME TO ${id(template)}`,
+        "COMMIT",
+      ].join("; "),
+    );
+  } catch (error) {
+    await session.query("ROLLBACK");
+    if (open) await session.query(`ALTER DATABASE ${id(template)} ALLOW_CONNECTIONS true`);
+    throw error;
+  }
+}
+
+/** A name that nobody has. */
+async function asideName(session: Session, template: string): Promise<string> {
+  const name = `${template}_old_${timeStamp(now(), true)}`;
+  const taken = await session.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1", [name]);
+  return taken.length ? `${name}_${newMark()}` : name;
+}
+
+/** What an `up` left that was killed. That it cannot be removed now keeps nothing from its work. */
+async function dropLeftOver(session: Session, tell: (text: string) => void): Promise<void> {
+  const left = await session.query("SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ $1", [
+    LEFT_OVER,
+  ]);
+  for (const row of left) {
+    const name = String(row["name"]);
+    try {
+      await dropOwn(session, name);
+    } catch (error) {
+      if (!(error instanceof SqlError) || session.broken()) throw error;
+      tell(`database ${name}, left by an up that was killed, cannot be removed: ${error.message}`);
+    }
+  }
 }

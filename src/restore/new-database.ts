@@ -10,6 +10,7 @@ import {
   SqlError,
   type Session,
 } from "../system/sql/sql.ts";
+import { dropOwn } from "../odoo/own-names.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import { SAFE_EXTENSIONS } from "../backup/restorable.ts";
@@ -238,6 +239,8 @@ export class NewDatabase {
     const { name, loader } = this;
     await this.#keeper.query(`ALTER DATABASE ${id(name)} OWNER TO CURRENT_USER`);
     await this.#endSessions();
+    // What filled it owned it until now: no function of a dump is to have made a template of it.
+    await this.#keeper.query(`ALTER DATABASE ${id(name)} IS_TEMPLATE false CONNECTION LIMIT -1`);
     await this.superuser.use(async (session) => {
       await session.query(`REASSIGN OWNED BY ${id(loader)} TO ${id(owner)}; DROP OWNED BY ${id(loader)}`);
     });
@@ -318,16 +321,22 @@ function wordsOf(form: DatabaseForm): string {
   ].join(" ");
 }
 
-async function removeRemains(session: Session, database: string, loader: string): Promise<void> {
+/** @returns whether nothing has the name now; false where it is somebody else's database */
+async function removeRemains(session: Session, database: string, loader: string): Promise<boolean> {
   await session.query("ROLLBACK");
-  await session.query(`DROP DATABASE IF EXISTS ${id(database)} WITH (FORCE)`);
+  const gone = await dropOwn(session, database, loader);
   await session.query(`DROP ROLE IF EXISTS ${id(loader)}`);
+  return gone;
 }
 
-/** Marks of databases in the making that nobody works on any more: killed restores and copies. The locks are kept. */
+/**
+ * Marks of databases in the making that nobody works on any more: killed restores and copies. The locks are kept. One that
+ * belongs to neither the superuser nor its own loader is somebody else's, whatever its name.
+ */
 export async function abandonedMarks(session: Session): Promise<string[]> {
   const rows = await session.query(
-    `SELECT datname AS name FROM pg_database WHERE datname ~ $1
+    `SELECT datname AS name FROM pg_database JOIN pg_roles o ON o.oid = datdba
+     WHERE datname ~ $1 AND (o.rolname = CURRENT_USER OR o.rolname = replace(datname, $3, $2))
      UNION SELECT replace(rolname, $2, $3) FROM pg_roles WHERE starts_with(rolname, $2)`,
     [NAME.source, LOADER_PREFIX, NEW_PREFIX],
   );
@@ -351,15 +360,14 @@ export function markOf(name: string): string {
   return NAME.exec(name)?.[1] ?? "";
 }
 
-/** Removes what a killed restore left in the server. @returns the name that its database had */
-export async function removeAbandoned(session: Session, mark: string): Promise<string> {
+/** Removes what a killed restore left in the server. @returns the name that its database had; undefined where another has it */
+export async function removeAbandoned(session: Session, mark: string): Promise<string | undefined> {
   const name = NEW_PREFIX + mark;
   try {
-    await removeRemains(session, name, LOADER_PREFIX + mark);
+    return (await removeRemains(session, name, LOADER_PREFIX + mark)) ? name : undefined;
   } catch (error) {
     throw explainSql(error, `What a killed restore left (database ${name}) cannot be removed`);
   }
-  return name;
 }
 
 /** Whether a name is that of a database in the making. */

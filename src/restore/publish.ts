@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import * as z from "zod";
 import type { Progress } from "../progress.ts";
-import { OdooPgError } from "../errors.ts";
+import { OdooPgError, toOdooPgError } from "../errors.ts";
+import { othersByOurNames } from "../odoo/own-names.ts";
 import { now, pause, waitUntil } from "../system/clock.ts";
 import { isBelievable, kindOf, namesIn, removeFile, removeTree } from "../system/files/files.ts";
 import { removeIn, renameIn, writeIn } from "../system/files/folder.ts";
@@ -61,7 +62,7 @@ export async function publish(
 ): Promise<{ kept: string | undefined }> {
   const { database, replace } = placement;
   const session = target.outside;
-  const kept = replace ? keptName(database, now()) : undefined;
+  const kept = replace ? await freeName(session, database, now()) : undefined;
   const root = source.config.odoo.filestore;
   const journal: Journal = { version: 1, incoming: target.name, database, kept: kept ?? null };
   const journalFile =
@@ -76,8 +77,8 @@ export async function publish(
       await renameBusy(source, session, database, kept);
       // Made while the new one was filled; from here on nobody comes in.
       if (!placement.keepOld) await assertNoSlots(session, kept, { called: database });
-      // Neither Odoo nor its crons are to take it for one of theirs.
-      await session.query(`ALTER DATABASE ${id(kept)} ALLOW_CONNECTIONS false`);
+      // Neither Odoo nor its crons are to take it for one of theirs. A template would be dropped for nobody.
+      await session.query(`ALTER DATABASE ${id(kept)} ALLOW_CONNECTIONS false IS_TEMPLATE false`);
     }
     await takeOver(session, target.name, kept ?? placement.like);
     await session.query(
@@ -139,9 +140,16 @@ export async function changeName(source: BackupSource, from: string, to: string)
   });
 }
 
+/** The name that a replaced database is kept by: one that nobody has. */
+async function freeName(session: Session, database: string, at: number): Promise<string> {
+  const name = keptName(database, at);
+  const taken = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
+  return taken.length ? keptName(database, at, `_${randomBytes(4).toString("hex")}`) : name;
+}
+
 /** `DB_old_TIMESTAMP`, in UTC; a long name is cut so that it fits in 63 bytes. */
-function keptName(database: string, at: number): string {
-  const tail = `_old_${timeStamp(at, true)}`;
+function keptName(database: string, at: number, mark = ""): string {
+  const tail = `_old_${timeStamp(at, true)}${mark}`;
   let head = database;
   while (Buffer.byteLength(head + tail) > 63) head = Array.from(head).slice(0, -1).join("");
   return head + tail;
@@ -313,11 +321,19 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
       await settleJournal(source, journal.value, file, true);
     }
     for (const mark of await abandonedMarks(session)) {
-      const name = await removeAbandoned(session, mark);
-      const folder = filestoreFor(source.config, name);
-      if (folder !== undefined && isNewName(name)) await removeIn(folder);
-      await removeFile(path.join(source.secretsDir, `odoo_pg_loader_${mark}.pgpass`));
+      try {
+        const name = await removeAbandoned(session, mark);
+        const folder = name === undefined ? undefined : filestoreFor(source.config, name);
+        if (folder !== undefined && name !== undefined && isNewName(name)) await removeIn(folder);
+        await removeFile(path.join(source.secretsDir, `odoo_pg_loader_${mark}.pgpass`));
+      } catch (error) {
+        if (session.broken()) throw error;
+        // What is left over keeps nothing from its work.
+        note(toOdooPgError(error).message);
+      }
     }
+    const others = await othersByOurNames(session);
+    if (others !== undefined) note(others);
     for (const name of await namesIn(source.restoresDir)) {
       const mark = /^unpacked_([0-9a-f]{8})_\d$/.exec(name)?.[1];
       if (mark !== undefined && (await lockMark(session, mark)))
@@ -326,7 +342,9 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
     // Folders whose databases are gone already.
     for (const name of root === undefined ? [] : await namesIn(root)) {
       if (root === undefined || !isNewName(name) || !(await lockMark(session, markOf(name)))) continue;
-      await removeIn(path.join(root, name));
+      // One that is there by now is somebody else's, and so are its files.
+      const there = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
+      if (!there.length) await removeIn(path.join(root, name));
     }
   });
 }

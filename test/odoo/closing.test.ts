@@ -52,7 +52,7 @@ test.each([
   await open(database);
   await withSession({ ...node.superuser, user: "first", password: "first", database }, async (intruder) => {
     for (const statement of statements) await intruder.query(statement);
-    expect(await closeOpen(session)).toContain(database);
+    expect((await closeOpen(session)).closed).toContain(database);
     expect(await admitted(database)).toEqual(["odoo"]);
   }).catch((error: unknown) => {
     // The look has cut it.
@@ -88,4 +88,18 @@ test("whom the owner or a superuser has given something goes on coming in", asyn
   await as("odoo", "postgres", "GRANT CONNECT ON DATABASE guests TO third");
   await closeOpen(session);
   expect(await admitted("guests")).toEqual(["odoo", "report", "second", "third"]);
+});
+
+test("one that somebody holds keeps no other one open", async () => {
+  await open("a held one");
+  await open("behind it");
+  await withSession(
+    { ...node.superuser, user: "odoo", password: node.passwords.odoo, database: "postgres" },
+    async (holder) => {
+      await holder.query('BEGIN; ALTER DATABASE "a held one" CONNECTION LIMIT 5');
+      expect(await closeOpen(session)).toEqual({ closed: ["behind it"], busy: ["a held one"] });
+      await holder.query("ROLLBACK");
+    },
+  );
+  expect((await closeOpen(session)).closed).toEqual(["a held one"]);
 });

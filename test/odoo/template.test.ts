@@ -1,7 +1,7 @@
 import { chmodSync } from "node:fs";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ensureRoles } from "../../src/odoo/roles.ts";
-import { ensureTemplate } from "../../src/odoo/template.ts";
+import { ensureTemplate, keepTemplate } from "../../src/odoo/template.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";
 import { type Ran, run } from "../../src/system/process/process.ts";
@@ -138,6 +138,86 @@ test("a template whose making was interrupted is finished", async () => {
   await asOdoo("of_half", "ALTER FUNCTION unaccent(text) IMMUTABLE");
   const [row] = await session.query("SELECT datistemplate FROM pg_database WHERE datname = 'half'");
   expect(row).toEqual({ datistemplate: true });
+});
+
+describe("a database that a tenant has made by a name of odoo-pg's own stays, and keeps nothing from its work:", () => {
+  const tenant = async (...statements: readonly string[]): Promise<void> => {
+    const target = { ...node.superuser, user: "tenant", password: "tenant", database: "postgres" };
+    await withSession(target, async (own) => {
+      for (const statement of statements) await own.query(statement);
+    });
+  };
+  const owned = async (): Promise<unknown[]> =>
+    (
+      await session.query(
+        "SELECT datname AS name FROM pg_database WHERE pg_get_userbyid(datdba) = 'tenant' ORDER BY 1",
+      )
+    ).map(({ name }) => name);
+  beforeAll(async () => {
+    await session.query("CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant'");
+  });
+
+  test.each([
+    ["as it is", ""],
+    ["a template", "IS_TEMPLATE true"],
+    ["closed", "ALLOW_CONNECTIONS false"],
+    ["a closed template", "IS_TEMPLATE true ALLOW_CONNECTIONS false"],
+    ["without connections", "CONNECTION LIMIT 0"],
+  ])("%s", async (_how, words) => {
+    const names = ["odoo_pg_template", "odoo_pg_template_old", "odoo_pg_template_old_0123abcd"];
+    await tenant(...names.map((name) => `CREATE DATABASE ${name} ${words}`));
+    await session.query(`ALTER DATABASE ${template} OWNER TO odoo`);
+    const told: string[] = [];
+    await keepTemplate(node.access, session, { template, role: "odoo" }, (text) => told.push(text));
+    expect(told).toEqual([
+      `the template ${template} is recreated, owned by the superuser`,
+      expect.stringMatching(/^database odoo_pg_template of role tenant and 2 more: /),
+    ]);
+    expect(await owned()).toEqual(names);
+    await tenant(
+      ...names.flatMap((name) => [`ALTER DATABASE ${name} IS_TEMPLATE false`, `DROP DATABASE ${name}`]),
+    );
+  });
+
+  test("what is left over of odoo-pg's own goes, even where it was marked as a template", async () => {
+    for (const name of ["odoo_pg_template", "odoo_pg_template_0123abcd", "odoo_pg_template_old"])
+      await session.query(`CREATE DATABASE ${name} IS_TEMPLATE true`);
+    await ensureTemplate(node.access, session, template, "odoo");
+    expect(
+      await session.query("SELECT datname FROM pg_database WHERE starts_with(datname, 'odoo_pg_')"),
+    ).toEqual([]);
+  });
+
+  test.each([
+    ["a template", "IS_TEMPLATE true"],
+    ["closed", "ALLOW_CONNECTIONS false"],
+    ["without connections", "CONNECTION LIMIT 0"],
+  ])("the template's own name, %s and in use", async (_how, words) => {
+    const name = `wanted ${words}`;
+    await tenant(`CREATE DATABASE ${quoteSqlIdentifier(name)}`);
+    const target = { ...node.superuser, user: "tenant", password: "tenant", database: name };
+    await withSession(target, async (inside) => {
+      await inside.query("CREATE TABLE kept (x int)");
+      await tenant(`ALTER DATABASE ${quoteSqlIdentifier(name)} ${words}`);
+      const told: string[] = [];
+      await ensureTemplate(node.access, session, name, "odoo", (text) => told.push(text));
+      expect(told[0]).toMatch(
+        / of role tenant has the template's name: it is called wanted .*_old_\d+_\d+ now$/,
+      );
+    });
+    const [row] = await session.query(
+      "SELECT pg_get_userbyid(datdba) AS owner, datistemplate AS is FROM pg_database WHERE datname = $1",
+      [name],
+    );
+    expect(row).toEqual({ owner: "postgres", is: true });
+    const [aside] = (await owned()).filter((each) => String(each).startsWith(name));
+    expect(aside).toMatch(/_old_/);
+    await session.query(`ALTER DATABASE ${quoteSqlIdentifier(String(aside))} ALLOW_CONNECTIONS true`);
+    const rows = await withSession({ ...node.superuser, database: String(aside) }, (boss) =>
+      boss.query("SELECT count(*)::int AS count FROM public.kept"),
+    );
+    expect(rows).toEqual([{ count: 0 }]);
+  });
 });
 
 async function load(name: string, dump: OdooDump): Promise<Ran> {

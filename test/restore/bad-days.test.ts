@@ -24,6 +24,8 @@ import { smallDump } from "../support/odoo-dump.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
+import { restoreDatabase } from "../../src/restore/restore.ts";
+import { silent } from "../backup/backup-source.ts";
 import { restoring, type Restoring } from "./restoring.ts";
 
 let it: Restoring;
@@ -409,6 +411,49 @@ describe("the death of what loads leaves nothing of the restore:", () => {
       await nothingHappened();
     }
   });
+});
+
+test("a dump that makes a template of the database that it is loaded into leaves nothing behind either", async () => {
+  await it.make("marking", { partners: 1 });
+  await withSession({ ...it.node.superuser, database: "marking" }, async (session) => {
+    await session.query(
+      `CREATE FUNCTION public.mark(x int) RETURNS bool LANGUAGE plpgsql AS
+       $f$ BEGIN EXECUTE format('ALTER DATABASE %I IS_TEMPLATE true CONNECTION LIMIT 0', current_database()); RETURN true; END $f$`,
+    );
+    await session.query("CREATE TABLE public.marked (x int)");
+    await session.query("INSERT INTO public.marked VALUES (1)");
+    await session.query("ALTER TABLE public.marked ADD CONSTRAINT marks CHECK (public.mark(x)) NOT VALID");
+  });
+  const dump = it.dump("marking", join(temporaryFolder(), "d"), "-Fc");
+  await withSession(it.node.superuser, (session) => session.query("DROP DATABASE marking"));
+  rmSync(join(it.filestore, "marking"), { recursive: true });
+  await it.as(dump, "marking");
+  const [row] = await withSession(it.node.superuser, (session) =>
+    session.query(
+      "SELECT datistemplate AS is, datconnlimit AS most FROM pg_database WHERE datname = 'marking'",
+    ),
+  );
+  expect(row).toEqual({ is: false, most: -1 });
+  await withSession(it.node.superuser, (session) => session.query("DROP DATABASE marking WITH (FORCE)"));
+  // And where the restore fails.
+  await expect(
+    restoreDatabase(
+      it.source,
+      {
+        input: { kind: "archive", file: dump, format: "custom" },
+        database: "never",
+        replace: false,
+        keepOld: false,
+      },
+      {
+        ...silent,
+        step: (_of, text) => {
+          if (text === "compare") throw new Error("cut off here");
+        },
+      },
+    ),
+  ).rejects.toThrow("cut off here");
+  await nothingHappened();
 });
 
 test("what a killed restore left is removed by the next one, and a running one is left alone", async () => {

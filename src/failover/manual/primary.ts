@@ -7,7 +7,7 @@ import { showBytes } from "../../model/quantities.ts";
 import { OdooPgError } from "../../errors.ts";
 import { ensureRoles } from "../../odoo/roles.ts";
 import { settleRights } from "../../odoo/rights.ts";
-import { ensureTemplate } from "../../odoo/template.ts";
+import { keepTemplate } from "../../odoo/template.ts";
 import { checkpoint, dropSlot, ensureSlot, listSlots, promote } from "../../postgres/sql/operations.ts";
 import { endOrphans } from "../../postgres/orphans.ts";
 import { reloadAndWait } from "../../postgres/reload.ts";
@@ -194,7 +194,8 @@ export async function takeOver(runtime: Runtime, primary: NodeHandle): Promise<v
   const { config, passwords } = runtime;
   await primary.use(async (session) => {
     await ensureRoles(session, config.odoo.role, passwords);
-    await ensureTemplate(primary.superuser, session, config.odoo.template, config.odoo.role);
+    const tell = (text: string): void => runtime.log("warn", text);
+    await keepTemplate(primary.superuser, session, config.odoo, tell);
     await settleRights(primary.superuser, session, () => {});
   });
 }
