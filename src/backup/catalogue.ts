@@ -25,6 +25,8 @@ export interface CataloguedBackup {
   readonly folder: string;
   readonly manifest: Manifest;
   readonly checks: Checks;
+  /** Made a moment ago by who restores it, where nobody else gets at it. */
+  readonly madeHere?: true;
 }
 
 /** A folder that has the name of a backup, but cannot be read as one. It is never removed by odoo-pg. */

@@ -32,6 +32,7 @@ import {
   FILESTORE_LIST_FILE,
   GLOBALS_FILE,
   MANIFEST_FILE,
+  SEAL_FILE,
   SUMS_FILE,
   type BackupKind,
   type FilestorePart,
@@ -41,6 +42,7 @@ import { backupId, folderName, inProgressName } from "./naming.ts";
 import { PoolWriter } from "./attachments/pool.ts";
 import { readLacks } from "./restorable.ts";
 import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } from "./snapshot.ts";
+import { sealOf } from "./seal.ts";
 import type { BackupSource } from "./source.ts";
 
 /** Databases below this are dumped by one process: starting more would take longer than they save. */
@@ -233,7 +235,10 @@ async function fill(
   const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
   await write(MANIFEST_FILE, text);
   const manifestSum = await hashFile(path.join(folder, MANIFEST_FILE), "sha256");
-  await write(SUMS_FILE, [...sums, `${manifestSum.digest}  ${MANIFEST_FILE}`, ""].join("\n"));
+  const allSums = [...sums, `${manifestSum.digest}  ${MANIFEST_FILE}`, ""].join("\n");
+  await write(SUMS_FILE, allSums);
+  const seal = await sealOf(source.layout, allSums);
+  if (seal !== undefined) await write(SEAL_FILE, seal);
   closeToOthers(folder, source.owner);
   syncPath(folder);
   const finished = path.join(place.dir, folderName(id));

@@ -14,6 +14,7 @@ import { sentence } from "../model/sentence.ts";
  * | `filestore.tsv` | one line for each attachment: SHA-1, bytes, store_fname; the files lie in the pool |
  * | `manifest.json` | this document: small, because a catalogue reads all of them |
  * | `SHA256SUMS` | checksums of all of the above, as `sha256sum --check` reads them |
+ * | `SHA256SUMS.seal` | proves by a secret of the cluster that the checksums are its own |
  * | `checks.json` | what was found when the backup was looked at later |
  * | `differences.txt` | where the last restore came out otherwise: what differs, one line each |
  *
@@ -26,6 +27,7 @@ export const CONTENTS_FILE = "contents.json";
 export const FILESTORE_LIST_FILE = "filestore.tsv";
 export const GLOBALS_FILE = "globals.sql";
 export const SUMS_FILE = "SHA256SUMS";
+export const SEAL_FILE = "SHA256SUMS.seal";
 export const CHECKS_FILE = "checks.json";
 export const DIFFERENCES_FILE = "differences.txt";
 /** pg_dump's table of contents in a directory dump. */

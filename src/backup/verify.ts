@@ -6,7 +6,7 @@ import { filesBelow, regularFileBytes } from "../system/files/pool-files.ts";
 import { hashFile, linesOf } from "../system/process/streams.ts";
 import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
 import { readFilestoreList } from "./attachments/filestore-list.ts";
-import { CHECKS_FILE, DIFFERENCES_FILE, MANIFEST_FILE, SUMS_FILE } from "./manifest.ts";
+import { CHECKS_FILE, DIFFERENCES_FILE, MANIFEST_FILE, SEAL_FILE, SUMS_FILE } from "./manifest.ts";
 import { placeOf, poolFile } from "./place.ts";
 import { setAside } from "./attachments/pool.ts";
 
@@ -87,7 +87,7 @@ export async function verifyFolder(
 ): Promise<void> {
   const sums = path.join(folder, SUMS_FILE);
   if ((await kindOf(sums)) !== "file") return note(`${SUMS_FILE} is missing`);
-  const named = new Set<string>([SUMS_FILE, CHECKS_FILE, DIFFERENCES_FILE]);
+  const named = new Set<string>([SUMS_FILE, SEAL_FILE, CHECKS_FILE, DIFFERENCES_FILE]);
   for await (const line of linesOf(sums)) {
     const [, digest, name] = /^([0-9a-f]{64}) {2}([^/\0]+)$/.exec(line) ?? [];
     if (digest === undefined || name === undefined) {

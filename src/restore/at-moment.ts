@@ -54,7 +54,7 @@ export async function restoreFromMoment(
       const missing = missingIn(made);
       if (order.requireAttachments && missing.count > 0) throw attachmentsMissing(order, missing);
       const { manifest, folder } = made;
-      const backup = { id: manifest.id, folder, manifest, checks: NO_CHECKS };
+      const backup = { id: manifest.id, folder, manifest, checks: NO_CHECKS, madeHere: true as const };
       const input = { kind: "backup" as const, backup, place };
       const report = await restoreDatabase(source, { ...order, input }, progress);
       return { ...report, missing };

@@ -12,6 +12,7 @@ import { verifyFolder } from "../backup/verify.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { neededFilestore, NewFilestore } from "./attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
+import { provenanceOf, type Provenance } from "./provenance.ts";
 import { piecesOf } from "./reading/input.ts";
 import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
 import { ownedBy } from "./owners.ts";
@@ -35,11 +36,15 @@ export async function loadBackup(
   backup: CataloguedBackup,
   how: BackupLoading,
 ): Promise<Loaded> {
-  const checking = how.checked ? Promise.resolve() : checkFolder(filling.source, backup);
+  const provenance = await provenanceOf(filling.source, backup);
+  const sealed = provenance.is === "own" && provenance.sealed;
+  // Where its checksums prove whose it is, nothing of it is believed before they fit.
+  if (sealed && !how.checked) await checkFolder(filling.source, backup);
+  const checking = how.checked || sealed ? Promise.resolve() : checkFolder(filling.source, backup);
   // Its error is looked at when the load has ended.
   checking.catch(() => {});
   try {
-    const loaded = await loadUnchecked(filling, backup, how);
+    const loaded = await loadUnchecked(filling, backup, how, provenance);
     await checking;
     return loaded;
   } catch (error) {
@@ -68,6 +73,7 @@ async function loadUnchecked(
   filling: Filling,
   backup: CataloguedBackup,
   { pool }: BackupLoading,
+  provenance: Provenance,
 ): Promise<Loaded> {
   const { source, database, target, progress } = filling;
   const { manifest, folder } = backup;
@@ -79,7 +85,7 @@ async function loadUnchecked(
     });
   }
   const expected = await readContents(folder);
-  const own = await isOwnCluster(source, backup);
+  const own = provenance.is === "own";
   const { filestore } = manifest;
   const files = pool !== undefined && filestore.included ? filestore.bytes : 0;
   await assertRoom(source, manifest.database_bytes, files);
@@ -104,6 +110,7 @@ async function loadUnchecked(
         definitions: manifest.server_major === source.installation.major,
       }),
     notes: [
+      ...(provenance.is === "claimed" ? [claimedNote(source)] : []),
       ...notes,
       ...asideNotes(setAside),
       ...(filestore.included || filestore.reason === "not_odoo"
@@ -120,6 +127,13 @@ async function loadUnchecked(
     settings: expected.database.settings,
     knownMissing: filestore.included ? filestore.missing.count : undefined,
   };
+}
+
+function claimedNote({ place }: BackupSource): string {
+  return (
+    "the backup says that it is of this cluster, and nothing proves it: owners of its own are not taken over. " +
+    `Where you know that it is, copy it to ${place.dir} as root and restore it from there`
+  );
 }
 
 /** Undefined where the backup does not know them. */
@@ -145,14 +159,6 @@ async function loadDump(
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
   const order = { name: file, part: undefined, converted: () => false, ...how };
   return await SqlLoader.load(filling, order, piecesOf({ file, compression }, undefined, source.signal));
-}
-
-/** Whether a backup was made from this cluster, or from one that it is a copy of. */
-export async function isOwnCluster(source: BackupSource, { manifest }: CataloguedBackup): Promise<boolean> {
-  const [row] = await source.superuser.use((session) =>
-    session.query("SELECT system_identifier::text AS own FROM pg_control_system()"),
-  );
-  return row?.["own"] === manifest.system_identifier;
 }
 
 /** Files after which others get their turn: what the load says has to be read, or it stands still. */

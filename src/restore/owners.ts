@@ -1,6 +1,7 @@
 import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
 import type { Contents } from "../backup/contents/contents.ts";
 import { OF_TYPE, OWNED_OTHERWISE } from "../backup/contents/read-contents.ts";
+import { rolesThatMayOwn } from "../odoo/may-own.ts";
 import type { NewDatabase } from "./new-database.ts";
 
 const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;
@@ -37,7 +38,7 @@ export async function ownersAfter(
   owner: string,
   loader: string,
 ): Promise<Contents> {
-  const roles = await ordinaryRoles(session);
+  const roles = await rolesThatMayOwn(session);
   const wanted = (of: readonly { schema: string; name: string; owner: string }[]): Map<string, string> =>
     new Map(of.map((thing) => [`${thing.schema}.${thing.name}`, thing.owner]));
   const ownedAs = <T extends { owner: string }>(
@@ -81,12 +82,7 @@ export async function ownersAfter(
   };
 }
 
-async function ordinaryRoles(session: Session): Promise<Set<string>> {
-  const rows = await session.query("SELECT rolname FROM pg_roles WHERE NOT rolsuper");
-  return new Set(rows.map((row) => String(row["rolname"])));
-}
-
-/** Gives single things back to the roles that owned them, as far as these are here and ordinary. */
+/** Gives single things back to the roles that owned them, as far as these are here and may own it. */
 export async function giveBack(target: NewDatabase, contents: Contents, owner: string): Promise<string[]> {
   const wanted = [
     ...contents.schemas.map(({ name, owner }) => ({ kind: "SCHEMA", schema: "", name, owner })),
@@ -107,7 +103,7 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
   const otherwise = (contents.owned_otherwise ?? []).filter(({ type }) => Object.hasOwn(KEYWORDS, type));
   if (!wanted.length && !functions.length && !otherwise.length) return [];
   return await target.superuser.use(async (session) => {
-    const roles = await ordinaryRoles(session);
+    const roles = await rolesThatMayOwn(session);
     const left = new Set<string>();
     const give = async (thing: string, to: string): Promise<void> => {
       if (roles.has(to)) await session.query(`ALTER ${thing} OWNER TO ${id(to)}`);

@@ -4,6 +4,7 @@ import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { nextStep, sameCommand } from "../next-step.ts";
 import { listDatabases } from "./databases.ts";
+import { rolesThatMayOwn } from "../odoo/may-own.ts";
 import { assertFilestores, storeFnames } from "../odoo/filestore.ts";
 import { monotonic } from "../system/clock.ts";
 import { FilestoreReader } from "../system/files/filestore-reader.ts";
@@ -15,13 +16,14 @@ import { filestoreFor, freeFilestoreFor, NewFilestore } from "./attachments.ts";
 import { assertDatabaseName, reserved } from "./database-name.ts";
 import { tellFailure } from "./failure.ts";
 import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
-import { isOwnCluster, loadBackup } from "./from-backup.ts";
+import { loadBackup } from "./from-backup.ts";
 import { loadBundle, loadPacked } from "./from-bundle.ts";
 import { loadForeignArchive, loadForeignSql } from "./from-dump.ts";
 import { piecesOf, type RestoreInput } from "./reading/input.ts";
 import { NewDatabase } from "./new-database.ts";
 import { neutralizeCopy } from "./neutralize-copy.ts";
 import { proveLoaded } from "./prove.ts";
+import { provenanceOf } from "./provenance.ts";
 import { publish, tidyUp } from "./publish.ts";
 import { assertReplaceable } from "./slots.ts";
 import { sqlText } from "./reading/text.ts";
@@ -136,7 +138,7 @@ function whatIsSafe({ replace, database }: RestoreOrder): string {
 }
 
 interface Present {
-  /** Undefined when a superuser owns it: what a dump holds is never given to one. */
+  /** Undefined when its owner's rights reach further: what a dump holds is never given to such a role. */
   readonly owner: string | undefined;
 }
 
@@ -144,13 +146,14 @@ interface Present {
 async function presentOf(source: BackupSource, database: string): Promise<Present | undefined> {
   return await source.superuser.use(async (session) => {
     const [row] = await session.query(
-      `SELECT rolname AS owner, rolsuper AS superuser, datistemplate AS template
+      `SELECT rolname AS owner, datistemplate AS template
        FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = $1`,
       [database],
     );
     if (row?.["template"] === true) throw reserved(database);
     if (row === undefined) return undefined;
-    return { owner: row["superuser"] === true ? undefined : String(row["owner"]) };
+    const owner = String(row["owner"]);
+    return { owner: (await rolesThatMayOwn(session)).has(owner) ? owner : undefined };
   });
 }
 
@@ -187,17 +190,14 @@ async function ownerWanted(source: BackupSource, input: RestoreInput): Promise<s
   return input.kind === "backup" ? await ownerOfRestored(source, input.backup) : source.config.odoo.role;
 }
 
-/** Who shall own a restored backup: of this cluster who owned it, as long as he is here and ordinary, else Odoo's role. */
+/** Who shall own a restored backup: of this cluster who owned it, as long as he is here and may, else Odoo's role. */
 export async function ownerOfRestored(source: BackupSource, backup: CataloguedBackup): Promise<string> {
   const { role } = source.config.odoo;
-  if (!(await isOwnCluster(source, backup))) return role;
+  if ((await provenanceOf(source, backup)).is !== "own") return role;
   const { database } = await readContents(backup.folder);
-  return await source.superuser.use(async (session) => {
-    const rows = await session.query("SELECT FROM pg_roles WHERE rolname = $1 AND NOT rolsuper", [
-      database.owner,
-    ]);
-    return rows.length ? database.owner : role;
-  });
+  return await source.superuser.use(async (session) =>
+    (await rolesThatMayOwn(session)).has(database.owner) ? database.owner : role,
+  );
 }
 
 /** @param part the database that is meant, where the input holds several */

@@ -1,5 +1,5 @@
-import * as z from "zod";
 import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
+import { rolesThatMayOwn } from "../odoo/may-own.ts";
 import { contentsSchema, type Right } from "../backup/contents/contents.ts";
 import { rightsIn } from "../backup/contents/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
@@ -103,26 +103,23 @@ async function readRights(session: Session): Promise<Right[]> {
   return rightsSchema.parse(await session.query(rightsIn(true)));
 }
 
-const roleRow = z.object({ name: z.string(), superuser: z.boolean() });
-type Roles = ReadonlyMap<string, boolean>;
+interface Roles {
+  readonly all: ReadonlySet<string>;
+  /** Whose new things are to get rights. */
+  readonly ordinary: ReadonlySet<string>;
+}
 
-/** Whether each role is a superuser. */
 async function rolesOf(session: Session): Promise<Roles> {
-  const rows = await session.query("SELECT rolname AS name, rolsuper AS superuser FROM pg_roles");
-  return new Map(
-    roleRow
-      .array()
-      .parse(rows)
-      .map(({ name, superuser }) => [name, superuser]),
-  );
+  const rows = await session.query("SELECT rolname AS name FROM pg_roles");
+  return { all: new Set(rows.map((row) => String(row["name"]))), ordinary: await rolesThatMayOwn(session) };
 }
 
 /** @returns why it cannot be */
 async function settle(session: Session, right: Right, roles: Roles): Promise<string | undefined> {
   const { kind, table, schema, to } = right;
   // Of a single object that was told when the dump's GRANT failed.
-  if (to !== null && !roles.has(to)) return kind === "default" ? `role "${to}" is not here` : undefined;
-  if (kind === "default" && roles.get(table) !== false) return `"${table}" is no ordinary role here`;
+  if (to !== null && !roles.all.has(to)) return kind === "default" ? `role "${to}" is not here` : undefined;
+  if (kind === "default" && !roles.ordinary.has(table)) return `"${table}" is no ordinary role here`;
   const on = await onWhat(session, right);
   if (on === undefined) return "it is not known";
   const whom = to === null ? "PUBLIC" : id(to);

@@ -14,7 +14,7 @@ export const BARRED_ROLE = "opg_endpoint_barred";
  * replication, who may run programs or touch files of the server, who may become one of these, and before PostgreSQL 16
  * who may give roles to himself (CREATEROLE).
  */
-const MIGHTY = `
+export const MIGHTY = `
   SELECT oid FROM pg_catalog.pg_authid
   WHERE rolsuper OR rolreplication
     OR rolcreaterole AND pg_catalog.current_setting('server_version_num')::int < 160000

@@ -474,6 +474,22 @@ export function refuseChangesBy(named: string, users: readonly Owner[]): void {
   if (changer) throw changedByOthers(named, changer);
 }
 
+/**
+ * Whether nobody but these users decides where a path leads and what lies there, files in it included. True where this
+ * program is not root: it acts with its own user's rights then.
+ */
+export function isChangedOnlyBy(named: string, uids: readonly number[]): boolean {
+  if (!isHeld()) return true;
+  const of = (at: string): boolean => {
+    const { changers, held, stat, file } = walk(path.resolve(at));
+    if (held !== undefined) closeSync(held);
+    const last = stat ?? file;
+    if (!last || (last.mode & 0o002) !== 0 || !uids.includes(last.uid)) return false;
+    return changers.every(({ uid }) => uid !== undefined && uids.includes(uid));
+  };
+  return of(named) && readdirSync(named).every((name) => of(path.join(named, name)));
+}
+
 /** Who may write to a file besides its owner: everybody, or those of the users that are in its group. */
 function writersOf({ mode, gid }: Stats, at: string, users: readonly Owner[]): Changer[] {
   if (mode & 0o002) return [{ uid: undefined, at }];

@@ -1,0 +1,171 @@
+import { createHash } from "node:crypto";
+import { chownSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { RestoreReport } from "../../src/restore/restore.ts";
+import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
+import { filesBelow } from "../support/files.ts";
+import { runningNode } from "../postgres/throwaway-node.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { restoring, type Restoring } from "./restoring.ts";
+
+let it: Restoring;
+/** The folder of a backup, in backup.dir. */
+let genuine: string;
+
+/** Roles that must never own what a file has brought. */
+const MIGHTY = [
+  "postgres",
+  "pg_execute_server_program",
+  "pg_write_server_files",
+  "pg_read_server_files",
+  "pg_monitor",
+  "pg_signal_backend",
+  "replicator",
+  "collectd",
+  "writer",
+  "opg_endpoint_users",
+];
+
+beforeAll(async () => {
+  it = await restoring(await runningNode());
+  await withSession(it.node.superuser, async (session) => {
+    await session.query("CREATE ROLE report");
+    await session.query("CREATE ROLE writer LOGIN IN ROLE pg_write_server_files");
+  });
+  await it.make("shop", { partners: 10 });
+  await withSession({ ...it.node.superuser, database: "shop" }, async (session) => {
+    await session.query(
+      `CREATE FUNCTION public.seize() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+       AS $f$ BEGIN COPY (SELECT 1) TO PROGRAM 'true'; END $f$`,
+    );
+    await session.query("CREATE TABLE public.reported (x int)");
+    await session.query(
+      "ALTER FUNCTION public.seize() OWNER TO report; ALTER TABLE public.reported OWNER TO report",
+    );
+  });
+  await it.backUpOne("shop");
+  genuine = (await it.newest()).folder;
+});
+
+/** A copy of the backup where somebody else's lie. */
+function elsewhere(): string {
+  const folder = join(temporaryFolder(), basename(genuine));
+  cpSync(genuine, folder, { recursive: true });
+  cpSync(it.source.place.pool, join(folder, "..", "filestore"), { recursive: true });
+  return folder;
+}
+
+/** What everybody can write who has a backup of his own: whose the things are, with checksums that fit. */
+function forge(folder: string, owner: string, database = "odoo"): string {
+  const file = join(folder, "contents.json");
+  const text = readFileSync(file, "utf8")
+    .replaceAll('"owner":"report"', `"owner":"${owner}"`)
+    .replace(/("database":\{[^}]*"owner":)"odoo"/, `$1"${database}"`);
+  expect(text).toContain(`"owner":"${owner}"`);
+  expect(text).toMatch(new RegExp(`"database":\\{[^}]*"owner":"${database}"`));
+  writeFileSync(file, text);
+  const sums = join(folder, "SHA256SUMS");
+  const digest = createHash("sha256").update(text).digest("hex");
+  writeFileSync(sums, readFileSync(sums, "utf8").replace(/^\w{64}(?= {2}contents\.json$)/m, digest));
+  return folder;
+}
+
+let count = 0;
+
+/** Restores, and tells to whom all of it belongs. */
+async function owners(folder: string): Promise<{ owners: unknown[]; report: RestoreReport }> {
+  count += 1;
+  const database = `restored ${count}`;
+  const report = await it.as(folder, database);
+  const rows = await withSession({ ...it.node.superuser, database }, (session) =>
+    session.query(
+      `SELECT pg_get_userbyid(proowner) AS owner FROM pg_proc WHERE proname = 'seize'
+       UNION SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'reported'
+       UNION SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database() ORDER BY 1`,
+    ),
+  );
+  await withSession(it.node.superuser, (session) => session.query(`DROP DATABASE ${id(database)}`));
+  return { owners: rows.map(({ owner }) => owner), report };
+}
+
+const CLAIMED = expect.stringContaining("says that it is of this cluster, and nothing proves it");
+
+describe("a folder that says of itself that it is of this cluster", () => {
+  test("owns nothing by its word, and is told of", async () => {
+    const forged = forge(elsewhere(), "pg_execute_server_program", "pg_execute_server_program");
+    const { owners: found, report } = await owners(forged);
+    expect(found).toEqual(["odoo"]);
+    expect(report.notes).toContainEqual(CLAIMED);
+  });
+
+  test("owns nothing by somebody else's seal, nor by none", async () => {
+    const sealed = elsewhere();
+    forge(sealed, "report", "report");
+    expect((await owners(sealed)).owners).toEqual(["odoo"]);
+    const bare = elsewhere();
+    rmSync(join(bare, "SHA256SUMS.seal"));
+    const { owners: found, report } = await owners(bare);
+    expect(found).toEqual(["odoo"]);
+    expect(report.notes).toContainEqual(CLAIMED);
+  });
+
+  test("with its seal, and a file that is not what was sealed, is damaged", async () => {
+    const folder = elsewhere();
+    const file = join(folder, "contents.json");
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll('"owner":"report"', '"owner":"odoo"'));
+    await expect(it.as(folder, "never")).rejects.toMatchObject({ code: "backup_damaged" });
+    await it.nothingLeft();
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("owns nothing where another user can change it", async () => {
+    const folder = elsewhere();
+    chownSync(join(folder, "contents.json"), 65_534, 65_534);
+    expect((await owners(folder)).owners).toEqual(["odoo"]);
+    // In backup.dir, older than seals.
+    const inPlace = join(it.source.place.dir, "copied_20260101_0000.dump");
+    cpSync(genuine, inPlace, { recursive: true });
+    rmSync(join(inPlace, "SHA256SUMS.seal"));
+    for (const name of ["", ...filesBelow(inPlace).map((file) => file.slice(inPlace.length + 1))])
+      chownSync(join(inPlace, name), 65_534, 65_534);
+    expect((await owners(inPlace)).owners).toEqual(["odoo"]);
+    rmSync(inPlace, { recursive: true });
+  });
+});
+
+describe("a backup of this cluster gives things back to their owners:", () => {
+  test("from backup.dir, and from there without a seal, as older ones are", async () => {
+    expect((await owners(genuine)).owners).toEqual(["odoo", "report"]);
+    const older = join(it.source.place.dir, "older_20260101_0000.dump");
+    cpSync(genuine, older, { recursive: true });
+    rmSync(join(older, "SHA256SUMS.seal"));
+    expect((await owners(older)).owners).toEqual(["odoo", "report"]);
+    rmSync(older, { recursive: true });
+  });
+
+  test("moved elsewhere, by its seal", async () => {
+    const { owners: found, report } = await owners(elsewhere());
+    expect(found).toEqual(["odoo", "report"]);
+    expect(report.notes).not.toContainEqual(CLAIMED);
+  });
+
+  test.each(MIGHTY)("but never to %s", async (role) => {
+    const folder = join(it.source.place.dir, "forged_20260101_0000.dump");
+    cpSync(genuine, folder, { recursive: true });
+    forge(folder, role);
+    const { owners: found, report } = await owners(folder);
+    expect(found).toEqual(["odoo"]);
+    expect(report.owner).toBe("odoo");
+    expect(report.notes).toContain(`what role ${role} owned belongs to odoo now`);
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each(["pg_execute_server_program", "writer"])("nor the database to %s", async (role) => {
+    const folder = join(it.source.place.dir, "forged_20260101_0000.dump");
+    cpSync(genuine, folder, { recursive: true });
+    forge(folder, "report", role);
+    const { owners: found, report } = await owners(folder);
+    expect([found, report.owner]).toEqual([["odoo", "report"], "odoo"]);
+    rmSync(folder, { recursive: true });
+  });
+});
