@@ -1,5 +1,14 @@
 import { execa } from "execa";
-import { type Dirent, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  type Dirent,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { makeOdooDatabase, type RunSql } from "./odoo-data.ts";
 import { type Benchmark, median, table, timed } from "./table.ts";
@@ -13,7 +22,7 @@ const attachments = Math.round(5000 * gigabytes);
 const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 20);
 
 /** Seconds of writes on each side, and times. */
-const WRITES = { seconds: 10, times: 3 };
+const WRITES = { seconds: 10, times: 4 };
 
 /** Milliseconds of a light, steady load while the age of what the repository holds is looked at. */
 const STEADY = 75_000;
@@ -149,14 +158,30 @@ const base = async (program: string, { folder }: Bench): Promise<void> =>
     { stdin: "ignore" },
   ));
 
-/** Until no base backup is being made: the agent makes one as soon as WAL is taken again. */
+/** The newest of what a record of odoo-pg says under a name; empty where it does not. */
+function newestIn(file: string, name: string): string {
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  return (
+    [...text.matchAll(new RegExp(`"${name}": "([^"]+)"`, "g"))]
+      .map(([, at = ""]) => at)
+      .sort()
+      .at(-1) ?? ""
+  );
+}
+
+/**
+ * Until the base backup is made that the agent makes when WAL is taken again: up to a minute later, where it has made one
+ * just before. None is being made then.
+ */
 export async function baseMade({ folder }: Bench): Promise<void> {
-  await pause(6000);
   for (;;) {
+    const since = newestIn(`${folder}/s/archive/archiving.json`, "since");
+    const made = newestIn(`${folder}/s/archive-status.json`, "started_at");
     const { exitCode } = await execa("pgrep", ["-f", `scheduled-backup --state-dir ${folder}/s`], {
       reject: false,
     });
-    if (exitCode !== 0) return;
+    // The begin of a base backup is told in whole seconds.
+    if (exitCode !== 0 && since !== "" && made.slice(0, 19) >= since.slice(0, 19)) return;
     await pause(500);
   }
 }

@@ -30,6 +30,35 @@ function told(at: string): string {
   return at.slice(0, 19).replace("T", " ");
 }
 
+/**
+ * A moment of a window by chance, in milliseconds since the epoch; undefined while there is none. What is older than the
+ * window is there as long as its base backup is, without the attachments that it alone names: it is left out. Pure.
+ * @param milliseconds that are promised, counted from the end
+ * @param random from 0 to 1, 1 excluded
+ */
+export function momentByChance(
+  { from, to, gaps }: Window,
+  milliseconds: number,
+  random: number,
+): number | undefined {
+  if (from === null || to === null) return undefined;
+  const end = Date.parse(to);
+  const begin = Math.max(Date.parse(from), end - milliseconds);
+  // Between gaps, each without its begin: at the end of a base backup, or of a gap, there is no moment yet.
+  const starts = [begin, ...gaps.map((gap) => Date.parse(gap.to))];
+  const ends = [...gaps.map((gap) => Date.parse(gap.from)), end];
+  const spans = starts.flatMap((start, index) => {
+    const span = { from: Math.max(start, begin), to: ends[index] ?? end };
+    return span.to > span.from ? [span] : [];
+  });
+  let left = Math.floor(random * spans.reduce((sum, span) => sum + span.to - span.from, 0)) + 1;
+  for (const span of spans) {
+    if (left <= span.to - span.from) return span.from + left;
+    left -= span.to - span.from;
+  }
+  return undefined;
+}
+
 interface Span {
   readonly from: number;
   readonly to: number;

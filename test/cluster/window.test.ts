@@ -5,6 +5,7 @@ import {
   basesFor,
   basesToEnd,
   isQueueFull,
+  momentByChance,
   segmentsWaiting,
   windowOf,
   type Kept,
@@ -200,5 +201,50 @@ describe("WAL that waits", () => {
         if (segments <= 4) expect(full).toBe(false);
       }),
     );
+  });
+});
+
+describe("a moment by chance", () => {
+  test("lies in the window, in no gap, and not before what is promised", () => {
+    const minutes = fc.uniqueArray(fc.integer({ min: 1, max: 10_000 }), { minLength: 2, maxLength: 12 });
+    fc.assert(
+      fc.property(
+        minutes.filter(({ length }) => length % 2 === 0),
+        fc.integer({ min: 1, max: 20_000 }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (some, promised, random) => {
+          const sorted = some.toSorted((a, b) => a - b).map((minute) => T0 + minute * 60_000);
+          const [from = 0, ...rest] = sorted;
+          const to = rest.pop() ?? 0;
+          const gaps = rest.flatMap((start, index) =>
+            index % 2 === 0 ? [{ from: start, to: rest[index + 1] ?? start }] : [],
+          );
+          const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
+          const found = momentByChance(
+            {
+              from: iso(from),
+              to: iso(to),
+              gaps: gaps.map((gap) => ({ from: iso(gap.from), to: iso(gap.to) })),
+              archiving: true,
+              base_backups: 1,
+            },
+            promised * 60_000,
+            random,
+          );
+          const isAllLost = gaps.some((gap) => gap.from <= to - promised * 60_000 && gap.to >= to);
+          if (isAllLost) return;
+          expect(found).toBeGreaterThan(Math.max(from, to - promised * 60_000));
+          expect(found).toBeLessThanOrEqual(to);
+          for (const gap of gaps)
+            expect((found ?? 0) > gap.from && (found ?? 0) <= gap.to, JSON.stringify(gap)).toBe(false);
+        },
+      ),
+    );
+  });
+
+  test("is none while there is no window", () => {
+    expect(
+      momentByChance({ from: null, to: null, gaps: [], archiving: true, base_backups: 0 }, 1, 0.5),
+    ).toBeUndefined();
   });
 });

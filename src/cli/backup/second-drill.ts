@@ -1,6 +1,7 @@
 import { openRepository, proveRepository } from "../../archive/base-backup.ts";
 import type { Target } from "../../archive/target.ts";
 import type { BackupSource } from "../../backup/source.ts";
+import { momentByChance } from "../../cluster/window.ts";
 import { windowDays } from "../../config/sections/backup.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
 import type { SecondDrill } from "../../model/second-drill.ts";
@@ -120,29 +121,19 @@ export function whyNotProven({
 
 const DAY = 86_400_000;
 
-/**
- * Seconds of before the window are there as long as a base backup is, without the attachments that only they name.
- * @throws OdooPgError outside_window while there is none
- */
+/** @throws OdooPgError outside_window while there is none */
 async function secondByChance(context: Context): Promise<Target> {
-  const { from, to, gaps } = await lookAtWindow(context);
-  if (from === null || to === null) {
+  const days = windowDays(context.config.backup.any_second.window);
+  const at = momentByChance(await lookAtWindow(context), days * DAY, Math.random());
+  if (at === undefined) {
     throw new OdooPgError("outside_window", {
       message: "No second can be brought back yet.",
       safe: "Nothing was changed.",
       next: odooPg("backup", "window"),
     });
   }
-  const last = Date.parse(to);
-  const promised = last - windowDays(context.config.backup.any_second.window) * DAY;
-  const first = Math.max(Date.parse(from), promised);
-  for (;;) {
-    const at = Math.ceil(first + 1 + Math.random() * (last - first - 1));
-    const isLost = gaps.some((gap) => Date.parse(gap.from) < at && at <= Date.parse(gap.to));
-    if (isLost) continue;
-    const text = `${new Date(at).toISOString().replace("T", " ").replace("Z", "")}+00`;
-    return { kind: "time", at, text };
-  }
+  const text = `${new Date(at).toISOString().replace("T", " ").replace("Z", "")}+00`;
+  return { kind: "time", at, text };
 }
 
 function iso(): string {
