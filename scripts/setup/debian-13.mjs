@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { debianKeyring, findInPath } from "./missing-programs.mjs";
 import { runPhase } from "./phase.mjs";
@@ -11,8 +20,12 @@ export const debian13Programs = `${place}/bin`;
 
 const packages = ["patroni", "etcd-server"];
 
+/** What odoo-pg has Python read first in Patroni's process stays first. */
+const keptPath = "${PYTHONPATH:+$PYTHONPATH:}";
+
 export function debian13IsHere() {
-  return ["patroni", "etcd"].every((name) => existsSync(join(debian13Programs, name)));
+  if (!["patroni", "etcd"].every((name) => existsSync(join(debian13Programs, name)))) return false;
+  return readFileSync(join(debian13Programs, "patroni"), "utf8").includes(keptPath);
 }
 
 /**
@@ -37,7 +50,7 @@ export async function unpackDebian13() {
     for (const file of readdirSync(folder).filter((name) => name.endsWith(".deb")))
       await runPhase(`Unpacking ${file} …`, ["dpkg-deb", "--extract", join(folder, file), tree]);
     writeStarter(tree, "patroni", [
-      `PYTHONPATH=${place}/usr/lib/python3/dist-packages exec /usr/bin/python3 ${place}/usr/bin/patroni "$@"`,
+      `PYTHONPATH=${keptPath}${place}/usr/lib/python3/dist-packages exec /usr/bin/python3 ${place}/usr/bin/patroni "$@"`,
     ]);
     writeStarter(tree, "etcd", [`exec ${place}/usr/bin/etcd "$@"`]);
     rmSync(place, { recursive: true, force: true });

@@ -79,6 +79,59 @@ export async function sign(
   });
 }
 
+/** openssl's own database, as a list is made of it: `ca` alone makes one. */
+const LIST = `[ca]
+default_ca = it
+[it]
+database = FOLDER/index
+default_md = sha256
+crl_extensions = extensions
+[extensions]
+authorityKeyIdentifier = keyid
+`;
+
+/** It begins before any clock that is wrong, and ends with nothing that it is held against: one that is over would shut all out. */
+const LIST_BEGINS = "20200101000000Z";
+const LIST_DAYS = 36_500;
+
+/**
+ * Signs a list of certificates that are revoked.
+ * @param revoked serial numbers (hexadecimal), and when each ends (milliseconds since the epoch)
+ * @returns the list (PEM)
+ * @throws OdooPgError program_missing, command_failed
+ */
+export async function signRevocations(
+  authority: Authority,
+  revoked: readonly { readonly serial: string; readonly until: number }[],
+): Promise<string> {
+  return await temporaryDirectory(undefined, async (folder) => {
+    const index = revoked.map(({ serial, until }) => {
+      const ends = new Date(until).toISOString().replaceAll(/^..|[-:T]|\..*/g, "");
+      const even = serial.length % 2 === 0 ? serial : `0${serial}`;
+      return `R\t${ends}Z\t${LIST_BEGINS.slice(2)}\t${even.toUpperCase()}\tunknown\t/CN=${serial}\n`;
+    });
+    await writeFileAtomic(`${folder}/index`, index.join(""));
+    await writeFileAtomic(`${folder}/configuration`, LIST.replace("FOLDER", folder));
+    await openssl([
+      "ca",
+      "-gencrl",
+      "-config",
+      `${folder}/configuration`,
+      "-cert",
+      authority.certificate,
+      "-keyfile",
+      authority.key,
+      "-crl_lastupdate",
+      LIST_BEGINS,
+      "-crldays",
+      String(LIST_DAYS),
+      "-out",
+      `${folder}/list`,
+    ]);
+    return (await readTextIfAny(`${folder}/list`)) ?? "";
+  });
+}
+
 /** Runs openssl. @throws OdooPgError program_missing, command_failed */
 export async function openssl(args: readonly string[]): Promise<void> {
   try {

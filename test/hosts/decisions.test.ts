@@ -50,6 +50,7 @@ const documentOf = (hosts: Host[]): ClusterDocument => ({
   settings: {},
   shared: {},
   restart: [],
+  revoked: [],
   port: 5433,
   hosts,
 });

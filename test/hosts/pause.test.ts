@@ -17,6 +17,7 @@ const store = {
     settings: {},
     shared: {},
     restart: [],
+    revoked: [],
     port: 5433,
     hosts: [],
   },

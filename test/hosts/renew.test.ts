@@ -5,8 +5,8 @@ import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { Etcd } from "../../src/consensus/etcd.ts";
 import { askerOf } from "../../src/hosts/decisions/asker.ts";
 import { hostFiles } from "../../src/hosts/documents/files.ts";
-import { documentSchema, type Host } from "../../src/hosts/documents/record.ts";
-import { ensureHostAuthorities, newRequest, signRequest } from "../../src/hosts/joining/authority.ts";
+import { documentSchema, type ClusterDocument, type Host } from "../../src/hosts/documents/record.ts";
+import { ensureHostAuthorities, newRequest, noteOf, signRequest } from "../../src/hosts/joining/authority.ts";
 import { JoinServer } from "../../src/hosts/joining/join-server.ts";
 import { ensureDirectory, readTextIfAny } from "../../src/system/files/files.ts";
 import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
@@ -18,6 +18,25 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const db1: Host = { name: "db1", role: "database", address: "127.0.0.1", id: "a".repeat(16) };
 const witness: Host = { name: "w", role: "witness", address: "10.0.0.3", id: "b".repeat(16) };
 const app: Host = { name: "app", role: "endpoints", address: "10.0.0.4", id: "c".repeat(16) };
+
+/** The store, as far as one document goes. */
+class OneDocument extends Etcd {
+  value: string;
+
+  constructor(document: ClusterDocument) {
+    super([], { certificate: "", key: "", authority: "" });
+    this.value = JSON.stringify(document);
+  }
+
+  override async get() {
+    return await Promise.resolve({ value: this.value, revision: 1n, lease: undefined });
+  }
+
+  override async swap(_key: string, _revision: bigint, value: string) {
+    this.value = value;
+    return await Promise.resolve(true);
+  }
+}
 
 /** Has a host ask db1 for another certificate, where the cluster's document gives the host this address. */
 async function renewed(host: Host, address: string) {
@@ -41,16 +60,19 @@ async function renewed(host: Host, address: string) {
     port: 5433,
     hosts: [db1, witness, app].map((known) => (known.name === host.name ? { ...known, address } : known)),
   });
+  const store = new OneDocument(document);
   const server = new JoinServer({
     layout,
     owner: undefined,
     record: { format: 1, cluster: "odoo", ...db1, node: "db1", store: [] },
-    etcd: new Etcd([], identity),
+    etcd: store,
     report: async () => await Promise.reject(new Error("not asked")),
     order: async () => await Promise.reject(new Error("not asked")),
     view: async () => await Promise.reject(new Error("not asked")),
     storeAnswers: () => true,
+    isSure: () => true,
     document: () => document,
+    seen: async () => await Promise.resolve({}),
   });
   const port = await freePort();
   const own = await newRequest({ ...files, key: `${files.key}.db1` }, "db1", undefined);
@@ -66,7 +88,7 @@ async function renewed(host: Host, address: string) {
     answer: async (question) => await server.answer({ ...question, ...askerOf(document, question) }),
   });
   atEnd(door.close);
-  return await askTls({
+  const answer = await askTls({
     host: "127.0.0.1",
     port,
     method: "POST",
@@ -75,16 +97,20 @@ async function renewed(host: Host, address: string) {
     trust: identity,
     timeout: 10_000,
   });
+  return { ...answer, stored: documentSchema.parse(JSON.parse(store.value)) };
 }
 
 test.each([witness, app])(
   "a $role gets another certificate for the address that it joined with",
   async (host) => {
-    const { status, text } = await renewed(host, host.address);
+    const { status, text, stored } = await renewed(host, host.address);
     expect(status).toBe(200);
     const { certificate }: { certificate: string } = JSON.parse(text);
     expect(new X509Certificate(certificate).checkIP(host.address)).toBe(host.address);
     expect(new X509Certificate(certificate).checkIP(db1.address)).toBeUndefined();
+    // It is revoked with the host one day.
+    const noted = stored.hosts.find(({ name }) => name === host.name)?.certificates;
+    expect(noted).toEqual([noteOf(certificate)]);
   },
 );
 

@@ -10,6 +10,7 @@ import { newHostId, type ClusterDocument, type HostRecord } from "../../src/host
 import {
   ensureHostAuthorities,
   newRequest,
+  noteOf,
   readIdentity,
   signRequest,
 } from "../../src/hosts/joining/authority.ts";
@@ -73,8 +74,9 @@ test("a look asks the store once, for all of it at one moment; how long the key 
     settings: {},
     shared: {},
     restart: [],
+    revoked: [],
     port: 5433,
-    hosts: [own],
+    hosts: [{ ...own, certificates: [noteOf(identity.certificate)] }],
   };
   const record: HostRecord = {
     format: 1,

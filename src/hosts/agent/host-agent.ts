@@ -66,6 +66,7 @@ import { LeadersWork } from "./leaders-work.ts";
 import { OtherHosts } from "./other-hosts.ts";
 import { OwnCertificate, type OwnIdentity } from "./own-certificate.ts";
 import { OwnNode } from "./own-node.ts";
+import { Revocations } from "./revocations.ts";
 import { Servers } from "./servers.ts";
 import { StoreWatch } from "./store-watch.ts";
 
@@ -110,6 +111,7 @@ export class HostAgent {
   readonly #patroni: PatroniService | undefined;
   readonly #store: StoreWatch;
   readonly #certificate: OwnCertificate;
+  readonly #revocations: Revocations;
   readonly #servers: Servers;
   readonly #node: OwnNode;
   readonly #hostPool: HostPool;
@@ -174,6 +176,13 @@ export class HostAgent {
     this.#patroni =
       programs.patroni &&
       new PatroniService({ ...parts, program: programs.patroni }, async () => await node.mayRunPatroni());
+    this.#revocations = new Revocations(host, {
+      store: this.#store,
+      servers: this.#servers,
+      node,
+      etcd: this.#etcd,
+      patroni: this.#patroni,
+    });
     this.#hostPool = new HostPool({
       name: record.name,
       cluster: document.cluster,
@@ -226,7 +235,9 @@ export class HostAgent {
           status: await statusOf(this.#seen),
         }),
       storeAnswers: () => this.#store.answers,
+      isSure: () => this.#store.answers && this.#store.isListedInStore,
       document: () => this.#store.document,
+      seen: async () => await this.#store.seen(),
     });
   }
 
@@ -304,6 +315,8 @@ export class HostAgent {
       this.#closers.push(async () => await Promise.resolve(asking()));
       this.#closers.push(async () => await this.#console.close());
       await this.#routing.recall();
+      // Before etcd and Patroni start: they let nobody in without it. It is tried again each second.
+      await this.#revocations.write().catch((error: unknown) => log("warn", String(error)));
       await this.#applyDocument();
     } catch (error) {
       await this.#close();
@@ -451,6 +464,16 @@ export class HostAgent {
         aside: true,
       },
       {
+        name: "revoked certificates",
+        run: oneAtATime(every(MEMBERS_EVERY, async () => await this.#keepRemovedOut())),
+        aside: true,
+      },
+      {
+        name: "whether this host was removed",
+        run: oneAtATime(every(OTHERS_EVERY, async () => await this.#revocations.askWhetherListed())),
+        aside: true,
+      },
+      {
         name: "work of the primary's host",
         run: oneAtATime(
           every(
@@ -589,6 +612,11 @@ export class HostAgent {
       // etcd reads its own at each connection.
       await this.#patroni?.reload();
     });
+  }
+
+  async #keepRemovedOut(): Promise<void> {
+    await this.#revocations.write();
+    await this.#revocations.cut();
   }
 
   /** A host that the others have given up must not go on with what it has when it comes back. */

@@ -18,6 +18,7 @@ import { monotonic, now, waitUntil, within } from "../../system/clock.ts";
 import { kindOf, move } from "../../system/files/files.ts";
 import { renameIn } from "../../system/files/folder.ts";
 import type { TlsAnswer } from "../../system/network/mutual-tls.ts";
+import { withRevoked } from "../decisions/revocation.ts";
 import { planRestart, type RestartStep } from "../decisions/restart.ts";
 import { decideSwitchover } from "../decisions/switchover.ts";
 import { changeDocument } from "../documents/change.ts";
@@ -53,6 +54,9 @@ const CLIENTS_TIMEOUT = PAUSE_TIMEOUT + 2000;
 
 /** Milliseconds for the others to take a vote away. */
 const VOTE_TIMEOUT = 120_000;
+
+/** Milliseconds in which one that leaves still sees that it has. */
+const LEAVE_TIME = 2 * VOTE_TIMEOUT;
 
 export interface OrderParts {
   readonly store: StoreWatch;
@@ -380,7 +384,10 @@ export class HostOrders {
       await this.#lookAgain();
       if (!store.answers) throw notReady("The store has no majority.");
       data.refusePrimary();
-      await changeDocument(etcd, store.document.cluster, (document) => withoutHost(document, name));
+      const seen = await store.seen();
+      await changeDocument(etcd, store.document.cluster, (document) =>
+        withoutHost(withRevoked(document, { name, from: now() + LEAVE_TIME, seen }, now()), name),
+      );
     } else await this.#parts.etcd?.retire();
     // The others take its vote away; its member ends when it sees that.
     await waitUntil(async () => (await store.startedAs()) === undefined, {
@@ -529,7 +536,10 @@ export class HostOrders {
     if (others.answers(host)) throw notReady(`${host} answers: run odoo-pg leave there.`);
     if (store.view?.leader === host) throw notReady(`${host} is the primary still.`);
     if (!store.answers) throw notReady("The store has no majority.");
-    await changeDocument(this.#host.etcd, store.document.cluster, (document) => withoutHost(document, host));
+    const seen = await store.seen();
+    await changeDocument(this.#host.etcd, store.document.cluster, (document) =>
+      withoutHost(withRevoked(document, { name: host, from: now(), seen }, now()), host),
+    );
     return { done: `${host} is no longer one of the cluster's hosts.`, changed: true };
   }
 }

@@ -16,7 +16,11 @@ import type { GuestView } from "../documents/guest-view.ts";
 import { viewOfStore, type StoreView } from "../documents/store-view.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
+import { withOwnCertificate, type SeenCertificates } from "../decisions/revocation.ts";
+import { noteOf } from "../joining/authority.ts";
+import { withoutHost } from "../joining/joining.ts";
 import { POOL_KEY } from "./host-pool.ts";
+import { CertificatesSeen } from "./seen-certificates.ts";
 import { same, type OneHost } from "./host.ts";
 
 /** Milliseconds without an answer of the store after which it counts as silent. */
@@ -49,6 +53,7 @@ export class StoreWatch {
   #members: readonly WatchedMember[] = [];
   #leads = false;
   #isDocumentRead = false;
+  readonly #seen: CertificatesSeen;
 
   constructor(
     host: OneHost,
@@ -59,6 +64,7 @@ export class StoreWatch {
     this.#service = service;
     this.#record = known.record;
     this.#document = known.document;
+    this.#seen = new CertificatesSeen(host.files);
   }
 
   /** Who this host is. */
@@ -166,12 +172,26 @@ export class StoreWatch {
       throw new Error(
         `the cluster's document in the store: ${parsed.ok ? "another cluster's" : parsed.problem}`,
       );
+    if (isOurs) await this.seen();
     if (stored) {
       const marked = withOwnMark(this.#document, this.#record);
-      if (marked) await etcd.swap(key, stored.revision, JSON.stringify(marked));
+      const { certificate } = this.#host.identity;
+      const noted = withOwnCertificate(marked ?? this.#document, this.#record, noteOf(certificate)) ?? marked;
+      if (noted) await etcd.swap(key, stored.revision, JSON.stringify(noted));
     } else if ((await this.startedAs())?.state === "new") {
       await etcd.swap(key, 0n, JSON.stringify(this.#document));
     }
+  }
+
+  /** Which certificates hosts were ever seen with, here. */
+  async seen(): Promise<SeenCertificates> {
+    return await this.#seen.see(this.#document);
+  }
+
+  /** Another host, which sees the store, has said that this one is no longer part of the cluster: the store answers it nothing. */
+  takeRemoval(): void {
+    if (this.isListed) this.#document = withoutHost(this.#document, this.#record.name);
+    this.#documentText = undefined;
   }
 
   /** What a host with endpoints alone was told about the store. */

@@ -22,6 +22,12 @@ export interface HostFiles {
   readonly endpointsAuthorityKey: string;
   readonly certificate: string;
   readonly key: string;
+  /** Certificates that are taken from nobody any more: of hosts that were removed. */
+  readonly revocations: string;
+  /** The authority, with that list, as Patroni reads it. */
+  readonly patroniAuthority: string;
+  /** Which certificates hosts were ever seen with. */
+  readonly certificates: string;
   /** Tokens that were given out, hashed. */
   readonly tokens: string;
   readonly etcdDir: string;
@@ -31,6 +37,8 @@ export interface HostFiles {
   readonly etcdLog: string;
   readonly patroniConfig: string;
   readonly patroniProcess: string;
+  /** What Python runs first in Patroni's process. */
+  readonly patroniPython: string;
   /** What Patroni runs in the place of pg_rewind. */
   readonly rewind: string;
   /** What Patroni says before its own log is open. */
@@ -56,6 +64,9 @@ export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
     endpointsAuthorityKey: at("endpoints-ca.key"),
     certificate: at("host.crt"),
     key: at("host.key"),
+    revocations: at("revoked.crl"),
+    patroniAuthority: at("patroni-ca.crt"),
+    certificates: at("certificates.json"),
     tokens: at("tokens.json"),
     etcdDir: at("etcd"),
     etcdStart: at("etcd.json"),
@@ -63,6 +74,7 @@ export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
     etcdLog: at("etcd.log"),
     patroniConfig: at("patroni.yml"),
     patroniProcess: at("patroni.process.json"),
+    patroniPython: at("python"),
     rewind: at("pg_rewind"),
     patroniStartLog: at("patroni.start.log"),
     logDir: at("log"),

@@ -39,6 +39,26 @@ function lineProblem(text: string): string | undefined {
   return /[\u0000-\u001f\u007f]/.test(text) ? "holds a control character" : undefined;
 }
 
+/** A certificate of a host, by what it is known again. */
+const certificateSchema = z.object({
+  serial: z.string().regex(/^[0-9a-f]{1,40}$/, "is no serial number"),
+  /** Milliseconds since the epoch, when it ends. */
+  until: wholeNumber(0, 253_402_300_799_000),
+});
+export type NotedCertificate = z.output<typeof certificateSchema>;
+
+/** One that is taken from nobody any more. */
+const revokedSchema = certificateSchema.extend({
+  /** Milliseconds since the epoch: a host that leaves by itself has time to do so. */
+  from: wholeNumber(0, 253_402_300_799_000),
+  /** Where the host was: nothing replicates from there, unless another host is there now. */
+  address: addressOfHost,
+});
+export type RevokedCertificate = z.output<typeof revokedSchema>;
+
+/** Of either: more than any cluster has in the years for which they last. */
+const MOST_CERTIFICATES = 1000;
+
 const hostSchema = z.object({
   name: nameOfHost,
   role: roleSchema,
@@ -46,6 +66,8 @@ const hostSchema = z.object({
   address: addressOfHost,
   /** Which machine of this name it is: another one that is given the name gets another. An earlier odoo-pg gave none. */
   id: idOfHost.optional(),
+  /** Its certificates, which are revoked with it. An earlier odoo-pg noted none. */
+  certificates: certificateSchema.array().max(MOST_CERTIFICATES).optional(),
 });
 export type Host = z.output<typeof hostSchema>;
 
@@ -73,6 +95,8 @@ export const documentSchema = z.object({
   port: wholeNumber(1, 65535),
   /** In the order in which they came. */
   hosts: hostSchema.array().refine(areDistinct, "have a name or an address twice"),
+  /** Certificates of hosts that are none any more. */
+  revoked: revokedSchema.array().max(MOST_CERTIFICATES).default([]),
 });
 export type ClusterDocument = z.output<typeof documentSchema>;
 

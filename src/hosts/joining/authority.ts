@@ -2,12 +2,26 @@ import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import path from "node:path";
 import { isAddress } from "../../config/addresses.ts";
 import { OdooPgError } from "../../errors.ts";
-import { ensureAuthorityFiles, openssl, sign, type Authority } from "../../postgres/authority.ts";
-import { giveFile, kindOf, move, readableBy, readTextIfAny, type Owner } from "../../system/files/files.ts";
+import {
+  ensureAuthorityFiles,
+  openssl,
+  sign,
+  signRevocations,
+  type Authority,
+} from "../../postgres/authority.ts";
+import {
+  giveFile,
+  kindOf,
+  move,
+  readableBy,
+  readTextIfAny,
+  writeFileAtomic,
+  type Owner,
+} from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
 import type { HostFiles } from "../documents/files.ts";
-import type { Host, HostRole } from "../documents/record.ts";
+import type { Host, HostRole, NotedCertificate } from "../documents/record.ts";
 
 /** A year: agents renew theirs, and that of a host that was removed comes to an end. */
 const DAYS = 365;
@@ -53,6 +67,9 @@ export async function signRequest(files: HostFiles, request: string, host: Host)
     [
       `subjectAltName=${address},DNS:${host.name.replaceAll("_", "-")}`,
       "extendedKeyUsage=serverAuth,clientAuth",
+      // By them Python 3.13, which Patroni runs on, finds the way to the authority.
+      "subjectKeyIdentifier=hash",
+      "authorityKeyIdentifier=keyid",
     ],
     DAYS,
   );
@@ -76,6 +93,42 @@ export async function readIdentity(files: HostFiles): Promise<TlsIdentity | unde
   return certificate === undefined || key === undefined || authority === undefined
     ? undefined
     : { certificate, key, authority };
+}
+
+/** A certificate as the cluster's document has it. */
+export function noteOf(certificate: string): NotedCertificate {
+  return { serial: new X509Certificate(certificate).serialNumber.toLowerCase(), until: endOf(certificate) };
+}
+
+/**
+ * Writes the list of certificates that are taken from nobody any more, where it says something else. On a host without the
+ * authority's key it is signed by the host itself: etcd looks at the serial numbers alone, and nothing else there reads it.
+ * Source: etcd 3.5, client/pkg/transport/listener_tls.go, checkCRL
+ * @returns whether it was written
+ * @throws OdooPgError program_missing, command_failed
+ */
+export async function writeRevocations(
+  files: HostFiles,
+  revoked: readonly NotedCertificate[],
+): Promise<boolean> {
+  const noted = `# ${revoked
+    .map(({ serial }) => serial)
+    .sort()
+    .join(" ")}\n`;
+  if ((await readTextIfAny(files.revocations))?.endsWith(`-\n${noted}`) === true) return false;
+  const own = { certificate: files.certificate, key: files.key };
+  const authority = authorityFor(files, "database");
+  const signer = (await kindOf(authority.key)) === undefined ? own : authority;
+  const list = await signRevocations(signer, revoked);
+  const shared = { mode: 0o644 };
+  // Patroni's first, as etcd's tells what was written.
+  await writeFileAtomic(
+    files.patroniAuthority,
+    `${(await readTextIfAny(files.authority)) ?? ""}${list}`,
+    shared,
+  );
+  await writeFileAtomic(files.revocations, `${list}${noted}`, shared);
+  return true;
 }
 
 /** When a certificate ends, in milliseconds since the epoch. */

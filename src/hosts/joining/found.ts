@@ -149,6 +149,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
     settings: settingsOf(state),
     shared: settings,
     restart: [],
+    revoked: [],
     port: node.port,
     hosts: [{ name, role: "database", address, id }],
   };

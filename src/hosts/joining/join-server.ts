@@ -13,7 +13,7 @@ import { reaches } from "../../system/network/network.ts";
 import type { TlsQuestion } from "../../system/network/mutual-tls.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
 import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
-import { pinOf, signRequest } from "./authority.ts";
+import { noteOf, pinOf, signRequest } from "./authority.ts";
 import { hostFiles } from "../documents/files.ts";
 import {
   joinRefusal,
@@ -23,6 +23,7 @@ import {
   type JoinGrant,
   type JoinRequest,
 } from "./joining.ts";
+import { withCertificate, withRevoked, type SeenCertificates } from "../decisions/revocation.ts";
 import { changeDocument } from "../documents/change.ts";
 import { forGuests } from "../documents/host-config.ts";
 import { newHostId, type ClusterDocument, type HostRecord } from "../documents/record.ts";
@@ -52,7 +53,11 @@ export interface JoinServerParts {
   /** What a host with endpoints alone is told, which says how it is itself. */
   readonly view: (guest: string, report: string) => Promise<object>;
   readonly storeAnswers: () => boolean;
+  /** Whether the store has just said that this host is one of the cluster's: others are told by that who is none. */
+  readonly isSure: () => boolean;
   readonly document: () => ClusterDocument;
+  /** Which certificates hosts were ever seen with. */
+  readonly seen: () => Promise<SeenCertificates>;
 }
 
 /** What the agent of a host answers to those of other hosts, and to whoever wants to join. */
@@ -103,6 +108,9 @@ export class JoinServer {
     if (method === "POST" && target === "/view" && guest !== undefined)
       return { status: 200, body: await this.#parts.view(guest, body) };
     if (method === "POST" && target === "/renew") return await this.#renew(body, peer ?? guest, certificate);
+    // Also for one that was removed, which hears nothing of it from the store.
+    if (method === "GET" && target === "/listed" && certificate !== undefined)
+      return { status: 200, body: { listed: (peer ?? guest) !== undefined, sure: this.#parts.isSure() } };
     // Everything else is only for hosts of the cluster.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
@@ -124,8 +132,13 @@ export class JoinServer {
     if (!host || !parsed.ok) return { status: 403, body: { error: "not a host of this cluster" } };
     if (shown?.checkIP(host.address) === undefined)
       return { status: 403, body: { error: `its certificate is not for ${host.address}` } };
-    const files = hostFiles(this.#parts.layout);
-    return { status: 200, body: { certificate: await signRequest(files, parsed.value.request, host) } };
+    const { layout, etcd } = this.#parts;
+    const certificate = await signRequest(hostFiles(layout), parsed.value.request, host);
+    // First: what nobody knows of would not be revoked.
+    await changeDocument(etcd, this.#parts.document().cluster, (document) =>
+      withCertificate(document, host.name, noteOf(certificate)),
+    );
+    return { status: 200, body: { certificate } };
   }
 
   async #order(body: string): Promise<object> {
@@ -204,8 +217,8 @@ export class JoinServer {
     const { layout, owner, record } = this.#parts;
     const files = hostFiles(layout);
     const { name, role, address } = request;
-    const host = { name, role, address, id: newHostId() };
-    const certificate = await signRequest(files, request.request, host);
+    const certificate = await signRequest(files, request.request, request);
+    const host = { name, role, address, id: newHostId(), certificates: [noteOf(certificate)] };
     const document = await this.#enter(host, known);
     const passwords = await ensurePasswords(layout, {}, owner);
     const read = async (file: string): Promise<string> => (await readTextIfAny(file)) ?? "";
@@ -238,7 +251,11 @@ export class JoinServer {
 
   /** Puts a host into the cluster's document. Two that join at once do not lose each other. */
   async #enter(host: ClusterDocument["hosts"][number], known: ClusterDocument): Promise<ClusterDocument> {
-    return await changeDocument(this.#parts.etcd, known.cluster, (document) => withHost(document, host));
+    const seen = await this.#parts.seen();
+    return await changeDocument(this.#parts.etcd, known.cluster, (document) =>
+      // Of one that had the name no certificate is taken any more.
+      withHost(withRevoked(document, { name: host.name, from: now(), seen }, now()), host),
+    );
   }
 }
 

@@ -133,7 +133,10 @@ function isSame(a: Host, b: Host): boolean {
  */
 export function withHost(document: ClusterDocument, host: Host): ClusterDocument {
   const isIn = document.hosts.some(({ name }) => name === host.name);
-  const hosts = document.hosts.map((known) => (known.name === host.name ? { ...known, id: host.id } : known));
+  const { id, certificates } = host;
+  const hosts = document.hosts.map((known) =>
+    known.name === host.name ? { ...known, id, ...(certificates ? { certificates } : {}) } : known,
+  );
   return { ...document, hosts: isIn ? hosts : [...hosts, host] };
 }
 

@@ -39,7 +39,12 @@ export class Daemon {
   async start(
     program: string,
     args: readonly string[],
-    options: { readonly owner: Owner | undefined; readonly logFile: string; readonly cwd: string },
+    options: {
+      readonly owner: Owner | undefined;
+      readonly logFile: string;
+      readonly cwd: string;
+      readonly environment?: Readonly<Record<string, string>>;
+    },
   ): Promise<boolean> {
     const { pid } = await startDetached(program, args, options);
     const identity = await processIdentity(pid);

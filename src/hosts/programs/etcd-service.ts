@@ -1,7 +1,14 @@
 import * as z from "zod";
 import { CLIENT_PORT } from "../../consensus/etcd.ts";
 import { now, waitUntil } from "../../system/clock.ts";
-import { ensureDirectory, kindOf, move, removeFile, writeFileAtomic } from "../../system/files/files.ts";
+import {
+  ensureDirectory,
+  kindOf,
+  modifiedAt,
+  move,
+  removeFile,
+  writeFileAtomic,
+} from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
 import { peerUrlOf } from "../documents/places.ts";
 import type { Host } from "../documents/record.ts";
@@ -109,6 +116,25 @@ export class EtcdService extends HostProgram {
     await ensureDirectory(files.etcdDir, { mode: 0o700, owner });
     const args = etcdArguments(record, record.cluster, files, start);
     return this.#isForced ? [...args, "--force-new-cluster"] : args;
+  }
+
+  /** Whether it runs since before the list of revoked certificates was written: who was connected then still is. */
+  async isOlderThanRevocations(): Promise<boolean> {
+    const { revocations, etcdProcess } = this.parts.files;
+    if ((await this.daemon.pid()) === undefined) return false;
+    const [written, started] = await Promise.all([modifiedAt(revocations), modifiedAt(etcdProcess)]);
+    return written !== undefined && started !== undefined && written > started;
+  }
+
+  /** Ends all its connections: it reads the list when somebody connects. @throws OdooPgError command_failed */
+  async startAgain(): Promise<void> {
+    await this.hold.take("restart");
+    try {
+      await this.stop("fast");
+      await this.start();
+    } finally {
+      this.hold.release();
+    }
   }
 
   async reload(): Promise<void> {

@@ -59,6 +59,11 @@ export abstract class HostProgram implements Service {
   /** Makes what it needs. @returns its arguments */
   protected abstract prepare(): Promise<readonly string[]>;
 
+  /** What it finds in its environment besides. */
+  protected get environment(): Readonly<Record<string, string>> {
+    return {};
+  }
+
   abstract reload(): Promise<void>;
 
   get version(): string {
@@ -79,7 +84,8 @@ export abstract class HostProgram implements Service {
     const { name, logFile, safe } = this.#traits;
     const { program, owner, files } = this.parts;
     const args = await this.prepare();
-    if (await this.daemon.start(program.path, args, { owner, logFile, cwd: files.dir })) return;
+    const { environment } = this;
+    if (await this.daemon.start(program.path, args, { owner, logFile, cwd: files.dir, environment })) return;
     throw new OdooPgError("command_failed", {
       message: `${name} ends at once: ${(await readTail(logFile, 600)).trim()}`,
       safe,

@@ -1,6 +1,8 @@
 import type { Answer } from "../../services/service.ts";
-import { ensureDirectory } from "../../system/files/files.ts";
+import path from "node:path";
+import { ensureDirectory, writeFileIfChanged } from "../../system/files/files.ts";
 import { API_PORT } from "../documents/places.ts";
+import { renderRevocationCheck } from "../render/revocation-check.ts";
 import { HostProgram, type ProgramParts } from "./host-program.ts";
 
 /** The Patroni of this host. Only it starts and stops the host's PostgreSQL, which outlives it where it is killed. */
@@ -31,8 +33,20 @@ export class PatroniService extends HostProgram {
   protected async prepare(): Promise<readonly string[]> {
     const { files, owner } = this.parts;
     await ensureDirectory(files.logDir, { mode: 0o700, owner });
+    await ensureDirectory(files.patroniPython, { mode: 0o755 });
+    await writeFileIfChanged(
+      path.join(files.patroniPython, "sitecustomize.py"),
+      renderRevocationCheck(files),
+      {
+        mode: 0o644,
+      },
+    );
     this.#isNew = true;
     return [files.patroniConfig];
+  }
+
+  protected override get environment(): Readonly<Record<string, string>> {
+    return { PYTHONPATH: this.parts.files.patroniPython };
   }
 
   async reload(): Promise<void> {

@@ -56,7 +56,7 @@ export function renderPatroni(input: PatroniInput): string {
       connect_address: hostPort(host.address, API_PORT),
       certfile: files.certificate,
       keyfile: files.key,
-      cafile: files.authority,
+      cafile: files.patroniAuthority,
       verify_client: "required",
     },
     ctl: {

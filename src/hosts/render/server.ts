@@ -6,6 +6,7 @@ import {
   type NodeRenderInput,
 } from "../../postgres/render.ts";
 import { quoteSetting } from "../../postgres/sql/quoting.ts";
+import { formerAddresses } from "../decisions/revocation.ts";
 import type { ClusterDocument } from "../documents/record.ts";
 import { BETWEEN_HOSTS, SHARED_SETTINGS } from "./patroni.ts";
 
@@ -56,7 +57,11 @@ function networkOf(address: string): string {
  * endpoints of each host lead here. Always with TLS.
  */
 export function hostRules(document: ClusterDocument, mighty: string, refused: readonly string[]): string[] {
-  return document.hosts.flatMap(({ name, address, role }) => {
+  // A network of clients may hold a host that was removed, which still knows the password.
+  const former = formerAddresses(document).map(
+    (address) => `host all,replication replicator "${networkOf(address)}" reject`,
+  );
+  const present = document.hosts.flatMap(({ name, address, role }) => {
     const from = `"${networkOf(address)}"`;
     return [
       ...(role === "database"
@@ -69,6 +74,7 @@ export function hostRules(document: ClusterDocument, mighty: string, refused: re
       `hostssl all all ${from} scram-sha-256`,
     ];
   });
+  return [...former, ...present];
 }
 
 /** The connection over which a copy of the primary is fetched from another host. */

@@ -265,6 +265,18 @@ export async function checkpoint(session: Session): Promise<void> {
   await session.query("CHECKPOINT");
 }
 
+/** Ends the sessions of a role that come from these addresses. */
+export async function endSessionsFrom(
+  session: Session,
+  role: string,
+  addresses: readonly string[],
+): Promise<void> {
+  await session.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND host(client_addr) = ANY ($2)",
+    [role, addresses],
+  );
+}
+
 /**
  * Lets role replicator read the files that pg_rewind asks another host for: no more than a base backup gives it anyway.
  * Source: PostgreSQL, pg_rewind, "Notes"
