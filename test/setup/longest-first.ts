@@ -9,7 +9,6 @@ export const LONGEST = [
   "test/faults/links.test.ts",
   "test/console/browser/actions.test.ts",
   "test/console/browser/cluster.test.ts",
-  "test/console/browser/nodes.test.ts",
   "test/integration/configuration.test.ts",
   "test/security/hostile-owner.test.ts",
   "test/restore/command.test.ts",

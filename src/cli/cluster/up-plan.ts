@@ -88,10 +88,16 @@ async function changedOf(context: Context, node: NodeConfig): Promise<ChangedSet
     upstream: undefined,
     floor: {},
   });
-  return changedSettings(present, wanted).filter(({ name }) => !FOLLOWING.includes(name));
+  return changedSettings(present, wanted).filter(
+    ({ name }) =>
+      !FOLLOWING.includes(name) && (name !== "archive_command" || !config.backup.any_second.enabled),
+  );
 }
 
-/** Where a replica streams from: that follows the primary, not the configuration. */
+/**
+ * Where a replica streams from follows the primary, not the configuration. So it is with the command that archives for
+ * any second back: the agent sets it, once the repository takes WAL.
+ */
 const FOLLOWING = ["primary_conninfo", "primary_slot_name"];
 
 async function askWhichRestart(

@@ -50,7 +50,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
   const applied = flags.apply
     ? await apply(hosts?.file ?? context, chosenOf(settings, flags.only), flags.dryRun)
     : undefined;
-  const next = stepAfter(flags, settings, silence, applied);
+  const next = stepAfter(flags, chosenOf(settings, flags.only), silence, applied);
   if (flags.json) {
     const document = {
       version: 1,
@@ -71,7 +71,8 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
     context.output.out(JSON.stringify(snakeCase(document), undefined, 2));
     return 0;
   }
-  show(context, { ...seen, server }, load, settings, odoo, silence);
+  // Who accepts one setting has seen the others, and wants to see what is written.
+  if (flags.only === undefined) show(context, { ...seen, server }, load, settings, odoo, silence);
   for (const note of hosts?.notes ?? []) context.output.err(`▲ ${note}`);
   if (applied) showApplied(context, applied, flags.dryRun);
   context.output.err(next === undefined ? "Nothing to change." : `Next: ${suggest(context, next)}`);
@@ -176,7 +177,7 @@ function stepAfter(
   const toWrite = settings.some(({ to_write }) => to_write);
   const differing = settings.filter(({ differs, obstacle }) => differs && obstacle === null);
   if (toWrite && (!applied || flags.dryRun)) {
-    const given = (["memory", "cpus", "disk", "workers", "users"] as const).flatMap((name) => {
+    const given = (["memory", "cpus", "disk", "workers", "users", "only"] as const).flatMap((name) => {
       const value = flags[name];
       return value === undefined ? [] : [`--${name}`, value];
     });

@@ -13,7 +13,7 @@ import { waitFor } from "../../support/wait.ts";
 import { expectAllClicked } from "./clicked.ts";
 import { handAt, lookedAt, press, tabTo } from "./hand.ts";
 
-// What has servers change or stop is in cluster.test.ts and nodes.test.ts: it goes on beside this.
+// What has servers change or stop is in cluster.test.ts: it goes on beside this.
 
 let browser: Browser;
 let cluster: ThrowawayCluster;
@@ -61,6 +61,7 @@ test("Count statements and Accept, by keys alone: both are in the file, and the 
   // What was accepted is not offered once more.
   await accept.waitFor({ state: "detached" });
   await page.locator(".advice tr", { hasText: "work_mem" }).getByText("written, not applied yet").waitFor();
+  await page.getByRole("button", { name: "Apply the configuration …" }).waitFor();
   await lookedAt(page, "view-settings-accepted");
   expect(problems).toEqual([]);
 });
@@ -109,6 +110,11 @@ test("alarms are set up in the page: what arrives nowhere changes nothing and sa
   ]);
 
   await page.getByRole("button", { name: "Apply the configuration …" }).click();
+  // The command that archives is the agent's: nobody is told that it goes.
+  await dialog.getByText("What it will do:").waitFor();
+  expect(await dialog.getByRole("log", { name: "Plan" }).textContent()).toMatch(
+    /^(?!.*archive_command).*work_mem 1MB → .*will restart.*shared_preload_libraries/,
+  );
   await hand.carryOut(page, "Apply the configuration");
   await page.getByText("once it is applied").first().waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Send a test …" }).click();
@@ -124,6 +130,7 @@ test("alarms are set up in the page: what arrives nowhere changes nothing and sa
 
 test("what was accepted is in force, and statements have a plan and a history", async () => {
   expect(await value("SHOW work_mem")).not.toBe("1MB");
+  expect((await cluster.run(["up", "--dry-run"])).stderr).toContain("The servers need no change.");
   const odoo = await cluster.session("write", "odoo", "sales");
   for (let count = 0; count < 20; count += 1)
     await odoo.rows("SELECT name FROM res_partner WHERE id = $1", [count]);

@@ -5,7 +5,7 @@ import type { Request } from "../../../src/console/page/parts/ask.ts";
 type Kind = Action["kind"];
 
 /** Which file clicks an action through to its end, on a real cluster. One that nobody clicks is no key, and fails. */
-const CLICKED: Readonly<Record<Kind, "cluster" | "actions" | "nodes">> = {
+const CLICKED: Readonly<Record<Kind, "cluster" | "actions" | "stand-in">> = {
   backup: "cluster",
   switchover: "cluster",
   cancel_session: "cluster",
@@ -26,8 +26,9 @@ const CLICKED: Readonly<Record<Kind, "cluster" | "actions" | "nodes">> = {
   prove: "actions",
   fix: "actions",
   restore_moment: "actions",
-  reseed: "nodes",
-  rejoin: "nodes",
+  // On a real cluster nobody has clicked these to the end yet: the severe step of clicks.test.ts is a reseed.
+  reseed: "stand-in",
+  rejoin: "stand-in",
 };
 
 /** The dialogs that ask for something before there is an action, and how their button is called in the fixtures. */
@@ -54,7 +55,7 @@ export const DIALOGS: Readonly<
 const KINDS: readonly string[] = actionSchema.options.map(({ shape }) => shape.kind.value);
 
 /** What a file has clicked is what it is there for: all of that, and of all actions each has its file. */
-export function expectAllClicked(file: "cluster" | "actions" | "nodes", done: ReadonlySet<string>): void {
+export function expectAllClicked(file: "cluster" | "actions", done: ReadonlySet<string>): void {
   expect(Object.keys(CLICKED).toSorted()).toEqual([...KINDS].toSorted());
   const own = Object.entries(CLICKED).flatMap(([kind, where]) => (where === file ? [kind] : []));
   expect(own.filter((kind) => !done.has(kind))).toEqual([]);

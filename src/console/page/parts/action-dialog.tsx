@@ -214,10 +214,24 @@ function Progress(props: {
           Close
         </button>
         {state !== "running" && <OneStepFurther action={action} ask={ask} />}
+        {state === "done" && WRITTEN.includes(action.kind) && (
+          <button type="button" onClick={() => ask({ kind: "apply" })}>
+            Apply the configuration …
+          </button>
+        )}
       </p>
     </div>
   );
 }
+
+/** What is written into the configuration file, and in force once that is applied. */
+const WRITTEN: readonly Action["kind"][] = [
+  "accept_setting",
+  "count_statements",
+  "set_alarm",
+  "set_mail",
+  "unset_alarm",
+];
 
 /** Where it did not help to cancel, as a session that only idles in its transaction has nothing to cancel. */
 function OneStepFurther(props: { readonly action: Action; readonly ask: Ask }): JSX.Element | null {
@@ -234,7 +248,8 @@ function Lines({ job }: { readonly job: Job }): JSX.Element | null {
   const box = useRef<HTMLDivElement>(null);
   const { lines } = job;
   useEffect(() => {
-    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+    // What comes is read at its end, a plan from its beginning.
+    if (box.current && !job.plan) box.current.scrollTop = box.current.scrollHeight;
   }, [lines.length]);
   if (lines.length === 0) return null;
   return (

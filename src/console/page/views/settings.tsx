@@ -40,9 +40,14 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
   const advice = useReading<Advice>({ what: "advice" });
   const sheet = useReading<Sheet>({ what: "settings" });
   const [typed, setTyped] = useState("");
-  const waiting = document.status.warnings.some(
-    ({ code }) => code === "configuration_not_applied" || code === "settings_pending_restart",
-  );
+  // What was only written into the file the agent has not seen: the advice has.
+  const waiting =
+    document.status.warnings.some(
+      ({ code }) => code === "configuration_not_applied" || code === "settings_pending_restart",
+    ) ||
+    advice.answer?.settings.some(
+      ({ differs, to_write, obstacle }) => differs && !to_write && obstacle === null,
+    ) === true;
   return (
     <Frame
       title="Settings"
