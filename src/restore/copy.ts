@@ -104,7 +104,7 @@ export async function copyDatabase(
     const scripts = order.neutralize ? await neutralizeCopy(source, target, order.from) : [];
     const live = !order.neutralize && (await target.superuser.use(isOdooDatabase));
     const aside = await keepSetAside(source.restoresDir, order.to, copied.setAside);
-    const { kept } = await publish(
+    const { kept, notes: undone } = await publish(
       source,
       target,
       {
@@ -117,7 +117,6 @@ export async function copyDatabase(
       },
       progress,
     );
-    await target.close();
     return {
       database: order.to,
       from: order.from,
@@ -129,7 +128,7 @@ export async function copyDatabase(
       seconds: Math.round((monotonic() - begun) / 100) / 10,
       kept: kept ?? null,
       set_aside: aside,
-      notes: notes.filter((note) => !asideNotes(copied.setAside).includes(note)),
+      notes: [...notes.filter((note) => !asideNotes(copied.setAside).includes(note)), ...undone],
     };
   } catch (error) {
     await filling.files?.discard();

@@ -10,7 +10,7 @@ import { isBelievable, kindOf, namesIn, removeFile, removeTree } from "../system
 import { removeIn, renameIn, writeIn } from "../system/files/folder.ts";
 import { inspectJsonFile } from "../system/files/json-file.ts";
 import { moveIfThere } from "../system/files/filestore-files.ts";
-import { explainSql, quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
+import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
 import { timeStamp } from "../model/time-stamp.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { filestoreFor, type NewFilestore } from "./attachments.ts";
@@ -38,6 +38,8 @@ export interface Placement {
 
 /** Milliseconds for which sessions are ended until the old database is free. */
 const SWAP_TIMEOUT = 60_000;
+/** Milliseconds for a server that went away while it committed to answer again. */
+const ANSWER_TIMEOUT = 60_000;
 
 /** A change of names that is under way, kept beside the filestores until both database and folders have theirs. */
 const journalSchema = z.object({
@@ -49,17 +51,25 @@ const journalSchema = z.object({
 type Journal = z.output<typeof journalSchema>;
 const JOURNAL = /^\.odoo-pg-swap-[0-9a-f]{8}\.json$/;
 
+interface Published {
+  /** The name under which the old one is kept, if it is. */
+  readonly kept: string | undefined;
+  /** What was left undone once the new one had its name. */
+  readonly notes: readonly string[];
+}
+
 /**
- * Gives a finished database its name, owner and filestore in one transaction. What had the name is first renamed, and
- * dropped when the new one is there.
- * @returns the name under which the old one is kept, if it is
+ * Gives a finished database its name, owner and filestore in one transaction, and ends the work on it. What had the name
+ * is first renamed, and dropped when the new one is there. From the commit on nothing fails: what cannot be cleared away
+ * is told in `notes`, as the database and its filestore are the new ones by then.
+ * @throws OdooPgError what keeps it from its name; timed_out where the server went away before it said whether it has it
  */
 export async function publish(
   source: BackupSource,
   target: NewDatabase,
   placement: Placement,
   progress: Progress,
-): Promise<{ kept: string | undefined }> {
+): Promise<Published> {
   const { database, replace } = placement;
   const session = target.outside;
   const kept = replace ? await freeName(session, database, now()) : undefined;
@@ -89,23 +99,44 @@ export async function publish(
     await session.query("COMMIT");
   } catch (error) {
     await session.query("ROLLBACK").catch(() => {});
-    if (journalFile !== undefined) await settleJournal(source, journal, journalFile, committing);
-    throw error instanceof OdooPgError
-      ? error
-      : explainSql(error, `Database "${database}" cannot get its name`);
+    if (!(await settleJournal(source, journal, journalFile, committing)))
+      throw error instanceof OdooPgError
+        ? error
+        : explainSql(error, `Database "${database}" cannot get its name`);
   }
-  if (journalFile !== undefined) await removeIn(journalFile);
   placement.files?.close();
-  if (kept === undefined) return { kept: undefined };
-  if (placement.keepOld) {
-    await endSessionsOnReplicas(source, old ?? "0", database);
-    return { kept };
+  const notes: string[] = [];
+  /** @returns whether it was done */
+  const ifPossible = async (undone: string, act: () => Promise<void>): Promise<boolean> => {
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      notes.push(`${undone} (${error instanceof Error ? error.message : String(error)})`);
+      return false;
+    }
+  };
+  if (journalFile !== undefined)
+    await ifPossible(`${journalFile} was not removed: the next restore does it`, async () => {
+      await removeIn(journalFile);
+    });
+  let dropped = false;
+  if (kept !== undefined && placement.keepOld) await endSessionsOnReplicas(source, old ?? "0", database);
+  else if (kept !== undefined) {
+    progress.step(database, "drop the old one");
+    dropped = await ifPossible(`the old one could not be dropped and is kept as "${kept}"`, async () => {
+      await session.query(`DROP DATABASE ${id(kept)} WITH (FORCE)`);
+    });
+    const folder = filestoreFor(source.config, kept);
+    if (dropped && folder !== undefined)
+      await ifPossible(`attachments of the old one are left in ${folder}`, async () => {
+        await removeIn(folder);
+      });
   }
-  progress.step(database, "drop the old one");
-  await session.query(`DROP DATABASE ${id(kept)} WITH (FORCE)`);
-  const folder = filestoreFor(source.config, kept);
-  if (folder !== undefined) await removeIn(folder);
-  return { kept: undefined };
+  await ifPossible("the session that filled it did not end in order", async () => {
+    await target.close();
+  });
+  return { kept: dropped ? undefined : kept, notes };
 }
 
 /** Renames a database and its filestore; sessions in it are ended. One that took no connections takes them again. */
@@ -133,10 +164,13 @@ export async function changeName(source: BackupSource, from: string, to: string)
       await session.query("COMMIT");
     } catch (error) {
       await session.query("ROLLBACK").catch(() => {});
-      if (file !== undefined) await settleJournal(source, journal, file, committing);
-      throw error instanceof OdooPgError ? error : explainSql(error, `Database "${from}" cannot be renamed`);
+      if (!(await settleJournal(source, journal, file, committing)))
+        throw error instanceof OdooPgError
+          ? error
+          : explainSql(error, `Database "${from}" cannot be renamed`);
     }
-    if (file !== undefined) await removeIn(file);
+    // It has its name. What is left of the record goes with the next change of a name.
+    if (file !== undefined) await removeIn(file).catch(() => {});
   });
 }
 
@@ -278,21 +312,51 @@ async function moveFoldersBack(source: BackupSource, journal: Journal): Promise<
   if (keptThere && kept !== undefined) await moveIfThere(kept, present);
 }
 
-/** Brings the folders to where the databases are, after a change of names that failed or was cut off. */
+/**
+ * Brings the folders to where the databases are, after a change of names that failed or was cut off.
+ * @returns whether the databases have their new names
+ * @throws OdooPgError timed_out where no server says so; the record stays for the next restore
+ */
 async function settleJournal(
   source: BackupSource,
   journal: Journal,
-  file: string,
+  file: string | undefined,
   maybeCommitted: boolean,
-): Promise<void> {
-  const committed =
-    maybeCommitted &&
-    !(await source.superuser.use(async (session) => {
-      const rows = await session.query("SELECT FROM pg_database WHERE datname = $1", [journal.incoming]);
-      return rows.length > 0;
-    }));
+): Promise<boolean> {
+  const committed = maybeCommitted && (await isCommitted(source, journal));
   if (!committed) await moveFoldersBack(source, journal);
-  await removeIn(file);
+  if (file !== undefined) await removeIn(file).catch(() => {});
+  return committed;
+}
+
+/** Whether a change of names took place whose end nobody was told: the server may be starting again. */
+async function isCommitted(source: BackupSource, { incoming, database, kept }: Journal): Promise<boolean> {
+  let there = true;
+  try {
+    await waitUntil(
+      async () => {
+        try {
+          there = await source.superuser.use(async (session) => {
+            const rows = await session.query("SELECT FROM pg_database WHERE datname = $1", [incoming]);
+            return rows.length > 0;
+          });
+          return true;
+        } catch (error) {
+          if (error instanceof OdooPgError || error instanceof SqlError) return false;
+          throw error;
+        }
+      },
+      { what: "the server to say which names databases have", timeout: ANSWER_TIMEOUT, interval: 200 },
+    );
+  } catch (error) {
+    throw new OdooPgError("timed_out", {
+      message: `The server went away before it said whether "${database}" has its new contents.`,
+      safe: `Nothing was dropped: the new one is "${incoming}" or "${database}"${kept === null ? "" : `, the old one "${database}" or "${kept}"`}.`,
+      next: odooPg("db", "list"),
+      cause: error,
+    });
+  }
+  return !there;
 }
 
 /**

@@ -104,8 +104,7 @@ export async function restoreDatabase(
     }
     // Before the old one goes: without it something would be lost.
     const setAside = await keepSetAside(source.restoresDir, database, loaded.setAside);
-    const { kept } = await publish(source, target, placement, progress);
-    await target.close();
+    const { kept, notes: undone } = await publish(source, target, placement, progress);
     return {
       database,
       owner,
@@ -117,7 +116,7 @@ export async function restoreDatabase(
       live,
       neutralized: order.neutralize === true,
       set_aside: setAside,
-      notes: notes.filter((note) => !asideNotes(loaded.setAside).includes(note)),
+      notes: [...notes.filter((note) => !asideNotes(loaded.setAside).includes(note)), ...undone],
     };
   } catch (error) {
     await filling.files?.discard();

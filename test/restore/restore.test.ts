@@ -360,6 +360,27 @@ describe("in the place of a database", () => {
     await dropDatabase(it.source, kept ?? "");
   });
 
+  test("one that cannot be dropped is kept and named: by then the new one is the live one", async () => {
+    await it.as(backup, "subscribed");
+    await rows("subscribed", "CREATE TABLE of_today AS SELECT 1 AS n");
+    await rows(
+      "subscribed",
+      "CREATE SUBSCRIPTION head_office CONNECTION 'host=nowhere.invalid' PUBLICATION p WITH (connect = false)",
+    );
+    const { kept, notes } = await it.replace(backup, "subscribed");
+    expect(notes).toEqual([expect.stringContaining(`could not be dropped and is kept as "${kept}"`)]);
+    expect(await rows("subscribed", "SELECT to_regclass('of_today') AS of_today")).toEqual([
+      { of_today: null },
+    ]);
+    await rows("postgres", `ALTER DATABASE ${id(kept ?? "")} ALLOW_CONNECTIONS true`);
+    expect(await rows(kept ?? "", "SELECT n FROM of_today")).toEqual([{ n: 1 }]);
+    expect(existsSync(join(it.filestore, kept ?? ""))).toBe(true);
+    await rows(kept ?? "", "ALTER SUBSCRIPTION head_office SET (slot_name = NONE)");
+    await rows(kept ?? "", "DROP SUBSCRIPTION head_office");
+    await dropDatabase(it.source, kept ?? "");
+    await it.nothingLeft();
+  });
+
   test("a dump without attachments keeps those of the old one that it names", async () => {
     await it.as(backup, "files kept");
     const file = it.dump("files kept", join(temporaryFolder(), "d"), "-Fd");
