@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { Client } from "pg";
@@ -223,6 +223,16 @@ describe("PgBouncer", () => {
     expect(poolerProcess()).toBe(second);
     expect(await client.value("SELECT 1")).toBe(1);
     await client.close();
+  });
+
+  test("that an agent has started and did not live to record is ended for one that is recorded", async () => {
+    const first = poolerProcess();
+    process.kill(cluster.agent(), "SIGKILL");
+    rmSync(join(cluster.stateDir, "pgbouncer", "write.process.json"));
+    await cluster.up();
+    expect(poolerProcess()).not.toBe(first);
+    await waitFor("the one that nothing recorded to be gone", () => !isAlive(first));
+    await waitFor("the endpoint to answer", answers);
   });
 
   test("outlives a HAProxy that is killed", async () => {

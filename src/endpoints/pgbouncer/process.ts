@@ -12,6 +12,8 @@ import {
   startDetached,
   waitForEnd,
 } from "../../system/process/process.ts";
+import { commandLines } from "../../system/process/command-lines.ts";
+import { currentUser } from "../../system/machine.ts";
 import { PoolerAdmin } from "./admin.ts";
 import type { PgbouncerFiles } from "./files.ts";
 import type { PgbouncerProgram } from "./program.ts";
@@ -74,8 +76,13 @@ export class PgbouncerProcess {
     return new PoolerAdmin(this.#files, port);
   }
 
-  /** Starts it with the configuration that was written. @throws OdooPgError command_failed with its words */
+  /**
+   * Starts it with the configuration that was written. One that runs with it and that nothing recorded is ended: both
+   * would listen on the port, and only one be told anything.
+   * @throws OdooPgError command_failed with its words
+   */
   async start(program: PgbouncerProgram, port: number, listen: readonly string[]): Promise<void> {
+    await this.#endUnrecorded(program);
     // Of a HAProxy of before, which had its way to the servers there; it is led elsewhere when it is reloaded.
     await removeFile(path.join(this.#files.runDir, `.s.PGSQL.${port}`));
     const logStart = (await fileBytes(this.#files.log).catch(() => undefined)) ?? 0;
@@ -85,7 +92,13 @@ export class PgbouncerProcess {
       cwd: this.#directory,
     });
     const identity = await processIdentity(pid);
-    if (identity !== undefined) await this.#remember({ pid, identity, port, listen: [...listen] });
+    try {
+      if (identity !== undefined) await this.#remember({ pid, identity, port, listen: [...listen] });
+    } catch (error) {
+      sendSignal(pid, "SIGKILL");
+      this.#record = undefined;
+      throw error;
+    }
     const answers = await waitUntil(
       async () => {
         if (await this.#answersAt(port)) return "yes";
@@ -115,6 +128,22 @@ export class PgbouncerProcess {
       throw new OdooPgError("timed_out", { message: `PgBouncer (process ${record.pid}) cannot be ended.` });
     await this.#forget();
     return ended ? [] : [record.pid];
+  }
+
+  /** An odoo-pg that was killed, or that met a full disk, has started it and not noted so. */
+  async #endUnrecorded(program: PgbouncerProgram): Promise<void> {
+    const { uid } = this.#owner ?? currentUser();
+    for (const process of commandLines()) {
+      const [started, config] = process.args;
+      if (process.uid !== uid || started !== program.path || config !== this.#files.config) continue;
+      sendSignal(process.pid, "SIGTERM");
+      if (await waitForEnd(process.pid, STOP_TIMEOUT)) continue;
+      sendSignal(process.pid, "SIGKILL");
+      if (!(await waitForEnd(process.pid, STOP_TIMEOUT)))
+        throw new OdooPgError("timed_out", {
+          message: `PgBouncer (process ${process.pid}) cannot be ended.`,
+        });
+    }
   }
 
   async #answersAt(port: number): Promise<boolean> {
