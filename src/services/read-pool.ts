@@ -32,6 +32,8 @@ export type Route = (routing: Routing) => Promise<void>;
 const OVERRIDES_EVERY = 60_000;
 /** Milliseconds for such a look. */
 const OVERRIDES_TIMEOUT = 1000;
+/** Milliseconds for the primary to take another list: one whose disk hangs takes none, and must not hold up what comes next. */
+const LIST_TIMEOUT = 10_000;
 
 /**
  * Keeps the pool of the read endpoint: decides at each look, then acts in the order that the promise needs.
@@ -64,7 +66,9 @@ export class ReadPool {
   #ruleSince: number | undefined;
   /** Which reading of which primary's configuration `overrides` is of, and when it was looked at (our clock). */
   #overridesOf = { configuration: "", at: 0 };
-  #enlisting: Promise<void> | undefined;
+  #enlisting = false;
+  /** Grows when the pool is closed or emptied: what is being put on the list by then does not come on it. */
+  #emptied = 0;
   #closed = false;
   /** One step at a time: the agent's looks and an operation may ask at once. */
   readonly #mutex = new Mutex();
@@ -158,7 +162,7 @@ export class ReadPool {
    * them, so that none comes back meanwhile.
    */
   async empty(): Promise<void> {
-    await this.#enlisting?.catch(() => {});
+    this.#emptied++;
     await this.#mutex.run(async () => {
       await this.#leave([...this.members]);
       await this.#list(() => []);
@@ -171,7 +175,7 @@ export class ReadPool {
    */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#enlisting?.catch(() => {});
+    this.#emptied++;
     await this.#mutex.run(async () => await this.#step());
   }
 
@@ -228,13 +232,14 @@ export class ReadPool {
     const dead = [...listed, ...told].some((name) => !eligible.has(name));
     if (dead) await this.#list((names) => names.filter((name) => eligible.has(name)));
     const unproven = [...eligible].filter((name) => !this.#inForce.has(name));
-    if (facts && unproven.length) {
-      this.#enlisting ??= this.#enlist(unproven)
+    if (facts && unproven.length && !this.#enlisting) {
+      this.#enlisting = true;
+      void this.#enlist(unproven)
         .catch((error: unknown) =>
           this.#runtime.log("warn", `${unproven.join(", ")} not in the pool yet: ${String(error)}`),
         )
         .finally(() => {
-          this.#enlisting = undefined;
+          this.#enlisting = false;
         });
     }
     for (const name of eligible) {
@@ -270,11 +275,15 @@ export class ReadPool {
     return this.#listed;
   }
 
-  /** Writes the list that commits wait for and has the primary read it. Commits that wait under the old list are released. */
+  /**
+   * Writes the list that commits wait for and has the primary read it. Commits that wait under the old list are released.
+   * One that comes to no end is waited for by the next, so that there is one of them.
+   * @throws LateError
+   */
   async #list(change: (names: readonly string[]) => readonly string[]): Promise<void> {
     const turn = this.#listTurn.then(async () => await this.#listNow(change));
     this.#listTurn = turn.catch(() => {});
-    await turn;
+    await within(LIST_TIMEOUT, this.#runtime.state.primary, turn);
   }
 
   async #listNow(change: (names: readonly string[]) => readonly string[]): Promise<void> {
@@ -304,7 +313,8 @@ export class ReadPool {
     const listed = await this.#readListed();
     const alreadyProven = [...listed].some((name) => this.#inForce.has(name));
     const proof = this.#provenFor;
-    await this.#list((before) => [...before, ...names]);
+    const emptied = this.#emptied;
+    await this.#list((before) => (emptied === this.#emptied ? [...before, ...names] : before));
     await primary.use(async (session) => {
       // Taken once for this start of the primary: a later reload does not change synchronous_commit again.
       if (!alreadyProven) this.#ruleSince ??= await configurationLoadedAt(session);
@@ -313,7 +323,7 @@ export class ReadPool {
         () => [...(this.#listed ?? names)],
         alreadyProven ? undefined : this.#ruleSince,
       );
-      if (this.#provenFor !== proof) return;
+      if (this.#provenFor !== proof || this.#emptied !== emptied) return;
       for (const name of names) if (this.#listed?.has(name)) this.#inForce.set(name, from);
     });
   }

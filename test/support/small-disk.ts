@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { chownSync, readFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { atEnd } from "./scope.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -27,3 +28,42 @@ export function smallDisk(megabytes: number, owner: { uid: number; gid: number }
   if (owner) chownSync(disk, owner.uid, owner.gid);
   return disk;
 }
+
+/** Bytes of a file system that can be frozen: ext4 wants some for itself. */
+const FREEZABLE = 400 * 1024 * 1024;
+
+/** A disk that can be made to hang, as one does whose storage is gone: what writes to it waits and cannot be ended. */
+export interface HangingDisk {
+  readonly hang: () => void;
+  readonly goOn: () => void;
+  readonly remove: () => void;
+}
+
+/** Mounts such a disk over a folder. Whoever calls removes it, which also lets it go on. */
+export function mountHangingDisk(folder: string): HangingDisk {
+  const image = join(temporaryFolder(), "disk");
+  writeFileSync(image, "");
+  truncateSync(image, FREEZABLE);
+  execFileSync("mkfs.ext4", ["-q", image]);
+  execFileSync("mount", ["-o", "loop", image, folder]);
+  rmSync(join(folder, "lost+found"), { recursive: true });
+  let hangs = false;
+  const goOn = (): void => {
+    if (hangs) execFileSync("fsfreeze", ["--unfreeze", folder]);
+    hangs = false;
+  };
+  return {
+    hang() {
+      execFileSync("fsfreeze", ["--freeze", folder]);
+      hangs = true;
+    },
+    goOn,
+    remove() {
+      goOn();
+      execFileSync("umount", [folder]);
+    },
+  };
+}
+
+/** Whether such a disk can be made here: containers have no loop devices. */
+export const mayHang = mayMount && existsSync("/dev/loop-control") && existsSync("/usr/sbin/fsfreeze");
