@@ -1,7 +1,7 @@
 import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
-import { layoutOf, UPSTREAM, type Layout } from "../config/layout.ts";
+import { layoutOf, type Layout } from "../config/layout.ts";
 import { identityOf } from "../model/observation.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { Metrics } from "../metrics/gather.ts";
@@ -20,6 +20,7 @@ import { AttachmentsCompanion } from "./backups/attachments-companion.ts";
 import { BackupSchedule, runInBackground } from "./backups/backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
+import { BeforeUp } from "./before-up.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { ChangeFinisher } from "./change-finisher.ts";
 import { Complaints } from "./complaints.ts";
@@ -37,7 +38,7 @@ import { factsAccess } from "../members/facts-node.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import type { ReadPool } from "../services/read-pool.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
-import { refuseNodeChanges } from "./removed-nodes.ts";
+import { recordBegunNodes, refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type {
   AgentReport,
@@ -243,32 +244,10 @@ export class Agent {
   }
 
   async #apply(request: ApplyRequest, before: Applied | undefined, progress: Progress): Promise<void> {
-    const last = this.#cluster?.runtime;
-    const kept = last && {
-      config: last.config,
-      configFile: last.configFile,
-      installation: last.installation,
-      passwords: last.passwords,
-      kept: last.kept,
-    };
-    const upstream = last?.upstream;
-    // A refused configuration must not govern what is kept running.
-    const asBefore = async (): Promise<void> => {
-      if (!before || !last || !kept) return;
-      Object.assign(last, kept);
-      // Unless a promotion by then has made a primary of its own.
-      if (last.state.primary === UPSTREAM) last.upstream = upstream;
-      await this.#archive.back(last);
-      await syncHandles(last);
-    };
-    const { runtime, endpoints, poolers, pool, failover } = await this.#takeUp(request).catch(
-      async (error: unknown) => {
-        await asBefore();
-        throw error;
-      },
-    );
-    if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
-    const openEndpoints = async (): Promise<void> => {
+    const former = before && this.#cluster && new BeforeUp(this.#cluster);
+    let opened = false;
+    const openEndpoints = async ({ runtime, endpoints, poolers, pool }: KeptCluster): Promise<void> => {
+      opened = true;
       pool.leadWrites(runtime.state.primary);
       // Clients may be waiting for a server: those from before a reload are out of reach of any later order.
       await pool.step().catch(() => {});
@@ -280,15 +259,33 @@ export class Agent {
       // Commits may be waiting for a replica that does not answer: they are released before anybody waits for it.
       await pool.step();
     };
+    // What was refused must not rule what is kept running.
+    const asBefore = async (): Promise<void> => {
+      const cluster = this.#cluster;
+      if (!former || !cluster) return;
+      await former.restore();
+      await this.#archive.back(cluster.runtime);
+      if (!opened) return;
+      await openEndpoints(cluster).catch((error: unknown) =>
+        cluster.runtime.log("warn", `The endpoints are not as before yet: ${String(error)}`),
+      );
+    };
+    const cluster = await this.#takeUp(request).catch(async (error: unknown) => {
+      await asBefore();
+      throw error;
+    });
+    const { runtime, endpoints, poolers, pool, failover } = cluster;
+    if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
     let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
     try {
       await endpoints.check(runtime, before?.config, async (port) => await poolers.hold(port));
       await this.#archive.check(runtime);
       refuseNodeChanges(runtime, before?.config);
+      await recordBegunNodes(runtime, before?.config);
       await syncHandles(runtime);
       broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, {
         beforeChange: async () => await this.#archive.endIfOff(runtime),
-        beforeSeeding: openEndpoints,
+        beforeSeeding: async () => await openEndpoints(cluster),
       });
     } catch (error) {
       await asBefore();
@@ -301,7 +298,7 @@ export class Agent {
       config_file: request.config_file,
     });
     await this.#console.apply(runtime.config);
-    await openEndpoints();
+    await openEndpoints(cluster);
     await this.#archive.begin(runtime, progress);
     const late = await awaitStreaming(runtime, failover, broughtUp.replicas, progress);
     await pool.step();

@@ -13,13 +13,7 @@ import { ensureTemplate, keepTemplate } from "../odoo/template.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../postgres/certificates.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { initialiseDataDirectory } from "../postgres/initialise.ts";
-import {
-  closeSchemaPublic,
-  dropSlot,
-  ensureSlot,
-  listSlots,
-  releaseSlot,
-} from "../postgres/sql/operations.ts";
+import { closeSchemaPublic, dropSlot, ensureSlot, listSlots } from "../postgres/sql/operations.ts";
 import { findPostmaster } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import { diskSpace, ensureDirectory, kindOf, passableFor, readTextIfAny } from "../system/files/files.ts";
@@ -396,7 +390,12 @@ async function seedAndStart(runtime: Runtime, handle: NodeHandle, progress: Prog
   try {
     await ensurePlace(runtime, handle);
     if (primary instanceof ForeignPrimary) await primary.ensureSlot(runtime.config.cluster, handle.node.name);
-    else await primary.use(async (session) => await releaseSlot(session, slot));
+    else
+      await primary.use(async (session) => {
+        // Its data is not there, so it loses nothing by it; one that was lost keeps no WAL, and 18 lets nobody use it.
+        await dropSlot(session, slot);
+        await ensureSlot(session, slot);
+      });
     const fresh = await copyOfPrimary(runtime, handle, slot, progress);
     await renameIn(fresh, handle.files.dataDir);
   } finally {

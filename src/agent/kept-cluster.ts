@@ -62,6 +62,9 @@ export async function takeUp(
   // Written before anything else is made: by it the directory is recognised, also by `destroy`.
   if (!(await readState(layout))) await writeState(layout, state);
   const follows = state.primary === UPSTREAM ? config.upstream : undefined;
+  // Stored, it is the one by which replicas come back: a wrong one would be met at their next connection, days later.
+  if (follows && given.upstream !== undefined && given.upstream !== (await readPassword(layout, "upstream")))
+    await new ForeignPrimary(follows, given.upstream).assertLetsIn();
   const passwords = await ensurePasswords(layout, given, owner, follows?.user);
   const runtime: Runtime = before?.runtime ?? {
     layout,

@@ -35,6 +35,9 @@ export function refuseNodeChanges(runtime: Runtime, before: Config | undefined):
   }
 }
 
+/** A node that the configuration no longer has. */
+type Gone = Pick<NodeConfig, "name" | "data_dir">;
+
 /** Nodes that the configuration no longer has: stopped, their slots dropped, their data set aside. */
 export async function removeGoneNodes(
   runtime: Runtime,
@@ -42,7 +45,13 @@ export async function removeGoneNodes(
   progress: Progress,
 ): Promise<void> {
   const present = new Set(runtime.config.nodes.map(({ name }) => name));
-  const gone = before?.nodes.filter(({ name }) => !present.has(name)) ?? [];
+  const known = before?.nodes ?? [];
+  const gone: Gone[] = known.filter(({ name }) => !present.has(name));
+  // Begun by an `up` that came to no end, which nothing else knows of.
+  for (const name of runtime.state.removed) {
+    if (present.has(name) || known.some((node) => node.name === name)) continue;
+    if ((await kindOf(nodeLayoutOf(runtime.layout, { name }).dir)) !== undefined) gone.push({ name });
+  }
   if (!gone.length) return;
   // Written first: an `up` that is cut off here still knows whose slots to drop.
   const removed = [...new Set([...runtime.state.removed, ...gone.map(({ name }) => name)])];
@@ -50,7 +59,33 @@ export async function removeGoneNodes(
   for (const node of gone) await removeNode(runtime, node, progress);
 }
 
-async function removeNode(runtime: Runtime, node: NodeConfig, progress: Progress): Promise<void> {
+/**
+ * Notes nodes that the cluster did not have, before anything of them is made: whoever cuts this `up` off leaves a server
+ * and a slot that only this tells of.
+ */
+export async function recordBegunNodes(runtime: Runtime, before: Config | undefined): Promise<void> {
+  if (!before) return;
+  const begun = runtime.config.nodes.filter((node) => before.nodes.every(({ name }) => name !== node.name));
+  const removed = [...new Set([...runtime.state.removed, ...begun.map(({ name }) => name)])];
+  if (removed.length > runtime.state.removed.length) await changeState(runtime, { removed });
+}
+
+/** Nodes of an `up` that was refused: stopped, and their slots dropped. Their data stays for the next that has them. */
+export async function endBegunNodes(runtime: Runtime, nodes: readonly NodeConfig[]): Promise<void> {
+  for (const node of nodes) {
+    try {
+      await stopServer(nodeLayoutOf(runtime.layout, node).dataDir, node.name, "fast");
+      await ownPrimary(runtime)?.use(async (session) => await dropSlot(session, slotName(node.name)));
+    } catch (error) {
+      runtime.log(
+        "warn",
+        `${node.name}, which an up began that was refused, is not ended yet: ${String(error)}`,
+      );
+    }
+  }
+}
+
+async function removeNode(runtime: Runtime, node: Gone, progress: Progress): Promise<void> {
   const files = nodeLayoutOf(runtime.layout, node);
   progress.step(node.name, "remove: stop, drop its slot, keep its data aside");
   await stopServer(files.dataDir, node.name, "fast");

@@ -81,6 +81,12 @@ export class ForeignPrimary implements Member {
     return await this.#asking(async () => await identifyPrimary(this.#credentials));
   }
 
+  /** @throws OdooPgError primary_unreachable where it answers and does not let us in; one that does not answer says nothing */
+  async assertLetsIn(): Promise<void> {
+    const { answer } = await this.observe();
+    if (answer.kind === "none" && answer.silence.kind === "refused") await this.identify();
+  }
+
   async tablespacesThere(): Promise<ReadonlyMap<string, string>> {
     const { host, port, user, password } = this.#credentials;
     // A superuser is asked for nothing but the copy.

@@ -7,7 +7,7 @@ import { stamp } from "../../model/time-stamp.ts";
 import { OdooPgError } from "../../errors.ts";
 import { freshDirectory } from "../../postgres/initialise.ts";
 import { programOf } from "../../postgres/installation.ts";
-import { checkpoint, dropSlot, ensureSlot, replaceSlot } from "../../postgres/sql/operations.ts";
+import { checkpoint, dropSlot, ensureSlot, renewSlot, replaceSlot } from "../../postgres/sql/operations.ts";
 import { forgetOwnSettings } from "../../postgres/sql/altered-settings.ts";
 import { endOrphans } from "../../postgres/orphans.ts";
 import { findPostmaster, stopServer } from "../../postgres/server.ts";
@@ -90,7 +90,7 @@ export class ReplicaData {
       case "stop_replica":
         return await stopReplica(handle, progress);
       case "renew_slot":
-        return await renewSlot(runtime, handle);
+        return await renewOwnSlot(runtime, handle);
       case "take_slot_of_copy":
         return await requireOwnPrimary(runtime).use(
           async (session) => await replaceSlot(session, slotName(step.node), copySlotName(step.node)),
@@ -158,17 +158,13 @@ async function bytesOf(source: NodeHandle | undefined): Promise<number> {
   return source ? await bytesWithTablespaces(source.files.dataDir) : 0;
 }
 
-/** The node's own slot on the primary. One that was lost never comes back to life: it is created again. */
-async function renewSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
+/** The node's own slot on the primary. */
+async function renewOwnSlot(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const slot = slotName(handle.node.name);
   const primary = primaryOf(runtime);
   if (primary instanceof ForeignPrimary)
     return await primary.ensureSlot(runtime.config.cluster, handle.node.name);
-  await primary.use(async (session) => {
-    const found = factsOf(primary.observation)?.slots.find((one) => one.slot_name === slot);
-    if (found?.wal_status === "lost") await dropSlot(session, slot);
-    await ensureSlot(session, slot);
-  });
+  await primary.use(async (session) => await renewSlot(session, slot));
 }
 
 /**

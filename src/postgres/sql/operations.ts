@@ -16,6 +16,16 @@ export async function ensureSlot(session: Session, slot: string): Promise<void> 
   );
 }
 
+/** Makes sure that a physical slot exists and keeps WAL. One that was lost never comes back to life: it is made again. */
+export async function renewSlot(session: Session, slot: string): Promise<void> {
+  const [lost] = await session.query(
+    "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND wal_status = 'lost'",
+    [slot],
+  );
+  if (lost) await dropSlot(session, slot);
+  await ensureSlot(session, slot);
+}
+
 /**
  * Ends whatever uses a slot, and waits for its end (5 s at most): a base backup whose odoo-pg was killed would keep the
  * next one out.
