@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { scramVerifier } from "../postgres/sql/scram.ts";
 import { quotePassfileField } from "../postgres/sql/quoting.ts";
+import { pause } from "../system/clock.ts";
 import { removeFile, writeFileAtomic } from "../system/files/files.ts";
 import {
   explainSql,
@@ -43,6 +44,9 @@ const NAME = new RegExp(`^${NEW_PREFIX}([0-9a-f]{8})$`);
 
 /** First key of the advisory locks that tell that somebody works on a database in the making. */
 const LOCK_CLASS = 0x0d00;
+
+/** Milliseconds that sessions have to end in. */
+const END_TIMEOUT = 5000;
 
 /** Bytes of a database up to which a copy of it goes through the WAL. */
 const WAL_UP_TO = 128 * 1024 * 1024;
@@ -276,10 +280,15 @@ export class NewDatabase {
   }
 
   async #endSessions(): Promise<void> {
-    await this.#keeper.query(
-      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
-      [this.name],
-    );
+    const left = async (): Promise<boolean> =>
+      (
+        await this.#keeper.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+          [this.name],
+        )
+      ).length > 0;
+    // PostgreSQL 13 does not wait for them itself.
+    for (let waited = 0; waited < END_TIMEOUT && (await left()); waited += 20) await pause(20);
   }
 
   /** Removes it. What was made is gone afterwards, or goes at the next start of a restore. */
