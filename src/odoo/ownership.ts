@@ -1,16 +1,28 @@
 import * as z from "zod";
 import type { Superuser } from "../postgres/sql/superuser.ts";
-import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
+import {
+  quoteSqlIdentifier as id,
+  quoteSqlLiteral as literal,
+  SqlError,
+  type Session,
+} from "../system/sql/sql.ts";
 import { GROUP_ROLE } from "./roles.ts";
 
-const strayRow = z.object({ database: z.string(), holder: z.string(), owner: z.string() });
+const strayRow = z.object({
+  database: z.string(),
+  holder: z.string(),
+  owner: z.string(),
+  /** Whether the holder has nothing there but extensions and functions. */
+  extensions: z.boolean(),
+});
 
 /**
  * What the database's owner works with and does not own: everything of the group that Odoo's roles once shared, and
  * extensions with their functions that came with a template of somebody else's.
  */
 const STRAYS = `
-SELECT d.datname AS database, holder.rolname AS holder, owner.rolname AS owner
+SELECT d.datname AS database, holder.rolname AS holder, owner.rolname AS owner,
+  bool_and(s.classid IN ('pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)) AS extensions
 FROM pg_catalog.pg_shdepend s
   JOIN pg_catalog.pg_database d ON d.oid = s.dbid
   JOIN pg_catalog.pg_authid holder ON holder.oid = s.refobjid
@@ -32,12 +44,13 @@ export async function giveToOwners(
   const busy = new Set<string>();
   for (const stray of strayRow.array().parse(await session.prepared("strays", STRAYS, []))) {
     try {
-      await superuser.in(stray.database).use(async (inside) => await reassign(inside, stray));
+      await superuser
+        .in(stray.database)
+        .use(async (inside) => await (stray.extensions ? giveOneByOne : reassign)(inside, stray));
       given.add(stray.database);
     } catch (error) {
-      // 55P03 lock_not_available: somebody works with a table; 3D000: it is gone.
-      if (!(error instanceof SqlError) || !["55P03", "3D000", "XX000"].includes(error.code ?? ""))
-        throw error;
+      // Somebody works with a table, or it is gone: one database keeps the others from nothing.
+      if (!(error instanceof SqlError) || session.broken()) throw error;
       busy.add(stray.database);
     }
   }
@@ -45,25 +58,57 @@ export async function giveToOwners(
 }
 
 /**
- * There is no ALTER EXTENSION … OWNER; REASSIGN OWNED does it, and takes the holder's databases along: they are given back
- * in the same transaction, so that nobody sees them with another owner.
+ * Extensions with their functions. There is no ALTER EXTENSION … OWNER, and REASSIGN OWNED, which does it, takes whole
+ * databases of the holder along: so the catalogue is written, both where the owner stands and where it is depended on.
  */
-async function reassign(inside: Session, { holder, owner }: z.output<typeof strayRow>): Promise<void> {
-  const databases = await inside.query(
-    `SELECT datname AS name FROM pg_catalog.pg_database
-     WHERE datdba = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1)`,
+async function giveOneByOne(inside: Session, { holder, owner }: z.output<typeof strayRow>): Promise<void> {
+  const functions = await inside.query(
+    `SELECT oid::pg_catalog.regprocedure::pg_catalog.text AS name FROM pg_catalog.pg_proc
+     WHERE proowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1)`,
     [holder],
   );
+  const role = (name: string): string =>
+    `(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ${literal(name)})`;
+  await transaction(inside, [
+    ...functions.map(({ name }) => `ALTER ROUTINE ${String(name)} OWNER TO ${id(owner)}`),
+    `UPDATE pg_catalog.pg_extension SET extowner = ${role(owner)} WHERE extowner = ${role(holder)}`,
+    `UPDATE pg_catalog.pg_shdepend SET refobjid = ${role(owner)}
+     WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+       AND classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'o'
+       AND refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = ${role(holder)}`,
+  ]);
+}
+
+/**
+ * All that the group has in a database. REASSIGN OWNED takes the group's databases along: they are given back in the same
+ * transaction, so that nobody sees them with another owner. Meanwhile nobody makes one, which would be given away unseen.
+ */
+async function reassign(inside: Session, { holder, owner }: z.output<typeof strayRow>): Promise<void> {
   try {
     await inside.query(
+      "BEGIN; SET LOCAL lock_timeout = '3s'; LOCK TABLE pg_catalog.pg_database IN SHARE ROW EXCLUSIVE MODE",
+    );
+    const databases = await inside.query(
+      `SELECT datname AS name FROM pg_catalog.pg_database
+       WHERE datdba = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1)`,
+      [holder],
+    );
+    await inside.query(
       [
-        "BEGIN",
-        "SET LOCAL lock_timeout = '3s'",
         `REASSIGN OWNED BY ${id(holder)} TO ${id(owner)}`,
         ...databases.map(({ name }) => `ALTER DATABASE ${id(String(name))} OWNER TO ${id(holder)}`),
         "COMMIT",
       ].join("; "),
     );
+  } catch (error) {
+    await inside.query("ROLLBACK").catch(() => {});
+    throw error;
+  }
+}
+
+async function transaction(inside: Session, statements: readonly string[]): Promise<void> {
+  try {
+    await inside.query(["BEGIN", "SET LOCAL lock_timeout = '3s'", ...statements, "COMMIT"].join("; "));
   } catch (error) {
     await inside.query("ROLLBACK").catch(() => {});
     throw error;
