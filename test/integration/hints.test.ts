@@ -49,7 +49,12 @@ describe("a node that is not there", () => {
 
 describe("psql", () => {
   test("with an argument of its own before the dashes hints at them", async () => {
-    await fails(["psql", "pg2", "-c", "SELECT 1"], "go after --", "odoo-pg psql pg1 -- -c 'SELECT 1'");
+    await fails(
+      ["psql", "pg2", "-c", "SELECT 1"],
+      "go after --",
+      "odoo-pg psql pg1 --config",
+      "-- -c 'SELECT 1'",
+    );
   });
 });
 

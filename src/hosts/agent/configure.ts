@@ -100,7 +100,7 @@ export async function configure(
   return {
     done: spoken([
       `Changed on ${applied.join(", ")}: ${keys}.`,
-      away.length ? `${away.join(", ")} will take it up when back.` : "",
+      away.length ? `${away.join(", ")} will apply it when back.` : "",
       restarted,
       toldOfOthers(parts),
     ]),
@@ -175,7 +175,7 @@ async function effectOf(
 
 function known(name: string, value: string | undefined): string {
   if (value !== undefined) return value;
-  throw notReady(`Write the value that ${name} shall have: it must be the same on all hosts.`);
+  throw notReady(`Write the value that ${name} should have: it must be the same on all hosts.`);
 }
 
 function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Config {
@@ -184,7 +184,7 @@ function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Con
   } catch (error) {
     if (!(error instanceof ZodError)) throw error;
     throw new OdooPgError("config_invalid", {
-      message: `With these changes the configuration is none: ${error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")}`,
+      message: `With these changes the configuration is invalid: ${error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")}`,
       safe: "Nothing was changed.",
       next: odooPg("config", "check"),
     });
@@ -205,7 +205,7 @@ async function untilApplied({ store, others }: ConfigureParts, document: Cluster
     what: "all hosts to take the configuration up",
     timeout: APPLY_TIMEOUT,
     interval: 100,
-    next: "The same command again: what is done already is not done twice.",
+    next: "Run the same command again: nothing is done twice.",
   });
   return {
     applied: names.filter((name) => others.answers(name)),
@@ -242,7 +242,7 @@ async function untilWaiting(parts: ConfigureParts, settings: readonly string[]):
     what: `the servers to have read ${settings.join(", ")}`,
     timeout: PENDING_TIMEOUT,
     interval: 100,
-    next: "The same command again: it restarts what waits for that.",
+    next: "Run the same command again: it restarts what waits for that.",
   });
 }
 

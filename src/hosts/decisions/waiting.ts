@@ -16,7 +16,7 @@ export interface Waiting {
   readonly others: readonly string[];
 }
 
-/** Of a server that was running before Patroni: nothing hangs on them. */
+/** From a server that was running before Patroni: nothing depends on them. */
 const UNTOUCHED = new Set([
   "cluster_name",
   "hba_file",

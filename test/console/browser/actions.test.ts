@@ -71,7 +71,7 @@ test("alarms are set up in the page: what arrives nowhere changes nothing and sa
   const mail = await smtpServer({ security: "none" });
   const { page, problems } = await hand.signedIn("alarms");
   const dialog = dialogOf(page);
-  await page.getByText("Nobody is told: no way is set up.").waitFor();
+  await page.getByText("Nobody is told: no channel is set up.").waitFor();
 
   await page.getByRole("button", { name: "Slack …" }).click();
   await dialog.getByLabel("Address of the incoming webhook").fill(`http://127.0.0.1:${await freePort()}/x`);
@@ -81,7 +81,7 @@ test("alarms are set up in the page: what arrives nowhere changes nothing and sa
   expect(await dialog.getByRole("log").textContent()).toMatch(/ECONNREFUSED.*Next: /s);
   await lookedAt(page, "action-set_alarm-fails");
   await page.keyboard.press("Escape");
-  await page.getByText("Nobody is told: no way is set up.").waitFor();
+  await page.getByText("Nobody is told: no channel is set up.").waitFor();
 
   await page.getByRole("button", { name: "Slack …" }).click();
   await dialog.getByLabel("Address of the incoming webhook").fill(`${receiver.address}/slack/s3cret`);
@@ -97,7 +97,7 @@ test("alarms are set up in the page: what arrives nowhere changes nothing and sa
   await hand.carryOut(page, "Alarms to a webhook", { by: "keys" });
 
   await page.getByRole("button", { name: "Mail …" }).click();
-  await dialog.getByLabel("To, with commas between them").fill("admin@example.com");
+  await dialog.getByLabel("To, separated by commas").fill("admin@example.com");
   await dialog.getByLabel("From").fill("db@example.com");
   await dialog.getByLabel("Mail server").fill("127.0.0.1");
   await dialog.getByLabel("Encryption").selectOption("none");

@@ -98,7 +98,7 @@ function MailFields({
     );
   return (
     <Form submit={submit} unready={sending} close={close}>
-      <Field label="To, with commas between them" value={to} change={setTo} required />
+      <Field label="To, separated by commas" value={to} change={setTo} required />
       <Field label="From" value={from} change={setFrom} required />
       <Field label="Mail server" value={host} change={setHost} required />
       <label>

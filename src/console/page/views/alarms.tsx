@@ -48,7 +48,7 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
           <>
             {channels.length === 0 && (
               <p class="told">
-                <Mark level="warning" /> Nobody is told: no way is set up.
+                <Mark level="warning" /> Nobody is told: no channel is set up.
               </p>
             )}
             {channels.length > 0 && (
