@@ -8,7 +8,7 @@ import { readTail, type Owner } from "../system/files/files.ts";
 import { requester } from "../system/machine.ts";
 import { requestJson, requestLines } from "../system/network/http.ts";
 import { parseJson } from "../system/files/json-file.ts";
-import { startDetached } from "../system/process/process.ts";
+import { SMALL_HEAP, startDetached } from "../system/process/process.ts";
 import { agentReport, isUnreached } from "./ask.ts";
 import { lockHolder } from "../store/lock.ts";
 import { prepareStateDirectory, takePossession } from "../store/possession.ts";
@@ -142,6 +142,7 @@ export async function ensureAgent(start: AgentStart): Promise<void> {
   const child = await startDetached(
     start.program[0],
     [
+      ...SMALL_HEAP,
       start.program[1],
       "agent",
       "--state-dir",

@@ -160,7 +160,7 @@ describe("systemd", () => {
     const { exitCode, stdout } = await cluster.run(["systemd"]);
     expect(exitCode).toBe(0);
     expect(stdout).toContain(
-      `ExecStart=${process.execPath} ${program()} up --foreground --config ${cluster.configFile}`,
+      `ExecStart=${process.execPath} --max-semi-space-size=2 ${program()} up --foreground --config ${cluster.configFile}`,
     );
     expect(stdout).toContain("KillMode=process");
   });

@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { ExitStatus } from "../../errors.ts";
+import { SMALL_HEAP } from "../../system/process/process.ts";
 import type { Context } from "../context.ts";
 
 /** Quotes a word of a command line in a unit file (systemd.service(5), "Command lines"). */
@@ -31,7 +32,8 @@ export function renderUnit(input: {
     "--foreground",
     ...(input.configFile === undefined ? [] : ["--config", input.configFile]),
   ];
-  const command = [...input.program, ...args].map(quoteUnitWord).join(" ");
+  const [node, program] = input.program;
+  const command = [node, ...SMALL_HEAP, program, ...args].map(quoteUnitWord).join(" ");
   return `# Made by: odoo-pg systemd. Install it so:
 #   odoo-pg systemd > /etc/systemd/system/odoo-pg-${input.cluster}.service
 #   systemctl daemon-reload && systemctl enable --now odoo-pg-${input.cluster}
