@@ -44,6 +44,8 @@ const complete = (all: readonly Series[]): boolean =>
     ),
   ) &&
   seriesOf(all, "odoo_pg_odoo_info").length > 0 &&
+  // Not known until HAProxy was asked, which a busy one answers at the next look.
+  seriesOf(all, "odoo_pg_endpoint_waiting_clients").length > 0 &&
   // Not known until the replica has replayed a first transaction.
   seriesOf(all, "odoo_pg_node_lag_seconds").length > 0;
 
