@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { PUBLISHED_CONSOLE } from "./contract.ts";
 
 export interface ComposeOptions {
   /** From 0 on. */
@@ -41,8 +42,8 @@ function replicaPort(index: number): number {
   return index === 0 ? 5434 : 5436 + index;
 }
 
-const published = (host: number, inside: number): string =>
-  `\${ODOO_PG_ADDRESS:-127.0.0.1}:${host}:${inside}`;
+const address = (port: number): string => `\${ODOO_PG_ADDRESS:-127.0.0.1}:${port}`;
+const published = (host: number, inside: number): string => `${address(host)}:${inside}`;
 
 /** The names of the replicas' services. */
 export function replicaNames(replicas: number): string[] {
@@ -118,6 +119,7 @@ export function renderCompose(options: ComposeOptions): string {
       ...node("primary", "pg1", 5433, {
         // So that attachments are in the backups.
         ODOO_FILESTORE: "/var/lib/odoo/filestore",
+        [PUBLISHED_CONSOLE]: address(CONSOLE.here),
       }),
       ports: [published(5433, 5432), published(CONSOLE.here, CONSOLE.inside)],
       volumes: [

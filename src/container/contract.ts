@@ -3,6 +3,9 @@ import { passwordProblem } from "../config/passwords.ts";
 import { FIXED, type Place } from "./place.ts";
 import { splitWords } from "./words.ts";
 
+/** The variable that says at which `ADDRESS:PORT` of the host a container's console is published. */
+export const PUBLISHED_CONSOLE = "CONSOLE_PUBLISHED";
+
 /** Plain data in the form of odoo-pg.yaml. */
 export type Document = Readonly<Record<string, unknown>>;
 

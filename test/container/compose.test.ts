@@ -4,6 +4,7 @@ import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
+import { asPublished } from "../../src/cli/published.ts";
 import { renderCompose } from "../../src/container/compose.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { pgadminServers } from "../../src/container/pgadmin.ts";
@@ -42,6 +43,18 @@ describe("the compose file", () => {
       );
     expect([at("5051"), at("5050")]).toEqual([["primary"], ["pgadmin"]]);
     expect(services["primary"]?.ports).toHaveLength(2);
+    expect(services["primary"]?.["environment"]).toMatchObject({
+      CONSOLE_PUBLISHED: "${ODOO_PG_ADDRESS:-127.0.0.1}:5051",
+    });
+  });
+
+  it.each([
+    ["127.0.0.1:5051", "https://127.0.0.1:5051/sign-in?key=a"],
+    ["[2001:db8::5]:5051", "https://[2001:db8::5]:5051/sign-in?key=a"],
+    ["nothing of an address", "https://127.0.0.1:5050/sign-in?key=a"],
+    [undefined, "https://127.0.0.1:5050/sign-in?key=a"],
+  ])("has the console's links lead where it is published: %s", (CONSOLE_PUBLISHED, wanted) => {
+    expect(asPublished("https://127.0.0.1:5050/sign-in?key=a", { CONSOLE_PUBLISHED })).toBe(wanted);
   });
 
   it.skipIf(COMPOSE === undefined)("is read by docker-compose as it is meant", async () => {

@@ -5,13 +5,14 @@ import { odooPg } from "../../next-step.ts";
 import { pause } from "../../system/clock.ts";
 import { clearScreen, type Output } from "../../system/terminal.ts";
 import { namedFile, type Context } from "../context.ts";
+import { asPublished } from "../published.ts";
 import { BUILD } from "../setup/version.ts";
 import { sheet } from "./sheet.ts";
 
 /** Milliseconds between two sheets of --watch. */
 const WATCH_EVERY = 2000;
 
-type StatusContext = Pick<Context, "config" | "configFile">;
+type StatusContext = Pick<Context, "config" | "configFile" | "invocation">;
 
 /**
  * Prints how the cluster is. With `watch`, again and again until Ctrl-C: over the last sheet on a terminal, one sheet
@@ -31,7 +32,7 @@ export async function status(
       next: odooPg("status", "--json"),
     });
   }
-  const document = await gatherStatus(requestOf(context));
+  const document = await seenFrom(context);
   output.out(
     options.json
       ? JSON.stringify(document, undefined, 2)
@@ -52,7 +53,7 @@ async function watch(context: StatusContext, output: Output): Promise<ExitStatus
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => ended.abort());
   try {
     while (!ended.signal.aborted) {
-      const text = sheet(await gatherStatus(requestOf(context)), output);
+      const text = sheet(await seenFrom(context), output);
       if (ended.signal.aborted) break;
       if (output.terminal) clearScreen();
       output.out(output.terminal ? `${text}\n\nEvery ${WATCH_EVERY / 1000} s, until Ctrl-C.` : `${text}\n`);
@@ -63,6 +64,14 @@ async function watch(context: StatusContext, output: Output): Promise<ExitStatus
     unhook();
   }
   return 130;
+}
+
+/** The status, with the console's address as it is reached from outside of a container. */
+async function seenFrom(context: StatusContext): Promise<StatusDocument> {
+  const document = await gatherStatus(requestOf(context));
+  if (!document.console) return document;
+  const url = asPublished(document.console.url, context.invocation.environment);
+  return { ...document, console: { ...document.console, url } };
 }
 
 function requestOf(context: StatusContext): StatusRequest {

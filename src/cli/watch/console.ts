@@ -4,6 +4,7 @@ import { newConsoleLink } from "../../agent/client.ts";
 import { passwordFile } from "../../store/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import type { Context } from "../context.ts";
+import { asPublished } from "../published.ts";
 
 /** Prints the address of the console and a link that signs in once, as operator. */
 export async function consoleLink(
@@ -19,8 +20,11 @@ export async function consoleLink(
       next: odooPg("up"),
     });
   }
-  const { link, until } = await newConsoleLink(layout);
-  const url = report.console?.url ?? "";
+  const made = await newConsoleLink(layout);
+  const { until } = made;
+  const [url, link] = [report.console?.url ?? "", made.link].map((one) =>
+    asPublished(one, context.invocation.environment),
+  );
   const files = {
     viewer: passwordFile(layout, "console_viewer"),
     operator: passwordFile(layout, "console_operator"),
@@ -30,8 +34,8 @@ export async function consoleLink(
     output.out(JSON.stringify({ version: 1, url, link, until, ...passwords }, undefined, 2));
     return 0;
   }
-  output.err(`The console is at ${url}. This link signs in as operator, once, within 10 minutes:`);
-  output.out(link);
+  output.err(`The console is at ${url ?? "?"}. This link signs in as operator, once, within 10 minutes:`);
+  output.out(link ?? "");
   if (options.passwords) {
     output.err("Passwords for the sign-in by hand:");
     for (const [role, file] of Object.entries(files)) output.out(`${role}: ${file}`);
