@@ -60,7 +60,7 @@ export async function editConfiguration(
     new OdooPgError("config_unwritable", {
       message: `${named} cannot be changed: ${why} ${byHand(section, values)}`,
       safe: "Nothing was changed.",
-      next: nextStep`Do that yourself, then: ${odooPg("up")}`,
+      next: nextStep`${"gone" in values ? "Take it out" : "Write them"} yourself, then: ${odooPg("up")}`,
       cause,
     });
   if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
