@@ -91,7 +91,7 @@ test("tune --apply writes the difference into the file, up runs it, and a second
 
   const waiting = await tuned(cluster, [...small, "--apply"]);
   expect(waiting.applied).toBeNull();
-  expect(waiting.next).toMatch(/^odoo-pg up /);
+  expect(waiting.next).toMatch(/: odoo-pg up --config /);
 
   await cluster.up();
   await cluster.healthy();
