@@ -36,7 +36,7 @@ function saidOn(text: string): Said[] {
       open = false;
     } else if (begins) open = true;
     // The code of doctor with its figures, what is safe, and what is listed one by one.
-    else if (/^ {2}(?:[a-z0-9_]+(?::|$)|Safe: |- )/.test(line)) open = false;
+    else if (line === "" || /^ {2}(?:[a-z0-9_]+(?::|$)|Safe: |- )/.test(line)) open = false;
     if (open && last) last.lines.push(line);
   }
   return said;
