@@ -3,6 +3,7 @@ import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { readCatalogue, type CataloguedBackup } from "../../backup/catalogue.ts";
 import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../../backup/databases.ts";
+import { noteFailedRun } from "../../runs/failed-run.ts";
 import { tellHooks } from "../../runs/hooks.ts";
 import { lacksAttachments } from "../../backup/manifest.ts";
 import { openBackupSource } from "../../backup/open-source.ts";
@@ -26,7 +27,7 @@ import { windowWords } from "../../cluster/window.ts";
 import { lookAtWindow } from "./window.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { nextTime, parseSchedule } from "../../config/cron.ts";
-import { folded, OdooPgError, type ExitStatus } from "../../errors.ts";
+import { folded, OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { recorded } from "../../events/journal.ts";
 import { runEvent } from "../../events/of-backups.ts";
 import { now } from "../../system/clock.ts";
@@ -121,6 +122,7 @@ export async function createNow(
   show: ReturnType<typeof showProgress>,
   signal: AbortSignal,
 ): Promise<RunReport> {
+  const startedAt = new Date(now()).toISOString();
   try {
     return await recordedRun(context, "backup", requestedBy, async () => {
       const { source, log } = await openSource(context, requestedBy, signal);
@@ -132,6 +134,18 @@ export async function createNow(
         return await finishRun(context, source, log, all, run);
       });
     });
+  } catch (thrown) {
+    const error = toOdooPgError(thrown);
+    const attempt = {
+      startedAt,
+      finishedAt: new Date(now()).toISOString(),
+      host: context.machine.hostname,
+      error,
+    };
+    // A record that cannot be written, as on a full disk, must not hide why.
+    if (names.length === 0 && !signal.aborted)
+      await noteFailedRun(context.config, context.layout.stateDir, attempt).catch(() => {});
+    throw thrown;
   } finally {
     show.end();
   }

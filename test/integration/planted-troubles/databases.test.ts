@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, test } from "vitest";
+import * as z from "zod";
 import { type ThrowawayCluster, throwawayCluster } from "../../support/cluster.ts";
 import { makeOdooDatabase } from "../../support/odoo-database.ts";
 import { type Trouble, meet } from "../../support/planted-trouble.ts";
@@ -37,12 +38,20 @@ beforeAll(async () => {
   await cluster.json(["backup", "create", "shop"]);
 });
 
+const runSchema = z.object({ databases: z.object({ id: z.string() }).array() });
+
+async function backUp(): Promise<string> {
+  const run = runSchema.parse(await cluster.json(["backup", "create", "shop"]));
+  return run.databases[0]?.id ?? "";
+}
+
 async function say(database: string, ...statements: readonly string[]): Promise<void> {
   const session = await cluster.session("pg1", "postgres", database);
   for (const statement of statements) await session.rows(statement);
   await session.close();
 }
 
+const folderOf = (backup: string): string => join(dir(), `${backup}.dump`);
 const status = (): string => join(cluster.stateDir, "backup-status.json");
 
 /** Changes the record of backups, as time or a bad day would. */
@@ -53,6 +62,61 @@ function record(change: (text: string) => string): void {
 const LONG = `Müller's "${"x".repeat(50)}"`;
 
 const troubles: Readonly<Record<string, Trouble>> = {
+  "a backup into a folder that is a file": {
+    plant: async () => {
+      renameSync(dir(), `${dir()}.kept`);
+      writeFileSync(dir(), "");
+      await cluster.run(["backup", "create", "--all"]);
+    },
+    met: ["status"],
+    says: "The last backup failed",
+    before: () => {
+      rmSync(dir());
+      renameSync(`${dir()}.kept`, dir());
+    },
+    brings: "gone",
+  },
+  "a filestore whose disk is not mounted": {
+    plant: async () => {
+      renameSync(filestore(), `${filestore()}.kept`);
+      await cluster.run(["backup", "create", "--all"]);
+    },
+    met: ["status"],
+    says: "The last backup failed",
+    before: () => renameSync(`${filestore()}.kept`, filestore()),
+    brings: "gone",
+  },
+  "a database without its folder in the filestore": {
+    plant: async () => {
+      renameSync(join(filestore(), "shop"), join(cluster.folder, "shop.kept"));
+      await cluster.run(["backup", "create", "--all"]);
+    },
+    met: ["status"],
+    says: "The last backup found no folder in the filestore",
+    before: () => renameSync(join(cluster.folder, "shop.kept"), join(filestore(), "shop")),
+    brings: "gone",
+  },
+  "a drill that failed": {
+    plant: async () => {
+      const newest = await backUp();
+      truncateSync(join(folderOf(newest), "contents.json"), 10);
+      await cluster.run(["backup", "restore-check"]);
+    },
+    met: ["status"],
+    says: "A backup could not be proven by restoring it",
+    brings: "gone",
+  },
+  "a filter that matches no database": {
+    plant: async () => {
+      await apply({ only_filter: "^shop$" });
+      await cluster.run(["backup", "create", "--all"]);
+    },
+    met: ["status"],
+    says: "No database is backed up",
+    before: () => cluster.configure(configuration()),
+    brings: "gone",
+    after: async () => await apply(),
+  },
   "a record of backups that is damaged": {
     plant: () => record(() => "{"),
     met: ["status"],
