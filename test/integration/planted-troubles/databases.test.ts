@@ -186,6 +186,7 @@ const troubles: Readonly<Record<string, Trouble>> = {
     met: ["db", "drop", "shop"],
     says: "Error (confirmation_missing)",
     brings: /shop/,
+    after: async () => void (await cluster.run(["restore", "shop", "--as", "shop"])),
   },
   "a copy onto a name that is taken": { met: ["db", "copy", "shop", "shop"], says: "Error (", brings: /./ },
   "a role that is there": { met: ["role", "create", "odoo"], says: "Error (", brings: /odoo/ },

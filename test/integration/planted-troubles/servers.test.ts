@@ -123,6 +123,10 @@ const troubles: Readonly<Record<string, Trouble>> = {
     met: ["promote", "pg2"],
     says: "Error (",
     brings: /switchover|primary/,
+    after: async () => {
+      await cluster.run(["switchover", "--to", "pg1"]);
+      await cluster.healthy();
+    },
   },
   "a rebuild of the primary": { met: ["reseed", "pg1"], says: "Error (", brings: /pg2|primary|switchover/ },
   "a node of no name": { met: ["reseed", "pg9"], says: "No node is named", brings: /pg1|pg2/ },
