@@ -2,13 +2,18 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** The files that take longest, in that order: seconds of one run on two cores. */
 export const LONGEST = [
+  "test/console/browser/cluster.test.ts",
+  "test/console/browser/actions.test.ts",
+  "test/faults/disk-hangs.test.ts",
+  "test/console/browser/accessibility.test.ts",
   "test/faults/switchover.test.ts",
   "test/faults/copies.test.ts",
   "test/faults/read-your-writes.test.ts",
   "test/faults/crashes.test.ts",
   "test/faults/links.test.ts",
-  "test/console/browser/actions.test.ts",
-  "test/console/browser/cluster.test.ts",
+  "test/console/browser/hosts-page.test.ts",
+  "test/faults/pooling.test.ts",
+  "test/faults/waiting.test.ts",
   "test/integration/configuration.test.ts",
   "test/security/hostile-owner.test.ts",
   "test/restore/command.test.ts",

@@ -21,7 +21,7 @@ import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { calledAnywhere } from "../../system/called.ts";
-import { now } from "../../system/clock.ts";
+import { monotonic, now } from "../../system/clock.ts";
 import { modifiedAt, readTextIfAny } from "../../system/files/files.ts";
 import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
@@ -69,6 +69,8 @@ import { OwnNode } from "./own-node.ts";
 import { Revocations } from "./revocations.ts";
 import { Servers } from "./servers.ts";
 import { StoreWatch } from "./store-watch.ts";
+import { factsOf } from "../../model/observation.ts";
+import { Overtaken } from "../decisions/overtaken.ts";
 
 /** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
@@ -109,6 +111,7 @@ export class HostAgent {
   readonly #endpoints: Endpoints | undefined;
   readonly #etcd: EtcdService | undefined;
   readonly #patroni: PatroniService | undefined;
+  readonly #overtaken = new Overtaken();
   readonly #store: StoreWatch;
   readonly #certificate: OwnCertificate;
   readonly #revocations: Revocations;
@@ -416,7 +419,10 @@ export class HostAgent {
       { name: "removed", run: oneAtATime(async () => await this.#ceaseWhereRemoved()), aside: true },
       ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
       ...(patroni
-        ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
+        ? [
+            { name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const,
+            { name: "old primary", run: async () => await this.#endStuck(patroni), aside: true } as const,
+          ]
         : []),
       { name: "console", run: () => this.#console.tick() },
       {
@@ -484,6 +490,23 @@ export class HostAgent {
         aside: true,
       },
     ];
+  }
+
+  /** Has a Patroni started again that hangs while its server is to be demoted. */
+  async #endStuck(patroni: PatroniService): Promise<void> {
+    const { answers, view, record } = this.#store;
+    const seen = {
+      inRecovery: factsOf(this.#servers.of(record.name))?.in_recovery,
+      leader: answers ? view?.leader : undefined,
+      name: record.name,
+      isPaused: view?.paused === true,
+    };
+    if (!this.#overtaken.look(monotonic(), seen) || !patroni.hold.isFree) return;
+    this.#host.log(
+      "warn",
+      `${seen.leader} is the primary, but Patroni has not demoted the server here: it is started again`,
+    );
+    await patroni.stop("immediate");
   }
 
   /** What a removed host no longer does: another machine may have its name by now. */
