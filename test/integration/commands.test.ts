@@ -114,7 +114,7 @@ describe("logs", () => {
     expect(await cluster.run(["logs", "haproxy"])).toMatchObject({ exitCode: 0 });
     const unknown = await cluster.run(["logs", "pg9"]);
     expect(unknown.exitCode).toBe(2);
-    expect(unknown.stderr).toContain("agent, haproxy, pg1, pg2");
+    expect(unknown.stderr).toContain("agent, haproxy, backup, pg1, pg2");
   });
 
   test("-f goes on with what is added, until Ctrl-C", async () => {

@@ -93,7 +93,7 @@ describe("down", () => {
     const ran = await cluster.run(["down"]);
     cluster.configure({});
     expect(ran.exitCode).toBe(1);
-    expect(ran.stderr).toContain('is cluster "test"');
+    expect(ran.stderr).toContain('holds cluster "test"');
     expect(ran.stderr).toContain("Nothing was stopped");
     await cluster.healthy();
     await cluster.down();
