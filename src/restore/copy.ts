@@ -74,6 +74,8 @@ export async function copyDatabase(
   order: CopyOrder,
   progress: Progress,
 ): Promise<CopyReport> {
+  if (order.from === order.to)
+    throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
   const begun = monotonic();
   await tidyUp(source, progress.note);
   const { owner } = await needDatabase(source, order.from);
@@ -82,8 +84,6 @@ export async function copyDatabase(
     await needDatabase(source, order.to);
     if (!order.keepOld) await assertReplaceable(source.superuser, order.to);
   } else await assertFree(source, order.to);
-  if (order.from === order.to)
-    throw new OdooPgError("usage", { message: "A database cannot be copied onto itself." });
   const root = source.config.odoo.filestore;
   const folder = filestoreFor(source.config, order.from);
   const withFiles = root !== undefined && folder !== undefined && (await hasFilestore(root, folder));
