@@ -1,3 +1,4 @@
+import { odooPg } from "../../src/next-step.ts";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StoredValue } from "../../src/consensus/etcd.ts";
@@ -233,7 +234,7 @@ describe("a failover by force", () => {
     const led = { ...store, leader: "h1" };
     expect(decideFailover({ ...input, store: led, to: "h2" })).toMatchObject({
       kind: "refuse",
-      next: "odoo-pg switchover --to h2",
+      next: odooPg("switchover", "--to", "h2"),
     });
     expect(decideFailover({ ...input, store: led, to: "h1" })).toEqual({ kind: "nothing" });
   });

@@ -58,6 +58,7 @@ describe("the verdict", () => {
     expect(warned({}).action).toEqual({ kind: "reseed", node: "pg2" });
     expect(warned({ next_step: [odooPg("rejoin", "pg1")] }).action).toEqual({ kind: "rejoin", node: "pg1" });
     expect(warned({ next_step: [odooPg("backup", "create", "--all")] }).action).toEqual({ kind: "backup" });
+    expect(warned({ next_step: [odooPg("up")] }).action).toEqual({ kind: "apply" });
     const inFile = withConfig([odooPg("rejoin", "pg1")], "/etc/prod.yaml");
     expect(warned({ next_step: inFile }).action).toEqual({ kind: "rejoin", node: "pg1" });
     for (const step of [
@@ -65,7 +66,6 @@ describe("the verdict", () => {
       ["odoo-pg reseed pg2"],
       [odooPg("reseed", "pg9")],
       [odooPg("reseed", "pg2", "--discard-old")],
-      [odooPg("up")],
       [odooPg("logs", "pg2")],
       [command("reseed", "pg2")],
     ])
