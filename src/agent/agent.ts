@@ -1,7 +1,7 @@
 import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
-import { layoutOf, type Layout } from "../config/layout.ts";
+import { layoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
 import { identityOf } from "../model/observation.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { Metrics } from "../metrics/gather.ts";
@@ -246,6 +246,7 @@ export class Agent {
   async #apply(request: ApplyRequest, before: Applied | undefined, progress: Progress): Promise<void> {
     const former = before && this.#cluster && new BeforeUp(this.#cluster);
     let opened = false;
+    let begun: readonly NodeConfig[] = [];
     const openEndpoints = async ({ runtime, endpoints, poolers, pool }: KeptCluster): Promise<void> => {
       opened = true;
       pool.leadWrites(runtime.state.primary);
@@ -263,7 +264,7 @@ export class Agent {
     const asBefore = async (): Promise<void> => {
       const cluster = this.#cluster;
       if (!former || !cluster) return;
-      await former.restore();
+      await former.restore(begun);
       await this.#archive.back(cluster.runtime);
       if (!opened) return;
       await openEndpoints(cluster).catch((error: unknown) =>
@@ -281,7 +282,7 @@ export class Agent {
       await endpoints.check(runtime, before?.config, async (port) => await poolers.hold(port));
       await this.#archive.check(runtime);
       refuseNodeChanges(runtime, before?.config);
-      await recordBegunNodes(runtime, before?.config);
+      begun = await recordBegunNodes(runtime, before?.config);
       await syncHandles(runtime);
       broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, {
         beforeChange: async () => await this.#archive.endIfOff(runtime),

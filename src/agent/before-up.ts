@@ -1,4 +1,4 @@
-import { UPSTREAM } from "../config/layout.ts";
+import { UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import { syncHandles, type Runtime } from "../members/runtime.ts";
 import type { KeptCluster } from "./kept-cluster.ts";
 import { endBegunNodes } from "./removed-nodes.ts";
@@ -16,13 +16,10 @@ export class BeforeUp {
     this.#programs = [cluster.endpoints.program, cluster.poolers.program];
   }
 
-  /** Has it rule again. Nodes that were begun meanwhile are stopped; their data stays for the next `up` that has them. */
-  async restore(): Promise<void> {
+  /** Has it rule again. @param begun nodes that are stopped; their data stays for the next `up` that has them */
+  async restore(begun: readonly NodeConfig[]): Promise<void> {
     const { runtime, endpoints, poolers } = this.#cluster;
     const { upstream, ...kept } = this.#kept;
-    const begun = runtime.config.nodes.filter((node) =>
-      kept.config.nodes.every(({ name }) => name !== node.name),
-    );
     Object.assign(runtime, kept);
     [endpoints.program, poolers.program] = this.#programs;
     // Unless a promotion by then has made a primary of its own.

@@ -4,8 +4,9 @@ import { stamp } from "../model/time-stamp.ts";
 import { nodeLayoutOf, slotName, type NodeConfig } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import { dropSlot } from "../postgres/sql/operations.ts";
+import { dropSlot, listSlots } from "../postgres/sql/operations.ts";
 import { stopServer } from "../postgres/server.ts";
+import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { openTablespaces } from "../postgres/tablespaces.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, kindOf, move } from "../system/files/files.ts";
@@ -60,21 +61,33 @@ export async function removeGoneNodes(
 }
 
 /**
- * Notes nodes that the cluster did not have, before anything of them is made: whoever cuts this `up` off leaves a server
- * and a slot that only this tells of.
+ * Notes the nodes that an `up` is about to begin, before anything of them is made: whoever cuts it off leaves a server and
+ * a slot that only this tells of. One whose slot is there already is none of them: it may follow for somebody else.
  */
-export async function recordBegunNodes(runtime: Runtime, before: Config | undefined): Promise<void> {
-  if (!before) return;
-  const begun = runtime.config.nodes.filter((node) => before.nodes.every(({ name }) => name !== node.name));
-  const removed = [...new Set([...runtime.state.removed, ...begun.map(({ name }) => name)])];
-  if (removed.length > runtime.state.removed.length) await changeState(runtime, { removed });
+export async function recordBegunNodes(
+  runtime: Runtime,
+  before: Config | undefined,
+): Promise<readonly NodeConfig[]> {
+  const added = runtime.config.nodes.filter((node) => before?.nodes.every(({ name }) => name !== node.name));
+  if (added.length === 0) return [];
+  const { removed } = runtime.state;
+  // A primary that does not answer does not tell whose slots they are.
+  const slots = await ownPrimary(runtime)
+    ?.use(listSlots)
+    .catch(() => undefined);
+  const begun = added.filter(
+    ({ name }) => removed.includes(name) || (slots && !slots.includes(slotName(name))),
+  );
+  const all = [...new Set([...removed, ...begun.map(({ name }) => name)])];
+  if (all.length > removed.length) await changeState(runtime, { removed: all });
+  return begun;
 }
 
-/** Nodes of an `up` that was refused: stopped, and their slots dropped. Their data stays for the next that has them. */
-export async function endBegunNodes(runtime: Runtime, nodes: readonly NodeConfig[]): Promise<void> {
-  for (const node of nodes) {
+/** Nodes that an `up` began which was refused: stopped, and their slots dropped. Their data stays for the next that has them. */
+export async function endBegunNodes(runtime: Runtime, begun: readonly NodeConfig[]): Promise<void> {
+  for (const node of begun) {
     try {
-      await stopServer(nodeLayoutOf(runtime.layout, node).dataDir, node.name, "fast");
+      await stopIfOurs(runtime, node);
       await ownPrimary(runtime)?.use(async (session) => await dropSlot(session, slotName(node.name)));
     } catch (error) {
       runtime.log(
@@ -85,11 +98,22 @@ export async function endBegunNodes(runtime: Runtime, nodes: readonly NodeConfig
   }
 }
 
+/** A data_dir that was named by mistake may be somebody else's: a server there is not stopped. */
+async function stopIfOurs(runtime: Runtime, node: Gone): Promise<void> {
+  const { installation, owner, state } = runtime;
+  const { dataDir } = nodeLayoutOf(runtime.layout, node);
+  if (node.data_dir !== undefined) {
+    const data = await inspectDataDirectory(dataDir, installation, owner);
+    if (data.kind !== "whole" || data.systemIdentifier !== state.system_identifier) return;
+  }
+  await stopServer(dataDir, node.name, "fast");
+  await openTablespaces(dataDir, owner);
+}
+
 async function removeNode(runtime: Runtime, node: Gone, progress: Progress): Promise<void> {
   const files = nodeLayoutOf(runtime.layout, node);
   progress.step(node.name, "remove: stop, drop its slot, keep its data aside");
-  await stopServer(files.dataDir, node.name, "fast");
-  await openTablespaces(files.dataDir, runtime.owner);
+  await stopIfOurs(runtime, node);
   // When the primary does not run yet, its slots are looked through after its start.
   await ownPrimary(runtime)
     ?.use(async (session) => await dropSlot(session, slotName(node.name)))

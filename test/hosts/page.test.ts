@@ -6,28 +6,7 @@ import { hostsPage, type Desk } from "../../src/hosts/render/page.ts";
 import { sayFillingDisks, sayKeptAside } from "../../src/hosts/render/sheet.ts";
 import { printCommand } from "../../src/next-step.ts";
 import { hostsMetrics } from "../../src/metrics/hosts-metrics.ts";
-
-const host = (name: string, more: object = {}) => ({
-  name,
-  role: "database",
-  address: "10.0.0.1",
-  seconds_ago: 0.4,
-  report: {
-    name,
-    role: "database",
-    address: "10.0.0.1",
-    version: "0.2.0",
-    clock: 0,
-    store: { answers: true, votes: true, leads: false },
-    sees_store: true,
-    patroni: { running: true, version: "4.0.7" },
-    postgres: { state: "replica", streaming: true, timeline: 3, lag_bytes: 0, version: "15.18" },
-    reads: ["db2"],
-    writes: "db1",
-    working: null,
-    ...more,
-  },
-});
+import { shownHost } from "./standins.ts";
 
 const status = (more: object = {}) =>
   hostsStatusSchema.parse({
@@ -40,7 +19,7 @@ const status = (more: object = {}) =>
     paused: false,
     failover: { ready: true, obstacles: [], away: [] },
     endpoints: { write: 5436, read: 5435 },
-    hosts: [host("db1"), host("db2")],
+    hosts: [shownHost("db1"), shownHost("db2")],
     ...more,
   });
 
@@ -67,8 +46,8 @@ test("what a host says of itself is shown as words, whatever it holds", () => {
   const page = hostsPage(
     status({
       hosts: [
-        host("db1"),
-        host("db2", {
+        shownHost("db1"),
+        shownHost("db2", {
           working: `<script>alert(1)</script>`,
           kept_aside: [`"><img src=x onerror=alert(1)>`],
           patroni: { running: true, version: "<b>4</b>" },
@@ -84,8 +63,11 @@ test("what a host says of itself is shown as words, whatever it holds", () => {
 
 test("what a host says of itself moves no cursor of a terminal", () => {
   const words = "\u001B[2J\u001B]0;gone\u0007";
-  const hostile = host("db1", { kept_aside: [words], backups: { schedule: "0 3 * * *", directory: words } });
-  const seen = status({ hosts: [hostile, host("db2")] });
+  const hostile = shownHost("db1", {
+    kept_aside: [words],
+    backups: { schedule: "0 3 * * *", directory: words },
+  });
+  const seen = status({ hosts: [hostile, shownHost("db2")] });
   for (const line of [sayBackups(seen), ...sayKeptAside(seen)]) {
     expect(line).toContain("gone");
     expect(line).not.toMatch(/\p{Cc}/u);
@@ -151,7 +133,7 @@ test("what is to be done is asked once more, with the operator's token, and the 
 
 test("a disk that fills up is told by the host that it is of, on the sheet and on the page", () => {
   const filling_disks = [{ path: "/srv/data<i>\u001B[2J", total_bytes: 1_000_000_000, free_bytes: 0 }];
-  const full = status({ hosts: [host("db1"), host("db2", { filling_disks })] });
+  const full = status({ hosts: [shownHost("db1"), shownHost("db2", { filling_disks })] });
   const [line, ...more] = sayFillingDisks(full);
   expect(more).toEqual([]);
   expect(line).toMatch(/^db2: the disk of \/srv\/data<i>.* is 100 % full, 0 B left$/);

@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import {
   formerAddresses,
   revokedNow,
@@ -12,12 +11,7 @@ import {
 import { isTurnOf } from "../../src/hosts/decisions/store-turn.ts";
 import { hostFiles } from "../../src/hosts/documents/files.ts";
 import { layoutOf } from "../../src/config/layout.ts";
-import {
-  documentSchema,
-  type ClusterDocument,
-  type Host,
-  type HostRecord,
-} from "../../src/hosts/documents/record.ts";
+import { type ClusterDocument, type Host, type HostRecord } from "../../src/hosts/documents/record.ts";
 import { hostRules } from "../../src/hosts/render/server.ts";
 import {
   ensureHostAuthorities,
@@ -28,6 +22,7 @@ import {
 } from "../../src/hosts/joining/authority.ts";
 import { withHost, withoutHost } from "../../src/hosts/joining/joining.ts";
 import { ensureDirectory, readTextIfAny, writeFileAtomic } from "../../src/system/files/files.ts";
+import { documentOf } from "./standins.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const YEAR = 365 * 24 * 3_600_000;
@@ -46,19 +41,6 @@ const db2: Host = {
   id: "b".repeat(16),
   certificates: [of("b1"), of("b2")],
 };
-
-const documentOf = (...hosts: Host[]): ClusterDocument =>
-  documentSchema.parse({
-    format: 1,
-    cluster: "odoo",
-    system_identifier: "1",
-    major: 17,
-    config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
-    settings: {},
-    shared: {},
-    port: 5433,
-    hosts,
-  });
 
 const serials = (document: ClusterDocument, now: number): string[] =>
   revokedNow(document, now)

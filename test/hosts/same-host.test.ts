@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { layoutOf } from "../../src/config/layout.ts";
-import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { askerOf } from "../../src/hosts/decisions/asker.ts";
 import { isSameHost, withOwnMark } from "../../src/hosts/decisions/same-host.ts";
 import { hostFiles } from "../../src/hosts/documents/files.ts";
@@ -26,24 +25,11 @@ import { ensureDirectory, writeFileAtomic } from "../../src/system/files/files.t
 import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
+import { documentOf } from "./standins.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const db1: Host = { name: "db1", role: "database", address: "10.0.0.1", id: newHostId() };
 const db2: Host = { name: "db2", role: "database", address: "10.0.0.2", id: newHostId() };
-
-const documentOf = (...hosts: Host[]): ClusterDocument => ({
-  format: 1,
-  cluster: "odoo",
-  system_identifier: "1",
-  major: 17,
-  config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
-  settings: {},
-  shared: {},
-  restart: [],
-  revoked: [],
-  port: 5433,
-  hosts,
-});
 
 const recordOf = ({ id, ...host }: Host): HostRecord => ({
   format: 1,

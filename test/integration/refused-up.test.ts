@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
-import { processesNaming } from "../support/processes.ts";
+import { isAlive, processesNaming } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
 
 let cluster: ThrowawayCluster;
@@ -67,6 +67,23 @@ describe("An up that is refused", () => {
     expect(await slots()).toEqual([]);
     expect(existsSync(second())).toBe(false);
     expect(processesNaming(second())).toEqual([]);
+  });
+
+  test("stops no server of somebody else whose data directory it names, nor does its end", async () => {
+    const other = await throwawayCluster({ nodes: 1 });
+    await other.up();
+    const theirs = other.postmaster("pg1");
+    const nodes = [
+      { name: "pg1", port: cluster.ports.nodes[0] },
+      { name: "pg2", port: cluster.ports.spare, data_dir: join(other.stateDir, "nodes", "pg1", "data") },
+    ];
+    cluster.configure({ nodes });
+    expect((await cluster.run(["up"])).exitCode).not.toBe(0);
+    cluster.configure({});
+    await cluster.up();
+    expect(other.postmaster("pg1")).toBe(theirs);
+    expect(isAlive(theirs)).toBe(true);
+    await other.down();
   });
 
   test("and would pool no more leaves a PgBouncer that is started again when it ends", async () => {

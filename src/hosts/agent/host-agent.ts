@@ -70,7 +70,7 @@ import { Revocations } from "./revocations.ts";
 import { Servers } from "./servers.ts";
 import { StoreWatch } from "./store-watch.ts";
 import { factsOf } from "../../model/observation.ts";
-import { Overtaken } from "../decisions/overtaken.ts";
+import type { Leading } from "../decisions/overtaken.ts";
 
 /** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
@@ -111,7 +111,6 @@ export class HostAgent {
   readonly #endpoints: Endpoints | undefined;
   readonly #etcd: EtcdService | undefined;
   readonly #patroni: PatroniService | undefined;
-  readonly #overtaken = new Overtaken();
   readonly #store: StoreWatch;
   readonly #certificate: OwnCertificate;
   readonly #revocations: Revocations;
@@ -178,7 +177,11 @@ export class HostAgent {
     this.#node = node;
     this.#patroni =
       programs.patroni &&
-      new PatroniService({ ...parts, program: programs.patroni }, async () => await node.mayRunPatroni());
+      new PatroniService(
+        { ...parts, program: programs.patroni },
+        async () => await node.mayRunPatroni(),
+        () => this.#whoLeads(),
+      );
     this.#revocations = new Revocations(host, {
       store: this.#store,
       servers: this.#servers,
@@ -419,10 +422,7 @@ export class HostAgent {
       { name: "removed", run: oneAtATime(async () => await this.#ceaseWhereRemoved()), aside: true },
       ...(etcd ? [{ name: "etcd", run: () => this.#supervisor.check(etcd), aside: true } as const] : []),
       ...(patroni
-        ? [
-            { name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const,
-            { name: "old primary", run: async () => await this.#endStuck(patroni), aside: true } as const,
-          ]
+        ? [{ name: "patroni", run: () => this.#supervisor.check(patroni), aside: true } as const]
         : []),
       { name: "console", run: () => this.#console.tick() },
       {
@@ -492,21 +492,16 @@ export class HostAgent {
     ];
   }
 
-  /** Has a Patroni started again that hangs while its server is to be demoted. */
-  async #endStuck(patroni: PatroniService): Promise<void> {
+  /** By which a Patroni that hangs is told. */
+  #whoLeads(): Leading {
     const { answers, view, record } = this.#store;
-    const seen = {
+    return {
+      at: monotonic(),
       inRecovery: factsOf(this.#servers.of(record.name))?.in_recovery,
       leader: answers ? view?.leader : undefined,
       name: record.name,
       isPaused: view?.paused === true,
     };
-    if (!this.#overtaken.look(monotonic(), seen) || !patroni.hold.isFree) return;
-    this.#host.log(
-      "warn",
-      `${seen.leader} is the primary, but Patroni has not demoted the server here: it is started again`,
-    );
-    await patroni.stop("immediate");
   }
 
   /** What a removed host no longer does: another machine may have its name by now. */

@@ -1,6 +1,7 @@
 import type { Answer } from "../../services/service.ts";
 import path from "node:path";
 import { ensureDirectory, writeFileIfChanged } from "../../system/files/files.ts";
+import { Overtaken, type Leading } from "../decisions/overtaken.ts";
 import { API_PORT } from "../documents/places.ts";
 import { renderRevocationCheck } from "../render/revocation-check.ts";
 import { HostProgram, type ProgramParts } from "./host-program.ts";
@@ -8,11 +9,16 @@ import { HostProgram, type ProgramParts } from "./host-program.ts";
 /** The Patroni of this host. Only it starts and stops the host's PostgreSQL, which outlives it where it is killed. */
 export class PatroniService extends HostProgram {
   readonly #mayRun: () => Promise<boolean>;
+  readonly #whoLeads: () => Leading;
+  readonly #overtaken = new Overtaken();
   /** It was started here, and did not answer yet. */
   #isNew = false;
 
-  /** @param mayRun whether there is a whole data directory for it, and its files are written */
-  constructor(parts: ProgramParts, mayRun: () => Promise<boolean>) {
+  /**
+   * @param mayRun whether there is a whole data directory for it, and its files are written
+   * @param whoLeads what was last seen of this host's server and of who leads
+   */
+  constructor(parts: ProgramParts, mayRun: () => Promise<boolean>, whoLeads: () => Leading) {
     super(parts, {
       name: "patroni",
       processFile: parts.files.patroniProcess,
@@ -24,6 +30,7 @@ export class PatroniService extends HostProgram {
       safe: "A server that runs goes on.",
     });
     this.#mayRun = mayRun;
+    this.#whoLeads = whoLeads;
   }
 
   protected async isWanted(): Promise<boolean> {
@@ -42,6 +49,7 @@ export class PatroniService extends HostProgram {
       },
     );
     this.#isNew = true;
+    this.#overtaken.forget();
     return [files.patroniConfig];
   }
 
@@ -59,6 +67,7 @@ export class PatroniService extends HostProgram {
     // Of a replica that ran already it takes the settings that run, not those of its file, until it reads that again.
     if (this.#isNew) await this.reload();
     this.#isNew = false;
-    return answer;
+    // Its API answers by a thread of its own, also where what demotes its server hangs.
+    return this.#overtaken.lasts(this.#whoLeads()) ? "silent" : answer;
   }
 }

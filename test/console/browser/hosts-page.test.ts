@@ -15,6 +15,7 @@ import { freePort } from "../../support/ports.ts";
 import { atEnd } from "../../support/scope.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { lookedAt, press } from "./hand.ts";
+import { shownHost } from "../../hosts/standins.ts";
 
 // The console of one of several hosts, as its agent serves it; the hosts themselves are stood in for.
 
@@ -23,28 +24,12 @@ beforeAll(async () => {
   browser = await startBrowser();
 });
 
-const host = (name: string) => ({
-  name,
-  role: "database",
-  address: "10.0.0.1",
-  seconds_ago: 0.4,
-  report: {
-    name,
-    role: "database",
-    address: "10.0.0.1",
-    version: "0.2.0",
-    clock: 0,
-    store: { answers: true, votes: true, leads: false },
-    sees_store: true,
-    patroni: { running: true, version: "4.0.7" },
-    postgres: { state: "replica", streaming: true, timeline: 3, lag_bytes: 0, version: "15.18" },
+const host = (name: string) =>
+  shownHost(name, {
     reads: ["db2", "db3"],
-    writes: "db1",
-    working: null,
     kept_aside: ["/var/lib/odoo-pg/aside/data-20261129"],
     filling_disks: [{ path: "/srv/data", total_bytes: 1_000_000_000, free_bytes: 20_000_000 }],
-  },
-});
+  });
 
 const three: HostsStatus = hostsStatusSchema.parse({
   version: 1,
