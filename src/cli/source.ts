@@ -2,7 +2,7 @@ import { installOn } from "../system/install.ts";
 import { openBackupSource, type SourceOptions } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../progress.ts";
-import { FilestoreExists } from "../restore/attachments.ts";
+import { FilestoreExists } from "../restore/target/attachments.ts";
 import { OdooPgError } from "../errors.ts";
 import { nextStep, type Command } from "../next-step.ts";
 import type { EventKind, NewEvent } from "../events/event.ts";

@@ -16,7 +16,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import { assertFilestores } from "../odoo/filestore.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import type { Progress } from "../progress.ts";
-import { fillFilestores, type FilledFilestore } from "../restore/fill-filestores.ts";
+import { fillFilestores, type FilledFilestore } from "../restore/loading/fill-filestores.ts";
 import { changeCopyStatus } from "../store/copy-status.ts";
 import { whileCopying } from "../store/copying.ts";
 import { prepareStateDirectory } from "../store/possession.ts";

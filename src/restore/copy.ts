@@ -4,12 +4,12 @@ import { findDifferences } from "../backup/contents/compare.ts";
 import { objectsIn } from "../backup/contents/contents.ts";
 import { contentsBeside } from "../backup/contents/contents-beside.ts";
 import { isOdooDatabase, readDefinitions } from "../backup/contents/read-contents.ts";
-import { readArchiveList } from "./archive-list.ts";
-import { filestoreFor, NewFilestore } from "./attachments.ts";
-import { assertDatabaseName } from "./database-name.ts";
+import { readArchiveList } from "./loading/archive-list.ts";
+import { filestoreFor, NewFilestore } from "./target/attachments.ts";
+import { assertDatabaseName } from "./target/database-name.ts";
 import { tellFailure } from "./failure.ts";
-import { rightsOf } from "./from-backup.ts";
-import { jobsOf, type Filling, type Loaded } from "./filling.ts";
+import { rightsOf } from "./loading/from-backup.ts";
+import { jobsOf, type Filling, type Loaded } from "./loading/filling.ts";
 import {
   bothOf,
   listArchive,
@@ -18,13 +18,19 @@ import {
   restoreEntries,
   type Archive,
   type ArchiveLoaded,
-} from "./load.ts";
-import { NewDatabase } from "./new-database.ts";
-import { ownedBy } from "./owners.ts";
+} from "./loading/load.ts";
+import { NewDatabase } from "./target/new-database.ts";
+import { ownedBy } from "./target/owners.ts";
 import { proveLoaded } from "./prove.ts";
-import { publish, tidyUp } from "./publish.ts";
-import { assertReplaceable } from "./slots.ts";
-import { asideNotes, keepSetAside, withoutSetAside, type AsideReport, type SetAside } from "./set-aside.ts";
+import { publish, tidyUp } from "./target/publish.ts";
+import { assertReplaceable } from "./target/slots.ts";
+import {
+  asideNotes,
+  keepSetAside,
+  withoutSetAside,
+  type AsideReport,
+  type SetAside,
+} from "./target/set-aside.ts";
 import { beginSnapshot, endSnapshot, type Snapshot } from "../backup/snapshot.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError } from "../errors.ts";
@@ -37,7 +43,7 @@ import { produce } from "../system/process/pipeline.ts";
 import { SqlError, type Session, type SuperuserSession } from "../system/sql/sql.ts";
 import { assertFree, needDatabase } from "./databases.ts";
 import { hasFilestore, storeFnames } from "../odoo/filestore.ts";
-import { neutralizeCopy } from "./neutralize-copy.ts";
+import { neutralizeCopy } from "./target/neutralize-copy.ts";
 
 export interface CopyOrder {
   readonly from: string;

@@ -1,10 +1,10 @@
 import { nextStep, odooPg, sameCommand } from "../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
-import { filestoreFor, freeFilestoreFor } from "./attachments.ts";
-import { changeName, tidyUp } from "./publish.ts";
-import { assertNoSlots } from "./slots.ts";
-import { assertDatabaseName } from "./database-name.ts";
+import { filestoreFor, freeFilestoreFor } from "./target/attachments.ts";
+import { changeName, tidyUp } from "./target/publish.ts";
+import { assertNoSlots } from "./target/slots.ts";
+import { assertDatabaseName } from "./target/database-name.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";

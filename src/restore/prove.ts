@@ -4,9 +4,9 @@ import { objectsIn, type Contents } from "../backup/contents/contents.ts";
 import { readDatabaseContents, readDefinitions, withUnseenRows } from "../backup/contents/read-contents.ts";
 import { SEARCH_ALL } from "../backup/search-path.ts";
 import { trulyOther } from "./canonical.ts";
-import { settleRights } from "./rights.ts";
-import { restoreFailed, type Filling, type Loaded } from "./filling.ts";
-import { giveBack, ownersAfter } from "./owners.ts";
+import { settleRights } from "./target/rights.ts";
+import { restoreFailed, type Filling, type Loaded } from "./loading/filling.ts";
+import { giveBack, ownersAfter } from "./target/owners.ts";
 
 export interface Proven {
   readonly found: Contents;

@@ -17,7 +17,7 @@ import { drillBackup } from "./drill.ts";
 import type { BackupPlace } from "../backup/place.ts";
 import { prune, removeLeftOvers } from "../backup/prune.ts";
 import type { DatabaseResult, RunReport } from "../model/backup-report.ts";
-import { tidyUp } from "../restore/publish.ts";
+import { tidyUp } from "../restore/target/publish.ts";
 import { kindsAt } from "../backup/retention.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { PROBLEMS_NOTED, SoundFiles, type Verified } from "../backup/verify.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { differencesText } from "../../src/backup/contents/differences.ts";
 import { checksSchema } from "../../src/backup/manifest.ts";
 import { backupStatusSchema } from "../../src/model/backup-report.ts";
-import { restoreFailed } from "../../src/restore/filling.ts";
+import { restoreFailed } from "../../src/restore/loading/filling.ts";
 import { folded, OdooPgError } from "../../src/errors.ts";
 import { oneLine } from "../../src/printable.ts";
 

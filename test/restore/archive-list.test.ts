@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readArchiveList } from "../../src/restore/archive-list.ts";
+import { readArchiveList } from "../../src/restore/loading/archive-list.ts";
 
 test("row security comes after everything that looks at rows, and before privileges", () => {
   // As pg_restore 15 lists them; its own processes take them in any order that no dependency forbids.

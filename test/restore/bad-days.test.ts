@@ -457,8 +457,8 @@ test("a dump that makes a template of the database that it is loaded into leaves
 });
 
 test("what a killed restore left is removed by the next one, and a running one is left alone", async () => {
-  const { NewDatabase, ODOO_FORM } = await import("../../src/restore/new-database.ts");
-  const { tidyUp } = await import("../../src/restore/publish.ts");
+  const { NewDatabase, ODOO_FORM } = await import("../../src/restore/target/new-database.ts");
+  const { tidyUp } = await import("../../src/restore/target/publish.ts");
   const running = await NewDatabase.begin(it.source);
   await running.createEmpty(ODOO_FORM);
   await withSession(it.node.superuser, (session) =>

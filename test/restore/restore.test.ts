@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { odooPg } from "../../src/next-step.ts";
 import { compareContents } from "../../src/backup/contents/compare.ts";
 import { findInput } from "../../src/restore/reading/input.ts";
-import { ownedBy } from "../../src/restore/owners.ts";
+import { ownedBy } from "../../src/restore/target/owners.ts";
 import { restoreDatabase } from "../../src/restore/restore.ts";
 import { exportOdooZip } from "../../src/restore/export-zip.ts";
 import { programOf } from "../../src/postgres/installation.ts";

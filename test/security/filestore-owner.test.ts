@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { NewFilestore } from "../../src/restore/attachments.ts";
+import { NewFilestore } from "../../src/restore/target/attachments.ts";
 import { FilestoreReader } from "../../src/system/files/filestore-reader.ts";
 import { copyHashed } from "../../src/system/files/pool-files.ts";
 import { ordinaryUser } from "../support/ordinary-user.ts";

@@ -1,4 +1,4 @@
-import type { AsideReport } from "../../restore/set-aside.ts";
+import type { AsideReport } from "../../restore/target/set-aside.ts";
 import { nextInDocument } from "../../next-step.ts";
 import { namedFile, suggest, type Context } from "../context.ts";
 

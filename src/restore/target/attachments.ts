@@ -1,10 +1,10 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
-import { OdooPgError } from "../errors.ts";
-import { shellWord } from "../shell-word.ts";
-import { filestoreOf } from "../odoo/filestore.ts";
-import type { Config } from "../config/schema.ts";
-import { kindOf, removeFile } from "../system/files/files.ts";
+import { OdooPgError } from "../../errors.ts";
+import { shellWord } from "../../shell-word.ts";
+import { filestoreOf } from "../../odoo/filestore.ts";
+import type { Config } from "../../config/schema.ts";
+import { kindOf, removeFile } from "../../system/files/files.ts";
 import {
   copyChecked,
   likenessOf,
@@ -13,12 +13,12 @@ import {
   syncTree,
   writeHashed,
   type Likeness,
-} from "../system/files/filestore-files.ts";
-import type { FilestoreReader } from "../system/files/filestore-reader.ts";
-import { Folder } from "../system/files/folder.ts";
-import { regularFileBytes } from "../system/files/pool-files.ts";
-import { isSafeStoreFname, type ListedFile } from "../backup/attachments/filestore-list.ts";
-import { poolFile, type BackupPlace } from "../backup/place.ts";
+} from "../../system/files/filestore-files.ts";
+import type { FilestoreReader } from "../../system/files/filestore-reader.ts";
+import { Folder } from "../../system/files/folder.ts";
+import { regularFileBytes } from "../../system/files/pool-files.ts";
+import { isSafeStoreFname, type ListedFile } from "../../backup/attachments/filestore-list.ts";
+import { poolFile, type BackupPlace } from "../../backup/place.ts";
 
 /**
  * Files of one database in the making, in a folder of their own beside the other filestores. It is closed to their owner

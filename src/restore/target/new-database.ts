@@ -1,22 +1,22 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { scramVerifier } from "../postgres/sql/scram.ts";
-import { quotePassfileField } from "../postgres/sql/quoting.ts";
-import { pause } from "../system/clock.ts";
-import { removeFile, writeFileAtomic } from "../system/files/files.ts";
+import { scramVerifier } from "../../postgres/sql/scram.ts";
+import { quotePassfileField } from "../../postgres/sql/quoting.ts";
+import { pause } from "../../system/clock.ts";
+import { removeFile, writeFileAtomic } from "../../system/files/files.ts";
 import {
   explainSql,
   quoteSqlIdentifier as id,
   quoteSqlLiteral as literal,
   SqlError,
   type Session,
-} from "../system/sql/sql.ts";
-import { dropOwn } from "../odoo/own-names.ts";
-import type { RoleAccess } from "../postgres/sql/role-access.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
-import { SAFE_EXTENSIONS } from "../backup/restorable.ts";
-import { SCRATCH_PREFIX, type BackupSource } from "../backup/source.ts";
-import type { WantedExtension } from "./reading/statement.ts";
+} from "../../system/sql/sql.ts";
+import { dropOwn } from "../../odoo/own-names.ts";
+import type { RoleAccess } from "../../postgres/sql/role-access.ts";
+import type { Superuser } from "../../postgres/sql/superuser.ts";
+import { SAFE_EXTENSIONS } from "../../backup/restorable.ts";
+import { SCRATCH_PREFIX, type BackupSource } from "../../backup/source.ts";
+import type { WantedExtension } from "../reading/statement.ts";
 
 /** The form of a database that is made. */
 export interface DatabaseForm {

@@ -1,14 +1,14 @@
 import path from "node:path";
 import * as z from "zod";
-import { OdooPgError } from "../errors.ts";
-import { diskSpace, ensureDirectory, removeTree, writeStream } from "../system/files/files.ts";
-import { parseJson } from "../system/files/json-file.ts";
-import { outputOf } from "../system/process/pipeline.ts";
-import { tarFiles, type ArchivedFile } from "../system/files/tar.ts";
-import { zipEntries } from "../system/files/zip.ts";
-import { neededFilestore, NewFilestore } from "./attachments.ts";
-import { attachmentIn, isJunk, LayoutReader, type BundleLayout } from "./reading/bundle-layout.ts";
-import { HEAD, kindOfFile } from "./reading/file-kind.ts";
+import { OdooPgError } from "../../errors.ts";
+import { diskSpace, ensureDirectory, removeTree, writeStream } from "../../system/files/files.ts";
+import { parseJson } from "../../system/files/json-file.ts";
+import { outputOf } from "../../system/process/pipeline.ts";
+import { tarFiles, type ArchivedFile } from "../../system/files/tar.ts";
+import { zipEntries } from "../../system/files/zip.ts";
+import { neededFilestore, NewFilestore } from "../target/attachments.ts";
+import { attachmentIn, isJunk, LayoutReader, type BundleLayout } from "../reading/bundle-layout.ts";
+import { HEAD, kindOfFile } from "../reading/file-kind.ts";
 import { assertRoom, type Filling, type Loaded } from "./filling.ts";
 import { loadForeignSql } from "./from-dump.ts";
 import {
@@ -17,9 +17,9 @@ import {
   type BundleInput,
   type PackedInput,
   type RestoreInput,
-} from "./reading/input.ts";
-import { markOf } from "./new-database.ts";
-import { sqlText } from "./reading/text.ts";
+} from "../reading/input.ts";
+import { markOf } from "../target/new-database.ts";
+import { sqlText } from "../reading/text.ts";
 
 /** Loads what is in a file of its own. */
 export type LoadInput = (filling: Filling, input: RestoreInput, part: string | undefined) => Promise<Loaded>;

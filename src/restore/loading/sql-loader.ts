@@ -1,13 +1,13 @@
-import { OdooPgError } from "../errors.ts";
-import type { RawSession, Ran } from "../system/sql/raw-session.ts";
-import { explainSql, quoteSqlIdentifier as id, quoteSqlLiteral, SqlError } from "../system/sql/sql.ts";
-import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../backup/search-path.ts";
+import { OdooPgError } from "../../errors.ts";
+import type { RawSession, Ran } from "../../system/sql/raw-session.ts";
+import { explainSql, quoteSqlIdentifier as id, quoteSqlLiteral, SqlError } from "../../system/sql/sql.ts";
+import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../../backup/search-path.ts";
 import type { Filling } from "./filling.ts";
-import { loadSettings } from "./new-database.ts";
-import { withoutPlace } from "./reading/placement.ts";
-import type { SetAside } from "./set-aside.ts";
-import { SqlReader, type Statement } from "./reading/sql-reader.ts";
-import { handlingOf, inOneLine, saysHowToRead, setsEncoding, type Handling } from "./reading/statement.ts";
+import { loadSettings } from "../target/new-database.ts";
+import { withoutPlace } from "../reading/placement.ts";
+import type { SetAside } from "../target/set-aside.ts";
+import { SqlReader, type Statement } from "../reading/sql-reader.ts";
+import { handlingOf, inOneLine, saysHowToRead, setsEncoding, type Handling } from "../reading/statement.ts";
 
 export interface SqlOrder {
   /** Name of the file, for messages. */

@@ -1,12 +1,12 @@
 import path from "node:path";
-import { odooPg, printCommand, type Command } from "../next-step.ts";
-import { conninfo } from "../postgres/sql/quoting.ts";
-import { now } from "../system/clock.ts";
-import { ensureDirectory, writeFileAtomic } from "../system/files/files.ts";
-import type { Contents, definitionKinds } from "../backup/contents/contents.ts";
-import { encodeDatabaseName } from "../backup/naming.ts";
-import { timeStamp } from "../model/time-stamp.ts";
-import type { DumpEntry } from "./reading/sql-reader.ts";
+import { odooPg, printCommand, type Command } from "../../next-step.ts";
+import { conninfo } from "../../postgres/sql/quoting.ts";
+import { now } from "../../system/clock.ts";
+import { ensureDirectory, writeFileAtomic } from "../../system/files/files.ts";
+import type { Contents, definitionKinds } from "../../backup/contents/contents.ts";
+import { encodeDatabaseName } from "../../backup/naming.ts";
+import { timeStamp } from "../../model/time-stamp.ts";
+import type { DumpEntry } from "../reading/sql-reader.ts";
 
 /** A thing of a dump that could not be created: its SQL goes into a file, and the restore goes on without it. */
 export interface SetAside {

@@ -1,5 +1,5 @@
-import { OdooPgError } from "../errors.ts";
-import type { BackupSource } from "../backup/source.ts";
+import { OdooPgError } from "../../errors.ts";
+import type { BackupSource } from "../../backup/source.ts";
 import { filestoreFor } from "./attachments.ts";
 
 export function reserved(database: string): OdooPgError {

@@ -1,7 +1,7 @@
-import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
-import type { Contents } from "../backup/contents/contents.ts";
-import { OF_TYPE, OWNED_OTHERWISE } from "../backup/contents/read-contents.ts";
-import { rolesThatMayOwn } from "../odoo/may-own.ts";
+import { quoteSqlIdentifier as id, type Session } from "../../system/sql/sql.ts";
+import type { Contents } from "../../backup/contents/contents.ts";
+import { OF_TYPE, OWNED_OTHERWISE } from "../../backup/contents/read-contents.ts";
+import { rolesThatMayOwn } from "../../odoo/may-own.ts";
 import type { NewDatabase } from "./new-database.ts";
 
 const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;

@@ -1,22 +1,22 @@
-import { nextStep, odooPg } from "../next-step.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
-import { OdooPgError } from "../errors.ts";
-import { pause } from "../system/clock.ts";
-import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
-import { findDifferences } from "../backup/contents/compare.ts";
-import { objectsIn, type Contents } from "../backup/contents/contents.ts";
-import { readFilestoreList } from "../backup/attachments/filestore-list.ts";
-import type { BackupPlace } from "../backup/place.ts";
-import type { BackupSource } from "../backup/source.ts";
-import { verifyFolder } from "../backup/verify.ts";
+import { OdooPgError } from "../../errors.ts";
+import { pause } from "../../system/clock.ts";
+import { readContents, type CataloguedBackup } from "../../backup/catalogue.ts";
+import { findDifferences } from "../../backup/contents/compare.ts";
+import { objectsIn, type Contents } from "../../backup/contents/contents.ts";
+import { readFilestoreList } from "../../backup/attachments/filestore-list.ts";
+import type { BackupPlace } from "../../backup/place.ts";
+import type { BackupSource } from "../../backup/source.ts";
+import { verifyFolder } from "../../backup/verify.ts";
 import { readArchiveList } from "./archive-list.ts";
-import { neededFilestore, NewFilestore } from "./attachments.ts";
+import { neededFilestore, NewFilestore } from "../target/attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
 import { provenanceOf, type Provenance } from "./provenance.ts";
-import { piecesOf } from "./reading/input.ts";
+import { piecesOf } from "../reading/input.ts";
 import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
-import { ownedBy } from "./owners.ts";
-import { asideNotes, withoutSetAside } from "./set-aside.ts";
+import { ownedBy } from "../target/owners.ts";
+import { asideNotes, withoutSetAside } from "../target/set-aside.ts";
 import { SqlLoader, type SqlOrder } from "./sql-loader.ts";
 
 export interface BackupLoading {

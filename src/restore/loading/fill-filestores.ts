@@ -1,19 +1,19 @@
 import path from "node:path";
-import { databasesToBackUp } from "../backup/databases.ts";
-import { isSafeStoreFname } from "../backup/attachments/filestore-list.ts";
-import type { BackupPlace } from "../backup/place.ts";
-import { filesOfPrefix } from "../backup/attachments/pool.ts";
-import { isOdooDatabase } from "../backup/contents/read-contents.ts";
-import type { Config } from "../config/schema.ts";
-import { toOdooPgError } from "../errors.ts";
-import { assertFilestores, filestoreOf, storeFnames } from "../odoo/filestore.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
-import type { Progress } from "../progress.ts";
-import { oneLine } from "../printable.ts";
-import { kindOf } from "../system/files/files.ts";
-import { FilestoreReader } from "../system/files/filestore-reader.ts";
-import { removeIn, renameIn } from "../system/files/folder.ts";
-import { NewFilestore } from "./attachments.ts";
+import { databasesToBackUp } from "../../backup/databases.ts";
+import { isSafeStoreFname } from "../../backup/attachments/filestore-list.ts";
+import type { BackupPlace } from "../../backup/place.ts";
+import { filesOfPrefix } from "../../backup/attachments/pool.ts";
+import { isOdooDatabase } from "../../backup/contents/read-contents.ts";
+import type { Config } from "../../config/schema.ts";
+import { toOdooPgError } from "../../errors.ts";
+import { assertFilestores, filestoreOf, storeFnames } from "../../odoo/filestore.ts";
+import type { Superuser } from "../../postgres/sql/superuser.ts";
+import type { Progress } from "../../progress.ts";
+import { oneLine } from "../../printable.ts";
+import { kindOf } from "../../system/files/files.ts";
+import { FilestoreReader } from "../../system/files/filestore-reader.ts";
+import { removeIn, renameIn } from "../../system/files/folder.ts";
+import { NewFilestore } from "../target/attachments.ts";
 
 /** What a database's filestore got. */
 export interface FilledFilestore {

@@ -1,16 +1,16 @@
 import path from "node:path";
-import { OdooPgError } from "../errors.ts";
-import { programOf } from "../postgres/installation.ts";
-import { runClientProgram } from "../postgres/client-program.ts";
-import { writeFileAtomic } from "../system/files/files.ts";
-import { temporaryDirectory } from "../system/files/temporary-directory.ts";
-import { feed, outputOf } from "../system/process/pipeline.ts";
-import { startupOptions } from "../system/sql/sql.ts";
-import type { BackupSource } from "../backup/source.ts";
+import { OdooPgError } from "../../errors.ts";
+import { programOf } from "../../postgres/installation.ts";
+import { runClientProgram } from "../../postgres/client-program.ts";
+import { writeFileAtomic } from "../../system/files/files.ts";
+import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
+import { feed, outputOf } from "../../system/process/pipeline.ts";
+import { startupOptions } from "../../system/sql/sql.ts";
+import type { BackupSource } from "../../backup/source.ts";
 import type { ArchiveEntry, ArchiveList } from "./archive-list.ts";
 import type { Filling } from "./filling.ts";
-import { loadSettings } from "./new-database.ts";
-import type { SetAside } from "./set-aside.ts";
+import { loadSettings } from "../target/new-database.ts";
+import type { SetAside } from "../target/set-aside.ts";
 import { SqlLoader, type SqlLoaded } from "./sql-loader.ts";
 
 /** An archive of pg_dump that is loaded. */

@@ -1,14 +1,14 @@
-import { nextStep, odooPg, sameCommand } from "../next-step.ts";
+import { nextStep, odooPg, sameCommand } from "../../next-step.ts";
 import path from "node:path";
 import * as z from "zod";
-import { isOdooDatabase } from "../backup/contents/read-contents.ts";
+import { isOdooDatabase } from "../../backup/contents/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
-import type { BackupSource } from "../backup/source.ts";
-import { OdooPgError } from "../errors.ts";
-import { kindOf } from "../system/files/files.ts";
-import { inFolder } from "../system/files/folder.ts";
-import { explainSql, quoteSqlIdentifier as id } from "../system/sql/sql.ts";
-import { COLUMNS, neutralizeStatements } from "../odoo/neutralize.ts";
+import type { BackupSource } from "../../backup/source.ts";
+import { OdooPgError } from "../../errors.ts";
+import { kindOf } from "../../system/files/files.ts";
+import { inFolder } from "../../system/files/folder.ts";
+import { explainSql, quoteSqlIdentifier as id } from "../../system/sql/sql.ts";
+import { COLUMNS, neutralizeStatements } from "../../odoo/neutralize.ts";
 
 /** Bytes of a neutralize.sql; those of Odoo have a few hundred. */
 const MOST_BYTES = 1024 * 1024;

@@ -1,7 +1,7 @@
-import { odooPg, nextStep } from "../next-step.ts";
-import { OdooPgError } from "../errors.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
-import type { Session } from "../system/sql/sql.ts";
+import { odooPg, nextStep } from "../../next-step.ts";
+import { OdooPgError } from "../../errors.ts";
+import type { Superuser } from "../../postgres/sql/superuser.ts";
+import type { Session } from "../../system/sql/sql.ts";
 
 const KEEP = "Keep the old database: --keep-old";
 

@@ -1,7 +1,7 @@
-import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
-import { rolesThatMayOwn } from "../odoo/may-own.ts";
-import { contentsSchema, type Right } from "../backup/contents/contents.ts";
-import { rightsIn } from "../backup/contents/read-contents.ts";
+import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../../system/sql/sql.ts";
+import { rolesThatMayOwn } from "../../odoo/may-own.ts";
+import { contentsSchema, type Right } from "../../backup/contents/contents.ts";
+import { rightsIn } from "../../backup/contents/read-contents.ts";
 import type { NewDatabase } from "./new-database.ts";
 
 /** Source: PostgreSQL manual, "Privileges". */

@@ -1,11 +1,11 @@
 import path from "node:path";
-import type { CataloguedBackup } from "../backup/catalogue.ts";
-import { isSealed } from "../backup/seal.ts";
-import type { BackupSource } from "../backup/source.ts";
-import { linkTarget, permissionsOf, realPath } from "../system/files/files.ts";
-import { isChangedOnlyBy } from "../system/files/folder.ts";
-import { filesBelow } from "../system/files/pool-files.ts";
-import { currentUser } from "../system/machine.ts";
+import type { CataloguedBackup } from "../../backup/catalogue.ts";
+import { isSealed } from "../../backup/seal.ts";
+import type { BackupSource } from "../../backup/source.ts";
+import { linkTarget, permissionsOf, realPath } from "../../system/files/files.ts";
+import { isChangedOnlyBy } from "../../system/files/folder.ts";
+import { filesBelow } from "../../system/files/pool-files.ts";
+import { currentUser } from "../../system/machine.ts";
 
 /**
  * Of which cluster a backup is. What it says of itself proves nothing: everybody may know a system identifier.

@@ -1,11 +1,11 @@
 import path from "node:path";
-import { OdooPgError } from "../errors.ts";
-import { fileBytes } from "../system/files/files.ts";
-import { bytesOf, firstBytes } from "../system/process/pipeline.ts";
-import { tarFiles } from "../system/files/tar.ts";
-import type { Contents } from "../backup/contents/contents.ts";
-import { isOdooDatabase } from "../backup/contents/read-contents.ts";
-import type { BackupSource } from "../backup/source.ts";
+import { OdooPgError } from "../../errors.ts";
+import { fileBytes } from "../../system/files/files.ts";
+import { bytesOf, firstBytes } from "../../system/process/pipeline.ts";
+import { tarFiles } from "../../system/files/tar.ts";
+import type { Contents } from "../../backup/contents/contents.ts";
+import { isOdooDatabase } from "../../backup/contents/read-contents.ts";
+import type { BackupSource } from "../../backup/source.ts";
 import {
   checkArchiveHeader,
   checkArchiveVersion,
@@ -13,14 +13,14 @@ import {
   readArchiveList,
 } from "./archive-list.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
-import type { RestoreInput } from "./reading/input.ts";
+import type { RestoreInput } from "../reading/input.ts";
 import { listArchive, loadArchive } from "./load.ts";
-import { ODOO_FORM, type NewDatabase } from "./new-database.ts";
-import { choosePart } from "./reading/parts.ts";
-import { asideNotes } from "./set-aside.ts";
+import { ODOO_FORM, type NewDatabase } from "../target/new-database.ts";
+import { choosePart } from "../reading/parts.ts";
+import { asideNotes } from "../target/set-aside.ts";
 import { SqlLoader } from "./sql-loader.ts";
-import { splitName } from "./reading/statement.ts";
-import type { SqlText } from "./reading/text.ts";
+import { splitName } from "../reading/statement.ts";
+import type { SqlText } from "../reading/text.ts";
 
 /** Loads an archive of pg_dump that nothing is known of. @throws OdooPgError dump_unusable, disk_full … */
 export async function loadForeignArchive(

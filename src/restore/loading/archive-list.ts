@@ -1,6 +1,6 @@
-import { OdooPgError } from "../errors.ts";
-import type { Contents } from "../backup/contents/contents.ts";
-import type { SetAside } from "./set-aside.ts";
+import { OdooPgError } from "../../errors.ts";
+import type { Contents } from "../../backup/contents/contents.ts";
+import type { SetAside } from "../target/set-aside.ts";
 
 /** One thing in an archive. */
 export interface ArchiveEntry {

@@ -1,13 +1,13 @@
-import type { Progress } from "../progress.ts";
-import { OdooPgError } from "../errors.ts";
-import { oneLine } from "../printable.ts";
-import { diskSpace } from "../system/files/files.ts";
-import type { Difference } from "../backup/contents/compare.ts";
-import type { Contents, Right } from "../backup/contents/contents.ts";
-import type { BackupSource } from "../backup/source.ts";
-import { neededFilestore, type NewFilestore } from "./attachments.ts";
-import type { NewDatabase } from "./new-database.ts";
-import type { SetAside } from "./set-aside.ts";
+import type { Progress } from "../../progress.ts";
+import { OdooPgError } from "../../errors.ts";
+import { oneLine } from "../../printable.ts";
+import { diskSpace } from "../../system/files/files.ts";
+import type { Difference } from "../../backup/contents/compare.ts";
+import type { Contents, Right } from "../../backup/contents/contents.ts";
+import type { BackupSource } from "../../backup/source.ts";
+import { neededFilestore, type NewFilestore } from "../target/attachments.ts";
+import type { NewDatabase } from "../target/new-database.ts";
+import type { SetAside } from "../target/set-aside.ts";
 
 /** A database in the making and its files, while they are filled. */
 export interface Filling {
