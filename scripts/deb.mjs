@@ -15,6 +15,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { packagedUnit } from "./packaged-unit.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version, description } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
@@ -47,7 +48,7 @@ try {
     path.join(folder("usr/share/man/man1"), "odoo-pg.1.gz"),
     gzipSync(manualPage(), { level: 9 }),
   );
-  writeFileSync(path.join(folder("usr/lib/systemd/system"), "odoo-pg.service"), unit());
+  writeFileSync(path.join(folder("usr/lib/systemd/system"), "odoo-pg.service"), packagedUnit(ask("systemd")));
   const docs = folder("usr/share/doc/odoo-pg");
   cpSync(path.join(root, "docs"), path.join(docs, "docs"), { recursive: true });
   cpSync(path.join(root, "LICENSE"), path.join(docs, "copyright"));
@@ -81,16 +82,6 @@ Description: ${description.split(":")[0]}
  reads, backups that are proven by restoring them, and one command that says
  whether all is well.
 `;
-}
-
-/** What `odoo-pg systemd` prints, for the installed program; enabled by whoever wants it. A configuration is optional. */
-function unit() {
-  return ask("systemd")
-    .replace(/^#.*\n/gm, "")
-    .replace(
-      /^ExecStart=.*$/m,
-      "ConfigurationDirectory=odoo-pg\nWorkingDirectory=/etc/odoo-pg\nExecStart=/usr/bin/odoo-pg up --foreground",
-    );
 }
 
 /** Troff of each command's help: what stands there is what the program itself says. */

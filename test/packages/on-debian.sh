@@ -21,7 +21,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null
 odoo-pg --version
 test -s /usr/share/man/man1/odoo-pg.1.gz || test "$1" = none
 test -s /usr/share/bash-completion/completions/odoo-pg
-grep -q '^ExecStart=/usr/bin/odoo-pg up --foreground$' /usr/lib/systemd/system/odoo-pg.service
+grep -q '^ExecStart=/usr/bin/env node --max-semi-space-size=2 /usr/bin/odoo-pg up --foreground$' /usr/lib/systemd/system/odoo-pg.service
 test ! -e /var/lib/odoo-pg || fail "the installation made data"
 
 say "started by its documents: odoo-pg up"

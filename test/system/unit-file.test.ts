@@ -1,10 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { packagedUnit } from "../../scripts/packaged-unit.mjs";
 import { quoteUnitWord, renderUnit } from "../../src/cli/setup/systemd.ts";
 import { OdooPgError } from "../../src/errors.ts";
-import { run } from "../../src/system/process/process.ts";
+import { run, SMALL_HEAP } from "../../src/system/process/process.ts";
 import { anyText } from "../support/texts.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -31,6 +32,27 @@ test("every word of a command line comes through the rules of unit files", () =>
       expect(splitCommandLine(line)).toEqual(words);
     }),
   );
+});
+
+test("the package's unit starts the installed program, with the same arguments of Node.js", () => {
+  for (const program of [
+    ["/usr/bin/node", "/usr/lib/odoo-pg/odoo-pg.mjs"],
+    ["/opt/my node/node", "/home/me/a clone/odoo-pg.mjs"],
+  ] as const) {
+    const unit = packagedUnit(renderUnit({ cluster: "odoo", program, configFile: undefined }));
+    expect(unit).toContain(
+      `\nExecStart=/usr/bin/env node ${SMALL_HEAP.join(" ")} /usr/bin/odoo-pg up --foreground\n`,
+    );
+    expect(unit).not.toContain(program[1]);
+    expect(unit).toMatch(/^\[Unit\]/);
+  }
+});
+
+test("the image's agent gets the same arguments of Node.js", () => {
+  const script = readFileSync(new URL("../../docker/bin/odoo-pg-entrypoint", import.meta.url), "utf8");
+  const starts = script.split("\n").filter((line) => line.includes("container -- "));
+  expect(starts).toHaveLength(2);
+  for (const line of starts) expect(line).toContain(`node ${SMALL_HEAP.join(" ")} "$program" container -- `);
 });
 
 test("systemd, where it is, takes the unit as it was meant", async () => {

@@ -1,0 +1,1 @@
+export function packagedUnit(printed: string): string;
