@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClientConfig } from "pg";
 import type { Host } from "../test/hosts/lab/host.ts";
 import { cannotMakeHosts, Lab } from "../test/hosts/lab/lab.ts";
 import { PlainPatroni } from "../test/hosts/lab/plain-patroni.ts";
 import { Traffic } from "../test/hosts/lab/traffic.ts";
-import { SeveralHosts } from "../test/hosts/several-hosts.ts";
+import { SeveralHosts, TELLING } from "../test/hosts/several-hosts.ts";
 import { type Benchmark, median, table } from "./table.ts";
 import { inFolder } from "./throwaway.ts";
 
@@ -92,6 +93,7 @@ interface Seen {
 }
 
 async function seenOnce(side: Side, fault: Fault): Promise<Seen> {
+  console.error(`  ${fault.name} …`);
   await side.ready();
   const leader = await side.leader();
   const [replica, other] = side.databases.filter((host) => host !== leader);
@@ -163,11 +165,23 @@ interface Measured {
   readonly memory: ReadonlyMap<string, Memory>;
 }
 
-async function inLab<T>(names: readonly string[], use: (lab: Lab) => Promise<T>): Promise<T> {
+/** Where the logs of all hosts are kept when something fails. */
+const LOGS = "test-output/bench-hosts";
+
+/** @param side of the table, for whose hosts what they wrote is kept when something fails */
+async function inLab<T>(
+  side: "plain" | "ours",
+  names: readonly string[],
+  use: (lab: Lab) => Promise<T>,
+): Promise<T> {
   return await inFolder(async (folder) => {
     const lab = await Lab.make(folder, names);
     try {
       return await use(lab);
+    } catch (error) {
+      lab.keepLogs(join(LOGS, side), side === "ours" ? TELLING : undefined);
+      console.error(`What the hosts wrote is kept in ${join(LOGS, side)}.`);
+      throw error;
     } finally {
       await lab.end();
     }
@@ -175,7 +189,7 @@ async function inLab<T>(names: readonly string[], use: (lab: Lab) => Promise<T>)
 }
 
 async function plain(): Promise<Measured> {
-  return await inLab(HOSTS, async (lab) => {
+  return await inLab("plain", HOSTS, async (lab) => {
     const begin = performance.now();
     const patroni = await PlainPatroni.start(lab);
     const start = performance.now() - begin;
@@ -193,7 +207,7 @@ async function plain(): Promise<Measured> {
 
 /** Its clients are on a host that keeps its parts: each host has its own endpoints. */
 async function ours(program: string): Promise<Measured> {
-  return await inLab(HOSTS.slice(0, 3), async (lab) => {
+  return await inLab("ours", HOSTS.slice(0, 3), async (lab) => {
     const begin = performance.now();
     const several = await SeveralHosts.start(lab, program);
     const start = performance.now() - begin;

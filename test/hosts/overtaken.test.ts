@@ -52,6 +52,7 @@ const ADDRESS = "127.79.81.9";
 const apiOf = (certificate: string, key: string): string => `#!${process.execPath}
 const { readFileSync } = require("node:fs");
 process.on("SIGHUP", () => {});
+process.on("SIGUSR2", () => console.log("where it hangs"));
 require("node:https")
   .createServer({ cert: readFileSync(${JSON.stringify(certificate)}), key: readFileSync(${JSON.stringify(key)}) }, (_, answer) => answer.end("{}"))
   .listen(8008, ${JSON.stringify(ADDRESS)});
@@ -107,6 +108,7 @@ test("a Patroni that answers and does not demote its server is ended and started
   expect(pid()).toBe(first);
   await after(15, {});
   await waitFor("the first one to be gone", () => !isAlive(first));
+  expect(readFileSync(files.patroniStartLog, "utf8")).toBe("where it hangs\n");
   await after(2.5, {});
   const second = pid();
   expect(second).not.toBe(first);

@@ -125,8 +125,10 @@ describe.skipIf(!programs)("a host whose certificate was revoked", () => {
     const paths = [String(port), files.certificate, files.key, files.patroniAuthority];
     const api = spawn("/usr/bin/python3", ["-c", API, ...paths], {
       env: { PYTHONPATH: `${files.patroniPython}:${tree}`, PATH: "/usr/bin:/bin" },
-      stdio: ["ignore", "ignore", "ignore"],
+      stdio: ["ignore", "ignore", "pipe"],
     });
+    let said = "";
+    api.stderr.on("data", (chunk: Buffer) => (said += chunk.toString("utf8")));
     const ended = new Promise((resolve) => api.once("exit", resolve));
     atEnd(async () => {
       api.kill("SIGKILL");
@@ -143,6 +145,10 @@ describe.skipIf(!programs)("a host whose certificate was revoked", () => {
       });
     await waitFor("the API to answer", async () => (await ask(own)).status === 501, { timeout: 30_000 });
     await expect(ask(removed)).rejects.toThrow();
+    expect((await ask(own)).status).toBe(501);
+    // One that hangs is asked where it does, and goes on.
+    api.kill("SIGUSR2");
+    await waitFor("each thread's place", () => /^Current thread [^]*^ {2}File "/m.test(said));
     expect((await ask(own)).status).toBe(501);
   });
 });

@@ -1,5 +1,5 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client, type ClientConfig } from "pg";
 import { parse, stringify } from "yaml";
 import { waitFor } from "../support/wait.ts";
@@ -13,12 +13,17 @@ const WRITES = 5436;
 /** Milliseconds for a command that copies a server, and waits for it. */
 const LONG = 150_000;
 
+/** Processes whose threads tell on SIGUSR2 where they are: odoo-pg's Patroni, and no other. */
+export const TELLING = /bin\/patroni /;
+
 /** odoo-pg on several hosts, driven by its commands alone. */
 export class SeveralHosts {
   readonly lab: Lab;
   /** Those with a database. */
   readonly databases: readonly Host[];
   readonly #program: string;
+  /** Of hosts that have another one, by their names. */
+  readonly #others = new Map<string, string>();
   readonly #doors = new Map<string, string>();
 
   private constructor(lab: Lab, program: string, databases: readonly Host[]) {
@@ -79,8 +84,24 @@ export class SeveralHosts {
 
   /** Runs `odoo-pg ARGS` on a host. */
   async run(host: Host, ...args: readonly string[]) {
-    const command = [process.execPath, this.#program, ...args, "--config", `${DISK}/odoo-pg.yaml`];
+    const program = this.#others.get(host.name) ?? this.#program;
+    const command = [process.execPath, program, ...args, "--config", `${DISK}/odoo-pg.yaml`];
     return await host.run(command, { timeout: LONG });
+  }
+
+  /** Installs another program on a host, which its agent is from now on. */
+  async install(host: Host, program: string): Promise<void> {
+    this.#others.set(host.name, program);
+    await this.do(host, "up");
+  }
+
+  /** Asks the store by its gateway, as a host may that has a part in it. @returns what it answers */
+  async askStore(host: Host, path: string, body: object): Promise<unknown> {
+    const file = (name: string): string => `${DISK}/s/ha/${name}`;
+    const trust = ["--cacert", file("ca.crt"), "--cert", file("host.crt"), "--key", file("host.key")];
+    const url = `https://${host.address}:2379/v3/${path}`;
+    const command = ["curl", "-sSf", "--max-time", "10", ...trust, "--data-binary", "@-", url];
+    return JSON.parse(await host.do(command, { input: JSON.stringify(body) }));
   }
 
   /** Starts a host's agent as a unit of systemd would, with `env` over its surroundings. */
@@ -174,15 +195,9 @@ export class SeveralHosts {
     return found;
   }
 
-  /** Copies what the programs of all hosts have written, for who looks into a failure. */
+  /** Copies what the programs of all hosts have written, and says what each process waits for: for who looks into a failure. */
   keepLogs(folder: string): void {
-    for (const { name, folder: disk } of this.lab.hosts) {
-      mkdirSync(join(folder, name), { recursive: true });
-      for (const log of ["s/agent.log", "s/haproxy/haproxy.log", "s/ha/log"]) {
-        const from = join(disk, log);
-        if (existsSync(from)) cpSync(from, join(folder, name, basename(log)), { recursive: true });
-      }
-    }
+    this.lab.keepLogs(folder, TELLING);
   }
 
   /** Changes the primary by plan. */

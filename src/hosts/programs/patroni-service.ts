@@ -1,10 +1,14 @@
-import type { Answer } from "../../services/service.ts";
 import path from "node:path";
+import type { Answer } from "../../services/service.ts";
+import { pause } from "../../system/clock.ts";
 import { ensureDirectory, writeFileIfChanged } from "../../system/files/files.ts";
 import { Overtaken, type Leading } from "../decisions/overtaken.ts";
 import { API_PORT } from "../documents/places.ts";
 import { renderRevocationCheck } from "../render/revocation-check.ts";
 import { HostProgram, type ProgramParts } from "./host-program.ts";
+
+/** Milliseconds for its threads to tell where they are. */
+const TELLING = 300;
 
 /** The Patroni of this host. Only it starts and stops the host's PostgreSQL, which outlives it where it is killed. */
 export class PatroniService extends HostProgram {
@@ -13,6 +17,8 @@ export class PatroniService extends HostProgram {
   readonly #overtaken = new Overtaken();
   /** It was started here, and did not answer yet. */
   #isNew = false;
+  /** As when it was last asked. */
+  #hangs = false;
 
   /**
    * @param mayRun whether there is a whole data directory for it, and its files are written
@@ -61,7 +67,22 @@ export class PatroniService extends HostProgram {
     await this.daemon.signal("SIGHUP");
   }
 
+  /** One that hangs tells first where, into patroni.start.log: else nobody could find out afterwards. */
+  override async stop(mode: "fast" | "immediate"): Promise<readonly number[]> {
+    if (mode === "immediate" && this.#hangs) {
+      await this.daemon.signal("SIGUSR2");
+      await pause(TELLING);
+    }
+    return await super.stop(mode);
+  }
+
   override async probe(): Promise<Answer> {
+    const answer = await this.#answer();
+    this.#hangs = answer === "silent";
+    return answer;
+  }
+
+  async #answer(): Promise<Answer> {
     const answer = await super.probe();
     if (answer !== "answers") return answer;
     // Of a replica that ran already it takes the settings that run, not those of its file, until it reads that again.

@@ -2,7 +2,8 @@ import path from "node:path";
 import type { HostFiles } from "../documents/files.ts";
 
 /**
- * What Python runs in Patroni's process before Patroni: of the clients of its API none is taken whose certificate is
+ * What Python runs in Patroni's process before Patroni. On SIGUSR2, for which Patroni has no use, each of its threads tells
+ * where it is, whatever it waits for: into what Patroni says before its own log is open. And of the clients of its API none is taken whose certificate is
  * revoked. Patroni 4 has no setting for that; OpenSSL reads the list from the file of the authority, and looks at it where
  * it is told to. Which Python runs Patroni is no matter so; programs that Patroni starts find nothing of it.
  * Source: Patroni 4.0, patroni/api.py, __initialize; Python, ssl.SSLContext.verify_flags and site ("sitecustomize")
@@ -10,8 +11,15 @@ import type { HostFiles } from "../documents/files.ts";
 export function renderRevocationCheck({ patroniAuthority }: Pick<HostFiles, "patroniAuthority">): string {
   return `# Made by odoo-pg. Changes here are lost.
 import os
+import signal
 import ssl
 import sys
+
+try:
+    import faulthandler
+    faulthandler.register(signal.SIGUSR2)
+except Exception as error:
+    print("no stack is told on SIGUSR2:", error, file=sys.stderr)
 
 here = os.path.dirname(os.path.abspath(__file__))
 rest = [p for p in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if p and os.path.abspath(p) != here]

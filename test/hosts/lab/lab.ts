@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { debian13Programs } from "../../../scripts/setup/debian-13.mjs";
+import type { Process } from "../../support/processes.ts";
 import { waitFor } from "../../support/wait.ts";
 import { Host, inNetwork } from "./host.ts";
 
@@ -32,6 +33,38 @@ export function cannotMakeHosts(): string | undefined {
   } catch {
     return "the kernel or the container forbids namespaces or nft";
   }
+}
+
+/** Logs of programs on a host's disk, not those of a server's data or of etcd's. */
+function logsBelow(folder: string, within = ""): readonly string[] {
+  return readdirSync(join(folder, within), { withFileTypes: true }).flatMap((entry) => {
+    const name = join(within, entry.name);
+    if (entry.isDirectory()) return /^(?:data|etcd|pg_\w+)/.test(entry.name) ? [] : logsBelow(folder, name);
+    return entry.isFile() && /\.(?:log|start)(?:\.\d+)?$/.test(entry.name) ? [name] : [];
+  });
+}
+
+/** A process, and for each thread of it what it waits for in the kernel. */
+function whatWaits({ pid, command }: Process): string {
+  const read = (file: string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "utf8").trim();
+    } catch {
+      return "?";
+    }
+  };
+  let threads: readonly string[] = [];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return `${pid} ${command}: has ended`;
+  }
+  const state = (thread: string): string => /^State:\s+(\S)/m.exec(read(`task/${thread}/status`))?.[1] ?? "?";
+  const lines = threads.map((thread) => {
+    const [wait, call] = [read(`task/${thread}/wchan`), read(`task/${thread}/syscall`)];
+    return `  ${thread} ${state(thread)} ${wait}, system call ${call}`;
+  });
+  return [`${pid} ${command}`, ...lines].join("\n");
 }
 
 /** Several hosts and a switch between them, all of this machine. */
@@ -87,6 +120,24 @@ export class Lab {
   part(one: Host, other: Host): void {
     this.cut(one, other);
     this.cut(other, one);
+  }
+
+  /**
+   * Copies what the programs of all hosts have written, and says what each process waits for.
+   * @param telling processes that write on SIGUSR2 where they are
+   */
+  keepLogs(folder: string, telling?: RegExp): void {
+    for (const host of telling ? this.hosts : [])
+      for (const { pid } of host.processes(telling)) process.kill(pid, "SIGUSR2");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    for (const host of this.hosts) {
+      const into = join(folder, host.name);
+      rmSync(into, { recursive: true, force: true });
+      mkdirSync(into, { recursive: true });
+      writeFileSync(join(into, "processes"), host.processes().map(whatWaits).join("\n"));
+      for (const name of logsBelow(host.folder))
+        cpSync(join(host.folder, name), join(into, name.replaceAll("/", "-")));
+    }
   }
 
   /** Plugs everything in and drops nothing any more. */
