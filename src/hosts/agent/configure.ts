@@ -40,6 +40,8 @@ export interface ConfigureParts {
   readonly servers: Servers;
   readonly others: OtherHosts;
   readonly node: OwnNode;
+  /** Of odoo-pg here. */
+  readonly version: string;
   /** Restarts the servers of these hosts, one by one. @returns what was done, in words */
   readonly restart: (hosts: readonly string[], primary: "last" | "in place") => Promise<string>;
 }
@@ -94,13 +96,16 @@ export async function configure(
     restart: [...new Set([...before.restart, ...effect.needRestart])].sort(),
   }));
   host.log("info", `configuration changed: ${keys}`);
-  const { applied, away } = await untilApplied(parts, document);
+  const { applied, away, others } = await untilApplied(parts, document);
   await untilWaiting(parts, effect.needRestart);
   const restarted = await restartWaiting(host, parts);
   return {
     done: spoken([
       `Changed on ${applied.join(", ")}: ${keys}.`,
       away.length ? `${away.join(", ")} will apply it when back.` : "",
+      others.length
+        ? `${others.join(", ")}: another version of odoo-pg runs there, and applies what it knows of it; install the same version on all hosts.`
+        : "",
       restarted,
       toldOfOthers(parts),
     ]),
@@ -191,25 +196,31 @@ function valid(document: ClusterDocument, changes: readonly ConfigChange[]): Con
   }
 }
 
-/** Waits until all hosts that answer have it. */
-async function untilApplied({ store, others }: ConfigureParts, document: ClusterDocument) {
+/**
+ * Waits until all hosts that answer have it. One whose odoo-pg is of another version reads another configuration of the
+ * same document, if only by a default: nothing tells that it has it.
+ */
+async function untilApplied({ store, others, version }: ConfigureParts, document: ClusterDocument) {
   const mark = configurationMark(document);
   // What a host with endpoints alone reports about itself decides nothing.
   const names = document.hosts.filter(({ role }) => role !== "endpoints").map(({ name }) => name);
   const own = store.record.name;
+  const isOther = (name: string): boolean =>
+    name !== own && others.answers(name) && others.heard.get(name)?.report.version !== version;
   const has = (name: string): boolean =>
     name === own
       ? configurationMark(store.document) === mark
       : others.heard.get(name)?.report.configuration === mark;
-  await waitUntil(() => names.every((name) => has(name) || !others.answers(name)), {
+  await waitUntil(() => names.every((name) => has(name) || isOther(name) || !others.answers(name)), {
     what: "all hosts to take the configuration up",
     timeout: APPLY_TIMEOUT,
     interval: 100,
     next: "Run the same command again: nothing is done twice.",
   });
   return {
-    applied: names.filter((name) => others.answers(name)),
+    applied: names.filter((name) => others.answers(name) && !isOther(name)),
     away: names.filter((name) => !others.answers(name)),
+    others: names.filter(isOther),
   };
 }
 

@@ -59,6 +59,8 @@ const VOTE_TIMEOUT = 120_000;
 const LEAVE_TIME = 2 * VOTE_TIMEOUT;
 
 export interface OrderParts {
+  /** Of odoo-pg here. */
+  readonly version: string;
   readonly store: StoreWatch;
   readonly servers: Servers;
   readonly others: OtherHosts;
@@ -270,7 +272,7 @@ export class HostOrders {
 
   /** Where the primary is: only there a server says what a setting needs. */
   async #configure(order: Order<"configure">): Promise<Outcome> {
-    const { store, servers, others, node } = this.#parts;
+    const { store, servers, others, node, version } = this.#parts;
     if (!order.dry_run) node.lookAgain();
     const leads = (): string | undefined => (store.answers ? store.view?.leader : undefined);
     if (order.changes.length === 0) {
@@ -291,6 +293,7 @@ export class HostOrders {
         servers,
         others,
         node,
+        version,
         restart: async (hosts, primary) => (await this.#restart(hosts, primary, false)).done,
       },
       order.changes,

@@ -6,6 +6,7 @@ import { parseJson } from "../../system/files/json-file.ts";
 import { memberStart } from "../decisions/member-start.ts";
 import { isSameHost, withOwnMark } from "../decisions/same-host.ts";
 import { extended, rightByKey, type Right } from "../decisions/right.ts";
+import { changedText } from "../documents/change.ts";
 import {
   documentSchema,
   writeHostRecord,
@@ -177,7 +178,7 @@ export class StoreWatch {
       const marked = withOwnMark(this.#document, this.#record);
       const { certificate } = this.#host.identity;
       const noted = withOwnCertificate(marked ?? this.#document, this.#record, noteOf(certificate)) ?? marked;
-      if (noted) await etcd.swap(key, stored.revision, JSON.stringify(noted));
+      if (noted) await etcd.swap(key, stored.revision, changedText(stored.value, this.#document, noted));
     } else if ((await this.startedAs())?.state === "new") {
       await etcd.swap(key, 0n, JSON.stringify(this.#document));
     }

@@ -1,5 +1,7 @@
+import * as z from "zod";
 import type { Etcd } from "../../consensus/etcd.ts";
 import { parseJson } from "../../system/files/json-file.ts";
+import { onlyChanges } from "../decisions/only-changes.ts";
 import { hostsPrefix } from "./places.ts";
 import { documentSchema, type ClusterDocument } from "./record.ts";
 
@@ -15,7 +17,18 @@ export async function changeDocument(
     const parsed = parseJson(stored?.value ?? "", documentSchema);
     if (!stored || !parsed.ok) throw new Error("the store holds no document of the cluster");
     const changed = change(parsed.value);
-    if (await etcd.swap(key, stored.revision, JSON.stringify(changed))) return changed;
+    if (await etcd.swap(key, stored.revision, changedText(stored.value, parsed.value, changed)))
+      return changed;
   }
   throw new Error("the cluster's document is changed by others all the time");
+}
+
+/**
+ * What is to be stored after a change: hosts are upgraded one by one, and none takes out what another version has written.
+ * @param stored the document's text as it stands in the store
+ * @param before as this version reads it
+ */
+export function changedText(stored: string, before: ClusterDocument, after: ClusterDocument): string {
+  const whole = parseJson(stored, z.unknown());
+  return JSON.stringify(whole.ok ? onlyChanges(whole.value, before, after) : after);
 }

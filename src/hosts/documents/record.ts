@@ -34,6 +34,36 @@ const settings = z.record(z.string(), textWithout(lineProblem)).superRefine((giv
 
 const nameOfSetting = z.string().regex(/^[a-z_][a-z0-9_.]{0,62}$/i, "is no name of a setting");
 
+/**
+ * The configuration, by what is known of it: a later odoo-pg may have keys that this one has not, while hosts are upgraded
+ * one by one. In a file of the operator's such a key is a slip, and refused.
+ */
+const configOfDocument = z.unknown().transform((given, context): Config => {
+  const strict = resolvedConfigSchema.safeParse(given);
+  if (strict.success) return strict.data;
+  const unknown = strict.error.issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [],
+  );
+  const parsed = resolvedConfigSchema.safeParse(unknown.reduce<unknown>(without, given));
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues)
+    context.addIssue({ code: "custom", path: [...path], message });
+  return z.NEVER;
+});
+
+/** A value without what is at a place in it. */
+function without(value: unknown, [key, ...rest]: readonly PropertyKey[]): unknown {
+  if (Array.isArray(value))
+    return value.map((one: unknown, index) => (index === key ? without(one, rest) : one));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, inner]): [string, unknown][] => {
+      if (name !== key) return [[name, inner]];
+      return rest.length ? [[name, without(inner, rest)]] : [];
+    }),
+  );
+}
+
 function lineProblem(text: string): string | undefined {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   return /[\u0000-\u001f\u007f]/.test(text) ? "holds a control character" : undefined;
@@ -84,7 +114,7 @@ export const documentSchema = z.object({
   /** Major version of PostgreSQL. */
   major: wholeNumber(9, 99),
   /** The configuration, as the first host had it; what is of a host is put in by `configOf`. */
-  config: resolvedConfigSchema,
+  config: configOfDocument,
   /** PostgreSQL settings that were chosen when the cluster was made. */
   settings,
   /** Settings that no host may have otherwise: the values that the first host's server ran with. */

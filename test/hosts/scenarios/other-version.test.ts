@@ -1,0 +1,95 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, onTestFailed, test } from "vitest";
+import * as z from "zod";
+import { program } from "../../support/program.ts";
+import { atEnd } from "../../support/scope.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { waitFor } from "../../support/wait.ts";
+import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import { SeveralHosts } from "../several-hosts.ts";
+
+const reason = cannotMakeHosts();
+if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+
+const KEY = Buffer.from("/odoo-pg-hosts/lab/document").toString("base64");
+const foundSchema = z.object({ kvs: z.object({ value: z.string() }).array().length(1) });
+const recordSchema = z.record(z.string(), z.unknown());
+const documentSchema = z.looseObject({
+  config: recordSchema,
+  hosts: z.looseObject({ name: z.string() }).array(),
+});
+const statusSchema = z.object({
+  hosts: z.object({ name: z.string(), report: z.object({ version: z.string() }).nullable() }).array(),
+});
+const packageSchema = z.object({ version: z.string() });
+const LATER = "99.0.0";
+
+/** The program of this run, of another version and build. */
+function laterProgram(folder: string): string {
+  const root = new URL("../../../package.json", import.meta.url);
+  const { version } = packageSchema.parse(JSON.parse(readFileSync(root, "utf8")));
+  const text = readFileSync(program(), "utf8")
+    .replaceAll(/odoo-pg-build-[0-9a-f]{16}/g, "odoo-pg-build-0123456789abcdef")
+    .replaceAll(JSON.stringify(version), JSON.stringify(LATER));
+  mkdirSync(join(folder, "later"));
+  const file = join(folder, "later", "odoo-pg.mjs");
+  writeFileSync(file, text, { mode: 0o755 });
+  return file;
+}
+
+describe.skipIf(reason !== undefined)("three hosts that are upgraded one by one", () => {
+  let lab: Lab;
+  let several: SeveralHosts;
+
+  beforeAll(async () => {
+    lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3"]);
+    atEnd(async () => await lab.end());
+    several = await SeveralHosts.start(lab, program());
+  }, 240_000);
+
+  async function document() {
+    const found = foundSchema.parse(await several.askStore(lab.host("h1"), "kv/range", { key: KEY }));
+    return documentSchema.parse(
+      JSON.parse(Buffer.from(found.kvs[0]?.value ?? "", "base64").toString("utf8")),
+    );
+  }
+
+  test("what the later one has written stays, and hosts of the earlier one go on by what they know", async () => {
+    onTestFailed(() => several.keepLogs("test-output/hosts/other-version"));
+    const [h1, h2, h3] = ["h1", "h2", "h3"].map((name) => lab.host(name));
+    if (!h1 || !h2 || !h3) throw new Error("fewer than three hosts");
+    await several.install(h3, laterProgram(lab.folder));
+    await several.ready();
+    const { hosts } = statusSchema.parse(await several.status(h1));
+    expect(hosts.find(({ name }) => name === "h3")?.report?.version).toBe(LATER);
+
+    const before = await document();
+    const written = {
+      ...before,
+      config: { ...before.config, kerberos: { realm: "EXAMPLE" } },
+      hosts: before.hosts.map((host) => ({ ...host, zone: `zone of ${host.name}` })),
+      quorum: "majority",
+    };
+    const value = Buffer.from(JSON.stringify(written)).toString("base64");
+    await several.askStore(h1, "kv/put", { key: KEY, value });
+
+    several.configure(h1, { networks: ["10.88.0.0/24"] });
+    const told = await several.run(h1, "up");
+    expect(told.stderr + told.stdout).toContain("h3: another version of odoo-pg runs there");
+    expect(told.exitCode).toBe(0);
+    for (const host of lab.hosts)
+      await waitFor(`${host.name} to let the network in`, async () => {
+        const rules = await several.value(
+          host,
+          "SELECT count(*)::int FROM pg_hba_file_rules WHERE address = '10.88.0.0'",
+        );
+        return Number(rules) > 0;
+      });
+    expect(await document()).toEqual({
+      ...written,
+      config: { ...written.config, networks: ["10.88.0.0/24"] },
+    });
+    await several.ready();
+  }, 120_000);
+});
