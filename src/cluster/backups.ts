@@ -99,7 +99,10 @@ export function backupWarnings({ settings, record, damage, launchedAt, now }: Ba
     const failed = run.databases.find(({ outcome }) => outcome === "failed");
     found.push(
       warning("backup_failed", {
-        message: `The last backup failed: ${failed?.database ?? "?"}: ${failed?.error ?? "?"}`,
+        message:
+          run.not_begun === undefined
+            ? `The last backup failed: ${failed?.database ?? "?"}: ${failed?.error ?? "?"}`
+            : `The last backup failed before it began: ${run.not_begun}`,
         next: odooPg("backup", "create", "--all"),
       }),
     );

@@ -40,6 +40,8 @@ export const runReportSchema = z.object({
   started_at: moment,
   finished_at: moment,
   ok: z.boolean(),
+  /** Why it could not even begin: none of its databases was looked at. */
+  not_begun: sentence.optional(),
   databases: databaseResult.array(),
   /** Ids of the backups that had expired. */
   removed: z.string().array(),

@@ -2,9 +2,8 @@ import type { Config } from "../config/schema.ts";
 import type { ErrorCode, OdooPgError } from "../errors.ts";
 import { nextInDocument } from "../next-step.ts";
 import { oneLine } from "../printable.ts";
-import type { RunReport } from "../model/backup-report.ts";
-import { backupStatusFile, readBackupStatus } from "../store/backup-status.ts";
-import { writeFileAtomic } from "../system/files/files.ts";
+import type { BackupStatus, RunReport } from "../model/backup-report.ts";
+import { changeBackupStatus, readBackupStatus } from "../store/backup-status.ts";
 import { tellHooks } from "./hooks.ts";
 
 /** What keeps a run out, or is said already where the servers are told of, is no failure of backups. */
@@ -28,33 +27,50 @@ interface Attempt {
 /**
  * Notes that a run of all databases could not even begin, as when the disk of backups or of the filestore is not mounted,
  * and tells the hooks: status and alarms would go on saying that all is well until the last backup is too old. Without a
- * record of earlier runs there is nothing that could say so.
+ * record of earlier runs there is nothing that could say so, and one that was begun later says more.
  */
 export async function noteFailedRun(config: Config, stateDir: string, attempt: Attempt): Promise<void> {
-  const { error, host, startedAt, finishedAt } = attempt;
-  if (NO_FAILURE.includes(error.code)) return;
+  if (NO_FAILURE.includes(attempt.error.code)) return;
   const { record } = await readBackupStatus(stateDir);
   if (!record) return;
-  const known = [
-    ...(record.proofs ?? []).map(({ database }) => database),
-    ...(record.last_run?.databases ?? []).map(({ database }) => database),
-  ];
-  const run: RunReport = {
+  const run = failedRun(config.cluster, databasesIn(record), attempt);
+  // Hooks may take a minute, in which another run may end.
+  const warnings = await tellHooks(config, run);
+  await changeBackupStatus(stateDir, (before) => {
+    if (!before || (before.last_run?.started_at ?? "") > attempt.startedAt) return undefined;
+    return { ...before, written_at: attempt.finishedAt, last_run: { ...run, warnings } };
+  });
+}
+
+/** Those that a run would have backed up, as far as earlier ones know. */
+function databasesIn({ proofs, last_run }: BackupStatus): string[] {
+  const last = last_run?.databases.filter(({ outcome }) => outcome !== "dropped") ?? [];
+  return [...new Set([...(proofs ?? []), ...last].map(({ database }) => database))];
+}
+
+function failedRun(
+  cluster: string,
+  databases: readonly string[],
+  { error, host, startedAt, finishedAt }: Attempt,
+): RunReport {
+  const why = oneLine(error.message);
+  return {
     version: 1,
     kind: "backup",
-    cluster: config.cluster,
+    cluster,
     host,
     started_at: startedAt,
     finished_at: finishedAt,
     ok: false,
-    databases: [...new Set(known)].map((database) => ({
+    not_begun: why,
+    databases: databases.map((database) => ({
       database,
       outcome: "failed",
       id: null,
       seconds: 0,
       size_bytes: 0,
       copied_bytes: 0,
-      error: oneLine(error.message),
+      error: why,
       ...(error.safe === undefined ? {} : { safe: error.safe }),
       ...(error.next === undefined ? {} : nextInDocument(error.next, undefined)),
       warnings: [],
@@ -62,9 +78,4 @@ export async function noteFailedRun(config: Config, stateDir: string, attempt: A
     removed: [],
     warnings: [],
   };
-  const warnings = await tellHooks(config, run);
-  const status = { ...record, written_at: finishedAt, last_run: { ...run, warnings } };
-  await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
-    mode: 0o644,
-  });
 }

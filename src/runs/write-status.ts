@@ -1,10 +1,9 @@
 import { now } from "../system/clock.ts";
-import { writeFileAtomic } from "../system/files/files.ts";
-import { readCatalogue } from "../backup/catalogue.ts";
+import { readCatalogue, type CataloguedBackup } from "../backup/catalogue.ts";
 import type { BackupPlace } from "../backup/place.ts";
 import { proofsAfter } from "../cluster/proofs.ts";
 import { filesOfPrefix, poolPrefixes } from "../backup/attachments/pool.ts";
-import { backupStatusFile, readBackupStatus } from "../store/backup-status.ts";
+import { changeBackupStatus } from "../store/backup-status.ts";
 import type { BackupStatus, RunReport } from "../model/backup-report.ts";
 
 /** A drill that found nothing to restore proves nothing. */
@@ -12,23 +11,35 @@ function provesSomething({ kind, databases }: RunReport): boolean {
   return kind === "drill" && databases.some(({ outcome }) => outcome !== "dropped");
 }
 
-/** Writes how the backups are after a run, from what lies in the place. Readable by everyone: it holds no secret. */
+/** How much lies in a place. */
+interface Amount {
+  readonly backups: readonly CataloguedBackup[];
+  /** All backups and the pool. */
+  readonly bytes: number;
+}
+
+async function amountIn(place: BackupPlace): Promise<Amount> {
+  let bytes = 0;
+  for (const prefix of await poolPrefixes(place))
+    for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
+  // Last: a look through the pool takes long, and what another run makes meanwhile is there as well.
+  const { backups } = await readCatalogue(place);
+  return { backups, bytes: backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, bytes) };
+}
+
+/** Writes how the backups are after a run, from what lies in the place. */
 export async function writeBackupStatus(
   stateDir: string,
   place: BackupPlace,
   databases: readonly string[],
   run: RunReport,
 ): Promise<BackupStatus> {
-  const { record: before } = await readBackupStatus(stateDir);
-  const { backups } = await readCatalogue(place);
+  const { backups, bytes } = await amountIn(place);
   const newest = new Map(backups.map(({ manifest }) => [manifest.database, manifest]));
   const without = databases.filter((name) => !newest.has(name));
   const times = databases.flatMap((name) => newest.get(name)?.finished_at ?? []).sort();
-  let bytes = backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, 0);
-  for (const prefix of await poolPrefixes(place))
-    for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
   const at = now();
-  const status: BackupStatus = {
+  return await changeBackupStatus(stateDir, (before): BackupStatus => ({
     version: 1,
     written_at: new Date(at).toISOString(),
     last_good_at: without.length ? null : (times[0] ?? null),
@@ -45,11 +56,23 @@ export async function writeBackupStatus(
       return lacks.length ? [{ database, id, lacks }] : [];
     }),
     proofs: proofsAfter({ databases, backups, before, run, now: at }),
-  };
-  await writeFileAtomic(backupStatusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, {
-    mode: 0o644,
-  });
-  return status;
+  }));
+}
+
+/** Notes that what had expired was removed by hand. Nothing, where there is no record of runs. */
+export async function noteRotation(stateDir: string, place: BackupPlace): Promise<void> {
+  const { backups, bytes } = await amountIn(place);
+  await changeBackupStatus(
+    stateDir,
+    (before) =>
+      before && {
+        ...before,
+        written_at: new Date(now()).toISOString(),
+        backups: backups.length,
+        size_bytes: bytes,
+        rotation_skipped_since: undefined,
+      },
+  );
 }
 
 /** Since when what has expired is left. A run that removes nothing anyway says nothing of it. Pure. */

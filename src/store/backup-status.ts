@@ -1,9 +1,10 @@
 import { odooPg } from "../next-step.ts";
 import path from "node:path";
+import { writeFileAtomic } from "../system/files/files.ts";
 import { damagedFile, inspectJsonFile } from "../system/files/json-file.ts";
 import { backupStatusSchema, type BackupStatus } from "../model/backup-report.ts";
 
-export function backupStatusFile(stateDir: string): string {
+function backupStatusFile(stateDir: string): string {
   return path.join(stateDir, "backup-status.json");
 }
 
@@ -22,6 +23,25 @@ export async function readBackupStatus(stateDir: string): Promise<BackupRecord> 
   if (read.ok) return { record: read.value };
   const { message } = damagedFile(file, read.problem, RENEWED);
   return { record: undefined, damage: message };
+}
+
+/**
+ * Changes the record by what it says at this moment: what takes long is done before, so that no run writes over what
+ * another one has noted meanwhile. Readable by everyone: it holds no secret.
+ * @param change is given undefined where there is no record, or a damaged one; answers undefined to leave it as it is
+ * @returns what was written
+ */
+export async function changeBackupStatus<T extends BackupStatus | undefined>(
+  stateDir: string,
+  change: (record: BackupStatus | undefined) => T,
+): Promise<T> {
+  const { record } = await readBackupStatus(stateDir);
+  const changed = change(record);
+  if (changed !== undefined) {
+    const text = `${JSON.stringify(changed, undefined, 2)}\n`;
+    await writeFileAtomic(backupStatusFile(stateDir), text, { mode: 0o644 });
+  }
+  return changed;
 }
 
 const RENEWED = {

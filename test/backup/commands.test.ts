@@ -175,6 +175,44 @@ describe("backup commands", () => {
     expect(readdirSync(dir).filter((name) => !/^filestore$|\.dump$/.test(name))).toEqual([]);
   });
 
+  test("a record that cannot be written makes no good backup a failed one", async () => {
+    process.kill(cluster.agent(), "SIGKILL");
+    const record = join(cluster.stateDir, "backup-status.json");
+    const before = readFileSync(record, "utf8");
+    const told = join(cluster.folder, "unwritten");
+    cluster.configure({
+      backup: { dir, on_failure: ["tee", told] },
+      odoo: { filestore: join(cluster.folder, "filestore") },
+    });
+    rmSync(record);
+    // What cannot be replaced by a file.
+    mkdirSync(join(record, "in the way"), { recursive: true });
+    const ran = await cluster.run(["backup", "create", "--all"]);
+    rmSync(record, { recursive: true });
+    writeFileSync(record, before);
+    expect([ran.exitCode, ran.stdout, ran.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^shop {2}shop_/m),
+      expect.stringContaining("Warning: status does not know of this run"),
+    ]);
+    expect(existsSync(told)).toBe(false);
+    cluster.configure({ backup: { dir }, odoo: { filestore: join(cluster.folder, "filestore") } });
+    await cluster.up();
+  });
+
+  test("a prune by hand ends what is told of one that was skipped", async () => {
+    const record = join(cluster.stateDir, "backup-status.json");
+    const since = "2026-01-01T03:00:00.000Z";
+    writeFileSync(record, JSON.stringify({ ...status(), backups: 99, rotation_skipped_since: since }));
+    expect((await cluster.run(["backup", "list"])).stderr).toContain(`Not removed since ${since}`);
+    expect((await cluster.run(["backup", "prune", "--dry-run"])).exitCode).toBe(0);
+    expect(status().rotation_skipped_since).toBe(since);
+    expect((await cluster.run(["backup", "prune"])).exitCode).toBe(0);
+    expect(status()).toMatchObject({ backups: (await list()).length });
+    expect(status().rotation_skipped_since).toBeUndefined();
+    expect((await cluster.run(["backup", "list"])).stderr).not.toContain("Not removed since");
+  });
+
   test("hooks get what happened as JSON: on success, on failure, and by a webhook", async () => {
     const posted: unknown[] = [];
     const server = createServer((request, response) => {

@@ -17,7 +17,7 @@ import { roundOf, type Round } from "../../backup/round.ts";
 import { backUpDatabases, drillBackups, withBackupLock, withLock } from "../../runs/run.ts";
 import { findNamedBackup } from "../../restore/reading/input.ts";
 import type { BackupSource } from "../../backup/source.ts";
-import { writeBackupStatus } from "../../runs/write-status.ts";
+import { noteRotation, writeBackupStatus } from "../../runs/write-status.ts";
 import { SoundFiles, verifyBackup, type Verified } from "../../backup/verify.ts";
 import { progressTo, type Progress } from "../../progress.ts";
 import { wordsOfLack } from "../../model/lack.ts";
@@ -39,7 +39,7 @@ import { noteAttachments } from "../odoo/attachments.ts";
 import { showProgress } from "../progress.ts";
 import { showTable } from "../table.ts";
 import { VERSION } from "../setup/version.ts";
-import { printableLine } from "../../printable.ts";
+import { oneLine, printableLine } from "../../printable.ts";
 
 interface JsonOption {
   readonly json: boolean;
@@ -123,6 +123,7 @@ export async function createNow(
   signal: AbortSignal,
 ): Promise<RunReport> {
   const startedAt = new Date(now()).toISOString();
+  let ran = false;
   try {
     return await recordedRun(context, "backup", requestedBy, async () => {
       const { source, log } = await openSource(context, requestedBy, signal);
@@ -131,6 +132,7 @@ export async function createNow(
       return await withBackupLock(source, async () => {
         const progress = progressTo(show.event);
         const run = await backUpDatabases(source, wanted, progress, failuresTo(progress, log));
+        ran = true;
         return await finishRun(context, source, log, all, run);
       });
     });
@@ -142,8 +144,9 @@ export async function createNow(
       host: context.machine.hostname,
       error,
     };
-    // A record that cannot be written, as on a full disk, must not hide why.
-    if (names.length === 0 && !signal.aborted)
+    // What comes after a run says nothing of its backups. A record that cannot be written, as on a full disk, must not
+    // hide why.
+    if (!ran && names.length === 0 && !signal.aborted)
       await noteFailedRun(context.config, context.layout.stateDir, attempt).catch(() => {});
     throw thrown;
   } finally {
@@ -195,8 +198,15 @@ async function finishRun(
   for (const id of report.removed) log("info", `removed ${id}: it has expired`);
   for (const warning of report.warnings) log("warn", warning);
   const names = all.map(({ name }) => name);
-  await writeBackupStatus(layout.stateDir, place, names, report);
-  return report;
+  try {
+    await writeBackupStatus(layout.stateDir, place, names, report);
+    return report;
+  } catch (error) {
+    // What was made is made, also where nobody can write it down.
+    const warning = `status does not know of this run, as its record cannot be written: ${oneLine(toOdooPgError(error).message)}`;
+    log("warn", warning);
+    return { ...report, warnings: [...report.warnings, warning] };
+  }
 }
 
 function printRun({ output, configFile }: Context, report: RunReport, { json }: JsonOption): void {
@@ -535,6 +545,11 @@ export async function backupPrune(
       next: nextStep`Wait for it to end: ${odooPg("status")}`,
     });
   }
+  // As after a run: a pool that was left alone is told below.
+  if (!options.dryRun)
+    await noteRotation(layout.stateDir, place).catch((error: unknown) =>
+      output.err(`  Warning: status does not know of it yet: ${oneLine(toOdooPgError(error).message)}`),
+    );
   if (options.json) {
     output.out(JSON.stringify({ version: 1, dry_run: options.dryRun, ...pruned }, undefined, 2));
     return 0;
