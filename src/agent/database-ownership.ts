@@ -1,8 +1,7 @@
 import { printableLine } from "../printable.ts";
 import { isPrimary } from "../model/observation.ts";
-import { closeOpen } from "../odoo/closing.ts";
-import { giveToOwners } from "../odoo/ownership.ts";
-import { keepPassing } from "../postgres/sql/passing.ts";
+import type { Given } from "../odoo/ownership.ts";
+import { keepRights, notGiven } from "../odoo/rights.ts";
 import { monotonic } from "../system/clock.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
@@ -12,6 +11,8 @@ import { ownPrimary, type Runtime } from "../members/runtime.ts";
 const STATEMENT_TIMEOUT = 5000;
 /** Milliseconds after which the owners of what is in databases are looked at again, where nothing was new. */
 const OWNERS_EVERY = 60_000;
+/** The same where that failed. */
+const OWNERS_AGAIN = 5000;
 /** Milliseconds for which it may fail, as while a primary changes, before anybody is told. */
 const TELL_AFTER = 10_000;
 
@@ -23,8 +24,11 @@ export class DatabaseOwnership {
   #session: SuperuserSession | undefined;
   #of: NodeHandle | undefined;
   #busy = false;
+  /** When the owners of what is in databases are looked at again. */
   #ownersAt = 0;
   #failing: { readonly since: number; readonly text: string } | undefined;
+  /** What could not be given to its owner when it was last tried, and since when. */
+  #notGiven: { readonly since: number; readonly text: string } | undefined;
   /** The node at which the superuser needs a password, as before pg_hba.conf was read again. */
   byPassword: string | null = null;
 
@@ -48,8 +52,10 @@ export class DatabaseOwnership {
 
   /** What has prevented its work for TELL_AFTER, in a few words. */
   get problem(): string | null {
-    const failing = this.#failing;
-    return failing && monotonic() - failing.since > TELL_AFTER ? failing.text : null;
+    const lasting = [this.#failing, this.#notGiven].find(
+      (failing) => failing && monotonic() - failing.since > TELL_AFTER,
+    );
+    return lasting?.text ?? null;
   }
 
   async close(): Promise<void> {
@@ -68,18 +74,25 @@ export class DatabaseOwnership {
     });
     const session = this.#session;
     this.byPassword = session.byPassword ? primary.node.name : null;
-    const { closed, busy } = await closeOpen(session);
+    const every = monotonic() >= this.#ownersAt;
+    const { given, closed, busy } = await keepRights(primary.superuser, session, every);
     for (const name of closed)
       runtime.log("info", `database ${JSON.stringify(name)} is closed to all but its owner`);
-    await keepPassing(session);
+    if (given) {
+      this.#tellGiven(runtime, given);
+      // The next session proves again that the superuser is let in.
+      await this.close();
+    }
     if (busy.length)
       throw new Error(`somebody holds ${printableLine(busy.join(", "))}: still open to everybody`);
-    if (closed.length === 0 && monotonic() - this.#ownersAt < OWNERS_EVERY) return;
-    this.#ownersAt = monotonic();
-    const { given } = await giveToOwners(primary.superuser, session);
-    // The next session proves again that the superuser is let in.
-    await this.close();
+  }
+
+  #tellGiven(runtime: Runtime, { given, failed: [first] }: Given): void {
     for (const name of given)
       runtime.log("info", `what is in database ${JSON.stringify(name)} belongs to its owner now`);
+    this.#ownersAt = monotonic() + (first ? OWNERS_AGAIN : OWNERS_EVERY);
+    const text = first && notGiven(first);
+    if (text !== undefined && text !== this.#notGiven?.text) runtime.log("warn", text);
+    this.#notGiven = text === undefined ? undefined : { since: this.#notGiven?.since ?? monotonic(), text };
   }
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { OdooPgError } from "../errors.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import {
   quoteSqlIdentifier as id,
@@ -6,23 +7,22 @@ import {
   SqlError,
   type Session,
 } from "../system/sql/sql.ts";
+import { rolesThatMayOwn } from "./may-own.ts";
 import { GROUP_ROLE } from "./roles.ts";
 
 const strayRow = z.object({
   database: z.string(),
   holder: z.string(),
   owner: z.string(),
-  /** Whether the holder has nothing there but extensions and functions. */
-  extensions: z.boolean(),
 });
+type Stray = z.output<typeof strayRow>;
 
 /**
  * What the database's owner works with and does not own: everything of the group that Odoo's roles once shared, and
  * extensions with their functions that came with a template of somebody else's.
  */
 const STRAYS = `
-SELECT d.datname AS database, holder.rolname AS holder, owner.rolname AS owner,
-  bool_and(s.classid IN ('pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)) AS extensions
+SELECT d.datname AS database, holder.rolname AS holder, owner.rolname AS owner
 FROM pg_catalog.pg_shdepend s
   JOIN pg_catalog.pg_database d ON d.oid = s.dbid
   JOIN pg_catalog.pg_authid holder ON holder.oid = s.refobjid
@@ -35,84 +35,144 @@ HAVING holder.rolname = '${GROUP_ROLE}'
     AND bool_and(s.classid IN ('pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass))
 ORDER BY 1, 2`;
 
-/** Gives them to the database's owner. @returns the databases in which something changed hands, and those in use now */
-export async function giveToOwners(
-  superuser: Superuser,
-  session: Session,
-): Promise<{ readonly given: readonly string[]; readonly busy: readonly string[] }> {
+export interface Given {
+  /** The databases in which something changed hands. */
+  readonly given: readonly string[];
+  /** Those in use now. */
+  readonly busy: readonly string[];
+  /** Where it failed, and why; the database is undefined where it was not even known which. */
+  readonly failed: readonly { readonly database: string | undefined; readonly message: string }[];
+}
+
+/**
+ * Gives them to the database's owner. An owner whose rights reach further than his databases is given nothing: what lies in a
+ * database could run with these rights.
+ */
+export async function giveToOwners(superuser: Superuser, session: Session): Promise<Given> {
   const given = new Set<string>();
   const busy = new Set<string>();
-  for (const stray of strayRow.array().parse(await session.prepared("strays", STRAYS, []))) {
+  const failed: { database: string; message: string }[] = [];
+  const strays = strayRow.array().parse(await session.prepared("strays", STRAYS, []));
+  const may = strays.length ? await rolesThatMayOwn(session) : new Set<string>();
+  for (const stray of strays) {
+    const { database, holder, owner } = stray;
+    const ofGroup = holder === GROUP_ROLE;
+    if (!may.has(owner) || !(ofGroup || may.has(holder))) continue;
     try {
-      await superuser
-        .in(stray.database)
-        .use(async (inside) => await (stray.extensions ? giveOneByOne : reassign)(inside, stray));
-      given.add(stray.database);
+      const changed = await superuser
+        .in(database)
+        .use(async (inside) => await (ofGroup ? reassign : giveExtensions)(inside, stray));
+      if (changed) given.add(database);
     } catch (error) {
       // Somebody works with a table, or it is gone: one database keeps the others from nothing.
-      if (!(error instanceof SqlError) || session.broken()) throw error;
-      busy.add(stray.database);
+      if (!(error instanceof SqlError || error instanceof OdooPgError) || session.broken()) throw error;
+      if (error.code === LOCK_NOT_AVAILABLE) busy.add(database);
+      else if (error.code !== INVALID_CATALOG_NAME) failed.push({ database, message: error.message });
     }
   }
-  return { given: [...given], busy: [...busy] };
+  return { given: [...given], busy: [...busy], failed };
 }
 
-/**
- * Extensions with their functions. There is no ALTER EXTENSION … OWNER, and REASSIGN OWNED, which does it, takes whole
- * databases of the holder along: so the catalogue is written, both where the owner stands and where it is depended on.
- */
-async function giveOneByOne(inside: Session, { holder, owner }: z.output<typeof strayRow>): Promise<void> {
-  const functions = await inside.query(
-    `SELECT oid::pg_catalog.regprocedure::pg_catalog.text AS name FROM pg_catalog.pg_proc
-     WHERE proowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1)`,
-    [holder],
-  );
-  const role = (name: string): string =>
-    `(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ${literal(name)})`;
-  await transaction(inside, [
-    ...functions.map(({ name }) => `ALTER ROUTINE ${String(name)} OWNER TO ${id(owner)}`),
-    `UPDATE pg_catalog.pg_extension SET extowner = ${role(owner)} WHERE extowner = ${role(holder)}`,
-    `UPDATE pg_catalog.pg_shdepend SET refobjid = ${role(owner)}
-     WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-       AND classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'o'
-       AND refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = ${role(holder)}`,
-  ]);
-}
+const LOCK_NOT_AVAILABLE = "55P03";
+const INVALID_CATALOG_NAME = "3D000";
+
+const role = (name: string): string =>
+  `(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ${literal(name)})`;
 
 /**
- * All that the group has in a database. REASSIGN OWNED takes the group's databases along: they are given back in the same
- * transaction, so that nobody sees them with another owner. Meanwhile nobody makes one, which would be given away unseen.
+ * Extensions with those of their functions that only a superuser can have written, such as unaccent(text), which Odoo makes
+ * IMMUTABLE. A function of the holder's own is never given: it would run with the rights of whom it is given to. That it is a
+ * member of an extension proves nothing, as the extension's owner may add it.
+ *
+ * There is no ALTER EXTENSION … OWNER, and REASSIGN OWNED, which does it, takes whole databases of the holder along: so the
+ * catalogue is written, both where the owner stands and where it is depended on.
  */
-async function reassign(inside: Session, { holder, owner }: z.output<typeof strayRow>): Promise<void> {
-  try {
-    await inside.query(
-      "BEGIN; SET LOCAL lock_timeout = '3s'; LOCK TABLE pg_catalog.pg_database IN SHARE ROW EXCLUSIVE MODE",
+async function giveExtensions(inside: Session, { holder, owner }: Stray): Promise<boolean> {
+  return await transaction(inside, owner, async () => {
+    const functions = await inside.query(
+      `SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text AS name
+       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+       WHERE p.proowner = ${role(holder)} AND l.lanname IN ('c', 'internal') AND NOT p.prosecdef
+         AND EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+             AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+             AND e.extowner IN (${role(holder)}, ${role(owner)}))`,
     );
+    await inside.query(
+      [
+        ...functions.map(({ name }) => `ALTER ROUTINE ${String(name)} OWNER TO ${id(owner)}`),
+        `UPDATE pg_catalog.pg_extension SET extowner = ${role(owner)} WHERE extowner = ${role(holder)}`,
+        `UPDATE pg_catalog.pg_shdepend SET refobjid = ${role(owner)}
+         WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+           AND classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'o'
+           AND refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = ${role(holder)}`,
+      ].join("; "),
+    );
+    return true;
+  });
+}
+
+/**
+ * All that the group has in a database, but functions that run with their owner's rights: any member may have written them.
+ * REASSIGN OWNED takes the group's databases along: they are given back in the same transaction, so that nobody sees them
+ * with another owner. Meanwhile nobody makes one, which would be given away unseen.
+ */
+async function reassign(inside: Session, { holder, owner }: Stray): Promise<boolean> {
+  return await transaction(inside, owner, async () => {
+    await inside.query("LOCK TABLE pg_catalog.pg_database IN SHARE ROW EXCLUSIVE MODE");
+    const functions = await inside.query(
+      `SELECT oid::pg_catalog.regprocedure::pg_catalog.text AS name FROM pg_catalog.pg_proc
+       WHERE proowner = ${role(holder)} AND prosecdef`,
+    );
+    const [has] = await inside.query(
+      `SELECT pg_catalog.count(*)::int AS things FROM pg_catalog.pg_shdepend
+       WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+         AND deptype = 'o' AND refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = ${role(holder)}`,
+    );
+    if (has?.["things"] === functions.length) return false;
     const databases = await inside.query(
-      `SELECT datname AS name FROM pg_catalog.pg_database
-       WHERE datdba = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1)`,
-      [holder],
+      `SELECT datname AS name FROM pg_catalog.pg_database WHERE datdba = ${role(holder)}`,
     );
     await inside.query(
       [
         `REASSIGN OWNED BY ${id(holder)} TO ${id(owner)}`,
         ...databases.map(({ name }) => `ALTER DATABASE ${id(String(name))} OWNER TO ${id(holder)}`),
-        "COMMIT",
+        ...functions.map(({ name }) => `ALTER ROUTINE ${String(name)} OWNER TO ${id(holder)}`),
       ].join("; "),
     );
+    return true;
+  });
+}
+
+/**
+ * What functions are is looked at and acted upon while nobody can change one; nothing is done where the database is another
+ * one's by now.
+ */
+async function transaction(inside: Session, owner: string, act: () => Promise<boolean>): Promise<boolean> {
+  try {
+    await inside.query(
+      "BEGIN; SET LOCAL lock_timeout = '3s'; LOCK TABLE pg_catalog.pg_proc IN SHARE ROW EXCLUSIVE MODE",
+    );
+    const still = await inside.query(
+      `SELECT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database() AND datdba = ${role(owner)}`,
+    );
+    const changed = still.length > 0 && (await act());
+    await inside.query("COMMIT");
+    return changed;
   } catch (error) {
     await inside.query("ROLLBACK").catch(() => {});
     throw error;
   }
 }
 
-async function transaction(inside: Session, statements: readonly string[]): Promise<void> {
-  try {
-    await inside.query(["BEGIN", "SET LOCAL lock_timeout = '3s'", ...statements, "COMMIT"].join("; "));
-  } catch (error) {
-    await inside.query("ROLLBACK").catch(() => {});
-    throw error;
-  }
+/** Whether the group has members that log in, as older versions made them: what it owns is theirs together. */
+export async function isShared(session: Session): Promise<boolean> {
+  const rows = await session.query(
+    `SELECT FROM pg_catalog.pg_auth_members m
+       JOIN pg_catalog.pg_authid g ON g.oid = m.roleid JOIN pg_catalog.pg_authid r ON r.oid = m.member
+     WHERE g.rolname = '${GROUP_ROLE}' AND r.rolcanlogin AND NOT r.rolsuper LIMIT 1`,
+  );
+  return rows.length > 0;
 }
 
 /**

@@ -1,9 +1,13 @@
+import { OdooPgError } from "../errors.ts";
 import { printableLine } from "../printable.ts";
 import { keepPassing } from "../postgres/sql/passing.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
-import type { Session } from "../system/sql/sql.ts";
+import { SqlError, type Session } from "../system/sql/sql.ts";
 import { closeOpen } from "./closing.ts";
-import { giveToOwners, leaveGroup } from "./ownership.ts";
+import { giveToOwners, isShared, leaveGroup, type Given } from "./ownership.ts";
+
+/** Milliseconds for each statement that looks for what is to be given. */
+const GIVING_TIMEOUT = 5000;
 
 /**
  * Brings a cluster to where each database is its owner's: what older versions left shared is given to the owners, roles
@@ -15,21 +19,73 @@ export async function settleRights(
   session: Session,
   tell: (text: string) => void,
 ): Promise<void> {
-  // Owners first: who leaves the group must not lose what he works with.
-  const { given, busy } = await giveToOwners(superuser, session);
+  // Where a group shares all, owners first: who leaves it must not lose what he works with, nor whom it let in be shut out.
+  // Elsewhere doors first: nobody is let in by what he put there as the group.
+  const shared = await isShared(session);
+  if (!shared) await close(session, tell);
+  const { given, busy, failed } = await giveToOwners(superuser, session);
   if (given.length) tell(`give what ${count(given, "database")} shared to their owners`);
   if (busy.length)
-    tell(`in use, so something there is still shared: ${busy.join(", ")}; the next up gives it to the owner`);
-  const left = busy.length ? [] : await leaveGroup(session);
+    tell(
+      `in use, so something there is still shared: ${printableLine(busy.join(", "))}; the next up gives it to the owner`,
+    );
+  for (const each of failed) tell(`${notGiven(each)}; the next up tries again`);
+  const left = busy.length || failed.length ? [] : await leaveGroup(session);
   if (left.length) tell(`take ${count(left, "role")} out of the group openerp`);
-  const { closed, busy: open } = await closeOpen(session);
+  if (shared) await close(session, tell);
+  await keepPassing(session);
+}
+
+async function close(session: Session, tell: (text: string) => void): Promise<void> {
+  const { closed, busy } = await closeOpen(session);
   if (closed.length)
     tell(`close ${count(closed, "database")} to all but the owner and who was given something there`);
-  if (open.length)
+  if (busy.length)
     tell(
-      `in use, so still open to everybody: ${printableLine(open.join(", "))}; the agent closes it when it is free`,
+      `in use, so still open to everybody: ${printableLine(busy.join(", "))}; the agent closes it when it is free`,
     );
+}
+
+/** What was done while the cluster runs, and what could not be. */
+interface Kept {
+  /** Undefined where it was not looked at. */
+  readonly given: Given | undefined;
+  readonly closed: readonly string[];
+  /** Databases that somebody holds now: still open to everybody. */
+  readonly busy: readonly string[];
+}
+
+/**
+ * The same while the cluster runs: databases come at any time. None stays open while things are given, and that the one
+ * cannot be done keeps nobody from the other.
+ * @param every whether owners are looked at even where nothing is new
+ * @throws SqlError where nothing could be closed
+ */
+export async function keepRights(superuser: Superuser, session: Session, every: boolean): Promise<Kept> {
+  const closing = await closeOpen(session).catch((error: unknown) => ({ error, closed: [], busy: [] }));
+  const given = every || closing.closed.length ? await giving(superuser) : undefined;
+  if ("error" in closing) throw closing.error;
   await keepPassing(session);
+  return { given, closed: closing.closed, busy: closing.busy };
+}
+
+/** By a session of its own, as the other one may be broken. */
+async function giving(superuser: Superuser): Promise<Given> {
+  try {
+    return await superuser.use((session) => giveToOwners(superuser, session), {
+      applicationName: "odoo-pg agent",
+      statementTimeout: GIVING_TIMEOUT,
+    });
+  } catch (error) {
+    if (!(error instanceof SqlError || error instanceof OdooPgError)) throw error;
+    return { given: [], busy: [], failed: [{ database: undefined, message: error.message }] };
+  }
+}
+
+/** What could not be given to its owner, and why, in a few words. */
+export function notGiven({ database, message }: Given["failed"][number]): string {
+  const where = database === undefined ? "some database" : `database ${printableLine(database)}`;
+  return `what is in ${where} could not be given to its owner: ${printableLine(message)}`;
 }
 
 function count(things: readonly string[], what: string): string {
