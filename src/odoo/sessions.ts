@@ -2,6 +2,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
+import { ownSession } from "../postgres/sql/activity.ts";
 import { waitUntil } from "../system/clock.ts";
 import type { Session } from "../system/sql/sql.ts";
 
@@ -23,7 +24,7 @@ const sessionSchema = z.object({
 export type SessionSeen = z.output<typeof sessionSchema>;
 
 /** Sessions of clients: not one's own, not replication, not what odoo-pg itself does. */
-const OTHERS = `backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name NOT LIKE 'odoo-pg%'`;
+const OTHERS = `backend_type = 'client backend' AND pid <> pg_backend_pid() AND ${ownSession()} IS NOT TRUE`;
 
 /**
  * Who is connected, the longest in its state first.

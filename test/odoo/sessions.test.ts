@@ -79,6 +79,15 @@ test("what sessions run is cancelled, or they are ended; odoo-pg's own stay", as
   expect(await own.query("SELECT 1 AS one")).toEqual([{ one: 1 }]);
 });
 
+test("a session that calls itself odoo-pg's is a client's as any other, and is ended", async () => {
+  const hidden = await client("odoo-pg agent");
+  expect(
+    (await listSessions(session, "shop")).map(({ application, user }) => [application, user]),
+  ).toContainEqual(["odoo-pg agent", "odoo"]);
+  expect(await endSessions(session, "shop", "terminate")).toBeGreaterThanOrEqual(1);
+  await waitFor("it to end", () => hidden.broken());
+});
+
 test("of one session only what it runs is cancelled, and where it runs nothing that is said before", async () => {
   const one = await client("single");
   const [{ pid } = { pid: 0 }] = await one.query("SELECT pg_backend_pid() AS pid");

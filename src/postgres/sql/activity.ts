@@ -41,6 +41,13 @@ const activitySchema = z.object({
 /** What goes on in a server now. */
 export type ServerActivity = z.output<typeof activitySchema>;
 
+/**
+ * The condition by which a session is odoo-pg's own. Every client calls itself what it likes: only who logs in as one of the
+ * cluster's own roles, or as one that was made for a piece of work, is believed.
+ */
+export const ownSession = (application = "application_name", user = "usename"): string =>
+  `(${application} LIKE 'odoo-pg%' AND (${user} IN ('postgres', 'replicator', 'collectd') OR ${user} LIKE 'odoo\\_pg\\_%'))`;
+
 /** Seconds from which on a transaction is long. */
 export const LONG_TRANSACTION = 30;
 
@@ -81,7 +88,7 @@ SELECT json_build_object(
         FROM locks WHERE locks.pid = shown.pid AND NOT granted LIMIT 1))), '[]')
     FROM (SELECT activity.*, waiters.blocked_by FROM activity LEFT JOIN waiters USING (pid)
       WHERE pid IN (SELECT pid FROM involved) OR (transaction_seconds >= ${LONG_TRANSACTION}
-        AND backend_type = 'client backend' AND application NOT LIKE 'odoo-pg%')
+        AND backend_type = 'client backend' AND ${ownSession("application", '"user"')} IS NOT TRUE)
       ORDER BY transaction_seconds DESC NULLS LAST LIMIT 300) shown)
 ) AS activity`;
 

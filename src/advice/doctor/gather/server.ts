@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { ownSession } from "../../../postgres/sql/activity.ts";
 import { now } from "../../../system/clock.ts";
 import type { Session } from "../../../system/sql/sql.ts";
 import type {
@@ -126,7 +127,7 @@ async function sessions(session: Session): Promise<SessionsSeen> {
          ) ORDER BY xact_start), '[]')
          FROM (SELECT * FROM pg_stat_activity
            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
-             AND xact_start IS NOT NULL AND application_name NOT LIKE 'odoo-pg%'
+             AND xact_start IS NOT NULL AND ${ownSession()} IS NOT TRUE
            ORDER BY xact_start LIMIT 20) a)
      ) AS seen`,
   );
