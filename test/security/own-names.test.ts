@@ -26,6 +26,7 @@ const FORMS = [
 let cluster: ThrowawayCluster;
 let admin: Session;
 let files: string;
+let password: string;
 
 beforeAll(async () => {
   cluster = await throwawayCluster({ nodes: 1 });
@@ -39,12 +40,8 @@ beforeAll(async () => {
   admin = await cluster.session("pg1");
   const ran = await cluster.run(["role", "create", "tenant"]);
   expect(ran.exitCode, ran.stderr).toBe(0);
-  const own = await connect({
-    port: cluster.ports.write,
-    user: "tenant",
-    password: ran.stdout.trim(),
-    database: "postgres",
-  });
+  password = ran.stdout.trim();
+  const own = await asTenant();
   for (const [number, name] of NAMES.entries())
     await own.rows(`CREATE DATABASE ${name} ${FORMS[number % FORMS.length] ?? ""}`);
   await own.close();
@@ -53,6 +50,10 @@ beforeAll(async () => {
   mkdirSync(files);
   writeFileSync(join(files, "attachment"), "of the tenant");
 }, 180_000);
+
+async function asTenant(): Promise<Session> {
+  return await connect({ port: cluster.ports.write, user: "tenant", password, database: "postgres" });
+}
 
 /** Nothing of the tenant's was touched. */
 async function expectUntouched(): Promise<void> {
@@ -77,15 +78,20 @@ test.each([
   ["a rename", () => ["db", "rename", "copied", "renamed", "--yes"]],
   ["a drop", () => ["db", "drop", "renamed", "--confirm", "renamed"]],
   ["a drill", () => ["backup", "restore-check"]],
-] as const)("databases of a tenant by names of odoo-pg's own keep nobody from: %s", async (name, args) => {
-  // As after a reboot.
-  if (name === "up") process.kill(cluster.agent(), "SIGKILL");
-  const ran = await cluster.run([...(await args())], { timeout: 120_000 });
-  expect(ran.exitCode, ran.stdout + ran.stderr).toBe(0);
-  if (["up", "a restore", "a copy"].includes(name))
-    expect(ran.stdout + ran.stderr).toContain("database odoo_pg_new_00000000 of role tenant and 16 more: ");
-  await expectUntouched();
-});
+] as const)(
+  "databases of a tenant by names of odoo-pg's own, and its locks, keep nobody from: %s",
+  async (name, args) => {
+    // As after a reboot.
+    if (name === "up") process.kill(cluster.agent(), "SIGKILL");
+    // The number of the lock by which changes of names wait for each other: in this database everybody may take it.
+    if (name === "a rename") await (await asTenant()).rows("SELECT pg_advisory_lock(3328, hashtext(''))");
+    const ran = await cluster.run([...(await args())], { timeout: 120_000 });
+    expect(ran.exitCode, ran.stdout + ran.stderr).toBe(0);
+    if (["up", "a restore", "a copy"].includes(name))
+      expect(ran.stdout + ran.stderr).toContain("database odoo_pg_new_00000000 of role tenant and 16 more: ");
+    await expectUntouched();
+  },
+);
 
 async function newest(): Promise<string> {
   const { backups } = backupSchema.parse(await cluster.json(["backup", "list"]));

@@ -12,6 +12,7 @@ import {
   type Session,
 } from "../../system/sql/sql.ts";
 import { dropOwn } from "../../odoo/own-names.ts";
+import { lockWork } from "../../odoo/work-lock.ts";
 import type { RoleAccess } from "../../postgres/sql/role-access.ts";
 import type { Superuser } from "../../postgres/sql/superuser.ts";
 import { SAFE_EXTENSIONS } from "../../backup/restorable.ts";
@@ -41,9 +42,6 @@ export const ODOO_FORM: DatabaseForm = {
 const NEW_PREFIX = `${SCRATCH_PREFIX}new_`;
 const LOADER_PREFIX = `${SCRATCH_PREFIX}loader_`;
 const NAME = new RegExp(`^${NEW_PREFIX}([0-9a-f]{8})$`);
-
-/** First key of the advisory locks that tell that somebody works on a database in the making. */
-const LOCK_CLASS = 0x0d00;
 
 /** Milliseconds that sessions have to end in. */
 const END_TIMEOUT = 5000;
@@ -87,9 +85,10 @@ export class NewDatabase {
 
   /** Takes a name and the lock on it; nothing is made yet. */
   static async begin(source: BackupSource): Promise<NewDatabase> {
-    const mark = randomBytes(4).toString("hex");
     const keeper = await source.superuser.session();
-    await keeper.query("SELECT pg_advisory_lock($1, hashtext($2))", [LOCK_CLASS, mark]);
+    let mark: string;
+    do mark = randomBytes(4).toString("hex");
+    while (!(await lockMark(keeper, mark)));
     return new NewDatabase(source, keeper, mark);
   }
 
@@ -357,11 +356,7 @@ export async function abandonedMarks(session: Session): Promise<string[]> {
 
 /** Takes the lock on a database in the making; false while somebody works on it. Kept until the session ends. */
 export async function lockMark(session: Session, mark: string): Promise<boolean> {
-  const [row] = await session.query("SELECT pg_try_advisory_lock($1, hashtext($2)) AS free", [
-    LOCK_CLASS,
-    mark,
-  ]);
-  return row?.["free"] === true;
+  return await lockWork(session, mark);
 }
 
 /** What the names of a database in the making, its role and its folder have in common. */
