@@ -182,6 +182,7 @@ function configIn(args: readonly string[]): string | undefined {
   const end = args.indexOf("--");
   const own = end === -1 ? args : args.slice(0, end);
   const at = own.findLastIndex((arg) => arg === "--config" || arg.startsWith("--config="));
+  if (at === -1) return undefined;
   return own[at]?.startsWith("--config=") === true ? own[at].slice("--config=".length) : own[at + 1];
 }
 

@@ -2,7 +2,7 @@ import path from "node:path";
 import { lockHolder } from "../store/lock.ts";
 import { keptConsistency } from "../store/state.ts";
 import type { GivenPasswords } from "../store/secrets.ts";
-import { asStep, odooPg, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
+import { asStep, command, odooPg, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
 import { layoutOf, type Layout } from "../config/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { givenPasswordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
@@ -30,6 +30,9 @@ export interface Context {
 /** The configuration file when none is named, in the present folder. */
 export const DEFAULT_FILE = "odoo-pg.yaml";
 
+/** How the file is often called elsewhere: nobody would see that it is not read. */
+const OTHER_NAME = "odoo-pg.yml";
+
 /** The configuration file: --config, ODOO_PG_CONFIG, ./odoo-pg.yaml, or none. @throws OdooPgError config_invalid. */
 async function readConfigFile(
   invocation: Invocation,
@@ -39,7 +42,14 @@ async function readConfigFile(
   const file = path.resolve(invocation.cwd, named ?? DEFAULT_FILE);
   const text = await readTextIfAny(file);
   if (text !== undefined) return { path: named ?? DEFAULT_FILE, text };
-  if (named === undefined) return undefined;
+  if (named === undefined) {
+    if ((await readTextIfAny(path.resolve(invocation.cwd, OTHER_NAME))) === undefined) return undefined;
+    throw new OdooPgError("config_invalid", {
+      message: `There is a file ${OTHER_NAME} here, which is not read: the configuration is called ${DEFAULT_FILE}.`,
+      safe: "Nothing was changed.",
+      next: command("mv", OTHER_NAME, DEFAULT_FILE),
+    });
+  }
   throw new OdooPgError("config_invalid", {
     message: `There is no configuration file ${named}${flag === undefined ? " (named by ODOO_PG_CONFIG)" : ""}.`,
     safe: "Nothing was changed.",

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { newcomer, ordinaryUser } from "../support/ordinary-user.ts";
@@ -23,6 +24,25 @@ describe("without a configuration, in another folder", () => {
     // Other tests may run clusters meanwhile: then none is guessed, and all are named.
     expect(`${stdout}${stderr}`).toContain(cluster.stateDir);
     expect(stdout).not.toContain("was never started");
+  });
+
+  test.each([["statsu"], ["status", "--wathc"], ["config", "shwo"], ["up", "--dry-run", "x"]])(
+    "what is wrong with `%s %s` names no configuration in its next step",
+    async (...words) => {
+      const { stderr } = await runProgram(words.filter(Boolean), { home: temporaryFolder() });
+      expect(stderr).toMatch(/Next: /);
+      expect(stderr).not.toContain("--config");
+    },
+  );
+
+  test("a configuration called odoo-pg.yml is not passed over, and its next step gives it the name that is read", async () => {
+    const home = temporaryFolder();
+    writeFileSync(join(home, "odoo-pg.yml"), `cluster: other\nstate_dir: ${home}/state\n`);
+    const { stderr, exitCode } = await runProgram(["config", "show"], { home });
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("odoo-pg.yml here, which is not read")]);
+    const next = /Next: (.*)/.exec(stderr)?.[1] ?? "";
+    await execa("sh", ["-c", next], { cwd: home });
+    expect((await runProgram(["config", "show"], { home })).stdout).toContain(`${home}/state`);
   });
 
   test("`up` of another one says that there is one already, before it does anything", async () => {
