@@ -3,8 +3,11 @@ import * as z from "zod";
 import { withChanges } from "../../src/hosts/decisions/configure.ts";
 import { onlyChanges } from "../../src/hosts/decisions/only-changes.ts";
 import { configurationMark, documentSchema, type ClusterDocument } from "../../src/hosts/documents/record.ts";
+import { guestViewSchema } from "../../src/hosts/documents/guest-view.ts";
+import { hostReportSchema } from "../../src/hosts/documents/report.ts";
+import { sayFailover } from "../../src/hosts/render/sheet.ts";
 import { withoutHost } from "../../src/hosts/joining/joining.ts";
-import { documentOf } from "./standins.ts";
+import { documentOf, shownHost } from "./standins.ts";
 
 /**
  * The document as a later odoo-pg has it: with something of its own at every level, lists included. What this one reads of
@@ -113,4 +116,60 @@ test("what an earlier odoo-pg did not write is not written for it, and a value t
     ...told,
     settings: { work_mem: "64MB" },
   });
+});
+
+/** A report with all that one may say. */
+const report = hostReportSchema.parse({
+  ...shownHost("h1").report,
+  configuration: "0123456789abcdef",
+  certificate_ends: 1,
+  authority_ends: 2,
+  kept_aside: ["/srv/old"],
+  filling_disks: [{ path: "/srv", total_bytes: 10, free_bytes: 1 }],
+  backups: { schedule: "@hourly", directory: "/b", last_good_at: "2026-11-29T10:00:00.000Z" },
+  machine: { memory_bytes: 1, cpus: 1, disk: "ssd" },
+});
+
+/** By which it is told whose report it is, and when it was made. */
+const NEEDED = ["name", "role", "address", "version", "clock"];
+
+test.each(Object.keys(report).filter((key) => !NEEDED.includes(key)))(
+  "a report in which %s is not known is one all the same, for the rest of it",
+  (key) => {
+    const others = Object.fromEntries(Object.entries(report).filter(([name]) => name !== key));
+    for (const value of [{ later: true }, "later", [{ later: true }], undefined]) {
+      const parsed = hostReportSchema.safeParse({ ...others, [key]: value });
+      expect(parsed.data).toMatchObject(others);
+    }
+  },
+);
+
+test("a host with endpoints alone is led by hosts of a later version that say more than it knows", () => {
+  const host = { name: "h1", role: "database", address: "10.0.0.1", seconds_ago: 0 };
+  const view = guestViewSchema.parse({
+    document: stored,
+    store_answers: true,
+    leader: "h1",
+    sync_leader: "h1",
+    synchronous: ["h2"],
+    pool_of: "h1",
+    rightful: { host: "h1", milliseconds: 15_000 },
+    because: "of something later",
+    status: {
+      version: 1,
+      cluster: "odoo",
+      seen_from: "h1",
+      store: { answers: true, seconds_ago: 0 },
+      primary: "h1",
+      synchronous: ["h2"],
+      paused: false,
+      failover: { ready: false, obstacles: ["moon_is_full"], away: [] },
+      endpoints: { write: 5436, read: 5435 },
+      hosts: [{ ...host, report: { ...report, postgres: { state: "dreaming" } } }],
+    },
+  });
+  expect(view.document).toEqual(known);
+  expect(view.rightful?.host).toBe("h1");
+  expect(sayFailover(view.status)).toContain("that this version of odoo-pg does not know");
+  expect(view.status.hosts[0]?.report).toEqual({ ...report, postgres: null });
 });

@@ -1,16 +1,7 @@
 import { majorityOf, wantedVoters } from "../../consensus/voters.ts";
 import type { ClusterDocument } from "../documents/record.ts";
+import type { Obstacle } from "../documents/report.ts";
 import type { StoreView } from "../documents/store-view.ts";
-
-/** What keeps another host from taking over by itself. */
-export type Obstacle =
-  | "one_database_host"
-  | "needs_three_hosts"
-  | "votes_not_settled"
-  | "no_majority"
-  | "paused"
-  | "no_primary"
-  | "no_synchronous_replica";
 
 /** What a person should know even though another host would take over. */
 export interface FailoverVerdict {
@@ -57,6 +48,7 @@ export function failoverVerdict(input: VerdictInput): FailoverVerdict {
 
 /** An obstacle in words, and what to do. */
 export const OBSTACLES: Readonly<Record<Obstacle, string>> = {
+  unknown: "for a reason that this version of odoo-pg does not know: see status on another host",
   one_database_host: "only one host has a database: join another",
   needs_three_hosts:
     "two hosts cannot tell a lost host from a cut line: join a third, be it a witness (odoo-pg join … --witness)",

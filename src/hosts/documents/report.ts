@@ -1,7 +1,10 @@
 import * as z from "zod";
 import { roleSchema } from "./record.ts";
 
-/** What the agent of one host says of it, to the agents of the others. */
+/**
+ * What the agent of one host says of it, to the agents of the others. A host of another version may say what this one does
+ * not know: then that alone counts as not said, and the host as one that answers.
+ */
 export const hostReportSchema = z.object({
   name: z.string(),
   role: roleSchema,
@@ -11,10 +14,10 @@ export const hostReportSchema = z.object({
   /** Milliseconds since the epoch, by its own clock. */
   clock: z.number(),
   /** Its member of the store; null where it has none. */
-  store: z.object({ answers: z.boolean(), votes: z.boolean(), leads: z.boolean() }).nullable(),
+  store: z.object({ answers: z.boolean(), votes: z.boolean(), leads: z.boolean() }).nullable().catch(null),
   /** Whether it gets answers from the majority of the store. */
-  sees_store: z.boolean(),
-  patroni: z.object({ running: z.boolean(), version: z.string() }).nullable(),
+  sees_store: z.boolean().catch(false),
+  patroni: z.object({ running: z.boolean(), version: z.string() }).nullable().catch(null),
   postgres: z
     .object({
       state: z.enum(["primary", "replica", "silent"]),
@@ -23,25 +26,26 @@ export const hostReportSchema = z.object({
       lag_bytes: z.number().nullable(),
       version: z.string().nullable(),
     })
-    .nullable(),
+    .nullable()
+    .catch(null),
   /** Which configuration it applies, by its mark. */
-  configuration: z.string().default(""),
+  configuration: z.string().catch(""),
   /** Replicas that its read endpoint leads to, and where its write endpoint leads. */
-  reads: z.string().array(),
-  writes: z.string().nullable(),
+  reads: z.string().array().catch([]),
+  writes: z.string().nullable().catch(null),
   /** What it is doing, such as a copy; null where nothing. */
-  working: z.string().nullable(),
+  working: z.string().nullable().catch(null),
   /** When its certificate between hosts ends, in milliseconds since the epoch. */
-  certificate_ends: z.number().nullable().default(null),
+  certificate_ends: z.number().nullable().catch(null),
   /** The same of the authority that signs them. */
-  authority_ends: z.number().nullable().default(null),
+  authority_ends: z.number().nullable().catch(null),
   /** Folders with data that was replaced or taken back there, and that somebody may want to look at. */
-  kept_aside: z.string().array().default([]),
+  kept_aside: z.string().array().catch([]),
   /** Disks of its data, its WAL and its tablespaces that fill up. */
   filling_disks: z
     .object({ path: z.string(), total_bytes: z.number(), free_bytes: z.number() })
     .array()
-    .default([]),
+    .catch([]),
   /** Backups that it makes while it is the primary's; null where it never is, or does not say. */
   backups: z
     .object({
@@ -51,24 +55,29 @@ export const hostReportSchema = z.object({
       last_good_at: z.string().nullable().default(null),
     })
     .nullable()
-    .default(null),
+    .catch(null),
   /** What the host gives its server; null where it has none. `disk` is what is taken for granted where nobody tells. */
   machine: z
     .object({ memory_bytes: z.number(), cpus: z.number(), disk: z.enum(["ssd", "hdd"]) })
     .nullable()
-    .default(null),
+    .catch(null),
 });
 export type HostReport = z.output<typeof hostReportSchema>;
 
-const obstacleSchema = z.enum([
-  "one_database_host",
-  "needs_three_hosts",
-  "votes_not_settled",
-  "no_majority",
-  "paused",
-  "no_primary",
-  "no_synchronous_replica",
-]);
+/** What keeps another host from taking over by itself; `unknown`: a host of a later version says something else. */
+const obstacleSchema = z
+  .enum([
+    "one_database_host",
+    "needs_three_hosts",
+    "votes_not_settled",
+    "no_majority",
+    "paused",
+    "no_primary",
+    "no_synchronous_replica",
+    "unknown",
+  ])
+  .catch("unknown");
+export type Obstacle = z.output<typeof obstacleSchema>;
 
 /** The whole cluster, as one host sees it: `odoo-pg status --json` where there are several hosts. */
 export const hostsStatusSchema = z.object({
