@@ -19,11 +19,11 @@ import { restoreFailed, type Filling, type Loaded } from "./loading/filling.ts";
 import { loadBackup } from "./loading/from-backup.ts";
 import { loadBundle, loadPacked } from "./loading/from-bundle.ts";
 import { loadForeignArchive, loadForeignSql } from "./loading/from-dump.ts";
-import { piecesOf, type RestoreInput } from "./reading/input.ts";
+import { piecesOf, type FileInput, type RestoreInput } from "./reading/input.ts";
 import { NewDatabase } from "./target/new-database.ts";
 import { neutralizeCopy } from "./target/neutralize-copy.ts";
 import { proveLoaded } from "./prove.ts";
-import { provenanceOf } from "./loading/provenance.ts";
+import { provenanceOf, type Provenance } from "./loading/provenance.ts";
 import { publish, tidyUp } from "./target/publish.ts";
 import { assertReplaceable } from "./target/slots.ts";
 import { sqlText } from "./reading/text.ts";
@@ -86,8 +86,7 @@ export async function restoreDatabase(
     rowsMayLack: !replace,
   };
   try {
-    const owner = present?.owner ?? (await ownerWanted(source, order.input));
-    const loaded = await load(filling, order.input, order.part);
+    const { owner, loaded } = await take(filling, order, present);
     let live = false;
     const { found, notes } = await proveLoaded(filling, loaded, owner, async () => {
       live = await isLive(filling);
@@ -185,22 +184,40 @@ async function assertName(
   if (!replace) await freeFilestoreFor(config, database);
 }
 
-async function ownerWanted(source: BackupSource, input: RestoreInput): Promise<string> {
-  return input.kind === "backup" ? await ownerOfRestored(source, input.backup) : source.config.odoo.role;
-}
-
 /** Who shall own a restored backup: of this cluster who owned it, as long as he is here and may, else Odoo's role. */
-export async function ownerOfRestored(source: BackupSource, backup: CataloguedBackup): Promise<string> {
+export async function ownerOfRestored(
+  source: BackupSource,
+  { folder }: CataloguedBackup,
+  provenance: Provenance,
+): Promise<string> {
   const { role } = source.config.odoo;
-  if ((await provenanceOf(source, backup)).is !== "own") return role;
-  const { database } = await readContents(backup.folder);
+  if (provenance.is !== "own") return role;
+  const { database } = await readContents(folder);
   return await source.superuser.use(async (session) =>
     (await rolesThatMayOwn(session)).has(database.owner) ? database.owner : role,
   );
 }
 
+/** Loads what is restored. @returns it, and to whom it shall belong */
+async function take(
+  filling: Filling,
+  { input, part }: RestoreOrder,
+  present: Present | undefined,
+): Promise<{ readonly owner: string; readonly loaded: Loaded }> {
+  const { source } = filling;
+  if (input.kind !== "backup") {
+    const loaded = await load(filling, input, part);
+    return { owner: present?.owner ?? source.config.odoo.role, loaded };
+  }
+  const { backup, place: pool } = input;
+  if (part !== undefined && part !== backup.manifest.database) throw oneOnly(part);
+  const provenance = await provenanceOf(source, backup);
+  const owner = present?.owner ?? (await ownerOfRestored(source, backup, provenance));
+  return { owner, loaded: await loadBackup(filling, backup, { pool, checked: false, provenance }) };
+}
+
 /** @param part the database that is meant, where the input holds several */
-async function load(filling: Filling, input: RestoreInput, part: string | undefined): Promise<Loaded> {
+async function load(filling: Filling, input: FileInput, part: string | undefined): Promise<Loaded> {
   if (input.kind === "packed") return await loadPacked(filling, input, part, load);
   if (input.kind === "bundle") return await loadBundle(filling, input, part, load);
   if (input.kind === "sql") {
@@ -210,10 +227,8 @@ async function load(filling: Filling, input: RestoreInput, part: string | undefi
     const open = (): AsyncIterable<Buffer> => piecesOf(input, onBytes, source.signal);
     return await loadForeignSql(filling, sqlText(input.file, open), part);
   }
-  const only = input.kind === "backup" ? input.backup.manifest.database : undefined;
-  if (part !== undefined && part !== only) throw oneOnly(part);
-  if (input.kind === "archive") return await loadForeignArchive(filling, input);
-  return await loadBackup(filling, input.backup, { pool: input.place, checked: false });
+  if (part !== undefined) throw oneOnly(part);
+  return await loadForeignArchive(filling, input);
 }
 
 function oneOnly(part: string): OdooPgError {

@@ -12,6 +12,7 @@ import { restoreFailed, type Filling } from "../restore/loading/filling.ts";
 import { loadBackup } from "../restore/loading/from-backup.ts";
 import { NewDatabase } from "../restore/target/new-database.ts";
 import { proveLoaded } from "../restore/prove.ts";
+import { provenanceOf } from "../restore/loading/provenance.ts";
 import { ownerOfRestored } from "../restore/restore.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { verifyBackup, type SoundFiles, type Verified } from "../backup/verify.ts";
@@ -80,8 +81,9 @@ async function restoreAndDrop(
   try {
     const filling: Filling = { source, database, target, progress, files: undefined, unpacked: 0 };
     progress.step(database, "restore into a scratch database");
-    const loaded = await loadBackup(filling, backup, { pool: undefined, checked: true });
-    const owner = await ownerOfRestored(source, backup);
+    const provenance = await provenanceOf(source, backup);
+    const loaded = await loadBackup(filling, backup, { pool: undefined, checked: true, provenance });
+    const owner = await ownerOfRestored(source, backup, provenance);
     const attachments = async (): Promise<readonly string[]> => await compareWithList(filling, backup);
     const { notes } = await proveLoaded(filling, loaded, owner, attachments);
     for (const note of notes) progress.note(`${database}: ${note}`);

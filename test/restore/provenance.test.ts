@@ -1,10 +1,21 @@
 import { createHash } from "node:crypto";
-import { chownSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { RestoreReport } from "../../src/restore/restore.ts";
 import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
-import { filesBelow } from "../support/files.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { restoring, type Restoring } from "./restoring.ts";
@@ -71,6 +82,21 @@ function forge(folder: string, owner: string, database = "odoo"): string {
   return folder;
 }
 
+const giveAway = (file: string): void => chownSync(file, 65_534, 65_534);
+
+/** A folder in the backup, with somebody else's in it. */
+function putIn(folder: string): void {
+  mkdirSync(join(folder, "of_others"), { recursive: true });
+  giveAway(join(folder, "of_others"));
+}
+
+/** Puts a link in the place of something: whoever can change what it leads to is not seen by it. */
+function throughLink(file: string): void {
+  const real = join(temporaryFolder(), "real");
+  renameSync(file, real);
+  symlinkSync(real, file);
+}
+
 let count = 0;
 
 /** Restores, and tells to whom all of it belongs. */
@@ -118,19 +144,39 @@ describe("a folder that says of itself that it is of this cluster", () => {
     await it.nothingLeft();
   });
 
-  test.skipIf(process.getuid?.() !== 0)("owns nothing where another user can change it", async () => {
-    const folder = elsewhere();
-    chownSync(join(folder, "contents.json"), 65_534, 65_534);
-    expect((await owners(folder)).owners).toEqual(["odoo"]);
-    // In backup.dir, older than seals.
-    const inPlace = join(it.source.place.dir, "copied_20260101_0000.dump");
-    cpSync(genuine, inPlace, { recursive: true });
-    rmSync(join(inPlace, "SHA256SUMS.seal"));
-    for (const name of ["", ...filesBelow(inPlace).map((file) => file.slice(inPlace.length + 1))])
-      chownSync(join(inPlace, name), 65_534, 65_534);
-    expect((await owners(inPlace)).owners).toEqual(["odoo"]);
-    rmSync(inPlace, { recursive: true });
-  });
+  test.skipIf(process.getuid?.() !== 0).each([
+    ["a file of its", "contents.json", giveAway],
+    ["a file of its dump", "toc.dat", giveAway],
+    ["what is in a folder of its", "more", putIn],
+    ["the folder", "", giveAway],
+    ["by its mode a file of its", "contents.json", (file: string) => chmodSync(file, 0o666)],
+    ["by its mode the folder", "", (file: string) => chmodSync(file, 0o777)],
+    ["by a link a file of its", "contents.json", throughLink],
+    ["the folder that it lies in, and so all of", "..", giveAway],
+  ] as const)(
+    "owns nothing where another user can change %s, sealed or not, in backup.dir or not",
+    async (_, inner, change) => {
+      const places = [elsewhere(), join(it.source.place.dir, "changed_20260101_0000.dump")];
+      const before = statSync(it.source.place.dir);
+      for (const folder of places) {
+        if (!existsSync(folder)) cpSync(genuine, folder, { recursive: true });
+        try {
+          change(join(folder, inner));
+          const { owners: found, report } = await owners(folder);
+          expect(found).toEqual(["odoo"]);
+          expect(report.notes).toContainEqual(CLAIMED);
+          expect(report.notes).toContainEqual(
+            expect.stringMatching(
+              /the user with id 65534 may change|everybody may change|is neither a file nor a folder/,
+            ),
+          );
+        } finally {
+          chownSync(it.source.place.dir, before.uid, before.gid);
+          rmSync(folder, { recursive: true });
+        }
+      }
+    },
+  );
 });
 
 describe("a backup of this cluster gives things back to their owners:", () => {

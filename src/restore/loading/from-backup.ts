@@ -1,6 +1,7 @@
 import { nextStep, odooPg } from "../../next-step.ts";
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
+import { printableLine } from "../../printable.ts";
 import { pause } from "../../system/clock.ts";
 import { readContents, type CataloguedBackup } from "../../backup/catalogue.ts";
 import { findDifferences } from "../../backup/contents/compare.ts";
@@ -12,7 +13,7 @@ import { verifyFolder } from "../../backup/verify.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { neededFilestore, NewFilestore } from "../target/attachments.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
-import { provenanceOf, type Provenance } from "./provenance.ts";
+import type { Provenance } from "./provenance.ts";
 import { piecesOf } from "../reading/input.ts";
 import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
 import { ownedBy } from "../target/owners.ts";
@@ -24,6 +25,7 @@ export interface BackupLoading {
   readonly pool: BackupPlace | undefined;
   /** Whether the checksums of the backup were checked a moment ago. */
   readonly checked: boolean;
+  readonly provenance: Provenance;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function loadBackup(
   backup: CataloguedBackup,
   how: BackupLoading,
 ): Promise<Loaded> {
-  const provenance = await provenanceOf(filling.source, backup);
+  const { provenance } = how;
   const sealed = provenance.is === "own" && provenance.sealed;
   // Where its checksums prove whose it is, nothing of it is believed before they fit.
   if (sealed && !how.checked) await checkFolder(filling.source, backup);
@@ -44,7 +46,7 @@ export async function loadBackup(
   // Its error is looked at when the load has ended.
   checking.catch(() => {});
   try {
-    const loaded = await loadUnchecked(filling, backup, how, provenance);
+    const loaded = await loadUnchecked(filling, backup, how);
     await checking;
     return loaded;
   } catch (error) {
@@ -72,8 +74,7 @@ async function checkFolder(source: BackupSource, { id, folder, manifest }: Catal
 async function loadUnchecked(
   filling: Filling,
   backup: CataloguedBackup,
-  { pool }: BackupLoading,
-  provenance: Provenance,
+  { pool, provenance }: BackupLoading,
 ): Promise<Loaded> {
   const { source, database, target, progress } = filling;
   const { manifest, folder } = backup;
@@ -110,7 +111,7 @@ async function loadUnchecked(
         definitions: manifest.server_major === source.installation.major,
       }),
     notes: [
-      ...(provenance.is === "claimed" ? [claimedNote(source)] : []),
+      ...(provenance.is === "claimed" ? [claimedNote(source, provenance.because)] : []),
       ...notes,
       ...asideNotes(setAside),
       ...(filestore.included || filestore.reason === "not_odoo"
@@ -129,11 +130,13 @@ async function loadUnchecked(
   };
 }
 
-function claimedNote({ place }: BackupSource): string {
-  return (
-    "the backup says that it is of this cluster, and nothing proves it: owners of its own are not taken over. " +
-    `Where you know that it is, copy it to ${place.dir} as root and restore it from there`
-  );
+function claimedNote({ place }: BackupSource, because: string | undefined): string {
+  const nothing = "the backup says that it is of this cluster, and nothing proves it";
+  return because === undefined
+    ? `${nothing}: owners of its own are not taken over. Where you know that it is, copy it to ${place.dir} as root and ` +
+        "restore it from there"
+    : `${nothing}, as ${printableLine(because)}: owners of its own are not taken over. Where you know that it is, let nobody ` +
+        `but root and the owner of the backups change it there, or copy it as root to where nobody else does`;
 }
 
 /** Undefined where the backup does not know them. */

@@ -11,18 +11,12 @@ import { attachmentIn, isJunk, LayoutReader, type BundleLayout } from "../readin
 import { HEAD, kindOfFile } from "../reading/file-kind.ts";
 import { assertRoom, type Filling, type Loaded } from "./filling.ts";
 import { loadForeignSql } from "./from-dump.ts";
-import {
-  fileInput,
-  piecesOf,
-  type BundleInput,
-  type PackedInput,
-  type RestoreInput,
-} from "../reading/input.ts";
+import { fileInput, piecesOf, type BundleInput, type PackedInput, type FileInput } from "../reading/input.ts";
 import { markOf } from "../target/new-database.ts";
 import { sqlText } from "../reading/text.ts";
 
 /** Loads what is in a file of its own. */
-export type LoadInput = (filling: Filling, input: RestoreInput, part: string | undefined) => Promise<Loaded>;
+export type LoadInput = (filling: Filling, input: FileInput, part: string | undefined) => Promise<Loaded>;
 
 /** How often something may be packed in something else. */
 const DEPTH = 4;

@@ -29,6 +29,10 @@ export interface PackedInput {
 /** What is restored. */
 export type RestoreInput =
   | { readonly kind: "backup"; readonly backup: CataloguedBackup; readonly place: BackupPlace }
+  | FileInput;
+
+/** What is restored that somebody else made. */
+export type FileInput =
   | { readonly kind: "archive"; readonly file: string; readonly format: "custom" | "directory" | "tar" }
   | { readonly kind: "sql"; readonly file: string; readonly compression: Compression }
   | BundleInput
@@ -85,7 +89,7 @@ async function directoryInput(folder: string): Promise<RestoreInput> {
 }
 
 /** @throws OdooPgError dump_unusable for what cannot be restored. */
-export async function fileInput(file: string): Promise<RestoreInput> {
+export async function fileInput(file: string): Promise<FileInput> {
   await assertWhole(file);
   let kind = kindOfFile(await firstBytes(file, HEAD));
   let compression: Compression = "none";

@@ -79,6 +79,11 @@ export class Folder {
     throw changedByOthers(named, third);
   }
 
+  /** One that was opened before, and is closed with this. */
+  static ofHeld(named: string, held: number, stat: Stats): Folder {
+    return new Folder(named, held, stat);
+  }
+
   /** What lies in the folder, as a path that is valid as long as the folder is open. It must not lead through a link. */
   at(name: string): string {
     if (name === "" || name === "." || name === ".." || name.includes("/"))
@@ -475,19 +480,50 @@ export function refuseChangesBy(named: string, users: readonly Owner[]): void {
 }
 
 /**
- * Whether nobody but these users decides where a path leads and what lies there, files in it included. True where this
- * program is not root: it acts with its own user's rights then.
+ * Who besides these users decides where a path leads or what lies there, folders and files in it included: in words, as an
+ * end of a sentence. A link in it, or what is no file, is as good as somebody else's. Where this program is not root, the
+ * way to the folder is not looked at: it is taken with this user's own rights.
+ * @returns undefined where nobody does
+ * @throws OdooPgError state_dir_unusable for a folder that may not be read
  */
-export function isChangedOnlyBy(named: string, uids: readonly number[]): boolean {
-  if (!isHeld()) return true;
-  const of = (at: string): boolean => {
-    const { changers, held, stat, file } = walk(path.resolve(at));
-    if (held !== undefined) closeSync(held);
-    const last = stat ?? file;
-    if (!last || (last.mode & 0o002) !== 0 || !uids.includes(last.uid)) return false;
-    return changers.every(({ uid }) => uid !== undefined && uids.includes(uid));
-  };
-  return of(named) && readdirSync(named).every((name) => of(path.join(named, name)));
+export function whoElseChanges(named: string, uids: readonly number[]): string | undefined {
+  const isOther = ({ uid }: Changer): boolean => uid === undefined || !uids.includes(uid);
+  if (!isHeld()) {
+    const folder = Folder.open(named);
+    return folder ? changeIn(folder, isOther) : `${named} is no folder`;
+  }
+  const { changers, held, stat } = walk(path.resolve(named));
+  if (held === undefined || !stat) return `${named} is no folder`;
+  const folder = Folder.ofHeld(named, held, stat);
+  try {
+    const other = changers.find(isOther);
+    return other ? whoChanges(other) : changeIn(folder, isOther);
+  } finally {
+    folder.close();
+  }
+}
+
+function changeIn(folder: Folder, isOther: (changer: Changer) => boolean): string | undefined {
+  const mine = { uid: folder.mode & 0o002 ? undefined : folder.owner.uid, at: folder.path };
+  if (isOther(mine)) return whoChanges(mine);
+  for (const name of folder.names()) {
+    const at = path.join(folder.path, name);
+    const stat = folder.look(name);
+    const inner = stat?.isDirectory() ? folder.into(name) : undefined;
+    if (inner) {
+      try {
+        const change = changeIn(inner, isOther);
+        if (change !== undefined) return change;
+      } finally {
+        inner.close();
+      }
+    } else if (!stat?.isFile()) return `${at} is neither a file nor a folder`;
+    else {
+      const changer = { uid: stat.mode & 0o002 ? undefined : stat.uid, at };
+      if (isOther(changer)) return whoChanges(changer);
+    }
+  }
+  return undefined;
 }
 
 /** Who may write to a file besides its owner: everybody, or those of the users that are in its group. */
@@ -542,10 +578,14 @@ function changersOf(folder: Stats, entry: Stats | undefined, at: string): Change
   return folder.mode & 0o1000 && entry ? [owner, { uid: entry.uid, at }] : [owner, { uid: undefined, at }];
 }
 
-function changedByOthers(named: string, { uid, at }: Changer): OdooPgError {
-  const who = uid === undefined ? "everybody" : `the user with id ${uid}`;
+function whoChanges({ uid, at }: Changer): string {
+  return `${uid === undefined ? "everybody" : `the user with id ${uid}`} may change ${at}`;
+}
+
+function changedByOthers(named: string, changer: Changer): OdooPgError {
+  const { at } = changer;
   return new OdooPgError("state_dir_unusable", {
-    message: `${named} cannot be trusted: ${who} may change ${at}, and so where that path leads.`,
+    message: `${named} cannot be trusted: ${whoChanges(changer)}, and so where that path leads.`,
     safe: "Nothing was changed.",
     next: `Let nobody but root and the owner of ${named} write to ${at}, or choose another place.`,
   });
