@@ -105,10 +105,13 @@ export async function signRevocations(
   revoked: readonly { readonly serial: string; readonly until: number }[],
 ): Promise<string> {
   return await temporaryDirectory(undefined, async (folder) => {
-    const index = revoked.map(({ serial, until }) => {
-      const ends = new Date(until).toISOString().replaceAll(/^..|[-:T]|\..*/g, "");
+    // Of a number that is there twice, be it written otherwise, openssl refuses the whole list.
+    const ends = new Map(revoked.map(({ serial, until }) => [BigInt(`0x${serial}`), until]));
+    const index = [...ends].map(([number, until]) => {
+      const serial = number.toString(16);
+      const end = new Date(until).toISOString().replaceAll(/^..|[-:T]|\..*/g, "");
       const even = serial.length % 2 === 0 ? serial : `0${serial}`;
-      return `R\t${ends}Z\t${LIST_BEGINS.slice(2)}\t${even.toUpperCase()}\tunknown\t/CN=${serial}\n`;
+      return `R\t${end}Z\t${LIST_BEGINS.slice(2)}\t${even.toUpperCase()}\tunknown\t/CN=${serial}\n`;
     });
     await writeFileAtomic(`${folder}/index`, index.join(""));
     await writeFileAtomic(`${folder}/configuration`, LIST.replace("FOLDER", folder));

@@ -422,16 +422,25 @@ test("what cannot be read in the store counts as not there", () => {
 describe("who asks", () => {
   const guest = { name: "app", role: "endpoints", address: "10.0.0.9" } as const;
   const document = documentOf([database(1), witness, guest]);
-  const nobody = { peer: undefined, guest: undefined, id: undefined };
+  const nobody = { peer: undefined, guest: undefined, id: undefined, certificate: undefined };
 
   test("is a host of the cluster by the authority that signs for its kind, and only as long as it is one", () => {
-    expect(askerOf(document, { ...nobody, peer: "h1" })).toEqual({ ...nobody, peer: "h1" });
-    expect(askerOf(document, { ...nobody, peer: witness.name }).peer).toBe(witness.name);
-    expect(askerOf(document, { ...nobody, guest: "app" })).toEqual({ ...nobody, guest: "app" });
-    expect(askerOf(document, { ...nobody, peer: "h2" })).toEqual(nobody);
-    expect(askerOf(document, { ...nobody, guest: "h1" })).toEqual(nobody);
-    expect(askerOf(document, { ...nobody, peer: "app" })).toEqual(nobody);
-    expect(askerOf(document, nobody)).toEqual(nobody);
+    expect(askerOf(document, { ...nobody, peer: "h1" }, 0)).toEqual({ ...nobody, peer: "h1" });
+    expect(askerOf(document, { ...nobody, peer: witness.name }, 0).peer).toBe(witness.name);
+    expect(askerOf(document, { ...nobody, guest: "app" }, 0)).toEqual({ ...nobody, guest: "app" });
+    expect(askerOf(document, { ...nobody, peer: "h2" }, 0)).toEqual(nobody);
+    expect(askerOf(document, { ...nobody, guest: "h1" }, 0)).toEqual(nobody);
+    expect(askerOf(document, { ...nobody, peer: "app" }, 0)).toEqual(nobody);
+    expect(askerOf(document, nobody, 0)).toEqual(nobody);
+  });
+
+  test("is nobody with a certificate that was revoked, also where somebody has written the host into the document again", () => {
+    const revoked = [{ serial: "b1", until: 2000, from: 1000, address: "10.0.0.1" }];
+    const shown = { ...nobody, peer: "h1", certificate: { serialNumber: "0B1" } };
+    expect(askerOf({ ...document, revoked }, shown, 999).peer).toBe("h1");
+    expect(askerOf({ ...document, revoked }, shown, 1000)).toEqual({ peer: undefined, guest: undefined });
+    const another = { ...shown, certificate: { serialNumber: "B2" } };
+    expect(askerOf({ ...document, revoked }, another, 1000).peer).toBe("h1");
   });
 });
 

@@ -6,6 +6,8 @@ import { Etcd } from "../../src/consensus/etcd.ts";
 import { askerOf } from "../../src/hosts/decisions/asker.ts";
 import { hostFiles } from "../../src/hosts/documents/files.ts";
 import { documentSchema, type ClusterDocument, type Host } from "../../src/hosts/documents/record.ts";
+import { sign } from "../../src/postgres/authority.ts";
+import type { SeenCertificates } from "../../src/hosts/decisions/seen.ts";
 import { ensureHostAuthorities, newRequest, noteOf, signRequest } from "../../src/hosts/joining/authority.ts";
 import { JoinServer } from "../../src/hosts/joining/join-server.ts";
 import { ensureDirectory, readTextIfAny } from "../../src/system/files/files.ts";
@@ -38,8 +40,20 @@ class OneDocument extends Etcd {
   }
 }
 
-/** Has a host ask db1 for another certificate, where the cluster's document gives the host this address. */
-async function renewed(host: Host, address: string) {
+/** Days for which the certificate that a host shows is good still. */
+const SOON = 100;
+
+interface Renewal {
+  readonly host: Host;
+  /** Where the cluster's document says that it is. */
+  readonly address: string;
+  readonly days?: number;
+  /** What db1 knows of certificates. */
+  readonly before?: SeenCertificates;
+}
+
+/** Has a host ask db1 for another certificate. */
+async function renewed({ host, address, days = SOON, before = {} }: Renewal) {
   const layout = layoutOf(`${temporaryFolder()}/state`);
   const files = hostFiles(layout);
   await ensureDirectory(files.dir, { mode: 0o755 });
@@ -48,7 +62,13 @@ async function renewed(host: Host, address: string) {
   const authority = await pem(files.authority);
   const request = await newRequest(files, host.name, undefined);
   const key = await pem(files.key);
-  const identity = { certificate: await signRequest(files, request, host), key, authority, id: host.id };
+  const signer =
+    host.role === "endpoints"
+      ? { certificate: files.endpointsAuthority, key: files.endpointsAuthorityKey }
+      : { certificate: files.authority, key: files.authorityKey };
+  const own = ["extendedKeyUsage=serverAuth,clientAuth", `subjectAltName=IP:${host.address}`];
+  const identity = { certificate: await sign(signer, request, own, days), key, authority, id: host.id };
+  const known: [string, string][] = [];
   const document = documentSchema.parse({
     format: 1,
     cluster: "odoo",
@@ -72,20 +92,26 @@ async function renewed(host: Host, address: string) {
     storeAnswers: () => true,
     isSure: () => true,
     document: () => document,
-    seen: async () => await Promise.resolve({}),
+    certificates: {
+      seen: before,
+      signed: async (name, signed) => await Promise.resolve(void known.push([name.name, signed])),
+      revoke: async () => await Promise.reject(new Error("not asked")),
+      told: (told) => told,
+    },
   });
   const port = await freePort();
-  const own = await newRequest({ ...files, key: `${files.key}.db1` }, "db1", undefined);
+  const ofDb1 = await newRequest({ ...files, key: `${files.key}.db1` }, "db1", undefined);
   const door = await serveTls({
     host: "127.0.0.1",
     port,
     identity: {
-      certificate: await signRequest(files, own, db1),
+      certificate: await signRequest(files, ofDb1, db1),
       key: await pem(`${files.key}.db1`),
       authority,
     },
     guests: await pem(files.endpointsAuthority),
-    answer: async (question) => await server.answer({ ...question, ...askerOf(document, question) }),
+    answer: async (question) =>
+      await server.answer({ ...question, ...askerOf(document, question, Date.now()) }),
   });
   atEnd(door.close);
   const answer = await askTls({
@@ -97,13 +123,13 @@ async function renewed(host: Host, address: string) {
     trust: identity,
     timeout: 10_000,
   });
-  return { ...answer, stored: documentSchema.parse(JSON.parse(store.value)) };
+  return { ...answer, known, stored: documentSchema.parse(JSON.parse(store.value)) };
 }
 
 test.each([witness, app])(
   "a $role gets another certificate for the address that it joined with",
   async (host) => {
-    const { status, text, stored } = await renewed(host, host.address);
+    const { status, text, stored, known } = await renewed({ host, address: host.address });
     expect(status).toBe(200);
     const { certificate }: { certificate: string } = JSON.parse(text);
     expect(new X509Certificate(certificate).checkIP(host.address)).toBe(host.address);
@@ -111,14 +137,33 @@ test.each([witness, app])(
     // It is revoked with the host one day.
     const noted = stored.hosts.find(({ name }) => name === host.name)?.certificates;
     expect(noted).toEqual([noteOf(certificate)]);
+    // By db1's own word too, whatever becomes of that one.
+    expect(known).toEqual([[host.name, certificate]]);
   },
 );
 
 test.each([witness, app])(
   "a $role gets none for the address of another host, whatever somebody has written into the store",
   async (host) => {
-    const { status, text } = await renewed(host, "10.0.0.2");
+    const { status, text } = await renewed({ host, address: "10.0.0.2" });
     expect(status).toBe(403);
     expect(text).not.toContain("BEGIN CERTIFICATE");
   },
 );
+
+test("a host whose certificate is good for long, or that was given many of late, gets none: each is to be remembered", async () => {
+  const long = await renewed({ host: witness, address: witness.address, days: 130 });
+  expect(long).toMatchObject({ status: 409, known: [] });
+  const many = (days: number): SeenCertificates =>
+    Object.fromEntries(
+      Array.from({ length: 10 }, (_, index) => [
+        `a${index}`,
+        { host: "w", until: Date.now() + days * 24 * 3_600_000, shown: true },
+      ]),
+    );
+  const late = await renewed({ host: witness, address: witness.address, before: many(360) });
+  expect(late).toMatchObject({ status: 429, known: [] });
+  expect(late.text).not.toContain("BEGIN CERTIFICATE");
+  const early = await renewed({ host: witness, address: witness.address, before: many(330) });
+  expect(early.status).toBe(200);
+});

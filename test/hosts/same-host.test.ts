@@ -115,7 +115,10 @@ test("of two machines with good certificates of one name the agents answer the o
     port,
     identity,
     answer: async (question) =>
-      await Promise.resolve({ status: 200, body: { peer: askerOf(document, question).peer ?? null } }),
+      await Promise.resolve({
+        status: 200,
+        body: { peer: askerOf(document, question, Date.now()).peer ?? null },
+      }),
   });
   atEnd(door.close);
   const asks = async (id: string | undefined): Promise<string> =>

@@ -66,7 +66,8 @@ import { LeadersWork } from "./leaders-work.ts";
 import { OtherHosts } from "./other-hosts.ts";
 import { OwnCertificate, type OwnIdentity } from "./own-certificate.ts";
 import { OwnNode } from "./own-node.ts";
-import { Revocations } from "./revocations.ts";
+import { OwnRegister } from "../revoking/own-register.ts";
+import { Revocations } from "../revoking/revocations.ts";
 import { Servers } from "./servers.ts";
 import { StoreWatch } from "./store-watch.ts";
 import { factsOf } from "../../model/observation.ts";
@@ -96,6 +97,7 @@ interface Found {
   readonly identity: TlsIdentity;
   readonly installation: Installation | undefined;
   readonly fileConfig: Config | undefined;
+  readonly register: OwnRegister;
 }
 
 /**
@@ -154,7 +156,7 @@ export class HostAgent {
     collectd: string,
   ) {
     const { layout, owner, machine, log } = options;
-    const { record, document, installation } = found;
+    const { record, document, installation, register } = found;
     const identity: OwnIdentity = { ...found.identity, id: record.id };
     this.#fileConfig = found.fileConfig;
     const files = hostFiles(layout);
@@ -170,7 +172,7 @@ export class HostAgent {
     this.#alarms = new Alarms(calledAnywhere(options.program));
     const parts = { files, record, identity, owner };
     this.#etcd = programs.etcd && new EtcdService({ ...parts, program: programs.etcd });
-    this.#store = new StoreWatch(host, this.#etcd, { record, document });
+    this.#store = new StoreWatch(host, this.#etcd, { record, document, register });
     this.#certificate = new OwnCertificate(host, this.#store, identity);
     this.#servers = new Servers(collectd);
     const node = new OwnNode(host, this.#store);
@@ -217,6 +219,7 @@ export class HostAgent {
       etcd: this.#etcd,
       endpoints: this.#endpoints,
       poolers: this.#poolers,
+      revocations: this.#revocations,
       stop: () => this.stop(),
     });
     this.#console = hostConsole({
@@ -243,7 +246,7 @@ export class HostAgent {
       storeAnswers: () => this.#store.answers,
       isSure: () => this.#store.answers && this.#store.isListedInStore,
       document: () => this.#store.document,
-      seen: async () => await this.#store.seen(),
+      certificates: this.#store,
     });
   }
 
@@ -271,10 +274,11 @@ export class HostAgent {
         : undefined;
     const programs = await programsOf(options, record, config);
     await prepareStateDirectory(layout, owner);
+    const register = await OwnRegister.open(files, options.log);
     const collectd = (await readPassword(layout, "collectd")) ?? "";
     return new HostAgent(
       options,
-      { record, document, identity, installation, fileConfig },
+      { record, document, identity, installation, fileConfig, register },
       programs,
       collectd,
     );
@@ -307,8 +311,9 @@ export class HostAgent {
         identity: this.#host.identity,
         ...(guests === undefined ? {} : { guests }),
         answer: async (question) => {
-          const { peer, guest } = askerOf(this.#store.document, question);
+          const { peer, guest } = askerOf(this.#store.document, question, now());
           const asker = peer ?? guest;
+          if (asker !== undefined) this.#store.see(asker, question.certificate);
           return question.path === "/pool" && asker !== undefined
             ? this.#hostPool.answer(asker, question.body)
             : await this.#join.answer({ ...question, peer, guest });
@@ -633,8 +638,11 @@ export class HostAgent {
   }
 
   async #keepRemovedOut(): Promise<void> {
-    await this.#revocations.write();
-    await this.#revocations.cut();
+    try {
+      await this.#revocations.write();
+    } finally {
+      await this.#revocations.cut();
+    }
   }
 
   /** A host that the others have given up must not go on with what it has when it comes back. */

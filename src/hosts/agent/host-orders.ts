@@ -40,6 +40,7 @@ import { notReady, SILENT, type OneHost, type Outcome } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { OwnNode } from "./own-node.ts";
 import { setPause } from "./pause.ts";
+import type { Revocations } from "../revoking/revocations.ts";
 import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
@@ -51,6 +52,12 @@ const FOLLOW_TIMEOUT = 120_000;
 
 /** Milliseconds for a host to let its clients wait: open transactions have their time to end. */
 const CLIENTS_TIMEOUT = PAUSE_TIMEOUT + 2000;
+
+/** Milliseconds for another host to write down that a host is removed. */
+const PASS_TIMEOUT = 15_000;
+
+/** Milliseconds for it to see that this one does not answer: it may have heard of it a moment ago. */
+const SEE_TIMEOUT = 7000;
 
 /** Milliseconds for the others to take a vote away. */
 const VOTE_TIMEOUT = 120_000;
@@ -73,6 +80,7 @@ export interface OrderParts {
   readonly endpoints: Endpoints | undefined;
   /** None where there is no server. */
   readonly poolers: HostPoolers | undefined;
+  readonly revocations: Revocations;
   /** Ends the agent. */
   readonly stop: () => void;
 }
@@ -110,6 +118,8 @@ export class HostOrders {
       );
     if (order.order === "hold_clients" || order.order === "release_clients")
       return await this.#clientsHere(order);
+    if (order.order === "remove" && order.here === true)
+      return await this.#revokeHere(order.host, now(), true);
     if (this.#busy !== undefined)
       throw notReady(`${this.#parts.store.record.name} is busy with something else: ${this.#busy}.`);
     this.#busy = order.order;
@@ -387,7 +397,7 @@ export class HostOrders {
       await this.#lookAgain();
       if (!store.answers) throw notReady("The store has no majority.");
       data.refusePrimary();
-      const seen = await store.seen();
+      const { seen } = store;
       await changeDocument(etcd, store.document.cluster, (document) =>
         withoutHost(withRevoked(document, { name, from: now() + LEAVE_TIME, seen }, now()), name),
       );
@@ -527,6 +537,33 @@ export class HostOrders {
   /** Removes a host that is lost for good from the cluster. */
   async #remove(host: string): Promise<Outcome> {
     const { store, others } = this.#parts;
+    const from = now();
+    await this.#revokeHere(host, from, false);
+    const own = store.record.name;
+    const asked = store.document.hosts.filter(
+      ({ name, role }) => name !== own && name !== host && role !== "endpoints" && others.answers(name),
+    );
+    // Before it stands in the store, where the host that is removed could take it out again: it may see it there first.
+    await Promise.all(
+      asked.map(async ({ name }) => {
+        await within(PASS_TIMEOUT, name, others.pass(name, { order: "remove", host, here: true })).catch(
+          (error: unknown) => this.#host.log("warn", `${name} learns from the store alone: ${String(error)}`),
+        );
+      }),
+    );
+    await changeDocument(this.#host.etcd, store.document.cluster, (document) =>
+      withoutHost(withRevoked(document, { name: host, from, seen: store.seen }, from), host),
+    );
+    return { done: `${host} is no longer one of the cluster's hosts.`, changed: true };
+  }
+
+  /**
+   * Writes down for this host alone that the certificates of a host that is lost for good are revoked: no word of the store
+   * takes that back.
+   * @param isOrdered whether another host, which has seen that it does not answer, has it done
+   */
+  async #revokeHere(host: string, from: number, isOrdered: boolean): Promise<Outcome> {
+    const { store, others, revocations } = this.#parts;
     const names = store.document.hosts.map(({ name }) => name);
     if (!names.includes(host)) {
       throw new OdooPgError("node_unknown", {
@@ -536,14 +573,15 @@ export class HostOrders {
       });
     }
     await this.#lookAgain();
-    if (others.answers(host)) throw notReady(`${host} answers: run odoo-pg leave there.`);
+    const isAway = (): boolean => !others.answers(host);
+    if (isOrdered)
+      await waitUntil(isAway, { what: host, timeout: SEE_TIMEOUT, interval: 200 }).catch(() => {});
+    if (!isAway()) throw notReady(`${host} answers: run odoo-pg leave there.`);
     if (store.view?.leader === host) throw notReady(`${host} is the primary still.`);
     if (!store.answers) throw notReady("The store has no majority.");
-    const seen = await store.seen();
-    await changeDocument(this.#host.etcd, store.document.cluster, (document) =>
-      withoutHost(withRevoked(document, { name: host, from: now(), seen }, now()), host),
-    );
-    return { done: `${host} is no longer one of the cluster's hosts.`, changed: true };
+    await store.revoke(host, from);
+    await revocations.write();
+    return { done: "", changed: true };
   }
 }
 

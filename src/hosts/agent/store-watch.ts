@@ -1,7 +1,8 @@
+import type { X509Certificate } from "node:crypto";
 import { isAddress } from "../../config/addresses.ts";
 import type { EtcdStatus, StoredValue } from "../../consensus/etcd.ts";
 import { wantedVoters, type VoterMember } from "../../consensus/voters.ts";
-import { monotonic } from "../../system/clock.ts";
+import { monotonic, now } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { memberStart } from "../decisions/member-start.ts";
 import { isSameHost, withOwnMark } from "../decisions/same-host.ts";
@@ -11,17 +12,20 @@ import {
   documentSchema,
   writeHostRecord,
   type ClusterDocument,
+  type Host,
   type HostRecord,
+  type NotedCertificate,
 } from "../documents/record.ts";
 import type { GuestView } from "../documents/guest-view.ts";
 import { viewOfStore, type StoreView } from "../documents/store-view.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
-import { withOwnCertificate, type SeenCertificates } from "../decisions/revocation.ts";
-import { noteOf } from "../joining/authority.ts";
+import { withOwnCertificate, withRevoked } from "../decisions/revocation.ts";
+import { withKnownOwners, type SeenCertificates } from "../decisions/seen.ts";
+import { isForAddress, noteOf } from "../joining/authority.ts";
 import { withoutHost } from "../joining/joining.ts";
 import { POOL_KEY } from "./host-pool.ts";
-import { CertificatesSeen } from "./seen-certificates.ts";
+import type { OwnRegister } from "../revoking/own-register.ts";
 import { same, type OneHost } from "./host.ts";
 
 /** Milliseconds without an answer of the store after which it counts as silent. */
@@ -54,18 +58,32 @@ export class StoreWatch {
   #members: readonly WatchedMember[] = [];
   #leads = false;
   #isDocumentRead = false;
-  readonly #seen: CertificatesSeen;
+  readonly #register: OwnRegister;
+  /** As the store has it: `#document` says besides what this host knows by itself. */
+  #stored: ClusterDocument;
+  /** Whether the store's list of revoked certificates is not the one that this host believes. */
+  #isListOther = false;
+  /** What the document says of this host's certificate: reading one takes a while. */
+  #note: { readonly certificate: string; readonly noted: NotedCertificate } | undefined;
+  /** Certificates of connections whose owners are in the register already. */
+  readonly #read = new WeakSet<X509Certificate>();
 
   constructor(
     host: OneHost,
     service: EtcdService | undefined,
-    known: { readonly record: HostRecord; readonly document: ClusterDocument },
+    known: {
+      readonly record: HostRecord;
+      readonly document: ClusterDocument;
+      readonly register: OwnRegister;
+    },
   ) {
     this.#host = host;
     this.#service = service;
     this.#record = known.record;
-    this.#document = known.document;
-    this.#seen = new CertificatesSeen(host.files);
+    this.#register = known.register;
+    this.#stored = known.document;
+    // As it was kept it may say less than this host has revoked.
+    this.#document = this.#believed(known.document);
   }
 
   /** Who this host is. */
@@ -73,6 +91,7 @@ export class StoreWatch {
     return this.#record;
   }
 
+  /** As this host believes it: which certificates are revoked is not the store's word alone. */
   get document(): ClusterDocument {
     return this.#document;
   }
@@ -161,8 +180,9 @@ export class StoreWatch {
     const parsed = isNew ? parseJson(stored.value, documentSchema) : undefined;
     const isOurs = parsed?.ok === true && parsed.value.cluster === cluster;
     if (isOurs) {
-      this.#document = parsed.value;
-      this.#documentText = stored?.value;
+      this.#stored = parsed.value;
+      this.#document = this.#believed(parsed.value);
+      this.#isListOther = !same(inOrder(this.#document), inOrder(parsed.value));
       this.#isDocumentRead = true;
     }
     this.#view = viewOfStore(keys);
@@ -173,20 +193,85 @@ export class StoreWatch {
       throw new Error(
         `the cluster's document in the store: ${parsed.ok ? "another cluster's" : parsed.problem}`,
       );
-    if (isOurs) await this.seen();
+    if (isOurs) {
+      await this.#register.save();
+      // Not before: what could not be kept is taken up again at the next look.
+      this.#documentText = stored?.value;
+    }
     if (stored) {
-      const marked = withOwnMark(this.#document, this.#record);
-      const { certificate } = this.#host.identity;
-      const noted = withOwnCertificate(marked ?? this.#document, this.#record, noteOf(certificate)) ?? marked;
-      if (noted) await etcd.swap(key, stored.revision, changedText(stored.value, this.#document, noted));
+      const mended = this.#mended();
+      if (mended) await etcd.swap(key, stored.revision, changedText(stored.value, this.#stored, mended));
     } else if ((await this.startedAs())?.state === "new") {
       await etcd.swap(key, 0n, JSON.stringify(this.#document));
     }
   }
 
+  #believed(document: ClusterDocument): ClusterDocument {
+    return this.#register.believe(document, this.#ownNote().serial, now());
+  }
+
+  /** The stored document with what is this host's to say in it; undefined where nothing is to be changed. */
+  #mended(): ClusterDocument | undefined {
+    // One host alone: two that know different things would go on for ever.
+    const isMended = this.#isListOther && this.isListed && this.#view?.leader === this.#record.name;
+    const document = isMended ? { ...this.#stored, revoked: this.#document.revoked } : this.#stored;
+    const marked = withOwnMark(document, this.#record);
+    const noted = withOwnCertificate(marked ?? document, this.#record, this.#ownNote());
+    return noted ?? marked ?? (isMended ? document : undefined);
+  }
+
+  #ownNote(): NotedCertificate {
+    const { certificate } = this.#host.identity;
+    if (this.#note?.certificate !== certificate) this.#note = { certificate, noted: noteOf(certificate) };
+    return this.#note.noted;
+  }
+
   /** Which certificates hosts were ever seen with, here. */
-  async seen(): Promise<SeenCertificates> {
-    return await this.#seen.see(this.#document);
+  get seen(): SeenCertificates {
+    return this.#register.seen;
+  }
+
+  /** Takes up the certificate by which somebody was let in, as a host of the cluster: the store's word is not needed for it. */
+  see(name: string, certificate: X509Certificate | undefined): void {
+    if (!certificate || this.#read.has(certificate)) return;
+    const host = this.#document.hosts.find((known) => known.name === name);
+    if (!host) return;
+    this.#show(host, certificate.toString());
+    this.#read.add(certificate);
+  }
+
+  /** Takes up a certificate that was signed here, before anybody has it. @throws the system's error */
+  async signed(host: Pick<Host, "name" | "id" | "address">, certificate: string): Promise<void> {
+    this.#show(host, certificate);
+    await this.#register.save();
+  }
+
+  #show({ name, id, address }: Pick<Host, "name" | "id" | "address">, certificate: string): void {
+    const is = isForAddress(certificate, address) ? address : undefined;
+    this.#register.show(noteOf(certificate), { name, id, address: is });
+  }
+
+  /** Keeps what was seen since the last look. @throws the system's error */
+  async keep(): Promise<void> {
+    await this.#register.save();
+  }
+
+  /** The document as a new host is told it: it believes what it hears first. */
+  told(document: ClusterDocument): ClusterDocument {
+    return withKnownOwners(this.#believed(document), this.#register.seen);
+  }
+
+  /**
+   * Revokes the certificates of a host here, before anybody else knows of it: no word of the store takes it back. Who is
+   * listed is for the document to say.
+   * @param from milliseconds since the epoch
+   * @throws the system's error where it cannot be kept
+   */
+  async revoke(name: string, from: number): Promise<void> {
+    const { hosts } = this.#document;
+    const revoked = withRevoked(this.#document, { name, from, seen: this.seen }, now());
+    this.#document = { ...this.#believed(withoutHost(revoked, name)), hosts };
+    await this.#register.save();
   }
 
   /** Another host, which sees the store, has said that this one is no longer part of the cluster: the store answers it nothing. */
@@ -276,4 +361,9 @@ export class StoreWatch {
     if (next) await service.become(next);
     if (!isMember && (start || (await service.isLeft()))) await service.retire();
   }
+}
+
+/** The list of revoked certificates, however it was put together. */
+function inOrder({ revoked }: ClusterDocument): readonly unknown[] {
+  return revoked.toSorted((a, b) => (a.serial < b.serial ? -1 : 1));
 }

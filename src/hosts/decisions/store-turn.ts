@@ -1,5 +1,6 @@
-/** Milliseconds in which one member may be started again: it is back in a third of them. */
+/** Milliseconds that each member has for being started again, and those at their beginning in which it may be stopped. */
 const TURN = 10_000;
+const BEGINNING = 3000;
 
 export interface TurnMember {
   readonly address: string;
@@ -21,5 +22,7 @@ export function isTurnOf(address: string, members: readonly TurnMember[], now: n
   if (index === -1) return members.length > 0;
   if (voters.length === 1) return true;
   const level = voters.filter((voter) => voter.isLevel && voter.address !== address).length;
-  return level > voters.length / 2 && Math.floor(now / TURN) % voters.length === index;
+  // Late in its turn it would still be away when the next one begins, whose clock may be ahead besides.
+  const isInTime = Math.floor(now / TURN) % voters.length === index && now % TURN < BEGINNING;
+  return level > voters.length / 2 && isInTime;
 }

@@ -5,7 +5,11 @@ import { onlyChanges } from "../decisions/only-changes.ts";
 import { hostsPrefix } from "./places.ts";
 import { documentSchema, type ClusterDocument } from "./record.ts";
 
-/** Changes the cluster's document by compare and swap, again where another was faster. @throws EtcdError */
+/**
+ * Changes the cluster's document by compare and swap, again where another was faster. One that no host could read is not
+ * written.
+ * @throws EtcdError
+ */
 export async function changeDocument(
   etcd: Etcd,
   cluster: string,
@@ -16,9 +20,11 @@ export async function changeDocument(
     const stored = await etcd.get(key);
     const parsed = parseJson(stored?.value ?? "", documentSchema);
     if (!stored || !parsed.ok) throw new Error("the store holds no document of the cluster");
-    const changed = change(parsed.value);
-    if (await etcd.swap(key, stored.revision, changedText(stored.value, parsed.value, changed)))
-      return changed;
+    const text = changedText(stored.value, parsed.value, change(parsed.value));
+    const changed = parseJson(text, documentSchema);
+    if (!changed.ok)
+      throw new Error(`the cluster's document would be one that cannot be read: ${changed.problem}`);
+    if (await etcd.swap(key, stored.revision, text)) return changed.value;
   }
   throw new Error("the cluster's document is changed by others all the time");
 }

@@ -28,15 +28,20 @@ export interface HostFiles {
   readonly patroniAuthority: string;
   /** Which certificates hosts were ever seen with. */
   readonly certificates: string;
+  /** Which of them this host has revoked: no word of the store takes that back. */
+  readonly revoked: string;
   /** Tokens that were given out, hashed. */
   readonly tokens: string;
   readonly etcdDir: string;
   /** How this host's member of the store was first started. */
   readonly etcdStart: string;
   readonly etcdProcess: string;
+  /** Which serial numbers were in the list of revoked certificates when etcd was started. */
+  readonly etcdRevoked: string;
   readonly etcdLog: string;
   readonly patroniConfig: string;
   readonly patroniProcess: string;
+  readonly patroniRevoked: string;
   /** What Python runs first in Patroni's process. */
   readonly patroniPython: string;
   /** What Patroni runs in the place of pg_rewind. */
@@ -67,13 +72,16 @@ export function hostFiles(layout: Pick<Layout, "stateDir">): HostFiles {
     revocations: at("revoked.crl"),
     patroniAuthority: at("patroni-ca.crt"),
     certificates: at("certificates.json"),
+    revoked: at("revoked.json"),
     tokens: at("tokens.json"),
     etcdDir: at("etcd"),
     etcdStart: at("etcd.json"),
     etcdProcess: at("etcd.process.json"),
+    etcdRevoked: at("etcd.revoked"),
     etcdLog: at("etcd.log"),
     patroniConfig: at("patroni.yml"),
     patroniProcess: at("patroni.process.json"),
+    patroniRevoked: at("patroni.revoked"),
     patroniPython: at("python"),
     rewind: at("pg_rewind"),
     patroniStartLog: at("patroni.start.log"),

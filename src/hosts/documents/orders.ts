@@ -32,7 +32,8 @@ export const hostOrderSchema = z.discriminatedUnion("order", [
   z.object({ order: z.literal("disband"), confirm: z.string().nullable() }),
   /** The host whose agent is asked alone is the store, where the majority is lost for good. */
   z.object({ order: z.literal("force_new_cluster"), confirm: z.string().nullable() }),
-  z.object({ order: z.literal("remove"), host: z.string() }),
+  /** `here`: of the agent that removes a host to the others, which write down for themselves that its certificates are revoked. */
+  z.object({ order: z.literal("remove"), host: z.string(), here: z.literal(true).optional() }),
 ]);
 export type HostOrder = z.output<typeof hostOrderSchema>;
 

@@ -69,16 +69,24 @@ function lineProblem(text: string): string | undefined {
   return /[\u0000-\u001f\u007f]/.test(text) ? "holds a control character" : undefined;
 }
 
+/** A serial number (hexadecimal) as it is compared: the same one can be written in several ways. */
+export function plainSerial(serial: string): string {
+  return serial.toLowerCase().replace(/^0+(?=.)/, "");
+}
+
 /** A certificate of a host, by what it is known again. */
 const certificateSchema = z.object({
-  serial: z.string().regex(/^[0-9a-f]{1,40}$/, "is no serial number"),
+  serial: z
+    .string()
+    .regex(/^[0-9a-f]{1,40}$/, "is no serial number")
+    .transform(plainSerial),
   /** Milliseconds since the epoch, when it ends. */
   until: wholeNumber(0, 253_402_300_799_000),
 });
 export type NotedCertificate = z.output<typeof certificateSchema>;
 
 /** One that is taken from nobody any more. */
-const revokedSchema = certificateSchema.extend({
+export const revokedSchema = certificateSchema.extend({
   /** Milliseconds since the epoch: a host that leaves by itself has time to do so. */
   from: wholeNumber(0, 253_402_300_799_000),
   /** Where the host was: nothing replicates from there, unless another host is there now. */
@@ -86,8 +94,36 @@ const revokedSchema = certificateSchema.extend({
 });
 export type RevokedCertificate = z.output<typeof revokedSchema>;
 
-/** Of either: more than any cluster has in the years for which they last. */
-const MOST_CERTIFICATES = 1000;
+/** Certificates that a list names: more than any cluster has in the years for which they last. */
+export const MOST_CERTIFICATES = 1000;
+
+/**
+ * A list that whoever may write into the store can fill: what is no such thing in it is left out, and the rest of the
+ * document is read as ever. How many of them count is for those who use it.
+ */
+function listOf<T>(schema: z.ZodType<T>) {
+  return z
+    .unknown()
+    .array()
+    .catch([])
+    .transform((list) =>
+      list.flatMap((one) => {
+        const parsed = schema.safeParse(one);
+        return parsed.success ? [parsed.data] : [];
+      }),
+    );
+}
+
+/** Each certificate once: from the earliest moment, and until the latest, that is said of it. */
+export function mergedRevocations(revoked: readonly RevokedCertificate[]): RevokedCertificate[] {
+  const merged = new Map<string, RevokedCertificate>();
+  for (const one of revoked) {
+    const before = merged.get(one.serial) ?? one;
+    const [from, until] = [Math.min(before.from, one.from), Math.max(before.until, one.until)];
+    merged.set(one.serial, { ...before, from, until });
+  }
+  return [...merged.values()];
+}
 
 const hostSchema = z.object({
   name: nameOfHost,
@@ -97,7 +133,7 @@ const hostSchema = z.object({
   /** Which machine of this name it is: another one that is given the name gets another. An earlier odoo-pg gave none. */
   id: idOfHost.optional(),
   /** Its certificates, which are revoked with it. An earlier odoo-pg noted none. */
-  certificates: certificateSchema.array().max(MOST_CERTIFICATES).optional(),
+  certificates: listOf(certificateSchema).optional(),
 });
 export type Host = z.output<typeof hostSchema>;
 
@@ -126,7 +162,7 @@ export const documentSchema = z.object({
   /** In the order in which they came. */
   hosts: hostSchema.array().refine(areDistinct, "have a name or an address twice"),
   /** Certificates of hosts that are none any more. */
-  revoked: revokedSchema.array().max(MOST_CERTIFICATES).default([]),
+  revoked: listOf(revokedSchema).transform(mergedRevocations),
 });
 export type ClusterDocument = z.output<typeof documentSchema>;
 

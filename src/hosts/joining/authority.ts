@@ -21,10 +21,12 @@ import {
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
 import type { HostFiles } from "../documents/files.ts";
-import type { Host, HostRole, NotedCertificate } from "../documents/record.ts";
+import { plainSerial, type Host, type HostRole, type NotedCertificate } from "../documents/record.ts";
 
 /** A year: agents renew theirs, and that of a host that was removed comes to an end. */
 const DAYS = 365;
+/** The same in milliseconds. */
+export const CERTIFICATE_LIFE = DAYS * 24 * 3_600_000;
 
 /**
  * Makes the authorities of the cluster's hosts, once. One signs for hosts with a part in the store, and nothing else:
@@ -97,7 +99,16 @@ export async function readIdentity(files: HostFiles): Promise<TlsIdentity | unde
 
 /** A certificate as the cluster's document has it. */
 export function noteOf(certificate: string): NotedCertificate {
-  return { serial: new X509Certificate(certificate).serialNumber.toLowerCase(), until: endOf(certificate) };
+  return { serial: plainSerial(new X509Certificate(certificate).serialNumber), until: endOf(certificate) };
+}
+
+/** Begins the line that says, after the list, which serial numbers are in it. */
+const SERIALS = "# ";
+
+/** Which serial numbers are in a list as it was written. */
+export function serialsIn(list: string): string[] {
+  const line = list.split("\n").findLast((text) => text.startsWith(SERIALS));
+  return (line?.slice(SERIALS.length) ?? "").split(" ").filter((serial) => serial !== "");
 }
 
 /**
@@ -111,10 +122,8 @@ export async function writeRevocations(
   files: HostFiles,
   revoked: readonly NotedCertificate[],
 ): Promise<boolean> {
-  const noted = `# ${revoked
-    .map(({ serial }) => serial)
-    .sort()
-    .join(" ")}\n`;
+  const serials = [...new Set(revoked.map(({ serial }) => serial))].sort();
+  const noted = `${SERIALS}${serials.join(" ")}\n`;
   if ((await readTextIfAny(files.revocations))?.endsWith(`-\n${noted}`) === true) return false;
   const own = { certificate: files.certificate, key: files.key };
   const authority = authorityFor(files, "database");
@@ -134,6 +143,11 @@ export async function writeRevocations(
 /** When a certificate ends, in milliseconds since the epoch. */
 export function endOf(certificate: string): number {
   return Date.parse(new X509Certificate(certificate).validTo);
+}
+
+/** Whether a certificate is for a host at this address. */
+export function isForAddress(certificate: string, address: string): boolean {
+  return new X509Certificate(certificate).checkIP(address) !== undefined;
 }
 
 /** Whether a certificate is for a key. */

@@ -13,7 +13,7 @@ import { reaches } from "../../system/network/network.ts";
 import type { TlsQuestion } from "../../system/network/mutual-tls.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
 import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
-import { noteOf, pinOf, signRequest } from "./authority.ts";
+import { CERTIFICATE_LIFE, noteOf, pinOf, signRequest } from "./authority.ts";
 import { hostFiles } from "../documents/files.ts";
 import {
   joinRefusal,
@@ -23,10 +23,12 @@ import {
   type JoinGrant,
   type JoinRequest,
 } from "./joining.ts";
-import { withCertificate, withRevoked, type SeenCertificates } from "../decisions/revocation.ts";
+import { isToBeRenewed } from "../decisions/certificate.ts";
+import { withCertificate, withRevoked } from "../decisions/revocation.ts";
+import { hasManyOfLate, type SeenCertificates } from "../decisions/seen.ts";
 import { changeDocument } from "../documents/change.ts";
 import { forGuests } from "../documents/host-config.ts";
-import { newHostId, type ClusterDocument, type HostRecord } from "../documents/record.ts";
+import { newHostId, type ClusterDocument, type Host, type HostRecord } from "../documents/record.ts";
 import type { HostReport } from "../documents/report.ts";
 import { AGENT_PORT, API_PORT, PEER_PORT } from "../documents/places.ts";
 import { newToken, showInvitation, takeToken } from "./tokens.ts";
@@ -37,11 +39,26 @@ const keptTokens = z
 
 const renewalSchema = z.object({ request: z.string() });
 
+/** Milliseconds by which the clock of a host that asks for another certificate may be ahead. */
+const CLOCKS_DIFFER = 24 * 3_600_000;
+
 /** Milliseconds for one port of a new host to answer. */
 const PORT_TIMEOUT = 1500;
 
 /** Wrong tokens that are answered per minute: guessing gets nowhere with 128 bits anyway. */
 const MOST_WRONG = 20;
+
+/** What this host knows of certificates by itself. */
+export interface CertificatesKnown {
+  /** Which of them hosts were ever seen with. */
+  readonly seen: SeenCertificates;
+  /** Takes up one that was signed here. */
+  readonly signed: (host: Host, certificate: string) => Promise<void>;
+  /** Revokes those of a host here, before anybody else knows of it. @param from milliseconds since the epoch */
+  readonly revoke: (name: string, from: number) => Promise<void>;
+  /** A document as a new host is told it. */
+  readonly told: (document: ClusterDocument) => ClusterDocument;
+}
 
 export interface JoinServerParts {
   readonly layout: Layout;
@@ -56,8 +73,7 @@ export interface JoinServerParts {
   /** Whether the store has just said that this host is one of the cluster's: others are told by that who is none. */
   readonly isSure: () => boolean;
   readonly document: () => ClusterDocument;
-  /** Which certificates hosts were ever seen with. */
-  readonly seen: () => Promise<SeenCertificates>;
+  readonly certificates: CertificatesKnown;
 }
 
 /** What the agent of a host answers to those of other hosts, and to whoever wants to join. */
@@ -132,12 +148,18 @@ export class JoinServer {
     if (!host || !parsed.ok) return { status: 403, body: { error: "not a host of this cluster" } };
     if (shown?.checkIP(host.address) === undefined)
       return { status: 403, body: { error: `its certificate is not for ${host.address}` } };
-    const { layout, etcd } = this.#parts;
+    // Each one that is signed is to be remembered until it ends.
+    if (!isToBeRenewed(Date.parse(shown.validTo) - CLOCKS_DIFFER, now()))
+      return { status: 409, body: { error: "its certificate is good for long still" } };
+    const { layout, etcd, certificates } = this.#parts;
+    if (hasManyOfLate(certificates.seen, host.name, now(), CERTIFICATE_LIFE))
+      return { status: 429, body: { error: "it was given many certificates of late" } };
     const certificate = await signRequest(hostFiles(layout), parsed.value.request, host);
     // First: what nobody knows of would not be revoked.
     await changeDocument(etcd, this.#parts.document().cluster, (document) =>
       withCertificate(document, host.name, noteOf(certificate)),
     );
+    await certificates.signed(host, certificate);
     return { status: 200, body: { certificate } };
   }
 
@@ -219,7 +241,8 @@ export class JoinServer {
     const { name, role, address } = request;
     const certificate = await signRequest(files, request.request, request);
     const host = { name, role, address, id: newHostId(), certificates: [noteOf(certificate)] };
-    const document = await this.#enter(host, known);
+    const document = this.#parts.certificates.told(await this.#enter(host, known));
+    await this.#parts.certificates.signed(host, certificate);
     const passwords = await ensurePasswords(layout, {}, owner);
     const read = async (file: string): Promise<string> => (await readTextIfAny(file)) ?? "";
     return {
@@ -251,10 +274,13 @@ export class JoinServer {
 
   /** Puts a host into the cluster's document. Two that join at once do not lose each other. */
   async #enter(host: ClusterDocument["hosts"][number], known: ClusterDocument): Promise<ClusterDocument> {
-    const seen = await this.#parts.seen();
-    return await changeDocument(this.#parts.etcd, known.cluster, (document) =>
-      // Of one that had the name no certificate is taken any more.
-      withHost(withRevoked(document, { name: host.name, from: now(), seen }, now()), host),
+    const { etcd, certificates } = this.#parts;
+    const from = now();
+    // Of one that had the name no certificate is taken any more.
+    if (known.hosts.some(({ name }) => name === host.name)) await certificates.revoke(host.name, from);
+    const { seen } = certificates;
+    return await changeDocument(etcd, known.cluster, (document) =>
+      withHost(withRevoked(document, { name: host.name, from, seen }, from), host),
     );
   }
 }

@@ -1,14 +1,7 @@
 import * as z from "zod";
 import { CLIENT_PORT } from "../../consensus/etcd.ts";
 import { now, waitUntil } from "../../system/clock.ts";
-import {
-  ensureDirectory,
-  kindOf,
-  modifiedAt,
-  move,
-  removeFile,
-  writeFileAtomic,
-} from "../../system/files/files.ts";
+import { ensureDirectory, kindOf, move, removeFile, writeFileAtomic } from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
 import { peerUrlOf } from "../documents/places.ts";
 import type { Host } from "../documents/record.ts";
@@ -33,6 +26,7 @@ export class EtcdService extends HostProgram {
       name: "etcd",
       processFile: parts.files.etcdProcess,
       logFile: parts.files.etcdLog,
+      revokedFile: parts.files.etcdRevoked,
       port: CLIENT_PORT,
       question: { method: "POST", path: "/v3/maintenance/status", body: {} },
       stopTimeout: 10_000,
@@ -118,19 +112,15 @@ export class EtcdService extends HostProgram {
     return this.#isForced ? [...args, "--force-new-cluster"] : args;
   }
 
-  /** Whether it runs since before the list of revoked certificates was written: who was connected then still is. */
-  async isOlderThanRevocations(): Promise<boolean> {
-    const { revocations, etcdProcess } = this.parts.files;
-    if ((await this.daemon.pid()) === undefined) return false;
-    const [written, started] = await Promise.all([modifiedAt(revocations), modifiedAt(etcdProcess)]);
-    return written !== undefined && started !== undefined && written > started;
-  }
-
-  /** Ends all its connections: it reads the list when somebody connects. @throws OdooPgError command_failed */
+  /**
+   * Ends all its connections: it reads the list when somebody connects. All that it has said is on the disk. One that ends in
+   * good order answers with errors that Patroni takes for the loss of its lock; one that is gone, for a store that is away.
+   * @throws OdooPgError command_failed
+   */
   async startAgain(): Promise<void> {
     await this.hold.take("restart");
     try {
-      await this.stop("fast");
+      await this.stop("immediate");
       await this.start();
     } finally {
       this.hold.release();

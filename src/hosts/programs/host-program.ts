@@ -1,12 +1,13 @@
 import { OdooPgError } from "../../errors.ts";
 import { Hold } from "../../members/hold.ts";
 import type { Answer, Found, Service } from "../../services/service.ts";
-import { readTail, type Owner } from "../../system/files/files.ts";
+import { readTail, readTextIfAny, writeFileAtomic, type Owner } from "../../system/files/files.ts";
 import { rotateOpenLog } from "../../system/log.ts";
 import { askTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
 import { accepts } from "../../system/network/network.ts";
 import type { HostFiles } from "../documents/files.ts";
 import type { HostRecord } from "../documents/record.ts";
+import { serialsIn } from "../joining/authority.ts";
 import { Daemon } from "./daemon.ts";
 import type { HaProgram } from "./programs.ts";
 
@@ -28,6 +29,8 @@ export interface ProgramTraits {
   /** Keeps which process was started. */
   readonly processFile: string;
   readonly logFile: string;
+  /** Keeps which certificates were revoked when it was started. */
+  readonly revokedFile: string;
   /** Where it answers on the host's own address, and what it is asked there. */
   readonly port: number;
   readonly question: { readonly method: "GET" | "POST"; readonly path: string; readonly body?: unknown };
@@ -81,15 +84,30 @@ export abstract class HostProgram implements Service {
   }
 
   async start(): Promise<void> {
-    const { name, logFile, safe } = this.#traits;
+    const { name, logFile, safe, revokedFile } = this.#traits;
     const { program, owner, files } = this.parts;
     const args = await this.prepare();
+    // Before it reads the list itself: what comes between is revoked once more, rather than not at all.
+    await writeFileAtomic(revokedFile, serialsIn((await readTextIfAny(files.revocations)) ?? "").join(" "));
     const { environment } = this;
     if (await this.daemon.start(program.path, args, { owner, logFile, cwd: files.dir, environment })) return;
     throw new OdooPgError("command_failed", {
       message: `${name} ends at once: ${(await readTail(logFile, 600)).trim()}`,
       safe,
     });
+  }
+
+  /**
+   * Which certificates were revoked since it was started: whoever was connected by one of them still is. By their serial
+   * numbers: files say nothing by when they were written.
+   */
+  async revokedSince(): Promise<readonly string[]> {
+    if ((await this.daemon.pid()) === undefined) return [];
+    const [list, known] = await Promise.all(
+      [this.parts.files.revocations, this.#traits.revokedFile].map(readTextIfAny),
+    );
+    const before = new Set((known ?? "").split(" "));
+    return serialsIn(list ?? "").filter((serial) => !before.has(serial));
   }
 
   async stop(mode: "fast" | "immediate"): Promise<readonly number[]> {

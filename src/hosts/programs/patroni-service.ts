@@ -29,6 +29,7 @@ export class PatroniService extends HostProgram {
       name: "patroni",
       processFile: parts.files.patroniProcess,
       logFile: parts.files.patroniStartLog,
+      revokedFile: parts.files.patroniRevoked,
       port: API_PORT,
       question: { method: "GET", path: "/patroni" },
       // It stops its server too.

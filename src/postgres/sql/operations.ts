@@ -275,6 +275,19 @@ export async function checkpoint(session: Session): Promise<void> {
   await session.query("CHECKPOINT");
 }
 
+/** Ends the sessions that come from these addresses, and began before a moment: milliseconds since the epoch, by address. */
+export async function endSessionsBefore(
+  session: Session,
+  moments: ReadonlyMap<string, number>,
+): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       JOIN unnest($1::text[], $2::float8[]) AS ending (address, moment) ON host(client_addr) = address
+     WHERE backend_start < to_timestamp(moment / 1000)`,
+    [[...moments.keys()], [...moments.values()]],
+  );
+}
+
 /** Ends the sessions of a role that come from these addresses. */
 export async function endSessionsFrom(
   session: Session,

@@ -164,7 +164,14 @@ export class Host {
   signal(command: RegExp, signal: NodeJS.Signals): void {
     const found = this.processes(command);
     if (found.length === 0) throw new Error(`${this.name}: no process matches ${String(command)}`);
-    for (const { pid } of found) process.kill(pid, signal);
+    const reached = found.filter(({ pid }) => {
+      try {
+        return process.kill(pid, signal);
+      } catch {
+        return false; // It has ended meanwhile.
+      }
+    });
+    if (reached.length === 0) throw new Error(`${this.name}: what matches ${String(command)} has ended`);
   }
 
   /** Waits until no process matches. */

@@ -1,0 +1,157 @@
+import * as z from "zod";
+import { factsOf } from "../../model/observation.ts";
+import { endSessionsBefore, endSessionsFrom } from "../../postgres/sql/operations.ts";
+import { monotonic, now } from "../../system/clock.ts";
+import { parseJson } from "../../system/files/json-file.ts";
+import { askTls } from "../../system/network/mutual-tls.ts";
+import type { OneHost } from "../agent/host.ts";
+import type { OwnNode } from "../agent/own-node.ts";
+import type { Servers } from "../agent/servers.ts";
+import type { StoreWatch } from "../agent/store-watch.ts";
+import { endsConnections, formerAddresses, revokedNow, sessionsToEnd } from "../decisions/revocation.ts";
+import { isTurnOf } from "../decisions/store-turn.ts";
+import { AGENT_PORT } from "../documents/places.ts";
+import { writeRevocations } from "../joining/authority.ts";
+import type { EtcdService } from "../programs/etcd-service.ts";
+import type { PatroniService } from "../programs/patroni-service.ts";
+
+const listedSchema = z.object({ listed: z.boolean(), sure: z.boolean() });
+
+/** Milliseconds for another host to say whether this one is of the cluster still. */
+const LISTED_TIMEOUT = 1500;
+
+/** Times in a row, a second apart, that it is none: one that has just joined is not known everywhere at once. */
+const TIMES = 10;
+
+export interface RevocationParts {
+  readonly store: StoreWatch;
+  readonly servers: Servers;
+  readonly node: OwnNode;
+  readonly etcd: EtcdService | undefined;
+  readonly patroni: PatroniService | undefined;
+}
+
+/** Keeps hosts that were removed out of what runs on this one, and sees whether it was removed itself. */
+export class Revocations {
+  readonly #host: OneHost;
+  readonly #parts: RevocationParts;
+  #notListed = 0;
+  /** When connections were last ended for what was revoked since (monotonic clock). */
+  #etcdEndedAt = -Infinity;
+  #patroniEndedAt = -Infinity;
+  /** Where a host was at the last look, and since when there is none (milliseconds since the epoch). */
+  #present: readonly string[];
+  #gone: ReadonlyMap<string, number> = new Map();
+  /** Before which moment no session from an address is left, seen at a time when none can be any more. */
+  readonly #ended = new Map<string, number>();
+
+  constructor(host: OneHost, parts: RevocationParts) {
+    this.#host = host;
+    this.#parts = parts;
+    this.#present = addressesOf(parts.store);
+  }
+
+  /** Writes the list of revoked certificates. @throws OdooPgError command_failed, the system's error */
+  async write(): Promise<void> {
+    const { files, log } = this.#host;
+    const { store, etcd } = this.#parts;
+    if (!etcd) return;
+    const revoked = revokedNow(store.document, now());
+    const isWritten = await writeRevocations(files, revoked);
+    if (isWritten && revoked.length)
+      log("info", `certificates of removed hosts are taken no more: ${revoked.length}`);
+    await store.keep();
+  }
+
+  /** Ends connections that a removed host has had since before. @throws OdooPgError command_failed */
+  async cut(): Promise<void> {
+    try {
+      await this.#endSessions();
+    } finally {
+      await this.#startAgain();
+    }
+  }
+
+  /** Those with this host's server. */
+  async #endSessions(): Promise<void> {
+    const { store, servers, node } = this.#parts;
+    this.#seeGone();
+    const facts = factsOf(servers.of(store.record.name));
+    // Its own server says nothing of one that is not there, or does not answer.
+    if (!facts || !this.#host.installation) return;
+    const former = formerAddresses(store.document);
+    if (facts.standbys.some(({ client_addr: from }) => from !== null && former.includes(from)))
+      await node.server().use(async (session) => await endSessionsFrom(session, "replicator", former));
+    const ends = sessionsToEnd(store.document, store.seen, this.#gone);
+    const due = new Map([...ends].filter(([address, moment]) => this.#ended.get(address) !== moment));
+    if (due.size === 0) return;
+    const at = now();
+    await node.server().use(async (session) => await endSessionsBefore(session, due));
+    for (const [address, moment] of due) if (at > moment) this.#ended.set(address, moment);
+  }
+
+  #seeGone(): void {
+    const { store } = this.#parts;
+    const present = addressesOf(store);
+    const left = this.#present.filter((address) => !present.includes(address));
+    const before = [...this.#gone].filter(([address]) => !present.includes(address));
+    this.#gone = new Map([...before, ...left.map((address) => [address, now()] as const)]);
+    this.#present = present;
+  }
+
+  /** Those with etcd, which reads the list when somebody connects, and with Patroni, which reads it at its start. */
+  async #startAgain(): Promise<void> {
+    const { store, etcd, patroni } = this.#parts;
+    const { log } = this.#host;
+    const ends = (since: readonly string[], endedAt: number): boolean =>
+      endsConnections(since, store.seen, monotonic() - endedAt);
+    if (patroni && ends(await patroni.revokedSince(), this.#patroniEndedAt)) {
+      this.#patroniEndedAt = monotonic();
+      // Its server does not notice.
+      await patroni.stop("immediate");
+    }
+    if (!etcd || !store.answers || !ends(await etcd.revokedSince(), this.#etcdEndedAt)) return;
+    const isTurn = (): boolean => isTurnOf(store.record.address, store.members, now());
+    if (!isTurn()) return;
+    // One that was level a second ago may be away by now.
+    await store.lookAtMembers();
+    if (!isTurn()) return;
+    log("info", "etcd is started again: who is connected shows its certificate once more");
+    this.#etcdEndedAt = monotonic();
+    await etcd.startAgain();
+  }
+
+  /** Where the store is silent another host is asked whether this one was removed: the store answers it nothing then. */
+  async askWhetherListed(): Promise<void> {
+    const { store } = this.#parts;
+    if (store.answers || !store.isListed) {
+      this.#notListed = 0;
+      return;
+    }
+    const { name } = store.record;
+    const others = store.document.hosts.filter((host) => host.name !== name && host.role !== "endpoints");
+    const told = await Promise.all(
+      others.map(async ({ address }) => {
+        const answer = await askTls({
+          host: address,
+          port: AGENT_PORT,
+          method: "GET",
+          path: "/listed",
+          trust: this.#host.identity,
+          timeout: LISTED_TIMEOUT,
+        }).catch(() => undefined);
+        const parsed = parseJson(answer?.text ?? "", listedSchema);
+        return parsed.ok && parsed.value.sure ? [parsed.value.listed] : [];
+      }),
+    );
+    const sure = told.flat();
+    this.#notListed = sure.length > 0 && !sure.includes(true) ? this.#notListed + 1 : 0;
+    if (this.#notListed < TIMES) return;
+    this.#host.log("warn", "the other hosts say that this one was removed from the cluster");
+    store.takeRemoval();
+  }
+}
+
+function addressesOf({ document }: StoreWatch): string[] {
+  return document.hosts.map(({ address }) => address);
+}
