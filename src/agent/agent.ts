@@ -126,7 +126,8 @@ export class Agent {
     this.#options = options;
     this.#layout = layoutOf(options.stateDir);
     this.#backups = new BackupSchedule(runInBackground(options.program));
-    this.#alarms = new Alarms(calledAnywhere(options.program));
+    const called = calledAnywhere(options.program);
+    this.#alarms = new Alarms(called);
     this.#operations = new OperationQueue(options.log);
     this.#archive = new ArchiveKeeper({
       ...options,
@@ -162,6 +163,7 @@ export class Agent {
     });
     this.#gatherer = new Gatherer({
       stateDir: options.stateDir,
+      called,
       runtime: () => this.#cluster?.runtime,
       statusSource: this.statusSource,
       samples: this.samples,

@@ -17,6 +17,10 @@ export const provenSecondSchema = z.strictObject({
   second: z.string().nullable(),
   /** That it took; null when none ever was. */
   seconds: z.number().nullable(),
+  /** Databases that came back then; null when none ever was. */
+  databases: z.number().nullable().default(null),
+  /** Tables and indexes that were held against themselves then; null where amcheck is not installed, too. */
+  relations: z.number().nullable().default(null),
   /** When one last failed, until a later one succeeds. */
   failed_at: z.string().nullable(),
 });
@@ -33,6 +37,8 @@ export function provenSecondOf(
     proven_at: proven?.at ?? null,
     second: proven?.second ?? null,
     seconds: proven?.seconds ?? null,
+    databases: proven?.databases ?? null,
+    relations: proven?.relations ?? null,
     failed_at: failed?.at ?? null,
   };
 }

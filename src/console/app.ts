@@ -192,7 +192,7 @@ export function consoleApp(
 
   const form = (context: Context<Env>, problem: string | undefined, status: 200 | 401 | 429) => {
     context.header("content-security-policy", SIGN_IN_POLICY);
-    return context.html(signInPage(problem), status);
+    return context.html(signInPage(problem, parts.source.called), status);
   };
   app.get("/sign-in", (context) => {
     const key = context.req.query("key");

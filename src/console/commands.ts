@@ -32,6 +32,9 @@ export function argumentsOf(action: Action, uploads = ".", secrets = "."): reado
     case "prove":
       args = ["backup", "restore-check", ...(action.backup === undefined ? [] : operands(action.backup))];
       break;
+    case "prove_second":
+      args = ["backup", "verify", "--any-second"];
+      break;
     case "restore_copy": {
       const harmless = action.neutralize ? ["--neutralize"] : [];
       args = ["restore", `--as=${action.as}`, ...harmless, ...operands(action.backup)];
@@ -125,6 +128,7 @@ export function actionOf(args: readonly string[]): Action | undefined {
     { kind: "backup", database: last },
     { kind: "prove" },
     { kind: "prove", backup: last },
+    { kind: "prove_second" },
     { kind: "switchover" },
     { kind: "switchover", to: last },
     { kind: "reseed", node: last },
@@ -156,6 +160,13 @@ export function planOf(action: Action): Plan {
       plan = words(
         `${action.backup === undefined ? "The newest backup of each database" : `Backup ${action.backup}`} is restored into a scratch database and compared, which is dropped afterwards.`,
         "No database that exists is changed. It needs as much room as the original meanwhile.",
+      );
+      break;
+    case "prove_second":
+      plan = words(
+        "All of the repository is read. Then a second of it, by chance, is brought back beside the cluster.",
+        "Every row and every attachment of that second is read, and each table and index is checked where amcheck is installed.",
+        "No database that exists is changed. It needs the room of the cluster meanwhile, and removes what it made.",
       );
       break;
     case "restore_copy":

@@ -84,6 +84,7 @@ export class ConsoleServer {
       stateDir: options.layout.stateDir,
       program: options.program,
       configFile: () => options.source.configFile(),
+      called: options.source.called,
       changed: () => this.#feed.changed(),
     });
     this.#readings = new Readings({

@@ -37,6 +37,8 @@ export interface JobsOptions {
   readonly program: readonly [string, string];
   /** The configuration file that commands have to name to meet this cluster. */
   readonly configFile: () => string | undefined;
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called: string;
   /** Files that came from the page. */
   readonly uploads: Uploads;
   readonly secrets: GivenSecret;
@@ -152,11 +154,12 @@ export class Jobs {
   }
 
   #newJob(action: Action, by: string, plan: boolean, lines: readonly string[]): Job {
-    const command = { ...odooPg(...this.#argumentsOf(action)), config: this.#options.configFile() };
+    const { called, configFile } = this.#options;
+    const command = { ...odooPg(...this.#argumentsOf(action)), config: configFile() };
     return {
       id: randomUUID(),
       action,
-      command: printCommand(command),
+      command: printCommand(command, called),
       plan,
       by,
       started_at: new Date(now()).toISOString(),

@@ -6,8 +6,12 @@ const STYLE =
 /** The page of the sign-in has its few lines of style with it: nothing else is open to who has not signed in. */
 export const SIGN_IN_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
 
-/** @param problem why the last try was refused: our own words, never what was typed */
-export function signInPage(problem: string | undefined): string {
+/**
+ * @param problem why the last try was refused: our own words, never what was typed
+ * @param called how odoo-pg is typed on this host
+ */
+export function signInPage(problem: string | undefined, called: string): string {
+  const command = escaped(called);
   const words = problem === undefined ? "" : `<p class="wrong" role="alert">${problem}</p>`;
   return `<!doctype html>
 <html lang="en">
@@ -28,8 +32,15 @@ ${words}<form method="post" action="/sign-in">
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button>
 </form>
-<p>On the host, <code>odoo-pg console</code> prints a link that signs in, and <code>odoo-pg console --passwords</code> names the files of the passwords.</p>
+<p>On the host, <code>${command} console</code> prints a link that signs in, and <code>${command} console --passwords</code> names the files of the passwords.</p>
 </body>
 </html>
 `;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+/** A path may hold anything. */
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>]/g, (found) => ESCAPES[found] ?? "");
 }

@@ -16,6 +16,8 @@ export interface ConsoleListener {
 export interface ConsoleSource {
   /** The configuration file that commands have to name to meet this cluster; undefined where it is found without. */
   readonly configFile: () => string | undefined;
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called: string;
   /**
    * The present document, for everybody the same: what not everybody may see, the server takes out.
    * @throws OdooPgError not_running while nothing was applied.

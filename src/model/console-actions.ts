@@ -10,6 +10,8 @@ export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("backup"), database: name.optional() }),
   /** Restores backups into scratch databases and compares: the newest of each database, or one. */
   z.strictObject({ kind: z.literal("prove"), backup: name.optional() }),
+  /** Brings a second of the window back beside the cluster, and reads all of it. */
+  z.strictObject({ kind: z.literal("prove_second") }),
   z.strictObject({ kind: z.literal("restore_copy"), backup: name, as: name, neutralize: z.boolean() }),
   /** Restores a file that was uploaded before. */
   z.strictObject({ kind: z.literal("restore_upload"), upload: z.uuid(), as: name, neutralize: z.boolean() }),

@@ -63,6 +63,7 @@ test.each<[Action, string, string | undefined]>([
     "odoo-pg backup restore-check shop_20260301_1200",
     undefined,
   ],
+  [{ kind: "prove_second" }, "odoo-pg backup verify --any-second", undefined],
   [
     { kind: "accept_setting", setting: "work_mem" },
     "odoo-pg tune --apply --only=work_mem",
@@ -87,6 +88,7 @@ test.each<Action>([
   { kind: "backup" },
   { kind: "backup", database: "-shop" },
   { kind: "prove" },
+  { kind: "prove_second" },
   { kind: "switchover", to: "pg2" },
   { kind: "reseed", node: "pg2" },
   { kind: "fix", code: "index_invalid" },

@@ -7,6 +7,7 @@ import { gathered } from "./gathered.ts";
 
 /** A source of which the test says when there is something new. */
 class Source implements ConsoleSource {
+  readonly called = "odoo-pg";
   configFile(): undefined {}
 
   readonly listeners = new Set<ConsoleListener>();

@@ -11,6 +11,7 @@ export function gathered(at: string): GatheredDocument {
     at,
     cluster: "prod",
     config_file: null,
+    called: "odoo-pg",
     verdict: {
       level: "ok",
       sentence: "All is well.",
@@ -19,6 +20,7 @@ export function gathered(at: string): GatheredDocument {
       next: null,
       next_step: null,
       action: null,
+      actions: [],
     },
     recovery: {
       sentence: "Yes.",

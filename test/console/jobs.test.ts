@@ -20,6 +20,7 @@ function jobsRunning(script: string): { readonly jobs: Jobs; readonly changes: (
     stateDir: join(folder, "state"),
     program: [process.execPath, file],
     configFile: () => "/etc/prod.yaml",
+    called: "/srv/odoo-pg/dist/odoo-pg",
     uploads: new Uploads({ dir: join(folder, "uploads"), log: () => {} }),
     secrets: new GivenSecret({ dir: folder, log: () => {} }),
     changed: () => {
@@ -46,7 +47,7 @@ test("a job is a process with the arguments of its command, who asked in its env
   );
   const job = jobs.act({ kind: "backup", database: "shop; rm -rf /" }, "operator");
   expect(job).toMatchObject({
-    command: "odoo-pg backup create 'shop; rm -rf /' --config /etc/prod.yaml",
+    command: "/srv/odoo-pg/dist/odoo-pg backup create 'shop; rm -rf /' --config /etc/prod.yaml",
     by: "operator",
     plan: false,
   });
@@ -122,10 +123,10 @@ test("a job tells how far it is, and no longer when it has ended", async () => {
   expect(jobs.list()[0]).toMatchObject({ progress: null, exit_status: 0, lines: [] });
 });
 
-test("a job shows its command with the configuration that it needs", () => {
+test("a job shows its command as it is typed on the host, with the configuration that it needs", () => {
   const { jobs } = jobsRunning("");
   const { command } = jobs.plan({ kind: "copy", source: "-a", copy: "b", neutralize: true }, "operator");
-  expect(command).toBe("odoo-pg db copy --neutralize --config /etc/prod.yaml -- -a b");
+  expect(command).toBe("/srv/odoo-pg/dist/odoo-pg db copy --neutralize --config /etc/prod.yaml -- -a b");
 });
 
 test("a program that cannot be started is a job that failed", async () => {
@@ -133,6 +134,7 @@ test("a program that cannot be started is a job that failed", async () => {
     stateDir: "/nowhere",
     program: ["/nowhere/node", "x"],
     configFile: () => undefined,
+    called: "odoo-pg",
     uploads: new Uploads({ dir: "/nowhere/uploads", log: () => {} }),
     secrets: new GivenSecret({ dir: "/nowhere", log: () => {} }),
     changed: () => {},

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -8,27 +7,9 @@ import { connect } from "../support/pg.ts";
 import { endProcesses, isAlive, processesNaming } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
-import { installation, serverOwner } from "../postgres/throwaway-node.ts";
+import { startByHand } from "./by-hand.ts";
 import { figure } from "./figures.ts";
 import { scenario } from "./scenario.ts";
-
-/** Starts a node's server by hand, past odoo-pg, as a well-meaning person might; returns what stops it. */
-async function startByHand(cluster: ThrowawayCluster, node: string): Promise<() => Promise<void>> {
-  const directory = join(cluster.stateDir, "nodes", node);
-  const owner = await serverOwner();
-  const { binDir } = await installation();
-  const child = spawn(
-    join(binDir, "postgres"),
-    ["-D", join(directory, "data"), "-c", `config_file=${join(directory, "postgresql.conf")}`],
-    { cwd: "/", stdio: "ignore", ...owner },
-  );
-  const stop = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGINT");
-    await waitFor(`${node} to end`, () => child.exitCode !== null || child.signalCode !== null);
-  };
-  atEnd(stop);
-  return stop;
-}
 
 const asides = (dataDir: string): readonly string[] =>
   readdirSync(dirname(dataDir)).filter((name) => name.startsWith("data.aside-"));

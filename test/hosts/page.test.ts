@@ -23,7 +23,8 @@ const status = (more: object = {}) =>
     ...more,
   });
 
-const viewer: Desk = { token: undefined, offers: [], asked: undefined, last: undefined };
+const called = "odoo-pg";
+const viewer: Desk = { called, token: undefined, offers: [], asked: undefined, last: undefined };
 
 test("the page says whether another host would take over, where clients are led and where backups are made", () => {
   const page = hostsPage(status(), [], viewer);
@@ -115,7 +116,7 @@ test("a form names what is offered now, and nothing else", () => {
 test("what is to be done is asked once more, with the operator's token, and the page stays", () => {
   const offers = pageOrders(status(), NOW);
   const asked = pageOrderOf({ order: "switchover", to: "db2" }, status(), NOW);
-  const page = hostsPage(status(), [], { token: "secret", offers, asked, last: undefined });
+  const page = hostsPage(status(), [], { called, token: "secret", offers, asked, last: undefined });
   expect(page).toContain('<form method="post" action="/order">');
   expect(page).toContain('name="token" value="secret"');
   expect(page).not.toContain("http-equiv");
@@ -125,7 +126,7 @@ test("what is to be done is asked once more, with the operator's token, and the 
   expect(seen).not.toContain("http-equiv");
   expect(hostsPage(status(), [], { ...viewer, watching: true })).toContain("http-equiv");
   expect(
-    hostsPage(status(), [], { token: "secret", offers, asked, last: undefined, watching: true }),
+    hostsPage(status(), [], { called, token: "secret", offers, asked, last: undefined, watching: true }),
   ).not.toContain("http-equiv");
   const last = { command: "odoo-pg pause", by: "operator", state: "failed", words: "<b>no</b>" } as const;
   expect(hostsPage(status(), [], { ...viewer, last })).toContain("&lt;b&gt;no");

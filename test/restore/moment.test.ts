@@ -237,6 +237,8 @@ describe("any second", () => {
       proven_at: expect.any(String),
       second: expect.any(String),
       seconds: expect.any(Number),
+      databases: expect.any(Number),
+      relations: expect.any(Number),
       failed_at: null,
     });
     expect(warnings).toEqual([]);

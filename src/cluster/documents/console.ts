@@ -16,9 +16,11 @@ export interface ConsoleDocument {
   readonly disks: readonly NodeDisk[];
   readonly databases: readonly OdooDatabase[];
   readonly activity: Activity;
-  /** The newest first. */
   /** The configuration file that commands have to name to meet this cluster; null where it is found without. */
   readonly config_file: string | null;
+  /** How odoo-pg is typed on this host, wherever one is: by its name, or by its path. */
+  readonly called: string;
+  /** The newest first. */
   readonly jobs: readonly Job[];
   /** The newest first. */
   readonly events: readonly ClusterEvent[];
@@ -38,6 +40,8 @@ export interface Verdict {
   readonly next_step: NextStep | null;
   /** The same as a button, where the page has one for it. */
   readonly action: Action | null;
+  /** The same for each of `status.warnings`. */
+  readonly actions: readonly (Action | null)[];
 }
 
 /** "Can I go back?" */

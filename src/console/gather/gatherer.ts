@@ -35,6 +35,8 @@ const IDLE_AFTER = 10_000;
 
 export interface GathererParts {
   readonly stateDir: string;
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called: string;
   readonly runtime: () => Runtime | undefined;
   readonly statusSource: StatusSource;
   readonly samples: Samples;
@@ -63,6 +65,10 @@ export class Gatherer implements ConsoleSource {
     this.#events = new NewestEvents(parts.stateDir, EVENTS_SHOWN);
   }
 
+  get called(): string {
+    return this.#parts.called;
+  }
+
   configFile(): string | undefined {
     return this.#parts.runtime()?.configFile;
   }
@@ -86,6 +92,7 @@ export class Gatherer implements ConsoleSource {
       at: new Date(time).toISOString(),
       cluster: status.cluster,
       config_file: this.configFile() ?? null,
+      called: this.called,
       verdict: verdictOf(status),
       recovery: recoveryOf({ enabled: this.#backupsEnabled(), backups, record, now: time }),
       status,

@@ -18,8 +18,10 @@ export function verdictOf(status: StatusDocument): Verdict {
       next: null,
       next_step: null,
       action: null,
+      actions: [],
     };
   }
+  const actions = status.warnings.map((warning) => buttonFor(warning, status));
   const sentence = others.length ? `${worst.message} (And ${others.length} more.)` : worst.message;
   return {
     level: status.verdict,
@@ -28,7 +30,8 @@ export function verdictOf(status: StatusDocument): Verdict {
     warning: 0,
     next: worst.next,
     next_step: worst.next_step,
-    action: buttonFor(worst, status),
+    action: actions[0] ?? null,
+    actions,
   };
 }
 

@@ -5,7 +5,7 @@ import { odooPg } from "../../next-step.ts";
 import type { Live } from "./live.ts";
 import { farText, lastEnd, outcomeOf, stateOfJob, startedJobs } from "./model/actions.ts";
 import type { Liveness } from "./model/connection.ts";
-import { bytes, UNKNOWN } from "./model/show.ts";
+import { bytes, UNKNOWN, zone } from "./model/show.ts";
 import { addressOf, routeOf, VIEWS, type Route, type ViewName } from "./model/routes.ts";
 import { together, pageTitle } from "./model/verdict.ts";
 import type { Ask, Request } from "./parts/ask.ts";
@@ -16,7 +16,7 @@ import { FailureNote } from "./parts/failure-note.tsx";
 import { Graphs } from "./parts/graphs.tsx";
 import { Later } from "./parts/later.tsx";
 import { Mark } from "./parts/mark.tsx";
-import { ConfigFile, InWords } from "./parts/next.tsx";
+import { InWords, TypedThere } from "./parts/next.tsx";
 import { Nodes } from "./parts/nodes.tsx";
 import { Recovery } from "./parts/recovery.tsx";
 import { Slow } from "./parts/slow.tsx";
@@ -75,18 +75,13 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
   };
   const dialog = { document, now, token: principal?.token ?? "", ask: open, close };
   return (
-    <ConfigFile.Provider value={document.config_file}>
+    <TypedThere.Provider value={{ called: document.called, configFile: document.config_file }}>
       <Top document={document} liveness={liveness} principal={principal} />
       {principal?.role === "operator" && <Parts view={route.view} />}
       {route.view === "" ? (
         <main>
           <Verdict document={document} liveness={liveness} ask={ask} />
-          <Recovery
-            recovery={document.recovery}
-            now={now}
-            anySecond={document.status.window?.from != null}
-            ask={ask}
-          />
+          <Recovery document={document} now={now} ask={ask} />
           <Nodes document={document} now={now} ask={ask} />
           <Graphs samples={samples} events={document.events} now={now} />
           <Databases document={document} now={now} ask={ask} />
@@ -105,10 +100,11 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
           </LastEnd.Provider>
         </main>
       )}
+      <footer class="foot">Times are those of {zone(now)}, as this browser's clock has it.</footer>
       {request && <Later key={JSON.stringify(request)} load={asking} given={{ ...dialog, request }} />}
       {!request && job && <Later load={showing} given={{ ...dialog, job }} />}
       {!request && !job && <Running document={document} now={now} openJob={setJob} />}
-    </ConfigFile.Provider>
+    </TypedThere.Provider>
   );
 }
 

@@ -24,6 +24,9 @@ export interface Live {
 /** Milliseconds between two attempts. */
 const PAUSE = 2000;
 
+/** Milliseconds between two looks of a tab that nobody sees. */
+const HIDDEN_EVERY = 15_000;
+
 /** Milliseconds that an answer may take. */
 const TIMEOUT = 10_000;
 
@@ -55,6 +58,12 @@ export function listen(changed: () => void): Live {
   };
 
   const connect = (): void => {
+    if (stream) return;
+    if (globalThis.document.hidden) {
+      if (known.document) heard();
+      changed();
+      return;
+    }
     triedAt = performance.now();
     const source = new EventSource("/api/stream");
     stream = source;
@@ -117,10 +126,29 @@ export function listen(changed: () => void): Live {
     });
   };
 
+  /** What a tab that nobody sees still shows: the mark in its title. */
+  const glance = async (): Promise<void> => {
+    triedAt = performance.now();
+    const { answer } = await get<ConsoleDocument>("/api/document");
+    if (stream || !answer) return;
+    heard();
+    learn({ document: answer, receivedAt: performance.now(), failure: undefined });
+  };
+
+  // A browser has six connections for a host, in all of its tabs: who does not see the page gives his back.
+  globalThis.document.addEventListener("visibilitychange", () => {
+    if (!globalThis.document.hidden) void begin();
+    else if (stream) {
+      stream.close();
+      stream = undefined;
+    }
+  });
+
   void begin();
   setInterval(() => {
     const silence = performance.now() - Math.max(heardAt ?? since, triedAt);
     if (stream && silence > LONGEST_SILENCE) leave(stream);
+    if (globalThis.document.hidden && performance.now() - triedAt > HIDDEN_EVERY) void glance();
     changed();
   }, 1000);
 

@@ -169,7 +169,8 @@ export class HostAgent {
     this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
     if (this.#endpoints) this.#endpoints.program = programs.haproxy;
     this.#backups = new BackupSchedule(runInBackground(options.program));
-    this.#alarms = new Alarms(calledAnywhere(options.program));
+    const called = calledAnywhere(options.program);
+    this.#alarms = new Alarms(called);
     const parts = { files, record, identity, owner };
     this.#etcd = programs.etcd && new EtcdService({ ...parts, program: programs.etcd });
     this.#store = new StoreWatch(host, this.#etcd, { record, document, register });
@@ -224,6 +225,7 @@ export class HostAgent {
     });
     this.#console = hostConsole({
       options,
+      called,
       runtime: () => node.runtime,
       ownStatus: this.#ownStatus,
       judged: async () => await this.#alarmStatus(),

@@ -20,6 +20,8 @@ export interface HostConsoleParts {
   readonly options: Pick<HostAgentOptions, "layout" | "program" | "version" | "log"> & {
     readonly machine: Pick<HostAgentOptions["machine"], "hostname">;
   };
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called: string;
   /** Of this host's own server; undefined where there is none. */
   readonly runtime: () => Runtime | undefined;
   readonly ownStatus: Pick<StatusSource, "disk" | "backups">;
@@ -32,6 +34,7 @@ export interface HostConsoleParts {
 /** The page and the metrics of one of several hosts, at the console's address. */
 export function hostConsole({
   options,
+  called,
   runtime,
   ownStatus,
   judged,
@@ -39,7 +42,7 @@ export function hostConsole({
   carryOut,
 }: HostConsoleParts): ConsoleServer {
   const { layout, machine, program, version, log } = options;
-  const desk = new PageDesk({ status: hosts, carryOut, log });
+  const desk = new PageDesk({ status: hosts, carryOut, called, log });
   const metrics = new Metrics({
     runtime,
     statusSource: {
@@ -67,6 +70,7 @@ export function hostConsole({
     program,
     source: {
       configFile: () => undefined,
+      called,
       document: async () => {
         throw await Promise.resolve(
           new OdooPgError("refused", { message: "With several hosts the page is made on the host." }),
@@ -81,6 +85,7 @@ export function hostConsole({
         const wanted = pageOrderOf(asked, status, now());
         const isGone = token !== undefined && asked["order"] !== undefined && wanted === undefined;
         return hostsPage(status, runtime() ? (await judged()).warnings : [], {
+          called,
           token,
           offers: pageOrders(status, now()),
           asked: wanted,

@@ -11,6 +11,8 @@ import type { Outcome } from "./host.ts";
 export interface PageDeskParts {
   readonly status: () => Promise<HostsStatus>;
   readonly carryOut: (order: HostOrder) => Promise<Outcome>;
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called: string;
   readonly log: Log;
 }
 
@@ -41,7 +43,7 @@ export class PageDesk {
    * @throws OdooPgError usage for what is not offered now, refused while another is under way
    */
   async begin(form: Readonly<Record<string, string>>, by: string): Promise<void> {
-    const { status, log } = this.#parts;
+    const { status, called, log } = this.#parts;
     const wanted = pageOrderOf(form, await status(), now());
     if (!wanted) throw notOffered();
     if (this.#last?.state === "under way")
@@ -50,7 +52,7 @@ export class PageDesk {
         safe: "Nothing was changed.",
         next: "Wait for its end.",
       });
-    const command = printCommand(wanted.command);
+    const command = printCommand(wanted.command, called);
     log("info", `console: ${by} starts: ${command}`);
     this.#last = { command, by, state: "under way", words: "" };
     void this.#finish(command, by, wanted.order);
@@ -62,7 +64,7 @@ export class PageDesk {
       this.#last = { command, by, state: "done", words: done };
     } catch (error) {
       const told = toOdooPgError(error);
-      this.#last = { command, by, state: "failed", words: inOneParagraph(told) };
+      this.#last = { command, by, state: "failed", words: inOneParagraph(told, this.#parts.called) };
       this.#parts.log("warn", `console: ${command}: ${told.message}`);
     }
   }

@@ -41,6 +41,8 @@ export interface LastOrder {
 
 /** Who is looking, and what the page can order. */
 export interface Desk {
+  /** How odoo-pg is typed on this host, wherever one is. */
+  readonly called: string;
   /** Of an operator who has signed in; undefined for anyone who may do nothing. */
   readonly token: string | undefined;
   readonly offers: readonly PageOrder[];
@@ -53,39 +55,43 @@ export interface Desk {
   readonly watching?: boolean;
 }
 
-/** What can be done with several hosts, and with which command. */
+/** What can be done with several hosts, and with which command of odoo-pg. */
 const COMMANDS: readonly (readonly [string, string])[] = [
-  ["odoo-pg switchover", "another host becomes primary, as planned; on any host"],
-  ["odoo-pg restart", "the servers are started again, one by one; on any host"],
-  ["odoo-pg pause --for 30m", "no other host takes over while you work on hosts or network"],
-  ["odoo-pg resume", "ends that"],
-  ["odoo-pg reseed", "rebuilds the data of a host; on that host"],
-  ["odoo-pg down", "stops a host; on that host"],
+  ["switchover", "another host becomes primary, as planned; on any host"],
+  ["restart", "the servers are started again, one by one; on any host"],
+  ["pause --for 30m", "no other host takes over while you work on hosts or network"],
+  ["resume", "ends that"],
+  ["reseed", "rebuilds the data of a host; on that host"],
+  ["down", "stops a host; on that host"],
 ];
 
 /** What someone is about to confirm. */
-function confirmation({ command, will, fields }: PageOrder, token: string): string {
+function confirmation({ command, will, fields }: PageOrder, token: string, called: string): string {
   const hidden = Object.entries({ ...fields, token }).map(
     ([name, value]) => `<input type="hidden" name="${text(name)}" value="${text(value)}">`,
   );
-  return `<h2>${text(printCommand(command))}</h2>
+  return `<h2>${text(printCommand(command, called))}</h2>
 <p>${text(will)}</p>
 <form method="post" action="/order">${hidden.join("")}<button>Do it</button> <a href="/">Leave it</a></form>`;
 }
 
-function offered(offers: readonly PageOrder[]): string {
+function offered(offers: readonly PageOrder[], called: string): string {
   const links = offers.map(({ command, will, fields }) => {
     const query = new URLSearchParams(fields).toString();
-    return `<dt><a href="/?${text(query)}">${text(printCommand(command))}</a></dt><dd>${text(will)}</dd>`;
+    return `<dt><a href="/?${text(query)}">${text(printCommand(command, called))}</a></dt><dd>${text(will)}</dd>`;
   });
   return `<h2>From here</h2><dl>${links.join("")}</dl>`;
 }
 
-/** What happened, what is safe, and what to do next. */
-export function inOneParagraph({ message, safe, next }: OdooPgError): string {
-  return [message, safe, next === undefined ? undefined : `Next: ${printNext(next)}`]
+/** What happened, what is safe, and what to do next. @param called how odoo-pg is typed there */
+export function inOneParagraph({ message, safe, next }: OdooPgError, called: string): string {
+  return [message, safe, next === undefined ? undefined : `Next: ${printNext(next, called)}`]
     .filter((part) => part !== undefined)
     .join(" ");
+}
+
+function warningInOneParagraph({ severity, message, next_step: next }: Warning, called: string): string {
+  return `${severity}: ${message} Next: ${printNext(next, called)}`;
 }
 
 function sayLast({ command, by, state, words }: LastOrder): string {
@@ -97,9 +103,9 @@ function sayLast({ command, by, state, words }: LastOrder): string {
  * @param warnings what is wrong, by the host that shows the page
  */
 export function hostsPage(status: HostsStatus, warnings: readonly Warning[], desk: Desk): string {
-  const { token, asked, offers, refused, last, watching = false } = desk;
+  const { called, token, asked, offers, refused, last, watching = false } = desk;
   // Someone is reading what will happen: the page must not be taken away.
-  const confirmed = token === undefined || !asked ? undefined : confirmation(asked, token);
+  const confirmed = token === undefined || !asked ? undefined : confirmation(asked, token, called);
   const again = watching && confirmed === undefined && !refused;
   const { endpoints, failover, hosts, seen_from } = status;
   const isWell = failover.ready && failover.away.length === 0;
@@ -123,11 +129,11 @@ ${again ? `<meta http-equiv="refresh" content="${AGAIN}">` : ""}
 </head>
 <body>
 <h1>${text(sayView(status))}</h1>
-${refused ? `<p class="verdict ill" role="alert">${text(inOneParagraph(refused))} <a href="/">Load the page again</a></p>` : ""}
+${refused ? `<p class="verdict ill" role="alert">${text(inOneParagraph(refused, called))} <a href="/">Load the page again</a></p>` : ""}
 ${last ? sayLast(last) : ""}
 ${confirmed ?? ""}
 <p class="verdict ${isWell ? "well" : "ill"}">Failover: ${text(sayFailover(status))}</p>
-${warnings.length ? `<ul>${warnings.map(({ severity, message }) => `<li>${text(`${severity}: ${message}`)}</li>`).join("")}</ul>` : ""}
+${warnings.length ? `<ul>${warnings.map((warning) => `<li>${text(warningInOneParagraph(warning, called))}</li>`).join("")}</ul>` : ""}
 ${disks.length ? `<ul class="ill">${disks.join("")}</ul>` : ""}
 <div class="wide" role="region" aria-label="Hosts" tabindex="0"><table>
 <thead><tr>${HEADINGS.map((heading) => `<th scope="col">${heading}</th>`).join("")}</tr></thead>
@@ -140,10 +146,10 @@ ${
 }
 <p>Backups: ${text(sayBackups(status))}.</p>
 ${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept.join("")}</ul>` : ""}
-${token === undefined || !offers.length ? "" : offered(offers)}
+${token === undefined || !offers.length ? "" : offered(offers, called)}
 <h2>Commands</h2>
-<dl>${COMMANDS.map(([command, words]) => `<dt>${command}</dt><dd>${words}</dd>`).join("")}</dl>
-<p class="note">${token === undefined ? "An operator who has signed in (odoo-pg console) can do some of it from here. " : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>
+<dl>${COMMANDS.map(([command, words]) => `<dt>${text(`${called} ${command}`)}</dt><dd>${words}</dd>`).join("")}</dl>
+<p class="note">${token === undefined ? "An operator who has signed in (${text(`${called} console`)}) can do some of it from here. " : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>
 </body>
 </html>
 `;

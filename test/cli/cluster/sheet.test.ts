@@ -311,6 +311,8 @@ const documents: fc.Arbitrary<StatusDocument> = fc.record({
       proven_at: fc.option(moment),
       second: fc.option(moment),
       seconds: fc.option(fc.nat()),
+      databases: fc.option(fc.nat()),
+      relations: fc.option(fc.nat()),
       failed_at: fc.option(moment),
     }),
   ),

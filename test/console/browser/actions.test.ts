@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
@@ -236,6 +236,27 @@ test("any second comes back beside the live database: its dialog takes the secon
   await dialog.getByRole("button", { name: "Show the plan" }).click();
   await hand.carryOut(page, "Restore to a copy, neutralised");
   expect(await value("SELECT id FROM of_that_second", "sales_then")).toBe(1);
+  expect(problems).toEqual([]);
+});
+
+test("a proof of a second that failed stands in the page with what failed, and its button proves another one", async () => {
+  const failed = {
+    at: new Date(Date.now() - 7_200_000).toISOString(),
+    second: new Date(Date.now() - 86_400_000).toISOString(),
+    error: "2 attachments of sales are nowhere, such as ab/abc",
+  };
+  const drill = { version: 1, begun_at: failed.at, proven: null, failed };
+  writeFileSync(join(cluster.stateDir, "second-drill.json"), JSON.stringify(drill));
+  const { page, problems } = await hand.signedIn("backups");
+  const seconds = page.getByRole("list", { name: "Any second" });
+  await seconds.getByText("The last proof failed 2 h ago.").waitFor();
+  await seconds.getByText(`could not be brought back whole: ${failed.error}.`).waitFor();
+  await seconds.getByText("backup verify --any-second").waitFor();
+  await lookedAt(page, "view-backups-second-failed");
+  await press(page, seconds.getByRole("button", { name: "Prove a second …" }));
+  await hand.carryOut(page, "Prove a second", { by: "keys" });
+  await seconds.getByText(/^Proven .*: the second [\d: A-Za-z]+ came back whole in /).waitFor();
+  expect(await seconds.getByText("attachments of sales are nowhere").count()).toBe(0);
   expect(problems).toEqual([]);
 });
 

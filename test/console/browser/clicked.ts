@@ -24,6 +24,7 @@ const CLICKED: Readonly<Record<Kind, "cluster" | "actions" | "stand-in">> = {
   copy: "actions",
   refresh_staging: "actions",
   prove: "actions",
+  prove_second: "actions",
   fix: "actions",
   restore_moment: "actions",
   // On a real cluster nobody has clicked these to the end yet: the severe step of clicks.test.ts is a reseed.

@@ -162,6 +162,27 @@ test("an error is told with what is safe and what to do next", async () => {
   await keepPicture(page, "dialog-error", false);
 });
 
+test("a command is shown and copied as it is typed on the host, wherever one is, with its configuration", async () => {
+  const there = { called: "/srv/odoo-pg/dist/odoo-pg", config_file: "/etc/odoo pg.yaml" };
+  const { page } = await opened({ ...warned, ...there });
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  const typed = "/srv/odoo-pg/dist/odoo-pg replication resume pg3 --config '/etc/odoo pg.yaml'";
+  const next = page.locator(".verdict .next").first();
+  expect(await next.locator("code").textContent()).toBe(typed);
+  await next.getByRole("button", { name: "copy the command" }).click();
+  await next.getByRole("button", { name: "copied the command" }).waitFor();
+  expect(await page.evaluate("navigator.clipboard.readText()")).toBe(typed);
+});
+
+test("what else is wrong has its button, too", async () => {
+  const { page, reply, orders } = await opened(fixtures.critical);
+  const action = { kind: "backup", database: "shop" } as const;
+  reply(() => done(job({ action, command: "odoo-pg backup create shop", plan: true }), ["It is backed up."]));
+  await page.getByRole("list", { name: "Also" }).getByRole("button", { name: "Back up shop …" }).click();
+  await page.getByRole("dialog").getByText("It is backed up.").waitFor();
+  expect(orders.map(({ body }) => body)).toEqual([{ action }]);
+});
+
 test("a severe step needs the name typed, and sends it", async () => {
   const { page, reply, orders } = await opened({
     ...warned,
@@ -247,6 +268,26 @@ test("while the server is away the page says since when, claims nothing, and com
   await comeBack();
   await page.locator(".live.on").waitFor();
   await expect.poll(() => page.locator("h1").textContent()).toMatch(/^pg3 is 212 MB behind/);
+});
+
+test("a tab that nobody sees leaves its connection to others, still knows how it is, and is live again when it is looked at", async () => {
+  const { page, show, listeners } = await opened();
+  await expect.poll(listeners).toBe(1);
+  const turn = async (hidden: boolean): Promise<void> => {
+    await page.evaluate(
+      `Object.defineProperty(document, "hidden", { configurable: true, value: ${hidden} });
+       document.dispatchEvent(new Event("visibilitychange"))`,
+    );
+  };
+  await page.clock.install();
+  await turn(true);
+  await expect.poll(listeners).toBe(0);
+  show(warned);
+  await page.clock.fastForward(16_000);
+  await expect.poll(() => page.title(), { timeout: 5000 }).toMatch(/^▲/);
+  await turn(false);
+  await expect.poll(listeners).toBe(1);
+  await page.locator(".live.on").waitFor();
 });
 
 test("a change is shown without anything being loaded anew, and is said to who listens", async () => {

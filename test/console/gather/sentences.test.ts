@@ -40,6 +40,7 @@ describe("the verdict", () => {
       next: null,
       next_step: null,
       action: null,
+      actions: [],
     });
   });
 
@@ -59,6 +60,8 @@ describe("the verdict", () => {
     expect(warned({ next_step: [odooPg("rejoin", "pg1")] }).action).toEqual({ kind: "rejoin", node: "pg1" });
     expect(warned({ next_step: [odooPg("backup", "create", "--all")] }).action).toEqual({ kind: "backup" });
     expect(warned({ next_step: [odooPg("up")] }).action).toEqual({ kind: "apply" });
+    const several = warned({}, { next_step: [odooPg("logs", "pg2")] }, { next_step: [odooPg("up")] });
+    expect(several.actions).toEqual([{ kind: "reseed", node: "pg2" }, null, { kind: "apply" }]);
     const inFile = withConfig([odooPg("rejoin", "pg1")], "/etc/prod.yaml");
     expect(warned({ next_step: inFile }).action).toEqual({ kind: "rejoin", node: "pg1" });
     for (const step of [
@@ -209,6 +212,7 @@ test("a document is another one when something has changed, not when only the cl
       at: new Date(at).toISOString(),
       cluster: "prod",
       config_file: null,
+      called: "odoo-pg",
       verdict: verdictOf(status),
       recovery: recoveryOf({ enabled: true, backups: [], record: undefined, now: NOW }),
       status: { ...status, at: new Date(at).toISOString(), backups },

@@ -19,7 +19,9 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /** As long as PostgreSQL lets a name be. */
-const LONG_NAME = "w".repeat(63);
+export const LONG_NAME = "w".repeat(63);
+/** As many bytes, three for each character. */
+export const WIDE_NAME = "倉庫管理株式会社".repeat(3).slice(0, 21);
 /** What a restore that fails can say. */
 export const CAUSE = Array.from(
   { length: 60 },
@@ -153,6 +155,7 @@ export function fixturesAt(now: number) {
     at,
     cluster: "prod",
     config_file: null,
+    called: "odoo-pg",
     verdict: {
       level: "ok",
       sentence: "All is well: pg1 takes writes, all 2 replicas serve reads, and every database is backed up.",
@@ -161,6 +164,7 @@ export function fixturesAt(now: number) {
       next: null,
       next_step: null,
       action: null,
+      actions: [],
     },
     recovery: {
       sentence: "Yes: every database was backed up 2 h ago, and a restore was proven yesterday.",
@@ -294,7 +298,11 @@ export function fixturesAt(now: number) {
   });
   const critical: ConsoleDocument = {
     ...normal,
-    verdict: { level: "critical", ...toldOf(down) },
+    verdict: {
+      level: "critical",
+      ...toldOf(down),
+      actions: [null, { kind: "backup", database: "shop" }],
+    },
     recovery: {
       ...normal.recovery,
       sentence: "Partly: shop has no backup of the last 26 hours. The others have.",
@@ -370,6 +378,46 @@ export function fixturesAt(now: number) {
     events: [event(40, "up", "alice", "The cluster was started for the first time")],
   };
 
+  const window = {
+    from: before(6.9 * DAY),
+    to: before(12),
+    gaps: [],
+    archiving: true,
+    base_backups: 7,
+  };
+  const proven = {
+    proven_at: before(2 * DAY),
+    second: before(3.4 * DAY),
+    seconds: 41,
+    databases: 4,
+    relations: 3120,
+    failed_at: null,
+  };
+  /** Any second can be brought back, which was proven. */
+  const seconds: ConsoleDocument = { ...normal, status: status({ window, second_proven: proven }) };
+  const notWhole = warningOf("second_drill_failed", {
+    message: `${before(1.2 * DAY)} could not be brought back whole: 2 tables or indexes of sales are damaged: index "sale_order_line_order_id_index": item order invariant violated.`,
+    next: odooPg("backup", "verify", "--any-second"),
+  });
+  /** The newest drill of a second failed, and WAL is missing in between. */
+  const secondFailed: ConsoleDocument = {
+    ...normal,
+    verdict: {
+      level: "warning",
+      ...toldOf(notWhole),
+      action: { kind: "prove_second" },
+      actions: [{ kind: "prove_second" }],
+    },
+    status: status({
+      warnings: [notWhole],
+      window: {
+        ...window,
+        gaps: [2, 3, 4].map((days) => ({ from: before(days * DAY), to: before(days * DAY - 700) })),
+      },
+      second_proven: { ...proven, failed_at: before(3 * HOUR) },
+    }),
+  };
+
   const crowded: ConsoleDocument = {
     ...normal,
     databases: Array.from({ length: 52 }, (_, index) =>
@@ -400,11 +448,20 @@ export function fixturesAt(now: number) {
     ...warned,
     verdict: { level: "warning", ...toldOf(unproven) },
     status: status({
-      warnings: [unproven, { ...unproven, node: "pg2" }],
+      warnings: [
+        unproven,
+        { ...unproven, node: "pg2" },
+        warningOf("second_drill_failed", {
+          message: CAUSE,
+          next: odooPg("backup", "verify", "--any-second"),
+        }),
+      ],
+      window: { ...window, archiving: false },
+      second_proven: { ...proven, failed_at: before(3 * HOUR) },
       nodes: [primary, node("pg2", { in_pool: false, reason: CAUSE })],
     }),
     recovery: { ...normal.recovery, sentence: CAUSE },
-    databases: [database(LONG_NAME), database("shop")],
+    databases: [database(LONG_NAME), database(WIDE_NAME), database("shop")],
     activity: {
       ...warned.activity,
       blocking: [{ sentence: CAUSE, seconds: 3, blocker: 1, waiting: [2] }],
@@ -424,7 +481,18 @@ export function fixturesAt(now: number) {
     ],
   };
 
-  return { normal, warned, critical, empty, crowded, wordy, job, samples: samplesUntil(now) };
+  return {
+    normal,
+    warned,
+    critical,
+    empty,
+    crowded,
+    wordy,
+    seconds,
+    secondFailed,
+    job,
+    samples: samplesUntil(now),
+  };
 }
 
 export const OPERATOR: Principal = {
@@ -476,5 +544,5 @@ function warningOf(...found: Parameters<typeof warning>): Warning {
 
 /** The verdict that tells a warning. */
 function toldOf({ message, next, next_step }: Warning): Omit<Verdict, "level"> {
-  return { sentence: message, head: message, warning: 0, next, next_step, action: null };
+  return { sentence: message, head: message, warning: 0, next, next_step, action: null, actions: [] };
 }

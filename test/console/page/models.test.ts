@@ -1,7 +1,8 @@
 import { isInWindow } from "../../../src/console/page/model/calendar.ts";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { actionSchema, type Action, confirmationOf } from "../../../src/model/console-actions.ts";
+import { nextStep, odooPg, type NextStep } from "../../../src/next-step.ts";
 import { argumentsOf } from "../../../src/console/commands.ts";
 import {
   outcomeOf,
@@ -25,12 +26,14 @@ import {
 } from "../../../src/console/page/model/graphs.ts";
 import { endpointLines, nodeRows, nodesSummary, successors } from "../../../src/console/page/model/nodes.ts";
 import { copyName, recoveryFacts, trackOf } from "../../../src/console/page/model/recovery.ts";
-import { ago, clock, count, dayName, listing, many } from "../../../src/console/page/model/show.ts";
+import { secondsTold } from "../../../src/console/page/model/seconds.ts";
+import { ago, clock, count, dayName, listing, many, zone } from "../../../src/console/page/model/show.ts";
 import { together, otherWarnings, pageTitle } from "../../../src/console/page/model/verdict.ts";
 import { fixturesAt } from "./fixtures.ts";
 
 const now = Date.parse("2026-11-22T12:00:00Z");
-const { normal, warned, critical, empty, crowded, samples, job } = fixturesAt(now);
+const { normal, warned, critical, empty, crowded, seconds, secondFailed, samples, job } = fixturesAt(now);
+const proofless = { proven_at: null, second: null, seconds: null, databases: null, relations: null };
 const before = (seconds: number): string => new Date(now - seconds * 1000).toISOString();
 
 describe("words and figures", () => {
@@ -71,6 +74,20 @@ describe("words and figures", () => {
   });
 });
 
+test.each([
+  ["UTC", "UTC"],
+  ["Europe/Brussels", "UTC+1"],
+  ["Asia/Kolkata", "UTC+5:30"],
+  ["America/St_Johns", "UTC−3:30"],
+])("times are told with the zone of the reader: %s", (name, told) => {
+  vi.stubEnv("TZ", name);
+  try {
+    expect(zone(now)).toBe(told);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
 describe("the connection", () => {
   const open = { open: true, heardAt: 1000, since: 0 };
   test("is live while it is open and the server was heard within 20 s", () => {
@@ -90,7 +107,12 @@ describe("the connection", () => {
 describe("the verdict", () => {
   test("is not said twice, and nothing else is left out", () => {
     expect(otherWarnings(normal)).toEqual([]);
-    expect(otherWarnings(warned).map(({ code }) => code)).toEqual(["disk_filling"]);
+    expect(otherWarnings(warned).map(({ warning, action }) => [warning.code, action])).toEqual([
+      ["disk_filling", null],
+    ]);
+    expect(otherWarnings(critical).map(({ action }) => action)).toEqual([
+      { kind: "backup", database: "shop" },
+    ]);
   });
   test("is read at once: when all is well the details come after", () => {
     expect(together(normal.verdict).head).toBe("All is well");
@@ -120,10 +142,64 @@ describe("recovery", () => {
     ]);
     expect(recoveryFacts({ ...normal.recovery, size_bytes: null }, now).at(-1)?.value).toBe("?");
   });
+  test("tells which seconds come back, when one last did, and of which kind that proof was", () => {
+    const told = secondsTold(seconds, now);
+    expect([told?.window.level, told?.proof.level, told?.trouble, told?.before]).toEqual([
+      "ok",
+      "ok",
+      undefined,
+      "",
+    ]);
+    expect(told?.window.text).toMatch(/^Any second from \d+ Nov \d\d:\d\d to now can be brought back\.$/);
+    expect(told?.proof.text).toMatch(
+      /^Proven 2 days ago: the second \d+ Nov \d\d:\d\d:\d\d came back whole in 41 s\. In 4 databases 3\u202f120 tables and indexes are sound\.$/,
+    );
+    const { status } = seconds;
+    const proven = status.second_proven && { ...status.second_proven, relations: null };
+    expect(
+      secondsTold({ ...seconds, status: { ...status, second_proven: proven } }, now)?.proof.text,
+    ).toMatch(/tables and indexes were not checked, as amcheck is not installed\.$/);
+    expect(secondsTold(normal, now)).toBeUndefined();
+  });
+  test("tells what failed at the last proof of a second, what was proven before, and what cannot come back", () => {
+    const told = secondsTold(secondFailed, now);
+    expect(told?.proof).toEqual({ level: "warning", text: "The last proof failed 3 h ago." });
+    expect(told?.before).toMatch(/^Before that: Proven 2 days ago/);
+    expect(told?.trouble?.message).toContain("item order invariant violated");
+    expect(told?.window.level).toBe("warning");
+    expect(told?.window.text).toMatch(/except \d+ Nov .* to .*, \d+ Nov .* and 1 more gap\.$/);
+    const { status } = secondFailed;
+    const empty = { from: null, to: null, gaps: [], archiving: true, base_backups: 0 };
+    const never = { ...proofless, failed_at: null };
+    const begun = secondsTold(
+      { ...secondFailed, status: { ...status, warnings: [], window: empty, second_proven: never } },
+      now,
+    );
+    expect([begun?.window.text, begun?.proof]).toEqual([
+      "No second can be brought back yet: a base backup is made first.",
+      { level: "unknown", text: "No second was brought back yet to prove it." },
+    ]);
+  });
   test("proposes a name that is free", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom("a_copy", "a_copy_2", "a_copy_3", "b")), (taken) => {
         expect(taken).not.toContain(copyName("a", taken, "copy"));
+      }),
+    );
+  });
+  test("proposes a name that PostgreSQL takes, however long the database's is", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 63 }), (name) => {
+        const first = copyName(name, [], "staging");
+        const second = copyName(name, [first], "staging");
+        expect(second).not.toBe(first);
+        for (const [proposed, end] of [
+          [first, "_staging"],
+          [second, "_staging_2"],
+        ] as const) {
+          expect(Buffer.byteLength(proposed)).toBeLessThanOrEqual(Math.max(63, end.length));
+          expect(proposed.endsWith(end) && name.startsWith(proposed.slice(0, -end.length))).toBe(true);
+        }
       }),
     );
   });
@@ -154,13 +230,20 @@ describe("nodes", () => {
     expect(pg1).toMatchObject({ disk: "?", diskUsed: undefined });
     expect(pg2).toMatchObject({ lag: "?", lagTime: "?", slot: "?" });
   });
-  test("a node that waits to be brought back offers it", () => {
+  test("a node offers what a warning of it names as the next step, whichever that is", () => {
     const [first] = warned.status.warnings;
-    const waits = {
-      ...warned,
-      status: { ...warned.status, warnings: first ? [{ ...first, code: "needs_rejoin" as const }] : [] },
+    const remedies = (next_step: NextStep) => {
+      const warnings = first ? [{ ...first, next_step }] : [];
+      return nodeRows({ ...warned, status: { ...warned.status, warnings } }, now).map(({ remedy }) => remedy);
     };
-    expect(nodeRows(waits, now).map(({ remedy }) => remedy)).toEqual([undefined, undefined, "rejoin"]);
+    expect(remedies([odooPg("rejoin", "pg3")])).toEqual([undefined, undefined, "rejoin"]);
+    expect(remedies(nextStep`Keep it aside: ${odooPg("reseed", "pg3")}`)).toEqual([
+      undefined,
+      undefined,
+      "reseed",
+    ]);
+    expect(remedies([odooPg("reseed", "pg2")])).toEqual([undefined, undefined, undefined]);
+    expect(remedies([odooPg("rejoin", "pg3", "--reseed")])).toEqual([undefined, undefined, undefined]);
   });
   test("endpoints say where they lead, also when that is nowhere", () => {
     expect(endpointLines(warned.status).map(({ leadsTo }) => leadsTo)).toEqual(["pg1", "pg2"]);
@@ -278,6 +361,7 @@ describe("actions", () => {
   const actions: readonly Action[] = [
     { kind: "backup" },
     { kind: "prove" },
+    { kind: "prove_second" },
     { kind: "restore_copy", backup: "b", as: "copy", neutralize: true },
     { kind: "restore_upload", upload: "0f0e1b6e-6a0c-4d40-8c3a-2f4f2b7a9c11", as: "sent", neutralize: true },
     { kind: "restore_moment", database: "a", at: "2026-11-21T08:41:07.000Z", as: "copy", neutralize: true },

@@ -1,4 +1,5 @@
 import { nextStep, odooPg } from "../../../src/next-step.ts";
+import { CAUSE, LONG_NAME, WIDE_NAME } from "./fixtures.ts";
 
 const DAY = 24 * 3600 * 1000;
 
@@ -218,4 +219,18 @@ export function readingsAt(now: number): Readonly<Record<string, unknown>> {
       logs: ["agent", "haproxy", "pg1"],
     },
   };
+}
+
+/** What holds words of people and of servers. */
+const WORDS = ["message", "error", "text", "statement", "to", "dir", "why", "reason"];
+
+/** The same where every name is as long as it can be, and every cause sixty lines. */
+export function wordyReadingsAt(now: number): Readonly<Record<string, unknown>> {
+  const text = JSON.stringify(readingsAt(now), (key, value: unknown) => {
+    if (typeof value !== "string") return value;
+    if (WORDS.includes(key)) return CAUSE;
+    return value === "sales" ? LONG_NAME : value === "shop" || value === "odoo" ? WIDE_NAME : value;
+  });
+  const readings: Readonly<Record<string, unknown>> = JSON.parse(text);
+  return readings;
 }

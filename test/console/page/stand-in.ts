@@ -25,6 +25,8 @@ export interface StandIn {
   readonly show: (document: ConsoleDocument) => void;
   /** How the next orders are answered. */
   readonly reply: (how: (order: Order) => Reply) => void;
+  /** How many streams are open. */
+  readonly listeners: () => number;
   /** Takes no connections and cuts those that there are. */
   readonly goAway: () => Promise<void>;
   readonly comeBack: () => Promise<void>;
@@ -108,6 +110,7 @@ export async function standIn(start: {
     reply: (how) => {
       replyTo = how;
     },
+    listeners: () => listeners.size,
     goAway: stop,
     comeBack: () => listen(port),
   };

@@ -13,6 +13,9 @@ export function titleOf(action: Action): string {
     case "prove":
       title = action.backup === undefined ? "Prove the newest backups" : `Prove ${action.backup}`;
       break;
+    case "prove_second":
+      title = "Prove a second";
+      break;
     case "restore_upload":
       title = action.neutralize ? "Restore the file, neutralised" : "Restore the file, live";
       break;

@@ -42,7 +42,6 @@ export function nodeRows({ status, disks }: ConsoleDocument, now: number): reado
 
 function rowOf(node: NodeStatus, status: StatusDocument, disk: NodeDisk | undefined, now: number): NodeRow {
   const ratio = ratioOf(node, disk);
-  const codes = status.warnings.filter((warning) => warning.node === node.name).map(({ code }) => code);
   return {
     name: node.name,
     address: `${node.host.includes(":") ? `[${node.host}]` : node.host}:${node.port}`,
@@ -65,12 +64,21 @@ function rowOf(node: NodeStatus, status: StatusDocument, disk: NodeDisk | undefi
             : "ok",
     daysLeft: daysText(disk),
     reads: readsText(node, status),
-    remedy: codes.includes("needs_rejoin")
-      ? "rejoin"
-      : codes.includes("needs_reseed") || codes.includes("slot_lost")
-        ? "reseed"
-        : undefined,
+    remedy: remedyOf(node, status),
   };
+}
+
+/** What a warning of a node names as its next step, where the page can do that. */
+function remedyOf({ name }: NodeStatus, { warnings }: StatusDocument): NodeRow["remedy"] {
+  const commands = warnings
+    .filter((warning) => warning.node === name)
+    .flatMap(({ next_step: step }) => step.filter((part) => typeof part === "object"));
+  return (["rejoin", "reseed"] as const).find((kind) =>
+    commands.some(
+      ({ program, arguments: args }) =>
+        program === "odoo-pg" && args.length === 2 && args[0] === kind && args[1] === name,
+    ),
+  );
 }
 
 function levelOf({ name, state }: NodeStatus, { warnings }: StatusDocument): Level {

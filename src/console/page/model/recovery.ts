@@ -51,13 +51,28 @@ export function recoveryFacts(recovery: Recovery, now: number): readonly Fact[] 
 
 const NOTHING_KEPT = "0 B";
 
-/** A name that is free for a copy: `sales_copy`, `sales_copy_2`. */
+/** Bytes of a name, by PostgreSQL's limit. */
+const LONGEST_NAME = 63;
+
+/** A name that is free for a copy: `sales_copy`, `sales_copy_2`. A long one is cut before its end. */
 export function copyName(database: string, taken: readonly string[], suffix: string): string {
-  const plain = `${database}_${suffix}`;
   for (let number = 1; ; number += 1) {
-    const name = number === 1 ? plain : `${plain}_${number}`;
+    const end = number === 1 ? `_${suffix}` : `_${suffix}_${number}`;
+    const name = `${beginOf(database, LONGEST_NAME - end.length)}${end}`;
     if (!taken.includes(name)) return name;
   }
+}
+
+/** As many of its characters as have room in so many bytes. */
+function beginOf(name: string, bytes: number): string {
+  let left = bytes;
+  let begin = "";
+  for (const character of name) {
+    left -= new TextEncoder().encode(character).length;
+    if (left < 0) break;
+    begin += character;
+  }
+  return begin;
 }
 
 /** A name for the database in a file, after the file's: `Prod 2026-11-22.zip` gives `prod_2026_11_22`. */

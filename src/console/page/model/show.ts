@@ -50,6 +50,21 @@ export function clock(instant: string | null, now: number): string {
   return time.toDateString() === new Date(now).toDateString() ? hours : `${day(milliseconds)} ${hours}`;
 }
 
+/** The same to the second: `09:38:07`, or `21 Nov 09:38:07`. */
+export function clockSecond(instant: string | null, now: number): string {
+  const milliseconds = millisecondsOf(instant);
+  if (milliseconds === undefined) return UNKNOWN;
+  return `${clock(instant, now)}:${String(new Date(milliseconds).getSeconds()).padStart(2, "0")}`;
+}
+
+/** The time zone of the reader, as it is then: `UTC`, `UTC+1`, `UTC−3:30`. */
+export function zone(now: number): string {
+  const ahead = -new Date(now).getTimezoneOffset();
+  if (ahead === 0) return "UTC";
+  const [hours, minutes] = [Math.floor(Math.abs(ahead) / 60), Math.abs(ahead) % 60];
+  return `UTC${ahead < 0 ? "−" : "+"}${hours}${minutes === 0 ? "" : `:${String(minutes).padStart(2, "0")}`}`;
+}
+
 /** `21 Nov`, in the time zone of the reader. */
 function day(milliseconds: number): string {
   const time = new Date(milliseconds);

@@ -1,4 +1,5 @@
 import type { ConsoleDocument, Verdict } from "../../../cluster/documents/console.ts";
+import type { Action } from "../../../model/console-actions.ts";
 import type { Warning } from "../../../model/warnings.ts";
 
 /** What a mark says: its shape and its colour say the same. */
@@ -21,9 +22,14 @@ export const LEVEL_WORDS: Readonly<Record<Level, string>> = {
   unknown: "not known",
 };
 
-/** What else is wrong: the verdict's own sentence is not said twice. */
-export function otherWarnings({ verdict, status }: ConsoleDocument): readonly Warning[] {
-  return status.warnings.filter((_, index) => index !== verdict.warning);
+/** What else is wrong, with its button where the page has one: the verdict's own sentence is not said twice. */
+export function otherWarnings({
+  verdict,
+  status,
+}: ConsoleDocument): readonly { readonly warning: Warning; readonly action: Action | null }[] {
+  return status.warnings
+    .map((warning, index) => ({ warning, action: verdict.actions[index] ?? null }))
+    .filter((_, index) => index !== verdict.warning);
 }
 
 /** What is read first, and what follows it: when all is well, the first words say it, and the rest can wait. */

@@ -3,8 +3,15 @@ import { useContext, useState } from "preact/hooks";
 import { Fold } from "./fold.tsx";
 import { printNext, withConfig, type Command, type NextStep } from "../../../next-step.ts";
 
-/** The configuration file that commands have to name to meet the cluster; null where it is found without. */
-export const ConfigFile = createContext<string | null>(null);
+/** How commands are typed so that they meet the cluster that the page shows. */
+export interface Typing {
+  /** How odoo-pg is typed on its host. */
+  readonly called: string;
+  /** The configuration file that they have to name; null where it is found without. */
+  readonly configFile: string | null;
+}
+
+export const TypedThere = createContext<Typing>({ called: "odoo-pg", configFile: null });
 
 /** What to do, each of its commands apart and ready to be copied. */
 export function Next({ step }: { readonly step: NextStep }): JSX.Element {
@@ -24,8 +31,8 @@ export function InWords({ command }: { readonly command: Command }): JSX.Element
 }
 
 function useTyped(command: Command): string {
-  const config = useContext(ConfigFile);
-  return printNext(withConfig([command], config ?? undefined));
+  const { called, configFile } = useContext(TypedThere);
+  return printNext(withConfig([command], configFile ?? undefined), called);
 }
 
 function Typed({ command }: { readonly command: Command }): JSX.Element {

@@ -1,18 +1,20 @@
 import type { JSX } from "preact";
-import type { Recovery as Document } from "../../../cluster/documents/console.ts";
+import type { ConsoleDocument, Recovery as Recorded } from "../../../cluster/documents/console.ts";
 import { recoveryFacts, trackOf } from "../model/recovery.ts";
 import type { Ask } from "./ask.ts";
 import { Fold } from "./fold.tsx";
+import { Seconds } from "./seconds.tsx";
 import { Section } from "./section.tsx";
 
 export function Recovery(props: {
-  readonly recovery: Document;
+  readonly document: ConsoleDocument;
   readonly now: number;
-  /** Whether seconds can be brought back, before there is any backup. */
-  readonly anySecond: boolean;
   readonly ask: Ask | undefined;
 }): JSX.Element {
-  const { recovery, now, anySecond, ask } = props;
+  const { document, now, ask } = props;
+  const { recovery, status } = document;
+  // Seconds can be brought back before there is any backup.
+  const anySecond = status.window?.from != null;
   return (
     <Section id="recovery" title="Can I go back?">
       <p class="answer">
@@ -29,6 +31,7 @@ export function Recovery(props: {
           </div>
         ))}
       </dl>
+      <Seconds document={document} now={now} ask={ask} />
       {ask && (
         <p class="buttons">
           <button type="button" onClick={() => ask({ kind: "backup" })}>
@@ -46,7 +49,7 @@ export function Recovery(props: {
 }
 
 /** Backups on the line of time; the figures beside it say the same. */
-function Track({ recovery, now }: { readonly recovery: Document; readonly now: number }): JSX.Element | null {
+function Track({ recovery, now }: { readonly recovery: Recorded; readonly now: number }): JSX.Element | null {
   const track = trackOf(recovery, now);
   if (!track) return null;
   const x = (place: number): string => `${(place * 100).toFixed(2)}%`;

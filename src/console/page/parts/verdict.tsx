@@ -39,7 +39,7 @@ export function Verdict(props: {
             </button>
           </p>
         )}
-        <Others document={document} />
+        <Others document={document} ask={ask} />
       </div>
     </div>
   );
@@ -48,12 +48,16 @@ export function Verdict(props: {
 /** Characters of a sentence from which it is written smaller. */
 const LONG = 90;
 
-function Others({ document }: { readonly document: ConsoleDocument }): JSX.Element | null {
+function Others(props: {
+  readonly document: ConsoleDocument;
+  readonly ask: Ask | undefined;
+}): JSX.Element | null {
+  const { document, ask } = props;
   const others = otherWarnings(document);
   if (others.length === 0) return null;
   return (
     <ul class="others" aria-label="Also">
-      {others.map(({ code, node, severity, message, next_step: next }) => (
+      {others.map(({ warning: { code, node, severity, message, next_step: next }, action }) => (
         <li key={`${code} ${node ?? ""}`}>
           <Mark level={severity} />
           <div>
@@ -61,6 +65,11 @@ function Others({ document }: { readonly document: ConsoleDocument }): JSX.Eleme
               <Fold lines={3}>{message}</Fold>
             </p>
             <Next step={next} />
+            {action && ask && (
+              <button type="button" class="small" onClick={() => ask(action)}>
+                {titleOf(action)} …
+              </button>
+            )}
           </div>
         </li>
       ))}

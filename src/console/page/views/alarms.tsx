@@ -72,7 +72,7 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
                       <td data-label="To">
                         <Fold lines={2}>{to}</Fold>
                       </td>
-                      <td data-label="In use">
+                      <td data-label="In use" class="state">
                         {setUp ? (applied ? "yes" : "once it is applied") : "until it is applied"}
                       </td>
                       {ask && (

@@ -7,6 +7,7 @@ import type { Level } from "../model/verdict.ts";
 import type { Ask } from "../parts/ask.ts";
 import { Fold } from "../parts/fold.tsx";
 import { Mark } from "../parts/mark.tsx";
+import { Seconds } from "../parts/seconds.tsx";
 import { useReading } from "../read.ts";
 import { Frame, Reads } from "./frame.tsx";
 import type { ViewProps } from "./view.ts";
@@ -62,6 +63,7 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
           </button>
         </p>
       )}
+      <Seconds document={document} now={now} ask={ask} />
       <Reads read={read}>
         {({ dir, backups, unreadable }) => {
           const names = [...new Set(backups.map((one) => one.database))].sort();
@@ -109,7 +111,9 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
                 </p>
               ))}
               <p class="quiet">
-                <small>They lie in {dir}.</small>
+                <small>
+                  <Fold lines={2}>They lie in {dir}.</Fold>
+                </small>
               </p>
             </>
           );

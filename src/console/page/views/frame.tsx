@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Fold } from "../parts/fold.tsx";
 import { FailureNote } from "../parts/failure-note.tsx";
 import type { Read } from "../read.ts";
 
@@ -17,7 +18,9 @@ export function Frame(props: {
       <h1 ref={heading} tabIndex={-1}>
         {title}
       </h1>
-      <p class="quiet">{words}</p>
+      <p class="quiet">
+        <Fold lines={3}>{words}</Fold>
+      </p>
       {children}
     </div>
   );

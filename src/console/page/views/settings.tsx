@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Find } from "../parts/find.tsx";
+import { Fold } from "../parts/fold.tsx";
 import { formatOrigin, type Origin } from "../../../config/origins.ts";
 import { Mark } from "../parts/mark.tsx";
 import { Next } from "../parts/next.tsx";
@@ -99,8 +100,12 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
                     <td data-label="Now">{now}</td>
                     <td data-label="Advised">{tuned}</td>
                     <td data-label="Why">
-                      {reason}
-                      {obstacle !== null && <small>{obstacle}</small>}
+                      <Fold lines={3}>{reason}</Fold>
+                      {obstacle !== null && (
+                        <small>
+                          <Fold lines={3}>{obstacle}</Fold>
+                        </small>
+                      )}
                     </td>
                     {ask && (
                       <td class="does">
@@ -145,7 +150,9 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
                     <th scope="row">
                       <code>{path}</code>
                     </th>
-                    <td data-label="Value">{text}</td>
+                    <td data-label="Value">
+                      <Fold lines={3}>{text}</Fold>
+                    </td>
                     <td data-label="Set by">{formatOrigin(origin)}</td>
                   </tr>
                 ))}
