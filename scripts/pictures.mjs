@@ -4,11 +4,10 @@ import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { status } = spawnSync(
-  process.execPath,
-  ["scripts/test.mjs", "test/console/browser/pictures.test.ts"],
-  { cwd: root, stdio: "inherit" },
-);
+const { status } = spawnSync(process.execPath, ["scripts/test.mjs", "test/console/pictures"], {
+  cwd: root,
+  stdio: "inherit",
+});
 if (status !== 0) process.exit(status ?? 1);
 const taken = `${root}test-output/console`;
 mkdirSync(`${root}docs/pictures`, { recursive: true });
