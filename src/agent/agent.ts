@@ -23,7 +23,6 @@ import { Gatherer } from "../console/gather/gatherer.ts";
 import { BeforeUp } from "./before-up.ts";
 import { awaitStreaming, bringUpServers } from "./bring-up.ts";
 import { ChangeFinisher } from "./change-finisher.ts";
-import { Complaints } from "./complaints.ts";
 import { CopySchedule } from "./backups/copy-schedule.ts";
 import { EventWriter } from "./event-writer.ts";
 import { takeUp, type KeptCluster } from "./kept-cluster.ts";
@@ -31,13 +30,12 @@ import type { NodeHandle } from "../members/node-handle.ts";
 import type { Endpoints } from "../services/endpoints.ts";
 import type { Poolers } from "../services/poolers.ts";
 import { serveHealth } from "./health.ts";
-import { Loop, type Part } from "./loop.ts";
+import { AgentLife } from "./life.ts";
+import type { Part } from "./loop.ts";
 import { controlAnswers, type Orders } from "./server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
-import { releaseLock, takeLock } from "../store/lock.ts";
 import type { ReadPool } from "../services/read-pool.ts";
-import { prepareStateDirectory } from "../store/possession.ts";
 import { recordBegunNodes, refuseNodeChanges } from "./removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type {
@@ -101,7 +99,7 @@ export class Agent {
   readonly #attachments: AttachmentsCompanion;
   readonly #copies: CopySchedule;
   readonly #alarms: Alarms;
-  readonly #complaints: Complaints;
+  readonly #life: AgentLife;
   readonly #supervisor: Supervisor;
   /** What was applied; undefined before the first configuration. */
   #cluster: KeptCluster | undefined;
@@ -119,8 +117,6 @@ export class Agent {
   readonly #console: ConsoleServer;
   readonly #gatherer: Gatherer;
   #loadFailure: OdooPgError | undefined;
-  #loop: Loop | undefined;
-  #closers: (() => Promise<void>)[] = [];
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -136,7 +132,7 @@ export class Agent {
     });
     this.#attachments = new AttachmentsCompanion({ program: options.program, turns: this.#operations });
     this.#copies = new CopySchedule(options);
-    this.#complaints = new Complaints(options.log);
+    this.#life = new AgentLife(this.#layout, options.owner, options.log, async () => await this.#leave());
     this.#supervisor = new Supervisor(options.log);
     this.#eventWriter = new EventWriter(this.#layout, options.owner);
     this.#finisher = new ChangeFinisher(
@@ -181,24 +177,18 @@ export class Agent {
 
   /** Takes the lock, opens the sockets, and looks after what is already running. @throws OdooPgError locked. */
   async open(): Promise<void> {
-    const { owner } = this.#options;
-    await prepareStateDirectory(this.#layout, owner);
-    await takeLock(this.#layout.lockFile, ownPid);
-    try {
-      this.#closers.push(
-        await serveHealth(this.#layout, (node) => this.#cluster?.pool.members.has(node) ?? false),
-      );
+    await this.#life.open(async (closed) => {
+      closed(await serveHealth(this.#layout, (node) => this.#cluster?.pool.members.has(node) ?? false));
       const applied = await readApplied(this.#layout);
       if (applied)
         await this.#takeUp({ ...applied, passwords: {} }).catch((error: unknown) => this.#notLoaded(error));
-      this.#closers.push(await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders())));
-      this.#closers.push(async () => await this.#console.close());
-      this.#closers.push(async () => await this.#gatherer.close());
+      closed(await serveOnSocket(this.#layout.agentSocket, controlAnswers(this.#asOrders())));
+      closed(
+        async () => await this.#console.close(),
+        async () => await this.#gatherer.close(),
+      );
       if (applied) await this.#console.apply(applied.config);
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
+    });
     this.#options.log(
       "info",
       `agent ${this.#options.version} (process ${ownPid}) looks after ${this.#layout.stateDir}`,
@@ -213,9 +203,7 @@ export class Agent {
 
   /** Observes and acts until `stop`, or until the cluster was taken down. */
   async run(): Promise<void> {
-    this.#loop = new Loop(this.#parts(), this.#complaints);
-    await this.#loop.run(() => this.#operations.closed);
-    await this.close();
+    await this.#life.run(this.#parts(), () => this.#operations.closed);
   }
 
   /** Ends the agent; the servers keep running. */
@@ -224,12 +212,14 @@ export class Agent {
   }
 
   async close(): Promise<void> {
-    for (const close of this.#closers.splice(0)) await close();
+    await this.#life.close();
+  }
+
+  async #leave(): Promise<void> {
     await this.#attachments.close();
     await this.#alarms.close();
     await this.#rights.close();
     for (const handle of this.#cluster?.runtime?.nodes.values() ?? []) await handle.disconnect();
-    await releaseLock(this.#layout.lockFile, ownPid);
   }
 
   /** Brings the cluster to the desired state: see docs/architecture.md. Waits for its turn. @param by who asks */
@@ -357,7 +347,7 @@ export class Agent {
     this.#cluster = await takeUp(request, this.#cluster, {
       ...this.#options,
       layout: this.#layout,
-      wake: () => this.#loop?.wake(),
+      wake: () => this.#life.wake(),
       loadArchive: async (runtime) => await this.#archive.load(runtime),
     });
     return this.#cluster;
@@ -445,7 +435,7 @@ export class Agent {
     act: (runtime: Runtime, handle: NodeHandle) => Promise<unknown>,
   ): Promise<void> {
     for (const handle of runtime.nodes.values())
-      await act(runtime, handle).catch((error: unknown) => this.#complaints.of(handle.node.name, error));
+      await act(runtime, handle).catch((error: unknown) => this.#life.complaints.of(handle.node.name, error));
   }
 
   readonly #rights = new DatabaseOwnership();

@@ -1,14 +1,12 @@
 import path from "node:path";
 import * as z from "zod";
-import { prepareStateDirectory } from "../store/possession.ts";
-import { Complaints } from "../agent/complaints.ts";
 import { serveHealth } from "../agent/health.ts";
-import { Loop, type Part } from "../agent/loop.ts";
+import { AgentLife } from "../agent/life.ts";
+import type { Part } from "../agent/loop.ts";
 import type { Routing } from "../services/read-pool.ts";
 import { PoolMembership } from "../services/pool-membership.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
 import { Supervisor } from "../services/supervisor.ts";
-import { releaseLock, takeLock } from "../store/lock.ts";
 import { RemoteServer } from "../members/remote-server.ts";
 import { isPrimary, type NodeObservation } from "../model/observation.ts";
 import type { Layout } from "../config/layout.ts";
@@ -16,7 +14,6 @@ import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import { writeFileIfChanged } from "../system/files/files.ts";
 import { readJsonFile } from "../system/files/json-file.ts";
 import type { Log } from "../system/log.ts";
-import { ownPid } from "../system/process/process.ts";
 import { choosePrimary, type Chosen } from "./choose-primary.ts";
 import { viewOfEndpoints } from "./endpoints-view.ts";
 
@@ -43,6 +40,7 @@ export interface EndpointsAgentOptions {
  */
 export class EndpointsAgent {
   readonly #options: EndpointsAgentOptions;
+  readonly #life: AgentLife;
   readonly #nodes: readonly RemoteServer[];
   readonly #endpoints: Endpoints;
   readonly #supervisor: Supervisor;
@@ -51,11 +49,11 @@ export class EndpointsAgent {
   #observations: readonly NodeObservation[] = [];
   #primary: Chosen | undefined;
   #ending = false;
-  #closeHealth: (() => Promise<void>) | undefined;
 
   constructor(options: EndpointsAgentOptions) {
     const { layout, served, password } = options;
     this.#options = options;
+    this.#life = new AgentLife(layout, undefined, options.log, async () => await this.#leave());
     this.#nodes = served.config.nodes.map((node) => new RemoteServer(node, password));
     this.#endpoints = new Endpoints(layout, undefined, options.log);
     this.#supervisor = new Supervisor(options.log);
@@ -66,16 +64,17 @@ export class EndpointsAgent {
   /** @throws OdooPgError locked, port_in_use, state_dir_unusable */
   async open(): Promise<void> {
     const { layout, served, log } = this.#options;
-    await prepareStateDirectory(layout, undefined);
-    await takeLock(layout.lockFile, ownPid);
-    this.#primary = await readJsonFile(this.#primaryFile, chosenSchema, {
-      code: "state_dir_unusable",
-      safe: "No connection was forwarded.",
-      next: "It says which node took the writes last, so that an old primary never takes them again. Where only the present primary runs, remove the file and start again.",
+    await this.#life.open(async (closed) => {
+      this.#primary = await readJsonFile(this.#primaryFile, chosenSchema, {
+        code: "state_dir_unusable",
+        safe: "No connection was forwarded.",
+        next: "It says which node took the writes last, so that an old primary never takes them again. Where only the present primary runs, remove the file and start again.",
+      });
+      closed(await serveHealth(layout, (node) => this.#members.has(node)));
+      await this.#endpoints.check(served, undefined);
+      await this.#endpoints.ensure(served, { step: () => {}, note: () => {}, bytes: () => {} });
+      closed(async () => void (await this.#endpoints.stop("fast")));
     });
-    this.#closeHealth = await serveHealth(layout, (node) => this.#members.has(node));
-    await this.#endpoints.check(served, undefined);
-    await this.#endpoints.ensure(served, { step: () => {}, note: () => {}, bytes: () => {} });
     const names = this.#nodes.map(({ node }) => `${node.host}:${node.port}`).join(", ");
     log(
       "info",
@@ -85,11 +84,11 @@ export class EndpointsAgent {
 
   /** Looks and leads until `stop`. */
   async run(): Promise<void> {
-    await new Loop(this.#parts(), new Complaints(this.#options.log)).run(() => this.#ending);
-    await this.#endpoints.stop("fast");
-    await this.#closeHealth?.();
+    await this.#life.run(this.#parts(), () => this.#ending);
+  }
+
+  async #leave(): Promise<void> {
     for (const handle of this.#nodes) await handle.disconnect();
-    await releaseLock(this.#options.layout.lockFile, ownPid);
   }
 
   stop(): void {

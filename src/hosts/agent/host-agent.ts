@@ -1,11 +1,11 @@
 import type { AgentOptions } from "../../agent/agent.ts";
 import type { Config } from "../../config/schema.ts";
 import { BackupSchedule, runInBackground } from "../../agent/backups/backup-schedule.ts";
-import { Complaints } from "../../agent/complaints.ts";
 import { DatabaseOwnership } from "../../agent/database-ownership.ts";
 import { serveHealth } from "../../agent/health.ts";
 import { Alarms } from "../../alarms/alarms.ts";
-import { Loop, type Part } from "../../agent/loop.ts";
+import { AgentLife } from "../../agent/life.ts";
+import type { Part } from "../../agent/loop.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
 import { isYoung } from "../../cluster/backups.ts";
 import type { AgentReport } from "../../cluster/documents/agent-report.ts";
@@ -23,7 +23,6 @@ import { nextStep, odooPg } from "../../next-step.ts";
 import { calledAnywhere } from "../../system/called.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { modifiedAt, readTextIfAny } from "../../system/files/files.ts";
-import { releaseLock, takeLock } from "../../store/lock.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { readPassword } from "../../store/secrets.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
@@ -108,6 +107,7 @@ interface Found {
 export class HostAgent {
   readonly #options: HostAgentOptions;
   readonly #host: OneHost;
+  readonly #life: AgentLife;
   readonly #supervisor: Supervisor;
   /** None on a witness: nobody asks it for a database. */
   readonly #endpoints: Endpoints | undefined;
@@ -145,9 +145,7 @@ export class HostAgent {
   #consoleOf = "";
   #consoleConfig: Config | undefined;
   #ending = false;
-  #closers: (() => Promise<void>)[] = [];
   #door: TlsServer | undefined;
-  #loop: Loop | undefined;
 
   private constructor(
     options: HostAgentOptions,
@@ -165,6 +163,7 @@ export class HostAgent {
     const host = { layout, owner, machine, log, files, identity, installation, etcd, fileConfig };
     this.#options = options;
     this.#host = host;
+    this.#life = new AgentLife(layout, owner, log, async () => await this.#leave());
     this.#supervisor = new Supervisor(log);
     this.#endpoints = programs.haproxy && new Endpoints(layout, owner, log);
     if (this.#endpoints) this.#endpoints.program = programs.haproxy;
@@ -200,7 +199,7 @@ export class HostAgent {
       databases: () => databasesOf(this.#store.document),
       server: installation && node.server(),
       log,
-      wake: () => this.#loop?.wake(),
+      wake: () => this.#life.wake(),
     });
     this.#poolers = installation && new HostPoolers(host, this.#store, node, options);
     this.#routing = new HostRouting(host, this.#store, this.#servers, this.#hostPool);
@@ -291,10 +290,9 @@ export class HostAgent {
     const { layout, log, version } = this.#options;
     const { record, document } = this.#store;
     const guests = await readTextIfAny(this.#host.files.endpointsAuthority);
-    await takeLock(layout.lockFile, ownPid);
-    try {
-      this.#closers.push(await serveHealth(layout, (node) => this.#routing.mayBeRead(node)));
-      this.#closers.push(
+    await this.#life.open(async (closed) => {
+      closed(await serveHealth(layout, (node) => this.#routing.mayBeRead(node)));
+      closed(
         await serveOnSocket(
           layout.agentSocket,
           hostControl({
@@ -322,27 +320,22 @@ export class HostAgent {
         },
       });
       this.#door = door;
-      this.#closers.push(door.close);
+      closed(door.close);
       // Where there are no clients, nothing is read.
       const asking = this.#endpoints ? this.#hostPool.start() : (): void => {};
-      this.#closers.push(async () => await Promise.resolve(asking()));
-      this.#closers.push(async () => await this.#console.close());
+      closed(asking);
+      closed(async () => await this.#console.close());
       await this.#routing.recall();
       // Before etcd and Patroni start: they let nobody in without it. It is tried again each second.
       await this.#revocations.write().catch((error: unknown) => log("warn", String(error)));
       await this.#applyDocument();
-    } catch (error) {
-      await this.#close();
-      throw error;
-    }
+    });
     log("info", `agent ${version} (process ${ownPid}): host ${record.name} of ${document.cluster}`);
   }
 
   /** Observes and acts until `stop`. Everything else then goes on. */
   async run(): Promise<void> {
-    this.#loop = new Loop(this.#parts(), new Complaints(this.#options.log));
-    await this.#loop.run(() => this.#ending);
-    await this.#close();
+    await this.#life.run(this.#parts(), () => this.#ending);
   }
 
   /**
@@ -362,16 +355,14 @@ export class HostAgent {
 
   stop(): void {
     this.#ending = true;
-    this.#loop?.wake();
+    this.#life.wake();
   }
 
-  async #close(): Promise<void> {
-    for (const close of this.#closers.splice(0)) await close();
+  async #leave(): Promise<void> {
     await this.#alarms.close();
     await this.#ownership.close();
     await this.#servers.close();
     await this.#node.close();
-    await releaseLock(this.#options.layout.lockFile, ownPid);
   }
 
   #parts(): Part[] {
@@ -388,7 +379,7 @@ export class HostAgent {
         run: () => {
           this.#routing.decide();
           // While clients wait each look counts.
-          if (!this.#routing.isPrimaryUp) this.#loop?.wake();
+          if (!this.#routing.isPrimaryUp) this.#life.wake();
         },
       },
       ...(endpoints
@@ -580,7 +571,7 @@ export class HostAgent {
   async #applyDocument(): Promise<void> {
     await this.#readFileConfig();
     const { document } = this.#store;
-    await this.#node.apply(this.#patroni, () => this.#loop?.wake());
+    await this.#node.apply(this.#patroni, () => this.#life.wake());
     await this.#applyConsole();
     // Where PgBouncer is missing clients go to the servers by HAProxy alone.
     let missing: unknown;
