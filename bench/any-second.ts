@@ -387,9 +387,6 @@ async function sizes(program: string, bench: Bench) {
 
   const listed = await odooPg("backup", "list", "--database", "one", "--json");
   const id = /"id": "([^"]+)"/.exec(listed)?.[1] ?? "";
-  const logical = await timed(async () => void (await odooPg("restore", id, "--as", "from_backup")));
-  await sql("postgres", "DROP DATABASE from_backup");
-
   const [ours, theirs]: [number[], number[]] = [[], []];
   for (let time = 0; time < BASES; time += 1) {
     ours.push(await timed(async () => await base(program, bench)));
@@ -404,15 +401,35 @@ async function sizes(program: string, bench: Bench) {
   }
 
   const [early, late] = [await secondOf(bench), await secondOf(bench)];
-  let [moment, first] = [0, 0];
-  const { peak: partial } = await peakOf(`${folder}/s/archive/moments`, async () => {
-    moment = await timed(async () => {
-      first = await recovery("restore", "one", "--at", early, "--as", "early");
+  const [logical, moment, first, second, partial]: [number[], number[], number[], number[], number[]] = [
+    [],
+    [],
+    [],
+    [],
+    [],
+  ];
+  const moments = `${folder}/s/archive/moments`;
+  const gone = async (name: string): Promise<void> => {
+    await sql("postgres", `DROP DATABASE ${name}`);
+    rmSync(join(folder, "filestore", name), { recursive: true, force: true });
+  };
+  for (let time = 0; time < RESTORES; time += 1) {
+    logical.push(await timed(async () => void (await odooPg("restore", id, "--as", "from_backup"))));
+    await gone("from_backup");
+    // The first of a day has nothing to begin from.
+    rmSync(moments, { recursive: true, force: true });
+    const { peak } = await peakOf(moments, async () => {
+      moment.push(
+        await timed(
+          async () => void first.push(await recovery("restore", "one", "--at", early, "--as", "early")),
+        ),
+      );
     });
-  });
-  await sql("postgres", "DROP DATABASE early");
-  const second = await recovery("restore", "one", "--at", late, "--as", "late");
-  await sql("postgres", "DROP DATABASE late");
+    partial.push(peak);
+    await gone("early");
+    second.push(await recovery("restore", "one", "--at", late, "--as", "late"));
+    await gone("late");
+  }
   const whole = join(folder, "whole");
   await odooPg("restore", "--at", early, "--cluster-as", whole);
   const all = bytesBelow(whole);
@@ -424,11 +441,11 @@ async function sizes(program: string, bench: Bench) {
   return {
     full: median(ours),
     plain: median(theirs),
-    moment,
-    logical,
-    first,
-    second,
-    partial,
+    moment: median(moment),
+    logical: median(logical),
+    first: median(first),
+    second: median(second),
+    partial: Math.max(...partial),
     all,
     copies,
     size,
@@ -437,6 +454,9 @@ async function sizes(program: string, bench: Bench) {
 
 /** Base backups of each kind, in turns. */
 const BASES = 2;
+
+/** Restores of each kind, in turns. */
+const RESTORES = 3;
 
 /** A moment between two commits. */
 async function secondOf({ value }: Bench): Promise<string> {

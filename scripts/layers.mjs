@@ -80,7 +80,7 @@ const LAYERS = {
   // Several hosts: who belongs to them, what Patroni and etcd are given, the agent that goes with them.
   hosts: [...RUNNING, "failover", "backup", "observe", "alarms", "metrics", "console", "agent", "consensus"],
   // The image: the contract of its variables, adoption, first launch.
-  container: [...RUNNING, "agent"],
+  container: [...RUNNING.filter((name) => name !== "store"), "agent"],
 };
 // Reads arguments, calls use cases, prints.
 LAYERS.cli = Object.keys(LAYERS);

@@ -1,6 +1,6 @@
 import { runClientProgram } from "../postgres/client-program.ts";
 import { programOf } from "../postgres/installation.ts";
-import { removeTree } from "../system/files/files.ts";
+import { diskSpace, removeTree } from "../system/files/files.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
@@ -14,11 +14,17 @@ const DUMP_LOCK_TIMEOUT = 10_000;
  */
 const FIRST_WITH_ZSTD = 16;
 
+/**
+ * Room, in sizes of the database, in which a passing backup is not compressed: rows as text can be larger than their
+ * pages, and what is restored from it may lie on the same disk.
+ */
+const ROOM_UNCOMPRESSED = 4;
+
 export interface DumpRequest {
   readonly source: BackupSource;
   /** The one that exported the snapshot; it stays open. */
   readonly session: SuperuserSession;
-  readonly snapshot: Pick<Snapshot, "snapshot" | "database" | "encoding">;
+  readonly snapshot: Pick<Snapshot, "snapshot" | "database" | "encoding" | "bytes">;
   /** A folder that is not there yet (directory format), or a file. */
   readonly target: string;
   readonly format: "directory" | "plain";
@@ -33,8 +39,7 @@ export interface DumpRequest {
  * @throws OdooPgError disk_full, command_failed, interrupted; then nothing of the dump is left.
  */
 export async function dump(request: DumpRequest): Promise<string> {
-  const { source } = request;
-  let compression = source.installation.major >= FIRST_WITH_ZSTD ? "zstd:3" : "gzip:1";
+  let compression = await compressionFor(request);
   for (;;) {
     try {
       await runPgDump(request, compression);
@@ -46,6 +51,12 @@ export async function dump(request: DumpRequest): Promise<string> {
       compression = "gzip:1";
     }
   }
+}
+
+async function compressionFor({ source, snapshot }: DumpRequest): Promise<string> {
+  const { freeBytes } = await diskSpace(source.place.dir);
+  if (source.isPassing && freeBytes > ROOM_UNCOMPRESSED * snapshot.bytes) return "none";
+  return source.installation.major >= FIRST_WITH_ZSTD ? "zstd:3" : "gzip:1";
 }
 
 /**
@@ -62,7 +73,8 @@ async function runPgDump(request: DumpRequest, compression: string): Promise<voi
   const { source, session, format } = request;
   const { snapshot, database, encoding } = request.snapshot;
   const access = await source.superuser.in(database).client("odoo-pg backup", session);
-  const [, level = "1"] = compression.split(":");
+  // Before 16 it takes a level alone.
+  const level = compression === "none" ? "0" : compression.split(":")[1];
   await runClientProgram(
     programOf(source.installation, "pg_dump"),
     [
@@ -70,6 +82,7 @@ async function runPgDump(request: DumpRequest, compression: string): Promise<voi
       `--file=${request.target}`,
       `--compress=${source.installation.major >= FIRST_WITH_ZSTD ? compression : level}`,
       ...(format === "directory" ? [`--jobs=${request.jobs}`] : []),
+      ...(source.isPassing ? ["--no-sync"] : []),
       `--snapshot=${snapshot}`,
       // As the database has it, whatever its owner would have clients get.
       `--encoding=${encoding}`,

@@ -29,6 +29,8 @@ export interface BackupSource {
   /** Processors of this machine: a parallel dump uses as many. */
   readonly processors: number;
   readonly signal?: AbortSignal | undefined;
+  /** A backup that is read at once and removed then: it need be neither small nor durable. */
+  readonly isPassing?: boolean;
 }
 
 /** Databases of odoo-pg itself that are in the making, or that are there to prove a backup: never backed up. */

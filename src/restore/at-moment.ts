@@ -124,6 +124,7 @@ async function copyOut(
     place,
     superuser,
     replicas: [],
+    isPassing: true,
   };
   try {
     return await createBackup(then, from, () => ["hourly"], progress);

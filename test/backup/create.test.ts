@@ -4,9 +4,11 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/contents/compare.ts";
 import { readContents } from "../../src/backup/catalogue.ts";
 import { readFilestoreList, type ListedFile } from "../../src/backup/attachments/filestore-list.ts";
+import { createBackup } from "../../src/backup/create.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { drillBackups } from "../../src/runs/run.ts";
 import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts";
+import { programOf } from "../../src/postgres/installation.ts";
 import { hasFilestore } from "../../src/odoo/filestore.ts";
 import { runOrFail } from "../../src/system/process/process.ts";
 import { withSession } from "../../src/system/sql/sql.ts";
@@ -42,6 +44,22 @@ async function listOf(folder: string): Promise<ListedFile[]> {
   for await (const file of readFilestoreList(folder)) files.push(file);
   return files;
 }
+
+describe("a backup that is read at once and removed then", () => {
+  test("is not compressed where there is room, and is as whole as any other", async () => {
+    const { source, database } = await odooBackups();
+    const { manifest, folder } = await createBackup(
+      { ...source, isPassing: true },
+      database,
+      () => ["hourly"],
+      silent,
+    );
+    expect(manifest.dumps).toEqual([{ format: "directory", path: ".", compression: "none" }]);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".gz") || name.endsWith(".zst"))).toEqual([]);
+    const list = await runOrFail(programOf(source.installation, "pg_restore"), ["--list", folder]);
+    expect(list.stdout).toContain("TABLE DATA public res_partner");
+  });
+});
 
 describe("a backup", () => {
   test("describes itself: database, versions, counts, sizes, attachments, times in UTC, who asked", async () => {
