@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { printableLine } from "../printable.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
+import { renameInUse } from "../postgres/sql/rename-database.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import { timeStamp } from "../model/time-stamp.ts";
 import { now } from "../system/clock.ts";
@@ -241,7 +242,7 @@ async function replace(place: Place, template: string, made: string): Promise<st
   });
   const kept = more ? await asideName(session, template) : undefined;
   const old = kept ?? `${MADE}_old_${newMark()}`;
-  await swap(session, { template, aside: old, made }, [
+  await swap(place, { template, aside: old, made }, [
     `ALTER DATABASE ${id(old)} OWNER TO ${SUPERUSER}`,
     `ALTER DATABASE ${id(old)} ALLOW_CONNECTIONS false`,
   ]);
@@ -250,9 +251,9 @@ async function replace(place: Place, template: string, made: string): Promise<st
 }
 
 /** Takes the template's name from somebody's database, which stays his under another one. @returns that name */
-async function renameAside({ session }: Place, template: string, made: string): Promise<string> {
-  const aside = await asideName(session, template);
-  await swap(session, { template, aside, made }, []);
+async function renameAside(place: Place, template: string, made: string): Promise<string> {
+  const aside = await asideName(place.session, template);
+  await swap(place, { template, aside, made }, []);
   return aside;
 }
 
@@ -263,32 +264,20 @@ interface Swap {
   readonly made: string;
 }
 
+/** In one transaction: however it ends, nothing else is done to the one that is there, which may be somebody else's. */
 async function swap(
-  session: Session,
+  { superuser, session }: Place,
   { template, aside, made }: Swap,
   besides: readonly string[],
 ): Promise<void> {
-  const open = await takesConnections(session, template);
-  if (open) await session.query(`ALTER DATABASE ${id(template)} ALLOW_CONNECTIONS false`);
-  // The rename waits for them to be gone.
-  await session.query(
-    "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1",
-    [template],
-  );
+  await session.query("BEGIN");
   try {
+    await renameInUse(superuser, session, template, aside);
     await session.query(
-      [
-        "BEGIN",
-        `ALTER DATABASE ${id(template)} RENAME TO ${id(aside)}`,
-        ...(open ? [`ALTER DATABASE ${id(aside)} ALLOW_CONNECTIONS true`] : []),
-        ...besides,
-        `ALTER DATABASE ${id(made)} RENAME TO ${id(template)}`,
-        "COMMIT",
-      ].join("; "),
+      [...besides, `ALTER DATABASE ${id(made)} RENAME TO ${id(template)}`, "COMMIT"].join("; "),
     );
   } catch (error) {
-    await session.query("ROLLBACK");
-    if (open) await session.query(`ALTER DATABASE ${id(template)} ALLOW_CONNECTIONS true`);
+    if (!session.broken()) await session.query("ROLLBACK");
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import { filestoreFor, NewFilestore } from "./target/attachments.ts";
 import { assertDatabaseName } from "./target/database-name.ts";
 import { tellFailure } from "./failure.ts";
 import { rightsOf } from "./loading/from-backup.ts";
-import { jobsOf, type Filling, type Loaded } from "./loading/filling.ts";
+import { discardFilling, jobsOf, type Filling, type Loaded } from "./loading/filling.ts";
 import {
   bothOf,
   listArchive,
@@ -22,7 +22,7 @@ import {
 import { NewDatabase } from "./target/new-database.ts";
 import { ownedBy } from "./target/owners.ts";
 import { proveLoaded } from "./prove.ts";
-import { publish, tidyUp } from "./target/publish.ts";
+import { oidOf, publish, tidyUp } from "./target/publish.ts";
 import { assertReplaceable } from "./target/slots.ts";
 import {
   asideNotes,
@@ -85,9 +85,11 @@ export async function copyDatabase(
   const begun = monotonic();
   await tidyUp(source, progress.note);
   const { owner } = await needDatabase(source, order.from);
+  let replaces: string | undefined;
   if (order.replace) {
     assertDatabaseName(source.config, order.to);
     await needDatabase(source, order.to);
+    replaces = await source.superuser.use(async (session) => await oidOf(session, order.to));
     if (!order.keepOld) await assertReplaceable(source.superuser, order.to);
   } else await assertFree(source, order.to);
   const root = source.config.odoo.filestore;
@@ -116,7 +118,7 @@ export async function copyDatabase(
       {
         database: order.to,
         owner,
-        replace: order.replace,
+        replaces,
         keepOld: order.keepOld,
         files: filling.files,
         like: order.from,
@@ -137,8 +139,7 @@ export async function copyDatabase(
       notes: [...notes.filter((note) => !asideNotes(copied.setAside).includes(note)), ...undone],
     };
   } catch (error) {
-    await filling.files?.discard();
-    await target.discard();
+    await discardFilling(filling);
     throw await tellFailure(source, error, {
       what: `The copy of "${order.from}" failed`,
       database: order.to,

@@ -15,7 +15,7 @@ import type { BackupSource } from "../backup/source.ts";
 import { filestoreFor, freeFilestoreFor, NewFilestore } from "./target/attachments.ts";
 import { assertDatabaseName, reserved } from "./target/database-name.ts";
 import { tellFailure } from "./failure.ts";
-import { restoreFailed, type Filling, type Loaded } from "./loading/filling.ts";
+import { discardFilling, restoreFailed, type Filling, type Loaded } from "./loading/filling.ts";
 import { loadBackup } from "./loading/from-backup.ts";
 import { loadBundle, loadPacked } from "./loading/from-bundle.ts";
 import { loadForeignArchive, loadForeignSql } from "./loading/from-dump.ts";
@@ -94,7 +94,7 @@ export async function restoreDatabase(
     });
     const { files } = filling;
     const like = replace ? database : undefined;
-    const placement = { database, owner, replace, keepOld, files, like };
+    const placement = { database, owner, replaces: present?.oid, keepOld, files, like };
     // What came back is compared before it is changed.
     if (order.neutralize) {
       progress.step(database, "neutralise");
@@ -118,8 +118,7 @@ export async function restoreDatabase(
       notes: [...notes.filter((note) => !asideNotes(loaded.setAside).includes(note)), ...undone],
     };
   } catch (error) {
-    await filling.files?.discard();
-    await target.discard();
+    await discardFilling(filling);
     throw await tellFailure(source, error, {
       what: `The restore of "${database}" failed`,
       database,
@@ -136,6 +135,8 @@ function whatIsSafe({ replace, database }: RestoreOrder): string {
 }
 
 interface Present {
+  /** Its number, by which it is known also when it is renamed. */
+  readonly oid: string;
   /** Undefined when its owner's rights reach further: what a dump holds is never given to such a role. */
   readonly owner: string | undefined;
 }
@@ -144,14 +145,17 @@ interface Present {
 async function presentOf(source: BackupSource, database: string): Promise<Present | undefined> {
   return await source.superuser.use(async (session) => {
     const [row] = await session.query(
-      `SELECT rolname AS owner, datistemplate AS template
-       FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = $1`,
+      `SELECT d.oid::text AS oid, rolname AS owner, datistemplate AS template
+       FROM pg_database d JOIN pg_roles r ON r.oid = datdba WHERE datname = $1`,
       [database],
     );
     if (row?.["template"] === true) throw reserved(database);
     if (row === undefined) return undefined;
     const owner = String(row["owner"]);
-    return { owner: (await rolesThatMayOwn(session)).has(owner) ? owner : undefined };
+    return {
+      oid: String(row["oid"]),
+      owner: (await rolesThatMayOwn(session)).has(owner) ? owner : undefined,
+    };
   });
 }
 

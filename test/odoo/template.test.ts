@@ -9,6 +9,7 @@ import { quoteSqlIdentifier, type Row, type Session, withSession } from "../../s
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { type OdooDump, odooDump, smallDump } from "../support/odoo-dump.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitFor } from "../support/wait.ts";
 
 const template = "odoo_template";
 let node: ThrowawayNode;
@@ -218,6 +219,34 @@ describe("a database that a tenant has made by a name of odoo-pg's own stays, an
     );
     expect(rows).toEqual([{ count: 0 }]);
   });
+});
+
+test("a swap that is killed leaves somebody's database of the template's name as it was, open to its users", async () => {
+  await session.query("CREATE ROLE neighbour");
+  await session.query("CREATE DATABASE held OWNER neighbour");
+  const holder = await node.session();
+  // The rename waits for its end.
+  await holder.query("BEGIN");
+  await holder.query("COMMENT ON DATABASE held IS 'in use'");
+  const killed = ensureTemplate(node.access, await node.session(), "held", "nobody");
+  killed.catch(() => {});
+  await waitFor("the swap to wait", async () => {
+    const rows = await session.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE wait_event_type = 'Lock' AND query LIKE '%RENAME TO%' AND pid <> pg_backend_pid()`,
+    );
+    return rows.length > 0;
+  });
+  await expect(killed).rejects.toThrow();
+  await holder.query("ROLLBACK");
+  const open =
+    "SELECT datname AS name, datallowconn AS open FROM pg_database WHERE starts_with(datname, 'held')";
+  expect(await session.query(open)).toEqual([{ name: "held", open: true }]);
+  await ensureTemplate(node.access, session, "held", "nobody");
+  expect(await session.query(`${open} ORDER BY 1`)).toEqual([
+    { name: "held", open: true },
+    { name: expect.stringMatching(/^held_old_/), open: true },
+  ]);
 });
 
 async function load(name: string, dump: OdooDump): Promise<Ran> {

@@ -1,9 +1,16 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/contents/compare.ts";
 import { copyDatabase, type CopyOrder, type CopyReport } from "../../src/restore/copy.ts";
 import { dropDatabase, listDatabases, renameDatabase } from "../../src/restore/databases.ts";
+import { discardFilling } from "../../src/restore/loading/filling.ts";
+import { NewFilestore } from "../../src/restore/target/attachments.ts";
+import { NewDatabase, ODOO_FORM } from "../../src/restore/target/new-database.ts";
+import { tidyUp } from "../../src/restore/target/publish.ts";
+import { programOf } from "../../src/postgres/installation.ts";
+import { conninfo } from "../../src/postgres/sql/quoting.ts";
 import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql/sql.ts";
 import { silent } from "../backup/backup-source.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
@@ -368,6 +375,114 @@ test("a rename that was cut off between database and filestore is settled by the
   await renameDatabase(it.source, "half", "settled", false, note);
   expect(existsSync(join(it.filestore, "settled"))).toBe(true);
   expect(existsSync(join(it.filestore, ".odoo-pg-swap-0123abcd.json"))).toBe(false);
+});
+
+test("a rename that was cut off after its commit keeps its files, whoever has the earlier name by now", async () => {
+  await copy("shop", "earlier");
+  const [row] = await rows("postgres", "SELECT oid::text AS oid FROM pg_database WHERE datname = 'earlier'");
+  await renameDatabase(it.source, "earlier", "later", false, note);
+  // As a kill leaves it right after the commit.
+  writeFileSync(
+    join(it.filestore, ".odoo-pg-swap-0123abcd.json"),
+    JSON.stringify({ version: 1, incoming: "earlier", database: "later", kept: null, files: true, ...row }),
+  );
+  await rows("postgres", "CREATE DATABASE earlier");
+  await tidyUp(it.source, note);
+  expect(filesBelow(join(it.filestore, "later")).length).toBeGreaterThanOrEqual(20);
+  expect(readdirSync(it.filestore).filter((name) => /odoo-pg|earlier/.test(name))).toEqual([]);
+  await dropDatabase(it.source, "earlier");
+  await dropDatabase(it.source, "later");
+});
+
+test("what fails to get a name takes nothing of whoever has it by now", async () => {
+  const made = (): void => {
+    const { host, port, user } = it.node.superuser;
+    const target = conninfo({ host, port, user, dbname: "postgres" });
+    execFileSync(programOf(it.node.installation, "psql"), ["-qX", "-c", "CREATE DATABASE quick", target], {
+      env: { PGPASSWORD: it.node.passwords.postgres },
+    });
+    mkdirSync(join(it.filestore, "quick", "ab"), { recursive: true });
+    writeFileSync(join(it.filestore, "quick", "ab", "abcd"), "of the other");
+  };
+  const progress = {
+    ...silent,
+    step: (_database: string | null, step: string) => {
+      if (step === "give it its name") made();
+    },
+  };
+  // A dump alone has no files.
+  const dump = it.dump("shop", join(temporaryFolder(), "d"), "-Fc");
+  await expect(it.as(dump, "quick", progress)).rejects.toThrow("already exists");
+  await tidyUp(it.source, note);
+  expect(filesBelow(join(it.filestore, "quick"))).toHaveLength(1);
+  await dropDatabase(it.source, "quick");
+  await it.nothingLeft();
+});
+
+test("a restore replaces the database that it was asked to replace, and no other that has its name by now", async () => {
+  await copy("shop", "meant");
+  let renamed: Promise<unknown> | undefined;
+  const progress = {
+    ...silent,
+    step: (_database: string | null, step: string) => {
+      if (step === "compare")
+        renamed = rows("postgres", "ALTER DATABASE meant RENAME TO before_it").then(
+          async () => await rows("postgres", "CREATE DATABASE meant"),
+        );
+    },
+  };
+  const dump = it.dump("shop", join(temporaryFolder(), "d"), "-Fc");
+  await expect(it.replace(dump, "meant", { progress })).rejects.toMatchObject({
+    code: "refused",
+    message: expect.stringContaining("Another database"),
+  });
+  await renamed;
+  expect(await it.databases()).toEqual(expect.arrayContaining(["before_it", "meant"]));
+  await dropDatabase(it.source, "before_it");
+  await dropDatabase(it.source, "meant");
+  await it.nothingLeft();
+});
+
+test("what a restore that was killed after its commit has left of the old one is told, and its files go with it", async () => {
+  const kept = "swapped_old_20260101_000000";
+  await copy("shop", "swapped");
+  await copy("shop", kept);
+  const [row] = await rows(
+    "postgres",
+    `SELECT min(oid::text) FILTER (WHERE datname = 'swapped') AS oid, min(oid::text) FILTER (WHERE datname <> 'swapped') AS old_oid
+     FROM pg_database WHERE datname LIKE 'swapped%'`,
+  );
+  const change = { incoming: "odoo_pg_new_0123abcd", database: "swapped", kept };
+  const leave = (): void =>
+    writeFileSync(
+      join(it.filestore, ".odoo-pg-swap-0123abcd.json"),
+      JSON.stringify({ version: 1, ...change, files: true, drop: true, ...row }),
+    );
+  leave();
+  const told: string[] = [];
+  await tidyUp(it.source, (text) => told.push(text));
+  expect(told).toEqual([expect.stringContaining(`the old one is kept as "${kept}"`)]);
+  expect(existsSync(join(it.filestore, kept))).toBe(true);
+  leave();
+  await rows("postgres", `DROP DATABASE ${kept}`);
+  await tidyUp(it.source, note);
+  expect(existsSync(join(it.filestore, kept))).toBe(false);
+  expect(filesBelow(join(it.filestore, "swapped")).length).toBeGreaterThanOrEqual(20);
+  await dropDatabase(it.source, "swapped");
+  await it.nothingLeft();
+});
+
+test("one of which nobody knows whether it has its name stays, until the next restore finds out", async () => {
+  const target = await NewDatabase.begin(it.source);
+  await target.createEmpty(ODOO_FORM);
+  const files = new NewFilestore(join(it.filestore, target.name));
+  target.leave();
+  const filling = { source: it.source, database: "unknown", target, progress: silent, files, unpacked: 0 };
+  await discardFilling(filling);
+  expect(await it.databases()).toContain(target.name);
+  expect(existsSync(files.folder)).toBe(true);
+  await tidyUp(it.source, note);
+  await it.nothingLeft();
 });
 
 test("names that cannot be are refused before anything is done", async () => {

@@ -24,6 +24,13 @@ export interface Filling {
   unpacked: number;
 }
 
+/** Removes what was made of a database that does not get its name. What cannot be removed goes with the next restore. */
+export async function discardFilling({ files, target }: Filling): Promise<void> {
+  if (target.isLeft) files?.close();
+  else await files?.discard().catch(() => {});
+  await target.discard();
+}
+
 /** What was loaded, and what it has to be held against. */
 export interface Loaded {
   readonly differences: (found: Contents) => readonly Difference[];

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { scramVerifier } from "../../postgres/sql/scram.ts";
 import { quotePassfileField } from "../../postgres/sql/quoting.ts";
-import { pause } from "../../system/clock.ts";
+import { waitUntil } from "../../system/clock.ts";
 import { removeFile, writeFileAtomic } from "../../system/files/files.ts";
 import {
   explainSql,
@@ -43,8 +43,8 @@ const NEW_PREFIX = `${SCRATCH_PREFIX}new_`;
 const LOADER_PREFIX = `${SCRATCH_PREFIX}loader_`;
 const NAME = new RegExp(`^${NEW_PREFIX}([0-9a-f]{8})$`);
 
-/** Milliseconds that sessions have to end in. */
-const END_TIMEOUT = 5000;
+/** Milliseconds that sessions have to end in: on a busy machine a process takes its time to see that it is to end. */
+const END_TIMEOUT = 60_000;
 
 /** Bytes of a database up to which a copy of it goes through the WAL. */
 const WAL_UP_TO = 128 * 1024 * 1024;
@@ -74,6 +74,7 @@ export class NewDatabase {
   readonly #keeper: Session;
   readonly passfile: string;
   #loaderThere = false;
+  #left = false;
 
   private constructor(source: BackupSource, keeper: Session, mark: string) {
     this.#source = source;
@@ -279,19 +280,36 @@ export class NewDatabase {
   }
 
   async #endSessions(): Promise<void> {
-    const left = async (): Promise<boolean> =>
-      (
-        await this.#keeper.query(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+    // PostgreSQL 13 does not wait for them itself. Autovacuum comes and goes, and gives way to whoever needs the database.
+    await waitUntil(
+      async () => {
+        const left = await this.#keeper.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = $1 AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'`,
           [this.name],
-        )
-      ).length > 0;
-    // PostgreSQL 13 does not wait for them itself.
-    for (let waited = 0; waited < END_TIMEOUT && (await left()); waited += 20) await pause(20);
+        );
+        return left.length === 0;
+      },
+      { what: `the sessions that filled database ${this.name} to end`, timeout: END_TIMEOUT },
+    );
+  }
+
+  /** Has it stay as it is, whatever name it has by now: what became of it is not known, and the next restore finds out. */
+  leave(): void {
+    this.#left = true;
+  }
+
+  /** Whether it is to stay as it is. */
+  get isLeft(): boolean {
+    return this.#left;
   }
 
   /** Removes it. What was made is gone afterwards, or goes at the next start of a restore. */
   async discard(): Promise<void> {
+    if (this.#left) {
+      await removeFile(this.passfile);
+      return await this.#keeper.close();
+    }
     const session = this.#keeper.broken()
       ? await this.#source.superuser.session().catch(() => undefined)
       : this.#keeper;

@@ -1,20 +1,29 @@
 import { nextStep, odooPg } from "../../next-step.ts";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import * as z from "zod";
 import type { Progress } from "../../progress.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
 import { othersByOurNames } from "../../odoo/own-names.ts";
-import { now, pause, waitUntil } from "../../system/clock.ts";
-import { isBelievable, kindOf, namesIn, removeFile, removeTree } from "../../system/files/files.ts";
-import { removeIn, renameIn, writeIn } from "../../system/files/folder.ts";
+import { now, waitUntil } from "../../system/clock.ts";
+import { isBelievable, namesIn, removeFile, removeTree } from "../../system/files/files.ts";
+import { removeIn, renameIn } from "../../system/files/folder.ts";
 import { inspectJsonFile } from "../../system/files/json-file.ts";
-import { moveIfThere } from "../../system/files/filestore-files.ts";
+import { isInUse, renameInUse } from "../../postgres/sql/rename-database.ts";
 import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../../system/sql/sql.ts";
 import { timeStamp } from "../../model/time-stamp.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { filestoreFor, type NewFilestore } from "./attachments.ts";
 import { assertNoSlots } from "./slots.ts";
+import {
+  beginJournal,
+  clearOld,
+  endJournal,
+  JOURNAL,
+  journalSchema,
+  moveFolders,
+  settle,
+  type Journal,
+} from "./swap-journal.ts";
 import {
   abandonedMarks,
   isNewName,
@@ -28,28 +37,13 @@ export interface Placement {
   /** The name that it gets. */
   readonly database: string;
   readonly owner: string;
-  /** Whether a database of that name is to be replaced. */
-  readonly replace: boolean;
+  /** The database of that name that is replaced, by its number (oid); undefined where there was none. */
+  readonly replaces: string | undefined;
   readonly keepOld: boolean;
   readonly files: NewFilestore | undefined;
   /** A database whose settings and grants it takes over: its source, or the one that it replaces. */
   readonly like: string | undefined;
 }
-
-/** Milliseconds for which sessions are ended until the old database is free. */
-const SWAP_TIMEOUT = 60_000;
-/** Milliseconds for a server that went away while it committed to answer again. */
-const ANSWER_TIMEOUT = 60_000;
-
-/** A change of names that is under way, kept beside the filestores until both database and folders have theirs. */
-const journalSchema = z.object({
-  version: z.literal(1),
-  incoming: z.string(),
-  database: z.string(),
-  kept: z.string().nullable(),
-});
-type Journal = z.output<typeof journalSchema>;
-const JOURNAL = /^\.odoo-pg-swap-[0-9a-f]{8}\.json$/;
 
 interface Published {
   /** The name under which the old one is kept, if it is. */
@@ -70,21 +64,25 @@ export async function publish(
   placement: Placement,
   progress: Progress,
 ): Promise<Published> {
-  const { database, replace } = placement;
+  const { database, replaces: old } = placement;
   const session = target.outside;
-  const kept = replace ? await freeName(session, database, now()) : undefined;
-  const root = source.config.odoo.filestore;
-  const journal: Journal = { version: 1, incoming: target.name, database, kept: kept ?? null };
-  const journalFile =
-    root === undefined ? undefined : path.join(root, `.odoo-pg-swap-${markOf(target.name)}.json`);
-  progress.step(database, replace ? "end the sessions, swap" : "give it its name");
-  const old = replace ? await oidOf(session, database) : undefined;
-  if (journalFile !== undefined) await writeIn(journalFile, `${JSON.stringify(journal)}\n`);
+  const kept = old === undefined ? undefined : await freeName(session, database, now());
+  progress.step(database, old === undefined ? "give it its name" : "end the sessions, swap");
+  const { journal, file } = await beginJournal(source, markOf(target.name), {
+    version: 1,
+    incoming: target.name,
+    database,
+    kept: kept ?? null,
+    oid: await oidOf(session, target.name),
+    old_oid: old ?? null,
+    drop: old !== undefined && !placement.keepOld,
+  });
   let committing = false;
   try {
     await session.query("BEGIN");
     if (kept !== undefined) {
       await renameBusy(source, session, database, kept);
+      if ((await oidOf(session, kept)) !== old) throw isAnother(database);
       // Made while the new one was filled; from here on nobody comes in.
       if (!placement.keepOld) await assertNoSlots(session, kept, { called: database });
       // Neither Odoo nor its crons are to take it for one of theirs. A template would be dropped for nobody.
@@ -99,10 +97,20 @@ export async function publish(
     await session.query("COMMIT");
   } catch (error) {
     await session.query("ROLLBACK").catch(() => {});
-    if (!(await settleJournal(source, journal, journalFile, committing)))
+    let done: boolean;
+    try {
+      done = await settle(source, session, journal, committing);
+    } catch (unknown) {
+      // It may be the live one, and by what is there the next restore settles it.
+      target.leave();
+      throw unknown;
+    }
+    if (!done) {
+      await endJournal(file);
       throw error instanceof OdooPgError
         ? error
         : explainSql(error, `Database "${database}" cannot get its name`);
+    }
   }
   placement.files?.close();
   const notes: string[] = [];
@@ -116,16 +124,13 @@ export async function publish(
       return false;
     }
   };
-  if (journalFile !== undefined)
-    await ifPossible(`${journalFile} was not removed: the next restore does it`, async () => {
-      await removeIn(journalFile);
-    });
   let dropped = false;
   if (kept !== undefined && placement.keepOld) await endSessionsOnReplicas(source, old ?? "0", database);
   else if (kept !== undefined) {
     progress.step(database, "drop the old one");
     dropped = await ifPossible(`the old one could not be dropped and is kept as "${kept}"`, async () => {
-      await session.query(`DROP DATABASE ${id(kept)} WITH (FORCE)`);
+      // The session that filled the new one may be lost.
+      await source.superuser.use(async (own) => await own.query(`DROP DATABASE ${id(kept)} WITH (FORCE)`));
     });
     const folder = filestoreFor(source.config, kept);
     if (dropped && folder !== undefined)
@@ -133,6 +138,11 @@ export async function publish(
         await removeIn(folder);
       });
   }
+  // Last: until then it says what is still to be cleared away.
+  if (file !== undefined)
+    await ifPossible(`${file} was not removed: the next restore does it`, async () => {
+      await removeIn(file);
+    });
   await ifPossible("the session that filled it did not end in order", async () => {
     await target.close();
   });
@@ -141,10 +151,6 @@ export async function publish(
 
 /** Renames a database and its filestore; sessions in it are ended. One that took no connections takes them again. */
 export async function changeName(source: BackupSource, from: string, to: string): Promise<void> {
-  const root = source.config.odoo.filestore;
-  const journal: Journal = { version: 1, incoming: from, database: to, kept: null };
-  const mark = randomBytes(4).toString("hex");
-  const file = root === undefined ? undefined : path.join(root, `.odoo-pg-swap-${mark}.json`);
   await source.superuser.use(async (session) => {
     if (!(await lockMark(session, markOf(from)))) {
       throw new OdooPgError("locked", {
@@ -153,7 +159,13 @@ export async function changeName(source: BackupSource, from: string, to: string)
         next: "Run the same command again in a moment.",
       });
     }
-    if (file !== undefined) await writeIn(file, `${JSON.stringify(journal)}\n`);
+    const { journal, file } = await beginJournal(source, randomBytes(4).toString("hex"), {
+      version: 1,
+      incoming: from,
+      database: to,
+      kept: null,
+      oid: await oidOf(session, from),
+    });
     let committing = false;
     try {
       await session.query("BEGIN");
@@ -164,13 +176,14 @@ export async function changeName(source: BackupSource, from: string, to: string)
       await session.query("COMMIT");
     } catch (error) {
       await session.query("ROLLBACK").catch(() => {});
-      if (!(await settleJournal(source, journal, file, committing)))
+      if (!(await settle(source, session, journal, committing))) {
+        await endJournal(file);
         throw error instanceof OdooPgError
           ? error
           : explainSql(error, `Database "${from}" cannot be renamed`);
+      }
     }
-    // It has its name. What is left of the record goes with the next change of a name.
-    if (file !== undefined) await removeIn(file).catch(() => {});
+    await endJournal(file);
   });
 }
 
@@ -189,60 +202,48 @@ function keptName(database: string, at: number, mark = ""): string {
   return head + tail;
 }
 
-async function oidOf(session: Session, database: string): Promise<string> {
+/** The number of a database: it stays its own, whatever it is called. @throws OdooPgError database_unknown */
+export async function oidOf(session: Session, database: string): Promise<string> {
   const [row] = await session.query("SELECT oid::text FROM pg_database WHERE datname = $1", [database]);
   if (row) return String(row["oid"]);
-  throw new OdooPgError("database_unknown", {
+  throw isGone(database);
+}
+
+function isGone(database: string): OdooPgError {
+  return new OdooPgError("database_unknown", {
     message: `Database "${database}" no longer exists.`,
-    safe: "What was restored is removed.",
-    next: "Restore it with --as.",
+    next: nextStep`List what there is: ${odooPg("db", "list")}`,
   });
 }
 
-/**
- * Renames a database that sessions are in, inside the session's transaction. The rename locks the database, so that
- * nobody comes in any more, and waits 5 s for those who are in (dbcommands.c, CountOtherDBBackends): they are ended.
- * @throws OdooPgError refused when it stays in use.
- */
+/** Whoever asked for it meant the one that was there then. */
+function isAnother(database: string): OdooPgError {
+  return new OdooPgError("refused", {
+    message: `Another database is called "${database}" by now: the one that was to be replaced was renamed or dropped meanwhile.`,
+    safe: "Both are as they were; what was restored is removed.",
+    next: nextStep`Look which one it is (${odooPg("db", "list")}), and run the same command again.`,
+  });
+}
+
+/** Renames a database that sessions are in. @throws OdooPgError refused when it stays in use. */
 async function renameBusy(
   source: BackupSource,
   session: Session,
   database: string,
   to: string,
 ): Promise<void> {
-  const done = { renamed: false };
-  const ending = source.superuser.use(async (other) => {
-    for (let waited = 0; !done.renamed && waited < SWAP_TIMEOUT; waited += 50) {
-      await other.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type <> 'walsender'",
-        [database],
-      );
-      await pause(50);
-    }
-  });
   try {
-    for (let attempt = 0; ; attempt++) {
-      await session.query("SAVEPOINT renaming");
-      try {
-        await session.query(`ALTER DATABASE ${id(database)} RENAME TO ${id(to)}`);
-        break;
-      } catch (error) {
-        await session.query("ROLLBACK TO SAVEPOINT renaming");
-        // 55006 object_in_use: somebody was quicker.
-        const busy = error instanceof Error && "code" in error && error.code === "55006";
-        if (!busy) throw explainSql(error, `Database "${database}" cannot be renamed`);
-        if (attempt < 5 && !/prepared transaction/.test(error.message)) continue;
-        throw new OdooPgError("refused", {
-          message: `Database "${database}" stays in use: ${error.message}.`,
-          safe: "It and its filestore are as they were.",
-          next: nextStep`Stop Odoo, look who is in it (${odooPg("sessions", "list", database)}), and run the same command again.`,
-          cause: error,
-        });
-      }
-    }
-  } finally {
-    done.renamed = true;
-    await ending.catch(() => {});
+    await renameInUse(source.superuser, session, database, to);
+  } catch (error) {
+    // 3D000 invalid_catalog_name
+    if (error instanceof SqlError && error.code === "3D000") throw isGone(database);
+    if (!isInUse(error)) throw explainSql(error, `Database "${database}" cannot be renamed`);
+    throw new OdooPgError("refused", {
+      message: `Database "${database}" stays in use: ${error.message}.`,
+      safe: "It and its filestore are as they were.",
+      next: nextStep`Stop Odoo, look who is in it (${odooPg("sessions", "list", database)}), and run the same command again.`,
+      cause: error,
+    });
   }
 }
 
@@ -281,84 +282,6 @@ async function takeOver(session: Session, target: string, like: string | undefin
   );
 }
 
-interface Folders {
-  readonly incoming: string;
-  readonly present: string;
-  readonly kept: string | undefined;
-}
-
-function foldersOf(source: BackupSource, journal: Journal): Folders | undefined {
-  const incoming = filestoreFor(source.config, journal.incoming);
-  const present = filestoreFor(source.config, journal.database);
-  const kept = journal.kept === null ? undefined : filestoreFor(source.config, journal.kept);
-  return incoming === undefined || present === undefined ? undefined : { incoming, present, kept };
-}
-
-async function moveFolders(source: BackupSource, journal: Journal): Promise<void> {
-  const folders = foldersOf(source, journal);
-  if (!folders) return;
-  if (folders.kept !== undefined) await moveIfThere(folders.present, folders.kept);
-  await moveIfThere(folders.incoming, folders.present);
-}
-
-async function moveFoldersBack(source: BackupSource, journal: Journal): Promise<void> {
-  const folders = foldersOf(source, journal);
-  if (!folders) return;
-  const { incoming, present, kept } = folders;
-  // The new files are at the place of the old ones only if they were moved.
-  const keptThere = kept !== undefined && (await kindOf(kept)) !== undefined;
-  const incomingThere = (await kindOf(incoming)) !== undefined;
-  if (!incomingThere && (keptThere || journal.kept === null)) await moveIfThere(present, incoming);
-  if (keptThere && kept !== undefined) await moveIfThere(kept, present);
-}
-
-/**
- * Brings the folders to where the databases are, after a change of names that failed or was cut off.
- * @returns whether the databases have their new names
- * @throws OdooPgError timed_out where no server says so; the record stays for the next restore
- */
-async function settleJournal(
-  source: BackupSource,
-  journal: Journal,
-  file: string | undefined,
-  maybeCommitted: boolean,
-): Promise<boolean> {
-  const committed = maybeCommitted && (await isCommitted(source, journal));
-  if (!committed) await moveFoldersBack(source, journal);
-  if (file !== undefined) await removeIn(file).catch(() => {});
-  return committed;
-}
-
-/** Whether a change of names took place whose end nobody was told: the server may be starting again. */
-async function isCommitted(source: BackupSource, { incoming, database, kept }: Journal): Promise<boolean> {
-  let there = true;
-  try {
-    await waitUntil(
-      async () => {
-        try {
-          there = await source.superuser.use(async (session) => {
-            const rows = await session.query("SELECT FROM pg_database WHERE datname = $1", [incoming]);
-            return rows.length > 0;
-          });
-          return true;
-        } catch (error) {
-          if (error instanceof OdooPgError || error instanceof SqlError) return false;
-          throw error;
-        }
-      },
-      { what: "the server to say which names databases have", timeout: ANSWER_TIMEOUT, interval: 200 },
-    );
-  } catch (error) {
-    throw new OdooPgError("timed_out", {
-      message: `The server went away before it said whether "${database}" has its new contents.`,
-      safe: `Nothing was dropped: the new one is "${incoming}" or "${database}"${kept === null ? "" : `, the old one "${database}" or "${kept}"`}.`,
-      next: odooPg("db", "list"),
-      cause: error,
-    });
-  }
-  return !there;
-}
-
 /**
  * Clears away what killed restores and copies left behind: half databases, their roles and folders, and a change of
  * names that was cut off between database and filestore. What another process works on is left alone.
@@ -382,7 +305,7 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
         continue;
       }
       if (!(await lockMark(session, markOf(journal.value.incoming)))) continue;
-      await settleJournal(source, journal.value, file, true);
+      await settleLeft(source, session, journal.value, file, note);
     }
     for (const mark of await abandonedMarks(session)) {
       try {
@@ -411,6 +334,32 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
       if (!there.length) await removeIn(path.join(root, name));
     }
   });
+}
+
+/** Completes a change of names that was cut off. That it cannot be completed now ends no other work. */
+async function settleLeft(
+  source: BackupSource,
+  session: Session,
+  journal: Journal,
+  file: string,
+  note: Progress["note"],
+): Promise<void> {
+  const { database } = journal;
+  try {
+    const done = await settle(source, session, journal, true);
+    const old = done ? await clearOld(source, session, journal) : undefined;
+    if (old !== undefined)
+      note(
+        `"${database}" was replaced by a restore or a copy that was killed then; the old one is kept as "${old}"`,
+        odooPg("db", "drop", old, "--confirm", old),
+      );
+    await endJournal(file);
+  } catch (error) {
+    if (session.broken()) throw error;
+    note(
+      `whether "${database}" has its own attachments is not settled: ${toOdooPgError(error).message} The next restore tries again (${file})`,
+    );
+  }
 }
 
 /** A record that cannot be read ends no restore, and nothing is moved by it. */

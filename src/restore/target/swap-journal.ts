@@ -1,0 +1,199 @@
+import path from "node:path";
+import * as z from "zod";
+import type { BackupSource } from "../../backup/source.ts";
+import { OdooPgError } from "../../errors.ts";
+import { odooPg } from "../../next-step.ts";
+import { waitUntil } from "../../system/clock.ts";
+import { moveIfThere } from "../../system/files/filestore-files.ts";
+import { kindOf } from "../../system/files/files.ts";
+import { removeIn, writeIn } from "../../system/files/folder.ts";
+import { SqlError, type Session } from "../../system/sql/sql.ts";
+import { filestoreFor } from "./attachments.ts";
+import { lockMark, markOf } from "./new-database.ts";
+
+/** Milliseconds for a server that went away while it committed to answer again. */
+const ANSWER_TIMEOUT = 60_000;
+
+const number = z.string().regex(/^\d{1,10}$/);
+
+/** A change of names that is under way, kept beside the filestores until both database and folders have theirs. */
+export const journalSchema = z.object({
+  version: z.literal(1),
+  incoming: z.string(),
+  database: z.string(),
+  kept: z.string().nullable(),
+  /** The numbers (oid) of the one that gets the name and of the one that had it: they stay theirs. */
+  oid: number.optional(),
+  old_oid: number.nullable().optional(),
+  /** Whether a folder goes with the one that gets the name. Without one, what lies at its new place is another's. */
+  files: z.boolean().optional(),
+  /** Whether the old one goes once the new one has its name. */
+  drop: z.boolean().optional(),
+});
+/** What is optional is absent in a record of an earlier version. */
+export type Journal = z.output<typeof journalSchema>;
+
+/** Names of such records. */
+export const JOURNAL = /^\.odoo-pg-swap-[0-9a-f]{8}\.json$/;
+
+/** Notes a change of names before it begins. @returns the record and its file: none where no filestore is configured */
+export async function beginJournal(
+  source: BackupSource,
+  mark: string,
+  change: Journal,
+): Promise<{ journal: Journal; file: string | undefined }> {
+  const root = source.config.odoo.filestore;
+  if (root === undefined) return { journal: change, file: undefined };
+  const incoming = filestoreFor(source.config, change.incoming);
+  const files = incoming !== undefined && (await kindOf(incoming)) !== undefined;
+  const journal = { ...change, files };
+  const file = path.join(root, `.odoo-pg-swap-${mark}.json`);
+  await writeIn(file, `${JSON.stringify(journal)}\n`);
+  return { journal, file };
+}
+
+/** What is left of a record that is settled goes with the next change of a name. */
+export async function endJournal(file: string | undefined): Promise<void> {
+  if (file !== undefined) await removeIn(file).catch(() => {});
+}
+
+interface Folders {
+  readonly incoming: string;
+  readonly present: string;
+  readonly kept: string | undefined;
+}
+
+function foldersOf({ config }: BackupSource, journal: Journal): Folders | undefined {
+  const incoming = filestoreFor(config, journal.incoming);
+  const present = filestoreFor(config, journal.database);
+  const kept = journal.kept === null ? undefined : filestoreFor(config, journal.kept);
+  return incoming === undefined || present === undefined ? undefined : { incoming, present, kept };
+}
+
+export async function moveFolders(source: BackupSource, journal: Journal): Promise<void> {
+  const folders = foldersOf(source, journal);
+  if (!folders) return;
+  if (folders.kept !== undefined) await moveIfThere(folders.present, folders.kept);
+  await moveIfThere(folders.incoming, folders.present);
+}
+
+/** @param taken whether somebody else's database has the name by now, and what lies there may be its own */
+async function moveFoldersBack(source: BackupSource, journal: Journal, taken: boolean): Promise<void> {
+  const folders = foldersOf(source, journal);
+  if (!folders || taken) return;
+  const { incoming, present, kept } = folders;
+  const keptThere = kept !== undefined && (await kindOf(kept)) !== undefined;
+  const incomingThere = (await kindOf(incoming)) !== undefined;
+  // The new files are at the place of the old ones only if they were moved; so is what Odoo has put there since.
+  if (!incomingThere && (keptThere || (journal.files ?? journal.kept === null)))
+    await moveIfThere(present, incoming);
+  if (keptThere && kept !== undefined) await moveIfThere(kept, present);
+}
+
+/** What became of a change of names. */
+interface Outcome {
+  /** Whether the databases have their new names. */
+  readonly done: boolean;
+  /** Whether a database has the name that has no part in the change. */
+  readonly taken: boolean;
+}
+
+/** @param databases all that are there. Pure. */
+export function outcomeOf(
+  { incoming, database, oid, old_oid }: Journal,
+  databases: readonly { readonly oid: string; readonly name: string }[],
+): Outcome {
+  const nameOf = (wanted: string | null | undefined): string | undefined =>
+    databases.find((one) => one.oid === wanted)?.name;
+  const other = databases.find(({ name }) => name === database)?.oid;
+  const taken = oid !== undefined && other !== undefined && other !== oid && other !== old_oid;
+  // Without numbers there are only the names, which another database may have by now.
+  if (oid === undefined) return { done: !databases.some(({ name }) => name === incoming), taken };
+  const [own, old] = [nameOf(oid), nameOf(old_oid)];
+  if (own !== undefined) return { done: own !== incoming, taken };
+  // It was dropped meanwhile. The old one gave up its name together with it, or never.
+  return { done: old !== database, taken };
+}
+
+const databaseRow = z.object({ oid: z.string(), name: z.string() });
+
+async function askOutcome(session: Session, journal: Journal): Promise<Outcome> {
+  const rows = await session.query("SELECT oid::text AS oid, datname AS name FROM pg_database");
+  return outcomeOf(journal, databaseRow.array().parse(rows));
+}
+
+/**
+ * Brings the folders to where the databases are, after a change of names that failed or was cut off.
+ * @param session in which it was made, or which has its lock by now
+ * @param maybeCommitted whether its end may have been reached
+ * @returns whether the databases have their new names
+ * @throws OdooPgError timed_out where no server says so, and what the file system answers; the record is still needed then
+ */
+export async function settle(
+  source: BackupSource,
+  session: Session,
+  journal: Journal,
+  maybeCommitted: boolean,
+): Promise<boolean> {
+  const { done, taken } = maybeCommitted
+    ? await findOutcome(source, session, journal)
+    : { done: false, taken: false };
+  if (!done) await moveFoldersBack(source, journal, taken);
+  return done;
+}
+
+/** Nobody was told of the end of the change: the server may be starting again. */
+async function findOutcome(source: BackupSource, session: Session, journal: Journal): Promise<Outcome> {
+  const quiet = async (ask: () => Promise<Outcome | undefined>): Promise<Outcome | undefined> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof OdooPgError || error instanceof SqlError) return undefined;
+      throw error;
+    }
+  };
+  const own = session.broken() ? undefined : await quiet(async () => await askOutcome(session, journal));
+  if (own) return own;
+  const { incoming, database, kept } = journal;
+  try {
+    return await waitUntil(
+      async () =>
+        await quiet(
+          async () =>
+            await source.superuser.use(async (other) => {
+              // A backend that has lost its client may still be at its commit: it holds the lock until that is over.
+              const over = await lockMark(other, markOf(incoming));
+              return over ? await askOutcome(other, journal) : undefined;
+            }),
+        ),
+      { what: "the server to say which names databases have", timeout: ANSWER_TIMEOUT, interval: 200 },
+    );
+  } catch (error) {
+    throw new OdooPgError("timed_out", {
+      message: `The server went away before it said whether "${database}" has its new contents.`,
+      safe: `Nothing was dropped: the new one is "${incoming}" or "${database}"${kept === null ? "" : `, the old one "${database}" or "${kept}"`}.`,
+      next: odooPg("db", "list"),
+      cause: error,
+    });
+  }
+}
+
+/**
+ * What a restore that was killed after its commit has left of the one that it replaced: its attachments go where it is gone.
+ * @returns the name that it is kept by, where it is still there
+ */
+export async function clearOld(
+  source: BackupSource,
+  session: Session,
+  { kept, old_oid, drop }: Journal,
+): Promise<string | undefined> {
+  if (drop !== true || kept === null) return undefined;
+  const there = await session.query("SELECT FROM pg_database WHERE oid = $1::oid OR datname = $2", [
+    old_oid ?? null,
+    kept,
+  ]);
+  if (there.length) return kept;
+  const folder = filestoreFor(source.config, kept);
+  if (folder !== undefined) await removeIn(folder);
+  return undefined;
+}
