@@ -5,15 +5,16 @@ import { databasesToBackUp } from "../backup/databases.ts";
 import { createBackup, type MadeBackup } from "../backup/create.ts";
 import { placeOf, type BackupPlace } from "../backup/place.ts";
 import type { BackupSource } from "../backup/source.ts";
-import { OdooPgError } from "../errors.ts";
+import { OdooPgError, toOdooPgError, type ErrorCode } from "../errors.ts";
 import { odooPg, nextStep, sameCommand } from "../next-step.ts";
 import { checkPages, type PagesChecked } from "../postgres/sql/page-checks.ts";
-import { printableLine } from "../printable.ts";
+import type { Superuser } from "../postgres/sql/superuser.ts";
+import { oneLine, printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { ensureDirectory, kindOf, removeTree } from "../system/files/files.ts";
-import { SqlError } from "../system/sql/sql.ts";
+import { explainSql, SqlError } from "../system/sql/sql.ts";
 import { ownPid } from "../system/process/process.ts";
 import { restoreDatabase, type RestoreOrder, type RestoreReport } from "./restore.ts";
 
@@ -71,14 +72,17 @@ export interface ProvenDatabase {
   readonly rows: number;
   readonly attachments: number;
   readonly missing: MomentReport["missing"];
-  /** What is wrong in its tables and indexes; null where amcheck is not installed. */
+  /** What is wrong in its tables and indexes; null where amcheck is not installed, or they could not be looked through. */
   readonly pages: PagesChecked | null;
+  /** Why it could not be read to its end, in a line; null where it could. */
+  readonly failure: string | null;
 }
 
 /**
  * Reads all of the databases of a recovered cluster: each is dumped whole, its attachments are looked for, as for a
- * restore, and its tables and indexes are held against themselves. Nothing is kept of it. The pool is held for one
- * database at a time: others make backups in between.
+ * restore, and its tables and indexes are held against themselves. Nothing is kept of it. One that cannot be read keeps
+ * none of the others from it. The pool is held for one database at a time: others make backups in between.
+ * @throws what says nothing of what is kept, such as a full disk; what keeps the recovered cluster from answering
  */
 export async function proveMoment(
   source: BackupSource,
@@ -90,24 +94,83 @@ export async function proveMoment(
   const databases = await databasesToBackUp(moment.superuser, part);
   const proven: ProvenDatabase[] = [];
   for (const { name: from } of databases) {
-    const read = await withPoolHeld(source, progress, async () => {
-      await removeTree(archive.copies);
-      await ensureDirectory(archive.copies);
-      try {
-        const place: BackupPlace = { ...placeOf(archive.copies), pool: source.place.pool };
-        const made = await copyOut(source, place, moment, { from }, progress);
-        const { tables, rows, filestore } = made.manifest;
-        const attachments = filestore.included ? filestore.files : 0;
-        return { database: from, tables, rows, attachments, missing: missingIn(made) };
-      } finally {
-        await removeTree(archive.copies);
-      }
+    const read = await orFailure(source, moment, from, progress, async () => {
+      return await readWhole(source, archive, moment, from, progress);
     });
     progress.step(from, "check tables and indexes");
-    const pages = await checkPages(moment.superuser.in(from), source.signal);
-    proven.push({ ...read, pages: pages ?? null });
+    const pages = await orFailure(source, moment, from, progress, async () => {
+      return await checkPages(moment.superuser.in(from), source.signal);
+    });
+    proven.push({
+      ...(read.ok ? read.value : { database: from, ...NOTHING_READ }),
+      pages: (pages.ok ? pages.value : undefined) ?? null,
+      failure: (read.ok ? undefined : read.failure) ?? (pages.ok ? undefined : pages.failure) ?? null,
+    });
   }
   return proven;
+}
+
+type ReadDatabase = Omit<ProvenDatabase, "pages" | "failure">;
+
+const NOTHING_READ: Omit<ReadDatabase, "database"> = {
+  tables: 0,
+  rows: 0,
+  attachments: 0,
+  missing: { count: 0, first: [] },
+};
+
+async function readWhole(
+  source: BackupSource,
+  archive: ArchivePlace,
+  moment: RecoveredMoment,
+  from: string,
+  progress: Progress,
+): Promise<ReadDatabase> {
+  return await withPoolHeld(source, progress, async () => {
+    await removeTree(archive.copies);
+    await ensureDirectory(archive.copies);
+    try {
+      const place: BackupPlace = { ...placeOf(archive.copies), pool: source.place.pool };
+      const made = await copyOut(source, place, moment, { from }, progress);
+      const { tables, rows, filestore } = made.manifest;
+      const attachments = filestore.included ? filestore.files : 0;
+      return { database: from, tables, rows, attachments, missing: missingIn(made) };
+    } finally {
+      await removeTree(archive.copies);
+    }
+  });
+}
+
+/** What says nothing of a database: that somebody else is at work, or that room is missing. */
+const NO_FAILURE: readonly ErrorCode[] = ["locked", "interrupted", "disk_full", "filestore_unusable"];
+
+/** Does something with a database, and tells why it cannot be done. @throws what says nothing of the database */
+async function orFailure<T>(
+  { signal }: BackupSource,
+  { superuser }: RecoveredMoment,
+  database: string,
+  { note }: Progress,
+  act: () => Promise<T>,
+): Promise<{ readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: string }> {
+  try {
+    return { ok: true, value: await act() };
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    const told = error instanceof SqlError ? explainSql(error, database) : toOdooPgError(error);
+    if (NO_FAILURE.includes(told.code) || !(await answers(superuser))) throw error;
+    const failure = oneLine(told.message);
+    note(printableLine(`${database} cannot be read: ${failure}`));
+    return { ok: false, failure };
+  }
+}
+
+async function answers(superuser: Superuser): Promise<boolean> {
+  return await superuser
+    .use(async (session) => await session.query("SELECT 1"))
+    .then(
+      () => true,
+      () => false,
+    );
 }
 
 async function copyOut(

@@ -282,8 +282,14 @@ describe("any second", () => {
     ]);
   });
 
-  test("with an index that lacks rows is told, and stands in status until one comes back whole", async () => {
+  test("with a table that is gone, and in another database an index that lacks rows, is told of both, and stands in status until one comes back whole", async () => {
     const session = await cluster.onPrimary("postgres", "shop");
+    await session.rows("CREATE DATABASE before_shop TEMPLATE template0 OWNER odoo");
+    const other = await cluster.onPrimary("postgres", "before_shop");
+    await other.rows("CREATE TABLE lost (id int)");
+    // As a disk leaves it that has lost a file.
+    await other.rows("UPDATE pg_class SET relfilenode = 3999999999 WHERE relname = 'lost'");
+    await other.close();
     await session.rows("CREATE TABLE torn (id int)");
     await session.rows("CREATE INDEX torn_id ON torn (id)");
     // As a defect of a collation or of a disk leaves it: rows that an index does not know.
@@ -300,8 +306,13 @@ describe("any second", () => {
     expect([ran.exitCode, ran.stdout]).toEqual([1, expect.stringContaining("is NOT whole")]);
     expect(ran.stdout).toMatch(/1 of \d+ tables and indexes DAMAGED/);
     expect(ran.stderr).toContain("public.torn_id: ");
+    expect(ran.stdout).toMatch(/^before_shop: NOT READ: .*3999999999.*1 of \d+ tables and indexes DAMAGED$/m);
+    expect(ran.stderr).toContain("public.lost: ");
     const codes = async (): Promise<string[]> => (await cluster.status()).warnings.map(({ code }) => code);
     await waitFor("status to tell", async () => (await codes()).includes("second_drill_failed"));
+    const told = (await cluster.status()).warnings.find(({ code }) => code === "second_drill_failed");
+    expect(told?.message).toMatch(/before_shop cannot be read: .*; not whole either: shop\.$/);
+    await session.rows("DROP DATABASE before_shop");
     // A moment that nobody has promised says nothing of those that are.
     await cluster.run(["backup", "verify", "--any-second", "--at", "2020-01-01 00:00:00Z"]);
     await session.rows("REINDEX INDEX torn_id");

@@ -99,23 +99,30 @@ function saysSomething(code: OdooPgError["code"], named: Target | undefined): bo
   );
 }
 
-/** What did not come back whole, the first of it, in a line; undefined where all did. Pure. */
+/** What did not come back whole, the first of it and where else, in a line; undefined where all did. Pure. */
 export function whyNotProven({
   databases,
   damaged,
 }: Pick<SecondProof, "databases" | "damaged">): string | undefined {
+  const wrong = databases.flatMap((one) => {
+    const why = wrongIn(one);
+    return why === undefined ? [] : [{ database: one.database, why }];
+  });
   const [line] = damaged;
-  if (line !== undefined) return `the repository is damaged: ${printableLine(line)}`;
-  for (const { database, missing, pages } of databases) {
-    if (missing.count > 0)
-      return printableLine(
-        `${missing.count} attachments of ${database} are nowhere, such as ${missing.first[0] ?? "?"}`,
-      );
-    if (pages && pages.damaged.count > 0)
-      return printableLine(
-        `${pages.damaged.count} tables or indexes of ${database} are damaged: ${pages.damaged.first[0] ?? "?"}`,
-      );
-  }
+  const [first, ...others] =
+    line === undefined ? wrong : [{ why: `the repository is damaged: ${line}` }, ...wrong];
+  if (!first) return undefined;
+  const names = others.flatMap((other) => ("database" in other ? [other.database] : []));
+  const also = names.length ? `; not whole either: ${names.join(", ")}` : "";
+  return printableLine(`${first.why}${also}`);
+}
+
+function wrongIn({ database, missing, pages, failure }: ProvenDatabase): string | undefined {
+  if (failure !== null) return `${database} cannot be read: ${failure.replace(/\.$/, "")}`;
+  if (missing.count > 0)
+    return `${missing.count} attachments of ${database} are nowhere, such as ${missing.first[0] ?? "?"}`;
+  if (pages && pages.damaged.count > 0)
+    return `${pages.damaged.count} tables or indexes of ${database} are damaged: ${pages.damaged.first[0] ?? "?"}`;
   return undefined;
 }
 

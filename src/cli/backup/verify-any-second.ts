@@ -1,6 +1,7 @@
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { odooPg } from "../../next-step.ts";
 import { printableLine } from "../../printable.ts";
+import type { ProvenDatabase } from "../../restore/at-moment.ts";
 import type { Context } from "../context.ts";
 import { onPrimary } from "../source.ts";
 import { targetOf } from "./restore-moment.ts";
@@ -30,23 +31,27 @@ export async function verifyAnySecond(
     output.out(JSON.stringify({ version: 1, at, base, seconds, ok, databases, damaged }, undefined, 2));
     return ok ? 0 : 1;
   }
-  for (const { database, tables, rows, attachments, missing, pages } of databases) {
-    const lack = missing.count === 0 ? "none missing" : `${missing.count} MISSING`;
-    const sound =
-      pages === null
-        ? "tables and indexes not checked (amcheck is not installed)"
-        : pages.damaged.count === 0
-          ? `${pages.relations} tables and indexes sound`
-          : `${pages.damaged.count} of ${pages.relations} tables and indexes DAMAGED`;
-    output.out(
-      printableLine(
-        `${database}: ${tables} tables, ${rows} rows, ${attachments} attachments, ${lack}, ${sound}`,
-      ),
-    );
+  for (const one of databases) {
+    const { missing, pages } = one;
+    output.out(printableLine(`${one.database}: ${found(one)}, ${soundness(one)}`));
     for (const name of [...missing.first, ...(pages?.damaged.first ?? [])].slice(0, 20))
       output.err(printableLine(`  - ${name}`));
   }
   const count = `${databases.length} databases, from base backup ${base} (${seconds} s)`;
   output.out(ok ? `${at ?? ""} can be brought back: ${count}.` : `${at ?? ""} is NOT whole: ${count}.`);
   return ok ? 0 : 1;
+}
+
+function found({ tables, rows, attachments, missing, failure }: ProvenDatabase): string {
+  if (failure !== null) return `NOT READ: ${failure}`;
+  const lack = missing.count === 0 ? "none missing" : `${missing.count} MISSING`;
+  return `${tables} tables, ${rows} rows, ${attachments} attachments, ${lack}`;
+}
+
+function soundness({ pages, failure }: ProvenDatabase): string {
+  if (pages === null)
+    return `tables and indexes not checked${failure === null ? " (amcheck is not installed)" : ""}`;
+  return pages.damaged.count === 0
+    ? `${pages.relations} tables and indexes sound`
+    : `${pages.damaged.count} of ${pages.relations} tables and indexes DAMAGED`;
 }

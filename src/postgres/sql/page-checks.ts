@@ -91,12 +91,17 @@ async function wrongInTable(session: SuperuserSession, { oid }: Relation): Promi
   });
 }
 
-/** Pages that cannot be read are errors: data_corrupted, index_corrupted. */
+/**
+ * What PostgreSQL says of pages or files that cannot be read: data_corrupted, index_corrupted, undefined_file, io_error;
+ * internal_error of what the catalogue leads to and is not there.
+ */
+const DAMAGE: readonly (string | undefined)[] = ["XX001", "XX002", "58P01", "58030", "XX000"];
+
 async function damageIn(look: () => Promise<string | undefined>): Promise<string | undefined> {
   try {
     return await look();
   } catch (error) {
-    if (error instanceof SqlError && (error.code === "XX001" || error.code === "XX002")) return error.message;
+    if (error instanceof SqlError && DAMAGE.includes(error.code)) return error.message;
     throw error;
   }
 }
