@@ -7,6 +7,7 @@ import { endpointHost } from "../config/addresses.ts";
 import { layoutOf, UPSTREAM, type Layout, type NodeConfig } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeObservation } from "../model/observation.ts";
+import { certificateEndsOf } from "../observe/certificate-ends.ts";
 import { diskUseOf } from "../observe/disk-use.ts";
 import { readCopies } from "../store/copy-status.ts";
 import { readSecondDrill } from "../store/second-drill.ts";
@@ -60,11 +61,12 @@ export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument
   const config = followed ? withUpstream(own, followed) : own;
   const host = endpointHost(config.listen);
   const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_TIMEOUT);
-  const [upstream, observed, agent, disks, readAnswers, writeAnswers] = await Promise.all([
+  const [upstream, observed, agent, disks, certificates, readAnswers, writeAnswers] = await Promise.all([
     followed && observeUpstream(layout, followed),
     observesAt(layout, own.nodes, record?.primary, observing),
     reported,
     Promise.all(own.nodes.map(async (node) => await diskOf(layout, node))),
+    certificateEndsOf(layout, own.nodes),
     answers(config.endpoints.read.port),
     answers(config.endpoints.write.port),
   ]);
@@ -82,6 +84,7 @@ export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument
     databaseBytes: observed.find(({ size }) => size !== undefined)?.size,
     databases: observed.find(({ databases }) => databases !== undefined)?.databases,
     disks: new Map(disks.flatMap((disk) => (disk ? [disk] : []))),
+    certificates,
     endpoints: { host, readAnswers, writeAnswers },
     backups: { ...backups, launchedAt: record?.history[0]?.at },
     archive,

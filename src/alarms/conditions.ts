@@ -35,7 +35,12 @@ const LAST_AGE = 2 ** 31 - 3_000_000;
 const UNSEEN_IN_SILENCE: readonly AlarmName[] = ["replica_behind", "replica_lost", "slot_filling"];
 
 /** Alarms that are judged by figures here, with thresholds of the configuration, and not by the warnings of status. */
-const BY_FIGURES: readonly AlarmName[] = ["disk_nearly_full", "disk_filling", "pool_empty"];
+const BY_FIGURES: readonly AlarmName[] = [
+  "disk_nearly_full",
+  "disk_filling",
+  "pool_empty",
+  "connections_nearly_used",
+];
 
 /** Two nodes whose disks are as full as this close together are taken to be on one disk. */
 const SAME_DISK = 0.005;

@@ -2,14 +2,17 @@ import { LONG_WAIT_SECONDS } from "../model/waiting.ts";
 import type { WaitingState } from "../model/node-state.ts";
 import { sayOf } from "../model/silence.ts";
 import type { Config } from "../config/schema.ts";
+import { isPooled } from "../config/pooling.ts";
 import { parseBytes } from "../config/postgres-units.ts";
 import { keepsMuch } from "./slot-wal.ts";
 import { slotWalLimit } from "../config/settings/advised.ts";
 import { archiveWarnings, attachmentWarnings } from "./archive.ts";
+import { certificateWarnings } from "./certificates.ts";
 import { copyWarnings } from "./copies.ts";
 import { rotationWarnings } from "./rotation.ts";
 import { secondDrillWarnings } from "./second-drill.ts";
 import { backupWarnings } from "./backups.ts";
+import { connectionsTold } from "./connections.ts";
 import { commitWarnings } from "./commit-rules.ts";
 import { showBytes, showSeconds, showShare } from "../model/quantities.ts";
 import { fullness, isFilling, type ClusterView, type KeptAside, type NodeView } from "./view.ts";
@@ -29,6 +32,7 @@ export function findWarnings(view: ClusterView): FoundWarning[] {
         ...waitingWrites(view),
         ...ofNodes,
         ...endpoints(view),
+        ...connections(view),
         ...agent(view),
         ...ofCommits,
         ...pool(view, [...ofNodes, ...ofCommits]),
@@ -39,6 +43,7 @@ export function findWarnings(view: ClusterView): FoundWarning[] {
         ...settings(view),
         ...consolePage(view),
         ...rights(view),
+        ...certificates(view),
       ];
   const rank = ({ severity }: FoundWarning): number => (severity === "critical" ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b));
@@ -70,6 +75,10 @@ function consolePage({ input: { agent } }: ClusterView): FoundWarning[] {
       next: nextStep`Free the port, or set another "console.port" (or "console.listen") and run: ${odooPg("up")}`,
     }),
   ];
+}
+
+function certificates({ input: { config, certificates: ends, now } }: ClusterView): FoundWarning[] {
+  return ends ? certificateWarnings(config, ends, now) : [];
 }
 
 function rights({ input: { agent } }: ClusterView): FoundWarning[] {
@@ -400,7 +409,8 @@ function endpoints({ input }: ClusterView): FoundWarning[] {
       }),
     ];
   }
-  if (agent?.haproxy === false || (readAnswers === false && writeAnswers === false)) {
+  const poolers = silentPoolers(input);
+  if (agent?.haproxy === false || (readAnswers === false && writeAnswers === false && !poolers.length)) {
     return [
       warning("haproxy_down", {
         message: "HAProxy does not answer: neither endpoint serves.",
@@ -408,29 +418,36 @@ function endpoints({ input }: ClusterView): FoundWarning[] {
       }),
     ];
   }
+  // What PgBouncer does not serve is told as that.
+  const isTold = (name: Endpoint): boolean => agent?.poolers?.[name]?.answers === false;
   const closed = [
-    ...(readAnswers === false ? [{ name: "read", port: config.endpoints.read.port }] : []),
-    ...(writeAnswers === false ? [{ name: "write", port: config.endpoints.write.port }] : []),
-  ];
+    ...(readAnswers === false ? (["read"] as const) : []),
+    ...(writeAnswers === false ? (["write"] as const) : []),
+  ].filter((name) => !isTold(name));
   return [
-    ...closed.map(({ name, port }) =>
+    ...closed.map((name) =>
       warning("endpoint_down", {
-        message: `The ${name} endpoint (${host}:${port}) takes no connections.`,
-        next,
+        message: `The ${name} endpoint (${host}:${config.endpoints[name].port}) takes no connections.`,
+        next: agent?.keeping && isPooled(config, name) ? odooPg("logs", POOLER_LOG[name]) : next,
       }),
     ),
-    ...silentPoolers(input),
+    ...poolers,
     ...waitingClients(input),
   ];
 }
 
-function silentPoolers({ agent }: ClusterView["input"]): FoundWarning[] {
+type Endpoint = "read" | "write";
+
+/** The log of the PgBouncer in front of each endpoint. */
+const POOLER_LOG = { write: "pgbouncer", read: "pgbouncer-read" } as const;
+
+function silentPoolers({ agent, config, endpoints: { host } }: ClusterView["input"]): FoundWarning[] {
   return (["write", "read"] as const)
     .filter((name) => agent?.poolers?.[name]?.answers === false)
     .map((name) =>
       warning("endpoint_down", {
-        message: `PgBouncer does not answer: clients of the ${name} endpoint wait for it.`,
-        next: odooPg("logs", name === "write" ? "pgbouncer" : "pgbouncer-read"),
+        message: `PgBouncer does not answer: the ${name} endpoint (${host}:${config.endpoints[name].port}) serves nobody.`,
+        next: odooPg("logs", POOLER_LOG[name]),
       }),
     );
 }
@@ -448,6 +465,13 @@ function waitingClients({ agent, config }: ClusterView["input"]): FoundWarning[]
         next: odooPg("doctor"),
       }),
     ];
+  });
+}
+
+function connections({ nodes }: ClusterView): FoundWarning[] {
+  return nodes.flatMap(({ name, facts, role }) => {
+    const told = facts?.connections && connectionsTold(name, facts.connections, role === "replica");
+    return told ? [warning("connections_nearly_used", { node: name, ...told })] : [];
   });
 }
 

@@ -1,3 +1,4 @@
+import type { CertificateEnds } from "./certificates.ts";
 import type { PoolersStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
 import type { CopyStatus } from "../model/copy-status.ts";
@@ -143,6 +144,8 @@ export interface StatusInput {
   readonly databases?: readonly string[] | undefined;
   /** The disks of the nodes' data directories, by node. */
   readonly disks: ReadonlyMap<string, DiskUse>;
+  /** When certificates end; undefined where nobody looked. */
+  readonly certificates?: CertificateEnds | undefined;
   /** The address at which programs of this host reach the endpoints, and whether they take connections. */
   readonly endpoints: {
     readonly host: string;

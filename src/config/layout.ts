@@ -61,6 +61,11 @@ export function layoutOf(stateDir: string): Layout {
   };
 }
 
+/** The certificate of the authority by which servers are verified. */
+export function authorityPath(layout: Layout): string {
+  return path.join(layout.tlsDir, "ca.crt");
+}
+
 /** Where one node's files lie. */
 export interface NodeLayout {
   readonly dir: string;

@@ -66,6 +66,8 @@ export const serverFactsSchema = z.object({
   replay_paused: z.boolean(),
   /** How a primary archives its WAL (pg_stat_archiver); null on a replica, and where archive_mode is off. */
   archiver: archiverRow.nullable().optional(),
+  /** Connections of clients, and how many there may be without those that are kept for superusers. */
+  connections: z.object({ used: z.number(), most: z.number() }).optional(),
 });
 
 export type ServerFacts = z.output<typeof serverFactsSchema>;

@@ -7,6 +7,7 @@ import type { BackupStatus } from "../model/backup-report.ts";
 import type { SecondDrill } from "../model/second-drill.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
+import type { CertificateEnds } from "../cluster/certificates.ts";
 import { statusOf } from "../cluster/status.ts";
 import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import { endpointHost } from "../config/addresses.ts";
@@ -16,6 +17,7 @@ import { databaseNames, databaseSizes } from "../postgres/sql/facts.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { accepts } from "../system/network/network.ts";
 import { factsOf } from "../model/observation.ts";
+import { certificateEndsOf } from "./certificate-ends.ts";
 import { diskUseOf } from "./disk-use.ts";
 import { Cached } from "../system/cached.ts";
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
@@ -34,6 +36,7 @@ const BACKUPS = { every: 3000, timeout: 300 };
 const NAMES = { every: 3000, timeout: 300 };
 const SIZES = { every: 300_000, timeout: 30_000 };
 const NEW_DATABASE = 30_000;
+const CERTIFICATES = { every: 10_000, timeout: 300 };
 
 /** What the watch is told by the agent. */
 export interface StatusInputs {
@@ -59,6 +62,7 @@ export class StatusSource {
   readonly #copies: Cached<CopyStatus[]>;
   readonly #secondDrill: Cached<SecondDrill | undefined>;
   readonly #sizes: Cached<ReadonlyMap<string, number>>;
+  readonly #certificates: Cached<CertificateEnds>;
   #kept: { readonly at: number; readonly status: Promise<StatusDocument> } | undefined;
 
   constructor(inputs: StatusInputs) {
@@ -72,6 +76,10 @@ export class StatusSource {
     this.#secondDrill = new Cached({
       ...BACKUPS,
       read: async () => await readSecondDrill(inputs.layout.stateDir),
+    });
+    this.#certificates = new Cached({
+      ...CERTIFICATES,
+      read: async () => await certificateEndsOf(inputs.layout, inputs.runtime()?.config.nodes ?? []),
     });
     this.#sizes = new Cached({ ...SIZES, read: async () => await this.#readSizes() });
   }
@@ -154,6 +162,7 @@ export class StatusSource {
       databaseBytes: sum(this.databaseSizes()),
       databases: await this.#names.now(),
       disks: new Map(disks.flatMap(([name, disk]) => (disk ? [[name, disk]] : []))),
+      certificates: await this.#certificates.now(),
       endpoints: { host, readAnswers, writeAnswers },
       backups: { ...(backups ?? NOTHING_KNOWN), launchedAt: state.history[0]?.at },
       archive: await this.#archive.now(),

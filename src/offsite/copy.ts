@@ -3,7 +3,7 @@ import { archivePlaceOf } from "../archive/place.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import type { CopyStatus } from "../model/copy-status.ts";
-import { command, odooPg } from "../next-step.ts";
+import { command, nextStep, odooPg } from "../next-step.ts";
 import { oneLine, printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
 import type { Layout } from "../config/layout.ts";
@@ -82,9 +82,21 @@ export async function copyElsewhere(
       });
       return await tidyIfDue(config, layout, restic, status, progress);
     } catch (error) {
-      await changeCopyStatus(layout, name, { error: oneLine(toOdooPgError(error).message) });
-      throw error;
+      const failure = withNext(toOdooPgError(error), elsewhere);
+      await changeCopyStatus(layout, name, { error: oneLine(failure.message) });
+      throw failure;
     }
+  });
+}
+
+/** What restic says is its own: what can be wrong there is its repository, or the passphrase. */
+function withNext(error: OdooPgError, { name, passphrase_file: passphrase }: Elsewhere): OdooPgError {
+  if (error.code !== "command_failed" || error.next !== undefined) return error;
+  return new OdooPgError("command_failed", {
+    message: error.message,
+    safe: "Earlier copies are untouched.",
+    next: nextStep`see that its repository can be reached and that ${passphrase} holds its passphrase, then: ${odooPg("backup", "copy", "--to", name)}`,
+    cause: error,
   });
 }
 

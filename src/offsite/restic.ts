@@ -5,6 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { command } from "../next-step.ts";
 import { printableLine } from "../printable.ts";
+import { shellWord } from "../shell-word.ts";
 import { ensureDirectory, isExecutable, permissionsOf, readTextIfAny } from "../system/files/files.ts";
 import { parseJson } from "../system/files/json-file.ts";
 import type { Install } from "../system/install.ts";
@@ -91,7 +92,7 @@ export async function readSecret(file: string, made?: string): Promise<string> {
     throw new OdooPgError("config_invalid", {
       message: `There is no file ${file}.`,
       safe: "Nothing was changed.",
-      next: made === undefined ? "Write it, with mode 0600." : `(umask 077; ${made} > ${file})`,
+      next: made === undefined ? "Write it, with mode 0600." : `(umask 077; ${made} > ${shellWord(file)})`,
     });
   }
   const { uid, name = String(uid) } = currentUser();
@@ -114,7 +115,10 @@ export async function readSecret(file: string, made?: string): Promise<string> {
   throw new OdooPgError("config_invalid", {
     message: `${file} is empty.`,
     safe: "Nothing was changed.",
-    next: `(umask 077; ${made ?? "your editor"} > ${file})`,
+    next:
+      made === undefined
+        ? "Write KEY=VALUE into it, a line each."
+        : `(umask 077; ${made} > ${shellWord(file)})`,
   });
 }
 

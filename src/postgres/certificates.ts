@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import { X509Certificate } from "node:crypto";
 import path from "node:path";
-import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
+import { authorityPath, type Layout, type NodeConfig, type NodeLayout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import {
@@ -16,7 +16,6 @@ import {
 } from "../system/files/files.ts";
 import { damagedFile } from "../system/files/json-file.ts";
 import { ensureAuthorityFiles, NEW_KEY, openssl, sign, type Authority } from "./authority.ts";
-import { authorityPath } from "./render.ts";
 
 /** A certificate is renewed when it ends sooner than this. */
 const RENEW_BEFORE_MS = 90 * 24 * 3600 * 1000;

@@ -124,10 +124,6 @@ export function passfilePath(layout: Layout): string {
   return `${layout.secretsDir}/replicator.pgpass`;
 }
 
-export function authorityPath(layout: Layout): string {
-  return `${layout.tlsDir}/ca.crt`;
-}
-
 function configuredSettings(input: NodeRenderInput): Record<string, Chosen> {
   const { config, kept, facts } = input;
   const user = Object.entries(config.postgres.parameters).map(

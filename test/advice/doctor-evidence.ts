@@ -85,6 +85,7 @@ export function server(changes: Partial<ServerSeen> = {}): ServerSeen {
       last_failed_wal: null,
       waiting: 0,
     }),
+    prepared: seen([]),
     ...changes,
   };
 }
@@ -95,6 +96,7 @@ export function replica(changes: Partial<ServerSeen> = {}): ServerSeen {
     slots: seen([]),
     conflicts: seen({ by_reason: { lock: 0, snapshot: 0 }, counted_seconds: 86_400 }),
     archiver: undefined,
+    prepared: undefined,
     ...changes,
   });
 }
@@ -294,6 +296,7 @@ export function evidence(changes: Partial<Evidence> = {}): Evidence {
     follows: false,
     hosts: undefined,
     nodes: [node("pg1"), node("pg2")],
+    authorityEnds: seen(NOW + 3000 * DAY_MS),
     catalog: seen(catalog()),
     odooConf: odooConf(),
     backups: backups(),

@@ -248,6 +248,9 @@ export const FAULTS: Readonly<Record<FindingCode, Evidence>> = {
     duplicate_indexes: seen([{ name: "b_idx", table: "sale_order", bytes: 8192, same_as: "a_idx" }]),
   }),
   idle_in_transaction: idle(400),
+  prepared_transaction_left: withPrimary({
+    prepared: seen([{ name: "4711_eA==_MQ==", database: "shop", owner: "odoo", seconds: 90 }]),
+  }),
   cron_in_transaction: idle(4000, { row_locks: [16_999] }),
   fsync_off: setting("fsync", "off"),
   full_page_writes_off: setting("full_page_writes", "off"),

@@ -368,6 +368,22 @@ export const causes: Record<
     next: "df -h /var/lib/odoo-pg/prod/nodes/pg2/data",
     node: "pg2",
   },
+  connections_nearly_used: {
+    when: { observations: [seen("pg1", primaryFacts({ connections: { used: 90, most: 97 } })), replica] },
+    next: "odoo-pg sessions list",
+    node: "pg1",
+  },
+  certificate_expiring: {
+    when: {
+      certificates: { authority: NOW + 3000 * 86_400_000, nodes: new Map([["pg2", NOW + 9 * 86_400_000]]) },
+    },
+    next: "odoo-pg up",
+    node: "pg2",
+  },
+  certificate_expired: {
+    when: { certificates: { authority: NOW - 1000, nodes: new Map() } },
+    next: "odoo-pg up",
+  },
   agent_not_running: { when: { agent: undefined }, next: "odoo-pg up" },
   agent_of_other_build: { when: { otherAgent: "0.1.0" }, next: "odoo-pg up" },
   agent_waiting: { when: { agent: agentOf(["pg1", "pg2"], { keeping: false }) }, next: "odoo-pg up" },

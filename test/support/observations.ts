@@ -167,6 +167,7 @@ interface Changes {
   readonly archive?: StatusInput["archive"];
   readonly secondDrill?: StatusInput["secondDrill"];
   readonly copies?: StatusInput["copies"];
+  readonly certificates?: StatusInput["certificates"];
   readonly configFile?: string;
 }
 
@@ -211,6 +212,7 @@ export function cluster(changes: Changes = {}): StatusInput {
     archive: changes.archive,
     secondDrill: changes.secondDrill,
     copies: changes.copies,
+    certificates: changes.certificates,
     now: NOW,
     configFile: changes.configFile,
   };

@@ -3,6 +3,7 @@ import { chownSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSyn
 import { join } from "node:path";
 import { atEnd } from "./scope.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import { waitFor } from "./wait.ts";
 
 /** Bit of CAP_SYS_ADMIN, without which nothing is mounted: root has it, except in most containers. See capabilities(7). */
 const SYS_ADMIN = 21n;
@@ -20,11 +21,19 @@ export function mountSmallDisk(folder: string, size: string, mode = "0755"): voi
   execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size},mode=${mode}`, "odoo-pg-test", folder]);
 }
 
+/** Unmounts it. What has just ended may hold it for a moment still. */
+export async function unmountSmallDisk(folder: string): Promise<void> {
+  await waitFor(`${folder} to be free`, () => {
+    execFileSync("umount", [folder], { stdio: "pipe" });
+    return true;
+  });
+}
+
 /** A file system of a limited size, unmounted at the end of the present scope. */
 export function smallDisk(megabytes: number, owner: { uid: number; gid: number } | undefined): string {
   const disk = temporaryFolder();
   mountSmallDisk(disk, `${megabytes}m`);
-  atEnd(() => void execFileSync("umount", [disk]));
+  atEnd(async () => await unmountSmallDisk(disk));
   if (owner) chownSync(disk, owner.uid, owner.gid);
   return disk;
 }

@@ -46,6 +46,16 @@ export interface IdleSession {
   readonly row_locks: readonly number[];
 }
 
+/** A transaction after PREPARE TRANSACTION: no session has it any more, and no restart ends it. */
+export interface PreparedTransaction {
+  /** The name that its program gave it. */
+  readonly name: string;
+  readonly database: string;
+  readonly owner: string;
+  /** Seconds since it was prepared. */
+  readonly seconds: number;
+}
+
 export interface SessionsSeen {
   /** Sessions that count against max_connections. */
   readonly used: number;
@@ -100,6 +110,8 @@ export interface ServerSeen {
   readonly conflicts: Observed<ConflictsSeen> | undefined;
   /** Of a primary. */
   readonly archiver: Observed<ArchiverSeen> | undefined;
+  /** Of a primary: the oldest first. */
+  readonly prepared: Observed<readonly PreparedTransaction[]> | undefined;
 }
 
 export interface NodeSeen {
@@ -271,6 +283,8 @@ export interface Evidence {
   /** Undefined where the cluster has one host. */
   readonly hosts: HostsSeen | undefined;
   readonly nodes: readonly NodeSeen[];
+  /** The end of the authority that signs the servers' certificates, milliseconds since the epoch. */
+  readonly authorityEnds: Observed<number>;
   readonly catalog: Observed<CatalogSeen>;
   readonly odooConf: Observed<OdooConf>;
   readonly backups: Observed<BackupsSeen>;

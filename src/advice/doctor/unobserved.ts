@@ -24,10 +24,12 @@ export function unobserved(evidence: Evidence): Unobserved[] {
         [`slots of ${node.name}`, server.slots],
         [`conflicts on ${node.name}`, server.conflicts],
         [`archiver of ${node.name}`, server.archiver],
+        [`prepared transactions of ${node.name}`, server.prepared],
       ]),
       [`disk of ${node.name}`, node.disk],
       [`certificate of ${node.name}`, node.certificateEnds],
     ]),
+    ["authority of the certificates", evidence.authorityEnds],
     [
       "the primary",
       evidence.follows

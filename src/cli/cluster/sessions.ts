@@ -28,7 +28,7 @@ export async function sessionsList(
     return 0;
   }
   const waiting = (blocked: readonly number[], waits: string | null): string =>
-    blocked.length ? `blocked by ${blocked.join(", ")}` : (waits ?? "");
+    blocked.length ? `blocked by ${blocked.map(holder).join(", ")}` : (waits ?? "");
   showTable(
     output,
     ["PID", "DATABASE", "USER", "APPLICATION", "CLIENT", "STATE", "FOR", "WAITS", "QUERY"],
@@ -106,6 +106,11 @@ export async function sessionsEnd(
   else if (how === "cancel") output.err("What it ran is cancelled; the session stays.");
   else output.err("The session is ended; what it had not committed is undone.");
   return 0;
+}
+
+/** Whom a session waits for: a prepared transaction has no process. */
+function holder(pid: number): string {
+  return pid === 0 ? "a prepared transaction" : String(pid);
 }
 
 function describe({ pid, database, user, application, client }: SessionSeen): string {

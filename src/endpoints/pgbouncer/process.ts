@@ -12,6 +12,7 @@ import {
   startDetached,
   waitForEnd,
 } from "../../system/process/process.ts";
+import { listenersOf, portHolder } from "../../system/network/network.ts";
 import { commandLines } from "../../system/process/command-lines.ts";
 import { currentUser } from "../../system/machine.ts";
 import { PoolerAdmin } from "./admin.ts";
@@ -34,9 +35,9 @@ const recordSchema = z.object({
 type ProcessRecord = z.output<typeof recordSchema>;
 
 /**
- * - `running`: it answers on its console.
+ * - `running`: it answers on its console, and listens where it should.
  * - `absent`: the process that was started is gone.
- * - `unresponsive`: the process is there and does not answer.
+ * - `unresponsive`: the process is there and does not answer, or clients do not reach it.
  */
 export type PoolerPresence =
   | { readonly state: "running"; readonly record: ProcessRecord }
@@ -64,7 +65,8 @@ export class PgbouncerProcess {
   async presence(): Promise<PoolerPresence> {
     const record = await this.#living();
     if (!record) return { state: "absent" };
-    return { state: (await this.#answersAt(record.port)) ? "running" : "unresponsive", record };
+    const isReached = listens(record) && (await this.#answersAt(record.port));
+    return { state: isReached ? "running" : "unresponsive", record };
   }
 
   /** Whether the process lives: costs no question. */
@@ -78,8 +80,9 @@ export class PgbouncerProcess {
 
   /**
    * Starts it with the configuration that was written. One that runs with it and that nothing recorded is ended: both
-   * would listen on the port, and only one be told anything.
-   * @throws OdooPgError command_failed with its words
+   * would listen on the port, and only one be told anything. Where a port is taken it runs without it, and clients would
+   * reach whoever has it.
+   * @throws OdooPgError command_failed with its words, port_in_use
    */
   async start(program: PgbouncerProgram, port: number, listen: readonly string[]): Promise<void> {
     await this.#endUnrecorded(program);
@@ -106,10 +109,10 @@ export class PgbouncerProcess {
       },
       { what: "PgBouncer to answer", timeout: START_TIMEOUT },
     ).catch(() => "no");
-    if (answers === "yes") return;
+    if (answers === "yes" && listens({ pid, port, listen })) return;
     sendSignal(pid, "SIGKILL");
     await this.#forget();
-    throw await this.#explain(logStart);
+    throw answers === "yes" ? await portTaken(port) : await this.#explain(logStart);
   }
 
   /**
@@ -185,4 +188,23 @@ export class PgbouncerProcess {
       next: nextStep`Look at: ${odooPg("logs", "pgbouncer")}`,
     });
   }
+}
+
+/** Whether it has a socket for each address; where that cannot be seen, it is taken to have. */
+function listens({
+  pid,
+  port,
+  listen,
+}: Pick<ProcessRecord, "pid" | "port"> & { listen: readonly string[] }): boolean {
+  const wanted = listen.includes("*") ? 1 : listen.length;
+  return (listenersOf(pid, port) ?? wanted) >= wanted;
+}
+
+async function portTaken(port: number): Promise<OdooPgError> {
+  const holder = await portHolder(port);
+  return new OdooPgError("port_in_use", {
+    message: `PgBouncer cannot listen on port ${port}${holder ? `, which ${holder.command} (process ${holder.pid}) has` : ""}.`,
+    safe: "Nothing else was changed.",
+    next: "Stop that program, or choose another port for the endpoint in odoo-pg.yaml.",
+  });
 }

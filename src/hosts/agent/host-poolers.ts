@@ -4,7 +4,7 @@ import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
 import type { Backend } from "../../endpoints/servers.ts";
 import type { PoolersStatus } from "../../model/pooler.ts";
 import type { Runtime } from "../../members/runtime.ts";
-import { authorityPath } from "../../postgres/render.ts";
+import { authorityPath } from "../../config/layout.ts";
 import type { Progress } from "../../progress.ts";
 import { Poolers } from "../../services/poolers.ts";
 import type { Supervisor } from "../../services/supervisor.ts";

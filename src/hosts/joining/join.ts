@@ -4,7 +4,7 @@ import { OdooPgError } from "../../errors.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findInstallation } from "../../postgres/installation.ts";
-import { authorityPath } from "../../postgres/render.ts";
+import { authorityPath } from "../../config/layout.ts";
 import type { Progress } from "../../progress.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
 import { storePasswords, storeForClients } from "../../store/secrets.ts";

@@ -1,6 +1,5 @@
-import type { Layout, NodeLayout } from "../../config/layout.ts";
+import { authorityPath, type Layout, type NodeLayout } from "../../config/layout.ts";
 import { CLIENT_PORT } from "../../consensus/etcd.ts";
-import { authorityPath } from "../../postgres/render.ts";
 import type { HostFiles } from "../documents/files.ts";
 import { API_PORT, hostPort, NAMESPACE } from "../documents/places.ts";
 import type { Host } from "../documents/record.ts";

@@ -1,10 +1,5 @@
-import type { Layout } from "../../config/layout.ts";
-import {
-  authorityPath,
-  configuredParameters,
-  passfilePath,
-  type NodeRenderInput,
-} from "../../postgres/render.ts";
+import { authorityPath, type Layout } from "../../config/layout.ts";
+import { configuredParameters, passfilePath, type NodeRenderInput } from "../../postgres/render.ts";
 import { quoteSetting } from "../../postgres/sql/quoting.ts";
 import { formerAddresses } from "../decisions/revocation.ts";
 import type { ClusterDocument } from "../documents/record.ts";

@@ -54,20 +54,22 @@ export const ACCESS = {
   },
   certificate_expiring: {
     severity: "warning",
-    meaning: "A server's certificate expires within 30 days.",
-    why: "Replicas that verify it can then no longer connect to it.",
+    meaning: "A server's certificate, or the authority that signs them, expires within 30 days.",
+    why: "Clients and replicas that verify it can then no longer connect.",
     remedy:
       "`odoo-pg up` renews certificates that odoo-pg made; replace your own (`tls` in the configuration).",
     remark:
-      "Certificates that odoo-pg makes are valid for ten years, and `odoo-pg up` renews them 90 days before they expire.",
-    foundBy: ["doctor"],
+      "Certificates that odoo-pg makes are valid for ten years, and `odoo-pg up` renews them 90 days before they expire. Their authority lasts ten years too; the message says how to make another one.",
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 3600, endsAfterSeconds: 60 },
   },
   certificate_expired: {
     severity: "critical",
-    meaning: "A server's certificate has expired.",
-    why: "Replicas that verify it can no longer connect to it.",
+    meaning: "A server's certificate, or the authority that signs them, has expired.",
+    why: "Clients and replicas that verify it can no longer connect.",
     remedy:
       "`odoo-pg up` renews certificates that odoo-pg made; replace your own (`tls` in the configuration).",
-    foundBy: ["doctor"],
+    foundBy: ["status", "doctor"],
+    alarm: { afterSeconds: 60, endsAfterSeconds: 60 },
   },
 } as const satisfies Record<string, Trouble>;

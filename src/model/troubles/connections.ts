@@ -7,7 +7,7 @@ export const CONNECTIONS = {
       "More than 85 % of a server's connections are in use, not counting those reserved for superusers.",
     why: "The next ones are refused, and one refused connection to the replica costs 20 minutes of reads on the primary (Odoo 19, `odoo/orm/registry.py`).",
     remedy: "`odoo-pg sessions list` shows who uses them; `odoo-pg tune` says what fits.",
-    foundBy: ["doctor"],
+    foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 120, formerly: "connections" },
     threshold: { value: 85, margin: 10, unit: "%" },
     prometheus: {

@@ -57,6 +57,17 @@ export const SESSIONS_AND_TABLES = {
       description: "Nothing deleted since can be cleaned up. Whose it is: odoo-pg sessions list",
     },
   },
+  prepared_transaction_left: {
+    severity: "warning",
+    meaning:
+      "A transaction was prepared (PREPARE TRANSACTION) over a minute ago, and nobody has finished it.",
+    why: "It belongs to no session: it keeps its locks and holds vacuum back through every restart, until someone commits it or rolls it back (PostgreSQL manual, PREPARE TRANSACTION).",
+    remedy:
+      "Odoo never prepares a transaction. Ask whoever runs the program that did; if it is gone for good, roll it back with the command that doctor prints.",
+    remark:
+      "Only where max_prepared_transactions was raised. COMMIT PREPARED keeps what it wrote, ROLLBACK PREPARED drops it: if it is one part of a transaction over several databases, the others decide which.",
+    foundBy: ["doctor"],
+  },
   cron_in_transaction: {
     severity: "advice",
     meaning: "The cursor of a scheduled action of Odoo has been in its transaction for over an hour.",

@@ -40,7 +40,11 @@ SELECT json_build_object(
   'archiver', CASE WHEN NOT recovery.on AND current_setting('archive_mode') <> 'off' THEN (SELECT json_build_object(
       'last_archived_wal', last_archived_wal, 'last_archived_at', extract(epoch FROM last_archived_time)::float8,
       'last_failed_wal', last_failed_wal, 'last_failed_at', extract(epoch FROM last_failed_time)::float8)
-    FROM pg_stat_archiver) END
+    FROM pg_stat_archiver) END,
+  'connections', json_build_object(
+    'used', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+    'most', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+      - coalesce(current_setting('reserved_connections', true)::int, 0))
 ) AS facts,
   configuration.read_at,
   CASE WHEN configuration.read_at IS DISTINCT FROM $1

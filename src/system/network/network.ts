@@ -22,6 +22,8 @@ export async function isPortFree(port: number, host = "127.0.0.1"): Promise<bool
 export interface PortHolder {
   readonly pid: number;
   readonly command: string;
+  /** Where it works; undefined where that is not known. */
+  readonly folder?: string | undefined;
 }
 
 /** Who listens on a TCP port, as far as this user may know. */
@@ -33,10 +35,10 @@ export async function portHolder(port: number): Promise<PortHolder | undefined> 
   return pid === undefined ? undefined : { pid: Number(pid), command: command ?? "?" };
 }
 
-/** proc(5): /proc/net/tcp names the socket's inode of each listener (state 0A); /proc/PID/fd links to it. */
-function linuxPortHolder(port: number): PortHolder | undefined {
+/** The sockets that listen on a port, as links to them read. proc(5): /proc/net/tcp has their inodes (state 0A). */
+function listeningSockets(port: number): ReadonlySet<string> {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  const inodes = new Set<string>();
+  const sockets = new Set<string>();
   for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
     let text = "";
     try {
@@ -47,17 +49,39 @@ function linuxPortHolder(port: number): PortHolder | undefined {
     for (const line of text.split("\n").slice(1)) {
       const fields = line.trim().split(/\s+/);
       if (fields[1]?.endsWith(`:${hex}`) && fields[3] === "0A" && fields[9])
-        inodes.add(`socket:[${fields[9]}]`);
+        sockets.add(`socket:[${fields[9]}]`);
     }
   }
-  if (inodes.size === 0) return undefined;
+  return sockets;
+}
+
+/** How many of these sockets a process has. @throws Error where it is another user's, or has ended */
+function socketsOf(pid: number | string, sockets: ReadonlySet<string>): number {
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => sockets.has(readlinkSync(`/proc/${pid}/fd/${fd}`)))
+    .length;
+}
+
+/** How many sockets of a process listen on a port; undefined where that cannot be seen here. */
+export function listenersOf(pid: number, port: number): number | undefined {
+  if (process.platform !== "linux") return undefined;
+  try {
+    return socketsOf(pid, listeningSockets(port));
+  } catch {
+    return undefined;
+  }
+}
+
+function linuxPortHolder(port: number): PortHolder | undefined {
+  const sockets = listeningSockets(port);
+  if (sockets.size === 0) return undefined;
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
-      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-        if (inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`))) {
-          return { pid: Number(pid), command: readFileSync(`/proc/${pid}/comm`, "utf8").trim() };
-        }
-      }
+      if (socketsOf(pid, sockets) === 0) continue;
+      return {
+        pid: Number(pid),
+        command: readFileSync(`/proc/${pid}/comm`, "utf8").trim(),
+        folder: readlinkSync(`/proc/${pid}/cwd`),
+      };
     } catch {
       // Another user's process, or one that ended meanwhile.
     }

@@ -59,6 +59,16 @@ function record(change: (text: string) => string): void {
   writeFileSync(status(), change(readFileSync(status(), "utf8")));
 }
 
+const PASSPHRASE = "not-a-secret";
+const repository = (): string => join(cluster.folder, "restic");
+
+/** A copy elsewhere by that passphrase. */
+function elsewhere(passphrase = PASSPHRASE): Readonly<Record<string, unknown>> {
+  const file = join(cluster.folder, "passphrase");
+  writeFileSync(file, `${passphrase}\n`, { mode: 0o600 });
+  return { offsite: [{ name: "nas", repository: repository(), passphrase_file: file, schedule: "off" }] };
+}
+
 const LONG = `Müller's "${"x".repeat(50)}"`;
 
 const troubles: Readonly<Record<string, Trouble>> = {
@@ -138,6 +148,39 @@ const troubles: Readonly<Record<string, Trouble>> = {
     says: "Backups are turned off",
     before: () => cluster.configure(configuration()),
     brings: "gone",
+  },
+  "a passphrase that nobody keeps elsewhere": {
+    plant: async () => {
+      await apply(elsewhere());
+      await cluster.run(["backup", "copy", "--to", "nas"]);
+    },
+    met: ["status"],
+    says: "Nobody has confirmed that the passphrase of nas",
+    brings: /not-a-secret/,
+    after: async () => {
+      await cluster.run(["backup", "key", "confirm", "--of", "nas"], { input: `${PASSPHRASE}\n` });
+    },
+  },
+  "a copy elsewhere whose repository is away": {
+    plant: async () => {
+      renameSync(repository(), `${repository()}.kept`);
+      await cluster.run(["backup", "copy", "--to", "nas"]);
+    },
+    met: ["status"],
+    says: "The last copy to nas failed",
+    before: () => renameSync(`${repository()}.kept`, repository()),
+    brings: "gone",
+  },
+  "a copy elsewhere that another passphrase opens": {
+    plant: async () => {
+      elsewhere("another");
+      await cluster.run(["backup", "copy", "--to", "nas"]);
+    },
+    met: ["status"],
+    says: "The last copy to nas failed",
+    before: () => void elsewhere(),
+    brings: "gone",
+    after: async () => await apply(),
   },
   "a restore onto a name that is taken": {
     met: ["restore", "shop", "--as", "shop"],

@@ -1,8 +1,8 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
-import { psqlOn, unset } from "../next-commands.ts";
-import { showSeconds, showShare } from "../../../model/quantities.ts";
+import { unset } from "../next-commands.ts";
+import { showSeconds } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, observedValues, type Evidence, type Server } from "../evidence.ts";
-import { shareOf } from "../../../model/troubles/troubles.ts";
+import { connectionsTold } from "../../../cluster/connections.ts";
 import { pooledEndpoints } from "../../../config/pooling.ts";
 import { PG_DUMP } from "../../../postgres/sql/session-state.ts";
 import { finding, type FoundFinding } from "../findings.ts";
@@ -51,18 +51,14 @@ function available(server: Server): number | undefined {
 function used(server: Server): FoundFinding[] {
   const most = available(server);
   const [sessions] = observedValues(server.sessions);
-  if (most === undefined || !sessions || sessions.used <= most * shareOf("connections_nearly_used"))
-    return [];
+  if (most === undefined || !sessions) return [];
+  const told = connectionsTold(server.name, { used: sessions.used, most }, server.in_recovery);
+  if (!told) return [];
   return [
     finding("connections_nearly_used", {
       node: server.name,
-      message: `${server.name}: ${sessions.used} of ${most} connections are in use (${showShare(sessions.used / most)}).`,
+      ...told,
       evidence: { connections: sessions.used, available: most },
-      next: server.in_recovery
-        ? psqlOn(server.name, [
-            "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
-          ])
-        : odooPg("sessions", "list"),
     }),
   ];
 }

@@ -1,18 +1,24 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
 import { psqlOn } from "../next-commands.ts";
 import { showSeconds } from "../../../model/quantities.ts";
-import { serversSeen, observedValues, type Evidence, type IdleSession } from "../evidence.ts";
+import { quoteSqlLiteral } from "../../../system/sql/sql.ts";
+import { serversSeen, observedValues, type Evidence, type IdleSession, type Server } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
 /** Seconds for which a transaction may be idle, and for which that of a scheduled action may. */
 const IDLE = 300;
 const SCHEDULED_ACTION = 3600;
+/** Seconds for which a transaction may stay prepared: whoever prepares one finishes it at once. */
+const PREPARED = 60;
+/** A name with which the command that ends its transaction is printed: others are looked up. */
+const PLAIN_NAME = /^[\x20-\x7e]{1,60}$/;
 
 /** Transactions in which nothing happens. */
 export function checkSessions(evidence: Evidence): FoundFinding[] {
   const crons = cronRelations(evidence);
-  return serversSeen(evidence).flatMap((server) =>
-    observedValues(server.sessions).flatMap(({ idle }) =>
+  return serversSeen(evidence).flatMap((server) => [
+    ...left(server),
+    ...observedValues(server.sessions).flatMap(({ idle }) =>
       idle.flatMap((session) => {
         const cron = isCronCursor(session, crons);
         if (session.seconds <= (cron ? SCHEDULED_ACTION : IDLE)) return [];
@@ -37,7 +43,31 @@ export function checkSessions(evidence: Evidence): FoundFinding[] {
         ];
       }),
     ),
-  );
+  ]);
+}
+
+/** What was prepared and never finished. Whether it is to be committed only its program knows. */
+function left(server: Server): FoundFinding[] {
+  return observedValues(server.prepared)
+    .flat()
+    .filter(({ seconds }) => seconds > PREPARED)
+    .map(({ name, database, owner, seconds }) =>
+      finding("prepared_transaction_left", {
+        node: server.name,
+        database,
+        message: `${server.name}: a transaction of ${owner} in ${database} was prepared ${showSeconds(seconds)} ago and not finished: it keeps its locks.`,
+        evidence: { transaction: name, owner, prepared_seconds: Math.round(seconds) },
+        next: nextStep`if its program is gone for good: ${psqlOn(
+          server.name,
+          [
+            PLAIN_NAME.test(name)
+              ? `ROLLBACK PREPARED ${quoteSqlLiteral(name)}`
+              : "SELECT gid, owner, prepared FROM pg_prepared_xacts",
+          ],
+          database,
+        )}`,
+      }),
+    );
 }
 
 /** ir_cron of each database, by the database's name. */

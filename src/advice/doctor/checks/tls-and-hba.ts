@@ -1,5 +1,6 @@
-import { nextStep, odooPg } from "../../../next-step.ts";
-import { showSeconds } from "../../../model/quantities.ts";
+import { odooPg } from "../../../next-step.ts";
+import { certificateWarnings } from "../../../cluster/certificates.ts";
+import { isFindingCode } from "../../../model/troubles/troubles.ts";
 import {
   serversSeen,
   settingOf,
@@ -8,11 +9,8 @@ import {
   type HbaRule,
   type Server,
 } from "../evidence.ts";
-import { finding, type FoundFinding } from "../findings.ts";
+import { finding, type Figures, type FoundFinding } from "../findings.ts";
 import { unset, shownSetting } from "../next-commands.ts";
-
-/** Seconds before its end from which on a certificate is said. */
-const CERTIFICATE_SOON = 30 * 86_400;
 
 /** As pg_hba.conf and listen_addresses name this host. */
 const LOOPBACK = /^(?:127\.|::1(?:\/|$)|localhost$|samehost$)/;
@@ -143,32 +141,30 @@ function holes(
   ];
 }
 
-function certificates({ nodes, now }: Evidence): FoundFinding[] {
-  return nodes.flatMap(({ name, certificateEnds }) =>
-    observedValues(certificateEnds).flatMap((ends) => {
-      const left = (ends - now) / 1000;
-      if (left > CERTIFICATE_SOON) return [];
-      const evidence = { ends_at: new Date(ends).toISOString() };
-      // Its own certificates odoo-pg renews; others it takes from where the configuration says.
-      const renew = nextStep`renew it, if it is your own (tls in the configuration), then: ${odooPg("up")}`;
-      if (left <= 0) {
-        return [
-          finding("certificate_expired", {
-            node: name,
-            message: `The certificate of ${name} expired ${showSeconds(-left)} ago.`,
-            evidence,
-            next: renew,
-          }),
-        ];
-      }
-      return [
-        finding("certificate_expiring", {
-          node: name,
-          message: `The certificate of ${name} expires in ${showSeconds(left)}.`,
-          evidence,
-          next: renew,
-        }),
-      ];
-    }),
+/** As status says it, which knows no more of them. */
+function certificates({ config, nodes, authorityEnds, now }: Evidence): FoundFinding[] {
+  const [authority] = observedValues(authorityEnds);
+  const ends = new Map(
+    nodes.flatMap(({ name, certificateEnds }) =>
+      observedValues(certificateEnds).map((end): [string, number] => [name, end]),
+    ),
   );
+  return certificateWarnings(config, { authority, nodes: ends }, now).flatMap(
+    ({ code, node, message, next_step: next }) =>
+      isFindingCode(code)
+        ? [
+            finding(code, {
+              ...(node === null ? {} : { node }),
+              message,
+              evidence: endsAt(ends, authority),
+              next,
+            }),
+          ]
+        : [],
+  );
+}
+
+function endsAt(ends: ReadonlyMap<string, number>, authority: number | undefined): Figures {
+  const all = [...ends, ...(authority === undefined ? [] : [["authority", authority] as const])];
+  return Object.fromEntries(all.map(([whose, end]) => [`${whose}_ends_at`, new Date(end).toISOString()]));
 }

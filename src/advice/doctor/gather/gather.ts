@@ -1,10 +1,17 @@
 import { readApplied, readState } from "../../../store/state.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { readBackupStatus } from "../../../store/backup-status.ts";
-import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout, type NodeConfig } from "../../../config/layout.ts";
+import {
+  authorityPath,
+  layoutOf,
+  nodeLayoutOf,
+  UPSTREAM,
+  type Layout,
+  type NodeConfig,
+} from "../../../config/layout.ts";
 import { isAnyPooled } from "../../../config/pooling.ts";
 import type { Config } from "../../../config/schema.ts";
-import { authorityPath } from "../../../postgres/render.ts";
+import { endOf } from "../../../observe/certificate-ends.ts";
 import { Superuser } from "../../../postgres/sql/superuser.ts";
 import { monotonic, now, within } from "../../../system/clock.ts";
 import { diskSpace, kindOf } from "../../../system/files/files.ts";
@@ -12,7 +19,6 @@ import type { Session, Settings, SuperuserSession } from "../../../system/sql/sq
 import { unseen, type Evidence, type HostsSeen, type Observed, type NodeSeen } from "../evidence.ts";
 import type { OdooConf } from "../odoo-conf.ts";
 import { gatherCatalog } from "./catalog.ts";
-import { firstEnd } from "./certificate.ts";
 import { knownForecasts } from "./days-left.ts";
 import { attempt } from "./attempt.ts";
 import { ASKED_SETTINGS, gatherServer } from "./server.ts";
@@ -60,6 +66,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
     hosts,
     // A host's server is known by the host's name, whatever its node was called before there were several.
     nodes: hosts ? nodes.map((one) => ({ ...one, name: hosts.own })) : nodes,
+    authorityEnds: await attempt(() => endOf(authorityPath(layout))),
     catalog:
       elsewhere ??
       (node && asked
@@ -118,7 +125,7 @@ async function gatherNode(layout: Layout, node: NodeConfig, open: Opener): Promi
     server: await server(),
     // A network file system that hangs must not hang doctor.
     disk: await attempt(() => within(DISK_TIMEOUT, node.name, diskSpace(files.dataDir))),
-    certificateEnds: await attempt(() => firstEnd([files.certificateFile, authorityPath(layout)])),
+    certificateEnds: await attempt(() => endOf(files.certificateFile)),
   };
 }
 

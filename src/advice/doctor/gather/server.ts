@@ -7,6 +7,7 @@ import type {
   ClockSeen,
   ConflictsSeen,
   HbaRule,
+  PreparedTransaction,
   ServerSeen,
   SessionsSeen,
   SettingSeen,
@@ -27,6 +28,7 @@ export async function gatherServer(session: Session): Promise<ServerSeen> {
     slots: await attempt(() => slots(session)),
     conflicts: in_recovery ? await attempt(() => conflicts(session)) : undefined,
     archiver: in_recovery ? undefined : await attempt(() => archiver(session)),
+    prepared: in_recovery ? undefined : await attempt(() => prepared(session)),
   };
 }
 
@@ -211,4 +213,19 @@ async function archiver(session: Session): Promise<ArchiverSeen> {
      FROM pg_stat_archiver`,
   );
   return archiverRow.parse(row);
+}
+
+const preparedRow = z.object({
+  name: z.string(),
+  database: z.string(),
+  owner: z.string(),
+  seconds: z.number(),
+});
+
+async function prepared(session: Session): Promise<PreparedTransaction[]> {
+  const rows = await session.query(
+    `SELECT gid AS name, database, owner, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds
+     FROM pg_prepared_xacts ORDER BY prepared LIMIT 20`,
+  );
+  return preparedRow.array().parse(rows);
 }
