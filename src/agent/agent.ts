@@ -271,12 +271,17 @@ export class Agent {
     if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
     let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
     try {
-      await endpoints.check(runtime, before?.config, async (port) => await poolers.hold(port));
+      const ports = await endpoints.neededPorts(
+        runtime,
+        before?.config,
+        async (port) => await poolers.hold(port),
+      );
       await this.#archive.check(runtime);
       refuseNodeChanges(runtime, before?.config);
       begun = await recordBegunNodes(runtime, before?.config);
       await syncHandles(runtime);
       broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, {
+        ports,
         beforeChange: async () => await this.#archive.endIfOff(runtime),
         beforeSeeding: async () => await openEndpoints(cluster),
       });

@@ -18,7 +18,7 @@ import { findPostmaster } from "../postgres/server.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import { diskSpace, ensureDirectory, kindOf, passableFor, readTextIfAny } from "../system/files/files.ts";
 import { makeFolder, renameIn } from "../system/files/folder.ts";
-import { requirePort } from "../services/ports.ts";
+import { requirePorts, type NeededPort } from "../services/ports.ts";
 import { explainSql } from "../system/sql/sql.ts";
 import {
   applyConfiguration,
@@ -63,6 +63,8 @@ interface BroughtUp {
 
 /** What is done between the steps of bringing up. */
 interface Moments {
+  /** Ports that are needed beside those of the servers. */
+  readonly ports: readonly NeededPort[];
   /** Nothing was changed so far, and everything that can be refused beforehand has been checked. */
   readonly beforeChange: () => Promise<void>;
   /**
@@ -89,7 +91,7 @@ export async function bringUpServers(
   const primary = ownPrimary(runtime);
   const decision = primary && decisions.get(primary.node.name);
   if (decision?.action === "refuse") throw refusal(decision);
-  await checkPorts(runtime, decisions);
+  await requirePorts([...(await neededPorts(runtime, decisions)), ...moments.ports]);
   await checkRoom(runtime, decisions);
   await validateParameters(runtime);
   // Only now: up to here nothing was changed.
@@ -224,15 +226,21 @@ async function decideAll(runtime: Runtime): Promise<Map<string, StartDecision>> 
   return decisions;
 }
 
-/** @throws OdooPgError port_in_use, naming who has it. */
-async function checkPorts(runtime: Runtime, decisions: ReadonlyMap<string, StartDecision>): Promise<void> {
+/** The ports that servers have not got yet. */
+async function neededPorts(
+  runtime: Runtime,
+  decisions: ReadonlyMap<string, StartDecision>,
+): Promise<NeededPort[]> {
+  const needed: NeededPort[] = [];
   for (const handle of runtime.nodes.values()) {
     const action = decisions.get(handle.node.name)?.action;
     if (action === "refuse" || action === "wait") continue;
     // A running server may get another port: it has to be free too.
     if ((await findPostmaster(handle.files.dataDir))?.port === handle.node.port) continue;
-    await requirePort(handle.node.port, `node ${handle.node.name}`, `nodes[].port of ${handle.node.name}`);
+    const { name, port } = handle.node;
+    needed.push({ port, whose: `node ${name}`, key: `nodes[].port of ${name}` });
   }
+  return needed;
 }
 
 /** @throws OdooPgError disk_full before anything is made. */

@@ -6,6 +6,7 @@ import type { Part } from "../agent/loop.ts";
 import type { Routing } from "../services/read-pool.ts";
 import { PoolMembership } from "../services/pool-membership.ts";
 import { Endpoints, type Served } from "../services/endpoints.ts";
+import { requirePorts } from "../services/ports.ts";
 import { Supervisor } from "../services/supervisor.ts";
 import { RemoteServer } from "../members/remote-server.ts";
 import { isPrimary, type NodeObservation } from "../model/observation.ts";
@@ -71,7 +72,7 @@ export class EndpointsAgent {
         next: "It says which node took the writes last, so that an old primary never takes them again. Where only the present primary runs, remove the file and start again.",
       });
       closed(await serveHealth(layout, (node) => this.#members.has(node)));
-      await this.#endpoints.check(served, undefined);
+      await requirePorts(await this.#endpoints.neededPorts(served, undefined));
       await this.#endpoints.ensure(served, { step: () => {}, note: () => {}, bytes: () => {} });
       closed(async () => void (await this.#endpoints.stop("fast")));
     });

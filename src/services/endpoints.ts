@@ -16,7 +16,7 @@ import { rotateOpenLog, type Log } from "../system/log.ts";
 import { accepts } from "../system/network/network.ts";
 import type { Backend } from "../endpoints/servers.ts";
 import { POOLED_CLIENTS } from "./pooler.ts";
-import { requirePort } from "./ports.ts";
+import type { NeededPort } from "./ports.ts";
 import type { Progress } from "../progress.ts";
 import type { Routing } from "./read-pool.ts";
 import type { Runtime } from "../members/runtime.ts";
@@ -73,20 +73,22 @@ export class Endpoints implements Service {
     return !this.#isSilent && this.#balancer.isServing();
   }
 
-  /** @throws OdooPgError port_in_use when a port is taken by somebody else; looked at before anything is changed. */
-  async check(
+  /** The ports that it has not got yet: to be looked at before anything is changed. */
+  async neededPorts(
     runtime: Served,
     before: Runtime["config"] | undefined,
     isPoolers: (port: number) => Promise<boolean> = async () => false,
-  ): Promise<void> {
+  ): Promise<NeededPort[]> {
     // One that hangs holds the ports too: `ensure` ends it.
     const running = (await this.#balancer.presence()).state !== "absent";
+    const needed: NeededPort[] = [];
     for (const name of ["read", "write"] as const) {
       const { port } = runtime.config.endpoints[name];
       const own = running && [before?.endpoints.read.port, before?.endpoints.write.port].includes(port);
       if (!own && !(await isPoolers(port)))
-        await requirePort(port, `the ${name} endpoint`, `endpoints.${name}.port`);
+        needed.push({ port, whose: `the ${name} endpoint`, key: `endpoints.${name}.port` });
     }
+    return needed;
   }
 
   /** Starts HAProxy, adopts it, or has it take up a changed configuration without cutting sessions. */

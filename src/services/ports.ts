@@ -1,12 +1,58 @@
 import { OdooPgError } from "../errors.ts";
-import { isPortFree, portHolder } from "../system/network/network.ts";
+import { isPortFree, portHolder, type PortHolder } from "../system/network/network.ts";
 
-export async function requirePort(port: number, whose: string, key: string): Promise<void> {
-  if (await isPortFree(port)) return;
-  const holder = await portHolder(port);
+/** A port that the cluster is about to open. */
+export interface NeededPort {
+  readonly port: number;
+  /** Of what, for people: `node pg1`. */
+  readonly whose: string;
+  /** Where the configuration sets it. */
+  readonly key: string;
+}
+
+/** Ports further up that are looked at for free ones, and how far apart the rounds are. */
+const ROUNDS = 20;
+const APART = 1000;
+const LAST_PORT = 65_535;
+
+/**
+ * All that are taken are told at once, each with who has it, and with ports that are free: one after the other would be an
+ * `up` for each.
+ * @throws OdooPgError port_in_use
+ */
+export async function requirePorts(needed: readonly NeededPort[]): Promise<void> {
+  const taken: { needed: NeededPort; by: string }[] = [];
+  for (const one of needed)
+    if (!(await isPortFree(one.port)))
+      taken.push({ needed: one, by: holderWords(await portHolder(one.port)) });
+  const [first] = taken;
+  if (!first) return;
+  const others = taken.length - 1;
+  const more = others === 0 ? "" : `; ${others} ${others === 1 ? "other is" : "others are"} in use too`;
   throw new OdooPgError("port_in_use", {
-    message: `Port ${port} of ${whose} is in use by ${holder ? `${holder.command} (process ${holder.pid})` : "another program"}.`,
+    message: `Port ${first.needed.port} of ${first.needed.whose} is in use by ${first.by}${more}.`,
     safe: "Nothing was changed.",
-    next: `Stop that program, or set another ${key} in odoo-pg.yaml.`,
+    details:
+      others === 0 ? [] : taken.map(({ needed: { port, whose }, by }) => `port ${port} of ${whose}: ${by}`),
+    next: `Stop that program, or set other ports in odoo-pg.yaml${await freeWords(taken.map((one) => one.needed))}.`,
   });
+}
+
+/** Two clusters of one host have the same programs: their folders tell them apart. */
+function holderWords(holder: PortHolder | undefined): string {
+  if (!holder) return "another program";
+  const { command, pid, folder } = holder;
+  return `${command} (process ${pid})${folder === undefined || folder === "/" ? "" : ` in ${folder}`}`;
+}
+
+/** What can be written in the place of ports that are taken. */
+async function freeWords(taken: readonly NeededPort[]): Promise<string> {
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    const ports = taken.map(({ port }) => port + round * APART);
+    if (ports.some((port) => port > LAST_PORT)) break;
+    const free = await Promise.all(ports.map(async (port) => await isPortFree(port)));
+    if (free.every(Boolean))
+      return `; these are free: ${taken.map(({ key }, index) => `${key} ${ports[index]}`).join(", ")}`;
+  }
+  return `: ${taken.map(({ key }) => key).join(", ")}`;
 }

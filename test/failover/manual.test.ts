@@ -28,6 +28,7 @@ beforeAll(async () => {
   pool = new ReadPool(runtime, async () => await Promise.resolve());
   failover = new ManualFailover(runtime, pool, clients);
   const { replicas } = await bringUpServers(runtime, failover, undefined, clients, progress, {
+    ports: [],
     beforeChange: async () => {},
     beforeSeeding: async () => {},
   });

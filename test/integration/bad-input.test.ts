@@ -14,11 +14,12 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { isPortFree } from "../../src/system/network/network.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { filesBelow } from "../support/files.ts";
 import type { Ran } from "../support/program.ts";
 import { atEnd } from "../support/scope.ts";
-import { mayMount, mountSmallDisk } from "../support/small-disk.ts";
+import { mayMount, mountSmallDisk, unmountSmallDisk } from "../support/small-disk.ts";
 import { waitFor } from "../support/wait.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -65,6 +66,25 @@ describe("a port in use is named with who has it, before anything is made:", () 
     expect(ran.stderr).toContain(`(process ${process.pid})`);
     expectNothingMade(cluster);
   });
+});
+
+test("all ports in use are named at once, with whose they are and ports that are free", async () => {
+  const first = await throwawayCluster({ nodes: 1 });
+  await first.up();
+  const second = await throwawayCluster({ nodes: 1 });
+  const [port = 0] = first.ports.nodes;
+  const { read, write } = first.ports;
+  second.configure({
+    nodes: [{ name: "pg1", port }],
+    endpoints: { read: { port: read }, write: { port: write } },
+  });
+  const ran = await refused(second, 1, `Port ${port} of node pg1`, "2 others are in use too");
+  // Whose they are: both clusters have the same programs.
+  expect(ran.stderr).toContain(first.stateDir);
+  for (const key of ["nodes\\[\\]\\.port of pg1", "endpoints\\.read\\.port", "endpoints\\.write\\.port"]) {
+    const free = Number(new RegExp(`${key} (\\d+)`).exec(ran.stderr)?.[1]);
+    expect([key, await isPortFree(free)]).toEqual([key, true]);
+  }
 });
 
 test("a node of another machine is refused, by config check too, and one at any address of this machine is not", async () => {
@@ -335,7 +355,7 @@ describe("the machine", () => {
     const cluster = await throwawayCluster();
     mkdirSync(cluster.stateDir);
     mountSmallDisk(cluster.stateDir, "100m");
-    atEnd(async () => void (await execa("umount", [cluster.stateDir])));
+    atEnd(async () => await unmountSmallDisk(cluster.stateDir));
     // Before that, also when `up` has failed: its agent is in there still.
     atEnd(async () => void (await cluster.down()));
     await refused(cluster, 1, "disk_full", "Node pg1 needs at least", "Nothing was made");
