@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "./free-ports.mjs";
 
-const program = fileURLToPath(new URL("../dist/odoo-pg.mjs", import.meta.url));
+const program = process.argv[2] ?? fileURLToPath(new URL("../dist/odoo-pg.mjs", import.meta.url));
 // Short, because the path of a Unix socket is limited; open to the user that runs the servers.
 const folder = mkdtempSync(join(realpathSync("/tmp"), "odoo-pg-"));
 chmodSync(folder, 0o755);
@@ -29,6 +29,7 @@ console: { port: ${page} }
 const asked = new Promise((resolve) => {
   process.on("SIGINT", resolve);
   process.on("SIGTERM", resolve);
+  process.on("SIGHUP", resolve);
   process.stdin.once("data", resolve);
 });
 
@@ -38,7 +39,10 @@ if (started) {
   console.log(
     `\nConnect:  ${command}\nAny other command takes the same --config. Enter or Ctrl-C removes the cluster.`,
   );
+  // Where there is no terminal, nothing else keeps this process.
+  const waiting = setInterval(() => {}, 2 ** 30);
   await asked;
+  clearInterval(waiting);
 } else {
   process.exitCode = 1;
 }

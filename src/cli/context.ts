@@ -9,9 +9,10 @@ import { givenPasswordProblem, type PasswordSource, type Secrets } from "../conf
 import { resolveConfig, type ConfigSources } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import { ownerOf, readTextIfAny, type Owner } from "../system/files/files.ts";
+import { kindOf, ownerOf, readTextIfAny, type Owner } from "../system/files/files.ts";
 import { refuseChangesBy } from "../system/files/folder.ts";
 import { findUser, readMachine, takeRightsOf, type Machine } from "../system/machine.ts";
+import { shellWord } from "../shell-word.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
 
 /** What every command gets: the resolved configuration and where it came from. */
@@ -40,6 +41,13 @@ async function readConfigFile(
 ): Promise<{ path: string; text: string } | undefined> {
   const named = flag ?? invocation.environment["ODOO_PG_CONFIG"];
   const file = path.resolve(invocation.cwd, named ?? DEFAULT_FILE);
+  if ((await kindOf(file)) === "directory") {
+    throw new OdooPgError("config_invalid", {
+      message: `${named ?? DEFAULT_FILE} is a folder, and the configuration is a file.`,
+      safe: "Nothing was changed.",
+      next: `Name the file in it, such as: --config ${shellWord(path.join(named ?? DEFAULT_FILE, DEFAULT_FILE))}`,
+    });
+  }
   const text = await readTextIfAny(file);
   if (text !== undefined) return { path: named ?? DEFAULT_FILE, text };
   if (named === undefined) {

@@ -93,7 +93,7 @@ export function usageError(root: Command, args: readonly string[], refusal: Refu
     return told(`${called}: arguments for psql itself go after --.`, example);
   }
   const [, flag] = /unknown option '([^']+)'/.exec(refusal.message) ?? [];
-  if (flag !== undefined) return told(...unknownOption(command, called, flag, help));
+  if (flag !== undefined) return told(...unknownOption({ command, called, names, args }, flag, help));
   const message = refusal.message.replace(/^error: /, "").split("\n")[0] ?? "";
   return told(`${called}: ${message}.`.replace(/\.\.$/, "."));
 }
@@ -132,7 +132,7 @@ function unknownCommand(line: Line, typed: string): [string, NextText] {
   const near = nearest(typed, known);
   const [first] = near;
   if (first === undefined) return [message, odooPg(...names, "--help")];
-  const mended = args.map((arg) => (arg === typed ? first : arg));
+  const mended = withoutConfig(args).map((arg) => (arg === typed ? first : arg));
   return [`${message}${didYouMean(near)}`, odooPg(...mended)];
 }
 
@@ -155,10 +155,38 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--debug": "What is behind a message is in the logs.",
 };
 
-function unknownOption(command: Command, called: string, flag: string, help: NextText): [string, NextText] {
+/** The configuration is put in where the line is printed. */
+function withoutConfig(args: readonly string[]): string[] {
+  return args.filter(
+    (arg, at) => arg !== "--config" && !arg.startsWith("--config=") && args[at - 1] !== "--config",
+  );
+}
+
+/** A line whose option is not known. */
+interface Called {
+  readonly command: Command;
+  readonly called: string;
+  readonly names: readonly string[];
+  readonly args: readonly string[];
+}
+
+function unknownOption(
+  { command, called, names, args }: Called,
+  flag: string,
+  help: NextText,
+): [string, NextText] {
   const message = `${called} has no option ${flag}.`;
   const instead = OPTIONS[flag];
   if (instead !== undefined) return [`${message} ${instead}`, help];
-  const known = command.options.flatMap(({ long }) => long ?? []);
-  return [`${message}${didYouMean(nearest(flag, known))}`, help];
+  const near = nearest(
+    flag.replace(/=.*$/, ""),
+    command.options.flatMap(({ long }) => long ?? []),
+  );
+  const [meant] = near;
+  // One option that is meant is the line as it should be; what is gone for good is read of first.
+  const mended =
+    near.length === 1 && meant !== undefined && !LASTING.includes(names.join(" "))
+      ? odooPg(...withoutConfig(args).map((arg) => (arg === flag ? arg.replace(/^[^=]+/, meant) : arg)))
+      : help;
+  return [`${message}${didYouMean(near)}`, mended];
 }

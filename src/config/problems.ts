@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { formatPath, type Origin, type Path } from "./origins.ts";
 import { isContainer, keysOf, schemaAt, sectionsWithKey } from "./schema-tree.ts";
+import { DEFAULTS } from "./settings/table.ts";
 import { didYouMean, nearest } from "./suggestion.ts";
 
 /** One mistake in the configuration. */
@@ -59,7 +60,8 @@ function unknownKey(schema: z.ZodType, section: Path, key: string): string {
   if (near.length > 0) return `unknown key; ${didYouMean(near)}`;
   const elsewhere = sectionsWithKey(schema, key).map((path) => (path === "" ? "the top level" : `"${path}"`));
   if (elsewhere.length > 0) return `unknown key here; it belongs under ${elsewhere.join(" or ")}`;
-  if (section.length === 1 && section[0] === "postgres") {
+  const isParameter = DEFAULTS.some(({ name }) => name === key);
+  if (isParameter || (section.length === 1 && section[0] === "postgres")) {
     return `unknown key; PostgreSQL's own parameters belong under "postgres.parameters"`;
   }
   const shownKeys = known.slice(0, KEYS_SHOWN).join(", ");

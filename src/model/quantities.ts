@@ -33,3 +33,8 @@ export function showSeconds(seconds: number): string {
 export function showShare(share: number): string {
   return `${share < 1 ? Math.min(99, Math.round(share * 100)) : 100} %`;
 }
+
+/** `1 table`, `2 tables`. */
+export function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
+}

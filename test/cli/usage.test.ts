@@ -75,7 +75,17 @@ describe("a mistake in a line", () => {
     ["stauts", 'There is no command "stauts". Did you mean status?', "odoo-pg status"],
     ["backup lsit", 'There is no command "backup lsit". Did you mean list?', "odoo-pg backup list"],
     ["frobnicate", 'There is no command "frobnicate".', "odoo-pg --help"],
-    ["status --jsno", "odoo-pg status has no option --jsno. Did you mean --json?", "odoo-pg status --help"],
+    ["status --jsno", "odoo-pg status has no option --jsno. Did you mean --json?", "odoo-pg status --json"],
+    [
+      "logs --lins=20 pg1 --config a.yaml",
+      "odoo-pg logs has no option --lins=20. Did you mean --lines?",
+      "odoo-pg logs --lines=20 pg1",
+    ],
+    [
+      "destroy --confrim x",
+      "odoo-pg destroy has no option --confrim. Did you mean --config or --confirm?",
+      "odoo-pg destroy --help",
+    ],
     ["down --json", "odoo-pg down has no option --json. It prints no document.", "odoo-pg down --help"],
   ])("%s is answered with what to type", (line, message, next) => {
     expect(answer(line)).toEqual({ message, next });

@@ -60,6 +60,7 @@ test.each([
 
 test.each([
   ["port: 5433", 'unknown key here; it belongs under "nodes[]" or "endpoints.read" or "endpoints.write"'],
+  ["max_connections: 100", `PostgreSQL's own parameters belong under "postgres.parameters"`],
   ["postgres: { work_mem: 1MB }", `PostgreSQL's own parameters belong under "postgres.parameters"`],
   ["backup: { schedule: now }", '"now" is not a schedule: it needs five fields'],
   ["backup: { schedule: '60 * * * *' }", '"60" is not a minute: it goes from 0 to 59'],

@@ -35,6 +35,13 @@ describe("without a configuration, in another folder", () => {
     },
   );
 
+  test("a folder in the place of the configuration is told to be one", async () => {
+    const home = temporaryFolder();
+    const { stderr, exitCode } = await runProgram(["status", "--config", home], { home });
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(`${home} is a folder`)]);
+    expect(stderr).toContain(`Next: Name the file in it, such as: --config ${join(home, "odoo-pg.yaml")}`);
+  });
+
   test("a configuration called odoo-pg.yml is not passed over, and its next step gives it the name that is read", async () => {
     const home = temporaryFolder();
     writeFileSync(join(home, "odoo-pg.yml"), `cluster: other\nstate_dir: ${home}/state\n`);

@@ -8,6 +8,7 @@ import { targetWords, type Target } from "../../archive/target.ts";
 import { restoreAt, targetOf, type MomentFlags } from "./restore-moment.ts";
 import { inDocument, printSetAside } from "./set-aside.ts";
 import { assertConfirmed, orReplace, recordedOnPrimary } from "../source.ts";
+import { counted } from "../../model/quantities.ts";
 import { printableLine } from "../../printable.ts";
 
 export interface RestoreFlags {
@@ -148,13 +149,13 @@ function print(context: Context, report: RestoreReport, flags: RestoreFlags): vo
     );
   }
   if (report.set_aside !== null) printSetAside(context, report.set_aside);
-  const files = report.files === null ? "" : `, ${report.files} attachments`;
+  const files = report.files === null ? "" : `, ${counted(report.files, "attachment")}`;
   const harmless = report.neutralized ? ", neutralised" : "";
   const aside = report.set_aside?.objects.length ?? 0;
   const whole = aside === 0 ? "compared and complete" : `compared, without the ${aside} set aside`;
   output.out(
     printableLine(
-      `${report.database}: ${report.tables} tables, ${report.rows} rows${files}, owner ${report.owner}, ${whole}${harmless}, in ${report.seconds} s`,
+      `${report.database}: ${counted(report.tables, "table")}, ${counted(report.rows, "row")}${files}, owner ${report.owner}, ${whole}${harmless}, in ${report.seconds} s`,
     ),
   );
 }

@@ -69,7 +69,7 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
       ),
     );
   command("failover", "force a replica on another host to be the primary; says what may be lost")
-    .argument("<host>", "the new primary's host")
+    .argument("[host]", "the new primary's host")
     .option("--allow-data-loss", "proceed although the host may lack acknowledged commits")
     .option("--confirm <name>", "the cluster's name, typed out, with --allow-data-loss")
     .option("--dry-run", "say what would be lost, change nothing")
@@ -77,7 +77,7 @@ export function addHostsCommands({ command, add, withContext, invocation }: Comm
     .action(
       withContext(async (context, { args, text, on, json }) => {
         const { failover } = await import("../hosts/orders.ts");
-        return await failover(context, args[0] ?? "", {
+        return await failover(context, args[0], {
           allowDataLoss: on("allowDataLoss"),
           confirm: text("confirm"),
           dryRun: on("dryRun"),

@@ -2,7 +2,7 @@ import { ensureAgent } from "../../agent/client.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { orderHosts } from "../../hosts/ask-agent.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
-import { odooPg } from "../../next-step.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
 import type { HostOrder } from "../../hosts/documents/orders.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { readApplied } from "../../store/state.ts";
@@ -41,7 +41,7 @@ export async function hostsSwitchover(
 /** A host becomes primary by force. */
 export async function failover(
   context: Context,
-  to: string,
+  to: string | undefined,
   options: {
     readonly allowDataLoss: boolean;
     readonly confirm: string | undefined;
@@ -50,6 +50,13 @@ export async function failover(
   },
 ): Promise<ExitStatus> {
   const { allowDataLoss, confirm, dryRun, json } = options;
+  if (to === undefined) {
+    throw new OdooPgError("usage", {
+      message: "Which host is to be the primary?",
+      safe: "Nothing was changed.",
+      next: nextStep`See which there are (${odooPg("status")}), then: ${odooPg("failover", "--help")}`,
+    });
+  }
   return await order(
     context,
     { order: "failover", to, allow_data_loss: allowDataLoss, confirm: confirm ?? null, dry_run: dryRun },

@@ -49,8 +49,8 @@ const SEVERAL = new Set([
 
 /** What does the same on one host, where there is such a thing. */
 const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
-  failover: odooPg("promote", "NODE"),
-  restart: odooPg("up"),
+  failover: nextStep`Planned, with nothing lost: ${odooPg("switchover", "--dry-run")}. When the primary is gone: ${odooPg("promote", "--help")}`,
+  restart: nextStep`What a changed setting needs is restarted by ${odooPg("up")}. All of it: ${odooPg("down")}, then ${odooPg("up")}`,
 };
 
 const OWN_ALARMS = nextStep`Each host's own file says how alarms are sent: write it below alarms there, then: ${odooPg("up")}`;
@@ -92,7 +92,7 @@ export async function forHosts(context: Context, command: string): Promise<Conte
   if (!record) {
     if (!SEVERAL.has(command)) return context;
     throw new OdooPgError("refused", {
-      message: "This host is not one of several.",
+      message: `${command} is for several hosts, and this cluster has one.`,
       safe: "Nothing was changed.",
       next:
         ON_ONE_HOST[command] ??
