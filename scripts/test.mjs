@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -27,6 +27,7 @@ process.on("SIGTERM", () => child.kill("SIGTERM"));
 
 child.on("close", (status) => {
   const { passed, failed } = count(status);
+  for (const line of secondTries()) console.log(line);
   rmSync(folder, { recursive: true, force: true });
   if (passed + failed === 0) console.error("No test ran.");
   console.log(`${passed} passed, ${failed} failed`);
@@ -46,6 +47,18 @@ function count(status) {
   );
   const failed = (result?.numFailedTests ?? 0) + failedFiles.length;
   return { passed, failed: status !== 0 && failed === 0 && passed > 0 ? 1 : failed };
+}
+
+/** What failed once and passed then: it is to be mended, and this says what it was. A line each. */
+function secondTries() {
+  return (readReport()?.testResults ?? []).flatMap((file) =>
+    file.assertionResults
+      .filter(({ status, failureMessages }) => status === "passed" && failureMessages.length > 0)
+      .map(
+        ({ fullName, failureMessages: [first] }) =>
+          `SECOND TRY ${relative(root, file.name)} > ${fullName}: ${first.split("\n    at ")[0].replaceAll("\n", " | ")}`,
+      ),
+  );
 }
 
 function readReport() {
