@@ -1,6 +1,6 @@
 import path from "node:path";
 import { formatLsn, parseLsn, type Lsn } from "../model/lsn.ts";
-import type { Owner } from "../system/files/files.ts";
+import { namesIn, type Owner } from "../system/files/files.ts";
 import { run, runOrFail } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
@@ -11,10 +11,11 @@ import { programOf, type Installation } from "./installation.ts";
 export async function endOfWal(
   installation: Installation,
   dataDir: string,
-  timeline: number,
   from: Lsn,
   owner: Owner | undefined,
 ): Promise<Lsn | undefined> {
+  const timeline = await newestTimeline(dataDir);
+  if (timeline === undefined) return undefined;
   const ran = await run(
     programOf(installation, "pg_waldump"),
     ["--quiet", "-p", path.join(dataDir, "pg_wal"), "-t", String(timeline), "-s", formatLsn(from)],
@@ -28,6 +29,18 @@ export async function endOfWal(
   const last = places.at(-1);
   if (last !== undefined && last !== "") return parseLsn(last);
   return /could not find a valid record after/.test(text) ? from : undefined;
+}
+
+/**
+ * The timeline on which a former primary wrote last, by its files: control files, its own and those of its replicas, have
+ * the one before until the next checkpoint.
+ */
+async function newestTimeline(dataDir: string): Promise<number | undefined> {
+  const names = await namesIn(path.join(dataDir, "pg_wal"));
+  const timelines = names.flatMap((name) =>
+    /^[0-9A-F]{24}$/.test(name) ? [Number.parseInt(name.slice(0, 8), 16)] : [],
+  );
+  return timelines.length > 0 ? Math.max(...timelines) : undefined;
 }
 
 /** Bytes of a segment of WAL. @throws OdooPgError command_failed where the control file does not say it */

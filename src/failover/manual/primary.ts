@@ -79,12 +79,9 @@ export async function limitLoss(
   const node = next.node.name;
   const has = position(factsOf(await next.observe()));
   const { installation, owner } = runtime;
-  const timeline = factsOf(next.observation)?.timeline ?? 1;
   // Only a server of this host has WAL that can be read.
   const end =
-    old instanceof NodeHandle
-      ? await endOfWal(installation, old.files.dataDir, timeline, has, owner)
-      : undefined;
+    old instanceof NodeHandle ? await endOfWal(installation, old.files.dataDir, has, owner) : undefined;
   if (end !== undefined && bytesBehind(end, has) === 0) return;
   if (request.accepted) return;
   if (request.provenFrom !== undefined && has >= request.provenFrom) return;

@@ -5,7 +5,7 @@ import type { Request } from "../../../src/console/page/parts/ask.ts";
 type Kind = Action["kind"];
 
 /** Which file clicks an action through to its end, on a real cluster. One that nobody clicks is no key, and fails. */
-const CLICKED: Readonly<Record<Kind, "cluster" | "actions" | "stand-in">> = {
+const CLICKED: Readonly<Record<Kind, "cluster" | "actions">> = {
   backup: "cluster",
   switchover: "cluster",
   cancel_session: "cluster",
@@ -27,9 +27,8 @@ const CLICKED: Readonly<Record<Kind, "cluster" | "actions" | "stand-in">> = {
   prove_second: "actions",
   fix: "actions",
   restore_moment: "actions",
-  // On a real cluster nobody has clicked these to the end yet: the severe step of clicks.test.ts is a reseed.
-  reseed: "stand-in",
-  rejoin: "stand-in",
+  reseed: "cluster",
+  rejoin: "cluster",
 };
 
 /** The dialogs that ask for something before there is an action, and how their button is called in the fixtures. */

@@ -11,6 +11,9 @@ import { makeOdooDatabase } from "../../support/odoo-database.ts";
 import type { Session } from "../../support/pg.ts";
 import { freePort } from "../../support/ports.ts";
 import { atEnd } from "../../support/scope.ts";
+import { waitFor } from "../../support/wait.ts";
+import { startByHand } from "../../faults/by-hand.ts";
+import { nodeProcesses } from "../../faults/node-processes.ts";
 import { expectAllClicked } from "./clicked.ts";
 import { handAt, press } from "./hand.ts";
 
@@ -242,6 +245,70 @@ test("a backup is downloaded as a zip of Odoo, uploaded in the page and restored
     await session.value("SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'"),
   ).toBe("true");
   expect(readdirSync(join(cluster.stateDir, "uploads"))).toEqual([]);
+  expect(problems).toEqual([]);
+});
+
+/** Who is the primary now, and who its replica. */
+async function rolesNow(): Promise<{ readonly primary: "pg1" | "pg2"; readonly replica: "pg1" | "pg2" }> {
+  await cluster.healthy();
+  const { nodes } = await cluster.status();
+  const first = nodes.some(({ name, role }) => name === "pg1" && role === "primary");
+  return first ? { primary: "pg1", replica: "pg2" } : { primary: "pg2", replica: "pg1" };
+}
+
+test("a former primary that has rows of its own is brought back from its row, by keys alone on a phone", async () => {
+  const { primary: old, replica } = await rolesNow();
+  // Soon after the switchover above: control files still have the timeline before it.
+  const promoted = await cluster.run(["promote", replica, "--fence", "fast"]);
+  expect([promoted.exitCode, promoted.stderr.split("\n").slice(-6)]).toEqual([0, expect.any(Array)]);
+  await waitFor(`${old} to wait`, async () =>
+    (await cluster.status()).warnings.some(({ code }) => code === "needs_rejoin"),
+  );
+  const stop = await startByHand(cluster, old);
+  await waitFor(`${old} to answer`, async () => {
+    await (await cluster.session(old)).rows("CREATE TABLE only_here ()");
+    return true;
+  });
+  await stop();
+
+  const { page, problems } = await hand.signedIn("", { width: 390, height: 844 });
+  const row = page.locator(".nodes tr", { hasText: old });
+  await row.getByText("needs rejoin").first().waitFor();
+  await press(page, row.getByRole("button", { name: "Bring back …" }));
+  await hand.carryOut(page, `Bring ${old} back as a replica`, { word: old, by: "keys" });
+  await page.locator(".nodes tr.replica", { hasText: old }).getByText("serves reads").waitFor();
+  const back = await cluster.session(old);
+  expect(await back.value("SELECT to_regclass('only_here')")).toBeNull();
+  expect(problems).toEqual([]);
+});
+
+test("a replica whose slot was lost is rebuilt from its row, once its name is typed", async () => {
+  const { primary, replica } = await rolesNow();
+  const session = await cluster.session(primary);
+  const capped = { max_slot_wal_keep_size: "16MB", wal_keep_size: "0", wal_sender_timeout: "1s" };
+  for (const [name, value] of Object.entries(capped))
+    await session.rows(`ALTER SYSTEM SET ${name} = '${value}'`);
+  await session.rows("SELECT pg_reload_conf()");
+  const stopped = nodeProcesses(cluster, replica);
+  stopped.freeze();
+  await waitFor("the primary to give it up", async () => {
+    return (await session.value("SELECT count(*)::int FROM pg_stat_replication")) === 0;
+  });
+  await waitFor("its slot to be lost", async () => {
+    await session.rows("SELECT pg_logical_emit_message(false, 'test', ''), pg_switch_wal()");
+    await session.rows("CHECKPOINT");
+    return (await session.value("SELECT wal_status FROM pg_replication_slots")) === "lost";
+  });
+  for (const name of Object.keys(capped)) await session.rows(`ALTER SYSTEM RESET ${name}`);
+  await session.rows("SELECT pg_reload_conf()");
+  stopped.thaw();
+
+  const { page, problems } = await hand.signedIn("", { dark: true });
+  const row = page.locator(".nodes tr", { hasText: replica });
+  await row.getByRole("button", { name: "Rebuild …" }).click();
+  await hand.carryOut(page, `Rebuild ${replica}`, { word: replica });
+  await page.locator(".nodes tr.replica", { hasText: replica }).getByText("serves reads").waitFor();
+  await cluster.healthy();
   expect(problems).toEqual([]);
 });
 
