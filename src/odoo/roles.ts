@@ -1,5 +1,6 @@
 import { keepPassing } from "../postgres/sql/passing.ts";
 import { scramVerifier, verifierFits } from "../postgres/sql/scram.ts";
+import { BEGIN_UNRECORDED } from "../postgres/sql/unrecorded.ts";
 import { quoteSqlIdentifier as id, quoteSqlLiteral as literal, type Session } from "../system/sql/sql.ts";
 
 /** Passwords of the cluster's roles; openerp has one only when it was given. */
@@ -162,11 +163,8 @@ export async function ensureRoles(
 
 /** Runs statements that hold passwords: in one transaction, and in no log. */
 export async function inSilence(session: Session, statements: readonly string[]): Promise<void> {
-  // One transaction, so that nobody sees half of it. Not one text: a text is logged before its first statement runs,
-  // and its duration after its last.
-  await session.query(
-    "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'",
-  );
+  // One transaction, so that nobody sees half of it.
+  await session.query(BEGIN_UNRECORDED);
   try {
     await session.query(statements.join("; "));
     await session.query("COMMIT");

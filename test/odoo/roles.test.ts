@@ -10,8 +10,13 @@ let session: Session;
 let passwords: RolePasswords;
 
 beforeAll(async () => {
-  node = await runningNode({ log_statement: "all", log_min_duration_statement: "0" });
+  node = await runningNode({
+    log_statement: "all",
+    log_min_duration_statement: "0",
+    shared_preload_libraries: "pg_stat_statements",
+  });
   session = await node.session();
+  await session.query("CREATE EXTENSION pg_stat_statements");
   passwords = node.passwords;
   await ensureRoles(session, "odoo", passwords);
 });
@@ -138,7 +143,7 @@ test("a role that cannot be made leaves all roles as they were, and the session 
   expect(await stored()).toEqual(before);
 });
 
-test("no password and no verifier appears in the server's log, whatever it logs", async () => {
+test("no password and no verifier appears in the server's log, whatever it logs, and none among the statements that it counts", async () => {
   const secret = "a-password-that-is-looked-for";
   await ensureRoles(session, "odoo", { ...passwords, odoo: secret, openerp: `${secret}-2` });
   await ensureRoles(session, "odoo", passwords);
@@ -155,4 +160,13 @@ test("no password and no verifier appears in the server's log, whatever it logs"
   for (const password of [secret, ...Object.values(passwords)]) {
     if (password !== undefined) expect(holds(password)).toBe(false);
   }
+  const counted = async (text: string): Promise<unknown> => {
+    const [row] = await session.query(
+      "SELECT count(*)::int AS n FROM pg_stat_statements WHERE query LIKE '%' || $1 || '%'",
+      [text],
+    );
+    return row?.["n"];
+  };
+  expect(await counted("CREATE EXTENSION")).toBe(1);
+  expect(await counted("SCRAM-SHA-256$")).toBe(0);
 });

@@ -8,6 +8,7 @@ import {
 import { isMighty } from "./passing.ts";
 import type { SessionOptions } from "./role-access.ts";
 import { scramVerifier } from "./scram.ts";
+import { BEGIN_UNRECORDED } from "./unrecorded.ts";
 import type { Superuser } from "./superuser.ts";
 
 const PREFIX = "odoo_pg_stand_in_";
@@ -37,9 +38,7 @@ export async function inPlaceOf<T>(
     if (await isMighty(keeper, role)) return undefined;
     await dropExpired(keeper);
     const name = `${PREFIX}${randomBytes(4).toString("hex")}`;
-    await keeper.query(
-      "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'",
-    );
+    await keeper.query(BEGIN_UNRECORDED);
     try {
       const [row] = await keeper.query(
         `SELECT (pg_catalog.now() + interval '${VALID} seconds')::text AS until`,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { scramVerifier } from "../../postgres/sql/scram.ts";
+import { BEGIN_UNRECORDED } from "../../postgres/sql/unrecorded.ts";
 import { quotePassfileField } from "../../postgres/sql/quoting.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { removeFile, writeFileAtomic } from "../../system/files/files.ts";
@@ -113,9 +114,7 @@ export class NewDatabase {
    */
   async createLoader(memberOf?: string): Promise<void> {
     const role = id(this.loader);
-    await this.#keeper.query(
-      "BEGIN; SET LOCAL log_statement = 'none'; SET LOCAL log_min_error_statement = 'panic'",
-    );
+    await this.#keeper.query(BEGIN_UNRECORDED);
     this.#loaderThere = true;
     await this.#keeper.query(`CREATE ROLE ${role} LOGIN PASSWORD ${literal(scramVerifier(this.#password))}`);
     // Set by the superuser for it, who may not set it himself.
