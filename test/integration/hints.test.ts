@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -121,6 +121,13 @@ test("a backup is found by its path as by its id, and a misspelt one is answered
   const verified = await cluster.run(["backup", "verify", path]);
   expect(verified).toMatchObject({ exitCode: 0 });
   expect(verified.stdout).toContain("all checksums match");
+  // What a look notes in a backup takes nothing from its proof: it would be a stranger's if another could change that.
+  for (const one of [path, folder]) {
+    expect((await cluster.run(["backup", "verify", one])).exitCode).toBe(0);
+    expect(statSync(join(one, "checks.json")).uid).toBe(statSync(one).uid);
+  }
+  const again = await cluster.run(["restore", path, "--as", "from usb"]);
+  expect([again.exitCode, again.stderr]).toEqual([0, expect.not.stringContaining("nothing proves it")]);
   expect((await cluster.run(["backup", "verify", "--restore", path])).exitCode).toBe(0);
 
   const dump = join(cluster.folder, "other.sql");

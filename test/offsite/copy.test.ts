@@ -74,6 +74,9 @@ describe("a copy elsewhere", () => {
     cluster.configure({ backup: { offsite: [offsite({ passphrase_file: join(elsewhere, "other") })] } });
     const ran = await cluster.run(["backup", "copy"]);
     expect([ran.exitCode, ran.stderr]).toEqual([1, expect.stringContaining("wrong password")]);
+    expect(ran.stderr).toMatch(
+      /Next: see that its repository can be reached .*, then: odoo-pg backup copy --to nas/,
+    );
     expect(await codes()).toContain("copy_failed");
     // The repository of before is not made anew.
     expect(readdirSync(join(repository, "keys"))).toHaveLength(1);

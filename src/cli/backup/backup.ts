@@ -34,6 +34,7 @@ import { now } from "../../system/clock.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
+import { ownerOf } from "../../system/files/files.ts";
 import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { noteAttachments } from "../odoo/attachments.ts";
 import { showProgress } from "../progress.ts";
@@ -419,7 +420,6 @@ export async function backupVerify(
   const backups: CataloguedBackup[] = options.all ? [...catalogue.backups] : [];
   for (const id of ids) backups.push(await findNamedBackup(place, context.invocation.cwd, id));
   const show = showProgress(context);
-  const owner = await serverOwner(context);
   const results: Verified[] = options.all
     ? catalogue.unreadable.map(({ id, problem }) => ({ id, database: "", ok: false, problems: [problem] }))
     : [];
@@ -427,7 +427,8 @@ export async function backupVerify(
     const sound = new SoundFiles();
     for (const backup of backups) {
       const verified = await verifyBackup(backup, sound, {
-        owner,
+        // Whoever else could change what is noted in it could say that it is of this cluster.
+        owner: context.machine.isRoot ? await ownerOf(backup.folder) : undefined,
         progress: progressTo(show.event),
         signal,
       });

@@ -57,8 +57,15 @@ function listeningSockets(port: number): ReadonlySet<string> {
 
 /** How many of these sockets a process has. @throws Error where it is another user's, or has ended */
 function socketsOf(pid: number | string, sockets: ReadonlySet<string>): number {
-  return readdirSync(`/proc/${pid}/fd`).filter((fd) => sockets.has(readlinkSync(`/proc/${pid}/fd/${fd}`)))
-    .length;
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).filter((fd) => {
+    try {
+      return sockets.has(readlinkSync(`${folder}/${fd}`));
+    } catch {
+      // Closed meanwhile, as is the one by which this folder was read.
+      return false;
+    }
+  }).length;
 }
 
 /** How many sockets of a process listen on a port; undefined where that cannot be seen here. */
