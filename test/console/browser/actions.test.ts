@@ -142,6 +142,8 @@ test("what was accepted is in force, and statements have a plan and a history", 
   await page.getByText("There is nothing to compare yet").waitFor();
   await press(page, row.getByRole("link", { name: /^Plan of statement/ }));
   await page.getByRole("group", { name: "The plan" }).getByText("Scan").first().waitFor();
+  // However far below it was asked for.
+  await page.getByRole("heading", { name: "Plan", exact: true }).and(page.locator(":focus")).waitFor();
   await lookedAt(page, "view-statements-plan");
   // Its address leads there again.
   await page.reload();

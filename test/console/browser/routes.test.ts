@@ -57,6 +57,10 @@ test("what is looked for is in the address, and is looked for again after a relo
   expect(await page.locator(".search select").inputValue()).toBe("shop");
   await page.goto(`${url}#/statements?plan=3f9a1c07be`);
   await page.getByRole("group", { name: "The plan" }).waitFor();
+  await page.getByRole("link", { name: "Close the plan" }).click();
+  await page.getByRole("link", { name: "Plan of statement 3f9a1c07be" }).last().click();
+  // However far below it was asked for.
+  await page.getByRole("heading", { name: "Plan", exact: true }).and(page.locator(":focus")).waitFor();
   expect(problems).toEqual([]);
 });
 
@@ -121,6 +125,20 @@ test("who may only look is told why a part stays closed, and what to do", async 
     await page.getByRole("alert").first().waitFor();
     expect(await page.locator(".view button:text-matches('…$')").count()).toBe(0);
   }
+});
+
+test("a part that could not be read says why, and is read by a button once the server is back", async () => {
+  const server = await standIn({ document: fixtures.normal, principal: OPERATOR, readings });
+  const { page } = await openPage(browser);
+  await page.goto(server.url);
+  await page.locator(".live.on").waitFor();
+  await page.route("**/api/read?what=roles*", (route) => route.abort());
+  await page.getByRole("link", { name: "Roles" }).click();
+  await page.getByRole("alert").getByText("The console does not answer.").waitFor();
+  await page.unroute("**/api/read?what=roles*");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.locator(".view tbody tr", { hasText: "odoo" }).waitFor();
+  expect(await page.getByRole("alert").count()).toBe(0);
 });
 
 test("what a job has done is read anew when it ends", async () => {

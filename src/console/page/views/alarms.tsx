@@ -76,9 +76,13 @@ export function Alarms({ now, ask }: ViewProps): JSX.Element {
                         {setUp ? (applied ? "yes" : "once it is applied") : "until it is applied"}
                       </td>
                       {ask && (
-                        <td>
+                        <td class="does">
                           {setUp && (
-                            <button type="button" onClick={() => ask({ kind: "unset_alarm", channel })}>
+                            <button
+                              type="button"
+                              class="small"
+                              onClick={() => ask({ kind: "unset_alarm", channel })}
+                            >
                               Take back<span class="unseen"> {channel}</span> …
                             </button>
                           )}

@@ -32,7 +32,17 @@ export function Reads<T>(props: {
   readonly children: (answer: T) => JSX.Element;
 }): JSX.Element {
   const { read, children } = props;
-  if (read.failure) return <FailureNote failure={read.failure} />;
+  if (read.failure)
+    return (
+      <>
+        <FailureNote failure={read.failure} />
+        <p class="buttons">
+          <button type="button" onClick={read.again}>
+            Try again
+          </button>
+        </p>
+      </>
+    );
   if (read.answer === undefined)
     return (
       <p role="status" class="quiet">

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { showSeconds } from "../../../model/quantities.ts";
 import { addressOf } from "../model/routes.ts";
 import { clock, count, many } from "../model/show.ts";
@@ -86,10 +86,15 @@ export function Statements({ document, now, ask, wish }: ViewProps): JSX.Element
 
 /** The plan of one statement, as its address names it. */
 function PlanOf({ id }: { readonly id: string }): JSX.Element {
+  const heading = useRef<HTMLHeadingElement>(null);
+  // Who asked for it stands far below.
+  useEffect(() => heading.current?.focus(), []);
   const read = useReading<Plan>({ what: "plan", id });
   return (
     <section class="plan" aria-labelledby="plan">
-      <h2 id="plan">Plan</h2>
+      <h2 id="plan" ref={heading} tabIndex={-1}>
+        Plan
+      </h2>
       <Reads read={read}>
         {({ database, role, statement, plan }) => (
           <>
