@@ -112,7 +112,7 @@ COPY public.res_partner (id) FROM stdin;
   );
   const { exitCode, stdout, stderr } = await cluster.run(["restore", file, "--as", "vectors"]);
   expect(exitCode).toBe(ERRORS.objects_set_aside.exit);
-  expect(stdout).toMatch(/^vectors: 1 tables, 1 rows, .*compared, without the 2 set aside/);
+  expect(stdout).toMatch(/^vectors: 1 table, 1 row, .*compared, without the 2 set aside/);
   expect(stdout).not.toContain("complete");
   expect(stderr).toContain("rows of public.embedding");
   const next = /if you trust it: odoo-pg (.*)$/m.exec(stderr)?.[1]?.split(" ") ?? [];
