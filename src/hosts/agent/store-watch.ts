@@ -34,6 +34,12 @@ const STORE_SILENT = 5000;
 /** Milliseconds that a right still lasts, above which nobody asks how long the key lasts: Patroni renews it each second. */
 const RIGHT_LASTS = 15_000;
 
+/**
+ * Milliseconds after which the document is held anew against what this host knows, be it the same: certificates end, and it
+ * may have been changed back between two looks.
+ */
+const BELIEVE_EVERY = 20_000;
+
 /** A member of the store, and what it says of itself; undefined where it does not answer. */
 export interface WatchedMember extends VoterMember {
   readonly address: string;
@@ -47,6 +53,7 @@ export class StoreWatch {
   readonly #service: EtcdService | undefined;
   #record: HostRecord;
   #document: ClusterDocument;
+  #believedAt = -Infinity;
   /** As it was read: what has not changed is not read again, twice a second. */
   #documentText: string | undefined;
   #view: StoreView | undefined;
@@ -176,13 +183,16 @@ export class StoreWatch {
     const [keys, own] = await etcd.list(patroniPrefix(cluster), hostsPrefix(cluster));
     const stored = own.get("document");
     // First: whoever acts on the rest asks whether this is a host of the cluster's still.
-    const isNew = stored !== undefined && stored.value !== this.#documentText;
+    const isOld = monotonic() - this.#believedAt > BELIEVE_EVERY;
+    const isNew = stored !== undefined && (isOld || stored.value !== this.#documentText);
     const parsed = isNew ? parseJson(stored.value, documentSchema) : undefined;
     const isOurs = parsed?.ok === true && parsed.value.cluster === cluster;
     if (isOurs) {
       this.#stored = parsed.value;
-      this.#document = this.#believed(parsed.value);
-      this.#isListOther = !same(inOrder(this.#document), inOrder(parsed.value));
+      const believed = this.#believed(parsed.value);
+      if (!same(believed, this.#document)) this.#document = believed;
+      this.#isListOther = !same(inOrder(believed), inOrder(parsed.value));
+      this.#believedAt = monotonic();
       this.#isDocumentRead = true;
     }
     this.#view = viewOfStore(keys);
