@@ -108,6 +108,8 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       // Only what went wrong; without the second option that would be below the level of the log.
       "option dontlog-normal",
       "option log-separate-errors",
+      // Who only looks whether the port is open, as the agent does every five seconds, is no session that went wrong.
+      "option dontlognull",
       // Sessions last for hours: a member that comes back gets its share.
       "balance leastconn",
       `timeout connect ${ATTEMPT_MS}ms`,

@@ -341,6 +341,26 @@ describe("a client waits", () => {
     expect(encrypted.said()[0]).toBe("N");
   });
 
+  test("and is logged when it goes away; who only looks whether the port is open is not", async () => {
+    const { balancer, input, nodes } = await running();
+    nodes[0].answer("starting");
+    const lines = (): string[] => readFileSync(balancer.files.log, "utf8").match(/ write_endpoint .*/g) ?? [];
+    const connected = async (): Promise<net.Socket> => {
+      const socket = net.connect(input.write.port, "127.0.0.1");
+      socket.on("error", () => {});
+      await once(socket, "connect");
+      return socket;
+    };
+    (await connected()).destroy();
+    const patient = await connected();
+    patient.write(STARTUP);
+    await waitFor("it waits", async () => (await balancer.waiting()).write.longest_seconds > 1);
+    patient.destroy();
+    // The last of the times is how long it was there.
+    await waitFor("its line in the log", () => lines().some((line) => /\/\d{4,} \d+ /.test(line)));
+    expect(lines()).toHaveLength(1);
+  });
+
   test("no longer when it has gone away, and keeps nobody behind it", async () => {
     const { balancer, input, nodes } = await running();
     nodes[0].answer("starting");
