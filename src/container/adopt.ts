@@ -8,7 +8,7 @@ import { runOrFail } from "../system/process/process.ts";
 import type { Superuser } from "../postgres/sql/superuser.ts";
 import { quoteSqlLiteral, quoteSqlIdentifier } from "../system/sql/sql.ts";
 
-/** A role that lives for a moment: nobody can rename the role that he is. */
+/** A temporary role: a session cannot rename its own role. */
 const HELPER = "odoo_pg_adopts";
 
 /**
@@ -19,7 +19,7 @@ const HELPER = "odoo_pg_adopts";
 function superuserStatements(verifier: string): string[] {
   const rename = `DO $do$ DECLARE first text := (SELECT rolname FROM pg_authid WHERE oid = 10); BEGIN IF first <> '${SUPERUSER}' THEN IF EXISTS (SELECT FROM pg_authid WHERE rolname = '${SUPERUSER}') THEN ALTER ROLE ${SUPERUSER} RENAME TO postgres_before; END IF; EXECUTE format('ALTER ROLE %I RENAME TO ${SUPERUSER}', first); END IF; END $do$`;
   return [
-    // What is set for database postgres, or for the role, counts here too.
+    // Settings of database postgres, or of the role, count here too.
     "SET ROLE NONE",
     "SET search_path = pg_catalog, pg_temp",
     "SET default_transaction_read_only = off",
@@ -39,9 +39,9 @@ function superuserStatements(verifier: string): string[] {
 }
 
 /**
- * Makes a data directory of another odoo-pg or of the official image one that this container can start: its superuser is
- * `postgres` with our password. By PostgreSQL's single-user mode, so that no password of before is needed and nobody can
- * connect meanwhile. May be repeated. @throws OdooPgError command_failed
+ * Prepares a data directory of another odoo-pg or of the official image so that this container can start it: its
+ * superuser becomes `postgres` with our password. This uses PostgreSQL's single-user mode, which needs no earlier
+ * password and lets nobody connect meanwhile. May be repeated. @throws OdooPgError command_failed
  */
 export async function adoptDataDirectory(
   installation: Installation,

@@ -1,6 +1,6 @@
 import { factsOf, type NodeObservation } from "../model/observation.ts";
 
-/** The primary that writes go to. */
+/** The primary that receives writes. */
 export interface Chosen {
   readonly name: string;
   readonly timeline: number;
@@ -8,9 +8,10 @@ export interface Chosen {
 }
 
 /**
- * The node that writes go to, of nodes that others run: the one that answers as a primary, on the newest timeline. An
- * old primary that comes back is on an older timeline than the one that was promoted, and gets nothing. When none
- * answers, the last one stays: connections wait for it. Two on one timeline are nobody's to tell apart: the last stays.
+ * Chooses the node that receives writes, among nodes that others run: the one that answers as a primary, on the newest
+ * timeline. An old primary that comes back is on an older timeline than the promoted one, and gets nothing. When none
+ * answers, the last choice stays: connections wait for it. Two primaries on one timeline cannot be told apart: the last
+ * choice stays.
  */
 export function choosePrimary(
   observations: readonly NodeObservation[],
@@ -21,7 +22,7 @@ export function choosePrimary(
     const facts = factsOf(observation);
     if (!facts || facts.in_recovery) continue;
     const { timeline, system_identifier: systemIdentifier } = facts;
-    // Another cluster's primary under a known name is nobody's data.
+    // The primary of another cluster under a known name is not ours.
     if (best && (systemIdentifier !== best.systemIdentifier || timeline <= best.timeline)) continue;
     best = { name: observation.name, timeline, systemIdentifier };
   }

@@ -14,7 +14,7 @@ interface ExampleHost {
   readonly role: "first" | "database" | "witness";
 }
 
-/** Of the network of the example for a laptop. */
+/** Addresses of the network in the example for a laptop. */
 const LAPTOP_NET = "172.30.77.0/24";
 const LAPTOP_ADDRESSES = ["172.30.77.11", "172.30.77.12", "172.30.77.13"] as const;
 
@@ -30,7 +30,7 @@ function hostsAt(addresses: readonly string[]): ExampleHost[] {
   ];
 }
 
-/** What a host's own file says: on the first it makes the cluster, on the others it names it. */
+/** The configuration of one host: the first creates the cluster, the others join it. */
 function renderConfig({ name, address, role }: ExampleHost): string {
   const config = {
     cluster: "odoo",
@@ -45,17 +45,18 @@ function serviceOf({ name, role }: ExampleHost, config: string, network: object)
   return {
     image: IMAGE,
     hostname: name,
-    // The programs of a host run as the servers' user, and need no right besides.
+    // The programs of a host run as the servers' user, and need no other rights.
     user: `${SERVERS_USER.uid}:${SERVERS_USER.gid}`,
     command: ["odoo-pg-host", STATE, ...(role === "first" ? ["first"] : [])],
     restart: "unless-stopped",
-    // Another host takes over first, and the server writes its checkpoint.
+    // Gives another host time to take over, and the server time to write its checkpoint.
     stop_grace_period: "2m",
     shm_size: "1g",
     security_opt: ["no-new-privileges:true"],
     cap_drop: ["ALL"],
     environment: { HOME: "/var/lib/postgresql", ODOO_PG_CONFIG: CONFIG, PGHOST: `${STATE}/run` },
-    // How a host is, `odoo-pg status` says there: that of a container of one node says nothing here.
+    // `odoo-pg status` reports the health of a host there: the health check for a container of one node does not apply
+    // here.
     healthcheck: { disable: true },
     volumes: [
       `${config}:${CONFIG}:ro`,

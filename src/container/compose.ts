@@ -12,19 +12,19 @@ export interface ComposeOptions {
 /** The first line, by which a file is known as one of ours. */
 export const COMPOSE_HEAD = "# Made by: odoo-pg compose";
 
-/** Files with passwords, in the folder `secrets`: made by the service `setup` where they are missing. */
+/** Password files, in the folder `secrets`: the service `setup` makes those that are missing. */
 export const SECRET_FILES = {
   odoo: "odoo.password",
   replicator: "replicator.password",
   collectd: "collectd.password",
   pgadmin: "pgadmin.password",
-  /** Odoo's master password, of the page that makes, copies and drops databases. Odoo's own default is `admin`. */
+  /** Odoo's master password, for the page that creates, copies and drops databases. Odoo's own default is `admin`. */
   master: "odoo-master.password",
 } as const;
 
 /**
- * Odoo runs as the user that the servers have in our image: only so can backups read attachments, and a restore write
- * some that Odoo may delete.
+ * Odoo runs as the servers' user of our image: otherwise backups could not read attachments, and Odoo could not delete
+ * those that a restore wrote.
  */
 export const SERVERS_USER = { uid: 999, gid: 999 } as const;
 
@@ -34,7 +34,7 @@ export const IMAGE = "${ODOO_PG_IMAGE:-odoo-pg:latest}";
 const ODOO_ROLE = "${ODOO_USER:-odoo}";
 const SETUP_DONE = { setup: { condition: "service_completed_successfully" } };
 
-/** Port of the console on this host: in recipes of others, and so in this one, 5050 is pgAdmin's. */
+/** Port of the console on this host: 5050 is pgAdmin's in other recipes, and so in this one. */
 const CONSOLE = { here: 5051, inside: 5050 };
 
 /** Ports of this host: the primary, then the first replica, then what the endpoints leave free. */
@@ -51,7 +51,7 @@ export function replicaNames(replicas: number): string[] {
 }
 
 /**
- * What a container may: nothing that its start does not need. As root it gives volumes and secrets to the servers' user
+ * Capabilities of a container: only what its start needs. As root it gives volumes and secrets to the servers' user
  * (CHOWN, DAC_OVERRIDE, FOWNER), becomes that user (SETUID, SETGID), and passes on the engine's signals (KILL).
  */
 const HARDENED = {
@@ -59,7 +59,7 @@ const HARDENED = {
   cap_drop: ["ALL"],
   cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
 };
-/** What is written lies on volumes; the rest is gone with the container. */
+/** Data is written to volumes; everything else is gone with the container. */
 const READ_ONLY = { read_only: true, tmpfs: ["/tmp", "/run", "/var/log"] };
 
 /** A replica gets all passwords too: it is the one that gives them to the roles when it is promoted. */
@@ -68,9 +68,10 @@ function node(name: string, nodeName: string, port: number, environment: Record<
     image: IMAGE,
     hostname: name,
     restart: "unless-stopped",
-    // A checkpoint of a large database takes its time; the engine would kill after 10 s.
+    // A checkpoint of a large database takes time; the engine would kill the server after 10 s.
     stop_grace_period: "2m",
-    // PostgreSQL's parallel queries share memory there, and work_mem goes by it; 64 MB is the engine's default.
+    // PostgreSQL's parallel queries share memory there, and how much depends on work_mem; the engine's default is 64
+    // MB.
     shm_size: "1g",
     ...HARDENED,
     environment: {
@@ -100,14 +101,14 @@ export function renderCompose(options: ComposeOptions): string {
       security_opt: HARDENED.security_opt,
       cap_drop: HARDENED.cap_drop,
       cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
-      // In the place of a volume without a name, of which each start would leave one.
+      // Instead of an anonymous volume: each start would leave one behind.
       tmpfs: ["/var/lib/postgresql"],
       environment: {
         REPLICAS: String(options.replicas),
         POSTGRES_USER: ODOO_ROLE,
       },
       volumes: [
-        // It reads .env itself: a password in its environment would be told by `docker inspect` and `compose config`.
+        // It reads .env itself: `docker inspect` and `compose config` would show a password in its environment.
         ".:/setup/project:ro",
         "./secrets:/setup/secrets",
         "./odoo:/setup/odoo",
@@ -163,7 +164,7 @@ export function renderCompose(options: ComposeOptions): string {
       user: `${SERVERS_USER.uid}:${SERVERS_USER.gid}`,
       security_opt: HARDENED.security_opt,
       cap_drop: HARDENED.cap_drop,
-      // That user has no name there: Odoo asks for one when it starts.
+      // That user has no name there, and Odoo asks for one when it starts.
       environment: { HOME: "/var/lib/odoo", LOGNAME: "odoo" },
       ports: [published(8069, 8069), published(8072, 8072)],
       volumes: ["./odoo:/etc/odoo:ro", "odoo:/var/lib/odoo"],

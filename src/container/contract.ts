@@ -12,18 +12,18 @@ export type Document = Readonly<Record<string, unknown>>;
 export interface ContractInput {
   /** With the contents of `_FILE` variables in it. */
   readonly env: Environment;
-  /** What stands behind the image's name, without `postgres`: `-c NAME=VALUE` and the like. */
+  /** The arguments after the image's name, without `postgres`: `-c NAME=VALUE` and the like. */
   readonly args: readonly string[];
   readonly place: Place;
-  /** The name that the node of this container has already. */
+  /** The name that the node of this container already has. */
   readonly knownNode: string | undefined;
-  /** For which roles a password is kept already, or given by the user's own file. */
+  /** Roles whose password is already kept, or given by the user's own file. */
   readonly passwordsKnown: ReadonlySet<string>;
   /** Random hexadecimal digits, for a replica that is given no name. */
   readonly random: string;
-  /** Where pg_backup.config is to be read, when not where it is mounted. */
+  /** Where to read pg_backup.config, when not where it is mounted. */
   readonly backupConfig?: string | undefined;
-  /** Whether the directory of the origin's logs can be written to. */
+  /** Whether the directory of the origin's logs is writable. */
   readonly logsWritable: boolean;
 }
 
@@ -45,12 +45,15 @@ export interface Contract {
 /** The port of the node inside its container, as in the official image. */
 const NODE_PORT = 5432;
 
-/** Everybody who reaches the container's network: which that is, is the engine's to say. TLS and a password are needed. */
+/**
+ * Lets in everyone who reaches the container's network; the engine decides who that is. TLS and a password are
+ * required.
+ */
 const EVERYBODY = ["0.0.0.0/0", "::/0"];
 
 /**
- * What the environment of a container asks for: the contract of the image odoo/pgsql, and what people expect of an
- * image of PostgreSQL (the docker-library image). Pure.
+ * Reads what the environment of a container asks for: the contract of the image odoo/pgsql, and what people expect of a
+ * PostgreSQL image (the docker-library image). Pure.
  */
 export function readContract(input: ContractInput): Contract {
   const { env, args } = input;
@@ -79,7 +82,8 @@ export function readContract(input: ContractInput): Contract {
         ...(input.backupConfig === undefined ? {} : { config_file: input.backupConfig }),
         ...(follows ? { enabled: false } : {}),
       },
-      // As the server: with TLS and a password. What is not published, nobody reaches from outside of the engine.
+      // Like the server: with TLS and a password. A port that is not published cannot be reached from outside the
+      // engine.
       console: { listen: ["*"] },
       replication_log: { format: "origin", ...(input.logsWritable ? { file: FIXED.replicationLog } : {}) },
     },
@@ -105,7 +109,7 @@ function rolesEnvironment(env: Environment): Environment {
   return { [variable]: password, ...rest };
 }
 
-/** The role replicator has one password, whichever of both variables gives it. */
+/** The role replicator has one password, whichever of the two variables gives it. */
 function withReplicationPassword(env: Environment): Environment {
   const own = !env["SLAVEUSER"] || env["SLAVEUSER"] === "replicator";
   const password = env["SLAVEPASSWORD"] || (own ? env["REPLICATOR_PGSQL_PASSWD"] : undefined);

@@ -20,7 +20,7 @@ import { viewOfEndpoints } from "./endpoints-view.ts";
 
 const chosenSchema = z.object({ name: z.string(), timeline: z.number(), systemIdentifier: z.string() });
 
-/** Where the agent keeps what it saw last. */
+/** Where the agent keeps its last observation. */
 export function endpointsViewFile(layout: Layout): string {
   return path.join(layout.stateDir, "endpoints.json");
 }
@@ -35,9 +35,9 @@ export interface EndpointsAgentOptions {
 }
 
 /**
- * Both endpoints in front of nodes that other containers run: it looks at them over the network as role collectd, and
- * changes nothing on them. So the endpoints outlive each of the nodes. Reads are `bounded` or `eventual`; only who runs
- * the primary can make commits wait for replicas.
+ * Both endpoints in front of nodes that other containers run: it observes them over the network as role collectd, and
+ * changes nothing on them. So the endpoints outlive each of the nodes. Reads are `bounded` or `eventual`; only the host
+ * that runs the primary can make commits wait for replicas.
  */
 export class EndpointsAgent {
   readonly #options: EndpointsAgentOptions;
@@ -83,7 +83,7 @@ export class EndpointsAgent {
     );
   }
 
-  /** Looks and leads until `stop`. */
+  /** Observes and routes until `stop`. */
   async run(): Promise<void> {
     await this.#life.run(this.#parts(), () => this.#ending);
   }
@@ -109,7 +109,7 @@ export class EndpointsAgent {
   async #observeNodes(): Promise<void> {
     this.#observations = await Promise.all(this.#nodes.map(async (node) => await node.observe()));
     const chosen = choosePrimary(this.#observations, this.#primary);
-    // Recorded before anything is led there: an old primary never gets writes again.
+    // Recorded before anything is routed there: an old primary never receives writes again.
     if (chosen !== this.#primary && chosen) {
       this.#options.log("info", `writes go to ${chosen.name} (timeline ${chosen.timeline})`);
       await writeFileIfChanged(this.#primaryFile, `${JSON.stringify(chosen)}\n`);
@@ -121,7 +121,7 @@ export class EndpointsAgent {
     const name = this.#primary?.name;
     const primary = this.#observations.find((observation) => observation.name === name);
     const eligibilities = this.#membership.decide(this.#options.served.config.endpoints.read, {
-      // A primary that came back as another's replica has nothing to say for the others.
+      // A primary that came back as a replica of another node says nothing about the others.
       primary: isPrimary(primary) ? primary : undefined,
       replicas: this.#observations.filter((observation) => observation.name !== name),
       members: this.#members,

@@ -3,12 +3,12 @@ import * as z from "zod";
 import { factsOf, type NodeObservation } from "../model/observation.ts";
 import type { Eligibility } from "../cluster/pool.ts";
 
-/** What the agent of the endpoints saw last: it keeps that in a file, which `status` reads there. */
+/** The last observation of the endpoints' agent: it is kept in a file, which `status` reads. */
 export const endpointsViewSchema = z.object({
   version: z.literal(1),
-  /** The node that writes go to; null before any primary answered. */
+  /** The node that receives writes; null before any primary has answered. */
   primary: z.string().nullable(),
-  /** Replicas that reads go to; with none, they go to the primary. */
+  /** Replicas that receive reads; where there is none, reads go to the primary. */
   pool: z.string().array(),
   nodes: z
     .object({

@@ -1,4 +1,4 @@
-/** What an `.env` says of some variables. */
+/** The values of some variables in an `.env`. */
 export interface EnvFile {
   readonly values: ReadonlyMap<string, string>;
   /** Variables whose value Compose would still put other variables into. */
@@ -8,9 +8,9 @@ export interface EnvFile {
 const ESCAPED: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
 
 /**
- * Reads variables from an `.env` as Compose does (compose-spec, "Env_file format"): quotes, comments behind a blank,
- * the last line counts. Nothing is put in the place of `$NAME`: where Compose would do it, the variable is named as
- * ambiguous. An empty value counts as none.
+ * Reads variables from an `.env` as Compose does (compose-spec, "Env_file format"): quotes, comments after a blank, the
+ * last line counts. `$NAME` is not replaced: where Compose would do so, the variable is reported as ambiguous. An empty
+ * value counts as none.
  */
 export function readEnvFile(text: string, names: readonly string[]): EnvFile {
   const values = new Map<string, string>();

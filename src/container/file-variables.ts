@@ -1,6 +1,6 @@
 import { PASSWORD_VARIABLES, type Environment } from "../config/environment.ts";
 
-/** Variables of an image that may be given by a file instead, named by the same variable with `_FILE` behind it. */
+/** Variables of an image that a file may give instead: its path is in the same variable with the suffix `_FILE`. */
 const WITH_FILE_FORM: readonly string[] = [
   "POSTGRES_USER",
   "POSTGRES_PASSWORD",
@@ -16,7 +16,7 @@ export interface FileVariables {
   readonly problems: readonly string[];
 }
 
-/** Which variables come from files. Compose hands on variables that are not set as empty ones: those do not count. */
+/** Finds the variables that come from files. Compose passes on unset variables as empty ones: those do not count. */
 export function fileVariables(env: Environment): FileVariables {
   const files = new Map<string, string>();
   const problems: string[] = [];
@@ -30,7 +30,7 @@ export function fileVariables(env: Environment): FileVariables {
   return { files, problems };
 }
 
-/** The environment with the files' contents in the place of their names, and without variables that are empty. */
+/** The environment with the files' contents instead of their names, and without empty variables. */
 export function withFileContents(env: Environment, contents: ReadonlyMap<string, string>): Environment {
   const result: Record<string, string | undefined> = {};
   for (const [name, value] of Object.entries(env)) {

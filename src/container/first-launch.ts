@@ -13,7 +13,7 @@ import { giveDatabases } from "./adopt.ts";
 import { FIXED } from "./place.ts";
 
 /**
- * How far a first launch is; the file is there from before the first start on. `adopted`: the data was another
+ * Progress of a first launch; the file exists from before the first start. `adopted`: the data was another
  * PostgreSQL's, so no script is run on it.
  */
 const recordSchema = z.object({ adopted: z.boolean(), complete: z.boolean(), done: z.string().array() });
@@ -24,7 +24,7 @@ function recordFile(layout: Layout): string {
 }
 
 /**
- * What is recorded of the first launch; undefined on a replica, whose data is its primary's.
+ * The record of the first launch; undefined on a replica, whose data is its primary's.
  * @throws OdooPgError state_dir_unusable when the record is damaged
  */
 export async function readFirstLaunch(layout: Layout): Promise<FirstLaunch | undefined> {
@@ -44,7 +44,7 @@ export interface FirstLaunchOptions {
   readonly superuser: Superuser;
   readonly pgdata: string;
   readonly searchPath: string;
-  /** What the container was given: scripts of the official image count on variables of their own. */
+  /** The container's environment: scripts of the official image rely on variables of their own. */
   readonly environment: Environment;
   /** The role that databases are for. */
   readonly owner: string;
@@ -78,7 +78,7 @@ export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<vo
     done.push(name);
     await recordFirstLaunch(layout, { ...record, done });
   }
-  // In the official image the role that Odoo connects as is the one that the scripts work as.
+  // In the official image, Odoo connects as the role that the scripts run as.
   await giveToRole(options, false);
   await recordFirstLaunch(layout, { ...record, complete: true, done });
 }
@@ -89,8 +89,8 @@ async function giveToRole({ superuser, owner, log }: FirstLaunchOptions, theirs:
 }
 
 /**
- * Until the scripts have run, the database is the superuser's, and nobody else comes in: what somebody had put there by
- * then would run with the rights of the scripts.
+ * Until the scripts have run, the database belongs to the superuser and is closed to others: anything put there before
+ * would run with the rights of the scripts.
  */
 async function ensureDatabase({ superuser, template }: FirstLaunchOptions, name: string): Promise<void> {
   await superuser.use(async (session) => {
@@ -108,7 +108,7 @@ const UNPACK: Readonly<Record<string, string>> = { ".gz": "gzip -dc", ".xz": "xz
 
 async function runScript(options: FirstLaunchOptions, file: string, log: Log): Promise<void> {
   const database = options.database ?? "postgres";
-  // They make their things where everybody finds them. Nobody else was here before them.
+  // They create their objects where every role finds them. No other role was here before them.
   const access = await options.superuser.in(database).clientOfOperator({ search_path: '"$user", public' });
   // In a script POSTGRES_USER is the superuser, as in the official image.
   const environment = {
@@ -127,7 +127,7 @@ async function runScript(options: FirstLaunchOptions, file: string, log: Log): P
   if (!command) return log("info", `${file} is ignored: neither .sh nor .sql`);
   log("info", `run ${file}`);
   try {
-    // No timeout: loading a dump takes its time.
+    // No timeout: loading a dump takes time.
     await runOrFail(command[0], command[1], { environment, timeout: 0 });
   } catch (error) {
     throw new OdooPgError("command_failed", {
@@ -139,7 +139,7 @@ async function runScript(options: FirstLaunchOptions, file: string, log: Log): P
   }
 }
 
-/** Without what would lead client programs elsewhere. */
+/** Without the variables that would redirect client programs. */
 function ownVariables(environment: Environment): Record<string, string> {
   const kept = Object.entries(environment).filter(([name]) => !/^PG[A-Z]+$/.test(name));
   return Object.fromEntries(kept.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

@@ -1,13 +1,13 @@
 import type { OdooOption } from "../odoo/conf.ts";
 
-/** What must be as the servers have it, whatever else its owner wrote into the file. */
+/** Options that must match the servers, whatever else the file's owner wrote. */
 const KEPT_RIGHT: readonly string[] = ["db_user", "db_password"];
-/** What an older file may lack and must not: without it, Odoo takes `admin`. */
+/** Options that an older file may lack and needs: without this one, Odoo takes `admin`. */
 const NEVER_MISSING: readonly string[] = ["admin_passwd"];
 
 /**
- * Odoo's odoo.conf: made once with all options; after that it is its owner's, and only role and password are kept right.
- * Pure. Odoo refuses a file in which an option stands twice.
+ * Odoo's odoo.conf: created once with all options; after that it is its owner's, and only role and password are kept up
+ * to date. Pure. Odoo refuses a file in which an option appears twice.
  */
 export function renderOdooConf(present: string | undefined, options: readonly OdooOption[]): string {
   if (present === undefined) {

@@ -3,7 +3,7 @@ import path from "node:path";
 /** The one directory of the image that is always a volume. */
 export const HOME = "/var/lib/postgresql";
 
-/** Where commands find what the container was made of, wherever its data lies. */
+/** Where commands find the settings that the container was made with, wherever its data is. */
 export const FIXED = {
   configFile: path.join(HOME, "odoo-pg.yaml"),
   stateLink: path.join(HOME, "odoo-pg"),
@@ -22,7 +22,7 @@ export const FIXED = {
   backupLog: "/var/log/pg_backup.log",
 } as const;
 
-/** What lies at PGDATA when the container starts. */
+/** The contents of PGDATA when the container starts. */
 export interface PgdataSeen {
   /** The text of PG_VERSION, where there is one. */
   readonly version: string | undefined;
@@ -35,10 +35,10 @@ export interface Place {
 }
 
 /**
- * Where the data and the state directory lie. A reseed renames the data directory, which a mount point does not allow:
- * where PGDATA is one, the data lies in a directory below it. A data directory that is there already, such as the
- * official image's, is used where it is. The state directory is always on the same volume as new data; for data that is
- * a volume of its own it is on the one that every container has.
+ * Where the data and the state directory are. A reseed renames the data directory, which a mount point does not allow:
+ * where PGDATA is one, the data is in a directory below it. An existing data directory, such as the official image's,
+ * is used where it is. The state directory is always on the same volume as new data; for data on a volume of its own,
+ * it is on the volume that every container has.
  */
 export function placeOf(pgdata: string, seen: PgdataSeen): Place {
   if (seen.version === undefined && seen.isMountPoint) {
@@ -48,7 +48,7 @@ export function placeOf(pgdata: string, seen: PgdataSeen): Place {
   return { dataDir: pgdata, stateDir: path.join(beside, "odoo-pg") };
 }
 
-/** A data directory that lies where a start would pass it by. */
+/** A data directory in a place where a start would miss it. */
 export interface OtherData {
   readonly directory: string;
   /** The text of PG_VERSION; undefined where it cannot be read. */
@@ -77,7 +77,7 @@ export function placesOfOtherData(
   return [...above, ...inside].filter((one) => one !== dataDir && one !== pgdata);
 }
 
-/** What to do about it, so that the container starts with that data, or with none beside it. */
+/** How to make the container start with that data, or with an empty data directory beside it. */
 export function wayToOtherData(directory: string): string {
   const usual = path.join(HOME, "data");
   if (directory === HOME || directory === path.join(HOME, "main"))

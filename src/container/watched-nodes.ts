@@ -1,4 +1,7 @@
-/** Nodes that other containers run, as ENDPOINTS_FOR names them: hosts with an optional port, parted by blanks or commas. */
+/**
+ * Nodes that other containers run, as ENDPOINTS_FOR names them: hosts with an optional port, separated by blanks or
+ * commas.
+ */
 export function watchedNodes(text: string): { name: string; host: string; port: number }[] {
   return text
     .split(/[\s,]+/)

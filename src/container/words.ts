@@ -1,6 +1,6 @@
 /**
  * Splits a text into words as a shell does, with quotes and backslashes and nothing else: POSTGRES_INITDB_ARGS is
- * written for one, and none reads it here.
+ * written for a shell, and no shell reads it here.
  */
 export function splitWords(text: string): string[] {
   const words: string[] = [];

@@ -28,7 +28,7 @@ import {
   type ResticOptions,
 } from "./restic.ts";
 
-/** What is in the making, and what only says who is at work: pgBackRest, the pool, a backup, a lock. */
+/** Left out: what is unfinished, and files that only say who is at work: pgBackRest, the pool, a backup, a lock. */
 const IN_THE_MAKING = [
   "*.pgbackrest.tmp",
   ".kept",
@@ -39,19 +39,19 @@ const IN_THE_MAKING = [
   ".odoo-pg-*.lock*",
 ];
 
-/** Milliseconds between two times at which older copies are removed. */
+/** Milliseconds between two removals of older copies. */
 const TIDY_EVERY = 86_400_000;
 
-/** Times that a copy is begun where something vanishes meanwhile, as a file in the making does. */
+/** Attempts at a copy where something vanishes meanwhile, as an unfinished file does. */
 const ATTEMPTS = 3;
 
 export interface CopyOptions extends ResticOptions {
-  /** To whom the repository of any second belongs; undefined where everything is one user's. */
+  /** Owner of the repository of any second; undefined where everything belongs to one user. */
   readonly serverOwner: Owner | undefined;
 }
 
 /**
- * Copies elsewhere what is new since the last time, and notes what came of it.
+ * Copies elsewhere what is new since the last copy, and notes the result.
  * @throws OdooPgError locked while the same copy is being made, or why there is none
  */
 export async function copyElsewhere(
@@ -68,7 +68,7 @@ export async function copyElsewhere(
     await changeCopyStatus(layout, name, { begun_at: iso() });
     try {
       const restic = await openRestic(elsewhere, { ...options, layout });
-      // Where copies have been made, one that is not there is an error, not a new beginning.
+      // Where copies have been made before, a missing repository is an error, not a new beginning.
       if (before.copied_at === null) await ensureRepository(restic);
       await dropUnproven(restic, config.cluster, before);
       progress.step(null, `copy to ${name}`);
@@ -89,7 +89,7 @@ export async function copyElsewhere(
   });
 }
 
-/** What restic says is its own: what can be wrong there is its repository, or the passphrase. */
+/** Restic's own error: the cause can only be its repository or the passphrase. */
 function withNext(error: OdooPgError, { name, passphrase_file: passphrase }: Elsewhere): OdooPgError {
   if (error.code !== "command_failed" || error.next !== undefined) return error;
   return new OdooPgError("command_failed", {
@@ -101,8 +101,8 @@ function withNext(error: OdooPgError, { name, passphrase_file: passphrase }: Els
 }
 
 /**
- * Removes what a copy that was killed may have left: its lock, and a snapshot that nobody has looked through. Where nothing
- * may be removed by this user, another one does.
+ * Removes what a killed copy may have left: its lock, and a snapshot that was not checked yet. Where this user may not
+ * remove anything, another one does.
  */
 async function dropUnproven(
   restic: Restic,
@@ -154,9 +154,9 @@ async function copyAll(
 }
 
 /**
- * Restic reads by name with all of our rights, and the repository of any second is the servers' user's, who could put
- * something else in the place of a folder while it is read. Whose it was that was read, restic has noted: a copy with
- * files of others is not kept. @throws OdooPgError command_failed
+ * Restic opens files by name with all our rights, and the repository of any second belongs to the servers' user, who
+ * could swap a folder while it is read. Restic notes the owner of each file that it read: a copy with files of other
+ * owners is not kept. @throws OdooPgError command_failed
  */
 async function requireTheirs(
   restic: Restic,
@@ -174,7 +174,7 @@ async function requireTheirs(
   });
 }
 
-/** The first that is not a file, a folder or a link of a user. */
+/** The first entry that is not a file, a folder or a link of a user. */
 export function firstForeign(nodes: readonly CopiedNode[], uid: number): CopiedNode | undefined {
   return nodes.find((node) => node.uid !== uid || !["dir", "file", "symlink"].includes(node.type));
 }
@@ -187,7 +187,7 @@ async function tidyIfDue(
   progress: Progress,
 ): Promise<CopyStatus> {
   const { name, tidied_at: tidiedAt } = status;
-  // A new one has nothing to remove.
+  // A new repository has nothing to remove.
   if (tidiedAt === null) return await changeCopyStatus(layout, name, { tidied_at: iso() });
   if (now() - Date.parse(tidiedAt) < TIDY_EVERY) return status;
   progress.step(null, `remove older copies from ${name}`);

@@ -17,7 +17,7 @@ import { readJsonFile } from "../system/files/json-file.ts";
 /** Name of the folder by which a copy says what it is of. */
 export const DESCRIPTION = "odoo-pg-copy";
 
-/** What tells which base backups a repository has. Bytes of the largest that is believed. */
+/** The files that list the base backups of a repository. Bytes of the largest that is accepted. */
 const INFO_FILES = [
   ["archive", "archive.info"],
   ["archive", "archive.info.copy"],
@@ -28,23 +28,23 @@ const INFO_BYTES = 256 * 1024 * 1024;
 
 const PASSWORDS: readonly KeptPassword[] = ["postgres", "replicator", "odoo", "collectd", "openerp"];
 
-/** A path of the host that was lost: below which folder its files lie in the copy, and nowhere else. */
+/** A path of the lost host: the files of the copy lie below this folder, and nowhere else. */
 const inside = z
   .string()
   .refine((place) => path.isAbsolute(place) && path.normalize(place) === place && place !== "/");
 
 const descriptionSchema = z.object({
   version: z.literal(1),
-  /** All that was there at this moment is in the copy. ISO 8601. */
+  /** The copy has everything that existed at this moment. ISO 8601. */
   at: z.iso.datetime(),
   cluster: z.string(),
-  /** Where the folders lay that are in the copy. */
+  /** Where the copied folders were on the host. */
   backups: inside,
   /** Of any second; null where that was off. */
   repository: inside.nullable(),
-  /** Major version of PostgreSQL; null where nothing was started yet. */
+  /** Major version of PostgreSQL; null where no server was started yet. */
   major: z.number().nullable(),
-  /** On which its primary was then; null where it did not answer. */
+  /** Timeline of the primary at that time; null where the primary did not answer. */
   timeline: z.number().nullable(),
   /** What was applied last, and where that stood. */
   config_file: z.string().nullable(),
@@ -57,8 +57,8 @@ const descriptionSchema = z.object({
 export type Description = z.output<typeof descriptionSchema>;
 
 /**
- * Writes what a new host needs to know besides backups and WAL, into a folder that becomes a part of the copy. The lists of
- * base backups are read before anything else is copied: what they name is then all there.
+ * Writes what a new host needs to know besides backups and WAL, into a folder that becomes part of the copy. The lists
+ * of base backups are read before anything else is copied, so that everything they name is in the copy.
  * @returns the folder
  */
 export async function describe(config: Config, layout: Layout, name: string): Promise<string> {
@@ -89,7 +89,7 @@ export async function describe(config: Config, layout: Layout, name: string): Pr
 }
 
 const FILE = "copy.json";
-/** The configuration as it was written, for whoever makes a new host. */
+/** The configuration as it was written, for whoever sets up a new host. */
 const CONFIG_FILE = "odoo-pg.yaml";
 
 async function timelineOf(
@@ -124,7 +124,7 @@ async function infoOf(repository: string, stanza: string): Promise<Record<string
   return info;
 }
 
-/** What a copy that was fetched says of itself. @throws OdooPgError backup_damaged */
+/** The description in a copy that was fetched. @throws OdooPgError backup_damaged */
 export async function readDescription(folder: string): Promise<Description> {
   const told = {
     code: "backup_damaged",

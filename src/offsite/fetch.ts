@@ -56,20 +56,20 @@ export interface FetchOptions extends ResticOptions {
   readonly config: Config;
   /** The user that the servers run as; undefined where everything is one user. */
   readonly serverOwner: Owner | undefined;
-  /** To whom backups belong. */
+  /** Owner of the backups. */
   readonly backupOwner: Owner | undefined;
 }
 
 export interface FetchReport {
-  /** The copy has all that was there at this moment. */
+  /** The copy has everything that existed at this moment. */
   readonly at: string;
-  /** Null where the copy has backups alone. */
+  /** Null where the copy has only backups. */
   readonly cluster: {
     readonly lastChange: string | null;
     readonly base: string;
     readonly filestores: readonly FilledFilestore[];
   } | null;
-  /** The configuration of then, for whoever has to compare. */
+  /** The configuration of that time, for comparison. */
   readonly configuration: string | null;
 }
 
@@ -79,7 +79,7 @@ const filledSchema = z.object({
   missing: z.object({ count: z.number(), first: z.string().array().readonly() }),
 });
 
-/** How far a fetch has come: what is done is not done again. */
+/** Progress of a fetch: finished parts are not fetched again. */
 const fetchedSchema = z.object({
   snapshot: z.string(),
   done: z.enum(["backups", "repository"]).array(),
@@ -97,8 +97,8 @@ const fetchedSchema = z.object({
 type Fetched = z.output<typeof fetchedSchema>;
 
 /**
- * Makes on an empty host what a copy elsewhere holds: the backups with their attachments, the repository of any second, and
- * the cluster itself with everything that the copy has of its WAL. May be repeated: what was whole by then stays.
+ * Rebuilds on an empty host what a copy elsewhere holds: the backups with their attachments, the repository of any
+ * second, and the cluster itself with all the WAL that the copy has. May be repeated: finished parts stay.
  * @throws OdooPgError refused where there is a cluster already, or what keeps it from being made
  */
 export async function fetchFrom(
@@ -144,7 +144,10 @@ export async function fetchFrom(
   });
 }
 
-/** The newest copy of a cluster, or the one of which a part was fetched already: parts of two copies are no whole. */
+/**
+ * The newest copy of a cluster, or the one of which a part was fetched already: parts of two copies do not fit
+ * together.
+ */
 export function copyToFetch(
   copies: readonly Snapshot[],
   cluster: string,
@@ -163,7 +166,7 @@ interface Room {
   readonly free: number;
 }
 
-/** The first disk that has less room than all that is fetched to it takes. */
+/** The first disk with less room than everything that is fetched to it needs. */
 export function lackingRoom(places: readonly Room[]): Room | undefined {
   return places
     .map((place) => {
@@ -176,7 +179,7 @@ export function lackingRoom(places: readonly Room[]): Room | undefined {
 /** In the folder that is filled: what is fetched, until it is whole. */
 const FETCHED = ".fetched";
 
-/** What an empty folder may have: that, and what a new file system has at its root. */
+/** What an empty folder may contain: the above, and what a new file system has at its root. */
 const NOT_CONTENT = new Set([FETCHED, "lost+found"]);
 
 const ROOT = { uid: 0, gid: 0 };
@@ -230,10 +233,10 @@ class Fetching {
     return { at, cluster };
   }
 
-  /** @throws OdooPgError config_invalid, where another configuration is needed */
+  /** @throws OdooPgError config_invalid where another configuration is needed */
   async #requireFit(): Promise<void> {
     const { config, searchPath, install } = this.#options;
-    // Odoo's user writes there: who that is, only its owner says.
+    // Odoo's user writes there; only the owner of the folder tells who that is.
     if (config.odoo.filestore !== undefined) await assertFilestores(config.odoo.filestore);
     const { major } = this.#description;
     if (!config.backup.any_second.enabled) {
@@ -290,15 +293,15 @@ class Fetching {
     const into = path.join(to, FETCHED);
     const found = path.join(into, from);
     const done = this.#fetched.done.includes(step);
-    // It is noted before it is moved: what has not been moved yet is whole.
+    // Noted before it is moved: what has not been moved yet is whole.
     const waits = done && (await kindOf(found)) === "directory";
     const filled = (await namesIn(to)).some((name) => !NOT_CONTENT.has(name));
     if (done && filled && !waits) return await removeTree(into);
     if (filled && !waits) throw notEmpty(to);
-    // Nobody else may put anything there meanwhile.
+    // No other user may put anything there meanwhile.
     await ensureDirectory(to, this.#asRoot ? { owner: ROOT } : {});
     if (!waits) await this.#fetchInto(step, from, into, owner);
-    // One by one: the folder itself may be where a disk is mounted, and can neither be replaced nor filled from elsewhere.
+    // One by one: the folder itself may be a mount point, which can neither be replaced nor filled from another disk.
     for (const name of await namesIn(found)) {
       const place = path.join(to, name);
       if ((await linkTarget(place)) !== undefined || (await kindOf(place)) !== undefined) throw notEmpty(to);
@@ -331,21 +334,21 @@ class Fetching {
     await removeTree(into);
     await ensureDirectory(into);
     await fetchFolder(this.#restic, this.#fetched.snapshot, from, into);
-    // Nothing of it was there, such as no backup yet.
+    // The copy has none of it, for example no backup yet.
     if ((await kindOf(found)) !== "directory") await ensureDirectory(found);
     if (step === "repository") await this.#putInfo(found);
-    // It has the numbers of users of another host.
+    // It has the user ids of another host.
     if (this.#asRoot) {
-      // Root's, where they shall belong to no one else.
+      // Root's, where no other user shall own them.
       const { uid, gid } = owner ?? ROOT;
       await runOrFail("chown", ["-R", "-h", `${uid}:${gid}`, found], { timeout: 0 });
     }
     await this.#note({ done: [...others, step] });
   }
 
-  /** Which base backups there are, as of before they were copied: what came later may not be whole. */
+  /** The base backups as listed before they were copied: later ones may not be whole. */
   async #putInfo(repository: string): Promise<void> {
-    // The folders are as the servers' user of the lost host has left them: a link there may lead elsewhere.
+    // The folders are as the servers' user of the lost host left them: a link in them may lead elsewhere.
     for (const [name, text] of Object.entries(this.#description.info))
       await writeIn(path.join(repository, safeName(name)), text);
   }
@@ -363,7 +366,7 @@ class Fetching {
     const repository = await this.#open(state, node, installation.major);
     const { pgbackrest, systemIdentifier, dataDir } = repository;
     const { cluster: whole } = this.#fetched;
-    // It is noted before it gets its name, and the place was empty then.
+    // Noted before it gets its name; the place was empty then.
     if (whole?.data_dir === dataDir && (await namesIn(dataDir)).length > 0)
       return await this.#takeUp(state, node, whole);
     const bases = (await listBases(pgbackrest, systemIdentifier)).toReversed();
@@ -404,13 +407,13 @@ class Fetching {
     return await this.#takeUp(state, node, made);
   }
 
-  /** Makes a data directory that is whole this host's cluster. */
+  /** Makes a finished data directory this host's cluster. */
   async #takeUp(
     state: ClusterState,
     node: NodeConfig,
     { last_change: lastChange, base, timeline, filestores }: NonNullable<Fetched["cluster"]>,
   ): Promise<NonNullable<FetchReport["cluster"]>> {
-    // Last of all: by it the next `up` knows whose primary that is.
+    // Last of all: this tells the next `up` whose primary it is.
     await writeState(this.#options.layout, {
       ...state,
       primary: node.name,
@@ -446,7 +449,7 @@ class Fetching {
   }
 }
 
-/** @throws Error for what would lead elsewhere */
+/** @throws Error for a path that would lead elsewhere */
 function safeName(name: string): string {
   if (/^(?:archive|backup)\/[A-Za-z0-9_-]+\/(?:archive|backup)\.info(?:\.copy)?$/.test(name)) return name;
   throw new Error(`not the name of a list of base backups: ${JSON.stringify(name)}`);

@@ -17,19 +17,19 @@ import { programPlaces } from "../system/program-places.ts";
 /** A place elsewhere, as the configuration has it. */
 export type Elsewhere = Config["backup"]["offsite"][number];
 
-/** The first version of which all is used: `--keep-within-daily` and its like. Source: its changelog, 0.12. */
+/** The first version that has everything used here: `--keep-within-daily` and the like. Source: its changelog, 0.12. */
 const NEEDED = 12;
 
-/** Milliseconds for what only reads and writes a few small objects. */
+/** Timeout for reading and writing a few small objects, in milliseconds. */
 const SHORT = 300_000;
 
-/** Milliseconds for a whole copy: one that hangs that long is begun again, and goes on where it was. */
+/** Timeout for a whole copy, in milliseconds: one that hangs that long is started again, and continues where it was. */
 const LONG = 24 * 3_600_000;
 
 /** Restic, as it reaches one repository. */
 export interface Restic {
   readonly program: string;
-  /** All that it is told, secrets too: nothing of it stands in its arguments. */
+  /** Its environment, secrets included: none of it is in its arguments. */
   readonly environment: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
 }
@@ -85,7 +85,7 @@ async function findRestic(searchPath: string, install: Install): Promise<string>
   });
 }
 
-/** A file that nobody else may read. @param made by what a new one can be made */
+/** Reads a file that no other user may read. @param made the command that makes a new one */
 export async function readSecret(file: string, made?: string): Promise<string> {
   const permissions = await permissionsOf(file);
   if (!permissions) {
@@ -122,7 +122,7 @@ export async function readSecret(file: string, made?: string): Promise<string> {
   });
 }
 
-/** Lines of KEY=VALUE; those that are empty or begin with # say nothing. */
+/** Lines of KEY=VALUE; empty lines and lines that begin with # are ignored. */
 function readEnvironment(file: string, text: string): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [index, line] of text.split(/\r?\n/).entries()) {
@@ -157,11 +157,13 @@ function failureOf({ program }: Restic, { exitCode, stderr, stdout }: Ran): Odoo
   return programFailure(program, `failed (exit status ${exitCode})`, stderr.trim() || stdout);
 }
 
-/** Makes the repository where there is none yet. @throws OdooPgError why it cannot be used, such as another passphrase */
+/**
+ * Creates the repository where there is none yet. @throws OdooPgError why it cannot be used, such as another passphrase
+ */
 export async function ensureRepository(restic: Restic): Promise<void> {
   const found = await call(restic, ["cat", "config", "--quiet"], SHORT);
   if (found.exitCode === 0) return;
-  // One that is there already is never made anew: then this fails too, and the first words say why.
+  // An existing repository is never created again: this then fails too, and the first message says why.
   const made = await call(restic, ["init", "--quiet"], SHORT);
   if (made.exitCode !== 0) throw failureOf(restic, found);
 }
@@ -172,16 +174,16 @@ const summarySchema = z.object({
   snapshot_id: z.string(),
 });
 
-/** Exit status where something could not be read: mostly a file that went meanwhile. */
+/** Exit status where a file could not be read: mostly one that vanished meanwhile. */
 const INCOMPLETE = 3;
 
-/** What restic tells of a file that it could not read, on its standard error. */
+/** What restic reports about a file that it could not read, on its standard error. */
 const unreadSchema = z.object({
   message_type: z.literal("error"),
   item: z.string(),
   error: z.union([
     z.object({ message: z.string() }).transform(({ message }) => message),
-    // Of earlier versions: the number is the system's.
+    // Earlier versions: the number is the system's.
     z.object({ Op: z.string(), Err: z.number() }).transform(({ Op, Err }) => `${Op} fails, errno ${Err}`),
   ]),
 });
@@ -191,7 +193,10 @@ type Copied =
   | { readonly kind: "whole"; readonly snapshot: string; readonly addedBytes: number }
   | { readonly kind: "incomplete"; readonly why: string };
 
-/** Copies folders as one snapshot. One without a file that could not be read is not kept: nobody is to fetch it. */
+/**
+ * Copies folders as one snapshot. A snapshot that lacks a file because it could not be read is not kept: it must not be
+ * fetched.
+ */
 export async function copyFolders(
   restic: Restic,
   folders: readonly string[],
@@ -229,7 +234,7 @@ function summaryIn(stdout: string): z.output<typeof summarySchema> | undefined {
   return undefined;
 }
 
-/** The first file that could not be read, and why; else restic's last words. */
+/** The first file that could not be read, and why; otherwise restic's last lines. */
 function unreadIn(stderr: string): string {
   const lines = stderr.trim().split("\n");
   for (const line of lines) {
@@ -249,7 +254,7 @@ const nodeSchema = z.object({
 /** A file or folder of a copy, as it was when it was read. */
 export type CopiedNode = z.output<typeof nodeSchema>;
 
-/** What a copy has of a folder, which is the first of them. @throws OdooPgError command_failed */
+/** The contents of a folder in a copy; the folder itself comes first. @throws OdooPgError command_failed */
 export async function listFolder(restic: Restic, snapshot: string, folder: string): Promise<CopiedNode[]> {
   const { stdout } = await callOrFail(restic, ["ls", "--json", "--recursive", snapshot, folder], LONG);
   const nodes = stdout.split("\n").flatMap((line) => {
@@ -271,12 +276,12 @@ export async function folderBytes(restic: Restic, snapshot: string, folder: stri
 const isBelow = (place: string, folder: string): boolean =>
   place === folder || place.startsWith(`${folder}/`);
 
-/** Removes one copy; what only it holds goes with the next that are removed. */
+/** Removes one copy; the data that only it holds goes with the next removal of older copies. */
 export async function dropCopy(restic: Restic, snapshot: string): Promise<void> {
   await callOrFail(restic, ["forget", "--quiet", snapshot], SHORT);
 }
 
-/** By which our snapshots are told from others in the repository. */
+/** Tag that tells our snapshots from others in the repository. */
 const TAG = "odoo-pg";
 
 /** How long older copies are kept: what they hold besides is removed here by nobody, however old it is there. */
@@ -288,12 +293,12 @@ const KEPT = [
   "--keep-within-monthly=2y",
 ];
 
-/** Removes locks that a killed one has left: they would keep out for ever who removes. Those that are at work keep theirs. */
+/** Removes locks left by killed processes: they would block removals for ever. Locks of running processes stay. */
 export async function unlockRepository(restic: Restic): Promise<void> {
   await callOrFail(restic, ["unlock", "--quiet"], SHORT);
 }
 
-/** Removes older copies, and what only they had. */
+/** Removes older copies, and the data that only they held. */
 export async function tidyRepository(restic: Restic, cluster: string): Promise<void> {
   await unlockRepository(restic);
   await callOrFail(
@@ -313,7 +318,7 @@ const snapshotsSchema = z.array(
 );
 export type Snapshot = z.output<typeof snapshotsSchema>[number];
 
-/** The copies of a repository, the oldest first. */
+/** The copies of a repository, oldest first. */
 export async function listCopies(restic: Restic): Promise<Snapshot[]> {
   const { stdout } = await callOrFail(restic, ["snapshots", "--json", `--tag=${TAG}`], SHORT);
   const parsed = parseJson(stdout, snapshotsSchema);

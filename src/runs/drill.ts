@@ -23,9 +23,9 @@ export interface Drilled extends Verified {
 }
 
 /**
- * Proves a backup: checks all of its checksums, then does with it what a restore does, up to the moment where the restored
- * database would get its name. There it is dropped. What was found is noted in the backup.
- * @throws OdooPgError disk_full when there is no room for it. The scratch database is dropped whatever happens.
+ * Proves a backup: checks all its checksums, then does what a restore does, up to the point where the restored database
+ * would get its name. There it is dropped. The result is noted in the backup.
+ * @throws OdooPgError disk_full when there is no room for it. The scratch database is dropped in every case.
  */
 export async function drillBackup(
   source: BackupSource,
@@ -48,7 +48,7 @@ export async function drillBackup(
   return { ...verified, ok: !failure, problems, failure };
 }
 
-/** Why a backup cannot be restored; undefined where it can. @throws what says nothing about the backup */
+/** Why a backup cannot be restored; undefined where it can. @throws errors that say nothing about the backup */
 async function failureOf(
   source: BackupSource,
   backup: CataloguedBackup,
@@ -66,7 +66,7 @@ async function failureOf(
   }
 }
 
-/** That this host has no room says nothing about the backup. */
+/** A lack of room on this host says nothing about the backup. */
 function isDiskFull(error: unknown): boolean {
   return error instanceof OdooPgError && error.code === "disk_full";
 }

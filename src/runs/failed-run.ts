@@ -6,7 +6,7 @@ import type { BackupStatus, RunReport } from "../model/backup-report.ts";
 import { changeBackupStatus, readBackupStatus } from "../store/backup-status.ts";
 import { tellHooks } from "./hooks.ts";
 
-/** What keeps a run out, or is said already where the servers are told of, is no failure of backups. */
+/** Errors that are no failure of backups: they keep a run out, or are already reported by the servers' own checks. */
 const NO_FAILURE: readonly ErrorCode[] = [
   "locked",
   "interrupted",
@@ -16,7 +16,7 @@ const NO_FAILURE: readonly ErrorCode[] = [
   "primary_unreachable",
 ];
 
-/** A run that could not begin: when it did, on which host, and why not. */
+/** A run that could not begin: when, on which host, and why. */
 interface Attempt {
   readonly startedAt: string;
   readonly finishedAt: string;
@@ -25,16 +25,17 @@ interface Attempt {
 }
 
 /**
- * Notes that a run of all databases could not even begin, as when the disk of backups or of the filestore is not mounted,
- * and tells the hooks: status and alarms would go on saying that all is well until the last backup is too old. Without a
- * record of earlier runs there is nothing that could say so, and one that was begun later says more.
+ * Notes that a run of all databases could not even begin, for example because the disk of the backups or of the
+ * filestore is not mounted, and calls the hooks. Otherwise status and alarms would report that all is well until the
+ * last backup is too old. Without a record of earlier runs there is nowhere to note it, and a record of a run that
+ * began later is not overwritten: it says more.
  */
 export async function noteFailedRun(config: Config, stateDir: string, attempt: Attempt): Promise<void> {
   if (NO_FAILURE.includes(attempt.error.code)) return;
   const { record } = await readBackupStatus(stateDir);
   if (!record) return;
   const run = failedRun(config.cluster, databasesIn(record), attempt);
-  // Hooks may take a minute, in which another run may end.
+  // Hooks may take a minute; another run may end meanwhile.
   const warnings = await tellHooks(config, run);
   await changeBackupStatus(stateDir, (before) => {
     if (!before || (before.last_run?.started_at ?? "") > attempt.startedAt) return undefined;
@@ -42,7 +43,7 @@ export async function noteFailedRun(config: Config, stateDir: string, attempt: A
   });
 }
 
-/** Those that a run would have backed up, as far as earlier ones know. */
+/** The databases that a run would have backed up, as far as earlier runs know. */
 function databasesIn({ proofs, last_run }: BackupStatus): string[] {
   const last = last_run?.databases.filter(({ outcome }) => outcome !== "dropped") ?? [];
   return [...new Set([...(proofs ?? []), ...last].map(({ database }) => database))];

@@ -4,11 +4,13 @@ import { postJson } from "../system/network/http.ts";
 import { run } from "../system/process/process.ts";
 import type { RunReport } from "../model/backup-report.ts";
 
-/** Milliseconds that a hook may take. */
+/** Timeout of a hook, in milliseconds. */
 const HOOK_TIMEOUT = 60_000;
 const WEBHOOK_TIMEOUT = 15_000;
 
-/** Tells what happened to those who asked for it. A hook that fails is no failed backup: its words come back as warnings. */
+/**
+ * Calls the hooks with what happened. A hook that fails does not fail the backup: its output comes back as warnings.
+ */
 export async function tellHooks(config: Config, report: RunReport): Promise<string[]> {
   const warnings: string[] = [];
   const attempt = async (what: string, act: () => Promise<void>): Promise<void> => {

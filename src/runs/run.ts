@@ -22,12 +22,12 @@ import { kindsAt } from "../backup/retention.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { PROBLEMS_NOTED, SoundFiles, type Verified } from "../backup/verify.ts";
 
-/** Told of a database or a backup why it failed, in full: a report holds one line of it. */
+/** Called with a database or a backup and the full reason why it failed: a report holds one line of it. */
 type TellFailure = (subject: string, failure: OdooPgError) => void;
 
 /**
- * Holds the lock of a place: one run at a time makes or removes backups there.
- * @throws OdooPgError locked when another process has it.
+ * Holds the lock of a place: only one run at a time makes or removes backups there.
+ * @throws OdooPgError locked when another process holds it.
  */
 export async function withBackupLock<T>(
   { place, owner }: Pick<BackupSource, "place" | "owner">,
@@ -42,7 +42,7 @@ export async function withLock<T>(
   owner: BackupSource["owner"],
   act: () => Promise<T>,
 ): Promise<T> {
-  // A folder that somebody made keeps its owner and mode.
+  // A folder that the user made keeps its owner and mode.
   if ((await kindOf(place.dir)) === undefined) await ensureDirectory(place.dir, { mode: 0o700, owner });
   await takeLock(lockFile, ownPid);
   try {
@@ -53,9 +53,9 @@ export async function withLock<T>(
 }
 
 /**
- * Backs up databases, one failing without the others, and then removes what has expired. Small databases are
- * dumped at the same time, as many as there are processors; large ones one after the other, each by several processes.
- * The caller holds the lock of the place.
+ * Backs up databases, then removes what has expired. A failure of one database does not stop the others. Small
+ * databases are dumped in parallel, as many at a time as there are processors; large ones one after the other, each by
+ * several processes. The caller holds the lock of the place.
  */
 export async function backUpDatabases(
   source: BackupSource,
@@ -83,7 +83,7 @@ export async function backUpDatabases(
   const worker = async (): Promise<void> => {
     for (const database of waiting) await backUp(database);
   };
-  // An interruption ends all of them: none may still be at work when the lock is given back.
+  // An interruption ends all of them: none may still be running when the lock is released.
   const workers = await Promise.allSettled(
     Array.from({ length: Math.min(source.processors, small.length) }, worker),
   );
@@ -133,7 +133,7 @@ export async function backUpDatabases(
   };
 }
 
-/** The pool is looked through once a day: that reads the lists of all backups. */
+/** The pool is pruned once a day: that reads the lists of all backups. */
 async function madeFirstOfDay(source: BackupSource, results: readonly DatabaseResult[]): Promise<boolean> {
   const made = new Set(results.map(({ id }) => id));
   const { backups } = await readCatalogue(source.place);
@@ -187,7 +187,7 @@ async function backUpOne(
   }
 }
 
-/** Milliseconds that somebody who ends the sessions of a database has to begin to drop or rename it. */
+/** Milliseconds within which whoever ended the sessions of a database must begin to drop or rename it. */
 const BEGIN_TIMEOUT = 5000;
 
 /** Milliseconds that a drop or a rename may take once it has begun. */
@@ -195,7 +195,7 @@ const CHANGE_TIMEOUT = 120_000;
 
 /** Whether a backup failed because its database was dropped, renamed or closed meanwhile. */
 async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
-  // Nobody ends sessions by filling the disk, or by taking the filestore away.
+  // Ending sessions causes neither a full disk nor an unusable filestore.
   const elsewhere =
     error instanceof OdooPgError && (error.code === "disk_full" || error.code === "filestore_unusable");
   const timeout = elsewhere ? 0 : BEGIN_TIMEOUT;
@@ -213,7 +213,7 @@ async function hasGone({ superuser }: BackupSource, database: string, error: unk
   }
 }
 
-/** What a person should know of a backup that was made. */
+/** What a person should know about a backup that was made. */
 function warningsOf({ manifest: { filestore }, folderMissing }: MadeBackup): string[] {
   if (!filestore.included) {
     if (filestore.reason === "not_odoo") return [];
@@ -245,7 +245,7 @@ function warningsOf({ manifest: { filestore }, folderMissing }: MadeBackup): str
   return warnings;
 }
 
-/** What a look at all files of a backup found, as an error of one sentence. */
+/** The damage found by checking all files of a backup, as an error of one sentence. */
 function damaged({ problems }: Verified): OdooPgError {
   const [first = "", ...more] = problems;
   return new OdooPgError("backup_damaged", {
@@ -269,9 +269,9 @@ function nextOf(
 }
 
 /**
- * Proves backups by restoring them, one after the other, one failing without the others. The caller holds the lock of
- * drills.
- * @param how budget: milliseconds after which none is begun but the first
+ * Proves backups by restoring them, one after the other; a failure of one does not stop the others. The caller holds
+ * the lock of drills.
+ * @param how budget: milliseconds after which no drill is begun, except the first
  */
 export async function drillBackups(
   source: BackupSource,
@@ -328,7 +328,7 @@ export async function drillBackups(
   };
 }
 
-/** That the time was too short for some. */
+/** Reports that there was not enough time for some. */
 function waiting(backups: readonly CataloguedBackup[]): string[] {
   if (!backups.length) return [];
   const names = backups.map(({ manifest }) => manifest.database).join(", ");

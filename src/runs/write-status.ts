@@ -22,12 +22,12 @@ async function amountIn(place: BackupPlace): Promise<Amount> {
   let bytes = 0;
   for (const prefix of await poolPrefixes(place))
     for (const size of filesOfPrefix(place, prefix).values()) bytes += size;
-  // Last: a look through the pool takes long, and what another run makes meanwhile is there as well.
+  // Read last: scanning the pool takes long, and backups that another run makes meanwhile count too.
   const { backups } = await readCatalogue(place);
   return { backups, bytes: backups.reduce((sum, { manifest }) => sum + manifest.size_bytes, bytes) };
 }
 
-/** Writes how the backups are after a run, from what lies in the place. */
+/** Writes the status of the backups after a run, from the contents of the place. */
 export async function writeBackupStatus(
   stateDir: string,
   place: BackupPlace,
@@ -59,7 +59,7 @@ export async function writeBackupStatus(
   }));
 }
 
-/** Notes that what had expired was removed by hand. Nothing, where there is no record of runs. */
+/** Notes that expired backups were removed by hand. Does nothing where there is no record of runs. */
 export async function noteRotation(stateDir: string, place: BackupPlace): Promise<void> {
   const { backups, bytes } = await amountIn(place);
   await changeBackupStatus(
@@ -75,7 +75,7 @@ export async function noteRotation(stateDir: string, place: BackupPlace): Promis
   );
 }
 
-/** Since when what has expired is left. A run that removes nothing anyway says nothing of it. Pure. */
+/** Since when expired backups have been left in place. A run that removes nothing anyway does not change it. Pure. */
 function skippedSince(before: BackupStatus | undefined, run: RunReport): string | undefined {
   if (run.rotation === "done") return undefined;
   const since = before?.rotation_skipped_since;
