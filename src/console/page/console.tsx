@@ -1,5 +1,5 @@
 import type { ComponentType, JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConsoleDocument, Job, Principal } from "../../cluster/documents/console.ts";
 import { odooPg } from "../../next-step.ts";
 import type { Live } from "./live.ts";
@@ -100,7 +100,7 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
           </LastEnd.Provider>
         </main>
       )}
-      <footer class="foot">Times are those of {zone(now)}, as this browser's clock has it.</footer>
+      <footer class="foot">Times are in {zone(now)}, as in this browser.</footer>
       {request && <Later key={JSON.stringify(request)} load={asking} given={{ ...dialog, request }} />}
       {!request && job && <Later load={showing} given={{ ...dialog, job }} />}
       {!request && !job && <Running document={document} now={now} openJob={setJob} />}
@@ -120,8 +120,14 @@ function useRoute(): Route {
 }
 
 function Parts({ view }: { readonly view: ViewName }): JSX.Element {
+  const nav = useRef<HTMLElement>(null);
+  // On a phone not all of them have room.
+  useEffect(() => {
+    const current = nav.current?.querySelector<HTMLElement>("[aria-current]");
+    if (nav.current && current) nav.current.scrollLeft = current.offsetLeft - current.offsetWidth;
+  }, [view]);
   return (
-    <nav class="parts" aria-label="Parts of the console">
+    <nav ref={nav} class="parts" aria-label="Parts of the console">
       {VIEWS.map((one) => (
         <a key={one.view} href={addressOf(one.view)} aria-current={one.view === view ? "page" : undefined}>
           {one.title}

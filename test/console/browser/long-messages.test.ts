@@ -27,6 +27,10 @@ const UNFOLDED = `[...document.querySelectorAll("p, small, code, td, th, dd")]
   .filter((box) => box.getBoundingClientRect().height > 8 * parseFloat(getComputedStyle(box).lineHeight))
   .map((box) => box.textContent.slice(0, 80))`;
 
+/** Whether one sees in which part one is. */
+const CURRENT_IN_SIGHT = `(({ left, right }) => left >= 0 && right <= innerWidth)(
+  document.querySelector(".parts [aria-current]").getBoundingClientRect())`;
+
 const linesSchema = z.object({ text: z.string(), lines: z.number() }).array();
 
 /** Pixels of the verdict that are not seen. */
@@ -61,6 +65,7 @@ for (const width of [1280, 380]) {
       const folded = linesSchema.parse(await page.evaluate(LINES));
       expect([view, folded.filter(({ lines }) => lines > 3)]).toEqual([view, []]);
       expect([view, await page.evaluate(UNFOLDED)]).toEqual([view, []]);
+      expect([view, await page.evaluate(CURRENT_IN_SIGHT)]).toEqual([view, true]);
       expect([view, await page.evaluate("document.documentElement.scrollWidth - innerWidth")]).toEqual([
         view,
         0,
