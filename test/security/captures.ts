@@ -95,6 +95,10 @@ const TABLES = [
 
 const perTable = (make: (table: string) => string): string[] => TABLES.map(make);
 
+/** What would act on a terminal, end a line of SQL, or be a command of psql's. */
+const LOUD = `"loud\u001b]0;owned\u0007\r\n\\! touch /tmp/of-the-owner\n-- '' $$ "`;
+const HOSTILE_TEXT = `E'loud\u001b]0;owned\\r\\n\\\\! touch /tmp/of-the-owner\\n-- $$'`;
+
 /** @param database the one that they are put into, by its owner @param role its owner */
 export function captures(database: string, role: string): readonly Capture[] {
   const named = `"${database.replaceAll('"', '""')}"`;
@@ -212,6 +216,79 @@ export function captures(database: string, role: string): readonly Capture[] {
         'CREATE COLLATION public."C" FROM "C"',
         "CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw",
         'CREATE TABLE public."pg_temp" (id integer)',
+      ],
+    },
+    {
+      name: "tables that inherit, partitions",
+      statements: [
+        ...perTable((table) => `CREATE TABLE public.child_of_${table} () INHERITS (public.${table})`),
+        ...perTable(
+          (table) =>
+            `CREATE INDEX ON public.child_of_${table} (id) WHERE public.quiet('child:${table}', 'x') = 'x'`,
+        ),
+        ...perTable((table) => `INSERT INTO public.child_of_${table} (id) VALUES (-1)`),
+        "CREATE TABLE public.parted (id integer, name text) PARTITION BY LIST (public.quiet('partition key', name))",
+        "CREATE TABLE public.part PARTITION OF public.parted FOR VALUES IN ('a')",
+        "CREATE TABLE public.rest PARTITION OF public.parted DEFAULT",
+        "INSERT INTO public.parted VALUES (1, 'a'), (2, 'b')",
+        "CREATE INDEX ON public.parted (public.quiet('partitioned index', name))",
+        "CREATE TABLE public.bounded (id text) PARTITION BY RANGE (id)",
+        "CREATE TABLE public.bound PARTITION OF public.bounded FOR VALUES FROM (public.quiet('bound', 'a')) TO ('b')",
+      ],
+    },
+    {
+      name: "publications, large objects, default rights, comments",
+      statements: [
+        `CREATE PUBLICATION ${LOUD} FOR TABLE public.res_partner`,
+        "CREATE PUBLICATION filtered FOR TABLE public.res_users WHERE (public.quiet('publication', 'x') = 'x')",
+        // Only a superuser may make these.
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        "CREATE SUBSCRIPTION away CONNECTION 'host=127.0.0.1 dbname=postgres' PUBLICATION x WITH (connect = false)",
+        "SELECT pg_catalog.lo_from_bytea(4711, 'x'), pg_catalog.lo_from_bytea(0, pg_catalog.decode('00ff', 'hex'))",
+        "GRANT ALL ON LARGE OBJECT 4711 TO PUBLIC",
+        `COMMENT ON LARGE OBJECT 4711 IS ${HOSTILE_TEXT}`,
+        `SELECT pg_catalog.lo_export(4711, '/tmp/of-the-owner')`,
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO PUBLIC",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT ALL ON TABLES TO PUBLIC",
+        `COMMENT ON DATABASE ${named} IS ${HOSTILE_TEXT}`,
+        `COMMENT ON TABLE public.res_partner IS ${HOSTILE_TEXT}`,
+        `COMMENT ON FUNCTION public.seize(text) IS ${HOSTILE_TEXT}`,
+        `COMMENT ON SCHEMA public IS ${HOSTILE_TEXT}`,
+      ],
+    },
+    {
+      name: "names that end a comment, a line or a quote",
+      statements: [
+        `CREATE TABLE public.${LOUD} (${LOUD} text DEFAULT public.quiet('default of a loud one', 'x'))`,
+        `CREATE VIEW public.${LOUD.replace('"loud', '"view')} AS SELECT public.quiet('loud view', 'x') AS ${LOUD}`,
+        `CREATE SCHEMA ${LOUD}`,
+        `CREATE SEQUENCE ${LOUD}.${LOUD}`,
+        `CREATE TYPE ${LOUD}.kinds AS ENUM (${HOSTILE_TEXT.slice(1)})`,
+        `CREATE FUNCTION ${LOUD}.${LOUD}(${LOUD} text) RETURNS boolean LANGUAGE sql AS
+           $$ SELECT public.seize('loud function') $$`,
+        `CREATE INDEX ${LOUD} ON public.res_partner (public.quiet('loud index', id::text))`,
+        // One that is set aside when it comes back, with its names: no such library is there.
+        `CREATE TEXT SEARCH DICTIONARY public.${LOUD} (template = pg_catalog.simple)`,
+      ],
+    },
+    {
+      name: "text search, conversions, ranges, and more that is found by a search path",
+      statements: [
+        "CREATE TEXT SEARCH CONFIGURATION public.english (copy = pg_catalog.simple)",
+        `ALTER DATABASE ${named} SET default_text_search_config = 'public.english'`,
+        "CREATE DEFAULT CONVERSION public.seizing FOR 'UTF8' TO 'LATIN1' FROM pg_catalog.utf8_to_iso8859_1",
+        `CREATE FUNCTION public.apart(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS
+           $$ BEGIN PERFORM public.seize('range'); RETURN $1 - $2; END $$`,
+        "CREATE TYPE public.span AS RANGE (subtype = float8, subtype_diff = public.apart)",
+        "CREATE TABLE public.spans (of public.span)",
+        "INSERT INTO public.spans SELECT public.span(n, n + 1) FROM pg_catalog.generate_series(1, 300) AS n",
+        "CREATE INDEX ON public.spans USING gist (of)",
+        "CREATE DOMAIN public.text AS pg_catalog.text CHECK (public.quiet('domain of a name', VALUE) IS NOT NULL)",
+        "CREATE DOMAIN public.oid AS pg_catalog.oid CHECK (public.quiet('domain of a name', 'x') = 'x')",
+        "CREATE DOMAIN public.name AS pg_catalog.name CHECK (public.quiet('domain of a name', 'x') = 'x')",
+        "CREATE SEQUENCE public.pg_settings_seq",
+        "CREATE PROCEDURE public.version() LANGUAGE plpgsql AS $$ BEGIN PERFORM public.seize('procedure'); END $$",
       ],
     },
     {

@@ -18,6 +18,15 @@ import { captures, SEIZED } from "./captures.ts";
 const ACTS = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
 /** A name as the owner of a database may choose it. */
 const LOUD = "loud\u001b]0;owned\u0007\r\u202e\b";
+/** Names of databases that are something else to a path, a connection string, a program or a shell. */
+const PLACES = [
+  "..",
+  "host=/tmp dbname=postgres",
+  "--help",
+  "$(touch /tmp/of-the-owner)'\"\n\\! touch /tmp/of-the-owner",
+];
+/** What a name or a comment would make, were it run. */
+const MADE = "/tmp/of-the-owner";
 /** What only another tenant may read. */
 const CANARY = "canary-of-the-other-tenant";
 
@@ -88,7 +97,12 @@ beforeAll(async () => {
   backups = join(cluster.folder, "backups");
   const filestore = join(cluster.folder, "filestore");
   cluster.configure({
-    backup: { dir: backups, schedule: "off", drill_schedule: "off" },
+    backup: {
+      dir: backups,
+      schedule: "off",
+      drill_schedule: "off",
+      any_second: { enabled: true, full_schedule: "0 0 1 1 *", diff_schedule: "off", drill_schedule: "off" },
+    },
     odoo: { filestore },
   });
   await cluster.up();
@@ -114,7 +128,7 @@ beforeAll(async () => {
     await session.close();
   }
   const odoo = await cluster.session("pg1", "odoo", "shop");
-  await odoo.rows(`CREATE DATABASE ${id(LOUD)} TEMPLATE template0`);
+  for (const name of [LOUD, ...PLACES]) await odoo.rows(`CREATE DATABASE ${id(name)} TEMPLATE template0`);
   await odoo.rows(`CREATE TABLE public.${id(LOUD)} (${id(LOUD)} text)`);
   await odoo.close();
   const inViews = await cluster.session("pg1", "odoo", "views");
@@ -139,6 +153,7 @@ beforeAll(async () => {
   // Another owner, who may less: a few ways are enough.
   await plantAll("tenant_shop", "tenant", passwords.get("tenant") ?? "", /^(seize|views|settings)/);
   before = await rights();
+  plantedAt = Date.now();
 }, 180_000);
 
 /** Who may what in the cluster. */
@@ -209,6 +224,7 @@ async function expectNothingGained(did: string, running = true): Promise<void> {
   );
   expect([...new Set(ways)], `${did} ran code of a database's owner`).toEqual([]);
   if (running) expect(await rights(), `rights after ${did}`).toEqual(before);
+  expect(existsSync(MADE), `${did} ran a name`).toBe(false);
 }
 
 /** What a command printed holds nothing that acts, no defect, and nothing of another tenant's. */
@@ -226,6 +242,21 @@ async function newestBackup(database: string): Promise<string> {
   const { backups: all } = backupSchema.parse(await cluster.json(["backup", "list"]));
   return all.findLast((backup) => backup.database === database)?.id ?? "none";
 }
+
+const windowSchema = z.object({ from: z.string().nullable(), to: z.string().nullable() });
+
+/** A second of the window in which all captures are there, as it is told. */
+async function aSecond(): Promise<string> {
+  let newest = "";
+  await ask("SELECT pg_switch_wal()");
+  await waitFor("a second of the window", async () => {
+    const { to } = windowSchema.parse(await cluster.json(["backup", "window"]));
+    newest = to ?? "";
+    return to !== null && Date.parse(to) > plantedAt;
+  });
+  return newest;
+}
+let plantedAt = 0;
 
 /** A session of Odoo's that runs something. */
 async function sessionOfOdoo(): Promise<string> {
@@ -245,6 +276,8 @@ interface Tried {
   readonly args: () => Promise<readonly string[]> | readonly string[];
   /** Whether it has to be done; else it may be refused, with a reason. */
   readonly done: boolean;
+  /** What it prints, where that matters. */
+  readonly says?: RegExp;
 }
 
 const row = (command: string, args: readonly string[] | Tried["args"] = [], done = true): Tried => ({
@@ -290,6 +323,12 @@ const ROWS: readonly Tried[] = [
   row("backup show", async () => [await newestBackup("shop")]),
   row("backup verify", async () => [await newestBackup("shop")]),
   row("backup restore-check"),
+  {
+    // Recovers all and looks through its tables and indexes, also those whose expressions are the owner's functions.
+    ...row("backup verify", async () => ["--any-second", "--at", await aSecond()]),
+    says: /^shop: .*, none missing, \d+ tables and indexes sound$/m,
+  },
+  row("restore", async () => ["shop", "--at", await aSecond(), "--as", "then"]),
   row("backup export", async () => [
     await newestBackup("shop"),
     "--odoo-zip",
@@ -325,13 +364,14 @@ const ROWS: readonly Tried[] = [
   row("rejoin", ["pg1", "--dry-run"], MAY_BE_REFUSED),
   row("scheduled-backup", () => ["--state-dir", stateDir(), "--kind", "backup"]),
   row("scheduled-backup", () => ["--state-dir", stateDir(), "--kind", "drill"]),
-  row("keep-attachments", () => ["--state-dir", stateDir()]),
+  // The agent does it, for any second.
+  row("keep-attachments", () => ["--state-dir", stateDir()], MAY_BE_REFUSED),
   row("as-applied", () => ["--state-dir", stateDir(), "--", "status"]),
   row("origin", ["backupDatabase.sh", "shop"]),
   row("origin", ["pgKillSessions.sh", "shop"]),
   row("origin", ["pgReplicationStatus.sh"], MAY_BE_REFUSED),
   row("origin", ["pgClientReplicationStatus.sh"], MAY_BE_REFUSED),
-  row("backup window", [], MAY_BE_REFUSED),
+  row("backup window"),
   row("backup copy", [], MAY_BE_REFUSED),
   row("backup key", ["show"], MAY_BE_REFUSED),
   row("backup fetch", [], MAY_BE_REFUSED),
@@ -441,7 +481,7 @@ async function lookAndEnd(running: Running): Promise<Ran> {
 describe("the owner of a database gains nothing", () => {
   test.each(ROWS.map((each, number) => ({ ...each, name: `${number + 1}. ${each.command}` })))(
     "by $name",
-    async ({ command, args, done }) => {
+    async ({ command, args, done, says }) => {
       const given = await args();
       const did = `${command} ${given.join(" ")}`;
       const words = [...command.split(" "), ...given];
@@ -456,6 +496,7 @@ describe("the owner of a database gains nothing", () => {
       const told = { did, exitCode: ran.exitCode, stderr: ran.exitCode ? ran.stderr : "" };
       if (done) expect(told).toEqual({ did, exitCode: 0, stderr: "" });
       else if (ran.exitCode !== 0) expect(ran.stdout + ran.stderr).toMatch(/\w/);
+      if (says) expect(ran.stdout).toMatch(says);
       await expectNothingGained(did, command !== "down");
     },
   );
