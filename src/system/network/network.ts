@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
+import { isErrno } from "../files/errno.ts";
 import { run } from "../process/process.ts";
 
 /** Whether this machine has an IPv6 address, be it only the loopback one. */
@@ -61,9 +62,10 @@ function socketsOf(pid: number | string, sockets: ReadonlySet<string>): number {
   return readdirSync(folder).filter((fd) => {
     try {
       return sockets.has(readlinkSync(`${folder}/${fd}`));
-    } catch {
-      // Closed meanwhile, as is the one by which this folder was read.
-      return false;
+    } catch (error) {
+      // Closed meanwhile, as is the one by which this folder was read. What may not be seen is another matter.
+      if (isErrno(error, "ENOENT")) return false;
+      throw error;
     }
   }).length;
 }
