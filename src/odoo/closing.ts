@@ -20,8 +20,8 @@ export async function shut(session: Session, database: string): Promise<void> {
 }
 
 /**
- * Databases that everybody may connect to. Not `postgres`, where Odoo's processes call each other (LISTEN, NOTIFY), nor
- * template0, which nobody can.
+ * Databases that every role may connect to. Not `postgres`, where Odoo's processes notify each other (LISTEN, NOTIFY),
+ * nor template0, which accepts no connections.
  */
 const OPEN = `
 SELECT d.oid::pg_catalog.text AS oid, d.datname AS name
@@ -31,11 +31,11 @@ FROM pg_catalog.pg_database d,
 WHERE d.datname NOT IN ('postgres', 'template0') AND d.datconnlimit <> -2`;
 
 /**
- * Roles that were given rights in a database by whom it belongs to, or by a superuser: they go on coming in. Whoever was
- * quick enough to come in while it was open can make things there, temporary ones at least, and own them or give rights on
- * them to others, all with nobody's consent: so a grant counts only on what the database's owner owns, or a superuser. Things
- * of a superuser's, or of pg_database_owner, have no owner in pg_shdepend: these roles are pinned. A role that the owner is a
- * member of does not count: up to PostgreSQL 15 each role may give itself to others.
+ * Roles that were granted rights in a database by its owner or by a superuser: they keep their access. A role that
+ * connected while the database was open can create objects there, at least temporary ones, and own them or grant rights
+ * on them to others, without the owner's consent: so a grant counts only on what the database's owner or a superuser
+ * owns. Objects of a superuser or of pg_database_owner have no owner in pg_shdepend: these roles are pinned. A role
+ * that the owner is a member of does not count: up to PostgreSQL 15 each role may grant itself to others.
  */
 const GUESTS = `
 SELECT DISTINCT r.rolname AS name
@@ -60,9 +60,10 @@ WHERE a.datid = $1::pg_catalog.oid AND a.backend_type = 'client backend' AND a.u
   AND NOT pg_catalog.has_database_privilege(a.usesysid, a.datid, 'CONNECT')`;
 
 /**
- * Closes what is open to everybody, and ends the sessions of those who may not be there any more. A database that somebody
- * drops or renames meanwhile is left to the next look.
- * @returns the names of those that were closed; and of those that somebody holds now, which keeps no other one open
+ * Closes what is open to every role, and ends the sessions of those that are no longer allowed in. A database that is
+ * dropped or renamed meanwhile is left to the next check.
+ * @returns the names of those that were closed; and of those that are locked by another session now, which does not
+ *   keep the others open
  */
 export async function closeOpen(
   session: Session,

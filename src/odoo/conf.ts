@@ -11,7 +11,7 @@ export interface OdooOption {
   readonly more?: Command;
 }
 
-/** Odoo processes that the default leaves room for: workers, cron threads and the one for long polling. */
+/** Odoo processes that fit the default: workers, cron threads and the one for long polling. */
 const PROCESSES = 8;
 
 /** db_maxconn that is enough without workers, as Odoo starts, and lets PROCESSES use all their connections at once. */
@@ -21,8 +21,8 @@ function odooMaxConnections(maxConnections: number): number {
 }
 
 /**
- * The lines that Odoo 18 and 19 need. `host` is what Odoo reaches the endpoints by.
- * db_replica_port is always explicit: unset, it does not inherit db_port (odoo/sql_db.py; libpq then takes 5432).
+ * The lines that Odoo 18 and 19 need. `host` is the address at which Odoo reaches the endpoints. db_replica_port is
+ * always explicit: unset, it does not inherit db_port (odoo/sql_db.py; libpq then takes 5432).
  */
 export function odooOptions(
   config: Config,
@@ -73,11 +73,11 @@ export interface ServiceLine {
   readonly reason: string;
 }
 
-/** Seconds beyond the wait at an endpoint: its refusal, which says why, comes before the client gives up. */
+/** Seconds beyond the timeout of an endpoint: its refusal, which says why, arrives before the client gives up. */
 const BEYOND_WAIT = 5;
 
 /**
- * What helps Odoo through an outage of the database and is no option of its own. libpq reads PGCONNECT_TIMEOUT from the
+ * Settings outside odoo.conf that help Odoo through an outage of the database. libpq reads PGCONNECT_TIMEOUT from the
  * environment. Its keepalives follow the system's: https://www.postgresql.org/docs/current/libpq-connect.html.
  */
 export function serviceLines({ endpoints }: Pick<Config, "endpoints">): ServiceLine[] {

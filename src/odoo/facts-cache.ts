@@ -2,9 +2,9 @@ import { monotonic, now } from "../system/clock.ts";
 import type { RoleAccess } from "../postgres/sql/role-access.ts";
 import { odooFactsSettings, readOdooFacts, type OdooFacts } from "./facts.ts";
 
-/** Facts that are older are looked at again when somebody asks: who asks every 30 s sees none older than 60 s. */
+/** Facts older than this are read again on request: a client that asks every 30 s sees none older than 60 s. */
 const FRESH = 30_000;
-/** A look that is dear is repeated less often: it takes at most a fiftieth of the time. */
+/** An expensive read is repeated less often: reads take at most a fiftieth of the time. */
 const SHARE = 50;
 /** Sessions at once, and milliseconds for each. */
 const AT_ONCE = 4;
@@ -12,29 +12,29 @@ const CONNECT_TIMEOUT = 1000;
 const STATEMENT_TIMEOUT = 6000;
 
 export interface KnownFacts {
-  /** When it was looked (our clock, milliseconds). */
+  /** When it was read (our clock, milliseconds). */
   readonly at: number;
   /** Undefined for a database that is not Odoo's. */
   readonly facts: OdooFacts | undefined;
 }
 
-/** What is known of Odoo's databases. Looks only while somebody asks, and never lets who asks wait. */
+/** The known facts about Odoo's databases. Reads only on request, and never makes the caller wait. */
 export class OdooFactsCache {
   readonly #owner: () => RoleAccess;
   readonly #known = new Map<string, KnownFacts>();
-  /** When a database may be looked at again (monotonic, milliseconds). */
+  /** When a database may be read again (monotonic, milliseconds). */
   readonly #next = new Map<string, number>();
   readonly #waiting = new Set<string>();
   readonly #reading = new Map<string, Promise<void>>();
 
-  /** @param owner the way of the databases' owner to the primary of this moment; its database is not looked at */
+  /** @param owner the connection of the databases' owner to the current primary; its database is not read */
   constructor(owner: () => RoleAccess) {
     this.#owner = owner;
   }
 
   /**
-   * The last known facts of these databases, and a look at those that were not looked at lately. One that has never
-   * answered is absent; one that answers no more keeps its last facts. Others are forgotten.
+   * The last known facts of these databases; starts a read of those that were not read lately. A database that has
+   * never answered is absent; one that no longer answers keeps its last facts. All others are forgotten.
    */
   ask(databases: readonly string[]): ReadonlyMap<string, KnownFacts> {
     const asked = new Set(databases);
@@ -51,7 +51,7 @@ export class OdooFactsCache {
     return new Map([...this.#known].filter(([database]) => asked.has(database)));
   }
 
-  /** When the looks that were asked for have ended. */
+  /** Resolves when the requested reads have ended. */
   async settled(): Promise<void> {
     while (this.#reading.size > 0) await Promise.all(this.#reading.values());
   }

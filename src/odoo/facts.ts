@@ -4,7 +4,7 @@ import type { Session } from "../system/sql/sql.ts";
 
 const count = z.number().int().nonnegative();
 
-/** Null is "cannot be told": this Odoo has no such table or column, or its owner made something else of it. */
+/** Null means unknown: this Odoo has no such table or column, or its owner replaced it by something else. */
 const odooFactsSchema = z.object({
   /** Such as `19.0` or `saas~18.2`. */
   odoo_version: z.string(),
@@ -14,10 +14,10 @@ const odooFactsSchema = z.object({
   oldest_late_seconds: z.number().nonnegative().nullable(),
   /** Scheduled actions whose last run failed, active or not (Odoo 18 and later). */
   failed_actions: count.nullable(),
-  /** Mail that should have been sent by now. */
+  /** Mail that is overdue. */
   mail_outgoing: count.nullable(),
   mail_failed: count.nullable(),
-  /** Age of the oldest mail that should have been sent by now; 0 when none waits. */
+  /** Age of the oldest overdue mail; 0 when none waits. */
   mail_oldest_seconds: z.number().nonnegative().nullable(),
   /** Notifications of the bus. Odoo deletes them after a day. */
   bus_rows: count.nullable(),
@@ -25,11 +25,11 @@ const odooFactsSchema = z.object({
   attachments: count.nullable(),
   attachment_bytes: count.nullable(),
   attachments_in_filestore_bytes: count.nullable(),
-  /** Modules to be installed, upgraded or removed: until that is done, no scheduled action runs. */
+  /** Modules to be installed, upgraded or removed: no scheduled action runs until that is done. */
   modules_in_transition: count,
-  /** Jobs of OCA's queue_job by their state. */
+  /** Jobs of OCA's queue_job by state. */
   queue_jobs: z.record(z.string(), count).nullable(),
-  /** Rows of the tables that Odoo changes most, as the statistics count them: dead ones wait for a vacuum. Primary only. */
+  /** Rows of the tables that Odoo changes most, from the statistics: dead rows wait for a vacuum. Primary only. */
   hot_tables: z.object({ table: z.string(), live_rows: count, dead_rows: count }).array(),
 });
 
@@ -39,7 +39,7 @@ export type OdooFacts = z.output<typeof odooFactsSchema>;
 /** Odoo looks for what is due once a minute, and runs one after another: seconds until an action counts as late. */
 const LATE_AFTER = 300;
 
-/** Tables whose rows come and go all day: what a vacuum that does not keep up shows in first. */
+/** Tables whose rows are added and deleted all day: the first to show that vacuum does not keep up. */
 const HOT_TABLES = ["bus_bus", "ir_attachment", "mail_message", "mail_notification", "stock_quant"];
 
 /** Odoo's times are UTC without a zone. */
@@ -47,7 +47,7 @@ const NOW = "(now() AT TIME ZONE 'UTC')";
 const age = (column: string): string => `greatest(extract(epoch FROM ${NOW} - ${column}), 0)::float8`;
 
 interface Part {
-  /** Columns without which the part cannot be asked. */
+  /** The part is skipped where these columns are missing. */
   readonly needs: readonly string[];
   /** A query of one row with one column: a JSON object. */
   readonly query: string;
@@ -58,7 +58,7 @@ const actions = (due: string): string =>
   `SELECT json_build_object('late_actions', count(*), 'oldest_late_seconds', coalesce(max(${age("nextcall")}), 0))
    FROM ONLY public.ir_cron WHERE ${due}`;
 
-/** Of parts that read the same, the last one that can be asked counts. */
+/** Of parts with the same name, the last one whose columns exist counts. */
 const PARTS: readonly Part[] = [
   {
     needs: ["ir_module_module.name", "ir_module_module.state", "ir_module_module.latest_version"],
@@ -69,7 +69,7 @@ const PARTS: readonly Part[] = [
   },
   { needs: ["ir_cron.active", "ir_cron.nextcall"], query: actions(DUE) },
   {
-    // Until Odoo 17: how many runs are left; -1 is without end.
+    // Until Odoo 17: how many runs are left; -1 means no limit.
     needs: ["ir_cron.active", "ir_cron.nextcall", "ir_cron.numbercall"],
     query: actions(`${DUE} AND numbercall <> 0`),
   },
@@ -78,7 +78,7 @@ const PARTS: readonly Part[] = [
     query: `SELECT json_build_object('failed_actions', count(*)) FROM ONLY public.ir_cron WHERE failure_count > 0`,
   },
   {
-    // scheduled_date is text until Odoo 15, a timestamp since: as text both compare the same.
+    // scheduled_date is text until Odoo 15, a timestamp since then: as text, both compare the same.
     needs: ["mail_mail.state", "mail_mail.create_date", "mail_mail.scheduled_date"],
     query: `SELECT json_build_object(
         'mail_outgoing', count(*) FILTER (WHERE due),
@@ -110,9 +110,9 @@ const tables = [...new Set(PARTS.flatMap(({ needs }) => needs.map((column) => co
 const list = (names: readonly string[]): string => `ARRAY[${names.map((name) => `'${name}'`).join(", ")}]`;
 
 /**
- * A part is asked where its columns are there: query_to_xml is what runs a statement that PostgreSQL has not looked at
- * before. Only plain tables count that belong to who asks: whatever their owner hung on them, such as an index whose
- * condition calls a function, which the planner runs, has no more rights than he has.
+ * A part is read where its columns exist: query_to_xml runs a statement that PostgreSQL has not parsed before. Only
+ * plain tables of the querying role count: anything that their owner attached to them, such as an index whose condition
+ * calls a function that the planner runs, then has no more rights than the owner.
  */
 const FACTS = `
 WITH columns AS MATERIALIZED (
@@ -135,7 +135,7 @@ function odooVersion(base: string): string {
   return /^(.+)\.\d+\.\d+$/.exec(base)?.[1] ?? base;
 }
 
-/** The object in the one column of the one row of a part. The queries let nothing through that XML would write otherwise. */
+/** The object in the one column of the one row of a part. The queries return nothing that XML would escape. */
 function objectIn(xml: unknown): object {
   const text =
     typeof xml === "string" ? /<json_build_object>(.*)<\/json_build_object>/s.exec(xml)?.[1] : undefined;
@@ -159,9 +159,9 @@ const UNKNOWN = {
 };
 
 /**
- * What one query tells of the database of a session, from Odoo 13 to 19; undefined where it is not Odoo's. Reads
- * ir_attachment and the bus whole: for who asks about once a minute.
- * @param session of the database's owner, opened with `odooFactsSettings`; of other owners' databases nothing is told
+ * Reads the facts of the session's database by one query, from Odoo 13 to 19; undefined where it is not Odoo's. Reads
+ * ir_attachment and the bus whole: meant for about once a minute.
+ * @param session of the database's owner, opened with `odooFactsSettings`; databases of other owners give nothing
  * @throws SqlError, such as when a table is locked by an upgrade of modules
  */
 export async function readOdooFacts(session: Session): Promise<OdooFacts | undefined> {
@@ -181,8 +181,8 @@ export async function readOdooFacts(session: Session): Promise<OdooFacts | undef
 }
 
 /**
- * Settings of a session that reads facts. With no schema to search, nothing of the database's owner takes the place of
- * the system's own. An upgrade of modules that holds a table is not waited for.
+ * Settings of a session that reads facts. With an empty search_path, no object of the database's owner can replace the
+ * system's own. The session does not wait for an upgrade of modules that holds a table.
  */
 export const odooFactsSettings = {
   search_path: "",

@@ -19,7 +19,7 @@ export function filestoreOf(filestores: string, database: string): string | unde
 export async function hasFilestore(filestores: string, folder: string): Promise<boolean> {
   return await readingFilestore(filestores, async () => {
     await assertFilestores(filestores);
-    // The dot is only found by who may enter the folder.
+    // Only a user who may enter the folder finds the dot.
     return (await kindOf(`${folder}/.`)) === "directory";
   });
 }
@@ -34,7 +34,7 @@ export async function assertFilestores(filestores: string): Promise<void> {
   });
 }
 
-/** Reads in the filestores. @throws OdooPgError filestore_unusable where this user may not. */
+/** Reads the filestores. @throws OdooPgError filestore_unusable where this user may not. */
 export async function readingFilestore<T>(filestores: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -56,15 +56,15 @@ function pathOf(cause: unknown): string | undefined {
 }
 
 /**
- * Holds off Odoo's garbage collector of attachments until the transaction ends: it takes SHARE on ir_attachment before
- * it deletes a file, and gives up after 10 s (`ir_attachment._gc_file_store`). Writers are not held off. Has to be the
- * first statement of the transaction: a snapshot that is older than the lock could name files that are gone.
+ * Blocks Odoo's garbage collector of attachments until the transaction ends: the collector takes SHARE on ir_attachment
+ * before it deletes a file, and gives up after 10 s (`ir_attachment._gc_file_store`). Writers are not blocked. Must be
+ * the first statement of the transaction: a snapshot older than the lock could name files that are gone.
  */
 export async function holdOffCollector(session: Session): Promise<void> {
   await session.query("LOCK TABLE public.ir_attachment IN ROW EXCLUSIVE MODE");
 }
 
-/** Names of which each letter is one byte: all that Odoo itself gives. */
+/** Names in which each character is one byte: all names that Odoo itself gives. */
 const PLAIN = /^[ -~]*$/;
 
 /**
@@ -72,7 +72,7 @@ const PLAIN = /^[ -~]*$/;
  * filestore each.
  */
 export async function* storeFnames(session: Session): AsyncGenerator<readonly string[]> {
-  // With one letter for each byte, strings sort by bytes.
+  // With one byte per character, strings sort by bytes.
   const folders = new Map<string, string[]>();
   await copyOut(session, "ir_attachment", ["store_fname"], ([name]) => {
     if (!name) return;
@@ -91,7 +91,7 @@ export async function* storeFnames(session: Session): AsyncGenerator<readonly st
   }
 }
 
-/** Bytes of all attachments as Odoo has noted them, for progress; 0 where it has not. */
+/** Bytes of all attachments as Odoo recorded them, for progress; 0 where it did not. */
 export async function attachmentBytes(session: Session): Promise<number> {
   const [column] = await session.query(
     `SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.ir_attachment') AND attname = 'file_size'

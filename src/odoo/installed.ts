@@ -3,7 +3,7 @@ import * as z from "zod";
 import { pathProblem } from "../config/fields.ts";
 import { isUnset, type ConfOptions } from "./read-conf.ts";
 
-/** What an Odoo's own configuration tells of it: names and places, no password. */
+/** What an Odoo's own configuration says about it: names and paths, no password. */
 export interface InstalledOdoo {
   /** Undefined: the Unix socket. */
   readonly host: string | undefined;
@@ -12,7 +12,7 @@ export interface InstalledOdoo {
   /** Undefined where the file leaves it to Odoo. */
   readonly dataDir: string | undefined;
   readonly addonsPath: readonly string[];
-  /** Databases that it is bound to; none where it serves all that its role owns. */
+  /** Databases that it is limited to; empty where it serves all that its role owns. */
   readonly databases: readonly string[];
 }
 
@@ -52,7 +52,7 @@ const schema = z.object({
   addons_path: list.pipe(directory.array()).optional(),
 });
 
-/** What the options tell, or in words which of them cannot be: without its value. */
+/** The values of the options, or the name of the invalid one in words: without its value. */
 export function installedOdoo(options: ConfOptions): InstalledOdoo | string {
   const parsed = schema.safeParse(Object.fromEntries([...options].filter(([, value]) => !isUnset(value))));
   if (!parsed.success) {
@@ -71,9 +71,9 @@ export function installedOdoo(options: ConfOptions): InstalledOdoo | string {
 }
 
 /**
- * Where the filestores of an Odoo may lie. Without `data_dir` Odoo takes a folder of its user's home, and /var/lib/odoo
- * where there is none (odoo/tools/config.py, _get_default_datadir); Debian's package has its user's home there.
- * @param home of who runs this program
+ * Where the filestores of an Odoo may be. Without `data_dir`, Odoo takes a folder in its user's home, or /var/lib/odoo
+ * where there is no home (odoo/tools/config.py, _get_default_datadir); Debian's package has its user's home there.
+ * @param home of the user who runs this program
  */
 export function possibleFilestores({ dataDir }: Pick<InstalledOdoo, "dataDir">, home: string): string[] {
   const bases =

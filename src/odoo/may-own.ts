@@ -2,10 +2,11 @@ import { BARRED_ROLE, MIGHTY, PASSING_ROLE } from "../postgres/sql/passing.ts";
 import type { Session } from "../system/sql/sql.ts";
 
 /**
- * What lies in a database runs with its owner's rights: functions (SECURITY DEFINER), views, triggers. So what was read from a
- * file is given only to roles whose rights end at the databases that they are let into: who may pass the endpoints, or could
- * if he logged in; not PostgreSQL's own roles or members of those that reach further (programs and files of the server, other
- * sessions, statistics of all), nor roles of odoo-pg's, of which everybody is a member.
+ * Functions (SECURITY DEFINER), views and triggers in a database run with its owner's rights. So what was read from a
+ * file is given only to roles whose rights end at the databases that they are let into: roles that may pass the
+ * endpoints, or could if they were able to log in; not PostgreSQL's own roles or members of those that reach further
+ * (programs and files of the server, other sessions, statistics of all), nor odoo-pg's own roles, of which every role
+ * is a member.
  */
 const MAY_OWN = `
 WITH mighty AS (${MIGHTY}

@@ -24,7 +24,7 @@ const roleSchema = z.object({
 });
 export type RoleListed = z.output<typeof roleSchema>;
 
-/** The roles of the server, but PostgreSQL's own and those of a restore that runs. */
+/** The roles of the server, except PostgreSQL's own and those of a running restore. */
 export async function listRoles(session: Session): Promise<RoleListed[]> {
   const rows = await session.query(
     `SELECT a.rolname AS name, a.rolcanlogin AS login, a.rolcreatedb AS createdb, a.rolsuper AS superuser,
@@ -51,8 +51,8 @@ function assertOrdinary(name: string, ofCluster: readonly string[]): void {
 }
 
 /**
- * Makes a role for an Odoo: login and CREATEDB, member of nothing that others are, never a superuser. The password travels
- * as a verifier.
+ * Creates a role for an Odoo: login and CREATEDB, no memberships shared with others, never a superuser. The password is
+ * sent as a verifier.
  * @param kept roles of the cluster itself
  */
 export async function createRole(
@@ -82,7 +82,7 @@ export async function createRole(
   }
 }
 
-/** Drops a role that owns nothing any more. @throws OdooPgError refused. */
+/** Drops a role that no longer owns anything. @throws OdooPgError refused. */
 export async function dropRole(session: Session, name: string, kept: readonly string[]): Promise<void> {
   assertOrdinary(name, kept);
   const found = (await listRoles(session)).find((role) => role.name === name);

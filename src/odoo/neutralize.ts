@@ -1,4 +1,4 @@
-/** A column as neutralising has to know it. */
+/** A column, as neutralising needs it. */
 export interface Column {
   readonly table: string;
   readonly column: string;
@@ -25,7 +25,7 @@ interface Step {
 const NOWHERE = "invalid";
 
 const STEPS: readonly Step[] = [
-  // Scheduled actions: all but the one that tidies up inside the database.
+  // Scheduled actions: all except the one that cleans up inside the database.
   {
     table: "ir_cron",
     columns: ["active"],
@@ -37,7 +37,7 @@ const STEPS: readonly Step[] = [
     sql: `UPDATE public.ir_cron SET active = true WHERE id IN (
       SELECT res_id FROM public.ir_model_data WHERE model = 'ir.cron' AND module = 'base' AND name = 'autovacuum_job')`,
   },
-  // Mail: without any active server Odoo would take the one of its configuration file.
+  // Mail: without an active server, Odoo would use the one in its configuration file.
   {
     table: "ir_mail_server",
     columns: ["active"],
@@ -81,7 +81,7 @@ const STEPS: readonly Step[] = [
     columns: ["prod_environment"],
     sql: "UPDATE public.delivery_carrier SET prod_environment = false WHERE prod_environment",
   },
-  // Services of others.
+  // Third-party services.
   {
     table: "iap_account",
     columns: ["account_token"],
@@ -102,7 +102,7 @@ const STEPS: readonly Step[] = [
       OR key IN ('mail.sfu_server_key', 'mail.sfu_server_url', 'mail.twilio_account_token', 'mail.google_translate_api_key',
         'web_map.token_map_box', 'web.base.url.freeze', 'database.enterprise_code')`,
   },
-  // The website must neither be found nor fetch from the live one.
+  // The website must not be found, and must not load anything from the live one.
   {
     table: "website",
     columns: ["cdn_activated"],
@@ -126,7 +126,9 @@ const STEPS: readonly Step[] = [
   })),
 ];
 
-/** Keys of ir_config_parameter that make a database one of its own, as Odoo resets them for a copy (`ir_config_parameter.init`). */
+/**
+ * Keys of ir_config_parameter that identify a database, as Odoo resets them for a copy (`ir_config_parameter.init`).
+ */
 const IDENTITY: readonly (readonly [key: string, value: string])[] = [
   ["database.is_neutralized", "'true'"],
   ["database.uuid", "pg_catalog.gen_random_uuid()::text"],
@@ -138,14 +140,14 @@ const IDENTITY: readonly (readonly [key: string, value: string])[] = [
   ["web.base.url", "'http://localhost:8069'"],
 ];
 
-/** Columns that hold keys to services of others: their names in Odoo's modules. */
+/** Columns that hold keys of third-party services: their names in Odoo's modules. */
 const CREDENTIAL =
   /^(?:google|microsoft|outlook|gmail|dropbox|onedrive|oauth|facebook|twitter|linkedin|youtube|instagram)_?.*(?:r?token|secret)$|^(?:calendar|drive)_(?:r?token|sync_token)$/;
 const PROVIDER_KEY = /(?:_key|_secret|_token|_password|_signature|_passphrase|_credentials?)$/;
 
 /**
- * The statements that make a copy of an Odoo database harmless, whatever its version: what every Odoo has. Tables and
- * columns that this one lacks are left out. Pure.
+ * The statements that make a copy of an Odoo database harmless, for any version of Odoo. Tables and columns that this
+ * one lacks are left out. Pure.
  */
 export function neutralizeStatements(columns: readonly Column[]): string[] {
   const tables = new Map<string, Map<string, Column>>();

@@ -3,11 +3,11 @@ import { printableLine } from "../printable.ts";
 import { quoteSqlIdentifier as id, type Session } from "../system/sql/sql.ts";
 
 /**
- * Drops a database that odoo-pg made, by the name that it gave it: one that the superuser owns, or the role that odoo-pg made
- * to fill it. Every role with CREATEDB may take such a name as well. What filled it may have marked it as a template, which
- * PostgreSQL drops for nobody.
+ * Drops a database that odoo-pg made, by the name that it gave it: one that the superuser owns, or the role that
+ * odoo-pg made to fill it. Every role with CREATEDB could use such a name too. A database may have been marked as a
+ * template while it was filled, and PostgreSQL never drops a template.
  * @param filler the role that was made to fill it
- * @returns false for one that somebody else made: it stays as it is
+ * @returns false for a database that another role made: it stays as it is
  */
 export async function dropOwn(session: Session, name: string, filler?: string): Promise<boolean> {
   const [row] = await session.query(
@@ -24,7 +24,7 @@ export async function dropOwn(session: Session, name: string, filler?: string): 
 
 const strangerRow = z.object({ name: z.string(), owner: z.string(), count: z.coerce.number() });
 
-/** Tells of databases that others made by names of odoo-pg's own; undefined where there are none. */
+/** Reports databases that other roles made under names reserved for odoo-pg; undefined where there are none. */
 export async function othersByOurNames(session: Session): Promise<string | undefined> {
   const rows = await session.query(
     `SELECT d.datname AS name, r.rolname AS owner, count(*) OVER () AS count

@@ -19,7 +19,7 @@ type Stray = z.output<typeof strayRow>;
 
 /**
  * What the database's owner works with and does not own: everything of the group that Odoo's roles once shared, and
- * extensions with their functions that came with a template of somebody else's.
+ * extensions with their functions that came with a template of another owner.
  */
 const STRAYS = `
 SELECT d.datname AS database, holder.rolname AS holder, owner.rolname AS owner
@@ -40,13 +40,13 @@ export interface Given {
   readonly given: readonly string[];
   /** Those in use now. */
   readonly busy: readonly string[];
-  /** Where it failed, and why; the database is undefined where it was not even known which. */
+  /** Where it failed, and why; the database is undefined where the list of databases itself could not be read. */
   readonly failed: readonly { readonly database: string | undefined; readonly message: string }[];
 }
 
 /**
- * Gives them to the database's owner. An owner whose rights reach further than his databases is given nothing: what lies in a
- * database could run with these rights.
+ * Gives them to the database's owner. An owner whose rights reach further than its databases is given nothing: objects
+ * in a database could run with these rights.
  */
 export async function giveToOwners(superuser: Superuser, session: Session): Promise<Given> {
   const given = new Set<string>();
@@ -64,7 +64,7 @@ export async function giveToOwners(superuser: Superuser, session: Session): Prom
         .use(async (inside) => await (ofGroup ? reassign : giveExtensions)(inside, stray));
       if (changed) given.add(database);
     } catch (error) {
-      // Somebody works with a table, or it is gone: one database keeps the others from nothing.
+      // A session uses a table, or the table is gone: one database does not stop the others.
       if (!(error instanceof SqlError || error instanceof OdooPgError) || session.broken()) throw error;
       if (error.code === LOCK_NOT_AVAILABLE) busy.add(database);
       else if (error.code !== INVALID_CATALOG_NAME) failed.push({ database, message: error.message });
@@ -113,9 +113,10 @@ async function giveExtensions(inside: Session, { holder, owner }: Stray): Promis
 }
 
 /**
- * All that the group has in a database, but functions that run with their owner's rights: any member may have written them.
- * REASSIGN OWNED takes the group's databases along: they are given back in the same transaction, so that nobody sees them
- * with another owner. Meanwhile nobody makes one, which would be given away unseen.
+ * All that the group has in a database, except functions that run with their owner's rights: any member may have
+ * written them. REASSIGN OWNED takes the group's databases along: they are given back in the same transaction, so that
+ * no other session sees them with another owner. Meanwhile nobody can create a database that would be given away
+ * unseen.
  */
 async function reassign(inside: Session, { holder, owner }: Stray): Promise<boolean> {
   return await transaction(inside, owner, async () => {
@@ -145,8 +146,8 @@ async function reassign(inside: Session, { holder, owner }: Stray): Promise<bool
 }
 
 /**
- * What functions are is looked at and acted upon while nobody can change one; nothing is done where the database is another
- * one's by now.
+ * Functions are inspected and given away while no other session can change one; nothing is done where the database has
+ * another owner by now.
  */
 async function transaction(inside: Session, owner: string, act: () => Promise<boolean>): Promise<boolean> {
   try {
@@ -165,7 +166,7 @@ async function transaction(inside: Session, owner: string, act: () => Promise<bo
   }
 }
 
-/** Whether the group has members that log in, as older versions made them: what it owns is theirs together. */
+/** Whether the group has members that log in, as older versions set up: they share what it owns. */
 export async function isShared(session: Session): Promise<boolean> {
   const rows = await session.query(
     `SELECT FROM pg_catalog.pg_auth_members m

@@ -11,7 +11,7 @@ type Line =
 /** What a file says in [options], by names in lower case. */
 export type ConfOptions = ReadonlyMap<string, string>;
 
-/** The file read, or in words why Odoo cannot read it: never with a value in them, which may be a password. */
+/** The parsed file, or why Odoo cannot read it, in words: never with a value, which may be a password. */
 export type ReadConf =
   | { readonly ok: true; readonly options: ConfOptions; readonly rewrite: Rewrite }
   | { readonly ok: false; readonly problem: string };
@@ -30,8 +30,8 @@ const OPTIONS = "options";
 
 /**
  * Reads odoo.conf as Odoo does (odoo/tools/config.py: RawConfigParser of Python's configparser): sections, `=` or `:`,
- * `#` and `;` at the start of a line, lines that go on by being further in than their option, names in any case; what
- * stands twice is a mistake. Nothing in it is expanded.
+ * `#` and `;` at the start of a line, continuation lines that are indented further than their option, names in any
+ * case; a duplicate option is an error. Nothing in it is expanded.
  */
 export function readConf(content: string): ReadConf {
   const texts = content.replace(/^\uFEFF/, "").split(/\r\n|\r|\n/);
@@ -86,8 +86,8 @@ function valuesIn(lines: readonly Line[], section: string): Map<string, string> 
 }
 
 /**
- * The file with these options: each in the place where it stands, and what the file lacks, with its reason, behind the
- * last option. Everything else stays as it was written.
+ * The file with these options: each one in its present place, and missing ones, with their reason, after the last
+ * option. Everything else stays as it was written.
  */
 function rewritten(texts: readonly string[], lines: readonly Line[], wanted: readonly OdooOption[]): string {
   const values = new Map(wanted.map(({ name, value }) => [name, value]));
@@ -105,7 +105,7 @@ function rewritten(texts: readonly string[], lines: readonly Line[], wanted: rea
     there.add(line.name);
     return [{ index, text: `${indentOf(text)}${line.name} = ${value}` }];
   });
-  // A line that is further in than the option before would go on with its value.
+  // A line indented further than the option before would continue its value.
   const indent = indentOf(
     texts[lines.findLastIndex((line) => line.kind === "option" && line.section === OPTIONS)] ??
       texts[lines.findIndex(({ kind }, index) => kind !== "other" && index > end)] ??

@@ -6,13 +6,13 @@ import { SqlError, type Session } from "../system/sql/sql.ts";
 import { closeOpen } from "./closing.ts";
 import { giveToOwners, isShared, leaveGroup, type Given } from "./ownership.ts";
 
-/** Milliseconds for each statement that looks for what is to be given. */
+/** Timeout of each statement that looks for what has to be given, in milliseconds. */
 const GIVING_TIMEOUT = 5000;
 
 /**
- * Brings a cluster to where each database is its owner's: what older versions left shared is given to the owners, roles
- * leave the group that shared it, and doors that are open to everybody are closed. Each step looks first.
- * @param tell one line for each kind of change
+ * Gives each database of a cluster to its owner: what older versions left shared is given to the owners, roles leave
+ * the group that shared it, and databases that are open to every role are closed. Each step checks first.
+ * @param tell receives one line for each kind of change
  */
 export async function settleRights(
   superuser: Superuser,
@@ -51,14 +51,14 @@ interface Kept {
   /** Undefined where it was not looked at. */
   readonly given: Given | undefined;
   readonly closed: readonly string[];
-  /** Databases that somebody holds now: still open to everybody. */
+  /** Databases that another session has locked now: still open to every role. */
   readonly busy: readonly string[];
 }
 
 /**
- * The same while the cluster runs: databases come at any time. None stays open while things are given, and that the one
- * cannot be done keeps nobody from the other.
- * @param every whether owners are looked at even where nothing is new
+ * The same while the cluster runs: databases may appear at any time. None stays open while objects are given, and a
+ * failure of one step does not stop the other.
+ * @param every whether owners are checked even where nothing is new
  * @throws SqlError where nothing could be closed
  */
 export async function keepRights(superuser: Superuser, session: Session, every: boolean): Promise<Kept> {
@@ -69,7 +69,7 @@ export async function keepRights(superuser: Superuser, session: Session, every: 
   return { given, closed: closing.closed, busy: closing.busy };
 }
 
-/** By a session of its own, as the other one may be broken. */
+/** In a session of its own, as the other one may be broken. */
 async function giving(superuser: Superuser): Promise<Given> {
   try {
     return await superuser.use((session) => giveToOwners(superuser, session), {

@@ -3,7 +3,7 @@ import { scramVerifier, verifierFits } from "../postgres/sql/scram.ts";
 import { BEGIN_UNRECORDED } from "../postgres/sql/unrecorded.ts";
 import { quoteSqlIdentifier as id, quoteSqlLiteral as literal, type Session } from "../system/sql/sql.ts";
 
-/** Passwords of the cluster's roles; openerp has one only when it was given. */
+/** Passwords of the cluster's roles; openerp has one only when one was given. */
 export interface RolePasswords {
   readonly postgres: string;
   readonly replicator: string;
@@ -12,7 +12,7 @@ export interface RolePasswords {
   readonly openerp: string | undefined;
 }
 
-/** A role that older versions had own what Odoo's roles shared. It stays: it may own databases, and log in. */
+/** A role to which older versions gave what Odoo's roles shared. It stays: it may own databases, and log in. */
 export const GROUP_ROLE = "openerp";
 
 /** Attributes of a role: their columns in pg_authid, and their words in SQL. */
@@ -36,7 +36,7 @@ interface RoleOptions {
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** What no role but postgres has: COPY FROM PROGRAM would be a hole. */
+/** Attributes that no role but postgres has: COPY FROM PROGRAM would be a hole. */
 const PLAIN = {
   rolcanlogin: true,
   rolsuper: false,
@@ -118,7 +118,7 @@ async function readRoles(session: Session): Promise<Map<string, RoleSeen>> {
   );
 }
 
-/** The statements that bring one role from what it is to what it should be; none when it is so already. */
+/** The statements that bring one role from its present state to the wanted one; none where there is no difference. */
 function statementsFor(options: RoleOptions, seen: RoleSeen | undefined): string[] {
   const role = id(options.name);
   const words = ATTRIBUTES.flatMap(([column, word]) => {
@@ -145,8 +145,8 @@ function statementsFor(options: RoleOptions, seen: RoleSeen | undefined): string
 }
 
 /**
- * Brings the roles of the cluster to what they should be; run again it writes nothing.
- * Passwords travel as SCRAM verifiers, and even these are kept out of the server's log.
+ * Brings the roles of the cluster to the wanted state; a second run writes nothing. Passwords are sent as SCRAM
+ * verifiers, and even these are kept out of the server's log.
  */
 export async function ensureRoles(
   session: Session,
@@ -161,9 +161,9 @@ export async function ensureRoles(
   await keepPassing(session);
 }
 
-/** Runs statements that hold passwords: in one transaction, and in no log. */
+/** Runs statements that hold passwords: in one transaction, and without logging them. */
 export async function inSilence(session: Session, statements: readonly string[]): Promise<void> {
-  // One transaction, so that nobody sees half of it.
+  // One transaction, so that no other session sees half of it.
   await session.query(BEGIN_UNRECORDED);
   try {
     await session.query(statements.join("; "));

@@ -11,7 +11,7 @@ const sessionSchema = z.object({
   database: z.string(),
   user: z.string(),
   application: z.string(),
-  /** Address of the client; null by the Unix socket. */
+  /** Address of the client; null for the Unix socket. */
   client: z.string().nullable(),
   state: z.string().nullable(),
   /** Seconds in this state. */
@@ -23,11 +23,11 @@ const sessionSchema = z.object({
 });
 export type SessionSeen = z.output<typeof sessionSchema>;
 
-/** Sessions of clients: not one's own, not replication, not what odoo-pg itself does. */
+/** Sessions of clients: not the session that asks, not replication, not odoo-pg's own. */
 const OTHERS = `backend_type = 'client backend' AND pid <> pg_backend_pid() AND ${ownSession()} IS NOT TRUE`;
 
 /**
- * Who is connected, the longest in its state first.
+ * Lists the sessions, the longest in its state first.
  * @throws OdooPgError database_unknown: a typing error must not look like a database without sessions.
  */
 export async function listSessions(session: Session, database: string | undefined): Promise<SessionSeen[]> {
@@ -58,8 +58,9 @@ async function assertThere(session: Session, database: string): Promise<void> {
 }
 
 /**
- * Ends the sessions in a database, or only what they run. Those that it may not touch are left: replication, odoo-pg's.
- * @returns how many were told to
+ * Ends the sessions in a database, or with `cancel` only their statements. Protected sessions are left: replication,
+ * odoo-pg's.
+ * @returns how many were signalled
  * @throws OdooPgError database_unknown: a typing error must not look like a database without sessions.
  */
 export async function endSessions(
@@ -119,11 +120,11 @@ export async function sessionToEnd(
   });
 }
 
-/** Milliseconds for a session to end. */
+/** Timeout for a session to end, in milliseconds. */
 const END_TIMEOUT = 5000;
 
 /**
- * Ends a session, or only what it runs.
+ * Ends a session, or only its statement.
  * @returns the session as it was
  * @throws OdooPgError as `sessionToEnd`; timed_out when it does not end.
  */
@@ -134,7 +135,7 @@ export async function endSession(
 ): Promise<SessionSeen> {
   const seen = await sessionToEnd(session, pid, how);
   const act = how === "cancel" ? "pg_cancel_backend" : "pg_terminate_backend";
-  // Asked for again: the id may be another process's by now.
+  // Checked again: the process id may belong to another process by now.
   await session.query(`SELECT ${act}(pid) FROM pg_stat_activity WHERE ${OTHERS} AND pid = $1`, [pid]);
   if (how === "cancel") return seen;
   await waitUntil(

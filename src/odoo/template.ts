@@ -66,8 +66,8 @@ export async function ensureTemplate(
 }
 
 /**
- * The same for a cluster that is at work: what keeps the template from being made right is told, and ends nothing else.
- * Odoo's new databases may then lack extensions.
+ * The same for a running cluster: whatever prevents it is reported, and stops nothing else. Odoo's new databases may
+ * then lack extensions.
  */
 export async function keepTemplate(
   superuser: Superuser,
@@ -134,14 +134,14 @@ async function takesConnections(session: Session, database: string): Promise<boo
   return rows.length > 0;
 }
 
-/** Makes a template, or finishes one: each step looks first. */
+/** Creates a template, or completes one: each step checks first. */
 async function make({ superuser, session, owner }: Place, name: string, isThere = false): Promise<void> {
   if (!isThere) {
     await session.query(
       `CREATE DATABASE ${id(name)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' OWNER ${SUPERUSER} ALLOW_CONNECTIONS false`,
     );
   }
-  // A session in the template keeps it from being copied: nobody else may open one.
+  // A session in the template prevents copies of it: no other role may open one.
   await shut(session, name);
   if (!(await takesConnections(session, name)))
     await session.query(`ALTER DATABASE ${id(name)} ALLOW_CONNECTIONS true`);
@@ -153,7 +153,7 @@ async function make({ superuser, session, owner }: Place, name: string, isThere 
   await shut(session, name);
 }
 
-/** The statements for what is still missing inside. */
+/** The statements for what the template still lacks. */
 async function missingIn(session: Session, name: string, owner: string): Promise<string[]> {
   const extensions = await session.query(
     `SELECT name FROM pg_catalog.pg_available_extensions
@@ -199,7 +199,7 @@ async function missingIn(session: Session, name: string, owner: string): Promise
   return statements;
 }
 
-/** Whether what is there belongs to whom it should. */
+/** Whether what is there belongs to the right role. */
 async function isFit({ superuser, session, owner }: Place, template: string): Promise<boolean> {
   if (!(await takesConnections(session, template))) return true;
   return await superuser.in(template).use(async (inside) => {
@@ -250,7 +250,9 @@ async function replace(place: Place, template: string, made: string): Promise<st
   return kept;
 }
 
-/** Takes the template's name from somebody's database, which stays his under another one. @returns that name */
+/**
+ * Takes the template's name from another owner's database, which stays theirs under another name. @returns that name
+ */
 async function renameAside(place: Place, template: string, made: string): Promise<string> {
   const aside = await asideName(place.session, template);
   await swap(place, { template, aside, made }, []);
@@ -282,14 +284,14 @@ async function swap(
   }
 }
 
-/** A name that nobody has. */
+/** A name that is not taken. */
 async function asideName(session: Session, template: string): Promise<string> {
   const name = `${template}_old_${timeStamp(now(), true)}`;
   const taken = await session.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1", [name]);
   return taken.length ? `${name}_${newMark()}` : name;
 }
 
-/** What an `up` left that was killed. That it cannot be removed now keeps nothing from its work. */
+/** Leftovers of a killed `up`. A failure to remove them now does not stop the `up`. */
 async function dropLeftOver(session: Session, tell: (text: string) => void): Promise<void> {
   const left = await session.query("SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ $1", [
     LEFT_OVER,

@@ -14,18 +14,18 @@ const HOLDERS = (what: string): string => `
     AND l.objid::bigint = (${keyOf(what)}::bigint & 4294967295) AND l.pid <> pg_catalog.pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`;
 
-/** How often others are ended, and how long each time the lock is waited for. */
+/** How often other sessions are ended, and how long each attempt waits for the lock. */
 const TRIES = 5;
 const WAIT = "1s";
 /** SQLSTATE lock_not_available. */
 const LOCK_NOT_AVAILABLE = "55P03";
 
 /**
- * Takes the lock on a piece of work until the session ends. Whoever may connect to the database can take the same one by its
- * number, and keep everybody from that work: only a superuser's counts, sessions of others that have it or wait for it are
- * ended.
+ * Takes the lock on a piece of work until the session ends. Any role that may connect to the database can take the same
+ * lock by its number, and block that work: only a superuser's lock counts, and sessions of others that hold it or wait
+ * for it are ended.
  * @param what such as the mark of a database in the making
- * @returns false while another odoo-pg has it
+ * @returns false while another odoo-pg holds it
  */
 export async function lockWork(session: Session, what: string): Promise<boolean> {
   for (let tried = 0; ; tried += 1) {
@@ -36,7 +36,7 @@ export async function lockWork(session: Session, what: string): Promise<boolean>
     const ours = await session.query(`SELECT ${HOLDERS(what)} AND l.granted AND r.rolsuper LIMIT 1`);
     if (ours.length > 0 || tried === TRIES) return false;
     try {
-      // In one text: who comes next stands in the line behind us.
+      // In one text: a later session then queues behind us.
       await session.query(
         [
           `SET lock_timeout = '${WAIT}'`,
