@@ -25,7 +25,7 @@ export interface CataloguedBackup {
   readonly folder: string;
   readonly manifest: Manifest;
   readonly checks: Checks;
-  /** Made a moment ago by who restores it, where nobody else gets at it. */
+  /** Made just now by the process that restores it, in a place that no other user can reach. */
   readonly madeHere?: true;
 }
 
@@ -43,8 +43,8 @@ export interface Catalogue {
 }
 
 /**
- * What lies in the folder of the backups: there is no other record. Files and folders of others are not looked at.
- * An absent folder is an empty catalogue.
+ * The contents of the folder of the backups: there is no other record. Files and folders of others are ignored. A
+ * missing folder is an empty catalogue.
  */
 export async function readCatalogue(place: BackupPlace): Promise<Catalogue> {
   const backups: CataloguedBackup[] = [];
@@ -52,11 +52,11 @@ export async function readCatalogue(place: BackupPlace): Promise<Catalogue> {
   for (const name of await namesIn(place.dir)) {
     const id = idOfFolder(name);
     const folder = path.join(place.dir, name);
-    // A file of that name is a dump of the origin, or somebody else's.
+    // A file of that name is a dump of the origin, or another program's.
     if (id === undefined || (await kindOf(folder)) !== "directory") continue;
     try {
       const backup = await readBackupFolder(folder);
-      // Removed in this moment by another odoo-pg, or a directory dump that somebody else made.
+      // Being removed by another odoo-pg, or a directory dump that somebody else made.
       if (backup) backups.push({ ...backup, id });
     } catch (error) {
       unreadable.push({ id, folder, problem: error instanceof Error ? error.message : String(error) });
@@ -86,7 +86,7 @@ const DAMAGED = {
   next: nextStep`Choose another backup: ${odooPg("backup", "list")}`,
 } as const;
 
-/** What was found when the backup was looked at after it was made. A damaged record proves nothing, and says so. */
+/** The result of later checks of the backup. A damaged record proves nothing, and says so. */
 async function readChecks(folder: string): Promise<Checks> {
   const read = await inspectJsonFile(path.join(folder, CHECKS_FILE), checksSchema);
   if (!read) return NO_CHECKS;
@@ -116,7 +116,7 @@ export async function readContents(folder: string): Promise<Contents> {
 const NEWEST = ["latest", "newest", "last"];
 
 /**
- * The backup of an id; of a database's name, its newest; of `latest`, the newest where there is one database only.
+ * Finds a backup by its id; for a database's name its newest; for `latest` the newest where there is only one database.
  * @throws OdooPgError backup_unknown, or backup_damaged when it cannot be read.
  */
 export async function findBackup(place: BackupPlace, id: string): Promise<CataloguedBackup> {
@@ -141,16 +141,16 @@ export async function findBackup(place: BackupPlace, id: string): Promise<Catalo
   throw await unknownBackup(place, id);
 }
 
-/** How many backups are named that somebody may have meant. */
+/** How many backups are suggested. */
 const NAMED = 3;
 
-/** What to say of a word that is no backup: it may be misspelt, or be the name of a database. */
+/** What to suggest for a word that is no backup: it may be misspelt, or be the name of a database. */
 async function unknownBackup(place: BackupPlace, word: string): Promise<OdooPgError> {
   const { backups } = await readCatalogue(place);
   const databases = [...new Set(backups.map(({ manifest }) => manifest.database))];
   const database = databases.includes(word) ? word : nearest(word, databases)[0];
   const newest = backups.findLast(({ manifest }) => manifest.database === database)?.id;
-  // The newest are those that are meant most often.
+  // The newest ones are the likeliest.
   const ids = nearest(
     word,
     backups.map(({ id }) => id),

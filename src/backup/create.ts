@@ -45,13 +45,13 @@ import { beginSnapshot, endSnapshot, roleVerifiers, tableBytes, type Snapshot } 
 import { sealOf } from "./seal.ts";
 import type { BackupSource } from "./source.ts";
 
-/** Databases below this are dumped by one process: starting more would take longer than they save. */
+/** Smaller databases are dumped by one process: starting more would take longer than they save. */
 export const PARALLEL_FROM = 64 * 1024 * 1024;
 
-/** Milliseconds that a backup waits for a table that somebody has locked. */
+/** Timeout for a table that another session has locked, in milliseconds. */
 const LOCK_TIMEOUT = 120_000;
 
-/** Times that a backup is begun when somebody's exclusive lock comes between. */
+/** Attempts at a backup where another session's exclusive lock interferes. */
 const ATTEMPTS = 3;
 
 /** Milliseconds between two lines of progress. */
@@ -110,10 +110,10 @@ async function attemptBackup(
   try {
     const snapshot = await beginSnapshot(session);
     assertRight(snapshot, database);
-    // Known before the dump: it takes long.
+    // Read before the dump, which takes long.
     await filestoreToRead(source, snapshot);
     const taken = new Set(await namesIn(place.dir));
-    // Its own name is only known at the end: the first backup of a week is one that was finished.
+    // Its own name is only known at the end: the first backup of a week is the first to finish in it.
     const temporary = backupId(database, startedAt, [], (id) => taken.has(inProgressName(id)));
     work = path.join(place.dir, inProgressName(temporary));
     await ensureDirectory(work, { mode: 0o700 });
@@ -125,11 +125,11 @@ async function attemptBackup(
 }
 
 async function ensureDirectoryOnce(directory: string, { owner }: BackupSource): Promise<void> {
-  // A folder that somebody made keeps its owner and mode.
+  // A folder that the user made keeps its owner and mode.
   if ((await kindOf(directory)) === undefined) await ensureDirectory(directory, { mode: 0o700, owner });
 }
 
-/** A dump of the wrong database, or of a standby that could cancel it, would be worth nothing. */
+/** A dump of the wrong database, or of a standby that could cancel it, would be worthless. */
 function assertRight(snapshot: Snapshot, database: string): void {
   if (snapshot.in_recovery) {
     throw new OdooPgError("primary_unreachable", {
@@ -197,7 +197,7 @@ async function fill(
   const verifiers = config.backup.role_passwords
     ? await roleVerifiers(session, roles)
     : new Map<string, string>();
-  // With this the collector may go on: everything that the snapshot names is in the pool, durable.
+  // From here on the collector may continue: everything that the snapshot names is in the pool, durable.
   await endSnapshot(session);
 
   progress.step(database, "checksums");
@@ -277,7 +277,7 @@ function tableProgress(
   };
 }
 
-/** Tells of attachments what is still to come when the dump is done. */
+/** Reports the attachments still to be copied when the dump is done. */
 function attachmentProgress({
   session,
   snapshot,
@@ -364,7 +364,7 @@ async function copyAttachments(copying: Copying): Promise<CopiedAttachments> {
       await removeFile(copying.list);
       return without("folder_missing");
     }
-    // Without its folder, what the pool has of earlier backups is in this one too.
+    // Where the folder is missing, what the pool has of earlier backups is in this one too.
     const folderMissing = !there && part.files > 0;
     return { part: { included: true, ...part }, copied, copiedBytes, folderMissing };
   } finally {

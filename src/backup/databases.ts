@@ -9,8 +9,8 @@ const rowSchema = z.object({ name: z.string(), bytes: z.coerce.number() });
 export type DatabaseSize = z.output<typeof rowSchema>;
 
 /**
- * The databases that are backed up: all that take connections, but templates, `postgres` and odoo-pg's own.
- * @param onlyFilter keeps to names that contain it
+ * The databases that are backed up: all that take connections, except templates, `postgres` and odoo-pg's own.
+ * @param onlyFilter keeps names that contain it
  */
 export async function databasesToBackUp(
   superuser: Superuser,
@@ -57,8 +57,9 @@ async function existingDatabases(superuser: Superuser): Promise<DatabaseSize[]> 
 }
 
 /**
- * How a database is at this moment. `gone`: dropped, renamed, or closed to connections, as one is before that is done.
- * `changing`: somebody holds the lock that a drop or a rename takes, or waits for it; a drop waits for a checkpoint.
+ * The state of a database at this moment. `gone`: dropped, renamed, or closed to connections, as a database is before a
+ * drop or a rename. `changing`: a session holds the lock that a drop or a rename takes, or waits for it; a drop waits
+ * for a checkpoint.
  */
 export async function databaseState(
   superuser: Superuser,

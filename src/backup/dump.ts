@@ -5,7 +5,9 @@ import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { BackupSource } from "./source.ts";
 
-/** Milliseconds that pg_dump waits for a table. The backup's session has locked all of them before: see `gaveWay`. */
+/**
+ * Timeout of pg_dump for a table, in milliseconds. The backup's session has locked all of them before: see `gaveWay`.
+ */
 const DUMP_LOCK_TIMEOUT = 10_000;
 
 /**
@@ -60,8 +62,8 @@ async function compressionFor({ source, snapshot }: DumpRequest): Promise<string
 }
 
 /**
- * Whether a dump lost its lock to somebody who waits for an exclusive lock: a worker of a parallel dump, or pg_dump itself, would
- * wait for him, he for the backup's session, and that for the dump.
+ * Whether a dump lost its lock to a session that waits for an exclusive lock: a worker of a parallel dump, or pg_dump
+ * itself, would wait for that session, that session for the backup's session, and the backup's session for the dump.
  */
 export function gaveWay(error: unknown): boolean {
   return (
@@ -84,7 +86,7 @@ async function runPgDump(request: DumpRequest, compression: string): Promise<voi
       ...(format === "directory" ? [`--jobs=${request.jobs}`] : []),
       ...(source.isPassing ? ["--no-sync"] : []),
       `--snapshot=${snapshot}`,
-      // As the database has it, whatever its owner would have clients get.
+      // The encoding of the database, whatever its owner has set for clients.
       `--encoding=${encoding}`,
       `--lock-wait-timeout=${DUMP_LOCK_TIMEOUT}`,
       "--no-password",

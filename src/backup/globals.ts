@@ -47,6 +47,6 @@ function whenRoleExists(role: string, statement: string): string {
 
 function inBlock(body: string): string {
   const block = `BEGIN\n  ${body}\nEND`;
-  // A role's name may hold anything, the end of a dollar quote too.
+  // A role's name may contain anything, even the end of a dollar quote.
   return `DO ${literal(block)};`;
 }

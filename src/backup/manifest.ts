@@ -102,7 +102,7 @@ export const manifestSchema = z.object({
   tables: z.number().int(),
   rows: z.number().int(),
   filestore: filestoreSchema,
-  /** What a restore cannot make of it, or not as it was. */
+  /** What a restore cannot recreate, or only differently. */
   lacks: lackSchema.array().default([]),
   started_at: moment,
   /** When the snapshot was taken: the moment that the backup shows. */
@@ -113,14 +113,14 @@ export const manifestSchema = z.object({
 });
 export type Manifest = z.output<typeof manifestSchema>;
 
-/** What later looks at a backup found. `null` means that nobody looked. */
+/** The result of later checks of a backup. `null` means that it was never checked. */
 export const checksSchema = z.object({
   version: z.literal(1),
-  /** When every checksum was last found right; null after a look that found damage. */
+  /** When every checksum was last found right; null after a check that found damage. */
   verified_at: moment.nullable(),
   /** When it was last restored into a scratch database and compared without a difference. */
   drilled_at: moment.nullable(),
-  /** What the last look found wrong; empty when all is well. */
+  /** What the last check found wrong; empty when all is well. */
   problems: sentence.array(),
 });
 export type Checks = z.output<typeof checksSchema>;

@@ -3,7 +3,7 @@ import type { BackupKind } from "./manifest.ts";
 
 const SUFFIX = ".dump";
 const IN_PROGRESS = ".in_progress";
-/** A folder that is being removed: no reader takes it for a backup. */
+/** A folder that is being removed: no reader mistakes it for a backup. */
 const REMOVING = ".removing";
 
 /**

@@ -28,7 +28,7 @@ export interface SourceOptions {
 }
 
 /**
- * Finds the primary of this host and the programs of its version. The agent need not run, the primary has to.
+ * Finds the primary of this host and the programs of its version. The agent need not run; the primary must.
  * @throws OdooPgError not_running, primary_unreachable, postgres_missing, no_unprivileged_user.
  */
 export async function openBackupSource(options: SourceOptions): Promise<BackupSource> {
@@ -95,7 +95,8 @@ async function serverMajor(node: string, superuser: Superuser): Promise<number> 
 }
 
 /**
- * To whom backups belong; undefined: to this user. Up to 0.1 they were the servers' user's, where root would follow links.
+ * The owner of the backups; undefined: this user. Up to 0.1 they belonged to the servers' user, where root would follow
+ * links.
  * @throws OdooPgError no_unprivileged_user, config_invalid.
  */
 async function backupOwner({ config, machine, serverOwner }: SourceOptions): Promise<Owner | undefined> {

@@ -8,7 +8,7 @@ export interface BackupPlace {
   readonly pool: string;
   /** Held while a backup is made or removed. */
   readonly lockFile: string;
-  /** Held while a backup is tried. */
+  /** Held while a backup is drilled. */
   readonly drillLockFile: string;
   /** Held by the one that takes attachments into the pool as they are written. */
   readonly keeperLockFile: string;
@@ -24,7 +24,7 @@ export function backupPlaceOf(
   return placeOf(config.backup.dir ?? `${config.state_dir}.backups`);
 }
 
-/** The same for a folder that is named otherwise, such as one that was copied from another host. */
+/** The same for a folder given by path, such as one that was copied from another host. */
 export function placeOf(dir: string): BackupPlace {
   return {
     dir,

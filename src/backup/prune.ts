@@ -57,14 +57,14 @@ export async function prune(place: BackupPlace, rotation: Rotation, options: Pru
   return { removed, ...(await prunePool(place, new Set(removed.map(folderName)), options)) };
 }
 
-/** Takes its name from a backup, so that no reader takes what is left of it for one; then removes it. */
+/** Renames a backup, so that no reader mistakes what is left of it for one; then removes it. */
 async function removeBackup(place: BackupPlace, id: string): Promise<void> {
   const going = path.join(place.dir, removingName(id));
   await move(path.join(place.dir, folderName(id)), going);
   await removeTree(going);
 }
 
-/** What a killed odoo-pg left behind. The caller holds the lock, so nobody is at work on it. */
+/** Leftovers of a killed odoo-pg. The caller holds the lock, so no process is at work on them. */
 export async function removeLeftOvers(place: BackupPlace): Promise<void> {
   for (const name of await namesIn(place.dir)) {
     const target = path.join(place.dir, name);
@@ -110,7 +110,7 @@ async function prunePool(
   let bytes = 0;
   const unneeded = await readUnneeded(place);
   const waiting = new Map<string, number>();
-  // Without a window no second needs what no backup names.
+  // Without a window, no second needs files that no backup names.
   let live: ((prefix: string) => ReadonlySet<string>) | undefined;
   try {
     live = window > 0 && filestores !== undefined ? await namesInFilestores(filestores) : undefined;
@@ -122,7 +122,7 @@ async function prunePool(
     try {
       named = live?.(prefix);
     } catch (error) {
-      // What a filestore names is not known: all of it stays.
+      // It is not known what a filestore names: all of it stays.
       return { pool_files: files, pool_bytes: bytes, pool_kept: oneLine(toOdooPgError(error).message) };
     }
     for (const [sha1, size] of filesOfPrefix(place, prefix)) {

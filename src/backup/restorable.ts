@@ -44,8 +44,8 @@ function superuserOnly(major: number): string {
 }
 
 /**
- * Everything that needs one of these, through whatever it needs. What pg_dump writes into the CREATE of its relation, a view's
- * query, a default, a CHECK, takes that with it.
+ * Everything that needs one of these, directly or indirectly. Objects that pg_dump writes into the CREATE of their
+ * relation, such as a view's query, a default or a CHECK, take the relation with them.
  */
 function lacking(major: number): string {
   return `WITH RECURSIVE root (classid, objid) AS (${superuserOnly(major)}),
@@ -65,8 +65,8 @@ function lacking(major: number): string {
 }
 
 /**
- * What a restore could not make of a database, or not as it was, known before one is needed. The same is true of drills,
- * and of copies of a database that somebody uses.
+ * What a restore could not recreate of a database, or only differently, known before one is needed. The same is true of
+ * drills, and of copies of a database that is in use.
  * @param major of the server
  */
 export async function readLacks(session: SuperuserSession, major: number): Promise<Lack[]> {

@@ -17,8 +17,8 @@ type Kept = Pick<CataloguedBackup, "id" | "checks"> & {
 };
 
 /**
- * What a backup that is finished at a moment is: the first of its day, week or month is more than hourly, whenever in it
- * it is made. Weeks begin on the day that is kept. All in UTC.
+ * The kinds of a backup that is finished at a moment: the first of its day, week or month is more than hourly, at
+ * whatever time it is made. Weeks begin on the day that is kept. All in UTC.
  * @param earlier the backups of the same database
  */
 export function kindsAt(at: number, earlier: readonly Kept[], rotation: Rotation): BackupKind[] {
@@ -45,9 +45,9 @@ function weekOf(at: number, dayOfWeek: number): string {
 }
 
 /**
- * The backups that have expired. Decided from the catalogue alone. Never among them: the newest of each database,
- * and its newest verified one; and the same two of those that hold its attachments, where some do not. Time is told by the newest backup, not by a clock that is ahead of it: while no backup
- * succeeds, none expires.
+ * The backups that have expired. Decided from the catalogue alone. Never expired: the newest of each database, and its
+ * newest verified one; and the same two of those that hold its attachments, where some do not. The newest backup tells
+ * the time, not a clock that is ahead of it: while no backup succeeds, none expires.
  */
 export function expired(backups: readonly Kept[], now: number, rotation: Rotation): string[] {
   const newest = Math.max(...backups.map(finishedAt));

@@ -11,20 +11,20 @@ const SHARE = 1 / 6;
 interface RoundInput {
   /** Databases that are backed up. */
   readonly databases: readonly string[];
-  /** All that lie in the place, the oldest first. */
+  /** All backups in the place, oldest first. */
   readonly backups: readonly CataloguedBackup[];
   readonly record: BackupStatus | undefined;
   /** Milliseconds since the epoch. */
   readonly now: number;
-  /** When the schedule comes again, in milliseconds since the epoch; undefined where there is none. */
+  /** When the schedule runs next, in milliseconds since the epoch; undefined where there is none. */
   readonly nextAt: number | undefined;
 }
 
 /** What one run of the schedule proves. */
 export interface Round {
-  /** The newest backup of each database that is due; the one that was tried longest ago first. */
+  /** The newest backup of each database that is due; the one tried longest ago comes first. */
   readonly backups: readonly CataloguedBackup[];
-  /** Milliseconds after which no drill is begun but the first. */
+  /** Milliseconds after which no drill is begun, except the first. */
   readonly budget: number;
 }
 
@@ -40,7 +40,7 @@ export function roundOf({ databases, backups, record, now, nextAt = now + WEEK }
     const newest = own.at(-1);
     if (!newest) return [];
     const { proven = null, failed = null } = known.get(database) ?? {};
-    // A moment that is still to come was noted by a clock that was wrong.
+    // A moment in the future was noted by a wrong clock.
     const latest = (moments: readonly (string | null | undefined)[]): number =>
       Math.max(0, ...moments.map((at) => Date.parse(at ?? "")).filter((at) => at <= now));
     const provenAt = latest([proven?.at, ...own.map(({ checks }) => checks.drilled_at)]);

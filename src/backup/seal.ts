@@ -5,13 +5,13 @@ import { passwordFile } from "../store/secrets.ts";
 import { readTextIfAny } from "../system/files/files.ts";
 import { SEAL_FILE, SUMS_FILE } from "./manifest.ts";
 
-/** What the key is for: the same secret is never used for two things. */
+/** Purpose of the key: the same secret is never used for two things. */
 const PURPOSE = "odoo-pg: seal of backups";
 
 /**
- * The seal of a backup's checksums, which stands for all of its files but those that change later. Its key comes of the
- * superuser's password, which only root has, and which a copy elsewhere holds: so a backup that was moved, or fetched again,
- * still proves whose it is. Undefined where there is no such password.
+ * The seal of a backup's checksums, which covers all of its files except those that change later. Its key is derived
+ * from the superuser's password, which only root has, and which a copy elsewhere holds: so a backup that was moved, or
+ * fetched again, still proves its origin. Undefined where there is no such password.
  */
 export async function sealOf(layout: Layout, sums: string): Promise<string | undefined> {
   const password = (await readTextIfAny(passwordFile(layout, "postgres")))?.trim();
@@ -20,7 +20,7 @@ export async function sealOf(layout: Layout, sums: string): Promise<string | und
   return `hmac-sha256 ${createHmac("sha256", key).update(sums).digest("hex")}\n`;
 }
 
-/** Whether the checksums of a backup are those that this cluster wrote. Whether its files fit these is not looked at. */
+/** Whether this cluster wrote the checksums of a backup. Whether its files match them is not checked. */
 export async function isSealed(layout: Layout, folder: string): Promise<boolean> {
   const found = await readTextIfAny(path.join(folder, SEAL_FILE));
   const sums = await readTextIfAny(path.join(folder, SUMS_FILE));

@@ -1,7 +1,7 @@
 /**
- * For what is done as an ordinary role with what a database holds: functions in CHECKs, indexes and materialized views find
- * what they name without its schema, as they do in the sessions of Odoo. First the schema that everybody has, then all
- * others of the database. SEARCH_AS_BEFORE goes back.
+ * For work as an ordinary role with the contents of a database: functions in CHECKs, indexes and materialized views
+ * find objects that they name without a schema, as they do in the sessions of Odoo. The schema that every database has
+ * comes first, then all others of the database. SEARCH_AS_BEFORE restores the previous path.
  */
 export const SEARCH_ALL = `SELECT pg_catalog.set_config('odoo_pg.path', pg_catalog.current_setting('search_path'), false),
   pg_catalog.set_config('search_path', (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname), ', '

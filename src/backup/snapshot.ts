@@ -25,9 +25,9 @@ export interface Snapshot extends z.output<typeof momentSchema> {
 
 /**
  * Begins the transaction that a backup is made from. All tables are locked against being changed, emptied or dropped
- * (reading and writing go on), and for a database of Odoo the collector of attachments is held off, before the snapshot
- * is taken: what the snapshot shows stays there until `endSnapshot`, tables and files.
- * @throws OdooPgError timed_out when somebody holds a table, such as an update of modules.
+ * (reading and writing go on), and for a database of Odoo the collector of attachments is blocked, before the snapshot
+ * is taken: what the snapshot shows, tables and files, stays until `endSnapshot`.
+ * @throws OdooPgError timed_out when another session holds a table, such as an update of modules.
  */
 export async function beginSnapshot(session: Session): Promise<Snapshot> {
   const odoo = await isOdooDatabase(session);
@@ -77,8 +77,8 @@ export async function endSnapshot(session: Session): Promise<void> {
 }
 
 /**
- * Bytes of each table with its rows as of the last VACUUM or ANALYZE, by `schema.table`: what a dump's progress is measured
- * by. Asking for its size now would wait for a table that somebody has locked.
+ * Bytes of each table with its rows as of the last VACUUM or ANALYZE, by `schema.table`: the measure of a dump's
+ * progress. Asking for its present size would wait for a table that another session has locked.
  */
 export async function tableBytes(session: Session): Promise<Map<string, number>> {
   const rows = await session.query(

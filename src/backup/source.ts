@@ -6,22 +6,22 @@ import type { Owner } from "../system/files/files.ts";
 import type { Manifest } from "./manifest.ts";
 import type { BackupPlace } from "./place.ts";
 
-/** What is backed up, from where, to where and for whom. */
+/** What is backed up, from where, to where and for which owner. */
 export interface BackupSource {
   readonly config: Config;
   readonly place: BackupPlace;
   /** Programs of the server's major version. */
   readonly installation: Installation;
-  /** The way to the primary, by its Unix socket. */
+  /** The connection to the primary, by its Unix socket. */
   readonly superuser: Superuser;
-  /** The ways to the replicas of this host. */
+  /** The connections to the replicas of this host. */
   readonly replicas: readonly Superuser[];
   readonly layout: Layout;
   /** Where password files for PostgreSQL's programs are made. */
   readonly secretsDir: string;
   /** Where restores unpack what they read, and write what they set aside. */
   readonly restoresDir: string;
-  /** To whom backups belong; undefined where everything is one user. */
+  /** Owner of the backups; undefined where everything belongs to one user. */
   readonly owner: Owner | undefined;
   readonly requestedBy: Manifest["requested_by"];
   /** Of odoo-pg. */
@@ -33,5 +33,5 @@ export interface BackupSource {
   readonly isPassing?: boolean;
 }
 
-/** Databases of odoo-pg itself that are in the making, or that are there to prove a backup: never backed up. */
+/** Odoo-pg's own databases, unfinished ones or those that prove a backup: never backed up. */
 export const SCRATCH_PREFIX = "odoo_pg_";

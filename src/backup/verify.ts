@@ -28,8 +28,8 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads all of a backup, attachments included, and holds it against its checksums. What was found is noted in the
- * backup. A damaged attachment is set aside, so that the next backup copies it again where it still lives.
+ * Reads all of a backup, attachments included, and checks it against its checksums. The result is noted in the backup.
+ * A damaged attachment is set aside, so that the next backup copies it again where the live file still exists.
  * @param sound SHA-1 of pool files that this run has read already: several backups share most of them
  * @returns undefined when the backup was removed meanwhile
  */
@@ -115,7 +115,7 @@ async function verifyAttachments(
   read: (bytes: number) => void,
   { owner }: VerifyOptions,
 ): Promise<{ files: number; bytes: number }> {
-  // Also of a backup that was named by its path, its attachments lie beside it.
+  // The attachments of a backup named by its path are beside it, too.
   const place = placeOf(path.dirname(folder));
   const seen = { files: 0, bytes: 0 };
   for await (const { sha1, bytes, storeFname } of readFilestoreList(folder)) {
@@ -127,7 +127,7 @@ async function verifyAttachments(
     else if (!sound.has(sha1)) {
       if ((await hashFile(file, "sha1")).digest === sha1) sound.add(sha1);
       else {
-        // In a place that may only be read, it stays where it is.
+        // In a read-only place, it stays where it is.
         await setAside(place, sha1, owner).catch(() => {});
         note(`attachment ${storeFname} is damaged in the pool`);
       }

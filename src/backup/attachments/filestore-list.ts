@@ -25,7 +25,7 @@ function parseListedFile(line: string): ListedFile | undefined {
   return isSafeStoreFname(storeFname) ? { sha1, bytes: Number(bytes), storeFname } : undefined;
 }
 
-/** Whether a store_fname stays below the filestore's folder: the database may hold anything. */
+/** Whether a store_fname stays below the filestore's folder: a database may contain any value. */
 export function isSafeStoreFname(storeFname: string): boolean {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(storeFname) || storeFname.length > 1000) return false;
@@ -33,7 +33,7 @@ export function isSafeStoreFname(storeFname: string): boolean {
 }
 
 /**
- * The attachments of a backup, one after the other, ordered by store_fname.
+ * The attachments of a backup, one at a time, ordered by store_fname.
  * @param folder the folder of the backup
  * @throws OdooPgError backup_damaged for a line that cannot be read.
  */

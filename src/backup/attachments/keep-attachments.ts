@@ -9,28 +9,28 @@ import { namesOfPrefix } from "./pool.ts";
 /** Folders of a filestore: the first two digits of the names in them (Odoo, ir_attachment._get_path). */
 const PREFIXES = Array.from({ length: 256 }, (_, number) => number.toString(16).padStart(2, "0"));
 
-/** Milliseconds in which a folder may change again without a later time: file systems count in ticks. */
+/** Milliseconds in which a folder may change again without a later timestamp: file systems count in ticks. */
 const TICK = 2000;
 
-/** Milliseconds that a file may take to be written: Odoo writes it in its place. */
+/** Milliseconds that writing a file may take: Odoo writes it in place. */
 const WRITING = 60_000;
 
-/** Milliseconds after which all folders are read, whatever their times say. */
+/** Milliseconds after which all folders are read, whatever their timestamps say. */
 const WHOLE_EVERY = 3_600_000;
 
-/** What a look has found. */
+/** The result of a scan. */
 export interface KeptNow {
   /** Files that were copied into the pool, and their bytes. */
   readonly files: number;
   readonly bytes: number;
-  /** Files that are not what their names say, of earlier looks too. */
+  /** Files whose content does not match their name, including those of earlier scans. */
   readonly damaged: readonly string[];
 }
 
 /**
- * Takes each file of a filestore into the pool soon after it was written: a second that is brought back later may name it,
- * and Odoo removes what no row names once a day. Only folders that have changed are read, so that a look at a filestore
- * that has not costs a call for each of its 256 folders.
+ * Takes each file of a filestore into the pool soon after it was written: a second that is brought back later may name
+ * it, and once a day Odoo removes files that no row names. Only folders that have changed are read, so that a scan of
+ * an unchanged filestore costs one call for each of its 256 folders.
  */
 export class AttachmentsKeeper {
   readonly #place: BackupPlace;
@@ -40,14 +40,16 @@ export class AttachmentsKeeper {
   readonly #seen = new Map<string, { readonly changedAt: number; readonly damaged: readonly string[] }>();
   #wholeAt = -Infinity;
 
-  /** The caller is the only one that keeps attachments in this place. @param filestores directory of all filestores */
+  /**
+   * The caller is the only process that keeps attachments in this place. @param filestores directory of all filestores
+   */
   constructor(place: BackupPlace, filestores: string, owner: Owner | undefined) {
     this.#place = place;
     this.#filestores = filestores;
     this.#owner = owner;
   }
 
-  /** Takes what is new. @throws OdooPgError disk_full, and others of the disk; then the next look takes it */
+  /** Takes what is new. @throws OdooPgError disk_full and other errors of the disk; the next scan then takes it */
   async look(databases: readonly string[], signal?: AbortSignal): Promise<KeptNow> {
     if (now() - this.#wholeAt >= WHOLE_EVERY || now() < this.#wholeAt) {
       this.#seen.clear();
@@ -98,7 +100,7 @@ export class AttachmentsKeeper {
             damaged.push(`${prefix}/${name}`);
           }
         }
-        // What is not what it is to be may be in the making.
+        // A file whose content does not match may still be written.
         const isSettled = age > (damaged.length ? WRITING : TICK);
         if (isSettled) settled.set(key, { changedAt, damaged });
         if (age > WRITING) sum.damaged.push(...damaged);
@@ -122,10 +124,10 @@ export class AttachmentsKeeper {
   }
 
   async #open(intake: PoolIntake): Promise<void> {
-    // A folder that somebody made keeps its owner and mode.
+    // A folder that the user made keeps its owner and mode.
     if ((await kindOf(this.#place.dir)) === undefined)
       await ensureDirectory(this.#place.dir, { mode: 0o700, owner: this.#owner });
-    // What a killed one has left.
+    // Left by a killed process.
     await intake.close();
     await intake.open();
   }

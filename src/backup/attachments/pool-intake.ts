@@ -4,7 +4,7 @@ import type { FilestoreReader } from "../../system/files/filestore-reader.ts";
 import { copyHashed, renameNow, syncPath } from "../../system/files/pool-files.ts";
 import { poolFile, type BackupPlace } from "../place.ts";
 
-/** Files that are made durable at once, and bytes. */
+/** Files, and bytes, that are made durable at once. */
 const BATCH_FILES = 2000;
 const BATCH_BYTES = 512 * 1024 * 1024;
 
@@ -16,7 +16,10 @@ export interface Copy {
   readonly bytes: number;
 }
 
-/** Copies of attachments on their way into the pool: they get their names there when they are durable, so that a file that has one is whole. */
+/**
+ * Copies of attachments on their way into the pool: they get their names there once they are durable, so that a file
+ * with a name is whole.
+ */
 export class PoolIntake {
   readonly #place: BackupPlace;
   readonly #owner: Owner | undefined;
@@ -26,7 +29,7 @@ export class PoolIntake {
   #waitingBytes = 0;
   #copies = 0;
 
-  /** @param name of the folder in the pool where copies are made; nobody else uses it */
+  /** @param name of the folder in the pool where copies are made; no other process uses it */
   constructor(place: BackupPlace, name: string, owner: Owner | undefined) {
     this.#place = place;
     this.#owner = owner;
@@ -38,7 +41,7 @@ export class PoolIntake {
     await ensureDirectory(this.#newDir, { mode: 0o700, owner: this.#owner });
   }
 
-  /** Copies an attachment; undefined where there is none. @throws OdooPgError disk_full and others of the disk */
+  /** Copies an attachment; undefined where there is none. @throws OdooPgError disk_full and other errors of the disk */
   async copy(reader: FilestoreReader, storeFname: string): Promise<Copy | undefined> {
     const file = path.join(this.#newDir, String(this.#copies++));
     const clonesFor = `${reader.path} ${this.#place.pool}`;
@@ -76,7 +79,7 @@ export class PoolIntake {
     this.#waitingBytes = 0;
   }
 
-  /** Makes all of it durable. Until then nothing may rely on a file of it. */
+  /** Makes all of it durable. Nothing may rely on a file of it before that. */
   async finish(): Promise<void> {
     await this.#settle();
     for (const directory of this.#changedDirectories) syncPath(directory);

@@ -15,7 +15,7 @@ import { formatListedFile, isSafeStoreFname } from "./filestore-list.ts";
 import { poolFile, type BackupPlace } from "../place.ts";
 import { PoolIntake } from "./pool-intake.ts";
 
-/** Names that are noted of files that are not as they should be. */
+/** How many names of bad files are noted. */
 const NOTED = 100;
 
 export interface PoolAddition {
@@ -61,7 +61,9 @@ export class PoolWriter {
     await this.#intake.open();
   }
 
-  /** Takes one attachment. Names have to come sorted by bytes. @throws OdooPgError disk_full and others of the disk. */
+  /**
+   * Takes one attachment. Names must come sorted by bytes. @throws OdooPgError disk_full and other errors of the disk.
+   */
   async add(storeFname: string): Promise<void> {
     const { added } = this;
     if (!isSafeStoreFname(storeFname)) return note(added.missing, storeFname);
@@ -99,13 +101,16 @@ export class PoolWriter {
     return this.#inPrefix.get(sha1);
   }
 
-  /** A file of the pool was checked when it came in. One whose size is not that of the live file is looked at again. */
+  /**
+   * A file of the pool was checked when it came in. If its size differs from that of the live file, it is checked
+   * again.
+   */
   async #isSound(sha1: string, bytes: number, liveBytes: number | undefined): Promise<boolean> {
     if (liveBytes === undefined || liveBytes === bytes) return true;
     return (await hashFile(poolFile(this.#place, sha1), "sha1")).digest === sha1;
   }
 
-  /** Makes all of it durable. Until then no backup may name a file of it. */
+  /** Makes all of it durable. No backup may name a file of it before that. */
   async finish(): Promise<PoolAddition> {
     await this.#intake.finish();
     await this.close();
@@ -123,7 +128,7 @@ function note(names: { count: number; first: string[] }, storeFname: string): vo
   if (names.first.length < NOTED) names.first.push(storeFname);
 }
 
-/** Copies that a killed odoo-pg left in the making. The caller holds the lock. */
+/** Unfinished copies of a killed odoo-pg. The caller holds the lock. */
 export async function removeLeftOverCopies(place: BackupPlace): Promise<void> {
   for (const name of await namesIn(place.pool)) {
     if (/^\.new\.[0-9a-f]{8}$/.test(name)) await removeTree(path.join(place.pool, name));
@@ -135,7 +140,7 @@ export async function poolPrefixes(place: BackupPlace): Promise<string[]> {
   return (await namesIn(place.pool)).filter((name) => /^[0-9a-f]{2}$/.test(name));
 }
 
-/** Files of one folder of the pool, by SHA-1. Files with other names are not odoo-pg's. */
+/** Files of one folder of the pool, by SHA-1. Files with other names do not belong to odoo-pg. */
 export function filesOfPrefix(place: BackupPlace, prefix: string): Map<string, number> {
   const all = filesIn(path.join(place.pool, prefix));
   return new Map([...all].filter(([name]) => /^[0-9a-f]{40}$/.test(name) && name.startsWith(prefix)));

@@ -1,6 +1,6 @@
 import { definitionKinds, type Contents } from "./contents.ts";
 
-/** What has a text that PostgreSQL made of a tree. */
+/** Objects whose text PostgreSQL prints from a tree. */
 export type DefinitionKind = "index" | "constraint" | "trigger" | (typeof definitionKinds)[number];
 
 /** One text where two were expected to be the same. */
@@ -24,7 +24,7 @@ export interface Comparison {
   /** Whether owners must be the same; false where everything was given to one role on purpose. */
   readonly owners: boolean;
   /**
-   * Whether definitions must read the same. PostgreSQL prints some of them otherwise from one major version to the
+   * Whether definitions must read the same. PostgreSQL prints some of them differently from one major version to the
    * next; then only names are compared.
    */
   readonly definitions: boolean;
@@ -36,8 +36,8 @@ export function compareContents(expected: Contents, found: Contents, how: Compar
 }
 
 /**
- * What a restored database lacks, has too much or has otherwise; empty when it is the same. Pure.
- * The name and the owner of the database itself are not compared: a copy has others.
+ * What a restored database lacks, has in addition or has different; empty when it is the same. Pure. The name and the
+ * owner of the database itself are not compared: a copy has others.
  */
 export function findDifferences(expected: Contents, found: Contents, how: Comparison): Difference[] {
   const { owners, definitions } = how;
@@ -50,7 +50,7 @@ export function findDifferences(expected: Contents, found: Contents, how: Compar
       found.schemas,
       ({ name }) => name,
       ({ name, owner }) =>
-        // initdb's own schema belongs to whoever made the template.
+        // initdb's own schema belongs to the role that made the template.
         name === "public" ? "" : owned(owner),
     ),
     ...missingOrOther(
@@ -107,7 +107,7 @@ function keyOf(kind: DefinitionKind, { schema, table, name }: Defined): string {
   return kind === "index" || table === name ? `${schema}.${name}` : `${schema}.${table}.${name}`;
 }
 
-/** @param compared whether the texts are, or only the names */
+/** @param compared whether the texts are compared, or only the names */
 function missingOrOtherText(
   kind: DefinitionKind,
   expected: readonly Defined[],
@@ -180,7 +180,7 @@ function missingOrOther<T>(
   return lines;
 }
 
-/** A sequence may be further than it was noted: its numbers are handed out outside of any snapshot. */
+/** A sequence may be ahead of its noted value: numbers are handed out outside of any snapshot. */
 function sequencesBehind(expected: Contents, found: Contents): string[] {
   const values = new Map(
     found.sequences.map(({ schema, name, last_value }) => [`${schema}.${name}`, last_value]),
@@ -188,7 +188,7 @@ function sequencesBehind(expected: Contents, found: Contents): string[] {
   return expected.sequences.flatMap(({ schema, name, last_value }) => {
     const there = values.get(`${schema}.${name}`);
     if (last_value === null || there === undefined) return [];
-    // Sequences may count downwards, or come round: only an ascending one that is behind is certainly wrong.
+    // Sequences may count downwards, or wrap around: only an ascending one that is behind is certainly wrong.
     if (there !== null && (BigInt(there) >= BigInt(last_value) || BigInt(last_value) < 0n)) return [];
     return [`sequence ${schema}.${name} is at ${there ?? "its start"}, not at ${last_value}`];
   });

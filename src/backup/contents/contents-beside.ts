@@ -24,7 +24,7 @@ export async function contentsBeside<T, U>(
     return { contents, besides: await begun };
   };
   const reading = beside();
-  // Its error is looked at when the work has ended: it must not be the first that is heard.
+  // Its error is handled when the work has ended: it must not be reported first.
   reading.catch(() => {});
   const result = await work().catch(async (error: unknown) => {
     inVain.abort();
@@ -49,8 +49,8 @@ const nameOf = ({ schema, name }: { readonly schema: string; readonly name: stri
   JSON.stringify([schema, name]);
 
 /**
- * By schema and name. As text: a bigint. Null before the first use. One that somebody has locked is left out: it is not
- * waited for, and nothing is claimed of it.
+ * By schema and name. As text: a bigint. Null before the first use. A locked sequence is left out: this does not wait
+ * for it, and claims nothing about it.
  */
 async function sequenceValues(session: Session): Promise<Map<string, string | null>> {
   const rows = await session.query(

@@ -16,7 +16,7 @@ export function differencesText(differences: readonly string[]): string {
   return `${lines.join("")}${more > 0 ? `… and ${more} more\n` : ""}`;
 }
 
-/** Keeps beside a backup in what its last restore differed; where it did not, nothing is left of an earlier one. */
+/** Stores beside a backup how its last restore differed; where it did not, removes the record of an earlier one. */
 export async function keepDifferences(
   folder: string,
   differences: readonly string[],
@@ -27,7 +27,7 @@ export async function keepDifferences(
   else await removeFile(file);
 }
 
-/** In what the last restore of a backup differed, one line each; empty where it did not, or was never tried. */
+/** How the last restore of a backup differed, one line each; empty where it did not, or was never tried. */
 export async function readDifferences(folder: string): Promise<string[]> {
   const text = (await readTextIfAny(path.join(folder, DIFFERENCES_FILE))) ?? "";
   return text.split("\n").filter((line) => line !== "");

@@ -58,15 +58,15 @@ export function definitionsIn(schemas: string): string {
 }
 
 /**
- * Constructors of a range come with it, and belong to the server's first superuser whoever made it. So their owner is
- * noted as an empty text; backups of odoo-pg 0.1.0 name the superuser.
+ * Constructors of a range come with it, and belong to the server's first superuser, whichever role made it. So their
+ * owner is noted as an empty text; backups of odoo-pg 0.1.0 name the superuser.
  */
 export const OF_TYPE = `EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i')`;
 
 /**
- * Rows of kind, schema, table, name, to, own, privileges: what who may do.
- * @param all whether also of objects on which nobody granted or revoked anything
+ * Rows of kind, schema, table, name, to, own, privileges: who has which rights.
+ * @param all whether to include objects on which no right was granted or revoked
  */
 export function rightsIn(all: boolean): string {
   const inSchema = (catalogue: string, of: string) =>
@@ -224,8 +224,8 @@ function withRows(tables: Contents["tables"], rows: ReadonlyMap<number, number>)
 }
 
 /**
- * The same contents with all rows of tables whose row level security binds their owner too: he saw but those that it lets
- * him see.
+ * The same contents with all rows of tables whose row level security also binds their owner: the owner saw only the
+ * rows that it allows.
  */
 export async function withUnseenRows(session: SuperuserSession, contents: Contents): Promise<Contents> {
   const rows = await session.query(
@@ -249,8 +249,8 @@ async function readCatalogue(session: Session): Promise<Contents> {
 }
 
 /**
- * Whether the tables are there by which Odoo is known. A view of that name would run its owner's functions as whoever
- * reads it, and so would casts of a type of his own: only tables with plain text count.
+ * Whether the tables are there by which Odoo is recognised. A view of that name would run its owner's functions with
+ * the reader's rights, and so would casts of a custom type: only tables with plain text count.
  */
 export async function isOdooDatabase(session: Session): Promise<boolean> {
   const [row] = await session.query(
@@ -288,8 +288,8 @@ async function odooModules(session: Session): Promise<Contents["odoo"]> {
 }
 
 /**
- * A superuser counts by COPY, so that nothing of the tables' owners runs. Others may not, and the planner counts faster.
- * Which it is, whoever made the session knows: what the server says of it, the owner can set.
+ * A superuser counts by COPY, so that nothing of the tables' owners runs. Others may not use COPY, and the planner
+ * counts faster. The caller says which it is: the owner can change what the server says about it.
  */
 async function countRows(session: Session, tables: Contents["tables"]): Promise<Map<number, number>> {
   const count = async (some: Contents["tables"]): Promise<number[]> =>
@@ -308,7 +308,7 @@ async function countByQuery(session: OrdinarySession, tables: Contents["tables"]
   const parts = tables.map(
     ({ schema, name }, index) => `SELECT ${index} AS i, count(*) AS rows FROM ONLY ${id(schema)}.${id(name)}`,
   );
-  // The planner works out what stands in the conditions and expressions of indexes.
+  // The planner evaluates the conditions and expressions of indexes.
   await session.query(SEARCH_ALL);
   const rows = await session.query(`${parts.join(" UNION ALL ")} ORDER BY i`);
   await session.query(SEARCH_AS_BEFORE);
