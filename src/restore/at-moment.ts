@@ -18,25 +18,25 @@ import { explainSql, SqlError } from "../system/sql/sql.ts";
 import { ownPid } from "../system/process/process.ts";
 import { restoreDatabase, type RestoreOrder, type RestoreReport } from "./restore.ts";
 
-/** Milliseconds that a backup which is being made is waited for. */
+/** How long to wait for a backup that is being made, in milliseconds. */
 const BACKUP_TIMEOUT = 3_600_000;
 
 export interface MomentOrder extends Omit<RestoreOrder, "input" | "part"> {
-  /** The database as it was called then. */
+  /** The name of the database at that moment. */
   readonly from: string;
   /** Whether a missing attachment fails it. */
   readonly requireAttachments: boolean;
 }
 
 export interface MomentReport extends RestoreReport {
-  /** Attachments of that moment that are nowhere any more: how many, and the first names. */
+  /** Attachments of that moment that no longer exist anywhere: how many, and the first names. */
   readonly missing: { readonly count: number; readonly first: readonly string[] };
 }
 
 /**
- * Brings a database of another moment beside the live ones: an ordinary backup is made from the recovered cluster, with the
- * attachments that it names from the pool or from the live filestore, and restored as any other. It is compared and gets
- * its name as any other; then it is removed.
+ * Restores a database of another moment beside the live ones: an ordinary backup is made from the recovered cluster,
+ * with the attachments that it names from the pool or from the live filestore, and restored like any other backup. It
+ * is compared and gets its name as usual; then the backup is removed.
  */
 export async function restoreFromMoment(
   source: BackupSource,
@@ -45,7 +45,7 @@ export async function restoreFromMoment(
   order: MomentOrder,
   progress: Progress,
 ): Promise<MomentReport> {
-  // What another run prunes meanwhile could be what is taken from the pool.
+  // Otherwise another run could prune the files that are taken from the pool.
   return await withPoolHeld(source, progress, async () => {
     await removeTree(archive.copies);
     await ensureDirectory(archive.copies);
@@ -65,24 +65,25 @@ export async function restoreFromMoment(
   });
 }
 
-/** What a database of another moment was found to hold. */
+/** What was found in a database of another moment. */
 export interface ProvenDatabase {
   readonly database: string;
   readonly tables: number;
   readonly rows: number;
   readonly attachments: number;
   readonly missing: MomentReport["missing"];
-  /** What is wrong in its tables and indexes; null where amcheck is not installed, or they could not be looked through. */
+  /** Damage in its tables and indexes; null where amcheck is not installed, or the check could not run. */
   readonly pages: PagesChecked | null;
-  /** Why it could not be read to its end, in a line; null where it could. */
+  /** Why it could not be read to its end, in one line; null where it could. */
   readonly failure: string | null;
 }
 
 /**
- * Reads all of the databases of a recovered cluster: each is dumped whole, its attachments are looked for, as for a
- * restore, and its tables and indexes are held against themselves. Nothing is kept of it. One that cannot be read keeps
- * none of the others from it. The pool is held for one database at a time: others make backups in between.
- * @throws what says nothing of what is kept, such as a full disk; what keeps the recovered cluster from answering
+ * Reads all databases of a recovered cluster: each is dumped whole, its attachments are looked up as for a restore, and
+ * its tables and indexes are checked for consistency. Nothing of it is kept. A database that cannot be read does not
+ * stop the others. The pool is locked for one database at a time, so that other backups can run in between.
+ * @throws errors that say nothing about what is kept, such as a full disk; errors that keep the recovered cluster from
+ *   answering
  */
 export async function proveMoment(
   source: BackupSource,
@@ -141,10 +142,10 @@ async function readWhole(
   });
 }
 
-/** What says nothing of a database: that somebody else is at work, or that room is missing. */
+/** Errors that say nothing about a database: another process is at work, or room is missing. */
 const NO_FAILURE: readonly ErrorCode[] = ["locked", "interrupted", "disk_full", "filestore_unusable"];
 
-/** Does something with a database, and tells why it cannot be done. @throws what says nothing of the database */
+/** Runs an action on a database, and returns why it failed. @throws errors that say nothing about the database */
 async function orFailure<T>(
   { signal }: BackupSource,
   { superuser }: RecoveredMoment,

@@ -3,13 +3,13 @@ import { quoteSqlIdentifier as id, SqlError, type OrdinarySession } from "../sys
 import type { DefinitionKind, Difference, OtherText } from "../backup/contents/compare.ts";
 import { definitionsIn } from "../backup/contents/read-contents.ts";
 
-/** Where things are made for as long as it takes to read them: the transaction never commits. */
+/** Objects are created here only for as long as it takes to read them: the transaction never commits. */
 const SCHEMA = "odoo_pg_compared";
 
-/** The column that a generated column's expression is tried with. */
+/** The column used to try the expression of a generated column. */
 const COLUMN = "odoo_pg_compared";
 
-/** Rounds until a text of PostgreSQL's no longer changes; one was ever seen to be needed. */
+/** Rounds until PostgreSQL's text no longer changes; never more than one was needed so far. */
 const ROUNDS = 3;
 
 /**
@@ -41,7 +41,7 @@ export async function trulyOther(
   return kept;
 }
 
-/** Whether the two texts become one when they are read and printed again. */
+/** Whether the two texts are the same after they are read and printed again. */
 async function meetAgain(session: OrdinarySession, texts: OtherText): Promise<boolean> {
   const names = await serverNames(session, texts);
   const reread = reader(session, texts, names);
@@ -58,7 +58,7 @@ async function meetAgain(session: OrdinarySession, texts: OtherText): Promise<bo
   return false;
 }
 
-/** Names as the server writes them into its texts. */
+/** Names as the server writes them in its texts. */
 const serverNamesRow = z.object({
   schema: z.string(),
   table: z.string(),
@@ -87,7 +87,7 @@ async function serverNames(session: OrdinarySession, texts: OtherText): Promise<
   return serverNamesRow.parse(row);
 }
 
-/** What reads a text of a kind and prints it again; undefined where the server does not take it. */
+/** The statement that reads a text of one kind and prints it again; undefined where the server does not accept it. */
 function reader(
   session: OrdinarySession,
   texts: OtherText,
@@ -184,7 +184,7 @@ const PLACES: Readonly<Partial<Record<DefinitionKind, (of: string, names: Server
   ],
 };
 
-/** Takes a text from its own schema into ours, and back. */
+/** Moves a text from its own schema to ours, and back. */
 function renaming(
   kind: DefinitionKind,
   names: ServerNames,

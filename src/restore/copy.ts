@@ -56,7 +56,7 @@ export interface CopyOrder {
 export interface CopyReport {
   readonly database: string;
   readonly from: string;
-  /** `template`: by the server itself; `dump`: by a dump of one moment, because somebody was connected. */
+  /** `template`: copied by the server itself; `dump`: by a dump of one moment, because a session was connected. */
   readonly how: "template" | "dump";
   readonly neutralized: boolean;
   /** Whether it is a database of Odoo that is not neutralised. */
@@ -66,14 +66,15 @@ export interface CopyReport {
   readonly files: number | null;
   readonly seconds: number;
   readonly kept: string | null;
-  /** What could not be created: its SQL lies in a file. Null where nothing lacks. */
+  /** Objects that could not be created: their SQL is in a file. Null where nothing is missing. */
   readonly set_aside: AsideReport | null;
   readonly notes: readonly string[];
 }
 
 /**
  * Copies a database with its filestore. Sessions in the source are not disturbed. The copy gets its name when it is
- * whole, and neutralised if that was asked for; until then nobody can connect to it, and when a step fails it is gone.
+ * whole, and neutralised where that was asked for; until then it accepts no other connections, and when a step fails it
+ * is removed.
  */
 export async function copyDatabase(
   source: BackupSource,
@@ -163,7 +164,7 @@ interface Copying {
   readonly order: CopyOrder;
   readonly target: NewDatabase;
   readonly filling: Filling;
-  /** Where the attachments of the source lie. */
+  /** Where the attachments of the source are. */
   readonly folder: string | undefined;
   readonly progress: Progress;
 }
@@ -174,7 +175,7 @@ interface Copied {
   readonly setAside: readonly SetAside[];
 }
 
-/** Shares the files that a session's transaction names; says how many are not there. */
+/** Shares the files that a session's transaction names; returns how many are missing. */
 async function shareFiles(copying: Copying, session: Session): Promise<number> {
   const { source, folder } = copying;
   const { files } = copying.filling;
@@ -192,13 +193,13 @@ async function shareFiles(copying: Copying, session: Session): Promise<number> {
   return missing;
 }
 
-/** The server copies by itself, as long as nobody is connected. Undefined when somebody is. */
+/** The server itself copies, as long as no session is connected. Undefined when one is. */
 async function copyByTemplate(copying: Copying): Promise<Copied | undefined> {
   const { source, order, target, progress } = copying;
   const { sessions, connectable } = await needDatabase(source, order.from);
   if (sessions > 0) return undefined;
   if (connectable && copying.filling.files) {
-    // First the files: one that the collector deletes meanwhile is then there all the same.
+    // Files first: one that the collector deletes meanwhile is then in the copy all the same.
     progress.step(order.to, "share the attachments");
     await source.superuser.in(order.from).use(async (session) => {
       await session.query("BEGIN READ ONLY");
@@ -210,15 +211,15 @@ async function copyByTemplate(copying: Copying): Promise<Copied | undefined> {
     await target.createCopy(order.from);
     return { how: "template", notes: [], setAside: [] };
   } catch (error) {
-    // 55006 object_in_use: somebody came meanwhile.
+    // 55006 object_in_use: a session connected meanwhile.
     if (error instanceof SqlError && error.code === "55006") return undefined;
     throw error;
   }
 }
 
 /**
- * A dump of one moment goes straight into a restore, while others work in the source. It is loaded by a role that may do
- * nothing else: functions of the source, in a CHECK for one, run with the rights of who loads.
+ * A dump of one moment goes straight into a restore, while others work in the source. A role that may do nothing else
+ * loads it: functions of the source, for example in a CHECK, run with the rights of the loading role.
  */
 async function copyByDump(copying: Copying): Promise<Copied> {
   const { source, order, target, progress, filling } = copying;
@@ -248,7 +249,7 @@ async function copyByDump(copying: Copying): Promise<Copied> {
       knownMissing: undefined,
     };
     const { notes } = await proveLoaded(filling, loaded, expected.database.owner, async () => []);
-    // While the collector is held off.
+    // While the collector is blocked.
     if (filling.files) progress.step(order.to, "share the attachments");
     await shareFiles(copying, session);
     await endSnapshot(session);
@@ -278,7 +279,7 @@ async function dumpInto(
     ...args,
   ];
   return await temporaryDirectory(undefined, async (folder) => {
-    // What is small goes through a file, of which parts can be taken; the rows are never on the disk twice.
+    // Small parts go through a file, from which parts can be selected; the rows are never on the disk twice.
     const file = path.join(folder, "frame");
     await runClientProgram(program, argsOf("--section=pre-data", "--section=post-data", `--file=${file}`), {
       environment,
@@ -298,7 +299,7 @@ async function dumpInto(
       "--section=pre-data",
       "--verbose",
     ]);
-    // What rows need has to be there before them; what is set aside is told in the end.
+    // Objects that rows need must be there before them; what is set aside is reported at the end.
     const tables = await loadAsSql(filling, frame, before, { again: true });
     const rows = await produce({ program, args: argsOf("--section=data"), environment, signal });
     try {
@@ -307,14 +308,14 @@ async function dumpInto(
       rows.kill();
     }
     await rows.ended;
-    // Without it pg_restore does not say what has failed, such as what its own processes kept from each other.
+    // Without it, pg_restore does not say what failed, for example which object its own processes kept from each other.
     const after = await restoreEntries(filling, frame, list.load, ["--section=post-data", "--verbose"]);
     const rest = await loadAsSql(filling, frame, [...after, ...list.last], { again: true });
     return bothOf(bothOf(first, tables), rest);
   });
 }
 
-/** Files that came into the source between its files and its copy. */
+/** Files that were added to the source between the copy of its files and its own copy. */
 async function completeFiles(copying: Copying): Promise<string[]> {
   const { target } = copying;
   const { files } = copying.filling;

@@ -21,10 +21,13 @@ const listedSchema = z.object({
   connectable: z.boolean(),
   sessions: z.number(),
 });
-/** The folder of its attachments; null where there is none, where it may not be looked at, or no filestore is configured. */
+/**
+ * The folder of its attachments; null where there is none, where this user may not look, or where no filestore is
+ * configured.
+ */
 export type DatabaseListed = z.output<typeof listedSchema> & { readonly filestore: string | null };
 
-/** The databases of the server, without templates, postgres and those in the making. */
+/** The databases of the server, without templates, postgres and unfinished ones. */
 export async function listDatabases(source: BackupSource): Promise<DatabaseListed[]> {
   const rows = await source.superuser.use(async (session) =>
     session.query(
@@ -48,7 +51,7 @@ export async function listDatabases(source: BackupSource): Promise<DatabaseListe
   return listed;
 }
 
-/** A filestore that this user may not look into is no reason to fail. */
+/** A filestore that this user may not read is no reason to fail. */
 async function isDirectory(folder: string): Promise<boolean> {
   try {
     return (await kindOf(folder)) === "directory";
@@ -73,7 +76,7 @@ export async function needDatabase(source: BackupSource, name: string): Promise<
   });
 }
 
-/** @throws OdooPgError database_exists; usage, refused for a name that cannot be. */
+/** @throws OdooPgError database_exists; usage or refused for an invalid name. */
 export async function assertFree(source: BackupSource, name: string): Promise<void> {
   assertDatabaseName(source.config, name);
   if ((await listDatabases(source)).some(({ database }) => database === name)) {
@@ -101,9 +104,9 @@ export async function dropDatabase(source: BackupSource, name: string): Promise<
 }
 
 /**
- * Renames a database with its filestore. One that was kept after it was replaced can be connected to again.
- * @param endSessions whether sessions in it are ended; otherwise they are a reason to refuse
- * @param note is told what a person has to look at
+ * Renames a database with its filestore. One that was kept after it was replaced accepts connections again.
+ * @param endSessions whether to end its sessions; otherwise they are a reason to refuse
+ * @param note receives what a person has to check
  */
 export async function renameDatabase(
   source: BackupSource,

@@ -19,7 +19,7 @@ import { SqlReader } from "./reading/sql-reader.ts";
 import { handlingOf } from "./reading/statement.ts";
 import type { BackupSource } from "../backup/source.ts";
 
-/** Bytes of a database from which its SQL may become larger than a plain zip entry can be. */
+/** Size of a database, in bytes, from which its SQL may exceed the limit of a plain zip entry. */
 const LARGE = 1024 ** 3;
 
 export interface ExportReport {
@@ -40,7 +40,7 @@ interface Exporting {
 /**
  * Writes a backup as a zip that Odoo's own database manager restores: `dump.sql` without owners, `manifest.json`,
  * `filestore/`. The file appears when it is whole.
- * @throws OdooPgError refused for a database that is not Odoo's or a file that is there, backup_damaged, disk_full.
+ * @throws OdooPgError refused for a database that is not Odoo's or an existing file, backup_damaged, disk_full.
  */
 export async function exportOdooZip(
   source: BackupSource,
@@ -67,7 +67,7 @@ export async function exportOdooZip(
   return { id: backup.id, file, size_bytes: await fileBytes(file), files };
 }
 
-/** The same zip to standard output, as it is made: who reads it needs the exit status to know that it is whole. */
+/** Streams the same zip to standard output: the reader needs the exit status to know that it is whole. */
 export async function streamOdooZip(exporting: Exporting): Promise<void> {
   const contents = await odooContents(exporting.backup);
   await temporaryDirectory(undefined, async (directory) => {
@@ -82,7 +82,7 @@ async function odooContents(backup: CataloguedBackup): Promise<Contents> {
   return contents;
 }
 
-/** @param unfinished where files of its making may lie, with something behind the name */
+/** @param unfinished path for unfinished files; a suffix is added */
 async function* parts(
   { source, backup, place, progress }: Exporting,
   contents: Contents,
@@ -111,7 +111,7 @@ function refused(message: string): OdooPgError {
   return new OdooPgError("refused", { message, safe: "Nothing was changed." });
 }
 
-/** A file of the pool; an altered one is an error at its end. */
+/** A file of the pool; an altered one causes an error at its end. */
 async function* checked(place: BackupPlace, sha1: string): AsyncGenerator<Buffer> {
   const hash = createHash("sha1");
   try {
@@ -163,7 +163,7 @@ async function* dumpSql(
   if (held !== undefined) yield held;
 }
 
-/** Extensions stand at the beginning of a dump. */
+/** Extensions come at the beginning of a dump. */
 const LOOKED_AT = 4 * 1024 * 1024;
 
 async function* plainSql(
@@ -194,7 +194,7 @@ async function* plainSql(
     else if (piece.kind === "statement") {
       const { text, copies } = piece.statement;
       const { how } = handlingOf(piece.statement);
-      // What stands behind the semicolon of a COPY in its line is the line's end.
+      // The line ends after the semicolon of a COPY.
       if (how !== "left out" && how !== "privilege")
         yield copies === undefined ? text : Buffer.concat([text, NEWLINE]);
     }
@@ -214,7 +214,7 @@ function pgRestoreToSql(source: BackupSource, file: string, list: string): Async
 
 /** As `odoo/service/db.py`, dump_db_manifest writes it. */
 function odooManifest({ manifest }: CataloguedBackup, { odoo }: Contents): string {
-  // `19.0.1.3` and `saas~18.2.1.3`: the version of the module stands behind that of Odoo.
+  // `19.0.1.3` and `saas~18.2.1.3`: the version of the module follows that of Odoo.
   const [major = "", minor = "0"] = (odoo?.version ?? "").split(".");
   const version = `${major}.${minor}`;
   const number = /^\d+$/.test(major) ? Number(major) : major;

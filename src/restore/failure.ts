@@ -12,11 +12,11 @@ interface Failed {
   /** What failed, as the beginning of a sentence: `The restore of "shop" failed`. */
   readonly what: string;
   readonly database: string;
-  /** What is safe, where the error does not say it. */
+  /** What is safe, where the error itself does not say. */
   readonly safe: string;
 }
 
-/** Why a restore or a copy came to nothing, as it is told; what is too long to be shown is kept in a file. */
+/** The reason why a restore or a copy failed, as it is reported; what is too long to be shown is kept in a file. */
 export async function tellFailure(
   { restoresDir }: BackupSource,
   thrown: unknown,
@@ -36,7 +36,7 @@ export async function tellFailure(
   });
 }
 
-/** @returns the file; undefined where it cannot be written, which shall not hide why the restore failed. */
+/** @returns the file; undefined where it cannot be written, which must not hide why the restore failed. */
 async function keepDetails(
   directory: string,
   database: string,

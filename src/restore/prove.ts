@@ -14,10 +14,10 @@ export interface Proven {
 }
 
 /**
- * Holds what was loaded against what it has to be, makes its statistics, and gives everything to its owners: what a restore
- * and a drill have in common.
- * @param owner of the database and of what has no owner of its own
- * @param attachments looks at the attachments that the database names, as its loader; returns what to know of them
+ * Compares what was loaded with what it should be, computes its statistics, and gives everything to its owners: the
+ * part that a restore and a drill have in common.
+ * @param owner of the database and of objects without an owner of their own
+ * @param attachments checks the attachments that the database names, as its loader; returns what to know about them
  * @throws OdooPgError restore_failed with the differences.
  */
 export async function proveLoaded(
@@ -27,7 +27,7 @@ export async function proveLoaded(
   attachments: () => Promise<readonly string[]>,
 ): Promise<Proven> {
   progress.step(database, "compare");
-  // At the same time: each is one process of the server.
+  // In parallel: each is one process of the server.
   const [compared, analyzed, attached] = await Promise.allSettled([
     target.loading.use(async (session) => {
       const seen = await readDatabaseContents(session);
@@ -67,14 +67,14 @@ export async function proveLoaded(
   return { found, notes };
 }
 
-/** Makes the statistics. An expression that cannot be worked out costs them alone. */
+/** Computes the statistics. An expression that cannot be evaluated loses only its own. */
 async function makeStatistics(session: Session): Promise<string[]> {
   await session.query(SEARCH_ALL);
   try {
     await session.query("ANALYZE");
     return [];
   } catch (error) {
-    // 53: no room, 57: ended by somebody.
+    // 53: no room, 57: ended by an operator.
     if (session.broken() || !(error instanceof SqlError) || /^(?:53|57)/.test(error.code ?? "")) throw error;
     return [`ANALYZE did not come to its end: ${error.message}`];
   }

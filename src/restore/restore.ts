@@ -34,9 +34,9 @@ export interface RestoreOrder {
   readonly database: string;
   readonly replace: boolean;
   readonly keepOld: boolean;
-  /** Whether it is made harmless before anybody can see it. */
+  /** Whether it is neutralised before any other session can see it. */
   readonly neutralize?: boolean | undefined;
-  /** The database that is meant, where the input holds several (pg_dumpall). */
+  /** The database to restore, where the input holds several (pg_dumpall). */
   readonly part?: string | undefined;
 }
 
@@ -48,21 +48,24 @@ export interface RestoreReport {
   /** Files of attachments that were restored; null where the input holds none. */
   readonly files: number | null;
   readonly seconds: number;
-  /** Where the replaced database is kept. */
+  /** Name under which the replaced database is kept. */
   readonly kept: string | null;
   /** Whether it is a database of Odoo that is not neutralised: an Odoo that may open it runs its scheduled actions. */
   readonly live: boolean;
-  /** Whether it was made harmless. */
+  /** Whether it was neutralised. */
   readonly neutralized: boolean;
-  /** What could not be created: its SQL lies in a file, to be read and run by a superuser. Null where nothing lacks. */
+  /**
+   * Objects that could not be created: their SQL is in a file, for a superuser to read and run. Null where nothing is
+   * missing.
+   */
   readonly set_aside: AsideReport | null;
-  /** What is not as it was, and what to know. */
+  /** What differs from the original, and what to know. */
   readonly notes: readonly string[];
 }
 
 /**
- * Restores into a database in the making, compares, and gives it its name. Whatever fails before, nothing that existed
- * is touched and nothing of the new one is left.
+ * Restores into a database in the making, compares, and gives it its name. If anything fails before that, nothing that
+ * existed is touched and nothing of the new one is left.
  * @throws OdooPgError database_exists, database_unknown, dump_unusable, backup_damaged, restore_failed, disk_full …
  */
 export async function restoreDatabase(
@@ -95,13 +98,13 @@ export async function restoreDatabase(
     const { files } = filling;
     const like = replace ? database : undefined;
     const placement = { database, owner, replaces: present?.oid, keepOld, files, like };
-    // What came back is compared before it is changed.
+    // The restored contents are compared before they are changed.
     if (order.neutralize) {
       progress.step(database, "neutralise");
       await neutralizeCopy(source, target, database);
       live = false;
     }
-    // Before the old one goes: without it something would be lost.
+    // Checked before the old one goes: otherwise something would be lost.
     const setAside = await keepSetAside(source.restoresDir, database, loaded.setAside);
     const { kept, notes: undone } = await publish(source, target, placement, progress);
     return {
@@ -127,7 +130,7 @@ export async function restoreDatabase(
   }
 }
 
-/** What is safe when a restore has come to nothing. */
+/** What is safe when a restore has failed. */
 function whatIsSafe({ replace, database }: RestoreOrder): string {
   return replace
     ? `Database "${database}" and its filestore are as they were; what was restored is removed.`
@@ -135,7 +138,7 @@ function whatIsSafe({ replace, database }: RestoreOrder): string {
 }
 
 interface Present {
-  /** Its number, by which it is known also when it is renamed. */
+  /** Its number, which stays the same when it is renamed. */
   readonly oid: string;
   /** Undefined when its owner's rights reach further: what a dump holds is never given to such a role. */
   readonly owner: string | undefined;
@@ -159,7 +162,7 @@ async function presentOf(source: BackupSource, database: string): Promise<Presen
   });
 }
 
-/** @throws OdooPgError for a name that cannot be, that is taken, or that is not there to be replaced. */
+/** @throws OdooPgError for a name that is invalid or taken, or that does not exist where it is to be replaced. */
 async function assertName(
   source: BackupSource,
   { database, replace, keepOld }: RestoreOrder,
@@ -167,7 +170,7 @@ async function assertName(
 ): Promise<void> {
   const { config } = source;
   assertDatabaseName(config, database);
-  // Also for what holds no attachments: the change of names is noted there.
+  // Needed even without attachments: the change of names is noted there.
   if (config.odoo.filestore !== undefined) await assertFilestores(config.odoo.filestore);
   if (replace && present === undefined) {
     const names = (await listDatabases(source)).map((listed) => listed.database);
@@ -188,7 +191,10 @@ async function assertName(
   if (!replace) await freeFilestoreFor(config, database);
 }
 
-/** Who shall own a restored backup: of this cluster who owned it, as long as he is here and may, else Odoo's role. */
+/**
+ * The owner of a restored backup: for a backup of this cluster the former owner, as long as that role exists and may
+ * own it, else Odoo's role.
+ */
 export async function ownerOfRestored(
   source: BackupSource,
   { folder }: CataloguedBackup,
@@ -202,7 +208,7 @@ export async function ownerOfRestored(
   );
 }
 
-/** Loads what is restored. @returns it, and to whom it shall belong */
+/** Loads what is restored. @returns it, and its future owner */
 async function take(
   filling: Filling,
   { input, part }: RestoreOrder,
@@ -220,7 +226,7 @@ async function take(
   return { owner, loaded: await loadBackup(filling, backup, { pool, checked: false, provenance }) };
 }
 
-/** @param part the database that is meant, where the input holds several */
+/** @param part the database to load, where the input holds several */
 async function load(filling: Filling, input: FileInput, part: string | undefined): Promise<Loaded> {
   if (input.kind === "packed") return await loadPacked(filling, input, part, load);
   if (input.kind === "bundle") return await loadBundle(filling, input, part, load);
@@ -243,7 +249,7 @@ function oneOnly(part: string): OdooPgError {
   });
 }
 
-/** Looks as its loader: what the database holds may run functions. */
+/** Reads as its loader: what the database holds may run functions. */
 async function isLive({ target }: Filling): Promise<boolean> {
   return await target.loading.use(async (session) => {
     if (!(await isOdooDatabase(session))) return false;

@@ -12,21 +12,24 @@ export interface ArchiveEntry {
 
 /** What `pg_restore --list` says of an archive. */
 export interface ArchiveList {
-  /** Major version of the server that it was made from. */
+  /** Major version of the server that was dumped. */
   readonly serverMajor: number | undefined;
-  /** Schemas and extensions: what everything else needs. */
+  /** Schemas and extensions: everything else needs them. */
   readonly first: readonly ArchiveEntry[];
-  /** All the rest, but for what is done otherwise: what comes last, comments on extensions. */
+  /** The rest, except what is handled separately: what comes last, and comments on extensions. */
   readonly load: readonly ArchiveEntry[];
-  /** Row security, with which no foreign key can be checked any more, and privileges: statement by statement, in this order. */
+  /** Row security, after which no foreign key can be checked, and privileges: statement by statement, in this order. */
   readonly last: readonly ArchiveEntry[];
   /** How many entries there are of each kind, such as `TABLE` and `TABLE DATA`. */
   readonly counts: ReadonlyMap<string, number>;
-  /** Whether the tables are there by which Odoo is known. */
+  /** Whether the tables by which Odoo is recognised are there. */
   readonly odoo: boolean;
 }
 
-/** Kinds of two words and more first, because their first word may be a kind too. Source: pg_dump.c, ArchiveEntry calls. */
+/**
+ * Kinds of two words and more come first, because their first word may be a kind too. Source: pg_dump.c, ArchiveEntry
+ * calls.
+ */
 const KINDS =
   /^(\d+); \d+ \d+ (DEFAULT ACL|TABLE DATA|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|SEQUENCE SET|SEQUENCE OWNED BY|FK CONSTRAINT|CHECK CONSTRAINT|DATABASE PROPERTIES|EVENT TRIGGER|TABLE ATTACH|INDEX ATTACH|ROW SECURITY|[A-Z]+) (.*)$/;
 
@@ -44,7 +47,7 @@ export function readArchiveList(text: string): ArchiveList {
     const [, id, kind, rest = ""] = KINDS.exec(line) ?? [];
     if (id === undefined || kind === undefined) continue;
     const entry = { id: Number(id), line };
-    // Its comment is mostly the usual one, which is left out.
+    // Its comment is mostly the default one, which is left out.
     const ofPublic = kind === "COMMENT" && rest.startsWith("- SCHEMA public ");
     if (kind === "ACL" || kind === "DEFAULT ACL" || ofPublic) {
       privileges.push(entry);
@@ -65,7 +68,7 @@ export function readArchiveList(text: string): ArchiveList {
   return { serverMajor, first, load, last: [...security, ...privileges], counts, odoo: odoo === 2 };
 }
 
-/** What a restored database has less of than the archive names, one line each. */
+/** What a restored database lacks compared to the archive, one line each. */
 export function missingOfArchive(
   list: ArchiveList,
   setAside: readonly SetAside[],
@@ -107,7 +110,7 @@ export function checkArchiveHeader(file: string, header: Buffer, major: number):
   });
 }
 
-/** @throws OdooPgError dump_unusable when the server that it was made from is newer than this one. */
+/** @throws OdooPgError dump_unusable when the dumped server is newer than this one. */
 export function checkArchiveVersion(file: string, list: ArchiveList, major: number): void {
   if (list.serverMajor === undefined || list.serverMajor <= major) return;
   throw new OdooPgError("dump_unusable", {

@@ -15,23 +15,23 @@ import { FilestoreReader } from "../../system/files/filestore-reader.ts";
 import { removeIn, renameIn } from "../../system/files/folder.ts";
 import { NewFilestore } from "../target/attachments.ts";
 
-/** What a database's filestore got. */
+/** What was put into a database's filestore. */
 export interface FilledFilestore {
   readonly database: string;
-  /** Files that it names, and those that are nowhere: how many, and the first names. */
+  /** Files that it names, and those that exist nowhere: how many, and the first names. */
   readonly files: number;
   readonly missing: { readonly count: number; readonly first: readonly string[] };
 }
 
-/** Names of missing files that are told. */
+/** How many names of missing files are reported. */
 const TOLD = 20;
 
-/** What a filestore is called until it is whole: one that has its name is not filled again. There is one at a time. */
+/** Name of a filestore until it is whole: one with its final name is not filled again. There is one at a time. */
 const IN_THE_MAKING = ".odoo-pg-filling";
 
 /**
- * Makes the filestore of each database of a cluster that was recovered, from the pool of the backups. One that is there is
- * left as it is, and looked through.
+ * Fills the filestore of each database of a recovered cluster, from the pool of the backups. An existing filestore is
+ * left as it is, and checked.
  */
 export async function fillFilestores(
   config: Config,
@@ -52,7 +52,7 @@ export async function fillFilestores(
       const found = await fillOne(place, superuser.in(name), folder, making);
       if (found) filled.push({ database: name, ...found });
     } catch (error) {
-      // What one database names keeps no other from coming back, nor the cluster.
+      // The files of one database must not stop the others, or the cluster, from coming back.
       const why = oneLine(toOdooPgError(error).message);
       progress.note(`${name}: its attachments could not be brought back: ${why}`);
       filled.push({ database: name, files: 0, missing: { count: 1, first: [why] } });
@@ -71,7 +71,7 @@ async function fillOne(
     if (!(await isOdooDatabase(session))) return undefined;
     const isThere = (await kindOf(folder)) !== undefined;
     const present = isThere ? new FilestoreReader(folder) : undefined;
-    // What a killed one has left.
+    // Left by a killed process.
     if (!isThere) await removeIn(making);
     const made = isThere ? undefined : new NewFilestore(making);
     const missing: string[] = [];

@@ -11,44 +11,44 @@ import type { SetAside } from "../target/set-aside.ts";
 
 /** A database in the making and its files, while they are filled. */
 export interface Filling {
-  /** Whether rows of a table that cannot be made here may be set aside with it: not where a database is replaced. */
+  /** Whether rows of a table that cannot be created may be set aside with it: not where a database is replaced. */
   readonly rowsMayLack?: boolean;
   readonly source: BackupSource;
-  /** Whose progress is told. */
+  /** The database that progress messages name. */
   readonly database: string;
   readonly target: NewDatabase;
   readonly progress: Progress;
   /** Set once there are files to put there. */
   files: NewFilestore | undefined;
-  /** How many archives were unpacked, one inside of the other. */
+  /** How many nested archives were unpacked. */
   unpacked: number;
 }
 
-/** Removes what was made of a database that does not get its name. What cannot be removed goes with the next restore. */
+/** Removes an unfinished database that does not get its name. What cannot be removed goes with the next restore. */
 export async function discardFilling({ files, target }: Filling): Promise<void> {
   if (target.isLeft) files?.close();
   else await files?.discard().catch(() => {});
   await target.discard();
 }
 
-/** What was loaded, and what it has to be held against. */
+/** What was loaded, and what it is compared with. */
 export interface Loaded {
   readonly differences: (found: Contents) => readonly Difference[];
-  /** How many things are promised; undefined where nobody knows. */
+  /** How many objects are promised; undefined where that is not known. */
   readonly objects: number | undefined;
   readonly notes: readonly string[];
-  /** What could not be made; it is in `notes` too. */
+  /** What could not be created; it is in `notes` too. */
   readonly setAside: readonly SetAside[];
   /** Owners of single things that are not the database's, where they are to stay. */
   readonly owners: Contents | undefined;
-  /** Who may do what, where it is known; and to whom the database belonged. */
+  /** Rights, where they are known; and the former owner of the database. */
   readonly rights?: { readonly all: readonly Right[]; readonly owner: string } | undefined;
   readonly settings: readonly string[];
   /** Attachments that the database names and the input is known to lack. */
   readonly knownMissing: number | undefined;
 }
 
-/** Characters of the one difference that is told in a sentence. */
+/** Characters of the one difference that a sentence shows. */
 const FIRST = 160;
 
 /**
@@ -67,12 +67,12 @@ export function restoreFailed(differences: readonly string[], objects?: number):
   });
 }
 
-/** Processes that load at the same time. */
+/** Processes that load in parallel. */
 export function jobsOf({ source }: Filling): number {
   return Math.max(1, Math.min(source.processors, 8));
 }
 
-/** Tells of tables that are done. */
+/** Reports finished tables. */
 export function tableProgress({ progress, database }: Filling): (done: number, total: number) => void {
   return (done, total) => progress.bytes(database, done, total);
 }

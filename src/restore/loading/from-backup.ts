@@ -23,14 +23,14 @@ import { SqlLoader, type SqlOrder } from "./sql-loader.ts";
 export interface BackupLoading {
   /** Where the attachments come from; undefined when they are not restored. */
   readonly pool: BackupPlace | undefined;
-  /** Whether the checksums of the backup were checked a moment ago. */
+  /** Whether the checksums of the backup were checked just now. */
   readonly checked: boolean;
   readonly provenance: Provenance;
 }
 
 /**
- * Loads a backup of odoo-pg. Its checksums are checked while it is loaded: what is loaded counts for nothing until it has
- * been compared.
+ * Loads a backup of odoo-pg. Its checksums are checked while it is loaded: nothing that is loaded is trusted until they
+ * match.
  * @throws OdooPgError backup_damaged, dump_unusable, disk_full …
  */
 export async function loadBackup(
@@ -40,17 +40,17 @@ export async function loadBackup(
 ): Promise<Loaded> {
   const { provenance } = how;
   const sealed = provenance.is === "own" && provenance.sealed;
-  // Where its checksums prove whose it is, nothing of it is believed before they fit.
+  // Where its checksums prove its origin, none of it is trusted before they match.
   if (sealed && !how.checked) await checkFolder(filling.source, backup);
   const checking = how.checked || sealed ? Promise.resolve() : checkFolder(filling.source, backup);
-  // Its error is looked at when the load has ended.
+  // Its error is handled when the load has ended.
   checking.catch(() => {});
   try {
     const loaded = await loadUnchecked(filling, backup, how);
     await checking;
     return loaded;
   } catch (error) {
-    // That the backup is damaged tells more than what its damage led to.
+    // The damage to the backup is reported rather than the errors that it caused.
     if (filling.source.signal?.aborted !== true) await checking;
     throw error;
   }
@@ -94,7 +94,7 @@ async function loadUnchecked(
   await target.createEmpty(expected.database);
   progress.step(database, "load");
   const copying = pool !== undefined && filestore.included ? fillFromPool(filling, folder, pool) : undefined;
-  // Its error is looked at when the load has ended.
+  // Its error is handled when the load has ended.
   copying?.catch(() => {});
   const { setAside, notes } = await loadDump(filling, backup, {
     trusted: own,
@@ -164,7 +164,7 @@ async function loadDump(
   return await SqlLoader.load(filling, order, piecesOf({ file, compression }, undefined, source.signal));
 }
 
-/** Files after which others get their turn: what the load says has to be read, or it stands still. */
+/** Number of files after which to yield: the load's output must be read, or it stalls. */
 const FILES_AT_ONCE = 64;
 
 async function fillFromPool(filling: Filling, folder: string, pool: BackupPlace): Promise<void> {

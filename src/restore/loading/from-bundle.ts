@@ -18,12 +18,12 @@ import { sqlText } from "../reading/text.ts";
 /** Loads what is in a file of its own. */
 export type LoadInput = (filling: Filling, input: FileInput, part: string | undefined) => Promise<Loaded>;
 
-/** How often something may be packed in something else. */
+/** How deep archives may be nested. */
 const DEPTH = 4;
 /** Bytes of a manifest.json. */
 const MANIFEST = 4 * 1024 * 1024;
 
-/** Where what has to be a file is unpacked; gone when `use` ends. A killed restore's goes with the next one. */
+/** Unpacks what must be a file; it is removed when `use` ends. A killed restore's file goes with the next one. */
 async function unpacked<T>(filling: Filling, use: (folder: string) => Promise<T>): Promise<T> {
   const { restoresDir } = filling.source;
   const depth = filling.unpacked;
@@ -46,7 +46,7 @@ async function unpacked<T>(filling: Filling, use: (folder: string) => Promise<T>
   }
 }
 
-/** Bytes after which the disk is looked at, and that stay free on it: a small file may hold a very large one. */
+/** Bytes after which free space is checked, and that stay free: a small archive may hold a very large file. */
 const LOOK_AFTER = 16 * 1024 * 1024;
 const STAYS_FREE = 256 * 1024 * 1024;
 
@@ -69,7 +69,7 @@ async function* whileThereIsRoom(folder: string, pieces: AsyncIterable<Buffer>):
   }
 }
 
-/** Loads what lies compressed in a file, and has to be a file of its own to be read. */
+/** Loads compressed data that must be a file of its own to be read. */
 export async function loadPacked(
   filling: Filling,
   input: PackedInput,
@@ -85,20 +85,23 @@ export async function loadPacked(
   });
 }
 
-/** The files in an archive, one after the other, as often as they are asked for. */
+/** The files in an archive, one after the other; can be read more than once. */
 function filesIn(filling: Filling, input: BundleInput): AsyncGenerator<ArchivedFile> {
   const { file, form } = input;
   const { signal } = filling.source;
   if (form === "zip") return zipEntries(file);
   if (form === "tar") return tarFiles(file, piecesOf(input, undefined, signal));
   const tar = ["--create", "--format=pax", "--file=-"];
-  // bsdtar reads what has no other reader here, and gives a tar.
+  // bsdtar reads formats that have no other reader here, and writes a tar.
   const [program, args] =
     form === "folder" ? ["tar", [...tar, `--directory=${file}`, "."]] : ["bsdtar", [...tar, `@${file}`]];
   return tarFiles(file, outputOf({ program, args, signal }));
 }
 
-/** Loads a zip of Odoo's database manager, or another archive of files as people make them, with its attachments. */
+/**
+ * Loads a zip of Odoo's database manager, or another archive of files in the forms that people make, with its
+ * attachments.
+ */
 export async function loadBundle(
   filling: Filling,
   input: BundleInput,
@@ -227,7 +230,7 @@ async function takeAttachments(
     if (!entry.name.startsWith(root) || isJunk(entry.name)) continue;
     const attachment = attachmentIn(entry.name);
     if (attachment && attachment.root !== root) continue;
-    // In an archive's own folder there is more than attachments.
+    // An archive's own folder has more than attachments.
     if (!attachment && !/(?:^|\/)filestore\//.test(root)) continue;
     await files.addFromZip(attachment?.storeFname ?? entry.name.slice(root.length), entry.content());
     progress.bytes(database, files.bytes, total);

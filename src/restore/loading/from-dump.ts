@@ -22,7 +22,7 @@ import { SqlLoader } from "./sql-loader.ts";
 import { splitName } from "../reading/statement.ts";
 import type { SqlText } from "../reading/text.ts";
 
-/** Loads an archive of pg_dump that nothing is known of. @throws OdooPgError dump_unusable, disk_full … */
+/** Loads a foreign archive of pg_dump. @throws OdooPgError dump_unusable, disk_full … */
 export async function loadForeignArchive(
   filling: Filling,
   input: RestoreInput & { kind: "archive" },
@@ -31,7 +31,7 @@ export async function loadForeignArchive(
   const { file, format } = input;
   const { major } = source.installation;
   if (format === "tar") {
-    // pg_restore does not come to an end with one that is cut off.
+    // pg_restore hangs on a truncated one.
     for await (const _ of tarFiles(file, bytesOf(file)));
   } else {
     const toc = format === "directory" ? path.join(file, "toc.dat") : file;
@@ -79,7 +79,7 @@ async function readList(source: BackupSource, file: string) {
   }
 }
 
-/** pg_restore's words about an archive that is cut or damaged, as an error about the file. */
+/** pg_restore's message about a truncated or damaged archive, as an error about the file. */
 function unreadableArchive(file: string, error: unknown): unknown {
   const words = error instanceof OdooPgError && error.code === "command_failed" ? error.message : "";
   const cut =
@@ -93,8 +93,8 @@ function unreadableArchive(file: string, error: unknown): unknown {
 }
 
 /**
- * Extensions that Odoo makes in each new database before it restores one (odoo/service/db.py), and that a dump of one schema
- * takes for granted. The dump's own come first, and so do functions of those names.
+ * Extensions that Odoo creates in each new database before it restores one (odoo/service/db.py), and that a dump of one
+ * schema takes for granted. The dump's own extensions, and functions of those names, take precedence.
  */
 async function completeForOdoo(target: NewDatabase): Promise<void> {
   const taken = await target.superuser.use((session) =>
@@ -110,7 +110,7 @@ async function completeForOdoo(target: NewDatabase): Promise<void> {
   }
 }
 
-/** Loads SQL that nothing is known of. @param part the database that is meant, where it holds several */
+/** Loads foreign SQL. @param part the database to load, where it holds several */
 export async function loadForeignSql(
   filling: Filling,
   text: SqlText,
@@ -147,7 +147,7 @@ export async function loadForeignSql(
 const CONVERTED =
   "the dump was UTF-16, as PowerShell writes it, which may have changed letters with accents before: look at some";
 
-/** Tables whose rows are not as many as the dump gave, one line each. */
+/** Tables whose number of rows differs from the dump, one line each. */
 function missingRows(given: ReadonlyMap<string, number>, found: Contents): string[] {
   const rows = new Map(found.tables.map(({ schema, name, rows }) => [`${schema}.${name}`, rows]));
   return [...given].flatMap(([written, wanted]) => {

@@ -19,14 +19,14 @@ export interface Archive {
   readonly list: ArchiveList;
   /** Processes at the same time. */
   readonly jobs: number;
-  /** Of a tar that is cut off, pg_restore does not come to an end unless it stops at the first error. */
+  /** On a truncated tar, pg_restore hangs unless it stops at the first error. */
   readonly tar?: boolean;
-  /** Whether extensions that only a superuser may make are taken on its word. */
+  /** Whether extensions that only a superuser may create are accepted from it. */
   readonly trusted: boolean;
   readonly immutableUnaccent: boolean;
   /** As in SqlOrder. */
   readonly rightsKnown?: boolean;
-  /** Makes what it may take for granted, before what failed is tried again. */
+  /** Creates objects that it may take for granted, before what failed is tried again. */
   readonly beforeRetry?: () => Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export interface ArchiveLoaded {
   readonly notes: readonly string[];
 }
 
-/** What pg_restore lists of an archive. @throws OdooPgError command_failed with its words. */
+/** The list that pg_restore gives of an archive. @throws OdooPgError command_failed with its message. */
 export async function listArchive(source: BackupSource, file: string): Promise<string> {
   const ran = await runClientProgram(programOf(source.installation, "pg_restore"), ["--list", file], {
     signal: source.signal,
@@ -44,8 +44,9 @@ export async function listArchive(source: BackupSource, file: string): Promise<s
 }
 
 /**
- * Loads an archive (custom, directory or tar format) as the loader. What pg_restore cannot make is tried again, one by one.
- * @throws OdooPgError when rows are missing in the end
+ * Loads an archive (custom, directory or tar format) as the loader. What pg_restore cannot create is tried again, one
+ * by one.
+ * @throws OdooPgError when rows are missing at the end
  */
 export async function loadArchive(
   filling: Filling,
@@ -77,7 +78,7 @@ export function bothOf(first: ArchiveLoaded, second: ArchiveLoaded): ArchiveLoad
 }
 
 /**
- * Loads entries of an archive statement by statement: what pg_restore cannot do, or not as it has to be.
+ * Loads entries of an archive statement by statement: those that pg_restore cannot restore, or not in the required way.
  * @param how.again whether pg_restore has tried them
  */
 export async function loadAsSql(
@@ -100,7 +101,7 @@ export async function loadAsSql(
   };
   return await withList(entries, async (useList) => {
     const program = programOf(installation, "pg_restore");
-    // Whatever it cannot read is an error of the file.
+    // Anything that it cannot read is an error of the file.
     const args = [useList, "--exit-on-error", "--no-owner", "--no-tablespaces", "--file=-", file];
     return await SqlLoader.load(filling, order, outputOf({ program, args, signal }));
   });
@@ -122,9 +123,9 @@ interface Restoring {
 }
 
 /**
- * Runs pg_restore on entries of an archive, as the loader, to whom everything then belongs.
+ * Runs pg_restore on entries of an archive, as the loader, who then owns everything.
  * @returns those that it could not restore
- * @throws OdooPgError when it did not come to its end
+ * @throws OdooPgError when it did not finish
  */
 export async function restoreEntries(
   filling: Filling,

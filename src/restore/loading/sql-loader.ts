@@ -12,19 +12,19 @@ import { handlingOf, inOneLine, saysHowToRead, setsEncoding, type Handling } fro
 export interface SqlOrder {
   /** Name of the file, for messages. */
   readonly name: string;
-  /** The database whose part is loaded, where the file holds several. */
+  /** The database to load, where the file holds several. */
   readonly part: string | undefined;
-  /** Whether the text was made UTF-8 on the way: what it says of its encoding is then wrong. */
+  /** Whether the text was converted to UTF-8 on the way: its own statement of its encoding is then wrong. */
   readonly converted: () => boolean;
-  /** Whether extensions that only a superuser may make are taken on the dump's word. */
+  /** Whether extensions that only a superuser may create are accepted from the dump. */
   readonly trusted: boolean;
-  /** Whether unaccent(text) is made IMMUTABLE, as Odoo does and pg_dump does not say. */
+  /** Whether unaccent(text) is made IMMUTABLE, as Odoo does and pg_dump does not record. */
   readonly immutableUnaccent: boolean;
-  /** Whether it is known from elsewhere what new objects' rights are: the loader cannot speak for other roles. */
+  /** Whether the rights on new objects are known from elsewhere: the loader cannot act for other roles. */
   readonly rightsKnown?: boolean;
   /** These were tried before: a table that is there already was made then, but not quite as it says. */
   readonly again?: boolean;
-  /** Makes what it may take for granted, before what failed is tried again. */
+  /** Creates objects that it may take for granted, before what failed is tried again. */
   readonly beforeRetry?: () => Promise<void>;
 }
 
@@ -56,8 +56,8 @@ interface RowsAside {
 }
 
 /**
- * psql reads rows as commands when it could not begin their COPY: it has to end there.
- * Source: PostgreSQL manual, psql, ON_ERROR_STOP.
+ * psql reads rows as commands when it could not begin their COPY: it must stop there. Source: PostgreSQL manual, psql,
+ * ON_ERROR_STOP.
  */
 const BEGIN_COPY = Buffer.from("\\set ON_ERROR_STOP on\n");
 const END_COPY = Buffer.from("\\.\n\\set ON_ERROR_STOP off\n");
@@ -66,7 +66,7 @@ const NEWLINE = Buffer.from("\n");
 /** The only letter of all client encodings that PostgreSQL makes a character of ASCII that means something to psql. */
 const BACKSLASH = Buffer.from([0x81, 0x5f]);
 
-/** Bytes of rows that are set aside: a file of that size can still be read by somebody. */
+/** Bytes of rows that are set aside: a person can still read a file of that size. */
 const ASIDE_BYTES = 64 * 1024 * 1024;
 
 /** Bytes and number of statements that are kept to be tried again. */
@@ -74,15 +74,15 @@ const PENDING_BYTES = 64 * 1024 * 1024;
 const PENDING = 20_000;
 /** Statements about privileges that are kept. */
 const LATER = 100_000;
-/** INSERTs that go to the server as one text. */
+/** INSERTs that are sent to the server as one text. */
 const TOGETHER = 100;
 const TOGETHER_BYTES = 256 * 1024;
-/** How often what failed is tried again: an object may wait for another that waits too. */
+/** How often failed statements are tried again: an object may wait for another that waits too. */
 const ROUNDS = 10;
 
 /**
- * Classes of SQLSTATE that say nothing of the dump: connection, resources, operator, system, defect.
- * Source: PostgreSQL manual, "PostgreSQL Error Codes".
+ * Classes of SQLSTATE that say nothing about the dump: connection, resources, operator, system, defect. Source:
+ * PostgreSQL manual, "PostgreSQL Error Codes".
  */
 const NOT_OF_THE_DUMP = /^(?:08|53|57|58|XX|timeout)/;
 const DUPLICATE_TABLE = "42P07";
@@ -93,8 +93,8 @@ const UNDEFINED_OBJECT = "42704";
 const NOT_THERE = /^(?:42P01|42704|42883|3F000|42703)$/;
 
 /**
- * Loads the SQL of a dump as the loader, statement by statement. Rows have to arrive, all of them. An object that cannot be
- * made is tried again when all is there, then with a search_path, and is set aside in the end.
+ * Loads the SQL of a dump as the loader, statement by statement. All rows must arrive. An object that cannot be created
+ * is tried again when everything else is there, then with a search_path, and is set aside at the end.
  */
 export class SqlLoader {
   readonly #filling: Filling;
@@ -107,7 +107,7 @@ export class SqlLoader {
   /** By table, and by how its bytes are to be read. */
   readonly #rowsAside = new Map<string, RowsAside>();
   #asideBytes = 0;
-  /** What switches row security on: with it no foreign key can be checked any more, also one that is tried again. */
+  /** Statements that switch row security on: after them no foreign key can be checked, including one that is tried again. */
   readonly #security: { statement: Statement; handling: Handling }[] = [];
   readonly #later: Buffer[] = [];
   #together: { statement: Statement; table: string | undefined }[] = [];
@@ -265,7 +265,7 @@ export class SqlLoader {
     return await this.#filling.target.createExtension(handling.extension, trusted, immutableUnaccent);
   }
 
-  /** A table that was to have an access method of another server gets the usual one: its rows are what counts. */
+  /** A table with an access method of another server gets the default one: its rows are what counts. */
   async #tryAsUsual(statement: Statement, error: SqlError): Promise<SqlError | undefined> {
     if (error.code === DUPLICATE_TABLE && this.#order.again === true) return undefined;
     if (error.code !== UNDEFINED_OBJECT || this.#session.transaction === "E") return error;
@@ -277,7 +277,7 @@ export class SqlLoader {
     return undefined;
   }
 
-  /** Runs what gives rows. What it needs may be among what failed. */
+  /** Runs a statement that brings rows. What it needs may be among what failed. */
   async #mustRun(statement: Statement, table?: string): Promise<Ran | undefined> {
     const what = table ?? objectOf(statement);
     const known = this.#asideOf(what);
@@ -307,7 +307,7 @@ export class SqlLoader {
       for (const [at, { table }] of together.entries()) this.#count(table, ran.tags[at]);
       return;
     }
-    // The server took none of them.
+    // The server accepted none of them.
     const [first] = together;
     if (first) this.#assertOfDump(first.statement, ran.error);
     for (const { statement, table } of together)
@@ -340,7 +340,7 @@ export class SqlLoader {
     this.#copying = { statement, table };
   }
 
-  /** Whether rows have no table because it could not be made, and it is right to go on without it. */
+  /** Whether the rows' table could not be created, and the restore may continue without it. */
   #lacksTable({ code }: SqlError): boolean {
     return this.#filling.rowsMayLack === true && code === UNDEFINED_TABLE && this.#pending.length > 0;
   }
@@ -419,7 +419,7 @@ export class SqlLoader {
     }
   }
 
-  /** Tries again what failed, in its order, as long as that helps. */
+  /** Tries failed statements again, in their order, as long as that helps. */
   async #retry(): Promise<void> {
     if (this.#pending.length) await this.#order.beforeRetry?.();
     for (let round = 0; round < ROUNDS && this.#pending.length; round++) {
@@ -485,14 +485,14 @@ export class SqlLoader {
     return error ? bytes.toString("latin1") : (rows[0]?.[0] ?? "");
   }
 
-  /** @throws an error that is none of the dump's, or that leaves nothing to go on with */
+  /** @throws an error that was not caused by the dump, or after which loading cannot continue */
   #assertOfDump(statement: Statement, error: SqlError): void {
     if (NOT_OF_THE_DUMP.test(error.code ?? "08")) throw this.#failure(statement, error);
-    // Inside of a transaction of the dump itself nothing can be tried again.
+    // Inside a transaction of the dump itself nothing can be tried again.
     if (this.#session.transaction === "E") throw this.#failure(statement, error);
   }
 
-  /** Why the restore cannot go on: what failed first is mostly the reason. */
+  /** Why the restore cannot continue: mostly because of what failed first. */
   #failure(statement: Statement, error: SqlError): OdooPgError {
     const failure = explainSql(error, `${this.#order.name}, line ${statement.line}: ${objectOf(statement)}`);
     const [first] = this.#pending;
@@ -507,7 +507,7 @@ export class SqlLoader {
   }
 }
 
-/** What a statement makes, in one line; rows are never shown. */
+/** The object that a statement creates, in one line; rows are never shown. */
 function objectOf({ entry, words, copies }: Statement): string {
   if (copies !== undefined) return `rows of ${inOneLine(copies)}`;
   if (/^INSERT\b/i.test(words))

@@ -1,6 +1,6 @@
 import type { ArchivedFile } from "../../system/files/tar.ts";
 
-/** What lies where in a zip or another archive of files. */
+/** Where the parts are in a zip or another archive of files. */
 export interface BundleLayout {
   /** A file, or a folder that pg_dump wrote (ends with a slash). */
   readonly dump: string;
@@ -17,7 +17,7 @@ type Seen = Pick<ArchivedFile, "name" | "bytes" | "mark">;
 /** Put there by file managers. */
 const JUNK = /(?:^|\/)(?:__MACOSX\/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini|\.directory)$/i;
 const ATTACHMENT = /^((?:.*\/)?)([0-9a-f]{2})\/([0-9a-f]{40})$/i;
-/** Odoo's list of files to collect comes along; a new database has nothing to collect. */
+/** Odoo's list of files to collect is in the archive; a new database has nothing to collect. */
 const CHECKLIST = /(?:^|\/)checklist\//;
 const DUMP = /\.(?:sql|dump|backup|pgdump|bak)(?:\.(?:gz|gzip|zst|xz|bz2|lz4))?$/i;
 const NESTED = /\.(?:zip|7z|tar|tgz|tbz2?|txz|tar\.(?:gz|zst|xz|bz2))$/i;
@@ -40,8 +40,9 @@ export function attachmentIn(
 }
 
 /**
- * Finds the dump and the filestore among the names in an archive, as people make them: in one folder with all of it, the
- * filestore under its database's name, with what file managers add. What is not clear is a problem, never a guess.
+ * Finds the dump and the filestore among the names in an archive in the forms that people make: everything in one
+ * folder, the filestore under its database's name, with files that file managers add. Anything ambiguous is a problem,
+ * never a guess.
  */
 export class LayoutReader {
   readonly #roots = new Map<string, { files: number; bytes: number }>();
@@ -88,7 +89,7 @@ export class LayoutReader {
     if (this.#others.length < NAMED) this.#others.push(name);
   }
 
-  /** @returns a text when it is not clear what is to be restored */
+  /** @returns a text when it is ambiguous what to restore */
   layout(): BundleLayout | string {
     if (this.#problem !== undefined) return this.#problem;
     const dump = this.#dump();

@@ -1,4 +1,4 @@
-/** Bytes that come in pieces and are taken from the front. What was taken is never written over. */
+/** Bytes that arrive in pieces and are taken from the front. Taken bytes are never overwritten. */
 export class ByteQueue {
   readonly #limit: number;
   #memory: Buffer = Buffer.alloc(0);
@@ -15,7 +15,7 @@ export class ByteQueue {
     return this.#memory.subarray(this.#start, this.#end);
   }
 
-  /** Adds bytes; false when it would be too many. */
+  /** Adds bytes; false when the limit would be exceeded. */
   push(chunk: Buffer): boolean {
     const length = this.#end - this.#start;
     if (length + chunk.length > this.#limit) return false;
@@ -26,7 +26,7 @@ export class ByteQueue {
       return true;
     }
     if (this.#end + chunk.length > this.#memory.length) {
-      // Twice as much as is there: what is held long is not copied with each piece.
+      // Doubles the size, so that bytes held for long are not copied with each piece.
       const memory = Buffer.allocUnsafe(Math.max(length * 2, length + chunk.length));
       this.bytes.copy(memory);
       this.#memory = memory;

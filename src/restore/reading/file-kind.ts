@@ -1,7 +1,7 @@
 /** How a file is packed, as far as its first bytes say. */
 export type Compression = "none" | "gzip" | "zstd" | "xz" | "bzip2" | "lz4";
 
-/** What a file is, told from its first bytes, never from its name. */
+/** The kind of a file, told from its first bytes, never from its name. */
 export type FileKind =
   | { readonly is: "compressed"; readonly by: Exclude<Compression, "none"> }
   /** An archive of pg_dump. */
@@ -36,7 +36,7 @@ export function kindOfFile(head: Buffer): FileKind {
     return { is: "none", problem: "it is the first part of a zip that was split" };
   if (starts("7z\u00bc\u00af\u0027\u001c") || starts("Rar!\u001a\u0007"))
     return { is: "bundle", form: "other" };
-  // Two letters alone may begin a text: bzip2 has a digit and the first of its blocks behind them.
+  // Two letters alone may begin a text: in bzip2, a digit and the first of its blocks follow.
   const by = COMPRESSED.find(([magic]) => starts(magic))?.[1];
   if (by !== undefined && (by !== "bzip2" || /^BZh[1-9]1AY&SY/.test(text))) return { is: "compressed", by };
   if (text.slice(257, 262) === "ustar") {
@@ -49,7 +49,7 @@ export function kindOfFile(head: Buffer): FileKind {
 
 export type TextEncoding = "UTF-8" | "UTF-16LE" | "UTF-16BE";
 
-/** In which form of Unicode a text is: by its mark, or by the zeros that every other byte of plain letters is. */
+/** The form of Unicode of a text: told by its byte order mark, or by the zeros in every other byte of plain letters. */
 export function encodingOf(head: Buffer): TextEncoding {
   const [first, second, third, fourth] = head;
   if (first === 0xff && second === 0xfe) return "UTF-16LE";

@@ -10,7 +10,7 @@ import { isBackupId } from "../../backup/naming.ts";
 import { MANIFEST_FILE, TOC_FILE } from "../../backup/manifest.ts";
 import { placeOf, type BackupPlace } from "../../backup/place.ts";
 
-/** Files in one: `folder` is what somebody unpacked, `other` what bsdtar reads. */
+/** Files in one: `folder` is an unpacked one, `other` what bsdtar reads. */
 export interface BundleInput {
   readonly kind: "bundle";
   readonly file: string;
@@ -31,7 +31,7 @@ export type RestoreInput =
   | { readonly kind: "backup"; readonly backup: CataloguedBackup; readonly place: BackupPlace }
   | FileInput;
 
-/** What is restored that somebody else made. */
+/** Input that odoo-pg did not make. */
 export type FileInput =
   | { readonly kind: "archive"; readonly file: string; readonly format: "custom" | "directory" | "tar" }
   | { readonly kind: "sql"; readonly file: string; readonly compression: Compression }
@@ -39,8 +39,8 @@ export type FileInput =
   | PackedInput;
 
 /**
- * Finds what a word on the command line means: a path when it holds a slash or names something that is there, else the
- * id of a backup.
+ * Resolves an argument of the command line: a path when it contains a slash or names an existing file, else the id of a
+ * backup.
  * @throws OdooPgError backup_unknown, dump_unusable, backup_damaged.
  */
 export async function findInput(place: BackupPlace, cwd: string, word: string): Promise<RestoreInput> {
@@ -59,8 +59,8 @@ export async function findInput(place: BackupPlace, cwd: string, word: string): 
 }
 
 /**
- * The backup that a word on the command line means, by its id or by its path.
- * @throws OdooPgError as `findInput`; dump_unusable for what somebody else made: it has no checksums.
+ * The backup that an argument of the command line means, by its id or by its path.
+ * @throws OdooPgError as `findInput`; dump_unusable for a dump that odoo-pg did not make: it has no checksums.
  */
 export async function findNamedBackup(
   place: BackupPlace,
@@ -114,7 +114,7 @@ async function headOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   return head;
 }
 
-/** One part of several holds no end: `x.zip.001`, `x.zip.002` …, or `x.z01` beside `x.zip`. */
+/** One part of several is incomplete: `x.zip.001`, `x.zip.002` …, or `x.z01` beside `x.zip`. */
 async function assertWhole(file: string): Promise<void> {
   const { dir, name, ext } = path.parse(file);
   const numbered = /^\.0*1$/.test(ext);
@@ -148,8 +148,8 @@ function notADump(
 }
 
 /**
- * What a file holds, decompressed as it is read.
- * @throws OdooPgError program_missing when it needs a program that is not here, dump_unusable when it is cut.
+ * The contents of a file, decompressed as they are read.
+ * @throws OdooPgError program_missing when a program that it needs is missing, dump_unusable when it is truncated.
  */
 export async function* piecesOf(
   { file, compression }: { readonly file: string; readonly compression: Compression },

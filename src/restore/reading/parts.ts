@@ -16,9 +16,9 @@ export interface Part {
 }
 
 /**
- * Which database of a dump is restored: pg_dump --create writes one, pg_dumpall all of a cluster.
+ * Which database of a dump to restore: pg_dump --create writes one, pg_dumpall all of a cluster.
  * @param wanted by name
- * @throws OdooPgError usage when it has to be said, or is not there; dump_unusable when the dump is cut off
+ * @throws OdooPgError usage when it must be named, or is not there; dump_unusable when the dump is truncated
  */
 export async function choosePart(text: SqlText, wanted: string | undefined): Promise<Part> {
   const databases = (await makesDatabases(text)) ? await databasesIn(text) : [];
@@ -62,7 +62,7 @@ async function databasesIn({ name, open }: SqlText): Promise<string[]> {
   for await (const piece of reader.read(open())) {
     if (piece.kind === "connect") databases.add(piece.database);
     if (piece.kind !== "statement") continue;
-    // What the server would say of them.
+    // What the server would say about them.
     const [, setting = "", value = ""] = READ_AS.exec(piece.statement.words) ?? [];
     if (setting.toLowerCase() === "client_encoding")
       reader.encoding = value.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "");

@@ -6,21 +6,21 @@ const TOKENS =
 /** What may lie in a tablespace or have an access method. */
 const PLACED =
   /^(?:CREATE\s+(?:GLOBAL\s+|LOCAL\s+|TEMP(?:ORARY)?\s+|UNLOGGED\s+)*(?:TABLE|(?:UNIQUE\s+)?INDEX|MATERIALIZED\s+VIEW)|ALTER\s+TABLE)\b/i;
-/** Behind these stands a name, whatever it reads like. */
+/** A name follows these, whatever it reads like. */
 const BEFORE_NAME = /^(?:TABLE|INDEX|VIEW|ON|ONLY|EXISTS|OF|SET|\.)$/i;
 const NAME = /^(?:"|[\w$\u0080-\u00ff])/;
 
-/** A statement without what it says of the place where its object is to lie. */
+/** A statement without its clause about where its object is stored. */
 export interface Unplaced {
   readonly statement: Statement;
-  /** What was taken out, as it stood there. */
+  /** The text that was removed, as it was. */
   readonly left: readonly string[];
 }
 
 /**
- * Takes out TABLESPACE, or USING of a table: they belong to the server that the dump was made on. Pure.
+ * Removes TABLESPACE, or USING of a table: they belong to the dumped server. Pure.
  * @param what the tablespaces, or a table's access method
- * @returns undefined where the statement says nothing of it
+ * @returns undefined where the statement has no such clause
  */
 export function withoutPlace(
   statement: Statement,
@@ -28,7 +28,7 @@ export function withoutPlace(
 ): Unplaced | undefined {
   const { words, text } = statement;
   const word = what === "tablespace" ? /\bTABLESPACE\b/i : /\bUSING\b/i;
-  // What is longer than its words was cut: it cannot be written again.
+  // A statement longer than its words was truncated: it cannot be written again.
   if (!PLACED.test(words) || !word.test(words) || text.length > words.length + 64 * 1024) return undefined;
   if (what === "access method" && /^(?:ALTER|CREATE\s+(?:UNIQUE\s+)?INDEX)\b/i.test(words)) return undefined;
   const tokens = words.match(TOKENS) ?? [];
@@ -41,7 +41,7 @@ export function withoutPlace(
     const token = tokens[at] ?? "";
     if (token === "(") depth += 1;
     if (token === ")") depth -= 1;
-    // Behind these comes a query or a condition.
+    // A query or a condition follows these.
     if (depth === 0 && /^(?:AS|WHERE)$/i.test(token)) query = true;
     const clause =
       query || BEFORE_NAME.test(before)
@@ -66,7 +66,7 @@ export function withoutPlace(
   };
 }
 
-/** Inside of parentheses a column may be called so. */
+/** Inside parentheses a column may have this name. */
 function tablespaceAt(tokens: readonly string[], at: number, depth: number): string[] | undefined {
   const ofIndex = clauseAt(tokens, at, ["USING", "INDEX", "TABLESPACE"]);
   return ofIndex ?? (depth === 0 ? clauseAt(tokens, at, ["TABLESPACE"]) : undefined);

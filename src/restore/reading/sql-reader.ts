@@ -2,11 +2,11 @@ import { OdooPgError } from "../../errors.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import { FunctionBody } from "./function-body.ts";
 
-/** What pg_dump says of an object in the comment before it: `-- Name: …; Type: …; Schema: …; Owner: …`. */
+/** What pg_dump says about an object in the comment before it: `-- Name: …; Type: …; Schema: …; Owner: …`. */
 export interface DumpEntry {
   /** Such as `VIEW` or `FK CONSTRAINT`. */
   readonly type: string;
-  /** Undefined for what lies in no schema. */
+  /** Undefined for objects without a schema. */
   readonly schema: string | undefined;
   /** As pg_dump names it: `f(integer)`, or `table constraint`. */
   readonly name: string;
@@ -29,16 +29,16 @@ export type SqlPiece =
   | { readonly kind: "statement"; readonly statement: Statement }
   | { readonly kind: "rows"; readonly bytes: Buffer }
   | { readonly kind: "rows end"; readonly rows: number }
-  /** psql goes on in another database. */
+  /** psql connects to another database. */
   | { readonly kind: "connect"; readonly database: string };
 
-/** Bytes of a statement: what PostgreSQL takes at most (memutils.h, MaxAllocSize). */
+/** Maximum bytes of a statement: PostgreSQL's own limit (memutils.h, MaxAllocSize). */
 const LONGEST = 1024 ** 3 - 1024;
 /** Bytes of a statement's beginning that tell what it is. */
 const WORDS = 256 * 1024;
 /** Bytes of a line of psql, or of a comment that tells something. */
 const LINE = 64 * 1024;
-/** Bytes of rows that are handed on at once. */
+/** Bytes of rows that are passed on at once. */
 const ROWS = 256 * 1024;
 
 /** A name with or without its schema, quoted or not. */
@@ -77,28 +77,29 @@ const LETTERS: Readonly<Record<string, (first: number, second: number) => number
 };
 
 /**
- * Reads the SQL of pg_dump as psql does (psqlscan.l), piece by piece, holding no more than one statement. Whoever runs the
- * pieces tells it what the server makes of them: `escapes` and `encoding` change what the next bytes mean.
+ * Reads the SQL of pg_dump as psql does (psqlscan.l), piece by piece, holding no more than one statement. The caller
+ * that runs the pieces reports how the server interprets them: `escapes` and `encoding` change the meaning of the next
+ * bytes.
  *
- * Of psql's own commands `\connect` becomes a piece, what pg_dump writes besides is left out, and all others are refused:
- * nothing but SQL ever leaves this reader.
+ * Of psql's own commands, `\connect` becomes a piece, the others that pg_dump writes are left out, and all the rest are
+ * refused: nothing but SQL ever leaves this reader.
  */
 export class SqlReader {
   /** standard_conforming_strings is off: a backslash escapes in every string. */
   escapes = false;
   /** client_encoding, in PostgreSQL's own spelling. */
   encoding = "UTF8";
-  /** Major version of the server that it was made from, where it says so. */
+  /** Major version of the dumped server, where the dump says so. */
   madeFrom: number | undefined;
   readonly #file: string;
   readonly #held = new ByteQueue(LONGEST);
-  /** Position in what is held up to which it was read. */
+  /** Position in the buffer up to which it was read. */
   #at = 0;
   #inside: Inside = "plain";
   #depth = 0;
   #tag = "";
   #parentheses = 0;
-  /** A string with escapes ended, and nothing but blanks came since: behind a line's end another quote goes on with it. */
+  /** A string with escapes ended, and only blanks followed: after a newline another quote continues it. */
   #ended: { newline: boolean } | undefined;
   readonly #words = Buffer.alloc(WORDS);
   #wordsLength = 0;
@@ -108,7 +109,7 @@ export class SqlReader {
   #copying: string | undefined;
   #copyRows = 0;
   #copyBegun = false;
-  /** The row's beginning was handed on already. */
+  /** The row's beginning was passed on already. */
   #midRow = false;
   #line = 1;
   #begunDumps = 0;
@@ -119,13 +120,16 @@ export class SqlReader {
     this.#file = file;
   }
 
-  /** The pieces of a dump. @throws OdooPgError dump_unusable when it is not whole, or holds what a dump must not hold. */
+  /**
+   * The pieces of a dump. @throws OdooPgError dump_unusable when it is truncated, or contains what a dump must not
+   * contain.
+   */
   async *read(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<SqlPiece> {
     for await (const chunk of chunks) {
       this.#hold(chunk);
       for (let piece = this.#next(); piece !== undefined; piece = this.#next()) yield piece;
     }
-    // The last line may have no end.
+    // The last line may lack a newline.
     this.#hold(Buffer.from("\n"));
     for (let piece = this.#next(); piece !== undefined; piece = this.#next()) yield piece;
     this.#end();
@@ -196,7 +200,7 @@ export class SqlReader {
     for (; this.#at < end; this.#at++) this.#note(held[this.#at] ?? 0);
   }
 
-  /** One step inside of a comment or a string. */
+  /** One step inside a comment or a string. */
   #readInside(held: Buffer, byte: number): "on" | "more" {
     switch (this.#inside) {
       case "line comment":
@@ -208,7 +212,7 @@ export class SqlReader {
         break;
       case "string":
         this.#note(byte);
-        // A doubled quote ends one and begins the next: the same in the end.
+        // A doubled quote ends one string and begins the next: the result is the same.
         if (byte === QUOTE) this.#inside = "plain";
         break;
       case "name":
@@ -269,7 +273,7 @@ export class SqlReader {
     return "on";
   }
 
-  /** One token outside of comments and strings. */
+  /** One token outside comments and strings. */
   #readPlain(held: Buffer, byte: number): "on" | "more" | "again" | SqlPiece {
     if (isBlank(byte)) {
       if (byte === NEWLINE) {
@@ -307,7 +311,7 @@ export class SqlReader {
     let end = this.#at + 1;
     const most = LETTERS[this.encoding] ? 0x80 : 0x100;
     while (end < held.length && isNamePart(held[end] ?? 0) && (held[end] ?? 0) < most) end += 1;
-    // It may go on, and a quote may follow.
+    // It may continue, and a quote may follow.
     if (end >= held.length) return "more";
     const word = end - this.#at <= 16 ? held.toString("latin1", this.#at, end) : "";
     if (held[end] === QUOTE && /^e$/i.test(word)) return this.#begin(held, "escape string", 2);
@@ -337,7 +341,7 @@ export class SqlReader {
     if (next === undefined) return "more";
     if (byte === DASH && next === DASH) {
       const end = held.indexOf(NEWLINE, this.#at);
-      // Comments that tell what the dump is are short.
+      // Comments that describe the dump are short.
       if (end < 0 && held.length - this.#at < LINE) return "more";
       if (end >= 0 && end - this.#at < LINE) this.#readComment(held.toString("utf8", this.#at, end));
       this.#inside = "line comment";
@@ -416,7 +420,7 @@ export class SqlReader {
     return database === undefined ? "again" : { kind: "connect", database };
   }
 
-  /** Hands on the rows of a COPY up to its end; undefined when more of the dump is needed. */
+  /** Passes on the rows of a COPY up to its end; undefined when more of the dump is needed. */
   #readRows(): SqlPiece | undefined {
     if (!this.#copyBegun && !this.#beginRows()) return undefined;
     const held = this.#held.bytes;
@@ -434,14 +438,14 @@ export class SqlReader {
       at = end + 1;
     }
     if (at === 0 && held.length > ROWS) {
-      // A part of a long row; what follows is not its beginning.
+      // A part of a long row; the next part is not its beginning.
       this.#midRow = true;
       at = held.length;
     }
     return at === 0 ? undefined : { kind: "rows", bytes: this.#held.take(at) };
   }
 
-  /** psql reads the rows from the next line on, and what stands behind the statement after them. */
+  /** psql reads the rows from the next line on, and the text after the statement after them. */
   #beginRows(): boolean {
     const held = this.#held.bytes;
     const end = held.indexOf(NEWLINE);

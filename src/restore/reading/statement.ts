@@ -3,22 +3,25 @@ import type { Statement } from "./sql-reader.ts";
 
 /** What is done with a statement of a dump. */
 export type Handling =
-  /** Makes or describes an object: what cannot be made is set aside. */
+  /** Creates or describes an object: if it cannot be created, it is set aside. */
   | { readonly how: "object" }
-  /** Run as it is, and has to succeed: pg_dump writes none. */
+  /** Run as it is, and must succeed: pg_dump writes none. */
   | { readonly how: "other" }
-  /** Run as it is; it gives rows, without which the restore is none. */
+  /** Run as it is; it brings rows, without which there is no restore. */
   | { readonly how: "rows"; readonly table: string | undefined }
   /** A setting of the session that made the dump, or of the program that did. */
   | { readonly how: "setting" }
   /** Removes what the new database may not have. */
   | { readonly how: "drop" }
-  /** Run when all is there, because the roles that it names may not be here. */
+  /** Run when everything is there, because the roles that it names may not exist here. */
   | { readonly how: "privilege" }
   | { readonly how: "extension"; readonly extension: WantedExtension }
-  /** ALTER DATABASE … SET: what stands behind the name. */
+  /** ALTER DATABASE … SET: the text after the name. */
   | { readonly how: "database setting"; readonly words: string }
-  /** Done otherwise: the database itself, owners, roles, comments on extensions. Told where something is lost by it. */
+  /**
+   * Handled separately: the database itself, owners, roles, comments on extensions. Reported where something is lost by
+   * it.
+   */
   | { readonly how: "left out"; readonly told: boolean }
   | { readonly how: "refused"; readonly problem: string; readonly next: string };
 
@@ -55,10 +58,10 @@ const LEFT_OUT = [
   /^DROP\s+EXTENSION\s+(?:IF\s+EXISTS\s+)?plpgsql\b/i,
 ];
 
-/** It belongs to the server that the dump was made on; here everything lies where the database does. */
+/** It belongs to the dumped server; here everything is stored where the database is. */
 const TOLD = [/^SET\s+(?:SESSION\s+|LOCAL\s+)?default_tablespace\b/i, /^ALTER\s[^;']+\sSET\s+TABLESPACE\s/is];
 
-/** Functions by which pg_dump gives values and large objects. */
+/** Functions by which pg_dump restores values and large objects. */
 const GIVES_ROWS = /^SELECT\s+(?:pg_catalog\s*\.\s*)?(?:setval|lo_(?!unlink)\w+|lowrite|loread)\s*\(/i;
 
 const DROPS = [
@@ -67,10 +70,10 @@ const DROPS = [
   /^SELECT\s+(?:pg_catalog\s*\.\s*)?lo_unlink\s*\(/i,
 ];
 
-/** What does not lie in a database. */
+/** What is not inside a database. */
 const OUTSIDE = /^(?:CREATE|ALTER|COMMENT\s+ON)\s+(?:ROLE|USER(?!\s+MAPPING\b)|GROUP|TABLESPACE|SYSTEM)\b/i;
 
-/** What a statement of a dump is, told from its words. Pure; whatever is not recognised is run as it is. */
+/** The kind of a statement of a dump, told from its words. Pure; an unknown statement is run as it is. */
 export function handlingOf({ words: written, copies }: Pick<Statement, "words" | "copies">): Handling {
   const words = written.trimEnd();
   if (/^COPY\b/i.test(words)) {
@@ -99,19 +102,19 @@ export function handlingOf({ words: written, copies }: Pick<Statement, "words" |
   return { how: /^(?:CREATE|ALTER|COMMENT|REFRESH|SECURITY\s+LABEL)\b/i.test(words) ? "object" : "other" };
 }
 
-/** Whether it says how the bytes of the dump are to be read. */
+/** Whether it determines how the bytes of the dump are read. */
 export function saysHowToRead({ words }: Pick<Statement, "words">): boolean {
   return /\b(?:client_encoding|standard_conforming_strings|NAMES)\b/i.test(words);
 }
 
-/** Whether it says in which encoding the dump is written. */
+/** Whether it determines the encoding of the dump. */
 export function setsEncoding({ words }: Pick<Statement, "words">): boolean {
   return /^(?:SET\s+(?:SESSION\s+)?(?:client_encoding|NAMES)\b|SELECT\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(\s*'client_encoding')/i.test(
     words,
   );
 }
 
-/** A name as the server keeps it. */
+/** A name as the server stores it. */
 function unquoted(name: string): string {
   if (name.startsWith('"')) return name.slice(1, -1).replaceAll('""', '"');
   return name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());

@@ -1,18 +1,18 @@
 import { OdooPgError } from "../../errors.ts";
 import { encodingOf } from "./file-kind.ts";
 
-/** SQL of a dump, that can be read more than once. */
+/** SQL of a dump that can be read more than once. */
 export interface SqlText {
   /** For messages. */
   readonly name: string;
   readonly open: () => AsyncIterable<Buffer>;
-  /** Whether it was made UTF-8 on the way, known once it was opened. */
+  /** Whether it was converted to UTF-8 on the way; known once it was opened. */
   readonly converted: () => boolean;
 }
 
 /**
- * The text of a file without what Windows puts in front of it: a mark of UTF-8 goes, and UTF-16, as PowerShell's `>`
- * writes it, becomes UTF-8.
+ * The text of a file without the prefix that Windows adds: a UTF-8 byte order mark is removed, and UTF-16, as
+ * PowerShell's `>` writes it, becomes UTF-8.
  */
 export function sqlText(name: string, open: () => AsyncIterable<Buffer>): SqlText {
   let converted = false;
@@ -27,7 +27,7 @@ export function sqlText(name: string, open: () => AsyncIterable<Buffer>): SqlTex
           yield piece.subarray(piece[0] === 0xef && piece[1] === 0xbb && piece[2] === 0xbf ? 3 : 0);
           continue;
         }
-        // It leaves out the mark itself.
+        // It leaves out the byte order mark itself.
         decoder = new TextDecoder(encoding.toLowerCase(), { fatal: true });
         converted = true;
       }

@@ -21,8 +21,8 @@ import { isSafeStoreFname, type ListedFile } from "../../backup/attachments/file
 import { poolFile, type BackupPlace } from "../../backup/place.ts";
 
 /**
- * Files of one database in the making, in a folder of their own beside the other filestores. It is closed to their owner
- * until it is whole, and held meanwhile: what is written goes into it, whatever its owner puts in its place.
+ * Files of one database in the making, in a folder of their own beside the other filestores. It is closed to its owner
+ * until it is whole, and held open meanwhile: files are written into this folder, whatever its owner puts in its place.
  */
 export class NewFilestore {
   readonly folder: string;
@@ -36,7 +36,7 @@ export class NewFilestore {
   files = 0;
   bytes = 0;
 
-  /** @param folder that is not there yet; its parent is */
+  /** @param folder that does not exist yet; its parent does */
   constructor(folder: string) {
     const parent = Folder.open(path.dirname(folder));
     if (!parent) throw filestoresMissing(path.dirname(folder));
@@ -66,7 +66,7 @@ export class NewFilestore {
     this.bytes += bytes;
   }
 
-  /** A file of the pool of a backup; what is missing or altered there is noted. */
+  /** A file of the pool of a backup; a missing or altered one is noted. */
   async addFromPool(place: BackupPlace, { sha1, bytes, storeFname }: ListedFile): Promise<void> {
     const to = this.#target(storeFname);
     const copied = await copyChecked(poolFile(place, sha1), to, this.#like, `${place.pool} ${this.folder}`);
@@ -75,7 +75,7 @@ export class NewFilestore {
     else this.#count(bytes);
   }
 
-  /** A file of a zip. Its name has to be its SHA-1; of several of one name, the one that is right is taken. */
+  /** A file of a zip. Its name must be its SHA-1; of several files with one name, the one that matches is taken. */
   async addFromZip(storeFname: string, content: AsyncIterable<Buffer>): Promise<void> {
     if (!isSafeStoreFname(storeFname)) return this.#problem(`${JSON.stringify(storeFname)} is not a name`);
     const to = this.#target(storeFname);
@@ -92,7 +92,7 @@ export class NewFilestore {
     else this.#count(written.bytes);
   }
 
-  /** A file of another database's filestore. Says whether it was there. */
+  /** A file of another database's filestore. Returns whether it was there. */
   async share(from: FilestoreReader, storeFname: string): Promise<boolean> {
     if (!isSafeStoreFname(storeFname)) return false;
     const to = this.#target(storeFname);
@@ -112,7 +112,7 @@ export class NewFilestore {
     );
   }
 
-  /** Makes it durable. @throws OdooPgError backup_damaged with what was missing or altered. */
+  /** Makes it durable. @throws OdooPgError backup_damaged with the missing or altered files. */
   async finish(): Promise<void> {
     for (const name of this.#altered) this.#problem(`${name} is altered`);
     if (this.#problemCount) {
@@ -131,7 +131,7 @@ export class NewFilestore {
     this.close();
   }
 
-  /** Lets go of it, once it has its place. */
+  /** Releases it, once it has its place. */
   close(): void {
     this.#held.close();
     this.#parent.close();
@@ -142,8 +142,8 @@ export class NewFilestore {
 export class FilestoreExists extends OdooPgError {}
 
 /**
- * Where a database's attachments will lie; undefined where no filestore is configured.
- * @throws OdooPgError refused for a name that cannot be that of a folder; FilestoreExists when the folder is there.
+ * Where a database's attachments will be; undefined where no filestore is configured.
+ * @throws OdooPgError refused for a name that cannot be that of a folder; FilestoreExists when the folder exists.
  */
 export async function freeFilestoreFor(config: Config, database: string): Promise<string | undefined> {
   const folder = filestoreFor(config, database);
@@ -155,7 +155,7 @@ export async function freeFilestoreFor(config: Config, database: string): Promis
   });
 }
 
-/** Where a database's attachments lie; undefined where no filestore is configured. @throws OdooPgError refused. */
+/** Where a database's attachments are; undefined where no filestore is configured. @throws OdooPgError refused. */
 export function filestoreFor(config: Config, database: string): string | undefined {
   const { filestore } = config.odoo;
   if (filestore === undefined) return undefined;

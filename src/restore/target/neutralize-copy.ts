@@ -14,8 +14,8 @@ import { COLUMNS, neutralizeStatements } from "../../odoo/neutralize.ts";
 const MOST_BYTES = 1024 * 1024;
 
 /**
- * Makes the copy harmless, in one transaction, as a role that may do nothing but in this copy: neutralize.sql of the
- * modules that are installed, then what every Odoo has.
+ * Neutralises the copy, in one transaction, as a role that has no rights outside this copy: neutralize.sql of the
+ * installed modules, then what every Odoo has.
  */
 export async function neutralizeCopy(
   source: BackupSource,
@@ -28,7 +28,7 @@ export async function neutralizeCopy(
   const run: string[] = [];
   await target.loading.use(async (session) => {
     await session.query("BEGIN");
-    // As Odoo itself would run them.
+    // With the rights by which Odoo itself would run them.
     await session.query(`SET LOCAL ROLE ${id(owner)}`);
     const modules = await session.query(
       "SELECT name FROM public.ir_module_module WHERE state IN ('installed', 'to upgrade', 'to remove') ORDER BY name",
@@ -94,7 +94,7 @@ async function scriptOf(
   for (const directory of addonsPath) {
     if ((await kindOf(path.join(directory, module))) !== "directory") continue;
     const file = path.join(directory, module, "data", "neutralize.sql");
-    // As Odoo's user can write there: no link of his leads to what he may not read.
+    // Odoo's user can write there: no link of that user may lead to files that the user may not read.
     const sql = await inFolder(path.dirname(file), (data) =>
       data.readText(path.basename(file), MOST_BYTES + 1),
     );

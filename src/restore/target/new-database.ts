@@ -44,15 +44,16 @@ const NEW_PREFIX = `${SCRATCH_PREFIX}new_`;
 const LOADER_PREFIX = `${SCRATCH_PREFIX}loader_`;
 const NAME = new RegExp(`^${NEW_PREFIX}([0-9a-f]{8})$`);
 
-/** Milliseconds that sessions have to end in: on a busy machine a process takes its time to see that it is to end. */
+/** Timeout for sessions to end, in milliseconds: on a busy machine a process needs time to notice. */
 const END_TIMEOUT = 60_000;
 
 /** Bytes of a database up to which a copy of it goes through the WAL. */
 const WAL_UP_TO = 128 * 1024 * 1024;
 
 /**
- * Settings of sessions that load: nothing of it is worth waiting for the disk, because a failed load is thrown away.
- * With no more than two processors, two processes that load keep them busy: helpers of an index build would only add work.
+ * Settings of sessions that load: none of it is worth waiting for the disk, because a failed load is thrown away. With
+ * no more than two processors, two loading processes keep them busy: parallel workers of an index build would only add
+ * work.
  */
 export function loadSettings(processors: number): Record<string, string> {
   return {
@@ -63,8 +64,8 @@ export function loadSettings(processors: number): Record<string, string> {
 }
 
 /**
- * A database in the making: under a name that nobody knows, owned by a role that only it has, which nobody else may
- * connect to. What fills it can do nothing outside of it. In the end it is given to its real owner and name, or is gone.
+ * A database in the making: under an unguessable name, owned by a role used only for it, and closed to all other roles.
+ * The role that fills it can do nothing outside it. In the end it gets its real owner and name, or is removed.
  */
 export class NewDatabase {
   readonly name: string;
@@ -85,7 +86,7 @@ export class NewDatabase {
     this.passfile = path.join(source.secretsDir, `${this.loader}.pgpass`);
   }
 
-  /** Takes a name and the lock on it; nothing is made yet. */
+  /** Takes a name and the lock on it; nothing is created yet. */
   static async begin(source: BackupSource): Promise<NewDatabase> {
     const keeper = await source.superuser.session();
     let mark: string;
@@ -98,26 +99,26 @@ export class NewDatabase {
     return this.#source.superuser.in(this.name);
   }
 
-  /** The connection for what fills it. Its programs take `passfile` as PGPASSFILE. */
+  /** The connection of the role that fills it. Its programs take `passfile` as PGPASSFILE. */
   get loading(): RoleAccess {
     return this.superuser.as(this.loader, this.#password);
   }
 
-  /** A session on database postgres, for what is done to databases as a whole. */
+  /** A session on database postgres, for work on whole databases. */
   get outside(): Session {
     return this.#keeper;
   }
 
   /**
-   * Makes the role that fills it.
-   * @param memberOf a role whose things it may change: for a copy that is there already
+   * Creates the role that fills it.
+   * @param memberOf a role whose objects it may change: for an existing copy
    */
   async createLoader(memberOf?: string): Promise<void> {
     const role = id(this.loader);
     await this.#keeper.query(BEGIN_UNRECORDED);
     this.#loaderThere = true;
     await this.#keeper.query(`CREATE ROLE ${role} LOGIN PASSWORD ${literal(scramVerifier(this.#password))}`);
-    // Set by the superuser for it, who may not set it himself.
+    // The superuser sets it for the role, which may not set it itself.
     if (await this.#hasLz4()) await this.#keeper.query(`ALTER ROLE ${role} SET wal_compression = lz4`);
     if (memberOf !== undefined) await this.#keeper.query(`GRANT ${id(memberOf)} TO ${role}`);
     await this.#keeper.query("COMMIT");
@@ -125,8 +126,8 @@ export class NewDatabase {
   }
 
   /**
-   * Whether the server compresses the WAL with lz4: an index that is built goes into the WAL page by page, and the older
-   * pglz would take longer to press these than to build them. From PostgreSQL 15 on, where it was built with it.
+   * Whether the server compresses the WAL with lz4: an index build writes its pages to the WAL, and compressing them
+   * with the older pglz would take longer than building them. From PostgreSQL 15 on, where it was built with it.
    */
   async #hasLz4(): Promise<boolean> {
     const rows = await this.#keeper.query(
@@ -135,23 +136,23 @@ export class NewDatabase {
     return rows.length > 0;
   }
 
-  /** An empty one, closed to everybody but its loader. */
+  /** Creates an empty one, closed to all roles but its loader. */
   async createEmpty(form: DatabaseForm): Promise<void> {
     await this.createLoader();
     await this.#create(`TEMPLATE template0 ${wordsOf(form)} OWNER ${id(this.loader)}`);
     await this.superuser.use(async (session) => {
-      // Odoo does this itself in each new database; with PostgreSQL 15 and later it is no longer the default.
+      // Odoo does this itself in each new database; since PostgreSQL 15 it is no longer the default.
       await session.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
     });
   }
 
-  /** A copy of a database that nobody is connected to. @throws SqlError 55006 when somebody is. */
+  /** Copies a database without connected sessions. @throws SqlError 55006 when there is one. */
   async createCopy(of: string): Promise<void> {
     const [row] = await this.#keeper.query(
       `SELECT current_setting('server_version_num')::int >= 150000 AS choice, pg_database_size($1) > $2::bigint AS large`,
       [of, WAL_UP_TO],
     );
-    // The other strategy writes every page to the WAL, which each replica has to fetch.
+    // The other strategy writes every page to the WAL, which each replica must fetch.
     const strategy = row?.["choice"] === true && row["large"] === true ? " STRATEGY file_copy" : "";
     await this.#create(`TEMPLATE ${id(of)}${strategy}`);
   }
@@ -164,17 +165,17 @@ export class NewDatabase {
     );
   }
 
-  /** Lets the loader in where the database is not its own. */
+  /** Lets the loader in where it does not own the database. */
   async admitLoader(): Promise<void> {
     await this.#keeper.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${id(this.name)} TO ${id(this.loader)}`);
   }
 
   /**
-   * Makes an extension: one that everybody may make belongs to the loader, others to the superuser. unaccent(text) is given
-   * to the loader, as Odoo makes it its own.
-   * @param trusted whether extensions that only a superuser may make are taken on the dump's word
+   * Creates an extension: one that every role may create belongs to the loader, others to the superuser. unaccent(text)
+   * is given to the loader, as Odoo makes it its own.
+   * @param trusted whether extensions that only a superuser may create are accepted from the dump
    * @param immutableUnaccent whether unaccent(text) is made IMMUTABLE, as Odoo needs it for its indexes
-   * @returns why it could not be made
+   * @returns why it could not be created
    */
   async createExtension(
     { name, schema }: WantedExtension,
@@ -193,7 +194,7 @@ export class NewDatabase {
       const everybodys = row["trusted"] === true;
       if (!everybodys && !trusted && !SAFE_EXTENSIONS.includes(name))
         return new SqlError(`extension "${name}" may be made by a superuser only`, "42501");
-      // A superuser's script is not to meet functions that somebody else wrote.
+      // A superuser's script must not call functions that another role wrote.
       if (!everybodys && (await this.#holdsFunctions(session)))
         return new SqlError(`extension "${name}" has to be made before the dump's own functions`, "42501");
       try {
@@ -235,14 +236,14 @@ export class NewDatabase {
   }
 
   /**
-   * Takes the loader's hands off: everything is given to `owner`, and the role goes. The database itself belongs to the
-   * superuser until it gets its name, so that no Odoo lists it.
+   * Takes the rights from the loader: everything is given to `owner`, and the role is dropped. The database itself
+   * belongs to the superuser until it gets its name, so that no Odoo lists it.
    */
   async dismissLoader(owner: string): Promise<void> {
     const { name, loader } = this;
     await this.#keeper.query(`ALTER DATABASE ${id(name)} OWNER TO CURRENT_USER`);
     await this.#endSessions();
-    // What filled it owned it until now: no function of a dump is to have made a template of it.
+    // Until now it was owned by the role that filled it: no function of a dump may have marked it as a template.
     await this.#keeper.query(`ALTER DATABASE ${id(name)} IS_TEMPLATE false CONNECTION LIMIT -1`);
     await this.superuser.use(async (session) => {
       await session.query(`REASSIGN OWNED BY ${id(loader)} TO ${id(owner)}; DROP OWNED BY ${id(loader)}`);
@@ -266,7 +267,7 @@ export class NewDatabase {
     );
     const allowed = rows.map((row) => String(row["setting"]));
     if (allowed.length) {
-      // By the catalogue: SET would have to know which settings are lists.
+      // Through the catalogue: SET would have to know which settings are lists.
       await this.#keeper.query(
         `INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
          SELECT oid, 0, $2::text[] FROM pg_database WHERE datname = $1`,
@@ -279,7 +280,8 @@ export class NewDatabase {
   }
 
   async #endSessions(): Promise<void> {
-    // PostgreSQL 13 does not wait for them itself. Autovacuum comes and goes, and gives way to whoever needs the database.
+    // PostgreSQL 13 does not wait for them itself. Autovacuum comes and goes, and gives way to any session that needs
+    // the database.
     await waitUntil(
       async () => {
         const left = await this.#keeper.query(
@@ -293,7 +295,7 @@ export class NewDatabase {
     );
   }
 
-  /** Has it stay as it is, whatever name it has by now: what became of it is not known, and the next restore finds out. */
+  /** Leaves it as it is, whatever its name by now: its outcome is unknown, and the next restore finds out. */
   leave(): void {
     this.#left = true;
   }
@@ -303,7 +305,7 @@ export class NewDatabase {
     return this.#left;
   }
 
-  /** Removes it. What was made is gone afterwards, or goes at the next start of a restore. */
+  /** Removes it. Everything that was created is then gone, or goes at the next start of a restore. */
   async discard(): Promise<void> {
     if (this.#left) {
       await removeFile(this.passfile);
@@ -346,7 +348,7 @@ function wordsOf(form: DatabaseForm): string {
   ].join(" ");
 }
 
-/** @returns whether nothing has the name now; false where it is somebody else's database */
+/** @returns whether the name is free now; false where another owner's database has it */
 async function removeRemains(session: Session, database: string, loader: string): Promise<boolean> {
   await session.query("ROLLBACK");
   const gone = await dropOwn(session, database, loader);
@@ -371,17 +373,20 @@ export async function abandonedMarks(session: Session): Promise<string[]> {
   return abandoned;
 }
 
-/** Takes the lock on a database in the making; false while somebody works on it. Kept until the session ends. */
+/** Takes the lock on a database in the making; false while another process works on it. Kept until the session ends. */
 export async function lockMark(session: Session, mark: string): Promise<boolean> {
   return await lockWork(session, mark);
 }
 
-/** What the names of a database in the making, its role and its folder have in common. */
+/** The common part of the names of a database in the making, its role and its folder. */
 export function markOf(name: string): string {
   return NAME.exec(name)?.[1] ?? "";
 }
 
-/** Removes what a killed restore left in the server. @returns the name that its database had; undefined where another has it */
+/**
+ * Removes what a killed restore left in the server. @returns the name of its database; undefined where another one has
+ * it
+ */
 export async function removeAbandoned(session: Session, mark: string): Promise<string | undefined> {
   const name = NEW_PREFIX + mark;
   try {

@@ -6,7 +6,7 @@ import type { NewDatabase } from "./new-database.ts";
 
 const routine = ({ schema, signature }: Contents["functions"][number]): string => `${schema}.${signature}`;
 
-/** The same contents, all of it owned by one role. Extensions keep the owner that they have. */
+/** The same contents, all owned by one role. Extensions keep their owner. */
 export function ownedBy(contents: Contents, owner: string, found: Contents): Contents {
   const all = <T extends { owner: string }>(items: readonly T[]): T[] =>
     items.map((item) => ({ ...item, owner }));
@@ -75,14 +75,14 @@ export async function ownersAfter(
       ...extension,
       owner: extension.owner === loader ? owner : extension.owner,
     })),
-    // They are given back by the same names, or told.
+    // They are given back under the same names, or reported.
     owned_otherwise: undefined,
     attachments: null,
     odoo: null,
   };
 }
 
-/** Gives single things back to the roles that owned them, as far as these are here and may own it. */
+/** Gives single objects back to the roles that owned them, as far as these exist here and may own it. */
 export async function giveBack(target: NewDatabase, contents: Contents, owner: string): Promise<string[]> {
   const wanted = [
     ...contents.schemas.map(({ name, owner }) => ({ kind: "SCHEMA", schema: "", name, owner })),
@@ -124,7 +124,7 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
     }
     if (otherwise.length) {
       await session.query("SET search_path = ''");
-      // Named as the server names what is here: a backup's text never becomes part of a statement.
+      // Named as the server names the existing object: a backup's text never becomes part of a statement.
       const here = new Set(
         (await session.query(OWNED_OTHERWISE)).map((row) => keyOf(row["type"], row["identity"])),
       );
@@ -135,7 +135,7 @@ export async function giveBack(target: NewDatabase, contents: Contents, owner: s
   });
 }
 
-/** How ALTER calls what pg_identify_object calls so. */
+/** The word that ALTER uses for a type of pg_identify_object. */
 const KEYWORDS: Readonly<Record<string, string>> = {
   type: "TYPE",
   collation: "COLLATION",
@@ -152,7 +152,7 @@ function keyOf(type: unknown, identity: unknown): string {
   return JSON.stringify([type, identity]);
 }
 
-/** A sequence of a serial column goes with its table. */
+/** The sequence of a serial column moves with its table. */
 async function isOfColumn(session: Session, sequence: string): Promise<boolean> {
   const rows = await session.query(
     "SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = $1::regclass AND deptype IN ('a', 'i') AND refobjsubid > 0",

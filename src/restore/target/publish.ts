@@ -37,7 +37,7 @@ export interface Placement {
   /** The name that it gets. */
   readonly database: string;
   readonly owner: string;
-  /** The database of that name that is replaced, by its number (oid); undefined where there was none. */
+  /** The number (oid) of the database that is replaced; undefined where there was none. */
   readonly replaces: string | undefined;
   readonly keepOld: boolean;
   readonly files: NewFilestore | undefined;
@@ -48,7 +48,7 @@ export interface Placement {
 interface Published {
   /** The name under which the old one is kept, if it is. */
   readonly kept: string | undefined;
-  /** What was left undone once the new one had its name. */
+  /** What remained undone after the new one got its name. */
   readonly notes: readonly string[];
 }
 
@@ -83,9 +83,9 @@ export async function publish(
     if (kept !== undefined) {
       await renameBusy(source, session, database, kept);
       if ((await oidOf(session, kept)) !== old) throw isAnother(database);
-      // Made while the new one was filled; from here on nobody comes in.
+      // Created while the new one was filled; from here on no session may connect.
       if (!placement.keepOld) await assertNoSlots(session, kept, { called: database });
-      // Neither Odoo nor its crons are to take it for one of theirs. A template would be dropped for nobody.
+      // Neither Odoo nor its crons may take it for one of theirs. PostgreSQL never drops a template.
       await session.query(`ALTER DATABASE ${id(kept)} ALLOW_CONNECTIONS false IS_TEMPLATE false`);
     }
     await takeOver(session, target.name, kept ?? placement.like);
@@ -138,7 +138,7 @@ export async function publish(
         await removeIn(folder);
       });
   }
-  // Last: until then it says what is still to be cleared away.
+  // Last: until then it records what still has to be cleared away.
   if (file !== undefined)
     await ifPossible(`${file} was not removed: the next restore does it`, async () => {
       await removeIn(file);
@@ -149,7 +149,9 @@ export async function publish(
   return { kept: dropped ? undefined : kept, notes };
 }
 
-/** Renames a database and its filestore; sessions in it are ended. One that took no connections takes them again. */
+/**
+ * Renames a database and its filestore; its sessions are ended. One that accepted no connections accepts them again.
+ */
 export async function changeName(source: BackupSource, from: string, to: string): Promise<void> {
   await source.superuser.use(async (session) => {
     if (!(await lockMark(session, markOf(from)))) {
@@ -187,7 +189,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
   });
 }
 
-/** The name that a replaced database is kept by: one that nobody has. */
+/** The name for a replaced database that is kept: one that is not taken. */
 async function freeName(session: Session, database: string, at: number): Promise<string> {
   const name = keptName(database, at);
   const taken = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
@@ -216,7 +218,7 @@ function isGone(database: string): OdooPgError {
   });
 }
 
-/** Whoever asked for it meant the one that was there then. */
+/** The request meant the database that was there then. */
 function isAnother(database: string): OdooPgError {
   return new OdooPgError("refused", {
     message: `Another database is called "${database}" by now: the one that was to be replaced was renamed or dropped meanwhile.`,
@@ -225,7 +227,7 @@ function isAnother(database: string): OdooPgError {
   });
 }
 
-/** Renames a database that sessions are in. @throws OdooPgError refused when it stays in use. */
+/** Renames a database that is in use. @throws OdooPgError refused when it stays in use. */
 async function renameBusy(
   source: BackupSource,
   session: Session,
@@ -248,8 +250,8 @@ async function renameBusy(
 }
 
 /**
- * Settings (ALTER DATABASE … SET), grants and limit of another database. What another lets everybody do is not taken over:
- * each database is its owner's.
+ * Copies settings (ALTER DATABASE … SET), grants and the connection limit of another database. Rights that the other
+ * grants to every role are not copied: each database is its owner's.
  */
 async function takeOver(session: Session, target: string, like: string | undefined): Promise<void> {
   const rows = await session.query(
@@ -269,7 +271,7 @@ async function takeOver(session: Session, target: string, like: string | undefin
   if (like === undefined) return;
   const most = Number(own?.["most"] ?? -1);
   if (most >= 0) await session.query(`ALTER DATABASE ${id(target)} CONNECTION LIMIT ${most}`);
-  // By the catalogue: SET would have to know which settings are lists.
+  // Through the catalogue: SET would have to know which settings are lists.
   await session.query(
     `DELETE FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = $1)`,
     [target],
@@ -283,9 +285,9 @@ async function takeOver(session: Session, target: string, like: string | undefin
 }
 
 /**
- * Clears away what killed restores and copies left behind: half databases, their roles and folders, and a change of
- * names that was cut off between database and filestore. What another process works on is left alone.
- * @param note is told what a person has to look at
+ * Clears away what killed restores and copies left behind: half-finished databases, their roles and folders, and a
+ * change of names that was interrupted between database and filestore. What another process works on is left alone.
+ * @param note receives what a person has to check
  */
 export async function tidyUp(source: BackupSource, note: Progress["note"]): Promise<void> {
   const root = source.config.odoo.filestore;
@@ -294,7 +296,7 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
       if (!JOURNAL.test(name) || root === undefined) continue;
       const file = path.join(root, name);
       if (!(await isBelievable(file))) {
-        // Whoever owns the filestores could have written it.
+        // The owner of the filestores could have written it.
         note(await setAside(file, "it does not belong to root"));
         continue;
       }
@@ -315,7 +317,7 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
         await removeFile(path.join(source.secretsDir, `odoo_pg_loader_${mark}.pgpass`));
       } catch (error) {
         if (session.broken()) throw error;
-        // What is left over keeps nothing from its work.
+        // Leftovers must not stop anything else.
         note(toOdooPgError(error).message);
       }
     }
@@ -329,14 +331,14 @@ export async function tidyUp(source: BackupSource, note: Progress["note"]): Prom
     // Folders whose databases are gone already.
     for (const name of root === undefined ? [] : await namesIn(root)) {
       if (root === undefined || !isNewName(name) || !(await lockMark(session, markOf(name)))) continue;
-      // One that is there by now is somebody else's, and so are its files.
+      // An existing one belongs to somebody else by now, and so do its files.
       const there = await session.query("SELECT FROM pg_database WHERE datname = $1", [name]);
       if (!there.length) await removeIn(path.join(root, name));
     }
   });
 }
 
-/** Completes a change of names that was cut off. That it cannot be completed now ends no other work. */
+/** Completes an interrupted change of names. A failure to complete it now stops no other work. */
 async function settleLeft(
   source: BackupSource,
   session: Session,
@@ -362,7 +364,7 @@ async function settleLeft(
   }
 }
 
-/** A record that cannot be read ends no restore, and nothing is moved by it. */
+/** An unreadable record stops no restore, and nothing is moved because of it. */
 async function setAside(file: string, problem: string): Promise<string> {
   await renameIn(file, `${file}.damaged`);
   return (
@@ -371,7 +373,7 @@ async function setAside(file: string, problem: string): Promise<string> {
   );
 }
 
-/** Sessions on the replicas go on in a database that was renamed: ends them, where the replicas answer. */
+/** Sessions on the replicas continue in a renamed database: ends them, where the replicas answer. */
 async function endSessionsOnReplicas(source: BackupSource, oid: string, oldName: string): Promise<void> {
   for (const replica of source.replicas) {
     try {

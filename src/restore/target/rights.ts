@@ -12,12 +12,12 @@ const DEFAULTS = new Set(["TABLES", "SEQUENCES", "FUNCTIONS", "TYPES", "SCHEMAS"
 
 const rightsSchema = contentsSchema.shape.rights.unwrap();
 
-/** What the rights are on. */
+/** The objects that the rights are on. */
 function objectOf({ kind, schema, table, name }: Right): string {
   return JSON.stringify([kind, schema, table, name]);
 }
 
-/** Whose right it is: an owner's stay the owner's, whoever that is now. */
+/** Whose right it is: an owner's rights stay the owner's, whichever role that is now. */
 function holderOf({ own, to }: Right): string {
   return JSON.stringify(own || to);
 }
@@ -34,8 +34,8 @@ function byObject(rights: readonly Right[]): Map<string, Right[]> {
 }
 
 /**
- * Rights that are not as they are to be, of what is there. Pure.
- * @param found all rights that there are
+ * Rights that differ from the wanted ones, on existing objects. Pure.
+ * @param found all present rights
  */
 function otherRights(expected: readonly Right[], found: readonly Right[]): Right[] {
   const there = byObject(found);
@@ -44,7 +44,7 @@ function otherRights(expected: readonly Right[], found: readonly Right[]): Right
     const [first] = wanted;
     const present = there.get(object) ?? [];
     if (first === undefined || (present.length === 0 && first.kind !== "default")) continue;
-    // Nobody said anything of it here: everybody has what PostgreSQL gives by itself.
+    // Nothing was granted or revoked here: PUBLIC has PostgreSQL's default rights.
     if (
       first.kind === "default" &&
       first.schema === "" &&
@@ -57,7 +57,7 @@ function otherRights(expected: readonly Right[], found: readonly Right[]): Right
       rights.find((right) => holderOf(right) === holder)?.privileges ?? "";
     const all = new Map([...present, ...wanted].map((right) => [holderOf(right), right]));
     for (const [holder, right] of all) {
-      // What another had is the owner's own where he owns it now.
+      // A right that another role had is the owner's own where it owns the object now.
       if (!right.own && right.to !== null && right.to === owner) continue;
       const privileges = of(wanted, holder);
       if (privileges !== of(present, holder))
@@ -86,7 +86,7 @@ export async function settleRights(
         : right,
     );
     const left = new Set<string>();
-    // REVOKE on a table takes from its columns as well.
+    // REVOKE on a table revokes from its columns as well.
     for (const columns of [false, true]) {
       for (const right of otherRights(wanted, await readRights(session))) {
         if ((right.kind === "column") !== columns) continue;
@@ -105,7 +105,7 @@ async function readRights(session: Session): Promise<Right[]> {
 
 interface Roles {
   readonly all: ReadonlySet<string>;
-  /** Whose new things are to get rights. */
+  /** The role whose new objects get rights. */
   readonly ordinary: ReadonlySet<string>;
 }
 
@@ -114,7 +114,7 @@ async function rolesOf(session: Session): Promise<Roles> {
   return { all: new Set(rows.map((row) => String(row["name"]))), ordinary: await rolesThatMayOwn(session) };
 }
 
-/** @returns why it cannot be */
+/** @returns why it failed */
 async function settle(session: Session, right: Right, roles: Roles): Promise<string | undefined> {
   const { kind, table, schema, to } = right;
   // Of a single object that was told when the dump's GRANT failed.
@@ -147,7 +147,7 @@ async function settle(session: Session, right: Right, roles: Roles): Promise<str
   }
 }
 
-/** What stands behind ON; undefined for what is not as we write it. Texts of a backup never become part of it as they are. */
+/** The text after ON; undefined for unknown forms. Texts of a backup never become part of it as they are. */
 async function onWhat(session: Session, { kind, schema, table, name }: Right): Promise<string | undefined> {
   const inSchema = `${id(schema)}.${id(name)}`;
   if (kind === "table" || kind === "sequence" || kind === "type") return `${kind.toUpperCase()} ${inSchema}`;

@@ -8,7 +8,7 @@ import { encodeDatabaseName } from "../../backup/naming.ts";
 import { timeStamp } from "../../model/time-stamp.ts";
 import type { DumpEntry } from "../reading/sql-reader.ts";
 
-/** A thing of a dump that could not be created: its SQL goes into a file, and the restore goes on without it. */
+/** An object of a dump that could not be created: its SQL goes into a file, and the restore continues without it. */
 export interface SetAside {
   /** What it is, where the dump says so. */
   readonly entry: DumpEntry | undefined;
@@ -16,9 +16,9 @@ export interface SetAside {
   readonly object: string;
   /** Whether it is rows: of a table that could not be made. */
   readonly rows: boolean;
-  /** In UTF-8, with what tells it how to be read. */
+  /** In UTF-8, with the settings that tell how to read it. */
   readonly sql: string;
-  /** The server's words. */
+  /** The server's message. */
   readonly reason: string;
 }
 
@@ -27,7 +27,7 @@ export function asideNotes(setAside: readonly SetAside[]): string[] {
   return setAside.map(({ object, reason }) => `set aside: ${object} (${reason})`);
 }
 
-/** What pg_dump calls that to which a definition belongs. */
+/** pg_dump's word for the object that a definition belongs to. */
 const ENTRY_TYPES: Readonly<Record<(typeof definitionKinds)[number], readonly string[]>> = {
   default: ["DEFAULT"],
   "generated column": ["TABLE"],
@@ -41,7 +41,7 @@ const ENTRY_TYPES: Readonly<Record<(typeof definitionKinds)[number], readonly st
   "function body": ["FUNCTION", "PROCEDURE", "AGGREGATE"],
 };
 
-/** What was expected, without what was set aside: that is told by itself. */
+/** What was expected, without what was set aside: that is reported separately. */
 export function withoutSetAside(contents: Contents, setAside: readonly SetAside[]): Contents {
   if (!setAside.length) return contents;
   const is = (types: readonly string[], schema: string | undefined, name: string): boolean =>
@@ -97,18 +97,18 @@ function sameFunction(signature: string, named: string): boolean {
   return ours.length === theirs.length && ours.every((part, at) => ` ${part}`.endsWith(` ${theirs[at]}`));
 }
 
-/** What was set aside, where its SQL lies, and the command that runs it. */
+/** What was set aside, where its SQL is, and the command that runs it. */
 export interface AsideReport {
   readonly file: string;
   readonly next: Command;
   readonly objects: readonly { readonly object: string; readonly reason: string }[];
-  /** Whether rows are among it. */
+  /** Whether it includes rows. */
   readonly rows: boolean;
 }
 
 /**
- * Writes what was set aside into a file that nobody else can read.
- * @param directory of such files; made when it is not there
+ * Writes what was set aside into a file that no other user can read.
+ * @param directory of such files; created when missing
  * @param database that it belongs to
  * @returns null where nothing was set aside
  */

@@ -6,8 +6,9 @@ import type { Session } from "../../system/sql/sql.ts";
 const KEEP = "Keep the old database: --keep-old";
 
 /**
- * A database that is dropped takes its logical replication slots with it, and PostgreSQL asks nobody where no one reads
- * them at that moment (dbcommands.c, dropdb): whoever follows by them would need a new base backup. They are dropped by hand.
+ * A database that is dropped takes its logical replication slots with it, and PostgreSQL asks for no confirmation where
+ * they are not in use at that moment (dbcommands.c, dropdb): a subscriber that uses them would need a new base backup.
+ * They must be dropped by hand.
  * @param how.called the name by which it is known, where a transaction has just given it another
  * @param how.next what else can be done, as a sentence
  * @throws OdooPgError refused where the database has any

@@ -11,32 +11,37 @@ import { SqlError, type Session } from "../../system/sql/sql.ts";
 import { filestoreFor } from "./attachments.ts";
 import { lockMark, markOf } from "./new-database.ts";
 
-/** Milliseconds for a server that went away while it committed to answer again. */
+/** Timeout, in milliseconds, for a server that disappeared during a commit to answer again. */
 const ANSWER_TIMEOUT = 60_000;
 
 const number = z.string().regex(/^\d{1,10}$/);
 
-/** A change of names that is under way, kept beside the filestores until both database and folders have theirs. */
+/** A change of names in progress, recorded beside the filestores until both database and folders have theirs. */
 export const journalSchema = z.object({
   version: z.literal(1),
   incoming: z.string(),
   database: z.string(),
   kept: z.string().nullable(),
-  /** The numbers (oid) of the one that gets the name and of the one that had it: they stay theirs. */
+  /** The numbers (oid) of the database that gets the name and of the one that had it: they never change. */
   oid: number.optional(),
   old_oid: number.nullable().optional(),
-  /** Whether a folder goes with the one that gets the name. Without one, what lies at its new place is another's. */
+  /**
+   * Whether a folder moves with the database that gets the name. Without one, what is in its new place belongs to
+   * another.
+   */
   files: z.boolean().optional(),
-  /** Whether the old one goes once the new one has its name. */
+  /** Whether the old one is dropped once the new one has its name. */
   drop: z.boolean().optional(),
 });
-/** What is optional is absent in a record of an earlier version. */
+/** Optional keys are absent in a record of an earlier version. */
 export type Journal = z.output<typeof journalSchema>;
 
 /** Names of such records. */
 export const JOURNAL = /^\.odoo-pg-swap-[0-9a-f]{8}\.json$/;
 
-/** Notes a change of names before it begins. @returns the record and its file: none where no filestore is configured */
+/**
+ * Records a change of names before it begins. @returns the record and its file: none where no filestore is configured
+ */
 export async function beginJournal(
   source: BackupSource,
   mark: string,
@@ -77,7 +82,7 @@ export async function moveFolders(source: BackupSource, journal: Journal): Promi
   await moveIfThere(folders.incoming, folders.present);
 }
 
-/** @param taken whether somebody else's database has the name by now, and what lies there may be its own */
+/** @param taken whether another owner's database has the name by now, and the files there may be its own */
 async function moveFoldersBack(source: BackupSource, journal: Journal, taken: boolean): Promise<void> {
   const folders = foldersOf(source, journal);
   if (!folders || taken) return;
@@ -90,15 +95,15 @@ async function moveFoldersBack(source: BackupSource, journal: Journal, taken: bo
   if (keptThere && kept !== undefined) await moveIfThere(kept, present);
 }
 
-/** What became of a change of names. */
+/** The outcome of a change of names. */
 interface Outcome {
   /** Whether the databases have their new names. */
   readonly done: boolean;
-  /** Whether a database has the name that has no part in the change. */
+  /** Whether a database that is not part of the change has the name. */
   readonly taken: boolean;
 }
 
-/** @param databases all that are there. Pure. */
+/** @param databases all existing ones. Pure. */
 export function outcomeOf(
   { incoming, database, oid, old_oid }: Journal,
   databases: readonly { readonly oid: string; readonly name: string }[],
@@ -111,7 +116,7 @@ export function outcomeOf(
   if (oid === undefined) return { done: !databases.some(({ name }) => name === incoming), taken };
   const [own, old] = [nameOf(oid), nameOf(old_oid)];
   if (own !== undefined) return { done: own !== incoming, taken };
-  // It was dropped meanwhile. The old one gave up its name together with it, or never.
+  // It was dropped meanwhile. The old one gave up its name in the same transaction, or never.
   return { done: old !== database, taken };
 }
 
@@ -142,7 +147,7 @@ export async function settle(
   return done;
 }
 
-/** Nobody was told of the end of the change: the server may be starting again. */
+/** The result of the commit never arrived: the server may be restarting. */
 async function findOutcome(source: BackupSource, session: Session, journal: Journal): Promise<Outcome> {
   const quiet = async (ask: () => Promise<Outcome | undefined>): Promise<Outcome | undefined> => {
     try {
@@ -161,7 +166,7 @@ async function findOutcome(source: BackupSource, session: Session, journal: Jour
         await quiet(
           async () =>
             await source.superuser.use(async (other) => {
-              // A backend that has lost its client may still be at its commit: it holds the lock until that is over.
+              // A backend that has lost its client may still be committing: it holds the lock until that is over.
               const over = await lockMark(other, markOf(incoming));
               return over ? await askOutcome(other, journal) : undefined;
             }),
