@@ -14,8 +14,8 @@ const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
 };
 
 /**
- * Tells an error as every interface does. A defect is told without its trace, which may hold anything.
- * @param configFile what commands have to name to meet this cluster
+ * Reports an error as every interface does. A defect is reported without its trace, which may contain anything.
+ * @param configFile what commands must name to reach this cluster
  */
 export function errorAnswer(
   context: Context,

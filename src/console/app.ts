@@ -29,7 +29,7 @@ import type { Readings } from "./readings.ts";
 import { SIGN_IN_POLICY, signInPage } from "./sign-in-page.ts";
 import type { Board, ConsoleSource } from "./source.ts";
 
-/** What all doors of a console share. */
+/** What all listeners of a console share. */
 export interface ConsoleParts {
   readonly cluster: string;
   readonly readOnly: boolean;
@@ -43,7 +43,7 @@ export interface ConsoleParts {
   readonly signIns: SignIns;
   readonly keys: OneTimeKeys;
   readonly tries: Tries;
-  /** Read at each use: whoever changes a file changes the password. */
+  /** Read at each use, so that a change of a file changes the password. */
   readonly passwords: () => Promise<ConsolePasswords>;
   readonly page: { readonly files: readonly PageFile[]; readonly policy: string };
   readonly board: Board | undefined;
@@ -54,20 +54,20 @@ export interface ConsoleParts {
 
 type Env = { Bindings: Caller };
 
-/** Who asks: signed in, or on loopback without. */
+/** The principal: signed in, or on loopback without a sign-in. */
 interface Client {
   readonly role: Role;
   readonly signIn: SignIn | undefined;
 }
 
-/** Bytes of what is sent to us. */
+/** Maximum bytes of a request's body. */
 const BODY_LIMIT = 16 * 1024;
-/** Pages that may be open at the same time, and of those the ones of who has not signed in. */
+/** Pages that may be open at the same time, and how many of those without a sign-in. */
 const STREAMS = 32;
 const STREAMS_OF_STRANGERS = 24;
 
 const TOKEN_HEADER = "x-odoo-pg-token";
-/** By them a proxy says that the request is not from this host, whatever its address is. */
+/** A proxy says with these that the request is not from this host, whatever its address is. */
 const FORWARDED = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 const signInForm = z.object({ role: z.enum(["viewer", "operator"]), password: z.string().min(1).max(1000) });
@@ -76,10 +76,9 @@ const orderForm = z.record(z.string().max(40), z.string().max(200));
 const orderSchema = z.strictObject({ action: actionSchema, confirm: z.string().max(200).optional() });
 
 /**
- * The console at one address. Who may what:
- * - looking: on loopback everybody, elsewhere who has signed in
- * - statements, lines of commands, what stands behind the first page, and orders: operators who have signed in
- * @param certified whether the certificate of the door is good for a name
+ * The console at one address. Access: - viewing: on loopback everyone, elsewhere signed-in users - statements, lines of
+ * commands, the parts behind the first page, and orders: operators who have signed in
+ * @param certified whether the listener's certificate is good for a name
  */
 export function consoleApp(
   parts: ConsoleParts,
@@ -109,7 +108,7 @@ export function consoleApp(
     if (!found) throw signInNeeded();
     return found;
   };
-  /** Sets the cookie of a new sign-in; the one before, of the same browser, ends. */
+  /** Sets the cookie of a new sign-in; the previous one of the same browser ends. */
   const signInAs = (context: Context<Env>, role: Role, how: string): void => {
     const before = getCookie(context, cookie);
     if (before !== undefined) signIns.remove(before);
@@ -182,7 +181,7 @@ export function consoleApp(
 
   for (const { path, type, body, immutable } of page.files) {
     app.get(path, (context) => {
-      // What follows is asked for by the page: the page alone leads to the sign-in.
+      // The page asks for what follows: only the page redirects to the sign-in.
       if (!immutable && !clientOf(context)) return context.redirect("/sign-in", 303);
       context.header("content-type", type);
       if (immutable) context.header("cache-control", "public, max-age=31536000, immutable");
@@ -284,7 +283,7 @@ export function consoleApp(
         await board.order(form.data, `${by} (${context.env.remote})`);
         return context.redirect("/", 303);
       } catch (error) {
-        // Who sent a form reads a page, and is told there.
+        // Whoever sent a form reads a page, and gets the answer there.
         const visitor = clientOf(context);
         if (!(error instanceof OdooPgError) || !wantsPage(context)) throw error;
         if (!visitor) return context.redirect("/sign-in", 303);
@@ -372,7 +371,7 @@ export function consoleApp(
   return app;
 }
 
-/** Whether whoever asks says that pages are read there, as browsers do. */
+/** Whether the client says that it reads pages, as browsers do. */
 function wantsPage(context: Context): boolean {
   return /\btext\/html\b/.test(context.req.header("accept") ?? "");
 }
@@ -382,7 +381,7 @@ function secureHeaders(context: Context, policy: string): void {
     "content-security-policy": policy,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    // Not no-referrer: with it a form would be sent with "Origin: null".
+    // Not no-referrer: a form would then be sent with "Origin: null".
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",

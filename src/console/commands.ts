@@ -7,18 +7,18 @@ export type Plan =
   | { readonly kind: "dry run"; readonly args: readonly string[] }
   | { readonly kind: "words"; readonly lines: readonly string[] };
 
-/** Where a secret lies that was given to be set up. */
+/** Where a secret is that was given for setup. */
 export function givenFile(dir: string): string {
   return `${dir}/console_given`;
 }
 
-/** Where an uploaded file lies. */
+/** Where an uploaded file is. */
 export function uploadFile(dir: string, id: string): string {
   return `${dir}/${id}.zip`;
 }
 
 /**
- * The command of each action, as its arguments behind `odoo-pg`: the one place where the page becomes a command. No
+ * The command of each action, as its arguments after `odoo-pg`: the one place where the page becomes a command. No
  * shell reads them, and a name is never taken for an option.
  * @param uploads the folder of uploaded files
  * @param secrets the folder of secrets
@@ -120,7 +120,7 @@ export function argumentsOf(action: Action, uploads = ".", secrets = "."): reado
   return args;
 }
 
-/** The action whose command this is, by its arguments behind `odoo-pg`; undefined where the page has none for it. */
+/** The action that has this command, by its arguments after `odoo-pg`; undefined where the page has none for it. */
 export function actionOf(args: readonly string[]): Action | undefined {
   const last = args.at(-1) ?? "";
   const candidates: readonly Action[] = [
@@ -258,7 +258,7 @@ function dryRunOf(args: readonly string[]): Plan {
   return { kind: "dry run", args: [...args.slice(0, named), "--dry-run", ...args.slice(named)] };
 }
 
-/** What works with the configuration file: it goes by what that says now, not by what was applied last. */
+/** Commands that work with the configuration file: they use its present text, not what was applied last. */
 export const WITH_FILE: readonly Action["kind"][] = [
   "accept_setting",
   "count_statements",
@@ -268,15 +268,15 @@ export const WITH_FILE: readonly Action["kind"][] = [
   "apply",
 ];
 
-/** Why an action cannot be, and what to do about it. */
+/** Why an action is impossible, and what to do about it. */
 export interface ActionProblem {
   readonly message: string;
   readonly next: NextStep;
 }
 
-/** What is wrong with an action, beyond what its command says itself. */
+/** What is wrong with an action, beyond what its command itself reports. */
 export function problemOf(action: Action, configFile: string | undefined): ActionProblem | undefined {
-  // A command takes the path of a file, too. From the page, only what odoo-pg has made is restored.
+  // A command also takes the path of a file. From the page, only backups that odoo-pg has made are restored.
   const backup = action.kind === "restore_copy" || action.kind === "prove" ? action.backup : undefined;
   if (backup !== undefined && (backup.includes("/") || !isBackupId(backup)))
     return { message: `"${backup}" is not the id of a backup.`, next: [odooPg("backup", "list")] };

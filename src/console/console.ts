@@ -25,7 +25,7 @@ import { Mutex } from "../system/mutex.ts";
 import { serveWeb, type WebServer } from "../system/network/web.ts";
 import { ensureConsolePasswords } from "../store/secrets.ts";
 
-/** Milliseconds between two tries to listen where it failed. */
+/** Milliseconds before another attempt to listen where it failed. */
 const TRY_EVERY = 10_000;
 
 export interface ConsoleServerOptions {
@@ -40,10 +40,10 @@ export interface ConsoleServerOptions {
   readonly log: Log;
 }
 
-/** What the agent says of its console. */
+/** The agent's status of its console. */
 export interface ConsoleAccount {
   readonly url: string;
-  /** Why it is not served, or not everywhere where it should be. */
+  /** Why it is not served, or not at all of its addresses. */
   readonly problem: string | null;
 }
 
@@ -52,7 +52,7 @@ interface Certificate {
   readonly key: string;
 }
 
-/** Serves the console as the applied configuration wants it. What goes wrong is told, and never keeps the cluster down. */
+/** Serves the console as the applied configuration wants it. Errors are reported, and never keep the cluster down. */
 export class ConsoleServer {
   readonly #options: ConsoleServerOptions;
   readonly #signIns = new SignIns();
@@ -64,11 +64,11 @@ export class ConsoleServer {
   readonly #uploads: Uploads;
   readonly #secrets: GivenSecret;
   readonly #feed: Feed;
-  /** What is wanted; undefined where there is to be no console. */
+  /** The wanted console; undefined where there must be none. */
   #wanted: Config | undefined;
-  /** By address, what listens there. */
+  /** The listeners, by address. */
   readonly #open = new Map<string, WebServer>();
-  /** What the open ones were opened with. */
+  /** The settings that the open ones were opened with. */
   #openedWith = "";
   #problem: string | undefined;
   #triedAt = -Infinity;
@@ -98,13 +98,13 @@ export class ConsoleServer {
 
   /** Opens, changes or closes it. Never throws. */
   async apply(config: Config): Promise<void> {
-    // What an agent before this one could not remove.
+    // What an earlier agent could not remove.
     if (!this.#wanted) await Promise.all([this.#uploads.close(), this.#secrets.drop()]);
     this.#wanted = config.console.enabled ? config : undefined;
     await this.#inTurn(async () => await this.#settle());
   }
 
-  /** Tries again where it could not listen. Called at every look of the agent; does not wait. */
+  /** Tries again where it could not listen. Called on every tick of the agent; does not wait. */
   tick(): void {
     if (this.#problem === undefined || monotonic() - this.#triedAt < TRY_EVERY) return;
     this.#triedAt = monotonic();
@@ -195,7 +195,7 @@ export class ConsoleServer {
   ): Promise<WebServer> {
     const { layout, log, metrics, source, board } = this.#options;
     await ensureConsolePasswords(layout);
-    // Loaded when it is needed: nobody pays for a page that is turned off.
+    // Loaded on demand: a console that is turned off costs nothing.
     const { consoleApp } = await import("./app.ts");
     const { pageFiles, PAGE_POLICY } = await import("./page-files.ts");
     const proof = certificate && new X509Certificate(certificate.certificate);

@@ -12,7 +12,7 @@ interface DownloadsOptions {
   readonly program: readonly [string, string];
 }
 
-/** Gives backups as zips of Odoo, as the command makes them, piece by piece: nothing of them is kept on the way. */
+/** Sends backups as Odoo zips, as the command makes them, piece by piece: nothing is stored on the way. */
 export class Downloads {
   readonly #options: DownloadsOptions;
   #running = 0;
@@ -22,9 +22,9 @@ export class Downloads {
   }
 
   /**
-   * The zip of a backup. When its making fails, the stream breaks off: a browser then tells that the download failed.
-   * @throws OdooPgError usage for what is no backup's id, refused while others load, and what the command fails with
-   * before its first piece
+   * The zip of a backup. When making it fails, the stream breaks off: a browser then reports that the download failed.
+   * @throws OdooPgError usage for an id that is no backup's, refused while other downloads run, and the command's
+   *   errors before its first piece
    */
   async zip(id: string): Promise<ReadableStream<Uint8Array>> {
     if (id.includes("/") || !isBackupId(id))

@@ -2,22 +2,22 @@ import { monotonic, pause } from "../system/clock.ts";
 import type { Sample } from "../cluster/documents/console.ts";
 import type { Feed } from "./feed.ts";
 
-/** Milliseconds between two documents at least, and between two pings. */
+/** Minimum milliseconds between two documents, and milliseconds between two pings. */
 const DOCUMENT_EVERY = 1000;
 const PING_EVERY = 15_000;
 
-/** Samples that wait for a slow reader; older ones go, as the reader can ask for all of them. */
+/** Samples queued for a slow reader; older ones are dropped, as the reader can ask for all of them. */
 const SAMPLES = 10;
 
 export interface StreamOptions {
   readonly isOperator: boolean;
-  /** Whether the reader may still see it: asked at each event. */
+  /** Whether the reader may still see it: checked at each event. */
   readonly mayGoOn: () => boolean;
 }
 
 /**
- * Server-sent events. The next one is made when the reader has taken the last one: for a slow reader, documents in
- * between are left out, and nothing piles up.
+ * Server-sent events. The next one is made when the reader has taken the last one: a slow reader misses documents in
+ * between, and nothing piles up.
  */
 export function eventStream(feed: Feed, options: StreamOptions): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
@@ -62,7 +62,7 @@ export function eventStream(feed: Feed, options: StreamOptions): ReadableStream<
       if (over || !options.mayGoOn()) return undefined;
       const text = await next();
       if (text !== undefined) return text;
-      // Something may have come while the last document was made.
+      // Something may have arrived while the last document was made.
       if (samples.length > 0) continue;
       const at = monotonic();
       const due = changed ? sentAt + DOCUMENT_EVERY : saidAt + PING_EVERY;
@@ -75,7 +75,7 @@ export function eventStream(feed: Feed, options: StreamOptions): ReadableStream<
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        // What cannot be gathered ends the stream: the page opens it again.
+        // An error while gathering ends the stream: the page opens it again.
         const text = await nextOrWait().catch(() => undefined);
         if (over) return;
         if (text === undefined) {

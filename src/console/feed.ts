@@ -2,13 +2,13 @@ import type { ConsoleDocument, Job, Sample } from "../cluster/documents/console.
 import { forPrincipal } from "./for-principal.ts";
 import type { ConsoleSource, GatheredDocument } from "./source.ts";
 
-/** Who is woken when there is something new. */
+/** A follower, woken when there is something new. */
 export interface Follower {
   readonly changed: () => void;
   readonly sample: (sample: Sample) => void;
 }
 
-/** One subscription for all pages that are open. With none open, nothing is gathered and nothing is kept. */
+/** One subscription for all open pages. With none open, nothing is gathered and nothing is kept. */
 export class Feed {
   readonly #source: ConsoleSource;
   readonly #jobs: () => readonly Job[];
@@ -52,7 +52,7 @@ export class Feed {
     };
   }
 
-  /** Something that is not the source's has changed, such as a job. */
+  /** Something outside the source has changed, such as a job. */
   changed(): void {
     this.#version += 1;
     for (const { changed } of this.#followers) changed();

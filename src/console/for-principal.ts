@@ -1,8 +1,8 @@
 import type { ConsoleDocument, Job } from "../cluster/documents/console.ts";
 
 /**
- * A document as somebody may see it. Statements and the lines of commands may hold data: they are for operators who
- * have signed in.
+ * A document as a principal may see it. Statements and the lines of commands may contain data: they are for operators
+ * who have signed in.
  */
 export function forPrincipal(document: ConsoleDocument, isOperator: boolean): ConsoleDocument {
   if (isOperator) return document;

@@ -23,8 +23,8 @@ interface GivenSecretOptions {
 }
 
 /**
- * A secret that the page was given, on its way to the command that sets it up: in a file of mode 0600, until that command
- * has ended, or for ten minutes. It stands in no action, no job and no document, and is never sent back.
+ * A secret that the page was given, on its way to the command that sets it up: in a file of mode 0600, until that
+ * command has ended, or for ten minutes. It is in no action, no job and no document, and is never sent back.
  */
 export class GivenSecret {
   readonly #options: GivenSecretOptions;
@@ -38,7 +38,7 @@ export class GivenSecret {
     return this.#options.dir;
   }
 
-  /** Takes one, in place of one before. */
+  /** Takes one, replacing an earlier one. */
   async take(secret: string): Promise<void> {
     clearTimeout(this.#timer);
     await writeFileAtomic(givenFile(this.dir), `${secret}\n`);
@@ -56,7 +56,7 @@ export class GivenSecret {
     });
   }
 
-  /** Removes it, also what an agent before this one could not. Never throws. */
+  /** Removes it, including one that an earlier agent could not remove. Never throws. */
   async drop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -17,10 +17,10 @@ const KEPT = 30;
 const LINES = 200;
 const RUNNING = 8;
 
-/** Milliseconds for a command to end in order, when the agent ends. */
+/** Timeout for a command to end cleanly when the agent ends, in milliseconds. */
 const END_TIMEOUT = 5000;
 
-/** What a command tells of itself beside its lines. */
+/** What a command reports beside its lines. */
 const toldSchema = z.object({
   progress: z
     .object({
@@ -35,7 +35,7 @@ export interface JobsOptions {
   readonly stateDir: string;
   /** How to start odoo-pg again. */
   readonly program: readonly [string, string];
-  /** The configuration file that commands have to name to meet this cluster. */
+  /** The configuration file that commands must name to reach this cluster. */
   readonly configFile: () => string | undefined;
   /** How odoo-pg is typed on this host, wherever one is. */
   readonly called: string;
@@ -46,7 +46,7 @@ export interface JobsOptions {
   readonly changed: () => void;
 }
 
-/** The commands that were started from the page: processes beside the agent, which end with it. */
+/** The commands that the page started: processes beside the agent, which end with it. */
 export class Jobs {
   readonly #options: JobsOptions;
   /** The newest first. */
@@ -62,7 +62,9 @@ export class Jobs {
     return this.#jobs;
   }
 
-  /** Shows what an action would do. @throws OdooPgError refused when too much is under way; usage for what cannot be. */
+  /**
+   * Shows what an action would do. @throws OdooPgError refused when too many jobs run; usage for an impossible action.
+   */
   plan(action: Action, by: string): Job {
     this.#refuseUnfit(action);
     if (action.kind === "restore_upload") this.#options.uploads.assertWhole(action.upload);
@@ -89,7 +91,7 @@ export class Jobs {
     return job;
   }
 
-  /** Ends what still runs. */
+  /** Ends running commands. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#running.values()].map(async (companion) => await companion.end(END_TIMEOUT)));

@@ -5,9 +5,9 @@ export interface PageFile {
   /** Content type. */
   readonly type: string;
   readonly body: string;
-  /** Whether the path names the content, so that a browser may keep it for ever. */
+  /** Whether the path depends on the content, so that a browser may keep it for ever. */
   readonly immutable: boolean;
-  /** Whether it is loaded only when it is asked for. */
+  /** Whether it is loaded on demand. */
   readonly later: boolean;
 }
 
@@ -17,7 +17,7 @@ export interface PageFile {
 export const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/** All that a browser loads to show the console: the page at `/`, its scripts and its style. */
+/** Everything that a browser loads to show the console: the page at `/`, its scripts and its style. */
 export function pageFiles(): readonly PageFile[] {
   const assets = files.map(({ name, text, role }): PageFile => ({
     path: `/assets/${name}`,

@@ -15,8 +15,8 @@ const TIMEOUT = 30_000;
 const LOG_LINES = 500;
 
 /**
- * Where a value comes from is not recorded with what was applied: the file tells it. So it does what is set up, or was
- * accepted, and not applied yet.
+ * The origin of a value is not recorded with what was applied: only the file has it. The same is true of settings that
+ * were written, or accepted, and not applied yet.
  */
 const BY_FILE: readonly Reading["what"][] = ["settings", "alarms", "advice"];
 
@@ -24,11 +24,11 @@ interface ReadingsOptions {
   readonly stateDir: string;
   /** How to start odoo-pg again. */
   readonly program: readonly [string, string];
-  /** The configuration file that commands have to name to meet this cluster. */
+  /** The configuration file that commands must name to reach this cluster. */
   readonly configFile: () => string | undefined;
 }
 
-/** Reads what the parts of the page behind the first one show, by the commands that tell it. They change nothing. */
+/** Reads what the parts behind the first page show, by running the commands that print it. They change nothing. */
 export class Readings {
   readonly #options: ReadingsOptions;
   #running = 0;
@@ -38,8 +38,8 @@ export class Readings {
   }
 
   /**
-   * @returns the document of the command, which may tell of an error as all documents do
-   * @throws OdooPgError refused while too many read, timed_out, internal for what is no document
+   * @returns the document of the command, which may report an error as all documents do
+   * @throws OdooPgError refused while too many read, timed_out, internal for output that is no document
    */
   async read(reading: Reading): Promise<object> {
     if (this.#running >= RUNNING)
@@ -66,7 +66,7 @@ export class Readings {
   }
 }
 
-/** The command of each reading, as its arguments behind `odoo-pg`. */
+/** The command of each reading, as its arguments after `odoo-pg`. */
 function argumentsOfReading(reading: Reading): readonly string[] {
   let args: readonly string[];
   switch (reading.what) {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 const STYLE =
   ":root{color-scheme:light dark}html{background:light-dark(#fff,#14191d);color:light-dark(#1a2024,#e6eaee)}a{color:light-dark(#0b57d0,#8ab4f8)}body{font:1rem/1.5 system-ui,sans-serif;max-width:22rem;margin:15vh auto 0;padding:0 1rem}label{display:block;margin:1rem 0 .25rem}select,input,button{font:inherit;width:100%;padding:.5rem;box-sizing:border-box}button{margin-top:1.5rem}p{color:light-dark(#4a5259,#aab4bc)}.wrong{color:light-dark(#b3261e,#ff8a80)}";
 
-/** The page of the sign-in has its few lines of style with it: nothing else is open to who has not signed in. */
+/** The sign-in page includes its few lines of style: nothing else is open without a sign-in. */
 export const SIGN_IN_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
 
 /**
@@ -40,7 +40,7 @@ ${words}<form method="post" action="/sign-in">
 
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
-/** A path may hold anything. */
+/** A path may contain anything. */
 function escaped(text: string): string {
   return text.replaceAll(/[&<>]/g, (found) => ESCAPES[found] ?? "");
 }

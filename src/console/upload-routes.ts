@@ -7,7 +7,7 @@ import { PIECE, uploadSchema, type Uploads } from "./uploads.ts";
 
 type Env = { Bindings: Caller };
 
-/** Where a file is uploaded: by operators alone, as orders are. */
+/** Where a file is uploaded: only by operators, like orders. */
 export const UPLOADS = "/api/uploads";
 
 /** A piece may be larger than an order. */
@@ -18,7 +18,7 @@ export const pieceLimit = bodyLimit({
   },
 });
 
-/** @param operator lets operators pass; it throws for everybody else */
+/** @param operator lets operators pass; it throws for all others */
 export function addUploads(
   app: Hono<Env>,
   uploads: Uploads,

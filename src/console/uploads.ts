@@ -10,16 +10,18 @@ import { diskSpace, ensureDirectory, namesIn, removeFile } from "../system/files
 import { createEmpty, writePiece } from "../system/files/piecewise.ts";
 import type { Log } from "../system/log.ts";
 
-/** Bytes of a piece: small enough to come within the time that a request has, over a slow line too. */
+/** Bytes of a piece: small enough to arrive within the timeout of a request, even over a slow line. */
 export const PIECE = 256 * 1024;
-/** Milliseconds without a piece after which another upload may begin; and until a file that nobody restores is removed. */
+/**
+ * Milliseconds without a piece after which another upload may begin; and until a file that is not restored is removed.
+ */
 const STALLED = 30_000;
 const KEPT = 3_600_000;
 
-/** What the page tells of a file before it sends it. */
+/** What the page says about a file before it sends it. */
 export const uploadSchema = z.strictObject({ bytes: z.int().positive() });
 
-/** An upload as the page is told of it. */
+/** An upload as reported to the page. */
 export interface UploadState {
   readonly id: string;
   readonly done_bytes: number;
@@ -40,13 +42,13 @@ interface Upload {
 }
 
 interface UploadsOptions {
-  /** The folder of the files; nothing else lies there. */
+  /** The folder of the files; it contains nothing else. */
   readonly dir: string;
   readonly log: Log;
 }
 
 /**
- * Files that come from the page to be restored, one at a time: each in pieces, in order, into a file of mode 0600. It is
+ * Files sent by the page to be restored, one at a time: each in pieces, in order, into a file of mode 0600. It is
  * removed when its restore has ended, or an hour after its last piece.
  */
 export class Uploads {
@@ -62,8 +64,8 @@ export class Uploads {
   }
 
   /**
-   * Begins an upload, in place of one that stalled or that nobody restored.
-   * @throws OdooPgError refused while another is under way, and for what is larger than half of the room that is free
+   * Begins an upload, replacing one that stalled or was never restored.
+   * @throws OdooPgError refused while another is in progress, and for a file larger than half of the free space
    */
   async begin(bytes: number): Promise<UploadState> {
     const { dir, log } = this.#options;
@@ -111,9 +113,9 @@ export class Uploads {
   }
 
   /**
-   * Takes the next piece. One that came already is taken as it is; so a page may send it again.
+   * Takes the next piece. A piece that arrived already is accepted; so a page may send it again.
    * @param at bytes from the beginning of the file
-   * @throws OdooPgError usage for what is not the next piece of the upload that is under way
+   * @throws OdooPgError usage for anything but the next piece of the upload in progress
    */
   async add(id: string, at: number, piece: Uint8Array): Promise<UploadState> {
     const upload = this.#known(id);
@@ -132,7 +134,7 @@ export class Uploads {
     return stateOf(upload);
   }
 
-  /** Whether it is there as a whole. @throws OdooPgError usage */
+  /** Whether it is complete. @throws OdooPgError usage */
   assertWhole(id: string): void {
     const upload = this.#known(id);
     if (upload.done < upload.total || upload.held)
@@ -152,7 +154,7 @@ export class Uploads {
     clearTimeout(upload.timer);
   }
 
-  /** Ends one that is not wanted any more, so that another may begin; not one that is being restored. Never throws. */
+  /** Ends one that is no longer wanted, so that another may begin; not one that is being restored. Never throws. */
   async cancel(id: string): Promise<void> {
     if (this.#upload?.id === id && !this.#upload.held) await this.drop(id);
   }
@@ -170,7 +172,7 @@ export class Uploads {
     if (upload && this.#upload === upload) this.#upload = undefined;
   }
 
-  /** Removes what is left, also of an agent before this one, but what is being restored. Never throws. */
+  /** Removes leftovers, including those of an earlier agent, except what is being restored. Never throws. */
   async close(): Promise<void> {
     const { dir } = this.#options;
     if (this.#upload?.held) return;
@@ -196,7 +198,7 @@ export class Uploads {
   }
 }
 
-/** Whether pieces of it still come. */
+/** Whether pieces of it still arrive. */
 function isComing({ done, total, heardAt }: Upload): boolean {
   return done < total && monotonic() - heardAt < STALLED;
 }

@@ -1,6 +1,6 @@
 import { isAddress } from "../../config/addresses.ts";
 
-/** How the console is entered at one address that it listens on. */
+/** How the console is reached at one of the addresses that it listens on. */
 export interface Listener {
   /** As in the configuration. */
   readonly address: string;
@@ -9,8 +9,8 @@ export interface Listener {
 }
 
 /**
- * Whether everything at an address needs a sign-in and https: everywhere but on loopback, which only this host reaches.
- * The whole of 127.0.0.0/8 is loopback (RFC 1122, 3.2.1.3).
+ * Whether an address needs a sign-in and https for everything: all except loopback, which only this host reaches. The
+ * whole of 127.0.0.0/8 is loopback (RFC 1122, 3.2.1.3).
  */
 export function needsSignIn(address: string): boolean {
   return !(address.toLowerCase() === "localhost" || address === "::1" || isLoopbackIpv4(address));
@@ -24,17 +24,17 @@ export function listenerAt(address: string): Listener {
   return { address, secure: needsSignIn(address) };
 }
 
-/** `127.0.0.1` of `127.0.0.1:5050`, `::1` of `[::1]:5050`; undefined for what is no Host header. */
+/** `127.0.0.1` of `127.0.0.1:5050`, `::1` of `[::1]:5050`; undefined for an invalid Host header. */
 function hostOf(header: string): string | undefined {
   const found = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?$/.exec(header);
   return (found?.[1] ?? found?.[2])?.toLowerCase();
 }
 
 /**
- * Whether a request may bear this Host header. A page of a foreign name that leads to our address (DNS rebinding) bears
- * the foreign name. On loopback only loopback's names are right, with any port: it may be the end of a tunnel. Elsewhere
- * an address is right, as nobody can rebind it, and so are names that the certificate is good for.
- * @param certified whether the certificate of the door is good for a name
+ * Whether a request may have this Host header. A page under a foreign name that resolves to our address (DNS rebinding)
+ * sends the foreign name. On loopback only loopback's names are right, with any port: it may be the end of a tunnel.
+ * Elsewhere an address is right, as nobody can rebind it, and so are names that the certificate is good for.
+ * @param certified whether the listener's certificate is good for a name
  */
 export function mayBearHost(
   listener: Listener,

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
 import { secret } from "./sign-ins.ts";
 
-/** Milliseconds in which a key has to be used. */
+/** Milliseconds after which an unused key expires. */
 export const KEY_LIFETIME = 10 * 60 * 1000;
 
-/** Beyond this number the oldest one goes. */
+/** Beyond this number the oldest one is dropped. */
 const MOST = 20;
 
-/** Keys that sign in once as operator: for who may give orders to the agent anyway. */
+/** Keys that sign in once as operator: for users who may give orders to the agent anyway. */
 export class OneTimeKeys {
-  /** Until when each is good, by its digest. */
+  /** When each one expires, by its digest. */
   readonly #until = new Map<string, number>();
 
   make(now: number): string {
@@ -20,7 +20,7 @@ export class OneTimeKeys {
     return key;
   }
 
-  /** Whether a key is good; it never is again. */
+  /** Whether a key is good; each is good only once. */
   take(key: string, now: number): boolean {
     const name = digest(key);
     const until = this.#until.get(name);

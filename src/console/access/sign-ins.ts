@@ -3,7 +3,7 @@ import type { Principal } from "../../cluster/documents/console.ts";
 
 export type Role = Principal["role"];
 
-/** Somebody who has signed in. */
+/** A signed-in user. */
 export interface SignIn {
   readonly role: Role;
   /** Sent back with every order: a page of another origin cannot know it. */
@@ -12,13 +12,16 @@ export interface SignIn {
   readonly until: number;
 }
 
-/** Milliseconds that a sign-in is good for. */
+/** Milliseconds after which a sign-in expires. */
 export const SIGN_IN_LIFETIME = 7 * 24 * 3600 * 1000;
 
-/** Beyond this number the oldest one goes. */
+/** Beyond this number the oldest one is dropped. */
 const MOST = 100;
 
-/** Who has signed in, in memory alone: they end with the agent. Kept by the digest of the id, which only the browser has. */
+/**
+ * The signed-in users, only in memory: sign-ins end with the agent. Keyed by the digest of the id, which only the
+ * browser has.
+ */
 export class SignIns {
   readonly #byDigest = new Map<string, SignIn>();
 

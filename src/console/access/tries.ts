@@ -1,14 +1,14 @@
 /** Milliseconds over which wrong passwords are counted. */
 const WINDOW = 60_000;
-/** Wrong passwords from one address, and from all, in that time. */
+/** Wrong passwords allowed in that time from one address, and from all. */
 const FROM_ONE = 5;
 const FROM_ALL = 60;
 
-/** Bounds how many passwords can be tried. It remembers at most FROM_ALL tries. */
+/** Limits how many passwords can be tried. It remembers at most FROM_ALL tries. */
 export class Tries {
   #wrong: { readonly address: string; readonly at: number }[] = [];
 
-  /** Seconds until the next try may be made; 0 for at once. */
+  /** Seconds until the next try is allowed; 0 for at once. */
   wait(address: string, now: number): number {
     this.#wrong = this.#wrong.filter(({ at }) => now - at < WINDOW);
     const own = this.#wrong.filter((wrong) => wrong.address === address);

@@ -13,19 +13,22 @@ import type { Activity } from "../../cluster/documents/console.ts";
 import { blockingOf, longTransactionsOf } from "./activity.ts";
 import type { PrimarySession } from "./primary-session.ts";
 
-/** Milliseconds between two looks: a little less than two turns of a second. `timeout`: nobody waits for longer. */
+/** Milliseconds between two reads: a little less than two ticks of a second. `timeout`: nothing waits longer. */
 const ACTIVITY = { every: 1900, timeout: 300 };
 const STATEMENTS = { every: 15_000, timeout: 300 };
 
-/** Milliseconds after which an old look says nothing of now. */
+/** Milliseconds after which a read is out of date. */
 const TOO_OLD = 10_000;
 
-/** Databases in which pg_stat_statements is looked for, milliseconds until again, and statements that are shown. */
+/**
+ * Databases that are searched for pg_stat_statements, milliseconds until the next search, and statements that are
+ * shown.
+ */
 const READ_THROUGH = 50;
 const READ_THROUGH_EVERY = 60_000;
 const STATEMENTS_SHOWN = 10;
 
-/** Names of tables that are kept. */
+/** Names of tables that are cached. */
 const NAMES_KEPT = 1000;
 
 interface Reading {
@@ -43,14 +46,14 @@ export const NO_ACTIVITY: Activity = {
   statements_missing: null,
 };
 
-/** What goes on in the primary, looked at every two seconds while somebody asks. */
+/** The activity of the primary, read every two seconds while a client asks. */
 export class ActivityReader {
   readonly #session: PrimarySession;
   readonly #read: Cached<Reading>;
   readonly #statements: Cached<readonly StatementRow[] | "library" | "extension" | undefined>;
   /** By database and OID. */
   readonly #names = new Map<string, string>();
-  /** The database that has pg_stat_statements, and when it was looked for (our clock). */
+  /** The database that has pg_stat_statements, and when it was searched for (our clock). */
   #statementsIn: { readonly database: string | undefined; readonly at: number } | undefined;
   #databases: readonly string[] = [];
 
@@ -60,7 +63,7 @@ export class ActivityReader {
     this.#statements = new Cached({ ...STATEMENTS, read: async () => await this.#readStatements() });
   }
 
-  /** What goes on; an old look rather than none, where the primary does not answer at once. Never throws. */
+  /** The activity; an old reading rather than none, where the primary does not answer at once. Never throws. */
   async activity(): Promise<Activity> {
     const reading = (await this.#read.now()) ?? this.#read.last();
     if (!reading || now() - reading.at > TOO_OLD) return NO_ACTIVITY;
@@ -75,7 +78,7 @@ export class ActivityReader {
     };
   }
 
-  /** Databases that can be connected to, as last seen. */
+  /** Databases that accept connections, as last seen. */
   databases(): readonly string[] {
     return this.#databases;
   }
@@ -87,7 +90,7 @@ export class ActivityReader {
     return { at: now(), server };
   }
 
-  /** Names can be asked for in their own database only: done once for each table that somebody waits for. */
+  /** Names can only be read in their own database: done once for each table that a session waits for. */
   async #nameTables(sessions: readonly ActiveSession[]): Promise<void> {
     const unknown = new Map<string, Set<number>>();
     for (const { wanted, database } of sessions) {

@@ -2,12 +2,12 @@ import { LONG_TRANSACTION, type ActiveSession } from "../../postgres/sql/activit
 import type { Blocking, LongTransaction } from "../../cluster/documents/console.ts";
 import { lastingFor } from "./durations.ts";
 
-/** The name of a table of a database; undefined where it is not known. */
+/** The name of a table of a database; undefined where it is unknown. */
 export type TableNames = (database: string, oid: number) => string | undefined;
 
 const SHOWN = 20;
 
-/** Who keeps others waiting, in plain words, the longest wait first. Of a chain, who stands at its end. */
+/** The sessions that block others, in plain words, the longest wait first. Of a chain, the session at its end. */
 export function blockingOf(sessions: readonly ActiveSession[], tableName: TableNames): Blocking[] {
   const waiters = new Map(
     sessions.filter(({ blocked_by }) => blocked_by.length).map((session) => [session.pid, session]),
@@ -35,8 +35,8 @@ export function blockingOf(sessions: readonly ActiveSession[], tableName: TableN
 }
 
 /**
- * Who stands at the ends of the chains that begin at a waiting session. Sessions that wait for each other, until
- * PostgreSQL ends the deadlock, have no end: there it is the one of the lowest number.
+ * The sessions at the ends of the chains that begin at a waiting session. Sessions in a deadlock have no end until
+ * PostgreSQL resolves it: there it is the one with the lowest number.
  */
 function endsOf(pid: number, waiters: ReadonlyMap<number, ActiveSession>): Set<number> {
   const ends = new Set<number>();
@@ -92,7 +92,7 @@ function thingOf({ wanted, database }: ActiveSession, tableName: TableNames): st
   }
 }
 
-/** Transactions of clients that last long, the longest first. Those of odoo-pg itself are its own business. */
+/** Long transactions of clients, the longest first. Those of odoo-pg itself are left out. */
 export function longTransactionsOf(sessions: readonly ActiveSession[]): LongTransaction[] {
   return sessions
     .filter(
@@ -116,9 +116,9 @@ export function longTransactionsOf(sessions: readonly ActiveSession[]): LongTran
 }
 
 /**
- * Whether a session holds the row of a scheduled action. Odoo takes it with one cursor, which then stands in its
- * transaction for as long as the action runs with another one: its last statement was on ir_cron.
- * Source: Odoo 13 to 19, odoo/addons/base/models/ir_cron.py.
+ * Whether a session holds the row of a scheduled action. Odoo locks it with one cursor, which then stays in its
+ * transaction while the action runs with another one: its last statement was on ir_cron. Source: Odoo 13 to 19,
+ * odoo/addons/base/models/ir_cron.py.
  */
 export function holdsScheduledAction({ state, query }: Pick<ActiveSession, "state" | "query">): boolean {
   return state.startsWith("idle in transaction") && /\bir_cron(_trigger)?\b/.test(query);

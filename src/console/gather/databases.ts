@@ -2,15 +2,15 @@ import type { OdooFacts } from "../../odoo/facts.ts";
 import type { OdooDatabase } from "../../cluster/documents/console.ts";
 
 interface DatabasesInput {
-  /** Those that can be connected to, without templates. */
+  /** Those that accept connections, without templates. */
   readonly names: readonly string[];
   readonly sizes: ReadonlyMap<string, number> | undefined;
-  /** Those that were looked at; undefined in it: not Odoo's. */
+  /** Those that were read; undefined in it: not Odoo's. */
   readonly facts: ReadonlyMap<string, { readonly facts: OdooFacts | undefined }>;
   readonly lastBackups: ReadonlyMap<string, string>;
 }
 
-/** The database that every server has, and that nobody uses. */
+/** The database that every server has, and that holds no data. */
 const MAINTENANCE = "postgres";
 
 export function databasesOf({ names, sizes, facts, lastBackups }: DatabasesInput): OdooDatabase[] {

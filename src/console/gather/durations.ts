@@ -3,8 +3,8 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /**
- * Seconds as people say them: `42 s`, `3 min`, `5 hours`, `2 days`. It changes seldom: a page that shows it need not be
- * sent each second.
+ * Seconds as people say them: `42 s`, `3 min`, `5 hours`, `2 days`. The text seldom changes: a page that shows it need
+ * not be sent each second.
  */
 export function lastingFor(seconds: number): string {
   if (seconds < 2 * MINUTE) return `${Math.max(0, Math.round(seconds))} s`;

@@ -18,19 +18,19 @@ import { lastBackups, recoveryOf, type KnownBackup } from "./recovery.ts";
 import { essenceOf } from "./same-document.ts";
 import { verdictOf } from "./verdict.ts";
 
-/** Milliseconds between two looks while somebody looks. */
+/** Milliseconds between two reads while a page is open. */
 const GATHER_EVERY = 1000;
 
-/** Milliseconds between two questions for Odoo's facts, and how long answers to one may still come. */
+/** Milliseconds between two requests for Odoo's facts, and how long answers to one may still arrive. */
 const FACTS_EVERY = 60_000;
 const FACTS_COMING = 10_000;
 
-/** The folder of the backups is read so often, or when a run has ended. */
+/** How often the folder of the backups is read, besides whenever a run has ended. */
 const BACKUPS = { every: 60_000, timeout: 300 };
 
 const EVENTS_SHOWN = 100;
 
-/** Milliseconds without a question after which nobody looks any more. */
+/** Milliseconds without a request after which no page counts as open. */
 const IDLE_AFTER = 10_000;
 
 export interface GathererParts {
@@ -43,7 +43,7 @@ export interface GathererParts {
   readonly odoo: OdooFactsCache;
 }
 
-/** Brings together what the console shows, while somebody looks; nothing otherwise. */
+/** Gathers what the console shows, while a page is open; nothing otherwise. */
 export class Gatherer implements ConsoleSource {
   readonly #parts: GathererParts;
   readonly #session: PrimarySession;
@@ -115,7 +115,7 @@ export class Gatherer implements ConsoleSource {
   subscribe(listener: ConsoleListener): () => void {
     this.#listeners.add(listener);
     const unsubscribe = this.#parts.samples.subscribe((sample) => listener.sample(sample));
-    // Who is new is told at once.
+    // A new follower gets the document at once.
     this.#last = "";
     this.#keepGathering();
     void this.#gather();
@@ -125,7 +125,7 @@ export class Gatherer implements ConsoleSource {
     };
   }
 
-  /** Ends what is kept open for those who look. */
+  /** Closes what is kept open for followers. */
   async close(): Promise<void> {
     this.#stop?.();
     this.#stop = undefined;
@@ -140,7 +140,7 @@ export class Gatherer implements ConsoleSource {
     });
   }
 
-  /** Tells of the document when it is another one than before. While nothing was applied there is none. */
+  /** Sends the document when it has changed. While nothing was applied there is none. */
   async #gather(): Promise<void> {
     if (this.#gathering) return;
     this.#gathering = true;
@@ -151,7 +151,7 @@ export class Gatherer implements ConsoleSource {
       this.#last = essence;
       for (const listener of this.#listeners) listener.document(document);
     } catch {
-      // The next look tells.
+      // The next read reports it.
     } finally {
       this.#gathering = false;
     }
@@ -182,7 +182,7 @@ export class Gatherer implements ConsoleSource {
     );
   }
 
-  /** Asked for once a minute; the answers come one by one. */
+  /** Requested once a minute; the answers arrive one by one. */
   #odooFacts(names: readonly string[]): ReadonlyMap<string, KnownFacts> {
     const age = this.#facts ? monotonic() - this.#facts.at : Infinity;
     const missing = names.some((name) => !this.#facts?.known.has(name));
@@ -192,7 +192,7 @@ export class Gatherer implements ConsoleSource {
     return known;
   }
 
-  /** What lies in the folder of the backups, as last read; undefined before the first time. */
+  /** The contents of the folder of the backups, as last read; undefined before the first time. */
   async #backupsKnown(record: BackupStatus | undefined): Promise<readonly KnownBackup[] | undefined> {
     const config = this.#parts.runtime()?.config;
     if (!config) return this.#backups;

@@ -2,7 +2,7 @@ import type { NodeHandle } from "../../members/node-handle.ts";
 import { ownPrimary, type Runtime } from "../../members/runtime.ts";
 import type { SuperuserSession } from "../../system/sql/sql.ts";
 
-/** Milliseconds for a connection and for each statement: what takes longer is not shown. */
+/** Timeout of a connection and of each statement, in milliseconds: what takes longer is not shown. */
 const TIMEOUT = 2000;
 
 const SETTINGS = {
@@ -18,10 +18,10 @@ const OPTIONS = {
   settings: SETTINGS,
 };
 
-/** A session on the primary of the moment, kept while somebody looks. */
+/** A session on the current primary, kept while a page is open. */
 export class PrimarySession {
   readonly #runtime: () => Runtime | undefined;
-  /** Two that ask at once wait for the same one. */
+  /** Two concurrent requests wait for the same one. */
   #session: Promise<SuperuserSession> | undefined;
   /** The node of the session. */
   #node = "";
@@ -30,7 +30,7 @@ export class PrimarySession {
     this.#runtime = runtime;
   }
 
-  /** Asks by the kept session. @throws SqlError; Error where there is no primary that may be asked */
+  /** Queries the kept session. @throws SqlError; Error where there is no primary that may be asked */
   async ask<T>(question: (session: SuperuserSession) => Promise<T>): Promise<T> {
     const { node, superuser } = this.#primary();
     if (this.#node !== node.name || (await this.#isBroken())) await this.close();
@@ -39,7 +39,7 @@ export class PrimarySession {
     return await question(await this.#session);
   }
 
-  /** Asks in another database, by a session of its own. @throws as `ask` */
+  /** Queries another database, by a session of its own. @throws as `ask` */
   async askIn<T>(database: string, question: (session: SuperuserSession) => Promise<T>): Promise<T> {
     return await this.#primary().superuser.in(database).use(question, OPTIONS);
   }
@@ -47,7 +47,7 @@ export class PrimarySession {
   async close(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
-    // One that was never made needs no end.
+    // One that never opened needs no end.
     await (await session?.catch(() => undefined))?.close();
   }
 
@@ -58,7 +58,7 @@ export class PrimarySession {
       (made) => made.broken(),
       () => true,
     );
-    // Somebody else has made a new one meanwhile.
+    // Another call has opened a new one meanwhile.
     return broken && session === this.#session;
   }
 

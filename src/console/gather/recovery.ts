@@ -3,7 +3,7 @@ import type { BackupStatus, DatabaseProof } from "../../model/backup-report.ts";
 import type { Recovery } from "../../cluster/documents/console.ts";
 import { ago } from "./durations.ts";
 
-/** What the console needs of a backup that lies in the folder. */
+/** What the console needs to know about a backup in the folder. */
 export interface KnownBackup {
   readonly id: string;
   readonly database: string;
@@ -17,7 +17,7 @@ export interface KnownBackup {
 interface RecoveryInput {
   /** Whether backups are made by a schedule. */
   readonly enabled: boolean;
-  /** Undefined before anybody looked. */
+  /** Undefined before the first read. */
   readonly backups: readonly KnownBackup[] | undefined;
   readonly record: BackupStatus | undefined;
   /** Milliseconds since the epoch. */
@@ -26,7 +26,7 @@ interface RecoveryInput {
 
 const SHOWN = 50;
 
-/** "Can I go back?" From what lies in the folder of the backups and what the last run left. */
+/** "Can I go back?" Answered from the folder of the backups and the record of the last run. */
 export function recoveryOf({ enabled, backups, record, now }: RecoveryInput): Recovery {
   const sound = (backups ?? []).filter(({ damaged }) => !damaged).sort((a, b) => order(b.at, a.at));
   const last = record?.last_good_at ?? sound[0]?.at ?? null;
@@ -83,7 +83,7 @@ function sentenceOf({ enabled, catalogued, last, proven, oldest, record, now }: 
 
 const NEVER = "never proven by restoring";
 
-/** That the last try to restore failed, and of which database. */
+/** Whether the last attempt to restore failed, and of which database. */
 function failureOf(record: BackupStatus | undefined): string | undefined {
   const [failed, ...more] = knownProofs(record).filter((proof) => proof.failed);
   if (failed)
@@ -102,7 +102,7 @@ function neverProven(record: BackupStatus | undefined): string | undefined {
   return `${first.database}${more.length ? ` and ${more.length} more databases` : ""} never proven by restoring`;
 }
 
-/** Up to when every database is proven; null while one never was. */
+/** Until when every database is proven; null while one was never proven. */
 function provenUpTo(proofs: readonly DatabaseProof[]): string | null {
   const moments = proofs.map(({ proven }) => proven?.at ?? "").sort();
   return moments[0] || null;

@@ -1,6 +1,6 @@
 import type { GatheredDocument } from "../source.ts";
 
-/** What of a document makes it another one: all but how late it is, which changes by itself. */
+/** The parts of a document that make it a different one: all except the lag, which changes by itself. */
 export function essenceOf(document: GatheredDocument): string {
   const { status, activity } = document;
   return JSON.stringify({

@@ -5,7 +5,7 @@ import type { Warning } from "../../model/warnings.ts";
 import type { Action } from "../../model/console-actions.ts";
 import type { Verdict } from "../../cluster/documents/console.ts";
 
-/** One plain sentence for a status: the worst of what is wrong, else that all is well. And what to do about it. */
+/** One plain sentence for a status: the worst problem, else that all is well. And what to do about it. */
 export function verdictOf(status: StatusDocument): Verdict {
   const [worst, ...others] = status.warnings;
   if (!worst) {
@@ -47,7 +47,7 @@ function whatServes({ nodes, endpoints, backups }: StatusDocument): string {
   return `${primary?.name ?? "the primary"} takes writes, ${serving}${backed}`;
 }
 
-/** The button for a warning: where what to do next is exactly a command for which the page has one. */
+/** The button for a warning: where its next step is exactly a command that the page has. */
 function buttonFor({ next_step: step }: Warning, { nodes }: StatusDocument): Action | null {
   const command = onlyCommand(step);
   const action = command?.program === "odoo-pg" ? actionOf(command.arguments) : undefined;

@@ -24,7 +24,7 @@ import { Verdict } from "./parts/verdict.tsx";
 import { LastEnd } from "./read.ts";
 import type { ViewProps } from "./views/view.ts";
 
-/** What is not seen at first, and loaded when it is. */
+/** Parts that are not visible at first, and loaded on demand. */
 const LATER: Readonly<Record<Exclude<ViewName, "">, () => Promise<ComponentType<ViewProps>>>> = {
   backups: async () => (await import("./views/backups.tsx")).Backups,
   checks: async () => (await import("./views/checks.tsx")).Checks,
@@ -51,7 +51,7 @@ export function Console({ live }: { readonly live: Live }): JSX.Element {
     globalThis.document.title = title;
   }, [title]);
   const mayAct = principal?.role === "operator" && !principal.read_only;
-  // After the first look, and before a click: by then the server may be away.
+  // After the first paint, and before a click: by then the server may be gone.
   useEffect(() => {
     if (mayAct) void asking().catch(() => {});
   }, [mayAct]);
@@ -137,7 +137,7 @@ function Parts({ view }: { readonly view: ViewName }): JSX.Element {
   );
 }
 
-/** How it is, wherever one looks. */
+/** The status, visible from every part. */
 function InOneLine(props: { readonly document: ConsoleDocument; readonly liveness: Liveness }): JSX.Element {
   const { document, liveness } = props;
   return (
@@ -197,7 +197,7 @@ function Who({ principal }: { readonly principal: Principal }): JSX.Element {
   );
 }
 
-/** What runs, wherever one has scrolled to. */
+/** Running jobs, visible wherever the page is scrolled. */
 function Running(props: {
   readonly document: ConsoleDocument;
   readonly now: number;

@@ -3,7 +3,7 @@ import { LONGEST_SILENCE, livenessOf, type Liveness } from "./model/connection.t
 import { failureOf, type Failure } from "./model/failure.ts";
 import { SPAN } from "./model/graphs.ts";
 
-/** What is known from the server; each change makes a new one. */
+/** The known state of the server; each change makes a new object. */
 export interface Known {
   readonly document: ConsoleDocument | undefined;
   /** When the document arrived, on the page's steady clock. */
@@ -24,10 +24,10 @@ export interface Live {
 /** Milliseconds between two attempts. */
 const PAUSE = 2000;
 
-/** Milliseconds between two looks of a tab that nobody sees. */
+/** Milliseconds between two reads of a hidden tab. */
 const HIDDEN_EVERY = 15_000;
 
-/** Milliseconds that an answer may take. */
+/** Timeout of an answer, in milliseconds. */
 const TIMEOUT = 10_000;
 
 /**
@@ -91,7 +91,7 @@ export function listen(changed: () => void): Live {
     source.addEventListener("error", () => leave(source));
   };
 
-  /** Gives a stream up, and begins again. */
+  /** Gives up a stream, and opens another one. */
   const leave = (lost: EventSource): void => {
     lost.close();
     if (stream !== lost) return;
@@ -101,7 +101,7 @@ export function listen(changed: () => void): Live {
     setTimeout(() => void begin(), PAUSE);
   };
 
-  /** Whoever was away has missed samples, and a server that was restarted gives other tokens. */
+  /** A page that was away has missed samples, and a restarted server gives other tokens. */
   const begin = async (): Promise<void> => {
     await refresh();
     connect();
@@ -126,7 +126,7 @@ export function listen(changed: () => void): Live {
     });
   };
 
-  /** What a tab that nobody sees still shows: the mark in its title. */
+  /** What a hidden tab still shows: the mark in its title. */
   const glance = async (): Promise<void> => {
     triedAt = performance.now();
     const { answer } = await get<ConsoleDocument>("/api/document");
@@ -135,7 +135,7 @@ export function listen(changed: () => void): Live {
     learn({ document: answer, receivedAt: performance.now(), failure: undefined });
   };
 
-  // A browser has six connections for a host, in all of its tabs: who does not see the page gives his back.
+  // A browser has six connections to a host, in all of its tabs: a hidden page gives its own back.
   globalThis.document.addEventListener("visibilitychange", () => {
     if (!globalThis.document.hidden) void begin();
     else if (stream) {

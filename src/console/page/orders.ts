@@ -11,7 +11,7 @@ export async function askForPlan(action: Action, token: string): Promise<Answer>
   return await post("/api/plan", action, token, false);
 }
 
-/** Starts an action. `confirm` is what was typed, where something had to be. */
+/** Starts an action. `confirm` is the typed confirmation, where one was needed. */
 export async function order(action: Action, confirm: string | undefined, token: string): Promise<Answer> {
   return await post("/api/act", { action, ...(confirm === undefined ? {} : { confirm }) }, token, true);
 }
@@ -33,7 +33,7 @@ async function post(path: string, body: unknown, token: string, starts: boolean)
   }
 }
 
-/** Gives what only the next action needs, apart from it. @returns why it was not taken */
+/** Sends a secret that only the next action needs, separately. @returns why it was refused */
 export async function giveSecret(secret: string, token: string): Promise<Failure | undefined> {
   try {
     const response = await fetch("/api/secret", {

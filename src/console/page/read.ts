@@ -11,7 +11,7 @@ export interface Read<T> {
   readonly again: () => void;
 }
 
-/** When the last job ended that was started from the page: what it did is shown where it was ordered. */
+/** When the last job ended that the page started: its result is shown where it was ordered. */
 export const LastEnd = createContext("");
 
 /** Milliseconds between two tries while others read, and how many there are. */
@@ -19,8 +19,8 @@ const PAUSE = 1000;
 const TRIES = 20;
 
 /**
- * Reads a document of a command when a part is shown, and again when what is wished changes and when a job has ended.
- * Until the new one is there, the old one is shown.
+ * Reads a document of a command when a part is shown, and again when the request changes and when a job has ended.
+ * Until the new one arrives, the old one is shown.
  */
 export function useReading<T>(reading: Reading): Read<T> {
   const query = queryOf(reading);
@@ -48,11 +48,11 @@ function queryOf(reading: Reading): string {
 interface Got<T> {
   readonly answer?: T;
   readonly failure?: Failure;
-  /** Whether it was refused for the number of those who read. */
+  /** Whether it was refused because too many others read. */
   readonly isBusy?: boolean;
 }
 
-/** As long as too many others read, it is tried again: nobody has to. */
+/** As long as too many others read, it retries by itself. */
 async function inTurn<T>(query: string, signal: AbortSignal): Promise<Got<T>> {
   for (let tries = 1; ; tries += 1) {
     const got = await read<T>(query, signal);

@@ -1,6 +1,6 @@
 import { failureOf, silence, type Failure } from "./model/failure.ts";
 
-/** How far an upload is, as the server tells it. */
+/** Progress of an upload, as the server reports it. */
 export interface UploadState {
   readonly id: string;
   readonly done_bytes: number;
@@ -12,11 +12,11 @@ export type Uploaded =
   | { readonly id: string; readonly failure?: undefined }
   | { readonly failure: Failure; readonly id?: undefined };
 
-/** Times that a piece is sent, before the upload is given up. */
+/** Attempts to send a piece, before the upload is given up. */
 const TRIES = 4;
 const PAUSE = 2000;
 
-/** Sends a file in pieces. @param far is told how far it is; @param left ends it */
+/** Sends a file in pieces. @param far receives the progress; @param left ends it */
 export async function upload(
   file: Blob,
   token: string,
@@ -46,7 +46,7 @@ export async function upload(
     }
     return isFailure(state) ? { failure: state } : { id: state.id };
   } catch {
-    // Who leaves makes room for another file at once.
+    // Leaving makes room for another file at once.
     if (left.aborted && begun !== undefined)
       void fetch(`/api/uploads/${begun}`, { method: "DELETE", headers: { "x-odoo-pg-token": token } }).catch(
         () => {},
@@ -55,7 +55,7 @@ export async function upload(
   }
 }
 
-/** Tries again where nothing answers, as when a line is cut for a moment. */
+/** Retries where nothing answers, as when a line is cut for a moment. */
 async function again<T>(act: () => Promise<T>, left: AbortSignal): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {

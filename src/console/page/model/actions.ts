@@ -3,7 +3,7 @@ import type { Job, JobProgress } from "../../../cluster/documents/console.ts";
 import { showSeconds } from "../../../model/quantities.ts";
 import { bytes, UNKNOWN } from "./show.ts";
 
-/** What a button says that leads to it. */
+/** The text of a button that leads to it. */
 export function titleOf(action: Action): string {
   let title: string;
   switch (action.kind) {
@@ -94,7 +94,7 @@ export function stateOfJob({ ended_at, exit_status }: Job): JobState {
   return exit_status === 0 ? "done" : "failed";
 }
 
-/** How a job ended, or that it runs, in one sentence. `now` in milliseconds. */
+/** How a job ended, or that it still runs, in one sentence. `now` in milliseconds. */
 export function outcomeOf(job: Job, now: number): string {
   const seconds = Math.max(
     0,
@@ -115,12 +115,12 @@ export function farText({ done_bytes, total_bytes, left_seconds }: JobProgress):
   return `${Math.floor(share * 100)} % of ${bytes(total_bytes)}${left}`;
 }
 
-/** When the last of those that did something ended, as told; "" before there is one. */
+/** When the last job that changed something ended, as reported; "" before there is one. */
 export function lastEnd(jobs: readonly Job[]): string {
   return startedJobs(jobs).reduce((last, { ended_at: end }) => (end !== null && end > last ? end : last), "");
 }
 
-/** Jobs that the list shows: what was only planned did nothing. */
+/** Jobs that the list shows: a mere plan did nothing. */
 export function startedJobs(jobs: readonly Job[]): readonly Job[] {
   return jobs.filter(({ plan }) => !plan);
 }

@@ -10,7 +10,7 @@ export interface DatedBackup {
   readonly problems: readonly string[];
 }
 
-/** The best that is known of a day: a backup that was restored and compared, one that was only made, or a damaged one. */
+/** The best fact about a day: a backup that was restored and compared, one that was only made, or a damaged one. */
 export type Proof = "proven" | "made" | "damaged" | "none";
 
 export interface Day {
@@ -65,12 +65,12 @@ export function localSecond(milliseconds: number): string {
   return new Date(milliseconds - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
-/** A second for everybody, as plans and logs tell it: `2026-11-22 07:30:07 UTC`. */
+/** A second in UTC, as plans and logs show it: `2026-11-22 07:30:07 UTC`. */
 export function universalSecond(milliseconds: number): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** The newest sound backup of a database from a moment at which all was still right, or before. Milliseconds. */
+/** The newest sound backup of a database at or before a moment at which everything was still right. Milliseconds. */
 export function backupBefore<T extends { readonly database: string; readonly at: string }>(
   backups: readonly T[],
   database: string,
@@ -82,7 +82,7 @@ export function backupBefore<T extends { readonly database: string; readonly at:
 }
 
 /**
- * Whether a moment can be brought back to the second. What is not archived yet is archived when it is asked for. Times are in
+ * Whether a moment can be brought back to the second. WAL that is not archived yet is archived on request. Times are in
  * milliseconds.
  * @param window of the status
  */

@@ -5,9 +5,9 @@ export const LONGEST_SILENCE = 20_000;
 
 export interface Connection {
   readonly open: boolean;
-  /** When the server was last heard; undefined before the first word. */
+  /** When the server was last heard; undefined before the first message. */
   readonly heardAt: number | undefined;
-  /** When the page began to look. */
+  /** When the page began to listen. */
   readonly since: number;
 }
 
@@ -20,7 +20,7 @@ export interface Liveness {
 export function livenessOf({ open, heardAt, since }: Connection, now: number): Liveness {
   if (heardAt === undefined) {
     const waited = now - since;
-    // What was loaded with the page is as new as the page.
+    // Data loaded with the page is as new as the page.
     if (waited < 3000) return { live: true, text: "connecting …" };
     return { live: false, text: `no answer for ${whole(waited)}` };
   }

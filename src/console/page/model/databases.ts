@@ -12,11 +12,11 @@ export interface DatabaseRow {
   readonly actions: string;
   readonly actionsLevel: Level;
   readonly mail: string;
-  /** Whether it can be copied to staging: what is not Odoo's cannot be neutralised. */
+  /** Whether it can be copied to staging: only Odoo databases can be neutralised. */
   readonly odooDatabase: boolean;
 }
 
-/** Those that need a look first, then by name. `now` in milliseconds. */
+/** Databases that need attention first, then by name. `now` in milliseconds. */
 export function databaseRows({ databases }: ConsoleDocument, now: number): readonly DatabaseRow[] {
   return databases
     .map((database) => rowOf(database, now))
@@ -58,7 +58,7 @@ function troubles({ backupLevel, actionsLevel }: DatabaseRow): number {
   return (actionsLevel === "warning" ? 2 : 0) + (backupLevel === "warning" ? 1 : 0);
 }
 
-/** Rows whose name holds all the words that were typed. */
+/** Rows whose name contains all the words that were typed. */
 export function matching(rows: readonly DatabaseRow[], typed: string): readonly DatabaseRow[] {
   const words = typed.toLowerCase().split(/\s+/);
   return rows.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));

@@ -1,6 +1,6 @@
 import { nextStep, odooPg, type NextStep } from "../../../next-step.ts";
 
-/** An error as it is told: what happened, what is safe, what to do next. */
+/** An error as it is shown: what happened, what is safe, what to do next. */
 export interface Failure {
   readonly code: string;
   readonly message: string;
@@ -8,7 +8,7 @@ export interface Failure {
   readonly next: NextStep | undefined;
 }
 
-/** The form in which the server tells errors; anything else is told as what it is. */
+/** The form in which the server reports errors; anything else is shown as it is. */
 export function failureOf(answer: unknown, status: number): Failure {
   const error = isRecord(answer) && isRecord(answer["error"]) ? answer["error"] : {};
   const text = (name: string): string | undefined =>

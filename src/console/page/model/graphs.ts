@@ -6,7 +6,9 @@ const HOUR = 3600;
 /** Seconds that the graphs show at most. */
 export const SPAN = 24 * HOUR;
 
-/** What they show while less is known, hours: a cluster of this morning is not a stroke at the edge of a day. */
+/**
+ * What they show while less is known, in hours: the data of a new cluster must not be a stroke at the edge of a day.
+ */
 const SPANS = [1, 3, 6, 12, 24] as const;
 
 /** Minutes between the times that are written below, for each of them. */
@@ -16,7 +18,7 @@ export interface Line {
   readonly label: string;
   /** One value for each time. */
   readonly values: readonly (number | null)[];
-  /** The newest value that is known. */
+  /** The newest known value. */
   readonly latest: number | null;
   /** A bound, not a measurement: drawn as such. */
   readonly bound?: true;
@@ -26,7 +28,7 @@ export interface Graph {
   readonly name: string;
   readonly lines: readonly Line[];
   readonly show: (value: number | null) => string;
-  /** The lowest top of the scale: so that noise near nothing does not look like a mountain. */
+  /** The lowest top of the scale, so that noise near zero does not look like a mountain. */
   readonly top: number;
   /** In bytes: the scale's steps are powers of two. */
   readonly binary: boolean;
@@ -94,7 +96,7 @@ export function graphsOf(samples: readonly Sample[], now: number): Graphs {
           highest,
         ),
       )
-      // A primary has no lag, whoever it was.
+      // A primary has no lag, whichever node it was.
       .filter(({ values }) => values.some((value) => value !== null));
   const bound = line("at most", ({ max_connections }) => max_connections);
   const perSecond =
@@ -154,7 +156,7 @@ export function graphsOf(samples: readonly Sample[], now: number): Graphs {
   };
 }
 
-/** What the graph shows, for who does not see it. */
+/** The graph in words, for readers who cannot see it. */
 export function inWords(graph: Graph, span: number): string {
   const said = graph.lines
     .filter(({ bound }) => bound !== true)
@@ -191,7 +193,7 @@ export function spanName(span: number): string {
   return span === HOUR ? "Last hour" : `Last ${span / HOUR} hours`;
 }
 
-/** Which of increasing times lies nearest to one; undefined where there is none. */
+/** The index of the nearest of increasing times; undefined where there is none. */
 export function nearest(times: readonly number[], time: number): number | undefined {
   if (times.length === 0) return undefined;
   let low = 0;
@@ -204,7 +206,7 @@ export function nearest(times: readonly number[], time: number): number | undefi
   return time - (times[low] ?? 0) <= (times[high] ?? 0) - time ? low : high;
 }
 
-/** Steps of a scale from 0 that people read easily: at most three above 0. */
+/** Steps of a scale from 0 that are easy to read: at most three above 0. */
 export function ticks(top: number, binary: boolean): number[] {
   if (!(top > 0)) return [0];
   const least = top / 3;
@@ -219,7 +221,7 @@ function decimalStep(least: number): number {
   return ([1, 2, 5, 10].find((factor) => factor * power >= least * 0.9999) ?? 10) * power;
 }
 
-/** Peaks are what matters of a lag, and of connections. */
+/** Peaks are what matters for a lag, and for connections. */
 function highest(values: readonly number[]): number {
   return Math.max(...values);
 }
@@ -247,7 +249,7 @@ const SHAPES_OF_EVENTS: ReadonlyMap<string, EventMark["shape"]> = new Map([
 /** Steps that are not worth a line in a graph: the list of events has them. */
 const UNMARKED: readonly string[] = ["job", "alarm_ended", "session_ended"];
 
-/** Marks of one shape that are closer than this part of the span are one mark. */
+/** Marks of one shape that are closer than this part of the span are merged. */
 const CLOSE = 144;
 
 /** Events of the `span` (seconds) before `now` (milliseconds), the oldest first. */

@@ -22,7 +22,7 @@ export interface NodeRow {
   readonly diskLevel: Level;
   readonly daysLeft: string;
   readonly reads: string;
-  /** What its state asks for, as a button. */
+  /** The button that its state asks for. */
   readonly remedy: "rejoin" | "reseed" | undefined;
 }
 
@@ -68,7 +68,7 @@ function rowOf(node: NodeStatus, status: StatusDocument, disk: NodeDisk | undefi
   };
 }
 
-/** What a warning of a node names as its next step, where the page can do that. */
+/** The next step of a warning about a node, where the page can do it. */
 function remedyOf({ name }: NodeStatus, { warnings }: StatusDocument): NodeRow["remedy"] {
   const commands = warnings
     .filter((warning) => warning.node === name)
@@ -94,7 +94,7 @@ function stateText({ state, last_seen }: NodeStatus, now: number): string {
     : state;
 }
 
-/** Beyond this, what a slot keeps is worth a word: four WAL segments are its everyday business. */
+/** Beyond this, the WAL that a slot keeps is worth mentioning: four segments are normal. */
 const EVERYDAY_WAL = 64 * 1024 * 1024;
 
 function slotText({ role, slot }: NodeStatus): string {
@@ -112,7 +112,7 @@ function ratioOf({ disk_used_ratio }: NodeStatus, disk: NodeDisk | undefined): n
   return 1 - free_bytes / total_bytes;
 }
 
-/** More than this is not told in days: nobody plans by it. */
+/** More than this is not shown in days: it is too far off to plan for. */
 const FAR_AWAY_DAYS = 365;
 
 function daysText(disk: NodeDisk | undefined): string {
@@ -181,7 +181,7 @@ export function endpointLines({ endpoints: { read, write } }: StatusDocument): r
   ];
 }
 
-/** Who waits there for a server, where anybody does. */
+/** How many connections wait there for a server, where any do. */
 function queue(waiting: StatusDocument["endpoints"]["read"]["waiting"]): string {
   return waiting?.clients ? `${waiting.clients} waiting, up to ${Math.ceil(waiting.longest_seconds)} s` : "";
 }
@@ -190,7 +190,7 @@ function addressOf({ host, port }: { readonly host: string; readonly port: numbe
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** To whom one can switch over: the replicas that stream. */
+/** Possible targets of a switchover: the replicas that stream. */
 export function successors({ nodes }: StatusDocument): readonly string[] {
   return nodes
     .filter(({ role, state }) => role === "replica" && !["unreachable", "stopped"].includes(state))

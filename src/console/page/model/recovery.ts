@@ -14,7 +14,7 @@ export function trackOf(recovery: Recovery, now: number): RecoveryTrack | undefi
   const oldest = Math.min(millisecondsOf(recovery.oldest_at) ?? Infinity, ...times);
   if (!Number.isFinite(oldest) || oldest >= now) return undefined;
   const place = (time: number): number => Math.min(1, Math.max(0, (time - oldest) / (now - oldest)));
-  // Databases are backed up one after the other: what lies closer than a mark is wide is one mark.
+  // Databases are backed up one after the other: backups closer together than the width of a mark become one mark.
   const points = [...new Set([oldest, ...times].map((time) => Math.round(place(time) * 200) / 200))];
   const proven = millisecondsOf(recovery.last_proven_at);
   return {
@@ -54,7 +54,7 @@ const NOTHING_KEPT = "0 B";
 /** Bytes of a name, by PostgreSQL's limit. */
 const LONGEST_NAME = 63;
 
-/** A name that is free for a copy: `sales_copy`, `sales_copy_2`. A long one is cut before its end. */
+/** A free name for a copy: `sales_copy`, `sales_copy_2`. A long one is cut before its end. */
 export function copyName(database: string, taken: readonly string[], suffix: string): string {
   for (let number = 1; ; number += 1) {
     const end = number === 1 ? `_${suffix}` : `_${suffix}_${number}`;
@@ -63,7 +63,7 @@ export function copyName(database: string, taken: readonly string[], suffix: str
   }
 }
 
-/** As many of its characters as have room in so many bytes. */
+/** As many of its characters as fit in so many bytes. */
 function beginOf(name: string, bytes: number): string {
   let left = bytes;
   let begin = "";

@@ -13,11 +13,11 @@ export type ViewName = (typeof VIEWS)[number]["view"];
 
 export interface Route {
   readonly view: ViewName;
-  /** What follows the name, such as which log and what is looked for in it. */
+  /** The rest of the address, such as which log and which text to search for. */
   readonly wish: URLSearchParams;
 }
 
-/** `#/logs?of=pg1&match=ERROR`. Whatever is no address of a part leads to the overview. */
+/** `#/logs?of=pg1&match=ERROR`. Any other address leads to the overview. */
 export function routeOf(hash: string): Route {
   const [, name = "", wish = ""] = /^#\/([a-z]*)(?:\?(.*))?$/.exec(hash) ?? [];
   const view = VIEWS.find((one) => one.view === name)?.view ?? "";

@@ -9,7 +9,7 @@ interface Told {
   readonly text: string;
 }
 
-/** What the page tells of any second: which come back, and how far that is proven. */
+/** What the page says about any second: which can be brought back, and how far that is proven. */
 export interface SecondsTold {
   readonly window: Told;
   readonly proof: Told;
@@ -19,7 +19,7 @@ export interface SecondsTold {
   readonly trouble: Warning | undefined;
 }
 
-/** Gaps that are named; of more, the number is told. */
+/** How many gaps are named; where there are more, their number is shown. */
 const GAPS_NAMED = 2;
 
 /** Undefined where any second is off. `now` in milliseconds since the epoch. */
@@ -51,7 +51,7 @@ function windowTold({ from, to, gaps, archiving }: NonNullable<StatusDocument["w
   const more =
     gaps.length > GAPS_NAMED ? ` and ${many(gaps.length - GAPS_NAMED, "more gap", "more gaps")}` : "";
   const except = gaps.length > 0 ? `, except ${named.join(", ")}${more}` : "";
-  // What is not archived yet is archived when it is asked for.
+  // WAL that is not archived yet is archived on request.
   const end = archiving ? "now" : `${clock(to, now)}, as nothing is archived since`;
   return {
     level: archiving && gaps.length === 0 ? "ok" : "warning",

@@ -22,7 +22,7 @@ export const LEVEL_WORDS: Readonly<Record<Level, string>> = {
   unknown: "not known",
 };
 
-/** What else is wrong, with its button where the page has one: the verdict's own sentence is not said twice. */
+/** The other problems, each with its button where the page has one: the verdict's own sentence is not repeated. */
 export function otherWarnings({
   verdict,
   status,

@@ -19,7 +19,7 @@ interface DialogProps {
   readonly close: () => void;
 }
 
-/** From a wish to its result: choice, plan, confirmation, progress, end. Closing it stops nothing. */
+/** From a request to its result: choice, plan, confirmation, progress, end. Closing it stops nothing. */
 export function ActionDialog(props: DialogProps & { readonly request: Request }): JSX.Element {
   const { request, document, now, token, ask, close } = props;
   const [action, setAction] = useState(isChoice(request) ? undefined : request);
@@ -85,7 +85,7 @@ export function JobDialog(props: DialogProps & { readonly job: Job }): JSX.Eleme
   );
 }
 
-/** A job as the server last told of it. */
+/** A job as the server last reported it. */
 function present(job: Job, { jobs }: ConsoleDocument): Job {
   return jobs.find(({ id }) => id === job.id) ?? job;
 }
@@ -106,7 +106,7 @@ function Frame(props: {
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
-  // What had the focus is gone with the step before.
+  // The focused element is gone with the previous step.
   useEffect(() => {
     const field =
       step === "choose" ? dialog.current?.querySelector<HTMLElement>("select, input") : heading.current;
@@ -224,7 +224,7 @@ function Progress(props: {
   );
 }
 
-/** What is written into the configuration file, and in force once that is applied. */
+/** Lines written into the configuration file, which take effect once they are applied. */
 const WRITTEN: readonly Action["kind"][] = [
   "accept_setting",
   "count_statements",
@@ -233,7 +233,7 @@ const WRITTEN: readonly Action["kind"][] = [
   "unset_alarm",
 ];
 
-/** Where it did not help to cancel, as a session that only idles in its transaction has nothing to cancel. */
+/** Where a cancel did not help: a session idle in its transaction has nothing to cancel. */
 function OneStepFurther(props: { readonly action: Action; readonly ask: Ask }): JSX.Element | null {
   const { action, ask } = props;
   if (action.kind !== "cancel_session") return null;
@@ -248,7 +248,7 @@ function Lines({ job }: { readonly job: Job }): JSX.Element | null {
   const box = useRef<HTMLDivElement>(null);
   const { lines } = job;
   useEffect(() => {
-    // What comes is read at its end, a plan from its beginning.
+    // Output is read from its end, a plan from its beginning.
     if (box.current && !job.plan) box.current.scrollTop = box.current.scrollHeight;
   }, [lines.length]);
   if (lines.length === 0) return null;

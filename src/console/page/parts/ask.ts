@@ -10,14 +10,14 @@ export type Request =
   | Named;
 
 interface ChosenAlarm {
-  /** By what alarms are told. */
+  /** The channel of the alarms. */
   readonly kind: "choose_alarm";
   readonly channel: "mail" | "slack" | "webhook";
   /** How mail is set up now. */
   readonly present?: MailNow | undefined;
 }
 
-/** What of the mail's settings is no secret. */
+/** The part of the mail's settings that is not secret. */
 export interface MailNow {
   readonly host: string;
   readonly port?: number | undefined;
@@ -33,5 +33,5 @@ interface Named {
   readonly source: string;
 }
 
-/** Opens the dialog that leads from a request to its result. Undefined for who may not act. */
+/** Opens the dialog that leads from a request to its result. Undefined for users who may not act. */
 export type Ask = (request: Request) => void;

@@ -9,7 +9,7 @@ import { Form } from "./form.tsx";
 
 export type AlarmChoice = Extract<Choice, { readonly kind: "choose_alarm" }>;
 
-/** Who is told, and by what. What is secret goes on its own, into a file; the page is never told of it again. */
+/** Where alarms are sent. A secret is sent separately, into a file; the page never gets it back. */
 export function ChooseAlarm(props: {
   readonly choice: AlarmChoice;
   readonly token: string;

@@ -9,7 +9,10 @@ import { FailureNote } from "./failure-note.tsx";
 import { Far } from "./far.tsx";
 import { Form, NameField, NeutralizeTick } from "./form.tsx";
 
-/** A zip of Odoo from this computer: sent first, restored after its plan was seen. Leaving the dialog ends the sending. */
+/**
+ * A zip of Odoo from this computer: it is uploaded first, and restored after its plan was seen. Leaving the dialog
+ * stops the upload.
+ */
 export function ChooseUpload(props: {
   readonly document: ConsoleDocument;
   readonly token: string;

@@ -46,7 +46,7 @@ interface ChooseProps<C> {
   readonly close: () => void;
 }
 
-/** What has to be said before there is an action: which backup, which node, which name. */
+/** The choices needed before there is an action: which backup, which node, which name. */
 export function Choose(props: ChooseProps<Choice>): JSX.Element {
   const { choice } = props;
   if (choice.kind === "choose_backup") return <ChooseBackup {...props} choice={choice} />;
@@ -61,7 +61,7 @@ export function Choose(props: ChooseProps<Choice>): JSX.Element {
 type Of<K extends Choice["kind"]> = Extract<Choice, { readonly kind: K }>;
 type Naming = Extract<Choice, { readonly source: string }>;
 
-/** It begins with what people know: which database, and when all was still right in it. */
+/** It begins with what people know: which database, and when everything in it was still right. */
 function ChooseBackup({
   choice,
   document,
@@ -70,7 +70,7 @@ function ChooseBackup({
   close,
 }: ChooseProps<Of<"choose_backup">>): JSX.Element {
   const backups = useAllBackups(document);
-  // One that is pointed at may be older than those that the page knows before all are read.
+  // A preselected backup may be older than those that the page knows before all are read.
   const named = choice.backup === undefined ? backups[0] : backups.find(({ id }) => id === choice.backup);
   const { window } = document.status;
   // Any second of a database can be brought back before there is a backup of it.
@@ -96,7 +96,7 @@ function ChooseBackup({
     pointed === undefined && database !== "" && isInWindow(window, Date.parse(right), now)
       ? new Date(right).toISOString()
       : undefined;
-  // Of a database that is gone, only the backup knows: neutralising what is not Odoo's is refused by the plan.
+  // Of a dropped database, only the backup knows: the plan refuses to neutralise one that is not Odoo's.
   const odoo = document.databases.find((one) => one.name === database)?.odoo_version !== null;
   const [harmless, setHarmless] = useState(true);
   const neutralize = odoo && harmless;
@@ -206,7 +206,7 @@ function ChooseCopy({ choice, document, chosen, close }: ChooseProps<Naming>): J
   );
 }
 
-/** From which database a staging database is made anew. */
+/** The database from which a staging database is made again. */
 function ChooseSource({ choice, document, chosen, close }: ChooseProps<Naming>): JSX.Element {
   const others = document.databases
     .filter(({ name, odoo_version }) => name !== choice.source && odoo_version !== null)

@@ -9,7 +9,7 @@ import { Mark } from "./mark.tsx";
 import { InWords } from "./next.tsx";
 import { Section } from "./section.tsx";
 
-/** So many are read at a glance; more of them get a field to search in. */
+/** More databases than this get a search field. */
 const FEW = 10;
 
 export function Databases(props: {

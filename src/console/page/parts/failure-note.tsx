@@ -4,7 +4,7 @@ import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { Next } from "./next.tsx";
 
-/** An error as it is told: what happened, what is safe, what to do next. */
+/** An error as it is shown: what happened, what is safe, what to do next. */
 export function FailureNote(props: { readonly failure: Failure; readonly close?: () => void }): JSX.Element {
   const { failure, close } = props;
   return (

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 
-/** A field for what is looked for in a list. */
+/** A field for searching a list. */
 export function Find(props: {
   readonly typed: string;
   readonly change: (typed: string) => void;

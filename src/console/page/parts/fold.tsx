@@ -2,8 +2,8 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 /**
- * Text that keeps to its place: what is longer than so many lines stands behind "more". A screen reader is told all of
- * it at once. How much fits is measured, as it goes by the window.
+ * Text that keeps to its space: lines beyond so many are behind "more". A screen reader reads all of it at once. What
+ * fits is measured, as it depends on the window.
  */
 export function Fold(props: { readonly lines: 2 | 3; readonly children: ComponentChildren }): JSX.Element {
   const { lines, children } = props;

@@ -25,7 +25,7 @@ export function NeutralizeTick(props: {
 export function Form(props: {
   readonly submit: () => void;
   readonly unready?: boolean;
-  /** What the button says that leads on. */
+  /** The text of the button that leads on. */
   readonly button?: string;
   readonly close: () => void;
   readonly children: ComponentChildren;

@@ -1,7 +1,10 @@
 import type { JSX } from "preact";
 import { LEVEL_WORDS, type Level } from "../model/verdict.ts";
 
-/** The shapes of `odoo-pg status`: ● well, ▲ warning, ✖ critical, ○ stopped, ? not known. Never told by colour alone. */
+/**
+ * The shapes of `odoo-pg status`: ● well, ▲ warning, ✖ critical, ○ stopped, ? unknown. Never distinguished by colour
+ * alone.
+ */
 export function Mark({
   level,
   silent = false,

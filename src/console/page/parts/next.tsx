@@ -3,11 +3,11 @@ import { useContext, useState } from "preact/hooks";
 import { Fold } from "./fold.tsx";
 import { printNext, withConfig, type Command, type NextStep } from "../../../next-step.ts";
 
-/** How commands are typed so that they meet the cluster that the page shows. */
+/** How to type commands so that they reach the cluster that the page shows. */
 export interface Typing {
   /** How odoo-pg is typed on its host. */
   readonly called: string;
-  /** The configuration file that they have to name; null where it is found without. */
+  /** The configuration file that they must name; null where it is found without. */
   readonly configFile: string | null;
 }
 
@@ -25,7 +25,7 @@ export function Next({ step }: { readonly step: NextStep }): JSX.Element {
   );
 }
 
-/** A command among words, as it is typed. */
+/** A command within a sentence, as it is typed. */
 export function InWords({ command }: { readonly command: Command }): JSX.Element {
   return <code>{useTyped(command)}</code>;
 }

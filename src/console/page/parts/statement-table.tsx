@@ -5,11 +5,11 @@ import { count } from "../model/show.ts";
 import { DayBars } from "./day-bars.tsx";
 import { Fold } from "./fold.tsx";
 
-/** What is known of a statement; share and rows are shown where they are known. */
+/** What is known about a statement; share and rows are shown where they are known. */
 interface Row {
   readonly database: string;
   readonly role?: string;
-  /** Null for who may not see it. */
+  /** Null for users who may not see it. */
   readonly statement: string | null;
   readonly calls: number;
   readonly mean_ms: number;

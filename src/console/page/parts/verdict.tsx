@@ -45,7 +45,7 @@ export function Verdict(props: {
   );
 }
 
-/** Characters of a sentence from which it is written smaller. */
+/** Characters from which a sentence is shown in smaller type. */
 const LONG = 90;
 
 function Others(props: {

@@ -25,7 +25,7 @@ interface AlarmList {
   }[];
   readonly channels: readonly {
     readonly channel: Extract<Action, { readonly kind: "unset_alarm" }>["channel"];
-    /** Where it leads, as far as that is no secret. */
+    /** Its target, as far as that is no secret. */
     readonly to: string;
     /** Whether the agent uses it already. */
     readonly applied: boolean;

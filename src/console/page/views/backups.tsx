@@ -40,7 +40,7 @@ const LEVELS: Readonly<Record<Proof, Level>> = {
   none: "unknown",
 };
 
-/** What can be gone back to, day by day, with what is proven; and each backup of a day. */
+/** What can be restored, day by day, with what is proven; and each backup of a day. */
 export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
   const read = useReading<Catalogue>({ what: "backups" });
   const [database, setDatabase] = useState(wish.get("database") ?? "");
@@ -123,7 +123,7 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
   );
 }
 
-/** A square for each day. The legend says what each means; each says it of itself, too. */
+/** A square for each day. The legend explains the marks; each square is labelled, too. */
 function Calendar(props: {
   readonly days: readonly Day[];
   readonly chosen: string | undefined;

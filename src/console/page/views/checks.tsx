@@ -26,7 +26,7 @@ interface Finding {
   readonly next_step: NextStep;
 }
 
-/** What is not as it should be, with what to do: as a button where the page has one for it. */
+/** Problems, each with what to do: as a button where the page has one for it. */
 export function Checks({ ask }: ViewProps): JSX.Element {
   const read = useReading<Doctor>({ what: "doctor" });
   return (

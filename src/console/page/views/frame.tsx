@@ -26,7 +26,7 @@ export function Frame(props: {
   );
 }
 
-/** What was read, once it is there; else that it is on its way, or why not. */
+/** The document, once it is read; until then that it is on its way, or why not. */
 export function Reads<T>(props: {
   readonly read: Read<T>;
   readonly children: (answer: T) => JSX.Element;

@@ -10,11 +10,11 @@ interface Log {
   readonly log: string;
   readonly file: string | null;
   readonly lines: readonly string[];
-  /** What else has a log here. */
+  /** Other logs of this cluster. */
   readonly logs: readonly string[];
 }
 
-/** The end of a log, and only what holds a text. Which one, and what is looked for, is in the address. */
+/** The end of a log, or only the lines that contain a text. Which log, and the text, are in the address. */
 export function Logs({ wish }: ViewProps): JSX.Element {
   const of = wish.get("of") ?? "agent";
   const match = wish.get("match") ?? "";

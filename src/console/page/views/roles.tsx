@@ -18,7 +18,7 @@ interface Roles {
   }[];
 }
 
-/** Who may log in, and whose the databases are: each Odoo with a role of its own is a tenant of its own. */
+/** Who may log in, and who owns the databases: each Odoo with a role of its own is a separate tenant. */
 export function Roles(): JSX.Element {
   const read = useReading<Roles>({ what: "roles" });
   return (

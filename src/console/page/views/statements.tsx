@@ -53,7 +53,10 @@ interface Plan {
   readonly plan: readonly string[];
 }
 
-/** What took the time of the primary, the most first; what changed since yesterday; and how a statement is done. */
+/**
+ * The statements that took the primary's time, the most first; what changed since yesterday; and how a statement is
+ * executed.
+ */
 export function Statements({ document, now, ask, wish }: ViewProps): JSX.Element {
   const read = useReading<Counted>({ what: "statements" });
   const [typed, setTyped] = useState("");
@@ -87,7 +90,7 @@ export function Statements({ document, now, ask, wish }: ViewProps): JSX.Element
 /** The plan of one statement, as its address names it. */
 function PlanOf({ id }: { readonly id: string }): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null);
-  // Who asked for it stands far below.
+  // The link that led here is far below.
   useEffect(() => heading.current?.focus(), []);
   const read = useReading<Plan>({ what: "plan", id });
   return (
