@@ -6,7 +6,7 @@ import { endSelf, tellStarter, whenInputEnds } from "../system/process/process.t
 import type { Invocation, Output } from "../system/terminal.ts";
 import { loadContext, type Context } from "./context.ts";
 
-/** What a command gets from the configuration that was applied last, whatever its file says by now. */
+/** A command's options from the configuration that was applied last, whatever its file says by now. */
 export async function appliedContext(
   invocation: Invocation,
   output: Output,
@@ -28,10 +28,10 @@ export async function appliedContext(
 }
 
 /**
- * Runs a command with the configuration that was applied last, or with the file that it names: what the agent starts for
- * the console.
- * @param flags whileInputOpen: end in order, as at Ctrl-C, when whoever started it is gone; tellProgress: tell them how
- * far it is
+ * Runs a command with the configuration that was applied last, or with the file that it names: what the agent starts
+ * for the console.
+ * @param flags whileInputOpen: end cleanly, as at Ctrl-C, when the starting process is gone; tellProgress: report
+ *   progress to it
  */
 export async function asApplied(
   invocation: Invocation,

@@ -16,9 +16,9 @@ import { EXAMPLES } from "./examples.ts";
 import { forHosts } from "./hosts/several.ts";
 import { whichCluster, type Needs } from "./which-cluster.ts";
 
-/** How a command was called. Flags go by their names in camel case. */
+/** How a command was called. Flags have their names in camel case. */
 export interface Call {
-  /** Its name, with that of its group: `db list`. */
+  /** Its name, after that of its group: `db list`. */
   readonly command: string;
   readonly args: readonly string[];
   /** Whether one JSON document is wanted. */
@@ -35,7 +35,7 @@ type Action = (...received: unknown[]) => Promise<void>;
 export interface CommandLine {
   readonly invocation: Invocation;
   readonly root: Command;
-  /** Commands that follow stand in the help under this heading. */
+  /** Commands that follow are listed in the help under this heading. */
   readonly group: (heading: string) => void;
   readonly command: (name: string, description: string) => Command;
   readonly add: (parent: Command, name: string, description: string) => Command;
@@ -50,7 +50,7 @@ export interface CommandLine {
     where?: Invocation,
     options?: { readonly taking?: boolean; readonly needs?: Needs },
   ) => Action;
-  /** The action of a command that finds its configuration by itself. */
+  /** The action of a command that finds its configuration itself. */
   readonly plainly: (act: (output: Output, call: Call) => Promise<number>) => Action;
   /** Runs the command that was called. @returns its exit status */
   readonly run: () => Promise<number>;
@@ -91,7 +91,7 @@ export function newCommandLine(
     .option("--no-color", "no colours (NO_COLOR and TERM=dumb say the same)")
     .helpOption("-h, --help", "print help")
     .showSuggestionAfterError(false)
-    // What is wrong with a line is told as every other error; a group without a command prints its help.
+    // A mistake in a command line is reported like every other error; a group without a command prints its help.
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", "\nShell completion: odoo-pg completion bash|zsh|fish prints a script.")
     .enablePositionalOptions()
@@ -153,7 +153,7 @@ export function newCommandLine(
         await root.parseAsync([...args], { from: "user" });
         return status;
       } catch (thrown) {
-        // Commander has already printed its own words: help and version end well.
+        // Commander has already printed its own output: help and version end well.
         if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
         if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
         const mistaken = thrown instanceof CommanderError;
@@ -162,7 +162,7 @@ export function newCommandLine(
           mistaken ? usageError(root, invocation.args, thrown) : toOdooPgError(thrown),
           helpFor(root, invocation.args),
         );
-        // A line that is refused was not read: without its file the next step would be about another cluster.
+        // A refused line was not parsed: without its file the next step would be about another cluster.
         configFlag ??= configIn(invocation.args);
         printError(
           openOutput(undefined, invocation.called),
@@ -177,7 +177,7 @@ export function newCommandLine(
   };
 }
 
-/** The configuration file that a line names, whatever else stands in it. */
+/** The configuration file that a line names, whatever else it contains. */
 function configIn(args: readonly string[]): string | undefined {
   const end = args.indexOf("--");
   const own = end === -1 ? args : args.slice(0, end);
@@ -186,7 +186,7 @@ function configIn(args: readonly string[]): string | undefined {
   return own[at]?.startsWith("--config=") === true ? own[at].slice("--config=".length) : own[at + 1];
 }
 
-/** What is wrong with a line has its command's help as the next step, where nothing better is known. */
+/** For a mistake in a line, the next step is its command's help, where nothing better is known. */
 function withHelp(error: OdooPgError, help: NextText): OdooPgError {
   if (error.next !== undefined || error.exit !== 2) return error;
   const { code, message, safe, details } = error;
@@ -205,7 +205,7 @@ function printError(
     output.out(JSON.stringify({ version: 1, error: error.toDocument(configFile, called) }, undefined, 2));
     return;
   }
-  // What a server or a file has to say may have many lines: the first says what is wrong, the others are its details.
+  // A message of a server or a file may have many lines: the first says what is wrong, the others are its details.
   const [first = "", ...more] = error.message.split("\n");
   output.err(`Error (${error.code}): ${first}`);
   for (const detail of folded([...more.map((line) => line.trim()).filter(Boolean), ...error.details]))

@@ -31,7 +31,7 @@ export interface Context {
 /** The configuration file when none is named, in the present folder. */
 export const DEFAULT_FILE = "odoo-pg.yaml";
 
-/** How the file is often called elsewhere: nobody would see that it is not read. */
+/** A common name of the file elsewhere: without a message, nobody would notice that it is not read. */
 const OTHER_NAME = "odoo-pg.yml";
 
 /** The configuration file: --config, ODOO_PG_CONFIG, ./odoo-pg.yaml, or none. @throws OdooPgError config_invalid. */
@@ -66,9 +66,9 @@ async function readConfigFile(
 }
 
 interface Loading {
-  /** In the place of the file that `backup.config_file` names. */
+  /** Instead of the file that `backup.config_file` names. */
   readonly backupFile?: string | undefined;
-  /** In the place of what the configuration file holds: to see whether it would do. */
+  /** Instead of the contents of the configuration file: to check whether they would be valid. */
   readonly draft?: string;
   /** The environment variables that the file was made from, by key. */
   readonly variables?: ReadonlyMap<string, string>;
@@ -97,13 +97,13 @@ export async function loadContext(
     },
   };
   let resolved = resolveConfig(sources);
-  // Which cluster it is, is only known from the configuration.
+  // Only the configuration says which cluster it is.
   const kept = await keptConsistency(layoutOf(resolved.config.state_dir));
   if (kept) {
     sources = { ...sources, kept: { consistency: kept } };
     resolved = resolveConfig(sources);
   }
-  // Which file that is, is only known from the configuration without it.
+  // Only the configuration without it says which file that is.
   const backupFile = namedBackupFile ?? resolved.config.backup.config_file;
   const backupText = await readTextIfAny(backupFile);
   if (backupText === undefined && namedBackupFile !== undefined) {
@@ -126,9 +126,10 @@ export async function loadContext(
 }
 
 /**
- * The same context with the rights of whose cluster it is. Root in another user's state directory, as by `docker exec`,
- * would follow that user's links and believe what that user wrote: so root works there as that user. With `taking`, what
- * odoo-pg up to 0.1 left to the servers' user is another matter: there the agent is root's, or there is none.
+ * The same context with the rights of the cluster's owner. Root in another user's state directory, as by `docker exec`,
+ * would follow that user's links and trust what that user wrote: so root works there as that user. With `taking`, a
+ * state directory that odoo-pg up to 0.1 left to the servers' user is an exception: there the agent is root's, or there
+ * is none.
  */
 export async function asItsUser(context: Context, options: { taking?: boolean } = {}): Promise<Context> {
   if (!context.machine.isRoot) return context;
@@ -145,8 +146,9 @@ export async function asItsUser(context: Context, options: { taking?: boolean } 
 }
 
 /**
- * What root is told by a configuration, root does: hooks and programs in it run as root. So it is not taken from a file
- * that the servers' user, Odoo's user or everybody may change; another user, such as who has sudo, is trusted with it.
+ * Root does what a configuration tells it to: hooks and programs in it run as root. So root does not read it from a
+ * file that the servers' user, Odoo's user or everyone may change; another user, such as one with sudo, is trusted with
+ * it.
  * @throws OdooPgError state_dir_unusable
  */
 export async function refuseForeignConfig({
@@ -204,7 +206,9 @@ export async function givenPasswords(secrets: Secrets): Promise<GivenPasswords> 
   };
 }
 
-/** The configuration file that commands have to name to meet the same cluster: none where it is the one in this folder. */
+/**
+ * The configuration file that commands must name to reach the same cluster: none where it is the one in this folder.
+ */
 export function namedFile({ configFile }: Pick<Context, "configFile">): string | undefined {
   return configFile === DEFAULT_FILE ? undefined : configFile;
 }
@@ -214,7 +218,7 @@ export function fileNamedBy(invocation: Invocation, flag: string | undefined): s
   return namedFile({ configFile: flag ?? invocation.environment["ODOO_PG_CONFIG"] });
 }
 
-/** The command that was called, with other flags: its configuration is put in where it is printed. */
+/** The command that was called, with other flags: its configuration is added where it is printed. */
 export function again(
   { invocation }: Pick<Context, "invocation">,
   flags: Readonly<Record<string, string>>,

@@ -22,9 +22,9 @@ import { checkParameters } from "./setup/config.ts";
 export interface ConfigurationEdit {
   /** Where in the file. */
   readonly section: readonly string[];
-  /** What is written there, by keys and as YAML on one line; or the key that goes, with all that stands below it. */
+  /** What is written there, by keys and as YAML on one line; or the key to remove, with everything below it. */
   readonly values: ReadonlyMap<string, string> | { readonly gone: string };
-  /** The configuration with it: what comes out otherwise is not written. */
+  /** The configuration with the change: if the result differs, it is not written. */
   readonly expected: Config;
 }
 
@@ -37,8 +37,8 @@ export interface Applied {
 }
 
 /**
- * Writes values into the configuration file, or takes a key out of it. Nothing else of it changes. The new text is read by the same schema and
- * PostgreSQL's own parser before it takes the place of the old one, of which a copy stays.
+ * Writes values into the configuration file, or removes a key from it. Nothing else in it changes. The new text is read
+ * by the same schema and PostgreSQL's own parser before it replaces the old one, of which a copy stays.
  * @throws OdooPgError config_unwritable, config_invalid, parameter_invalid
  */
 export async function editConfiguration(

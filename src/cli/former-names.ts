@@ -1,7 +1,7 @@
 import { formerNames } from "../model/alarm-settings.ts";
 import type { Context } from "./context.ts";
 
-/** Says which alarms the configuration calls by the names that they had in version 0.1. */
+/** Reports alarms that the configuration calls by their names of version 0.1. */
 export function noteFormerNames({ config, output }: Pick<Context, "config" | "output">): void {
   for (const { former, name } of formerNames(config.alarms.rules))
     output.err(`alarms.rules.${former} is now called ${name}; the next version drops the old name.`);

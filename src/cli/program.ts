@@ -38,7 +38,7 @@ export function commandLine(invocation: Invocation, load: typeof loadContext = l
  */
 export async function runProgram(
   invocation: Invocation,
-  /** In the place of the configuration's file and environment. */
+  /** Instead of the configuration's file and environment. */
   load: typeof loadContext = loadContext,
 ): Promise<number> {
   const line = commandLine(invocation, load);

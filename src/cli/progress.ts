@@ -6,16 +6,16 @@ import { printableLine } from "../printable.ts";
 import { overwriteLine } from "../system/terminal.ts";
 import { suggest, type Context } from "./context.ts";
 
-/** Milliseconds between two lines that tell how far it is. */
+/** Milliseconds between two lines of progress. */
 const TELL_EVERY = 1000;
 
-/** Shows what the agent tells: a line for each phase; bytes on one line that is written over, on a terminal only. */
+/** Shows the agent's progress: a line for each phase; bytes on one line that is overwritten, on a terminal only. */
 export function showProgress({ output, configFile }: Pick<Context, "output" | "configFile">): {
   event: (event: AgentEvent) => void;
   end: () => void;
 } {
   let open = false;
-  /** When each node's bytes began to come, and how many there were then. */
+  /** When each node's bytes began to arrive, and how many there were then. */
   const begun = new Map<string, { at: number; done: number }>();
   let toldAt = -Infinity;
   const tell = (progress: JobProgress | null): void => {
@@ -54,7 +54,7 @@ export function showProgress({ output, configFile }: Pick<Context, "output" | "c
   };
 }
 
-/** Seconds until the rest has come too, at the pace until now; undefined while there is none. */
+/** Seconds until the rest has arrived too, at the pace so far; undefined while there is none. */
 function secondsLeft(come: number, rest: number, milliseconds: number): number | undefined {
   return come > 0 && rest >= 0 && milliseconds > 1000 ? ((milliseconds / come) * rest) / 1000 : undefined;
 }

@@ -2,8 +2,8 @@ import { PUBLISHED_CONSOLE } from "../container/contract.ts";
 import type { Environment } from "../config/environment.ts";
 
 /**
- * An address of the console as it is reached from the host of a container, where the recipe says at which address and
- * port of the host it is published; any other as it is.
+ * The address of the console as the host of a container reaches it, where the recipe says at which address and port of
+ * the host it is published; any other address is unchanged.
  */
 export function asPublished(address: string, environment: Environment): string {
   const host = environment[PUBLISHED_CONSOLE];

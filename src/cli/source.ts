@@ -31,7 +31,7 @@ export async function sourceOf(
 }
 
 /**
- * Finds the primary and runs `act` on it, with its progress shown; Ctrl-C ends it in order. The agent need not run.
+ * Finds the primary and runs `act` on it, with its progress shown; Ctrl-C ends it cleanly. The agent need not run.
  * @throws OdooPgError not_running, primary_unreachable, interrupted.
  */
 export async function onPrimary<T>(
@@ -58,7 +58,7 @@ export async function onPrimary<T>(
   }
 }
 
-/** The same, with what came of it in the journal of events. @param told the event where it went well */
+/** The same, with its result in the journal of events. @param told the event where it succeeded */
 export async function recordedOnPrimary<T>(
   context: Context,
   what: { readonly kind: EventKind; readonly database?: string },
@@ -91,7 +91,7 @@ export function assertConfirmed(
   });
 }
 
-/** An error that the name is taken, with the command that replaces what has it; any other as it is. */
+/** The error for a taken name, with the command that replaces the existing database; any other error is unchanged. */
 export function orReplace(error: unknown, next: Command): unknown {
   if (!(error instanceof OdooPgError) || error.code !== "database_exists") return error;
   if (error instanceof FilestoreExists) return error;

@@ -1,4 +1,6 @@
-/** What people type who come from other tools, and what it is called here. By group; "" are the commands themselves. */
+/**
+ * Words that users of other tools type, and the commands that they mean here. By group; "" are the commands themselves.
+ */
 export const SYNONYMS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {
     start: "up",
@@ -134,7 +136,7 @@ export const SYNONYMS: Readonly<Record<string, Readonly<Record<string, string>>>
   replication: { show: "status", list: "status" },
 };
 
-/** Commands that are another one's, in a group where they are looked for: the whole of what to type. */
+/** Commands of another group, in the group where users look for them: the whole of what to type. */
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   "backup restore": "restore",
   "db backup": "backup create",

@@ -2,7 +2,10 @@ import { printableLine } from "../printable.ts";
 import type { Output } from "../system/terminal.ts";
 import { wrap } from "../wrap.ts";
 
-/** Rows in columns that are as wide as their widest cell; nothing behind the last. On a terminal no line is longer than it. */
+/**
+ * Rows in columns as wide as their widest cell; nothing after the last. On a terminal no line is longer than it is
+ * wide.
+ */
 export function showTable(
   output: Output,
   head: readonly string[],
@@ -11,14 +14,14 @@ export function showTable(
   for (const line of tableLines(head, rows, output.terminal ? output.width : undefined)) output.out(line);
 }
 
-/** Characters by which what goes on in the next line is further in. */
+/** Characters by which continuation lines are indented. */
 const INDENT = "    ";
 /** A last column narrower than this is put below. */
 const NARROWEST = 20;
 
 /**
- * The lines of a table. Where it is wider than `width`, the last column is wrapped below itself, or what does not fit any
- * more goes on in the next line. A cell that is no heading and no words stays whole.
+ * The lines of a table. Where it is wider than `width`, the last column is wrapped below itself, or cells that do not
+ * fit continue on the next line. A cell that is no heading and no words stays whole.
  */
 export function tableLines(
   head: readonly string[],

@@ -18,7 +18,7 @@ const HELP = ["-h", "--help"];
 const YES = ["-y", "--yes", "--assume-yes"];
 const QUIET = ["-q", "--quiet", "--silent"];
 
-/** A command line with the habits of other tools understood. */
+/** A command line, with the habits of other tools understood. */
 interface Understood {
   readonly args: readonly string[];
   /** Whether only results and errors are wanted. */
@@ -26,8 +26,8 @@ interface Understood {
 }
 
 /**
- * Help wherever it stands in the line; yes to questions, which are never asked; quiet. What stands behind `--` is for
- * another program. Pure.
+ * Help anywhere in the line; yes to questions, which are never asked; quiet. Arguments after `--` are for another
+ * program. Pure.
  */
 export function understand(root: Command, all: readonly string[]): Understood {
   const [first = ""] = all;
@@ -77,7 +77,7 @@ interface Refusal {
   readonly message: string;
 }
 
-/** A mistake in a command line, told with what to type instead. Pure. */
+/** A mistake in a command line, with what to type instead. Pure. */
 export function usageError(root: Command, args: readonly string[], refusal: Refusal): OdooPgError {
   const { command, names } = calledIn(root, args);
   const help = odooPg(...names, "--help");
@@ -100,7 +100,7 @@ export function usageError(root: Command, args: readonly string[], refusal: Refu
 
 interface Line {
   readonly root: Command;
-  /** The group in which the command is not. */
+  /** The group that lacks the command. */
   readonly group: Command;
   readonly names: readonly string[];
   readonly args: readonly string[];
@@ -155,14 +155,14 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--debug": "What is behind a message is in the logs.",
 };
 
-/** The configuration is put in where the line is printed. */
+/** The configuration is added where the line is printed. */
 function withoutConfig(args: readonly string[]): string[] {
   return args.filter(
     (arg, at) => arg !== "--config" && !arg.startsWith("--config=") && args[at - 1] !== "--config",
   );
 }
 
-/** A line whose option is not known. */
+/** A line with an unknown option. */
 interface Called {
   readonly command: Command;
   readonly called: string;

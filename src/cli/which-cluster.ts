@@ -15,9 +15,10 @@ import { again, type Context } from "./context.ts";
 export type Needs = "cluster" | "place" | "configuration" | "nothing";
 
 /**
- * The cluster that is meant. Where the configuration was named, or the default place holds one, it is that one, with the
- * file that it was started with: by the defaults of another folder, `up` would take back what that file says, and a
- * backup would lack attachments. Elsewhere it is the only one of this user that is on this host, and that is said.
+ * The cluster that is meant. Where the configuration was named, or the default place holds a cluster, it is that one,
+ * with the file that it was started with: with the defaults of another folder, `up` would take back what that file
+ * says, and a backup would lack attachments. Otherwise it is this user's only cluster on this host, and a message says
+ * so.
  * @param load reads another configuration file
  * @throws OdooPgError permission_denied where it is another user's, usage where there are several
  */
@@ -55,7 +56,7 @@ export async function whichCluster(
   );
 }
 
-/** @throws OdooPgError not_running where no cluster was ever started: its records would only seem to be empty. */
+/** @throws OdooPgError not_running where no cluster was ever started: otherwise its records would just look empty. */
 export async function requireCluster({ config, layout }: Context): Promise<void> {
   if ((await kindOf(layout.stateFile)) || (await kindOf(layout.agentLog))) return;
   throw new OdooPgError("not_running", {
@@ -69,9 +70,9 @@ function isNamed({ configFile, origins }: Context): boolean {
   return configFile !== undefined || (origins.get("state_dir")?.kind ?? "default") !== "default";
 }
 
-/** The file that the cluster in the default place was started with, where it is still there. */
+/** The file that the cluster in the default place was started with, where it still exists. */
 async function startedWith({ layout }: Context): Promise<string | undefined> {
-  // A record that cannot be read is told of by what needs it.
+  // A record that cannot be read is reported by the code that needs it.
   const applied = await readApplied(layout).catch(() => undefined);
   const file = applied?.config_file ?? undefined;
   return file !== undefined && (await kindOf(file).catch(() => undefined)) === "file" ? file : undefined;
@@ -119,7 +120,7 @@ async function contextOf(
 
 async function severalOf(own: readonly ClusterHere[], context: Context): Promise<OdooPgError> {
   const files = await Promise.all(
-    // One that another version has written is named all the same.
+    // A record that another version has written is listed all the same.
     own.map(async ({ stateDir }) => {
       const applied = await readApplied(layoutOf(stateDir)).catch(() => undefined);
       return applied?.config_file ?? undefined;

@@ -46,7 +46,7 @@ interface JsonOption {
   readonly json: boolean;
 }
 
-/** Runs `act` so that Ctrl-C ends it in order. */
+/** Runs `act` so that Ctrl-C ends it cleanly. */
 async function interruptible<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
   const unhook = onSignals(["SIGINT", "SIGTERM"], () => abort.abort());
@@ -66,7 +66,7 @@ async function interruptible<T>(act: (signal: AbortSignal) => Promise<T>): Promi
 }
 
 /**
- * Backs up databases at once: those named, or all. 0 when all went well, 1 when one failed.
+ * Backs up databases at once: those named, or all. 0 when all succeeded, 1 when one failed.
  * @throws OdooPgError usage, locked, database_unknown, not_running, primary_unreachable.
  */
 export async function backupCreate(
@@ -115,7 +115,7 @@ async function openSource(context: Context, requestedBy: "command" | "schedule",
   return { source, log: openLog(layout.backupLog, servers, false) };
 }
 
-/** Makes backups, keeps the record for monitoring, and tells the hooks. */
+/** Makes backups, keeps the record for monitoring, and calls the hooks. */
 export async function createNow(
   context: Context,
   names: readonly string[],
@@ -145,7 +145,7 @@ export async function createNow(
       host: context.machine.hostname,
       error,
     };
-    // What comes after a run says nothing of its backups. A record that cannot be written, as on a full disk, must not
+    // What follows a run says nothing about its backups. A record that cannot be written, as on a full disk, must not
     // hide why.
     if (!ran && names.length === 0 && !signal.aborted)
       await noteFailedRun(context.config, context.layout.stateDir, attempt).catch(() => {});
@@ -155,7 +155,7 @@ export async function createNow(
   }
 }
 
-/** The log keeps the whole of a failure; who waits is shown as much as can be read. */
+/** The log has the whole of a failure; on the terminal only as much as can be read is shown. */
 function failuresTo({ note }: Progress, log: Log) {
   return (subject: string, { message, details }: OdooPgError): void => {
     log(
@@ -167,7 +167,7 @@ function failuresTo({ note }: Progress, log: Log) {
   };
 }
 
-/** Writes what came of a run into the journal of events. */
+/** Writes the result of a run into the journal of events. */
 async function recordedRun(
   context: Context,
   kind: RunReport["kind"],
@@ -180,7 +180,7 @@ async function recordedRun(
   return await recorded({ stateDir, owner, kind, by, told: (report) => runEvent(report, by) }, run);
 }
 
-/** Tells the hooks, the log and monitoring what happened. */
+/** Reports the result to the hooks, the log and monitoring. */
 async function finishRun(
   { config, layout }: Context,
   { place }: BackupSource,
@@ -203,7 +203,7 @@ async function finishRun(
     await writeBackupStatus(layout.stateDir, place, names, report);
     return report;
   } catch (error) {
-    // What was made is made, also where nobody can write it down.
+    // A backup that was made counts, even where its record cannot be written.
     const warning = `status does not know of this run, as its record cannot be written: ${oneLine(toOdooPgError(error).message)}`;
     log("warn", warning);
     return { ...report, warnings: [...report.warnings, warning] };
@@ -290,7 +290,7 @@ export async function backupList(
   return 0;
 }
 
-/** Since when what has expired is left; undefined where it is removed. */
+/** Since when expired backups have been left in place; undefined where they are removed. */
 async function leftByRotation({ layout }: Context): Promise<string | undefined> {
   const { record } = await readBackupStatus(layout.stateDir);
   const { status } = await readArchive(layout);
@@ -303,7 +303,7 @@ function checked({ verified_at, drilled_at, problems }: CataloguedBackup["checks
   return verified_at === null ? "not yet" : `verified ${verified_at.slice(0, 10)}`;
 }
 
-/** All that a backup says of itself, or in what it differed when it was last restored. */
+/** Everything that a backup says about itself, or how its last restore differed. */
 export async function backupShow(
   context: Context,
   id: string,
@@ -375,7 +375,7 @@ async function showDifferences(
 
 /**
  * Proves backups by restoring them into a scratch database: those named, else the newest of every database. 0 when all
- * came back as they were, 1 when one did not.
+ * came back unchanged, 1 when one did not.
  * @throws OdooPgError usage, locked, backup_unknown, not_running, primary_unreachable.
  */
 export async function backupRestoreCheck(
@@ -399,7 +399,7 @@ export async function backupRestoreCheck(
 }
 
 /**
- * Reads backups whole and holds them against their checksums. 0 when all is well, 1 when something is damaged.
+ * Reads backups whole and checks them against their checksums. 0 when all is well, 1 when something is damaged.
  * @throws OdooPgError usage, backup_unknown.
  */
 export async function backupVerify(
@@ -427,7 +427,7 @@ export async function backupVerify(
     const sound = new SoundFiles();
     for (const backup of backups) {
       const verified = await verifyBackup(backup, sound, {
-        // Whoever else could change what is noted in it could say that it is of this cluster.
+        // Any other user who could change its notes could claim that it is of this cluster.
         owner: context.machine.isRoot ? await ownerOf(backup.folder) : undefined,
         progress: progressTo(show.event),
         signal,
@@ -449,7 +449,7 @@ export async function backupVerify(
 
 /**
  * Proves backups by restoring them: those named, else the newest of every database, or of those that are due where the
- * schedule asks. Keeps the record for monitoring, and tells the hooks.
+ * schedule asks. Keeps the record for monitoring, and calls the hooks.
  */
 export async function drillNow(
   context: Context,
@@ -546,7 +546,7 @@ export async function backupPrune(
       next: nextStep`Wait for it to end: ${odooPg("status")}`,
     });
   }
-  // As after a run: a pool that was left alone is told below.
+  // As after a run: a pool that was left alone is reported below.
   if (!options.dryRun)
     await noteRotation(layout.stateDir, place).catch((error: unknown) =>
       output.err(`  Warning: status does not know of it yet: ${oneLine(toOdooPgError(error).message)}`),

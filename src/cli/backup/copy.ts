@@ -13,7 +13,7 @@ import { readStandardInput } from "../../system/terminal.ts";
 import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 
-/** The places that are meant: the named one, or all. @throws OdooPgError config_invalid, usage */
+/** The places to copy to: the named one, or all. @throws OdooPgError config_invalid, usage */
 export function placesElsewhere(
   { config }: Pick<Context, "config">,
   name: string | undefined,
@@ -45,7 +45,7 @@ export function resticOptions(context: Context, signal: AbortSignal | undefined)
   };
 }
 
-/** Copies elsewhere now. One that fails keeps no other from being made. */
+/** Copies elsewhere now. A copy that fails does not stop the others. */
 export async function backupCopy(
   context: Context,
   options: { readonly to: string | undefined; readonly json: boolean },
@@ -101,7 +101,7 @@ function printCopy(
     output.err(`  Nobody can read it without its passphrase. ${suggest(context, keepIt(name))}`);
 }
 
-/** Prints what has to be kept elsewhere: without it the copies are worth nothing. */
+/** Prints what must be kept elsewhere: without it the copies are worthless. */
 export async function backupKeyShow(context: Context, name: string | undefined): Promise<ExitStatus> {
   const { output } = context;
   for (const { name: place, repository, passphrase_file, environment_file } of placesElsewhere(
@@ -125,7 +125,7 @@ export async function backupKeyShow(context: Context, name: string | undefined):
   return 0;
 }
 
-/** Notes that a passphrase is kept elsewhere: shown by giving it, as it is kept, on the standard input. */
+/** Records that a passphrase is kept elsewhere: proven by giving the kept passphrase on standard input. */
 export async function backupKeyConfirm(context: Context, name: string | undefined): Promise<ExitStatus> {
   const { output, layout } = context;
   const places = placesElsewhere(context, name);

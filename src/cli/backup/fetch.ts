@@ -9,7 +9,7 @@ import { serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
 import { placesElsewhere, resticOptions } from "./copy.ts";
 
-/** Makes here what a copy elsewhere holds: the way back where the host is lost. */
+/** Rebuilds here what a copy elsewhere holds: the way back where the host is lost. */
 export async function backupFetch(
   context: Context,
   options: { readonly from: string | undefined; readonly json: boolean },

@@ -12,12 +12,12 @@ import type { Invocation, Output } from "../../system/terminal.ts";
 import { appliedContext } from "../as-applied.ts";
 import { sourceOf } from "../source.ts";
 
-/** Milliseconds between two looks at the filestores. */
+/** Milliseconds between two scans of the filestores. */
 const EVERY = 5000;
 
 /**
- * Takes attachments into the pool as they are written, for as long as the agent lives: in a process of its own, as what it
- * copies would keep the agent from looking.
+ * Takes attachments into the pool as they are written, for as long as the agent lives: in a process of its own, as
+ * copying would delay the agent's observations.
  */
 export async function keepAttachments(
   invocation: Invocation,
@@ -51,7 +51,9 @@ export async function keepAttachments(
   return 0;
 }
 
-/** Whose attachments are kept: those of the databases that are backed up. A server that became a replica knows them, too. */
+/**
+ * The databases whose attachments are kept: those that are backed up. A server that became a replica knows them, too.
+ */
 async function databasesOf({ superuser, config }: BackupSource): Promise<string[]> {
   const names = await superuser.use(databaseNames);
   const { only_filter: part } = config.backup;

@@ -24,8 +24,8 @@ import { archiveAll, outside, targetOf, type MomentFlags } from "./restore-momen
 import { lookAtKept } from "./window.ts";
 
 /**
- * Recovers the whole cluster as a data directory: as of a moment, or with everything that is in the repository. In the
- * place of the primary's own, which is lost, it goes on as this cluster.
+ * Recovers the whole cluster as a data directory: as of a moment, or with everything in the repository. In place of the
+ * primary's own lost directory, it continues as this cluster.
  */
 export async function restoreCluster(
   context: Context,
@@ -52,7 +52,7 @@ export async function restoreCluster(
     const running = (await findPostmaster(primary)) !== undefined;
     if (running) progress.step(null, "archive what has been written so far");
     const live = running ? await archiveAll({ superuser: Superuser.of(layout, node) }) : undefined;
-    // Of a primary that is gone, all that it ever archived counts.
+    // Of a lost primary, everything that it ever archived counts.
     const kept = { ...before, end: Math.max(before.end, asked) };
     const bases = target ? basesToReach(target, kept) : basesToEnd(kept);
     if (target && !bases.length) throw outside(target, kept, "no base backup reaches it");
@@ -110,7 +110,9 @@ export async function restoreCluster(
   }
 }
 
-/** @throws OdooPgError still_running: an agent would start what is not whole yet, and keeps a record of its own */
+/**
+ * @throws OdooPgError still_running: an agent would start an unfinished data directory, and keeps a record of its own
+ */
 async function requireNoAgent({ layout }: Context, node: string): Promise<void> {
   if ((await lockHolder(layout.lockFile)) === undefined) return;
   throw new OdooPgError("still_running", {
@@ -120,7 +122,7 @@ async function requireNoAgent({ layout }: Context, node: string): Promise<void> 
   });
 }
 
-/** By it a later recovery finds its way: what was archived on the timeline of before is not what came of it. */
+/** A later recovery needs it: WAL archived on the previous timeline after this point does not belong to this one. */
 async function recordTimeline(
   { layout }: Context,
   state: ClusterState,

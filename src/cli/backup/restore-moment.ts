@@ -28,7 +28,7 @@ export interface MomentFlags {
   readonly lsn: string | undefined;
 }
 
-/** Which moment is meant; undefined where none is. @throws OdooPgError usage */
+/** The requested moment; undefined where none is named. @throws OdooPgError usage */
 export function targetOf({ at, beforeXid, lsn }: MomentFlags): Target | undefined {
   if ([at, beforeXid, lsn].filter((one) => one !== undefined).length > 1)
     throw usage("--at, --before-xid and --lsn cannot be used together.");
@@ -58,14 +58,14 @@ function usage(message: string): OdooPgError {
   });
 }
 
-/** What was restored, and from when. */
+/** What was restored, and from which moment. */
 export interface FromMoment {
   readonly report: MomentReport;
   readonly lastChange: string | undefined;
   readonly base: string;
 }
 
-/** Brings a database of another moment beside the live ones, or in place of one. */
+/** Restores a database of another moment beside the live ones, or in place of one. */
 export async function restoreAt(
   context: Context,
   source: BackupSource,
@@ -80,7 +80,7 @@ export async function restoreAt(
   }));
 }
 
-/** Proves that a moment can be brought back, with all databases of then. */
+/** Proves that a moment can be brought back, with all databases of that moment. */
 export async function proveAt(
   context: Context,
   source: BackupSource,
@@ -112,7 +112,7 @@ async function recovered<T>(
   const { timeline, preloaded } = await archiveAll(source);
   const sizes = await source.superuser.use(databaseSizes);
   const history = (await readState(layout))?.history ?? [];
-  // All that was written before is in the repository by now.
+  // Everything written before is in the repository by now.
   const kept = { ...before, end: asked };
   const bases = basesToReach(target, kept);
   if (!bases.length) throw outside(target, kept, "no base backup reaches it");
@@ -143,12 +143,12 @@ export function outside(target: Target, kept: Kept, why: string): OdooPgError {
   });
 }
 
-/** Milliseconds for the segment that is written now to reach the repository. */
+/** Timeout for the current segment to reach the repository, in milliseconds. */
 const ARCHIVE_TIMEOUT = 120_000;
 
 /**
- * Has everything that was written until now archived, and one commit after it: by a commit that is later a recovery knows
- * that it has reached its moment, and a quiet cluster has none.
+ * Archives everything written until now, and one commit after it: a recovery knows by a later commit that it has
+ * reached its moment, and a quiet cluster has none.
  */
 export async function archiveAll({
   superuser,

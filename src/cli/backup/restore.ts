@@ -17,7 +17,7 @@ export interface RestoreFlags {
   readonly confirm: string | undefined;
   readonly keepOld: boolean;
   readonly neutralize: boolean;
-  /** The database that is meant, where the file holds several. */
+  /** The database to restore, where the file holds several. */
   readonly database: string | undefined;
   readonly json: boolean;
   /** Which moment, where what is restored is a database as it was. */
@@ -91,7 +91,7 @@ function noBackup(): never {
   });
 }
 
-/** A name for what is restored from a backup or a file. */
+/** A name for a database that is restored from a backup or a file. */
 function newName(word: string): string {
   const stem = path.basename(word).replace(/(?:_\d{8}_.*|\..*)$/, "");
   return `${stem.toLowerCase().replaceAll(/[^a-z0-9_]+/g, "_")}_restored`;

@@ -17,8 +17,8 @@ const EXPIRED_LEFT =
   "base backups that have expired were not removed: a copy elsewhere is being made of them";
 
 /**
- * What the agent starts when a schedule is due: a process of its own, so that the agent goes on looking twice a second.
- * It works from the configuration that was applied last.
+ * The process that the agent starts when a schedule is due: a process of its own, so that the agent continues to
+ * observe twice a second. It works from the configuration that was applied last.
  */
 export async function scheduledBackup(
   invocation: Invocation,
@@ -83,7 +83,7 @@ export async function scheduledBackup(
     return report.ok ? 0 : 1;
   } catch (thrown) {
     const error = toOdooPgError(thrown);
-    // A run that another one keeps out is no failure: runs do not pile up.
+    // A run blocked by another one is no failure: runs do not pile up.
     log(error.code === "locked" ? "info" : "error", `scheduled ${flags.kind}: ${error.message}`);
     return error.exit;
   }

@@ -22,7 +22,7 @@ export async function down(context: Context): Promise<ExitStatus> {
   const { layout, output } = context;
   if (await readHostRecord(layout)) return await hostsDown(context);
   const owner = await serverOwner(context);
-  // Without an agent one is started: the order is always carried out by the same code, under the same lock.
+  // Without an agent one is started: the same code always carries out the order, under the same lock.
   const start: AgentStart = {
     layout,
     owner,
@@ -63,7 +63,7 @@ export async function down(context: Context): Promise<ExitStatus> {
   return 0;
 }
 
-/** Removes all that a stopped cluster left in its state directory, data included. The name must be typed. */
+/** Removes everything that a stopped cluster left in its state directory, data included. The name must be typed. */
 export async function destroy(context: Context, options: { confirm?: string }): Promise<ExitStatus> {
   const { layout, output } = context;
   const owner = await serverOwner(context);
@@ -102,7 +102,7 @@ export async function destroy(context: Context, options: { confirm?: string }): 
     });
   }
   for (const node of nodes.values()) {
-    // A data directory elsewhere goes only when it was this cluster's own: named by what was applied.
+    // A data directory elsewhere is removed only when it was this cluster's own: named by what was applied.
     if (node.data_dir !== undefined && applied?.config.nodes.some((own) => own.data_dir === node.data_dir)) {
       await removeIn(node.data_dir);
     }

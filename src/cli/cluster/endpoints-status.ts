@@ -6,7 +6,7 @@ import { readJsonFile } from "../../system/files/json-file.ts";
 import type { Context } from "../context.ts";
 import { showTable } from "../table.ts";
 
-/** `status` where only the endpoints run: where they lead, and which nodes answer. @throws OdooPgError not_running */
+/** `status` where only the endpoints run: their targets, and which nodes answer. @throws OdooPgError not_running */
 export async function endpointsStatus(
   { layout, output, config }: Context,
   options: { readonly json: boolean },

@@ -10,14 +10,14 @@ import { requireCluster } from "../which-cluster.ts";
 
 const DEFAULT_SINCE = "7d";
 
-/** Milliseconds between two looks with --follow, and by how much clocks and writers may overtake each other. */
+/** Milliseconds between two reads with --follow, and by how much clocks and writers may overtake each other. */
 const POLL_EVERY = 500;
 const OVERTAKING = 5000;
 
 /**
- * What happened to the cluster and who asked for it, the oldest first; with `follow` also what happens from now on, with
+ * What happened to the cluster and who asked for it, oldest first; with `follow` also what happens from now on, with
  * `json` one JSON object a line there.
- * @returns 0, or 130 when following was ended
+ * @returns 0, or 130 when following was interrupted
  */
 export async function events(
   context: Context,

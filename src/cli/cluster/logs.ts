@@ -12,7 +12,7 @@ import type { Context } from "../context.ts";
 import { nodeCalled } from "../hosts/several.ts";
 import { requireCluster } from "../which-cluster.ts";
 
-/** Bytes of the end that are read: of a line that is looked for, more. */
+/** Bytes read from the end; more when searching for a text. */
 const TAIL_BYTES = 256 * 1024;
 const SEARCHED_BYTES = 8 * 1024 * 1024;
 const MOST_LINES = 10_000;
@@ -106,7 +106,7 @@ async function logFile(context: Context, target: string): Promise<string | undef
   return (await newestLog(files)) ?? (await there(files.startLog));
 }
 
-/** What has a log here. */
+/** The services that have a log here. */
 function logsOf({ endpoints, nodes }: Config): string[] {
   const pools = [endpoints.write, endpoints.read].some(({ pooling }) => pooling === "transaction");
   return ["agent", "haproxy", "backup", ...(pools ? ["pgbouncer"] : []), ...nodes.map(({ name }) => name)];

@@ -14,16 +14,16 @@ import { runInTerminal } from "../../system/process/process.ts";
 import { searchPath, type Context } from "../context.ts";
 import { nodeCalled } from "../hosts/several.ts";
 
-/** Milliseconds that an endpoint may take to accept a connection, and the agent to answer. */
+/** Timeout for an endpoint to accept a connection, and for the agent to answer, in milliseconds. */
 const ENDPOINT_TIMEOUT = 1000;
 
-/** Shown to who types: psql itself would say no more than that there is no such table. */
+/** Shown to the user: psql itself would only say that there is no such table. */
 const SEARCHED =
   "As superuser, psql searches only schema pg_catalog: the owner of a database may have put anything into the others. Qualify the names in them, such as public.res_partner.";
 
 /**
- * Opens psql as superuser on a node, or on the one that an endpoint leads to: the superuser does not pass the endpoints.
- * What follows `--` goes to psql.
+ * Opens psql as superuser on a node, or on the target of an endpoint: the superuser may not pass the endpoints.
+ * Arguments after `--` go to psql.
  */
 export async function psql(
   context: Context,
@@ -85,7 +85,7 @@ export async function psql(
   );
 }
 
-/** The node that an endpoint leads to: the primary, or a replica that serves reads. */
+/** The target of an endpoint: the primary, or a replica that serves reads. */
 async function ledTo(
   { config, layout }: Context,
   endpoint: "read" | "write",
@@ -106,7 +106,7 @@ async function nodeOf(context: Context, name: string | undefined): Promise<NodeC
   });
 }
 
-/** psql's own words about a server that is not there do not say what to do. @throws OdooPgError not_running. */
+/** psql's own message about a server that is down does not say what to do. @throws OdooPgError not_running. */
 async function assertRuns({ layout }: Context, node: NodeConfig): Promise<void> {
   if ((await findPostmaster(nodeLayoutOf(layout, node).dataDir)) !== undefined) return;
   throw new OdooPgError("not_running", {

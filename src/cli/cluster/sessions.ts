@@ -108,7 +108,7 @@ export async function sessionsEnd(
   return 0;
 }
 
-/** Whom a session waits for: a prepared transaction has no process. */
+/** The session that blocks another: a prepared transaction has no process. */
 function holder(pid: number): string {
   return pid === 0 ? "a prepared transaction" : String(pid);
 }

@@ -11,7 +11,7 @@ import { briefly, wrap, wrapAll } from "../../wrap.ts";
 
 export interface SheetStyle {
   readonly colours: boolean;
-  /** Characters in a line; what is to be copied is never broken. */
+  /** Characters in a line; text to be copied is never broken. */
   readonly width: number;
   /** How odoo-pg is typed there. */
   readonly called?: string;
@@ -23,7 +23,7 @@ export interface SheetStyle {
 const NOTHING = "–";
 /** Not known. */
 const UNKNOWN = "?";
-/** Beyond this, what a slot keeps is worth a word: four WAL segments are its everyday business. */
+/** Beyond this, the WAL that a slot keeps is worth mentioning: four segments are normal. */
 const EVERYDAY_WAL = 64 * 1024 * 1024;
 const NARROWEST = 60;
 const WIDEST = 100;
@@ -91,7 +91,7 @@ function headline(
   const facts = [
     `PostgreSQL ${clean(postgres_version ?? UNKNOWN)}`,
     `timeline ${timeline ?? UNKNOWN}`,
-    // Before it is counted there is nothing to say of it.
+    // Before it is counted there is nothing to show.
     ...(database_bytes === null ? [] : [showBytes(database_bytes)]),
   ];
   if (warnings.some(({ code }) => code === "cluster_stopped"))
@@ -99,7 +99,7 @@ function headline(
   return `${bold(cluster)}  ${colour(`${MARKS[verdict]} ${verdict.toUpperCase()}${count}`)}   ${facts.join(" · ")}`;
 }
 
-/** What is not backed up yet is not passed over in silence. */
+/** A database that is not backed up yet is never left out. */
 function allIsWell(
   { not_backed_up: open }: StatusDocument,
   width: number,
@@ -125,7 +125,7 @@ function backupsLines({ backups, not_backed_up: open }: StatusDocument): string[
 
 function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
   const { age_seconds, databases, size_bytes } = backups;
-  // Nothing is good or proven where there is nothing.
+  // Without backups nothing is good or proven.
   if (databases === 0)
     return size_bytes === 0
       ? "there is no database to back up"
@@ -138,7 +138,7 @@ function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
   ].join(" · ");
 }
 
-/** Up to when every database is known to come back. */
+/** Until when every database is known to come back. */
 function provenWords({ proofs }: NonNullable<StatusDocument["backups"]>): string {
   const failed = proofs.find(({ failed_at }) => failed_at !== null);
   if (failed)
@@ -155,7 +155,7 @@ function provenWords({ proofs }: NonNullable<StatusDocument["backups"]>): string
 const HEADINGS = ["NODE", "ROLE", "STATE", "LAG", "SLOT", "DISK", "POOL"];
 
 interface TableRow {
-  /** What hangs a replica below its primary. */
+  /** The branch that connects a replica to its primary. */
   readonly branch: string;
   /** Undefined for a server that is stopped, as all others are. */
   readonly health: Verdict | undefined;
@@ -261,7 +261,7 @@ function pooled({
   return `; ${pooler.clients} clients share ${sessions} sessions`;
 }
 
-/** Who waits there, where anybody does. */
+/** How many connections wait there, where any do. */
 function line(waiting: StatusDocument["endpoints"]["read"]["waiting"]): string {
   if (!waiting?.clients) return "";
   return `; ${waiting.clients} waiting, up to ${Math.ceil(waiting.longest_seconds)} s`;
@@ -279,7 +279,7 @@ function warningLines(
   style: SheetStyle,
   colour: (verdict: Verdict, text: string) => string,
 ): string[] {
-  // The lines of a server's own words stay lines.
+  // Line breaks in a server's own message are kept.
   const lines = message.split("\n").flatMap((text) => wrapAll(clean(text), style.width - 2));
   const [first = "", ...more] = style.whole ? lines : briefly(lines, style.width - 2, "whole: --full");
   return [
@@ -289,7 +289,7 @@ function warningLines(
   ];
 }
 
-/** A line of a server's words, which may hold anything. */
+/** A line of a server's message, which may contain anything. */
 export function clean(text: string): string {
   return printableLine(text.replaceAll("\t", " ").trimEnd());
 }

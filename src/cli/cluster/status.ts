@@ -15,9 +15,9 @@ const WATCH_EVERY = 2000;
 type StatusContext = Pick<Context, "config" | "configFile" | "invocation">;
 
 /**
- * Prints how the cluster is. With `watch`, again and again until Ctrl-C: over the last sheet on a terminal, one sheet
- * below the other elsewhere.
- * @returns 0 ok or warning, 1 critical, 69 when nothing of the cluster answers, 130 when a watch was ended.
+ * Prints the status of the cluster. With `watch`, again and again until Ctrl-C: over the last sheet on a terminal, one
+ * sheet below the other elsewhere.
+ * @returns 0 ok or warning, 1 critical, 69 when nothing of the cluster answers, 130 when a watch was interrupted.
  * @throws OdooPgError usage for `json` with `watch`; state_dir_unusable when the state cannot be read.
  */
 export async function status(

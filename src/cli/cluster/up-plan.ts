@@ -18,7 +18,7 @@ export interface UpStep {
   readonly restarts: boolean;
 }
 
-/** Milliseconds for the server to say which settings need a restart. */
+/** Timeout for the server to say which settings need a restart, in milliseconds. */
 const ASK_TIMEOUT = 2000;
 
 /** Values longer than this are not shown. */
@@ -69,7 +69,7 @@ function said({ name, before, after }: ChangedSetting): string {
   return `${name} ${short(before)} → ${short(after)}`;
 }
 
-/** The settings of a node that runs which its file would get otherwise. */
+/** The settings of a running node that its file would change. */
 async function changedOf(context: Context, node: NodeConfig): Promise<ChangedSetting[]> {
   const { config, layout, machine } = context;
   const files = nodeLayoutOf(layout, node);
@@ -95,8 +95,8 @@ async function changedOf(context: Context, node: NodeConfig): Promise<ChangedSet
 }
 
 /**
- * Where a replica streams from follows the primary, not the configuration. So it is with the command that archives for
- * any second back: the agent sets it, once the repository takes WAL.
+ * The source of a replica's streaming follows the primary, not the configuration. The same is true of the archive
+ * command for any second: the agent sets it once the repository takes WAL.
  */
 const FOLLOWING = ["primary_conninfo", "primary_slot_name"];
 

@@ -30,13 +30,15 @@ import { BUILD, VERSION } from "../setup/version.ts";
 
 /** What a container adds to an agent in the foreground. */
 export interface Foreground {
-  /** Takes what the agent says; default: its own log and standard error. */
+  /** Receives the agent's log lines; default: its own log and standard error. */
   readonly log?: Log;
   /** Called when the cluster is up for the first time; when it fails, everything is stopped again. */
   readonly afterUp?: (log: Log) => Promise<void>;
 }
 
-/** Brings this host's part of the cluster to the wanted state, by the agent, and prints status and Odoo's lines. */
+/**
+ * Brings this host's part of the cluster to the wanted state, through the agent, and prints status and Odoo's lines.
+ */
 export async function up(
   context: Context,
   options: { foreground?: boolean | Foreground; dryRun?: boolean },
@@ -48,7 +50,7 @@ export async function up(
   await requireOwnHosts(context.config);
   const request = await applyRequest(context);
   const owner = await serverOwner(context);
-  // What is missing is said before anything is made.
+  // Anything missing is reported before anything is created.
   const tools = { searchPath: searchPath(context.invocation), install: installOn(context.machine) };
   await Promise.all([
     findInstallation(context.config.postgres, tools),
@@ -57,10 +59,11 @@ export async function up(
   ]);
   if (options.foreground)
     return await stayInForeground(context, request, options.foreground === true ? {} : options.foreground);
-  // A state directory of odoo-pg up to 0.1 is root's after the first up only; what cannot be seen holds up nothing.
+  // A state directory of odoo-pg up to 0.1 is root's only after the first up; a directory that cannot be read blocks
+  // nothing.
   const isOurs = await isBelievable(context.layout.appliedFile);
   const steps = isOurs ? await upPlan(context).catch(() => []) : [];
-  // What ends sessions is told before it does.
+  // Steps that end sessions are announced before they happen.
   tell(
     context,
     steps.filter(({ restarts }) => restarts),
@@ -88,7 +91,7 @@ export async function up(
     show.end();
   }
   const result = await status(context, {}, context.output);
-  // Where the primary is somebody else's, so are its roles.
+  // Where another cluster has the primary, it has the roles, too.
   if (context.config.upstream) return result;
   context.output.out("");
   if (launched) context.output.out(`The lines for odoo.conf: ${suggest(context, odooPg("odoo-conf"))}`);
@@ -99,7 +102,7 @@ export async function up(
   return result;
 }
 
-/** Says what an `up` would do to the servers. */
+/** Prints what an `up` would do to the servers. */
 async function dryRun(context: Context): Promise<ExitStatus> {
   if (await readHostRecord(context.layout)) return await hostsDryRun(context);
   await requireOwnHosts(context.config);
@@ -121,7 +124,7 @@ async function applyRequest({ config, configFile, invocation, secrets }: Context
   };
 }
 
-/** The same agent as a child of systemd or of a container: a signal to end stops the servers too. */
+/** The same agent as a child of systemd or of a container: a termination signal stops the servers too. */
 async function stayInForeground(
   context: Context,
   request: ApplyRequest,
@@ -163,7 +166,7 @@ async function stayInForeground(
     await agent.apply(request, progress, requester());
   } catch (error) {
     failure = toOdooPgError(error);
-    // A replica that fails does not end what runs; a cluster that never came up leaves with its error.
+    // A failed replica does not end what runs; a cluster that never came up exits with its error.
     if (!(await agent.report()).keeping) agent.stop();
   }
   if (!failure || (await agent.report()).keeping) {

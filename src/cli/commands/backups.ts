@@ -1,7 +1,7 @@
 import { Argument } from "commander";
 import type { CommandLine } from "../command-line.ts";
 
-/** Copies for the day on which everything is gone, and the way back. */
+/** Copies for the day on which everything else is lost, and the way back. */
 export function addBackupCommands({ command, add, withContext }: CommandLine): void {
   const backup = command("backup", "backups: create, list, verify, prove by restoring, export, remove");
   add(backup, "create", "back up databases now, with their attachments")

@@ -1,8 +1,8 @@
 import type { Invocation } from "../../system/terminal.ts";
 
 /**
- * What makes files for containers to come knows of no cluster: in an image the configuration is named before it is
- * there.
+ * Commands that make files for future containers know no cluster: an image names the configuration before the file
+ * exists.
  */
 export function beforeCluster(invocation: Invocation): Invocation {
   return { ...invocation, environment: { ...invocation.environment, ODOO_PG_CONFIG: undefined } };

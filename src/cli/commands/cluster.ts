@@ -65,7 +65,7 @@ export function addClusterCommands({ command, withContext, invocation }: Command
     );
 }
 
-/** Tells `psql pg2 -- -c x` from `psql -- -c x`: what stands behind the first `--` is for psql alone. */
+/** Tells `psql pg2 -- -c x` from `psql -- -c x`: arguments after the first `--` are for psql alone. */
 function separate(
   all: readonly string[],
   args: readonly string[],
@@ -73,7 +73,7 @@ function separate(
   const dashes = all.indexOf("--");
   if (dashes === -1) return { target: args[0], rest: args.slice(1) };
   const rest = all.slice(dashes + 1);
-  // Behind a first operand Commander keeps the dashes, before it takes them away.
+  // After a first operand, Commander keeps the dashes; before one, it removes them.
   const before = args.slice(0, args.length - rest.length).filter((arg) => arg !== "--");
   return { target: before[0], rest: [...before.slice(1), ...rest] };
 }

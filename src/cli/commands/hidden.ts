@@ -3,7 +3,7 @@ import { asItsUser, loadContext } from "../context.ts";
 import type { runProgram } from "../program.ts";
 import { beforeCluster } from "./before-cluster.ts";
 
-/** What the program and its image call themselves. @param again runs another command line */
+/** Commands that the program and its image call themselves. @param again runs another command line */
 export function addHiddenCommands(line: CommandLine, again: typeof runProgram): void {
   addAgentsOwn(line, again);
   addContainersOwn(line);

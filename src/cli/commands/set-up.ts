@@ -1,10 +1,10 @@
 import type { CommandLine } from "../command-line.ts";
 import { beforeCluster } from "./before-cluster.ts";
 
-/** Of hosts that somebody has yet to name. */
+/** Placeholders for hosts that are not named yet. */
 const EXAMPLE_ADDRESSES = "10.0.0.1,10.0.0.2,10.0.0.3";
 
-/** Configuration, sizes, and the files by which others start the program. */
+/** Configuration, sizes, and the files with which other programs start odoo-pg. */
 export function addSetUpCommands({ command, add, withContext, plainly, invocation }: CommandLine): void {
   const config = command("config", "look at the configuration");
   add(config, "check", "check file, programs and parameters; changes nothing")

@@ -11,7 +11,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
     .option("--full", "messages in full, however long they are")
     .action(
       withContext(async (context, { on, json }) => {
-        // A container that has the endpoints alone.
+        // A container with only the endpoints.
         if (invocation.environment["ENDPOINTS_FOR"])
           return await (await import("../cluster/endpoints-status.ts")).endpointsStatus(context, { json });
         if (await readHostRecord(context.layout)) {
@@ -96,7 +96,7 @@ export function addWatchCommands({ command, add, withContext, invocation, root }
       }),
     );
 
-  // Up to 0.1 the command was called so.
+  // The name of the command up to 0.1.
   addAlarms(root.command("alerts", { hidden: true }), (context) =>
     context.output.err("odoo-pg alerts is now called odoo-pg alarms; the next version drops the old name."),
   );

@@ -35,7 +35,7 @@ export async function haInit(
   return await invite(context, { endpointsOnly: false });
 }
 
-/** Prints how another host joins: with a token that is good for an hour and one host. */
+/** Prints how another host joins: with a token that is valid for an hour and one host. */
 export async function invite(
   { layout, output }: Context,
   options: { readonly endpointsOnly: boolean },

@@ -38,7 +38,7 @@ export async function join(
     });
   }
   const { role } = options;
-  // What is of one host alone counts as its own file has it.
+  // Settings of one host alone are taken from its own file.
   requireFitForHosts(context.config, "run the same command again");
   const start = await agentStart(context);
   const show = showProgress(context);

@@ -11,7 +11,7 @@ import { suggest, type Context } from "../context.ts";
 import { up } from "../cluster/up.ts";
 import { agentStart } from "./start.ts";
 
-/** Gives an order to the cluster's hosts, and prints what came of it. */
+/** Gives an order to the cluster's hosts, and prints the result. */
 async function order(
   context: Context,
   wanted: HostOrder,
@@ -29,7 +29,7 @@ async function order(
   return 0;
 }
 
-/** Another host becomes primary, by plan. */
+/** Makes another host the primary, as planned. */
 export async function hostsSwitchover(
   context: Context,
   options: { readonly to: string | undefined; readonly dryRun: boolean; readonly json: boolean },
@@ -38,7 +38,7 @@ export async function hostsSwitchover(
   return await order(context, { order: "switchover", to: to ?? null, dry_run: dryRun }, { json });
 }
 
-/** A host becomes primary by force. */
+/** Makes a host the primary by force. */
 export async function failover(
   context: Context,
   to: string | undefined,
@@ -83,7 +83,7 @@ export async function hostsDown(context: Context): Promise<ExitStatus> {
   return status;
 }
 
-/** Milliseconds that a pause may last: longer, and it is forgotten. */
+/** Maximum milliseconds of a pause: a longer one would be forgotten. */
 const LONGEST = 24 * 3_600_000;
 
 /** @param text such as `30m` or `2h` */
@@ -108,7 +108,7 @@ export async function resume(context: Context, options: { readonly json: boolean
   return await order(context, { order: "resume" }, options);
 }
 
-/** This host's data is copied anew from the primary; the old is kept. */
+/** Rebuilds this host's data from the primary; the old data is kept. */
 export async function hostsReseed(
   context: Context,
   node: string | undefined,
@@ -132,7 +132,7 @@ export async function leave(context: Context, options: { readonly json: boolean 
   return await order(context, { order: "leave" }, options);
 }
 
-/** A host that is lost for good is taken out; its name is typed twice. */
+/** Removes a host that is lost for good; its name is typed twice. */
 export async function removeHost(
   context: Context,
   host: string,
@@ -148,7 +148,7 @@ export async function removeHost(
   return await order(context, { order: "remove", host }, options);
 }
 
-/** Several hosts become one again, this one; its cluster goes on under an agent of one host. */
+/** Turns several hosts into one again, this one; its cluster continues under an agent of one host. */
 export async function disband(context: Context, confirm: string | undefined): Promise<ExitStatus> {
   const { layout, output } = context;
   const status = await order(context, { order: "disband", confirm: confirm ?? null }, { json: false });
@@ -161,7 +161,7 @@ export async function disband(context: Context, confirm: string | undefined): Pr
   return status;
 }
 
-/** This host decides alone, where the majority is lost for good. */
+/** Lets this host decide alone, where the majority is lost for good. */
 export async function forceNewCluster(
   context: Context,
   options: { readonly confirm: string | undefined; readonly json: boolean },

@@ -8,10 +8,12 @@ import { readHostRecord } from "../../hosts/documents/record.ts";
 import type { HostsStatus } from "../../hosts/documents/report.ts";
 import { now } from "../../system/clock.ts";
 
-/** Milliseconds for the agent of this host to tell of the others. */
+/** Timeout for the agent of this host to report on the others, in milliseconds. */
 const AGENT_TIMEOUT = 3000;
 
-/** What doctor is told of several hosts; undefined where the cluster has one. @throws OdooPgError state_dir_unusable */
+/**
+ * What doctor learns about several hosts; undefined where the cluster has one. @throws OdooPgError state_dir_unusable
+ */
 export async function hostsSeen(layout: Layout): Promise<HostsSeen | undefined> {
   const record = await readHostRecord(layout);
   if (!record) return undefined;
@@ -19,7 +21,7 @@ export async function hostsSeen(layout: Layout): Promise<HostsSeen | undefined> 
   return status ? toldBy(status, now()) : silent(record.name);
 }
 
-/** Nobody knows which host is the primary's: what is of all hosts is told nowhere. */
+/** It is unknown which host is the primary's: findings about all hosts are reported nowhere. */
 function silent(own: string): HostsSeen {
   return {
     own,
@@ -31,7 +33,7 @@ function silent(own: string): HostsSeen {
   };
 }
 
-/** @param time milliseconds since the epoch, at which the status was told. Pure */
+/** @param time milliseconds since the epoch, at which the status was reported. Pure */
 export function toldBy(status: HostsStatus, time: number): HostsSeen {
   return {
     own: status.seen_from,

@@ -31,7 +31,7 @@ const ANYWHERE = new Set([
   "console",
 ]);
 
-/** Commands that look at the server of a host, or at the machine that it has. */
+/** Commands that examine the server of a host, or its machine. */
 const WITH_SERVER = new Set(["doctor", "tune"]);
 
 /** Commands that need several hosts. */
@@ -47,7 +47,7 @@ const SEVERAL = new Set([
   "leave",
 ]);
 
-/** What does the same on one host, where there is such a thing. */
+/** The command that does the same on one host, where there is one. */
 const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
   failover: nextStep`Planned, with nothing lost: ${odooPg("switchover", "--dry-run")}. When the primary is gone: ${odooPg("promote", "--help")}`,
   restart: nextStep`What a changed setting needs is restarted by ${odooPg("up")}. All of it: ${odooPg("down")}, then ${odooPg("up")}`,
@@ -55,7 +55,7 @@ const ON_ONE_HOST: Readonly<Record<string, NextText>> = {
 
 const OWN_ALARMS = nextStep`Each host's own file says how alarms are sent: write it below alarms there, then: ${odooPg("up")}`;
 
-/** What does over several hosts what a command does on one. */
+/** The command that does over several hosts what another one does on one. */
 const OVER_HOSTS: Readonly<Record<string, NextText>> = {
   promote: nextStep`Planned, with nothing lost: ${odooPg("switchover")}. By force: ${odooPg("failover", "HOST")}`,
   rejoin: nextStep`An old primary comes back by itself. Where it does not, on that host: ${odooPg("reseed")}`,
@@ -79,13 +79,13 @@ const ON_PRIMARY = new Set([
   "statements plan",
 ]);
 
-/** Backups of the time when a host had the primary lie there. */
+/** Backups from the time when a host had the primary are there. */
 const LIST_OF_BACKUPS = "backup list";
 
 /**
- * The context of a command in a cluster of several hosts: what was applied counts, which came from the store, not the
+ * The context of a command in a cluster of several hosts: it uses what was applied, which came from the store, not the
  * file of this host.
- * @throws OdooPgError refused where the command has no sense here
+ * @throws OdooPgError refused where the command makes no sense here
  */
 export async function forHosts(context: Context, command: string): Promise<Context> {
   const record = await readHostRecord(context.layout);
@@ -139,7 +139,7 @@ async function primaryOf({ layout }: Context): Promise<string | undefined> {
   return (await hostsStatus(layout, 3000))?.primary ?? undefined;
 }
 
-/** The node of this host that a name stands for: with several hosts its server is called by the host's name, too. */
+/** The node of this host that a name stands for: with several hosts its server has the host's name, too. */
 export async function nodeCalled(
   { config, layout }: Pick<Context, "config" | "layout">,
   name: string | undefined,

@@ -17,7 +17,7 @@ export async function agentStart(context: Context): Promise<AgentStart> {
   };
 }
 
-/** The name of a host, from that of the machine: what is not allowed in a slot's name becomes "_". */
+/** The name of a host, from that of the machine: characters that a slot's name may not have become "_". */
 export function nameOfMachine(hostname: string): string {
   const name = (hostname.split(".")[0] ?? "").toLowerCase().replaceAll(/[^a-z0-9_]/g, "_");
   return (/^[a-z]/.test(name) ? name : `h${name}`).slice(0, 31);

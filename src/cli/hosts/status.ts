@@ -16,7 +16,7 @@ import type { Context } from "../context.ts";
 import { showTable } from "../table.ts";
 
 /**
- * `status` where the cluster has several hosts: each host, where the endpoints of this one lead, and whether another
+ * `status` where the cluster has several hosts: each host, the targets of this one's endpoints, and whether another
  * host would take over by itself.
  * @returns 0; 1 where there is no primary
  * @throws OdooPgError not_running

@@ -4,27 +4,27 @@ import { readFileConfig, readHostRecord } from "../../hosts/documents/record.ts"
 import type { GivenFigures } from "../../postgres/figures.ts";
 import { loadContext, type Context } from "../context.ts";
 
-/** Milliseconds for the agent of this host to tell of the others. */
+/** Timeout for the agent of this host to report on the others, in milliseconds. */
 const AGENT_TIMEOUT = 3000;
 
 /** What is different about `tune` where the cluster has several hosts. */
 export interface TuneOverHosts {
   /** This host. */
   readonly own: string;
-  /** The figures that are chosen by, unless the user gives others. */
+  /** The figures that the advice uses, unless the user gives others. */
   readonly given: GivenFigures;
-  /** How they are known, where that is by other hosts. */
+  /** How they are known, where other hosts reported them. */
   readonly from: { readonly memoryFrom?: string; readonly cpusFrom?: string; readonly diskFrom?: string };
   /** What this host's file had when it was last taken up. */
   readonly known: ReadonlyMap<string, string>;
-  /** The context by which this host's file is changed: what runs came from the store. */
+  /** The context in which this host's file is changed: what runs came from the store. */
   readonly file: Context;
   readonly notes: readonly string[];
 }
 
 /**
- * Any host may be the primary, and the settings are the same on all: so they are chosen for what every host with a
- * database has at least. Undefined where the cluster has one host.
+ * Any host may be the primary, and the settings are the same on all: so they are chosen for the minimum of the hosts with a
+ * database. Undefined where the cluster has one host.
  * @throws OdooPgError state_dir_unusable, config_invalid
  */
 export async function tuneOverHosts(

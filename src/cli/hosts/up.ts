@@ -17,10 +17,13 @@ import { requireFitForHosts } from "./fit.ts";
 import { agentStart } from "./start.ts";
 import { hostsSheet } from "./status.ts";
 
-/** Milliseconds for the cluster to have a primary, as this host sees it: another host may be about to take over. */
+/**
+ * Timeout for the cluster to have a primary, as this host sees it, in milliseconds: another host may be about to take
+ * over.
+ */
 const PRIMARY_TIMEOUT = 60_000;
 
-/** Says what `up` would change on all hosts. */
+/** Prints what `up` would change on all hosts. */
 export async function hostsDryRun(context: Context): Promise<ExitStatus> {
   await requireHostsStatus(context.layout);
   await applyFile(context, true);
@@ -29,8 +32,8 @@ export async function hostsDryRun(context: Context): Promise<ExitStatus> {
 }
 
 /**
- * What was changed in this host's configuration file since it was last taken up is meant for all hosts. What else the
- * file says, or leaves out, changes nothing: the other hosts' files are others.
+ * Changes to this host's configuration file since it was last applied are meant for all hosts. What else the file says,
+ * or leaves out, changes nothing: the other hosts' files differ.
  */
 async function applyFile(context: Context, dryRun: boolean): Promise<void> {
   const { layout, output } = context;
@@ -53,8 +56,9 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
 }
 
 /**
- * `up` on one of several hosts: sees to it that its agent runs, which sees to etcd, Patroni and the endpoints, and
- * applies what was changed in its configuration file. In the foreground it is the agent itself; its end ends nothing else.
+ * `up` on one of several hosts: makes sure that its agent runs, which looks after etcd, Patroni and the endpoints, and
+ * applies the changes in its configuration file. In the foreground it is the agent itself; when it ends, nothing else
+ * does.
  */
 export async function hostsUp(
   context: Context,
@@ -65,13 +69,13 @@ export async function hostsUp(
     await ensureAgent(await agentStart(context));
     const hasPrimary = async (): Promise<boolean> =>
       ((await hostsStatus(layout, 2000))?.primary ?? null) !== null;
-    // What there is is shown in any case.
+    // The present state is shown in any case.
     const found = await waitUntil(hasPrimary, {
       what: "a primary",
       timeout: PRIMARY_TIMEOUT,
       interval: 200,
     }).catch(() => false);
-    // One with endpoints alone has no say in the configuration.
+    // A host with only the endpoints has no say in the configuration.
     const role = (await readHostRecord(layout))?.role;
     if (found && role !== "endpoints") await applyFile(context, false);
     return await hostsSheet(context, { json: false });

@@ -14,24 +14,24 @@ import { onPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
 import { readOdooFile } from "./odoo-file.ts";
 
-/** Folders of a filestore that are looked at: beyond that it is none. */
+/** Maximum folders of a filestore: a directory with more is none. */
 const MOST_DATABASES = 1000;
 
 interface FoundDatabase {
   readonly database: string;
   /** Whether it has a folder of attachments. */
   readonly attachments: boolean;
-  /** Whether this cluster has it; null where the cluster does not answer. */
+  /** Whether this cluster has it; null while the cluster is down. */
   readonly here: boolean | null;
 }
 
-/** What an odoo.conf leads to. */
+/** What an odoo.conf points to. */
 interface Found extends InstalledOdoo {
   readonly file: string;
-  /** The one directory of filestores that is there; undefined where there is none, or several could be meant. */
+  /** The one existing directory of filestores; undefined where there is none, or several are possible. */
   readonly filestore: string | undefined;
   readonly looked: readonly string[];
-  /** Whether it leads to the endpoints of this cluster already. */
+  /** Whether it points to the endpoints of this cluster already. */
   readonly leadsHere: boolean;
   readonly found: readonly FoundDatabase[];
 }
@@ -44,9 +44,9 @@ export interface AdoptFlags {
 }
 
 /**
- * Reads an odoo.conf, looks at what it names, and shows the way from there to here, step by step. With `apply` it writes
- * where Odoo's files are into the configuration. Nothing of that Odoo is changed, and no server is asked by what the
- * file says.
+ * Reads an odoo.conf, looks at what it names, and shows the way from there to here, step by step. With `apply` it
+ * writes the paths of Odoo's files into the configuration. Nothing of that Odoo is changed, and no server that the file
+ * names is contacted.
  * @throws OdooPgError config_invalid for a file that Odoo cannot read; usage, config_unwritable
  */
 export async function adopt(context: Context, named: string, flags: AdoptFlags): Promise<ExitStatus> {
@@ -133,7 +133,7 @@ async function lookAt(context: Context, named: string): Promise<Found> {
   };
 }
 
-/** What this user may not look at is not there for it. */
+/** Files that this user may not see do not exist for it. */
 async function isDirectory(place: string): Promise<boolean> {
   return (await kindOf(`${place}/.`).catch(() => undefined)) === "directory";
 }
@@ -149,7 +149,7 @@ async function databasesOf(filestore: string): Promise<string[]> {
   return names;
 }
 
-/** The databases of this cluster; undefined where it does not run. */
+/** The databases of this cluster; undefined while it is down. */
 async function databasesHere(context: Context): Promise<string[] | undefined> {
   try {
     const all = await onPrimary(context, async (source) => await listDatabases(source));
@@ -182,7 +182,7 @@ function show({ output }: Context, found: Found): void {
   );
 }
 
-/** The steps from there to here that are left, in their order. */
+/** The remaining steps from there to here, in their order. */
 function planOf(context: Context, found: Found): NextStep[] {
   const { file } = found;
   const missing = found.found.filter(({ here }) => here !== true);
@@ -205,7 +205,7 @@ function planOf(context: Context, found: Found): NextStep[] {
   return [
     ...steps,
     nextStep`Make a first backup, and prove it by a restore: ${odooPg("backup", "create", "--all", "--prove")}`,
-    // In this folder, as nothing is to be followed in one that Odoo's user may change.
+    // In this folder, as no link may be followed in one that Odoo's user can change.
     nextStep`Point Odoo here; the new file is created in this folder:\n(umask 077; ${odooPg("odoo-conf", "--from", file)} > ./odoo.conf.new)`,
     [
       `Put it in place, keep the old one, give it to Odoo's group, and start Odoo:\nmv -T ${shellWord(file)} ${shellWord(`${file}.old`)} && install -m 640 -g "$(stat -c %g ${shellWord(`${file}.old`)})" ./odoo.conf.new ${shellWord(file)} && rm ./odoo.conf.new\nsystemctl start odoo`,
@@ -214,8 +214,8 @@ function planOf(context: Context, found: Found): NextStep[] {
 }
 
 /**
- * Dump and restore of a database. A restore is refused where a filestore of the name lies already: where the
- * configuration names the filestore, its folder is out of the way meanwhile, and comes back however the restore ends.
+ * Dump and restore of a database. A restore is refused where a filestore of that name exists: where the configuration
+ * names the filestore, its folder is moved away meanwhile, and comes back however the restore ends.
  */
 function bringOver({ config }: Context, found: Found, database: string): NextStep {
   const dump = `./${database.replaceAll("/", "_")}.dump`;
@@ -232,7 +232,7 @@ function bringOver({ config }: Context, found: Found, database: string): NextSte
   return nextStep`${head}(mv -T ${folder ?? ""} ${aside ?? ""} && trap ${back} EXIT && ${restore})`;
 }
 
-/** By the shell's own redirection: the file is its caller's, whoever runs pg_dump. */
+/** By the shell's own redirection: the file belongs to the caller, whichever user runs pg_dump. */
 function dumpCommand({ host, port, role }: Found, database: string): string {
   const dump = shellWord(`./${database.replaceAll("/", "_")}.dump`);
   const where = [
@@ -245,7 +245,7 @@ function dumpCommand({ host, port, role }: Found, database: string): string {
   return `(umask 077; ${[`${asRole}pg_dump -Fc`, ...where, "--", shellWord(database)].join(" ")} > ${dump})`;
 }
 
-/** What the configuration does not say yet: keys of its section `odoo`. */
+/** Keys of section `odoo` that the configuration lacks. */
 function values({ config }: Context, { filestore, addonsPath }: Found): Partial<Context["config"]["odoo"]> {
   const same = JSON.stringify(config.odoo.addons_path) === JSON.stringify(addonsPath);
   return {

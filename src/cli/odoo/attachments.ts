@@ -3,8 +3,8 @@ import { suggest, type Context } from "../context.ts";
 import { usualOdooFile } from "./odoo-file.ts";
 
 /**
- * Says before a backup, not after it, that attachments will not be in it, and what puts them there.
- * @param planned whether databases may still have to be brought over: then the plan for that is named
+ * Says before a backup, not after it, that attachments will not be in it, and how to include them.
+ * @param planned whether databases may still have to be migrated: then the plan for that is named
  */
 export async function noteAttachments(context: Context, planned = false): Promise<void> {
   const { config, output } = context;

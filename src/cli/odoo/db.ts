@@ -111,7 +111,7 @@ export async function dbDrop(
   return 0;
 }
 
-/** Without a known filestore the attachments stay under the old name: that has to be said. */
+/** Without a known filestore the attachments stay under the old name: the user must know. */
 function noteFilestoreLeft({ config, output }: Context): void {
   if (config.odoo.filestore !== undefined) return;
   output.err(`  Note: its attachments were left as they are: "odoo.filestore" is not set`);

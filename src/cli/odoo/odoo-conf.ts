@@ -34,7 +34,7 @@ function reasonOf(context: Context, { reason, more }: OdooOption): string {
   return more === undefined ? reason : `${reason}; for workers: ${suggest(context, more)}`;
 }
 
-/** As comments: what stands beside odoo.conf may be pasted into it, too. */
+/** As comments: text beside odoo.conf may be pasted into it, too. */
 function beside(context: Context): string[] {
   return [
     "",
@@ -44,7 +44,7 @@ function beside(context: Context): string[] {
   ];
 }
 
-/** The lines of odoo.conf. This is the one command that prints a password: it is what it is asked for. */
+/** The lines of odoo.conf. This is the one command that prints a password: that is its purpose. */
 export async function odooConf(
   context: Context,
   flags: { readonly json: boolean; readonly from: string | undefined },
@@ -65,7 +65,7 @@ export async function odooConf(
   return 0;
 }
 
-/** An odoo.conf that is there, with these lines in the place of its own. What it says otherwise stays. */
+/** An existing odoo.conf, with these lines instead of its own. Everything else in it stays. */
 async function rewritten(
   context: Context,
   from: string,
@@ -81,7 +81,7 @@ async function rewritten(
     output.out(JSON.stringify(document, undefined, 2));
     return 0;
   }
-  // A line break at its end comes from the output.
+  // The output adds the line break at its end.
   output.out(text.replace(/\n$/, ""));
   const names = changed.map(({ name }) => name).join(", ");
   output.err(

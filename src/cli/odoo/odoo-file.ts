@@ -4,7 +4,7 @@ import { kindOf } from "../../system/files/files.ts";
 import { inFolder, type Folder } from "../../system/files/folder.ts";
 import type { Context } from "../context.ts";
 
-/** Bytes; an odoo.conf has a few thousand. */
+/** Maximum bytes; an odoo.conf has a few thousand. */
 const LARGEST = 1024 * 1024;
 
 /** The text of an odoo.conf that was named. @throws OdooPgError config_invalid where there is none to read. */
@@ -23,7 +23,7 @@ export async function readOdooFile(
   });
 }
 
-/** Odoo's user may change the folder: no link of his leads root to what he may not read. */
+/** Odoo's user may change the folder: no link of that user may lead root to files that the user may not read. */
 function readOf(folder: Folder, name: string): { readonly text?: string; readonly problem: string } {
   const entry = name === "" ? undefined : folder.look(name);
   if (entry?.isSymbolicLink()) return { problem: "is a link: name the file it points to" };
@@ -36,10 +36,10 @@ function readOf(folder: Folder, name: string): { readonly text?: string; readonl
     : { text, problem: "" };
 }
 
-/** Where Odoo's packages and manuals put it. */
+/** Paths used by Odoo's packages and manuals. */
 const USUAL = ["/etc/odoo/odoo.conf", "/etc/odoo.conf", "/etc/odoo-server.conf"];
 
-/** The odoo.conf of this host, where one lies in a usual place. */
+/** The odoo.conf of this host, where one is in a usual place. */
 export async function usualOdooFile(): Promise<string | undefined> {
   for (const file of USUAL) if ((await kindOf(file).catch(() => undefined)) === "file") return file;
   return undefined;

@@ -21,7 +21,7 @@ export interface RoleFlags {
   readonly json: boolean;
 }
 
-/** Makes a role for an Odoo. A generated password is printed once, on standard output, and kept nowhere. */
+/** Creates a role for an Odoo. A generated password is printed once, on standard output, and kept nowhere. */
 export async function roleCreate(context: Context, name: string, flags: RoleFlags): Promise<ExitStatus> {
   const { output } = context;
   const given = await givenPassword(flags);
@@ -45,7 +45,7 @@ export async function roleCreate(context: Context, name: string, flags: RoleFlag
   return 0;
 }
 
-/** Says when others than the owner may read a file that holds a password. */
+/** Warns when users other than the owner may read a file that contains a password. */
 async function othersWhoRead(file: string): Promise<string | undefined> {
   const mode = (await permissionsOf(file))?.mode ?? 0;
   if ((mode & 0o044) === 0) return undefined;

@@ -7,7 +7,7 @@ import { nextStep, odooPg } from "../../next-step.ts";
 import { ensureDirectory, readTextIfAny, writeFileIfChanged } from "../../system/files/files.ts";
 import type { Context } from "../context.ts";
 
-/** Writes an example of three hosts, or prints it. A file of somebody else's is never replaced. */
+/** Writes an example of three hosts, or prints it. A foreign file is never replaced. */
 export async function composeHosts(
   { output, invocation }: Context,
   flags: {

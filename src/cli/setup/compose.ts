@@ -30,7 +30,7 @@ import {
 } from "../../system/files/files.ts";
 import type { Context } from "../context.ts";
 
-/** Variables of an `.env` that give a password in the place of a generated one. */
+/** Variables of an `.env` that give a password instead of a generated one. */
 const GIVEN: Readonly<Record<keyof typeof SECRET_FILES, string>> = {
   odoo: "ODOO_PASSWORD",
   replicator: "REPLICATOR_PASSWORD",
@@ -39,10 +39,10 @@ const GIVEN: Readonly<Record<keyof typeof SECRET_FILES, string>> = {
   master: "ODOO_MASTER_PASSWORD",
 };
 
-/** Names under which a Compose program would take another file of the folder than ours. */
+/** Names under which a Compose program would read another file of the folder instead of ours. */
 const OTHER_NAMES = ["docker-compose.yml", "docker-compose.yaml", "compose.yml"] as const;
 
-/** Writes compose.yaml and the passwords' files, or prints the former. A file of somebody else's is never replaced. */
+/** Writes compose.yaml and the password files, or prints the former. A foreign file is never replaced. */
 export async function compose(
   context: Context,
   flags: Omit<ComposeOptions, "replicas"> & {
@@ -70,7 +70,7 @@ export async function compose(
     if ((await kindOf(path.join(directory, name))) !== undefined)
       throw notOurs(`${directory} holds ${name} already: not every Compose would then use compose.yaml.`);
   }
-  // A folder that is there keeps its mode.
+  // An existing folder keeps its mode.
   const folder = await kindOf(directory);
   if (folder === undefined) await ensureDirectory(directory, { mode: 0o755 });
   else if (folder !== "directory") throw notOurs(`${directory} is not a folder.`);
@@ -93,7 +93,7 @@ function notOurs(message: string): OdooPgError {
   });
 }
 
-/** Every password: the given one, else the one in its file, else a new one. The files are their owner's alone. */
+/** Every password: the given one, else the one in its file, else a new one. Only their owner may read the files. */
 async function ensureSecrets(
   directory: string,
   given: ReadonlyMap<string, string>,
@@ -139,8 +139,8 @@ async function givenPasswords(project: string): Promise<ReadonlyMap<string, stri
 const PGADMIN_USER = { uid: 5050, gid: 5050 };
 
 /**
- * What the service `setup` does before all others: the passwords, Odoo's odoo.conf, and pgAdmin's files, each readable
- * for its reader alone. The folders are mounted below /setup.
+ * What the service `setup` does before all others: writes the passwords, Odoo's odoo.conf, and pgAdmin's files, each
+ * readable only for the service that needs it. The folders are mounted below /setup.
  */
 export async function containerSetup(context: Context): Promise<ExitStatus> {
   const { environment } = context.invocation;

@@ -36,7 +36,9 @@ export function configShow(context: Context, options: { json?: boolean }): ExitS
   return 0;
 }
 
-/** Checks all that can be checked without touching the cluster: the file, programs, users, passwords, parameters. */
+/**
+ * Checks everything that can be checked without touching the cluster: the file, programs, users, passwords, parameters.
+ */
 export async function configCheck(
   invocation: Invocation,
   output: Output,
@@ -55,7 +57,7 @@ export async function configCheck(
   await attempt(async () => {
     const context = await loadContext(invocation, output, flag);
     const tools = { searchPath: searchPath(invocation), install: installOn(context.machine) };
-    // A container that has the endpoints alone leads to nodes elsewhere.
+    // A container with only the endpoints routes to nodes elsewhere.
     if (!invocation.environment["ENDPOINTS_FOR"])
       await attempt(async () => await requireOwnHosts(context.config));
     await attempt(async () => await givenPasswords(context.secrets));
@@ -92,7 +94,10 @@ export async function configCheck(
   return errors[0]?.exit ?? 0;
 }
 
-/** Has PostgreSQL's own parser read the configuration of a node. @throws OdooPgError parameter_invalid, postgres_missing */
+/**
+ * Lets PostgreSQL's own parser read the configuration of a node. @throws OdooPgError parameter_invalid,
+ * postgres_missing
+ */
 export async function checkParameters(
   context: Context,
   tools: { searchPath: string; install: Install },
@@ -112,7 +117,7 @@ export async function checkParameters(
       facts: { ...machine, diskBytes: disk.totalBytes, major: installation.major },
       kept: await keptSettings(
         context,
-        // As another user, or before a cluster of 0.1 was taken over: any record will do to check the rest.
+        // As another user, or before a cluster of 0.1 was taken over: any record is enough to check the rest.
         await readState(layout).catch(() => undefined),
         installation.major,
       ),

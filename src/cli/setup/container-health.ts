@@ -9,13 +9,15 @@ import { RoleAccess } from "../../postgres/sql/role-access.ts";
 import { Superuser } from "../../postgres/sql/superuser.ts";
 import type { Context } from "../context.ts";
 
-/** Milliseconds for each question: the engine waits 15 s for the whole, with the start of this program. */
+/**
+ * Timeout of each question, in milliseconds: the engine waits 15 s for everything, including the start of this program.
+ */
 const TIMEOUT = 2000;
 const TIMEOUTS = { connectTimeout: TIMEOUT, statementTimeout: TIMEOUT };
 
 /**
- * What the engine asks every few seconds. A primary is healthy when it takes a write, a replica when it streams, the
- * endpoints when a read through them is answered. @throws OdooPgError node_not_ready, with the reason
+ * The health check that the engine runs every few seconds. A primary is healthy when it accepts a write, a replica when
+ * it streams, the endpoints when they answer a read. @throws OdooPgError node_not_ready, with the reason
  */
 export async function containerHealth(context: Context): Promise<ExitStatus> {
   const { environment } = context.invocation;
@@ -40,7 +42,7 @@ async function askNode({ layout, config }: Context): Promise<string> {
   return await Superuser.of(layout, node).use(async (session) => {
     const facts = await observeServer(session);
     if (!facts.in_recovery) {
-      // Not of this session: of those that Odoo gets.
+      // Not of this session, but of those that Odoo gets.
       const [row] = await session.query(
         "SELECT setting::bool AS refused FROM pg_file_settings WHERE name = 'default_transaction_read_only' AND applied",
       );

@@ -63,7 +63,7 @@ export async function container(
   }
 }
 
-/** The variables that stand behind keys of the file that is made of them. */
+/** The variables behind the keys of the generated file. */
 const VARIABLES: ReadonlyMap<string, string> = new Map([
   ["odoo.role", "POSTGRES_USER"],
   ["odoo.filestore", "ODOO_FILESTORE"],
@@ -71,7 +71,7 @@ const VARIABLES: ReadonlyMap<string, string> = new Map([
   ["postgres.initdb_args", "POSTGRES_INITDB_ARGS"],
 ]);
 
-/** What may not be read or written is a volume or a mounted file here, and the way out is on the host. */
+/** A file that cannot be read or written is a volume or a mounted file here, and the solution is on the host. */
 async function forContainer(error: unknown): Promise<unknown> {
   if (!(error instanceof OdooPgError)) return error;
   if (error.code === "config_invalid") return invalid([error.message]);
@@ -156,7 +156,9 @@ async function runNode(
   });
 }
 
-/** A replica that was promoted stays a primary, whatever its variables still say: nobody rewrites them in that hour. */
+/**
+ * A replica that was promoted stays a primary, whatever its variables still say: they are not updated in an emergency.
+ */
 async function withoutOldPrimary(env: Environment, layout: Layout, output: Output): Promise<Environment> {
   const state = await readState(layout);
   const promoted = state && state.primary !== UPSTREAM && state.history.some(({ from }) => from === UPSTREAM);
@@ -175,7 +177,9 @@ function withoutUpstream(env: Environment): Environment {
   };
 }
 
-/** Records that this is a first launch, and takes over data that another PostgreSQL made. May be repeated until it is complete. */
+/**
+ * Records that this is a first launch, and takes over another PostgreSQL's data. May be repeated until it is complete.
+ */
 async function prepareFirstLaunch(
   { config, layout, output }: Context,
   installation: Installation,
@@ -208,7 +212,9 @@ function refuseOtherMajor({ directory, version }: OtherData, major: number): voi
   });
 }
 
-/** @throws OdooPgError data_directory_unusable: no new cluster is begun beside old data, whose owner would miss it. */
+/**
+ * @throws OdooPgError data_directory_unusable: no new cluster is created beside old data, whose owner would miss it.
+ */
 async function refuseToPassBy(pgdata: string, dataDir: string, major: number): Promise<void> {
   const roots = [pgdata, path.dirname(pgdata)];
   const names = new Map(
@@ -236,7 +242,9 @@ async function dataAt(directory: string): Promise<OtherData | undefined> {
   }
 }
 
-/** The user's own configuration, checked by itself so that mistakes are told by its own lines. @throws OdooPgError config_invalid */
+/**
+ * The user's own configuration, checked by itself so that errors name its own lines. @throws OdooPgError config_invalid
+ */
 async function readOwnFile(invocation: Invocation, output: Output): Promise<Document> {
   const text = await readTextIfAny(FIXED.ownFile);
   if (text === undefined) return {};
@@ -259,7 +267,7 @@ async function knownPasswords(layout: Layout, own: Document): Promise<ReadonlySe
   ]);
 }
 
-/** Writes what the container is made of where every command finds it, and reads it as every command does. */
+/** Writes the container's settings where every command finds them, and reads them as every command does. */
 async function writeConfiguration(
   invocation: Invocation,
   output: Output,
@@ -276,7 +284,10 @@ async function writeConfiguration(
   });
 }
 
-/** No process here could give files to somebody else, nor the agent keep what is somebody else's. @throws OdooPgError config_invalid */
+/**
+ * No process here could give files to another user, nor the agent keep files that belong to one. @throws OdooPgError
+ * config_invalid
+ */
 function refuseOtherBackupUser({ config, machine }: Context): void {
   const { user } = config.backup;
   if (user === undefined || user === machine.userName) return;
@@ -285,14 +296,16 @@ function refuseOtherBackupUser({ config, machine }: Context): void {
   ]);
 }
 
-/** Has the log of backups be a file where the origin had it: seen from outside of the container, a link leads nowhere. */
+/** Makes the log of backups a file where the origin had it: seen from outside the container, a link would be broken. */
 async function leadBackupLog(log: string, writable: boolean): Promise<void> {
   if (!writable) return await removeLink(log);
   await removeLink(FIXED.backupLog);
   await leadLink(log, FIXED.backupLog);
 }
 
-/** What the agent says, to the engine's log and its own; where the origin told how a replica was made, there too. */
+/**
+ * Writes the agent's output to the engine's log and its own; where the origin logged how a replica was made, there too.
+ */
 function containerLog(layout: Layout, seeding: boolean): Log {
   const own = openLog(layout.agentLog, undefined, true);
   const seed = seeding ? openLog(FIXED.seedLog, undefined, false) : undefined;
@@ -302,7 +315,7 @@ function containerLog(layout: Layout, seeding: boolean): Log {
   };
 }
 
-/** What is done once the servers are up: the connection for client programs, what was adopted, and the first launch. */
+/** Runs once the servers are up: the connection for client programs, the adoption, and the first launch. */
 async function settle(
   context: Context,
   place: Place,
@@ -333,7 +346,7 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
     listen: ["*"],
     networks: ["0.0.0.0/0", "::/0"],
     nodes: watchedNodes(nodes),
-    // Who only looks at the servers cannot have commits wait.
+    // An agent that only observes the servers cannot make commits wait.
     endpoints: { read: { consistency: "bounded" } },
     backup: { enabled: false },
   };
@@ -368,7 +381,7 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
       config: context.config,
       machine: context.machine,
       upstream: undefined,
-      // The nodes are not asked: they are taken to run on machines like this one.
+      // The nodes are not asked: they are assumed to run on machines like this one.
       kept: await keptSettings(context, undefined, undefined),
       elsewhere: true,
     },

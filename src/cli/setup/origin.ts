@@ -29,7 +29,7 @@ interface OriginCommand {
 
 /**
  * The commands of the image odoo/pgsql by their names, with their arguments and their meaning, made safe: a backup is
- * whole or not there, a database is replaced only when the new one is proven, passwords reach no statement.
+ * whole or does not exist, a database is replaced only when the new one is proven, no password is in a statement.
  */
 const COMMANDS: Readonly<Record<string, OriginCommand>> = {
   "backupDatabase.sh": {
@@ -99,7 +99,7 @@ async function backUp(context: Context, names: readonly string[]): Promise<ExitS
   return report.ok ? 0 : 1;
 }
 
-/** Named by its command, the database is the one to replace: no further word is asked for. */
+/** Its command names the database to replace: no further confirmation is needed. */
 async function replaceDatabase(
   context: Context,
   [database = "", dump = ""]: readonly string[],
@@ -149,7 +149,7 @@ async function killSessions(context: Context, [database = ""]: readonly string[]
   return 0;
 }
 
-/** On a primary: its replicas, whoever runs them. */
+/** On a primary: its replicas, wherever they run. */
 async function showClients(context: Context): Promise<ExitStatus> {
   const facts = await onPrimary(context, async (source) => await source.superuser.use(observeServer));
   showTable(

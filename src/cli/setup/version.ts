@@ -5,5 +5,5 @@ export const VERSION: string = typeof ODOO_PG_VERSION === "string" ? ODOO_PG_VER
 
 declare const ODOO_PG_BUILD: string | undefined;
 
-/** Tells this program from every other one, also from another one of the same version: a hash of its text, by the build. */
+/** Identifies this build, even among builds of the same version: a hash of its text, added by the build. */
 export const BUILD: string = typeof ODOO_PG_BUILD === "string" ? ODOO_PG_BUILD : "source";

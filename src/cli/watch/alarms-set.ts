@@ -27,7 +27,7 @@ export interface AlarmsSetFlags {
   readonly to: string | undefined;
   /** The file that holds the secret, in the place of standard input. */
   readonly secretFile: string | undefined;
-  /** Written although the test does not arrive. */
+  /** Written even where the test does not arrive. */
   readonly untried: boolean;
   readonly dryRun: boolean;
 }
@@ -42,8 +42,8 @@ interface Setting {
 }
 
 /**
- * Sets up one way by which alarms are told: a test is sent through it first, and only where that arrives is it written.
- * A secret comes by standard input or from a file, and goes into a file of mode 0600 among the cluster's secrets; the
+ * Sets up one channel of the alarms: a test is sent through it first, and only if that arrives is it written. A secret
+ * comes by standard input or from a file, and goes into a file of mode 0600 among the cluster's secrets; the
  * configuration names that file.
  * @throws OdooPgError usage, config_unwritable; alarm_not_delivered where the test does not arrive
  */
@@ -55,7 +55,7 @@ export async function alarmsSet(
   const { output, config } = context;
   const set = channel === "mail" ? await mailOf(context, flags) : await addressOf(context, channel, flags);
   const edit = { ...set.edit, expected: { ...config, alarms: set.alarms } };
-  // What cannot be written is said before anything is sent.
+  // What cannot be written is reported before anything is sent.
   const dry = await editConfiguration(context, edit, true);
   if (flags.dryRun) {
     output.out(`A test is sent through ${channel} first. If it arrives, this is written:`);
@@ -85,7 +85,7 @@ export async function alarmsSet(
   return 0;
 }
 
-/** All other channels off: one is tried, with what is in the file of the secret that is tried. */
+/** All other channels off: one is tested, with the contents of the secret's file that is tested. */
 function only(channel: string, alarms: Alarms, tried: string | undefined): Alarms {
   const { mail } = alarms;
   const files = Object.fromEntries(

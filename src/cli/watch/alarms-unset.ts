@@ -18,9 +18,9 @@ const KEYS: ReadonlyMap<string, "mail" | "command" | `${(typeof BY_ADDRESS)[numb
 ]);
 
 /**
- * Takes back one way by which alarms are told: its lines go from the configuration file. The secret's file stays, so
- * that it can be undone and the agent, which uses it until the next `up`, does not meet a missing one.
- * @throws OdooPgError usage for what is no channel, or is not set up; config_unwritable
+ * Removes one channel of the alarms: its lines are removed from the configuration file. The secret's file stays, so
+ * that this can be undone and the agent, which uses it until the next `up`, does not find it missing.
+ * @throws OdooPgError usage for an unknown channel, or one that is not set up; config_unwritable
  */
 export async function alarmsUnset(
   context: Context,
@@ -50,7 +50,7 @@ export async function alarmsUnset(
     output.err("▲ It is the last channel: from then on nobody is told of an alarm.");
   if (flags.dryRun) return 0;
   const secret = secretFile(context, channel);
-  // Only what `alarms set` wrote is spoken of: other files are their owner's.
+  // Only files that `alarms set` wrote are mentioned: other files are their owner's.
   const kept = (await readTextIfAny(secret).catch(() => undefined)) !== undefined;
   if (kept)
     output.err(`Its secret stays in a file; once it is applied, it may be removed: rm ${shellWord(secret)}`);

@@ -12,7 +12,7 @@ import { suggest, type Context } from "../context.ts";
 import { noteFormerNames } from "../former-names.ts";
 import { showTable } from "../table.ts";
 
-/** The alarms that are on, since when, and the channels by which nothing arrives. Works with the agent stopped. */
+/** The active alarms, since when, and the channels that fail. Works while the agent is down. */
 export async function alarmsList(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
   const { output, config, layout } = context;
   const saved = await readAlarms(layout.stateDir);
@@ -90,18 +90,18 @@ export async function alarmsList(context: Context, flags: { readonly json: boole
   return 0;
 }
 
-/** A way by which alarms are told. */
+/** A channel of the alarms. */
 interface Way {
   readonly channel: string;
-  /** Where it leads, as far as that is no secret. */
+  /** Its target, as far as that is no secret. */
   readonly to: string;
-  /** Whether the agent uses it: it does what was applied last. */
+  /** Whether the agent uses it: the agent uses what was applied last. */
   readonly applied: boolean;
-  /** Whether the configuration names it; not when it was taken back, and the agent still uses it. */
+  /** Whether the configuration names it; not when it was removed, and the agent still uses it. */
   readonly set_up: boolean;
 }
 
-/** The ways that the configuration names, and those that the agent still uses although it names them no more. */
+/** The channels that the configuration names, and those that the agent still uses although it no longer names them. */
 function waysOf(alarms: Config["alarms"], applied: Config["alarms"] | undefined): Way[] {
   const set = waysIn(alarms, applied);
   const inUse = applied ? waysIn(applied, applied) : [];
@@ -143,7 +143,7 @@ function waysIn(alarms: Config["alarms"], applied: Config["alarms"] | undefined)
   ];
 }
 
-/** What of the mail's settings is no secret; null where there is no mail. */
+/** The part of the mail's settings that is not secret; null where there is no mail. */
 function mailOf({ mail }: Config["alarms"]): object | null {
   if (!mail) return null;
   const { host, port, security, user, from, to } = mail;
@@ -152,7 +152,7 @@ function mailOf({ mail }: Config["alarms"]): object | null {
 
 /**
  * Sends a test through each channel of the configuration file, whether the agent runs or not.
- * @returns 1 when one failed, or when there is none: then nobody would be told of anything
+ * @returns 1 when one failed, or when there is none: then no alarm would arrive anywhere
  */
 export async function alarmsTest(context: Context, flags: { readonly json: boolean }): Promise<ExitStatus> {
   const { output, config, machine } = context;

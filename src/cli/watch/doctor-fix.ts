@@ -10,14 +10,17 @@ import { SqlError } from "../../system/sql/sql.ts";
 import { serverOwner, suggest, type Context } from "../context.ts";
 import { nodeCalled } from "../hosts/several.ts";
 
-/** Milliseconds that a statement waits for others who use the table: who came after would wait for it, too. */
+/**
+ * Timeout of a statement that waits for other users of the table, in milliseconds: later sessions would wait for it,
+ * too.
+ */
 const LOCK_TIMEOUT = 5000;
 
 /**
- * Puts right what has a code, by the statements that stand in the findings, and looks again.
+ * Repairs the findings of a code, by the statements in them, and examines again.
  * @param look examines the cluster
  * @returns 0 when nothing of that code is left
- * @throws OdooPgError usage for what is no code, refused for what a person has to decide, command_failed
+ * @throws OdooPgError usage for an unknown code, refused where a person must decide, command_failed
  */
 export async function fixFindings(
   context: Context,

@@ -11,7 +11,7 @@ const NARROWEST = 60;
 const WIDEST = 100;
 const MARKS = { critical: "✖", warning: "▲", advice: "◆" } as const satisfies Record<TroubleSeverity, string>;
 
-/** What doctor found, for people: the worst first, then what it did not look at, and a last line that sums up. Pure. */
+/** Doctor's findings, for people: the worst first, then what was not examined, and a last line that sums up. Pure. */
 export function doctorSheet(document: DoctorDocument, style: SheetStyle): string {
   const { bold, cyan, dim, green, red, yellow } = createColors(style.colours);
   const width = Math.min(WIDEST, Math.max(NARROWEST, style.width));
@@ -56,7 +56,7 @@ function observedAt({ nodes, databases, odoo_conf: file }: DoctorDocument): stri
   return seen.length ? `checked ${seen.join(" · ")}` : "nothing could be checked";
 }
 
-/** The last line: how much of what, and never more than was seen. */
+/** The last line: how many findings of which kind, and never more than was examined. */
 function summary({ findings, nodes, odoo_conf: file, not_looked_at: gaps }: DoctorDocument): string {
   const of = (severity: TroubleSeverity): number =>
     findings.filter((found) => found.severity === severity).length;
@@ -85,7 +85,7 @@ function figuresText(evidence: Figures): string {
     .join(" · ");
 }
 
-/** `kept_bytes` 16777216 as `kept 16 MB`: the end of a name tells the unit. */
+/** `kept_bytes` 16777216 as `kept 16 MB`: the suffix of a name gives the unit. */
 function figure(name: string, value: Figures[string]): string {
   if (value === null || value === undefined) return `${name} –`;
   if (typeof value !== "number") return `${name} ${String(value)}`;

@@ -12,15 +12,15 @@ import { namedFile, suggest, type Context } from "../context.ts";
 
 interface DoctorFlags {
   readonly odooConf: string | undefined;
-  /** The code of what is to be put right. */
+  /** The code of the findings to repair. */
   readonly fix: string | undefined;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
 
 /**
- * Prints everything that is not as it should be, with what to do. Changes nothing but with `fix`.
- * @returns 0 when nothing critical was found, 1 when something was, 69 when no server answers.
+ * Prints every problem, with what to do. Changes nothing except with `fix`.
+ * @returns 0 when nothing critical was found, 1 when something was, 69 while all servers are down.
  * @throws OdooPgError config_invalid for an odoo.conf that cannot be read; state_dir_unusable.
  */
 export async function doctor(context: Context, flags: DoctorFlags): Promise<ExitStatus> {

@@ -27,11 +27,11 @@ import { writeSettings } from "./tune.ts";
 /** Statements that are shown. */
 const MOST = 30;
 
-/** Characters of a statement that is planned, and milliseconds that its plan may take. */
+/** Maximum characters of a statement to plan, and the timeout of its plan in milliseconds. */
 const WHOLE = 100_000;
 const PLAN_TIMEOUT = 6000;
 
-/** What took the time of the primary, the most first. @throws OdooPgError refused where nothing is counted */
+/** The statements that took the primary's time, the most first. @throws OdooPgError refused where nothing is counted */
 export async function statementsList(
   context: Context,
   flags: { readonly json: boolean },
@@ -71,7 +71,7 @@ function showMilliseconds(milliseconds: number): string {
   return milliseconds < 1000 ? `${milliseconds.toFixed(1)} ms` : showSeconds(milliseconds / 1000);
 }
 
-/** What changed since yesterday, what weighs most first: by the same hours of the clock. */
+/** What changed since yesterday, the largest change first: compared by the same hours of the clock. */
 export async function statementsChanges(
   context: Context,
   flags: { readonly json: boolean },
@@ -123,9 +123,9 @@ function meanOf(seconds: number, calls: number): string {
 }
 
 /**
- * How the server would do a statement. Nothing is executed, and the one who asks is the role that ran it: planning may
- * call functions that others wrote.
- * @throws OdooPgError refused where nothing is counted, the statement is not known, or its role cannot be taken on
+ * How the server would execute a statement. Nothing is executed, and it is planned as the role that ran it: planning
+ * may call functions that others wrote.
+ * @throws OdooPgError refused where nothing is counted, the statement is not known, or its role cannot be assumed
  */
 export async function statementsPlan(
   context: Context,
@@ -194,8 +194,8 @@ function tooLong(id: string): OdooPgError {
 }
 
 /**
- * Has the servers count statements: in a cluster that was made without it, by a line in the configuration file, which
- * takes a restart of each server.
+ * Makes the servers count statements: in a cluster created without it, by a line in the configuration file, which needs
+ * a restart of each server.
  */
 export async function statementsEnable(
   context: Context,

@@ -30,7 +30,7 @@ export interface TuneFlags {
 
 /**
  * PostgreSQL settings and lines of odoo.conf for this machine and load, as a difference to what runs. With `apply` the
- * settings go into the configuration file; `up` then applies them as any change.
+ * settings go into the configuration file; `up` then applies them like any change.
  * @throws OdooPgError usage, config_invalid, parameter_invalid, config_unwritable.
  */
 export async function tune(context: Context, flags: TuneFlags): Promise<ExitStatus> {
@@ -71,7 +71,7 @@ export async function tune(context: Context, flags: TuneFlags): Promise<ExitStat
     context.output.out(JSON.stringify(snakeCase(document), undefined, 2));
     return 0;
   }
-  // Who accepts one setting has seen the others, and wants to see what is written.
+  // A user who accepts one setting has seen the others, and wants to see what is written.
   if (flags.only === undefined) show(context, { ...seen, server }, load, settings, odoo, silence);
   for (const note of hosts?.notes ?? []) context.output.err(`▲ ${note}`);
   if (applied) showApplied(context, applied, flags.dryRun);
@@ -121,7 +121,7 @@ function readFlags(flags: TuneFlags): { given: GivenFigures; options: LoadOption
 const LEAST_MEMORY = 512 * 1024 ** 2;
 const MOST_MEMORY = 64 * 1024 ** 4;
 
-/** @throws OdooPgError usage for a setting that nothing is advised for */
+/** @throws OdooPgError usage for a setting without advice */
 function chosenOf(settings: readonly Row[], only: string | undefined): readonly Row[] {
   if (only === undefined) return settings;
   const chosen = settings.filter(({ name }) => name === only);
@@ -167,7 +167,7 @@ export async function writeSettings(
   );
 }
 
-/** The command that comes next; undefined when all is as it should be. */
+/** The command that comes next; undefined when nothing is left to do. */
 function stepAfter(
   flags: TuneFlags,
   settings: readonly Row[],
