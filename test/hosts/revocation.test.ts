@@ -154,6 +154,8 @@ test("what a host has revoked stays revoked until it ends, whatever is written i
       const serialsNow = revokedNow(believed, now).map(({ serial }) => serial);
       expect(serialsNow).toEqual(expect.arrayContaining(["b1", "b2"]));
       expect(serialsNow).not.toContain("a1");
+      // Nobody is told that what was revoked here stays good.
+      expect(believed.leftOut.filter((serial) => serial !== "a1")).toEqual([]);
       expect(believed.revoked.length).toBeLessThanOrEqual(MOST_CERTIFICATES);
       // The same list again changes nothing.
       const next = believedRevocations(hostile, { kept: believed.revoked, seen, own: "a1" }, now);

@@ -76,6 +76,18 @@ describe.skipIf(reason !== undefined)("a name that another machine was given", (
     );
     expect(await replicates()).toMatchObject({ exitCode: 0 });
     old.signal(/./, "SIGKILL");
+    // Whoever has that machine goes on with an ordinary session, which no list of certificates ends.
+    const ordinary = `host=${primary.address} port=5433 user=replicator dbname=postgres sslmode=require`;
+    const session = old.run(
+      [
+        "psql",
+        "-X",
+        `${ordinary} passfile=${DISK}/s/secrets/replicator.pgpass`,
+        "-c",
+        "SELECT pg_sleep(250)",
+      ],
+      { asServers: true, timeout: 240_000 },
+    );
     await waitFor(
       "h3 to be removed",
       async () => (await several.run(first, "ha", "remove", "h3", "--confirm", "h3")).exitCode === 0,
@@ -90,6 +102,7 @@ describe.skipIf(reason !== undefined)("a name that another machine was given", (
       },
       { timeout: 30_000 },
     );
+    expect((await session).stderr).toContain("terminating connection due to administrator command");
     await waitFor(
       "the others to answer each other as before",
       async () => {
