@@ -3,7 +3,13 @@ import { expect, test } from "vitest";
 import { nodeLayoutOf, layoutOf } from "../../src/config/layout.ts";
 import { resolvedConfigSchema, type Config } from "../../src/config/schema.ts";
 import { DEFAULTS, settingsToKeep } from "../../src/config/settings/table.ts";
-import { waitingFor } from "../../src/hosts/decisions/waiting.ts";
+import {
+  isForgotten,
+  nobodyWaits,
+  waitingFor,
+  type NobodyWaits,
+  type RestartSeen,
+} from "../../src/hosts/decisions/waiting.ts";
 import { configOf } from "../../src/hosts/documents/host-config.ts";
 import { documentSchema, type ClusterDocument, type HostRecord } from "../../src/hosts/documents/record.ts";
 import { SHARED_SETTINGS } from "../../src/hosts/render/patroni.ts";
@@ -47,6 +53,43 @@ test("Patroni is not believed of a setting of the file: it tells what it saw whe
     asked: ["max_connections"],
     others: [],
   });
+});
+
+test("a restart is asked for until every server has been seen without it for a minute, whoever restarted it", () => {
+  const done: RestartSeen = { answers: true, applies: true, asked: [] };
+  const notDone: RestartSeen[] = [
+    { ...done, answers: false },
+    { ...done, applies: false },
+    { ...done, asked: ["shared_buffers"] },
+  ];
+  const look = fc.record({
+    servers: fc.oneof(
+      { weight: 6, arbitrary: fc.constant([done, done]) },
+      { weight: 1, arbitrary: fc.constantFrom(...notDone).map((server) => [done, server]) },
+    ),
+    settings: fc.oneof(
+      { weight: 8, arbitrary: fc.constant(["shared_buffers"]) },
+      { weight: 1, arbitrary: fc.constantFrom(["max_connections"], []) },
+    ),
+    after: fc.integer({ min: 1, max: 40_000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(look, { minLength: 1, maxLength: 12 }), (looks) => {
+      let quiet: NobodyWaits | undefined;
+      let now = 0;
+      let since: { readonly at: number; readonly of: string } | undefined;
+      for (const { servers, settings, after } of looks) {
+        now += after;
+        quiet = nobodyWaits(quiet, settings, servers, now);
+        const of = settings.join(" ");
+        const isDone = settings.length > 0 && servers.every((server) => server === done);
+        if (!isDone) since = undefined;
+        else if (since?.of !== of) since = { at: now, of };
+        expect(isForgotten(quiet, now)).toBe(since !== undefined && now - since.at >= 60_000);
+      }
+    }),
+  );
+  expect(nobodyWaits({ settings: "", since: 0 }, [], [done], 100_000)).toBeUndefined();
 });
 
 const MEMORY = fc.integer({ min: 1, max: 512 }).map((gigabytes) => gigabytes * 1024 ** 3);

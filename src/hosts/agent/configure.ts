@@ -1,7 +1,6 @@
 import { ZodError } from "zod";
 import type { Config } from "../../config/schema.ts";
 import { OdooPgError } from "../../errors.ts";
-import { factsOf } from "../../model/observation.ts";
 import { odooPg } from "../../next-step.ts";
 import { renderPostgresqlConf } from "../../postgres/render.ts";
 import { settingsNeedingRestart } from "../../postgres/sql/operations.ts";
@@ -21,11 +20,10 @@ import { configurationMark, type ClusterDocument } from "../documents/record.ts"
 import { renderInput } from "../render/own-files.ts";
 import { SHARED_SETTINGS } from "../render/patroni.ts";
 import { wantedParameters } from "../render/server.ts";
-import { waitingFor, type Waiting } from "../decisions/waiting.ts";
+import type { AskedRestarts } from "./asked-restarts.ts";
 import { notReady, type OneHost, type Outcome } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { OwnNode } from "./own-node.ts";
-import type { Servers } from "./servers.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds for the hosts that answer to take a configuration up, and for a server to say what waits for a restart. */
@@ -37,7 +35,7 @@ const CLEAR_TIMEOUT = 10_000;
 
 export interface ConfigureParts {
   readonly store: StoreWatch;
-  readonly servers: Servers;
+  readonly asked: AskedRestarts;
   readonly others: OtherHosts;
   readonly node: OwnNode;
   /** Of odoo-pg here. */
@@ -70,7 +68,7 @@ export async function configure(
 ): Promise<Outcome> {
   const { store } = parts;
   if (changes.length === 0) {
-    const waiting = hostsWaiting(parts);
+    const waiting = parts.asked.waiting;
     if (!waiting.length) return { done: toldOfOthers(parts), changed: false };
     if (dryRun)
       return {
@@ -120,7 +118,7 @@ function spoken(sentences: readonly string[]): string {
 /** Nobody is cut off for what no `up` has changed; "" where nothing of the kind waits. */
 function toldOfOthers(parts: ConfigureParts): string {
   const waiting = databasesOf(parts.store.document).flatMap(({ name }) => {
-    const { others } = waitingOn(parts, name);
+    const { others } = parts.asked.of(name);
     return others.length ? [`${name} (${others.join(", ")})`] : [];
   });
   return waiting.length
@@ -224,29 +222,12 @@ async function untilApplied({ store, others, version }: ConfigureParts, document
   };
 }
 
-/** Settings that wait for a restart of a host's server: as it says itself, and as its Patroni does. */
-function waitingOn({ store, servers }: ConfigureParts, name: string): Waiting {
-  return waitingFor(
-    {
-      byServer: factsOf(servers.of(name))?.pending_restart ?? [],
-      byPatroni: store.view?.members.get(name)?.pending ?? [],
-    },
-    store.document.restart,
-  );
-}
-
-function hostsWaiting(parts: ConfigureParts): string[] {
-  return databasesOf(parts.store.document)
-    .map(({ name }) => name)
-    .filter((name) => waitingOn(parts, name).asked.length > 0);
-}
-
 /** Waits until each server that answers says that these settings wait: a restart before that would be one for nothing. */
 async function untilWaiting(parts: ConfigureParts, settings: readonly string[]): Promise<void> {
   if (!settings.length) return;
   const names = databasesOf(parts.store.document).map(({ name }) => name);
   const waits = (name: string): boolean => {
-    const { asked } = waitingOn(parts, name);
+    const { asked } = parts.asked.of(name);
     return settings.every((setting) => asked.includes(setting));
   };
   await waitUntil(() => names.every((name) => waits(name) || !parts.others.answers(name)), {
@@ -265,30 +246,17 @@ async function untilWaiting(parts: ConfigureParts, settings: readonly string[]):
 async function restartWaiting(host: OneHost, parts: ConfigureParts): Promise<string> {
   const told: string[] = [];
   for (const primary of ["last", "in place", "in place"] as const) {
-    const waiting = hostsWaiting(parts).filter((name) => parts.others.answers(name));
+    const waiting = parts.asked.waiting.filter((name) => parts.others.answers(name));
     if (!waiting.length) break;
     for (const name of waiting)
-      host.log("info", `${name} waits for a restart, for ${waitingOn(parts, name).asked.join(", ")}`);
+      host.log("info", `${name} waits for a restart, for ${parts.asked.of(name).asked.join(", ")}`);
     told.push(await parts.restart(waiting, primary));
-    await waitUntil(() => waiting.every((name) => waitingOn(parts, name).asked.length === 0), {
+    await waitUntil(() => waiting.every((name) => parts.asked.of(name).asked.length === 0), {
       what: "nothing to wait for a restart",
       timeout: CLEAR_TIMEOUT,
       interval: 100,
     }).catch(() => {});
   }
-  await forget(host, parts);
+  await parts.asked.forgetDone();
   return told.join(" ");
-}
-
-/** What all servers were restarted for is asked for no more. One that does not answer may run, and wait. */
-async function forget(host: OneHost, parts: ConfigureParts): Promise<void> {
-  const { store, others } = parts;
-  const { cluster, restart } = store.document;
-  const databases = databasesOf(store.document);
-  if (!restart.length || hostsWaiting(parts).length || !databases.every(({ name }) => others.answers(name)))
-    return;
-  await changeDocument(host.etcd, cluster, (document) => ({
-    ...document,
-    restart: document.restart.filter((name) => !restart.includes(name)),
-  }));
 }

@@ -52,6 +52,7 @@ import { PatroniService } from "../programs/patroni-service.ts";
 import { findEtcd, findPatroni } from "../programs/programs.ts";
 import type { ConsoleServer } from "../../console/console.ts";
 import { hostControl } from "./control.ts";
+import { AskedRestarts } from "./asked-restarts.ts";
 import { Guest, viewFor } from "./guest.ts";
 import { hostConsole } from "./host-console.ts";
 import { HostData } from "./host-data.ts";
@@ -206,7 +207,13 @@ export class HostAgent {
     this.#others = new OtherHosts(host, this.#store);
     this.#guest = record.role === "endpoints" ? new Guest(host, this.#store) : undefined;
     this.#data = new HostData(host, this.#store, this.#servers, node);
-    this.#work = new LeadersWork(host, this.#store, this.#others);
+    const asked = new AskedRestarts(host, {
+      store: this.#store,
+      servers: this.#servers,
+      others: this.#others,
+      node,
+    });
+    this.#work = new LeadersWork(host, this.#store, this.#others, asked);
     this.#ownStatus = new StatusSource({
       layout,
       runtime: () => node.runtime,
@@ -220,6 +227,7 @@ export class HostAgent {
       endpoints: this.#endpoints,
       poolers: this.#poolers,
       revocations: this.#revocations,
+      asked,
       stop: () => this.stop(),
     });
     this.#console = hostConsole({

@@ -32,6 +32,7 @@ import type { Seen } from "../failover/parts.ts";
 import { PatroniFailover } from "../failover/patroni-failover.ts";
 import type { HostPool } from "./host-pool.ts";
 import type { HostPoolers } from "./host-poolers.ts";
+import type { AskedRestarts } from "./asked-restarts.ts";
 import { becomeOne } from "./become-one.ts";
 import { configure } from "./configure.ts";
 import type { HostData } from "./host-data.ts";
@@ -81,6 +82,7 @@ export interface OrderParts {
   /** None where there is no server. */
   readonly poolers: HostPoolers | undefined;
   readonly revocations: Revocations;
+  readonly asked: AskedRestarts;
   /** Ends the agent. */
   readonly stop: () => void;
 }
@@ -282,7 +284,7 @@ export class HostOrders {
 
   /** Where the primary is: only there a server says what a setting needs. */
   async #configure(order: Order<"configure">): Promise<Outcome> {
-    const { store, servers, others, node, version } = this.#parts;
+    const { store, asked, others, node, version } = this.#parts;
     if (!order.dry_run) node.lookAgain();
     const leads = (): string | undefined => (store.answers ? store.view?.leader : undefined);
     if (order.changes.length === 0) {
@@ -300,7 +302,7 @@ export class HostOrders {
       this.#host,
       {
         store,
-        servers,
+        asked,
         others,
         node,
         version,

@@ -8,6 +8,7 @@ import { databasesOf } from "../documents/host-config.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
 import { patroniDynamic } from "../render/patroni.ts";
 import { ETCD_QUOTA } from "../render/etcd.ts";
+import type { AskedRestarts } from "./asked-restarts.ts";
 import type { OneHost } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import { setPause } from "./pause.ts";
@@ -21,12 +22,14 @@ export class LeadersWork {
   readonly #host: OneHost;
   readonly #store: StoreWatch;
   readonly #others: OtherHosts;
+  readonly #asked: AskedRestarts;
   #caredAt = -Infinity;
 
-  constructor(host: OneHost, store: StoreWatch, others: OtherHosts) {
+  constructor(host: OneHost, store: StoreWatch, others: OtherHosts, asked: AskedRestarts) {
     this.#host = host;
     this.#store = store;
     this.#others = others;
+    this.#asked = asked;
   }
 
   /** @throws EtcdError */
@@ -38,6 +41,7 @@ export class LeadersWork {
     await this.#keepDynamic(view);
     await this.#endPause(view);
     await this.#settleVotes();
+    await this.#asked.tick();
     await this.#careForStore();
   }
 

@@ -43,3 +43,43 @@ export function waitingFor({ byServer, byPatroni }: PendingSettings, asked: read
     others: pending.filter((name) => !asked.includes(name)),
   };
 }
+
+/** A server, as far as restarts go that `up` has asked for. */
+export interface RestartSeen {
+  /** Whether its host's agent and it itself answer: one that does not may run, and wait. */
+  readonly answers: boolean;
+  /** Whether its host applies the configuration in which they are asked for: before that it does not know that it waits. */
+  readonly applies: boolean;
+  readonly asked: readonly string[];
+}
+
+/** Milliseconds in which a server that has read its configuration says what of it waits for a restart. */
+const SAYS_WITHIN = 60_000;
+
+/** Since when (milliseconds, monotonic) no server waits, for the same settings. */
+export interface NobodyWaits {
+  readonly settings: string;
+  readonly since: number;
+}
+
+/**
+ * Since when no server waits for a restart that was asked for; undefined where one does, may do, or nothing is asked for.
+ * Pure.
+ * @param settings those for which restarts are asked for
+ */
+export function nobodyWaits(
+  before: NobodyWaits | undefined,
+  settings: readonly string[],
+  servers: readonly RestartSeen[],
+  now: number,
+): NobodyWaits | undefined {
+  const isQuiet = servers.every(({ answers, applies, asked }) => answers && applies && asked.length === 0);
+  if (!settings.length || !isQuiet) return undefined;
+  const of = settings.join(" ");
+  return before?.settings === of ? before : { settings: of, since: now };
+}
+
+/** Whether that has lasted so long that nobody need be asked for a restart any more. Pure */
+export function isForgotten(quiet: NobodyWaits | undefined, now: number): boolean {
+  return quiet !== undefined && now - quiet.since >= SAYS_WITHIN;
+}
