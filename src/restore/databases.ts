@@ -1,5 +1,4 @@
 import { nextStep, odooPg, sameCommand } from "../next-step.ts";
-import path from "node:path";
 import * as z from "zod";
 import { filestoreFor, freeFilestoreFor } from "./target/attachments.ts";
 import { changeName, tidyUp } from "./target/publish.ts";
@@ -11,7 +10,7 @@ import { OdooPgError } from "../errors.ts";
 import { kindOf } from "../system/files/files.ts";
 import { removeIn } from "../system/files/folder.ts";
 import { explainSql, quoteSqlIdentifier as id } from "../system/sql/sql.ts";
-import { assertFilestores } from "../odoo/filestore.ts";
+import { assertFilestores, filestoreOf } from "../odoo/filestore.ts";
 
 const listedSchema = z.object({
   database: z.string(),
@@ -41,8 +40,7 @@ export async function listDatabases(source: BackupSource): Promise<DatabaseListe
   const listed: DatabaseListed[] = [];
   for (const row of listedSchema.array().parse(rows)) {
     const root = source.config.odoo.filestore;
-    const folder =
-      root === undefined || row.database.includes("/") ? undefined : path.join(root, row.database);
+    const folder = root === undefined ? undefined : filestoreOf(root, row.database);
     listed.push({
       ...row,
       filestore: folder !== undefined && (await isDirectory(folder)) ? folder : null,

@@ -114,6 +114,13 @@ END $$;
 
 const same = { owners: true, definitions: true };
 
+test("a database whose name is a way out of the filestores is listed as one without", async () => {
+  await withSession(it.node.superuser, (session) => session.query('CREATE DATABASE ".." OWNER odoo'));
+  const listed = await listDatabases(it.source);
+  expect(listed.find(({ database }) => database === "..")?.filestore).toBeNull();
+  await withSession(it.node.superuser, (session) => session.query('DROP DATABASE ".."'));
+});
+
 test.runIf(canBeKeptOut)("a filestore that this user may not look into is listed as none", async () => {
   const filestoreOfShop = async () =>
     (await listDatabases(it.source)).find(({ database }) => database === "shop")?.filestore;
