@@ -4,7 +4,7 @@ import type { BaseBackup } from "../model/archive-status.ts";
 import { parseJson } from "../system/files/json-file.ts";
 
 const seconds = z.number().transform((at) => new Date(at * 1000).toISOString());
-/** It is told in whole seconds: what it has is whole after that one. */
+/** pgBackRest reports it in whole seconds: what it has is whole after that one. */
 const secondsAfter = z.number().transform((at) => new Date((at + 1) * 1000).toISOString());
 
 /** What `pgbackrest info --output=json` says of a stanza, as far as it is needed. */
@@ -33,7 +33,7 @@ const stanzaSchema = z.object({
 /**
  * Reads which base backups a repository has of a cluster, the oldest first.
  * @param text as `pgbackrest info --output=json` prints it
- * @throws OdooPgError command_failed for what is no such text
+ * @throws OdooPgError command_failed when the text is something else
  */
 export function readInfo(text: string, stanza: string, systemIdentifier: string): BaseBackup[] {
   const { found, own } = readStanza(text, stanza, systemIdentifier);
@@ -58,7 +58,7 @@ function timelineOf(segment: string | null | undefined): number | null {
   return timeline === undefined ? null : Number.parseInt(timeline, 16);
 }
 
-/** What is told of a stanza, and which of its databases are this cluster. */
+/** What is reported of a stanza, and which of its databases are this cluster. */
 function readStanza(
   text: string,
   stanza: string,

@@ -4,7 +4,7 @@ import { diskSpace, removeFile, writeFileAtomic, type DiskSpace } from "../syste
 import { inspectJsonFile } from "../system/files/json-file.ts";
 import type { ArchivePlace } from "./place.ts";
 
-/** Milliseconds that a recovered cluster's files are kept: whoever looks for the right second asks again by then. */
+/** Milliseconds that a recovered cluster's files are kept: a user who looks for the right second asks again by then. */
 const KEPT_FOR = 3_600_000;
 
 /** Share of the disk that has to stay free beside them. */
@@ -40,7 +40,7 @@ export async function keepMoment(place: ArchivePlace, folder: string): Promise<v
   await writeFileAtomic(place.keptFile, `${JSON.stringify({ folder, until })}\n`);
 }
 
-/** From now on they are nobody's: in use, or to be removed. */
+/** From now on the kept files are not offered: they are in use, or to be removed. */
 export async function forgetMoment(place: ArchivePlace): Promise<void> {
   await removeFile(place.keptFile);
 }

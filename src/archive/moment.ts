@@ -41,7 +41,7 @@ export interface MomentWish extends Omit<Recovering, "place"> {
   readonly bases: readonly BaseBackup[];
   /** On which it may lie, the likeliest first. */
   readonly timelines: readonly number[];
-  /** The only database that is wanted, with its bytes as it is now: 0 where there is none of its name any more. */
+  /** The only database that is wanted, and its size in bytes now: 0 where there is no longer one of its name. */
   readonly database: { readonly name: string; readonly bytes: number } | undefined;
   readonly processors: number;
   readonly progress: Progress;
@@ -51,15 +51,15 @@ export interface MomentWish extends Omit<Recovering, "place"> {
 export interface RecoveredMoment {
   readonly superuser: Superuser;
   readonly dataDir: string;
-  /** When the last transaction in it was committed, as the server says it; undefined where none was replayed. */
+  /** When the last transaction in it was committed, as the server reports it; undefined where none was replayed. */
   readonly lastChange: string | undefined;
   readonly base: string;
 }
 
 /**
  * Recovers the cluster of another moment, for as long as `use` takes. It archives nothing, listens on no network, and ends
- * with this process; its files are kept a while for the next one. What a killed one has left is removed by the next, and by
- * the agent.
+ * with this process; its files are kept a while for the next one. The next one, and the agent, remove what a killed one
+ * has left.
  * @throws OdooPgError locked while another one is made, outside_window, command_failed, disk_full
  */
 export async function withMoment<T>(
@@ -217,7 +217,7 @@ async function fromBase<T>(
   }
 }
 
-/** Writes over the files of the moment before where there are some, and else, or where that fails, all anew. */
+/** Writes over the files of the previous moment. Where there are none, or that fails, it writes all of them. */
 async function writeOver(
   { repository: { place }, owner, database }: MomentWish,
   { base, only, over }: Omit<Attempt, "timeline" | "toEnd">,

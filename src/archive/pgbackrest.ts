@@ -17,7 +17,7 @@ export interface Pgbackrest {
 /** Milliseconds for what only reads and writes a few small files. */
 const SHORT = 120_000;
 
-/** Exit status of a stanza whose files are of another cluster, such as one of the same name that was here before. */
+/** Exit status for a stanza whose files belong to another cluster, such as an earlier one of the same name. */
 const STANZA_OF_ANOTHER = 28;
 
 async function call(
@@ -46,7 +46,7 @@ async function callOrFail(
   });
 }
 
-/** Makes the repository ready to take a cluster's WAL. May be done again. @throws OdooPgError command_failed, disk_full */
+/** Prepares the repository for a cluster's WAL. May be run again. @throws OdooPgError command_failed, disk_full */
 export async function prepareStanza(pgbackrest: Pgbackrest): Promise<void> {
   const made = await call(pgbackrest, "stanza-create", [], SHORT);
   if (made.exitCode === 0) return;
@@ -58,7 +58,7 @@ export async function prepareStanza(pgbackrest: Pgbackrest): Promise<void> {
 const NICENESS = 10;
 
 /**
- * Makes a base backup; a first one is always full. It has no limit: how long it takes is the cluster's size.
+ * Makes a base backup; the first one is always full. It has no timeout: the time depends on the cluster's size.
  * @param processors that it may use, as far as the databases leave them
  */
 export async function makeBase(
@@ -75,14 +75,14 @@ export async function makeBase(
   });
 }
 
-/** Removes base backups and WAL that the window needs no more. */
+/** Removes base backups and WAL that the window no longer needs. */
 export async function expireBases(pgbackrest: Pgbackrest): Promise<void> {
   await callOrFail(pgbackrest, "expire", [], 0);
 }
 
 /**
  * Reads all of the repository, and compares each file with its checksum.
- * @returns what is damaged or missing, in pgBackRest's words; it tells so with exit status 0
+ * @returns what is damaged or missing, in pgBackRest's words; it reports this with exit status 0
  */
 export async function readRepository(pgbackrest: Pgbackrest): Promise<string[]> {
   const { stdout } = await callOrFail(pgbackrest, "verify", ["--output=text"], 0);

@@ -6,18 +6,18 @@ import type { Config } from "../config/schema.ts";
 export interface ArchivePlace {
   /** Base backups and WAL; the servers' user's. */
   readonly repository: string;
-  /** By which pgBackRest knows the cluster in its repository. */
+  /** The name by which pgBackRest knows the cluster in its repository. */
   readonly stanza: string;
   readonly dir: string;
   /** Of pgBackRest, while it works. */
   readonly locks: string;
   /** Whether WAL is taken into the repository, since when, and what it lacks. */
   readonly recordFile: string;
-  /** Held while a base backup is made, or expired ones are removed. */
+  /** The lock that is held while a base backup is made, or expired ones are removed. */
   readonly lockFile: string;
   /** Clusters of another moment, for as long as something is copied out of them. */
   readonly moments: string;
-  /** Held while there is one. */
+  /** The lock that is held while there is one. */
   readonly momentLock: string;
   /** Which of them is kept for the next one, and until when. */
   readonly keptFile: string;

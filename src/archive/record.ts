@@ -14,7 +14,7 @@ function statusFile(stateDir: string): string {
   return path.join(stateDir, "archive-status.json");
 }
 
-/** What the last base backup left; undefined where there was none, or where its record is damaged: the next one writes it anew. */
+/** What the last base backup left; undefined where there was none or its record is damaged: the next one writes it. */
 export async function readArchiveStatus(stateDir: string): Promise<ArchiveStatus | undefined> {
   const read = await inspectJsonFile(statusFile(stateDir), archiveStatusSchema);
   return read?.ok === true ? read.value : undefined;
@@ -24,7 +24,7 @@ export async function writeArchiveStatus(stateDir: string, status: ArchiveStatus
   await writeFileAtomic(statusFile(stateDir), `${JSON.stringify(status, undefined, 2)}\n`, { mode: 0o644 });
 }
 
-/** Undefined where nothing was ever archived, or where the record is damaged: then archiving begins anew. */
+/** Undefined where nothing was ever archived, or where the record is damaged: then archiving begins again. */
 export async function readArchiving(file: string): Promise<Archiving | undefined> {
   const read = await inspectJsonFile(file, archivingSchema);
   return read?.ok === true ? read.value : undefined;

@@ -37,7 +37,7 @@ export interface Recovering {
 
 /**
  * Whether a base backup leads to a timeline, by that one's history in the repository: PostgreSQL 14 and earlier take a
- * checkpoint at the same place of another timeline for the base backup's own. What cannot be told here, the recovery tells.
+ * checkpoint at the same position of another timeline for the base backup's own. Where this cannot tell, recovery does.
  */
 export async function isOnTheWay(
   { repository, stanza }: ArchivePlace,
@@ -110,15 +110,15 @@ async function wentOn(
 
 /**
  * What keeps one base backup, or a part of it, from reaching the target. A tablespace that was made after it is in the WAL
- * with its directory, where the live cluster has its files: nobody goes there. A timeline that ended before it may be the
- * one on which it was.
+ * with its directory, where the live cluster has its files: recovery must not go there. A timeline that ended before it
+ * may be the one on which it was.
  */
 export type Missed = "not_reached" | "ended_before" | "went_on" | "needs_all" | "tablespace";
 
 /**
- * Looks whether what is recovered has room.
+ * Checks that there is room for what is recovered.
  * @param needed bytes
- * @throws OdooPgError disk_full, with what is needed, before anything is written
+ * @throws OdooPgError disk_full, with the space needed, before anything is written
  */
 export async function requireRoom(folder: string, needed: number): Promise<void> {
   const { freeBytes } = await diskSpace(folder);
@@ -147,7 +147,7 @@ export async function guardLiveTablespaces(
   return isOther && installation.major < 15 ? "tablespace" : undefined;
 }
 
-/** What is told where each base backup that could be taken lacks a tablespace. */
+/** The message for when every base backup that could be used lacks a tablespace. */
 export function tablespaceInTheWay(target: string): OdooPgError {
   return new OdooPgError("outside_window", {
     message: `A tablespace was created between the base backup and ${target}: its WAL names files of the live cluster, and is not replayed.`,
@@ -157,8 +157,8 @@ export function tablespaceInTheWay(target: string): OdooPgError {
 }
 
 /**
- * A server that takes nobody in but the superuser at its socket, listens on no network and archives nothing. It ends with
- * this process.
+ * A server that lets in only the superuser on its socket, listens on no network and archives nothing. It ends with this
+ * process.
  * @param more settings over ours
  */
 export async function startRecovering(
@@ -176,7 +176,7 @@ export async function startRecovering(
   await writeFileAtomic(hba, "local all postgres peer map=odoo_pg\n", readableBy(owner));
   const users = [currentUser().name, owner?.name].flatMap((name) => name ?? []);
   await writeFileAtomic(ident, renderIdent([...new Set(users)]), readableBy(owner));
-  // Said on the command line, they go before what ALTER SYSTEM has written into the data directory.
+  // Settings on the command line override what ALTER SYSTEM has written into the data directory.
   const settings = {
     config_file: conf,
     hba_file: hba,
@@ -198,12 +198,12 @@ export async function startRecovering(
     shared_preload_libraries: preloaded,
     max_locks_per_transaction: "1024",
     max_wal_size: "4GB",
-    // It is thrown away: after a crash it is made anew.
+    // It is thrown away: after a crash it is made again.
     fsync: "off",
     full_page_writes: "off",
     restart_after_crash: "off",
     autovacuum: "off",
-    // What is damaged must not pass for whole.
+    // Damaged data must not pass for whole.
     ignore_invalid_pages: "off",
     zero_damaged_pages: "off",
     logging_collector: "off",
@@ -219,7 +219,7 @@ export async function startRecovering(
   return startAttended(programOf(installation, "postgres"), ["-D", dataDir, ...given], { owner, logFile });
 }
 
-/** Milliseconds between two looks whether the recovery is done. */
+/** Milliseconds between two checks whether the recovery is done. */
 const LOOK_EVERY = 200;
 
 /** @returns undefined when it is recovered, or what keeps it from that */
@@ -244,7 +244,7 @@ async function isRecovered(superuser: Superuser): Promise<boolean> {
       return row?.["recovering"] === false;
     });
   } catch (error) {
-    // It replays, and takes nobody in before the end.
+    // It replays, and lets no session in before the end.
     if (error instanceof SqlError && (error.code === undefined || !error.code.startsWith("28"))) return false;
     throw error;
   }
@@ -259,17 +259,17 @@ export async function isWhole(database: Superuser): Promise<boolean> {
     await database.use((session) => session.query("SELECT count(*) FROM pg_class"));
     return true;
   } catch (error) {
-    // 3D000 invalid_catalog_name: who uses it says so.
+    // 3D000 invalid_catalog_name: the caller reports that.
     return error instanceof SqlError && error.code === "3D000";
   }
 }
 
-/** When the last transaction that was replayed was committed, as the server says it; undefined where there was none. */
+/** When the last replayed transaction was committed, as the server reports it; undefined where there was none. */
 export async function lastChangeIn(log: string): Promise<string | undefined> {
   return /last completed transaction was at log time ([^\n]+)/.exec(await readTail(log, 100_000))?.[1];
 }
 
-/** What a server says of a base backup that leads elsewhere, or whose WAL is not there: another one may lead to the target. */
+/** What a server says when a base backup is on another timeline, or lacks its WAL: another may reach the target. */
 const NOT_REACHED = [
   /requested recovery stop point is before consistent recovery point/,
   // It was made on a timeline after that was left for the one that is wanted.
@@ -281,7 +281,7 @@ const NOT_REACHED = [
   /WAL ends before (?:end of online backup|consistent recovery point)/,
 ];
 
-/** What the server's words say of the next attempt; undefined where there is no use in one. */
+/** What the server's words mean for the next attempt; undefined where another one is useless. */
 export function missedBy(words: string): Missed | undefined {
   if (/FATAL: +could not (?:create|remove) symbolic link "pg_tblspc\/\d+"/.test(words)) return "tablespace";
   if (/recovery ended before configured recovery target was reached/.test(words)) return "ended_before";
@@ -291,7 +291,7 @@ export function missedBy(words: string): Missed | undefined {
     : undefined;
 }
 
-/** What a recovery that ended says of the next attempt. @throws OdooPgError command_failed with the server's last words */
+/** What an ended recovery means for the next try. @throws OdooPgError command_failed with the server's last words */
 function whyEnded(words: string): Missed {
   const missed = missedBy(words);
   if (missed) return missed;

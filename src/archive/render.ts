@@ -5,8 +5,8 @@ import { shellWord } from "../shell-word.ts";
 import { confOf, type ArchivePlace } from "./place.ts";
 
 /**
- * The configuration of pgBackRest for one node. Nothing runs beside archive_command, so that what fails is seen by
- * PostgreSQL at once; what is expired is removed by odoo-pg alone.
+ * The configuration of pgBackRest for one node. Nothing runs beside archive_command, so PostgreSQL sees a failure at
+ * once; only odoo-pg removes what has expired.
  */
 export function renderPgbackrest(
   config: Config,
@@ -45,7 +45,7 @@ export function renderPgbackrest(
   ].join("\n");
 }
 
-/** What a node's archive_command is: a command line for a shell, in which PostgreSQL puts a file in the place of %p. */
+/** What a node's archive_command is: a command line for a shell, in which PostgreSQL replaces %p by a file's path. */
 export function archiveCommand(program: string, place: ArchivePlace, node: Pick<NodeConfig, "name">): string {
   const words = [program, `--config=${confOf(place, node)}`, `--stanza=${place.stanza}`, "archive-push"];
   return `${words.map((word) => shellWord(word).replaceAll("%", "%%")).join(" ")} "%p"`;

@@ -12,7 +12,7 @@ import { confOf, type ArchivePlace } from "./place.ts";
 import type { Pgbackrest } from "./pgbackrest.ts";
 import { renderPgbackrest } from "./render.ts";
 
-/** Writes what pgBackRest needs to be told, and makes its folders. May be done again. */
+/** Writes pgBackRest's configuration and makes its folders. May be run again. */
 export async function writeConfigurations(
   config: Config,
   layout: Layout,

@@ -21,16 +21,16 @@ function upTo(target: Target): string[] {
   return ["--type=xid", `--target=${target.xid}`, "--target-exclusive"];
 }
 
-/** Base backups from which a target can be reached, the likeliest first; none where it lies outside of the window. */
+/** Base backups from which a target can be reached, the likeliest first; none where it lies outside the window. */
 export function basesToReach(target: Target, kept: Kept): BaseBackup[] {
   if (target.kind === "time") return basesFor(kept, target.at);
-  // Which of them the transaction is younger than, only the WAL tells.
+  // Only the WAL tells which of them the transaction is younger than.
   if (target.kind === "xid") return basesToEnd(kept);
   const lsn = parseLsn(target.lsn);
   return basesToEnd(kept).filter(({ stop_lsn }) => parseLsn(stop_lsn) < lsn);
 }
 
-/** As a person calls it. */
+/** The target in words for a person. */
 export function targetWords(target: Target): string {
   if (target.kind === "time") return target.text;
   return target.kind === "lsn" ? `WAL position ${target.lsn}` : `before transaction ${target.xid}`;

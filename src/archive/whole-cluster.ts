@@ -45,16 +45,16 @@ export interface ClusterWish extends Omit<Recovering, "place"> {
   readonly progress: Progress;
 }
 
-/** What is done with a cluster before it is where it shall be. */
+/** What is done with a cluster before it is moved to its place. */
 export interface ClusterUse<T> {
-  /** Is given the way in while the server runs. */
+  /** Called with a connection while the server runs. */
   readonly whileRunning: (superuser: Superuser) => Promise<T>;
-  /** Is told when all is whole: then the data directory gets its name. */
+  /** Called when everything is whole, before the data directory gets its name. */
   readonly beforeName: (recovered: RecoveredCluster<T>) => Promise<void>;
 }
 
 export interface RecoveredCluster<T> {
-  /** When the last transaction in it was committed, as the server says it; undefined where none was replayed. */
+  /** When the last transaction in it was committed, as the server reports it; undefined where none was replayed. */
   readonly lastChange: string | undefined;
   readonly base: string;
   readonly timeline: number;
@@ -77,8 +77,8 @@ const OF_RECOVERY = [
 ];
 
 /**
- * Recovers a whole cluster as a data directory, which is shut down in the end. It gets its name when it is whole: what a
- * killed one has left is never started, and the next one removes it.
+ * Recovers a whole cluster as a data directory, which is shut down in the end. It gets its name when it is whole: what
+ * a killed one has left is never started, and the next one removes it.
  * @throws OdooPgError locked while another one is made, data_directory_unusable, outside_window, command_failed, disk_full
  */
 export async function recoverCluster<T>(wish: ClusterWish, use: ClusterUse<T>): Promise<RecoveredCluster<T>> {

@@ -8,7 +8,7 @@ const MEMBER_TIMEOUT = 1000;
 /** etcd's client port on each host. */
 export const CLIENT_PORT = 2379;
 
-/** Why the store did not do what it was asked: nobody answered in time, or it said no. */
+/** Why the store did not do what it was asked: no member answered in time, or it refused. */
 export class EtcdError extends Error {
   readonly kind: "unreachable" | "refused";
 
@@ -18,7 +18,7 @@ export class EtcdError extends Error {
   }
 }
 
-/** 64-bit numbers are texts in JSON; fields that are zero, empty or false are left out. */
+/** 64-bit numbers are strings in JSON; fields that are zero, empty or false are left out. */
 const number64 = z.coerce.bigint().default(0n);
 const keyValue = z.object({
   key: z.string(),
@@ -67,13 +67,13 @@ export interface EtcdMember {
   readonly isLearner: boolean;
 }
 
-/** What one member says of itself. */
+/** What one member reports about itself. */
 export interface EtcdStatus {
   readonly memberId: string;
   readonly leader: string;
   readonly raftTerm: bigint;
   readonly isLearner: boolean;
-  /** Bytes of its file, and of what is in use of it. */
+  /** Bytes of its database file, and how many of them are in use. */
   readonly bytes: bigint;
   readonly bytesInUse: bigint;
 }
@@ -87,13 +87,13 @@ export interface StoredValue {
 }
 
 /**
- * etcd by its own JSON gateway, with the certificate of this host. Every read goes through the majority: what a member
- * that was cut off still holds decides nothing.
+ * etcd through its own JSON gateway, with this host's certificate. Every read goes through the majority: a member that
+ * was cut off decides nothing by its stale data.
  * Source: etcd 3.5, api/etcdserverpb/rpc.proto, and "gRPC gateway" of its documentation
  */
 export class Etcd {
   readonly #identity: TlsIdentity;
-  /** Addresses of hosts, the one that answered last first. */
+  /** Addresses of hosts; the one that answered last comes first. */
   #hosts: readonly string[];
 
   constructor(hosts: readonly string[], identity: TlsIdentity) {
@@ -101,7 +101,7 @@ export class Etcd {
     this.#identity = identity;
   }
 
-  /** Whom to ask from now on. */
+  /** The hosts to ask from now on. */
   use(hosts: readonly string[]): void {
     const kept = this.#hosts.filter((host) => hosts.includes(host));
     this.#hosts = [...kept, ...hosts.filter((host) => !kept.includes(host))];
@@ -124,7 +124,7 @@ export class Etcd {
   }
 
   /**
-   * Writes a value where the key has still the revision that was read; 0: where there is none.
+   * Writes a value if the key still has the revision that was read; 0: if there is no such key.
    * @returns whether it was written
    * @throws EtcdError
    */
@@ -140,25 +140,25 @@ export class Etcd {
     return succeeded;
   }
 
-  /** Time that the store gives, for keys that go with it. @returns its name @throws EtcdError */
+  /** Grants a lease; keys attached to it go when it ends. @returns its name @throws EtcdError */
   async grantLease(seconds: number): Promise<string> {
     const { ID: id } = await this.#ask("/v3/lease/grant", { TTL: String(seconds) }, leaseSchema);
     return id;
   }
 
-  /** Begins the time anew. @returns false where it was over already @throws EtcdError */
+  /** Renews a lease. @returns false where it had already expired @throws EtcdError */
   async keepAlive(lease: string): Promise<boolean> {
     const { result } = await this.#ask("/v3/lease/keepalive", { ID: lease }, keptLeaseSchema);
     return result.TTL > 0n;
   }
 
-  /** Whole seconds that are left of it; less than 1 where it is over. @throws EtcdError */
+  /** Whole seconds left of a lease; less than 1 where it has expired. @throws EtcdError */
   async secondsLeft(lease: string): Promise<number> {
     const { TTL: left } = await this.#ask("/v3/lease/timetolive", { ID: lease }, leaseTimeSchema);
     return Number(left);
   }
 
-  /** Ends the time; its keys go. @throws EtcdError */
+  /** Revokes a lease; its keys go. @throws EtcdError */
   async revoke(lease: string): Promise<void> {
     await this.#ask("/v3/lease/revoke", { ID: lease }, z.unknown());
   }
@@ -214,7 +214,7 @@ export class Etcd {
     await this.#ask("/v3/cluster/member/remove", { ID: id }, z.unknown());
   }
 
-  /** What the member of one host says of itself. @throws EtcdError */
+  /** What the member on one host reports about itself. @throws EtcdError */
   async status(host: string): Promise<EtcdStatus> {
     const status = await this.#askOne(host, "/v3/maintenance/status", {}, statusSchema, MEMBER_TIMEOUT);
     return {
@@ -227,12 +227,12 @@ export class Etcd {
     };
   }
 
-  /** Gives room back to the disk on one host; it answers nobody meanwhile. @throws EtcdError */
+  /** Defragments: gives space back to one host's disk. Its member answers nothing meanwhile. @throws EtcdError */
   async defragment(host: string): Promise<void> {
     await this.#askOne(host, "/v3/maintenance/defragment", {}, z.unknown(), DEFRAGMENT_TIMEOUT);
   }
 
-  /** Members that take no more writes, as their room was used up. @throws EtcdError */
+  /** Members that take no more writes because their space quota was used up. @throws EtcdError */
   async fullMembers(): Promise<string[]> {
     const { alarms } = await this.#ask("/v3/maintenance/alarm", { action: "GET" }, alarmsSchema);
     return alarms.filter(({ alarm }) => alarm === "NOSPACE" || alarm === 1).map(({ memberID }) => memberID);
@@ -244,7 +244,7 @@ export class Etcd {
     await this.#ask("/v3/maintenance/alarm", body, z.unknown());
   }
 
-  /** Has another member lead the store. Only who leads does it. @throws EtcdError */
+  /** Makes another member the store's leader. Only the leader can do it. @throws EtcdError */
   async moveLeader(leaderHost: string, id: string): Promise<void> {
     await this.#askOne(
       leaderHost,
@@ -308,7 +308,7 @@ export class Etcd {
   }
 }
 
-/** Milliseconds for a member to give room back. */
+/** Milliseconds for a member to give space back. */
 const DEFRAGMENT_TIMEOUT = 30_000;
 
 function stored({ value, mod_revision: revision, lease }: z.output<typeof keyValue>): StoredValue {
@@ -319,7 +319,7 @@ function rangeOf(prefix: string): { readonly key: string; readonly range_end: st
   return { key: encoded(prefix), range_end: encoded(afterPrefix(prefix)) };
 }
 
-/** What was found by its keys without the prefix. */
+/** Values by key, without the prefix. */
 function below(prefix: string, { kvs }: z.output<typeof rangeSchema>): Map<string, StoredValue> {
   return new Map(kvs.map((found) => [decoded(found.key).slice(prefix.length), stored(found)]));
 }
@@ -332,7 +332,7 @@ function decoded(text: string): string {
   return Buffer.from(text, "base64").toString("utf8");
 }
 
-/** The end of the range that holds all keys of a prefix: its last byte one higher. Ours end with "/". */
+/** The end of the range that holds all keys of a prefix: the prefix, its last byte one higher. Ours end with "/". */
 function afterPrefix(prefix: string): string {
   const last = prefix.charCodeAt(prefix.length - 1);
   return prefix.slice(0, -1) + String.fromCharCode(last + 1);

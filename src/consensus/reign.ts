@@ -4,7 +4,7 @@ import type { Etcd } from "./etcd.ts";
 /** Seconds that the right outlives its last renewal: less than Patroni's ttl, so that it is free before a promotion. */
 const SECONDS = 10;
 
-/** A right that one host has at a time, by a key in the store that goes when it is not renewed. */
+/** A right that one host has at a time: a key in the store that goes when it is not renewed. */
 export class Reign {
   readonly #etcd: Etcd;
   readonly #key: string;
@@ -12,7 +12,7 @@ export class Reign {
   readonly #guard: { readonly key: string; readonly value: string };
   #held: { readonly lease: string; readonly term: number } | undefined;
 
-  /** @param leaderKey whose value is who may take the right */
+  /** @param leaderKey the key whose value names the host that may take the right */
   constructor(etcd: Etcd, key: string, leaderKey: string, host: string) {
     this.#etcd = etcd;
     this.#key = key;

@@ -1,6 +1,6 @@
 /**
- * Who votes in the store that decides, and how it comes to that: always an odd number, one voter more at a time, each
- * proven before it counts.
+ * Who votes in the store, and how the members get there: always an odd number, one more voter at a time, each proven
+ * before it counts.
  */
 
 /** A host that may have a vote. */
@@ -26,7 +26,7 @@ export type VoterStep =
   | { readonly kind: "promote"; readonly id: string }
   | { readonly kind: "remove"; readonly id: string };
 
-/** Most votes: more of them make each write slower and add no safety that anybody here needs. */
+/** Most votes: more of them make each write slower and add no safety that is needed here. */
 const MOST_VOTES = 5;
 
 /** Voters that must agree. */
@@ -44,14 +44,14 @@ export function wantedVoters<T>(hosts: readonly T[]): readonly T[] {
 }
 
 /**
- * What brings the store's members one step nearer to who should vote; undefined where nothing is to be done now. Pure,
- * and asked again and again, so that it may be cut off anywhere.
+ * The next step that brings the store's members nearer to who should vote; undefined where nothing is to be done now.
+ * Pure, and asked again and again, so the work may be interrupted anywhere.
  *
- * 1. Whose host is gone for good loses its vote first: a vote that nobody casts counts against everybody.
+ * 1. A member whose host is gone for good loses its vote first: a vote that is never cast counts against the majority.
  * 2. A member that has caught up gets its vote once all others that are still missing can follow at once: between one
- *    voter and three there are two, of which none may fail, and that shall last seconds.
- * 3. Who is missing is added without a vote.
- * 4. Who is too many goes, never the last.
+ *    voter and three there are two, neither of which may fail: that state must last only seconds.
+ * 3. A missing member is added without a vote.
+ * 4. A surplus member is removed, never the last one.
  */
 export function nextVoterStep(
   hosts: readonly VoterHost[],

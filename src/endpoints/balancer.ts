@@ -45,7 +45,7 @@ import { membershipOf, type ServerState } from "./servers.ts";
 
 /** Milliseconds for a worker with a new configuration to answer. */
 const START_TIMEOUT = 10_000;
-/** Milliseconds for HAProxy to end after it was told to, which it does at once. */
+/** Milliseconds for HAProxy to end once it was told to; it does so at once. */
 const STOP_TIMEOUT = 2000;
 
 /** HAProxy makes the socket of its master itself. */
@@ -61,7 +61,7 @@ type ProcessRecord = z.output<typeof recordSchema>;
 
 /**
  * - `running`: it answers on its socket.
- * - `absent`: nobody listens there, and the process that was started is gone; it has no sessions.
+ * - `absent`: nothing listens there, and the process that was started is gone; it has no sessions.
  * - `unresponsive`: the process is there but does not answer.
  */
 export type Presence =
@@ -118,7 +118,7 @@ export class Balancer {
 
   /**
    * Kills a HAProxy that hangs: its sessions end. A worker from before a reload that hangs goes alone; else all go,
-   * because nobody could say any more where their sessions lead.
+   * because there would be no way to tell which server each session is on.
    * @returns the processes that were killed; none when all answer by now
    * @throws OdooPgError timed_out when one cannot be ended
    */

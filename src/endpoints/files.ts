@@ -2,7 +2,7 @@ import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 
 /**
- * What HAProxy reads and writes. It runs in the state directory and is given paths relative to it: so no path needs
+ * What HAProxy reads and writes. It runs in the state directory and gets paths relative to it, so no path needs
  * quoting in its configuration, and Unix sockets stay below the system's limit of 107 bytes.
  */
 export const RELATIVE = {
@@ -15,10 +15,10 @@ export const RELATIVE = {
 
 export interface HaproxyFiles {
   readonly config: string;
-  /** A configuration that is only looked at yet. */
+  /** A configuration that has only been checked so far. */
   readonly candidate: string;
   readonly log: string;
-  /** Which process was started. */
+  /** The process that was started. */
   readonly process: string;
   /** HAProxy takes orders here. */
   readonly masterSocket: string;

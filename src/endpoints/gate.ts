@@ -5,7 +5,7 @@ import { WAITING_LINE } from "./servers.ts";
 export interface GateInput {
   /** Seconds that a client waits for a server that takes it. */
   readonly waitSeconds: number;
-  /** Who asks a server whether it accepts. No password is sent: the question ends before. */
+  /** The role that asks a server whether it accepts. The question ends before a password is sent. */
   readonly role: string;
   /** Sessions that a node takes from both endpoints together; no limit for a node that is not named. */
   readonly sessions: Readonly<Record<string, number>>;
@@ -14,7 +14,7 @@ export interface GateInput {
 /** The application name by which a server's log tells the gate's questions from clients. */
 export const GATE_APPLICATION = "odoo-pg endpoint";
 
-/** The order that tells how many clients wait, one line for each endpoint: name, clients, milliseconds of who waits longest. */
+/** The order that tells how many clients wait, a line for each endpoint: name, clients, milliseconds of the longest wait. */
 export const WAITING_COMMAND = "show odoo-pg waiting";
 
 /**
@@ -22,7 +22,7 @@ export const WAITING_COMMAND = "show odoo-pg waiting";
  * see: `set odoo-pg carried pg1=20 pg2=0`.
  */
 export const CARRIED_COMMAND = "set odoo-pg carried";
-/** Milliseconds for which that holds, and for which a new worker waits for it before it leads anybody. */
+/** Milliseconds for which that holds, and that a new worker waits for it before it connects any client. */
 const CARRIED_MS = 10_000;
 const UNTOLD_MS = 1000;
 
@@ -39,14 +39,14 @@ export function gateFile(input: GateInput): string {
   return `haproxy/gate-${hash}.lua`;
 }
 
-/** Matches the names of such files in their folder. */
+/** Matches the names of these files in their folder. */
 export const GATE_FILES = /^gate-[0-9a-f]{16}\.lua$/;
 
 /**
  * What HAProxy does with a new connection before it chooses a server (Lua, HAProxy 2.4 and later). A server that is
  * starting, recovering, shutting down or full accepts the connection and then refuses the client (57P03, 53300), which
  * HAProxy cannot take back. So the gate asks first, by a startup packet of its own: until a server asks for the password,
- * the client waits. Who waited longest goes first.
+ * the client waits. The client that has waited longest goes first.
  *
  * It sets one variable of the transaction: `server` to be used, `next` where a newer worker has taken over, `gone` when the
  * client went away, `late` at the timeout.

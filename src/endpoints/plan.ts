@@ -29,7 +29,7 @@ export type Action =
  * The orders that bring HAProxy from what is seen to what is wanted, in the order that the promises need. Pure.
  *
  * 1. The fallback of the read endpoint becomes ready: it takes nothing while a member is up, so it can do no harm.
- * 2. Only where reads would have nobody left after the next step: joining members become ready.
+ * 2. Only where reads would have no server left after the next step: joining members become ready.
  * 3. Members that leave and still answer get no new sessions, and those who are logging in finish: a client that is cut
  *    while it logs in sees a refused connection, for which Odoo gives up the replicas for 20 minutes; one that is cut
  *    later only connects again. Writes go on meanwhile.

@@ -70,7 +70,7 @@ const TLS_HANDSHAKE = "16";
 /** HAProxy's own mark in `show info`, by which a running configuration is recognised. */
 export const DESCRIPTION_PREFIX = "odoo-pg-";
 
-/** A text that is the same for the same configuration, whoever is in the pool. */
+/** A text that is the same for the same configuration, whichever nodes are in the pool. */
 export function fingerprintOf(input: HaproxyInput): string {
   return createHash("sha256")
     .update(render(input, NOBODY, ""))
@@ -81,7 +81,7 @@ export function fingerprintOf(input: HaproxyInput): string {
 /**
  * HAProxy's configuration (2.4 and later). Pure: the same input always gives the same bytes.
  * @param membership the servers that are ready when it is loaded. Afterwards orders over the socket change that, so a
- *   reload is rendered with the membership of its moment; a cold start has nobody.
+ *   reload is rendered with the membership of its moment; a cold start has no members.
  */
 export function renderHaproxy(input: HaproxyInput, membership: Membership = NOBODY): string {
   return render(input, membership, fingerprintOf(input));
@@ -108,7 +108,7 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       // Only what went wrong; without the second option that would be below the level of the log.
       "option dontlog-normal",
       "option log-separate-errors",
-      // Who only looks whether the port is open, as the agent does every five seconds, is no session that went wrong.
+      // A check whether the port is open, as the agent makes every five seconds, is not a failed session.
       "option dontlognull",
       // Sessions last for hours: a member that comes back gets its share.
       "balance leastconn",
@@ -181,9 +181,9 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
     ...[...new Set(binds)].sort().map((binding) => `bind ${binding}`),
     `tcp-request connection reject unless { src ${[loopback, networks].join(" ").trim()} }`,
     inspectDelay(input),
-    // Who asks to cancel does not wait for a server.
+    // A cancel request does not wait for a server.
     `tcp-request content accept if { req.payload(0,8) -m bin ${CANCEL_REQUEST} }`,
-    // Who says nothing is no client of PostgreSQL.
+    // A client that sends nothing is not one of PostgreSQL.
     "tcp-request content reject unless { req.payload(0,8) -m found }",
     // PostgreSQL sees HAProxy's address, not the client's: that other hosts use TLS is enforced here.
     ...(networks === ""
@@ -226,7 +226,7 @@ function pooledFrontend(input: HaproxyInput, backend: Backend): string[] {
 /** The server that the gate has asked. */
 const chosenServer: readonly string[] = ["use-server %[var(txn.server)] if { var(txn.server) -m found }"];
 
-/** Who waits when HAProxy is reloaded goes on waiting in the new worker, which knows who is primary now. */
+/** A client that waits when HAProxy is reloaded goes on waiting in the new worker, which knows who is primary now. */
 function nextServer(input: HaproxyInput, backend: Backend): string[] {
   const address =
     input[backend].pooled === true
@@ -317,7 +317,7 @@ function readServers(input: HaproxyInput, membership: Membership): string[] {
   ];
 }
 
-/** Port 1 of loopback: nobody listens there, and only root could. The refusal is what makes HAProxy wait and try again. */
+/** Port 1 of loopback: nothing listens there, and only root could. The refusal makes HAProxy wait and try again. */
 function waitingLine(): string {
   return `server ${WAITING_LINE} 127.0.0.1:1 backup`;
 }

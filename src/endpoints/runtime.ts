@@ -37,7 +37,7 @@ const CUT_INTERVAL = 10;
 
 /**
  * Sends one line to HAProxy's master and returns the whole answer.
- * @throws OdooPgError not_running when nobody listens on the socket, timed_out when no answer comes
+ * @throws OdooPgError not_running when nothing listens on the socket, timed_out when no answer comes
  */
 async function ask(masterSocket: string, line: string, timeout = ANSWER_TIMEOUT): Promise<string> {
   try {
@@ -193,7 +193,7 @@ export async function setServerState(masterSocket: string, ref: ServerRef, state
  *   still send them to this one.
  *
  * @param options timeout: milliseconds, default 2 000
- * @throws OdooPgError timed_out when some are left at the limit, not_running
+ * @throws OdooPgError timed_out when some are left at the timeout, not_running
  */
 export async function cutSessions(
   masterSocket: string,
@@ -249,7 +249,7 @@ async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef)
 }
 
 /**
- * HAProxy 3.0 takes a client that waits off its way to a server, and then keeps it, connected to nobody, for ever (seen
+ * HAProxy 3.0 takes a waiting client off its way to a server, and then keeps it, connected to no server, for ever (seen
  * with 3.0.11). A worker from before a reload that has no other session is ended, so that the client is told.
  */
 async function endAbandoned(masterSocket: string, pid: number, waited: ReadonlySet<string>): Promise<void> {
@@ -261,7 +261,7 @@ async function endAbandoned(masterSocket: string, pid: number, waited: ReadonlyS
 
 /**
  * Ends the sessions that a worker from before a reload has on members of the pool. It makes no health checks any more, so
- * without the agent nobody would end them.
+ * without the agent nothing would end them.
  */
 export async function endReads(masterSocket: string, worker: number): Promise<number> {
   const doomed = (await sessionsOfWorker(masterSocket, worker)).filter(

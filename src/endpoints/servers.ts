@@ -9,7 +9,7 @@ export function frontendOf(backend: Backend): string {
   return `${backend}_endpoint`;
 }
 
-/** The backend that leads to the worker that has taken over at a reload. */
+/** The backend for the worker that has taken over at a reload. */
 export function nextWorker(backend: Backend): string {
   return `${backend}_next_worker`;
 }
@@ -97,7 +97,7 @@ export interface Membership {
 
 export const NOBODY: Membership = { write: [], pool: [], fallback: [] };
 
-/** The membership that HAProxy shows: what was told to be ready and is not down. */
+/** The membership that HAProxy shows: servers that were set to ready and are not down. */
 export function membershipOf(servers: readonly ServerState[]): Membership {
   const usable = servers.filter((server) => server.admin === "ready" && server.up);
   const nodes = (choose: (server: ServerState) => boolean): string[] =>

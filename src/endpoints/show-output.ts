@@ -98,7 +98,7 @@ function splitCsv(line: string): string[] {
 
 /** One session of a worker, as `show sess` lists it. */
 export interface Session {
-  /** By which HAProxy can be told to end it. */
+  /** The id by which HAProxy can end it. */
   readonly id: string;
   readonly frontend: string;
   readonly backend: string;
@@ -116,7 +116,7 @@ export function parseSessions(text: string): Session[] {
     const match = /^(0x[0-9a-f]+): .*?\bfe=(\S+) be=(\S+) srv=(\S+) /.exec(line);
     if (!match) return [];
     const [, id = "", frontend = "", backend = "", server = ""] = match;
-    // The server's side: "s1" in 2.4, "scb" from 2.6 on. Where it cannot be told, it counts as not settled.
+    // The server's side: "s1" in 2.4, "scb" from 2.6 on. Where this is unknown, the session counts as not settled.
     const side = /\b(?:s1|csb|scb)=\[(\d+),/.exec(line)?.[1];
     return [{ id, frontend, backend, server, settled: side !== undefined && Number(side) >= ESTABLISHED }];
   });
@@ -124,7 +124,7 @@ export function parseSessions(text: string): Session[] {
 
 const waitingRow = z.tuple([z.enum(["read", "write"]), z.coerce.number().int(), z.coerce.number().int()]);
 
-/** Reads what the gate says of who waits. @throws Error when it is something else */
+/** Reads what the gate reports about waiting clients. @throws Error when it is something else */
 export function parseWaiting(text: string): WaitingClients {
   const rows = text
     .split("\n")

@@ -70,14 +70,14 @@ async function poolsOf(console: Console): Promise<PoolRow[]> {
   return rows.filter(({ database }) => database !== CONSOLE_DATABASE);
 }
 
-/** Transactions that are open now: sessions of `postgres` are not counted, they end when their clients want. */
+/** Transactions that are open now: sessions of `postgres` are not counted; they end when their clients end them. */
 export function openTransactions(pools: readonly PoolRow[]): number {
   return pools
     .filter(({ pool_mode: mode }) => mode === "transaction")
     .reduce((sum, pool) => sum + pool.sv_active, 0);
 }
 
-/** What is told of one pooler. */
+/** What is reported of one pooler. */
 export interface PoolerFigures {
   readonly clients: number;
   readonly waiting: number;

@@ -6,14 +6,14 @@ import type { Backend } from "../servers.ts";
 export interface PgbouncerFiles {
   readonly dir: string;
   readonly config: string;
-  /** Who may come in, from where, and how. */
+  /** The clients that may connect, from where, and how. */
   readonly access: string;
-  /** Who may log in: SCRAM secrets, no password. */
+  /** The roles that may log in: SCRAM secrets, no passwords. */
   readonly users: string;
   readonly certificateFile: string;
   readonly keyFile: string;
   readonly log: string;
-  /** Which process was started. */
+  /** The process that was started. */
   readonly process: string;
   /** The directory of Unix sockets: of PgBouncer's console, and of HAProxy's way to the servers. */
   readonly runDir: string;

@@ -21,7 +21,7 @@ import type { PgbouncerProgram } from "./program.ts";
 
 /** Milliseconds for a PgBouncer that was started to answer. */
 const START_TIMEOUT = 10_000;
-/** Milliseconds for one to end that was told to, which it does at once. */
+/** Milliseconds for PgBouncer to end once it was told to; it does so at once. */
 const STOP_TIMEOUT = 2000;
 
 /** The process that was started, what tells it from a later one with the same id, and where it listens. */
@@ -69,7 +69,7 @@ export class PgbouncerProcess {
     return { state: isReached ? "running" : "unresponsive", record };
   }
 
-  /** Whether the process lives: costs no question. */
+  /** Whether the process lives, without asking it anything. */
   isAlive(): boolean {
     return this.#record !== undefined && isAlive(this.#record.pid);
   }
@@ -79,9 +79,9 @@ export class PgbouncerProcess {
   }
 
   /**
-   * Starts it with the configuration that was written. One that runs with it and that nothing recorded is ended: both
-   * would listen on the port, and only one be told anything. Where a port is taken it runs without it, and clients would
-   * reach whoever has it.
+   * Starts it with the configuration that was written. A PgBouncer that already runs with it and was not recorded is
+   * ended: both would listen on the port, and orders would reach only one. Where a port is taken, PgBouncer runs
+   * without it, and clients would reach the process that has the port.
    * @throws OdooPgError command_failed with its words, port_in_use
    */
   async start(program: PgbouncerProgram, port: number, listen: readonly string[]): Promise<void> {
@@ -123,7 +123,7 @@ export class PgbouncerProcess {
   async stop(): Promise<readonly number[]> {
     const record = await this.#living();
     if (!record) return [];
-    // At once: whoever stops it has let transactions end before.
+    // At once: the caller has already let transactions end.
     sendSignal(record.pid, "SIGTERM");
     const ended = await waitForEnd(record.pid, STOP_TIMEOUT);
     if (!ended) sendSignal(record.pid, "SIGKILL");
@@ -133,7 +133,7 @@ export class PgbouncerProcess {
     return ended ? [] : [record.pid];
   }
 
-  /** An odoo-pg that was killed, or that met a full disk, has started it and not noted so. */
+  /** An odoo-pg that was killed, or met a full disk, may have started it without recording it. */
   async #endUnrecorded(program: PgbouncerProgram): Promise<void> {
     const { uid } = this.#owner ?? currentUser();
     for (const process of commandLines()) {
@@ -158,7 +158,7 @@ export class PgbouncerProcess {
       );
   }
 
-  /** The recorded process, where it is still there. @throws OdooPgError state_dir_unusable when the record is damaged */
+  /** The recorded process, if it is still there. @throws OdooPgError state_dir_unusable when the record is damaged */
   async #living(): Promise<ProcessRecord | undefined> {
     const record = await readJsonFile(this.#files.process, recordSchema, {
       code: "state_dir_unusable",

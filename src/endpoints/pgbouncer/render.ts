@@ -36,7 +36,7 @@ const LOOPBACK = ["127.0.0.0/8", "::1/128"] as const;
 export const CONSOLE_USER = "odoo_pg_pooler";
 export const CONSOLE_DATABASE = "pgbouncer";
 
-/** Seconds for a server's answer beyond what a client waits: who waits is told before the connection is given up. */
+/** Seconds for a server's answer beyond a client's timeout: the client gets its error before that connection ends. */
 const GRACE = 5;
 
 /** Version from which on PgBouncer follows prepared statements of the protocol through transactions. */
@@ -78,7 +78,7 @@ function settings({
   return {
     listen_addr: [...new Set(listen)].sort().join(","),
     listen_port: port,
-    // While HAProxy hands the port over, and takes it back, both listen on it: nobody is refused.
+    // While HAProxy hands the port over, and takes it back, both listen on it: no client is refused.
     so_reuseport: 1,
     unix_socket_dir: files.runDir,
     unix_socket_mode: "0700",
@@ -132,8 +132,8 @@ function quoteConnection(value: string): string {
 }
 
 /**
- * Who may come in. The first line that fits decides. The console is open to whom the socket's directory is: the servers'
- * user, whose process this is, and root. So it needs no secret that could be lost.
+ * The clients that may connect. The first line that fits decides. The console is open to those who can enter the
+ * socket's directory: the servers' user, whose process this is, and root. So it needs no secret that could be lost.
  */
 export function renderAccess(networks: readonly string[]): string {
   return [

@@ -6,7 +6,7 @@ export interface PoolSizes {
   readonly role: number;
   /** In database `postgres`, where each client keeps its own. */
   readonly sessions: number;
-  /** In each other database, without anybody waiting for long. */
+  /** In each other database, while no client waits for long. */
   readonly usual: number;
   /** Beside them, for clients that have waited: a request with a transaction open may wait for a second one. */
   readonly reserve: number;

@@ -11,8 +11,8 @@ export interface PooledRole {
 const SECRET = /^SCRAM-SHA-256\$\d{1,9}:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+$/;
 
 /**
- * The file of those who may log in at PgBouncer. A name that would break the file is left out: those behind it would be
- * shut out with it.
+ * The file of roles that may log in at PgBouncer. A name that would break the file is left out: it would shut out
+ * the roles after it.
  */
 export function renderUsers(roles: readonly PooledRole[]): string {
   const lines = roles
