@@ -7,12 +7,14 @@ import { type Cluster, withCluster } from "./throwaway.ts";
 
 const SECONDS = 20;
 
-/** Seconds after which the code of a new process is compiled, and what `up` left to do is done. */
+/** Seconds until the code of a new process is compiled, and the follow-up work of `up` is done. */
 const SETTLED = 40;
 /** Clock ticks of Linux in a second (sysconf(_SC_CLK_TCK), 100 on all its platforms that Node.js runs on). */
 const TICKS = 100;
 
-/** What the agent of two nodes costs while nothing happens, and while somebody looks at the console and others write. */
+/**
+ * The load of the agent of two nodes while nothing happens, and while a page of the console is open and others write.
+ */
 export const agentIdle: Benchmark = {
   name: "agent-idle",
   title: "The agent of two nodes",
@@ -23,7 +25,7 @@ export const agentIdle: Benchmark = {
       const pid = Number.parseInt(readFileSync(join(cluster.stateDir, "agent.lock"), "utf8"), 10);
       await pause(SETTLED * 1000);
       const cells = async (): Promise<[string, string]> => {
-        // What came before leaves something to do: that is done by then.
+        // Earlier steps leave work to do: it is done by then.
         await pause(5_000);
         const before = cpuSeconds(pid);
         await pause(SECONDS * 1000);

@@ -18,13 +18,13 @@ import { freePorts, inFolder } from "./throwaway.ts";
 const gigabytes = Number(process.env["BENCH_GIGABYTES"] ?? 1);
 const attachments = Math.round(5000 * gigabytes);
 
-/** Seconds that brought back are compared with what was committed. */
+/** Restored seconds that are compared with what was committed. */
 const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 20);
 
 /** Seconds of writes on each side, and times. */
 const WRITES = { seconds: 10, times: 4 };
 
-/** Milliseconds of a light, steady load while the age of what the repository holds is looked at. */
+/** Milliseconds of a light, steady load while the age of the repository's contents is measured. */
 const STEADY = 75_000;
 
 export interface Bench {
@@ -32,7 +32,7 @@ export interface Bench {
   readonly sql: RunSql;
   readonly value: (database: string, text: string) => Promise<string>;
   readonly odooPg: (...args: readonly string[]) => Promise<string>;
-  /** Starts odoo-pg, as `odooPg`, and does not wait for its end. */
+  /** Starts odoo-pg, as `odooPg`, without waiting for it to end. */
   readonly start: (...args: readonly string[]) => {
     readonly kill: () => void;
     readonly ended: Promise<unknown>;
@@ -42,18 +42,18 @@ export interface Bench {
     role: "postgres" | "replicator",
     ...args: readonly string[]
   ) => Promise<string>;
-  /** Puts any second on or off. */
+  /** Turns any second on or off. */
   readonly archiving: (enabled: boolean) => Promise<void>;
-  /** As `odooPg`; @returns milliseconds until another database stood there as of a moment: base backup and WAL. */
+  /** As `odooPg`; @returns milliseconds until another database was there as of a moment: base backup and WAL. */
   readonly recovery: (...args: readonly string[]) => Promise<number>;
 }
 
-/** What files below a folder take on the disk: those of databases that were not recovered are empty of blocks. */
+/** Disk space of the files below a folder: files of databases that were not recovered have no blocks. */
 function bytesBelow(folder: string): number {
   let sum = 0;
   for (const entry of namesBelow(folder)) {
     const file = join(entry.parentPath, entry.name);
-    // Files go while they are counted.
+    // Files vanish while they are counted.
     if (entry.isFile()) sum += (statSync(file, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
   }
   return sum;
@@ -158,7 +158,7 @@ const base = async (program: string, { folder }: Bench): Promise<void> =>
     { stdin: "ignore" },
   ));
 
-/** The newest of what a record of odoo-pg says under a name; empty where it does not. */
+/** The newest value under a name in a record of odoo-pg; empty where there is none. */
 function newestIn(file: string, name: string): string {
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   return (
@@ -170,8 +170,8 @@ function newestIn(file: string, name: string): string {
 }
 
 /**
- * Until the base backup is made that the agent makes when WAL is taken again: up to a minute later, where it has made one
- * just before. None is being made then.
+ * Waits for the base backup that the agent makes when WAL is taken again: up to a minute later, where it has just made
+ * one. Afterwards none is in progress.
  */
 export async function baseMade({ folder }: Bench): Promise<void> {
   for (;;) {
@@ -180,13 +180,13 @@ export async function baseMade({ folder }: Bench): Promise<void> {
     const { exitCode } = await execa("pgrep", ["-f", `scheduled-backup --state-dir ${folder}/s`], {
       reject: false,
     });
-    // The begin of a base backup is told in whole seconds.
+    // The start of a base backup is recorded in whole seconds.
     if (exitCode !== 0 && since !== "" && made.slice(0, 19) >= since.slice(0, 19)) return;
     await pause(500);
   }
 }
 
-/** Most bytes below a folder while something goes on. */
+/** Maximum bytes below a folder during an action. */
 async function peakOf<T>(folder: string, act: () => Promise<T>): Promise<{ result: T; peak: number }> {
   let peak = 0;
   const over = new AbortController();
@@ -218,7 +218,7 @@ async function ageUnderLoad({ folder, value }: Bench): Promise<number> {
         .map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs),
     );
     const age = Date.now() - newest;
-    // What was before the load is not of it.
+    // Files from before the load do not count.
     if (age < 5000) seen = true;
     if (seen) worst = Math.max(worst, age);
     await pause(900);
@@ -257,7 +257,7 @@ async function writes(bench: Bench): Promise<{ on: number; off: number }> {
     await baseMade(bench);
     on.push(await once());
   };
-  // Tables grow from one to the next: neither side is always the later one.
+  // Tables grow from one run to the next: neither side is always the later one.
   for (let time = 0; time < WRITES.times; time += 1)
     for (const side of time % 2 === 0 ? [without, withIt] : [withIt, without]) await side();
   await archiving(true);
@@ -265,7 +265,7 @@ async function writes(bench: Bench): Promise<{ on: number; off: number }> {
   return { on: median(on), off: median(off) };
 }
 
-/** Brings back random seconds while marks are committed five times a second; counts marks that are missing or too many. */
+/** Restores random seconds while marks are committed five times a second; counts missing and surplus marks. */
 async function exactness(program: string, bench: Bench): Promise<{ missing: number; more: number }> {
   const { value, sql, odooPg } = bench;
   await sql("postgres", "CREATE DATABASE small");
@@ -284,7 +284,7 @@ async function exactness(program: string, bench: Bench): Promise<{ missing: numb
     for (let run = 0; run < SECONDS; run += 1) {
       // Other work on the same server meanwhile.
       await sql("small", `CREATE TABLE other_${run} AS SELECT generate_series(1, 1000) AS n; VACUUM marks`);
-      // Between two marks: which of them was committed by then is beyond doubt.
+      // Between two marks, so that it is certain which of them was committed by then.
       const [moment = "", wanted = ""] = (
         await value(
           "small",
@@ -305,7 +305,7 @@ async function exactness(program: string, bench: Bench): Promise<{ missing: numb
   return found;
 }
 
-/** Any second back, and copies elsewhere, with the bars that they have to reach. */
+/** Any second back, and copies elsewhere, with the targets that they must reach. */
 export const anySecond: Benchmark = {
   name: "any-second",
   title: "Any second back, and a copy elsewhere",
@@ -376,7 +376,7 @@ export const anySecond: Benchmark = {
     }),
 };
 
-/** What depends on the size of the databases. */
+/** The figures that depend on the size of the databases. */
 async function sizes(program: string, bench: Bench) {
   const { folder, sql, value, odooPg, tool, recovery } = bench;
   const scale = gigabytes / 1.1;
@@ -416,7 +416,7 @@ async function sizes(program: string, bench: Bench) {
   for (let time = 0; time < RESTORES; time += 1) {
     logical.push(await timed(async () => void (await odooPg("restore", id, "--as", "from_backup"))));
     await gone("from_backup");
-    // The first of a day has nothing to begin from.
+    // The first of a day has no predecessor to build on.
     rmSync(moments, { recursive: true, force: true });
     const { peak } = await peakOf(moments, async () => {
       moment.push(

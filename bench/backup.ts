@@ -17,7 +17,7 @@ interface Server {
   readonly odooPg: (...args: readonly string[]) => Promise<string>;
   /** One of PostgreSQL's programs, connected as the superuser. */
   readonly tool: (name: string, ...args: readonly string[]) => Promise<void>;
-  /** Most memory that the last odoo-pg held, in kilobytes, without PostgreSQL's programs. */
+  /** Peak memory of the last odoo-pg, in kilobytes, without PostgreSQL's programs. */
   readonly memory: () => number;
 }
 
@@ -66,7 +66,7 @@ const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFix
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;
 const ratio = (ours: number, theirs: number): string => (ours / theirs).toFixed(2);
 
-/** A backup of a database of 1 GB with 20,000 attachments, against what the origins do. */
+/** A backup of a database of 1 GB with 20,000 attachments, compared with the origins' way. */
 export const backupTime: Benchmark = {
   name: "backup",
   title: "Backup of a database of 1 GB with 20,000 attachments",
@@ -145,7 +145,7 @@ export const backupTime: Benchmark = {
     }),
 };
 
-/** 200 small databases, against as many calls of pg_dump. */
+/** 200 small databases, compared with as many calls of pg_dump. */
 export const manyBackups: Benchmark = {
   name: "backups",
   title: `Backup of ${SMALL_DATABASES} databases of 10 MB`,

@@ -8,7 +8,7 @@ import { inFolder, oneNode, withCluster } from "./throwaway.ts";
 
 const RUNS = 9;
 
-/** What least rights cost: this program beside that of 0.1.0, in turns, on data of the same making. */
+/** The cost of least rights: this program beside that of 0.1.0, in turns, on data made in the same way. */
 export const beforeAndNow: Benchmark = {
   name: "earlier",
   title: "Beside version 0.1.0",
@@ -49,7 +49,7 @@ function row(what: string, { earlier, now }: Sides): readonly string[] {
   return [what, seconds(earlier), seconds(now), (median(now) / median(earlier)).toFixed(2), "1.05"];
 }
 
-/** Milliseconds of `backup create` of one and the same database: made under 0.1.0, then taken over. */
+/** Milliseconds of `backup create` of the same database: made under 0.1.0, then taken over. */
 async function backupTimes(earlier: string, program: string): Promise<Sides> {
   return await inFolder(async (folder) => {
     const sides = {
@@ -61,7 +61,7 @@ async function backupTimes(earlier: string, program: string): Promise<Sides> {
       for (let run = -1; run < RUNS; run += 1) {
         for (const [side] of inTurns(run, earlier, program)) {
           const time = await timed(async () => await sides[side]("backup", "create", "prod"));
-          // The first takes all attachments.
+          // The first run takes all attachments.
           if (run >= 0) times[side].push(time);
         }
       }

@@ -14,11 +14,11 @@ import { inFolder } from "./throwaway.ts";
 interface Side {
   readonly lab: Lab;
   readonly databases: readonly Host[];
-  /** How clients reach it, on one of its hosts where they are there. */
+  /** The clients' address, on one of its hosts where they run there. */
   readonly clients: (on: Host) => Promise<{ readonly write: ClientConfig; readonly read: ClientConfig }>;
   readonly leader: () => Promise<Host>;
   readonly switchover: () => Promise<void>;
-  /** Waits until every host has its part again. */
+  /** Waits until every host runs its part again. */
   readonly ready: () => Promise<void>;
 }
 
@@ -26,7 +26,7 @@ const HOSTS = ["h1", "h2", "h3", "app"] as const;
 /** Milliseconds of quiet traffic before a fault and after it. */
 const QUIET = 2000;
 
-/** What a fault happens to: not to the host that the clients are on. */
+/** The target of a fault: not the host that the clients are on. */
 interface Scene {
   readonly side: Side;
   readonly leader: Host;
@@ -36,10 +36,10 @@ interface Scene {
 interface Fault {
   readonly name: string;
   readonly happens: (scene: Scene) => Promise<void> | void;
-  /** Milliseconds that it lasts; else until writes go on. */
+  /** Milliseconds that it lasts; otherwise until writes continue. */
   readonly lasts?: number;
   readonly ends?: (scene: Scene) => void;
-  /** How often, on our side. */
+  /** Number of repetitions, on our side. */
   readonly times?: number;
 }
 
@@ -83,7 +83,7 @@ const faults: readonly Fault[] = [
   },
 ];
 
-/** What clients saw of one fault. */
+/** The clients' view of one fault. */
 interface Seen {
   /** Milliseconds, of each time. */
   readonly gaps: readonly number[];
@@ -104,9 +104,9 @@ async function seenOnce(side: Side, fault: Fault): Promise<Seen> {
   await pause(QUIET);
   const since = performance.now();
   await fault.happens(scene);
-  // The fault may take its time to show.
+  // The fault may take time to show.
   await pause(fault.lasts ?? QUIET);
-  // Of some nothing goes on before they end.
+  // Some stop everything until they end.
   if (fault.lasts !== undefined) fault.ends?.(scene);
   await traffic.goesOn(120_000);
   await pause(QUIET);
@@ -135,7 +135,7 @@ async function measured(side: Side, isOurs: boolean): Promise<readonly Seen[]> {
   return seen;
 }
 
-/** Megabytes of what runs on a host beside PostgreSQL. */
+/** Megabytes of the processes on a host besides PostgreSQL. */
 interface Memory {
   readonly shared: number;
   readonly whole: number;
@@ -160,15 +160,15 @@ function memoryOf(host: Host, command: RegExp): Memory {
 
 interface Measured {
   readonly seen: readonly Seen[];
-  /** Milliseconds from empty hosts until every host has its part. */
+  /** Milliseconds from empty hosts until every host runs its part. */
   readonly start: number;
   readonly memory: ReadonlyMap<string, Memory>;
 }
 
-/** Where the logs of all hosts are kept when something fails. */
+/** Where the logs of all hosts are kept after a failure. */
 const LOGS = "test-output/bench-hosts";
 
-/** @param side of the table, for whose hosts what they wrote is kept when something fails */
+/** @param side of the table, for whose hosts the logs are kept after a failure */
 async function inLab<T>(
   side: "plain" | "ours",
   names: readonly string[],
@@ -205,7 +205,7 @@ async function plain(): Promise<Measured> {
   });
 }
 
-/** Its clients are on a host that keeps its parts: each host has its own endpoints. */
+/** Its clients are on a host that stays up: each host has its own endpoints. */
 async function ours(program: string): Promise<Measured> {
   return await inLab("ours", HOSTS.slice(0, 3), async (lab) => {
     const begin = performance.now();
@@ -250,7 +250,7 @@ function memoryTable(memory: ReadonlyMap<string, Memory>): string {
   );
 }
 
-/** What a client sees of three hosts while they fail, beside Patroni by its defaults. */
+/** The clients' view of three hosts while they fail, compared with Patroni and its defaults. */
 export const hosts: Benchmark = {
   name: "hosts",
   title: "Several hosts",

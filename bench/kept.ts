@@ -9,17 +9,17 @@ import { baseMade, withBench, type Bench } from "./any-second.ts";
 import { type Benchmark, median, table, timed } from "./table.ts";
 import { inFolder } from "./throwaway.ts";
 
-/** Files of a filestore that is looked at. */
+/** Files of a filestore that is scanned. */
 const FILES = 200_000;
 
-/** Looks at it, and attachments whose way into the pool is timed. */
+/** Scans of it, and attachments whose way into the pool is timed. */
 const LOOKS = 30;
 const WRITTEN = 12;
 
-/** Restores of a moment that are killed: fifty, and fifty of other steps, are those of `npm run test:moments`. */
+/** Restores of a moment that are killed: `npm run test:moments` kills fifty, and fifty in other steps. */
 const KILLS = Number(process.env["BENCH_KILLS"] ?? 20);
 
-/** Minutes between two copies elsewhere, and the most that two of them are waited for. */
+/** Minutes between two copies elsewhere, and the timeout for two of them. */
 const COPY_EVERY = 5;
 const COPY_TIMEOUT = 2 * COPY_EVERY + 2;
 
@@ -33,7 +33,7 @@ function nameOf(content: Buffer): string {
   return `${sha1.slice(0, 2)}/${sha1}`;
 }
 
-/** A look at a filestore in which nothing is new, and what `find` takes for it. */
+/** A scan of a filestore in which nothing is new, compared with `find`. */
 async function looks(): Promise<{ ours: number; find: number }> {
   return await inFolder(async (folder) => {
     const shop = join(folder, "filestores", "shop");
@@ -67,7 +67,7 @@ async function looks(): Promise<{ ours: number; find: number }> {
   });
 }
 
-/** Greatest time from the write of an attachment to its file in the pool, in milliseconds. */
+/** Maximum time from the write of an attachment to its file in the pool, in milliseconds. */
 async function untilPooled({ folder }: Bench): Promise<number> {
   const filestore = join(folder, "filestore", "small");
   let worst = 0;
@@ -90,7 +90,7 @@ interface Killed {
   readonly failed: number;
 }
 
-/** Kills restores of a moment, each at a moment by chance; after each the next try is let be. */
+/** Kills restores of a moment, each at a random point; after each, the next attempt runs to its end. */
 async function kills({ folder, value, sql, odooPg, start }: Bench): Promise<Killed> {
   await value("small", "INSERT INTO marks DEFAULT VALUES");
   await pause(20);
@@ -129,7 +129,7 @@ async function somethingLeft(folder: string, value: Bench["value"]): Promise<boo
   return moments.length + files.length + Number(made) > 0 || existsSync(join(archive, "copies"));
 }
 
-/** Greatest age of what a copy elsewhere holds, in milliseconds, from one that the schedule has made up to the next. */
+/** Maximum age of the contents of a copy elsewhere, in milliseconds, from one copy of the schedule to the next. */
 async function ageElsewhere({ folder, value }: Bench): Promise<number> {
   const filestore = join(folder, "filestore", "small");
   const end = performance.now() + COPY_TIMEOUT * 60_000;
@@ -147,7 +147,7 @@ async function ageElsewhere({ folder, value }: Bench): Promise<number> {
     const [, copied = ""] =
       /"copied_at": "([^"]+)"/.exec(existsSync(status) ? readFileSync(status, "utf8") : "") ?? [];
     if (copied !== "") {
-      // Up to the moment at which the next one is noted, what there is is as old as the one before.
+      // Until the next copy is recorded, the contents are as old as the one before.
       worst = Math.max(
         worst,
         Date.now() - Date.parse(seen.has(copied) ? copied : ([...seen].at(-1) ?? copied)),
@@ -162,7 +162,7 @@ async function ageElsewhere({ folder, value }: Bench): Promise<number> {
 const milliseconds = (time: number): string => `${time.toFixed(1)} ms`;
 const seconds = (time: number): string => `${(time / 1000).toFixed(1)} s`;
 
-/** How soon what is written is kept, and what a kill leaves. */
+/** How soon written data is kept, and what a kill leaves behind. */
 export const whatIsKept: Benchmark = {
   name: "kept",
   title: "What is kept of a second, how soon, and what a kill leaves",
@@ -180,7 +180,7 @@ export const whatIsKept: Benchmark = {
         await bench.sql("small", "CREATE TABLE ticks (at timestamptz DEFAULT clock_timestamp())");
         mkdirSync(join(bench.folder, "filestore", "small"));
         const soon = await untilPooled(bench);
-        // Copies wait for their times: restores are killed meanwhile.
+        // Copies wait for their schedule: restores are killed meanwhile.
         const [after, worst] = await Promise.all([kills(bench), ageElsewhere(bench)]);
         return { pooled: soon, killed: after, age: worst };
       },

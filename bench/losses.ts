@@ -9,7 +9,7 @@ import { type Benchmark, table, timed } from "./table.ts";
 const gigabytes = Number(process.env["BENCH_GIGABYTES"] ?? 1);
 const attachments = Math.round(5000 * gigabytes);
 
-/** What tells that a database is whole: rows of its largest table, and attachments that have their file. */
+/** Evidence that a database is whole: rows of its largest table, and attachments that have their file. */
 async function contentOf({ folder, value }: Bench): Promise<string> {
   const rows = await value(
     "shop",
@@ -28,13 +28,13 @@ async function untilPooled({ folder }: Bench, files: number): Promise<void> {
     try {
       if (filesBelow(join(folder, "s.backups", "filestore")) >= files) return;
     } catch {
-      // There is none yet, or a file in the making goes.
+      // There is none yet, or an unfinished file vanishes.
     }
     await pause(200);
   }
 }
 
-/** All that was written is in the repository. */
+/** Everything written is in the repository. */
 async function archived({ value }: Bench): Promise<void> {
   await value("postgres", "SELECT pg_logical_emit_message(true, 'bench', 'x')");
   const segment = await value("postgres", "SELECT pg_walfile_name(pg_switch_wal())");
@@ -82,7 +82,7 @@ async function lostHost(bench: Bench): Promise<void> {
   });
 }
 
-/** What docs/recovery.md describes, each from a real loss, with the commands that stand there. */
+/** The recoveries of docs/recovery.md, each from a real loss, with the commands of that document. */
 export const threeLosses: Benchmark = {
   name: "losses",
   title: "Back from a wrong click, a broken disk, a lost host",

@@ -7,7 +7,7 @@ async function firstLine(program: string, args: readonly string[]): Promise<stri
   return (ran.stdout ?? "").split("\n")[0] ?? "";
 }
 
-/** The machine and the versions that the figures hold for. */
+/** The machine and the versions of the measurements. */
 export async function describeMachine(): Promise<string> {
   const cores = cpus();
   const postgres = await firstLine("pg_config", ["--version"]);

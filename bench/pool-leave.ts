@@ -5,10 +5,10 @@ import { type Benchmark, table } from "./table.ts";
 
 const TIMES = 5;
 const MAX_LAG = 4 * 1024 * 1024;
-/** A new client every so many milliseconds. */
+/** Milliseconds between two new clients. */
 const EVERY = 10;
 
-/** Clients of the read endpoint, each asks who answers and leaves. */
+/** Clients of the read endpoint: each asks which node answers, and leaves. */
 function visitors(cluster: Replicated) {
   const answers: { at: number; node: string }[] = [];
   const errors: unknown[] = [];
@@ -47,7 +47,7 @@ function visitors(cluster: Replicated) {
   };
 }
 
-/** How soon nobody is led to a replica any more that is too far behind. */
+/** How soon the read endpoint no longer routes to a replica that is too far behind. */
 export const poolLeave: Benchmark = {
   name: "pool",
   title: "A replica that falls behind leaves the read endpoint",

@@ -6,10 +6,10 @@ import { pgbenchWith, preparePgbench, processesOf, withReplicated, type Replicat
 import { type Benchmark, median, table } from "./table.ts";
 
 const ROUNDS = 5;
-/** Seconds of a run, and of one with more clients than ever work at once: to connect takes some of them. */
+/** Seconds of a run, and of one with more clients than ever work at once: connecting takes some of them. */
 const SECONDS = 6;
 const MANY_SECONDS = 30;
-/** As many branches as there are clients and more: few wait for each other's rows. */
+/** At least as many branches as clients: few wait for each other's rows. */
 const SCALE = 50;
 const IDLE = 300;
 const CLIENTS = 8;
@@ -18,7 +18,7 @@ const SWITCHOVERS = 20;
 /** More than the clients of any round: without pooling each is a session of the server. */
 const PARAMETERS = { max_connections: "400" };
 
-/** Bytes of memory that processes have for themselves, with their part of what they share. */
+/** Private memory of processes in bytes, with their share of shared memory. */
 function memoryOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => {
     try {
@@ -42,7 +42,7 @@ function poolersOf({ stateDir }: Replicated): readonly number[] {
   }
 }
 
-/** What sessions cost that have done something once and idle since, as Odoo's do. */
+/** The cost of sessions that have run one statement and idle since, as Odoo's do. */
 async function idleSessions(cluster: Replicated): Promise<readonly string[]> {
   const before = memoryOf([...processesOf(cluster.postmaster("pg1")), ...poolersOf(cluster)]);
   const clients: Client[] = [];
@@ -60,7 +60,7 @@ async function idleSessions(cluster: Replicated): Promise<readonly string[]> {
   return [String(sessions), `${((after - before) / 1024 / 1024).toFixed(0)} MB`];
 }
 
-/** Clients in short transactions while the primary changes there and back. */
+/** Clients in short transactions while the primary switches over and back. */
 async function switchovers(cluster: Replicated): Promise<readonly string[]> {
   const maker = await cluster.connect(cluster.ports.write, "odoo", "pgbench");
   await maker.query("CREATE TABLE ledger (client int, n int, PRIMARY KEY (client, n))");
@@ -98,7 +98,7 @@ async function switchovers(cluster: Replicated): Promise<readonly string[]> {
   return [`${failed} of ${done + failed}`, `${(longest / 1000).toFixed(2)} s`];
 }
 
-/** What pooling costs and saves, against HAProxy alone. */
+/** The cost and the savings of pooling, compared with HAProxy alone. */
 export const pooling: Benchmark = {
   name: "pooling",
   title: "Pooled transactions against sessions of their own",

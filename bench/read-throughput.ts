@@ -9,7 +9,7 @@ import { freePorts, serverUser } from "./throwaway.ts";
 const ROUNDS = 5;
 const SECONDS = 6;
 
-/** What the read endpoint costs: against no balancer, and against a HAProxy that does nothing but pass on. */
+/** The cost of the read endpoint: compared with no balancer, and with a HAProxy that only passes traffic on. */
 export const readThroughput: Benchmark = {
   name: "reads",
   title: "Read throughput of the read endpoint",

@@ -16,7 +16,7 @@ import { freePorts, inFolder, serverUser } from "./throwaway.ts";
 type Node = `pg${number}`;
 type Role = "odoo" | "postgres" | "replicator";
 
-/** A running cluster that something is measured on. */
+/** A running cluster for a measurement. */
 export interface Replicated {
   readonly folder: string;
   readonly stateDir: string;
@@ -194,7 +194,7 @@ export async function pgbenchWith(
     "pgbench",
   ]);
   const tps = /tps = ([\d.]+) \(without/.exec(stdout)?.[1] ?? /tps = ([\d.]+)/.exec(stdout)?.[1];
-  // So many clients that not all were connected in time.
+  // Too many clients to connect in time.
   if (stdout.includes("actually processed: 0")) return 0;
   if (tps === undefined) throw new Error(`pgbench said:\n${stdout}`);
   return Number(tps);
@@ -217,7 +217,7 @@ export async function preparePgbench(cluster: Replicated, scale: number): Promis
   await cluster.healthy();
 }
 
-/** A server's postmaster with all its children: what a stopped or killed machine takes along. */
+/** A server's postmaster with all its children: the processes that a stopped or killed machine takes along. */
 export function processesOf(postmaster: number): readonly number[] {
   const children = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

@@ -8,7 +8,7 @@ const ROUNDS = 5;
 /** About 1 GB. */
 const SCALE = 68;
 
-/** A replica made anew, against the copying alone. */
+/** A rebuild of a replica, compared with the copying alone. */
 export const reseedTime: Benchmark = {
   name: "reseed",
   title: "Reseed of a replica of 1 GB",

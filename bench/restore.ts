@@ -19,7 +19,7 @@ function share(own: number, other: number): string {
   return (own / other).toFixed(2);
 }
 
-/** Restores and copies against what the origin's scripts and a hand-made dump and restore take, in one run. */
+/** Restores and copies, compared with the origin's scripts and a manual dump and restore, in one run. */
 export const restoreTime: Benchmark = {
   name: "restore",
   title: "Restore and copy",
@@ -45,7 +45,7 @@ backup: { enabled: false, drill_schedule: "off", dir: ${join(folder, "b")} }
         return file;
       };
       const configuration = configured("odoo-pg.yaml", `{ filestore: ${filestore} }`);
-      // As the other side: the database alone.
+      // Like the other side: the database alone.
       const withoutFiles = configured("without.yaml", "{}");
       const run = async (
         config: string,
@@ -85,7 +85,7 @@ backup: { enabled: false, drill_schedule: "off", dir: ${join(folder, "b")} }
         const whole = await backedUp(configuration);
         const alone = await backedUp(withoutFiles);
         let peak = 0;
-        /** Every run begins with nothing left to write of the one before. */
+        /** Each run starts with no unwritten data of the one before. */
         const measured = async (act: () => Promise<unknown>): Promise<number> => {
           await sql("postgres", "CHECKPOINT");
           await execa("sync");
@@ -106,7 +106,7 @@ backup: { enabled: false, drill_schedule: "off", dir: ${join(folder, "b")} }
           await drop("origin");
           return time;
         };
-        /** What the other side does for the attachments. */
+        /** The other side's way to restore the attachments. */
         const byCopy = async (): Promise<number> => {
           const copy = join(filestore, "copy");
           const time = await measured(async () => await execa("cp", ["-a", join(filestore, "big"), copy]));

@@ -9,7 +9,7 @@ import { type Cluster, withCluster } from "./throwaway.ts";
 const DATABASES = 50;
 const RUNS = 15;
 
-/** What is looked at in an Odoo database, and as many tables as Odoo has. */
+/** The tables that are read in an Odoo database, and as many tables as Odoo has. */
 const ODOO = `
 CREATE TABLE ir_module_module (id serial PRIMARY KEY, name varchar UNIQUE, state varchar(16), latest_version varchar);
 INSERT INTO ir_module_module (name, state, latest_version)
@@ -50,7 +50,7 @@ export const scrapeTime: Benchmark = {
       }
       const times: number[] = [];
       for (let run = 0; run < RUNS; run += 1) {
-        // Scrapes within a second share what was looked at.
+        // Scrapes within a second share one reading.
         await pause(1100);
         times.push(await timed(scrape));
       }

@@ -6,7 +6,7 @@ import { type Benchmark, table } from "./table.ts";
 const PAIRS = 20_000;
 const PLAIN_PAIRS = 2000;
 const CLIENTS = 8;
-/** A reader connects anew after so many pairs, so that most reads come from replicas although these come and go. */
+/** A reader reconnects after so many pairs, so that most reads come from replicas although these come and go. */
 const PAIRS_PER_CONNECTION = 25;
 /** Milliseconds between two pairs of a client while replicas fail: the pairs spread over all failures. */
 const BETWEEN_PAIRS = 20;
@@ -23,7 +23,10 @@ interface Count {
   longestWrite: number;
 }
 
-/** Writes through the write endpoint, each followed by a read through the read endpoint: how many miss their write. */
+/**
+ * Writes through the write endpoint, each followed by a read through the read endpoint: how many reads miss their
+ * write.
+ */
 async function countStaleReads(cluster: Replicated, pairs: number, between: number): Promise<Count> {
   const { read, write } = cluster.ports;
   const admin = await cluster.connect(write);

@@ -6,7 +6,7 @@ import { type Benchmark, table } from "./table.ts";
 const TIMES = 5;
 const CLIENTS = 8;
 
-/** Clients that insert numbered rows through the write endpoint and keep what was acknowledged. */
+/** Clients that insert numbered rows through the write endpoint and remember what was acknowledged. */
 async function writing(cluster: Replicated) {
   const admin = await cluster.connect(cluster.ports.write);
   await admin.query("CREATE DATABASE ledger");
@@ -50,7 +50,7 @@ async function writing(cluster: Replicated) {
   };
 }
 
-/** How long nobody can write while the primary changes, and whether anything is lost. */
+/** How long writes pause while the primary changes, and whether anything is lost. */
 export const switchoverGap: Benchmark = {
   name: "switchover",
   title: "Switchover under load",

@@ -40,7 +40,7 @@ export interface Cluster {
   run(...args: readonly string[]): Promise<string>;
 }
 
-/** A cluster with all defaults but its place and ports; stopped at the end when `use` started it. */
+/** A cluster with all defaults except its place and ports; stopped at the end when `use` started it. */
 export async function withCluster<T>(program: string, use: (cluster: Cluster) => Promise<T>): Promise<T> {
   return await inFolder(async (folder) => {
     const [pg1 = 0, pg2 = 0, read = 0, write = 0, page = 0] = await freePorts(5);
@@ -87,7 +87,7 @@ backup: { enabled: false, dir: ${backups} }
   return { configuration, filestore, backups, port };
 }
 
-/** The user that servers are run as: as root an unprivileged one. */
+/** The user that servers run as: as root an unprivileged one. */
 export async function serverUser(): Promise<{ readonly uid?: number; readonly gid?: number }> {
   if (process.getuid?.() !== 0) return {};
   const id = async (option: string): Promise<number> =>

@@ -7,7 +7,7 @@ import { freePorts, giveTo, inFolder, serverUser, withCluster } from "./throwawa
 
 const RUNS = 7;
 
-/** From an empty directory to a primary and a streaming replica: odoo-pg against the tools that it uses. */
+/** From an empty directory to a primary and a streaming replica: odoo-pg compared with the tools that it uses. */
 export const upTime: Benchmark = {
   name: "up",
   title: "From an empty directory to a streaming replica",

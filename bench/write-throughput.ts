@@ -5,7 +5,7 @@ const ROUNDS = 9;
 const SECONDS = 6;
 const SCALE = 10;
 
-/** What it costs that a commit waits until the replica has applied it. */
+/** The cost of a commit that waits until the replica has applied it. */
 export const writeThroughput: Benchmark = {
   name: "writes",
   title: "Write throughput of read-your-writes",

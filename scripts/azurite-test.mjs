@@ -1,5 +1,5 @@
 // Tries the three losses of docs/recovery.md with copies in object storage: npm run test:azurite. Azurite, which serves
-// Azure's blobs, is fetched from npm into the cache and sends nothing to its makers; restic knows its port.
+// Azure's blobs, is fetched from npm into the cache and sends no data to its makers; restic knows its port.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";

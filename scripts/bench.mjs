@@ -1,4 +1,4 @@
-// Runs the benchmarks: npm run bench [-- NAME…] [-- --write]. Builds the program and them first.
+// Builds the program and the benchmarks, and runs them: npm run bench [-- NAME…] [-- --write].
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { pageInProgram } from "./page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-// Below node_modules, so that the packages that stay outside of the bundle are found.
+// Below node_modules, so that the packages outside the bundle are found.
 const cache = `${root}node_modules/.cache/odoo-pg`;
 mkdirSync(cache, { recursive: true });
 

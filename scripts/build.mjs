@@ -1,5 +1,6 @@
-// Builds the single-file program that is installed and shipped: node scripts/build.mjs [FILE], default dist/odoo-pg.mjs.
-// Beside it, odoo-pg.cache is what V8 made of it: the program starts sooner with it, and as well without.
+// Builds the single-file program that is installed and shipped: node scripts/build.mjs [FILE], default
+// dist/odoo-pg.mjs. odoo-pg.cache beside it is V8's compiled code: the program starts sooner with it, and works without
+// it.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,13 +24,13 @@ import { filesInPage, pageInProgram } from "./page.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 const out = process.argv[2] ?? `${root}dist/odoo-pg.mjs`;
-/** Stands where the build's own mark will be: a hash of all the rest. */
+/** Placeholder for the build's own mark: a hash of all the rest. */
 const UNMARKED = "0".repeat(16);
 const MARK = `odoo-pg-build-${UNMARKED}`;
 
 /**
  * Loads Node's own modules when the code that uses them first runs. Imports of a module would load all of them at each
- * start: status does without http2, and whoever types it waits for it.
+ * start: `status` does not need http2, and its user waits.
  */
 const builtinsWhenUsed = {
   name: "builtins-when-used",
@@ -84,7 +85,7 @@ const loader = readFileSync(new URL("loader.mjs", import.meta.url), "utf8").repl
 const commented = program.replaceAll("*/", "*\u0001");
 const folder = mkdtempSync(path.join(os.tmpdir(), "odoo-pg-build-"));
 try {
-  // A cache of another build is not used: the old program's goes on beside the new one for a moment.
+  // A cache of another build is not used: for a moment the old program's is still beside the new one.
   replace(out, `#!/usr/bin/env node\n${loader}\n/*\n${commented}*/\n`, 0o755);
   replace(
     path.join(path.dirname(out), "odoo-pg.cache"),
@@ -116,7 +117,7 @@ function asciiOnly(code) {
   );
 }
 
-/** Whoever starts the program meanwhile finds the old one or the new one, never a half. */
+/** A process that starts the program meanwhile finds the old one or the new one, never a half. */
 function replace(file, content, mode) {
   const unfinished = `${file}.${process.pid}`;
   try {

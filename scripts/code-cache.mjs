@@ -1,4 +1,4 @@
-// node scripts/code-cache.mjs TEXT OUT: starts the program's text once and writes what V8 compiled on the way to OUT.
+// node scripts/code-cache.mjs TEXT OUT: starts the program's text once and writes the code that V8 compiled to OUT.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";

@@ -1,5 +1,5 @@
-// Builds odoo-pg_VERSION_all.deb in dist/: node scripts/deb.mjs. Needs dpkg-deb, which every Debian has.
-// The program, its completion for bash, its manual page made from the commands' own help, and a unit for systemd.
+// Builds odoo-pg_VERSION_all.deb in dist/: node scripts/deb.mjs. Needs dpkg-deb, which every Debian has. The package
+// has the program, its completion for bash, its manual page made from the commands' own help, and a unit for systemd.
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -65,8 +65,8 @@ try {
 }
 
 /**
- * No script is run at installation, upgrade or removal: servers go on, and the state directory is nobody's but the
- * operator's. Debian 12's nodejs is too old, so that one from elsewhere has to be there first.
+ * No script runs at installation, upgrade or removal: servers keep running, and the state directory is the operator's
+ * alone. Debian 12's nodejs is too old, so a newer one must be installed first.
  */
 function control() {
   return `Package: odoo-pg
@@ -84,7 +84,7 @@ Description: ${description.split(":")[0]}
 `;
 }
 
-/** Troff of each command's help: what stands there is what the program itself says. */
+/** Troff of each command's help: the same text as the program prints. */
 function manualPage() {
   const names = [...ask("--help").matchAll(/^ {2}([a-z][a-z-]*)(?:\||\s)/gm)].map(([, name]) => name);
   const commands = [...new Set(names)].filter((name) => name !== "help" && name !== "odoo-pg");

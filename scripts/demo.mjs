@@ -1,6 +1,6 @@
-// One minute of odoo-pg, told: node scripts/demo.mjs [program]. A cluster on free ports in a folder of its own, a database
-// as Odoo's are, load through both endpoints, a kill, a switchover, a backup that is proven, a database brought back.
-// Ctrl-C at any moment leaves nothing.
+// One minute of odoo-pg, narrated: node scripts/demo.mjs [program]. A cluster on free ports in a folder of its own, a
+// database like Odoo's, load through both endpoints, a kill, a switchover, a backup that is proven, a restored
+// database. Ctrl-C at any moment leaves nothing behind.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -24,7 +24,7 @@ const CLIENTS = 4;
 const PARTNERS = 2000;
 const ATTACHMENTS = 40;
 
-/** Thrown where somebody wants to stop: nothing is wrong. */
+/** Thrown when the user wants to stop: nothing is wrong. */
 class Stopped extends Error {}
 
 /** Clients that write, and read back what they wrote. */
@@ -61,7 +61,7 @@ class Load {
             await writing.query("INSERT INTO sale_order (name) VALUES ($1)", [name]);
             break;
           } catch (error) {
-            // Whether it was written is not known: another is written in its place.
+            // It is unknown whether it was written: another row is written instead.
             name += "+";
             writing = undefined;
             if (!this.#going) throw error;

@@ -1,6 +1,6 @@
 // Builds the image and tries it in a Docker engine: npm run test:docker [-- WORDS], where WORDS choose scenarios by
-// name; `fresh-clone`, `hosts` and `figures` (which measures) are only run when they are named. Without an engine it says why
-// nothing was tried.
+// name; `fresh-clone`, `hosts` and `figures` (which measures) run only when they are named. Without an engine it says
+// why nothing was tried.
 import { Containers } from "../test/docker/containers.mjs";
 import { composeScenarios, Project } from "../test/docker/compose.mjs";
 import { findCompose, findEngine, installForIntegration } from "../test/docker/engine.mjs";
@@ -15,13 +15,13 @@ const words = process.argv.slice(2);
 const installed = await installForIntegration();
 if (installed.length) console.log(`installed ${installed.join(", ")}`);
 const engine = await findEngine();
-/** Whoever interrupts this waits for the end of the present scenario: then all that was started is cleared away. */
+/** After an interruption the present scenario runs to its end: then everything that was started is cleared away. */
 const interruption = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => interruption.abort());
 let passed = 0;
 let failed = 0;
 
-/** As the other tests: in continuous integration what fails gets one second try, which is said. */
+/** Like the other tests: in continuous integration a failure gets one retry, which is reported. */
 const TRIES = process.env.CI === "true" ? 2 : 1;
 
 async function attempt(name, act) {
@@ -44,7 +44,7 @@ async function attempt(name, act) {
   return false;
 }
 
-/** One after another; a scenario that builds upon the ones before is given up when one of them failed. */
+/** One after another; a scenario that depends on earlier ones is skipped when one of them failed. */
 async function inTurn(scenarios, dependent) {
   for (const [name, act] of scenarios) {
     if (!dependent && words.length && !words.some((word) => name.includes(word))) continue;
@@ -63,7 +63,7 @@ async function everything() {
     await hosts();
     if (words.length === 1) return;
   }
-  // They share nothing but the image, and each mostly waits for its containers.
+  // They share nothing but the image, and mostly wait for their containers.
   await Promise.all([single(), ...(words.length === 0 || words.includes("compose") ? [compose()] : [])]);
 }
 
@@ -105,7 +105,7 @@ async function hosts() {
 
 if (engine.reason) console.log(`skipped everything: ${engine.reason}`);
 else {
-  // Whatever comes, what was started here is ended.
+  // In every case, what was started here is ended.
   try {
     await everything();
   } finally {

@@ -1,5 +1,6 @@
-// Writes what is made from the source: docs/commands.md, docs/configuration.md, docs/errors.md, the example configuration and its JSON
-// Schema, the rules for Prometheus, and the parts about warnings, alarms, findings and rules of other documents.
+// Writes the files generated from the source: docs/commands.md, docs/configuration.md, docs/errors.md, the example
+// configuration and its JSON Schema, the rules for Prometheus, and the parts about warnings, alarms, findings and rules
+// of other documents.
 import { build } from "esbuild";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -7,7 +8,7 @@ import { pageInProgram } from "./page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-// Below node_modules, so that the packages that stay outside of the bundle are found.
+// Below node_modules, so that the packages outside the bundle are found.
 const bundle = `${root}node_modules/.cache/odoo-pg/docs.mjs`;
 
 await build({

@@ -1,10 +1,10 @@
-// Builds the program as it was at an earlier commit, from the repository's own history: node scripts/earlier.mjs [COMMIT].
-// Prints where it lies. What is built once stays below node_modules.
+// Builds the program of an earlier commit, from the repository's own history: node scripts/earlier.mjs [COMMIT]. Prints
+// its path. A build is kept below node_modules.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** The checkout that is worked in: this file may be part of a bundle, which lies elsewhere. */
+/** The working checkout: this file may be part of a bundle elsewhere. */
 const root = `${process.cwd()}/`;
 
 /** Version 0.1.0, the last before what root believes lay where only root writes. */

@@ -1,6 +1,6 @@
-// Which folder of src/ may import which: node scripts/layers.mjs. Part of `npm run lint`.
-// A folder stands on those that its line names, types included, and on nothing else. The lines stand in the order of the
-// house, from the ground up, and each names only lines above it: so there is no ring.
+// Which folder of src/ may import which: node scripts/layers.mjs. Part of `npm run lint`. A folder depends on those
+// that its line names, types included, and on nothing else. The lines go from the ground up, and each names only lines
+// above it: so there is no cycle.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,7 +16,7 @@ const GROUND = [
   "wrap.ts",
 ];
 
-/** What the long-running processes stand on. */
+/** The foundation of the long-running processes. */
 const RUNNING = "system model config cluster postgres odoo store endpoints members services".split(" ");
 
 const LAYERS = {
@@ -26,11 +26,12 @@ const LAYERS = {
   model: [],
   // The configuration: schema, sources, validation; names and places that follow from it.
   config: ["model"],
-  // What decides and does nothing: read pool, start, change of the primary, status, diagnosis; the documents that result.
+  // Decides without side effects: read pool, start, change of the primary, status, diagnosis; the documents that
+  // result.
   cluster: ["model", "config"],
   // PostgreSQL: its programs, files, settings; sql/ are the statements.
   postgres: ["system", "model", "config"],
-  // What is Odoo's: roles, template, filestore, sessions, odoo.conf.
+  // Odoo's part: roles, template, filestore, sessions, odoo.conf.
   odoo: ["system", "model", "config", "postgres"],
   // The state directory: state, secrets, lock, records.
   store: ["system", "model", "config", "postgres", "odoo"],
@@ -38,17 +39,17 @@ const LAYERS = {
   archive: ["system", "model", "config", "cluster", "postgres", "store"],
   // HAProxy.
   endpoints: ["system", "model", "config"],
-  // The nodes as the agent knows them, and how each is looked at.
+  // The nodes as the agent knows them, and how each is observed.
   members: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
-  // What runs: servers and HAProxy are configured, started, watched; the read pool.
+  // Running services: servers and HAProxy are configured, started, watched; the read pool.
   services: ["system", "model", "config", "cluster", "postgres", "endpoints", "members"],
   // Who is primary: switchover, promote, rejoin, reseed.
   failover: ["system", "model", "config", "cluster", "postgres", "odoo", "members", "services"],
-  // What status and console are told: newest observations, samples, disks.
+  // Data for status and console: newest observations, samples, disks.
   observe: ["system", "model", "config", "cluster", "postgres", "store", "archive", "members"],
   // Backups: making, listing, checking, pruning.
   backup: ["system", "model", "config", "cluster", "postgres", "odoo", "store"],
-  // Bringing back, copying, comparing.
+  // Restoring, copying, comparing.
   restore: ["system", "model", "config", "postgres", "odoo", "store", "archive", "backup"],
   // Copies elsewhere, by restic, and the way back from there.
   offsite: ["system", "model", "config", "postgres", "odoo", "store", "archive", "backup", "restore"],
@@ -77,7 +78,7 @@ const LAYERS = {
   agent: [...RUNNING, "archive", "failover", "observe", "events", "alarms", "metrics", "console"],
   // The store that decides where there are several hosts: etcd, and who votes in it.
   consensus: ["system"],
-  // Several hosts: who belongs to them, what Patroni and etcd are given, the agent that goes with them.
+  // Several hosts: their membership, the configuration of Patroni and etcd, the agent that goes with them.
   hosts: [...RUNNING, "failover", "backup", "observe", "alarms", "metrics", "console", "agent", "consensus"],
   // The image: the contract of its variables, adoption, first launch.
   container: [...RUNNING.filter((name) => name !== "store"), "agent"],
@@ -87,7 +88,7 @@ LAYERS.cli = Object.keys(LAYERS);
 
 const src = fileURLToPath(new URL("../src", import.meta.url));
 
-/** @returns {string[]} what breaks the table, a line each */
+/** @returns {string[]} violations of the table, a line each */
 export function brokenLayers() {
   const names = Object.keys(LAYERS);
   const upward = names.flatMap((name, index) =>

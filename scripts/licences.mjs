@@ -1,8 +1,8 @@
-// The licences of the packages whose code is in the program: each asks to go with copies of it.
+// The licences of the packages whose code is in the program: each must accompany copies of it.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 
-/** Source files that left something in what esbuild made. */
+/** Source files with code in esbuild's output. */
 export function bundledFiles({ outputs }) {
   return Object.values(outputs).flatMap(({ inputs }) =>
     Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
@@ -37,7 +37,7 @@ export function licencesOf(files) {
     );
     const files = readdirSync(folder).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
     const words = files.sort().map((file) => readFileSync(path.join(folder, file), "utf8").trim());
-    // Some only name theirs.
+    // Some packages only name theirs.
     if (!words.length && license === "MIT") words.push(`Copyright (c) ${author?.name ?? author}\n\n${MIT}`);
     if (!words.length) throw new Error(`${folder} has no file with its licence`);
     return `${name} ${version}, ${license}\n\n${words.join("\n\n")}\n`;

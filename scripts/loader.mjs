@@ -1,6 +1,6 @@
-// The beginning of the built program. All that follows it is one comment: the program's own text, a function that is
+// The beginning of the built program. Everything after it is one comment: the program's own text, a function that is
 // compiled with the code cache beside it (odoo-pg.cache, made by the build) where there is one that fits. That saves a
-// third of each start; without it, or with another Node.js, the program starts as well, only later.
+// third of each start; without it, or with another Node.js, the program starts too, only later.
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -22,7 +22,7 @@ function compiled() {
   return program.runInThisContext();
 }
 
-/** The cache of this very build, if none but the program's owner could write it: it is run as the program is. */
+/** The cache of this very build, if only the program's owner could write it: it is run as part of the program. */
 function codeCache(mark) {
   let handle;
   try {

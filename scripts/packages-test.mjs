@@ -1,6 +1,6 @@
 // Tries the Debian package and the tarball of npm on clean systems: npm run test:packages [-- trixie bookworm npm].
-// Needs root, debootstrap and a Debian mirror: each Debian is made anew from its packages, in a namespace of its own.
-// Where that cannot be, it says so and tries nothing.
+// Needs root, debootstrap and a Debian mirror: each Debian is built from its packages, in a namespace of its own. Where
+// that is impossible, it says so and tries nothing.
 import { execFileSync, spawn } from "node:child_process";
 import {
   chmodSync,
@@ -26,7 +26,7 @@ const wanted = (name) => words.length === 0 || words.includes(name);
 const cache = "/var/cache/odoo-pg";
 const folder = mkdtempSync(path.join(os.tmpdir(), "odoo-pg-packages-"));
 chmodSync(folder, 0o755);
-/** Makes the tree a system of its own for the time of a script. */
+/** Turns the tree into a running system for the duration of a script. */
 const IN_TREE = `mount --make-rprivate / && mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/dev/shm" 2>/dev/null || true
 mount --rbind /dev "$1/dev"
 exec chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive bash /root/on-debian.sh "$2"`;
@@ -71,7 +71,7 @@ function whyNot() {
   return undefined;
 }
 
-/** The tarball needs nothing of the clone, and brings its documents. */
+/** The tarball needs nothing from the clone, and includes its documents. */
 async function npmInstall() {
   const packed = path.join(folder, "packed");
   mkdirSync(packed);
@@ -111,9 +111,9 @@ async function debian(suite) {
   packNode(path.join(inside, "nodejs.deb"));
   copyFileSync(path.join(root, "test/packages/on-debian.sh"), path.join(inside, "on-debian.sh"));
   copyFileSync("/etc/resolv.conf", path.join(tree, "etc/resolv.conf"));
-  // Nothing is started by an installation: there is no init here.
+  // An installation starts nothing: there is no init here.
   writeFileSync(path.join(tree, "usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-  // The namespace ends with its first process, and all that runs in it with it.
+  // The namespace ends with its first process, and so does everything that runs in it.
   await shown("unshare", [
     "--mount",
     "--pid",
@@ -128,7 +128,7 @@ async function debian(suite) {
   ]);
 }
 
-/** A tree as debootstrap makes it: unpacked from what it made before, where there is that. */
+/** A tree as debootstrap makes it: unpacked from an earlier one, where there is one. */
 async function cleanTree(suite, tree) {
   const archive = path.join(cache, `debian-${suite}.tar`);
   if (!existsSync(archive)) {

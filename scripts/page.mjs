@@ -1,5 +1,5 @@
-// Builds the console's page: scripts and one style, minified, as texts that the program carries. What is not seen at
-// first is a script of its own, which the browser loads when it is asked for.
+// Builds the console's page: scripts and one style, minified, as texts that the program contains. Parts that are not
+// visible at first are separate scripts, which the browser loads on demand.
 import { build } from "esbuild";
 import path from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-// Takes the pictures of the documents from a real cluster: node scripts/pictures.mjs. They lie in docs/pictures.
+// Takes the pictures of the documents from a real cluster: node scripts/pictures.mjs. They are in docs/pictures.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,7 +1,7 @@
-// Sets up what is missing: npm packages, the built program, PostgreSQL, HAProxy, openssl; with --browser, Chromium;
+// Installs what is missing: npm packages, the built program, PostgreSQL, HAProxy, openssl; with --browser, Chromium;
 // with --tests, Prometheus, unzip, zstd, PgBouncer and psycopg2; with --hosts, Patroni and etcd of Debian 13 beside the
-// system, and what they and hosts of network namespaces need.
-// Silent when nothing is. This file keeps to syntax that old versions of Node can read.
+// system, and what they and hosts of network namespaces need. Silent when nothing is missing. This file keeps to syntax
+// that old versions of Node can read.
 const needed = [20, 19];
 const have = process.versions.node.split(".").map(Number);
 

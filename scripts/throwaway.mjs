@@ -39,7 +39,7 @@ if (started) {
   console.log(
     `\nConnect:  ${command}\nAny other command takes the same --config. Enter or Ctrl-C removes the cluster.`,
   );
-  // Where there is no terminal, nothing else keeps this process.
+  // Without a terminal, nothing else keeps this process alive.
   const waiting = setInterval(() => {}, 2 ** 30);
   await asked;
   clearInterval(waiting);

@@ -11,7 +11,9 @@ import { severityOf } from "../src/model/warnings.ts";
 
 const BY_HAND = ["docs/advice.md", "docs/operations.md", "docs/metrics.md"] as const;
 
-/** What is made from the registry of troubles: files, and parts of documents that are otherwise written by hand. */
+/**
+ * The parts generated from the registry of troubles: files, and parts of documents that are otherwise written by hand.
+ */
 export function troubleDocuments(read: (path: string) => string): [path: string, text: string][] {
   const parts: Readonly<Record<(typeof BY_HAND)[number], Readonly<Record<string, string>>>> = {
     "docs/advice.md": { findings: findings() },

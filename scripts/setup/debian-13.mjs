@@ -13,14 +13,17 @@ import { debianKeyring, findInPath } from "./missing-programs.mjs";
 import { runPhase } from "./phase.mjs";
 import { SetupError } from "./setup-error.mjs";
 
-/** Where Patroni and etcd of Debian 13 lie beside the system: the servers' user reads them there, and nothing else does. */
+/**
+ * Where Patroni and etcd of Debian 13 are installed beside the system: the servers' user reads them there; nothing else
+ * uses them.
+ */
 const place = "/var/cache/odoo-pg/debian-13";
-/** To be put before PATH by who wants them: `patroni` and `etcd`. */
+/** To be put before PATH by programs that need them: `patroni` and `etcd`. */
 export const debian13Programs = `${place}/bin`;
 
 const packages = ["patroni", "etcd-server"];
 
-/** What odoo-pg has Python read first in Patroni's process stays first. */
+/** The modules that odoo-pg makes Python read first in Patroni's process stay first. */
 const keptPath = "${PYTHONPATH:+$PYTHONPATH:}";
 
 export function debian13IsHere() {

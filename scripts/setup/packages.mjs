@@ -3,8 +3,8 @@ import { root } from "./root.mjs";
 import { runPhase } from "./phase.mjs";
 
 /**
- * Whether node_modules holds what package-lock.json asks for. npm writes down what it has installed in
- * node_modules/.package-lock.json, as its last step. Optional packages are for other platforms: they may be absent.
+ * Whether node_modules matches package-lock.json. npm records what it has installed in node_modules/.package-lock.json,
+ * as its last step. Optional packages are for other platforms: they may be absent.
  */
 export function packagesFit(folder = root) {
   const wanted = readPackages(`${folder}package-lock.json`) ?? {};

@@ -15,7 +15,7 @@ export async function setUp() {
   try {
     if (packagesFit() && !programIsStale() && missingPrograms().length === 0 && besideFits()) return;
     await withLock(async () => {
-      // Looked at again: another set-up may have done it while this one waited.
+      // Checked again: another set-up may have done it while this one waited.
       if (!packagesFit()) await installPackages();
       if (programIsStale()) await buildProgram();
       const missing = missingPrograms();
