@@ -11,7 +11,7 @@ export interface Chosen {
  * Chooses the node that receives writes, among nodes that others run: the one that answers as a primary, on the newest
  * timeline. An old primary that comes back is on an older timeline than the promoted one, and gets nothing. When none
  * answers, the last choice stays: connections wait for it. Two primaries on one timeline cannot be told apart: the last
- * choice stays.
+ * choice stays or, before any choice, the first of them is taken.
  */
 export function choosePrimary(
   observations: readonly NodeObservation[],

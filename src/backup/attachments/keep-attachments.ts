@@ -100,7 +100,7 @@ export class AttachmentsKeeper {
             damaged.push(`${prefix}/${name}`);
           }
         }
-        // A file whose content does not match may still be written.
+        // A file whose content does not match may be unfinished.
         const isSettled = age > (damaged.length ? WRITING : TICK);
         if (isSettled) settled.set(key, { changedAt, damaged });
         if (age > WRITING) sum.damaged.push(...damaged);

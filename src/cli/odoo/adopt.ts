@@ -14,7 +14,7 @@ import { onPrimary } from "../source.ts";
 import { showTable } from "../table.ts";
 import { readOdooFile } from "./odoo-file.ts";
 
-/** Maximum folders of a filestore: a directory with more is none. */
+/** Folders of a filestore that are listed; any beyond that are left out. */
 const MOST_DATABASES = 1000;
 
 interface FoundDatabase {
