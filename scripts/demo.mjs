@@ -76,7 +76,7 @@ class Load {
         const { rowCount } = await reading.query("SELECT FROM sale_order WHERE name = $1", [name]);
         if (rowCount === 0) this.stale += 1;
       } catch {
-        // A read that was cut is made anew, as Odoo does.
+        // A read that was cut off is repeated, as Odoo does.
         reading = undefined;
         await sleep(100);
       }

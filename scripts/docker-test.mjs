@@ -67,7 +67,7 @@ async function everything() {
   await Promise.all([single(), ...(words.length === 0 || words.includes("compose") ? [compose()] : [])]);
 }
 
-/** What one container does, and what it measures when that is named. */
+/** The behaviour of one container, and the figures that it measures when that is named. */
 async function single() {
   const containers = new Containers(IMAGE);
   try {

@@ -5,7 +5,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Files beside the folders that everything may import: errors, how progress is told, how names and messages are shown. */
+/**
+ * Files beside the folders that everything may import: errors, how progress is reported, how names and messages are
+ * shown.
+ */
 const GROUND = [
   "errors.ts",
   "progress.ts",

@@ -7,7 +7,7 @@ import { bundledFiles } from "./licences.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** What the sources import the page by; src/console/page-module.d.ts declares it. */
+/** The name by which the sources import the page; src/console/page-module.d.ts declares it. */
 export const pageModule = "odoo-pg:page";
 
 /** Source files of the page that was built. */

@@ -14,7 +14,7 @@ const browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrom
 /** Odoo's driver: tests of pooling are run with it. */
 const psycopg2Folders = ["/usr/lib/python3/dist-packages/psycopg2"];
 
-/** Modules of Debian's own Python that Patroni stands on, with the package of each. */
+/** Modules of Debian's own Python that Patroni needs, with the package of each. */
 const patroniModules = {
   psycopg2: "python3-psycopg2",
   yaml: "python3-yaml",
@@ -29,7 +29,7 @@ const patroniModules = {
   idna: "python3-idna",
 };
 
-/** The keys by which Debian signs; other systems have them as a package. */
+/** Debian's signing keys; other systems have them as a package. */
 export const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** Where things are on this machine. */

@@ -7,8 +7,8 @@ import { withLock } from "./lock.mjs";
 import { SetupError } from "./setup-error.mjs";
 
 /**
- * Brings the clone to the state in which `odoo-pg` and its tests run. What is there already is only looked at.
- * Ends the process with the status of the error when a step fails.
+ * Brings the clone to the state in which `odoo-pg` and its tests run. Steps already done are only checked. Ends the
+ * process with the status of the error when a step fails.
  */
 export async function setUp() {
   const besideFits = () => !process.argv.includes("--hosts") || debian13IsHere();

@@ -18,7 +18,7 @@ import {
 import { folderName, idOfFolder } from "./naming.ts";
 import type { BackupPlace } from "./place.ts";
 
-/** One backup as it lies in the folder. */
+/** One backup in the folder. */
 export interface CataloguedBackup {
   readonly id: string;
   /** Absolute path of its folder, which `pg_restore` takes as it is. */
@@ -100,7 +100,7 @@ export async function writeChecks(folder: string, checks: Checks, owner: Owner |
   });
 }
 
-/** What the database held. @throws OdooPgError backup_damaged when it cannot be read. */
+/** The contents of the database. @throws OdooPgError backup_damaged when they cannot be read. */
 export async function readContents(folder: string): Promise<Contents> {
   const file = path.join(folder, CONTENTS_FILE);
   const contents = await readJsonFile(file, contentsSchema, DAMAGED);

@@ -102,7 +102,7 @@ export const manifestSchema = z.object({
   tables: z.number().int(),
   rows: z.number().int(),
   filestore: filestoreSchema,
-  /** What a restore cannot recreate, or only differently. */
+  /** Objects that a restore cannot recreate, or only differently. */
   lacks: lackSchema.array().default([]),
   started_at: moment,
   /** When the snapshot was taken: the moment that the backup shows. */
@@ -120,7 +120,7 @@ export const checksSchema = z.object({
   verified_at: moment.nullable(),
   /** When it was last restored into a scratch database and compared without a difference. */
   drilled_at: moment.nullable(),
-  /** What the last check found wrong; empty when all is well. */
+  /** The damage that the last check found; empty when all is well. */
   problems: sentence.array(),
 });
 export type Checks = z.output<typeof checksSchema>;

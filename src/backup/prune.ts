@@ -26,7 +26,7 @@ export interface Pruned {
   /** Files of the pool that no backup names any more, and their bytes. */
   readonly pool_files: number;
   readonly pool_bytes: number;
-  /** Why the pool was left alone; null when it was looked through. */
+  /** Why the pool was left alone; null when it was pruned. */
   readonly pool_kept: string | null;
 }
 
@@ -143,8 +143,8 @@ async function prunePool(
 }
 
 /**
- * What lies in the filestores, by the first two digits of the names.
- * @throws OdooPgError filestore_unusable where their directory is not there, as when its disk is not mounted
+ * The files in the filestores, by the first two digits of the names.
+ * @throws OdooPgError filestore_unusable where their directory is missing, as when its disk is not mounted
  */
 async function namesInFilestores(filestores: string): Promise<(prefix: string) => ReadonlySet<string>> {
   await assertFilestores(filestores);

@@ -2,7 +2,7 @@ import { lackSchema, type Lack } from "../model/lack.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import { notOfExtension, OF_TYPE, OWN_SCHEMA } from "./contents/read-contents.ts";
 
-/** Extensions that a superuser has to make, and that are safe in the hands of everybody. */
+/** Extensions that only a superuser may create, and that are safe for every role to use. */
 export const SAFE_EXTENSIONS: readonly string[] = ["vector"];
 
 /** Objects that are named one by one. */
@@ -10,7 +10,10 @@ const NAMED = 100;
 
 const ownOid = "(SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/** What CREATE asks a superuser for. Source: PostgreSQL, src/backend/commands; the same since 13 unless it says so. */
+/**
+ * CREATE statements that need a superuser. Source: PostgreSQL, src/backend/commands; the same since 13 unless it says
+ * so.
+ */
 function superuserOnly(major: number): string {
   const inSchema = (catalogue: string, oid: string, schema: string): string =>
     `JOIN pg_namespace n ON n.oid = ${schema} WHERE ${OWN_SCHEMA} AND ${notOfExtension(catalogue, oid)}`;

@@ -3,7 +3,7 @@ import { lacksAttachments, type BackupKind } from "./manifest.ts";
 
 const DAY = 86_400_000;
 
-/** What is kept, and for how long: the defaults are those of the image `odoo/pgsql`. */
+/** Which backups are kept, and for how long: the defaults are those of the image `odoo/pgsql`. */
 export interface Rotation {
   readonly days_to_keep: number;
   /** 1 (Monday) to 7 (Sunday). */

@@ -14,7 +14,7 @@ export interface Verified {
   readonly id: string;
   readonly database: string;
   readonly ok: boolean;
-  /** What is wrong, one line each; at most 100. */
+  /** The damage, one line each; at most 100. */
   readonly problems: readonly string[];
 }
 

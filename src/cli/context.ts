@@ -24,7 +24,7 @@ export interface Context {
   readonly origins: Origins;
   readonly secrets: Secrets;
   readonly layout: Layout;
-  /** What to write in front of a suggested command so that it meets the same cluster: ` --config FILE` or nothing. */
+  /** The option that a suggested command needs to reach the same cluster: ` --config FILE` or nothing. */
   readonly configFile: string | undefined;
 }
 

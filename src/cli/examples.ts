@@ -1,4 +1,4 @@
-/** What is printed first in the help of each command, by its name behind `odoo-pg`. */
+/** The examples printed first in the help of each command, by its name after `odoo-pg`. */
 export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "odoo-pg": [
     "odoo-pg up                      start the cluster, or apply a changed odoo-pg.yaml",

@@ -71,7 +71,7 @@ export function helpFor(root: Command, args: readonly string[]): NextText {
   return odooPg(...calledIn(root, args).names, "--help");
 }
 
-/** What Commander found wrong with a line. */
+/** Mistakes that Commander finds in a line. */
 interface Refusal {
   readonly code: string;
   readonly message: string;
@@ -122,7 +122,7 @@ function unknownCommand(line: Line, typed: string): [string, NextText] {
   if (meant !== undefined) {
     const words = meant.split(" ");
     const { command } = calledIn(root, words);
-    // What is restored is a backup, or by an option the whole cluster: alone it does nothing.
+    // `restore` restores a backup or, with an option, the whole cluster: alone it does nothing.
     const needsMore =
       command.registeredArguments.some(({ required }) => required) ||
       LASTING.includes(meant) ||
@@ -136,7 +136,7 @@ function unknownCommand(line: Line, typed: string): [string, NextText] {
   return [`${message}${didYouMean(near)}`, odooPg(...mended)];
 }
 
-/** What they remove is gone: their help comes first. */
+/** Commands that remove something for good: their help comes first. */
 const LASTING = ["destroy", "backup prune"];
 
 function didYouMean(near: readonly string[]): string {

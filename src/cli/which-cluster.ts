@@ -9,8 +9,7 @@ import { userName } from "../system/machine.ts";
 import { again, type Context } from "./context.ts";
 
 /**
- * What a command needs of a cluster: one that is there, perhaps none yet because it makes one, its configuration alone,
- * or nothing.
+ * Whether a command needs an existing cluster, none yet because it creates one, its configuration alone, or nothing.
  */
 export type Needs = "cluster" | "place" | "configuration" | "nothing";
 

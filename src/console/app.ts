@@ -71,7 +71,7 @@ const TOKEN_HEADER = "x-odoo-pg-token";
 const FORWARDED = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 const signInForm = z.object({ role: z.enum(["viewer", "operator"]), password: z.string().min(1).max(1000) });
-/** What a board's form bears. */
+/** The fields of a board's form. */
 const orderForm = z.record(z.string().max(40), z.string().max(200));
 const orderSchema = z.strictObject({ action: actionSchema, confirm: z.string().max(200).optional() });
 

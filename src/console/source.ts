@@ -33,7 +33,7 @@ export interface ConsoleSource {
 export interface BoardVisitor {
   /** The token in the forms of a signed-in operator; undefined for viewers who may do nothing. */
   readonly token: string | undefined;
-  /** What was asked for by a link of the page. */
+  /** What a link of the page asked for, by name. */
   readonly asked: Readonly<Record<string, string>>;
   /** Why the order of a form was refused. */
   readonly refused?: OdooPgError;

@@ -9,7 +9,7 @@ export interface ComposeOptions {
   readonly pgadmin: boolean;
 }
 
-/** The first line, by which a file is known as one of ours. */
+/** The first line, which identifies a file as ours. */
 export const COMPOSE_HEAD = "# Made by: odoo-pg compose";
 
 /** Password files, in the folder `secrets`: the service `setup` makes those that are missing. */

@@ -29,9 +29,9 @@ export interface ContractInput {
 
 /** What a container is to do. */
 export interface Contract {
-  /** What the user's own file is laid over. */
+  /** The settings below the user's own file. */
   readonly defaults: Document;
-  /** What stands on the command line, over the user's own file. */
+  /** The settings from the command line, above the user's own file. */
   readonly overrides: Document;
   /** The environment as every installation of odoo-pg reads it. */
   readonly environment: Environment;

@@ -103,7 +103,7 @@ async function ensureDatabase({ superuser, template }: FirstLaunchOptions, name:
   });
 }
 
-/** What unpacks a compressed script, by its ending. */
+/** The program that unpacks a compressed script, by its ending. */
 const UNPACK: Readonly<Record<string, string>> = { ".gz": "gzip -dc", ".xz": "xz -dc", ".zst": "zstd -dcq" };
 
 async function runScript(options: FirstLaunchOptions, file: string, log: Log): Promise<void> {

@@ -10,7 +10,7 @@ export function pgadminServers(hosts: readonly string[], role: string): string {
         Port: 5432,
         MaintenanceDB: "postgres",
         Username: role,
-        // The password file lies in the user's own storage, from which pgAdmin counts the path.
+        // The password file is in the user's own storage; pgAdmin's path is relative to that.
         ConnectionParameters: { sslmode: "require", connect_timeout: 10, passfile: "/.pgpass" },
       },
     ]),

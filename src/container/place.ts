@@ -16,7 +16,7 @@ export const FIXED = {
   backupsDir: "/usr/local/openerp/backups",
   initScriptsDir: "/docker-entrypoint-initdb.d",
   logDir: "/var/log",
-  /** Where the image odoo/pgsql told how a replica was made. */
+  /** Where the image odoo/pgsql logged how a replica was made. */
   seedLog: "/var/log/supervisor/pgsql_slave.log",
   replicationLog: "/var/log/pg_replication.log",
   backupLog: "/var/log/pg_backup.log",

@@ -2,8 +2,8 @@ import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/
 import { GROUP_ROLE } from "./roles.ts";
 
 /**
- * Takes a database from everybody but its owner. What was granted on a template is not on its copies, and PostgreSQL lets
- * everybody connect to a new database. Writes nothing where that is so.
+ * Closes a database to every role but its owner. Rights granted on a template are not on its copies, and PostgreSQL
+ * lets every role connect to a new database. Writes nothing where it is closed already.
  */
 export async function shut(session: Session, database: string): Promise<void> {
   const rows = await session.query(

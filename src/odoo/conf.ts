@@ -7,7 +7,7 @@ export interface OdooOption {
   readonly name: string;
   readonly value: string;
   readonly reason: string;
-  /** What says more, where there is something. */
+  /** A command that says more, where there is one. */
   readonly more?: Command;
 }
 

@@ -33,7 +33,7 @@ const odooFactsSchema = z.object({
   hot_tables: z.object({ table: z.string(), live_rows: count, dead_rows: count }).array(),
 });
 
-/** What one query tells of an Odoo database. */
+/** The result of one query about an Odoo database. */
 export type OdooFacts = z.output<typeof odooFactsSchema>;
 
 /** Odoo looks for what is due once a minute, and runs one after another: seconds until an action counts as late. */

@@ -118,7 +118,7 @@ const STEPS: readonly Step[] = [
     columns: ["robots_txt"],
     sql: "UPDATE public.website SET robots_txt = E'User-agent: *\\nDisallow: /'",
   },
-  // What people see; newer versions of Odoo keep such views in a table of their own.
+  // Visible changes; newer versions of Odoo keep such views in a table of their own.
   ...["ir_ui_view", "ir_qweb"].map((table): Step => ({
     table,
     columns: ["key", "active"],

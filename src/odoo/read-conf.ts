@@ -5,10 +5,10 @@ type Line =
   | { readonly kind: "other" }
   | { readonly kind: "section"; readonly name: string }
   | { readonly kind: "option"; readonly section: string; readonly name: string; readonly value: string }
-  /** It goes on with the value of the option before. */
+  /** It continues the value of the option before. */
   | { readonly kind: "more"; readonly section: string; readonly name: string; readonly value: string };
 
-/** What a file says in [options], by names in lower case. */
+/** The options in [options], by names in lower case. */
 export type ConfOptions = ReadonlyMap<string, string>;
 
 /** The parsed file, or why Odoo cannot read it, in words: never with a value, which may be a password. */

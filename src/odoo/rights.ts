@@ -19,8 +19,9 @@ export async function settleRights(
   session: Session,
   tell: (text: string) => void,
 ): Promise<void> {
-  // Where a group shares all, owners first: who leaves it must not lose what he works with, nor whom it let in be shut out.
-  // Elsewhere doors first: nobody is let in by what he put there as the group.
+  // Where the group shares everything, owners come first: a role that leaves the group must not lose what it works
+  // with, nor may roles that it let in be shut out. Otherwise access comes first: no role is let in by objects that it
+  // created as the group.
   const shared = await isShared(session);
   if (!shared) await close(session, tell);
   const { given, busy, failed } = await giveToOwners(superuser, session);
@@ -46,9 +47,9 @@ async function close(session: Session, tell: (text: string) => void): Promise<vo
     );
 }
 
-/** What was done while the cluster runs, and what could not be. */
+/** What was done while the cluster runs, and what failed. */
 interface Kept {
-  /** Undefined where it was not looked at. */
+  /** Undefined where it was not checked. */
   readonly given: Given | undefined;
   readonly closed: readonly string[];
   /** Databases that another session has locked now: still open to every role. */

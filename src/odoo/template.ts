@@ -45,7 +45,7 @@ export async function ensureTemplate(
   await dropLeftOver(session, tell);
   const found = await findTemplate(session, template, odooRole);
   if (found && !(found.of === "superuser" && (await isFit(place, template)))) {
-    // Until it is replaced nobody else copies it: what lies in it would be in each new database.
+    // Until it is replaced no other role may copy it: its contents would be in each new database.
     if (found.of === "other") await session.query(`ALTER DATABASE ${id(template)} IS_TEMPLATE false`);
     const made = `${MADE}_${newMark()}`;
     await make(place, made);
@@ -122,7 +122,7 @@ async function findTemplate(
 
 interface FoundTemplate {
   readonly owner: string;
-  /** `before`: made by an earlier version, or by Odoo's role; `other`: somebody's database that has the name. */
+  /** `before`: made by an earlier version, or by Odoo's role; `other`: another owner's database with that name. */
   readonly of: "superuser" | "before" | "other";
   readonly isTemplate: boolean;
 }
@@ -164,7 +164,7 @@ async function missingIn(session: Session, name: string, owner: string): Promise
     const extension = String(row["name"]);
     const create = `CREATE EXTENSION ${id(extension)} SCHEMA public`;
     if (UNTRUSTED.includes(extension)) return [create];
-    // Who may create in a database may make trusted extensions, and owns them then.
+    // A role that may create in a database may create trusted extensions, and then owns them.
     return [
       `GRANT CREATE ON DATABASE ${id(name)} TO ${id(owner)}`,
       `SET ROLE ${id(owner)}`,
@@ -189,7 +189,8 @@ async function missingIn(session: Session, name: string, owner: string): Promise
       `ALTER FUNCTION public.unaccent(text) OWNER TO ${id(owner)}`,
     );
   }
-  // Odoo lets everybody create in a new database. Until it does, its doors may not be closed yet.
+  // Odoo grants PUBLIC the right to create in a new database. Until it does, access to the database must not be revoked
+  // yet.
   if (rest?.["public_open"] === true) {
     statements.push(
       "ALTER SCHEMA public OWNER TO pg_database_owner",
@@ -235,7 +236,7 @@ async function holdsMore({ superuser, session }: Place, template: string): Promi
  */
 async function replace(place: Place, template: string, made: string): Promise<string | undefined> {
   const { session } = place;
-  // What cannot be looked into may hold anything.
+  // A database that cannot be inspected may contain anything.
   const more = await holdsMore(place, template).catch((error: unknown) => {
     if (error instanceof SqlError) return true;
     throw error;
@@ -266,7 +267,7 @@ interface Swap {
   readonly made: string;
 }
 
-/** In one transaction: however it ends, nothing else is done to the one that is there, which may be somebody else's. */
+/** In one transaction: however it ends, nothing else is done to the existing database, which may be another owner's. */
 async function swap(
   { superuser, session }: Place,
   { template, aside, made }: Swap,

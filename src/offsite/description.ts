@@ -14,7 +14,7 @@ import { ensureDirectory, readTextIfAny, removeTree, writeFileAtomic } from "../
 import { inFolder } from "../system/files/folder.ts";
 import { readJsonFile } from "../system/files/json-file.ts";
 
-/** Name of the folder by which a copy says what it is of. */
+/** Name of the folder that describes a copy. */
 export const DESCRIPTION = "odoo-pg-copy";
 
 /** The files that list the base backups of a repository. Bytes of the largest that is accepted. */
@@ -46,7 +46,7 @@ const descriptionSchema = z.object({
   major: z.number().nullable(),
   /** Timeline of the primary at that time; null where the primary did not answer. */
   timeline: z.number().nullable(),
-  /** What was applied last, and where that stood. */
+  /** Path of the configuration that was applied last. */
   config_file: z.string().nullable(),
   /** The cluster's own record. */
   state: stateSchema.nullable(),

@@ -265,7 +265,7 @@ class Fetching {
     let rest = await copyBytes(this.#restic, snapshot);
     for (const { folder, from } of folders.toReversed()) {
       await ensureDirectory(folder, (await permissionsOf(folder)) ?? {});
-      // What backups have of attachments lies there under many names and once: what is not of the repository is theirs.
+      // Attachments of backups have many names there and one copy: everything outside the repository counts as theirs.
       const bytes = from === null ? rest : Math.min(rest, await folderBytes(this.#restic, snapshot, from));
       rest -= bytes;
       places.push({

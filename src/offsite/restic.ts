@@ -284,7 +284,7 @@ export async function dropCopy(restic: Restic, snapshot: string): Promise<void> 
 /** Tag that tells our snapshots from others in the repository. */
 const TAG = "odoo-pg";
 
-/** How long older copies are kept: what they hold besides is removed here by nobody, however old it is there. */
+/** How long older copies are kept: nothing inside a kept copy is removed, however old it is. */
 const KEPT = [
   "--keep-last=12",
   "--keep-within-hourly=2d",

@@ -29,7 +29,7 @@ export interface ExportReport {
   readonly files: number;
 }
 
-/** What is exported, and from where. */
+/** The backup to export, and its source. */
 interface Exporting {
   readonly source: BackupSource;
   readonly backup: CataloguedBackup;

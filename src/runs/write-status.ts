@@ -11,7 +11,7 @@ function provesSomething({ kind, databases }: RunReport): boolean {
   return kind === "drill" && databases.some(({ outcome }) => outcome !== "dropped");
 }
 
-/** How much lies in a place. */
+/** The backups in a place, and their size. */
 interface Amount {
   readonly backups: readonly CataloguedBackup[];
   /** All backups and the pool. */

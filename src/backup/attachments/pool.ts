@@ -22,7 +22,7 @@ export interface PoolAddition {
   /** Files that the backup names, and their bytes. */
   files: number;
   bytes: number;
-  /** What was not in the pool yet. */
+  /** Files that were not in the pool yet. */
   copied: number;
   copiedBytes: number;
   readonly missing: { count: number; first: string[] };

@@ -3,10 +3,11 @@ import type { Contents } from "./contents.ts";
 import { readDatabaseContents } from "./read-contents.ts";
 
 /**
- * What is in the database of a session, read while `work` dumps the same snapshot, and what `work` gave. Sequences know no
- * snapshot: of each the lower of its values before and after is noted, so what was dumped in between is never behind it.
- * @param further what else the session does when all is read, while `work` may still go on; its signal tells that `work`
- * has failed, and that all is in vain
+ * Reads the contents of a session's database while `work` dumps the same snapshot; returns them with the result of
+ * `work`. Sequences have no snapshot: the lower of each one's values before and after is noted, so a value dumped in
+ * between is never behind it.
+ * @param further more work for the session after reading, while `work` may still run; its signal reports that `work`
+ *   has failed, and that all is in vain
  * @throws what `work` throws, before anything of its own.
  */
 export async function contentsBeside<T, U>(

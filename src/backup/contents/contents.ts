@@ -3,7 +3,7 @@ import * as z from "zod";
 const named = { schema: z.string(), name: z.string() };
 const ofTable = { ...named, table: z.string(), definition: z.string() };
 
-/** What else PostgreSQL keeps as a tree and prints as text. */
+/** Other objects that PostgreSQL keeps as a tree and prints as text. */
 export const definitionKinds = [
   "default",
   "generated column",
@@ -17,7 +17,7 @@ export const definitionKinds = [
   "function body",
 ] as const;
 
-/** What rights are on. `default` are those that new objects of a role get (ALTER DEFAULT PRIVILEGES). */
+/** The objects that rights are on. `default` are those that new objects of a role get (ALTER DEFAULT PRIVILEGES). */
 const rightKinds = [
   "table",
   "sequence",
@@ -31,13 +31,13 @@ const rightKinds = [
 
 const rightSchema = z.object({
   kind: z.enum(rightKinds),
-  /** Empty where it lies in none. */
+  /** Empty where it has no schema. */
   schema: z.string(),
   /** Of a column; the role of a default. */
   table: z.string(),
   /** The kind of objects of a default, such as TABLES. */
   name: z.string(),
-  /** Null: everybody. */
+  /** Null: PUBLIC. */
   to: z.string().nullable(),
   /** Whether `to` owns it. */
   own: z.boolean(),
@@ -62,7 +62,7 @@ const roleSchema = z.object({
 });
 export type Role = z.output<typeof roleSchema>;
 
-/** What is in a database, as far as a restore is held against it. Names are unquoted; all lists are sorted. */
+/** The contents of a database, as far as a restore is compared with them. Names are unquoted; all lists are sorted. */
 export const contentsSchema = z.object({
   version: z.literal(1),
   database: z.object({
@@ -108,11 +108,14 @@ export const contentsSchema = z.object({
     })
     .array(),
   /**
-   * All rights on what somebody granted or revoked any on; not of what belongs to an extension. Backups of odoo-pg 0.1.0 have
-   * none, nor the next.
+   * All rights on objects on which any right was granted or revoked; not on members of an extension. Backups of odoo-pg
+   * 0.1.0 lack this list and the next.
    */
   rights: rightSchema.array().optional(),
-  /** What is in no list with an owner and is not the database owner's, as pg_identify_object names it. */
+  /**
+   * Objects that are in no list with an owner and do not belong to the database's owner, as pg_identify_object names
+   * them.
+   */
   owned_otherwise: z.object({ type: z.string(), identity: z.string(), owner: z.string() }).array().optional(),
   extensions: z
     .object({ name: z.string(), version: z.string(), schema: z.string(), owner: z.string() })

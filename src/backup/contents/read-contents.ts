@@ -12,7 +12,7 @@ import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../search-path.ts";
 /** Schemas that are not of the system or of other sessions, as a condition on n. */
 export const OWN_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
-/** What belongs to an extension comes with the extension, and is not compared by itself. */
+/** Members of an extension come with the extension, and are not compared by themselves. */
 export function notOfExtension(catalogue: string, oid: string): string {
   return `NOT EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
@@ -201,8 +201,8 @@ const CATALOGUE = `SELECT jsonb_build_object(
 const TABLES_AT_ONCE = 40;
 
 /**
- * What is in the database of a session, as its transaction sees it. Rows are counted, so every table is read.
- * The session searches no schema from then on: definitions read the same whatever it searched before.
+ * The contents of a session's database, as its transaction sees it. Rows are counted, so every table is read. From then
+ * on the session's search_path is empty: definitions read the same whatever it was before.
  */
 export async function readDatabaseContents(session: Session): Promise<Contents> {
   const contents = await readCatalogue(session);

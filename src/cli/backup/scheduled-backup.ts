@@ -12,7 +12,7 @@ import { sourceOf } from "../source.ts";
 import { placesElsewhere, resticOptions } from "./copy.ts";
 import { drillSecond, whyNotProven } from "./second-drill.ts";
 
-/** What is noted of base backups that would have been removed. */
+/** Noted when expired base backups are not removed. */
 const EXPIRED_LEFT =
   "base backups that have expired were not removed: a copy elsewhere is being made of them";
 

@@ -15,7 +15,7 @@ import { serverOwner, type Context } from "../context.ts";
 import { proveAt } from "./restore-moment.ts";
 import { lookAtWindow } from "./window.ts";
 
-/** What came of a drill. */
+/** The result of a drill. */
 export interface SecondProof {
   /** Which second; null where a transaction or a position was named. ISO 8601. */
   readonly at: string | null;
@@ -56,7 +56,7 @@ export async function drillSecond(
     const repository = await openRepository(config, layout, owner, source.signal);
     progress.step(null, "read the repository");
     const damaged = await proveRepository(repository);
-    // Told at once: what is damaged may keep the moment from coming back.
+    // Reported at once: the damage may keep the moment from coming back.
     for (const line of damaged) progress.note(`the repository is damaged: ${printableLine(line)}`);
     const { databases, base } = await proveAt(context, source, target, progress);
     const seconds = Math.round((monotonic() - begun) / 100) / 10;
@@ -89,8 +89,8 @@ export async function drillSecond(
 }
 
 /**
- * Whether an error says that what is kept does not lead to the second: not that somebody else is at work, that the
- * primary or room is missing, or that a second was named that nobody has promised.
+ * Whether an error proves that the repository cannot restore the second: not that another process is at work, that the
+ * primary or room is missing, or that the named second is outside the window.
  */
 function saysSomething(code: OdooPgError["code"], named: Target | undefined): boolean {
   if (code === "outside_window") return named === undefined;

@@ -5,7 +5,7 @@ import { namedFile, suggest, type Context } from "../context.ts";
 /** Objects that are named one by one; the file has them all. */
 const NAMED = 10;
 
-/** Tells of what a restore or a copy could not make. */
+/** Reports the objects that a restore or a copy could not create. */
 export function printSetAside(
   { output, configFile }: Context,
   { file, next, objects, rows }: AsideReport,

@@ -49,7 +49,7 @@ export async function lookAtWindow(context: Context): Promise<Window> {
   );
 }
 
-/** What the repository itself says, and the primary, where it answers. */
+/** Reads what is kept from the repository itself, and from the primary, where it answers. */
 export async function lookAtKept(
   { config, layout }: Context,
   { pgbackrest, systemIdentifier }: OpenRepository,

@@ -138,7 +138,7 @@ function backupsLine(backups: NonNullable<StatusDocument["backups"]>): string {
   ].join(" · ");
 }
 
-/** Until when every database is known to come back. */
+/** Until when every database is proven to be restorable. */
 function provenWords({ proofs }: NonNullable<StatusDocument["backups"]>): string {
   const failed = proofs.find(({ failed_at }) => failed_at !== null);
   if (failed)

@@ -15,7 +15,7 @@ export interface TuneOverHosts {
   readonly given: GivenFigures;
   /** How they are known, where other hosts reported them. */
   readonly from: { readonly memoryFrom?: string; readonly cpusFrom?: string; readonly diskFrom?: string };
-  /** What this host's file had when it was last taken up. */
+  /** The contents of this host's file when it was last applied. */
   readonly known: ReadonlyMap<string, string>;
   /** The context in which this host's file is changed: what runs came from the store. */
   readonly file: Context;

@@ -153,7 +153,7 @@ export async function containerSetup(context: Context): Promise<ExitStatus> {
   }
   const project = "/setup/project";
   const given = await givenPasswords(project);
-  // Whoever owns the folder may read its passwords: the folder in it was made by the engine, for root.
+  // The owner of the project's folder may read the passwords: the engine made the folder of secrets in it for root.
   const passwords = await ensureSecrets("/setup/secrets", given, await ownerOf(project));
   const role = odooRoleName(environment) ?? context.config.odoo.role;
   const config = { ...context.config, odoo: { ...context.config.odoo, role } };

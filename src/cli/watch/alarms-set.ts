@@ -34,7 +34,7 @@ export interface AlarmsSetFlags {
 
 type Alarms = Config["alarms"];
 
-/** What is set: how the section is from then on, which of its lines are written, and the secret with its file. */
+/** The change: the new section, the lines of it that are written, and the secret with its file. */
 interface Setting {
   readonly alarms: Alarms;
   readonly edit: Pick<ConfigurationEdit, "section" | "values">;

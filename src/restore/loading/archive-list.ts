@@ -10,7 +10,7 @@ export interface ArchiveEntry {
   readonly line: string;
 }
 
-/** What `pg_restore --list` says of an archive. */
+/** The output of `pg_restore --list` for an archive. */
 export interface ArchiveList {
   /** Major version of the server that was dumped. */
   readonly serverMajor: number | undefined;

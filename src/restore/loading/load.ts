@@ -180,7 +180,7 @@ export async function pgRestore(
         `--dbname=${await target.loading.connection("odoo-pg restore")}`,
         "--no-owner",
         "--no-privileges",
-        // It belongs to the server that the dump was made on; here everything lies where the database does.
+        // It belongs to the dumped server; here everything is stored where the database is.
         "--no-tablespaces",
         "--no-password",
         ...args,

@@ -15,7 +15,7 @@ import { currentUser } from "../../system/machine.ts";
  */
 export type Provenance =
   | { readonly is: "own"; readonly sealed: boolean }
-  /** `because`: who else decides what lies there, as an end of a sentence; undefined where nobody does. */
+  /** `because`: who else controls what is there, as the end of a sentence; undefined where nobody does. */
   | { readonly is: "claimed"; readonly because: string | undefined }
   | { readonly is: "foreign" };
 

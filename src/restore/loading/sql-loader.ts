@@ -89,7 +89,7 @@ const DUPLICATE_TABLE = "42P07";
 const UNDEFINED_TABLE = "42P01";
 /** Also of an access method that is not there. */
 const UNDEFINED_OBJECT = "42704";
-/** What a DROP meets in a database that is empty. */
+/** Errors of a DROP in an empty database. */
 const NOT_THERE = /^(?:42P01|42704|42883|3F000|42703)$/;
 
 /**

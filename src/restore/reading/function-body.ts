@@ -1,6 +1,6 @@
 /**
- * Whether a semicolon stands inside of a function's body that is no string (`BEGIN ATOMIC … END`), told from the words of
- * the statement as psql tells it. Source: PostgreSQL, src/fe_utils/psqlscan.l, rule `{identifier}`.
+ * Whether a semicolon is inside a function's body that is no string (`BEGIN ATOMIC … END`), told from the words of the
+ * statement as psql tells it. Source: PostgreSQL, src/fe_utils/psqlscan.l, rule `{identifier}`.
  */
 export class FunctionBody {
   /** First letters of the first four words, as far as they may be those of CREATE [OR REPLACE] FUNCTION or PROCEDURE. */
@@ -11,7 +11,7 @@ export class FunctionBody {
     return this.#depth > 0;
   }
 
-  /** @param top whether it stands outside of all parentheses */
+  /** @param top whether it is outside all parentheses */
   add(written: string, top: boolean): void {
     const word = written.toLowerCase();
     if (this.#first.length < 4) this.#first.push(TELLING.has(word) ? word.charAt(0) : " ");

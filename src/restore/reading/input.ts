@@ -19,7 +19,7 @@ export interface BundleInput {
   readonly compression: Compression;
 }
 
-/** What has to be unpacked before it can be read. */
+/** Packed input, which must be unpacked before it can be read. */
 export interface PackedInput {
   readonly kind: "packed";
   readonly file: string;

@@ -3,7 +3,7 @@ import type { Statement } from "./sql-reader.ts";
 /** Quoted names and texts, words, blanks, and single characters. */
 const TOKENS =
   /"(?:[^"]|"")*"|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(\w*)\$[\s\S]*?\$\1\$|[\w$\u0080-\u00ff]+|\s+|[^]/g;
-/** What may lie in a tablespace or have an access method. */
+/** Objects that may be in a tablespace or have an access method. */
 const PLACED =
   /^(?:CREATE\s+(?:GLOBAL\s+|LOCAL\s+|TEMP(?:ORARY)?\s+|UNLOGGED\s+)*(?:TABLE|(?:UNIQUE\s+)?INDEX|MATERIALIZED\s+VIEW)|ALTER\s+TABLE)\b/i;
 /** A name follows these, whatever it reads like. */

@@ -1,7 +1,7 @@
 import { oneLine } from "../../printable.ts";
 import type { Statement } from "./sql-reader.ts";
 
-/** What is done with a statement of a dump. */
+/** How a statement of a dump is handled. */
 export type Handling =
   /** Creates or describes an object: if it cannot be created, it is set aside. */
   | { readonly how: "object" }

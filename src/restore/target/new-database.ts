@@ -158,7 +158,7 @@ export class NewDatabase {
   }
 
   async #create(words: string): Promise<void> {
-    // Nobody may come in before the doors are closed.
+    // No other session may connect before access is revoked.
     await this.#keeper.query(`CREATE DATABASE ${id(this.name)} ${words} ALLOW_CONNECTIONS false`);
     await this.#keeper.query(
       `REVOKE ALL ON DATABASE ${id(this.name)} FROM PUBLIC; ALTER DATABASE ${id(this.name)} ALLOW_CONNECTIONS true`,
@@ -210,7 +210,10 @@ export class NewDatabase {
     });
   }
 
-  /** What the loader made; of C is only what a superuser wrote, such as the unaccent(text) that was given to it. */
+  /**
+   * Whether the loader made anything. Functions in C do not count: only a superuser can have written them, such as the
+   * unaccent(text) that was given to it.
+   */
   async #holdsFunctions(session: Session): Promise<boolean> {
     const rows = await session.query(
       `SELECT FROM pg_proc WHERE proowner = $1::regrole AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
@@ -357,8 +360,8 @@ async function removeRemains(session: Session, database: string, loader: string)
 }
 
 /**
- * Marks of databases in the making that nobody works on any more: killed restores and copies. The locks are kept. One that
- * belongs to neither the superuser nor its own loader is somebody else's, whatever its name.
+ * Marks of abandoned databases in the making: those of killed restores and copies. The locks are kept. A database that
+ * belongs to neither the superuser nor its own loader is another owner's, whatever its name.
  */
 export async function abandonedMarks(session: Session): Promise<string[]> {
   const rows = await session.query(

@@ -393,7 +393,7 @@ async function endSessionsOnReplicas(source: BackupSource, oid: string, oldName:
         ]);
       });
     } catch {
-      // A replica that does not answer serves nobody; one that lags ends them when the old one is dropped.
+      // A replica that does not answer serves no clients; one that lags ends them when the old one is dropped.
     }
   }
 }

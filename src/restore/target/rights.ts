@@ -117,7 +117,7 @@ async function rolesOf(session: Session): Promise<Roles> {
 /** @returns why it failed */
 async function settle(session: Session, right: Right, roles: Roles): Promise<string | undefined> {
   const { kind, table, schema, to } = right;
-  // Of a single object that was told when the dump's GRANT failed.
+  // Rights on a single object were reported when the dump's GRANT failed.
   if (to !== null && !roles.all.has(to)) return kind === "default" ? `role "${to}" is not here` : undefined;
   if (kind === "default" && !roles.ordinary.has(table)) return `"${table}" is no ordinary role here`;
   const on = await onWhat(session, right);

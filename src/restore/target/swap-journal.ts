@@ -57,7 +57,7 @@ export async function beginJournal(
   return { journal, file };
 }
 
-/** What is left of a record that is settled goes with the next change of a name. */
+/** Leftovers of a settled record go with the next change of a name. */
 export async function endJournal(file: string | undefined): Promise<void> {
   if (file !== undefined) await removeIn(file).catch(() => {});
 }
@@ -184,8 +184,9 @@ async function findOutcome(source: BackupSource, session: Session, journal: Jour
 }
 
 /**
- * What a restore that was killed after its commit has left of the one that it replaced: its attachments go where it is gone.
- * @returns the name that it is kept by, where it is still there
+ * What a restore that was killed after its commit left of the database that it replaced: its attachments are removed
+ * where it is gone.
+ * @returns the name that it is kept by, where it still exists
  */
 export async function clearOld(
   source: BackupSource,

@@ -42,7 +42,7 @@ export interface Graphs {
   readonly span: number;
 }
 
-/** More points than this are more than a line can show: then each stands for its share of the span. */
+/** A line cannot show more points than this: beyond it each stands for its share of the span. */
 const POINTS = 288;
 
 /** Beyond this many seconds beside a point's own share, nothing was measured: the line breaks. */

@@ -32,12 +32,12 @@ export function otherWarnings({
     .filter((_, index) => index !== verdict.warning);
 }
 
-/** What is read first, and what follows it: when all is well, the first words say it, and the rest can wait. */
+/** The first words, and what follows them: when all is well, the first words say it, and the rest can wait. */
 export function together({ head, sentence }: Verdict): { readonly head: string; readonly rest: string } {
   return { head, rest: sentence.slice(head.length) };
 }
 
-/** What the tab of the browser shows. */
+/** The title of the browser's tab. */
 export function pageTitle(document: ConsoleDocument | undefined, live: boolean): string {
   if (!document) return "odoo-pg";
   return `${SHAPES[live ? document.verdict.level : "unknown"]} ${document.cluster} · odoo-pg`;

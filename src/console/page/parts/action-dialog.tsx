@@ -75,7 +75,7 @@ export function ActionDialog(props: DialogProps & { readonly request: Request })
   );
 }
 
-/** A job that was started before, from here or by somebody else. */
+/** A job that was started earlier, from this page or by another user. */
 export function JobDialog(props: DialogProps & { readonly job: Job }): JSX.Element {
   const { job, document, now, ask, close } = props;
   return (

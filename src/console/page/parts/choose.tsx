@@ -86,7 +86,7 @@ function ChooseBackup({
   const [typed, setTyped] = useState<string>();
   // Where no seconds are named, what was made within the present minute is not after it.
   const moment = Date.parse(right) + (right.length > MINUTES ? 0 : 59_999);
-  // Who pointed at a backup gets that one, until another moment or database is asked for.
+  // A preselected backup stays chosen until another moment or database is requested.
   const pointed =
     choice.backup !== undefined && typedRight === undefined && named?.database === database
       ? named
@@ -155,7 +155,7 @@ function ChooseBackup({
 /** Characters of a field that names no seconds: `2026-11-22T08:30`. */
 const MINUTES = 16;
 
-/** What is shown of `odoo-pg backup list --json`; until it is there, the newest ones that the page knows anyway. */
+/** The shown part of `odoo-pg backup list --json`; until it arrives, the newest ones that the page knows anyway. */
 function useAllBackups({ recovery }: ConsoleDocument): ConsoleDocument["recovery"]["backups"] {
   const { answer } = useReading<{ readonly backups: readonly DatedBackup[] }>({ what: "backups" });
   if (!answer) return recovery.backups;

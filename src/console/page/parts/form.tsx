@@ -1,6 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 
-/** What dialogs ask with. */
+/** The fields of dialogs. */
 
 export function NeutralizeTick(props: {
   readonly ticked: boolean;

@@ -11,7 +11,7 @@ const HEIGHT = 100;
 /** Shapes of events, as `odoo-pg status` has them for nodes. */
 const SIGNS: Readonly<Record<EventMark["shape"], string>> = { change: "◆", trouble: "▲", backup: "❘" };
 
-/** One graph, drawn. What it says in words stands beside it. `end` is the right edge, seconds since the epoch. */
+/** One graph, drawn. The same in words is beside it. `end` is the right edge, seconds since the epoch. */
 export function Plot(props: {
   readonly graph: Graph;
   readonly times: readonly number[];

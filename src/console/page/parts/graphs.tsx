@@ -62,7 +62,7 @@ export function Graphs(props: {
   );
 }
 
-/** What stands under the pointer: the time, and what happened about then. */
+/** The values under the pointer: the time, and the events near it. */
 function readout(time: number | undefined, marks: readonly EventMark[], span: number): string {
   if (time === undefined) return "";
   const near = marks

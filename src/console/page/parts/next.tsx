@@ -13,7 +13,7 @@ export interface Typing {
 
 export const TypedThere = createContext<Typing>({ called: "odoo-pg", configFile: null });
 
-/** What to do, each of its commands apart and ready to be copied. */
+/** What to do, with each command on its own and ready to be copied. */
 export function Next({ step }: { readonly step: NextStep }): JSX.Element {
   return (
     <p class="next">

@@ -6,7 +6,7 @@ import { Fold } from "./fold.tsx";
 import { Mark } from "./mark.tsx";
 import { Next } from "./next.tsx";
 
-/** Which seconds come back, when one last did, and what failed; nothing where any second is off. */
+/** Which seconds can be brought back, when one last was, and what failed; nothing where any second is off. */
 export function Seconds(props: {
   readonly document: ConsoleDocument;
   readonly now: number;

@@ -16,7 +16,7 @@ interface Row {
   readonly total_seconds: number;
   readonly share?: number;
   readonly rows?: number;
-  /** By which its plan is asked for. */
+  /** The id with which its plan is requested. */
   readonly id?: string;
   /** Its share in each of the last 24 hours. */
   readonly day?: readonly (number | null)[];

@@ -41,7 +41,7 @@ export function Settings({ ask, document }: ViewProps): JSX.Element {
   const advice = useReading<Advice>({ what: "advice" });
   const sheet = useReading<Sheet>({ what: "settings" });
   const [typed, setTyped] = useState("");
-  // What was only written into the file the agent has not seen: the advice has.
+  // The agent has not seen changes that were only written into the file: the advice has.
   const waiting =
     document.status.warnings.some(
       ({ code }) => code === "configuration_not_applied" || code === "settings_pending_restart",

@@ -1,7 +1,7 @@
 import type { ConsoleDocument } from "../../../cluster/documents/console.ts";
 import type { Ask } from "../parts/ask.ts";
 
-/** What every part behind the overview is given. */
+/** The properties of every part behind the overview. */
 export interface ViewProps {
   readonly document: ConsoleDocument;
   readonly now: number;
