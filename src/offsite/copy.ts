@@ -70,7 +70,8 @@ export async function copyElsewhere(
       const restic = await openRestic(elsewhere, { ...options, layout });
       // Where copies have been made before, a missing repository is an error, not a new beginning.
       if (before.copied_at === null) await ensureRepository(restic);
-      await dropUnproven(restic, config.cluster, before);
+      const cutOff = wasCutOff(before);
+      if (cutOff) await dropUnproven(restic, config.cluster, before);
       progress.step(null, `copy to ${name}`);
       const made = await copyAll(config, layout, name, restic, options.serverOwner);
       const status = await changeCopyStatus(layout, name, {
@@ -80,6 +81,8 @@ export async function copyElsewhere(
         seconds: Math.round((monotonic() - begun) / 10) / 100,
         error: null,
       });
+      // One that was killed ends a moment later, on a busy machine after our first look: its lock was not left yet then.
+      if (cutOff) await dropUnproven(restic, config.cluster, before, made.snapshot).catch(() => {});
       return await tidyIfDue(config, layout, restic, status, progress);
     } catch (error) {
       const failure = withNext(toOdooPgError(error), elsewhere);
@@ -100,20 +103,26 @@ function withNext(error: OdooPgError, { name, passphrase_file: passphrase }: Els
   });
 }
 
+/** Whether the last copy that was begun did not come to its end. */
+function wasCutOff({ begun_at: begunAt, copied_at: copiedAt }: CopyStatus): boolean {
+  return begunAt !== null && (copiedAt === null || copiedAt < begunAt);
+}
+
 /**
  * Removes what a killed copy may have left: its lock, and a snapshot that was not checked yet. Where this user may not
  * remove anything, another one does.
+ * @param made a snapshot that was made since
  */
 async function dropUnproven(
   restic: Restic,
   cluster: string,
-  { begun_at: begunAt, copied_at: copiedAt, snapshot }: CopyStatus,
+  { begun_at: begunAt, snapshot }: CopyStatus,
+  made?: string,
 ): Promise<void> {
-  if (begunAt === null || (copiedAt !== null && copiedAt >= begunAt)) return;
   await unlockRepository(restic);
   for (const { id, time, hostname } of await listCopies(restic)) {
-    const isProven = snapshot !== null && id.startsWith(snapshot);
-    if (hostname !== cluster || isProven || Date.parse(time) < Date.parse(begunAt)) continue;
+    const isProven = [snapshot, made].some((proven) => typeof proven === "string" && id.startsWith(proven));
+    if (hostname !== cluster || isProven || Date.parse(time) < Date.parse(begunAt ?? "")) continue;
     await dropCopy(restic, id).catch(() => {});
   }
 }

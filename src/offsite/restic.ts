@@ -278,7 +278,11 @@ const isBelow = (place: string, folder: string): boolean =>
 
 /** Removes one copy; the data that only it holds goes with the next removal of older copies. */
 export async function dropCopy(restic: Restic, snapshot: string): Promise<void> {
-  await callOrFail(restic, ["forget", "--quiet", snapshot], SHORT);
+  const args = ["forget", "--quiet", snapshot];
+  if ((await call(restic, args, SHORT)).exitCode === 0) return;
+  // The lock of one that was killed keeps out who removes.
+  await unlockRepository(restic);
+  await callOrFail(restic, args, SHORT);
 }
 
 /** Tag that tells our snapshots from others in the repository. */

@@ -1,14 +1,20 @@
+import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { layoutOf } from "../../src/config/layout.ts";
+import { copyStatusSchema } from "../../src/model/copy-status.ts";
 import { unlessCopying, whileCopying } from "../../src/store/copying.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
+import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 
 let cluster: ThrowawayCluster;
 let elsewhere: string;
+
+/** Debian's; not one of our npm packages. */
+const RESTIC = "restic";
 
 const PASSPHRASE = "correct horse battery staple";
 
@@ -83,6 +89,33 @@ describe("a copy elsewhere", () => {
     cluster.configure({ backup: { offsite: [offsite()] } });
     expect((await cluster.run(["backup", "copy"])).exitCode).toBe(0);
     expect(await codes()).toEqual([]);
+  });
+
+  test("that follows a killed one leaves no lock of that, also where that was still ending when it began", async () => {
+    const locks = join(elsewhere, "restic", "locks");
+    const status = join(layoutOf(cluster.stateDir).offsiteDir, "nas.json");
+    const record = copyStatusSchema.parse(JSON.parse(readFileSync(status, "utf8")));
+    writeFileSync(status, JSON.stringify({ ...record, begun_at: new Date().toISOString() }));
+    // What is left of the killed one: it holds its lock until its input ends.
+    const left = spawn(RESTIC, ["backup", "--quiet", "--stdin", "--host=of-the-killed"], {
+      env: {
+        PATH: process.env["PATH"],
+        RESTIC_REPOSITORY: join(elsewhere, "restic"),
+        RESTIC_PASSWORD_FILE: join(elsewhere, "passphrase"),
+        RESTIC_CACHE_DIR: join(elsewhere, "cache"),
+      },
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    const ended = new Promise((resolve) => left.once("exit", resolve));
+    atEnd(() => void left.kill("SIGKILL"));
+    await waitFor("its lock", () => readdirSync(locks).length === 1);
+    const copying = cluster.run(["backup", "copy"]);
+    // The next one has looked for locks, and goes on.
+    await waitFor("the next one's lock", () => readdirSync(locks).length > 1);
+    left.kill("SIGKILL");
+    await ended;
+    expect(await copying).toMatchObject({ exitCode: 0 });
+    expect(readdirSync(locks)).toEqual([]);
   });
 
   test("is made by the agent when it is due, and never shows its secrets", async () => {
