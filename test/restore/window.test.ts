@@ -209,6 +209,23 @@ test("what a primary finished and never archived is a gap, also where all was ar
   expect(await marksAt(cluster, early)).toEqual(["early"]);
 });
 
+test("a base backup that is due right after another one waits for nothing", async () => {
+  const cluster = await throwawayCluster({ nodes: 1, config: { backup: ANY_SECOND } });
+  await cluster.up();
+  await begun(cluster);
+  const location = join(cluster.folder, "fast");
+  mkdirSync(location);
+  const { uid, gid } = statSync(join(cluster.stateDir, "nodes", "pg1", "data"));
+  chownSync(location, uid, gid);
+  const session = await cluster.session("pg1");
+  await session.rows(`CREATE TABLESPACE fast LOCATION '${location}'`);
+  await session.close();
+  // One that failed would be tried again after a minute.
+  await waitFor("a base backup that has it", async () => (await windowOf(cluster)).base_backups === 2, {
+    timeout: 45_000,
+  });
+});
+
 describe("a tablespace", () => {
   let cluster: ThrowawayCluster;
   let location: string;
@@ -264,8 +281,9 @@ describe("a tablespace", () => {
     expect(statSync(location).ino).toBe(inode);
     expect(await marksAt(cluster, early)).toEqual(["before it"]);
 
+    // The one that was begun at once may have lost its server.
     await waitFor("a base backup that has it", async () => (await windowOf(cluster)).base_backups === 2, {
-      timeout: 90_000,
+      timeout: 120_000,
     });
     const later = await waitForSecond(cluster);
     const back = await cluster.run(["restore", "shop", "--at", later, "--as", "shop_then"]);

@@ -37,7 +37,7 @@ const AGAIN = 300_000;
 /** Milliseconds for the disk of a lost primary to be back, before what it had not archived counts as lost. */
 const PATIENCE = 10_000;
 
-/** Milliseconds until a base backup that failed is tried again. */
+/** Milliseconds until a base backup that failed, or that was made in vain, is tried again. */
 const RETRY = 60_000;
 
 /** Milliseconds until what has expired is tried to be removed again: no copy elsewhere is begun while that waits. */
@@ -340,6 +340,15 @@ export class ArchiveKeeper {
     }
   }
 
+  /** Whether what a base backup was made for is so. */
+  async #isDone(type: DueBase, ...as: Parameters<typeof dueBase>): Promise<boolean> {
+    try {
+      return (await dueBase(...as)) !== type;
+    } catch {
+      return false;
+    }
+  }
+
   async #startDue(runtime: Runtime, record: Archiving, primary: OnTimeline): Promise<void> {
     if (this.#running || monotonic() - this.#failedAt < RETRY) return;
     const type = await dueBase(runtime, record, primary);
@@ -354,10 +363,12 @@ export class ArchiveKeeper {
         [program, "scheduled-backup", "--state-dir", layout.stateDir, "--kind", type],
         { logFile: layout.backupLog },
       );
-      void ended.then(() => {
+      void ended.then(async (status) => {
+        // One that has failed is due again, and so is one that did not do what it was for: not at once. What is due for
+        // another reason, such as a promotion meanwhile, waits for nothing.
+        const isDone = status === 0 && (await this.#isDone(type, runtime, record, primary));
+        if (!isDone) this.#failedAt = monotonic();
         this.#running = false;
-        // One that has failed is due again: not at once.
-        this.#failedAt = monotonic();
       });
     } catch (error) {
       this.#running = false;
@@ -448,6 +459,8 @@ interface OnTimeline {
   readonly timeline: number;
 }
 
+type DueBase = "full" | "diff" | "expire";
+
 /**
  * Which base backup is due: a full one where none is whole up to now, or leads here, else as scheduled. Where none is, what
  * the last one had to leave is removed.
@@ -456,7 +469,7 @@ async function dueBase(
   { config, layout }: Runtime,
   record: Archiving,
   { dataDir, timeline }: OnTimeline,
-): Promise<"full" | "diff" | "expire" | undefined> {
+): Promise<DueBase | undefined> {
   const { full_schedule, diff_schedule } = config.backup.any_second;
   const status = await readArchiveStatus(layout.stateDir);
   const since = Date.parse(record.since);

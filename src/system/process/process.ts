@@ -146,8 +146,8 @@ export const SMALL_HEAP: readonly string[] = ["--max-semi-space-size=2"];
 
 export interface Started {
   readonly pid: number;
-  /** Resolves when the process ended, as long as this process lives. */
-  readonly ended: Promise<void>;
+  /** Resolves when the process ended, as long as this process lives: with its exit status, null where a signal ended it. */
+  readonly ended: Promise<number | null>;
 }
 
 /**
@@ -175,9 +175,9 @@ export async function startDetached(
       env: childEnvironment(options.environment),
       ...(options.owner ? { uid: options.owner.uid, gid: options.owner.gid } : {}),
     });
-    const ended = new Promise<void>((resolve) => {
-      child.once("exit", () => resolve());
-      child.once("error", () => resolve());
+    const ended = new Promise<number | null>((resolve) => {
+      child.once("exit", (code) => resolve(code));
+      child.once("error", () => resolve(null));
     });
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
