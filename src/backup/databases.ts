@@ -56,24 +56,35 @@ async function existingDatabases(superuser: Superuser): Promise<DatabaseSize[]> 
   });
 }
 
+/** The number of a database: another one of its name has another. Undefined where there is none. */
+export async function databaseNumber(superuser: Superuser, name: string): Promise<string | undefined> {
+  return await superuser.use(async (session) => {
+    const [row] = await session.query("SELECT oid::text AS oid FROM pg_database WHERE datname = $1", [name]);
+    return row === undefined ? undefined : String(row["oid"]);
+  });
+}
+
 /**
  * The state of a database at this moment. `gone`: dropped, renamed, or closed to connections, as a database is before a
- * drop or a rename. `changing`: a session holds the lock that a drop or a rename takes, or waits for it; a drop waits
- * for a checkpoint.
+ * drop or a rename. `replaced`: another database has its name. `changing`: a session holds the lock that a drop or a rename
+ * takes, or waits for it; a drop waits for a checkpoint.
+ * @param oid its number
  */
 export async function databaseState(
   superuser: Superuser,
   name: string,
-): Promise<"there" | "changing" | "gone"> {
+  oid: string | undefined,
+): Promise<"there" | "changing" | "gone" | "replaced"> {
   return await superuser.use(async (session) => {
     const [row] = await session.query(
-      `SELECT datallowconn AND datconnlimit <> -2 AS open, EXISTS (SELECT FROM pg_locks l
+      `SELECT oid::text AS oid, datallowconn AND datconnlimit <> -2 AS open, EXISTS (SELECT FROM pg_locks l
          WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = d.oid
            AND l.mode = 'AccessExclusiveLock') AS changing
        FROM pg_database d WHERE datname = $1`,
       [name],
     );
     if (row?.["open"] !== true) return "gone";
+    if (oid !== undefined && row["oid"] !== oid) return "replaced";
     return row["changing"] === true ? "changing" : "there";
   });
 }

@@ -12,7 +12,7 @@ import { ownPid } from "../system/process/process.ts";
 import { explainSql, SqlError } from "../system/sql/sql.ts";
 import { readCatalogue, type CataloguedBackup } from "../backup/catalogue.ts";
 import { createBackup, PARALLEL_FROM, type MadeBackup } from "../backup/create.ts";
-import { databaseState, type DatabaseSize } from "../backup/databases.ts";
+import { databaseNumber, databaseState, type DatabaseSize } from "../backup/databases.ts";
 import { drillBackup } from "./drill.ts";
 import type { BackupPlace } from "../backup/place.ts";
 import { prune, removeLeftOvers } from "../backup/prune.ts";
@@ -146,12 +146,15 @@ async function backUpOne(
   earlier: readonly CataloguedBackup[],
   progress: Progress,
   tell: TellFailure,
+  again = false,
 ): Promise<DatabaseResult> {
   const start = monotonic();
   const seconds = (): number => Math.round((monotonic() - start) / 10) / 100;
   const nothing = { database, id: null, size_bytes: 0, copied_bytes: 0, warnings: [] };
+  let oid: string | undefined;
   try {
     source.signal?.throwIfAborted();
+    oid = await databaseNumber(source.superuser, database);
     const kinds = (at: number) => kindsAt(at, earlier, source.config.backup);
     const made = await createBackup(source, database, kinds, progress);
     const { id, size_bytes } = made.manifest;
@@ -169,7 +172,12 @@ async function backUpOne(
       ...(made.folderMissing ? { filestore_missing: true } : {}),
     };
   } catch (error) {
-    if (await hasGone(source, database, error)) {
+    const gone = await hasGone(source, database, oid, error);
+    if (gone === "replaced" && !again) {
+      progress.note(`${database} was replaced meanwhile: the one that has its name now is backed up`);
+      return await backUpOne(source, database, earlier, progress, tell, true);
+    }
+    if (gone) {
       progress.note(`${database} was dropped, renamed or closed meanwhile`);
       return { ...nothing, outcome: "dropped", seconds: seconds(), error: null };
     }
@@ -193,8 +201,17 @@ const BEGIN_TIMEOUT = 5000;
 /** Milliseconds that a drop or a rename may take once it has begun. */
 const CHANGE_TIMEOUT = 120_000;
 
-/** Whether a backup failed because its database was dropped, renamed or closed meanwhile. */
-async function hasGone({ superuser }: BackupSource, database: string, error: unknown): Promise<boolean> {
+/**
+ * Whether a backup failed because its database was dropped, renamed or closed meanwhile; `replaced` where another one has
+ * its name, as after a restore.
+ * @param oid its number when the backup began
+ */
+async function hasGone(
+  { superuser }: BackupSource,
+  database: string,
+  oid: string | undefined,
+  error: unknown,
+): Promise<boolean | "replaced"> {
   // Ending sessions causes neither a full disk nor an unusable filestore.
   const elsewhere =
     error instanceof OdooPgError && (error.code === "disk_full" || error.code === "filestore_unusable");
@@ -202,7 +219,8 @@ async function hasGone({ superuser }: BackupSource, database: string, error: unk
   const start = monotonic();
   try {
     for (;;) {
-      const state = await databaseState(superuser, database);
+      const state = await databaseState(superuser, database, oid);
+      if (state === "replaced") return "replaced";
       if (state === "gone") return true;
       if (monotonic() - start >= (state === "changing" ? CHANGE_TIMEOUT : timeout)) return false;
       await pause(50);

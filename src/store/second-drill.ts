@@ -13,6 +13,12 @@ export async function readSecondDrill(stateDir: string): Promise<SecondDrill | u
   return read?.ok === true ? read.value : undefined;
 }
 
-export async function writeSecondDrill(stateDir: string, drill: SecondDrill): Promise<void> {
+/** @param changes over what is known by now: a drill takes long, and another one may have ended meanwhile */
+export async function changeSecondDrill(
+  stateDir: string,
+  changes: Partial<Omit<SecondDrill, "version">> & Pick<SecondDrill, "begun_at">,
+): Promise<void> {
+  const before = await readSecondDrill(stateDir);
+  const drill: SecondDrill = { version: 1, proven: null, failed: null, ...before, ...changes };
   await writeFileAtomic(drillFile(stateDir), `${JSON.stringify(drill, undefined, 2)}\n`, { mode: 0o644 });
 }

@@ -172,6 +172,27 @@ describe("a database that goes away during its backup", () => {
   });
 });
 
+test("a database that is replaced during its backup, as by a restore, is no failure: the new one is backed up", async () => {
+  const { backUp, source, database, catalogue } = await odooBackups();
+  const next = `next${made}`;
+  await withSession(node.superuser, async (session) => await session.query(`CREATE DATABASE ${next}`));
+  await holdDump(database);
+  const running = backUp(database);
+  await waitForDump(source.place.dir, database);
+  await withSession(node.superuser, async (session) => {
+    await session.query(endSessions(database));
+    await session.query(
+      `BEGIN; ALTER DATABASE ${database} RENAME TO ${database}_old; ALTER DATABASE ${next} RENAME TO ${database}; COMMIT`,
+    );
+  });
+  const report = await running;
+  expect(report.databases.map(({ outcome }) => outcome)).toEqual(["ok"]);
+  expect((await catalogue()).map(({ manifest }) => [manifest.database, manifest.odoo_version])).toEqual([
+    [database, null],
+  ]);
+  expect(leftOvers(source.place.dir)).toEqual([]);
+});
+
 test("a database that is created during a run belongs to the next one, and disturbs nothing", async () => {
   const { backUp, source, database, filestore, catalogue } = await odooBackups();
   const other = `created${made}`;

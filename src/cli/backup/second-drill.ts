@@ -4,12 +4,11 @@ import type { BackupSource } from "../../backup/source.ts";
 import { momentByChance } from "../../cluster/window.ts";
 import { windowDays } from "../../config/sections/backup.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
-import type { SecondDrill } from "../../model/second-drill.ts";
 import { odooPg } from "../../next-step.ts";
 import { oneLine, printableLine } from "../../printable.ts";
 import type { Progress } from "../../progress.ts";
 import type { ProvenDatabase } from "../../restore/at-moment.ts";
-import { readSecondDrill, writeSecondDrill } from "../../store/second-drill.ts";
+import { changeSecondDrill } from "../../store/second-drill.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { serverOwner, type Context } from "../context.ts";
 import { proveAt } from "./restore-moment.ts";
@@ -41,14 +40,8 @@ export async function drillSecond(
 ): Promise<SecondProof> {
   const { config, layout } = context;
   const target = named ?? (await secondByChance(context));
-  const before = await readSecondDrill(layout.stateDir);
-  const drill: SecondDrill = {
-    version: 1,
-    begun_at: iso(),
-    proven: before?.proven ?? null,
-    failed: before?.failed ?? null,
-  };
-  await writeSecondDrill(layout.stateDir, drill);
+  const begun_at = iso();
+  await changeSecondDrill(layout.stateDir, { begun_at });
   const second = target.kind === "time" ? new Date(target.at).toISOString() : null;
   const begun = monotonic();
   try {
@@ -66,24 +59,18 @@ export async function drillSecond(
     const relations = databases.some((one) => one.pages === null)
       ? null
       : databases.reduce((sum, { pages }) => sum + (pages?.relations ?? 0), 0);
-    await writeSecondDrill(
+    const proven = { at, second, base, seconds, databases: databases.length, relations };
+    await changeSecondDrill(
       layout.stateDir,
-      error === undefined
-        ? {
-            ...drill,
-            proven: { at, second, base, seconds, databases: databases.length, relations },
-            failed: null,
-          }
-        : { ...drill, failed: { at, second, error } },
+      error === undefined ? { begun_at, proven, failed: null } : { begun_at, failed: { at, second, error } },
     );
     return { ...proof, ok: error === undefined };
   } catch (thrown) {
     const { code, message } = toOdooPgError(thrown);
+    const failed = { at: iso(), second, error: oneLine(message) };
+    // A record that cannot be written must not hide why.
     if (!source.signal?.aborted && saysSomething(code, named))
-      await writeSecondDrill(layout.stateDir, {
-        ...drill,
-        failed: { at: iso(), second, error: oneLine(message) },
-      });
+      await changeSecondDrill(layout.stateDir, { begun_at, failed }).catch(() => {});
     throw thrown;
   }
 }
