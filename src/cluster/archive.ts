@@ -39,7 +39,7 @@ export function knownWindow(view: ArchiveView): Window | null {
   return kept ? windowOf(kept) : null;
 }
 
-/** What is wrong with archiving, whoever's command it is, and with base backups. */
+/** What is wrong with archiving, with odoo-pg's command or the user's own, and with base backups. */
 export function archiveWarnings(view: ArchiveView): FoundWarning[] {
   const { primary, enabled, archiving, status } = view;
   const found: FoundWarning[] = [];
@@ -79,7 +79,7 @@ export function archiveWarnings(view: ArchiveView): FoundWarning[] {
   return found;
 }
 
-/** Milliseconds after which attachments that were not taken are late: a look is made every five seconds. */
+/** Milliseconds after which attachments that were not taken are late: the agent looks every five seconds. */
 const ATTACHMENTS_LATE = 60_000;
 
 /** What is wrong with keeping attachments for any second. */

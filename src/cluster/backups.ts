@@ -89,7 +89,7 @@ export interface BackupView {
 
 /** What is wrong with the backups; nothing where they are turned off. */
 export function backupWarnings({ settings, record, damage, launchedAt, now }: BackupView): FoundWarning[] {
-  // What was recorded is not known: nothing is said of how old the backups are.
+  // The record is not known: the age of the backups is not reported.
   if (damage !== undefined)
     return [warning("record_damaged", { message: damage, next: odooPg("backup", "create", "--all") })];
   if (!settings.enabled) return [];
@@ -116,7 +116,7 @@ export function backupWarnings({ settings, record, damage, launchedAt, now }: Ba
       }),
     );
   }
-  // A pattern, such as the image odoo/pgsql took, or a typing error: nobody wants that.
+  // A pattern, such as the image odoo/pgsql took, or a typing error: not intended.
   if (record?.databases === 0 && settings.only_filter !== undefined) {
     found.push(
       warning("backup_filter_matches_nothing", {
@@ -140,7 +140,7 @@ export function backupWarnings({ settings, record, damage, launchedAt, now }: Ba
   return found;
 }
 
-/** Which databases are not known to come back. */
+/** The databases that are not proven to come back. */
 function drillWarnings({ settings, record, launchedAt, now }: BackupView): FoundWarning[] {
   const proofs = knownProofs(record);
   const found: FoundWarning[] = [];
@@ -164,7 +164,7 @@ function drillWarnings({ settings, record, launchedAt, now }: BackupView): Found
   return found;
 }
 
-/** What is to be said of databases whose last proof is too old; undefined when there is none. */
+/** The warning about databases whose last proof is too old; undefined when there is none. */
 function lateProofs(
   record: BackupStatus | undefined,
   { max_drill_age_days }: Config["backup"],

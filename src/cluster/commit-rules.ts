@@ -47,7 +47,7 @@ export function passesAtStart(version: string): boolean {
   return fixed !== undefined && minor < fixed;
 }
 
-/** What keeps read-your-writes from holding although the pool is kept as it should be. */
+/** What breaks read-your-writes although the pool is kept as it should be. */
 export function commitWarnings({ input, primary }: ClusterView): FoundWarning[] {
   if (input.config.endpoints.read.consistency !== "read-your-writes") return [];
   const overruled = input.agent?.overrides ?? [];

@@ -8,7 +8,7 @@ export interface Connections {
   readonly most: number;
 }
 
-/** What is said of a server whose connections are nearly used up; undefined where there are enough. */
+/** The warning about a server whose connections are nearly used up; undefined where there are enough. */
 export function connectionsTold(
   name: string,
   { used, most }: Connections,

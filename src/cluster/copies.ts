@@ -18,7 +18,7 @@ export const copySchema = z.strictObject({
 });
 type Copy = z.output<typeof copySchema>;
 
-/** Each that is configured. @param known of places that were copied to; undefined where nobody looked */
+/** Each that is configured. @param known of places that were copied to; undefined where not read */
 export function copiesOf(settings: Settings, known: readonly CopyStatus[] | undefined): Copy[] {
   return settings.map(({ name }) => {
     const status = known?.find((one) => one.name === name);

@@ -418,7 +418,7 @@ function endpoints({ input }: ClusterView): FoundWarning[] {
       }),
     ];
   }
-  // What PgBouncer does not serve is told as that.
+  // An endpoint that PgBouncer does not serve is reported as such.
   const isTold = (name: Endpoint): boolean => agent?.poolers?.[name]?.answers === false;
   const closed = [
     ...(readAnswers === false ? (["read"] as const) : []),
@@ -508,7 +508,7 @@ function pool({ input, nodes, primary }: ClusterView, causes: readonly FoundWarn
   // Without the agent, or without a primary, another warning says where reads go.
   if (!primary || !agent?.keeping || agent.pool.length > 0 || config.nodes.length < 2) return [];
   const replicas = nodes.filter(({ name }) => name !== primary.name);
-  // What keeps each of them out is said already.
+  // The reason that keeps each of them out is reported already.
   if (replicas.every(({ name }) => causes.some(({ node }) => node === name))) return [];
   if (input.agent?.overrides.some(({ file }) => file !== null)) return [];
   const reasons = replicas.flatMap(({ name, account }) =>
@@ -576,7 +576,7 @@ function otherDisks(nodes: readonly NodeView[]): FoundWarning[] {
   );
 }
 
-/** What was set aside on the disk of these nodes, each once. */
+/** What was set aside on these nodes' disks, each item once. */
 function keptOn(nodes: readonly NodeView[]): KeptAside[] {
   const all = nodes.flatMap(({ disk }) => disk?.keptAside ?? []);
   return [...new Map(all.map((kept) => [kept.path, kept])).values()];

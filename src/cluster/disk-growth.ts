@@ -8,7 +8,7 @@ const SAMPLES_NEEDED = 12;
 /** Looks are brought together to so many at most: the pairs of them are compared. */
 const PARTS = 96;
 
-/** Beyond ten years nobody is helped by a number. */
+/** Beyond ten years a number helps no one. */
 const FURTHEST_DAYS = 3650;
 
 /** How much was free on a disk at a moment (milliseconds since the epoch), and what the databases used. */

@@ -71,7 +71,7 @@ export function decidePool(input: PoolInput): Eligibility[] {
   );
 }
 
-/** Whether a node answers as a replica: one that somebody promoted by hand may have what no other has. */
+/** Whether a node answers as a replica: one that was promoted by hand may have data that no other has. */
 function isReplica(name: string, input: PoolInput): boolean {
   return factsOf(input.replicas.find((replica) => replica.name === name))?.in_recovery === true;
 }

@@ -3,7 +3,7 @@ import { formatLsn, type Lsn } from "../model/lsn.ts";
 import { factsOf, fullFactsOf, identityOf, lagOf, type NodeObservation } from "../model/observation.ts";
 import { slotName } from "../config/layout.ts";
 
-/** What `replication status` tells of one replica: its own view, and the primary's view of it. */
+/** What `replication status` reports about one replica: its own view, and the primary's view of it. */
 export interface ReplicaReport {
   readonly name: string;
   readonly answers: boolean;

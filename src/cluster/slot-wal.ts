@@ -3,7 +3,7 @@ const KEPT_OF_LIMIT = 0.5;
 const KEPT_OF_DISK = 0.1;
 
 /**
- * Whether a slot keeps so much WAL that somebody should look. All in bytes.
+ * Whether a slot keeps so much WAL that a warning is due. All in bytes.
  * @param limit what it may keep (max_slot_wal_keep_size); undefined where there is no limit
  * @param disk size of the primary's disk, where it is known
  */

@@ -21,7 +21,7 @@ export interface StartInput {
   readonly foreign?: boolean;
 }
 
-/** What is to be done so that a node runs. `refuse` and `wait` touch nothing. */
+/** What to do so that a node runs. `refuse` and `wait` touch nothing. */
 export type StartDecision =
   | { readonly action: "initialise" }
   | { readonly action: "seed" }
@@ -76,7 +76,7 @@ export function decideStart(input: StartInput): StartDecision {
   };
 }
 
-/** As above, for a replica of somebody else's primary: data that is not its standby is never touched without a word. */
+/** As above, for a replica of a primary that odoo-pg does not run: foreign data is never touched silently. */
 function decideFollow({ node, data, systemIdentifier }: StartInput): StartDecision {
   if (data.kind !== "whole") return { action: "seed" };
   const other = systemIdentifier !== undefined && data.systemIdentifier !== systemIdentifier;

@@ -48,7 +48,7 @@ const TOO_LONG = HOUR / 2;
 /** Seconds of an hour that have to be watched for it to be compared. */
 const ENOUGH = 3000;
 
-/** The history with one more look at the counters. Counters that began anew count from nothing; those of another node say nothing yet. */
+/** The history with one more sample of the counters. After a reset they count from zero; another node's say nothing. */
 export function withReading(history: StatementHistory, reading: CounterReading): StatementHistory {
   const { last } = history;
   // An hour that lies ahead is one of a clock that was set back.
@@ -147,11 +147,11 @@ const CALLS = 10;
 const SLOWER = 1.5;
 const OFTENER = 2;
 
-/** Changes that are told. */
+/** Changes that are reported at most. */
 const MOST = 20;
 
 /**
- * What changed since yesterday, what weighs most first. Only hours that have ended count, and those of which the same
+ * What changed since yesterday, the heaviest first. Only hours that have ended count, and those of which the same
  * hour of the day before was watched too: an Odoo at night is another than at noon.
  */
 export function changesSinceYesterday(history: StatementHistory, now: number): SinceYesterday {

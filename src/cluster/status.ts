@@ -64,7 +64,7 @@ export function statusOf(input: StatusInput): StatusDocument {
   };
 }
 
-/** The write endpoint leads to the recorded primary, whoever else may answer as one. */
+/** The write endpoint leads to the recorded primary, whichever other node may answer as one. */
 function writesTo({ primary, expectedPrimary }: ClusterView): string | null {
   return primary?.name === expectedPrimary ? expectedPrimary : null;
 }

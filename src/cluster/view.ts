@@ -35,7 +35,7 @@ import type { OverruledCommits } from "./commit-rules.ts";
 import type { TablespaceTrouble } from "../model/tablespaces.ts";
 import type { SlotStatus } from "./documents/status.ts";
 
-/** What the agent says of one node, beside what anybody can see by asking the server. */
+/** What the agent reports about one node, besides what the server itself reports. */
 export interface NodeAccount {
   readonly name: string;
   readonly out_of_pool: string | null;
@@ -46,9 +46,9 @@ export interface NodeAccount {
   /** Why the last start failed: a sentence, with the server's words, and what they mean. */
   readonly failure: string | null;
   readonly failure_cause: StartFailure | null;
-  /** What is to be done about that, where it is known. */
+  /** What to do about that, where it is known. */
   readonly failure_next: NextStep | null;
-  /** Whether it is a replica for which the primary has no longer the WAL that it needs next. */
+  /** Whether it is a replica that needs WAL which the primary no longer has. */
   readonly stranded: boolean;
   /** Why the primary does not let it replicate, in the server's words; null where it would. */
   readonly refusal: string | null;
@@ -58,7 +58,7 @@ export interface NodeAccount {
   readonly last_seen: number | null;
 }
 
-/** What the agent says of itself. */
+/** What the agent reports about itself. */
 export interface AgentAccount {
   readonly pid: number;
   /** Whether it keeps the servers running, or waits for an order. */
@@ -66,7 +66,7 @@ export interface AgentAccount {
   readonly operation: string | null;
   readonly haproxy: boolean;
   readonly pool: readonly string[];
-  /** Who waits at the endpoints; null where that is not known. */
+  /** The clients that wait at the endpoints; null where that is not known. */
   readonly waiting_clients: WaitingClients | null;
   /** PgBouncer at the endpoints; null where that is not known. */
   readonly poolers: PoolersStatus | null;
@@ -113,7 +113,7 @@ export function fullness({ totalBytes, freeBytes }: DiskUse): number {
   return totalBytes > 0 ? 1 - freeBytes / totalBytes : 0;
 }
 
-/** Whether it is so full that somebody should know. */
+/** Whether it is so full that a warning is due. */
 export function isFilling(disk: DiskUse): boolean {
   return fullness(disk) >= shareOf("disk_filling");
 }
@@ -144,7 +144,7 @@ export interface StatusInput {
   readonly databases?: readonly string[] | undefined;
   /** The disks of the nodes' data directories, by node. */
   readonly disks: ReadonlyMap<string, DiskUse>;
-  /** When certificates end; undefined where nobody looked. */
+  /** When certificates expire; undefined where that was not read. */
   readonly certificates?: CertificateEnds | undefined;
   /** The address at which programs of this host reach the endpoints, and whether they take connections. */
   readonly endpoints: {
@@ -152,7 +152,7 @@ export interface StatusInput {
     readonly readAnswers: boolean | undefined;
     readonly writeAnswers: boolean | undefined;
   };
-  /** What the last run of backups left, and when the cluster was first launched (ISO 8601); undefined where nobody looked. */
+  /** What the last run of backups left, and when the cluster was first launched (ISO 8601); undefined: not read. */
   readonly backups?:
     | {
         readonly record: BackupStatus | undefined;
@@ -160,13 +160,13 @@ export interface StatusInput {
         readonly launchedAt: string | undefined;
       }
     | undefined;
-  /** What is archived, and which base backups there are; undefined where nobody looked. */
+  /** What is archived, and which base backups there are; undefined where that was not read. */
   readonly archive?:
     | { readonly status: ArchiveStatus | undefined; readonly archiving: Archiving | undefined }
     | undefined;
-  /** What drills of a second left; undefined where there was none, or nobody looked. */
+  /** What drills of a second left; undefined where there was none, or where that was not read. */
   readonly secondDrill?: SecondDrill | undefined;
-  /** How copies elsewhere are; undefined where nobody looked. */
+  /** The state of copies elsewhere; undefined where that was not read. */
   readonly copies?: readonly CopyStatus[] | undefined;
   /** Our clock, milliseconds since the epoch. */
   readonly now: number;
@@ -181,9 +181,9 @@ export interface NodeView {
   readonly dataDir: string;
   readonly role: "primary" | "replica";
   readonly state: NodeState;
-  /** What it says of itself; undefined where it does not answer. */
+  /** What it reports about itself; undefined where it does not answer. */
   readonly identity: Identity | undefined;
-  /** All that a server of ours tells; undefined for a primary that somebody else runs. */
+  /** All that a server of ours reports; undefined for a primary that odoo-pg does not run. */
   readonly facts: ServerFacts | undefined;
   readonly account: NodeAccount | undefined;
   /** Why it does not answer; undefined when it does. */
@@ -200,14 +200,14 @@ export interface ClusterView {
   readonly input: StatusInput;
   /** The node that should be primary: as recorded, before the first launch as configured. */
   readonly expectedPrimary: string;
-  /** The primary that counts: the recorded one where it answers as such, else any that does. */
+  /** The primary that counts: the recorded one if it answers as a primary, else any node that does. */
   readonly primary: NodeView | undefined;
   readonly nodes: readonly NodeView[];
   /** No server, no endpoint, no agent at work. */
   readonly nothingAnswers: boolean;
 }
 
-/** The configuration with the primary that is followed: it stands in a status as a node, but is nobody's to start or stop here. */
+/** The configuration with the primary that is followed: a node in the status, but not one to start or stop here. */
 export function withUpstream(config: Config, { host, port }: { host: string; port: number }): Config {
   return { ...config, nodes: [{ name: UPSTREAM, host, port }, ...config.nodes] };
 }

@@ -3,7 +3,7 @@ import type { Archiving, ArchiveStatus, BaseBackup, Gap } from "../model/archive
 import type { ServerFacts } from "../model/observation.ts";
 import { showSeconds } from "../model/quantities.ts";
 
-/** Which seconds can be brought back. */
+/** The seconds that can be brought back. */
 export const windowSchema = z.strictObject({
   /** ISO 8601. Null while there is no base backup whose WAL is whole. */
   from: z.string().nullable(),
@@ -133,7 +133,7 @@ function iso(at: number): string {
   return new Date(at).toISOString();
 }
 
-/** Segments that a primary has finished and not archived yet; 0 where that cannot be told. */
+/** Segments that a primary has finished and not archived yet; 0 where that is unknown. */
 export function segmentsWaiting(facts: ServerFacts | undefined): number {
   const { archiver, current_lsn, wal_segment_bytes, timeline } = facts ?? {};
   // The note that a base backup leaves is named for its first segment, and archived after that.
@@ -171,8 +171,8 @@ export function archivedUpTo(
 }
 
 /**
- * Up to when all is archived, where WAL waits that nobody will archive. Nothing of it is younger than archive_timeout when
- * its segment is finished. Times are milliseconds since the epoch.
+ * Up to when all is archived, where WAL waits that will never be archived. Nothing of it is younger than
+ * archive_timeout when its segment is finished. Times are milliseconds since the epoch.
  * @param waiting when the oldest segment that waits was finished
  * @param timeoutSeconds archive_timeout
  */

@@ -4,10 +4,10 @@ import { kindOf, ownerOf } from "../system/files/files.ts";
 import { currentUser, userName } from "../system/machine.ts";
 import { commandLines } from "../system/process/command-lines.ts";
 
-/** A cluster of this host. Where it lies is told by processes, which anybody may name as they like: it is a hint. */
+/** A cluster of this host. Its place is read from processes, which any user may name as they like: it is a hint. */
 export interface ClusterHere {
   readonly stateDir: string;
-  /** Whose state directory it is. */
+  /** The owner of the state directory. */
   readonly user: string;
   /** Whether this user may look after it. */
   readonly own: boolean;

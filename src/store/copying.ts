@@ -5,7 +5,7 @@ import { ensureDirectory, modifiedAt, namesIn } from "../system/files/files.ts";
 import { ownPid, sendSignal, waitForEnd } from "../system/process/process.ts";
 import { lockHolder, releaseLock, takeLock } from "./lock.ts";
 
-// What is copied elsewhere must not be removed meanwhile; what is removed must not be half copied. Several copies may be
+// A file must not be removed while it is copied elsewhere, nor copied while it is removed. Several copies may be
 // made at once.
 
 const COPYING = /^copying\.[a-z0-9_-]+\.lock$/;
@@ -29,7 +29,7 @@ export async function whileCopying<T>(
   for (;;) {
     await takeLock(own, ownPid);
     try {
-      // Whoever removes has its lock before it looks for ours, and we ours before we look for its.
+      // A removal takes its lock before it looks for ours, and we take ours before we look for its lock.
       if ((await lockHolder(removingLock(layout))) === undefined) return await act();
     } finally {
       await releaseLock(own, ownPid);
@@ -38,7 +38,7 @@ export async function whileCopying<T>(
   }
 }
 
-/** How long who removes has patience. All in milliseconds. */
+/** How long a removal waits. All in milliseconds. */
 export interface Patience {
   /** For a copy that is being made: no new one is begun meanwhile. */
   readonly wait: number;
@@ -47,14 +47,14 @@ export interface Patience {
    * one that is only slow goes on where it was.
    */
   readonly oldest: number;
-  /** For a copy to end that is asked to. */
+  /** For a copy to end once it is asked to. */
   readonly end: number;
 }
 
 const PATIENCE: Patience = { wait: 300_000, oldest: 6 * 3_600_000, end: 60_000 };
 
 /**
- * Removes what has expired. Where it is still being copied after a while, or somebody else removes, it goes the next time.
+ * Removes what has expired. What is still being copied after a while, or removed by another run, goes the next time.
  * Copies that have gone on for hours are ended.
  * @returns undefined where nothing was done
  */
@@ -87,7 +87,7 @@ export async function unlessCopying<T>(
   }
 }
 
-/** Who copies, and since when, in milliseconds since the epoch. */
+/** The process that copies, and since when, in milliseconds since the epoch. */
 async function copiesOf({ offsiteDir }: Layout): Promise<{ pid: number; since: number }[]> {
   const copies: { pid: number; since: number }[] = [];
   for (const name of await namesIn(offsiteDir)) {

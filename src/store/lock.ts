@@ -27,7 +27,7 @@ async function livingHolder(lockFile: string, text: string): Promise<number | un
   return (await processIdentity(pid)) === identity ? pid : undefined;
 }
 
-/** The process that holds the lock and still lives; undefined when nobody does. @throws OdooPgError state_dir_unusable when it cannot be read */
+/** The live process that holds the lock; undefined if none does. @throws OdooPgError state_dir_unusable if unreadable */
 export async function lockHolder(lockFile: string): Promise<number | undefined> {
   const text = await readTextIfAny(lockFile);
   return text === undefined ? undefined : await livingHolder(lockFile, text);
@@ -62,9 +62,9 @@ export async function takeLock(lockFile: string, pid: number): Promise<void> {
 }
 
 /**
- * Puts our own lock in the place of a dead process's; false when somebody else did so before.
- * The right to do that is itself a lock, named after the dead holder. While we have it nobody else can replace that
- * very text, so that looking and replacing are one step; and the lock file is there all the time.
+ * Puts our own lock in the place of a dead process's; false when another process did so first.
+ * The right to do that is itself a lock, named after the dead holder. While we have it, no other process can
+ * replace that very text, so looking and replacing are one step; and the lock file is there all the time.
  */
 async function takeOver(lockFile: string, dead: string, own: string, pid: number): Promise<boolean> {
   const right = `${lockFile}.${createHash("sha256").update(dead).digest("hex").slice(0, 16)}`;

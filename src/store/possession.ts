@@ -75,7 +75,7 @@ const NAMES = ((): Readonly<
   };
 })();
 
-/** What is taken, and from whom. */
+/** What is taken, and from which user. */
 interface Taking {
   /** With the servers' group. */
   readonly us: Owner;
@@ -94,7 +94,7 @@ function isDone(folder: Folder): boolean {
 }
 
 async function take(folder: Folder, taking: Taking): Promise<void> {
-  // Also before the folder is ours: whoever is cut off between the two shall know.
+  // Before the folder is ours: a run that is cut off between the two must leave a mark.
   await writeFileAtomic(folder.at(UNFINISHED), "");
   folder.give(0o755, taking.us);
   await writeFileAtomic(folder.at(UNFINISHED), "");
@@ -143,7 +143,7 @@ async function takeFile(folder: Folder, name: string, taking: Taking, ofNode = f
   const isLinkOfOurs = stat.isSymbolicLink() && stat.uid === us.uid;
   const isFile = stat.isFile() && stat.nlink === 1;
   if (isLinkOfOurs || (isFile && stat.uid === us.uid && (stat.mode & 0o022) === 0)) return;
-  // Who ends which process, and who may give orders, was only ever written by us.
+  // Only we ever wrote which process is ended, and who may give orders.
   const isOursAlone = name === "process.json" || name.startsWith("console_");
   if (!isFile || stat.uid !== servers.uid || isOursAlone) return await folder.remove(name);
   // HAProxy goes on writing to the file that it has open.

@@ -7,7 +7,7 @@ function drillFile(stateDir: string): string {
   return path.join(stateDir, "second-drill.json");
 }
 
-/** What drills of a second left; undefined where there was none, or where the record is damaged: the next one writes it anew. */
+/** What drills of a second left; undefined where there was none or its record is damaged: the next one writes it. */
 export async function readSecondDrill(stateDir: string): Promise<SecondDrill | undefined> {
   const read = await inspectJsonFile(drillFile(stateDir), secondDrillSchema);
   return read?.ok === true ? read.value : undefined;

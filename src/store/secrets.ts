@@ -136,7 +136,7 @@ export async function storePasswords(
   await writePassfile(layout, { replicator: passwords.replicator }, owner);
 }
 
-/** Keeps what a host without a database has: the password of who looks at the servers, and of an Odoo there. */
+/** Keeps the secrets of a host without a database: the passwords of the monitoring role and of an Odoo there. */
 export async function storeForClients(
   layout: Layout,
   { collectd, odoo }: { readonly collectd: string; readonly odoo: string | undefined },

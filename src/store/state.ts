@@ -52,7 +52,7 @@ const DAMAGED = {
   next: "Put the file back from a copy. It names the primary, so odoo-pg never guesses it.",
 } as const;
 
-/** @throws OdooPgError state_dir_unusable for what is damaged, or what as root somebody else could have written */
+/** @throws OdooPgError state_dir_unusable when damaged, or another user than root could have written it */
 async function readOurs<T>(file: string, schema: z.ZodType<T>, told: DamageText): Promise<T | undefined> {
   if (await isBelievable(file)) return await readJsonFile(file, schema, told);
   throw new OdooPgError("state_dir_unusable", {
@@ -92,7 +92,7 @@ export async function keptConsistency(layout: Layout): Promise<Consistency | und
     const state = await readState(layout);
     return state && state.system_identifier !== null ? (state.consistency ?? EARLIER) : undefined;
   } catch (error) {
-    // As odoo-pg up to 0.1 made it, or damaged: who acts on it says so.
+    // As odoo-pg up to 0.1 made it, or damaged: the code that acts on it reports that.
     return error instanceof OdooPgError ? EARLIER : undefined;
   }
 }

@@ -5,7 +5,7 @@ import { becomePrimary, type Plan } from "./planned.ts";
 
 /**
  * Plans what is left of a change that was cut off or failed after the record named the next primary: the old one never
- * starts as a primary again, so until then writes lead nowhere. Nothing is planned while the recorded primary does not
+ * starts as a primary again, so until then writes go nowhere. Nothing is planned while the recorded primary does not
  * answer, nor beside another node that answers as a primary.
  */
 export function planFinish(input: {
@@ -14,11 +14,11 @@ export function planFinish(input: {
   readonly replicas: readonly NodeObservation[];
   /** Whether odoo-pg does not run the primary. */
   readonly foreign: boolean;
-  /** Whether the endpoints lead writes nowhere, and are to lead them to the primary. */
+  /** Whether the endpoints send writes nowhere, and are to send them to the primary. */
   readonly route: boolean;
   /** Whether a change failed after its record, and those that follow may not know of it. */
   readonly unfinished: boolean;
-  /** Which node the history names as the newest primary. */
+  /** The node that the history names as the newest primary. */
   readonly lastPrimary: string | undefined;
 }): Plan {
   const { primary, replicas, route, lastPrimary } = input;
@@ -49,7 +49,7 @@ export function planFinish(input: {
     ...(isPrimary(primary) ? [] : becomePrimary(node)),
     ...(route ? [{ kind: "route" as const, node }] : []),
     ...record,
-    // What is started later starts as its replica.
+    // A node that is started later starts as its replica.
     ...(left ? [{ kind: "prepare_start" as const, nodes: names }] : []),
     { kind: "settle", primary: node, replicas: names },
   ];

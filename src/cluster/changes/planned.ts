@@ -18,7 +18,7 @@ export function refuse(message: string, next: NextText): Planned {
   return { kind: "refuse", message, next };
 }
 
-/** From the record on there is no way back: it is written before the deed, so that whoever comes next finishes it. */
+/** From the record on there is no way back: it is written before the deed, so that the next run finishes it. */
 export function becomePrimary(node: string): PlanStep[] {
   return [
     // Its sessions must wait for replicas by the same rule from its first commit on.

@@ -58,7 +58,7 @@ export function planPromote(input: {
       odooPg("promote", ahead.name),
     );
   }
-  // Nobody here starts what somebody else runs: nothing has to be kept from it.
+  // odoo-pg does not start a server that it does not run, so nothing has to prevent a start.
   const held = input.foreign ? [node] : [from, node];
   const why = input.allowDataLoss ? "data loss accepted" : "asked for";
   return {

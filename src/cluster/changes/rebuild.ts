@@ -48,7 +48,7 @@ export function planRejoin(input: Rebuild): Plan {
 function takeDown(node: string, operation: "reseed" | "rejoin"): PlanStep[] {
   return [
     { kind: "hold", node, operation },
-    // A HAProxy that does not answer now keeps nobody from mending a node.
+    // A HAProxy that does not answer now does not prevent the repair of a node.
     { kind: "leave_pool", node, required: false },
     { kind: "stop_replica", node },
   ];

@@ -1,9 +1,9 @@
 import type { PlanStep } from "../../model/plan.ts";
 
 /**
- * What gives back what a plan has taken that failed. The last of the steps may be half done.
+ * The steps that give back what a failed plan has taken. The last of the begun steps may be half done.
  * @param begun in the order of the plan
- * @param recorded whom the record names as the primary now: what was done to another one is not taken back, because the
+ * @param recorded the primary that the record names now: what was done to another one is not taken back, because the
  *   change is finished instead (`planFinish`)
  */
 export function undoOf(begun: readonly PlanStep[], recorded: string): PlanStep[] {

@@ -102,7 +102,7 @@ const DOING: Partial<Record<PlanStep["kind"], string>> = {
   discard_old: "remove the old data",
 };
 
-/** What is told when a step begins; undefined where it tells by itself, or is done at once. */
+/** What is reported when a step begins; undefined where the step reports by itself, or is done at once. */
 export function doing(step: PlanStep): { readonly node: string; readonly text: string } | undefined {
   if (step.kind === "follow") return { node: step.node, text: `start as a replica of ${step.primary}` };
   const text = DOING[step.kind];

@@ -24,22 +24,22 @@ export const applyRequestSchema = z.object({
 });
 export type ApplyRequest = z.output<typeof applyRequestSchema>;
 
-/** What the agent says of itself, beside what anybody can see by asking the servers. */
+/** What the agent reports about itself, besides what the servers themselves report. */
 export const agentReportSchema = z.object({
   pid: z.number(),
   version: z.string(),
-  /** Which program it is: of one version there may be several. Agents up to 0.1 do not say. */
+  /** The program's build: one version may have several. Agents up to 0.1 do not say. */
   build: z.string().nullable().default(null),
   /** Whether the agent keeps the servers running, or only waits for an order. */
   keeping: z.boolean(),
-  /** Whether it is about to end, and takes no order any more. */
+  /** Whether it is about to end, and takes no more orders. */
   ending: z.boolean().default(false),
   /** What it works on now. */
   operation: z.string().nullable(),
   primary: z.string().nullable(),
   haproxy: z.boolean(),
   pool: z.string().array(),
-  /** Who waits at the endpoints. Agents up to 0.1 do not say. */
+  /** The clients that wait at the endpoints. Agents up to 0.1 do not say. */
   waiting_clients: waitingClientsSchema.nullable().default(null),
   poolers: poolersSchema.nullable().default(null),
   overrides: z

@@ -73,7 +73,7 @@ export interface NodeDisk {
   readonly total_bytes: number | null;
   /** Days until it is full at the growth of the samples that are kept; null when it does not grow or is not known yet. */
   readonly days_left: number | null;
-  /** Hours of samples that this is told from. */
+  /** Hours of samples that this is based on. */
   readonly history_hours: number | null;
 }
 
@@ -141,7 +141,7 @@ export interface JobProgress {
   readonly left_seconds: number | null;
 }
 
-/** A command that somebody started from the page. */
+/** A command that was started from the page. */
 export interface Job {
   readonly id: string;
   readonly action: Action;
@@ -185,12 +185,12 @@ export interface Sample {
   readonly database_bytes: number | null;
 }
 
-/** Who looks at the page. */
+/** The viewer of the page. */
 export interface Principal {
   readonly role: "viewer" | "operator";
   /** False on loopback for who has not signed in: such a viewer sees no statement and no line of a job. */
   readonly signed_in: boolean;
-  /** Whether nobody may act, by the configuration. */
+  /** Whether the configuration forbids all actions. */
   readonly read_only: boolean;
   /** Sent back as `x-odoo-pg-token` with every order; empty for who has not signed in. */
   readonly token: string;

@@ -9,7 +9,7 @@ import { windowSchema } from "../window.ts";
 import { warningSchema } from "../../model/warnings.ts";
 
 const slotStatus = z.strictObject({
-  /** ok, inactive (nobody streams from it), unreserved (may be lost at any moment), lost, missing. */
+  /** ok, inactive (no replica streams from it), unreserved (may be lost at any moment), lost, missing. */
   state: z.enum(["ok", "inactive", "unreserved", "lost", "missing"]),
   /** WAL that the primary keeps for it. */
   kept_bytes: z.number().nullable(),
@@ -55,7 +55,7 @@ const endpoint = {
 export const statusDocumentSchema = z.strictObject({
   version: z.literal(1),
   cluster: z.string(),
-  /** When this was looked at, ISO 8601. */
+  /** When this was observed, ISO 8601. */
   at: z.string(),
   verdict: z.enum(["ok", "warning", "critical"]),
   postgres_version: z.string().nullable(),
@@ -88,11 +88,11 @@ export const statusDocumentSchema = z.strictObject({
   backups: backupsSchema.nullable(),
   /** Databases that no run of backups has met yet, such as one that was just restored. */
   not_backed_up: z.string().array().default([]),
-  /** Which seconds can be brought back. Null where `backup.any_second` is off. */
+  /** The seconds that can be brought back. Null where `backup.any_second` is off. */
   window: windowSchema.nullable(),
   /** How far it is proven that a second of it comes back. Null where `backup.any_second` is off. */
   second_proven: provenSecondSchema.nullable().default(null),
-  /** All attachments that were written before are kept for these seconds. Null where they are not, or nobody knows. */
+  /** All attachments that were written before are kept for these seconds. Null where they are not kept, or unknown. */
   attachments_kept_at: z.string().nullable().default(null),
   /** Copies elsewhere, one for each that is configured. */
   copies: copySchema.array().default([]),

@@ -2,21 +2,21 @@ import type { Lsn } from "../../model/lsn.ts";
 import { CUT, type Grant, LEASE } from "./lease.ts";
 
 /**
- * What the keeper of the pool knows; a value, which `asked` and `decided` make a new one of.
+ * What the keeper of the pool knows. It is a value: `asked` and `decided` return a new one.
  *
- * The promise: whoever is read from has been waited for by every commit that was acknowledged, and whoever Patroni may
- * promote, too. With P for those who may be read from, L for those whom commits wait for: P ⊆ L and /sync ⊆ L.
+ * The promise: every acknowledged commit has waited for each replica that serves reads, and for each that Patroni may
+ * promote. With P for the replicas that may serve reads, L for those that commits wait for: P ⊆ L and /sync ⊆ L.
  *
  * Coming: onto L, L proven in force, everything replayed that was acknowledged before, into P. Leaving: out of P; its
- * replication refused, so that Patroni takes it out of /sync; every session on it cut, or every lease over; /sync seen
- * without it; only then off L, and commits go on.
+ * replication refused, so that Patroni takes it out of /sync; every session on it cut, or every lease expired; /sync
+ * seen without it; only then off L, and commits go on.
  */
 export interface Keeper {
   readonly term: number;
   readonly version: number;
   /** Of every replica on L, how far it has come; the others are out. */
   readonly members: ReadonlyMap<string, Phase>;
-  /** What was answered to whom. */
+  /** What each host that asked was answered. */
   readonly askers: ReadonlyMap<string, Asker>;
 }
 
@@ -28,7 +28,7 @@ type Phase =
 interface Asker {
   /** It has no session on a replica that is not in the pool of this version. */
   readonly applied: number;
-  /** When it was last told of each replica (our monotonic clock, milliseconds). */
+  /** When an answer to it last named each replica (our monotonic clock, milliseconds). */
   readonly told: ReadonlyMap<string, number>;
 }
 
@@ -51,17 +51,17 @@ export interface KeeperLook {
   readonly sync: { readonly members: ReadonlySet<string>; readonly at: number } | undefined;
 }
 
-/** What is to be so. */
+/** What the cluster is to be brought to. */
 export interface KeeperOrders {
-  /** L: whom commits wait for. Growing it may be tried again and again; it shrinks by this alone. */
+  /** L: the replicas that commits wait for. Growing it may be retried; only this shrinks it. */
   readonly list: readonly string[];
-  /** Whose replication is to be refused. */
+  /** The replicas whose replication is to be refused. */
   readonly refused: readonly string[];
 }
 
 /**
- * A new reign. Nobody was told anything in it yet, and whatever was told in the one before has ended.
- * @param listed L as the primary has it: these are waited for already, and leave like all others
+ * A new reign. It has given no answer yet, and every lease of the reign before has expired.
+ * @param listed L as the primary has it: commits wait for these already, and they leave like all others
  */
 export function newKeeper(term: number, listed: readonly string[]): Keeper {
   return {
@@ -77,15 +77,15 @@ export function serving(keeper: Keeper): readonly string[] {
 }
 
 export interface Question {
-  /** Who asks: a name for its HAProxy. */
+  /** The host that asks: a name for its HAProxy. */
   readonly from: string;
-  /** Of which pool it has led its HAProxy there: that of the last answer before, as soon as all other sessions are cut. */
+  /** The pool that its HAProxy serves: that of the previous answer, as soon as all other sessions are cut. */
   readonly applied: { readonly term: number; readonly version: number } | undefined;
 }
 
 /**
- * Answers who may be read from.
- * @param rightUntil until when nobody else can have begun a reign (our clock): no lease and no cut is to end later
+ * Answers which replicas may serve reads.
+ * @param rightUntil until when no other host can have begun a reign (our clock): no lease and no cut is to end later
  */
 export function asked(
   keeper: Keeper,
@@ -138,7 +138,7 @@ function nextPhase(
 ): Phase | undefined {
   if (phase.kind === "leaving") return mayGo(keeper, name, phase.since, look, now) ? undefined : phase;
   const from = look.inForce.get(name);
-  // Whoever was told of it before has heard of a version without it once it knows the next one.
+  // A host that was answered with this replica has heard of a version without it once it knows the next one.
   const leaving: Phase = { kind: "leaving", since: keeper.version + (phase.kind === "serving" ? 1 : 0) };
   if (!look.eligible.has(name)) return leaving;
   if (phase.kind === "serving") return from === undefined ? leaving : phase;
@@ -147,7 +147,7 @@ function nextPhase(
   return hasAll ? { kind: "serving" } : phase;
 }
 
-/** The end of a reign: everybody is to leave the pool, and nobody comes in. Whom commits wait for stays as it is. */
+/** The end of a reign: all replicas leave the pool, and none joins. Commits go on waiting for the same replicas. */
 export function closed(keeper: Keeper): Keeper {
   const since = keeper.version + 1;
   const members = [...keeper.members.keys()].map((name): [string, Phase] => [
@@ -157,7 +157,7 @@ export function closed(keeper: Keeper): Keeper {
   return { ...keeper, version: since, members: new Map(members) };
 }
 
-/** Whether nobody can read from anybody any more that left with this version or before. */
+/** Whether replicas that left with this version or before can no longer serve any read. */
 export function isUnread({ askers, version }: Keeper, now: number): boolean {
   return [...askers.values()].every(({ applied, told }) =>
     [...told.values()].every((at) => applied >= version || now >= at + LEASE + CUT),

@@ -1,13 +1,13 @@
 /**
  * Reads that are never stale although the pool is spread over hosts.
  *
- * Who keeps the pool, on the primary's host, never tells others who serves reads: they ask, and what they are told holds
- * for a short time from the moment they asked. An answer that was on its way for long grants nothing, and one who hears
- * nothing any more lets go by itself. So the keeper knows, of every replica, when the last read can have been led to it,
- * without hearing from anybody; where it does hear that all sessions are cut, it need not wait for that.
+ * The keeper of the pool, on the primary's host, never tells other hosts unasked which replicas serve reads: they ask,
+ * and an answer holds for a short time from the moment of the question. An answer that was under way for long grants
+ * nothing, and a host that gets no more answers lets go by itself. So the keeper knows for every replica when the last
+ * read can have reached it, without a report from any host; if one reports all sessions cut, it need not wait.
  */
 
-/** Milliseconds that an answer holds, by the clock of who asked, from when it was sent for. */
+/** Milliseconds that an answer holds after the question was sent, by the clock of the host that asked. */
 export const LEASE = 1500;
 
 /**
@@ -16,16 +16,16 @@ export const LEASE = 1500;
  */
 export const CUT = 2500;
 
-/** What the keeper of the pool answers. */
+/** An answer of the keeper of the pool. */
 export interface Grant {
-  /** Which reign over the pool: a later one has a higher number. */
+  /** The reign over the pool: a later one has a higher number. */
   readonly term: number;
-  /** Which pool of this reign: each change has a higher number. */
+  /** The pool's version in this reign: each change has a higher number. */
   readonly version: number;
   readonly pool: readonly string[];
 }
 
-/** What an agent holds that asks. */
+/** What an asking agent holds. */
 export interface Held {
   readonly grant: Grant;
   /** Until when (own monotonic clock, milliseconds). */
@@ -33,8 +33,8 @@ export interface Held {
 }
 
 /**
- * Takes an answer up. One that is older than what is held already is of a question that was overtaken: it would bring
- * back a replica whose cut was already told.
+ * Takes up an answer. One older than the answer already held belongs to a question that was overtaken: it would bring
+ * back a replica whose cut was already reported.
  * @param askedAt when the question was sent (own monotonic clock)
  */
 export function renewed(held: Held | undefined, grant: Grant, askedAt: number): Held {
