@@ -77,7 +77,7 @@ export class Alarms {
       });
   }
 
-  /** Ends with a record of what is still to be told: the next agent goes on with it. */
+  /** Ends with a record of what is still to be sent: the next agent goes on with it. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const queue of this.#queues.values()) queue.close();
@@ -90,7 +90,7 @@ export class Alarms {
     );
   }
 
-  /** What the last agent left. A damaged record is set aside: alarms that are on are told once more, none is lost. */
+  /** What the last agent left. A damaged record is set aside: active alarms are sent once more, none is lost. */
   async #readSaved({ layout, log }: Runtime): Promise<SavedAlarms | undefined> {
     try {
       return await readAlarms(layout.stateDir);

@@ -10,12 +10,12 @@ export const DELIVERY_TIMEOUT = 15_000;
 
 export type ChannelName = "webhook" | "slack" | "telegram" | "healthchecks" | "mail" | "command";
 
-/** A way by which alarms are told. What throws says why, without any secret. */
+/** A way to send alarms. An error says why it failed, without any secret. */
 export interface Channel {
   readonly name: ChannelName;
   /** Delivers one message within DELIVERY_TIMEOUT, and says what was not quite right. @throws Error */
   readonly deliver: (message: AlarmMessage) => Promise<string | undefined>;
-  /** Says that all is well, where somebody waits for it: a dead man's switch. @throws Error */
+  /** Says that all is well to a receiver that expects it: a dead man's switch. @throws Error */
   readonly alive?: (text: string) => Promise<void>;
 }
 

@@ -15,7 +15,7 @@ export interface Pressure {
   readonly oldest_age: number;
   /** The database that holds it. */
   readonly oldest_database: string;
-  /** Who has waited longest for a lock; null when nobody waits. */
+  /** The session that has waited longest for a lock; null when none waits. */
   readonly blocked: {
     readonly pid: number;
     readonly database: string;
@@ -31,7 +31,7 @@ export interface Pressure {
  */
 const LAST_AGE = 2 ** 31 - 3_000_000;
 
-/** Rules about a replica that nobody can judge while the node, or the primary, does not answer. */
+/** Rules about a replica that cannot be judged while the node, or the primary, does not answer. */
 const UNSEEN_IN_SILENCE: readonly AlarmName[] = ["replica_behind", "replica_lost", "slot_filling"];
 
 /** Alarms that are judged by figures here, with thresholds of the configuration, and not by the warnings of status. */
@@ -80,7 +80,7 @@ function ofWarnings(status: StatusDocument): Condition[] {
   });
 }
 
-/** Nodes that are away because somebody has ordered it: a copy may take hours, and is no news to anybody. */
+/** Nodes that are away by order: a base backup may take hours, and needs no alarm. */
 function beingCopied({ nodes }: StatusDocument): NodeStatus[] {
   return nodes.filter(({ state }) => isBeingCopied(state));
 }
@@ -89,7 +89,7 @@ function primaryAnswers({ warnings }: StatusDocument): boolean {
   return !warnings.some(({ code }) => code === "primary_down" || code === "cluster_not_running");
 }
 
-/** What cannot be seen now is not gone for that. */
+/** An alarm whose condition cannot be observed now has not ended. */
 function ofSilence(status: StatusDocument): Condition[] {
   const answers = primaryAnswers(status);
   return [

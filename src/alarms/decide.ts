@@ -26,7 +26,7 @@ const alarmSchema = z.object({
   next: nextStepOrWords.nullable(),
   /** Since when it lasts. */
   since: z.number(),
-  /** When its begin was told; null while it may still be a moment's trouble. */
+  /** When its begin was sent; null while it may still be a moment's trouble. */
   told_at: z.number().nullable(),
   /** Since when it is gone, while that may still be a moment's peace. */
   gone_since: z.number().nullable(),
@@ -41,7 +41,7 @@ export const alarmsStateSchema = z.object({
   looked_at: z.number().nullable(),
 });
 
-/** What must outlive the agent, so that nothing is told twice and no end is forgotten. */
+/** What must outlive the agent, so that nothing is sent twice and no end is forgotten. */
 export type AlarmsState = z.output<typeof alarmsStateSchema>;
 
 export const NO_ALARMS: AlarmsState = { alarms: [], history_at: null, looked_at: null };
@@ -152,7 +152,7 @@ function atSight(
 ): Alarm {
   const present = { ...alarm, gone_since: null };
   if (seen.is === "unclear" || alarm.told_at !== null) return present;
-  // The text is that of the moment at which it is told.
+  // The text is that of the moment at which it is sent.
   const pending = { ...present, ...fieldsOf(seen) };
   if (now - alarm.since < afterSeconds(rules, alarm.rule) * 1000) return pending;
   announcements.push({ event: "begins", alarm: pending });
@@ -163,7 +163,7 @@ function isRecent(checkedAt: number | null, now: number): boolean {
   return checkedAt !== null && checkedAt <= now && now - checkedAt < RECORD_EVERY;
 }
 
-/** The time during which nobody looked, if it was long. */
+/** The time without any observation, if it was long. */
 function awayOf({ looked_at: checkedAt }: AlarmsState, rules: RuleSettings, now: number): Announcement[] {
   if (checkedAt === null || !isEnabled(rules, "agent_away")) return [];
   if (now - checkedAt < edgesOf(rules, "agent_away").from * 1000) return [];
@@ -226,7 +226,7 @@ function partsOf(next: NextStep, configFile: string | undefined): NextStep {
   );
 }
 
-/** How many alarms were told and are not over, by severity. */
+/** How many alarms were sent and have not ended, by severity. */
 export function countOf(alarms: readonly Alarm[]): { critical: number; warning: number } {
   const on = alarms.filter(({ told_at }) => told_at !== null);
   const critical = on.filter(({ rule }) => severityOf(rule) === "critical").length;

@@ -3,7 +3,7 @@ import { oneLine } from "../printable.ts";
 import { briefly, wrapAll } from "../wrap.ts";
 import type { AlarmMessage } from "./message.ts";
 
-/** What each kind of receiver is given. Pure. */
+/** What each kind of receiver gets. Pure. */
 
 const EVENTS = { begins: "begins", ends: "is over", happened: "happened", test: "test" } as const;
 

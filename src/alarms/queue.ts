@@ -11,7 +11,7 @@ const MOST_WAITING = 100;
 const FIRST_WAIT = 5000;
 const LAST_WAIT = 600_000;
 
-/** Milliseconds after which a message is of no use to anybody any more. */
+/** Milliseconds after which a message is no longer of use. */
 const LONGEST_WAIT = 24 * 3600 * 1000;
 
 export const queueStateSchema = z.object({
@@ -20,7 +20,7 @@ export const queueStateSchema = z.object({
   failing: z.object({ since: z.number(), error: z.string() }).nullable(),
 });
 
-/** What a channel still has to tell, and how it does. */
+/** What a channel still has to send, and how it does. */
 export type QueueState = z.output<typeof queueStateSchema>;
 
 /** Milliseconds to wait after so many failures one after another. */
@@ -28,7 +28,7 @@ export function waitAfter(failures: number): number {
   return Math.min(LAST_WAIT, FIRST_WAIT * 2 ** Math.max(0, failures - 1));
 }
 
-/** Tells what it is given by one channel, in order, at its own pace: nobody ever waits for it. */
+/** Sends messages by one channel, in order, at its own pace: the caller never waits. */
 export class ChannelQueue {
   /** Replaced when the configuration changes. */
   channel: Channel;
@@ -81,7 +81,7 @@ export class ChannelQueue {
       });
   }
 
-  /** Begins nothing any more. What still waits is for the next agent. */
+  /** Begins nothing new. What still waits is for the next agent. */
   close(): void {
     this.#closed.abort();
   }

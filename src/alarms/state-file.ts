@@ -11,7 +11,7 @@ const savedSchema = alarmsStateSchema.extend({
   channels: z.record(z.string(), queueStateSchema),
 });
 
-/** Which alarms are on, and what is still to be told by which channel. */
+/** The active alarms, and what each channel still has to send. */
 export type SavedAlarms = z.output<typeof savedSchema>;
 
 function alarmsFile(stateDir: string): string {

@@ -106,7 +106,7 @@ function formatAddress({ bits, value }: Address): string {
 
 /**
  * What is wrong with a network in CIDR form. Bits behind the prefix must be zero, as the documentation of
- * pg_hba.conf asks: otherwise nobody can tell whether one host or a network was meant.
+ * pg_hba.conf asks: otherwise it is unclear whether one host or a network was meant.
  */
 export function networkProblem(text: string): string | undefined {
   const [addressText = "", prefixText, ...more] = text.split("/");

@@ -133,7 +133,7 @@ function foreignPromise({ upstream, endpoints }: Draft): Conflict[] {
   return [{ path: ["endpoints", "read", "consistency"], message, about: ["endpoints", "upstream"] }];
 }
 
-/** Who may log in is read from the primary, as its superuser. */
+/** The roles that may log in are read from the primary, as its superuser. */
 function foreignPooling(draft: Draft): Conflict[] {
   if (!draft.upstream) return [];
   return pooledEndpoints(draft).map((name) => ({

@@ -19,7 +19,7 @@ export const PASSWORD_VARIABLES = {
 
 export type EnvironmentRole = keyof typeof PASSWORD_VARIABLES;
 
-/** The same, in the order in which they are read and told of. */
+/** The same, in the order in which they are read and reported. */
 export const ENVIRONMENT_ROLES: readonly EnvironmentRole[] = ["odoo", "openerp", "replicator", "collectd"];
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -8,7 +8,7 @@ export interface Layout {
   readonly stateDir: string;
   /** What was applied last: the mark by which a state directory is recognised. */
   readonly appliedFile: string;
-  /** Who is primary, and what happened. */
+  /** The primary, and what happened. */
   readonly stateFile: string;
   readonly lockFile: string;
   readonly agentLog: string;
@@ -26,11 +26,11 @@ export interface Layout {
   readonly haproxyDir: string;
   readonly pgbouncerDir: string;
   readonly nodesDir: string;
-  /** What pgBackRest is told, and databases of another moment in the making. */
+  /** pgBackRest's configuration, and databases of another moment in the making. */
   readonly archiveDir: string;
   /** How copies elsewhere are, and what goes along with them. */
   readonly offsiteDir: string;
-  /** Data of nodes that were removed or replaced, kept until somebody deletes it. */
+  /** Data of nodes that were removed or replaced, kept until a user deletes it. */
   readonly asideDir: string;
   /** Files that come from the console to be restored, and are removed afterwards. */
   readonly uploadsDir: string;

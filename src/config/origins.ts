@@ -1,7 +1,7 @@
 /** Where a value comes from. */
 export type Origin =
   | { readonly kind: "default" }
-  /** As the cluster was made, although the default is another one by now. */
+  /** As the cluster was made with, although the default has changed since. */
   | { readonly kind: "kept" }
   | { readonly kind: "file"; readonly path: string; readonly line: number }
   | { readonly kind: "environment"; readonly name: string };

@@ -84,7 +84,7 @@ export function resolveConfig({ file, pgBackupConfig, env, defaults, kept }: Con
 
 type Draft = ReturnType<typeof configSchema.parse>;
 
-/** What reads may miss where nobody has said it. */
+/** What reads may miss by default. */
 function withConsistency(draft: Draft, kept: Consistency | undefined): Draft {
   const { endpoints, upstream, postgres } = draft;
   const promises = !upstream && postgres.parameters["synchronous_commit"] === undefined;
@@ -110,7 +110,7 @@ function validate(value: YamlReading["value"], originAt: (path: Path) => Origin)
   const problems = problemsOf(result.error, configSchema, originAt);
   const faulty = new Set(problems.map(({ path }) => path?.[0]));
   const rest = Object.fromEntries(Object.entries(value).filter(([key]) => !faulty.has(key)));
-  // What is left is checked on, so that one run names all mistakes.
+  // The rest is still checked, so that one run names all mistakes.
   const draft = configSchema.safeParse(rest).data;
   return { draft, sound: (section) => !faulty.has(section), problems };
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { parseJson } from "../system/files/json-file.ts";
 
-/** What happens to a cluster, for who asks afterwards. */
+/** What happens to a cluster, for later questions. */
 export const EVENT_KINDS = [
   "up",
   "down",
@@ -29,7 +29,7 @@ export type EventKind = (typeof EVENT_KINDS)[number];
 export const recordedEventSchema = z.object({
   at: z.iso.datetime(),
   kind: z.string().min(1),
-  /** Who asked: a user of the system, `schedule`, `agent`, or a role of the console. */
+  /** The actor: a user of the system, `schedule`, `agent`, or a role of the console. */
   by: z.string(),
   text: z.string(),
   node: z.string().nullable().default(null),

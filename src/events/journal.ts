@@ -52,8 +52,8 @@ export async function recorded<T>(recording: Recording<T>, act: () => Promise<T>
     return result;
   } catch (thrown) {
     const error = toOdooPgError(thrown);
-    // Who was kept out by another one that does the same has changed nothing, and that one is recorded.
-    // Nor has a typing error: it would fill the journal with what nobody did.
+    // A run that was locked out by another of the same kind has changed nothing, and the other one is recorded.
+    // Nor has a typing error: it would fill the journal with things that never happened.
     if (error.code !== "locked" && error.exit !== USAGE)
       record({ ...failedEvent(kind, by, error.message), node, database });
     throw thrown;

@@ -1,7 +1,7 @@
 import { showBytes } from "../model/quantities.ts";
 import type { NewEvent } from "./event.ts";
 
-/** What an event tells of a run of backups or drills. */
+/** What an event reports about a run of backups or drills. */
 interface Run {
   readonly kind: "backup" | "drill";
   readonly databases: readonly {
@@ -14,7 +14,7 @@ interface Run {
   }[];
 }
 
-/** What came of a run, in one sentence; undefined where there was nothing to do. */
+/** The result of a run, in one sentence; undefined where there was nothing to do. */
 export function runEvent({ kind, databases }: Run, by: string): NewEvent | undefined {
   const [first] = databases;
   if (!first) return undefined;

@@ -6,7 +6,7 @@ import type { NewEvent } from "./event.ts";
 /** Milliseconds of silence from which on a node is down: one look may fail. */
 const SILENT_FOR = 2000;
 
-/** What is known of a node's coming and going: of the last answer, and whether its loss was told. */
+/** What is known of a node's coming and going: of the last answer, and whether its loss was reported. */
 export interface NodePast {
   /** When its server began: seconds since 1970. */
   readonly startedAt: number | undefined;
@@ -47,7 +47,7 @@ export function nodeEvents(
   };
 }
 
-/** Where the time of an outage went. A server's start is told by its host's clock: nonsense is left out. */
+/** Where the time of an outage went. A server's start is by its host's clock: implausible times are left out. */
 function timesOf(past: NodePast, startedAt: number | undefined, at: number): string {
   if (past.answeredAt === undefined) return "";
   const silent = `: it was silent for ${showSeconds((at - past.answeredAt) / 1000)}`;

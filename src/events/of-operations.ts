@@ -38,7 +38,7 @@ export function failedEvent(kind: NewEvent["kind"], by: string, message: string)
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** What `up` did: which settings differ from those that were applied before. Names only: values may be long or private. */
+/** What `up` did: the settings that differ from those applied before. Names only: values may be long or private. */
 export function upEvent(by: string, cluster: string, before: Tree | undefined, after: Tree): NewEvent {
   if (!before) return { kind: "up", by, text: `${cluster} was started for the first time` };
   const changed = changedSettings(before, after);

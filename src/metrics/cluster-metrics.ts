@@ -8,14 +8,14 @@ import type { Config } from "../config/schema.ts";
 import type { Labels, Sample } from "./exposition.ts";
 import { sample } from "./server-metrics.ts";
 
-/** What is told of the cluster as a whole. */
+/** What is reported about the cluster as a whole. */
 export interface ClusterFigures {
   readonly config: Config;
   readonly status: StatusDocument;
   readonly backups: BackupStatus | undefined;
   /** By HOST:PORT of the node. */
   readonly disks: ReadonlyMap<string, DiskUse>;
-  /** How often each replica left the pool; undefined where nobody counts. */
+  /** How often each replica left the pool; undefined where it is not counted. */
   readonly poolLeaves: ReadonlyMap<string, number> | undefined;
 }
 

@@ -24,7 +24,7 @@ const KEPT = 60_000;
 const EVERY = 1000;
 /** pg_database_size() looks at every file of a database. */
 const SIZES = { every: 300_000, timeout: 30_000 };
-/** Milliseconds that the first scrape waits for them: later ones are told what was seen last. */
+/** Milliseconds that the first scrape waits for them: later ones get what was seen last. */
 const FIRST_SIZES = 2000;
 
 export interface MetricsParts {
@@ -32,7 +32,7 @@ export interface MetricsParts {
   readonly runtime: () => Runtime | undefined;
   readonly statusSource: Pick<StatusSource, "status" | "disk" | "backups">;
   readonly facts: OdooFactsCache;
-  /** How often each replica left the pool; undefined where nobody counts. */
+  /** How often each replica left the pool; undefined where it is not counted. */
   readonly poolLeaves: () => ReadonlyMap<string, number> | undefined;
   /** With several hosts: how they are. */
   readonly hosts?: () => Promise<HostsFigures>;
@@ -47,13 +47,13 @@ interface Reading {
   readonly duration: number;
 }
 
-/** What is looked at of one server, while somebody asks. */
+/** What is queried of one server, while metrics are scraped. */
 interface NodeCaches {
   readonly statistics: Cached<Reading>;
   readonly sizes: Cached<ReadonlyMap<string, number>>;
 }
 
-/** Gathers what the metrics tell, with one query for each server. Nothing is looked at while nobody asks. */
+/** Gathers what the metrics tell, with one query for each server. Nothing is queried while there is no scrape. */
 export class Metrics {
   readonly #parts: MetricsParts;
   readonly #caches = new WeakMap<NodeHandle, NodeCaches>();
@@ -71,7 +71,7 @@ export class Metrics {
       this.#figures(runtime),
       this.#parts.hosts?.(),
     ]);
-    // What is of the cluster as a whole one host tells.
+    // One host reports what concerns the cluster as a whole.
     const tellsAll = hosts?.leads ?? true;
     const observed = runtime && tellsAll ? factsNode(runtime)?.node.name : undefined;
     return metricsText({
@@ -158,7 +158,7 @@ async function timedStatistics(handle: NodeHandle): Promise<Reading> {
   return { at: monotonic(), statistics, duration: (monotonic() - start) / 1000 };
 }
 
-/** Databases that may be Odoo's. Those in the making are nobody's business yet. */
+/** Databases that may be Odoo's. Those in the making do not count yet. */
 function odooCandidates(node: Omit<NodeFigures, "observed"> | undefined): string[] {
   return (node?.statistics?.databases ?? [])
     .filter(

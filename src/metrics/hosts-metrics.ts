@@ -11,7 +11,7 @@ export interface HostsFigures {
   readonly hosts: readonly { readonly name: string; readonly role: string; readonly answers: boolean }[];
 }
 
-/** What is of all hosts comes from the primary's alone; whether the store answers, each host says for itself. */
+/** Figures of all hosts come from the primary's host alone; each host reports whether the store answers it. */
 export function hostsMetrics({ cluster, leads, storeAnswers, failoverReady, hosts }: HostsFigures): Sample[] {
   return [
     ...sample("odoo_pg_store_answers", { cluster }, storeAnswers),

@@ -12,7 +12,7 @@ export function sample(
   return [{ name, labels, value: Number(value) }];
 }
 
-/** States that are always told, so that a series does not end when nobody is in that state. */
+/** States that are always reported, so that a series does not end when no session is in that state. */
 const STATES = ["active", "idle", "idle in transaction", "idle in transaction (aborted)"];
 const MODES = [
   "accesssharelock",
@@ -77,7 +77,7 @@ function filled<T extends { readonly datname: string }>(
     );
 }
 
-/** bgwriter's view was split in PostgreSQL 17: the names that everybody reads stay. */
+/** bgwriter's view was split in PostgreSQL 17: the well-known names stay. */
 function writers({ bgwriter, checkpointer, backend_writes }: ServerStatistics, labels: Labels): Sample[] {
   const checkpoints = checkpointer
     ? {

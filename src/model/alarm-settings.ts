@@ -28,12 +28,12 @@ export function isEnabled(settings: RuleSettings, name: AlarmName): boolean {
   return settingOf(settings, name)?.enabled ?? true;
 }
 
-/** Seconds that it must last before it is told. */
+/** Seconds that it must last before it is sent. */
 export function afterSeconds(settings: RuleSettings, name: AlarmName): number {
   return settingOf(settings, name)?.after_seconds ?? alarmOf(name).afterSeconds;
 }
 
-/** Seconds that it must be gone before its end is told. */
+/** Seconds that it must be gone before its end is sent. */
 export function endsAfterSeconds(settings: RuleSettings, name: AlarmName): number {
   return settingOf(settings, name)?.ends_after_seconds ?? alarmOf(name).endsAfterSeconds;
 }
@@ -46,7 +46,7 @@ export function edgesOf(settings: RuleSettings, name: AlarmName): { from: number
   return { from, below: Math.max(from / 2, from - (threshold?.margin ?? 0)) };
 }
 
-/** What is wrong with what the configuration says of an alarm. */
+/** The mistakes in an alarm's configuration. */
 export function ruleProblem(name: AlarmName, setting: RuleSetting): string | undefined {
   const { threshold } = troubleOf(name);
   if (setting.threshold !== undefined && !threshold) return `"${name}" has no threshold`;

@@ -39,7 +39,7 @@ export const actionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("test_alarms") }),
   /** Sets up a channel whose address was given before, apart from the action: it is a secret. */
   z.strictObject({ kind: z.literal("set_alarm"), channel: z.enum(["webhook", "slack"]) }),
-  /** Takes a channel back, whoever set it up. */
+  /** Removes a channel, whichever user set it up. */
   z.strictObject({
     kind: z.literal("unset_alarm"),
     channel: z.enum(["mail", "webhook", "slack", "telegram", "healthchecks", "command"]),

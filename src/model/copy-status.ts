@@ -20,7 +20,7 @@ export const copyStatusSchema = z.object({
   tidied_at: moment,
   /** Why the last one failed, or what it did not do; null where it went well. */
   error: sentence.nullable(),
-  /** When somebody showed that the passphrase is kept elsewhere. */
+  /** When a user proved that the passphrase is kept elsewhere. */
   key_confirmed_at: moment,
 });
 export type CopyStatus = z.output<typeof copyStatusSchema>;

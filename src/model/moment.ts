@@ -1,4 +1,4 @@
-/** A moment that somebody named. */
+/** A moment as the user named it. */
 export interface Moment {
   /** Milliseconds since the epoch. */
   readonly at: number;

@@ -15,7 +15,7 @@ export const nodeOperationSchema = z.enum([
 ]);
 export type NodeOperation = z.output<typeof nodeOperationSchema>;
 
-/** For which decision of a person a node waits that is not started. */
+/** The decision of a person that a node waits for before it is started. */
 export const waitingStateSchema = z.enum(["needs rejoin", "needs reseed", "refused"]);
 export type WaitingState = z.output<typeof waitingStateSchema>;
 
@@ -62,7 +62,7 @@ export const STATE_DURING = {
 
 const COPIED: readonly NodeState[] = ["seeding", "reseed", "rejoin"];
 
-/** Whether its data is being copied because somebody ordered it, which may take hours. */
+/** Whether its data is being copied by order, which may take hours. */
 export function isBeingCopied(state: NodeState): boolean {
   return COPIED.includes(state);
 }

@@ -60,7 +60,7 @@ export const serverFactsSchema = z.object({
   last_replay_at: instant.nullable(),
   /** streaming, waiting …; null when no WAL receiver runs. */
   receiver_status: z.string().nullable(),
-  /** The primary's end of WAL as last told to the receiver. */
+  /** The primary's end of WAL as last reported to the receiver. */
   latest_end_lsn: lsn.nullable(),
   latest_end_at: instant.nullable(),
   replay_paused: z.boolean(),
@@ -80,7 +80,7 @@ export type Identity = Pick<ServerFacts, "system_identifier" | "timeline" | "cur
 
 /**
  * How deep a look could go.
- * - `identity`: by the replication protocol, into a primary that somebody else runs.
+ * - `identity`: by the replication protocol, into a primary that odoo-pg does not run.
  * - `monitoring`: as a role of monitoring, into a server whose cluster is not ours: the names there are somebody else's.
  * - `full`: as the superuser of a server of ours.
  */
@@ -108,7 +108,7 @@ export function fullFactsOf(observation: NodeObservation | undefined): ServerFac
   return answer?.kind === "facts" && answer.depth === "full" ? answer.facts : undefined;
 }
 
-/** What a node says of itself however deep the look went; undefined where it does not answer. */
+/** What a node reports about itself at every depth; undefined where it does not answer. */
 export function identityOf(observation: NodeObservation | undefined): Identity | undefined {
   const answer = observation?.answer;
   return answer?.kind === "identity" ? answer.identity : factsOf(observation);
@@ -145,7 +145,7 @@ export function lagOf(replica: ServerFacts, primary: Identity | undefined): Lag 
   if (end === null || end === undefined || replayed === null) return { bytes: undefined, seconds: undefined };
   const bytes = lsnBehind(end, replayed);
   if (bytes === 0) return { bytes, seconds: 0 };
-  // What the primary has not written to its disk yet is sent to nobody: at most the page that it is filling.
+  // WAL that the primary has not written to its disk yet is not sent: at most the page that it is filling.
   const isTail =
     bytes < PAGE_BYTES && replica.receiver_status === "streaming" && replica.receive_lsn === replayed;
   if (isTail) return { bytes, seconds: 0 };

@@ -21,7 +21,7 @@ export const planStepSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("pause_clients"), endpoint: z.enum(["read", "write"]).optional() }),
   z.object({ kind: z.literal("resume_clients") }),
   z.object({ kind: z.literal("leave_pool"), node, required: z.boolean() }),
-  /** Also off the list that commits wait for. */
+  /** Also takes it off the list that commits wait for. */
   z.object({ kind: z.literal("empty_pool") }),
   z.object({ kind: z.literal("reopen_pool") }),
   /** Sessions on the node are cut, new ones wait. */
@@ -32,10 +32,10 @@ export const planStepSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("route"), node }),
 
   // Of several hosts, where Patroni stops, promotes and follows.
-  /** Reads go to the primary on every host, and nobody keeps the pool. */
+  /** Reads go to the primary on every host, and no host keeps the pool. */
   z.object({ kind: z.literal("rest_pool") }),
   z.object({ kind: z.literal("hand_over"), node, to: node }),
-  /** Also without what the primary has: `from` is stopped first where there is one. */
+  /** Also where data of the primary is lost: `from` is stopped first where there is one. */
   z.object({ kind: z.literal("take_by_force"), node, from: node.nullable() }),
   z.object({ kind: z.literal("await_primary"), node, by: z.enum(["plan", "force"]) }),
 

@@ -6,13 +6,13 @@ const moment = z.iso.datetime();
 /** The file that drills of a second leave: `second-drill.json` in the state directory. Fields are only ever added. */
 export const secondDrillSchema = z.object({
   version: z.literal(1),
-  /** When one was last begun, whoever asked for it. */
+  /** When one was last begun, by the schedule or by hand. */
   begun_at: moment,
   /** The last one in which all came back; null before the first. */
   proven: z
     .object({
       at: moment,
-      /** Which second it was; null where a transaction or a position was named. */
+      /** The second; null where a transaction or a position was named. */
       second: moment.nullable(),
       base: z.string(),
       /** That it took. */

@@ -2,9 +2,9 @@ import { odooPg, type Command } from "../next-step.ts";
 
 /** A tablespace that a replica has no place of its own for: the files of its primary are those that it would write. */
 export interface TablespaceTrouble {
-  /** The directory that the primary was told, as CREATE TABLESPACE names it. */
+  /** The directory on the primary, as CREATE TABLESPACE names it. */
   readonly location: string;
-  /** Whether the replica's files lie there already. Otherwise it stopped at the record that would lead it there. */
+  /** Whether the replica's files lie there already. Otherwise it stopped at the WAL record that creates them. */
   readonly shared: boolean;
 }
 

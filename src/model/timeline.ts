@@ -9,7 +9,7 @@ interface Change {
 
 /**
  * The newest timeline of a cluster whose primary is gone. Its history may lack the last change, where the agent was
- * killed before it was written. What the repository has says nothing: somebody's trial may have archived there.
+ * killed before it was written. What the repository has proves nothing: a trial may have archived there.
  * @param seen on which the agent saw the primary last; undefined where it did not
  * @returns undefined where nothing is known
  */

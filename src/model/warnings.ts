@@ -25,7 +25,7 @@ export const warningSchema = z.strictObject({
 /** A warning as documents hold it. */
 export type Warning = z.output<typeof warningSchema>;
 
-/** A warning as it is found: nobody has said yet by which configuration its commands meet the cluster. */
+/** A warning as it is found: its commands do not name the cluster's configuration yet. */
 export type FoundWarning = Omit<Warning, "next">;
 
 export function warning(

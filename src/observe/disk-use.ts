@@ -34,7 +34,7 @@ async function otherDisksOf(dataDir: string): Promise<OtherDisk[]> {
   return [...found.values()].flatMap((disk) => disk ?? []);
 }
 
-/** What is kept aside on the disk of a data directory. Nothing that cannot be looked at is an error. */
+/** What is kept aside on a data directory's disk. A directory that cannot be read is no error. */
 export async function keptAsideOf(layout: Layout, files: NodeLayout, timeout: number): Promise<KeptAside[]> {
   const paths = await pathsAside(layout, files).catch(() => []);
   return await Promise.all(paths.map(async (aside) => await sized(aside, timeout)));

@@ -40,7 +40,7 @@ const savedSchema = z.object({
 });
 type Saved = z.output<typeof savedSchema>;
 
-/** Whose a statement is, and the beginning of its text. */
+/** The role and database of a statement, and the beginning of its text. */
 export type KeptText = z.output<typeof keptTextSchema>;
 
 export interface KeptStatements {
@@ -53,7 +53,7 @@ function fileOf(stateDir: string): string {
   return path.join(stateDir, "statements.json");
 }
 
-/** What is kept of two days; nothing where the file is damaged or of a newer odoo-pg, as it is begun anew then. */
+/** What is kept of two days; nothing where the file is damaged or of a newer odoo-pg: the record then begins again. */
 export async function readKeptStatements(stateDir: string): Promise<KeptStatements> {
   const saved = await inspectJsonFile(fileOf(stateDir), savedSchema);
   if (!saved?.ok) return { history: NO_HISTORY, texts: new Map() };

@@ -38,7 +38,7 @@ const SIZES = { every: 300_000, timeout: 30_000 };
 const NEW_DATABASE = 30_000;
 const CERTIFICATES = { every: 10_000, timeout: 300 };
 
-/** What the watch is told by the agent. */
+/** What the agent passes to the status source. */
 export interface StatusInputs {
   readonly layout: Layout;
   readonly runtime: () => Runtime | undefined;
@@ -50,7 +50,7 @@ export interface StatusInputs {
 const NOTHING_KNOWN: BackupRecord = { record: undefined };
 
 /**
- * The status as the agent sees it: from what it has just seen anyway. Nothing is looked at while nobody asks.
+ * The status as the agent sees it: from what it has just seen anyway. Nothing is queried while there are no requests.
  * It is made by the same rules as the status of the command line.
  */
 export class StatusSource {

@@ -10,7 +10,7 @@ export interface Authority {
   readonly key: string;
 }
 
-/** Ten years: a certificate that ends while nobody looks stops replication, or the store. */
+/** Ten years: a certificate that expires unnoticed stops replication, or the store. */
 const DAYS = 3650;
 export const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
@@ -43,7 +43,7 @@ export async function ensureAuthorityFiles({ certificate, key }: Authority, name
  * Signs a request.
  * @param request PEM
  * @param extensions what the certificate is good for, a line each
- * @param days for which it is good; more where nobody renews it
+ * @param days for which it is valid; more where it is not renewed
  * @returns the certificate (PEM)
  * @throws OdooPgError program_missing, command_failed
  */
@@ -105,7 +105,7 @@ export async function signRevocations(
   revoked: readonly { readonly serial: string; readonly until: number }[],
 ): Promise<string> {
   return await temporaryDirectory(undefined, async (folder) => {
-    // Of a number that is there twice, be it written otherwise, openssl refuses the whole list.
+    // If a serial number is there twice, even written otherwise, openssl refuses the whole list.
     const ends = new Map(revoked.map(({ serial, until }) => [BigInt(`0x${serial}`), until]));
     const index = [...ends].map(([number, until]) => {
       const serial = number.toString(16);

@@ -5,7 +5,7 @@ import { inFolder, type Folder } from "../system/files/folder.ts";
 import { run } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 
-/** What a data directory turns out to be. */
+/** The state of a data directory. */
 export type DataDirectory =
   | { readonly kind: "absent" }
   | { readonly kind: "empty" }

@@ -5,7 +5,7 @@ import { diskSpace } from "../system/files/files.ts";
 import { capacityOf, isInContainer } from "../system/process/limits.ts";
 import { findPostmaster } from "./server.ts";
 
-/** What the user says of the machine, in the place of what can be seen. */
+/** The user's figures for the machine, instead of those observed. */
 export interface GivenFigures {
   readonly memoryBytes?: number | undefined;
   readonly cpus?: number | undefined;
@@ -20,7 +20,7 @@ export interface SeenFigures {
   readonly diskFrom: string;
 }
 
-/** Of a container whose memory nobody limits: it has as many neighbours as the services of `odoo-pg compose`. */
+/** Of a container without a memory limit: it has as many neighbours as the services of `odoo-pg compose`. */
 const NODES_OF_COMPOSE = 2;
 
 /**

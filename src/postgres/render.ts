@@ -7,7 +7,7 @@ import { foreignSlotName, slotName } from "../config/layout.ts";
 import { BARRED_ROLE, PASSING_ROLE } from "./sql/passing.ts";
 import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./sql/quoting.ts";
 
-/** What the machine gives; read once by the caller so that rendering stays pure. */
+/** The machine's resources; read once by the caller so that rendering stays pure. */
 export interface MachineFacts {
   /** Size of the disk that holds the node's data. */
   readonly diskBytes: number;
@@ -71,7 +71,7 @@ function followingSettings(input: NodeRenderInput): Settings {
   if (!upstream) return {};
   return {
     primary_conninfo: primaryConninfo(input, upstream),
-    // By it the primary keeps what this replica still needs.
+    // With it the primary keeps the WAL that this replica still needs.
     primary_slot_name:
       follows === "foreign" ? foreignSlotName(config.cluster, node.name) : slotName(node.name),
   };
@@ -104,7 +104,7 @@ function socketConninfo(
   });
 }
 
-/** How somebody else's primary is reached. Its certificate is not known here. */
+/** How a primary that odoo-pg does not run is reached. Its certificate is not known here. */
 function foreignConninfo(
   { config, layout, node }: Pick<NodeRenderInput, "config" | "layout" | "node">,
   upstream: { host: string; port: number },
@@ -180,10 +180,10 @@ export interface HbaInput {
   readonly follows?: "own" | "foreign" | undefined;
 }
 
-/** Who may come in, from where, and how. The first line that fits decides. */
+/** The clients that may connect, from where, and how. The first line that fits decides. */
 export function renderHba({ networks, source, follows = "own" }: HbaInput): string {
   const lines = [
-    // By who it is, at a socket that only the servers' user and root reach: a password could be lost.
+    // By the process's user, at a socket that only the servers' user and root reach: a password could be lost.
     "local all postgres peer map=odoo_pg",
     "local replication replicator scram-sha-256",
     "local all all scram-sha-256",
@@ -238,7 +238,7 @@ export function renderPassfile(passwords: Readonly<Record<string, string>>): str
 }
 
 /**
- * Which replicas a commit waits for: all that are named, or none. In read-your-writes synchronous_commit stays at
+ * The replicas that a commit waits for: all that are named, or none. In read-your-writes synchronous_commit stays at
  * remote_apply also while the list is empty, so that only WAL senders have to learn of a new list, never sessions.
  */
 export function renderSynchronous(readYourWrites: boolean, standbys: readonly string[]): string {

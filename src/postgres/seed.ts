@@ -63,7 +63,7 @@ export async function seedDataDirectory(options: SeedOptions): Promise<string> {
   );
   await inFolder(newDataDir, async (folder) => {
     await writeFileAtomic(folder.at("standby.signal"), "", { owner });
-    // What came along from the primary's folder and must not be taken for this node's own.
+    // Files that came along from the primary's directory and must not be taken for this node's own.
     await folder.remove("postmaster.opts");
   });
   await forgetOwnSettings(newDataDir, owner);

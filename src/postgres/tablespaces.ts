@@ -46,7 +46,7 @@ async function setMode(dataDir: string, mode: number, owner: Owner | undefined):
   const directory = path.join(dataDir, "pg_tblspc");
   const present = await permissionsOf(directory);
   if (present === undefined || present.mode === mode) return;
-  // By the servers' user: whatever lies there, it is not changed with more rights than that user has.
+  // By the servers' user: whatever lies there is not changed with more rights than that user has.
   await runOrFail("chmod", [mode.toString(8), directory], { owner });
 }
 
@@ -69,7 +69,7 @@ export async function placesFor(
   return places;
 }
 
-/** How pg_basebackup is told a place; `=` parts the two paths. */
+/** How pg_basebackup gets a directory; `=` separates the two paths. */
 export function mappingOf({ from, to }: { from: string; to: string }): string {
   const escaped = (text: string): string => text.replaceAll("=", "\\=");
   return `--tablespace-mapping=${escaped(from)}=${escaped(to)}`;
@@ -101,7 +101,7 @@ export async function partFromOriginal(
 
 /**
  * The directories that hold a data directory's own tablespaces. A link that leads elsewhere, as on a node on which
- * somebody made the tablespace, is not told: those files are not ours.
+ * somebody made the tablespace, is not reported: those files are not ours.
  */
 export async function ownPlacesOf(files: NodeLayout, dataDir: string): Promise<string[]> {
   const parents = [...(await tablespaceLinks(dataDir)).values()].map((place) => path.dirname(place));

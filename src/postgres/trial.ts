@@ -81,7 +81,7 @@ async function onTrial<T>(
   use: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   return await temporaryDirectory(owner, async (directory) => {
-    // What the server writes is its own user's.
+    // What the server writes belongs to its own user.
     const place = path.join(directory, "trial");
     await makeFolder(place, 0o700, owner);
     const data = path.join(place, "data");

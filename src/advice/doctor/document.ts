@@ -21,7 +21,7 @@ export const doctorDocumentSchema = z.strictObject({
   databases: z.string().array(),
   /** The file of Odoo that was read; null when none was named. */
   odoo_conf: z.string().nullable(),
-  /** What nothing is said of, and why. */
+  /** What could not be checked, and why. */
   not_looked_at: z.strictObject({ what: z.string().min(1), why: z.string().min(1) }).array(),
 });
 export type DoctorDocument = z.output<typeof doctorDocumentSchema>;

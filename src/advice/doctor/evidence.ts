@@ -46,7 +46,7 @@ export interface IdleSession {
   readonly row_locks: readonly number[];
 }
 
-/** A transaction after PREPARE TRANSACTION: no session has it any more, and no restart ends it. */
+/** A transaction after PREPARE TRANSACTION: it no longer belongs to a session, and no restart ends it. */
 export interface PreparedTransaction {
   /** The name that its program gave it. */
   readonly name: string;
@@ -98,7 +98,7 @@ export interface ArchiverSeen {
   readonly waiting: number;
 }
 
-/** What one server tells of itself. Each part may be missing alone. */
+/** What one server reports about itself. Any part may be missing. */
 export interface ServerSeen {
   readonly in_recovery: boolean;
   readonly settings: Observed<ReadonlyMap<string, SettingSeen>>;
@@ -142,7 +142,7 @@ export interface DatabaseListed {
   readonly collation: string;
   readonly is_template: boolean;
   readonly open: boolean;
-  /** Whether everybody may connect to it. */
+  /** Whether every role may connect to it. */
   readonly open_to_all: boolean;
   /** Roles that own something in it and are neither its owner nor a superuser. */
   readonly others: readonly string[];
@@ -208,7 +208,7 @@ export interface OdooDatabaseSeen {
   }[];
 }
 
-/** What one database tells. Each part may be missing alone. */
+/** What one database reports. Any part may be missing. */
 export interface DatabaseSeen {
   /** Undefined for a database that is not Odoo's. */
   readonly odoo: Observed<OdooDatabaseSeen | undefined>;
@@ -249,22 +249,22 @@ export interface OtherHost {
   readonly name: string;
   readonly hasDatabase: boolean;
   readonly answers: boolean;
-  /** Of PostgreSQL, such as `17.6`; undefined where nobody says. */
+  /** Of PostgreSQL, such as `17.6`; undefined where unknown. */
   readonly version: string | undefined;
-  /** Seconds by which its clock is ahead of this host's; undefined where nobody says. */
+  /** Seconds by which its clock is ahead of this host's; undefined where unknown. */
   readonly aheadSeconds: number | undefined;
 }
 
 /**
  * Where the cluster has several hosts: doctor looks at the one where it runs, and on the primary's at what is of all.
- * The rest is what this host's agent was told.
+ * The rest is what this host's agent has received.
  */
 export interface HostsSeen {
   readonly own: string;
-  /** The primary's host, as this one sees it; undefined where there is none, or nobody says. */
+  /** The primary's host, as this one sees it; undefined where there is none, or it is unknown. */
   readonly primary: string | undefined;
   readonly others: readonly OtherHost[];
-  /** What is wrong between the hosts, and is told on this one. */
+  /** The problems between hosts that are reported on this one. */
   readonly warnings: readonly FoundWarning[];
   /** The host that answers and has the newest good backup of all databases, where that is another, ISO 8601. */
   readonly backedUp: { readonly host: string; readonly at: string } | undefined;
@@ -278,7 +278,7 @@ export interface Evidence {
   readonly now: number;
   /** The configuration of what runs. */
   readonly config: Config;
-  /** Whether the primary is somebody else's. */
+  /** Whether odoo-pg does not run the primary. */
   readonly follows: boolean;
   /** Undefined where the cluster has one host. */
   readonly hosts: HostsSeen | undefined;
@@ -300,7 +300,7 @@ export interface Server extends ServerSeen {
   readonly dataDir: string;
 }
 
-/** Whether what is of the whole cluster is told here: on the primary's host, where there are several. */
+/** Whether findings about the whole cluster are reported here: on the primary's host, where there are several. */
 export function tellsForAll({ hosts }: Pick<Evidence, "hosts">): boolean {
   return hosts === undefined || hosts.own === hosts.primary;
 }

@@ -37,7 +37,7 @@ export const findingSchema = z.strictObject({
 /** A finding as documents hold it. */
 export type Finding = z.output<typeof findingSchema>;
 
-/** A finding as it is made: nobody has said yet by which configuration its commands meet the cluster. */
+/** A finding as it is made: its commands do not name the cluster's configuration yet. */
 export type FoundFinding = Omit<Finding, "next">;
 
 /** What a person does, or what `doctor --fix` does. */

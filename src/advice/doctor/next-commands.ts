@@ -15,7 +15,7 @@ export function psqlOn(node: string, statements: readonly string[], database?: s
   );
 }
 
-/** Statements that `doctor --fix` runs. On a server that is not ours they are for whoever has it. */
+/** Statements that `doctor --fix` runs. On a server that odoo-pg does not run they are for its operator. */
 export function fixOn(node: string, statements: readonly string[], database?: string): Remedy {
   if (node === "write") return { next: psqlOn(node, statements, database) };
   return { fix: { node, database: database ?? null, statements: [...statements] } };

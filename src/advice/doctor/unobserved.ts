@@ -70,7 +70,7 @@ export function unobserved(evidence: Evidence): Unobserved[] {
   );
 }
 
-/** What is of another host is told there. */
+/** What concerns another host is reported there. */
 function ofHosts({ others, silence }: HostsSeen): Gap[] {
   if (silence !== undefined) return [["the other hosts", unseen(silence)]];
   return others

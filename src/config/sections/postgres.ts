@@ -2,7 +2,7 @@ import * as z from "zod";
 import { parameterProblem, parameterText } from "../parameters.ts";
 import { absolutePath, docs, textWithout, wholeNumber } from "../fields.ts";
 
-/** What odoo-pg itself says to initdb, or what would let in anybody. */
+/** Options that odoo-pg itself gives initdb, or that would let in every user. */
 const INITDB_TAKEN =
   /^(?:-[DUAWXE]|--(?:pgdata|username|pwfile|pwprompt|waldir|encoding|auth(?:-host|-local)?))(?:=|$)/;
 

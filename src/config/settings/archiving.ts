@@ -9,7 +9,7 @@ export const ARCHIVING = ["archive_mode", "archive_command", "archive_library", 
 
 /**
  * What becomes of WAL that is full. archive_mode costs a restart, archive_command none: so the first is on from the start,
- * with a command that does nothing, and whoever wants any second back later waits for no restart.
+ * with a command that does nothing, and turning on any second later needs no restart.
  * @param command takes it into the repository; undefined while nothing does
  */
 export function archivingSettings(
@@ -18,7 +18,7 @@ export function archivingSettings(
   command: string | undefined,
 ): Record<string, Chosen> {
   if (!backup.any_second.enabled) {
-    // Whoever turns archiving on by himself says where to: dropping it in silence would be a gap that nobody knows of.
+    // A user who turns archiving on by hand must say where to: dropping WAL silently would be an unknown gap.
     const own = parameters["archive_mode"] !== undefined || parameters["archive_library"] !== undefined;
     if (own) return {};
     // PostgreSQL refuses both together.

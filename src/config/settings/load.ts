@@ -18,7 +18,7 @@ export interface Figures {
   readonly odooHere: boolean;
   /** Bytes that servers can share for parallel queries (/dev/shm); undefined where nothing limits them. */
   readonly sharedBytes?: number | undefined;
-  /** Whether the system can read ahead on demand (posix_fadvise): elsewhere PostgreSQL refuses to be told so. */
+  /** Whether the system can read ahead on demand (posix_fadvise): elsewhere PostgreSQL refuses the setting. */
   readonly readsAhead: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface LoadOptions {
   readonly users?: number | undefined;
 }
 
-/** What Odoo will ask for, and who gets how much memory. */
+/** What Odoo will ask for, and how the memory is divided. */
 export interface Load {
   /** Odoo's workers for requests; 0: threads in one process. */
   readonly workers: number;

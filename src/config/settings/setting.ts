@@ -1,6 +1,6 @@
 import type { Figures, Load } from "./load.ts";
 
-/** What values follow from. */
+/** The inputs of values. */
 export interface Sizing {
   readonly figures: Figures;
   readonly load: Load;
@@ -27,7 +27,7 @@ export interface DefaultSetting extends Setting {
   /** Undefined where PostgreSQL's own is right. */
   readonly value: Of<string | undefined>;
   readonly reason: Of<string>;
-  /** What PostgreSQL takes when nobody sets it, where that matters. */
+  /** PostgreSQL's default, where it matters. */
   readonly stock?: Of<string>;
   /** Whether a server on this machine takes the value; where it is left out, every one does. */
   readonly taken?: (by: Server) => boolean;
@@ -55,7 +55,7 @@ export interface AdvisedSetting extends DefaultSetting {
 /** A setting that is odoo-pg's alone. */
 export interface ManagedSetting {
   readonly name: string;
-  /** What sets it instead: what who writes it as a parameter is told. */
+  /** What sets it instead: the hint for a user who writes it as a parameter. */
   readonly instead: string;
   /** Where it is the same for all nodes. */
   readonly value?: string;

@@ -21,7 +21,7 @@ export const REPLICA_SENSITIVE: readonly string[] = DEFAULTS.flatMap(({ name, re
   replicaSensitive ? [name] : [],
 );
 
-/** What PostgreSQL takes when nobody sets a setting, as far as that is known here. */
+/** PostgreSQL's default for a setting, as far as it is known here. */
 export function stockOf(name: string): string | undefined {
   const stock = DEFAULTS.find((setting) => setting.name === name)?.stock;
   return typeof stock === "string" ? stock : undefined;
@@ -36,7 +36,7 @@ export interface TunedSetting {
   /** Other values that are as good: from here on, up to here. Without both, only `value` is. */
   readonly from: string | undefined;
   readonly to: string | undefined;
-  /** What PostgreSQL takes when nobody sets it. */
+  /** PostgreSQL's default. */
   readonly stock: string;
   readonly restart: boolean;
   readonly reason: string;

@@ -52,7 +52,7 @@ export const ownSession = (application = "application_name", user = "usename"): 
 export const LONG_TRANSACTION = 30;
 
 /**
- * Works on PostgreSQL 13 to 18. Locks are looked through only while somebody waits. pg_locks tells since when from
+ * Works on PostgreSQL 13 to 18. Locks are read only while a session waits. pg_locks tells since when from
  * version 14 on; before, the start of the statement is the nearest. A row is waited for by waiting for the transaction
  * that changed it: then the table is that of the tuple lock that the first in the queue holds.
  */

@@ -37,7 +37,7 @@ export async function forgetStandbys(session: Session): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Which of these standbys have a WAL sender. */
+/** Those of these standbys that have a WAL sender. */
 export async function streamingOf(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query(
     "SELECT DISTINCT application_name AS name FROM pg_stat_replication WHERE application_name = ANY($1::text[])",

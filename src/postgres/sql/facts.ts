@@ -52,11 +52,11 @@ SELECT json_build_object(
 FROM (SELECT pg_is_in_recovery() AS on) recovery,
   (SELECT extract(epoch FROM pg_conf_load_time())::float8 AS read_at) configuration`;
 
-/** What a server told of itself: as it told it, to be handed on as JSON, and read. */
+/** What a server reported about itself: as received, to be handed on as JSON, and parsed. */
 export interface ServerReply {
   readonly json: object;
   readonly facts: ServerFacts;
-  /** When it last read its configuration, as exactly as it told. */
+  /** When it last read its configuration, as exactly as it reported. */
   readonly readAt: unknown;
 }
 
@@ -73,14 +73,14 @@ export async function readServerFacts(session: Session, before?: ServerReply): P
   return { json, facts: serverFactsSchema.parse(json), readAt: row?.["read_at"] };
 }
 
-/** One look, by whoever has not looked before. @throws as readServerFacts */
+/** A first observation, without an earlier one. @throws as readServerFacts */
 export async function observeServer(session: Session): Promise<ServerFacts> {
   return (await readServerFacts(session)).facts;
 }
 
 const SIZE = `SELECT coalesce(sum(pg_database_size(oid)), 0)::float8 AS bytes FROM pg_database`;
 
-/** Bytes of all databases. Costs a look at every file: for a status that somebody asks for, not for each tick. */
+/** Bytes of all databases. Costs a look at every file: for a status on request, not for each tick. */
 export async function databaseBytes(session: Session): Promise<number> {
   const [row] = await session.query(SIZE);
   return Number(row?.["bytes"]);
@@ -90,7 +90,7 @@ export async function databaseBytes(session: Session): Promise<number> {
 const NAMES = `SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2
   AND datname <> 'postgres' AND NOT starts_with(datname, 'odoo_pg_') ORDER BY datname COLLATE "C"`;
 
-/** The databases that hold somebody's data. */
+/** The databases that hold users' data. */
 export async function databaseNames(session: Session): Promise<string[]> {
   const rows = await session.query(NAMES);
   return rows.map((row) => String(row["datname"]));

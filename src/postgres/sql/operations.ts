@@ -131,8 +131,8 @@ export async function shownSettings(
 }
 
 /**
- * Has nobody but the superuser make anything in schema public of the session's database. PostgreSQL 13 and 14 let
- * everybody who may connect do so: PostgreSQL 15 release notes, "Migration".
+ * Lets only the superuser create objects in schema public of the session's database. PostgreSQL 13 and 14 let
+ * every role that may connect do so: PostgreSQL 15 release notes, "Migration".
  */
 export async function closeSchemaPublic(session: Session): Promise<void> {
   const open = await session.query(
@@ -148,7 +148,7 @@ export async function settingsPendingRestart(session: Session): Promise<string[]
   return rows.map((row) => String(row["name"]));
 }
 
-/** Which of these settings take effect at a restart only. */
+/** Those of these settings that take effect only at a restart. */
 export async function settingsNeedingRestart(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query(
     "SELECT name FROM pg_settings WHERE name = ANY ($1) AND context = 'postmaster' ORDER BY name",
@@ -207,7 +207,7 @@ export async function hasOlderStatements(session: Session, since: number): Promi
   return row?.["older"] === true;
 }
 
-/** Whether every named standby streams and has told that it flushed everything up to a position. */
+/** Whether every named standby streams and has reported that it flushed everything up to a position. */
 export async function standbysFlushed(
   session: Session,
   names: readonly string[],
@@ -265,7 +265,7 @@ export async function hasWal(session: Session, position: Lsn): Promise<boolean> 
   return row?.["there"] === true;
 }
 
-/** Ends recovery: the replica becomes a primary on a new timeline. One that is none any more is fine. */
+/** Ends recovery: the replica becomes a primary on a new timeline. A server that is no longer a replica is fine. */
 export async function promote(session: Session): Promise<void> {
   await session.query("SELECT pg_promote(true, 60) WHERE pg_is_in_recovery()");
 }

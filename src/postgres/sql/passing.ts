@@ -69,7 +69,7 @@ async function passingStatements(session: Session): Promise<string[]> {
       wanted === is
         ? []
         : [wanted === true ? `GRANT ${id(group)} TO ${role}` : `REVOKE ${id(group)} FROM ${role}`];
-    // The bar first: whoever becomes mighty passes at no moment.
+    // The bar first: so a role that gains rights cannot pass at any moment.
     return [
       ...change(row["must_not"], row["is_barred"], BARRED_ROLE),
       ...change(row["may_pass"], row["passes"], PASSING_ROLE),

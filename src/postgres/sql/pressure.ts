@@ -12,8 +12,8 @@ const pressureRow = z.object({
 });
 
 /**
- * Works on PostgreSQL 13 to 18. pg_locks tells since when somebody waits from version 14 on; before, the start of the
- * statement is the nearest. reserved_connections came with version 16. Locks are looked through only while somebody waits.
+ * Works on PostgreSQL 13 to 18. pg_locks tells since when a session waits from version 14 on; before, the start of the
+ * statement is the nearest. reserved_connections came with version 16. Locks are read only while a session waits.
  */
 const PRESSURE = `
 SELECT json_build_object(

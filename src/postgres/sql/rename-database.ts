@@ -5,10 +5,10 @@ import type { Superuser } from "./superuser.ts";
 /** Milliseconds for which sessions are ended until the database is free. */
 const ENDING_TIMEOUT = 60_000;
 
-/** Times that it is tried while somebody is quicker. */
+/** Attempts while other sessions are quicker. */
 const ATTEMPTS = 6;
 
-/** What PostgreSQL says of a database that somebody is in. */
+/** What PostgreSQL says of a database that has sessions. */
 const OBJECT_IN_USE = "55006";
 
 /**
@@ -34,7 +34,7 @@ export async function renameInUse(
         await pause(50);
       }
     })
-    // Where no second session is to be had, whoever is in keeps it in use, and that is told.
+    // Where no second session can be opened, the sessions in it keep it in use, and that is reported.
     .catch(() => {});
   try {
     for (let attempt = 1; ; attempt++) {
@@ -56,7 +56,7 @@ export async function renameInUse(
   }
 }
 
-/** Whether an error says that somebody is in a database. */
+/** Whether an error says that a database has sessions. */
 export function isInUse(error: unknown): error is SqlError {
   return error instanceof SqlError && error.code === OBJECT_IN_USE;
 }

@@ -3,10 +3,10 @@ import { connect, type Credentials, type OrdinarySession, type Settings } from "
 import { SUPERUSER } from "../initialise.ts";
 import { conninfo } from "./quoting.ts";
 
-/** Milliseconds to connect, where nobody says otherwise: a server that is busy answers late. */
+/** Milliseconds to connect, unless the caller says otherwise: a busy server answers late. */
 export const CONNECT_TIMEOUT = 10_000;
 
-/** What whoever opens a session wants of it. */
+/** Options of a session. */
 export interface SessionOptions {
   /** Shown in pg_stat_activity; default "odoo-pg". */
   readonly applicationName?: string;
@@ -43,7 +43,7 @@ export class RoleAccess {
     this.#database = database;
   }
 
-  /** The same role's way into another database. */
+  /** The same role's access to another database. */
   in(database: string): RoleAccess {
     return new RoleAccess(this.#server, this.role, this.#password, database);
   }

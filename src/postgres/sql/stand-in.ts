@@ -17,7 +17,7 @@ const PREFIX = "odoo_pg_stand_in_";
 const VALID = 60;
 
 /**
- * Does something with the rights of a role whose password nobody keeps, by a role of its own that is a member of it and
+ * Does something with the rights of a role whose password is not kept, by a role of its own that is a member of it and
  * of nothing else: whatever is called in that session cannot become more than the role itself, as it could in a session
  * of the superuser that only took the role on. It is gone afterwards.
  * @param password of the stand-in, for this one session
@@ -69,7 +69,7 @@ async function dropExpired(keeper: Session): Promise<void> {
   for (const { name } of rows) await drop(keeper, String(name));
 }
 
-/** One that something was made for in its session stays, without a way in. */
+/** A role that owns something made in its session stays, but may no longer log in. */
 async function drop(keeper: Session, name: string): Promise<void> {
   await keeper
     .query(`DROP ROLE IF EXISTS ${id(name)}`)

@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Session } from "../../system/sql/sql.ts";
 import { countsStatements } from "./activity.ts";
 
-/** Its schema is nobody's but the superuser's: what statements hold is for operators. */
+/** Only the superuser may use its schema: what statements hold is for operators. */
 const SCHEMA = "odoo_pg_statements";
 
 /**
@@ -103,7 +103,7 @@ const textSchema = z.object({
   superuser: z.boolean(),
   statement: z.string(),
 });
-/** Whose a statement is, and its whole text, as far as `most` characters go. */
+/** The role and database of a statement, and its whole text, as far as `most` characters go. */
 export type StatementText = z.output<typeof textSchema>;
 
 /** The texts of some statements, of those that the server still knows. */

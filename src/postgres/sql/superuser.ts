@@ -31,7 +31,7 @@ const FIXED: readonly Fixed[] = [
   // Libraries are loaded before the first statement.
   ["session_preload_libraries", ""],
   ["local_preload_libraries", ""],
-  // What ends a session before it has said anything.
+  // Settings that end a session before its first statement.
   ["statement_timeout", "0"],
   ["lock_timeout", "0"],
   ["idle_in_transaction_session_timeout", "0"],
@@ -62,7 +62,7 @@ const FIXED: readonly Fixed[] = [
   ["default_table_access_method", "heap"],
 ];
 
-/** A trigger for events, whoever's function it calls, has no part in what odoo-pg does. */
+/** Event triggers do not fire for what odoo-pg does, whichever role owns their function. */
 const NO_TRIGGERS: readonly Fixed[] = [
   ["session_replication_role", "replica"],
   ["event_triggers", "off", 17],
@@ -119,7 +119,7 @@ interface Place extends ServerPlace {
 
 /**
  * The superuser's way to a server of this host, by its Unix socket. Nothing else makes sessions of the superuser or
- * reads its password (lint): in a database that somebody else owns, a session begins with settings that its owner
+ * reads its password (lint): in a database of another owner, a session begins with settings that its owner
  * cannot overrule, and it is proven to be the superuser's own before anything is asked.
  */
 export class Superuser {
@@ -213,7 +213,7 @@ export class Superuser {
   }
 
   /**
-   * For people and for their own scripts: triggers for events are run, as for everybody.
+   * For people and for their own scripts: event triggers fire, as for every role.
    * @param settings in the place of ours
    */
   async clientOfOperator(settings: Readonly<Record<string, string>> = {}): Promise<ClientAccess> {

@@ -8,6 +8,6 @@ export const BEGIN_UNRECORDED = [
   "SET LOCAL log_statement = 'none'",
   "SET LOCAL log_min_duration_statement = -1",
   "SET LOCAL log_min_error_statement = 'panic'",
-  // Where it is not loaded, this is a setting that nobody reads.
+  // Where it is not loaded, this setting has no effect.
   "SET LOCAL pg_stat_statements.track_utility = off",
 ].join("; ");

@@ -18,7 +18,7 @@ export function checkBackups(evidence: Evidence): FoundFinding[] {
   ];
 }
 
-/** Databases that somebody could miss. */
+/** Databases whose loss would matter. */
 function databasesOf({ catalog, config }: Evidence): string[] {
   return observedValues(catalog)
     .flatMap(({ databases }) => observedValues(databases))

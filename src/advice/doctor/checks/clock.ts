@@ -10,7 +10,7 @@ export function checkClock(evidence: Evidence): FoundFinding[] {
   return [...ofServers(evidence), ...ofOtherHosts(evidence)];
 }
 
-/** By what the agents of the other hosts say; told once, on the primary's. */
+/** From the reports of the other hosts' agents; reported once, on the primary's host. */
 function ofOtherHosts(evidence: Evidence): FoundFinding[] {
   const { hosts } = evidence;
   if (!hosts || !tellsForAll(evidence)) return [];

@@ -35,7 +35,7 @@ function least(servers: readonly Server[], figure: (server: Server) => number | 
     .map(({ server }) => server);
 }
 
-/** Milliseconds; undefined where there is no limit. */
+/** Milliseconds; undefined where there is no timeout. */
 function idleTimeoutOf(server: Server): number | undefined {
   return numberOf(server, "idle_in_transaction_session_timeout") || undefined;
 }
@@ -131,7 +131,7 @@ function idleTimeout(evidence: Evidence, server: Server): FoundFinding[] {
   if (!conf || milliseconds === undefined) return [];
   const { limit_time_real, limit_time_real_cron } = conf.options;
   const limit = limit_time_real_cron < 0 ? limit_time_real : limit_time_real_cron;
-  // With 0 a scheduled action has no limit at all: nothing to hold against it.
+  // With 0 a scheduled action has no time limit at all: nothing to compare it with.
   if (limit === 0 || milliseconds / 1000 >= limit) return [];
   return [
     finding("idle_timeout_below_cron", {

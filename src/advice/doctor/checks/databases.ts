@@ -26,7 +26,7 @@ export function checkDatabases(evidence: Evidence): FoundFinding[] {
 
 function template(evidence: Evidence, catalog: CatalogSeen): FoundFinding[] {
   const name = evidence.config.odoo.template;
-  // Where the primary is somebody else's, so is the template.
+  // Where odoo-pg does not run the primary, the template is not its own either.
   if (evidence.follows) return [];
   return observedValues(catalog.template).flatMap((seen) => {
     const lacks = [
@@ -101,7 +101,7 @@ function rights({ config, follows }: Evidence, { name, owner, open_to_all }: Dat
   ];
 }
 
-/** Roles that own something in a database of another's, but for those that are told of as wrong owners already. */
+/** Roles that own something in another owner's database, except those already reported as wrong owners. */
 function others(
   { follows }: Evidence,
   { target: node }: CatalogSeen,
@@ -187,7 +187,7 @@ function owner(
 
 function mayOwn({ name, login, superuser, createdb }: RoleSeen, odoo: string, follows: boolean): boolean {
   if (!login || (superuser && name !== odoo)) return false;
-  // Which roles a primary of somebody else gives to Odoo is not known here.
+  // The roles that a primary not run by odoo-pg gives to Odoo are not known here.
   return follows || name === odoo || name === "openerp" || createdb;
 }
 

@@ -16,7 +16,7 @@ interface Disk extends DiskUse {
   /** Those of its nodes. */
   readonly nodes: string[];
   readonly directory: string;
-  /** When it is full; undefined where it does not fill, or nobody knows. */
+  /** When it is full; undefined where it does not fill, or that is unknown. */
   forecast: Forecast | undefined;
 }
 
@@ -87,7 +87,7 @@ function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): FoundFin
   ];
 }
 
-/** Who fills it: each node on it has all databases, and the rest is not the cluster's data. */
+/** What fills it: each node on it has all databases, and the rest is not the cluster's data. */
 function sayGrowth({ perDay, databasesPerDay }: Forecast, nodes: number): string {
   const all = `it fills by ${showBytes(perDay)} a day`;
   if (databasesPerDay === null) return all;

@@ -128,7 +128,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
     kept_bytes: slot.kept_bytes,
   };
   if (slot.wal_status === "lost") {
-    // Patroni keeps the others' slots on a replica for the day when it is primary, and makes them anew.
+    // Patroni keeps the others' slots on a replica for the day when it is primary, and makes them again.
     if (evidence.hosts && server.in_recovery) return [];
     return [
       finding("slot_lost", {
@@ -173,7 +173,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
   ];
 }
 
-/** What is done about whoever is so far behind. */
+/** What to do about a replica that is so far behind. */
 function lateStep({ hosts }: Evidence, replica: string | undefined): NextText {
   if (replica === undefined) return hosts ? odooPg("status") : odooPg("replication", "status");
   if (!hosts) return odooPg("logs", replica);

@@ -8,7 +8,7 @@ import { finding, type FoundFinding } from "../findings.ts";
 /** Seconds for which a transaction may be idle, and for which that of a scheduled action may. */
 const IDLE = 300;
 const SCHEDULED_ACTION = 3600;
-/** Seconds for which a transaction may stay prepared: whoever prepares one finishes it at once. */
+/** Seconds for which a transaction may stay prepared: a program that prepares one finishes it at once. */
 const PREPARED = 60;
 /** A name with which the command that ends its transaction is printed: others are looked up. */
 const PLAIN_NAME = /^[\x20-\x7e]{1,60}$/;
@@ -46,7 +46,7 @@ export function checkSessions(evidence: Evidence): FoundFinding[] {
   ]);
 }
 
-/** What was prepared and never finished. Whether it is to be committed only its program knows. */
+/** Transactions prepared and never finished. Only their program knows whether to commit them. */
 function left(server: Server): FoundFinding[] {
   return observedValues(server.prepared)
     .flat()

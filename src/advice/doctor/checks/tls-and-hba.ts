@@ -15,7 +15,7 @@ import { unset, shownSetting } from "../next-commands.ts";
 /** As pg_hba.conf and listen_addresses name this host. */
 const LOOPBACK = /^(?:127\.|::1(?:\/|$)|localhost$|samehost$)/;
 
-/** Who gets in, how, and whether others can listen in. */
+/** Which clients get in, how, and whether others can listen in. */
 export function checkTlsAndHba(evidence: Evidence): FoundFinding[] {
   return [
     ...serversSeen(evidence).flatMap((server) => [
