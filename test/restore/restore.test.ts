@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { odooPg } from "../../src/next-step.ts";
@@ -207,6 +217,29 @@ test("roles that a dump names and that are not here are told, and keep nothing f
     'not granted: GRANT SELECT ON TABLE public.res_users TO gone; (role "gone" does not exist)',
   );
 });
+
+test.runIf(process.geteuid?.() === 0)(
+  "a folder of another user is read by root as it is, and where a link is in it nothing of what it leads to",
+  async () => {
+    const NOBODY = 65_534;
+    const secret = join(temporaryFolder(), "only-root");
+    writeFileSync(secret, "root:secret\n\\.\n", { mode: 0o600 });
+    const made = it.dump("shop", join(temporaryFolder(), "d"), "-Fd", "--compress=0");
+    execFileSync("chown", ["-R", `${NOBODY}:${NOBODY}`, made]);
+    const whole = await it.as(made, "of another");
+    expect(whole.notes.join()).not.toContain("link");
+    const [, table = ""] = /^(\d+)\.dat$/m.exec(readdirSync(made).toSorted().join("\n")) ?? [];
+    const file = join(made, `${table}.dat`);
+    rmSync(file);
+    symlinkSync(secret, file);
+    execFileSync("chown", ["-h", `${NOBODY}:${NOBODY}`, file]);
+    await expect(it.as(made, "by a link")).rejects.toMatchObject({
+      code: "dump_unusable",
+      message: expect.stringContaining(`${file} is not a file that the owner of its folder may read`),
+    });
+    expect(readdirSync(it.source.restoresDir).filter((name) => name.startsWith("unpacked_"))).toEqual([]);
+  },
+);
 
 describe("a zip for Odoo's database manager", () => {
   let zip: string;

@@ -19,6 +19,7 @@ import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
 import { ownedBy } from "../target/owners.ts";
 import { asideNotes, withoutSetAside } from "../target/set-aside.ts";
 import { SqlLoader, type SqlOrder } from "./sql-loader.ts";
+import { withDumpedFolder } from "./unpacked.ts";
 
 export interface BackupLoading {
   /** Where the attachments come from; undefined when they are not restored. */
@@ -152,10 +153,14 @@ async function loadDump(
   const { source } = filling;
   const dump = manifest.dumps.find(({ format }) => format === "directory");
   if (dump) {
+    const load = async (file: string): Promise<ArchiveLoaded> => {
+      const list = readArchiveList(await listArchive(source, file));
+      const archive = { file, list, jobs: jobsOf(filling), ...how };
+      return await loadArchive(filling, archive, tableProgress(filling));
+    };
     const file = path.join(folder, dump.path);
-    const list = readArchiveList(await listArchive(source, file));
-    const archive = { file, list, jobs: jobsOf(filling), ...how };
-    return await loadArchive(filling, archive, tableProgress(filling));
+    // Nobody else changes what is this cluster's own.
+    return how.trusted ? await load(file) : await withDumpedFolder(filling, file, load);
   }
   const [plain] = manifest.dumps;
   const file = path.join(folder, plain?.path ?? "");

@@ -1,7 +1,7 @@
 import path from "node:path";
 import * as z from "zod";
 import { OdooPgError } from "../../errors.ts";
-import { diskSpace, ensureDirectory, removeTree, writeStream } from "../../system/files/files.ts";
+import { diskSpace, writeStream } from "../../system/files/files.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { outputOf } from "../../system/process/pipeline.ts";
 import { tarFiles, type ArchivedFile } from "../../system/files/tar.ts";
@@ -12,39 +12,14 @@ import { HEAD, kindOfFile } from "../reading/file-kind.ts";
 import { assertRoom, type Filling, type Loaded } from "./filling.ts";
 import { loadForeignSql } from "./from-dump.ts";
 import { fileInput, piecesOf, type BundleInput, type PackedInput, type FileInput } from "../reading/input.ts";
-import { markOf } from "../target/new-database.ts";
 import { sqlText } from "../reading/text.ts";
+import { unpacked } from "./unpacked.ts";
 
 /** Loads what is in a file of its own. */
 export type LoadInput = (filling: Filling, input: FileInput, part: string | undefined) => Promise<Loaded>;
 
-/** How deep archives may be nested. */
-const DEPTH = 4;
 /** Bytes of a manifest.json. */
 const MANIFEST = 4 * 1024 * 1024;
-
-/** Unpacks what must be a file; it is removed when `use` ends. A killed restore's file goes with the next one. */
-async function unpacked<T>(filling: Filling, use: (folder: string) => Promise<T>): Promise<T> {
-  const { restoresDir } = filling.source;
-  const depth = filling.unpacked;
-  if (depth >= DEPTH) {
-    throw new OdooPgError("dump_unusable", {
-      message: "It is packed in too many archives, one inside another.",
-      safe: "Nothing that existed was changed.",
-      next: "Unpack it, and restore what is inside.",
-    });
-  }
-  const folder = path.join(restoresDir, `unpacked_${markOf(filling.target.name)}_${depth}`);
-  await ensureDirectory(restoresDir, { mode: 0o700 });
-  await ensureDirectory(folder, { mode: 0o700 });
-  filling.unpacked = depth + 1;
-  try {
-    return await use(folder);
-  } finally {
-    filling.unpacked = depth;
-    await removeTree(folder);
-  }
-}
 
 /** Bytes after which free space is checked, and that stay free: a small archive may hold a very large file. */
 const LOOK_AFTER = 16 * 1024 * 1024;

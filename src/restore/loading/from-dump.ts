@@ -19,6 +19,7 @@ import { ODOO_FORM, type NewDatabase } from "../target/new-database.ts";
 import { choosePart } from "../reading/parts.ts";
 import { asideNotes } from "../target/set-aside.ts";
 import { SqlLoader } from "./sql-loader.ts";
+import { withDumpedFolder } from "./unpacked.ts";
 import { splitName } from "../reading/statement.ts";
 import type { SqlText } from "../reading/text.ts";
 
@@ -27,6 +28,16 @@ export async function loadForeignArchive(
   filling: Filling,
   input: RestoreInput & { kind: "archive" },
 ): Promise<Loaded> {
+  const { file, format } = input;
+  if (format !== "directory") return await loadArchiveAt(filling, input);
+  return await withDumpedFolder(
+    filling,
+    file,
+    async (at) => await loadArchiveAt(filling, { ...input, file: at }),
+  );
+}
+
+async function loadArchiveAt(filling: Filling, input: RestoreInput & { kind: "archive" }): Promise<Loaded> {
   const { source, database, target, progress } = filling;
   const { file, format } = input;
   const { major } = source.installation;
