@@ -130,7 +130,7 @@ export class Alarms {
       recordAlarm(runtime, message);
     }
     for (const queue of this.#queues.values()) queue.add(messages);
-    // First recorded, then told: an agent that dies in between goes on with it. A full disk keeps nothing from being told.
+    // First recorded, then sent: after a crash in between the next agent goes on. A full disk does not stop sending.
     await this.#save(runtime).catch((error: unknown) => this.#complain(runtime, error));
     for (const queue of this.#queues.values()) queue.work();
     this.#sayAlive(state, document);

@@ -45,7 +45,7 @@ export function endpointHost(listen: readonly string[]): string {
 
 /**
  * Where HAProxy connects to the nodes of its host from, so that pg_hba.conf can tell what it forwards from programs of
- * this host. One of 127.0.0.0/8 that nobody else is likely to use; whoever does gets fewer rights by it, not more.
+ * this host. One of 127.0.0.0/8 that nothing else is likely to use; a program that does gets fewer rights, not more.
  */
 const FORWARDED_FROM = "127.79.80.71";
 

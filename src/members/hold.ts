@@ -8,7 +8,7 @@ export interface Attempt {
   readonly begin: () => boolean;
 }
 
-/** Who holds a service. Supervision starts what no one holds, and leaves alone what an operation holds. */
+/** The holder of a service. Supervision starts what no one holds, and leaves alone what an operation holds. */
 export class Hold {
   #operation: NodeOperation | undefined;
   #attempt: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;

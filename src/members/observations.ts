@@ -19,7 +19,7 @@ export const observationsSchema = z.object({
     .array(),
   /** Bytes of all databases of the primary, as of the last seconds; null where that is not known. */
   database_bytes: z.number().nullable(),
-  /** The databases that hold somebody's data; null where that is not known. */
+  /** The databases that hold users' data; null where that is not known. */
   databases: z.string().array().nullable().default(null),
 });
 

@@ -11,7 +11,7 @@ import { kindOf } from "../system/files/files.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { ownPrimary, replicasOf, type Runtime } from "./runtime.ts";
 
-/** Keeps a replica from following a path in the WAL, and lets a primary make tablespaces where that harms nobody. */
+/** Keeps a replica from following a path in the WAL, and lets a primary make tablespaces where that does no harm. */
 export async function guardTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const { owner, installation } = runtime;
   const { dataDir } = handle.files;

@@ -23,7 +23,7 @@ export interface SeedOptions {
   readonly slot: string | undefined;
   /** How the primary is reached, where it runs on another host of this cluster. */
   readonly source?: Readonly<Record<string, string | number>> | undefined;
-  /** The primary's tablespaces, by object id: each gets a place beside the copy. None where nobody may ask for them. */
+  /** The primary's tablespaces, by object id: each gets a place beside the copy. None where they cannot be read. */
   readonly tablespaces?: ReadonlyMap<string, string>;
   /** Called with bytes copied and bytes in all, as pg_basebackup tells them. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -4,7 +4,7 @@ import type { Progress } from "../progress.ts";
 export interface Clients {
   /** Lets open transactions finish within a timeout; what is still open then is reported. */
   readonly pause: (progress: Progress) => Promise<void>;
-  /** Resumes them, whoever has paused them. Never rejects. */
+  /** Resumes them, whichever process paused them. Never rejects. */
   readonly resume: () => Promise<void>;
 }
 

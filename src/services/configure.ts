@@ -174,7 +174,7 @@ async function runningFloor(primary: NodeHandle): Promise<Floor> {
  * (max_connections and its kin): so replicas first take the higher of old and new, then the primary changes,
  * then the replicas take the new value.
  * @param clients wait while the primary restarts: their open transactions come to their end before
- * @returns what keeps replicas that run and do not answer from taking it: they hold up nobody else
+ * @returns what keeps replicas that run and do not answer from taking it: they do not hold up the others
  */
 export async function applyConfiguration(
   runtime: Runtime,
@@ -268,7 +268,7 @@ async function goBack(runtime: Runtime, handle: NodeHandle, previous: string | u
 }
 
 /**
- * Has a running primary archive nothing any more where it does so by this command; all else of its file stays as it is,
+ * Stops a running primary from archiving where it does so by this command; all else of its file stays as it is,
  * and nothing is restarted.
  */
 export async function dropArchiveCommand(

@@ -255,7 +255,7 @@ function haproxyInput(runtime: Served): HaproxyInput {
     networks: config.networks,
     ...(runtime.elsewhere === true ? { elsewhere: true } : {}),
     hasIpv6: machine.hasIpv6,
-    // Above what the servers take: whoever finds them full waits at the gate.
+    // Above what the servers take: a client that finds them full waits at the gate.
     maxSessions: config.nodes.length * each + WAITING_CLIENTS + pooled * POOLED_CLIENTS,
     gate: {
       waitSeconds: config.endpoints.wait_seconds,

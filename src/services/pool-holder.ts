@@ -9,7 +9,7 @@ export interface HeldPool {
   readonly grant: Grant | undefined;
 }
 
-/** What this host was told of who may be read from: it holds for a moment, and is asked for again and again. */
+/** The answer on which replicas may serve reads: it holds for a moment, and is asked for again and again. */
 export class PoolHolder {
   #held: Held | undefined;
   #applied: Question["applied"];
@@ -39,7 +39,7 @@ export class PoolHolder {
     return { names: leased(this.#held, monotonic()), grant: this.#held?.grant };
   }
 
-  /** HAProxy has no session any more on a replica outside of this pool. */
+  /** HAProxy no longer has a session on a replica outside this pool. */
   led({ grant }: HeldPool): void {
     this.#applied = grant && { term: grant.term, version: grant.version };
   }

@@ -18,7 +18,7 @@ import { monotonic, waitUntil } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { Session } from "../system/sql/sql.ts";
 
-/** Milliseconds for a WAL sender to end that was told to; one that has not is told again at the next look. */
+/** Milliseconds for a WAL sender to end once told to; one that has not ended is told again at the next look. */
 const SENDER_TIMEOUT = 2000;
 
 /** The primary of several hosts, which this host runs. */
@@ -71,7 +71,7 @@ export class PoolKeeper {
     return this.#keeper?.term;
   }
 
-  /** Whether it grants nothing any more, and only waits until what was granted is over. */
+  /** Whether it no longer grants anything, and only waits until its grants have expired. */
   get isClosing(): boolean {
     return this.#closing;
   }
@@ -100,7 +100,7 @@ export class PoolKeeper {
     return isUnread(this.#keeper, monotonic());
   }
 
-  /** Reigns no longer. What was told before is over by itself before anybody else may reign, or was closed. */
+  /** Ends the reign. Earlier grants expire before another host may begin a reign, or were closed. */
   end(): void {
     this.#keeper = undefined;
     this.#closing = false;

@@ -36,7 +36,7 @@ import type { Answer, Found, Service } from "./service.ts";
 export const POOLED_CLIENTS = 2000;
 /** Milliseconds for open transactions to end before a planned change. */
 export const PAUSE_TIMEOUT = 10_000;
-/** Who may log in; undefined where the primary has not said it yet. */
+/** The roles that may log in; undefined where the primary has not reported them yet. */
 export type PassingRoles = readonly PassingRole[] | undefined;
 
 /** What both poolers go by: found and read for them in one place. */
@@ -195,7 +195,7 @@ export class Pooler implements Service {
     }
   }
 
-  /** Ends it with all its sessions: whoever stops it in good order has paused it before. @throws OdooPgError timed_out */
+  /** Ends it with all its sessions: an orderly stop has paused it before. @throws OdooPgError timed_out */
   async stop(_mode: StopMode): Promise<readonly number[]> {
     this.figures = undefined;
     const pausing = this.#pausing;
@@ -246,7 +246,7 @@ export class Pooler implements Service {
     return open;
   }
 
-  /** Goes on after `pause`, whoever has paused it. */
+  /** Goes on after `pause`, whichever process paused it. */
   async resume(): Promise<void> {
     const pausing = this.#pausing;
     this.#pausing = undefined;

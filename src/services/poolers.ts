@@ -140,7 +140,7 @@ export class Poolers {
     return { read: of("read"), write: of("write") };
   }
 
-  /** Who waits for a server, at the endpoints that pool. */
+  /** The clients that wait for a server, at the endpoints that pool. */
   waiting(): Partial<WaitingClients> {
     return Object.fromEntries(
       this.#poolers.flatMap(({ endpoint, figures }) =>

@@ -200,7 +200,7 @@ export class ReadPool {
     const primary = ownPrimary(this.#runtime);
     if (!primary) return;
     const facts = factsOf(primary.observation);
-    // Only after a change of consistency is there something to shorten: nothing was promised to anybody any more.
+    // Only after a change of consistency is there something to shorten: no promise was still in force.
     if ((await this.#readListed()).size || quotedNames(facts?.synchronous_standby_names ?? "").length) {
       await this.#list(() => []);
     }
@@ -225,7 +225,7 @@ export class ReadPool {
     for (const name of unlisted) this.#inForce.delete(name);
     await this.#leave([...this.members].filter((name) => !eligible.has(name) || !this.#inForce.has(name)));
     const listed = await this.#readListed();
-    // Also where the file says what it should, but the primary was never told: an agent may have died in between.
+    // Also where the file says what it should, but the primary has not reloaded it: an agent may have died in between.
     const told = this.overrides.some(({ setting }) => setting === "synchronous_standby_names")
       ? []
       : quotedNames(facts?.synchronous_standby_names ?? "");

@@ -11,7 +11,7 @@ export interface CachedOptions<T> {
   readonly timeout: number;
 }
 
-/** Something that costs a look, looked at only while somebody asks, and not more often than need be. */
+/** A value that is costly to read: read only on request, and no more often than needed. */
 export class Cached<T> {
   readonly #options: CachedOptions<T>;
   #last: T | undefined;

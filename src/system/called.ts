@@ -29,7 +29,7 @@ export function howCalled(
   return shellWord(leadsTo(plain, program) ? plain : program);
 }
 
-/** The same for a reader of whom nobody knows where he will type it. @param program how to start it */
+/** The same for a reader who may type it anywhere. @param program how to start it */
 export function calledAnywhere([, file]: readonly [string, string]): string {
   return howCalled(file, process.env, "/");
 }

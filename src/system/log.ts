@@ -24,7 +24,7 @@ const KEPT = 4;
 /**
  * Appends to a log that is rotated by size and age: the file itself where a link of this user leads to it.
  * @param reader by whose group it may be read
- * @throws what the file system answers, or OdooPgError where somebody else put something in its place.
+ * @throws what the file system answers, or OdooPgError where another user put something in its place.
  */
 export function appendRotating(named: string, text: string, reader: Owner | undefined, now: number): void {
   const file = linkTarget(named) ?? named;

@@ -14,7 +14,7 @@ export interface Output {
   readonly width: number;
   /** How this program is typed where it was called. */
   readonly called: string;
-  /** Tells a program that has started this one how far it is, a line each; absent where nobody is told. */
+  /** Tells a program that has started this one how far it is, a line each; absent where no program listens. */
   readonly tell?: (line: string) => void;
 }
 
@@ -22,7 +22,7 @@ export function openOutput(colours: boolean | undefined, called: string): Output
   const terminal = process.stdout.isTTY;
   const plain = process.env["NO_COLOR"] !== undefined || process.env["TERM"] === "dumb";
   const painted = colours ?? (terminal && !plain);
-  // The one place where words leave: names in them may be anybody's.
+  // The one place where words leave: names in them may come from any user.
   const shown = painted ? printableWithColours : printable;
   return {
     out: (text) => void process.stdout.write(`${shown(text)}\n`),

@@ -31,7 +31,7 @@ export function likenessOf({ owner, mode }: Folder): Likeness {
   return { owner, directoryMode: mode & 0o777, fileMode: mode & 0o666 };
 }
 
-/** Makes a directory below one that is there, where nobody else may put anything. */
+/** Makes a directory below one that is there, where no other user may put anything. */
 export function makeDirectory(directory: string, like: Likeness): void {
   try {
     mkdirSync(directory, { recursive: true });
@@ -131,7 +131,7 @@ const withoutClones = new Set<string>();
 
 /**
  * Makes everything below a directory durable: by one call of the file system where the system has it.
- * @param held the same directory, where somebody else may put another one in its place
+ * @param held the same directory, where another user may put another one in its place
  */
 export async function syncTree(directory: string, held: string): Promise<void> {
   // GNU coreutils: syncfs(2) on the file system of the directory.

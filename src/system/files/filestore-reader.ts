@@ -5,7 +5,7 @@ import { mayPass, mayRead, type Owner } from "./rights.ts";
 import { regularFileBytes } from "./pool-files.ts";
 
 /**
- * Reads the files of one database's filestore with the rights of whoever owns it. Its owner may put anything there, also
+ * Reads the files of one database's filestore with the rights of its owner. Its owner may put anything there, also
  * in this moment: no link is followed, and what the owner could not read is not there.
  */
 export class FilestoreReader {

@@ -38,7 +38,7 @@ export function isHeld(): boolean {
 /** Links in one path. */
 const MOST_LINKS = 40;
 
-/** Bytes of a small file, such as postmaster.pid: whoever writes it could make it endless. */
+/** Bytes of a small file, such as postmaster.pid: its writer could make it endless. */
 const SMALL = 64 * 1024;
 
 /**
@@ -195,7 +195,7 @@ export class Folder {
 
   /**
    * Gives away a file that has but this one name and belongs to whom it is thought to belong. Its content is not looked
-   * at: whoever has it open goes on writing.
+   * at: a process that has it open goes on writing.
    */
   giveFile(name: string, from: Owner, to: Owner, mode: number): void {
     const file = openAt(this.at(name), constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -456,9 +456,9 @@ interface Walked {
   readonly file?: Stats;
 }
 
-/** Who may change where a path leads, and by which part of it. */
+/** The users who may change where a path leads, and by which part of it. */
 interface Changer {
-  /** Undefined: everybody. */
+  /** Undefined: every user. */
   readonly uid: number | undefined;
   readonly at: string;
 }
@@ -466,7 +466,7 @@ interface Changer {
 /**
  * Holds a path against users who must not decide where it leads, such as that of a file that root believes.
  * @param named what is there need not be all of it
- * @throws OdooPgError state_dir_unusable, naming what one of them, or everybody, may change
+ * @throws OdooPgError state_dir_unusable, naming what one of them, or every user, may change
  */
 export function refuseChangesBy(named: string, users: readonly Owner[]): void {
   if (!isHeld()) return;
@@ -483,7 +483,7 @@ export function refuseChangesBy(named: string, users: readonly Owner[]): void {
  * Who besides these users decides where a path leads or what lies there, folders and files in it included: in words, as an
  * end of a sentence. A link in it, or what is no file, is as good as somebody else's. Where this program is not root, the
  * way to the folder is not looked at: it is taken with this user's own rights.
- * @returns undefined where nobody does
+ * @returns undefined where no other user does
  * @throws OdooPgError state_dir_unusable for a folder that may not be read
  */
 export function whoElseChanges(named: string, uids: readonly number[]): string | undefined {
@@ -526,7 +526,7 @@ function changeIn(folder: Folder, isOther: (changer: Changer) => boolean): strin
   return undefined;
 }
 
-/** Who may write to a file besides its owner: everybody, or those of the users that are in its group. */
+/** The users who may write to a file besides its owner: all, or those of the users that are in its group. */
 function writersOf({ mode, gid }: Stats, at: string, users: readonly Owner[]): Changer[] {
   if (mode & 0o002) return [{ uid: undefined, at }];
   if (!(mode & 0o020)) return [];

@@ -82,7 +82,7 @@ export interface SocketRequest {
 
 /**
  * Sends a request and yields the lines of the answer as they come.
- * @throws Error with `code` ENOENT or ECONNREFUSED when nobody listens, "late" when the timeout is reached.
+ * @throws Error with `code` ENOENT or ECONNREFUSED when nothing listens, "late" when the timeout is reached.
  */
 export async function* requestLines(request: SocketRequest): AsyncGenerator<string> {
   const body = request.body === undefined ? undefined : JSON.stringify(request.body);

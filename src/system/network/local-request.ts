@@ -6,7 +6,7 @@ import { parseJson } from "../files/json-file.ts";
  * Gets a JSON document from a Unix socket. So much of HTTP is a few lines; node:http would cost a command that only asks
  * 20 ms.
  * Source: RFC 9112, sections 2 and 9.6: with "Connection: close" the answer ends where the connection does.
- * @throws Error with `code` ENOENT or ECONNREFUSED when nobody listens, or when no whole answer with status 200 came
+ * @throws Error with `code` ENOENT or ECONNREFUSED when nothing listens, or when no whole answer with status 200 came
  *   within `timeout` milliseconds
  */
 export async function getJson<T>(

@@ -142,7 +142,7 @@ const STRANGERS = { fromOne: 16, fromAll: 64 };
 /** A server that runs. */
 export interface TlsServer {
   readonly close: () => Promise<void>;
-  /** Shows the identity's certificate of now to whoever connects from now on. */
+  /** Shows the identity's current certificate to new connections. */
   readonly renew: () => void;
 }
 
@@ -176,7 +176,7 @@ export async function serveTls({ host, port, identity, guests, answer }: TlsServ
     server.once("error", reject);
     server.listen({ port, host }, resolve);
   });
-  // A try of TLS that fails is nobody's business.
+  // A TLS handshake that fails is not reported.
   server.on("error", () => {});
   return {
     close: async () => {

@@ -27,7 +27,7 @@ export interface PortHolder {
   readonly folder?: string | undefined;
 }
 
-/** Who listens on a TCP port, as far as this user may know. */
+/** The process that listens on a TCP port, as far as this user may know. */
 export async function portHolder(port: number): Promise<PortHolder | undefined> {
   if (process.platform === "linux") return linuxPortHolder(port);
   const lsof = await run("lsof", ["-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpc"]).catch(() => undefined);
@@ -100,7 +100,7 @@ function linuxPortHolder(port: number): PortHolder | undefined {
 
 /**
  * Sends a text to a Unix socket and returns all that comes back until the other side closes.
- * @throws Error when nobody listens or no whole answer came within `timeout` milliseconds.
+ * @throws Error when nothing listens or no whole answer came within `timeout` milliseconds.
  */
 export async function askSocket(socketPath: string, text: string, timeout = 2000): Promise<string> {
   return await new Promise((resolve, reject) => {

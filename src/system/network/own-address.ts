@@ -16,7 +16,7 @@ export function ownAddresses(): string[] {
 
 /**
  * Which of the addresses that a host stands for are not this machine's: none for loopback, for an address of one of its
- * interfaces, and for a name of those. Undefined for a name that nobody knows.
+ * interfaces, and for a name of those. Undefined for an unknown name.
  */
 export async function foreignAddressesOf(host: string): Promise<string[] | undefined> {
   const addresses = isIP(host) ? [host] : await addressesOf(host);

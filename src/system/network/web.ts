@@ -72,7 +72,7 @@ export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise
     server.once("error", reject);
     server.listen({ port, ...(host === "*" ? {} : { host }), ipv6Only: host === "::" }, resolve);
   });
-  // A connection that ends badly, or a try of TLS that fails, is nobody's business.
+  // A connection that ends badly, or a TLS handshake that fails, is not reported.
   server.on("error", () => {});
   return {
     close: async () => {

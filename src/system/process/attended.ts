@@ -57,7 +57,7 @@ export interface Attended {
 
 /**
  * Starts a program that ends with this process.
- * @param options.logFile gets what it says; it is this user's, in a directory that nobody else changes
+ * @param options.logFile gets what it says; it is this user's, in a directory that no other user changes
  */
 export function startAttended(
   program: string,

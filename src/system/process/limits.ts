@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { kindOf } from "../files/files.ts";
 
-/** What the control groups of a process allow; undefined where nothing is limited, or nobody can tell. */
+/** What the control groups of a process allow; undefined where nothing is limited, or that is unknown. */
 export interface Limits {
   readonly memoryBytes: number | undefined;
   /** Processors' worth of time, such as 1.5. */

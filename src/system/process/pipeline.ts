@@ -70,7 +70,7 @@ async function start(
         : `was killed (${result.signal})`;
     throw programFailure(program, end, words, TELLING);
   });
-  // Whoever waits gets the error; nobody has to.
+  // A caller that waits gets the error; no caller has to wait.
   ended.catch(() => {});
   if (signal?.aborted === true) kill();
   return { stdin: child.stdin, stdout: child.stdout, ended, kill };

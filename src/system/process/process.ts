@@ -152,7 +152,7 @@ export interface Started {
 
 /**
  * Starts a server that outlives this process: own session, no terminal, output to a log file. The log is this user's, in
- * a directory that nobody else changes; the server only goes on writing to it.
+ * a directory that no other user changes; the server only goes on writing to it.
  * @throws OdooPgError program_missing when it cannot be started.
  */
 export async function startDetached(
@@ -230,7 +230,7 @@ function procStat(pid: number): string[] | undefined {
 /**
  * A text that tells this process from any later one with the same id: start time in clock ticks since boot
  * (proc(5), field 22), with the boot's id. Elsewhere what ps says. Undefined when the process is gone: also when only
- * its entry is left, because nobody has asked yet how it ended (in a container perhaps nobody ever does).
+ * its entry is left, because its parent has not collected its exit status yet (in a container perhaps never).
  */
 export async function processIdentity(pid: number): Promise<string | undefined> {
   const stat = procStat(pid);
@@ -297,7 +297,7 @@ export function onSignals(signals: readonly Signal[], act: (signal: Signal) => v
   };
 }
 
-/** Sends this process a signal, as somebody outside would. */
+/** Sends this process a signal, as another process would. */
 export function endSelf(signal: Signal): void {
   process.kill(process.pid, signal);
 }
@@ -376,10 +376,10 @@ export function startCompanion(
   };
 }
 
-/** Where a companion tells whoever started it how far it is. */
+/** Where a companion tells its starter how far it is. */
 const TOLD_BY = 3;
 
-/** Tells whoever started this program as a companion; nothing where nobody listens. */
+/** Tells the starter of this program, if it is a companion; otherwise does nothing. */
 export function tellStarter(line: string): void {
   try {
     writeSync(TOLD_BY, `${line}\n`);
@@ -388,7 +388,7 @@ export function tellStarter(line: string): void {
   }
 }
 
-/** Calls `act` when whoever holds the other end of our standard input is gone. */
+/** Calls `act` when the process at the other end of our standard input is gone. */
 export function whenInputEnds(act: () => void): void {
   process.stdin.once("close", act);
   process.stdin.resume();

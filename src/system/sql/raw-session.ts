@@ -13,7 +13,7 @@ export interface Ran {
   readonly tags: readonly string[];
 }
 
-/** Rows of an answer that are kept: statements of a dump answer with few, and nobody reads them. */
+/** Rows of an answer that are kept: statements of a dump answer with few, and none is read. */
 const ROWS_KEPT = 10;
 
 /**
