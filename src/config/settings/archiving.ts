@@ -18,7 +18,7 @@ export function archivingSettings(
   command: string | undefined,
 ): Record<string, Chosen> {
   if (!backup.any_second.enabled) {
-    // A user who turns archiving on by hand must say where to: dropping WAL silently would be an unknown gap.
+    // A user who turns archiving on says where to: a command of ours that drops WAL would be an unnoticed gap.
     const own = parameters["archive_mode"] !== undefined || parameters["archive_library"] !== undefined;
     if (own) return {};
     // PostgreSQL refuses both together.

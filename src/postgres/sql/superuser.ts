@@ -31,7 +31,7 @@ const FIXED: readonly Fixed[] = [
   // Libraries are loaded before the first statement.
   ["session_preload_libraries", ""],
   ["local_preload_libraries", ""],
-  // Settings that end a session before its first statement.
+  // Timeouts that would end a statement or a session.
   ["statement_timeout", "0"],
   ["lock_timeout", "0"],
   ["idle_in_transaction_session_timeout", "0"],
