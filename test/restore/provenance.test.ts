@@ -5,6 +5,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -84,6 +85,11 @@ function forge(folder: string, owner: string, database = "odoo"): string {
 
 const giveAway = (file: string): void => chownSync(file, 65_534, 65_534);
 
+function giveAllAway(folder: string): void {
+  giveAway(folder);
+  for (const name of readdirSync(folder)) giveAway(join(folder, name));
+}
+
 /** A folder in the backup, with somebody else's in it. */
 function putIn(folder: string): void {
   mkdirSync(join(folder, "of_others"), { recursive: true });
@@ -148,9 +154,7 @@ describe("a folder that says of itself that it is of this cluster", () => {
     ["a file of its", "contents.json", giveAway],
     ["a file of its dump", "toc.dat", giveAway],
     ["what is in a folder of its", "more", putIn],
-    ["the folder", "", giveAway],
     ["by its mode a file of its", "contents.json", (file: string) => chmodSync(file, 0o666)],
-    ["by its mode the folder", "", (file: string) => chmodSync(file, 0o777)],
     ["by a link a file of its", "contents.json", throughLink],
     ["the folder that it lies in, and so all of", "..", giveAway],
   ] as const)(
@@ -214,4 +218,29 @@ describe("a backup of this cluster gives things back to their owners:", () => {
     expect([found, report.owner]).toEqual([["odoo", "report"], "odoo"]);
     rmSync(folder, { recursive: true });
   });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "is not read by root where it could have been put into another user's folder to be read",
+    async () => {
+      const folder = elsewhere();
+      giveAway(folder);
+      await expect(it.as(folder, "never")).rejects.toMatchObject({
+        code: "dump_unusable",
+        message: expect.stringMatching(/ is no file that the owner of its folder may read\.$/),
+      });
+      const given = elsewhere();
+      giveAllAway(given);
+      expect((await owners(given)).owners).toEqual(["odoo"]);
+      const open = join(it.source.place.dir, "changed_20260101_0000.dump");
+      cpSync(genuine, open, { recursive: true });
+      chmodSync(open, 0o777);
+      await expect(it.as(open, "never")).rejects.toMatchObject({
+        code: "dump_unusable",
+        message: expect.stringMatching(/ may change .*, and so where that path leads\.$/),
+        next: expect.stringContaining(`cp -r ${open} PLACE`),
+      });
+      rmSync(open, { recursive: true });
+      await it.nothingLeft();
+    },
+  );
 });

@@ -56,19 +56,26 @@ function typedIn(next: string): string[] {
   return [...next.matchAll(COMMAND)].map(([, command = ""]) => command.trim());
 }
 
+/** timeout(1). */
+const TIMED_OUT = 124;
+
 /** Runs a line in a shell, in another folder than that of the cluster, as it stands. */
 async function type(cluster: ThrowawayCluster, line: string): Promise<Ran> {
   const { environment } = placeOf({ home: cluster.folder });
   const watches = /(?: -f| --follow| --watch)(?: |$)/.test(line);
-  const { stdout, stderr, exitCode, timedOut } = await execa("sh", ["-c", line], {
-    env: environment,
-    extendEnv: false,
-    cwd: "/",
-    stdin: "ignore",
-    reject: false,
-    timeout: watches ? WATCHED * 1000 : 120_000,
-  });
-  return { stdout, stderr, exitCode: watches && timedOut ? 0 : (exitCode ?? 128) };
+  // By `timeout`, which ends what the shell has started too.
+  const { stdout, stderr, exitCode } = await execa(
+    "timeout",
+    [String(watches ? WATCHED : 120), "sh", "-c", line],
+    {
+      env: environment,
+      extendEnv: false,
+      cwd: "/",
+      stdin: "ignore",
+      reject: false,
+    },
+  );
+  return { stdout, stderr, exitCode: watches && exitCode === TIMED_OUT ? 0 : (exitCode ?? 128) };
 }
 
 /** A command's screens at 60 and 80 columns: no message is longer than its place. @returns what the last one says */

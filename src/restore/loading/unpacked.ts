@@ -1,5 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
+import { shellWord } from "../../shell-word.ts";
 import { ensureDirectory, removeTree } from "../../system/files/files.ts";
 import { copyOfOthers, isOthers } from "../../system/files/others-files.ts";
 import { markOf } from "../target/new-database.ts";
@@ -31,6 +32,8 @@ export async function unpacked<T>(filling: Filling, use: (folder: string) => Pro
   }
 }
 
+const SAFE = "Nothing that existed was changed.";
+
 /** What pg_restore reads of a folder that pg_dump wrote (pg_backup_directory.c), packed or not. */
 const DUMPED = /^(?:toc\.dat|\d+\.dat|blobs?(?:_\d+)?\.toc|blob_\d+\.dat)(?:\.[a-z0-9]+)?$/;
 
@@ -46,14 +49,23 @@ export async function withDumpedFolder<T>(
 ): Promise<T> {
   if (!isOthers(folder)) return await use(folder);
   return await unpacked(filling, async (copy) => {
-    const [left] = await copyOfOthers(folder, copy, (name) => DUMPED.test(name));
-    if (left !== undefined) {
-      throw new OdooPgError("dump_unusable", {
-        message: `${path.join(folder, left)} is not a file that the owner of its folder may read: a link is not followed.`,
-        safe: "Nothing that existed was changed.",
-        next: "Put the file itself there, or leave such a dump alone: it may be meant to make root read what is not yours to give.",
-      });
-    }
-    return await use(copy);
+    const copyIt = `Where you know what it holds, copy it as root to where nobody else writes, and restore it from there: cp -r ${shellWord(folder)} PLACE`;
+    const [left] = await copyOfOthers(folder, copy, (name) => DUMPED.test(name)).catch((error: unknown) => {
+      // Somebody else decides where its path leads.
+      if (!(error instanceof OdooPgError) || error.code !== "state_dir_unusable") throw error;
+      const { message } = error;
+      throw new OdooPgError("dump_unusable", { message, safe: SAFE, next: copyIt, cause: error });
+    });
+    if (left === undefined) return await use(copy);
+    const file = path.join(folder, left.name);
+    throw new OdooPgError("dump_unusable", {
+      message: left.isLink
+        ? `${file} is a link, which root does not follow in another user's folder.`
+        : `${file} is no file that the owner of its folder may read.`,
+      safe: SAFE,
+      next: left.isLink
+        ? "Leave such a dump alone: the link may be there to make root read what its maker may not."
+        : copyIt,
+    });
   });
 }

@@ -28,7 +28,7 @@ const troubles: Readonly<Record<string, Trouble>> = {
     brings: /./,
   },
   "a command that another tool has": { met: ["start"], says: "There is no command", brings: /./ },
-  "an option that is misspelt": { met: ["status", "--wathc"], says: "has no option", brings: /--watch/ },
+  "an option that is misspelt": { met: ["status", "--wathc"], says: "has no option", brings: /NODE +ROLE/ },
   "an operand that is missing": { met: ["db", "copy", "shop"], says: "Error (usage)", brings: /Usage/ },
   "an operand too many": { met: ["status", "pg1", "pg2"], says: "Error (usage)", brings: /Usage/ },
   "a number of lines that is none": { met: ["logs", "--lines", "many"], says: "Error (usage)", brings: /./ },

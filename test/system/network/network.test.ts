@@ -38,7 +38,7 @@ test("a port in use names the process that holds it, for IPv4 and, where there i
       await once(child, "exit");
     });
     await waitFor("it listens", async () => (await portHolder(port)) !== undefined);
-    expect(await portHolder(port)).toEqual({ pid: child.pid, command: "node" });
+    expect(await portHolder(port)).toMatchObject({ pid: child.pid, command: "node" });
     expect(await isPortFree(port, host)).toBe(false);
     expect(await accepts(host === "0.0.0.0" ? "127.0.0.1" : host, port, 1000)).toBe(true);
   }
