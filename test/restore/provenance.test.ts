@@ -237,7 +237,7 @@ describe("a backup of this cluster gives things back to their owners:", () => {
       await expect(it.as(open, "never")).rejects.toMatchObject({
         code: "dump_unusable",
         message: expect.stringMatching(/ may change .*, and so where that path leads\.$/),
-        next: expect.stringContaining(`cp -r ${open} PLACE`),
+        next: [expect.stringContaining(`cp -r ${open} PLACE`)],
       });
       rmSync(open, { recursive: true });
       await it.nothingLeft();

@@ -411,14 +411,19 @@ const countedSchema = z.object({
 async function statementOf(database: string, role: string): Promise<string> {
   const access = { host: "127.0.0.1", port: cluster.ports.write, user: role, database };
   const settings = { local_preload_libraries: "", statement_timeout: "0" };
-  await withSession({ ...access, password: cluster.password("odoo"), settings }, (session) =>
-    session.query("SELECT pg_sleep(0.5) FROM public.res_partner WHERE id = 1 LIMIT 1"),
-  );
-  const { statements } = countedSchema.parse(await cluster.json(["statements", "list"]));
-  const own = statements.find(
-    (one) => one.database === database && one.role === role && one.statement.includes("pg_sleep"),
-  );
-  return own?.id ?? "0000000000";
+  let own: string | undefined;
+  // The list has those that took longest: on a busy machine others may have taken longer.
+  await waitFor("the statement to be among the longest", async () => {
+    await withSession({ ...access, password: cluster.password("odoo"), settings }, (session) =>
+      session.query("SELECT pg_sleep(0.5) FROM public.res_partner WHERE id = 1 LIMIT 1"),
+    );
+    const { statements } = countedSchema.parse(await cluster.json(["statements", "list"]));
+    own = statements.find(
+      (one) => one.database === database && one.role === role && one.statement.includes("pg_sleep"),
+    )?.id;
+    return own !== undefined;
+  });
+  return own ?? "";
 }
 
 /** Commands that are the agent of this very cluster, or run only in a container, where test/docker tries them. */
