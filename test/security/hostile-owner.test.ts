@@ -410,7 +410,7 @@ const countedSchema = z.object({
 /** A statement that the owner ran on a table with captures, as the list names it. */
 async function statementOf(database: string, role: string): Promise<string> {
   const access = { host: "127.0.0.1", port: cluster.ports.write, user: role, database };
-  const settings = { local_preload_libraries: "", statement_timeout: "0" };
+  const settings = { idle_session_timeout: "0", local_preload_libraries: "", statement_timeout: "0" };
   let own: string | undefined;
   // The list has those that took longest: on a busy machine others may have taken longer.
   await waitFor("the statement to be among the longest", async () => {
