@@ -189,6 +189,6 @@ export async function neededFilestore(config: Config): Promise<string> {
   throw new OdooPgError("config_invalid", {
     message: 'The backup holds attachments, and "odoo.filestore" does not say where they belong.',
     safe: "Nothing was changed.",
-    next: 'Set "odoo.filestore" in odoo-pg.yaml to the directory that holds one folder per database.',
+    next: nextStep`${odooPg("adopt", "FILE", "--apply")}, with the odoo.conf that Odoo is started with; where there is none, set "odoo.filestore" in odoo-pg.yaml to the directory that holds one folder per database`,
   });
 }
