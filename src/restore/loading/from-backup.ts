@@ -147,7 +147,7 @@ export function rightsOf({ rights, database }: Contents): Loaded["rights"] {
 
 async function loadDump(
   filling: Filling,
-  { manifest, folder }: CataloguedBackup,
+  { manifest, folder, madeHere }: CataloguedBackup,
   how: Pick<SqlOrder, "trusted" | "immutableUnaccent" | "rightsKnown">,
 ): Promise<ArchiveLoaded> {
   const { source } = filling;
@@ -159,8 +159,8 @@ async function loadDump(
       return await loadArchive(filling, archive, tableProgress(filling));
     };
     const file = path.join(folder, dump.path);
-    // Nobody else changes what is this cluster's own.
-    return how.trusted ? await load(file) : await withDumpedFolder(filling, file, load);
+    // What was made a moment ago lies where root alone goes. The backups' folder belongs to the servers' user.
+    return madeHere === true ? await load(file) : await withDumpedFolder(filling, file, load);
   }
   const [plain] = manifest.dumps;
   const file = path.join(folder, plain?.path ?? "");
